@@ -1,0 +1,27 @@
+"""Audio files and noise: from a path to mono float32 samples, and from speech to speech in noise.
+
+Conventions: a waveform is a float32 array (samples,), full scale is 1, rates are in Hz. Float files beyond full scale
+keep their values. Files are resampled once, when they are read, and always by soxr; what is written to the cache and
+handed to the front end has one rate. What a silent or very short clip means is the caller's decision: `problems` names
+it. Nothing here imports TensorFlow; `decode.decode_audio` does so when it is called.
+"""
+
+from keras_ser.audio.io import AudioError, Info, content_hash, info, problems, read
+from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, snr, speech_part, stretch
+
+__all__ = [
+    "COLOURS",
+    "AudioError",
+    "Info",
+    "babble",
+    "colour",
+    "content_hash",
+    "info",
+    "load_noises",
+    "mix",
+    "problems",
+    "read",
+    "snr",
+    "speech_part",
+    "stretch",
+]

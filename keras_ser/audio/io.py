@@ -1,0 +1,298 @@
+"""Reading audio files: any format to mono float32 at one rate, or an error that names the file."""
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+VIDEO = {".aac", ".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wma", ".wmv"}
+SOUNDFILE = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
+UNIMPLEMENTED = 18  # libsndfile: a format it knows with a codec it does not have
+SLACK_SECONDS = 0.01  # label files round times: an `end` this far beyond the last sample means the last sample
+
+
+class AudioError(ValueError):
+    """A file that can't be used as audio; the message is one line and names the file."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a file's header says.
+
+    Args:
+        sample_rate: Hz.
+        channels: number of channels.
+        seconds: duration; 0 where the header does not tell.
+        subtype: libsndfile's name of the encoding ("PCM_16", "FLOAT", ..), or FFmpeg's codec ("aac").
+    """
+
+    sample_rate: int
+    channels: int
+    seconds: float
+    subtype: str
+
+
+def info(path: str | os.PathLike) -> Info:
+    """Rate, channels and duration from the header, without decoding.
+
+    Raises:
+        AudioError: the file is missing, empty or not audio.
+    """
+    path = _existing(path)
+    if path.suffix.lower() not in VIDEO:
+        try:
+            found = soundfile.info(path)
+            return Info(found.samplerate, found.channels, found.frames / found.samplerate, found.subtype)
+        except soundfile.LibsndfileError as error:
+            _raise_unless_foreign(path, error)
+    av, container, stream = _open_container(path)
+    with container:
+        if stream.duration:
+            seconds = float(stream.duration * stream.time_base)
+        else:
+            seconds = (container.duration or 0) / av.time_base
+        return Info(stream.rate, stream.channels, seconds, stream.codec_context.name)
+
+
+def read(
+    path: str | os.PathLike, sample_rate: int = 16000, start: float | None = None, end: float | None = None
+) -> np.ndarray:
+    """Reads a file, or a stretch of it, as mono at the rate asked for.
+
+    libsndfile decodes what it can (WAV, FLAC, OGG, MP3, AIFF, ..), PyAV (extra `video`) the soundtracks of video
+    containers and other codecs. Channels are averaged. Resampling is soxr's "VHQ"; a file of one sample gives one.
+
+    Args:
+        path: the file.
+        sample_rate: Hz of the result.
+        start, end: seconds within the file; None = from the beginning, to the end. An `end` up to 10 ms beyond the
+            last sample is taken as the last sample.
+
+    Returns:
+        float32 (samples,), at least one sample, all finite; silence is not an error (see `problems`).
+
+    Raises:
+        AudioError: the file is missing, corrupt, cut short, without samples, or holds NaN or infinity; `start` or
+            `end` lie outside; PyAV is needed and not installed.
+    """
+    path = _existing(path)
+    if sample_rate < 1:
+        raise ValueError(f"`sample_rate` must be positive. Received: {sample_rate}.")
+    if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
+        raise AudioError(f"{path}: expected 0 <= start < end. Received: start={start}, end={end}.")
+    if path.suffix.lower() in VIDEO:
+        waveform, rate = _read_container(path, start, end)
+    else:
+        with path.open("rb") as raw:
+            promised = _promised(raw)
+        try:
+            with soundfile.SoundFile(path) as file:
+                waveform, rate = _read_soundfile(path, file, promised, start, end)
+        except soundfile.LibsndfileError as error:
+            _raise_unless_foreign(path, error)
+            waveform, rate = _read_container(path, start, end)
+    if not np.isfinite(waveform).all():
+        count = int(waveform.size - np.isfinite(waveform).sum())
+        raise AudioError(f"{path}: {count} of {waveform.size} samples are NaN or infinite.")
+    if rate == sample_rate:
+        return waveform
+    resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
+    # soxr rounds the length of a clip of one or two samples down to nothing.
+    return resampled if resampled.size else waveform.mean(keepdims=True)
+
+
+def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
+    """An open file or `io.BytesIO` in any of libsndfile's formats -> (float32 (samples,), its own rate in Hz).
+
+    Raises:
+        AudioError: as `read`, naming "audio bytes".
+    """
+    name = Path("audio bytes")
+    promised = _promised(contents)
+    contents.seek(0)
+    try:
+        with soundfile.SoundFile(contents) as file:
+            return _read_soundfile(name, file, promised, None, None)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{name}: not readable ({_reason(error)}).") from error
+
+
+def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
+    """What is odd about a waveform, in words; an empty list if nothing is.
+
+    Args:
+        waveform: (samples,).
+        sample_rate: Hz.
+        window_seconds: length of the front end's window.
+
+    Returns:
+        Any of "empty"; "non-finite"; "silent" (all samples are equal); "clipped" (runs of at least three samples at a
+        rail of at least 0.99 of full scale, longer in sum than 0.1 % of the clip); "shorter than one window".
+    """
+    waveform = np.asarray(waveform)
+    if waveform.size == 0:
+        return ["empty"]
+    found = []
+    if not np.isfinite(waveform).all():
+        found.append("non-finite")
+    elif waveform.min() == waveform.max():
+        found.append("silent")
+    else:
+        # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
+        flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
+        if flat.sum() > max(2, 1e-3 * waveform.size):
+            found.append("clipped")
+    if waveform.size < window_seconds * sample_rate:
+        found.append("shorter than one window")
+    return found
+
+
+def content_hash(waveform: np.ndarray) -> str:
+    """SHA-1 of the decoded samples: equal for copies of the same audio under any name or lossless format."""
+    samples = np.ascontiguousarray(waveform, "<f4") + np.float32(0)  # -0.0 and 0.0 sound the same
+    return hashlib.sha1(samples.tobytes()).hexdigest()
+
+
+def _flat(waveform: np.ndarray, rail: float) -> np.ndarray:
+    if abs(rail) < 0.99:
+        return np.zeros(waveform.size, bool)
+    at = np.concatenate([[False], waveform == rail, [False]])
+    return at[:-2] & at[1:-1] & at[2:]
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    try:
+        found = path.stat()
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: no such file.") from error
+    except OSError as error:
+        raise AudioError(f"{path}: can't be opened ({error.strerror}).") from error
+    if found.st_size == 0:
+        raise AudioError(f"{path}: the file is empty (0 bytes).")
+    return path
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    if error.code == 7:  # what libmpg123 makes of any file it can't parse: "File does not exist or ..."
+        return "no valid MPEG audio in it"
+    return error.error_string.strip().rstrip(".")
+
+
+def _raise_unless_foreign(path: Path, error: soundfile.LibsndfileError) -> None:
+    """Passes only where FFmpeg may do better: it finds "audio" in random bytes, so corrupt files must not reach it."""
+    if path.suffix.lower() in SOUNDFILE and error.code != UNIMPLEMENTED:
+        raise AudioError(f"{path}: corrupt or not audio ({_reason(error)}).") from error
+
+
+def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+    """Seconds -> (first sample, one past the last); checks that they lie within the file."""
+    if frames <= 0:
+        raise AudioError(f"{path}: the file holds no samples.")
+    first = 0 if start is None else round(start * rate)
+    last = frames if end is None else round(end * rate)
+    if first >= frames or last > frames + SLACK_SECONDS * rate:
+        raise AudioError(f"{path}: expected times within {frames / rate:.3f} s. Received: start={start}, end={end}.")
+    return first, max(min(last, frames), first + 1)
+
+
+def _read_soundfile(path: Path, file: soundfile.SoundFile, promised: int, start: float | None, end: float | None):
+    rate, frames = file.samplerate, file.frames
+    if promised > frames:
+        raise AudioError(f"{path}: cut short: the header promises {promised} samples, the file holds {frames}.")
+    first, last = _span(path, frames, rate, start, end)
+    if first:
+        file.seek(first)
+    # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
+    waveform = file.read(last - first, dtype="float32", always_2d=True)  # (samples, channels)
+    # The length of an MP3 without a Xing header is an estimate.
+    slack = 2 * 1152 if "MPEG" in file.subtype else 0
+    if len(waveform) + slack < last - first or not len(waveform):
+        raise AudioError(f"{path}: cut short or corrupt: {last - first} samples expected, {len(waveform)} decoded.")
+    mono = waveform[:, 0] if waveform.shape[1] == 1 else waveform.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return np.ascontiguousarray(mono), rate
+
+
+def _promised(raw: BinaryIO) -> int:
+    """Samples that the header of an uncompressed WAV promises (libsndfile trims them to what is there), else 0."""
+    if raw.read(4) != b"RIFF":
+        return 0
+    raw.seek(12)
+    align = 0
+    while len(head := raw.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name == b"data":
+            # Writers to a pipe can't go back to fill the size in: it stays 0 or all ones.
+            return size // align if align and size < 0xFFFFFF00 else 0
+        if name == b"fmt " and size >= 16:
+            form = raw.read(16).ljust(16, b"\0")
+            tag, align = struct.unpack("<H10xH2x", form)
+            align = align if tag in (1, 3, 0xFFFE) else 0
+            size -= 16
+        raw.seek(size + size % 2, os.SEEK_CUR)
+    return 0
+
+
+def _check_riff(path: Path) -> None:
+    """FFmpeg reads half an .avi as a shorter one; its header knows better."""
+    with path.open("rb") as raw:
+        head = raw.read(8)
+    promised = struct.unpack("<I", head[4:])[0] if head[:4] == b"RIFF" and len(head) == 8 else 0
+    if path.stat().st_size < promised < 0xFFFFFF00:
+        raise AudioError(f"{path}: cut short: the header promises {promised + 8} bytes.")
+
+
+def _open_container(path: Path):
+    try:
+        import av
+    except ImportError as error:
+        raise AudioError(
+            f"{path}: reading this format needs PyAV. Install it by: pip install keras-ser[video], "
+            "or extract the audio as WAV."
+        ) from error
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise AudioError(f"{path}: corrupt or not audio ({str(error).splitlines()[0]}).") from error
+    if not container.streams.audio:
+        container.close()
+        raise AudioError(f"{path}: the file holds no audio track.")
+    return av, container, container.streams.audio[0]
+
+
+def _read_container(path: Path, start: float | None, end: float | None):
+    av, container, stream = _open_container(path)
+    _check_riff(path)
+    pieces, decoded = [], 0
+    with container:
+        # Only the sample format changes here; the rate is soxr's business.
+        planar = av.AudioResampler(format="fltp")
+        rate = stream.rate
+        expected = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        until = None if end is None else round((end + SLACK_SECONDS) * rate)
+        try:
+            for frame in container.decode(stream):
+                for piece in planar.resample(frame):
+                    pieces.append(piece.to_ndarray().mean(axis=0))  # (channels, samples) -> (samples,)
+                    decoded += pieces[-1].size
+                if until is not None and decoded > until:
+                    break
+        except (av.FFmpegError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise AudioError(f"{path}: corrupt after {decoded / rate:.3f} s ({reason}).") from error
+    whole = until is None or decoded <= until
+    if whole and decoded < 0.9 * expected * rate:
+        raise AudioError(
+            f"{path}: cut short: the header promises {expected:.3f} s, {decoded / rate:.3f} s could be decoded."
+        )
+    first, last = _span(path, decoded, rate, start, end)
+    waveform = np.concatenate(pieces)[first:last]
+    return np.ascontiguousarray(waveform, np.float32), rate

@@ -1,0 +1,223 @@
+"""Noise: coloured from a seed, babble from speech, files from a folder; mixed at a measured signal-to-noise ratio.
+
+The ratio is the paper's eq. 23 with the noise as the error: SNR = 10 lg(sum s^2 / sum (y - s)^2), in dB, over all
+samples of the clip or over its speech part.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_ser.audio.io import AudioError, read
+
+# Exponent of f in the power spectral density; a step of 1 is 3.01 dB per octave.
+COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
+STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
+DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
+
+Seed = int | np.random.Generator
+
+
+def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
+    """Gaussian noise with power density S(f) ~ f^k, k = 0, -1, -2, 1, 2 for white, pink, brown, blue, violet.
+
+    White noise is shaped by |f|^(k/2) in the frequency domain, over the whole length at once; there is nothing at 0 Hz.
+
+    Args:
+        name: one of `COLOURS`.
+        samples: length, at least 2.
+        seed: an integer or a NumPy generator (which is advanced).
+
+    Returns:
+        float32 (samples,), mean 0, RMS 1. It is periodic in its length, so it loops without a click.
+
+    Raises:
+        ValueError: an unknown name, or fewer than 2 samples.
+    """
+    if name not in COLOURS:
+        raise ValueError(f"`name` must be one of {', '.join(COLOURS)}. Received: {name!r}.")
+    if samples < 2:
+        raise ValueError(f"`samples` must be at least 2. Received: {samples}.")
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(samples))
+    shape = np.arange(spectrum.size, dtype=float)
+    shape[1:] **= COLOURS[name] / 2
+    shape[0] = 0
+    noise = np.fft.irfft(spectrum * shape, samples)
+    return (noise / _rms(noise)).astype(np.float32)
+
+
+def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: int = 8) -> np.ndarray:
+    """Many people talking at once: each talker a random sequence of clips from a random start, equal in RMS, summed.
+
+    Args:
+        waveforms: speech clips, each (samples,); use the training split's only for training noise. Silent ones are
+            skipped.
+        samples: length of the result.
+        seed: an integer or a NumPy generator (which is advanced).
+        talkers: number of voices.
+
+    Returns:
+        float32 (samples,), RMS 1.
+
+    Raises:
+        ValueError: no speech to take from, or `talkers` or `samples` under 1.
+    """
+    if samples < 1 or talkers < 1:
+        raise ValueError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
+    # Without its offset a constant clip is silent.
+    clips = [np.asarray(clip, float) - np.mean(clip) for clip in waveforms if np.size(clip) and np.ptp(clip) > 0]
+    if not clips:
+        raise ValueError("`waveforms` must hold at least one clip that is not silent.")
+    rng = np.random.default_rng(seed)
+    total = np.zeros(samples)
+    for _ in range(talkers):
+        voice, filled = np.empty(samples), 0
+        while filled < samples:
+            clip = clips[rng.integers(len(clips))]
+            first = int(rng.integers(clip.size)) if filled == 0 else 0
+            piece = clip[first : first + samples - filled]
+            voice[filled : filled + piece.size] = piece / _rms(clip)
+            filled += piece.size
+        total += voice
+    level = _rms(total)
+    if level == 0:
+        raise ValueError("the clips chosen for babble are silent where they were cut; give more or longer clips.")
+    return (total / level).astype(np.float32)
+
+
+def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, np.ndarray]:
+    """All noise files under a folder (and its sub-folders), by their stem, in alphabetical order.
+
+    Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are passed over; anything else must be
+    audio.
+
+    Args:
+        root: the folder.
+        sample_rate: Hz of the result.
+
+    Raises:
+        AudioError: the folder is missing or holds no audio; a file is not audio or is silent; two share a stem.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise AudioError(f"{root}: no such folder of noise files.")
+    noises: dict[str, np.ndarray] = {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if hidden or path.suffix.lower() in DOCUMENTS:
+            continue
+        if path.stem in noises:
+            raise AudioError(f"{path}: another noise is called {path.stem!r} as well; rename one of them.")
+        noise = read(path, sample_rate)
+        if noise.min() == noise.max():
+            raise AudioError(f"{path}: the noise is silent.")
+        noises[path.stem] = noise
+    if not noises:
+        raise AudioError(f"{root}: no audio files under it.")
+    return dict(sorted(noises.items()))
+
+
+def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
+    """The part of a noise that one side of a split may use: its first 60 % for training, then 20 %, 20 %.
+
+    Apart in time, so that no sample of a test noise is ever trained on.
+
+    Args:
+        noise: (samples,), at least 5.
+        fold: "train", "validation" or "test".
+    """
+    if fold not in STRETCHES:
+        raise ValueError(f"`fold` must be one of {', '.join(STRETCHES)}. Received: {fold!r}.")
+    if len(noise) < 5:
+        raise ValueError(f"`noise` must have at least 5 samples to be split. Received: {len(noise)}.")
+    first, last = STRETCHES[fold]
+    return noise[round(first * len(noise)) : round(last * len(noise))]
+
+
+def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
+    """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2).
+
+    Args:
+        clean: s, (samples,).
+        noisy: y, of the same length; noisy speech, or a denoiser's output, with zeros where it dropped samples.
+        active: sum over the speech part of `clean` only (see `speech_part`).
+
+    Returns:
+        dB; infinite if the two are equal.
+
+    Raises:
+        ValueError: different lengths, or `clean` is silent.
+    """
+    clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
+    if clean.shape != noisy.shape:
+        raise ValueError(f"`clean` and `noisy` must have the same length. Received: {clean.shape}, {noisy.shape}.")
+    part = speech_part(clean) if active else np.ones(clean.size, bool)
+    signal, error = np.sum(clean[part] ** 2), np.sum((noisy - clean)[part] ** 2)
+    if signal == 0:
+        raise ValueError("`clean` is silent: a signal-to-noise ratio is not defined.")
+    return float("inf") if error == 0 else float(10 * np.log10(signal / error))
+
+
+def speech_part(waveform: np.ndarray, window: int = 400, threshold_db: float = 30.0) -> np.ndarray:
+    """Which samples are speech by an energy criterion: those in windows less than 30 dB under the loudest one.
+
+    Args:
+        waveform: clean speech, (samples,).
+        window: samples; windows do not overlap, the last may be shorter.
+        threshold_db: how far under the loudest window's mean power speech may lie.
+
+    Returns:
+        bool (samples,); all False for a silent waveform.
+    """
+    waveform = np.asarray(waveform, float)
+    starts = np.arange(0, waveform.size, window)
+    sizes = np.minimum(window, waveform.size - starts)
+    power = np.add.reduceat(waveform**2, starts) / sizes if waveform.size else np.zeros(0)
+    loud = (power > power.max(initial=0) * 10 ** (-threshold_db / 10)) & (power > 0)
+    return np.repeat(loud, sizes)
+
+
+def mix(
+    speech: np.ndarray, noise: np.ndarray, snr_db: float, active: bool = False, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Adds noise to speech so that `snr(speech, mixed, active)` is `snr_db`, to 0.01 dB.
+
+    The speech keeps its level; y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)). A noise shorter than the
+    speech is looped. The sum may exceed full scale; it is not clipped.
+
+    Args:
+        speech: s, (samples,).
+        noise: n, any length.
+        snr_db: dB.
+        active: measure over the speech part only (see `speech_part`), so that pauses do not lower the noise.
+        rng: picks where the noise starts; None = at its beginning.
+
+    Returns:
+        y and g n, both float32 (samples,).
+
+    Raises:
+        ValueError: speech or noise is silent (the noise: in the stretch that is mixed in), or not finite.
+    """
+    speech, noise = np.asarray(speech, float), np.asarray(noise, float)
+    if not (np.isfinite(speech).all() and np.isfinite(noise).all() and np.isfinite(snr_db)):
+        raise ValueError("`speech`, `noise` and `snr_db` must be finite. Received NaN or infinity.")
+    if not speech.any():
+        raise ValueError("`speech` is silent: no noise has a finite signal-to-noise ratio to it.")
+    if not noise.any():
+        raise ValueError("`noise` is silent: it can't be mixed at a signal-to-noise ratio.")
+    spare = noise.size - speech.size
+    # A long enough noise is not wrapped around, to avoid a click where its ends meet.
+    first = 0 if rng is None else int(rng.integers(spare + 1 if spare >= 0 else noise.size))
+    noise = noise[(first + np.arange(speech.size)) % noise.size]
+    part = speech_part(speech) if active else np.ones(speech.size, bool)
+    power = np.sum(noise[part] ** 2)
+    if power == 0:
+        raise ValueError("`noise` is silent in the stretch that is mixed in; take another start or a longer noise.")
+    noise = noise * np.sqrt(np.sum(speech[part] ** 2) / power * 10 ** (-snr_db / 10))
+    return (speech + noise).astype(np.float32), noise.astype(np.float32)
+
+
+def _rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x))))

@@ -1,0 +1,386 @@
+"""`keras-ser`: corpora, training and evaluation from a shell. TensorFlow is imported by the commands that need it, not by --help.
+
+A user's mistake is one line on standard error and exit code 2; an interrupted training says how to go on (130).
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_ser._version import __version__
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `keras-ser`."""
+    parser = argparse.ArgumentParser(
+        prog="keras-ser", description="Speech emotion recognition by multi-task learning: five papers, honest splits."
+    )
+    parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(metavar="ACTION", required=True)
+    for action, text in (("check", "count, compare with the published corpus, find bad and double files"), ("show", "list clips")):
+        sub = corpus.add_parser(action, help=text, description=text)
+        sub.add_argument("name", help="adapter, e.g. emodb, ravdess, afew, iemocap, manifest, demo")
+        sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
+        sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
+        if action == "check":
+            sub.add_argument("--json", action="store_true", help="print the report as JSON")
+            sub.set_defaults(run=_corpus_check)
+        else:
+            sub.add_argument("-n", type=int, default=10, help="how many clips (default 10, 0 = all)")
+            sub.set_defaults(run=_corpus_show)
+
+    train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
+    train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    add_training_arguments(train)
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="score a run or an experiment again")
+    evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
+    evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
+    evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    evaluate.set_defaults(run=_evaluate)
+
+    compare = commands.add_parser("compare", help="paired difference of two experiments")
+    compare.add_argument("a", help="an experiment's folder, or a predictions.csv")
+    compare.add_argument("b", help="another one, over the same clips")
+    compare.add_argument("--task", default="emotion")
+    compare.add_argument("--metric", default="uar")
+    compare.add_argument("--protocol", help="default: the only one there is")
+    compare.set_defaults(run=_compare)
+
+    options = parser.parse_args(arguments)
+    return guarded(lambda: options.run(options))
+
+
+def guarded(action: Callable[[], int | None]) -> int:
+    """Run a command: mistakes become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows where they came from)."""
+    # TensorFlow's own start-up lines would bury ours
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return action() or 0
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except (ValueError, KeyError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+        if os.environ.get("KERAS_SER_TRACEBACK"):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"keras-ser: error: {' '.join(str(text).split())}", file=sys.stderr)
+        return 2
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every recipe and `keras-ser train` take."""
+    parser.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
+    parser.add_argument("--corpus-root", metavar="DIR", help="the corpus's folder")
+    parser.add_argument("--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)")
+    parser.add_argument("--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)")
+    parser.add_argument("--aux-root", metavar="DIR", help="an auxiliary corpus: a second stream, for the auxiliary task")
+    parser.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
+    parser.add_argument("--out", metavar="DIR", default="saved_models", help="where experiments go (default saved_models)")
+    parser.add_argument("--variant", metavar="NAME", help="another recipe of the file (an unknown name lists them)")
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="paper, disjoint, both, or a protocol's own name (default: the recipe's choice)"
+    )
+    parser.add_argument("--folds", metavar="N[,N..]", help="only these folds")
+    parser.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (both models of a cascade)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the first seed (alone, unless --seeds says how many)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set config.beta=0.2")
+    parser.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
+    parser.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
+    parser.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
+    parser.add_argument("--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so")
+    parser.add_argument("--shuffle-labels", action="store_true", help="a control: train on shuffled labels (expect chance)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def recipe_main(recipes: Mapping[str, Any], description: str, demo: str | None = None) -> int:
+    """What `python recipes/NAME.py` runs.
+
+    Args:
+        recipes: variant -> Recipe; the first is the default.
+        description: the recipe's page, for --help.
+        demo: the variant that runs on the demo corpus when no --corpus-root is given; None = a root is needed.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_arguments(parser)
+    options = parser.parse_args()
+    return guarded(lambda: _run(recipes, options, demo))
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipes, demo = load_recipes(options.recipe)
+    return _run(recipes, options, demo)
+
+
+def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
+    """(variant -> Recipe, demo variant) from a recipe's .py file, a recipe.json, or the folder of a run.
+
+    Raises:
+        ValueError: none of these.
+    """
+    from keras_ser.recipe import Recipe
+
+    path = Path(source)
+    if path.is_dir():
+        path = path / "recipe.json"
+    if not path.exists():
+        raise ValueError(f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none.")
+    if path.suffix == ".json":
+        recipe = Recipe.from_json(path.read_text())
+        return {recipe.name: recipe}, None
+    import importlib.util
+
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    if not hasattr(module, "RECIPES"):
+        raise ValueError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
+    return module.RECIPES, getattr(module, "DEMO", None)
+
+
+def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):
+    """The recipe that the options ask for."""
+    from keras_ser.recipe import Stream
+
+    variants = list(recipes)
+    name = options.variant or (demo if demo and not options.corpus_root and not options.corpus else variants[0])
+    if name not in recipes:
+        raise ValueError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
+    recipe = recipes[name]
+    if options.corpus:
+        recipe = recipe.replace(corpus=options.corpus)
+    elif not options.corpus_root and recipe.corpus != "demo":
+        raise ValueError(f"{recipe.name} needs the corpus {recipe.corpus}: give --corpus-root DIR.")
+    if options.protocol:
+        recipe = recipe.replace(protocols=_protocols(recipe, options.protocol))
+    if options.seed is not None or options.seeds:
+        first = options.seed or 0
+        recipe = recipe.replace(seeds=tuple(range(first, first + (options.seeds or 1))))
+    if options.aux_root:
+        stream = Stream("auxiliary", corpus=options.aux_corpus, share=0.5)
+        main = recipe.streams[0]
+        recipe = recipe.replace(streams=(*recipe.streams, stream) if len(recipe.streams) > 1 else (main, stream))
+        recipe = recipe.override("config.adversary", "source")
+    changes = [("epochs", options.epochs), ("precision", options.precision)]
+    for key, value in changes:
+        if value is not None:
+            recipe = recipe.override(key, value)
+            if recipe.first is not None:
+                recipe = recipe.override(f"first.{key}", value)
+    for pair in options.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
+        recipe = recipe.override(key, value)
+    return recipe
+
+
+def _protocols(recipe, asked: str):
+    paper, disjoint = recipe.protocols[:1], recipe.protocols[1:]
+    sets = {"paper": paper, "disjoint": disjoint, "both": recipe.protocols}
+    sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
+    if not sets.get(asked):
+        raise ValueError(f"--protocol must be one of {', '.join(sets)}. Received: {asked!r}.")
+    return sets[asked]
+
+
+def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None) -> int:
+    from keras_ser.corpora import read_corpus
+
+    recipe = choose(recipes, options, demo)
+    adapter = dict(recipe.corpus_options)
+    if options.metadata:
+        adapter["metadata"] = options.metadata
+    # a mistake in a path or a label should be told before TensorFlow's seconds of import
+    corpus = read_corpus(recipe.corpus, options.corpus_root, **adapter)
+    auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
+    check_labels(recipe, corpus, auxiliary)
+
+    from keras_ser.experiment import experiment_folder, run_experiment
+    from keras_ser.training import Data, deterministic
+
+    if options.deterministic:
+        deterministic()
+    folds = None
+    if options.folds:
+        folds = [int(number) for number in options.folds.split(",")]
+    noise_root = Path(options.noise_root) if options.noise_root else None
+    folder = experiment_folder(recipe, options.out)
+    if options.shuffle_labels:
+        folder = folder.with_name(folder.name + "-shuffled")
+    data = Data.load(
+        recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
+    )
+    with _Progress(recipe, quiet=options.quiet) as progress:
+        made = run_experiment(
+            recipe,
+            data,
+            folder,
+            folds=folds,
+            on_job=progress.job,
+            on_epoch=progress.epoch,
+            strategy=options.strategy,
+            shuffle_labels=options.shuffle_labels,
+        )
+    print("\n".join(made.lines()))
+    print(f"\nreport: {folder / 'report.md'}")
+    return 0
+
+
+def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
+    """Refuse a corpus without a single label for a task, before anything is trained.
+
+    Raises:
+        CorpusError: a task without labels, a class without a clip in a closed set of classes.
+    """
+    from keras_ser.corpora import CorpusError
+
+    for task in recipe.tasks:
+        if task.name == "noise":
+            continue
+        holders = [corpus, *auxiliary.values()] if task is not recipe.tasks[0] else [corpus]
+        labelled = sum(u.column(task.column) is not None for c in holders for u in c)
+        if not labelled:
+            raise CorpusError(
+                f"{corpus.name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: name it in "
+                f"--metadata CSV, train it on an auxiliary corpus (--aux-corpus NAME --aux-root DIR), or choose a variant without it."
+            )
+        counts: dict[str, int] = {label: 0 for label in task.labels}
+        for holder in holders:
+            for utterance in holder:
+                try:
+                    value, weight = task.encode(utterance.column(task.column))
+                except ValueError as error:
+                    raise CorpusError(f"{holder.name}, {utterance.id}: {error}") from None
+                if weight and task.labels:
+                    counts[task.labels[value]] += 1
+        lacking = [label for label, count in counts.items() if not count]
+        if lacking:
+            raise CorpusError(
+                f"{corpus.name} has no clip of {task.name} {', '.join(lacking)}. Set tasks.{task.name}.labels to those it has: "
+                f"{', '.join(label for label in task.labels if counts[label])}."
+            )
+
+
+class _Progress:
+    """Progress bars for jobs and epochs on a terminal; a line a job elsewhere."""
+
+    def __init__(self, recipe, quiet: bool):
+        self.recipe, self.quiet = recipe, quiet
+        self.bar: Any = None
+        self.tasks: dict[str, Any] = {}
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "_Progress":
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = self.stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.stack.close()
+
+    def job(self, number: int, total: int, job) -> None:
+        title = f"{job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
+        if self.bar is None:
+            if not self.quiet:
+                print(f"[{number}/{total}] {title}", file=sys.stderr, flush=True)
+            return
+        if "jobs" not in self.tasks:
+            self.tasks["jobs"] = self.bar.add_task("", total=total)
+        self.bar.update(self.tasks["jobs"], description=title, completed=number - 1)
+        for stage in [stage for stage in self.tasks if stage != "jobs"]:
+            self.bar.remove_task(self.tasks.pop(stage))
+
+    def epoch(self, stage: str, epoch: int, logs: Mapping[str, float]) -> None:
+        if self.bar is None:
+            return
+        epochs = self.recipe.first.epochs if stage == "model 1" and self.recipe.first else self.recipe.epochs
+        if stage not in self.tasks:
+            self.tasks[stage] = self.bar.add_task(stage, total=epochs)
+        shown = next((f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))), "")
+        text = f"{stage}: loss {logs['loss']:.3f} {shown}"
+        self.bar.update(self.tasks[stage], completed=epoch, description=text)
+
+
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--option takes KEY=VALUE. Received: {pair!r}.")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+def _corpus_check(options: argparse.Namespace) -> int:
+    from keras_ser.corpora import read_corpus
+    from keras_ser.corpora.check import check
+
+    corpus = read_corpus(options.name, options.root, **_options(options.option))
+    progress = None
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        def progress(clips):
+            return track(clips, description="reading", console=Console(stderr=True))
+
+    found = check(corpus, progress=progress)
+    print(json.dumps(found.to_dict(), indent=1) if options.json else "\n".join(found.lines()))
+    return 0 if found.ok else 1
+
+
+def _corpus_show(options: argparse.Namespace) -> int:
+    from keras_ser.corpora import read_corpus
+
+    corpus = read_corpus(options.name, options.root, **_options(options.option))
+    for utterance in corpus.utterances[: options.n or None]:
+        facts = {"speaker": utterance.speaker, "gender": utterance.gender, **utterance.labels, **utterance.groups}
+        print(utterance.id, *(f"{key}={value}" for key, value in facts.items() if value is not None), sep="\t")
+    if options.n and len(corpus) > options.n:
+        print(f"({len(corpus) - options.n} more; -n 0 shows all)", file=sys.stderr)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from keras_ser.experiment import evaluate
+
+    made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
+    print("\n".join(made.lines()))
+    print(f"\nreport: {where / 'report.md'}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from keras_ser.experiment import compare_folders
+
+    print(compare_folders(Path(options.a), Path(options.b), options.task, options.metric, options.protocol))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

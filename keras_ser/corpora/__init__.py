@@ -1,0 +1,71 @@
+"""Corpora: what was said, by whom, and what it is labelled with; from a folder on disk, or from nothing (`demo`).
+
+    corpus = read_corpus("emodb", "/data/emodb")
+    for utterance in corpus:
+        corpus.file(utterance), utterance.speaker, utterance.labels["emotion"]
+
+Conventions of this room:
+
+* An adapter is a module: prose about the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
+  It looks at names and label files and never decodes audio, so reading is quick; `keras_ser.corpora.check` looks into
+  the files.
+* `.wav` and `.flac` are the same to every adapter. Hidden files are passed over. The order is that of the ids, whatever
+  the file system's is.
+* Emotions have one name in all corpora: anger, boredom, calm, disgust, excited, fear, frustration, happiness, neutral,
+  sadness, surprise. A `Task` merges or leaves out.
+* Nothing is dropped in silence: what is missing, unknown or left over is a `CorpusError` that lists the first ten.
+* A root one level too high (and, where it can only mean one thing, too low) is understood.
+
+No TensorFlow here.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from keras_ser.corpora import afew, avec2016, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+
+__all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "listed", "read_corpus"]
+
+CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
+    {
+        "afew": afew.read,
+        "avec2016": avec2016.read,
+        "demo": demo.read,
+        "emodb": emodb.read,
+        "iemocap": iemocap.read,
+        "librispeech": librispeech.read,
+        "manifest": manifest.read,
+        "ravdess": ravdess.read,
+        "slr45": slr45.read,
+    }
+)
+"""Name -> reader."""
+
+
+def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Corpus:
+    """A corpus by its adapter's name.
+
+    Args:
+        name: a key of `CORPORA`.
+        root: the corpus's folder (`manifest`: its CSV file; `demo`: where it is written, by default a cache folder).
+        **options: what the adapter's `read` takes besides, e.g. `metadata=` of `afew`.
+
+    Raises:
+        CorpusError: an unknown name or option; no root; what the adapter raises.
+    """
+    if name not in CORPORA:
+        raise CorpusError(f"the corpus must be one of {listed(CORPORA, len(CORPORA))}. Received: {name!r}.")
+    reader = CORPORA[name]
+    known = [key for key in inspect.signature(reader).parameters if key != "root"]
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        raise CorpusError(f"{name} takes {listed(known) or 'no options'}. Received: {listed(unknown)}.")
+    if root is None and name != "demo":
+        raise CorpusError(
+            f"{name} is read from disk and needs its root. Received: no root. Give the folder of the corpus."
+        )
+    return reader(root, **options)

@@ -1,0 +1,152 @@
+"""AFEW 6.0 (EmotiW 2016): clips of films in seven emotions, with the noise and music of the films.
+
+Clips lie in `Train/<Emotion>/<id>.avi` and `Val/<Emotion>/<id>.avi` (`Train_AFEW`, `Val_AFEW` in later releases); the
+folder is the label, there is no label file, and the id is nine digits. The test part, `Test_vid_Distribute/<id>.avi`,
+is flat and without labels. Audio is the soundtrack of the .avi (read through PyAV, the extra `video`), or a .wav or
+.flac of the same name, extracted beforehand (`ffmpeg -i 000053760.avi -vn 000053760.wav`); the extracted file is taken
+where both are there.
+
+AFEW names no speaker, no gender and no film: these come from a table of the user's (`metadata`), and without one a
+split that promises disjoint speakers or films cannot be made. One id may be in Train and in Val (two cuts of one
+scene), so an utterance's id is `Train/000053760`. 773 + 383 labelled clips, 593 for the test.
+
+Licence: by agreement with the authors, for research.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.corpora.layout import AUDIO, audio_files, entries, locate, unknown_names
+from keras_ser.corpora.table import gender, read_metadata
+
+CITATION = (
+    "Dhall, A., Goecke, R., Joshi, J., Hoey, J., Gedeon, T. (2016). EmotiW 2016: video and group-level emotion "
+    "recognition challenges. ICMI, 427-432."
+)
+EXPECTED_FILE = "Train/Angry/000053760.avi (or .wav, .flac)"
+EMOTIONS = {
+    "Angry": "anger",
+    "Disgust": "disgust",
+    "Fear": "fear",
+    "Happy": "happiness",
+    "Neutral": "neutral",
+    "Sad": "sadness",
+    "Surprise": "surprise",
+}
+SUBSETS = {
+    "Train": ("Train", "Train_AFEW"),
+    "Val": ("Val", "Val_AFEW"),
+    "Test": ("Test_vid_Distribute", "Test", "Test_AFEW"),
+}
+"""Subset -> the folders it is found under."""
+
+COUNTS = {
+    "Train": (133, 74, 81, 150, 144, 117, 74),
+    "Val": (64, 40, 46, 63, 63, 61, 46),
+    "Test": (),
+}
+"""Clips per subset, in the order of EMOTIONS."""
+
+TEST_CLIPS = 593
+SUFFIXES = (*AUDIO, ".avi")
+NAME = re.compile(r"\d{9}")
+
+
+def _subset_folder(root: Path, subset: str) -> Path | None:
+    return next((root / name for name in SUBSETS[subset] if (root / name).is_dir()), None)
+
+
+def _holds(folder: Path) -> bool:
+    parts = [part for part in (_subset_folder(folder, subset) for subset in SUBSETS) if part]
+    return any((part / emotion).is_dir() for part in parts for emotion in EMOTIONS) or any(
+        NAME.fullmatch(stem) for part in parts for stem in audio_files(part, SUFFIXES)
+    )
+
+
+def _expected(subsets: Sequence[str]) -> dict:
+    sizes = {subset: sum(COUNTS[subset]) if COUNTS[subset] else TEST_CLIPS for subset in subsets}
+    labelled = [COUNTS[subset] for subset in subsets if COUNTS[subset]]
+    emotions = dict(zip(EMOTIONS.values(), map(sum, zip(*labelled, strict=True)), strict=False))
+    return {"utterances": sum(sizes.values()), "subset": sizes} | ({"emotion": emotions} if emotions else {})
+
+
+def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence[str] = ("Train", "Val")) -> Corpus:
+    """AFEW from the folder that holds `Train` and `Val` (or the folder above).
+
+    Each utterance has the label `emotion` (none in Test) and the group `subset`; speaker, gender and the groups `film`
+    and `session` are those of `metadata`, where it has them.
+
+    Args:
+        root: the folder of the corpus.
+        metadata: a CSV file with the column `id` (000053760; zeros that a spreadsheet cut off are put back) and any of
+            subset (Train, Val), speaker, gender, film, session. Without `subset`, a row speaks of every clip of that
+            id.
+        subsets: of "Train", "Val" and "Test".
+
+    Raises:
+        CorpusError: `root` is missing, empty or of another corpus; a subset is not there; folders or files of other
+            names; `metadata` speaks of clips that are not there.
+    """
+    strange = [subset for subset in subsets if subset not in SUBSETS]
+    if strange or not subsets or isinstance(subsets, str):
+        raise CorpusError(f"afew: `subsets` must be some of {listed(SUBSETS)}. Received: {subsets!r}.")
+    root = locate(root, "afew", EXPECTED_FILE, _holds)
+    clips: dict[str, tuple[Path, str, str | None]] = {}
+    strays = []
+    for subset in subsets:
+        folder = _subset_folder(root, subset)
+        if folder is None:
+            raise CorpusError(
+                f"afew: expected the folder {' or '.join(SUBSETS[subset])} under {root}. "
+                f"Received: {listed(path.name for path in entries(root))}. Unpack it there, or leave {subset} out of "
+                "`subsets`."
+            )
+        # Train and Val hold folders of emotions, Test the clips themselves; audio anywhere else is a stray.
+        for part in (folder, *(path for path in entries(folder) if path.is_dir())):
+            labelled = part.name in EMOTIONS and part != folder
+            for stem, path in audio_files(part, SUFFIXES).items():
+                if NAME.fullmatch(stem) and (labelled if subset != "Test" else part == folder):
+                    clips[f"{subset}/{stem}"] = (path, subset, EMOTIONS.get(part.name))
+                    continue
+                strays.append(path.relative_to(root).as_posix())
+    if strays:
+        raise unknown_names("afew", strays, f"{EXPECTED_FILE}, in folders named {listed(EMOTIONS)}")
+    about = read_metadata(metadata, "afew", lambda row: _clips_of(row, clips, subsets))
+    utterances = []
+    for key, (path, subset, emotion) in clips.items():
+        row = about.get(key, {})
+        utterances.append(
+            Utterance(
+                id=key,
+                path=path.relative_to(root).as_posix(),
+                speaker=row.get("speaker") or None,
+                gender=gender(row.get("gender")),
+                labels={"emotion": emotion} if emotion else {},
+                groups={"subset": subset} | {group: row[group] for group in ("film", "session") if row.get(group)},
+            )
+        )
+    return Corpus(
+        name="afew",
+        root=root,
+        utterances=tuple(utterances),
+        vocabulary={"emotion": tuple(EMOTIONS.values())},
+        citation=CITATION,
+        expected=_expected(subsets),
+        flaws=(
+            "AFEW names no speaker, gender or film; the published Train and Val are the only split that needs none.",
+            "One id may be in Train and in Val: two cuts of one scene.",
+        ),
+    )
+
+
+def _clips_of(row: Mapping[str, str], clips: Mapping, subsets: Sequence[str]) -> list[str] | None:
+    """The ids of the clips that a metadata row speaks of; None where it speaks of a subset that is not read."""
+    subset, _, name = row["id"].rpartition("/")
+    subset = row.get("subset") or subset
+    stem = name.rpartition(".")[0] or name
+    stem = stem.zfill(9) if stem.isdigit() else stem
+    if subset in SUBSETS and subset not in subsets:
+        return None
+    return [key for key in ([f"{subset}/{stem}"] if subset else [f"{each}/{stem}" for each in subsets]) if key in clips]

@@ -1,0 +1,202 @@
+"""Looking into a corpus's files: counts against the published ones, broken or silent audio, and the same audio twice.
+
+`check` decodes every file, one at a time, and never stops at a bad one; what it finds is a `CorpusReport`.
+`duplicates` alone is what a split needs to know.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from keras_ser.corpora.content import content_hash, decode, digest, duplicates, same
+from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+
+__all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check", "content_hash", "duplicates"]
+
+SILENCE = 1e-3
+"""Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3."""
+
+PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite")
+
+
+@dataclass(frozen=True)
+class CorpusReport:
+    """What `check` found.
+
+    Args:
+        name: the corpus.
+        root: its folder.
+        utterances: how many there are.
+        counts: column -> value -> utterances, for the labels, the gender and the speaker.
+        ranges: continuous label -> (lowest, mean, highest).
+        seconds: "total", "min", "median" and "max" over the utterances that could be read.
+        sample_rates, channels: Hz -> utterances, number of channels -> utterances.
+        untold: column -> utterances that have no value in it.
+        problems: kind (of `PROBLEMS`) -> what was found, one text each.
+        differences: where the corpus is not the published one, a sentence each.
+        flaws: known flaws of the published corpus.
+        duplicates: groups of ids with the same audio.
+        notes: what is allowed but may surprise, a sentence each.
+    """
+
+    name: str
+    root: str
+    utterances: int
+    counts: Mapping[str, Mapping[str, int]]
+    ranges: Mapping[str, tuple[float, float, float]]
+    seconds: Mapping[str, float]
+    sample_rates: Mapping[int, int]
+    channels: Mapping[int, int]
+    untold: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    differences: tuple[str, ...] = ()
+    flaws: tuple[str, ...] = ()
+    duplicates: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True where every file can be used and the counts are the published ones."""
+        return not self.problems and not self.differences
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self) | {"ok": self.ok}
+
+    def lines(self) -> list[str]:
+        """The report for a terminal."""
+        seconds = self.seconds
+        said = [
+            f"{self.name}: {self.utterances} utterances under {self.root}",
+            f"duration: {seconds['total'] / 3600:.2f} h; shortest {seconds['min']:.2f} s, "
+            f"median {seconds['median']:.2f} s, longest {seconds['max']:.2f} s",
+            "sample rate: " + ", ".join(f"{rate} Hz {count}" for rate, count in self.sample_rates.items()),
+            "channels: " + ", ".join(f"{number} in {count}" for number, count in self.channels.items()),
+        ]
+        for column, values in self.counts.items():
+            shown = [f"{value} {count}" for value, count in values.items()]
+            head = f"{column} ({len(values)})" if len(values) > 1 else column
+            said.append(f"{head}: {listed(shown, 30)}")
+        said += [f"{key}: {low:.3f} to {high:.3f}, mean {mean:.3f}" for key, (low, mean, high) in self.ranges.items()]
+        said += [f"no {column}: {count} utterances" for column, count in self.untold.items()]
+        said += [f"difference: {text}" for text in self.differences]
+        said += [f"{kind} ({len(cases)}): {listed(cases)}" for kind, cases in self.problems.items()]
+        said += [f"same audio: {' = '.join(ids)}" for ids in self.duplicates]
+        said += [f"known flaw: {text}" for text in self.flaws]
+        said += [f"note: {text}" for text in self.notes]
+        said.append("ok" if self.ok else "not ok: see the differences and problems above")
+        return said
+
+
+def check(
+    corpus: Corpus, shortest_seconds: float = 0.1, progress: Callable[[Iterable], Iterable] | None = None
+) -> CorpusReport:
+    """Decode every utterance and compare the corpus with what was published.
+
+    Args:
+        corpus: what to check.
+        shortest_seconds: what is shorter is named too short.
+        progress: wraps the sequence of utterances, e.g. `rich.progress.track`.
+    """
+    problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
+    rates: dict[int, int] = {}
+    channels: dict[int, int] = {}
+    hashes: dict[str, list[str]] = {}
+    lengths = []
+    for utterance in progress(corpus.utterances) if progress else corpus.utterances:
+        path = corpus.file(utterance)
+        if not path.is_file():
+            problems["missing"].append(f"{utterance.id} ({utterance.path})")
+            continue
+        try:
+            samples, rate = decode(path, utterance.start, utterance.end)
+        except CorpusError as error:
+            problems["unreadable"].append(f"{utterance.id} ({error})")
+            continue
+        lengths.append(len(samples) / rate)
+        rates[rate] = rates.get(rate, 0) + 1
+        channels[samples.shape[1]] = channels.get(samples.shape[1], 0) + 1
+        if not len(samples):
+            problems["empty"].append(utterance.id)
+            continue
+        hashes.setdefault(digest(samples, rate), []).append(utterance.id)
+        if lengths[-1] < shortest_seconds:
+            problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {lengths[-1]:.3f} s)")
+        if not np.isfinite(samples).all():
+            problems["non-finite"].append(utterance.id)
+        # The spread, not the level: a constant offset is silence too. One sample has no spread and is too short anyway.
+        elif len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:
+            problems["silent"].append(utterance.id)
+
+    ranges, counts, untold = _columns(corpus)
+    notes = [
+        f"only one utterance has the {column} {value!r}: it cannot be in training and in test."
+        for column, values in counts.items()
+        if column != "speaker"
+        for value, count in values.items()
+        if count == 1
+    ]
+    if len(rates) > 1:
+        notes.append(
+            f"sample rates are mixed: {listed(f'{rate} Hz {count}' for rate, count in sorted(rates.items()))}."
+        )
+    return CorpusReport(
+        name=corpus.name,
+        root=str(corpus.root),
+        utterances=len(corpus),
+        counts=counts,
+        ranges=ranges,
+        seconds={
+            "total": math.fsum(lengths),
+            "min": min(lengths, default=0.0),
+            "median": median(lengths) if lengths else 0.0,
+            "max": max(lengths, default=0.0),
+        },
+        sample_rates=dict(sorted(rates.items())),
+        channels=dict(sorted(channels.items())),
+        untold=untold,
+        problems={kind: tuple(cases) for kind, cases in problems.items() if cases},
+        differences=tuple(_differences(corpus)),
+        flaws=tuple(corpus.flaws),
+        duplicates=tuple(same(hashes)),
+        notes=tuple(notes),
+    )
+
+
+def _columns(corpus: Corpus) -> tuple[dict, dict, dict]:
+    """(ranges of the continuous labels, counts of all other columns, how many utterances lack a column)."""
+    names = list(dict.fromkeys([*corpus.vocabulary, *(key for u in corpus for key in sorted(u.labels))]))
+    ranges, counts, untold = {}, {}, {}
+    for column in (*names, "gender", "speaker"):
+        values = [value for value in (utterance.column(column) for utterance in corpus) if value is not None]
+        if len(values) < len(corpus):
+            untold[column] = len(corpus) - len(values)
+        if values and all(isinstance(value, float) for value in values):
+            ranges[column] = (min(values), math.fsum(values) / len(values), max(values))
+        elif values:
+            counts[column] = corpus.counts(column)
+    return ranges, counts, untold
+
+
+def _differences(corpus: Corpus) -> list[str]:
+    """Where the corpus differs from `corpus.expected`: a number there is that of a column's different values, a mapping
+    holds the count of each."""
+    said = []
+    for column, expected in corpus.expected.items():
+        if column == "utterances":
+            if len(corpus) != expected:
+                said.append(f"expected {expected} utterances, found {len(corpus)}.")
+            continue
+        found = corpus.counts(column)
+        if not isinstance(expected, Mapping):
+            if len(found) != expected:
+                said.append(f"{column}: expected {expected} different ones, found {len(found)}.")
+            continue
+        for value in (*expected, *(value for value in found if value not in expected)):
+            if expected.get(value, 0) != found.get(value, 0):
+                said.append(f"{column} {value}: expected {expected.get(value, 0)}, found {found.get(value, 0)}.")
+    return said

@@ -1,0 +1,126 @@
+"""The nouns of this room: an `Utterance` (one labelled stretch of audio) and a `Corpus` (all of them)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+
+class CorpusError(ValueError):
+    """The data on disk are not what the corpus should be; the message lists the first ten culprits."""
+
+
+def listed(items, most: int = 10) -> str:
+    """'a, b, c and 4 more': how every message of ours shortens a list."""
+    items = [str(item) for item in items]
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One labelled stretch of one audio file.
+
+    Args:
+        id: unique in its corpus, and free of machine paths.
+        path: the audio file, POSIX style, relative to the corpus's root.
+        start, end: seconds within the file; None = from its beginning, to its end.
+        speaker: name of the speaker, None where the corpus does not tell.
+        gender: "female", "male" or None.
+        labels: column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}.
+        groups: what else may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
+            recording a clip was cut or copied from).
+    """
+
+    id: str
+    path: str
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+    gender: str | None = None
+    labels: Mapping[str, str | float] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
+        object.__setattr__(self, "groups", MappingProxyType(dict(self.groups)))
+        if Path(self.id).is_absolute() or Path(self.path).is_absolute():
+            raise CorpusError(f"`id` and `path` must be relative to the corpus. Received: {self.id!r}, {self.path!r}.")
+        if self.gender not in (None, "female", "male"):
+            raise CorpusError(f"`gender` must be 'female', 'male' or None. Received: {self.gender!r} ({self.id}).")
+
+    def __hash__(self):
+        return hash(self.id)
+
+    def column(self, name: str) -> str | float | None:
+        """The value of a label, group or one of "speaker", "gender"; None where the utterance has none."""
+        if name in ("speaker", "gender"):
+            return getattr(self, name)
+        return self.labels.get(name, self.groups.get(name))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A named, ordered collection of utterances under one root.
+
+    Args:
+        name: the adapter's name, e.g. "emodb".
+        root: the folder that the utterances' paths start from.
+        utterances: sorted by id; ids are unique.
+        vocabulary: column -> the labels it may hold, in the corpus's own order.
+        citation: whom to cite.
+        expected: what the published corpus holds, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127,
+            ..}}.
+        flaws: known flaws of the published corpus, one sentence each.
+
+    Raises:
+        CorpusError: no utterances, ids that occur twice, labels outside the vocabulary.
+    """
+
+    name: str
+    root: Path
+    utterances: tuple[Utterance, ...]
+    vocabulary: Mapping[str, tuple[str, ...]]
+    citation: str = ""
+    expected: Mapping = field(default_factory=dict)
+    flaws: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "root", Path(self.root))
+        object.__setattr__(self, "utterances", tuple(sorted(self.utterances, key=lambda u: u.id)))
+        if not self.utterances:
+            raise CorpusError(f"{self.name}: no utterances under {self.root}.")
+        seen, twice = set(), []
+        for utterance in self.utterances:
+            twice += [utterance.id] if utterance.id in seen else []
+            seen.add(utterance.id)
+        if twice:
+            raise CorpusError(f"{self.name}: these ids occur more than once: {listed(twice)}.")
+        for column, allowed in self.vocabulary.items():
+            unknown = [
+                f"{u.labels[column]!r} ({u.id})"
+                for u in self.utterances
+                if isinstance(u.labels.get(column), str) and u.labels[column] not in allowed
+            ]
+            if unknown:
+                raise CorpusError(
+                    f"{self.name}: {column} must be one of {', '.join(allowed)}. Received: {listed(unknown)}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self):
+        return iter(self.utterances)
+
+    def file(self, utterance: Utterance) -> Path:
+        return self.root / utterance.path
+
+    def counts(self, column: str) -> dict[str, int]:
+        """How many utterances hold each value of a column, in the vocabulary's order, then by name."""
+        found: dict[str, int] = {}
+        for utterance in self.utterances:
+            value = utterance.column(column)
+            if value is not None:
+                found[str(value)] = found.get(str(value), 0) + 1
+        order = [label for label in self.vocabulary.get(column, ()) if label in found]
+        return {key: found[key] for key in order + sorted(set(found) - set(order))}

@@ -1,0 +1,188 @@
+"""The demo corpus: speech-like utterances synthesised from a seed, so that everything runs at once and nothing is
+downloaded.
+
+Each of `speakers` voices (f01, m02, f03, ..: women and men in turn) says each of `sentences` nonsense sentences in each
+of AFEW's seven emotions; `synthesis` tells how, and after whom. 16 kHz, mono, 16-bit WAV. A speaker's clips do not
+change when speakers or sentences are added. It is no speech: what a model reaches on it says that the machinery works,
+and no more.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+
+EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+VERSION = 1
+"""Raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one."""
+
+INDEX = "demo.json"
+
+
+def default_root() -> Path:
+    """Where the corpus is written when no root is named: the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
+
+
+def _speakers(count: int) -> list[tuple[str, str]]:
+    """(name, gender) of each speaker, women and men in turn."""
+    return [("m", "male") if place % 2 else ("f", "female") for place in range(count)]
+
+
+def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> list[tuple[str, str, str, int, int]]:
+    """Every clip: (file name, speaker, gender, speaker's number, sentence's number, emotion)."""
+    return [
+        (
+            f"{letter}{place + 1:02d}_{emotion}_s{number + 1}.wav",
+            f"{letter}{place + 1:02d}",
+            gender,
+            place,
+            number,
+            emotion,
+        )
+        for place, (letter, gender) in enumerate(_speakers(speakers))
+        for emotion in emotions
+        for number in range(sentences)
+    ]
+
+
+def read(
+    root: str | Path | None = None,
+    speakers: int = 12,
+    sentences: int = 5,
+    seed: int = 0,
+    emotions: Sequence[str] = EMOTIONS,
+    progress: Callable[[Iterable], Iterable] | None = None,
+) -> Corpus:
+    """The demo corpus, written under `root` first if it is not there yet.
+
+    It lies in a folder of its own, named after its parameters, that appears only when it is complete. Each utterance
+    has the label `emotion` and the group `sentence`.
+
+    Args:
+        root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
+        speakers: number of voices, at least 1.
+        sentences: sentences that each says in each emotion, at least 1.
+        seed: decides the voices, the sentences and the clips; at least 0.
+        emotions: of `EMOTIONS`, at least one.
+        progress: wraps the sequence of clips while they are written, e.g. `rich.progress.track`.
+
+    Raises:
+        CorpusError: a parameter out of range; `root` cannot be written, e.g. because the disk is full.
+    """
+    for name, value, least in (("speakers", speakers, 1), ("sentences", sentences, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise CorpusError(f"demo: `{name}` must be a whole number of at least {least}. Received: {value!r}.")
+    strange = [emotion for emotion in emotions if emotion not in EMOTIONS]
+    if strange or not emotions or isinstance(emotions, str) or len(set(emotions)) != len(emotions):
+        raise CorpusError(f"demo: `emotions` must be some of {listed(EMOTIONS)}, each once. Received: {emotions!r}.")
+    emotions = tuple(emotion for emotion in EMOTIONS if emotion in emotions)
+    parameters = {
+        "version": VERSION,
+        "speakers": speakers,
+        "sentences": sentences,
+        "seed": seed,
+        "emotions": list(emotions),
+    }
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
+    base = Path(root).expanduser() if root is not None else default_root()
+    if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # a demo corpus's own folder: one level too low
+        base = base.parent
+    folder = base / f"demo-{digest}"
+    plan = _plan(speakers, sentences, emotions)
+    if not _complete(folder, parameters, plan):
+        _write(folder, parameters, plan, progress)
+    return Corpus(
+        name="demo",
+        root=folder,
+        utterances=tuple(
+            Utterance(
+                id=name.removesuffix(".wav"),
+                path=name,
+                speaker=speaker,
+                gender=gender,
+                labels={"emotion": emotion},
+                groups={"sentence": f"s{number + 1}"},
+            )
+            for name, speaker, gender, _, number, emotion in plan
+        ),
+        vocabulary={"emotion": emotions},
+        citation="Synthesised by keras_ser; nothing to cite.",
+        expected={
+            "utterances": len(plan),
+            "speaker": speakers,
+            "emotion": dict.fromkeys(emotions, speakers * sentences),
+        },
+        flaws=("It is synthetic: figures on it say nothing about speech.",),
+    )
+
+
+def clip(speaker: int, gender: str, sentence: int, emotion: str, seed: int) -> bytes:
+    """The bytes of one WAV file; they depend on these arguments alone."""
+    import numpy as np
+    import soundfile
+
+    from keras_ser.corpora import synthesis
+
+    # One stream of random numbers per thing: a voice is the same in all its clips, a sentence the same from all mouths.
+    voice = synthesis.voice(gender, np.random.default_rng((seed, 1, speaker)))
+    words = synthesis.sentence(np.random.default_rng((seed, 2, sentence)))
+    rng = np.random.default_rng((seed, 3, speaker, sentence, zlib.crc32(emotion.encode())))
+    samples = synthesis.utterance(voice, emotion, words, rng)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, synthesis.SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
+    """Whether the folder holds this very corpus, every file of the length it was written with."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        sizes = index["bytes"]
+        return index["parameters"] == parameters and all(
+            (folder / name).stat().st_size == sizes[name] for name, *_ in plan
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | None) -> None:
+    """Write the corpus beside its place, then move it there whole."""
+    part = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        sizes = {}
+        for name, _, gender, speaker, sentence, emotion in progress(plan) if progress else plan:
+            data = clip(speaker, gender, sentence, emotion, parameters["seed"])
+            (part / name).write_bytes(data)
+            sizes[name] = len(data)
+        index = json.dumps({"parameters": parameters, "bytes": sizes}, indent=1, sort_keys=True)
+        (part / INDEX).write_text(index, encoding="utf-8")
+        part.chmod(0o755)
+        if _complete(folder, parameters, plan):  # another process was quicker, and may be reading it
+            return
+        if folder.exists():  # damaged: put it out of the way before the whole one takes its name
+            broken = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)) / "broken"
+            folder.rename(broken)
+            shutil.rmtree(broken.parent, ignore_errors=True)
+        part.rename(folder)
+    except OSError as error:
+        # Another process may have been quicker; a whole corpus of its making is as good as ours.
+        if not _complete(folder, parameters, plan):
+            raise CorpusError(
+                f"demo: expected to write {len(plan)} clips (about {len(plan) * 0.06:.0f} MB) under {folder.parent}. "
+                f"Received: {error.strerror or error}. Free some space or name another root."
+            ) from error
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)

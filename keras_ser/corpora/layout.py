@@ -1,0 +1,107 @@
+"""Where a corpus lies on disk: its root, its audio files in an order of their own, and what to say when they are not
+there.
+
+Hidden files (macOS leaves `._name.wav` beside `name.wav`) are no part of any corpus and are passed over everywhere.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from keras_ser.corpora.corpus import CorpusError, listed
+
+AUDIO = (".wav", ".flac")
+"""What soundfile decodes; the first of the two is taken where a recording lies there in both."""
+
+VIDEO = (".avi", ".mp4")
+"""Containers whose soundtrack needs PyAV (the extra `video`)."""
+
+
+def entries(folder: Path) -> list[Path]:
+    """The visible contents of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def existing_folder(root: str | Path, name: str, expected: str) -> Path:
+    """`root` as a Path, once it is known to be a folder with something in it.
+
+    Args:
+        root: the folder the user named.
+        name: the corpus, for the message.
+        expected: what should be under the root, e.g. "wav/03a01Fa.wav".
+
+    Raises:
+        CorpusError: `root` is missing, a file, unreadable or empty.
+    """
+    root = Path(root).expanduser()
+    wanted = f"{name}: expected a folder with {expected}."
+    try:
+        if not root.exists():
+            raise CorpusError(f"{wanted} Received: {root}, which does not exist. Check the path.")
+        if not root.is_dir():
+            raise CorpusError(f"{wanted} Received: {root}, which is a file. Give the folder it is in.")
+        if not entries(root):
+            raise CorpusError(f"{wanted} Received: {root}, which is empty. Unpack the corpus there first.")
+    except OSError as error:
+        raise CorpusError(f"{wanted} Received: {root}, which cannot be read ({error.strerror}).") from error
+    return root
+
+
+def locate(
+    root: str | Path, name: str, expected: str, holds: Callable[[Path], bool], inner: Iterable[str] = ()
+) -> Path:
+    """The folder that holds the corpus: `root` itself, or the one folder in it that does.
+
+    Args:
+        root: what the user named; one level too high is put right.
+        name: the corpus, for the message.
+        expected: what should be under the root.
+        holds: says whether a folder is the corpus's own.
+        inner: names of folders within the corpus that may be given in its stead (one level too low).
+
+    Raises:
+        CorpusError: as `existing_folder`; no folder holds the corpus, or several do.
+    """
+    root = existing_folder(root, name, expected)
+    if holds(root):
+        return root
+    found = [path for path in entries(root) if path.is_dir() and holds(path)]
+    if len(found) > 1:
+        raise CorpusError(
+            f"{name}: expected one folder with {expected}. "
+            f"Received: {root}, which holds {listed(path.name for path in found)}. Name one of them."
+        )
+    real = root.resolve()
+    if not found and real.name in inner and holds(real.parent):
+        return real.parent
+    if not found:
+        raise wrong_corpus(root, name, expected)
+    return found[0]
+
+
+def wrong_corpus(root: Path, name: str, expected: str) -> CorpusError:
+    """The error for a folder that holds something else."""
+    return CorpusError(
+        f"{name}: expected {expected} under the root. Received: {root}, which holds "
+        f"{listed(path.name for path in entries(root))}. Give the folder of {name} as it was unpacked."
+    )
+
+
+def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path]:
+    """Stem -> file, by stem, for the files of a folder (not of its sub-folders) with one of the suffixes.
+
+    Of a recording that lies there in two formats, the one whose suffix is named first is taken.
+    """
+    rank = {suffix: place for place, suffix in enumerate(suffixes)}
+    files = [path for path in entries(folder) if path.suffix.lower() in rank and path.is_file()]
+    found: dict[str, Path] = {}
+    for path in sorted(files, key=lambda path: (path.stem, rank[path.suffix.lower()])):
+        found.setdefault(path.stem, path)
+    return found
+
+
+def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError:
+    """The error for audio files whose names are not the corpus's."""
+    return CorpusError(
+        f"{name}: expected audio files named like {expected}. Received: {listed(names)}. "
+        "Move files of other origin out of the corpus."
+    )

@@ -1,0 +1,171 @@
+"""Any corpus as a table: one row an utterance, the root is the CSV file, and its paths start from that file's folder.
+
+    file,speaker,gender,emotion,start,end,session,sentence,arousal
+    audio/a.wav,anna,female,anger,,,1,s07,0.7
+    audio/b.flac,ben,male,neutral,1.25,3.5,1,s02,-0.1
+
+`file` is needed, all else is optional: `id`, `speaker`, `gender` (female, male, f, w, m), `start` and `end` in seconds,
+the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`, and any other column as labels. An empty field
+means that the utterance does not tell. A label column is read as numbers where all its values are numbers. Comma,
+semicolon or tab; UTF-8.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.corpora.layout import entries
+from keras_ser.corpora.table import gender, read_table
+
+EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
+FIELDS = ("id", "file", "speaker", "gender", "start", "end")
+GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
+
+
+def _table(root: str | Path) -> Path:
+    """The CSV file, also where the folder was named that holds one and no other."""
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        return path
+    tables = [entry for entry in entries(path) if entry.suffix.lower() in (".csv", ".tsv") and entry.is_file()]
+    if len(tables) != 1:
+        raise CorpusError(
+            f"manifest: the root must be {EXPECTED_FILE}. Received: the folder {path}, which holds "
+            f"{listed(table.name for table in tables) or 'no .csv or .tsv file'}. Give the path of the file itself."
+        )
+    return tables[0]
+
+
+def _number(text: str) -> float | None:
+    """The finite number that a field spells, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _file(text: str, folder: Path) -> str | None:
+    """A row's path relative to the table's folder, POSIX style; None where no such file is there."""
+    options = (text, PureWindowsPath(text).as_posix())
+    return next((option for option in options if option and (folder / option).is_file()), None)
+
+
+def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """(start, end) of a row.
+
+    Raises:
+        ValueError: no numbers, under 0, or the end not after the start.
+    """
+    start, end = (_number(row[key]) if row.get(key) else None for key in ("start", "end"))
+    wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]
+    if wrong or (end is not None and end <= (start or 0.0)):
+        raise ValueError(f"start={row.get('start', '')!r}, end={row.get('end', '')!r}")
+    return start, end
+
+
+def read(
+    root: str | Path,
+    labels: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
+    groups: Sequence[str] = (),
+) -> Corpus:
+    """A corpus from a CSV file.
+
+    The id is the column `id`, or else the path, with `#start-end` where a row is a segment. Segments of one file have
+    that file as the group `origin`, unless a column says otherwise.
+
+    Args:
+        root: the CSV file (or a folder with exactly one).
+        labels: column -> the labels it may hold, in the order of the output's axis (a sequence alone is for `emotion`).
+            These columns stay text. Other columns may hold anything, in alphabetical order.
+        groups: further columns that are groups, not labels.
+
+    Raises:
+        CorpusError: as `table.read_table`; missing files; labels that are not in `labels`; absolute paths; segments
+            that end before they start; genders that are none, or two for one speaker; ids that occur twice.
+    """
+    path = _table(root)
+    rows = read_table(path, "manifest", required=("file",))
+    folder = path.parent
+    if not rows:
+        raise CorpusError(f"manifest: expected a row for every utterance. Received: {path}, which has none.")
+    if labels is not None and not isinstance(labels, Mapping):
+        labels = {"emotion": (labels,) if isinstance(labels, str) else tuple(labels)}
+    labels = {column.lower(): tuple(values) for column, values in (labels or {}).items()}
+    groups = tuple(dict.fromkeys((*GROUPS, *(group.lower() for group in groups))))
+    columns = list(rows[0][1])
+    absent = [column for column in (*labels, *groups[len(GROUPS) :]) if column not in columns]
+    if absent:
+        raise CorpusError(f"manifest: {path.name} has no column {listed(absent)}. Received: {listed(columns)}.")
+    label_columns = [column for column in columns if column not in (*FIELDS, *groups)]
+    numeric = {
+        column
+        for column in label_columns
+        if column not in labels and all(_number(row[column]) is not None for _, row in rows if row[column])
+    }
+
+    problems: dict[str, list[str]] = {key: [] for key in ("absolute", "missing", "seconds", "gender")}
+    utterances, genders = [], {}
+    for line, row in rows:
+        name = row["file"]
+        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute():
+            problems["absolute"].append(f"{name} (line {line})")
+            continue
+        file = _file(name, folder)
+        if file is None:
+            problems["missing"].append(f"{name or 'an empty field'} (line {line})")
+            continue
+        try:
+            start, end = _seconds(row)
+        except ValueError as error:
+            problems["seconds"].append(f"{error} (line {line})")
+            continue
+        try:
+            sex = gender(row.get("gender"))
+        except CorpusError:
+            problems["gender"].append(f"{row['gender']!r} (line {line})")
+            continue
+        if row.get("speaker") and sex:
+            genders.setdefault(row["speaker"], set()).add(sex)
+        segment = start is not None or end is not None
+        utterances.append(
+            Utterance(
+                id=row.get("id") or file + (f"#{row.get('start', '')}-{row.get('end', '')}" if segment else ""),
+                path=file,
+                start=start,
+                end=end,
+                speaker=row.get("speaker") or None,
+                gender=sex,
+                labels={
+                    column: float(row[column]) if column in numeric else row[column]
+                    for column in label_columns
+                    if row[column]
+                },
+                groups=({"origin": file} if segment else {}) | {key: row[key] for key in groups if row.get(key)},
+            )
+        )
+    _refuse(path, problems)
+    both = sorted(speaker for speaker, found in genders.items() if len(found) > 1)
+    if both:
+        raise CorpusError(f"manifest: {path.name} gives these speakers two genders: {listed(both)}. Correct the rows.")
+    vocabulary = {
+        column: labels.get(column) or tuple(sorted({u.labels[column] for u in utterances if column in u.labels}))
+        for column in label_columns
+        if column not in numeric
+    }
+    return Corpus(name="manifest", root=folder, utterances=tuple(utterances), vocabulary=vocabulary)
+
+
+def _refuse(path: Path, problems: Mapping[str, list[str]]) -> None:
+    """Raise for the first kind of problem that there is, with its first ten cases."""
+    said = {
+        "absolute": f"paths must be relative to the folder of {path.name}",
+        "missing": f"every file must be there, relative to {path.parent}. Not found",
+        "seconds": "start and end must be seconds, 0 <= start < end",
+        "gender": "gender must be female, male or empty (f, w, m are understood)",
+    }
+    for kind, cases in problems.items():
+        if cases:
+            joint = ":" if kind == "missing" else ". Received:"
+            raise CorpusError(f"manifest: {said[kind]}{joint} {listed(cases)}. Correct {path.name}.")

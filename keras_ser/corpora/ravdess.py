@@ -1,0 +1,96 @@
+"""RAVDESS, speech, audio only: two English sentences acted in eight emotions by 24 actors, twice, in two intensities.
+
+Files are `Actor_<nn>/<modality>-<channel>-<emotion>-<intensity>-<statement>-<repetition>-<actor>.wav`, all numbers of
+two digits; here modality is 03 (audio only) and channel 01 (speech; the song part is another corpus). Odd actors are
+men, even ones women. Emotion 01 is neutral and has no strong intensity: 96 clips, the other seven have 192 each.
+
+The emotions are the corpus's own eight: `calm` is kept beside `neutral`.
+
+Licence: CC BY-NC-SA 4.0.
+"""
+
+import re
+from pathlib import Path
+
+from keras_ser.corpora.corpus import Corpus, Utterance
+from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
+
+CITATION = (
+    "Livingstone, S. R., Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song "
+    "(RAVDESS). PLoS ONE 13(5), e0196391."
+)
+EXPECTED_FILE = "Actor_01/03-01-01-01-01-01-01.wav"
+EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happiness",
+    "04": "sadness",
+    "05": "anger",
+    "06": "fear",
+    "07": "disgust",
+    "08": "surprise",
+}
+INTENSITIES = {"01": "normal", "02": "strong"}
+SENTENCES = {"01": "kids", "02": "dogs"}
+"""Statement 01: "Kids are talking by the door"; 02: "Dogs are sitting by the door"."""
+
+NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+EXPECTED = {
+    "utterances": 1440,
+    "speaker": 24,
+    "gender": {"female": 720, "male": 720},
+    "emotion": {emotion: 96 if emotion == "neutral" else 192 for emotion in EMOTIONS.values()},
+}
+FLAWS = ("Actor_07: 03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same audio.",)
+
+
+def _actors(folder: Path) -> list[Path]:
+    return [path for path in entries(folder) if path.is_dir() and re.fullmatch(r"Actor_\d\d", path.name)]
+
+
+def _holds(folder: Path) -> bool:
+    return any(NAME.fullmatch(stem) for actor in _actors(folder) for stem in audio_files(actor))
+
+
+def read(root: str | Path) -> Corpus:
+    """RAVDESS from the folder that holds `Actor_01` .. `Actor_24` (or the folder above).
+
+    Each utterance has the labels `emotion` and `intensity` and the groups `sentence` and `repetition`; speakers are
+    "01" to "24".
+
+    Args:
+        root: the folder of the corpus; .wav and .flac are read alike.
+
+    Raises:
+        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
+    """
+    root = locate(root, "ravdess", EXPECTED_FILE, _holds)
+    utterances, strays = [], []
+    for folder in _actors(root):
+        for stem, path in audio_files(folder).items():
+            match = NAME.fullmatch(stem)
+            if not match or folder.name != f"Actor_{match[5]}":
+                strays.append(f"{folder.name}/{path.name}")
+                continue
+            emotion, intensity, sentence, repetition, actor = match.groups()
+            utterances.append(
+                Utterance(
+                    id=stem,
+                    path=path.relative_to(root).as_posix(),
+                    speaker=actor,
+                    gender="male" if int(actor) % 2 else "female",
+                    labels={"emotion": EMOTIONS[emotion], "intensity": INTENSITIES[intensity]},
+                    groups={"sentence": SENTENCES[sentence], "repetition": repetition},
+                )
+            )
+    if strays:
+        raise unknown_names("ravdess", strays, f"{EXPECTED_FILE} (audio only: 03, speech: 01)")
+    return Corpus(
+        name="ravdess",
+        root=root,
+        utterances=tuple(utterances),
+        vocabulary={"emotion": tuple(EMOTIONS.values()), "intensity": tuple(INTENSITIES.values())},
+        citation=CITATION,
+        expected=EXPECTED,
+        flaws=FLAWS,
+    )

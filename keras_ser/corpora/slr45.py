@@ -1,0 +1,60 @@
+"""ST-AEDS (OpenSLR 45): ten speakers of American English, five women and five men, about 350 sentences each.
+
+One flat folder of `<speaker>_us_<speaker>_<nnnnn>.wav`, e.g. `f0001_us_f0001_00002.wav`: the first letter of the
+speaker is the gender. There are no emotion labels: the corpus serves as an auxiliary stream that knows gender and
+speaker.
+
+Licence: CC BY-NC-ND 4.0 (Surfingtech, as stated on openslr.org/45).
+"""
+
+import re
+from pathlib import Path
+
+from keras_ser.corpora.corpus import Corpus, Utterance
+from keras_ser.corpora.layout import audio_files, locate, unknown_names
+
+CITATION = (
+    "Surfingtech (2018). ST-AEDS-20180100_1, Free ST American English Corpus. OpenSLR 45, https://www.openslr.org/45."
+)
+EXPECTED_FILE = "f0001_us_f0001_00002.wav"
+NAME = re.compile(r"(([fm])\d{4})_us_\1_\d{5}")
+EXPECTED = {"utterances": 3842, "speaker": 10}
+
+
+def _holds(folder: Path) -> bool:
+    return any(NAME.fullmatch(stem) for stem in audio_files(folder))
+
+
+def read(root: str | Path) -> Corpus:
+    """ST-AEDS from its flat folder (or the folder above).
+
+    Utterances have a speaker (f0001 .. m0005) and a gender, and no labels.
+
+    Args:
+        root: the folder of the corpus; .wav and .flac are read alike.
+
+    Raises:
+        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
+    """
+    root = locate(root, "slr45", EXPECTED_FILE, _holds)
+    files = audio_files(root)
+    matches = {stem: NAME.fullmatch(stem) for stem in files}
+    strays = [files[stem].name for stem, match in matches.items() if not match]
+    if strays:
+        raise unknown_names("slr45", strays, EXPECTED_FILE)
+    return Corpus(
+        name="slr45",
+        root=root,
+        utterances=tuple(
+            Utterance(
+                id=stem,
+                path=files[stem].name,
+                speaker=match[1],
+                gender="female" if match[2] == "f" else "male",
+            )
+            for stem, match in matches.items()
+        ),
+        vocabulary={},
+        citation=CITATION,
+        expected=EXPECTED,
+    )

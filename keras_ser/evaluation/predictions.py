@@ -1,0 +1,148 @@
+"""The predictions table: what it must hold, and how it is read and written.
+
+One row per (protocol, fold, seed, stream, id). Columns: protocol, fold (int), seed (int), stream, id, speaker, gender,
+group (the bootstrap's unit; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
+`T/<label>` (a probability per label); per continuous task: `T` (float, NaN = missing), `T/prediction` (float).
+"""
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+
+from keras_ser.tasks import Task
+
+KEY = ["protocol", "fold", "seed", "stream", "id"]
+TEXT = ["protocol", "stream", "id", "speaker", "gender", "group"]
+_SHOWN = 10
+_SUM_TOLERANCE = 1e-3
+_ARGMAX_TOLERANCE = 1e-6
+
+
+def probability_columns(task: Task) -> list[str]:
+    """The columns of a classification task's probabilities, in the order of its labels."""
+    return [f"{task.name}/{label}" for label in task.labels]
+
+
+def labelled(frame: pd.DataFrame, task: Task) -> np.ndarray:
+    """(rows,) bool: where the task's true label is there."""
+    truth = frame[task.name]
+    return (truth.notna() if task.continuous else truth != "").to_numpy()
+
+
+def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """A copy of the table with settled types, after every check that a score relies on.
+
+    A row without a true label may also have no prediction (all of them NaN); any other row must have one.
+
+    Raises:
+        ValueError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not
+            finite or do not sum to 1 (to 1e-3), a prediction that is not the most probable label, or a clip whose
+            truth, speaker, gender or group differs between seeds.
+    """
+    columns = [c for t in tasks for c in (t.name, f"{t.name}/prediction", *probability_columns(t))]
+    missing = [c for c in dict.fromkeys([*KEY, *TEXT, *columns]) if c not in predictions.columns]
+    if missing:
+        raise ValueError(
+            f"a predictions table needs the columns {_some(missing)}. Received: {_some(predictions.columns)}."
+        )
+    if not len(predictions):
+        raise ValueError("a predictions table needs at least one row. Received: none.")
+    frame = predictions.reset_index(drop=True).copy()
+    for column in TEXT:
+        frame[column] = _text(frame[column])
+    for column in ("fold", "seed"):
+        frame[column] = frame[column].astype(np.int64)
+    doubled = frame.duplicated(KEY).to_numpy()
+    if doubled.any():
+        raise ValueError(
+            "a row must stand once for each protocol, fold, seed, stream and id. "
+            f"Received twice: {rows(frame, doubled)}."
+        )
+    for task in tasks:
+        _check_task(frame, task)
+    facts = ["speaker", "gender", "group", *(t.name for t in tasks)]
+    different = frame.groupby(["protocol", "fold", "stream", "id"])[facts].transform("nunique", dropna=False) > 1
+    for column in facts:
+        bad = different[column].to_numpy()
+        if bad.any():
+            raise ValueError(
+                f"{column!r} of a clip must be the same for every seed. Received different ones at {rows(frame, bad)}."
+            )
+    return frame
+
+
+def _check_task(frame: pd.DataFrame, task: Task) -> None:
+    name, predicted = task.name, f"{task.name}/prediction"
+    if task.continuous:
+        frame[name] = frame[name].astype(np.float64)
+        frame[predicted] = frame[predicted].astype(np.float64)
+        _refuse(frame, labelled(frame, task) & ~np.isfinite(frame[predicted]), f"{predicted!r} must be finite")
+        return
+    if "prediction" in task.labels:
+        raise ValueError(f"a label of task {name!r} cannot be called 'prediction': its column is taken. Rename it.")
+    frame[name], frame[predicted] = _text(frame[name]), _text(frame[predicted])
+    columns = probability_columns(task)
+    frame[columns] = frame[columns].astype(np.float64)
+    probabilities = frame[columns].to_numpy()
+    known = labelled(frame, task)
+    strange = known & ~frame[name].isin(task.labels).to_numpy()
+    _refuse(frame, strange, f"{name!r} must be one of {', '.join(task.labels)}, or '' where it is missing", name)
+    scored = known | ~np.isnan(probabilities).all(axis=1)
+    _refuse(frame, scored & ~np.isfinite(probabilities).all(axis=1), f"probabilities of {name!r} must be finite")
+    _refuse(frame, scored & (probabilities < 0).any(axis=1), f"probabilities of {name!r} must not be negative")
+    off = scored & (np.abs(probabilities.sum(axis=1) - 1) > _SUM_TOLERANCE)
+    _refuse(frame, off, f"probabilities of {name!r} must sum to 1")
+    index = pd.Index(task.labels).get_indexer(frame[predicted])
+    _refuse(frame, scored & (index < 0), f"{predicted!r} must be one of {', '.join(task.labels)}", predicted)
+    own = probabilities[np.arange(len(frame)), index]
+    best = np.where(scored, probabilities.max(axis=1, initial=-np.inf), np.nan)
+    _refuse(
+        frame, scored & (own < best - _ARGMAX_TOLERANCE), f"{predicted!r} must be the most probable label", predicted
+    )
+
+
+def _refuse(frame: pd.DataFrame, bad: np.ndarray, expected: str, column: str | None = None) -> None:
+    bad = np.asarray(bad, bool)
+    if bad.any():
+        values = f" (there: {_some(frame.loc[bad, column].unique())})" if column else ""
+        raise ValueError(f"{expected}. Received {bad.sum()} bad rows{values}: {rows(frame, bad)}.")
+
+
+def rows(frame: pd.DataFrame, chosen: np.ndarray) -> str:
+    """The first ten of the chosen rows, named by protocol, fold, seed, stream and id."""
+    found = frame.loc[chosen, [c for c in KEY if c in frame.columns]]
+    return _some(["/".join(map(str, row)) for row in found.itertuples(index=False)])
+
+
+def _some(values: Iterable[object]) -> str:
+    values = [str(v) for v in values]
+    more = f", and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(values[:_SHOWN]) + more
+
+
+def _text(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), "").map(str).astype(object)
+
+
+def write_predictions(predictions: pd.DataFrame, path: str | PathLike[str]) -> None:
+    """Write the table as CSV, every number with all its digits."""
+    predictions.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def read_predictions(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read a predictions.csv as it was written: labels called "NA" or "None" stay labels, "" stays missing."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
+    names = {c.removesuffix("/prediction") for c in frame.columns if c.endswith("/prediction")}
+    for column in frame.columns:
+        task = next(
+            (n for n in sorted(names, key=len, reverse=True) if column == n or column.startswith(f"{n}/")), None
+        )
+        if column in ("fold", "seed"):
+            frame[column] = frame[column].astype(np.int64)
+        elif task is not None:
+            classes = any(c.startswith(f"{task}/") and c != f"{task}/prediction" for c in frame.columns)
+            if not classes or column not in (task, f"{task}/prediction"):
+                frame[column] = frame[column].map(lambda text: float(text) if text else np.nan).astype(np.float64)
+    return frame

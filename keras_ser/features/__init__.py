@@ -1,0 +1,71 @@
+"""Features as Keras layers: everything between decoded audio and the model, the same in training and in serving.
+
+Conventions:
+
+* A waveform is (batch, samples) float32 in [-1, 1] with `length` (batch,) int, its valid samples; features are
+  (batch, frames, bins) float32 with a right-padded bool mask (batch, frames), and 0 where the mask is False.
+* Frame t starts at sample t hop; frames = 1 + (length - window) // hop, no centring, the last partial frame dropped. A
+  clip shorter than a window is one frame, zero-padded.
+* Nothing is taken across the batch: a clip alone, in a batch, and padded (with anything) gives the same features.
+* Every logarithm of a power is in decibels over a fixed floor, 10 lg max(x, 1e-10).
+* float32 whatever the dtype policy. Only `keras.ops`, no variables but the normalisation's, no shape that must be known
+  before the call except the bins: the layers run in a `tf.data` map, in functional models, in a SavedModel.
+* Each file holds pure functions on tensors first and a thin layer after them.
+"""
+
+from keras_ser.features.endpoints import EndpointDetection, detect_endpoints
+from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
+from keras_ser.features.frontend import FEATURES, Frontend
+from keras_ser.features.mel import MFCC, LogMel, dct_matrix, delta, mel_filters, mel_spectrogram, mfcc, with_deltas
+from keras_ser.features.normalization import FeatureNormalization, Statistics
+from keras_ser.features.packing import pack
+from keras_ser.features.preemphasis import PreEmphasis, preemphasis
+from keras_ser.features.prosody import (
+    Pitch,
+    ShortTimeEnergy,
+    ZeroCrossingRate,
+    pitch_features,
+    short_time_energy,
+    yin,
+    zero_crossing_rate,
+)
+from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
+from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram
+
+__all__ = [
+    "FEATURES",
+    "MFCC",
+    "AverageSegments",
+    "EndpointDetection",
+    "FeatureNormalization",
+    "Frontend",
+    "LogMel",
+    "Pitch",
+    "PreEmphasis",
+    "Segment",
+    "ShortTimeEnergy",
+    "Spectrogram",
+    "Statistics",
+    "ZeroCrossingRate",
+    "dct_matrix",
+    "decibels",
+    "delta",
+    "detect_endpoints",
+    "frame",
+    "frame_count",
+    "frame_mask",
+    "mask_samples",
+    "mel_filters",
+    "mel_spectrogram",
+    "mfcc",
+    "pack",
+    "pitch_features",
+    "power_spectrogram",
+    "preemphasis",
+    "segment",
+    "short_time_energy",
+    "unfold",
+    "with_deltas",
+    "yin",
+    "zero_crossing_rate",
+]

@@ -1,0 +1,155 @@
+"""Waveform to frames: how many there are, which are valid, and how they are cut.
+
+Frame t covers samples t hop .. t hop + window - 1: no centring, a last partial frame is dropped, and a clip shorter
+than a window is zero-padded to exactly one frame.
+"""
+
+from math import gcd
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def float32(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A layer's keyword arguments with dtype float32: features do not follow the dtype policy."""
+    return {**kwargs, "dtype": "float32"}
+
+
+def float_tensor(x: Any) -> Any:
+    """`x` as a float32 tensor."""
+    return ops.cast(ops.convert_to_tensor(x), "float32")
+
+
+def frame_count(length: Any, window: int, hop: int) -> Any:
+    """Frames of a clip: 1 + (length - window) // hop, and 1 for a clip shorter than a window.
+
+    Args:
+        length: samples; an int, a NumPy array or an integer tensor.
+        window, hop: samples.
+
+    Returns:
+        What came, as frames.
+    """
+    if isinstance(length, int | np.integer):
+        return max(1, 1 + (int(length) - window) // hop)
+    if isinstance(length, np.ndarray):
+        return np.maximum(1, 1 + (length - window) // hop)
+    # A floor division of a negative number is avoided: backends round it differently.
+    return 1 + ops.maximum(length - window, 0) // hop
+
+
+def valid_lengths(waveform: Any, length: Any = None) -> Any:
+    """(batch,) int32: `length` cut to [0, samples], or every sample where it is None."""
+    batch, samples = ops.shape(waveform)[0], ops.shape(waveform)[1]
+    if length is None:
+        return ops.zeros((batch,), dtype="int32") + samples
+    return ops.clip(ops.cast(length, "int32"), 0, samples)
+
+
+def mask_samples(waveform: Any, length: Any) -> Any:
+    """The waveform, 0 at and beyond `length` (whatever stood there, NaN included).
+
+    Args:
+        waveform: (batch, samples) float.
+        length: (batch,) int, valid samples.
+
+    Returns:
+        (batch, samples) float32.
+    """
+    x = float_tensor(waveform)
+    inside = ops.arange(ops.shape(x)[1], dtype="int32")[None, :] < ops.cast(length, "int32")[:, None]
+    return ops.where(inside, x, 0.0)
+
+
+def frame_mask(samples: Any, length: Any, window: int, hop: int) -> Any:
+    """(batch, frames) bool, right-padded: True where a frame belongs to its clip.
+
+    Args:
+        samples: width of the padded batch.
+        length: (batch,) int, valid samples of each clip.
+        window, hop: samples.
+    """
+    index = ops.arange(frame_count(samples, window, hop), dtype="int32")
+    return index[None, :] < frame_count(ops.cast(length, "int32"), window, hop)[:, None]
+
+
+def pad_to_window(x: Any, window: int) -> Any:
+    """(batch, samples) -> (batch, max(samples, window)), zeros on the right."""
+    if isinstance(x.shape[1], int):
+        missing = max(window - x.shape[1], 0)
+        return ops.pad(x, ((0, 0), (0, missing))) if missing else x
+    batch, samples = ops.shape(x)[0], ops.shape(x)[1]
+    return ops.concatenate([x, ops.zeros((batch, ops.maximum(window - samples, 0)), dtype=x.dtype)], axis=1)
+
+
+def frame(waveform: Any, window: int, hop: int) -> Any:
+    """Cuts overlapping frames.
+
+    Args:
+        waveform: (batch, samples) float.
+        window, hop: samples.
+
+    Returns:
+        (batch, frames, window) float32.
+    """
+    return ops.extract_sequences(pad_to_window(float_tensor(waveform), window), window, hop)
+
+
+def frame_sums(x: Any, window: int, hop: int) -> Any:
+    """The sum over each frame, from the sums of blocks as long as the greatest common divisor of window and hop.
+
+    Args:
+        x: (batch, samples) float.
+        window, hop: samples.
+
+    Returns:
+        (batch, frames) float32.
+    """
+    block = gcd(window, hop)
+    x = pad_to_window(float_tensor(x), window)
+    blocks = ops.shape(x)[1] // block
+    x = ops.sum(ops.reshape(x[:, : blocks * block], (-1, blocks, block)), axis=-1)  # (batch, blocks)
+    return ops.sum(ops.extract_sequences(x, window // block, hop // block), axis=-1)  # (batch, frames)
+
+
+def zero_beyond(features: Any, mask: Any) -> Any:
+    """(batch, frames, bins) features, 0 where the (batch, frames) mask is False."""
+    return ops.where(mask[..., None], features, 0.0)
+
+
+class FrameLayer(keras.layers.Layer):
+    """What the feature layers share: (waveform, length) -> (batch, frames, `width`), 0 beyond a clip's frames.
+
+    A child defines `width` and `features(waveform, length)`, which must not depend on samples beyond `length`.
+
+    Args:
+        window, hop: samples.
+    """
+
+    def __init__(self, window: int = 400, hop: int = 160, **kwargs):
+        super().__init__(**float32(kwargs))
+        check_positive(window=window, hop=hop)
+        self.window = window
+        self.hop = hop
+
+    def call(self, waveform, length=None):
+        length = valid_lengths(waveform, length)
+        mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)
+        return zero_beyond(self.features(waveform, length), mask)
+
+    def compute_output_shape(self, waveform_shape, length_shape=None):
+        batch, samples = waveform_shape
+        frames = None if samples is None else frame_count(samples, self.window, self.hop)
+        return (batch, frames, self.width)
+
+    def get_config(self):
+        return {**super().get_config(), "window": self.window, "hop": self.hop}
+
+
+def check_positive(**values: int) -> None:
+    """Raises ValueError for the first value that is no positive integer."""
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")

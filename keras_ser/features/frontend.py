@@ -1,0 +1,238 @@
+"""`Frontend`: waveforms in, named features and their mask out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ser.features.endpoints import check_endpoints, detect_endpoints
+from keras_ser.features.framing import (
+    check_positive,
+    float32,
+    frame_count,
+    frame_mask,
+    mask_samples,
+    valid_lengths,
+    zero_beyond,
+)
+from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_spectrogram, mfcc, with_deltas
+from keras_ser.features.packing import pack
+from keras_ser.features.preemphasis import preemphasis
+from keras_ser.features.prosody import check_pitch, pitch_features, short_time_energy, yin, zero_crossing_rate
+from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram
+
+FEATURES = ("spectrogram", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch")
+SPECTRAL = ("spectrogram", "log_mel", "mfcc")
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class Frontend(keras.layers.Layer):
+    """Everything between decoded audio and the model: (waveform, length) -> {feature: (batch, frames, bins), "mask"}.
+
+    Pre-emphasis, frames, features, then endpoint detection, whose dropped frames leave (`pack`). Zero-crossing rate,
+    energy, pitch and the endpoint detector look at the waveform before pre-emphasis. Deltas are taken before frames
+    are dropped, so they are derivatives in time and know no seams. Nothing is taken across the batch, samples at and
+    beyond `length` never matter, and all is float32 whatever the dtype policy.
+
+    | feature | bins | what |
+    | --- | --- | --- |
+    | spectrogram | fft // 2 + 1 | power, dB |
+    | log_mel | bins | mel power, dB |
+    | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
+    | zero_crossing_rate | 1 | sign changes over samples |
+    | energy | 1 | mean square, dB |
+    | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
+
+    dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
+
+    Args:
+        features: names out of the table, in the order of the output.
+        sample_rate: Hz.
+        window, hop, fft: samples, window <= fft.
+        bins: mel filters.
+        coefficients: MFCC kept, the 0th included.
+        deltas: 0, 1 or 2.
+        fmin, fmax: Hz, of the mel filters; `fmax` defaults to half the sample rate.
+        preemphasis: coefficient in [0, 1); 0 for none.
+        endpoint: drop the frames that `detect_endpoints` calls silence.
+        pitch_fmin, pitch_fmax: Hz.
+        pitch_voicing: a frame is voiced where YIN's aperiodicity is under this.
+        window_shape: "hamming" or "hann".
+        area_normalised: mel triangles of area 1 instead of height 1.
+        endpoint_high, endpoint_low: thresholds as fractions of a clip's range between noise floor and peak in dB.
+        endpoint_limit: frames by which unvoiced sounds extend speech at most.
+        endpoint_hangover: frames kept on either side.
+
+    Input shape:
+        waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
+
+    Output shape:
+        a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool,
+        True then False, at least one True. frames = 1 + (samples - window) // hop, at least 1.
+
+    Raises:
+        ValueError: on an unknown or repeated feature, or a size that does not fit the others.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[str] = ("mfcc", "zero_crossing_rate", "energy", "pitch"),
+        sample_rate: int = 16000,
+        window: int = 400,
+        hop: int = 160,
+        fft: int = 512,
+        bins: int = 40,
+        coefficients: int = 13,
+        deltas: int = 2,
+        fmin: float = 20.0,
+        fmax: float | None = None,
+        preemphasis: float = 0.97,
+        endpoint: bool = True,
+        pitch_fmin: float = 65.0,
+        pitch_fmax: float = 500.0,
+        pitch_voicing: float = 0.3,
+        window_shape: str = "hamming",
+        area_normalised: bool = False,
+        endpoint_high: float = 0.5,
+        endpoint_low: float = 0.25,
+        endpoint_limit: int = 25,
+        endpoint_hangover: int = 5,
+        **kwargs,
+    ):
+        super().__init__(**float32(kwargs))
+        features = (features,) if isinstance(features, str) else tuple(features)
+        strays = [name for name in features if name not in FEATURES]
+        if strays or not features or len(set(features)) != len(features):
+            raise ValueError(f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {features}.")
+        check_positive(sample_rate=sample_rate, window=window, hop=hop)
+        check_fft(window, fft)
+        check_deltas(deltas)
+        check_endpoints(endpoint_high, endpoint_low, endpoint_limit, endpoint_hangover)
+        analysis_window(window, window_shape)
+        if not 0 <= preemphasis < 1:
+            raise ValueError(f"`preemphasis` must be in [0, 1). Received: preemphasis={preemphasis}.")
+        if "log_mel" in features or "mfcc" in features:
+            mel_filters(sample_rate, fft, bins, fmin, fmax, area_normalised)
+        if "mfcc" in features:
+            dct_matrix(bins, coefficients)
+        if "pitch" in features:
+            check_pitch(sample_rate, pitch_fmin, pitch_fmax)
+        self.features = features
+        self.sample_rate = sample_rate
+        self.window = window
+        self.hop = hop
+        self.fft = fft
+        self.bins = bins
+        self.coefficients = coefficients
+        self.deltas = deltas
+        self.fmin = fmin
+        self.fmax = fmax
+        self.preemphasis = preemphasis
+        self.endpoint = endpoint
+        self.pitch_fmin = pitch_fmin
+        self.pitch_fmax = pitch_fmax
+        self.pitch_voicing = pitch_voicing
+        self.window_shape = window_shape
+        self.area_normalised = area_normalised
+        self.endpoint_high = endpoint_high
+        self.endpoint_low = endpoint_low
+        self.endpoint_limit = endpoint_limit
+        self.endpoint_hangover = endpoint_hangover
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Feature name -> bins, in the order of `features`."""
+        sizes = {
+            "spectrogram": self.fft // 2 + 1,
+            "log_mel": self.bins,
+            "mfcc": self.coefficients * (1 + self.deltas),
+            "zero_crossing_rate": 1,
+            "energy": 1,
+            "pitch": 2,
+        }
+        return {name: sizes[name] for name in self.features}
+
+    def frames(self, length: Any) -> Any:
+        """Frames of a clip of `length` samples before any are dropped; an int, NumPy array or tensor."""
+        return frame_count(length, self.window, self.hop)
+
+    def call(self, waveform, length=None):
+        length = valid_lengths(waveform, length)
+        mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)  # (batch, frames)
+        found = {**self._spectral(waveform, length, mask), **self._prosodic(waveform, length)}
+        if self.endpoint:
+            keep = detect_endpoints(
+                found["energy"][..., 0],
+                found["zero_crossing_rate"][..., 0],
+                mask,
+                high=self.endpoint_high,
+                low=self.endpoint_low,
+                limit=self.endpoint_limit,
+                hangover=self.endpoint_hangover,
+            )
+            packed, mask = pack({name: found[name] for name in self.features}, keep)
+            return {**packed, "mask": mask}
+        return {**{name: zero_beyond(found[name], mask) for name in self.features}, "mask": mask}
+
+    def _spectral(self, waveform, length, mask):
+        found = {}
+        if not set(self.features) & set(SPECTRAL):
+            return found
+        # Masked after pre-emphasis, which looks back only and leaves a value one sample beyond the clip.
+        emphasised = mask_samples(preemphasis(waveform, self.preemphasis), length)
+        power = power_spectrogram(emphasised, self.window, self.hop, self.fft, self.window_shape)
+        if "spectrogram" in self.features:
+            found["spectrogram"] = decibels(power)
+        if "log_mel" in self.features or "mfcc" in self.features:
+            filters = mel_filters(self.sample_rate, self.fft, self.bins, self.fmin, self.fmax, self.area_normalised)
+            found["log_mel"] = decibels(mel_spectrogram(power, filters))
+        if "mfcc" in self.features:
+            found["mfcc"] = with_deltas(mfcc(found["log_mel"], self.coefficients), mask, self.deltas)
+        return found
+
+    def _prosodic(self, waveform, length):
+        found = {}
+        if not self.endpoint and not set(self.features) - set(SPECTRAL):
+            return found
+        waveform = mask_samples(waveform, length)  # (batch, samples)
+        if self.endpoint or "zero_crossing_rate" in self.features:
+            found["zero_crossing_rate"] = zero_crossing_rate(waveform, self.window, self.hop)[..., None]
+        if self.endpoint or "energy" in self.features:
+            found["energy"] = short_time_energy(waveform, self.window, self.hop)[..., None]
+        if "pitch" in self.features:
+            f0, aperiodicity = yin(waveform, self.sample_rate, self.window, self.hop, self.pitch_fmin, self.pitch_fmax)
+            found["pitch"] = pitch_features(f0, aperiodicity, self.pitch_fmin, self.pitch_voicing)
+        return found
+
+    def compute_output_spec(self, waveform, length=None):
+        batch, samples = waveform.shape
+        frames = None if samples is None else self.frames(samples)
+        spec = {name: keras.KerasTensor((batch, frames, bins), dtype="float32") for name, bins in self.sizes.items()}
+        return {**spec, "mask": keras.KerasTensor((batch, frames), dtype="bool")}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "features": list(self.features),
+            "sample_rate": self.sample_rate,
+            "window": self.window,
+            "hop": self.hop,
+            "fft": self.fft,
+            "bins": self.bins,
+            "coefficients": self.coefficients,
+            "deltas": self.deltas,
+            "fmin": self.fmin,
+            "fmax": self.fmax,
+            "preemphasis": self.preemphasis,
+            "endpoint": self.endpoint,
+            "pitch_fmin": self.pitch_fmin,
+            "pitch_fmax": self.pitch_fmax,
+            "pitch_voicing": self.pitch_voicing,
+            "window_shape": self.window_shape,
+            "area_normalised": self.area_normalised,
+            "endpoint_high": self.endpoint_high,
+            "endpoint_low": self.endpoint_low,
+            "endpoint_limit": self.endpoint_limit,
+            "endpoint_hangover": self.endpoint_hangover,
+        }

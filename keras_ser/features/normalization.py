@@ -1,0 +1,125 @@
+"""Features to mean 0 and variance 1 by the statistics of the training split, which the model carries."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ser.features.framing import float32
+
+
+class Statistics:
+    """Mean and variance of valid frames, accumulated in float64 batch by batch (Chan's update).
+
+    Example:
+        >>> statistics = Statistics()
+        >>> statistics.update([[[1.0], [3.0], [99.0]]], [[True, True, False]])
+        >>> statistics.mean, statistics.variance, statistics.frames
+        (array([2.]), array([1.]), 2)
+    """
+
+    def __init__(self):
+        self.frames = 0
+        self._mean = None
+        self._squares = None
+
+    def update(self, x: Any, mask: Any) -> None:
+        """Adds the valid frames of a batch.
+
+        Args:
+            x: (batch, frames, bins) float.
+            mask: (batch, frames) bool.
+
+        Raises:
+            ValueError: when a valid frame holds a value that is not finite.
+        """
+        rows = np.asarray(ops.convert_to_numpy(x), np.float64)[np.asarray(ops.convert_to_numpy(mask), bool)]
+        if not len(rows):
+            return
+        if not np.isfinite(rows).all():
+            raise ValueError("the features of valid frames must be finite. Received: NaN or infinity. Check the audio.")
+        mean, squares = rows.mean(axis=0), ((rows - rows.mean(axis=0)) ** 2).sum(axis=0)
+        if not self.frames:
+            self.frames, self._mean, self._squares = len(rows), mean, squares
+            return
+        total = self.frames + len(rows)
+        apart = mean - self._mean
+        self._squares = self._squares + squares + apart**2 * (self.frames * len(rows) / total)
+        self._mean = self._mean + apart * (len(rows) / total)
+        self.frames = total
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(bins,) float64."""
+        return self._checked(self._mean)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """(bins,) float64, over all frames (no degree of freedom taken off)."""
+        return self._checked(self._squares) / self.frames
+
+    def _checked(self, value):
+        if not self.frames:
+            raise ValueError("statistics need at least one valid frame. Received: none. Call `update` first.")
+        return value
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class FeatureNormalization(keras.layers.Layer):
+    """(x - mean) / sqrt(variance + epsilon), 0 where the mask is False; float32 whatever the dtype policy.
+
+    Mean and variance are of the training split, never of a batch or a clip: weights that no optimiser changes, saved
+    with the model. They start at 0 and 1, so that an unadapted layer hands its input on.
+
+    Args:
+        epsilon: keeps a constant bin finite. Default 1e-6.
+
+    Input shape:
+        x (batch, frames, bins) float, mask (batch, frames) bool.
+
+    Output shape:
+        (batch, frames, bins) float32.
+    """
+
+    def __init__(self, epsilon: float = 1e-6, **kwargs):
+        super().__init__(**float32(kwargs))
+        self.epsilon = epsilon
+
+    def build(self, x_shape, mask_shape=None):
+        bins = (x_shape[-1],)
+        self.mean = self.add_weight(name="mean", shape=bins, initializer="zeros", trainable=False)
+        self.variance = self.add_weight(name="variance", shape=bins, initializer="ones", trainable=False)
+
+    def set_statistics(self, mean: Any, variance: Any) -> None:
+        """Sets the weights; the layer must be built.
+
+        Args:
+            mean, variance: (bins,), e.g. of a `Statistics` over the training split.
+
+        Raises:
+            ValueError: on another shape, a value that is not finite, or a negative variance.
+        """
+        mean, variance = np.asarray(mean, np.float32), np.asarray(variance, np.float32)
+        if not self.built:
+            raise ValueError("`set_statistics` needs a built layer. Call it on features, or `build`, first.")
+        bins = tuple(self.mean.shape)
+        if mean.shape != bins or variance.shape != bins:
+            raise ValueError(
+                f"mean and variance must have shape {bins}. Received: {mean.shape} and {variance.shape}. "
+                "Are they of this feature?"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(variance).all() and (variance >= 0).all()):
+            raise ValueError("mean and variance must be finite and the variance not negative.")
+        self.mean.assign(mean)
+        self.variance.assign(variance)
+
+    def call(self, x, mask):
+        y = (ops.cast(x, "float32") - self.mean) / ops.sqrt(self.variance + self.epsilon)
+        return ops.where(mask[..., None], y, ops.zeros_like(y))
+
+    def compute_output_shape(self, x_shape, mask_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}

@@ -1,0 +1,267 @@
+"""What a voice does beside its spectrum: zero-crossing rate, short-time energy, and pitch by YIN."""
+
+from math import ceil, floor
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ser.features.framing import (
+    FrameLayer,
+    check_positive,
+    float_tensor,
+    frame,
+    frame_count,
+    frame_sums,
+    mask_samples,
+    pad_to_window,
+)
+from keras_ser.features.spectrogram import decibels
+
+# As librosa.zero_crossings: smaller values count as zero, and zero as positive.
+ZERO = 1e-10
+
+
+def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
+    """Sign changes between neighbours within a frame, over the frame's samples.
+
+    Equals `librosa.feature.zero_crossing_rate(center=False)`.
+
+    Args:
+        waveform: (batch, samples) float.
+        window, hop: samples.
+
+    Returns:
+        (batch, frames) float32 in [0, 1).
+    """
+    negative = pad_to_window(float_tensor(waveform), window) < -ZERO
+    changes = ops.cast(ops.not_equal(negative[:, 1:], negative[:, :-1]), "float32")
+    changes = ops.pad(changes, ((0, 0), (1, 0)))  # (batch, samples): a change from n - 1 to n stands at n
+    counts = frame_sums(changes, window, hop)
+    # The change into a frame's first sample belongs to no pair inside the frame.
+    frames = ops.shape(counts)[1]
+    first = changes[:, : (frames - 1) * hop + 1 : hop]
+    return (counts - first) / window
+
+
+def short_time_energy(waveform: Any, window: int = 400, hop: int = 160) -> Any:
+    """The mean square of each frame, in decibels (of full scale 1) with the floor of `decibels`.
+
+    Args:
+        waveform: (batch, samples) float.
+        window, hop: samples.
+
+    Returns:
+        (batch, frames) float32, at least -100.
+    """
+    return decibels(frame_sums(ops.square(float_tensor(waveform)), window, hop) / window)
+
+
+def yin_lags(sample_rate: int, fmin: float, fmax: float) -> tuple[int, int]:
+    """The shortest and the longest period, in samples, that `yin` searches."""
+    return floor(sample_rate / fmax), ceil(sample_rate / fmin)
+
+
+def autocorrelation(frames: Any, lags: int) -> Any:
+    """r(tau) = sum_j x[j] x[j + tau] for tau = 0 .. lags, x being 0 beyond the frame, by Fourier transform.
+
+    Args:
+        frames: (batch, frames, span) float32, static span.
+        lags: the longest lag, samples, < span.
+
+    Returns:
+        (batch, frames, lags + 1) float32.
+    """
+    size = fast_size(frames.shape[-1] + lags)
+    real, imaginary = ops.rfft(frames, fft_length=size)
+    power = ops.square(real) + ops.square(imaginary)
+    return ops.irfft((power, ops.zeros_like(power)), fft_length=size)[..., : lags + 1]
+
+
+def yin(
+    waveform: Any,
+    sample_rate: int = 16000,
+    window: int = 400,
+    hop: int = 160,
+    fmin: float = 65.0,
+    fmax: float = 500.0,
+    threshold: float = 0.1,
+    span: int | None = None,
+) -> tuple[Any, Any]:
+    """Pitch by YIN, and how periodic the frame is at the period found.
+
+    A frame's x is the `span` samples centred on the frame's centre t hop + window / 2, with zeros beyond the clip, less
+    their mean:
+
+        d(tau)  = sum_{j < span} (x[j] - x[j + tau])^2, x[j] = 0 for j >= span            (eq. 6)
+        d'(tau) = d(tau) / ((1 / tau) sum_{i = 1 .. tau} d(i))                             (eq. 8)
+        period  = the first dip of d' under `threshold`, else its deepest point, refined by a parabola
+        aperiodicity = sum_{j < span - tau} (x[j] - x[j + tau])^2 / sum_{j < span - tau} (x[j]^2 + x[j + tau]^2)
+
+    Zeros beyond the frame, as `librosa.yin` from 0.11 has them, raise d with tau and so favour the shortest of several
+    periods; the paper (and librosa before) compares a fixed number of samples. The aperiodicity looks at samples
+    inside the frame only: it is 0 for a periodic signal at any pitch, and 1 for silence and where d' has no dip.
+
+    Args:
+        waveform: (batch, samples) float, 0 beyond each clip.
+        sample_rate: Hz.
+        window, hop: samples; where the frames of the other features stand.
+        fmin, fmax: Hz.
+        threshold: of d'.
+        span: samples. Default: four times the longest period.
+
+    Returns:
+        f0 (batch, frames) float32 in [fmin, fmax] in every frame, and aperiodicity (batch, frames) float32 in [0, 1].
+
+    Reference:
+        A. de Cheveigne, H. Kawahara, "YIN, a fundamental frequency estimator for speech and music", JASA 111 (2002).
+    """
+    shortest, longest = yin_lags(sample_rate, fmin, fmax)
+    # One lag more, so that the longest period has a neighbour on either side.
+    lags = longest + 1
+    span = 4 * longest if span is None else span
+    x = pad_to_window(float_tensor(waveform), window)
+    count = frame_count(ops.shape(x)[1], window, hop)
+    left, skip = max(span // 2 - window // 2, 0), max(window // 2 - span // 2, 0)
+    x = ops.pad(x, ((0, 0), (left, span)))[:, skip:]
+    x = frame(x, span, hop)[:, :count]  # (batch, frames, span)
+    x = x - ops.mean(x, axis=-1, keepdims=True)
+
+    correlation = autocorrelation(x, lags)[..., 1:]  # (batch, frames, lags) for tau = 1 .. lags
+    square = ops.square(x)
+    energy = ops.sum(square, axis=-1, keepdims=True)
+    head = ops.cumsum(square[..., :lags], axis=-1)
+    # What float32 cannot tell from nothing: d' of silence becomes 1 instead of a ratio of rounding errors.
+    nothing = 1e-6 * energy + 1e-9
+    difference = ops.maximum(2.0 * (energy - correlation) - head, 0.0)
+    mean = ops.cumsum(difference, axis=-1) / np.arange(1, lags + 1, dtype=np.float32)
+    curve = (difference + nothing) / (mean + nothing)
+
+    low, here, high = (curve[..., i : i + longest - shortest + 1] for i in (shortest - 2, shortest - 1, shortest))
+    dip = ops.logical_and(ops.logical_and(here < low, here <= high), here < threshold)
+    first = ops.argmax(ops.cast(dip, "float32"), axis=-1)
+    chosen = ops.cast(ops.where(ops.any(dip, axis=-1), first, ops.argmin(here, axis=-1)), "int32")
+    at = ops.cast(ops.equal(ops.arange(longest - shortest + 1, dtype="int32"), chosen[..., None]), "float32")
+
+    def pick(values):
+        return ops.sum(values * at, axis=-1)  # (batch, frames)
+
+    low, here, high = pick(low), pick(here), pick(high)
+    bend, slope = low + high - 2.0 * here, (low - high) / 2.0
+    inside = ops.abs(slope) < ops.abs(bend)
+    shift = ops.where(inside, slope / ops.where(inside, bend, ops.ones_like(bend)), ops.zeros_like(bend))
+    f0 = ops.clip(sample_rate / (ops.cast(chosen, "float32") + float(shortest) + shift), fmin, fmax)
+
+    # The overlap's energies at the one lag chosen: what lies before its start, and what lies after its end.
+    lag = chosen[..., None] + shortest
+    outside = ops.arange(lags, dtype="int32") < lag
+    ends = square[..., :lags] + ops.flip(square[..., -lags:], axis=-1)
+    overlap = 2.0 * energy[..., 0] - ops.sum(ops.where(outside, ends, 0.0), axis=-1)
+    agreement = 2.0 * pick(correlation[..., shortest - 1 : longest])
+    nothing = nothing[..., 0]
+    aperiodicity = ops.clip((overlap - agreement + nothing) / (overlap + nothing), 0.0, 1.0)
+    # At an end of the range d' may be deepest only because it is cut there: low rumble resembles itself at short lags.
+    return f0, ops.where(ops.logical_and(here <= low, here <= high), aperiodicity, 1.0)
+
+
+def fast_size(least: int) -> int:
+    """The smallest of 2^a, 3 2^a and 5 2^a that is at least `least`: lengths that Fourier transforms are fast at."""
+    power = 1 << max(least - 1, 1).bit_length()
+    return next(size for size in (power * 5 // 8, power * 3 // 4, power) if size >= least)
+
+
+def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float = 0.3) -> Any:
+    """Pitch as a network wants it.
+
+    Args:
+        f0: (batch, frames) Hz.
+        aperiodicity: (batch, frames) in [0, 1].
+        reference: Hz.
+        voicing: a frame is voiced where its aperiodicity is under this.
+
+    Returns:
+        (batch, frames, 2) float32: log2(f0 / reference), octaves, where voiced, else 0; and 1 - aperiodicity.
+    """
+    octaves = ops.log(f0 / reference) / float(np.log(2.0))
+    voiced = aperiodicity < voicing
+    return ops.stack([ops.where(voiced, octaves, ops.zeros_like(octaves)), 1.0 - aperiodicity], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class ZeroCrossingRate(FrameLayer):
+    """`zero_crossing_rate`: (waveform, length) -> (batch, frames, 1).
+
+    Args:
+        window, hop: samples. Default 400, 160.
+    """
+
+    width = 1
+
+    def features(self, waveform, length):
+        return zero_crossing_rate(mask_samples(waveform, length), self.window, self.hop)[..., None]
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class ShortTimeEnergy(FrameLayer):
+    """`short_time_energy` in decibels: (waveform, length) -> (batch, frames, 1).
+
+    Args:
+        window, hop: samples. Default 400, 160.
+    """
+
+    width = 1
+
+    def features(self, waveform, length):
+        return short_time_energy(mask_samples(waveform, length), self.window, self.hop)[..., None]
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class Pitch(FrameLayer):
+    """YIN: (waveform, length) -> (batch, frames, 2), f0 in Hz (in every frame) and aperiodicity in [0, 1].
+
+    Args:
+        sample_rate: Hz. Default 16000.
+        fmin, fmax: Hz. Default 65, 500.
+        threshold: of YIN's d'. Default 0.1.
+        window, hop: samples. Default 400, 160.
+
+    Raises:
+        ValueError: when the range is not 0 < fmin < fmax <= sample_rate / 4.
+    """
+
+    width = 2
+
+    def __init__(
+        self, sample_rate: int = 16000, fmin: float = 65.0, fmax: float = 500.0, threshold: float = 0.1, **kwargs
+    ):
+        super().__init__(**kwargs)
+        check_pitch(sample_rate, fmin, fmax)
+        self.sample_rate = sample_rate
+        self.fmin = fmin
+        self.fmax = fmax
+        self.threshold = threshold
+
+    def features(self, waveform, length):
+        waveform = mask_samples(waveform, length)
+        pair = yin(waveform, self.sample_rate, self.window, self.hop, self.fmin, self.fmax, self.threshold)
+        return ops.stack(pair, axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "sample_rate": self.sample_rate,
+            "fmin": self.fmin,
+            "fmax": self.fmax,
+            "threshold": self.threshold,
+        }
+
+
+def check_pitch(sample_rate: int, fmin: float, fmax: float) -> None:
+    """Raises ValueError for a range in which `yin` cannot search."""
+    check_positive(sample_rate=sample_rate)
+    if not 0 < fmin < fmax <= sample_rate / 4:
+        raise ValueError(
+            f"the pitch range must satisfy 0 < fmin < fmax <= {sample_rate / 4:g} Hz (a quarter of the sample rate). "
+            f"Received: fmin={fmin}, fmax={fmax}."
+        )

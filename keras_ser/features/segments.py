@@ -1,0 +1,123 @@
+"""Clips cut into segments of a fixed number of frames, and segment outputs averaged back."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ser.features.framing import check_positive, float32
+
+
+def segment_count(length: Any, frames: int, hop: int) -> Any:
+    """Segments that cover `length` frames: 1 + ceil((length - frames) / hop), at least 1.
+
+    Args:
+        length: frames of the (padded) clip; an int or an integer tensor.
+        frames, hop: frames of a segment, frames between two.
+    """
+    if isinstance(length, int):
+        return 1 + max(length - frames + hop - 1, 0) // hop
+    return 1 + ops.maximum(length - frames + hop - 1, 0) // hop
+
+
+def segment(features: Any, mask: Any, frames: int, hop: int | None = None) -> tuple[Any, Any]:
+    """Folds segments into the batch axis; the last one is padded with zeros and False.
+
+    Args:
+        features: (batch, length, bins) float32, static bins.
+        mask: (batch, length) bool, right-padded.
+        frames: of a segment.
+        hop: frames between two segments. Default: `frames`.
+
+    Returns:
+        features (batch * segments, frames, bins) and mask (batch * segments, frames), a clip's segments in a row and
+        0 where the mask is False. A short clip of a long batch has segments whose mask is all False.
+    """
+    hop = frames if hop is None else hop
+    length, bins = ops.shape(features)[1], features.shape[-1]
+    segments = segment_count(length, frames, hop)
+    # One segment more than any clip can miss, then a cut to size, so that the padding is a static number.
+    width = (segments - 1) * hop + frames
+    # A clip alone would have no segment that only repeats the end of the one before: in a longer batch neither.
+    own = segment_count(ops.sum(ops.cast(mask, "int32"), axis=1), frames, hop)  # (batch,)
+    own = ops.arange(segments, dtype="int32")[None, :] < own[:, None]  # (batch, segments)
+    x = ops.pad(features, ((0, 0), (0, frames + hop), (0, 0)))[:, :width]
+    valid = ops.pad(ops.cast(mask, "int32"), ((0, 0), (0, frames + hop)))[:, :width]
+    if hop != frames:
+        index = ops.arange(segments, dtype="int32")[:, None] * hop + ops.arange(frames, dtype="int32")[None, :]
+        index = ops.reshape(index, (-1,))
+        x, valid = ops.take(x, index, axis=1), ops.take(valid, index, axis=1)
+    x = ops.reshape(x, (-1, frames, bins))
+    valid = ops.logical_and(ops.cast(ops.reshape(valid, (-1, frames)), "bool"), ops.reshape(own, (-1, 1)))
+    return ops.where(valid[..., None], x, 0.0), valid
+
+
+def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:
+    """Averages the segments' outputs of each clip, weighted by their valid frames.
+
+    A fully masked segment weighs 0, whatever its output (NaN included). A clip without a valid frame gives 0.
+
+    Args:
+        outputs: (batch * segments, classes) float, a clip's segments in a row, static classes.
+        segment_mask: (batch * segments, frames) bool, as from `segment`.
+        mask: (batch, length) bool, the clips' own mask; only its batch size is used.
+
+    Returns:
+        (batch, classes) float32.
+    """
+    batch, classes = ops.shape(mask)[0], outputs.shape[-1]
+    segments = ops.shape(outputs)[0] // ops.maximum(batch, 1) if not isinstance(batch, int) else -1
+    shape = (batch, segments)
+    weights = ops.reshape(ops.sum(ops.cast(segment_mask, "float32"), axis=1), shape)  # (batch, segments)
+    outputs = ops.reshape(ops.cast(outputs, "float32"), (*shape, classes))
+    outputs = ops.where(weights[..., None] > 0, outputs, ops.zeros_like(outputs))
+    total = ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
+    return ops.sum(outputs * (weights / total)[..., None], axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class Segment(keras.layers.Layer):
+    """`segment` as a layer: (features, mask) -> (features, mask) of (batch * segments, frames, ..).
+
+    Args:
+        frames: of a segment.
+        hop: frames between two. Default: `frames`.
+
+    Raises:
+        ValueError: when `frames` or `hop` is no positive integer.
+    """
+
+    def __init__(self, frames: int, hop: int | None = None, **kwargs):
+        super().__init__(**float32(kwargs))
+        check_positive(frames=frames, hop=frames if hop is None else hop)
+        self.frames = frames
+        self.hop = hop
+
+    def call(self, features, mask):
+        return segment(features, mask, self.frames, self.hop)
+
+    def compute_output_spec(self, features, mask):
+        batch, length, bins = features.shape
+        segments = None if length is None else segment_count(length, self.frames, self.hop or self.frames)
+        rows = None if batch is None or segments is None else batch * segments
+        return (
+            keras.KerasTensor((rows, self.frames, bins), dtype="float32"),
+            keras.KerasTensor((rows, self.frames), dtype="bool"),
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "frames": self.frames, "hop": self.hop}
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class AverageSegments(keras.layers.Layer):
+    """`unfold` as a layer: (outputs, segment_mask, mask) -> (batch, classes), float32 whatever the dtype policy."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**float32(kwargs))
+
+    def call(self, outputs, segment_mask, mask):
+        return unfold(outputs, segment_mask, mask)
+
+    def compute_output_spec(self, outputs, segment_mask, mask):
+        return keras.KerasTensor((mask.shape[0], outputs.shape[-1]), dtype="float32")

@@ -1,0 +1,35 @@
+"""Layers: one public layer a file, on `keras.ops` only, so that they run on every Keras backend.
+
+Conventions of this room:
+
+* A sequence is (batch, frames, units) or (batch, frames, bins); its `mask` is boolean (batch, frames), True where a
+  frame is real, True...True False...False along the frames (padding on the right). It is handed on as the argument
+  `mask`, by name; nothing relies on Keras's implicit masks. `mask=None` means that every frame is real.
+* What stands under a False of the mask never matters (it may be NaN), and whatever is put out there is 0: an example
+  gives the same numbers alone, in a batch, and with more padding.
+* Softmax, statistics and losses are float32 whatever the dtype policy; everything else follows the policy.
+* A loss that needs no label is added by the layer that owns it (`OrthogonalityLoss`); one that needs a label is an
+  output of the model and is compiled (`CenterLoss` with `keras_ser.losses.TrueClass`).
+"""
+
+from keras_ser.layers.attention_pooling import AttentionPooling
+from keras_ser.layers.center_loss import CenterLoss
+from keras_ser.layers.conv_encoder import ConvEncoder
+from keras_ser.layers.gradient_reversal import GradientReversal
+from keras_ser.layers.layer_weighting import LayerWeighting
+from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
+from keras_ser.layers.mean_pooling import MeanPooling
+from keras_ser.layers.orthogonality_loss import OrthogonalityLoss
+from keras_ser.layers.stacked_lstm import StackedLSTM
+
+__all__ = [
+    "AttentionPooling",
+    "CenterLoss",
+    "ConvEncoder",
+    "GradientReversal",
+    "LayerWeighting",
+    "MaskedBatchNormalization",
+    "MeanPooling",
+    "OrthogonalityLoss",
+    "StackedLSTM",
+]

@@ -1,0 +1,44 @@
+"""Gradient reversal: one backward pass plays both sides of an adversarial game."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class GradientReversal(keras.layers.Layer):
+    """Identity forward; the gradient is multiplied by `-rate` backward.
+
+    Placed between the shared encoder and the discriminator (equations 11-12 of ASP-MTL), it lets the discriminator
+    descend its own cross-entropy while the encoder ascends it, in one backward pass:
+
+        y = sg(x) + rate (sg(x) - x),    sg = stop_gradient,    so that y = x exactly and dy/dx = -rate.
+
+    Args:
+        rate: how strongly the encoder works against the discriminator; a finite number >= 0 (0 cuts the gradient).
+            Default 1. The loss's own weight (gamma of equation 19) acts on both sides and is not this rate.
+
+    Input shape: any. Output shape: that of the input.
+
+    Raises:
+        ValueError: a negative or not finite `rate`.
+
+    Reference:
+        Ganin et al., *Domain-Adversarial Training of Neural Networks*, JMLR 17 (2016);
+        Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access.
+    """
+
+    def __init__(self, rate: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < float("inf"):
+            raise ValueError(f"`rate` must be a finite number >= 0. Received: rate={rate}.")
+        self.rate = float(rate)
+
+    def call(self, x):
+        fixed = ops.stop_gradient(x)
+        return fixed + self.rate * (fixed - x)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}

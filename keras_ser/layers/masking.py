@@ -1,0 +1,41 @@
+"""What the layers here do with a mask."""
+
+import keras
+from keras import ops
+
+
+class ExplicitMask(keras.layers.Layer):
+    """A layer that takes `mask` as an argument and attaches none to its outputs."""
+
+    def compute_mask(self, inputs, previous_mask=None):
+        # Without this method Keras warns that the layer destroys the mask it was given.
+        return None
+
+
+def zero_padding(x, mask):
+    """`x` with 0 where `mask` is False.
+
+    Args:
+        x: tensor (batch, frames, ...).
+        mask: boolean tensor (batch, frames), or None: every frame is real.
+    """
+    if mask is None:
+        return x
+    # A choice, not a product: padding may hold NaN, and 0 * NaN is NaN.
+    return ops.where(expand(mask, x), x, ops.zeros((), dtype=x.dtype))
+
+
+def expand(mask, x):
+    """`mask` (batch, frames) as a boolean tensor that broadcasts against `x` (batch, frames, ...)."""
+    mask = ops.cast(mask, "bool")
+    for _ in range(len(x.shape) - 2):
+        mask = ops.expand_dims(mask, axis=-1)
+    return mask
+
+
+def lengths(x, mask):
+    """Number of real frames of each example of `x` (batch, frames, ...), at least 1: float32 (batch, 1)."""
+    if mask is None:
+        ones = ops.ones_like(x[:, :, :1], dtype="float32")  # (batch, frames, 1)
+        return ops.maximum(ops.sum(ones, axis=1), 1.0)
+    return ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True), 1.0)

@@ -1,0 +1,95 @@
+"""The orthogonality between what is shared and what is private."""
+
+import keras
+from keras import ops
+
+from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
+
+
+def orthogonality(shared, private, mask=None, normalize: bool = True):
+    """How much two feature sequences share, one number per example (equation 13 of ASP-MTL).
+
+    Args:
+        shared: S, (batch, frames, units_s).
+        private: H, (batch, frames, units_h).
+        mask: (batch, frames) or None.
+        normalize: divide S^T H by the number of real frames, and its squared norm by units_s units_h.
+
+    Returns:
+        float32 (batch,).
+    """
+    s = zero_padding(ops.cast(shared, "float32"), mask)
+    h = zero_padding(ops.cast(private, "float32"), mask)
+    product = ops.matmul(ops.transpose(s, (0, 2, 1)), h)  # (batch, units_s, units_h)
+    if normalize:
+        product = product / ops.expand_dims(lengths(s, mask), axis=-1)
+        return ops.mean(ops.square(product), axis=(1, 2))
+    return ops.sum(ops.square(product), axis=(1, 2))
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class OrthogonalityLoss(ExplicitMask):
+    """Adds a loss that drives private features away from the shared ones; its inputs pass through unchanged.
+
+        L_diff = sum_k || S_k^T H_k ||_F^2                                     (13)
+
+    As printed it grows with the batch, the frames and the units. By default it is instead
+
+        L_diff = mean_i sum_k || S_i^T H_i,k / T_i ||_F^2 / (d_s d_h),         T_i = real frames of example i
+
+    so that its weight (mu of equation 19) means the same at any size; `normalize=False` is the letter of the paper (a
+    sum over the examples, too).
+
+    Args:
+        weight: mu; a finite number >= 0. Default 1. What is added to the model's loss is weight * L_diff.
+        normalize: see above. Default True.
+
+    Input shape: a list [shared, private, ...] of one shared and one or more private sequences (batch, frames, units),
+        each private one set against the shared one; `mask` (batch, frames).
+    Output shape: the list, unchanged. Go on with the outputs: a layer whose outputs nobody uses is not part of a model.
+
+    L_diff, unweighted, is logged by `fit` and `evaluate` under the layer's name (the mean over all examples; with
+    `normalize=False` over batches). It is tracked where `training` is True or False, as Keras's loops call a model,
+    and not in a bare call, as an export makes it; nor on JAX, whose trainer hides metrics from layers.
+
+    Raises:
+        ValueError: a negative or not finite `weight`; fewer than two inputs.
+
+    Reference:
+        Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access;
+        Bousmalis et al., *Domain Separation Networks*, NIPS 2016.
+    """
+
+    def __init__(self, weight: float = 1.0, normalize: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"`weight` must be a finite number >= 0. Received: weight={weight}.")
+        self.weight = float(weight)
+        self.normalize = normalize
+        self.tracker = None if keras.backend.backend() == "jax" else keras.metrics.Mean(name=self.name)
+
+    def build(self, input_shape):
+        if len(input_shape) < 2 or not all(len(shape) == 3 for shape in input_shape):
+            raise ValueError(
+                "expected a list [shared, private, ...] of at least two sequences (batch, frames, units). "
+                f"Received: shapes {input_shape}."
+            )
+
+    def call(self, sequences, mask=None, training=None):
+        shared, *private = sequences
+        if isinstance(mask, list | tuple):
+            # What Keras fills in for a list of inputs when no mask is given: one None each.
+            mask = mask[0]
+        losses = sum(orthogonality(shared, h, mask, self.normalize) for h in private)  # (batch,)
+        if not self.normalize:
+            losses = ops.sum(losses)
+        self.add_loss(self.weight * ops.mean(losses))
+        if self.tracker is not None and training is not None:
+            self.tracker.update_state(ops.stop_gradient(losses))
+        return list(sequences)
+
+    def compute_output_shape(self, input_shape):
+        return [tuple(shape) for shape in input_shape]
+
+    def get_config(self):
+        return {**super().get_config(), "weight": self.weight, "normalize": self.normalize}

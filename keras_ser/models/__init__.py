@@ -1,0 +1,10 @@
+"""Models: one paper a file, each `Config` (frozen, defaults = the paper's values) and `build(config, inputs, tasks)`.
+
+`build` takes the feature sizes ({name: bins}) and the tasks, and returns a plain functional `keras.Model`: inputs
+{name: (batch, frames, bins), .., "mask": (batch, frames)}, outputs {task: (batch, classes)} and, in training, whatever else has
+a loss of its own ("adversary"). `Config` needs no Keras, so recipes can be read without it.
+"""
+
+MODELS = {"aspmtl": "keras_ser.models.aspmtl"}
+
+__all__ = ["MODELS"]

@@ -1,0 +1,62 @@
+"""From a network on features to the whole model: waveform and length in, probabilities out.
+
+Everything between decoded audio and the probabilities is inside, so what was evaluated is what is served.
+"""
+
+from collections.abc import Sequence
+
+from keras_ser.tasks import Task
+
+
+def scorer(network, tasks: Sequence[Task], segment: int = 0):
+    """Features in, one row of probabilities a clip: the network without its adversary, averaged over segments.
+
+    Args:
+        network: (features, mask) -> {task: (batch, classes)}, as a model file's `build` returns it.
+        tasks: the outputs to keep.
+        segment: frames of the segments that a clip is cut into and averaged over; 0 = the clip as a whole.
+    """
+    import keras
+
+    from keras_ser.features import AverageSegments, Segment
+
+    names = [name for name in network.input if name != "mask"]
+    given = {name: keras.Input((None, network.input[name].shape[-1]), name=name) for name in names}
+    given["mask"] = mask = keras.Input((None,), dtype="bool", name="mask")
+    x, parts = dict(given), mask
+    if segment:
+        for name in names:
+            x[name], parts = Segment(segment, name=f"segments_{name}")(given[name], mask)
+        x["mask"] = parts
+    outputs = network(x)
+    kept = {task.name: outputs[task.name] for task in tasks}
+    if segment:
+        average = {name: AverageSegments(name=f"mean_{name}") for name in kept}
+        kept = {name: average[name](value, parts, mask) for name, value in kept.items()}
+    return keras.Model(given, kept, name="scorer")
+
+
+def whole_model(extract, score, name: str):
+    """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front end and scorer as one model."""
+    import keras
+
+    given = waveform_inputs()
+    features = extract(given)
+    return keras.Model(given, score({name: features[name] for name in score.input}), name=name)
+
+
+def waveform_inputs():
+    import keras
+
+    return {
+        "waveform": keras.Input((None,), dtype="float32", name="waveform"),
+        "length": keras.Input((), dtype="int32", name="length"),
+    }
+
+
+def extractor(frontend):
+    """The front end as a model: {"waveform", "length"} -> {feature: (batch, frames, bins), "mask": (batch, frames)}."""
+    import keras
+
+    given = waveform_inputs()
+    return keras.Model(given, frontend(given["waveform"], given["length"]), name="extractor")

@@ -1,0 +1,314 @@
+"""Augmentation in training: tempo, mel warp, masks and gain on features, noise on waveforms, crops.
+
+Pure functions of a tensor and a `seed` (two integers, e.g. one from the run's seed and the epoch, one the example's
+number), in eager and graph mode: the same seed draws the same, whatever else is in the batch or runs in parallel. What
+happens on the time axis depends on the seed and the number of frames alone, so features of one clip stay aligned when
+they share a seed. `probability` 0 leaves every value bit for bit as it was.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import tensorflow as tf
+
+# Features whose bins are a frequency axis, in order.
+SPECTRAL = ("log_mel", "spectrogram")
+
+# One number a draw, so that tempo, warp, masks .. of one seed are independent of each other.
+_CROP, _TEMPO, _WARP, _TIME, _BINS, _GAIN, _NOISE = range(7)
+
+
+def _draws(seed, kind: int, shape: Sequence[int]) -> tf.Tensor:
+    """float32 in [0, 1)."""
+    return tf.random.stateless_uniform(shape, tf.random.experimental.stateless_fold_in(seed, kind))
+
+
+def _between(draw, low, high) -> tf.Tensor:
+    return low + draw * (high - low)
+
+
+def crop(x, frames: int, seed) -> tf.Tensor:
+    """A random stretch of `frames` frames; a clip that is not longer stays as it is.
+
+    Args:
+        x: (frames of the clip, bins).
+        frames: length of the stretch.
+        seed: integers (2,).
+
+    Returns:
+        (min(frames, frames of the clip), bins).
+    """
+    x = tf.convert_to_tensor(x)
+    spare = tf.maximum(tf.shape(x)[0] - frames, 0)
+    draw = _draws(seed, _CROP, [])
+    first = tf.minimum(tf.cast(draw * tf.cast(spare + 1, tf.float32), tf.int32), spare)
+    return x[first : first + frames]
+
+
+def tempo(x, seed, deviation: float = 0.2, probability: float = 0.7) -> tf.Tensor:
+    """The time axis resampled by exp(u), u ~ U(-deviation, deviation), without a change of pitch.
+
+    With n frames before and m = max(1, round(n exp(u))) after, frame j is read at j (n - 1) / (m - 1) by linear
+    interpolation, so that first and last frames stay.
+
+    Args:
+        x: (frames, bins).
+        seed: integers (2,).
+        deviation: greatest |u|; 0.2 changes the duration by -18 % to +22 %.
+        probability: of a change at all.
+
+    Returns:
+        (m, bins).
+    """
+    draw = _draws(seed, _TEMPO, [2])
+    n = tf.shape(x, tf.int64)[0]
+    factor = tf.exp(_between(draw[1], -deviation, deviation))
+    changed = tf.cast(tf.round(tf.cast(n, tf.float32) * factor), tf.int64)
+    m = tf.maximum(tf.where(draw[0] < probability, changed, n), tf.minimum(n, 1))
+    # Whole numbers: float32 positions are off by a frame's fraction from some minutes on, and m = n must be exact.
+    steps = tf.range(m) * (n - 1)
+    parts = tf.maximum(m - 1, 1)
+    below = steps // parts
+    fraction = tf.cast(steps - below * parts, x.dtype) / tf.cast(parts, x.dtype)
+    low = tf.gather(x, below)
+    return low + fraction[:, None] * (tf.gather(x, tf.minimum(below + 1, n - 1)) - low)
+
+
+def mel_warp(x, seed, scale: float = 0.06, shift: float = 4.0, probability: float = 0.7) -> tf.Tensor:
+    """The frequency axis stretched and shifted: another vocal tract and pitch.
+
+    Bin b is read at b exp(u) + v, u ~ U(-scale, scale), v ~ U(-shift, shift), by linear interpolation; beyond the
+    edges the edge's value is taken.
+
+    Args:
+        x: (frames, bins), log-mel or another spectrum.
+        seed: integers (2,).
+        scale: greatest |u|.
+        shift: greatest |v| in bins.
+        probability: of a change at all.
+
+    Returns:
+        (frames, bins).
+    """
+    draw = _draws(seed, _WARP, [3])
+    on = tf.cast(draw[0] < probability, tf.float32)
+    bins = x.shape[-1]
+    grid = tf.range(bins, dtype=tf.float32)
+    at = grid * tf.exp(on * _between(draw[1], -scale, scale)) + on * _between(draw[2], -shift, shift)
+    at = tf.clip_by_value(at, 0.0, bins - 1.0)
+    # Interpolation as a product with (bins, bins) weights: three times as fast as gathering along the last axis.
+    weights = tf.nn.relu(1.0 - tf.abs(grid[:, None] - at))
+    return tf.matmul(x, tf.cast(weights, x.dtype))
+
+
+def _masked(seed, kind: int, size, masks: int, width: int, share: float, probability: float) -> tf.Tensor:
+    """bool (size,): True within any of `masks` stretches, each of 0 to `width` (at most `share` of the size)."""
+    draw = _draws(seed, kind, [2 * masks + 1])
+    size = tf.cast(size, tf.float32)
+    most = tf.minimum(float(width), tf.floor(share * size))
+    widths = tf.floor(draw[1 : masks + 1] * (most + 1))
+    widths *= tf.cast(draw[0] < probability, tf.float32)
+    starts = tf.floor(draw[masks + 1 :] * (size - widths + 1))
+    at = tf.range(size)[:, None]
+    return tf.reduce_any((at >= starts) & (at < starts + widths), axis=1)
+
+
+def mask_time(x, seed, masks: int = 1, width: int = 20, share: float = 0.2, probability: float = 0.7) -> tf.Tensor:
+    """SpecAugment's time masks: stretches of frames replaced by the clip's mean of each bin.
+
+    Args:
+        x: (frames, bins).
+        seed: integers (2,).
+        masks: number of stretches; they may overlap.
+        width: greatest length in frames; lengths are uniform from 0 on.
+        share: greatest length as a share of the clip.
+        probability: of any mask at all.
+
+    Returns:
+        (frames, bins).
+
+    Reference: Park et al., SpecAugment, Interspeech 2019.
+    """
+    masked = _masked(seed, _TIME, tf.shape(x)[0], masks, width, share, probability)
+    return tf.where(masked[:, None], tf.reduce_mean(x, axis=0), x)
+
+
+def mask_bins(x, seed, masks: int = 1, width: int = 8, share: float = 0.5, probability: float = 0.7) -> tf.Tensor:
+    """SpecAugment's frequency masks: neighbouring bins replaced by the clip's mean of each bin.
+
+    Args:
+        x: (frames, bins), log-mel or another spectrum.
+        seed: integers (2,).
+        masks: number of stretches; they may overlap.
+        width: greatest width in bins; widths are uniform from 0 on.
+        share: greatest width as a share of all bins.
+        probability: of any mask at all.
+
+    Returns:
+        (frames, bins).
+
+    Reference: Park et al., SpecAugment, Interspeech 2019.
+    """
+    masked = _masked(seed, _BINS, tf.shape(x)[1], masks, width, share, probability)
+    return tf.where(masked, tf.reduce_mean(x, axis=0), x)
+
+
+def gain(x, seed, deviation: float, probability: float = 0.7) -> tf.Tensor:
+    """Another loudness: one constant u ~ U(-deviation, deviation) added to every value of a logarithmic feature.
+
+    Args:
+        x: (frames, bins).
+        seed: integers (2,).
+        deviation: greatest |u| in the feature's unit (for a natural logarithm of power, 0.23 is 1 dB).
+        probability: of a change at all.
+
+    Returns:
+        (frames, bins).
+    """
+    draw = _draws(seed, _GAIN, [2])
+    change = tf.where(draw[0] < probability, _between(draw[1], -deviation, deviation), 0.0)
+    return x + tf.cast(change, x.dtype)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Which augmentation, and how much; everything is off by default.
+
+    Applied in this order: tempo, mel warp, time masks, bin masks, gain. Plain numbers, so that it is equal after JSON.
+
+    Args:
+        probability: of each kind for itself, in [0, 1].
+        tempo: `deviation` of `tempo`.
+        mel_warp_scale, mel_warp_shift: `scale` and `shift` of `mel_warp`.
+        gain: `deviation` of `gain`.
+        time_masks, time_mask_frames: `masks` and `width` of `mask_time`.
+        bin_masks, bin_mask_bins: `masks` and `width` of `mask_bins`.
+
+    Raises:
+        ValueError: a negative or non-finite value, or a probability over 1.
+    """
+
+    probability: float = 0.7
+    tempo: float = 0.0
+    mel_warp_scale: float = 0.0
+    mel_warp_shift: float = 0.0
+    gain: float = 0.0
+    time_masks: int = 0
+    time_mask_frames: int = 20
+    bin_masks: int = 0
+    bin_mask_bins: int = 8
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"`{field.name}` must be finite and at least 0. Received: {value}.")
+        if self.probability > 1:
+            raise ValueError(f"`probability` must be in [0, 1]. Received: {self.probability}.")
+
+    def apply(self, x, seed):
+        """One clip's features, augmented.
+
+        Args:
+            x: (frames, bins) of a spectrum, or {name: (frames, bins)}: then the time axis of all of them changes alike,
+                and mel warp, bin masks and gain reach those in `SPECTRAL` only.
+            seed: integers (2,).
+
+        Returns:
+            As `x`, with another number of frames if `tempo` is on.
+        """
+        if isinstance(x, Mapping):
+            return {name: self._apply(value, seed, name in SPECTRAL) for name, value in x.items()}
+        return self._apply(tf.convert_to_tensor(x), seed, True)
+
+    def _apply(self, x, seed, spectral: bool):
+        p = self.probability
+        if self.tempo:
+            x = tempo(x, seed, self.tempo, p)
+        if spectral and (self.mel_warp_scale or self.mel_warp_shift):
+            x = mel_warp(x, seed, self.mel_warp_scale, self.mel_warp_shift, p)
+        if self.time_masks:
+            x = mask_time(x, seed, self.time_masks, self.time_mask_frames, probability=p)
+        if spectral and self.bin_masks:
+            x = mask_bins(x, seed, self.bin_masks, self.bin_mask_bins, probability=p)
+        if spectral and self.gain:
+            x = gain(x, seed, self.gain, p)
+        return x
+
+
+def stack_bank(noises: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Noises of different lengths -> float32 (types, samples), zero-padded, and int32 (types,): for `mix_noise`.
+
+    Raises:
+        ValueError: no noise at all, or one without samples.
+    """
+    lengths = [len(noise) for noise in noises]
+    if not lengths or min(lengths) == 0:
+        raise ValueError(f"`noises` must hold at least one noise, none of them empty. Received lengths: {lengths}.")
+    table = np.zeros((len(lengths), max(lengths)), np.float32)
+    for row, noise in zip(table, noises, strict=True):
+        row[: len(noise)] = noise
+    return tf.constant(table), tf.constant(lengths, tf.int32)
+
+
+def mix_noise(waveform, length, bank, bank_lengths, snr: Sequence[float], seed) -> tuple[tf.Tensor, tf.Tensor]:
+    """A noise drawn for each clip of a batch, at a random start and a signal-to-noise ratio drawn from a list.
+
+    y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)) over the clip's samples: its SNR by eq. 23 is the one
+    drawn. Noises go round where the clip is longer. The noise of a clip is y - s.
+
+    Args:
+        waveform: s, float32 (batch, samples).
+        length: int32 (batch,), samples of each clip; those beyond are handed back as they are.
+        bank, bank_lengths: float32 (types, noise samples) and int32 (types,), from `stack_bank`.
+        snr: dB, at least one.
+        seed: integers (2,) for the batch, or (batch, 2) for a draw of each clip that does not depend on its place.
+
+    Returns:
+        y, float32 (batch, samples), and the noise's row in the bank, int32 (batch,). A silent clip, or a silent stretch
+        of noise, stays unmixed.
+    """
+    if not len(snr):
+        raise ValueError("`snr` must hold at least one value in dB. Received none.")
+    clips = tf.shape(waveform)[0]
+    seed = tf.convert_to_tensor(seed)
+    if seed.shape.rank == 1:
+        draw = _draws(seed, _NOISE, tf.stack([clips, 3]))
+    else:
+        draw = tf.map_fn(lambda row: _draws(row, _NOISE, [3]), seed, fn_output_signature=tf.TensorSpec([3], tf.float32))
+    kind = _index(draw[:, 0], tf.shape(bank)[0])  # (batch,)
+    spans = tf.gather(bank_lengths, kind)
+    starts = _index(draw[:, 1], spans)
+    ratio = tf.gather(tf.constant(snr, tf.float32), _index(draw[:, 2], len(snr)))
+
+    samples, flat = tf.shape(waveform)[1], tf.reshape(bank, [-1])
+    noise = tf.map_fn(
+        lambda row: _looped(flat[row[0] : row[0] + row[1]], row[2], samples),
+        (kind * tf.shape(bank)[1], spans, starts),
+        fn_output_signature=tf.TensorSpec([waveform.shape[1]], tf.float32),
+    )  # (batch, samples)
+    inside = tf.sequence_mask(length, samples)
+    noise = tf.where(inside, noise, 0.0)
+    speech = tf.where(inside, waveform, 0.0)
+    power = tf.reduce_sum(noise**2, axis=1)
+    level = tf.reduce_sum(speech**2, axis=1) * 10.0 ** (-ratio / 10)
+    scale = tf.sqrt(tf.math.divide_no_nan(level, power))
+    return waveform + scale[:, None] * noise, kind
+
+
+def _looped(noise, start, samples) -> tf.Tensor:
+    """`samples` of a noise that goes round, from `start` on."""
+    # Slices of a vector: several times as fast as gathering sample by sample.
+    first = noise[start : start + samples]
+    rest = samples - tf.shape(first)[0]
+    rounds = tf.tile(noise, [-(-rest // tf.shape(noise)[0])])
+    return tf.concat([first, rounds[:rest]], 0)
+
+
+def _index(draw, count) -> tf.Tensor:
+    """[0, 1) -> 0 .. count - 1, evenly."""
+    # The float nearest to (1 - 2^-24) count may be count itself.
+    count = tf.convert_to_tensor(count)
+    return tf.minimum(tf.cast(draw * tf.cast(count, tf.float32), tf.int32), count - 1)

@@ -1,0 +1,74 @@
+"""Which 96-frame segments of a clip train: the data balance of the ASP-MTL paper (section IV-B, after Chen et al. 2020).
+
+Frequent classes give only the first and the last segment of a clip, rare classes segments re-cut every 24 frames, the others
+segments side by side. Which class is which comes from the training split's counts, never from a list.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+RULES = ("usual", "frequent", "rare")
+
+
+def rules(counts: Mapping[str, int]) -> dict[str, str]:
+    """Label -> "frequent" (over 1.25 x the median count), "rare" (under 0.75 x) or "usual".
+
+    Args:
+        counts: label -> clips in the training split; labels without a clip are left out of the median.
+    """
+    present = [n for n in counts.values() if n]
+    median = float(np.median(present)) if present else 0.0
+    return {
+        label: "frequent" if n > 1.25 * median else "rare" if n < 0.75 * median else "usual"
+        for label, n in counts.items()
+    }
+
+
+def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
+    """First frames of the segments of one clip.
+
+    Args:
+        valid: int32 scalar, the clip's frames.
+        rule: int32 scalar, an index into `RULES`.
+        frames: length of a segment.
+        hop: between the segments of usual classes. The last, incomplete stretch gives no segment, unless it is the only one.
+        rare_hop: between the segments of rare classes.
+
+    Returns:
+        int32 (segments,), at least one.
+    """
+    last = tf.maximum(valid - frames, 0)
+    ends = tf.cond(last > 0, lambda: tf.stack([0, last]), lambda: tf.zeros([1], tf.int32))
+    step = tf.where(tf.equal(rule, RULES.index("rare")), rare_hop, hop)
+    return tf.cond(tf.equal(rule, RULES.index("frequent")), lambda: ends, lambda: tf.range(0, last + 1, step))
+
+
+def segment_count(valid: np.ndarray, rule: np.ndarray, frames: int, hop: int, rare_hop: int) -> int:
+    """How many segments `segment_starts` gives over clips of `valid` frames (NumPy, for step counts)."""
+    last = np.maximum(np.asarray(valid) - frames, 0)
+    step = np.where(rule == RULES.index("rare"), rare_hop, hop)
+    count = np.where(rule == RULES.index("frequent"), np.where(last > 0, 2, 1), last // step + 1)
+    return int(count.sum())
+
+
+def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, tf.Tensor]:
+    """One clip's features -> its segments.
+
+    Args:
+        x: name -> (frames of the clip, bins).
+        starts: int32 (segments,).
+        frames: length of a segment; beyond the clip's end it is zero and masked.
+
+    Returns:
+        name -> (segments, frames, bins), and "mask": bool (segments, frames).
+    """
+    valid = tf.shape(next(iter(x.values())))[0]
+    at = starts[:, None] + tf.range(frames)[None, :]  # (segments, frames)
+    mask = at < valid
+    inside = tf.minimum(at, valid - 1)
+    cut = {
+        name: tf.where(mask[..., None], tf.gather(value, inside), tf.zeros([], value.dtype)) for name, value in x.items()
+    }
+    return {**cut, "mask": mask}

@@ -1,0 +1,53 @@
+"""A bank of noises for one stream and one side of the split: generated colours, babble of training clips, files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_ser.audio import noise
+
+
+def noise_bank(
+    names: Sequence[str],
+    side: str,
+    sample_rate: int,
+    seed: int,
+    speech: Sequence[np.ndarray] = (),
+    root: Path | None = None,
+    seconds: float = 30.0,
+) -> list[np.ndarray]:
+    """One waveform a noise, of its own length, float32.
+
+    Args:
+        names: colours, "babble", or stems of files under `root` ("factory" also takes factory1, factory2, joined).
+        side: "train", "validation" or "test": colours and babble are drawn anew for each side, files are cut in time, so
+            that no side hears another side's stretch.
+        sample_rate: in Hz.
+        seed: draws colours and babble.
+        speech: waveforms that babble is made of (training clips only).
+        root: folder of noise files.
+        seconds: length of the generated ones.
+
+    Raises:
+        ValueError: a name that is neither a colour, "babble", nor a file.
+    """
+    samples = int(seconds * sample_rate)
+    files = noise.load_noises(root, sample_rate) if root else {}
+    bank = []
+    for i, name in enumerate(names):
+        rng = np.random.default_rng([seed, ("train", "validation", "test").index(side), i])
+        stems = [stem for stem in sorted(files) if stem == name or stem.rstrip("0123456789") == name]
+        if stems:
+            bank.append(np.concatenate([noise.stretch(files[stem], side) for stem in stems]))
+        elif name in noise.COLOURS:
+            bank.append(noise.colour(name, samples, rng))
+        elif name == "babble" and len(speech):
+            bank.append(noise.babble(speech, samples, rng))
+        else:
+            have = ", ".join((*noise.COLOURS, "babble", *sorted(files)))
+            raise ValueError(
+                f"the noise {name!r} is neither generated nor a file. There are: {have}. "
+                "Name a folder that holds it (--noise-root), or leave it out (--set streams.NAME.noises=...)."
+            )
+    return [np.asarray(wave, "float32") for wave in bank]

@@ -1,0 +1,369 @@
+"""The waveform cache: every utterance of a corpus decoded and resampled once, in one TFRecord file.
+
+A cache is two files in a folder, `<corpus>-<fingerprint>.tfrecord` and the same with `.json`. Both are written under
+another name and renamed when they are complete, the JSON last: it is what makes a cache, and it holds the size that the
+records must have. So a kill or a full disk leaves nothing that the next run could take for a whole cache. The
+fingerprint covers the corpus's name, its utterances and their files' sizes and times, the rate and the format: a change
+of any of them makes another cache beside the old one, which may then be deleted.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ser.audio.io import AudioError, content_hash, info, problems, read
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+
+FORMAT = 1
+STALE_SECONDS = 3600  # a writer touches its file far more often
+FRAMING = 16  # bytes that TFRecord adds to a record: length, payload, and a checksum of each
+READ_BUFFER = 2**20
+
+
+@dataclass(frozen=True)
+class RecordCache:
+    """A complete cache on disk; made by `cache`.
+
+    Args:
+        path: the TFRecord file.
+        sample_rate: Hz.
+        fingerprint: of the corpus and the settings it was made from.
+        ids: utterances in the file, in the corpus's order.
+        indices: their numbers in the corpus, int64 (utterances,); a dropped utterance leaves a gap.
+        lengths: their samples, int64 (utterances,).
+        hashes: id -> SHA-1 of the decoded samples; equal hashes are copies of the same audio.
+        problems: id -> what is odd about a waveform that is kept ("silent", "shorter than one window", "clipped").
+        dropped: id -> why it is not in the file (only with `bad="drop"`).
+    """
+
+    path: Path
+    sample_rate: int
+    fingerprint: str
+    ids: tuple[str, ...]
+    indices: np.ndarray
+    lengths: np.ndarray
+    hashes: Mapping[str, str]
+    problems: Mapping[str, tuple[str, ...]]
+    dropped: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """id -> duration in seconds."""
+        return {i: int(n) / self.sample_rate for i, n in zip(self.ids, self.lengths, strict=True)}
+
+    @property
+    def message(self) -> str:
+        """One line that says what was left out and what is odd; "" if there is nothing to say."""
+        parts = []
+        if self.dropped:
+            parts.append(
+                f"left out {len(self.dropped)} of {len(self) + len(self.dropped)}: {_ten(self.dropped.values())}"
+            )
+        if self.problems:
+            odd = (f"{i} ({', '.join(words)})" for i, words in self.problems.items())
+            parts.append(f"kept {len(self.problems)} odd clips: {_ten(odd)}")
+        return "; ".join(parts)
+
+    def dataset(self, indices: Iterable[int] | None = None) -> tf.data.Dataset:
+        """The waveforms, in the file's order, read from disk as they are asked for.
+
+        Args:
+            indices: numbers of utterances in the corpus; None = all. Their order does not matter.
+
+        Returns:
+            Elements {"index": int64 (), "waveform": float32 (samples,), "length": int32 ()}.
+
+        Raises:
+            ValueError: an index that the cache does not hold: out of range, or dropped.
+        """
+        records = tf.data.TFRecordDataset(str(self.path), buffer_size=READ_BUFFER)
+        if indices is None:
+            return records.map(_parse).apply(_known(len(self)))
+        asked = np.unique(np.fromiter((int(i) for i in indices), np.int64))
+        strays = np.setdiff1d(asked, self.indices)
+        if strays.size:
+            shown = ", ".join(map(str, strays[:10]))
+            raise ValueError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
+        # By place in the file, so that what is not wanted is not even parsed.
+        table = tf.constant(np.isin(self.indices, asked))
+        places = records.enumerate().filter(lambda place, record: tf.gather(table, place))
+        return places.map(lambda place, record: _parse(record)).apply(_known(asked.size))
+
+
+def cache(
+    corpus: Corpus,
+    folder: str | os.PathLike,
+    sample_rate: int = 16000,
+    bad: str = "raise",
+    window_seconds: float = 0.025,
+    threads: int | None = None,
+    progress: bool = True,
+) -> RecordCache:
+    """Opens the corpus's cache in a folder, and writes it first where there is none.
+
+    Args:
+        corpus: what to read, by `audio.read`.
+        folder: where caches lie; made if missing.
+        sample_rate: Hz of the cached waveforms.
+        bad: what to do with files that can't be read (missing, corrupt, empty, NaN): "raise", or "drop" = leave them
+            out; they are then listed in `RecordCache.dropped`. All files are tried before an error is raised.
+        window_seconds: clips shorter than this are listed in `RecordCache.problems`, as are silent and clipped ones;
+            they stay in the cache.
+        threads: readers; default: the number of CPUs, at most 8.
+        progress: show a progress bar on a terminal (with rich installed).
+
+    Raises:
+        CorpusError: files that can't be used (the first ten are listed); no usable file at all; no space on the disk.
+    """
+    if bad not in ("raise", "drop"):
+        raise ValueError(f'`bad` must be "raise" or "drop". Received: {bad!r}.')
+    if sample_rate < 1:
+        raise ValueError(f"`sample_rate` must be positive. Received: {sample_rate}.")
+    folder = Path(folder)
+    fingerprint = corpus_fingerprint(corpus, sample_rate, window_seconds)
+    path = folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', corpus.name)}-{fingerprint[:16]}.tfrecord"
+    found = _open(path, fingerprint)
+    if found is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        threads = threads or min(8, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads) as pool:
+            _check_space(corpus, folder, sample_rate, pool)
+            _write(corpus, path, sample_rate, fingerprint, bad, window_seconds, pool, threads, progress)
+        found = _open(path, fingerprint)
+        if found is None:
+            raise CorpusError(f"{path}: another process removed or changed the cache while it was opened; try again.")
+    if found.dropped and bad == "raise":
+        raise _bad_files(found.dropped, len(corpus))
+    return found
+
+
+def corpus_fingerprint(corpus: Corpus, sample_rate: int, window_seconds: float = 0.025) -> str:
+    """SHA-1 of all that the cached samples depend on; a missing file counts as such."""
+    digest = hashlib.sha1(json.dumps([FORMAT, corpus.name, sample_rate, window_seconds]).encode())
+    stats: dict[str, list[int] | None] = {}
+    for u in corpus:
+        if u.path not in stats:
+            try:
+                stat = os.stat(corpus.file(u))
+                stats[u.path] = [stat.st_size, stat.st_mtime_ns]
+            except OSError:
+                stats[u.path] = None
+        digest.update(json.dumps([u.id, u.path, u.start, u.end, stats[u.path]]).encode())
+    return digest.hexdigest()
+
+
+def _parse(record) -> dict[str, tf.Tensor]:
+    features = tf.io.parse_single_example(
+        record,
+        {
+            "index": tf.io.FixedLenFeature([], tf.int64),
+            "int16": tf.io.FixedLenFeature([], tf.string, ""),
+            "float32": tf.io.FixedLenFeature([], tf.string, ""),
+        },
+    )
+    # One of the two is empty.
+    short = tf.cast(tf.io.decode_raw(features["int16"], tf.int16), tf.float32) / 32768.0
+    waveform = tf.concat([short, tf.io.decode_raw(features["float32"], tf.float32)], 0)
+    return {"index": features["index"], "waveform": waveform, "length": tf.shape(waveform)[0]}
+
+
+def _known(count: int):
+    return tf.data.experimental.assert_cardinality(count)
+
+
+def _serialise(index: int, utterance: Utterance, waveform: np.ndarray) -> bytes:
+    # Most corpora are 16-bit at the rate asked for: half the disk, and exact.
+    scaled = waveform * np.float32(32768)
+    short = np.clip(np.rint(scaled), -32768, 32767)
+    if np.array_equal(short, scaled):
+        samples = {"int16": short.astype("<i2").tobytes()}
+    else:
+        samples = {"float32": waveform.astype("<f4").tobytes()}
+    blobs = {"id": utterance.id.encode(), **samples}
+    feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[blob])) for name, blob in blobs.items()}
+    feature["index"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[index]))
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def _write(corpus, path, sample_rate, fingerprint, bad, window_seconds, pool, threads, progress) -> None:
+    def load(index: int, utterance: Utterance):
+        try:
+            waveform = read(corpus.file(utterance), sample_rate, utterance.start, utterance.end)
+        except AudioError as error:
+            return str(error)
+        odd = problems(waveform, sample_rate, window_seconds)
+        return _serialise(index, utterance, waveform), waveform.size, content_hash(waveform), odd
+
+    utterances, dropped, size = {}, {}, 0
+    part = _part(path)
+    try:
+        with tf.io.TFRecordWriter(str(part)) as writer:
+            items = list(enumerate(corpus))
+            results = _in_order(load, items, pool, 4 * threads)
+            for (index, utterance), result in zip(items, _bar(results, corpus, progress), strict=True):
+                if isinstance(result, str):
+                    dropped[utterance.id] = result
+                elif bad == "drop" or not dropped:
+                    record, samples, digest, odd = result
+                    writer.write(record)
+                    size += len(record) + FRAMING
+                    utterances[utterance.id] = {"index": index, "samples": samples, "hash": digest, "problems": odd}
+        if dropped and (bad == "raise" or not utterances):
+            raise _bad_files(dropped, len(corpus))
+        written = part.stat().st_size
+        if written != size:
+            raise CorpusError(f"{part.parent}: {written} of {size} bytes of the cache reached the disk. Is it full?")
+        sidecar = {
+            "format": FORMAT,
+            "fingerprint": fingerprint,
+            "corpus": corpus.name,
+            "sample_rate": sample_rate,
+            "count": len(utterances),
+            "seconds": sum(entry["samples"] for entry in utterances.values()) / sample_rate,
+            "bytes": size,
+            "utterances": utterances,
+            "dropped": dropped,
+        }
+        _sync(part)
+        os.replace(part, path)
+        part = _part(path.with_suffix(".json"))
+        part.write_text(json.dumps(sidecar, indent=1), encoding="utf-8")
+        _sync(part)
+        os.replace(part, path.with_suffix(".json"))
+    except (OSError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise CorpusError(
+            f"{path.parent}: writing the cache failed ({reason}). Nothing half-written is kept; make room or name "
+            "another folder, and run again."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _open(path: Path, fingerprint: str) -> RecordCache | None:
+    """The cache, or None where there is none that is whole."""
+    try:
+        sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        whole = (
+            sidecar["format"] == FORMAT
+            and sidecar["fingerprint"] == fingerprint
+            and sidecar["bytes"] == path.stat().st_size
+            and sidecar["count"] == len(sidecar["utterances"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not whole:
+        return None
+    entries = sidecar["utterances"]
+    return RecordCache(
+        path=path,
+        sample_rate=sidecar["sample_rate"],
+        fingerprint=fingerprint,
+        ids=tuple(entries),
+        indices=np.array([entry["index"] for entry in entries.values()], np.int64),
+        lengths=np.array([entry["samples"] for entry in entries.values()], np.int64),
+        hashes={i: entry["hash"] for i, entry in entries.items()},
+        problems={i: tuple(entry["problems"]) for i, entry in entries.items() if entry["problems"]},
+        dropped=sidecar["dropped"],
+    )
+
+
+def _bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
+    return CorpusError(
+        f"{len(dropped)} of {count} files can't be used: {_ten(dropped.values())}. "
+        'Mend or remove them, or go on without: bad="drop".'
+    )
+
+
+def _ten(items: Iterable[str]) -> str:
+    items = [item.rstrip(".") for item in items]
+    return "; ".join(items[:10]) + (f"; and {len(items) - 10} more" if len(items) > 10 else "")
+
+
+def _in_order(function, items: Sequence[tuple], pool: ThreadPoolExecutor, ahead: int) -> Iterator:
+    """As `pool.map`, with at most `ahead` results waiting, so that a slow disk does not fill the memory."""
+    waiting: deque = deque()
+    try:
+        for item in items:
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, *item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _bar(results: Iterator, corpus: Corpus, progress: bool) -> Iterator:
+    if not progress:
+        return results
+    try:
+        from rich.console import Console
+        from rich.progress import track
+    except ImportError:
+        return results
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return results
+    return iter(track(results, f"Reading {corpus.name}", total=len(corpus), console=console, transient=True))
+
+
+def _check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPoolExecutor) -> None:
+    """Refuses before any work is done what can't fit; files that can't be opened are reported when they are read."""
+
+    def needed(path: Path) -> tuple[float, int]:
+        try:
+            found = info(path)
+        except AudioError:
+            return 0.0, 0
+        exact = found.sample_rate == sample_rate and found.channels == 1 and found.subtype in ("PCM_16", "PCM_S8")
+        return found.seconds, 2 if exact else 4
+
+    paths = list(dict.fromkeys(corpus.file(u) for u in corpus))
+    known = dict(zip(paths, pool.map(needed, paths), strict=True))
+    total = 0.0
+    for u in corpus:
+        seconds, width = known[corpus.file(u)]
+        total += (min(u.end or seconds, seconds) - (u.start or 0.0)) * sample_rate * width + 256
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise CorpusError(
+            f"{folder}: the cache of {corpus.name} needs up to {total / 2**20:.1f} MiB, "
+            f"{free / 2**20:.1f} MiB are free. Make room or name another folder."
+        )
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _remove_stale(path: Path) -> None:
+    """Deletes what killed writers of this cache left: what has lain for an hour, since another may be at work."""
+    for part in path.parent.glob(f".{path.stem}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

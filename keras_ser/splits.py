@@ -1,0 +1,299 @@
+"""Who trains, who chooses the model, who tests it: a `Protocol` makes the `Split`s of a corpus, `check_split` refuses leaks.
+
+Conventions of this room: a split is made of utterance ids; `apart` names the columns whose values never stand on two sides
+(of train, validation, test). Two more things are always kept on one side when they are known: clips with the same audio
+content (their hashes) and clips of one "origin" (cut or copied from one recording).
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+
+SIDES = ("train", "validation", "test")
+
+
+class LeakageError(ValueError):
+    """Something stands on two sides of a split that promises otherwise."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets of utterance ids, and what was promised about them.
+
+    Args:
+        protocol: name of the protocol that made it, as the report prints it.
+        fold: number of the fold.
+        train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
+        apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
+    """
+
+    protocol: str
+    fold: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for side in SIDES:
+            object.__setattr__(self, side, tuple(getattr(self, side)))
+        object.__setattr__(self, "apart", tuple(self.apart))
+        if not self.train or not self.test:
+            empty = "train" if not self.train else "test"
+            raise CorpusError(
+                f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
+            )
+        for i, a in enumerate(SIDES):
+            for b in SIDES[i + 1 :]:
+                both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
+                if both:
+                    raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")
+
+    @property
+    def speaker_dependent(self) -> bool:
+        return "speaker" not in self.apart
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Split":
+        return cls(**data)
+
+    def write(self, path) -> None:
+        path.write_text(json.dumps(self.to_dict(), indent=1))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a corpus is split: one value that, with a corpus and a seed, always gives the same folds.
+
+    Args:
+        name: as the report prints it, e.g. "leave-one-speaker-out".
+        kind: "random" (one stratified random split of the clips), "leave-one-out" (a fold for each value of `by`),
+            "k-fold" (`folds` folds of the values of `by`, drawn by the seed) or "stated" (`stated`: for each fold the
+            values of `by` that are tested).
+        by: the column that is split: "speaker", "session", "film", "subset", .. (unused by "random").
+        folds: number of folds of "k-fold".
+        test: share of the clips that "random" tests.
+        stated: for "stated", a tuple of test values for each fold.
+        validation: how much of the training side chooses the model. Under 1: a share of its clips, at random (drawn by the
+            seed). 1 and more (not for "random"): a number of values of `by`; the values that follow the tested ones are
+            taken, so that they rotate with the folds. 0 = no validation side.
+        apart: further columns that must stand apart, beside `by`.
+    """
+
+    name: str
+    kind: str = "random"
+    by: str = "speaker"
+    folds: int = 5
+    test: float = 0.2
+    stated: tuple[tuple[str, ...], ...] = ()
+    validation: float = 0.1
+    apart: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "stated", tuple(tuple(str(v) for v in fold) for fold in self.stated))
+        object.__setattr__(self, "apart", tuple(self.apart))
+        kinds = ("random", "leave-one-out", "k-fold", "stated")
+        if self.kind not in kinds:
+            raise ValueError(f"`kind` must be one of {', '.join(kinds)}. Received: {self.kind!r}.")
+        if self.kind == "stated" and not self.stated:
+            raise ValueError("a stated protocol needs `stated`: for each fold the tested values.")
+        if self.kind == "random" and not (0 < self.test < 1 and 0 <= self.validation < 1):
+            raise ValueError(
+                f"`test` and `validation` must be shares in (0, 1) and [0, 1). Received: {self.test}, {self.validation}."
+            )
+        if self.kind == "k-fold" and self.folds < 2:
+            raise ValueError(f"`folds` must be at least 2. Received: {self.folds}.")
+        if self.validation < 0 or (self.validation >= 1 and self.validation != int(self.validation)):
+            raise ValueError(
+                f"`validation` must be a share under 1 or a whole number of values of {self.by!r}. Received: {self.validation}."
+            )
+
+    @property
+    def columns_apart(self) -> tuple[str, ...]:
+        return self.apart if self.kind == "random" else tuple(dict.fromkeys((self.by, *self.apart)))
+
+    @property
+    def speaker_dependent(self) -> bool:
+        return "speaker" not in self.columns_apart
+
+    def splits(
+        self, corpus: Corpus, seed: int = 0, hashes: Mapping[str, str] | None = None, stratify: str | None = None
+    ) -> tuple[Split, ...]:
+        """The folds of a corpus.
+
+        Args:
+            corpus: the corpus.
+            seed: draws the random split and the groups of "k-fold".
+            hashes: id -> content hash; clips of equal content are kept on one side.
+            stratify: the column whose shares a random split keeps alike on its sides.
+
+        Raises:
+            CorpusError: an utterance lacks the column, a stated value does not occur, or too few values for the folds.
+        """
+        if self.kind == "random":
+            return (self._random(corpus, seed, hashes or {}, stratify),)
+        values = self._values(corpus)
+        names = sorted(set(values.values()))
+        if self.kind == "leave-one-out":
+            tested = [(name,) for name in names]
+        elif self.kind == "k-fold":
+            if len(names) < self.folds:
+                raise CorpusError(
+                    f"{self.folds} folds by {self.by} need as many values. Received: {len(names)} ({listed(names)})."
+                )
+            names = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+            tested = [tuple(names[i :: self.folds]) for i in range(self.folds)]
+            names = [name for fold in tested for name in fold]
+        else:
+            tested = list(self.stated)
+            strays = sorted({v for fold in tested for v in fold} - set(names))
+            if strays:
+                raise CorpusError(
+                    f"the protocol {self.name!r} tests {self.by} {listed(strays)}, which the corpus lacks. "
+                    f"It has: {listed(names)}."
+                )
+            stated = [name for fold in tested for name in fold]
+            names = stated + [name for name in names if name not in stated]
+        folds = (self._fold(i, set(fold), names, values) for i, fold in enumerate(tested))
+        if 0 < self.validation < 1:
+            folds = (self._share(split, corpus, seed, hashes or {}, stratify) for split in folds)
+        return tuple(folds)
+
+    def _values(self, corpus: Corpus) -> dict[str, str]:
+        lacking = [u.id for u in corpus if u.column(self.by) is None]
+        if lacking:
+            raise CorpusError(
+                f"the protocol {self.name!r} needs a {self.by} for each utterance; {len(lacking)} of {len(corpus)} have "
+                f"none: {listed(lacking)}. Name it in the corpus's metadata, or choose a random protocol."
+            )
+        return {u.id: str(u.column(self.by)) for u in corpus}
+
+    def _fold(self, fold: int, tested: set[str], names: list[str], values: Mapping[str, str]) -> Split:
+        last = max(names.index(name) for name in tested)
+        following = [names[(last + i) % len(names)] for i in range(1, len(names))]
+        chosen = set([name for name in following if name not in tested][: int(self.validation)])
+        side = {
+            name: "test" if name in tested else "validation" if name in chosen else "train" for name in sorted(set(names))
+        }
+        ids = {s: tuple(i for i, value in values.items() if side[value] == s) for s in SIDES}
+        return Split(self.name, fold, ids["train"], ids["validation"], ids["test"], self.columns_apart)
+
+    def _share(self, split: Split, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
+        """A split whose validation side is drawn from the clips of its training side; only the test stands apart."""
+        units = [ids for ids in _units(corpus, hashes) if set(ids) <= set(split.train)]
+        sides = _draw(units, {"validation": self.validation}, corpus, seed, stratify)
+        return dataclasses.replace(split, train=sides["train"], validation=sides["validation"])
+
+    def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
+        # the validation share is one of what the test side leaves
+        shares = {"test": self.test, "validation": self.validation * (1 - self.test)}
+        sides = _draw(_units(corpus, hashes), shares, corpus, seed, stratify)
+        return Split(self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Protocol":
+        return cls(**data)
+
+
+def _draw(
+    units: Sequence[Sequence[str]], shares: Mapping[str, float], corpus: Corpus, seed: int, stratify: str | None
+) -> dict[str, tuple[str, ...]]:
+    """Side -> ids: each side's share of the units of each class, the rest trains; a class with one unit trains."""
+    classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
+    strata: dict[str, list[Sequence[str]]] = {}
+    for ids in units:
+        strata.setdefault(classes[ids[0]], []).append(ids)
+    rng = np.random.default_rng(seed)
+    sides: dict[str, list[str]] = {side: [] for side in SIDES}
+    for name in sorted(strata):
+        drawn = [strata[name][i] for i in rng.permutation(len(strata[name]))]
+        for side, share in shares.items():
+            count = min(round(share * len(strata[name])), len(drawn) - 1)
+            sides[side] += [i for ids in drawn[:count] for i in ids]
+            drawn = drawn[count:]
+        sides["train"] += [i for ids in drawn for i in ids]
+    return {side: tuple(sorted(ids)) for side, ids in sides.items()}
+
+
+def _units(corpus: Corpus, hashes: Mapping[str, str]) -> list[list[str]]:
+    """Ids that must stay together: one content, or one origin (union of both relations)."""
+    parent = {u.id: u.id for u in corpus}
+
+    def root(i: str) -> str:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[tuple[str, str], str] = {}
+    for u in corpus:
+        for key in (("content", hashes.get(u.id)), ("origin", u.groups.get("origin"))):
+            if key[1] is not None:
+                parent[root(u.id)] = root(first.setdefault(key, u.id))
+    units: dict[str, list[str]] = {}
+    for u in corpus:
+        units.setdefault(root(u.id), []).append(u.id)
+    return list(units.values())
+
+
+def check_split(
+    split: Split,
+    corpus: Corpus,
+    hashes: Mapping[str, str] | None = None,
+    auxiliary: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Refuse a split that leaks.
+
+    Args:
+        split: the split.
+        corpus: the corpus it belongs to.
+        hashes: id -> content hash of its clips.
+        auxiliary: id -> content hash of each auxiliary corpus that trains beside it.
+
+    Raises:
+        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; or an
+            auxiliary corpus holds the content of a validation or test clip.
+        CorpusError: ids that the corpus does not hold.
+    """
+    known = {u.id: u for u in corpus}
+    strays = [i for side in SIDES for i in getattr(split, side) if i not in known]
+    if strays:
+        raise CorpusError(f"the split names utterances that {corpus.name} lacks: {listed(strays)}.")
+    hashes = hashes or {}
+    columns = {column: {i: known[i].column(column) for i in known} for column in (*split.apart, "origin")}
+    columns["audio content"] = dict(hashes)
+    for column, value in columns.items():
+        sides: dict[str, set[str]] = {}
+        for side in SIDES:
+            for i in getattr(split, side):
+                if value.get(i) is not None:
+                    sides.setdefault(str(value[i]), set()).add(side)
+        leaks = sorted(v for v, s in sides.items() if len(s) > 1)
+        if leaks:
+            examples = [i for i in known if str(value.get(i)) in set(leaks)]
+            shown = leaks if column in split.apart else examples
+            raise LeakageError(
+                f"protocol {split.protocol!r}, fold {split.fold}: {column} must be on one side only. On two: "
+                f"{listed(shown)}. Split by {column if column in split.apart else 'a column that holds them together'}."
+            )
+    held_out = {hashes[i]: i for side in ("validation", "test") for i in getattr(split, side) if i in hashes}
+    for other in auxiliary:
+        both = [f"{i} = {held_out[h]}" for i, h in other.items() if h in held_out]
+        if both:
+            raise LeakageError(
+                f"protocol {split.protocol!r}, fold {split.fold}: an auxiliary corpus holds clips of the validation or "
+                f"test side: {listed(both)}. Leave it out, or take it from other recordings."
+            )
+

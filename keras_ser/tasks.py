@@ -1,0 +1,98 @@
+"""What is predicted: a `Task` names labels (or a range), and turns them into numbers and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MISSING = (None, "")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to predict from an utterance: a class out of `labels`, or a number in [`low`, `high`].
+
+    Args:
+        name: what the model's output, the loss and the report call it, e.g. "emotion".
+        labels: the classes, in the order of the output's axis. Empty for a continuous task.
+        low, high: bounds of a continuous task. Exactly one of `labels` and (`low`, `high`) is given.
+        merge: corpus label -> label of this task, e.g. {"excited": "happiness"}; stored as a tuple of pairs.
+        weight: weight of the task's loss before the model's own weights.
+        column: the utterance's column that holds the label (default: `name`).
+        ignore: corpus labels that are left out on purpose (weight 0, as if missing).
+
+    Raises:
+        ValueError: on an empty or double label, or when both or neither of labels and range are given.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    merge: tuple[tuple[str, str], ...] = ()
+    weight: float = 1.0
+    column: str | None = None
+    ignore: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "ignore", tuple(self.ignore))
+        pairs = self.merge.items() if isinstance(self.merge, Mapping) else self.merge
+        object.__setattr__(self, "merge", tuple((str(a), str(b)) for a, b in pairs))
+        ranged = self.low is not None and self.high is not None
+        if bool(self.labels) == ranged:
+            raise ValueError(
+                f"task {self.name!r} needs either labels or low and high. "
+                f"Received: labels={self.labels}, low={self.low}, high={self.high}."
+            )
+        if len(set(self.labels)) != len(self.labels) or "" in self.labels:
+            raise ValueError(f"labels of task {self.name!r} must be distinct and not empty. Received: {self.labels}.")
+        if ranged and not self.low < self.high:
+            raise ValueError(f"`low` must be under `high`. Received: low={self.low}, high={self.high}.")
+        strays = [b for _, b in self.merge if b not in self.labels]
+        if strays:
+            raise ValueError(f"`merge` of task {self.name!r} must lead to its labels. Received: {strays}.")
+        if self.column is None:
+            object.__setattr__(self, "column", self.name)
+
+    @property
+    def continuous(self) -> bool:
+        return not self.labels
+
+    @property
+    def size(self) -> int:
+        """Width of the output's last axis: the number of classes, or 1."""
+        return len(self.labels) or 1
+
+    def encode(self, label: Any) -> tuple[float, float]:
+        """A corpus label -> (value, weight): class index or number, and 1; a missing label gives (0, 0).
+
+        Raises:
+            ValueError: a label that is neither a class, merged, ignored nor missing; a number out of range.
+        """
+        if label in MISSING or label != label:
+            return 0, 0.0
+        if self.continuous:
+            value = float(label)
+            if not self.low <= value <= self.high:
+                raise ValueError(f"{self.name} must be in [{self.low}, {self.high}]. Received: {value}.")
+            return value, 1.0
+        label = dict(self.merge).get(label, label)
+        if label in self.ignore:
+            return 0, 0.0
+        if label not in self.labels:
+            raise ValueError(
+                f"{self.name} must be one of {', '.join(self.labels)}. Received: {label!r}. "
+                "Add it to the task's labels, merge or ignore."
+            )
+        return self.labels.index(label), 1.0
+
+    def decode(self, value: float) -> str | float:
+        """The inverse of `encode`: a class index -> its label; a number stays."""
+        return float(value) if self.continuous else self.labels[int(value)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Task":
+        return cls(**data)

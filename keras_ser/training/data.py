@@ -1,0 +1,108 @@
+"""A recipe's corpora, decoded once, and the streams that read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from keras_ser.corpora import Corpus
+from keras_ser.pipelines.balance import rules
+from keras_ser.pipelines.noises import noise_bank
+from keras_ser.pipelines.records import RecordCache, cache
+from keras_ser.pipelines.streams import Source, encode_labels, rule_table
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Split
+
+NOISE_TASK = "noise"
+BABBLE_CLIPS = 64
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus and what trains beside it.
+
+    Args:
+        corpus: the recipe's corpus.
+        cache: its waveforms.
+        auxiliary: name -> (corpus, cache) of the corpora that streams name.
+        noise_root: folder of noise files, where streams name any.
+    """
+
+    corpus: Corpus
+    cache: RecordCache
+    auxiliary: Mapping[str, tuple[Corpus, RecordCache]] = field(default_factory=dict)
+    noise_root: Path | None = None
+
+    @classmethod
+    def load(
+        cls,
+        recipe: Recipe,
+        corpus: Corpus,
+        folder: Path,
+        auxiliary: Mapping[str, Corpus] | None = None,
+        noise_root: Path | None = None,
+        **options,
+    ) -> "Data":
+        """Decode the corpora of a recipe into caches under `folder`, or take the ones that are there."""
+        rate = recipe.frontend.sample_rate
+        decoded = cache(corpus, folder, sample_rate=rate, **options)
+        loaded = {n: (c, cache(c, folder, sample_rate=rate, **options)) for n, c in (auxiliary or {}).items()}
+        return cls(corpus, decoded, loaded, noise_root)
+
+    def source(self, recipe: Recipe, number: int, split: Split, side: str, seed: int) -> Source:
+        """Stream `number` of a recipe over one side of a split (an auxiliary corpus trains as a whole).
+
+        Args:
+            side: "train", "validation" or "test". Balance and class weights come from the training side always.
+
+        Raises:
+            ValueError: a label that a task does not know, a noise that there is not, no auxiliary corpus for the stream.
+        """
+        stream = recipe.streams[number]
+        if stream.corpus and stream.corpus not in self.auxiliary:
+            raise ValueError(
+                f"the stream {stream.name!r} reads the corpus {stream.corpus!r}: name its folder (--aux-root DIR)."
+            )
+        corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
+        wanted = {u.id for u in corpus} if stream.corpus else set(getattr(split, side))
+        indices = np.array([i for i, u in enumerate(corpus) if u.id in wanted and u.id not in waveforms.dropped])
+        labels = encode_labels(corpus, [task for task in recipe.tasks if task.name != NOISE_TASK])
+        main, table = recipe.tasks[0], None
+        if not stream.corpus and not main.continuous and main.name in labels:
+            table = rule_table(corpus, main, split.train, rules)
+            if recipe.sampling.class_weights and side == "train":
+                values, weights = labels[main.name]
+                labels[main.name] = (values, weights * class_weights(values[indices], weights[indices], main.size)[values])
+        bank, classes = [], ()
+        if stream.noises:
+            speech = self._speech(split.train) if "babble" in stream.noises else ()
+            bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
+            task = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
+            classes = tuple(task.encode(name)[0] for name in stream.noises) if task else ()
+        return Source(
+            name=stream.name,
+            number=number,
+            cache=waveforms,
+            indices=indices,
+            labels=labels,
+            share=stream.share,
+            rules=table,
+            bank=tuple(bank),
+            bank_labels=classes,
+            snr=stream.snr,
+            redraw=stream.redraw,
+        )
+
+    def _speech(self, ids: Sequence[str]) -> list[np.ndarray]:
+        wanted = set(ids) - set(self.cache.dropped)
+        indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
+        indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
+        return [clip["waveform"] for clip in self.cache.dataset(indices).as_numpy_iterator()]
+
+
+def class_weights(values: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
+    """(classes,) float32: n / (k n_c) for the k classes that occur, so that the mean over the examples is 1."""
+    counts = np.bincount(values, weights, minlength=classes)
+    present = counts > 0
+    return np.where(present, counts.sum() / np.maximum(counts, 1) / max(present.sum(), 1), 0).astype("float32")

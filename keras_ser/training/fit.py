@@ -1,0 +1,237 @@
+"""`fit`: one recipe on one split with one seed."""
+
+import contextlib
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser.models import MODELS
+from keras_ser.pipelines.streams import Source, TrainingData, evaluation_batches
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Split, check_split
+from keras_ser.tasks import Task
+from keras_ser.training.data import NOISE_TASK, Data
+from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
+from keras_ser.training.run import Run, claim, write_atomically
+
+
+def deterministic() -> None:
+    """Make TensorFlow's ops deterministic for the rest of this process (slower; needed for bit-equal runs)."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def fit(
+    recipe: Recipe,
+    data: Data,
+    split: Split,
+    out: Path | str,
+    seed: int = 0,
+    *,
+    strategy: str | None = None,
+    on_epoch: OnEpoch | None = None,
+    shuffle_labels: bool = False,
+) -> Run:
+    """Train one recipe on one split with one seed.
+
+    Args:
+        recipe: what to train; with `recipe.first`, that model is trained before, on the same split, into model_1/.
+        data: the decoded corpora.
+        split: who trains, validates and tests.
+        out: the run's folder; a finished run in it is returned as it is, an unfinished one goes on.
+        seed: draws initial weights, order, crops, noises, augmentation and dropout. It seeds Keras, NumPy and Python
+            for the whole process.
+        strategy: None or "mirrored" (all local accelerators).
+        on_epoch: called with (stage, epoch, logs) after each epoch.
+        shuffle_labels: train on the training side's labels in random order (a control: scores must be chance).
+
+    Raises:
+        LeakageError: something stands on two sides of the split.
+        RunError: `out` holds another run.
+    """
+    out = Path(out)
+    if strategy not in (None, "mirrored"):
+        raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
+    check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
+    claim(out, recipe, split, seed, shuffle_labels)
+    if (out / "model.keras").exists():
+        return Run.load(out)
+    first = None
+    options = {"strategy": strategy, "on_epoch": on_epoch, "shuffle_labels": shuffle_labels}
+    if recipe.first is not None:
+        first = fit(recipe.first, data, split, out / "model_1", seed, **options)
+    _train(recipe, data, split, out, seed, first, **options)
+    return Run.load(out)
+
+
+def _train(recipe, data, split, out, seed, first, strategy, on_epoch, shuffle_labels) -> None:
+    import keras
+    import tensorflow as tf
+
+    from keras_ser.models.whole import whole_model
+
+    keras.utils.set_random_seed(seed)
+    policy = keras.config.dtype_policy()
+    scope = tf.distribute.MirroredStrategy().scope() if strategy else contextlib.nullcontext()
+    try:
+        # the front end computes in float32 whatever the precision of the network
+        keras.config.set_dtype_policy("float32")
+        extract = _extractor(recipe, first)
+        sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
+        if shuffle_labels:
+            sources = [_shuffled(source, seed) for source in sources]
+        names = recipe.frontend.features
+        training = TrainingData(
+            sources,
+            extract,
+            names,
+            recipe.tasks,
+            recipe.sampling,
+            _augment(recipe),
+            recipe.batch_size,
+            seed,
+        )
+        keras.config.set_dtype_policy(recipe.precision)
+        with scope:
+            network, score = build(recipe, {name: extract.output[name].shape[-1] for name in names}, training.steps)
+            network.optimizer.build(network.trainable_variables)
+        statistics = training.statistics
+        network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
+        choose = _targets(recipe, network)
+        train_epochs(
+            recipe,
+            lambda epoch: training.epoch(epoch).map(choose),
+            network,
+            _validation(recipe, data, split, extract, score, seed),
+            out,
+            seed,
+            "model 1" if recipe.monitor == "val_noise_uar" else "model 2" if first else recipe.name,
+            on_epoch,
+        )
+        whole = whole_model(extract, score, recipe.name)
+        write_atomically(out / "model.keras", whole.save)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    (out / "state.npz").unlink(missing_ok=True)
+
+
+def _extractor(recipe: Recipe, first: Run | None):
+    from keras_ser.features import Frontend
+    from keras_ser.models.cascade import drop_extractor
+    from keras_ser.models.whole import extractor
+
+    if first is None:
+        return extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
+    task = next((task for task in first.recipe.tasks if task.name == NOISE_TASK), None)
+    if task is None or "clean" not in task.labels:
+        raise ValueError(f"the first model of a cascade needs a task {NOISE_TASK!r} with a label 'clean'.")
+    if first.recipe.frontend != recipe.frontend:
+        raise ValueError("both models of a cascade need the same frontend: set first.frontend like frontend.")
+    return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=task.labels.index("clean"))
+
+
+def _validation(recipe, data, split, extract, score, seed):
+    """A function of no arguments that scores the network on the validation side, or None where there is no such side."""
+    if not split.validation:
+        return None
+    sides = []
+    for k, stream in enumerate(recipe.streams):
+        if not stream.corpus and (k == 0 or any(task.name == NOISE_TASK for task in recipe.tasks)):
+            source = data.source(recipe, k, split, "validation", seed)
+            sides.append((source, evaluation_batches(source, extract, recipe.frontend.features).cache()))
+    return lambda: validation_scores(score, sides, recipe.tasks)
+
+
+def _shuffled(source: Source, seed: int) -> Source:
+    rng = np.random.default_rng(seed)
+    labels = {}
+    for task, (values, weights) in source.labels.items():
+        order = rng.permutation(source.indices)
+        values, weights = values.copy(), weights.copy()
+        values[source.indices], weights[source.indices] = values[order], weights[order]
+        labels[task] = (values, weights)
+    return dataclasses.replace(source, labels=labels)
+
+
+def _augment(recipe: Recipe):
+    from keras_ser.pipelines.augment import Augment
+
+    return Augment(**dataclasses.asdict(recipe.augment))
+
+
+def _targets(recipe: Recipe, network):
+    """(x, y, w) of the pipeline -> of the network: each output's own target and weight."""
+    target = importlib.import_module(MODELS[recipe.model]).targets(recipe.config, recipe.tasks)
+    keys = {name: target.get(name, name) for name in network.output}
+
+    def choose(x, y, w):
+        return x, {name: y[key] for name, key in keys.items()}, {name: w[key] for name, key in keys.items()}
+
+    return choose
+
+
+def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1):
+    """The recipe's network, compiled, and its scorer (the same weights; see `keras_ser.models.whole.scorer`).
+
+    Args:
+        recipe: names model, tasks, streams and optimizer.
+        inputs: feature name -> bins.
+        steps: optimizer steps of an epoch, for the schedule.
+    """
+    import keras
+
+    from keras_ser.models.whole import scorer
+
+    module = importlib.import_module(MODELS[recipe.model])
+    network = module.build(recipe.config, inputs, recipe.tasks, streams=len(recipe.streams))
+    losses, weights = module.losses(recipe.config, recipe.tasks)
+    classes = [name for name in network.output if not _continuous(recipe.tasks, name)]
+    network.compile(
+        optimizer=optimizer(recipe, steps),
+        loss={name: losses[name] for name in network.output},
+        loss_weights={name: weights[name] for name in network.output},
+        weighted_metrics={name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in classes},
+        # XLA is several times slower than the plain graph for recurrent layers on CPU
+        jit_compile=False,
+    )
+    score = scorer(network, recipe.tasks, recipe.sampling.frames if recipe.sampling.kind == "segments" else 0)
+    score.jit_compile = False
+    return network, score
+
+
+def _continuous(tasks: Sequence[Task], name: str) -> bool:
+    return any(task.name == name and task.continuous for task in tasks)
+
+
+def optimizer(recipe: Recipe, steps: int):
+    """The recipe's optimizer, its schedule over `steps` x epochs."""
+    import keras
+
+    settings = recipe.optimizer
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        warmup = int(settings.warmup_epochs * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=rate / 10 if warmup else rate,
+            decay_steps=max(1, steps * recipe.epochs - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    elif settings.schedule != "constant":
+        raise ValueError(f"`optimizer.schedule` must be constant or cosine. Received: {settings.schedule!r}.")
+    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+    if settings.name not in kinds:
+        raise ValueError(f"`optimizer.name` must be one of {', '.join(kinds)}. Received: {settings.name!r}.")
+    options: dict[str, Any] = {"learning_rate": rate}
+    if settings.weight_decay:
+        options["weight_decay"] = settings.weight_decay
+    if settings.clip_norm:
+        options["global_clipnorm"] = settings.clip_norm
+    if settings.name == "sgd":
+        options["momentum"] = 0.9
+    return kinds[settings.name](**options)

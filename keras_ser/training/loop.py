@@ -1,0 +1,179 @@
+"""Epoch after epoch: train, validate, save everything, until the epochs or the patience end."""
+
+import csv
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser import metrics
+from keras_ser.pipelines.streams import Source
+from keras_ser.recipe import Recipe
+from keras_ser.tasks import Task
+from keras_ser.training.run import RunError, write_atomically
+
+OnEpoch = Callable[[str, int, Mapping[str, float]], None]
+
+
+def train_epochs(
+    recipe: Recipe,
+    epoch_batches: Callable,
+    network,
+    validate: Callable[[], dict[str, float]] | None,
+    out: Path,
+    seed: int,
+    stage: str,
+    on_epoch: OnEpoch | None = None,
+) -> None:
+    """Train a compiled network and leave its best weights in it.
+
+    Args:
+        recipe: its epochs, patience and monitor.
+        epoch_batches: epoch number -> tf.data.Dataset of (x, y, w).
+        network: compiled, its optimizer built.
+        validate: scores of the network as it stands ("val_.."); None = no validation side.
+        out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
+        seed: noted in history.json.
+        stage: names the model in progress and errors.
+        on_epoch: called with (stage, epoch, logs).
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    import tensorflow as tf
+
+    monitor = recipe.monitor or f"val_{recipe.tasks[0].name}_{'ccc' if recipe.tasks[0].continuous else 'uar'}"
+    variables = [*network.variables, *network.optimizer.variables]
+    rows, best = _restore(out / "state.npz", variables)
+    writer = tf.summary.create_file_writer(str(out / "tensorboard"))
+    while len(rows) < recipe.epochs and not _patience_ended(rows, best, recipe.patience if validate else 0):
+        epoch = len(rows)
+        logs = _one_epoch(network, epoch_batches(epoch))
+        if not math.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"{stage}: the loss is {logs['loss']} in epoch {epoch + 1}. Lower optimizer.learning_rate, set "
+                "optimizer.clip_norm, or use precision=float32."
+            )
+        logs["learning_rate"] = float(network.optimizer.learning_rate)
+        if validate:
+            logs.update(validate())
+            if monitor not in logs:
+                raise ValueError(f"`monitor` must be one of {', '.join(logs)}. Received: {monitor!r}.")
+        rows.append({"epoch": epoch + 1, **logs})
+        value = logs[monitor] if validate else float(epoch)
+        if best is None or value > best["value"]:
+            best = {"value": value, "epoch": epoch + 1, "weights": [np.asarray(v) for v in network.variables]}
+        _save(out / "state.npz", rows, best, variables)
+        _write_csv(out / "history.csv", rows)
+        with writer.as_default(step=epoch + 1):
+            for name, number in logs.items():
+                tf.summary.scalar(name, number)
+        writer.flush()
+        if on_epoch:
+            on_epoch(stage, epoch + 1, logs)
+    writer.close()
+    for variable, value in zip(network.variables, best["weights"], strict=True):
+        variable.assign(value)
+    about = {"seed": seed, "monitor": monitor if validate else None, "best_epoch": best["epoch"], "epochs": rows}
+    write_atomically(out / "history.json", lambda p: p.write_text(json.dumps(about, indent=1)))
+
+
+def _one_epoch(network, batches) -> dict[str, float]:
+    with warnings.catch_warnings():
+        # how many segments an epoch has is known only at its end, of which Keras warns
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        history = network.fit(batches, verbose=0, shuffle=False)
+    return {name: float(values[-1]) for name, values in history.history.items()}
+
+
+def _patience_ended(rows: Sequence[dict], best: dict | None, patience: int) -> bool:
+    return bool(patience and best and rows[-1]["epoch"] - best["epoch"] >= patience)
+
+
+def _save(path: Path, rows: list[dict], best: dict[str, Any], variables: Sequence) -> None:
+    arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(variables)}
+    arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}
+    meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}}
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.savez(file, meta=json.dumps(meta), **arrays)
+
+    write_atomically(path, write)
+
+
+def _restore(path: Path, variables: Sequence) -> tuple[list[dict], dict | None]:
+    if not path.exists():
+        return [], None
+    with np.load(path) as saved:
+        meta = json.loads(str(saved["meta"]))
+        stored = [saved[f"variable_{i}"] for i in range(sum(name.startswith("variable_") for name in saved.files))]
+        weights = [saved[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in saved.files))]
+    if [v.shape for v in stored] != [tuple(v.shape) for v in variables]:
+        raise RunError(f"{path} was written by another network. Give another --out, or remove it to start again.")
+    for variable, value in zip(variables, stored, strict=True):
+        variable.assign(value)
+    return meta["rows"], {**meta["best"], "weights": weights}
+
+
+def _write_csv(path: Path, rows: Sequence[dict]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "w", newline="") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(rows)
+
+    write_atomically(path, write)
+
+
+def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task], main_stream: int = 0) -> dict:
+    """"val_<task>_uar", "_accuracy" and "_loss" ("_ccc" and "_rmse" of continuous tasks).
+
+    Args:
+        score: features -> {task: probabilities}.
+        sides: (source, batches) of each stream of the recipe's own corpus; the task "noise" is judged on all of them, the
+            others on the first.
+        tasks: the recipe's tasks.
+    """
+    logs: dict[str, float] = {}
+    truth: dict[str, list] = {task.name: [] for task in tasks}
+    for source, batches in sides:
+        outputs = {task.name: [] for task in tasks}
+        noises, indices = [], []
+        for x, extra in batches:
+            for name, value in score.predict_on_batch(x).items():
+                outputs[name].append(value)
+            noises.append(np.asarray(extra["noise"]))
+            indices.append(np.asarray(extra["index"]))
+        index = np.concatenate(indices)
+        for task in tasks:
+            if task.name == "noise":
+                values, weights = np.concatenate(noises), np.ones(len(index))
+            elif source is sides[0][0]:
+                values, weights = (column[index] for column in source.labels[task.name])
+            else:
+                continue
+            kept = weights > 0
+            truth[task.name].append((values[kept], np.concatenate(outputs[task.name])[kept]))
+    for task in tasks:
+        if not truth[task.name] or not sum(len(v) for v, _ in truth[task.name]):
+            continue
+        values = np.concatenate([v for v, _ in truth[task.name]])
+        predicted = np.concatenate([p for _, p in truth[task.name]])
+        if task.continuous:
+            total = metrics.sums(values, predicted)
+            logs[f"val_{task.name}_ccc"] = float(metrics.ccc(total))
+            logs[f"val_{task.name}_rmse"] = float(metrics.rmse(total))
+            continue
+        matrix = metrics.confusion(values, predicted.argmax(-1), task.size)
+        logs[f"val_{task.name}_uar"] = float(metrics.uar(matrix))
+        logs[f"val_{task.name}_accuracy"] = float(metrics.accuracy(matrix))
+        likelihood = predicted[np.arange(len(values)), values]
+        logs[f"val_{task.name}_loss"] = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
+    return logs

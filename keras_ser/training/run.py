@@ -1,0 +1,93 @@
+"""A run's folder: what it holds, who owns it, and how its files are written."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Split
+
+
+class RunError(ValueError):
+    """A run's folder is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model's folder.
+
+    Args:
+        folder: the folder.
+        recipe, split, seed: what was trained on what.
+        about: history.json: "best_epoch", "monitor", "epochs" (a dict of logs for each).
+    """
+
+    folder: Path
+    recipe: Recipe
+    split: Split
+    seed: int
+    about: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Run":
+        """Raises: RunError where the folder holds no finished run."""
+        folder = Path(folder)
+        if not (folder / "model.keras").exists():
+            raise RunError(f"{folder} holds no finished run (no model.keras). Finish its training, or name another folder.")
+        about = json.loads((folder / "history.json").read_text())
+        recipe = Recipe.from_json((folder / "recipe.json").read_text())
+        split = Split.from_dict(json.loads((folder / "split.json").read_text()))
+        return cls(folder, recipe, split, about["seed"], about)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        return self.about["epochs"]
+
+    def model(self):
+        """The whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}."""
+        import keras
+
+        # these register the layers that the file names
+        import keras_ser.features
+        import keras_ser.layers
+        import keras_ser.models.cascade  # noqa: F401
+
+        model = keras.saving.load_model(self.folder / "model.keras", compile=False)
+        # XLA would compile anew for every length of a batch
+        model.jit_compile = False
+        return model
+
+
+def claim(out: Path, recipe: Recipe, split: Split, seed: int, shuffled: bool = False) -> None:
+    """Take a folder for a run, or go on with the same run in it.
+
+    Raises:
+        RunError: the folder holds another run, or something that is no run of ours.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    about = {"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "shuffled_labels": shuffled}
+    about = json.loads(json.dumps(about))
+    owner = out / "run.json"
+    if owner.exists():
+        found = json.loads(owner.read_text())
+        other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
+        if other:
+            raise RunError(f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder.")
+    elif any(not path.name.startswith(".") for path in out.iterdir()):
+        raise RunError(f"{out} is not empty and holds no run. Give another --out.")
+    write_atomically(out / "recipe.json", lambda p: p.write_text(recipe.to_json()))
+    write_atomically(out / "split.json", split.write)
+    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file of the same suffix, then put it in place: a kill leaves the old file or the new."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""The variants of ASP-MTL that every recipe of that paper shares; run one of them by `aspmtl_<corpus>.py --variant NAME`.
+
+cascade      the paper's whole system: model 1 (emotion, noise) drops noisy segments, model 2 (emotion, gender) judges the rest
+single-task  the same LSTM encoder with one head: what multi-task learning is measured against
+aspmtl       model 2 alone, every clip carrying both labels: the adversary hides the gender ("label")
+aspmtl-noise model 2 with a second, noise-mixed stream: the adversary hides the stream ("source"), eq. 12
+conv         "aspmtl" with convolutional encoders, augmentation and a cosine schedule (ours)
+conv-single  the same encoder with one head
+"""
+
+from keras_ser.models.aspmtl import Config
+from keras_ser.recipe import AugmentConfig, FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+
+NOISES = ("white", "pink", "babble")
+GENDER = Task("gender", ("female", "male"))
+NOISE = Task("noise", ("clean", *NOISES))
+
+
+def variants(name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], paper=(), **changes) -> dict[str, Recipe]:
+    """variant -> Recipe.
+
+    Args:
+        name: of the recipe; variants but the first add their own name to it.
+        corpus: the adapter.
+        emotion: the main task.
+        protocols: the paper's split first.
+        paper: ((task, metric, value, source), ..).
+        **changes: further fields of every variant's Recipe.
+    """
+    common = {"corpus": corpus, "protocols": protocols, "epochs": 20, "patience": 6, **changes}
+    clean, noisy = Stream("clean", share=0.5), Stream("noisy", noises=NOISES, share=0.5)
+    single = Recipe(name=f"{name}-single-task", tasks=(emotion,), config=Config(adversary=None), **common)
+    both = Recipe(name=f"{name}-aspmtl", tasks=(emotion, GENDER), config=Config(adversary="label"), paper=paper, **common)
+    noise = both.replace(name=f"{name}-aspmtl-noise", streams=(clean, noisy), config=Config(adversary="source"))
+    first = Recipe(
+        name=f"{name}-model-1",
+        tasks=(emotion, NOISE),
+        streams=(clean, noisy),
+        monitor="val_noise_uar",
+        **common,
+    )
+    conv = both.replace(
+        name=f"{name}-conv",
+        config=Config(
+            encoder="conv",
+            adversary="label",
+            layers=0,
+            dropout=0.3,
+            label_smoothing=0.1,
+            stride=2,
+            pool_first=True,
+            stem=3,
+        ),
+        frontend=FrontendConfig(features=("log_mel",), bins=64),
+        sampling=Sampling("crop", frames=200, class_weights=True),
+        augment=AugmentConfig(tempo=0.2, mel_warp_scale=0.06, mel_warp_shift=4.0),
+        optimizer=OptimizerConfig(
+            "adamw", 1.5e-3, weight_decay=0.01, clip_norm=5.0, schedule="cosine", warmup_epochs=1.0
+        ),
+        batch_size=16,
+        epochs=30,
+        patience=0,
+    )
+    return {
+        "cascade": both.replace(name=name, first=first),
+        "single-task": single,
+        "aspmtl": both,
+        "aspmtl-noise": noise,
+        "conv": conv,
+        "conv-single": conv.replace(name=f"{name}-conv-single", tasks=(emotion,)),
+    }

@@ -1,0 +1,289 @@
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from scipy import signal
+
+from keras_ser.audio import AudioError, content_hash, info, problems, read
+
+
+@pytest.fixture
+def speechlike(rng):
+    """Two seconds of low-passed noise at 16 kHz, well inside full scale."""
+    x = signal.lfilter([1], [1, -0.9], rng.normal(size=32017))
+    return 0.5 * x / np.abs(x).max()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "tolerance"),
+    [
+        (".wav", "PCM_16", 2.0**-15),
+        (".wav", "PCM_24", 2.0**-23),
+        (".wav", "PCM_32", 2.0**-24),
+        (".wav", "PCM_U8", 2.0**-7),
+        (".wav", "FLOAT", 1e-7),
+        (".wav", "DOUBLE", 1e-7),
+        (".flac", "PCM_16", 2.0**-15),
+        (".aiff", "PCM_16", 2.0**-15),
+    ],
+)
+def test_formats_at_the_own_rate(tmp_path, speechlike, suffix, subtype, tolerance):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, speechlike, 16000, subtype=subtype)
+    waveform = read(path)
+    assert waveform.dtype == np.float32
+    np.testing.assert_allclose(waveform, speechlike, atol=tolerance)
+    found = info(path)
+    assert (found.sample_rate, found.channels, found.subtype) == (16000, 1, subtype)
+    assert found.seconds == pytest.approx(32017 / 16000)
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".mp3"])
+def test_lossy_formats_keep_the_signal(tmp_path, speechlike, suffix):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, speechlike, 16000)
+    waveform = read(path)
+    assert len(waveform) == len(speechlike)
+    assert np.corrcoef(waveform, speechlike)[0, 1] > 0.95
+
+
+def test_channels_are_averaged(tmp_path, rng):
+    stereo = rng.uniform(-0.9, 0.9, (5001, 2))
+    soundfile.write(tmp_path / "a.wav", stereo, 16000, subtype="FLOAT")
+    np.testing.assert_allclose(read(tmp_path / "a.wav"), stereo.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_resampling_against_the_formula(tmp_path, rate):
+    """A sum of sines under both Nyquist frequencies is known at any rate."""
+
+    def sines(sample_rate):
+        t = np.arange(2 * sample_rate) / sample_rate
+        return sum(
+            a * np.sin(2 * np.pi * f * t + p) for a, f, p in [(0.3, 311.0, 0.4), (0.2, 1234.5, 1.0), (0.1, 3100, 2)]
+        )
+
+    soundfile.write(tmp_path / "a.wav", sines(rate), rate, subtype="FLOAT")
+    waveform, expected = read(tmp_path / "a.wav", 16000), sines(16000)
+    assert abs(len(waveform) - len(expected)) <= 1
+    inner = slice(1600, 30400)  # away from the filter's edges
+    np.testing.assert_allclose(waveform[inner], expected[inner], atol=1e-5)
+
+
+def test_stretches(tmp_path, speechlike):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speechlike, 16000, subtype="FLOAT")
+    whole = read(path)
+    np.testing.assert_array_equal(read(path, start=0.5, end=1.25), whole[8000:20000])
+    np.testing.assert_array_equal(read(path, start=1.5), whole[24000:])
+    np.testing.assert_array_equal(read(path, end=0.1), whole[:1600])
+    # 32017 samples are 2.0010625 s: rounding in a label file does not lose the clip.
+    np.testing.assert_array_equal(read(path, start=1.0, end=2.01), whole[16000:])
+
+
+@pytest.mark.parametrize(("start", "end"), [(-0.1, 1.0), (1.0, 0.5), (0.7, 0.7), (2.5, None), (0.0, 2.1), (3.0, 4.0)])
+def test_stretches_outside(tmp_path, speechlike, start, end):
+    soundfile.write(tmp_path / "a.wav", speechlike, 16000)
+    with pytest.raises(AudioError, match=r"a\.wav: expected .*start=.*end="):
+        read(tmp_path / "a.wav", start=start, end=end)
+
+
+def test_values_beyond_full_scale_are_kept(tmp_path, rng):
+    loud = rng.normal(scale=3, size=2000).astype("float32")
+    soundfile.write(tmp_path / "a.wav", loud, 16000, subtype="FLOAT")
+    np.testing.assert_array_equal(read(tmp_path / "a.wav"), loud)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_one_sample(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", np.array([0.25]), rate)
+    waveform = read(tmp_path / "a.wav", 16000)
+    assert waveform.dtype == np.float32 and 1 <= waveform.size <= 2 and waveform.any()
+
+
+def test_silence_is_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    waveform = read(tmp_path / "a.wav")
+    assert waveform.shape == (16000,) and not waveform.any()
+
+
+def test_streamed_wav_without_a_length(tmp_path, speechlike):
+    """What FFmpeg writes to a pipe: sizes of all ones."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speechlike, 16000, subtype="PCM_16")
+    whole, contents = read(path), bytearray(path.read_bytes())
+    contents[4:8] = contents[40:44] = b"\xff" * 4
+    path.write_bytes(contents)
+    np.testing.assert_array_equal(read(path), whole)
+
+
+def test_chunk_before_the_samples(tmp_path, speechlike):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speechlike, 16000, subtype="PCM_16")
+    whole, contents = read(path), path.read_bytes()
+    path.write_bytes(contents[:36] + b"JUNK" + struct.pack("<I", 9) + b"whatever.\0" + contents[36:])
+    np.testing.assert_array_equal(read(path), whole)
+
+
+def _broken(tmp_path, speechlike, case):
+    path = tmp_path / ("a.flac" if "flac" in case else "a.wav")
+    if case == "missing":
+        return path
+    if case == "folder":
+        path.mkdir()
+        return path
+    bad = speechlike.copy()
+    if case in ("nan", "infinite"):
+        bad[[5, 700]] = np.nan if case == "nan" else np.inf
+    soundfile.write(path, bad[:0] if case == "no samples" else bad, 16000, subtype=None if "flac" in case else "FLOAT")
+    contents = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "garbage": np.random.default_rng(1).bytes(9000),
+            "text": b"This is a README and no audio at all.\n" * 50,
+            "header only": contents[:30],
+            "truncated": contents[: int(0.6 * len(contents))],
+            "truncated flac": contents[: int(0.6 * len(contents))],
+            "damaged flac": contents[:20000] + bytes(3000) + contents[23000:],
+        }.get(case, contents)
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("missing", "no such file"),
+        ("folder", "can't be opened"),
+        ("empty", "0 bytes"),
+        ("no samples", "no samples"),
+        ("garbage", "corrupt or not audio"),
+        ("text", "corrupt or not audio"),
+        ("header only", "corrupt or not audio"),
+        ("truncated", "cut short"),
+        ("truncated flac", "corrupt"),
+        ("damaged flac", "corrupt"),
+        ("nan", "2 of 32017 samples are NaN"),
+        ("infinite", "2 of 32017 samples are NaN or infinite"),
+    ],
+)
+def test_bad_files(tmp_path, speechlike, case, reason):
+    path = _broken(tmp_path, speechlike, case)
+    with pytest.raises(AudioError, match=reason) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "aac"), (".avi", "pcm_s16le"), (".mkv", "pcm_s16le"), (".webm", "opus")]
+)
+def test_video_containers(tmp_path, speechlike, suffix, codec):
+    av = pytest.importorskip("av")
+    path, rate = tmp_path / f"a{suffix}", 48000
+    stereo = np.stack([speechlike, 0.5 * speechlike]).astype("float32")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    waveform = read(path, rate)
+    assert abs(len(waveform) - len(speechlike)) < 3000  # codecs pad to their frames
+    # A codec delays by its own look-ahead; the best lag says so.
+    lags = signal.correlation_lags(len(waveform), len(speechlike))
+    correlation = signal.correlate(waveform, 0.75 * speechlike)
+    lag = lags[np.argmax(correlation)]
+    n = min(len(waveform) - max(lag, 0), len(speechlike)) - 1000
+    a, b = waveform[max(lag, 0) :][:n], 0.75 * speechlike[max(-lag, 0) :][:n]
+    assert np.corrcoef(a, b)[0, 1] > 0.9
+    assert np.std(a) / np.std(b) == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(read(path, rate, start=0.1, end=0.3), waveform[4800:14400], atol=1e-6)
+    assert info(path).sample_rate == rate and info(path).channels == 2
+    with pytest.raises(AudioError, match="expected times within"):
+        read(path, rate, start=5.0)
+
+
+@pytest.mark.parametrize("case", ["garbage", "no audio"])
+def test_bad_containers(tmp_path, rng, case):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.mp4"
+    if case == "garbage":
+        path.write_bytes(rng.bytes(5000))
+    else:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (32, 32, 3)).astype("uint8"))
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                container.mux(packet)
+    with pytest.raises(AudioError, match="a.mp4: .*(corrupt or not audio|no audio track)"):
+        read(path)
+
+
+def test_truncated_container(tmp_path, speechlike):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray((speechlike[None] * 32767).astype("<i2"), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    contents = path.read_bytes()
+    np.testing.assert_allclose(read(path), speechlike, atol=1e-4)
+    path.write_bytes(contents[: len(contents) // 2])
+    with pytest.raises(AudioError, match="a.avi: c(ut short|orrupt)"):
+        read(path)
+
+
+def test_video_without_pyav(tmp_path, monkeypatch):
+    (tmp_path / "a.avi").write_bytes(b"RIFF")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=r"keras-ser\[video\]"):
+        read(tmp_path / "a.avi")
+
+
+def test_problems(rng):
+    good = rng.normal(scale=0.1, size=16000).astype("float32")
+    assert problems(good, 16000) == []
+    assert problems(good[:0], 16000) == ["empty"]
+    assert problems(0 * good, 16000) == ["silent"]
+    assert problems(0 * good + 0.3, 16000) == ["silent"]
+    assert problems(np.clip(15 * good, -1, 1), 16000) == ["clipped"]
+    assert problems(good[:399], 16000) == ["shorter than one window"]
+    assert problems(good[:400], 16000) == []
+    assert problems(np.array([0.5]), 16000) == ["silent", "shorter than one window"]
+    assert problems(np.append(good, np.nan), 16000) == ["non-finite"]
+    # Loud, quantised, and peaking at full scale once is not clipped.
+    assert problems(good / np.abs(good).max(), 16000) == []
+
+
+def test_content_hash_sees_the_samples_alone(tmp_path, speechlike):
+    for name in ("a.wav", "b.flac"):
+        soundfile.write(tmp_path / name, np.rint(32767 * speechlike).astype("int16"), 16000, subtype="PCM_16")
+    first, second = read(tmp_path / "a.wav"), read(tmp_path / "b.flac")
+    assert content_hash(first) == content_hash(second) == content_hash(first[::-1][::-1])
+    assert content_hash(first) != content_hash(first[1:])
+    changed = first.copy()
+    changed[77] += 2.0**-15
+    assert content_hash(first) != content_hash(changed)
+
+
+def test_real_recordings_equal_soundfile(shared_data):
+    files = sorted((shared_data / "ravdess").rglob("*.flac"))[::200]
+    assert files
+    for path in files:
+        expected, rate = soundfile.read(path, dtype="float32")
+        assert rate == 16000
+        np.testing.assert_array_equal(read(path), expected)
+        assert info(path).seconds == pytest.approx(len(expected) / rate)
+
+
+def test_import_is_free():
+    """Importing the room loads neither TensorFlow nor PyAV."""
+    code = "import sys, keras_ser.audio; print({'tensorflow', 'keras', 'tensorflow_io', 'av'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

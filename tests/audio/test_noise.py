@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import soundfile
+from scipy import signal
+
+from keras_ser.audio import AudioError, babble, colour, load_noises, mix, snr, stretch
+from keras_ser.audio.noise import speech_part
+
+
+@pytest.mark.parametrize(
+    ("name", "slope"), [("white", 0), ("pink", -3.01), ("brown", -6.02), ("blue", 3.01), ("violet", 6.02)]
+)
+def test_slopes(name, slope):
+    """Power per octave band from Welch's method, with the band's width divided out: decibels per octave."""
+    noise = colour(name, 2**19, 3)
+    frequency, density = signal.welch(noise.astype(float), 16000, nperseg=8192)
+    edges = 62.5 * 2.0 ** np.arange(8)  # up to 8 kHz
+    bands = [np.mean(density[(frequency >= a) & (frequency < b)]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    measured = np.polyfit(np.arange(7), 10 * np.log10(bands), 1)[0]
+    assert measured == pytest.approx(slope, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["white", "pink", "brown", "blue", "violet"])
+@pytest.mark.parametrize("samples", [2, 3, 16000, 16001])
+def test_colours_have_unit_level_and_a_seed(name, samples):
+    noise = colour(name, samples, 5)
+    assert noise.dtype == np.float32 and noise.shape == (samples,)
+    assert np.sqrt(np.mean(noise.astype(float) ** 2)) == pytest.approx(1, abs=1e-5)
+    assert abs(noise.mean(dtype=float)) < 1e-5
+    np.testing.assert_array_equal(noise, colour(name, samples, np.random.default_rng(5)))
+    assert np.abs(noise - colour(name, samples, 6)).max() > 1e-3 or samples < 4
+
+
+def test_colour_errors():
+    with pytest.raises(ValueError, match="must be one of white, pink.*'grey'"):
+        colour("grey", 100, 0)
+    with pytest.raises(ValueError, match="at least 2"):
+        colour("pink", 1, 0)
+
+
+def test_babble_is_made_of_the_voices(rng):
+    """Each talker stands at the same level: regressing on the (single-clip) voices gives equal powers."""
+    quiet, loud = rng.normal(scale=0.01, size=4000), rng.normal(scale=1.0, size=4000)
+    noise = babble([quiet, loud, np.zeros(300)], 20000, 1, talkers=6)
+    assert noise.shape == (20000,) and np.sqrt(np.mean(noise.astype(float) ** 2)) == pytest.approx(1, abs=1e-5)
+    spectrum = np.abs(signal.correlate(noise, quiet / quiet.std())), np.abs(signal.correlate(noise, loud / loud.std()))
+    peaks = [s.max() for s in spectrum]
+    assert 0.3 < peaks[0] / peaks[1] < 3
+    np.testing.assert_array_equal(noise, babble([quiet, loud, np.zeros(300)], 20000, 1, talkers=6))
+    assert np.abs(noise - babble([quiet, loud], 20000, 2, talkers=6)).max() > 0.1
+
+
+def test_more_talkers_are_less_peaky(shared_data):
+    files = sorted((shared_data / "SLR45").rglob("*.wav")) + sorted((shared_data / "SLR45").rglob("*.flac"))
+    clips = [soundfile.read(path)[0] for path in files[::40]]
+    assert len(clips) > 4
+
+    def kurtosis(x):
+        return np.mean(x**4) / np.mean(x**2) ** 2
+
+    one, many = (babble(clips, 160000, 4, talkers=n).astype(float) for n in (1, 16))
+    assert kurtosis(many) < kurtosis(one) and kurtosis(many) < 6
+
+
+def test_babble_errors():
+    with pytest.raises(ValueError, match="not silent"):
+        babble([np.zeros(100)], 50, 0)
+    with pytest.raises(ValueError, match="positive"):
+        babble([np.arange(100.0)], 50, 0, talkers=0)
+
+
+@pytest.mark.parametrize("active", [False, True])
+@pytest.mark.parametrize("snr_db", [-10, -5, 0, 5, 10, 33.3])
+def test_mixing_measures_what_was_asked(rng, active, snr_db):
+    speech = rng.normal(size=12345) * np.repeat([0.0, 0.3, 1e-4, 0.1, 0.0], 2469)
+    noise = colour("pink", 40000, 1)
+    mixed, scaled = mix(speech, noise, snr_db, active, rng)
+    assert mixed.dtype == scaled.dtype == np.float32
+    part = np.ones(speech.size, bool) if not active else speech_part(speech)
+    measured = 10 * np.log10(np.sum(speech[part] ** 2) / np.sum((mixed - speech)[part] ** 2))
+    assert measured == pytest.approx(snr_db, abs=0.01)
+    assert snr(speech, mixed, active) == pytest.approx(snr_db, abs=0.01)
+    np.testing.assert_allclose(mixed, speech + scaled, atol=1e-6)
+
+
+def test_speech_part_leaves_pauses_out(rng):
+    """400-sample windows: 30 dB under the loudest is out, 20 dB under is in."""
+    levels = np.repeat([0.0, 0.1, 1.0, 10**-1.9, 10**-1, 0.0], 400)
+    part = speech_part(levels * np.sign(rng.normal(size=levels.size)))
+    np.testing.assert_array_equal(part[::400], [False, True, True, False, True, False])
+    assert not speech_part(np.zeros(1000)).any()
+    assert speech_part(rng.normal(size=1001)).shape == (1001,)
+
+
+def test_active_level_ignores_added_silence(rng):
+    speech, noise = rng.normal(size=8000), rng.normal(size=16000)
+    _, alone = mix(speech, noise, 5, active=True)
+    _, padded = mix(np.concatenate([speech, np.zeros(8000)]), noise, 5, active=True)
+    np.testing.assert_allclose(padded[:8000], alone, rtol=1e-5)
+    _, whole = mix(np.concatenate([speech, np.zeros(8000)]), noise, 5)
+    assert np.std(whole[:8000]) < 0.8 * np.std(alone)
+
+
+def test_short_noise_loops_and_long_noise_starts_anywhere(rng):
+    speech, noise = rng.normal(size=1000), rng.normal(size=300)
+    _, scaled = mix(speech, noise, 0)
+    np.testing.assert_allclose(scaled[300:600], scaled[:300], rtol=1e-6)
+    assert np.corrcoef(scaled[:300], noise)[0, 1] == pytest.approx(1)
+    ramp = np.arange(1.0, 5001.0)
+    starts = set()
+    for seed in range(40):
+        _, scaled = mix(speech, ramp, 0, rng=np.random.default_rng(seed))
+        assert (np.diff(scaled) > 0).all()  # never wrapped
+        starts.add(round(scaled[0] / np.diff(scaled.astype(float)).mean()))
+    assert len(starts) > 30 and min(starts) >= 1 and max(starts) <= 4001
+
+
+def test_mix_errors(rng):
+    speech = rng.normal(size=500)
+    with pytest.raises(ValueError, match="`speech` is silent"):
+        mix(0 * speech, speech, 0)
+    with pytest.raises(ValueError, match="`noise` is silent"):
+        mix(speech, 0 * speech, 0)
+    with pytest.raises(ValueError, match="silent in the stretch"):
+        mix(speech, np.append(np.zeros(500), speech), 0)
+    with pytest.raises(ValueError, match="finite"):
+        mix(speech, np.append(speech, np.nan), 0)
+    with pytest.raises(ValueError, match="`noise` is silent"):
+        mix(speech, np.zeros(0), 0)
+
+
+def test_snr_of_a_denoiser(rng):
+    clean = rng.normal(size=1000)
+    assert snr(clean, clean) == np.inf
+    # Dropped samples count as zeros: an output of nothing has an error as large as the signal.
+    assert snr(clean, np.zeros(1000)) == pytest.approx(0)
+    assert snr(clean, 0.9 * clean) == pytest.approx(20)
+    with pytest.raises(ValueError, match="same length"):
+        snr(clean, clean[1:])
+    with pytest.raises(ValueError, match="silent"):
+        snr(0 * clean, clean)
+
+
+def test_stretches_are_apart_and_complete():
+    noise = np.arange(1003)
+    parts = [stretch(noise, fold) for fold in ("train", "validation", "test")]
+    np.testing.assert_array_equal(np.concatenate(parts), noise)
+    assert [len(part) for part in parts] == [602, 200, 201]
+    with pytest.raises(ValueError, match="must be one of train, validation, test"):
+        stretch(noise, "dev")
+    with pytest.raises(ValueError, match="at least 5"):
+        stretch(noise[:4], "train")
+
+
+def test_noise_files(tmp_path, rng):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "README.md").write_text("where these come from")
+    pink, hum = rng.normal(scale=0.1, size=4000), rng.normal(scale=0.1, size=3000)
+    soundfile.write(tmp_path / "pink.wav", pink, 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "more" / "hum.flac", hum, 16000)
+    found = load_noises(tmp_path)
+    assert list(found) == ["hum", "pink"]
+    np.testing.assert_allclose(found["pink"], pink, atol=1e-7)
+    np.testing.assert_allclose(found["hum"], hum, atol=1e-4)
+    assert len(load_noises(tmp_path, 8000)["pink"]) == 2000
+
+
+def test_bad_noise_folders(tmp_path, rng):
+    with pytest.raises(AudioError, match="no such folder"):
+        load_noises(tmp_path / "nowhere")
+    with pytest.raises(AudioError, match="no audio files"):
+        load_noises(tmp_path)
+    soundfile.write(tmp_path / "a.wav", rng.normal(scale=0.1, size=400), 16000)
+    soundfile.write(tmp_path / "a.flac", rng.normal(scale=0.1, size=400), 16000)
+    with pytest.raises(AudioError, match="another noise is called 'a'"):
+        load_noises(tmp_path)
+    soundfile.write(tmp_path / "a.flac", np.zeros(400), 16000)
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(AudioError, match="a.flac: the noise is silent"):
+        load_noises(tmp_path)
+    (tmp_path / "a.flac").write_bytes(b"no audio")
+    with pytest.raises(AudioError, match="a.flac: corrupt or not audio"):
+        load_noises(tmp_path)
+
+
+def test_noisex_excerpts(shared_data):
+    noises = load_noises(shared_data / "noisex92")
+    assert {"white", "pink", "babble", "factory1"} <= set(noises)
+    # NOISEX's own pink noise falls as ours does, to a decibel or two an octave.
+    slopes = []
+    for noise in (noises["pink"], colour("pink", 2**18, 0)):
+        frequency, density = signal.welch(noise.astype(float), 16000, nperseg=4096)
+        inner = (frequency > 200) & (frequency < 6000)
+        slopes.append(np.polyfit(np.log2(frequency[inner]), 10 * np.log10(density[inner]), 1)[0])
+    assert slopes[0] == pytest.approx(slopes[1], abs=1.5)

@@ -1,0 +1,24 @@
+"""Fixtures that every room's tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real recordings; without it the test is skipped."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the recordings are not here: expected the folder {'/'.join(SHARED.parts[-2:])} beside the project")
+    return SHARED
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

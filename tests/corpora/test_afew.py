@@ -1,0 +1,95 @@
+import shutil
+
+import pytest
+
+from keras_ser.corpora import CorpusError, afew
+from tests import corpora_on_disk as disk
+
+
+def test_folders_are_labels(tmp_path):
+    corpus = afew.read(disk.write_afew(tmp_path))
+    assert corpus.counts("subset") == {"Train": 14, "Val": 7}
+    assert corpus.counts("emotion") == dict.fromkeys(corpus.vocabulary["emotion"], 3)
+    found = {u.id: u for u in corpus}
+    # One id stands in both subsets, as in the corpus.
+    assert found["Train/000053760"].labels["emotion"] == found["Val/000053760"].labels["emotion"] == "anger"
+    assert found["Train/000053760"].path == "Train/Angry/000053760.wav"
+    assert all(u.speaker is None and u.gender is None and "film" not in u.groups for u in corpus)
+
+
+def test_published_counts():
+    both = afew._expected(("Train", "Val"))
+    assert both["utterances"] == 1156
+    assert both["subset"] == {"Train": 773, "Val": 383}
+    assert both["emotion"]["happiness"] == 213
+    assert afew._expected(("Test",)) == {"utterances": 593, "subset": {"Test": 593}}
+
+
+def test_later_folder_names(tmp_path):
+    root = disk.write_afew(tmp_path, folders=("Train_AFEW", "Val_AFEW"))
+    (root / "Train_AFEW" / "AlignedFaces_LBPTOP_Points" / "Faces" / "000053760").mkdir(parents=True)
+    assert afew.read(root).counts("subset") == {"Train": 14, "Val": 7}
+
+
+def test_extracted_sound_is_taken_before_the_video(tmp_path):
+    root = disk.write_afew(tmp_path, ".avi")
+    clip = root / "Val" / "Sad" / next((root / "Val" / "Sad").iterdir()).name
+    disk.write_audio(clip.with_suffix(".wav"), disk.recordings(1)[0])
+    paths = [u.path for u in afew.read(root)]
+    assert len(paths) == 21
+    assert sum(path.endswith(".wav") for path in paths) == 1
+
+
+def test_one_subset_and_the_test_part(tmp_path):
+    root = disk.write_afew(tmp_path)
+    disk.write_audio(root / "Test_vid_Distribute" / "000100000.wav", disk.recordings(1)[0])
+    assert afew.read(root, subsets=("Val",)).counts("subset") == {"Val": 7}
+    test = afew.read(root, subsets=("Test",))
+    assert [(u.id, dict(u.labels)) for u in test] == [("Test/000100000", {})]
+    shutil.rmtree(root / "Val")
+    with pytest.raises(CorpusError, match="expected the folder Val or Val_AFEW.*leave Val out of `subsets`"):
+        afew.read(root)
+    with pytest.raises(CorpusError, match="`subsets` must be some of Train, Val, Test. Received: 'Train'"):
+        afew.read(root, subsets="Train")
+
+
+def test_a_folder_that_is_no_emotion(tmp_path):
+    root = disk.write_afew(tmp_path)
+    disk.write_audio(root / "Train" / "Calm" / "000000001.wav", disk.recordings(1)[0])
+    with pytest.raises(CorpusError, match="Train/Calm/000000001.wav"):
+        afew.read(root)
+
+
+def test_metadata(tmp_path):
+    root = disk.write_afew(tmp_path / "afew")
+    table = tmp_path / "meta.csv"
+    # A spreadsheet cuts leading zeros off; a row without a subset speaks of both clips of that id.
+    table.write_text(
+        "\ufeffID;subset;Speaker;Gender;film\n53760;;anna;F;Heat\n000053857;Train;ben;male;\n000054800;Val;;;Up\n",
+        "utf-8",
+    )
+    found = {u.id: u for u in afew.read(root, metadata=table)}
+    for key in ("Train/000053760", "Val/000053760"):
+        assert (found[key].speaker, found[key].gender, found[key].groups["film"]) == ("anna", "female", "Heat")
+    assert (found["Train/000053857"].speaker, found["Train/000053857"].gender) == ("ben", "male")
+    assert "film" not in found["Train/000053857"].groups
+    assert found["Val/000054800"].groups["film"] == "Up" and found["Val/000054800"].speaker is None
+    assert found["Train/000054800"].groups == {"subset": "Train"}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("id,speaker\n999999999,anna\n", "not in the corpus: 999999999 .line 2"),
+        ("id,gender\n000053760,x\n", "line 2: gender must be female, male or empty"),
+        ("id,speaker\n53760,a\n000053760,b\n", "more than once: Train/000053760 .line 3"),
+        ("clip,speaker\n53760,a\n", "must have the columns id. Received: clip, speaker"),
+    ],
+)
+def test_wrong_metadata(text, message, tmp_path):
+    root = disk.write_afew(tmp_path / "afew")
+    (tmp_path / "meta.csv").write_text(text)
+    with pytest.raises(CorpusError, match=message):
+        afew.read(root, metadata=tmp_path / "meta.csv")
+    with pytest.raises(CorpusError, match="expected a CSV file. Received: .*none.csv .No such file"):
+        afew.read(root, metadata=tmp_path / "none.csv")

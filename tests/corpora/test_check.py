@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
+from keras_ser.corpora.check import check
+from tests import corpora_on_disk as disk
+
+
+def corpus_of(folder, names, **more):
+    return Corpus("test", folder, tuple(Utterance(name, name) for name in names), {}, **more)
+
+
+def test_counts_and_durations_of_a_twin(tmp_path):
+    root = disk.write_ravdess(tmp_path)
+    report = check(ravdess.read(root))
+    assert report.counts["emotion"] == {"neutral": 1, "calm": 1, "happiness": 2, "anger": 1, "surprise": 1}
+    assert report.counts["gender"] == {"female": 2, "male": 4}
+    assert report.counts["speaker"] == {"01": 2, "07": 2, "24": 2}
+    lengths = sorted(soundfile.info(path).duration for path in root.glob("Actor_*/*.wav"))
+    assert report.seconds["total"] == pytest.approx(sum(lengths))
+    assert report.seconds["median"] == pytest.approx(np.median(lengths))
+    assert report.duplicates == (("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"),)
+    assert "expected 1440 utterances, found 6." in report.differences
+    assert "emotion calm: expected 192, found 1." in report.differences
+    assert any("only one utterance has the emotion 'surprise'" in note for note in report.notes)
+    assert not report.ok and not report.problems
+
+
+def test_bad_files_are_all_found(tmp_path, rng):
+    good = disk.recordings(1)[0]
+    disk.write_audio(tmp_path / "good.wav", good)
+    disk.write_audio(tmp_path / "stereo.wav", np.stack([good, good[::-1]], axis=1), 48000)
+    disk.write_audio(tmp_path / "narrow.wav", good[::2], 8000)
+    (tmp_path / "corrupt.wav").write_bytes(rng.bytes(5000))
+    (tmp_path / "zero.wav").write_bytes(b"")
+    disk.write_audio(tmp_path / "empty.wav", good[:0])
+    disk.write_audio(tmp_path / "sample.wav", good[:1])
+    disk.write_audio(tmp_path / "silent.wav", 0.0 * good)
+    disk.write_audio(tmp_path / "offset.wav", 0.0 * good + 0.4)
+    broken = good.copy()
+    broken[77] = np.nan
+    soundfile.write(tmp_path / "nan.wav", broken, 16000, subtype="FLOAT")
+    whole = disk.write_audio(tmp_path / "cut.flac", np.tile(good, 5)).read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    names = sorted(path.name for path in tmp_path.iterdir()) + ["gone.wav"]
+    report = check(corpus_of(tmp_path, names))
+    problems = {kind: [case.split()[0] for case in cases] for kind, cases in report.problems.items()}
+    assert problems == {
+        "missing": ["gone.wav"],
+        "unreadable": ["corrupt.wav", "cut.flac", "zero.wav"],
+        "empty": ["empty.wav"],
+        "too short": ["sample.wav"],
+        "silent": ["offset.wav", "silent.wav"],
+        "non-finite": ["nan.wav"],
+    }
+    assert report.sample_rates == {8000: 1, 16000: 6, 48000: 1}
+    assert report.channels == {1: 7, 2: 1}
+    assert any("sample rates are mixed: 8000 Hz 1, 16000 Hz 6, 48000 Hz 1" in note for note in report.notes)
+    assert not report.ok
+    text = "\n".join(report.lines())
+    assert "missing (1): gone.wav" in text and "silent (2): offset.wav, silent.wav" in text
+    assert json.loads(json.dumps(report.to_dict()))["problems"]["empty"] == ["empty.wav"]
+
+
+def test_missing_columns_and_continuous_labels(tmp_path):
+    for name, clip in zip("abc", disk.recordings(3), strict=True):
+        disk.write_audio(tmp_path / f"{name}.wav", clip)
+    (tmp_path / "t.csv").write_text(
+        "file,speaker,gender,emotion,arousal\na.wav,x,f,fear,0.5\nb.wav,y,,fear,-0.25\nc.wav,,,,0\n"
+    )
+    report = check(manifest.read(tmp_path / "t.csv"))
+    assert report.untold == {"emotion": 1, "gender": 2, "speaker": 1}
+    assert report.ranges == {"arousal": (-0.25, pytest.approx(0.25 / 3), 0.5)}
+    assert report.counts["emotion"] == {"fear": 2}
+    assert report.ok
+    assert "no gender: 2 utterances" in report.lines()
+
+
+def test_emodb_is_the_edition_of_535(shared_data):
+    report = check(emodb.read(shared_data / "emodb"))
+    assert report.ok
+    assert report.duplicates == ()
+    assert report.seconds["total"] / 60 == pytest.approx(24.78, abs=0.01)
+    assert "editions, of 535 clips (2005) and of 816" in "\n".join(report.lines())

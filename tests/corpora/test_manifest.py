@@ -1,0 +1,134 @@
+import pytest
+
+from keras_ser.corpora import CorpusError, manifest
+from tests import corpora_on_disk as disk
+
+CLIPS = ("a/one.wav", "a/two.flac", "three.wav")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, clip in zip(CLIPS, disk.recordings(3), strict=True):
+        disk.write_audio(tmp_path / name, clip)
+    return tmp_path
+
+
+def write(folder, text, name="table.csv", encoding="utf-8"):
+    (folder / name).write_text(text, encoding=encoding)
+    return folder / name
+
+
+def test_columns(folder):
+    table = write(
+        folder,
+        "file,speaker,gender,emotion,start,end,session,sentence,arousal,style\n"
+        "a/one.wav,anna,F,anger,,,s1,t1,0.5,read\n"
+        "a/two.flac,ben,male,neutral,0.1,0.4,s2,,-1e-1,free\n"
+        "three.wav,,,,,,,,,\n",
+    )
+    corpus = manifest.read(table)
+    one, two, three = corpus.utterances
+    assert corpus.root == folder
+    assert (one.id, one.path, one.speaker, one.gender) == ("a/one.wav", "a/one.wav", "anna", "female")
+    assert dict(one.labels) == {"emotion": "anger", "arousal": 0.5, "style": "read"}
+    assert dict(one.groups) == {"session": "s1", "sentence": "t1"}
+    assert (two.id, two.start, two.end, two.gender) == ("a/two.flac#0.1-0.4", 0.1, 0.4, "male")
+    assert dict(two.groups) == {"origin": "a/two.flac", "session": "s2"}
+    assert two.labels["arousal"] == -0.1
+    assert (three.speaker, three.gender, dict(three.labels), dict(three.groups)) == (None, None, {}, {})
+    assert corpus.vocabulary == {"emotion": ("anger", "neutral"), "style": ("free", "read")}
+    assert all(corpus.file(u).is_file() for u in corpus)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_separators_and_marks(delimiter, encoding, newline, folder):
+    rows = (("File", "Speaker", "emotion"), ("three.wav", '"Zoë, née B; C\tD"', "anger"), ("a/one.wav", "ben", "fear"))
+    table = write(folder, newline.join(delimiter.join(row) for row in rows) + newline * 2, encoding=encoding)
+    corpus = manifest.read(table)
+    assert [(u.id, u.speaker, u.labels["emotion"]) for u in corpus] == [
+        ("a/one.wav", "ben", "fear"),
+        ("three.wav", "Zoë, née B; C\tD", "anger"),
+    ]
+
+
+def test_numbers_only_where_all_are_numbers(folder):
+    table = write(folder, "file,rating,age\na/one.wav,3,30\na/two.flac,,31\nthree.wav,high,\n")
+    found = {u.id: dict(u.labels) for u in manifest.read(table)}
+    assert found == {
+        "a/one.wav": {"rating": "3", "age": 30.0},
+        "a/two.flac": {"age": 31.0},
+        "three.wav": {"rating": "high"},
+    }
+    kept = manifest.read(table, labels={"age": ("30", "31")})
+    assert kept.utterances[0].labels["age"] == "30"
+
+
+def test_labels_are_held_to(folder):
+    table = write(folder, "file,emotion\na/one.wav,anger\na/two.flac,angst\nthree.wav,anger\n")
+    with pytest.raises(CorpusError, match="emotion must be one of fear, anger. Received: 'angst' .a/two.flac"):
+        manifest.read(table, labels=("fear", "anger"))
+    allowed = manifest.read(table, labels={"Emotion": ("fear", "angst", "anger")})
+    assert allowed.vocabulary["emotion"] == ("fear", "angst", "anger")
+    with pytest.raises(CorpusError, match="table.csv has no column mood. Received: file, emotion"):
+        manifest.read(table, labels={"mood": ("good",)})
+
+
+def test_further_groups(folder):
+    table = write(folder, "file,emotion,film,room\na/one.wav,anger,Heat,r1\n")
+    one = manifest.read(table, groups=("room",)).utterances[0]
+    assert dict(one.groups) == {"film": "Heat", "room": "r1"}
+    assert dict(one.labels) == {"emotion": "anger"}
+
+
+def test_missing_files_are_listed(folder):
+    rows = "".join(f"gone{number:02d}.wav,anger\n" for number in range(13))
+    table = write(folder, "file,emotion\na/one.wav,anger\n" + rows)
+    with pytest.raises(CorpusError, match=r"Not found: gone00.wav \(line 3\), .*gone09.wav \(line 12\) and 3 more"):
+        manifest.read(table)
+
+
+def test_backslashes(folder):
+    assert manifest.read(write(folder, "file,emotion\na\\one.wav,anger\n")).utterances[0].path == "a/one.wav"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "expected a header and rows. Received: .*which is empty"),
+        ("file,emotion\n", "expected a row for every utterance"),
+        ("path,emotion\na/one.wav,anger\n", "must have the columns file. Received: path, emotion"),
+        ("file,emotion,emotion\na/one.wav,anger,fear\n", "more than once: 'emotion'"),
+        ("file,emotion\na/one.wav,anger,x\n", "must have 2 fields. Received others in line 2"),
+        ("file,start,end\na/one.wav,2,1\n", "0 <= start < end. Received: start='2', end='1' .line 2"),
+        ("file,start,end\na/one.wav,,-1\n", "0 <= start < end"),
+        ("file,start\na/one.wav,soon\n", "start='soon'"),
+        ("file,end\na/one.wav,nan\n", "end='nan'"),
+        ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),
+        ("file,emotion\n/etc/x.wav,anger\n", "must be relative to the folder of table.csv. Received: /etc/x.wav"),
+        ("file,emotion\nC:\\x.wav,anger\n", "must be relative to the folder"),
+        ("file,emotion\na/one.wav,anger\na/one.wav,fear\n", "ids occur more than once: a/one.wav"),
+        ("file,speaker,gender\na/one.wav,kim,f\nthree.wav,kim,m\n", "these speakers two genders: kim"),
+    ],
+)
+def test_wrong_tables(text, message, folder):
+    with pytest.raises(CorpusError, match=message):
+        manifest.read(write(folder, text))
+
+
+def test_not_utf8(folder):
+    with pytest.raises(CorpusError, match="expected a table in UTF-8.*Save it as UTF-8"):
+        manifest.read(write(folder, "file,speaker\na/one.wav,Zoë\n", encoding="latin-1"))
+
+
+def test_the_root_is_the_file(folder):
+    with pytest.raises(CorpusError, match="the root must be a CSV file.*no .csv or .tsv file"):
+        manifest.read(folder)
+    table = write(folder, "file,emotion\na/one.wav,anger\n")
+    assert manifest.read(folder) == manifest.read(table)
+    write(folder, "file\nthree.wav\n", "other.csv")
+    with pytest.raises(CorpusError, match="holds other.csv, table.csv. Give the path of the file itself"):
+        manifest.read(folder)
+    with pytest.raises(CorpusError, match="Received: .*nowhere.csv .No such file"):
+        manifest.read(folder / "nowhere.csv")

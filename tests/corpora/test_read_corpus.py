@@ -1,0 +1,156 @@
+"""What holds for every adapter: one table, many checks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_ser.corpora import CORPORA, CorpusError, read_corpus
+from tests import corpora_on_disk as disk
+
+TWINS = {
+    # name: (writer, suffixes it may be written in, utterances, what the error about a wrong root must name)
+    "afew": (disk.write_afew, (".wav", ".flac", ".avi"), 21, "Train/Angry/000053760.avi"),
+    "avec2016": (disk.write_avec2016, (".wav", ".flac"), 9, "recordings_audio/train_1.wav"),
+    "emodb": (disk.write_emodb, (".wav", ".flac"), 7, "wav/03a01Fa.wav"),
+    "iemocap": (disk.write_iemocap, (".wav", ".flac"), 8, "Session1/sentences/wav"),
+    "librispeech": (disk.write_librispeech, (".flac", ".wav"), 4, "SPEAKERS.TXT"),
+    "ravdess": (disk.write_ravdess, (".wav", ".flac"), 6, "Actor_01/03-01-01-01-01-01-01.wav"),
+    "slr45": (disk.write_slr45, (".wav", ".flac"), 3, "f0001_us_f0001_00002.wav"),
+}
+each = pytest.mark.parametrize("name", TWINS)
+
+
+def plain(corpus):
+    """All that a corpus says, file suffixes aside."""
+    return [
+        (u.id, str(Path(u.path).with_suffix("")), u.start, u.end, u.speaker, u.gender, dict(u.labels), dict(u.groups))
+        for u in corpus
+    ]
+
+
+def test_every_adapter_has_a_row():
+    assert set(CORPORA) == set(TWINS) | {"demo", "manifest"}
+
+
+@each
+def test_suffixes_are_read_alike(name, tmp_path):
+    write, suffixes, count, _ = TWINS[name]
+    corpora = [read_corpus(name, write(tmp_path / suffix[1:], suffix=suffix)) for suffix in suffixes]
+    assert len(corpora[0]) == count
+    assert all(plain(corpus) == plain(corpora[0]) for corpus in corpora)
+    for corpus in corpora:
+        assert all(corpus.file(utterance).is_file() for utterance in corpus)
+
+
+@each
+def test_order_is_not_the_file_systems(name, tmp_path, monkeypatch):
+    root = TWINS[name][0](tmp_path / "twin")
+    straight = plain(read_corpus(name, root))
+    iterdir, glob = Path.iterdir, Path.glob
+    monkeypatch.setattr(Path, "iterdir", lambda self: reversed(sorted(iterdir(self))))
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: reversed(sorted(glob(self, pattern))))
+    assert plain(read_corpus(name, root)) == straight
+    assert [row[0] for row in straight] == sorted(row[0] for row in straight)
+
+
+@each
+def test_one_level_too_high(name, tmp_path):
+    root = TWINS[name][0](tmp_path / "LibriSpeech")
+    corpus = read_corpus(name, root)
+    above = read_corpus(name, tmp_path)
+    assert above.root == corpus.root
+    assert plain(above) == plain(corpus)
+
+
+@pytest.mark.parametrize("name, inner", [("emodb", "wav"), ("avec2016", "recordings_audio")])
+def test_one_level_too_low(name, inner, tmp_path):
+    root = TWINS[name][0](tmp_path / "twin")
+    below = read_corpus(name, root / inner)
+    assert below.root == root
+    assert plain(below) == plain(read_corpus(name, root))
+
+
+@each
+def test_missing_root(name, tmp_path):
+    with pytest.raises(CorpusError, match=f"{name}: expected a folder.*does not exist. Check the path"):
+        read_corpus(name, tmp_path / "nowhere")
+
+
+@each
+def test_empty_root(name, tmp_path):
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(CorpusError, match=f"{name}: expected a folder.*is empty. Unpack"):
+        read_corpus(name, tmp_path)
+
+
+@each
+def test_root_is_a_file(name, tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"x")
+    with pytest.raises(CorpusError, match="which is a file. Give the folder"):
+        read_corpus(name, tmp_path / "x.zip")
+
+
+@each
+def test_root_of_another_corpus(name, tmp_path):
+    for other in sorted(set(TWINS) - {name}):
+        root = TWINS[other][0](tmp_path / other)
+        with pytest.raises(CorpusError) as caught:
+            read_corpus(name, root)
+        assert TWINS[name][3] in str(caught.value)
+        assert str(root) in str(caught.value)
+
+
+@each
+def test_unknown_files_are_named(name, tmp_path):
+    root = TWINS[name][0](tmp_path / "twin")
+    some = next(iter(read_corpus(name, root)))
+    folder = (root / some.path).parent
+    clip = disk.recordings(1)[0]
+    for number in range(12):
+        disk.write_audio(folder / f"holiday{number:02d}.wav", clip)
+    with pytest.raises(CorpusError, match=rf"{name}: expected.*holiday00.*holiday09.* and 2 more"):
+        read_corpus(name, root)
+
+
+@each
+def test_expected_counts_add_up(name, tmp_path):
+    expected = read_corpus(name, TWINS[name][0](tmp_path / "twin")).expected
+    columns = [counts for counts in expected.values() if not isinstance(counts, int)]
+    assert expected
+    assert all(sum(counts.values()) == expected["utterances"] for counts in columns)
+
+
+def test_unknown_name():
+    with pytest.raises(CorpusError, match="one of afew, avec2016, demo, .*slr45. Received: 'emodbb'"):
+        read_corpus("emodbb", ".")
+
+
+def test_unknown_option(tmp_path):
+    with pytest.raises(CorpusError, match="afew takes metadata, subsets. Received: meta."):
+        read_corpus("afew", tmp_path, meta="x.csv")
+    with pytest.raises(CorpusError, match="emodb takes no options. Received: fold."):
+        read_corpus("emodb", tmp_path, fold=1)
+
+
+def test_no_root():
+    with pytest.raises(CorpusError, match="emodb is read from disk and needs its root"):
+        read_corpus("emodb")
+
+
+def test_import_is_free():
+    code = (
+        "import sys; import keras_ser.corpora.check; "
+        "print(sorted({'tensorflow', 'keras', 'av', 'librosa'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,125 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from keras_ser.evaluation import plots, score
+from keras_ser.tasks import Task
+
+
+@pytest.fixture
+def many(rng):
+    """Eight classes with long names, one of them without clips, one speaker a fold."""
+    labels = ("neutral", "calmness", "happiness", "sadness", "anger", "fearfulness", "disgust", "surprise")
+    task = Task("emotion", labels)
+    probabilities = rng.dirichlet(np.ones(8), size=240)
+    truth = rng.integers(7, size=240)
+    table = pd.DataFrame({"id": [f"c{i:03d}" for i in range(240)], "protocol": "leave-one-speaker-out"})
+    table["speaker"] = table["group"] = [f"s{i % 12}" for i in range(240)]
+    table["fold"], table["seed"], table["stream"], table["gender"] = np.arange(240) % 12, 0, "clean", ""
+    table["emotion"] = np.array(labels)[truth]
+    table["emotion/prediction"] = np.array(labels)[probabilities.argmax(axis=1)]
+    table[[f"emotion/{label}" for label in labels]] = probabilities
+    return score(table, task, "leave-one-speaker-out", paper={"uar": 0.9})
+
+
+def _drawn(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return canvas.get_renderer()
+
+
+def _overlaps(boxes):
+    return [(i, j) for i, a in enumerate(boxes) for j, b in enumerate(boxes[:i]) if a.overlaps(b)]
+
+
+def test_confusion_prints_every_cell_and_no_text_meets_another(many):
+    figure = plots.confusion(many)
+    renderer = _drawn(figure)
+    (axes,) = figure.axes
+    for text in axes.texts:
+        j, i = map(int, text.get_position())
+        if np.isnan(many.confusion.share[i][j]):
+            assert i == 7 and text.get_text() == "–"
+        else:
+            assert text.get_text() == f"{100 * many.confusion.share[i][j]:.1f}\n({many.confusion.counts[i][j]})"
+    assert len(axes.texts) == 64
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(many.labels)
+    assert [t.get_text() for t in axes.get_xticklabels()] == list(many.labels)
+    assert not _overlaps([t.get_window_extent(renderer) for t in axes.texts])
+    whole = figure.get_window_extent(renderer)
+    for text in [*axes.get_xticklabels(), *axes.get_yticklabels(), *figure.texts]:
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= whole.x0 and box.x1 <= whole.x1 and box.y0 >= whole.y0 and box.y1 <= whole.y1
+
+
+def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
+    table = make_table()
+    results = [many, score(table, emotion, "disjoint"), score(table, arousal, "disjoint")]
+    figure = plots.scores(results)
+    renderer = _drawn(figure)
+    assert len(figure.axes) == 4  # CCC and RMSE have an axis each
+    lines = [line.get_xydata() for line in figure.axes[1].lines]
+    for y, item in enumerate(results[1].scores):
+        for expected in (
+            [[100 * item.low, y], [100 * item.high, y]],
+            [[100 * item.value, y]],
+            [[100 * s, y + 0.29] for s in item.seeds],
+            *([[[100 * item.chance, y - 0.42], [100 * item.chance, y + 0.42]]] if item.chance is not None else []),
+        ):
+            assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
+    assert any(np.allclose(line.get_xydata(), [[90, 1]]) for line in figure.axes[0].lines if line.get_marker() == "*")
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert labels[:4] == ["accuracy (WA)", "UAR (UA)", "macro F1", "weighted F1"]
+    assert "recall surprise" not in labels and "recall disgust" in labels  # no clip is surprise
+    assert "12 speakers, likely too narrow" in figure.axes[0].get_title(loc="left")
+    for axes in figure.axes:
+        assert not _overlaps([t.get_window_extent(renderer) for t in axes.get_yticklabels()])
+
+
+def test_curves_draw_each_run_and_their_mean(rng):
+    runs = {}
+    for name, epochs in (("fold 0, seed 0", 4), ("fold 1, seed 0", 6)):
+        runs[name] = pd.DataFrame(
+            {
+                "epoch": np.arange(1, epochs + 1),
+                "emotion_accuracy": rng.random(epochs),
+                "loss": rng.random(epochs),
+                "val_loss": rng.random(epochs),
+                "val_emotion_uar": rng.random(epochs),
+                "seconds": rng.random(epochs),
+            }
+        )
+    figure = plots.curves(runs, "disjoint")
+    _drawn(figure)
+    shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
+    assert list(shown) == ["loss", "emotion accuracy", "emotion uar"]
+    lines = [line.get_xydata() for line in shown["loss"].lines]
+    assert len(lines) == 6
+    for column in ("loss", "val_loss"):
+        first, second = (run[["epoch", column]].to_numpy() for run in runs.values())
+        mean = second.copy()
+        mean[:4, 1] = (first[:4, 1] + second[:4, 1]) / 2
+        for expected in (first, second, mean):
+            assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
+
+
+def test_an_epoch_written_twice_counts_once(rng):
+    history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0]})
+    figure = plots.curves({"a": history, "b": history})
+    assert np.array_equal(figure.axes[0].lines[0].get_xydata(), [[1, 4], [2, 2.5], [3, 2]])
+
+
+def test_what_cannot_be_drawn_is_an_error(make_table, arousal):
+    with pytest.raises(ValueError, match="at most 32 classes. Received: task 'arousal' with 0"):
+        plots.confusion(score(make_table(seeds=(0,)), arousal, "disjoint", resamples=5))
+    with pytest.raises(ValueError, match="a column beside the epoch"):
+        plots.curves({"a": pd.DataFrame({"epoch": [1, 2]})})
+
+
+def test_no_pyplot(many):
+    plots.confusion(many)
+    plots.scores([many])
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()

@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ser.evaluation import check_predictions, read_predictions, write_predictions
+from keras_ser.tasks import Task
+
+
+def test_csv_round_trip_is_exact(make_table, emotion, gender, arousal, tmp_path):
+    table = make_table(seeds=(0,))
+    table.loc[3, "emotion"] = ""
+    table.loc[5, "arousal"] = np.nan
+    table.loc[7, ["speaker", "gender", "group"]] = ""
+    tasks = [emotion, gender, arousal]
+    table = check_predictions(table, tasks)
+    write_predictions(table, tmp_path / "predictions.csv")
+    again = read_predictions(tmp_path / "predictions.csv")
+    pd.testing.assert_frame_equal(check_predictions(again, tasks), table, check_exact=True)
+
+
+def test_labels_that_look_like_missing_values_survive(tmp_path):
+    task = Task("noise", ("None", "NA", "nan", "1"))
+    table = pd.DataFrame(
+        {c: ["NA", "nan", "None", "null"] for c in ("protocol", "stream", "speaker", "gender", "group")}
+    )
+    table["fold"], table["seed"], table["id"] = 0, 1, ["1", "02", "3.0", "NaN"]
+    table["noise"] = ["None", "NA", "", "1"]
+    table["noise/prediction"] = ["NA", "1", "None", "nan"]
+    table[[f"noise/{label}" for label in task.labels]] = np.eye(4)[[1, 3, 0, 2]]
+    table = check_predictions(table, [task])
+    write_predictions(table, tmp_path / "predictions.csv")
+    pd.testing.assert_frame_equal(check_predictions(read_predictions(tmp_path / "predictions.csv"), [task]), table)
+
+
+def test_none_and_nan_are_missing_text(make_table, emotion):
+    table = make_table(seeds=(0,)).astype({"gender": object, "emotion": object})
+    table.loc[0, "gender"], table.loc[1, "emotion"] = None, np.nan
+    checked = check_predictions(table, [emotion])
+    assert checked.loc[0, "gender"] == "" and checked.loc[1, "emotion"] == ""
+
+
+def test_a_row_without_label_needs_no_prediction(make_table, emotion, arousal):
+    table = make_table(seeds=(0,))
+    table.loc[2, "emotion"], table.loc[2, "emotion/prediction"] = "", ""
+    table.loc[2, [c for c in table if c.startswith("emotion/") and c != "emotion/prediction"]] = np.nan
+    table.loc[2, ["arousal", "arousal/prediction"]] = np.nan
+    assert len(check_predictions(table, [emotion, arousal])) == len(table)
+
+
+def _spoil(column, value, row=4):
+    def change(table):
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns=["group", "emotion/joy"]), "needs the columns group, emotion/joy"),
+        (lambda t: t.iloc[:0], "at least one row"),
+        (lambda t: pd.concat([t, t.iloc[[4]]]), "Received twice: disjoint/0/0/clean/s00/c04"),
+        (_spoil("emotion", "rage"), r"one of anger, fear, joy, sadness.*rage.*disjoint/0/0/clean/s00/c04"),
+        (_spoil("emotion/joy", 7.0), "must sum to 1.*Received 1 bad rows: disjoint/0/0/clean/s00/c04"),
+        (_spoil("emotion/joy", np.nan), "must be finite.*s00/c04"),
+        (_spoil("emotion/joy", np.inf), "must be finite.*s00/c04"),
+        (_spoil(["emotion/anger", "emotion/fear", "emotion/joy", "emotion/sadness"], [1.2, -0.2, 0, 0]), "negative"),
+        (_spoil("emotion/prediction", "rage"), "'emotion/prediction' must be one of"),
+        (_spoil("arousal/prediction", np.nan), "'arousal/prediction' must be finite.*s00/c04"),
+        (_spoil("speaker", "someone"), "'speaker' of a clip must be the same for every seed.*s00/c04"),
+        (_spoil("arousal", 0.123), "'arousal' of a clip must be the same for every seed.*s00/c04"),
+    ],
+)
+def test_a_bad_table_is_refused(make_table, emotion, arousal, change, message):
+    with pytest.raises(ValueError, match=message):
+        check_predictions(change(make_table(seeds=(0, 1))), [emotion, arousal])
+
+
+def test_a_prediction_must_be_the_most_probable_label(make_table, emotion):
+    table = make_table(seeds=(0,))
+    columns = [f"emotion/{label}" for label in emotion.labels]
+    table.loc[1, columns], table.loc[1, "emotion/prediction"] = [0.4, 0.4, 0.1, 0.1], "fear"  # a tie may go either way
+    check_predictions(table, [emotion])
+    table.loc[1, "emotion/prediction"] = "joy"
+    with pytest.raises(ValueError, match="most probable label.*joy.*s00/c01"):
+        check_predictions(table, [emotion])
+
+
+def test_only_the_first_ten_rows_are_named(make_table, emotion):
+    table = make_table(seeds=(0,))
+    table["emotion/joy"] += 0.5
+    with pytest.raises(ValueError, match=f"Received {len(table)} bad rows: .*, and {len(table) - 10} more") as error:
+        check_predictions(table, [emotion])
+    assert str(error.value).count("disjoint/") == 10
+
+
+def test_the_table_handed_in_is_not_changed(make_table, emotion):
+    table = make_table(seeds=(0,))
+    before = table.copy()
+    check_predictions(table, [emotion])
+    pd.testing.assert_frame_equal(table, before)

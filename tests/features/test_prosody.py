@@ -1,0 +1,116 @@
+import librosa
+import numpy as np
+import pytest
+
+from keras_ser.features import Pitch, ShortTimeEnergy, ZeroCrossingRate, pitch_features, yin
+from keras_ser.features.prosody import autocorrelation, fast_size
+from tests.features.clips import batch, speech, speech_like
+
+
+@pytest.mark.parametrize(("window", "hop"), [(400, 160), (401, 77)])
+def test_zero_crossing_rate_equals_librosa(rng, window, hop):
+    clips = [rng.standard_normal(n).astype(np.float32) for n in (5003, 1201, window)]
+    clips[1][300:700] = 0.0
+    clips[0][::7] *= 1e-11
+    waveform, length = batch(clips, extra=99, fill=-1.0)
+    ours = np.asarray(ZeroCrossingRate(window, hop)(waveform, length))
+    for row, clip in enumerate(clips):
+        theirs = librosa.feature.zero_crossing_rate(clip, frame_length=window, hop_length=hop, center=False)[0]
+        np.testing.assert_allclose(ours[row, : len(theirs), 0], theirs, atol=1e-6)
+        assert not ours[row, len(theirs) :].any()
+
+
+@pytest.mark.parametrize(("window", "hop"), [(400, 160), (401, 77)])
+def test_energy_equals_numpy(rng, window, hop):
+    clips = [rng.standard_normal(n).astype(np.float32) * scale for n, scale in ((5003, 1), (1201, 1e-3), (150, 0.1))]
+    clips[0][900:2500] = 0
+    waveform, length = batch(clips, extra=99, fill=np.nan)
+    ours = np.asarray(ShortTimeEnergy(window, hop)(waveform, length))
+    for row, clip in enumerate(clips):
+        clip = np.pad(clip, (0, max(0, window - len(clip)))).astype(np.float64)
+        starts = range(0, len(clip) - window + 1, hop)
+        power = [np.mean(clip[s : s + window] ** 2) for s in starts]
+        np.testing.assert_allclose(ours[row, : len(power), 0], 10 * np.log10(np.maximum(power, 1e-10)), atol=1e-4)
+
+
+def test_autocorrelation_equals_numpy(rng):
+    x = rng.standard_normal((2, 3, 301)).astype(np.float32)
+    theirs = np.stack([np.correlate(f, f, "full")[300:371] for f in x.reshape(-1, 301)]).reshape(2, 3, 71)
+    np.testing.assert_allclose(autocorrelation(x, 70), theirs, atol=1e-3)
+
+
+def test_fast_size():
+    assert [fast_size(n) for n in (2, 9, 11, 13, 1236, 1281, 1537)] == [2, 10, 12, 16, 1280, 1536, 2048]
+
+
+def librosa_yin(clip, frames, span=988):
+    left = span // 2 - 200
+    padded = np.pad(clip, (left, span))
+    f0 = librosa.yin(padded, fmin=65, fmax=500, sr=16000, frame_length=span, hop_length=160, center=False)
+    return f0[:frames]
+
+
+@pytest.mark.parametrize("corpus", ["emodb", "ravdess"])
+def test_pitch_of_real_speech_is_librosas(shared_data, corpus):
+    clips = speech(shared_data, corpus, 12)
+    waveform, length = batch(clips, extra=1001, fill=0.5)
+    ours = np.asarray(Pitch()(waveform, length))
+    close, frames = 0, 0
+    for row, clip in enumerate(clips):
+        f0, aperiodicity = ours[row, : 1 + (len(clip) - 400) // 160].T
+        voiced = aperiodicity < 0.3
+        close += np.sum(np.abs(f0 / librosa_yin(clip, len(f0)) - 1)[voiced] < 0.01)
+        frames += voiced.sum()
+    assert frames > 700
+    assert close / frames >= 0.95
+
+
+@pytest.mark.parametrize("f0", [70.3, 97.0, 181.7, 333.3, 480.0])
+def test_pitch_of_a_known_tone_within_one_percent(rng, f0):
+    t = np.arange(9000) / 16000
+    x = sum(np.sin(2 * np.pi * k * f0 * t + rng.uniform(0, 6)) / k for k in range(1, 9)) * 0.1 + 0.05
+    found, aperiodicity = (np.asarray(v)[0, 4:-4] for v in yin(x[None].astype(np.float32)))
+    np.testing.assert_allclose(found, f0, rtol=0.01)
+    assert aperiodicity.max() < 0.05
+
+
+def test_noise_and_silence_are_aperiodic(rng):
+    x = np.stack([rng.standard_normal(8000), np.zeros(8000), np.full(8000, 0.4)]).astype(np.float32)
+    found, aperiodicity = (np.asarray(v) for v in yin(x))
+    assert aperiodicity[0].min() > 0.7
+    np.testing.assert_allclose(aperiodicity[1], 1.0)
+    # Away from its ends, where the zeros beyond the clip make an edge.
+    assert aperiodicity[2, 4:-4].min() > 0.9
+    assert np.isfinite(found).all() and (found >= 65).all() and (found <= 500).all()
+
+
+def test_window_stands_on_the_frames_centre(rng):
+    """Each frame that lies wholly on one side of a jump in pitch has that side's, before and after alike."""
+    f0 = np.where(np.arange(16000) < 8000, 120.0, 240.0)
+    phase = 2 * np.pi * np.cumsum(f0) / 16000
+    x = sum(np.sin(k * phase) / k for k in range(1, 6)) * 0.1
+    found = np.asarray(yin(x[None].astype(np.float32))[0])[0]
+    centres = np.arange(len(found)) * 160 + 200
+    np.testing.assert_allclose(found[(centres < 8000 - 494) & (centres > 494)], 120, rtol=0.01)
+    np.testing.assert_allclose(found[(centres > 8000 + 494) & (centres < 16000 - 494)], 240, rtol=0.01)
+
+
+def test_pitch_features_are_octaves_where_voiced(rng):
+    f0, aperiodicity = rng.uniform(65, 500, (2, 30)), rng.uniform(0, 0.6, (2, 30))
+    expected = np.stack([np.where(aperiodicity < 0.3, np.log2(f0 / 65), 0), 1 - aperiodicity], -1)
+    got = pitch_features(f0.astype(np.float32), aperiodicity.astype(np.float32), 65.0)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_speech_like_pitch_glides(rng):
+    x = speech_like(rng, 16000)
+    f0, aperiodicity = (np.asarray(v)[0] for v in yin(x[None]))
+    voiced = aperiodicity < 0.1
+    centres = (np.arange(len(f0)) * 160 + 200) / 16000
+    assert voiced.sum() > 20
+    np.testing.assert_allclose(f0[voiced], (140 + 40 * centres)[voiced], rtol=0.02)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match=r"0 < fmin < fmax <= 4000 Hz .* Received: fmin=500, fmax=65"):
+        Pitch(fmin=500, fmax=65)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from keras_ser.layers import ConvEncoder
+
+
+def convolution(x, kernel, stride):
+    """(frames, bins, channels) -> "same" size, starting on frame 0, stepping over frames."""
+    size, frames, bins = kernel.shape[0], x.shape[0], x.shape[1]
+    before = (size - 1) // 2
+    out = np.zeros((-(-frames // stride), bins, kernel.shape[-1]))
+    for t in range(out.shape[0]):
+        for b in range(bins):
+            for i in range(size):
+                for j in range(size):
+                    at, bin_ = t * stride + i - before, b + j - before
+                    if 0 <= at < frames and 0 <= bin_ < bins:
+                        out[t, b] += x[at, bin_] @ kernel[i, j]
+    return out
+
+
+def pooled(x, pool):
+    frames, bins = (-(-n // p) for n, p in zip(x.shape, pool, strict=False))
+    out = np.zeros((frames, bins, x.shape[-1]))
+    for t in range(frames):
+        for b in range(bins):
+            out[t, b] = x[t * pool[0] : (t + 1) * pool[0], b * pool[1] : (b + 1) * pool[1]].max((0, 1))
+    return out
+
+
+def oracle(layer, x):
+    """Inference on one example (frames, bins) of its own length: convolution, normalisation, ReLU, pooling."""
+    x = x.astype("float64")[..., None]
+    for i, pool in enumerate(layer.pools):
+        x = convolution(x, layer.convolutions[i].kernel.numpy(), layer.stride if i == 0 else 1)
+        if layer.pool_first:
+            x = pooled(x, pool)
+        gamma, beta, mean, variance = (w.numpy() for w in layer.normalizations[i].weights)
+        x = np.maximum((x - mean) / np.sqrt(variance + layer.epsilon) * gamma + beta, 0)
+        if not layer.pool_first:
+            x = pooled(x, pool)
+    return x.mean(1) if layer.average_bins else x.reshape(len(x), -1)
+
+
+def random_layer(rng, bins, **kwargs):
+    layer = ConvEncoder(**kwargs)
+    layer.build((None, None, bins))
+    for weight in layer.weights:
+        if "seed" not in weight.path:
+            positive = "variance" in weight.path
+            weight.assign(rng.uniform(0.5, 2, weight.shape) if positive else rng.normal(scale=0.7, size=weight.shape))
+    return layer
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"kernels": (5, 3), "pools": ((2, 2), (2, 2))},
+        {"kernels": (3, 4), "pools": ((3, 2), (1, 3)), "pool_first": True},
+        {"kernels": (5, 3), "pools": ((2, 1), (1, 1)), "stride": 2, "average_bins": True},
+        {"kernels": (4, 3), "pools": ((2, 2), (4, 5)), "stride": 3, "pool_first": True, "dropout": 0.5},
+    ],
+    ids=str,
+)
+def test_against_loops_over_frames_and_bins(kwargs):
+    rng = np.random.default_rng(0)
+    layer = random_layer(rng, 7, filters=(3, 4), **kwargs)
+    lengths = [13, 8, 5, 1]
+    x = rng.normal(size=(4, 13, 7)).astype("float32")
+    found, mask = layer(x, mask=np.arange(13) < np.array(lengths)[:, None])
+    for i, length in enumerate(lengths):
+        expected = oracle(layer, x[i, :length])
+        assert mask[i].numpy().tolist() == [True] * len(expected) + [False] * (mask.shape[1] - len(expected))
+        np.testing.assert_allclose(found[i, : len(expected)], expected, rtol=1e-4, atol=1e-4)
+        assert not found[i, len(expected) :].numpy().any()
+    whole, everything = layer(x)
+    assert everything.numpy().all()
+    np.testing.assert_allclose(whole[0], found[0], atol=1e-5)
+
+
+def test_default_is_four_blocks():
+    layer = ConvEncoder()
+    layer.build((None, None, 64))
+    trained = sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
+    kernels = 24 * 25 + 24 * 48 * 9 + 48 * 64 * 9 + 64 * 96 * 9
+    assert trained == kernels + 2 * (24 + 48 + 64 + 96)
+    out, mask = layer.symbolic_call(np.zeros((2, 37, 64), "float32"))
+    assert tuple(out.shape) == (2, 3, 4 * 96) and tuple(mask.shape) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"filters": (3,)}, "must be of one length"),
+        ({"filters": (3,), "kernels": (0,), "pools": ((2, 2),)}, r"must be >= 1.*kernels=\(0,\)"),
+        ({"filters": (3,), "kernels": (3,), "pools": ((2, 2, 2),)}, r"pairs \(frames, bins\)"),
+        ({"stride": 0}, "stride=0"),
+        ({"dropout": 1}, r"must be in \[0, 1\)"),
+    ],
+)
+def test_arguments_are_checked(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        ConvEncoder(**kwargs)
+
+
+def test_bins_must_be_known():
+    with pytest.raises(ValueError, match="number of bins must be known"):
+        ConvEncoder().build((None, None, None))

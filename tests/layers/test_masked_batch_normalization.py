@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_ser.layers import MaskedBatchNormalization
+
+
+def random_layer(rng, channels, **kwargs):
+    layer = MaskedBatchNormalization(**kwargs)
+    layer.build((None, None, None, channels))
+    layer.gamma.assign(rng.normal(size=channels))
+    layer.beta.assign(rng.normal(size=channels))
+    layer.moving_mean.assign(rng.normal(size=channels))
+    layer.moving_variance.assign(rng.uniform(0.5, 2, size=channels))
+    return layer
+
+
+@pytest.mark.parametrize("tail", [(3,), (5, 3)])
+def test_statistics_of_the_real_frames(tail):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(4, 7, *tail)) * [1, 2, 5] + [3, -1, 10]).astype("float32")
+    lengths = np.array([7, 4, 1, 2])
+    mask = np.arange(7) < lengths[:, None]
+    layer = random_layer(rng, 3, momentum=0.8)
+    gamma, beta, mean, variance = (w.numpy() for w in layer.weights)
+    real = np.concatenate([x[i, :length].reshape(-1, 3) for i, length in enumerate(lengths)]).astype("float64")
+    found = layer(x, mask=mask, training=True).numpy()
+    expected = (x - real.mean(0)) / np.sqrt(real.var(0) + 1e-3) * gamma + beta
+    np.testing.assert_allclose(found[mask], expected[mask], rtol=1e-4, atol=1e-4)
+    assert not found[~mask].any()
+    np.testing.assert_allclose(layer.moving_mean, 0.8 * mean + 0.2 * real.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, 0.8 * variance + 0.2 * real.var(0), rtol=1e-4)
+
+
+def test_inference_uses_the_moving_averages_and_leaves_them():
+    rng = np.random.default_rng(1)
+    layer = random_layer(rng, 3)
+    gamma, beta, mean, variance = before = [w.numpy() for w in layer.weights]
+    x = rng.normal(size=(2, 4, 3)).astype("float32")
+    expected = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    for weight, old in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_without_a_mask_it_is_keras_batch_normalization():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(3, 4, 5, 2)).astype("float32")
+    ours, theirs = random_layer(rng, 2), keras.layers.BatchNormalization(momentum=0.9)
+    theirs.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-5)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_frozen_it_keeps_its_statistics():
+    rng = np.random.default_rng(3)
+    layer = random_layer(rng, 2)
+    layer.trainable = False
+    x, before = rng.normal(size=(3, 4, 2)).astype("float32"), layer.get_weights()
+    np.testing.assert_array_equal(layer(x, training=True), layer(x, training=False))
+    for a, b in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_momentum_is_checked():
+    with pytest.raises(ValueError, match=r"`momentum` must be in \[0, 1\). Received: momentum=1.0"):
+        MaskedBatchNormalization(1.0)

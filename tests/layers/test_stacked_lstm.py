@@ -1,0 +1,139 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_ser.layers import StackedLSTM
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(x, kernel, recurrent, bias):
+    """One direction over one example (frames, bins), gate by gate."""
+    units = recurrent.shape[0]
+    h, c, out = np.zeros(units), np.zeros(units), []
+    for frame in x:
+        z = frame @ kernel + h @ recurrent + bias
+        i, f, g, o = (z[k * units : (k + 1) * units] for k in range(4))
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        out.append(h)
+    return np.stack(out)
+
+
+def normalized(x, gamma, beta, epsilon):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) * gamma + beta
+
+
+def oracle(layer, x):
+    """Equations 3-10 on one example (frames, bins) of its own length."""
+    weights = [w.numpy().astype("float64") for w in layer.weights if "seed" not in w.path]
+    per_layer = 3 * (2 if layer.bidirectional else 1) + 2
+    sequences, x = [], x.astype("float64")
+    for i in range(layer.layers):
+        own = {w.path.split("/", 1)[1]: v for w, v in zip(layer.weights, weights, strict=False)}
+        parts = [v for path, v in own.items() if path.startswith(f"lstm_{i + 1}/")]
+        gamma, beta = (own[f"normalization_{i + 1}/{name}"] for name in ("gamma", "beta"))
+        h = lstm(x, *parts[:3])
+        if layer.bidirectional:
+            h = np.concatenate([h, lstm(x[::-1], *parts[3:])[::-1]], axis=-1)
+        assert len(parts) + 2 == per_layer
+        x = normalized(h, gamma, beta, layer.epsilon)
+        sequences.append(x)
+    if not layer.weighting:
+        return sequences[-1]
+    alpha = np.exp(own["weighting/logits"])
+    return sum(a * s for a, s in zip(alpha / alpha.sum(), sequences, strict=True))
+
+
+def random_layer(rng, bins, **kwargs):
+    layer = StackedLSTM(4, **kwargs)
+    layer.build((None, None, bins))
+    for weight in layer.weights:
+        if "seed" not in weight.path:
+            weight.assign(rng.normal(scale=0.7, size=weight.shape))
+    return layer
+
+
+@pytest.mark.parametrize("weighting", [True, False])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_against_a_loop_over_gates_and_frames(bidirectional, weighting):
+    rng = np.random.default_rng(0)
+    layer = random_layer(rng, 5, layers=3, bidirectional=bidirectional, weighting=weighting, dropout=0.4)
+    lengths = [9, 4, 1]
+    x = rng.normal(size=(3, 9, 5)).astype("float32")
+    found = layer(x, mask=np.arange(9) < np.array(lengths)[:, None]).numpy()
+    assert found.shape[-1] == layer.compute_output_shape(x.shape)[-1]
+    for i, length in enumerate(lengths):
+        np.testing.assert_allclose(found[i, :length], oracle(layer, x[i, :length]), atol=2e-6)
+        assert not found[i, length:].any()
+
+
+def test_against_pytorch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    layer = random_layer(rng, 5, layers=2)
+    x = rng.normal(size=(2, 7, 5)).astype("float32")
+    alpha = torch.softmax(torch.tensor(ops.convert_to_numpy(layer.fusion.logits)), 0)
+    expected, h = 0, torch.tensor(x)
+    for i in range(2):
+        kernel, recurrent, bias = (torch.tensor(ops.convert_to_numpy(w)) for w in layer.lstms[i].weights)
+        gamma, beta = (torch.tensor(ops.convert_to_numpy(w)) for w in layer.normalizations[i].weights)
+        theirs = torch.nn.LSTM(h.shape[-1], 4, batch_first=True)
+        with torch.no_grad():
+            theirs.weight_ih_l0.copy_(kernel.T)
+            theirs.weight_hh_l0.copy_(recurrent.T)
+            theirs.bias_ih_l0.copy_(bias)
+            theirs.bias_hh_l0.zero_()
+            h = torch.nn.functional.layer_norm(theirs(h)[0], (4,), gamma, beta, layer.epsilon)
+        expected = expected + alpha[i] * h
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected.numpy(), atol=2e-6)
+
+
+def test_dropout_stands_between_the_layers():
+    """It changes nothing for one layer, and for two only through the second; inference never sees it."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(2, 6, 5)).astype("float32")
+    one = random_layer(rng, 5, layers=1, dropout=0.5, seed=3)
+    np.testing.assert_array_equal(one(x, training=True), one(x, training=False))
+    two = random_layer(rng, 5, layers=2, dropout=0.5, seed=3)
+    still, first, second = two(x, training=False), two(x, training=True), two(x, training=True)
+    assert np.abs(first - still).max() > 1e-3 and np.abs(first - second).max() > 1e-3
+    two.fusion.logits.assign([50.0, -50.0])
+    np.testing.assert_allclose(two(x, training=True), two(x, training=False), atol=1e-6)
+
+
+def test_one_seed_gives_one_dropout():
+    x = np.random.default_rng(4).normal(size=(2, 6, 5)).astype("float32")
+    layers = [random_layer(np.random.default_rng(5), 5, layers=3, dropout=0.5, seed=7) for _ in range(2)]
+    a, b = (layer(x, training=True) for layer in layers)
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_row_without_a_real_frame_gives_zeros():
+    for bidirectional in (False, True):
+        layer = random_layer(np.random.default_rng(6), 5, bidirectional=bidirectional)
+        mask = np.array([[True, True, False], [False, False, False]])
+        assert not layer(np.full((2, 3, 5), np.nan, "float32") * ~mask[..., None] * 0, mask=mask).numpy()[1].any()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"units": 0}, "must be >= 1. Received: units=0"),
+        ({"units": 3, "layers": 0}, "layers=0"),
+        ({"units": 3, "dropout": 1.0}, r"must be in \[0, 1\). Received: dropout=1.0"),
+        ({"units": 3, "use_cudnn": "yes"}, "Received: use_cudnn='yes'"),
+    ],
+)
+def test_arguments_are_checked(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        StackedLSTM(**kwargs)
+
+
+def test_cudnn_can_be_refused():
+    layer = StackedLSTM(3, layers=2, use_cudnn=False)
+    assert [lstm.use_cudnn for lstm in layer.lstms] == [False, False]
+    assert isinstance(layer.lstms[0], keras.layers.LSTM)

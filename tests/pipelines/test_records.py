@@ -1,0 +1,359 @@
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+import keras_ser
+from keras_ser.audio.io import content_hash, read
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.pipelines import records
+from keras_ser.pipelines.records import cache, corpus_fingerprint
+
+
+def make_corpus(root, count=7, name="tiny"):
+    """Clips of different lengths, rates and formats; one long file gives two utterances."""
+    rng = np.random.default_rng(count)
+    root.mkdir(exist_ok=True)
+    utterances = []
+    for i in range(count):
+        path = f"{i:02}.{('wav', 'flac')[i % 2]}"
+        samples = rng.integers(-20000, 20000, 3000 + 137 * i).astype("int16")
+        soundfile.write(root / path, samples, 8000 if i == 3 else 16000, subtype="PCM_16")
+        utterances.append(Utterance(f"u{i:02}", path, speaker=str(i % 3)))
+    long = rng.normal(scale=0.2, size=48000)
+    soundfile.write(root / "long.wav", long, 16000, subtype="FLOAT")
+    utterances += [Utterance("a-first", "long.wav", end=1.0), Utterance("z-last", "long.wav", start=1.5, end=2.75)]
+    return Corpus(name, root, tuple(utterances), {})
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return make_corpus(tmp_path / "corpus")
+
+
+def test_what_comes_out_is_what_read_gives(tmp_path, corpus):
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    assert len(made) == len(corpus) == 9 and made.sample_rate == 16000
+    assert made.ids == tuple(u.id for u in corpus) and made.problems == {} and made.dropped == {}
+    assert made.message == ""
+    elements = list(made.dataset().as_numpy_iterator())
+    assert [int(e["index"]) for e in elements] == list(range(9))
+    for element, utterance in zip(elements, corpus, strict=True):
+        expected = read(corpus.file(utterance), 16000, utterance.start, utterance.end)
+        np.testing.assert_array_equal(element["waveform"], expected)
+        assert element["waveform"].dtype == np.float32 and element["length"] == len(expected)
+        assert made.hashes[utterance.id] == content_hash(expected)
+        assert made.seconds[utterance.id] == pytest.approx(len(expected) / 16000)
+    spec = made.dataset().element_spec
+    assert spec["waveform"] == tf.TensorSpec([None], tf.float32)
+    assert (spec["index"].dtype, spec["length"].dtype) == (tf.int64, tf.int32)
+
+
+def test_sixteen_bits_are_stored_as_such(tmp_path):
+    """Exact at half the size; the extremes of int16 too, and what 16 bits can't hold stays float."""
+    root = tmp_path / "corpus"
+    root.mkdir()
+    extremes = np.tile(np.array([-32768, 32767, 0, 1, -1], "int16"), 800)
+    soundfile.write(root / "a.wav", extremes, 16000)
+    soundfile.write(root / "b.wav", extremes / 32768 + 1e-6, 16000, subtype="FLOAT")
+    soundfile.write(root / "c.wav", extremes / 16384, 16000, subtype="FLOAT")
+    corpus = Corpus("x", root, tuple(Utterance(i, f"{i}.wav") for i in "abc"), {})
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    assert made.path.stat().st_size == pytest.approx(4000 * (2 + 4 + 4), rel=0.02)
+    a, b, c = (e["waveform"] for e in made.dataset().as_numpy_iterator())
+    np.testing.assert_array_equal(a, extremes / np.float32(32768))
+    np.testing.assert_allclose(b, extremes / 32768 + 1e-6, atol=1e-9)
+    np.testing.assert_array_equal(c, extremes / np.float32(16384))
+
+
+def test_indices(tmp_path, corpus):
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    whole = list(made.dataset().as_numpy_iterator())
+    some = made.dataset([5, 0, 8, 5])
+    assert int(some.cardinality()) == 3
+    for element, index in zip(some.as_numpy_iterator(), (0, 5, 8), strict=True):
+        assert element["index"] == index
+        np.testing.assert_array_equal(element["waveform"], whole[index]["waveform"])
+    assert list(made.dataset([])) == []
+    assert len(list(made.dataset(np.array([2], "int32")).repeat(3))) == 3
+    with pytest.raises(ValueError, match="not in it: -1, 9"):
+        made.dataset([3, 9, -1])
+
+
+def test_second_time_opens_what_is_there(tmp_path, corpus, monkeypatch):
+    first = cache(corpus, tmp_path / "cache", progress=False)
+    files = sorted(os.listdir(tmp_path / "cache"))
+    assert files == [first.path.with_suffix(".json").name, first.path.name]
+    monkeypatch.setattr(records, "read", lambda *_: pytest.fail("read again"))
+    second = cache(corpus, tmp_path / "cache", progress=False)
+    assert second.hashes == first.hashes and second.path == first.path
+    assert sorted(os.listdir(tmp_path / "cache")) == files
+
+
+def test_same_bytes_whatever_the_threads(tmp_path, corpus):
+    made = [cache(corpus, tmp_path / f"{n}", threads=n, progress=False) for n in (1, 5)]
+    assert made[0].path.read_bytes() == made[1].path.read_bytes()
+    assert made[0].path.with_suffix(".json").read_bytes() == made[1].path.with_suffix(".json").read_bytes()
+
+
+def test_fingerprint_sees_every_change(corpus):
+    def changed(**changes):
+        first = corpus.utterances[0]
+        fields = {"id": first.id, "path": first.path, "start": first.start, "end": first.end} | changes
+        return Corpus("tiny", corpus.root, (Utterance(**fields), *corpus.utterances[1:]), {})
+
+    prints = [
+        corpus_fingerprint(corpus, 16000),
+        corpus_fingerprint(corpus, 8000),
+        corpus_fingerprint(Corpus("other", corpus.root, corpus.utterances, {}), 16000),
+        corpus_fingerprint(Corpus("tiny", corpus.root, corpus.utterances[1:], {}), 16000),
+        corpus_fingerprint(changed(id="a-other"), 16000),
+        corpus_fingerprint(changed(start=0.25), 16000),
+        corpus_fingerprint(changed(end=0.9), 16000),
+        corpus_fingerprint(changed(path="00.wav"), 16000),
+    ]
+    assert prints[0] == corpus_fingerprint(changed(), 16000)
+    file = corpus.root / "04.wav"
+    stat = file.stat()
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    prints.append(corpus_fingerprint(corpus, 16000))
+    file.write_bytes(file.read_bytes() + b"\0\0")
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    prints.append(corpus_fingerprint(corpus, 16000))
+    file.unlink()
+    prints.append(corpus_fingerprint(corpus, 16000))
+    assert len(set(prints)) == len(prints)
+
+
+def test_fingerprint_does_not_depend_on_where_the_corpus_lies(tmp_path, corpus):
+    shutil.copytree(corpus.root, tmp_path / "moved")  # keeps the times
+    moved = Corpus("tiny", tmp_path / "moved", corpus.utterances, {})
+    assert corpus_fingerprint(moved, 16000) == corpus_fingerprint(corpus, 16000)
+
+
+def test_odd_clips_are_kept_and_named(tmp_path):
+    root = tmp_path / "corpus"
+    root.mkdir()
+    good = np.random.default_rng(0).normal(scale=0.1, size=16000)
+    clips = {"good": good, "one": good[:1], "silent": 0 * good, "short": good[:200], "loud": np.clip(20 * good, -1, 1)}
+    for name, samples in clips.items():
+        soundfile.write(root / f"{name}.wav", samples, 16000)
+    soundfile.write(root / "stereo.wav", np.stack([good, -0.5 * good], 1), 48000)
+    names = [*clips, "stereo"]
+    made = cache(Corpus("x", root, tuple(Utterance(n, f"{n}.wav") for n in names), {}), tmp_path / "c", progress=False)
+    assert len(made) == 6
+    assert made.problems == {
+        "loud": ("clipped",),
+        "one": ("silent", "shorter than one window"),
+        "short": ("shorter than one window",),
+        "silent": ("silent",),
+    }
+    assert made.message.startswith("kept 4 odd clips: loud (clipped); one (silent, shorter than one window); ")
+
+
+def spoil(corpus, which):
+    """Breaks files in different ways."""
+    contents = (corpus.root / "01.flac").read_bytes()
+    for i in which:
+        path = corpus.root / f"{i:02}.{('wav', 'flac')[i % 2]}"
+        if i % 4 == 0:
+            path.unlink()
+        elif i % 4 == 1:
+            path.write_bytes(contents[: len(contents) // 2])
+        elif i % 4 == 2:
+            path.write_bytes(b"")
+        else:
+            path.write_bytes(b"RIFF no more")
+
+
+def test_bad_files_are_reported_together(tmp_path, corpus):
+    spoil(corpus, [0, 1, 2])
+    with pytest.raises(
+        CorpusError, match=r"^3 of 9 files can't be used: .*00\.wav: no such.*01\.flac.*02\.wav"
+    ) as caught:
+        cache(corpus, tmp_path / "cache", progress=False)
+    assert "\n" not in str(caught.value) and 'bad="drop"' in str(caught.value)
+    assert os.listdir(tmp_path / "cache") == []
+
+
+def test_the_first_ten_bad_files_are_listed(tmp_path):
+    corpus = make_corpus(tmp_path / "corpus", 20)
+    spoil(corpus, range(13))
+    with pytest.raises(CorpusError, match="^13 of 22 files.*; and 3 more") as caught:
+        cache(corpus, tmp_path / "cache", progress=False)
+    assert sum(f"{i:02}." in str(caught.value) for i in range(20)) == 10
+
+
+def test_dropping_is_asked_for_and_told(tmp_path, corpus):
+    (corpus.root / "02.wav").write_bytes(b"")
+    soundfile.write(corpus.root / "04.wav", np.array([0.1, np.nan] * 900), 16000, subtype="FLOAT")
+    made = cache(corpus, tmp_path / "cache", bad="drop", progress=False)
+    assert sorted(made.dropped) == ["u02", "u04"] and "NaN" in made.dropped["u04"]
+    assert made.message.startswith("left out 2 of 9: ") and "\n" not in made.message
+    assert len(made) == 7 and not {"u02", "u04"} & set(made.ids)
+    position = {u.id: i for i, u in enumerate(corpus)}
+    assert made.indices.tolist() == [position[i] for i in made.ids]
+    # Indices are the corpus's, not places in the file.
+    (last,) = made.dataset([position["z-last"]]).as_numpy_iterator()
+    np.testing.assert_array_equal(last["waveform"], read(corpus.root / "long.wav", start=1.5, end=2.75))
+    with pytest.raises(ValueError, match=f"not in it: {position['u02']}"):
+        made.dataset([position["u02"]])
+    # A later run that does not agree to dropping must not get the shrunken cache.
+    with pytest.raises(CorpusError, match="2 of 9 files can't be used"):
+        cache(corpus, tmp_path / "cache", progress=False)
+    assert cache(corpus, tmp_path / "cache", bad="drop", progress=False).dropped == made.dropped
+
+
+def test_nothing_left(tmp_path, corpus):
+    for path in corpus.root.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CorpusError, match="9 of 9 files"):
+        cache(corpus, tmp_path / "cache", bad="drop", progress=False)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError(28, "No space left on device")])
+def test_an_exception_midway_leaves_nothing(tmp_path, corpus, monkeypatch, error):
+    calls = []
+
+    def failing(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise error
+        return read(*args)
+
+    monkeypatch.setattr(records, "read", failing)
+    with pytest.raises(CorpusError if isinstance(error, OSError) else error):
+        cache(corpus, tmp_path / "cache", threads=1, progress=False)
+    assert os.listdir(tmp_path / "cache") == []
+    monkeypatch.undo()
+    assert len(list(cache(corpus, tmp_path / "cache", progress=False).dataset())) == 9
+
+
+def test_a_full_disk(tmp_path, corpus):
+    """The kernel refuses to let the file grow, as it does when the disk is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40000, limits[1]))
+    try:
+        with pytest.raises(CorpusError, match=r"writing the cache failed|reached the disk"):
+            cache(corpus, tmp_path / "cache", progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path / "cache") == []
+    assert len(list(cache(corpus, tmp_path / "cache", progress=False).dataset())) == 9
+
+
+def test_too_little_space_is_seen_before_any_work(tmp_path, corpus, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
+    monkeypatch.setattr(records.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(records, "read", lambda *_: pytest.fail("began to read"))
+    with pytest.raises(CorpusError, match=r"needs up to 0\.\d MiB, 0\.1 MiB are free"):
+        cache(corpus, tmp_path / "cache", progress=False)
+
+
+def test_a_kill_while_writing(tmp_path, corpus):
+    script = """
+        import os, signal, sys
+        sys.path[:0] = sys.argv[1:3]
+        from pathlib import Path
+        from keras_ser.pipelines import records
+        from tests.pipelines.test_records import make_corpus
+        plain, seen = records.content_hash, []
+
+        def killing(waveform):
+            seen.append(1)
+            if len(seen) == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return plain(waveform)
+
+        records.content_hash = killing
+        corpus = make_corpus(Path(sys.argv[3]))
+        records.cache(corpus, sys.argv[4], threads=1, progress=False)
+    """
+    roots = [str(Path(keras_ser.__path__[0]).parent), str(Path(__file__).parents[2])]
+    arguments = [*roots, str(corpus.root), str(tmp_path / "cache")]
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), *arguments], capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    left = os.listdir(tmp_path / "cache")
+    assert len(left) == 1 and left[0].endswith(".part")
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    assert len(list(made.dataset())) == 9
+
+
+def test_leftovers_are_cleared_when_they_are_old(tmp_path, corpus):
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    made.path.unlink()
+    old = made.path.with_name(f".{made.path.name}.1.part")
+    fresh = made.path.with_name(f".{made.path.name}.2.part")
+    other = made.path.with_name(".other-0123.tfrecord.1.part")
+    for path in (old, fresh, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (1e9, 1e9))
+    cache(corpus, tmp_path / "cache", progress=False)
+    assert not old.exists() and fresh.exists() and other.exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "longer", "no records", "no sidecar", "half sidecar", "sidecar of another"]
+)
+def test_half_a_cache_is_made_again(tmp_path, corpus, damage):
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    contents, sidecar = made.path.read_bytes(), made.path.with_suffix(".json")
+    text = sidecar.read_text()
+    if damage == "truncated":
+        made.path.write_bytes(contents[: len(contents) // 2])
+    elif damage == "longer":
+        made.path.write_bytes(contents + b"\0")
+    elif damage == "no records":
+        made.path.unlink()
+    elif damage == "no sidecar":
+        sidecar.unlink()
+    elif damage == "half sidecar":
+        sidecar.write_text(text[: len(text) // 2])
+    else:
+        sidecar.write_text(json.dumps(json.loads(text) | {"fingerprint": "0" * 40}))
+    again = cache(corpus, tmp_path / "cache", progress=False)
+    assert again.path.read_bytes() == contents and sidecar.read_text() == text
+    assert len(list(again.dataset())) == 9
+
+
+def test_flipped_bits_are_an_error(tmp_path, corpus):
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    contents = bytearray(made.path.read_bytes())
+    contents[len(contents) // 2] ^= 4
+    made.path.write_bytes(contents)
+    with pytest.raises(tf.errors.DataLossError):
+        list(made.dataset())
+
+
+def test_arguments(tmp_path, corpus):
+    with pytest.raises(ValueError, match='`bad` must be "raise" or "drop"'):
+        cache(corpus, tmp_path, bad="ignore")
+    with pytest.raises(ValueError, match="`sample_rate` must be positive"):
+        cache(corpus, tmp_path, sample_rate=0)
+
+
+def test_names_that_are_no_file_names(tmp_path):
+    corpus = make_corpus(tmp_path / "corpus", 1, name="my/corpus: v2")
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    assert made.path.parent == tmp_path / "cache" and len(list(made.dataset())) == 3
+
+
+def test_copies_in_real_recordings_share_a_hash(tmp_path, shared_data):
+    """RAVDESS's known duplicate in Actor_07, found by content."""
+    root = shared_data / "ravdess"
+    files = sorted(root.rglob("*-07.flac"))
+    corpus = Corpus("ravdess", root, tuple(Utterance(f.stem, f.relative_to(root).as_posix()) for f in files), {})
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    assert len(made) == 60 and made.problems == {}
+    twins = [i for i in made.ids if list(made.hashes.values()).count(made.hashes[i]) > 1]
+    assert twins == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]

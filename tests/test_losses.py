@@ -1,0 +1,123 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+from sklearn.metrics import log_loss, mean_squared_error
+
+from keras_ser.losses import ConcordanceLoss, SparseCrossentropy, SquaredError, TrueClass, ccc_loss
+
+LOSSES = [SparseCrossentropy(0.1, True), TrueClass(), SquaredError(), ConcordanceLoss()]
+
+
+def probabilities(rng, batch=9, classes=4):
+    logits = rng.normal(scale=2, size=(batch, classes)).astype("float32")
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return logits, p.astype("float32"), rng.integers(0, classes, batch)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_crossentropy_against_scikit_learn(smoothing):
+    """A smoothed label is a mixture of labels: (1 - e) of the true one and e / classes of each."""
+    rng = np.random.default_rng(0)
+    logits, p, y = probabilities(rng)
+    weight = rng.uniform(0.1, 2, 9) * (rng.random(9) < 0.7)
+    expected = (1 - smoothing) * log_loss(y, p, sample_weight=weight, labels=range(4))
+    for c in range(4):
+        same = np.full(9, c)
+        expected += smoothing / 4 * log_loss(same, p, sample_weight=weight, labels=range(4))
+    for labels, weights in ((y, weight), (y[:, None], weight[:, None]), (y.astype("float32"), weight)):
+        found = SparseCrossentropy(smoothing)(labels, p, sample_weight=weights)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        found = SparseCrossentropy(smoothing, from_logits=True)(labels, logits, sample_weight=weights)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_hopeless_probability_still_has_its_gradient(smoothing):
+    """Through softmax it is that of the logits, p - q, where a bound of 1e-7 would make it 0."""
+    logits = tf.constant([[40.0, 0.0, -30.0], [0.0, 3.0, -60.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        p = tf.nn.softmax(logits)
+        loss = SparseCrossentropy(smoothing, reduction="sum")(np.array([2, 2]), p)
+    q = (1 - smoothing) * np.array([0, 0, 1.0]) + smoothing / 3
+    np.testing.assert_allclose(tape.gradient(loss, logits), p.numpy() - q, atol=1e-5)
+    zero = SparseCrossentropy(smoothing)(np.array([2]), np.array([[1.0, 0.0, 0.0]], "float32"))
+    assert np.isfinite(zero) and float(zero) > 50
+
+
+def test_true_class_is_indexing():
+    rng = np.random.default_rng(1)
+    values, y = rng.normal(size=(6, 5)).astype("float32"), rng.integers(0, 5, 6)
+    weight = np.array([1.0, 0, 2, 1, 0, 3], "float32")
+    expected = np.average(values[np.arange(6), y], weights=weight)
+    np.testing.assert_allclose(TrueClass()(y, values, sample_weight=weight), expected, rtol=1e-5)
+
+
+def test_squared_error_against_scikit_learn():
+    rng = np.random.default_rng(2)
+    x, y, weight = rng.normal(size=7), rng.normal(size=7), np.array([1.0, 0, 2, 1, 0, 3, 0.5])
+    expected = mean_squared_error(x, y, sample_weight=weight)
+    for predicted in (y, y[:, None]):
+        np.testing.assert_allclose(SquaredError()(x, predicted, sample_weight=weight), expected, rtol=1e-5)
+
+
+def concordance(x, y):
+    return 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+
+
+def test_concordance_loss():
+    rng = np.random.default_rng(3)
+    x = rng.normal(loc=3, size=12)
+    y = 0.5 * x + rng.normal(scale=0.3, size=12)
+    times = rng.integers(0, 3, 12)
+    for predicted in (y, y[:, None]):
+        np.testing.assert_allclose(ConcordanceLoss()(x, predicted), 1 - concordance(x, y), rtol=1e-4)
+        expected = 1 - concordance(np.repeat(x, times), np.repeat(y, times))
+        found = ConcordanceLoss()(x, predicted, sample_weight=times.astype("float32"))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(ccc_loss(x, x), 0, atol=1e-5)
+    np.testing.assert_allclose(ccc_loss(x, 2 * x.mean() - x), 2, atol=1e-5)
+
+
+def test_concordance_loss_of_too_little_is_finite_and_so_is_its_gradient():
+    for weight in ([0.0, 0, 0], [0.0, 1, 0], [1.0, 1, 1]):
+        y = tf.constant([[0.3], [0.3], [0.3]])
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            loss = ConcordanceLoss()(np.array([np.nan if w == 0 else 0.3 for w in weight]), y, sample_weight=weight)
+        assert float(loss) == pytest.approx(float(any(weight)))
+        assert np.isfinite(tape.gradient(loss, y)).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_missing_labels_neither_add_nor_count(loss):
+    """Weight 0 equals leaving the example out; nothing but weight 0 is a loss of 0, not NaN."""
+    rng = np.random.default_rng(4)
+    wide = isinstance(loss, SparseCrossentropy | TrueClass)
+    y = rng.integers(0, 3, 8).astype("float32") if wide else rng.normal(size=8).astype("float32")
+    predicted = rng.normal(size=(8, 3 if wide else 1)).astype("float32")
+    weight = np.array([1, 1, 0, 1, 0, 0, 1, 1], "float32")
+    np.testing.assert_allclose(
+        loss(y, predicted, sample_weight=weight), loss(y[weight > 0], predicted[weight > 0]), rtol=1e-5
+    )
+    assert float(loss(y, predicted, sample_weight=0 * weight)) == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_losses_are_float32_and_survive_serialization(loss):
+    rng = np.random.default_rng(5)
+    wide = isinstance(loss, SparseCrossentropy | TrueClass)
+    y = rng.integers(0, 3, 8) if wide else rng.normal(size=8).astype("float32")
+    predicted = ops.cast(rng.normal(size=(8, 3 if wide else 1)), "bfloat16")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert again.get_config() == loss.get_config()
+    assert loss(y, predicted).dtype == "float32"
+    np.testing.assert_array_equal(loss(y, predicted), again(y, predicted))
+    np.testing.assert_allclose(loss(y, predicted), loss(y, ops.cast(predicted, "float32")), rtol=1e-6)
+
+
+def test_smoothing_is_checked():
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\). Received: label_smoothing=1"):
+        SparseCrossentropy(1)

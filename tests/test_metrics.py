@@ -1,0 +1,110 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn import metrics as theirs
+
+from keras_ser import metrics
+
+
+def labels(seed, examples=200, classes=5, missing=()):
+    """Skewed classes, a skilled but biased guess; classes in `missing` are never true."""
+    rng = np.random.default_rng(seed)
+    share = np.arange(1, classes + 1, dtype=float) ** 2
+    share[list(missing)] = 0
+    truth = rng.choice(classes, examples, p=share / share.sum())
+    predicted = np.where(rng.random(examples) < 0.5, truth, rng.integers(0, classes, examples))
+    return truth, predicted, rng.uniform(0.2, 3, examples)
+
+
+@pytest.mark.parametrize("missing", [(), (1,), (0, 4)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_against_scikit_learn(missing, weighted):
+    truth, predicted, weight = labels(0, missing=missing)
+    weight = weight if weighted else None
+    matrix = metrics.confusion(truth, predicted, 5, weight)
+    there = sorted(set(truth))
+    w = {"sample_weight": weight}
+    np.testing.assert_allclose(matrix, theirs.confusion_matrix(truth, predicted, labels=range(5), **w))
+    np.testing.assert_allclose(metrics.accuracy(matrix), theirs.accuracy_score(truth, predicted, **w))
+    recall = theirs.recall_score(truth, predicted, labels=there, average=None, **w)
+    np.testing.assert_allclose(metrics.recall(matrix)[there], recall)
+    assert np.isnan(metrics.recall(matrix)[list(missing)]).all()
+    np.testing.assert_allclose(metrics.uar(matrix), recall.mean())
+    assert metrics.absent(matrix) == len(missing)
+    assert metrics.present(matrix).tolist() == [c not in missing for c in range(5)]
+    np.testing.assert_allclose(metrics.macro_f1(matrix), theirs.f1_score(truth, predicted, average="macro", **w))
+    np.testing.assert_allclose(metrics.weighted_f1(matrix), theirs.f1_score(truth, predicted, average="weighted", **w))
+
+
+def test_a_class_neither_true_nor_predicted_is_in_no_mean():
+    truth, predicted, _ = labels(1)
+    keep = (truth != 2) & (predicted != 2)
+    matrix = metrics.confusion(truth[keep], predicted[keep], 5)
+    np.testing.assert_allclose(metrics.macro_f1(matrix), theirs.f1_score(truth[keep], predicted[keep], average="macro"))
+    np.testing.assert_allclose(metrics.uar(matrix), theirs.balanced_accuracy_score(truth[keep], predicted[keep]))
+    assert np.isnan(metrics.f1(matrix)[2])
+
+
+def test_many_matrices_at_once_are_each_by_itself():
+    matrices = np.stack([metrics.confusion(*labels(seed, missing=[seed])[:2], 5) for seed in range(4)]).reshape(
+        2, 2, 5, 5
+    )
+    for score in (metrics.accuracy, metrics.uar, metrics.macro_f1, metrics.weighted_f1, metrics.recall, metrics.absent):
+        together = score(matrices)
+        for i in range(2):
+            for j in range(2):
+                np.testing.assert_array_equal(together[i, j], score(matrices[i, j]))
+
+
+def test_missing_labels_are_left_out_and_wrong_ones_refused():
+    truth, predicted, _ = labels(2)
+    hidden = np.where(np.arange(200) % 3, truth, -1)
+    np.testing.assert_array_equal(
+        metrics.confusion(hidden, predicted, 5), metrics.confusion(truth[hidden >= 0], predicted[hidden >= 0], 5)
+    )
+    with pytest.raises(ValueError, match=r"must be in \[0, 4\)"):
+        metrics.confusion(truth, predicted, 4)
+    with pytest.raises(ValueError, match="of one length. Received: 200, 199, 200"):
+        metrics.confusion(truth, predicted[1:], 5)
+
+
+def test_nothing_gives_nan_without_a_warning():
+    empty = np.zeros((3, 3))
+    for score in (metrics.accuracy, metrics.uar, metrics.macro_f1, metrics.weighted_f1):
+        assert np.isnan(score(empty))
+    assert np.isnan(metrics.ccc(np.zeros(6))) and np.isnan(metrics.rmse(np.zeros(6)))
+    assert np.isnan(metrics.ccc(metrics.sums([0.3, 0.3], [0.3, 0.3]))), "no spread"
+
+
+def numbers(seed=3, examples=60):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(loc=3, size=examples)
+    return x, 0.6 * x + rng.normal(scale=0.5, size=examples), rng.integers(0, 4, examples)
+
+
+def test_ccc_and_rmse_against_their_definitions():
+    x, y, times = numbers()
+    for a, b, weight in ((x, y, None), (np.repeat(x, times), np.repeat(y, times), times)):
+        expected = 2 * np.cov(a, b, bias=True)[0, 1] / (a.var() + b.var() + (a.mean() - b.mean()) ** 2)
+        total = metrics.sums(x, y[:, None], weight)
+        np.testing.assert_allclose(metrics.ccc(total), expected, rtol=1e-10)
+        np.testing.assert_allclose(metrics.rmse(total), theirs.root_mean_squared_error(a, b), rtol=1e-10)
+
+
+def test_sums_add_up_over_any_partition_and_skip_missing_labels():
+    x, y, _ = numbers()
+    parts = np.stack([metrics.sums(x[i::3], y[i::3]) for i in range(3)])
+    np.testing.assert_allclose(metrics.ccc(parts.sum(0)), metrics.ccc(metrics.sums(x, y)), rtol=1e-12)
+    np.testing.assert_array_equal(metrics.ccc(parts)[1], metrics.ccc(parts[1]))
+    hidden = np.where(np.arange(60) % 4, x, np.nan)
+    keep = ~np.isnan(hidden)
+    np.testing.assert_allclose(metrics.sums(hidden, y), metrics.sums(x[keep], y[keep]))
+    with pytest.raises(ValueError, match="of one size. Received: 60, 59, 60"):
+        metrics.sums(x, y[1:])
+
+
+def test_importing_the_scores_imports_no_framework():
+    code = "import sys, keras_ser.metrics; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'sklearn')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
