@@ -1,5 +1,40 @@
-"""keras_ser: speech emotion recognition by multi-task learning, in Keras 3."""
+"""keras_ser: speech emotion recognition by multi-task learning, in Keras 3.
+
+      disk                                                                                               disk
+       |                                                                                                  ^
+    corpora --> splits --> pipelines --> features --> models --> training --> evaluation --> experiment --+
+     Corpus     Split      Batch         Frontend     keras.Model   Run          Report        report.md
+       \\          \\          ^              ^           ^    ^
+        \\          \\       audio            |        layers losses
+         +----------+------- tasks: Task ---+-----------+----+--- known to every room
+                                    recipe: Recipe = one choice of each of the above
+
+An import points only to a room earlier in this list (a test holds that):
+tasks, corpora, splits, audio, features, pipelines, layers, losses, metrics, models, recipe, training, evaluation, experiment,
+tuning, serving, cli.
+
+One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
+units, rate, seed. Integers are samples or frames unless the name ends in `_seconds`. A waveform is float32 (batch, samples) with
+`length` (batch,), its samples beyond that are padding; features are (batch, frames, bins) with a boolean "mask" (batch, frames),
+True...True False...False.
+"""
 
 from keras_ser._version import __version__
+from keras_ser.corpora import Corpus, CorpusError, Utterance, read_corpus
+from keras_ser.recipe import Recipe
+from keras_ser.splits import LeakageError, Protocol, Split, check_split
+from keras_ser.tasks import Task
 
-__all__ = ["__version__"]
+__all__ = [
+    "Corpus",
+    "CorpusError",
+    "LeakageError",
+    "Protocol",
+    "Recipe",
+    "Split",
+    "Task",
+    "Utterance",
+    "__version__",
+    "check_split",
+    "read_corpus",
+]

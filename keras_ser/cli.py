@@ -25,8 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(metavar="ACTION", required=True)
-    for action, text in (("check", "count, compare with the published corpus, find bad and double files"), ("show", "list clips")):
+    corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    for action, text in (
+        ("check", "count, compare with the published corpus, find bad and double files"),
+        ("show", "list clips"),
+    ):
         sub = corpus.add_parser(action, help=text, description=text)
         sub.add_argument("name", help="adapter, e.g. emodb, ravdess, afew, iemocap, manifest, demo")
         sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
@@ -84,14 +89,24 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """What every recipe and `keras-ser train` take."""
     parser.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
     parser.add_argument("--corpus-root", metavar="DIR", help="the corpus's folder")
-    parser.add_argument("--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)")
-    parser.add_argument("--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)")
-    parser.add_argument("--aux-root", metavar="DIR", help="an auxiliary corpus: a second stream, for the auxiliary task")
+    parser.add_argument(
+        "--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)"
+    )
+    parser.add_argument(
+        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)"
+    )
+    parser.add_argument(
+        "--aux-root", metavar="DIR", help="an auxiliary corpus: a second stream, for the auxiliary task"
+    )
     parser.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
-    parser.add_argument("--out", metavar="DIR", default="saved_models", help="where experiments go (default saved_models)")
+    parser.add_argument(
+        "--out", metavar="DIR", default="saved_models", help="where experiments go (default saved_models)"
+    )
     parser.add_argument("--variant", metavar="NAME", help="another recipe of the file (an unknown name lists them)")
     parser.add_argument(
-        "--protocol", metavar="NAME", help="paper, disjoint, both, or a protocol's own name (default: the recipe's choice)"
+        "--protocol",
+        metavar="NAME",
+        help="paper, disjoint, both, or a protocol's own name (default: the recipe's choice)",
     )
     parser.add_argument("--folds", metavar="N[,N..]", help="only these folds")
     parser.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (both models of a cascade)")
@@ -101,8 +116,12 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
     parser.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
     parser.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
-    parser.add_argument("--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so")
-    parser.add_argument("--shuffle-labels", action="store_true", help="a control: train on shuffled labels (expect chance)")
+    parser.add_argument(
+        "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so"
+    )
+    parser.add_argument(
+        "--shuffle-labels", action="store_true", help="a control: train on shuffled labels (expect chance)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -137,7 +156,9 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
     if path.is_dir():
         path = path / "recipe.json"
     if not path.exists():
-        raise ValueError(f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none.")
+        raise ValueError(
+            f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none."
+        )
     if path.suffix == ".json":
         recipe = Recipe.from_json(path.read_text())
         return {recipe.name: recipe}, None
@@ -189,6 +210,10 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         if not equals:
             raise ValueError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
         recipe = recipe.override(key, value)
+        if recipe.first is not None and key.split(".")[0] in ("tasks", "frontend") and key.split(".")[1:2] != ["noise"]:
+            # what a cascade's two models must agree on follows
+            with contextlib.suppress(KeyError):
+                recipe = recipe.override(f"first.{key}", value)
     return recipe
 
 
@@ -245,38 +270,42 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
 
 
 def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
-    """Refuse a corpus without a single label for a task, before anything is trained.
+    """Refuse a corpus whose labels are not the tasks', before anything is trained.
 
     Raises:
-        CorpusError: a task without labels, a class without a clip in a closed set of classes.
+        CorpusError: a task without a label, a label that the task does not know, a class without a clip.
     """
     from keras_ser.corpora import CorpusError
 
     for task in recipe.tasks:
         if task.name == "noise":
             continue
-        holders = [corpus, *auxiliary.values()] if task is not recipe.tasks[0] else [corpus]
-        labelled = sum(u.column(task.column) is not None for c in holders for u in c)
-        if not labelled:
+        holders = [corpus] if task is recipe.tasks[0] else [corpus, *auxiliary.values()]
+        counts: dict[str, int] = {}
+        for holder in holders:
+            for value, count in holder.counts(task.column).items():
+                counts[value] = counts.get(value, 0) + count
+        if not counts:
             raise CorpusError(
                 f"{corpus.name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: name it in "
-                f"--metadata CSV, train it on an auxiliary corpus (--aux-corpus NAME --aux-root DIR), or choose a variant without it."
+                "--metadata CSV, train it on an auxiliary corpus (--aux-corpus NAME --aux-root DIR), or choose a variant "
+                "without it."
             )
-        counts: dict[str, int] = {label: 0 for label in task.labels}
-        for holder in holders:
-            for utterance in holder:
-                try:
-                    value, weight = task.encode(utterance.column(task.column))
-                except ValueError as error:
-                    raise CorpusError(f"{holder.name}, {utterance.id}: {error}") from None
-                if weight and task.labels:
-                    counts[task.labels[value]] += 1
-        lacking = [label for label, count in counts.items() if not count]
-        if lacking:
+        if task.continuous:
+            continue
+        merge = dict(task.merge)
+        known = {merge.get(value, value) for value in counts}
+        unknown = sorted(known - set(task.labels) - set(task.ignore))
+        lacking = [label for label in task.labels if label not in known]
+        if unknown or lacking:
+            has = json.dumps(sorted(known - set(task.ignore)))
+            found = ", ".join(f"{value} ({count})" for value, count in counts.items())
             raise CorpusError(
-                f"{corpus.name} has no clip of {task.name} {', '.join(lacking)}. Set tasks.{task.name}.labels to those it has: "
-                f"{', '.join(label for label in task.labels if counts[label])}."
+                f"the task {task.name!r} has the classes {', '.join(task.labels)}, and {corpus.name} has {found}. Make them "
+                f"agree, e.g. by --set 'tasks.{task.name}.labels={has}', or through the task's merge and ignore."
             )
+    if recipe.first is not None:
+        check_labels(recipe.first, corpus, auxiliary)
 
 
 class _Progress:

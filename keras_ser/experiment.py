@@ -219,9 +219,7 @@ def _adversary(recipe: Recipe, data: Data, table: pd.DataFrame) -> dict[str, dic
 def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, Any]:
     """What a report says of a protocol."""
     main = recipe.tasks[0]
-    splits = protocol.splits(
-        data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column
-    )
+    splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column)
     described = {
         "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the clips, stratified by {main.name}",
         "leave-one-out": f"leave one {protocol.by} out",
@@ -232,7 +230,9 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     if protocol.validation:
         size = f"{protocol.validation:.0%} of the training clips"
         if protocol.kind != "random":
-            size = f"{int(protocol.validation)} {protocol.by}{'s' if protocol.validation > 1 else ''} of the training side"
+            size = (
+                f"{int(protocol.validation)} {protocol.by}{'s' if protocol.validation > 1 else ''} of the training side"
+            )
         chosen = f"the epoch is chosen on {size}"
     return {
         "description": f"{described}; {chosen}",
@@ -250,12 +250,16 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     if folds is not None:
         found.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
     if data.cache.dropped:
-        found.append(f"{len(data.cache.dropped)} files could not be read and are in no split: {list(data.cache.dropped)[:10]}.")
+        found.append(
+            f"{len(data.cache.dropped)} files could not be read and are in no split: {list(data.cache.dropped)[:10]}."
+        )
     silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
     if silent:
         found.append(f"{len(silent)} clips are odd but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`).")
     if unit(data) == "none":
-        found.append("The corpus names no speaker, film or session for every clip: intervals resample clips, and are too narrow.")
+        found.append(
+            "The corpus names no speaker, film or session for every clip: intervals resample clips, and are too narrow."
+        )
     return found
 
 

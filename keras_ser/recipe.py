@@ -17,6 +17,12 @@ from typing import Any
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def _tuple(value: Any) -> tuple:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
 
 @dataclass(frozen=True)
 class FrontendConfig:
@@ -32,6 +38,9 @@ class FrontendConfig:
     deltas: int = 2
     preemphasis: float = 0.97
     endpoint: bool = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "features", _tuple(self.features))
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,14 @@ class Stream:
     snr: tuple[float, ...] = (-10.0, -5.0, 5.0, 10.0)
     share: float = 1.0
     redraw: bool = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "noises", _tuple(self.noises))
+        object.__setattr__(self, "snr", _tuple(self.snr))
+        if not 0 < self.share < float("inf"):
+            raise ValueError(f"`share` of stream {self.name!r} must be over 0. Received: {self.share}.")
+        if self.noises and not self.snr:
+            raise ValueError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,9 @@ class Sampling:
     def __post_init__(self):
         if self.kind not in ("segments", "crop", "whole"):
             raise ValueError(f"`kind` must be segments, crop or whole. Received: {self.kind!r}.")
+        for name in ("frames", "hop", "rare_hop"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1 frame. Received: {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -152,7 +172,7 @@ class Recipe:
         for name in ("tasks", "protocols", "streams", "seeds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("paper", "corpus_options"):
-            object.__setattr__(self, name, tuple(tuple(row) for row in getattr(self, name)))
+            object.__setattr__(self, name, _tuples(getattr(self, name)))
         if self.config is None:
             object.__setattr__(self, "config", config_class(self.model)())
         if not self.tasks or not self.streams or not self.protocols or not self.seeds:
@@ -164,6 +184,16 @@ class Recipe:
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"`seeds` must be distinct and at least 0. Received: {self.seeds}.")
+        taken = [task.name for task in self.tasks if task.name in ("source", "adversary")]
+        if taken:
+            raise ValueError(f"a task can't be called {taken[0]!r}: the adversary's target is. Give it another name.")
+        for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         return _plain(self)
@@ -173,7 +203,8 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
-        return _build(cls, data, config_class(data.get("model", "aspmtl")))
+        """Raises: ValueError for an unknown or missing field, or a value of another type."""
+        return _instance(cls, data)
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
@@ -181,11 +212,15 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits of everything in the recipe but its name, its protocols and its seeds.
+        """Eight hex digits of everything in the recipe but its name, its protocols, its seeds and the paper's figures.
 
-        Those three say which runs there are, each in a folder of its own, not what a run is: an experiment can go on with more.
+        Those say which runs there are, each in a folder of its own, not what a run is: an experiment can go on with more. The
+        same holds for `first`.
         """
-        data = {k: v for k, v in self.to_dict().items() if k not in ("name", "protocols", "seeds", "paper")}
+        # through JSON, so that equal recipes have equal hashes (1 and 1.0, a list and a tuple)
+        data = Recipe.from_dict(self.to_dict()).to_dict()
+        data = {k: v for k, v in data.items() if k not in ("name", "protocols", "seeds", "paper")}
+        data["first"] = self.first and self.first.hash
         return hashlib.sha1(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
     def replace(self, **changes) -> "Recipe":
@@ -196,7 +231,8 @@ class Recipe:
 
         Args:
             key: dotted, e.g. "config.beta", "optimizer.learning_rate", "streams.noisy.share", "tasks.0.weight", "first.epochs".
-            value: of the field's type, or a string holding it as JSON ("0.5", "[1, 2]", "true") or as plain text.
+            value: of the field's type, or a string holding it as JSON ("0.5", "[1, 2]", "true"), with commas ("white,pink") or
+                as plain text.
 
         Raises:
             KeyError: an unknown key; the message lists its neighbours.
@@ -226,89 +262,115 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
-_NESTED = {
-    "frontend": FrontendConfig,
-    "sampling": Sampling,
-    "augment": AugmentConfig,
-    "optimizer": OptimizerConfig,
-}
-_LISTED = {"tasks": Task, "protocols": Protocol, "streams": Stream}
-
-
-def _build(cls: type, data: Mapping[str, Any], config: type) -> Recipe:
-    known = {f.name for f in dataclasses.fields(cls)}
-    strays = sorted(set(data) - known)
+def _instance(cls: type, data: Any) -> Any:
+    """A dataclass from its JSON; values are checked against the annotations."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"expected the fields of {_name(cls)}. Received: {data!r}.")
+    fields = dataclasses.fields(cls)
+    known = [f.name for f in fields]
+    strays = sorted(set(data) - set(known))
     if strays:
-        raise ValueError(f"a recipe has no {', '.join(strays)}. It has: {', '.join(sorted(known))}.")
-    values: dict[str, Any] = {}
+        raise ValueError(f"{_name(cls)} has no {', '.join(strays)}. It has: {', '.join(known)}.")
+    unset = (dataclasses.MISSING, dataclasses.MISSING)
+    lacking = [f.name for f in fields if f.name not in data and (f.default, f.default_factory) == unset]
+    if lacking:
+        raise ValueError(f"{_name(cls)} needs {', '.join(lacking)}. Received: {', '.join(data) or 'nothing'}.")
+    hints = typing.get_type_hints(cls)
+    if cls is Recipe:
+        hints["config"] = config_class(data.get("model", Recipe.model)) | None
+    values = {}
     for name, value in data.items():
-        if name == "config" and value is not None:
-            value = _instance(config, value)
-        elif name == "first" and value is not None:
-            value = Recipe.from_dict(value)
-        elif name in _NESTED:
-            value = _instance(_NESTED[name], value)
-        elif name in _LISTED:
-            value = tuple(_instance(_LISTED[name], v) for v in value)
-        values[name] = _tuples(value) if isinstance(value, list) else value
+        try:
+            values[name] = _typed(value, hints[name])
+        except TypeError:
+            raise ValueError(f"{_name(cls)}.{name}: expected {_name(hints[name])}. Received: {value!r}.") from None
     return cls(**values)
 
 
-def _instance(cls: type, data: Mapping[str, Any]) -> Any:
-    known = [f.name for f in dataclasses.fields(cls)]
-    strays = sorted(set(data) - set(known))
-    if strays:
-        raise ValueError(f"{cls.__name__} has no {', '.join(strays)}. It has: {', '.join(known)}.")
-    return cls(**{name: _tuples(value) for name, value in data.items()})
+def _typed(value: Any, hint: Any) -> Any:
+    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass.
+
+    Raises:
+        TypeError: it can't be.
+    """
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return _tuples(value)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in inner:
+            return None
+        return _typed(value, next(option for option in inner if option is not type(None)))
+    if origin is tuple:
+        value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if inner[-1] is not Ellipsis and len(inner) != len(value):
+            raise TypeError
+        return tuple(_typed(item, _item(hint, i)) for i, item in enumerate(value))
+    if dataclasses.is_dataclass(hint) and not isinstance(value, hint):
+        return _instance(hint, value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise TypeError
+    return value
 
 
-def _override(owner: Any, path: list[str], value: Any, key: str) -> Any:
+def _item(hint: Any, i: int) -> Any:
+    """The annotation of item `i` of a tuple."""
+    inner = typing.get_args(hint) or (Any, ...)
+    return inner[0] if inner[-1] is Ellipsis else inner[i]
+
+
+def _name(hint: Any) -> str:
+    return str(hint) if typing.get_origin(hint) else hint.__name__
+
+
+def _read(text: str, hint: Any) -> Any:
+    """What a command line means: JSON, a list with commas, or plain text, whatever the annotation takes."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    if type(None) in options and text in ("null", "none", "None"):
+        return None
+    if typing.get_origin(hint) is tuple and not text.startswith("["):
+        items = text.split(",") if text else []
+        fixed = typing.get_args(hint)[-1] is not Ellipsis and len(typing.get_args(hint)) != len(items)
+        return text if fixed else [_read(item.strip(), _item(hint, i)) for i, item in enumerate(items)]
+    if str in options and not text.startswith('"'):
+        return text
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except json.JSONDecodeError:
+        return text
+
+
+def _override(owner: Any, path: list[str], value: Any, key: str, hint: Any = Any) -> Any:
     head, rest = path[0], path[1:]
     if isinstance(owner, tuple):
         names = [getattr(item, "name", str(i)) for i, item in enumerate(owner)]
         index = names.index(head) if head in names else int(head) if head.isdigit() and int(head) < len(owner) else None
         if index is None:
-            raise KeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names)}.")
-        changed = _override(owner[index], rest, value, key) if rest else _parsed(owner[index], value, key, None)
+            raise KeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
+        changed = _changed(owner[index], rest, value, key, _item(hint, index))
         return (*owner[:index], changed, *owner[index + 1 :])
     names = [f.name for f in dataclasses.fields(owner)]
     if head not in names:
         close = difflib.get_close_matches(head, names, 3)
-        hint = f"Did you mean {' or '.join(close)}? " if close else ""
-        raise KeyError(f"--set {key}: {type(owner).__name__} has no {head!r}. {hint}It has: {', '.join(names)}.")
-    old = getattr(owner, head)
+        near = f"Did you mean {' or '.join(close)}? " if close else ""
+        raise KeyError(f"--set {key}: {_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
+    hint = typing.get_type_hints(type(owner))[head]
+    return dataclasses.replace(owner, **{head: _changed(getattr(owner, head), rest, value, key, hint)})
+
+
+def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
+    """What a field or an item becomes."""
     if rest:
         if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
-            raise KeyError(f"--set {key}: {head!r} is a plain value, without {'.'.join(rest)!r}.")
-        return dataclasses.replace(owner, **{head: _override(old, rest, value, key)})
-    if dataclasses.is_dataclass(old) or (isinstance(old, tuple) and old and dataclasses.is_dataclass(old[0])):
-        inner = old if dataclasses.is_dataclass(old) else old[0]
-        fields = ", ".join(f.name for f in dataclasses.fields(inner))
-        raise KeyError(f"--set {key}: name a field of it: {fields}.")
-    hint = typing.get_type_hints(type(owner)).get(head)
-    return dataclasses.replace(owner, **{head: _parsed(old, value, key, hint)})
-
-
-def _parsed(old: Any, value: Any, key: str, hint: Any) -> Any:
-    """`value` as the type that `old` has (or that the annotation allows)."""
-    if isinstance(value, str) and not (isinstance(old, str) and value not in ("null", "none")):
-        try:
-            value = json.loads({"none": "null", "True": "true", "False": "false"}.get(value, value))
-        except json.JSONDecodeError:
-            if isinstance(old, tuple):
-                value = value.split(",")
-    value = _tuples(value)
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (type(old),)
-    optional = type(None) in allowed
-    if value is None and optional:
-        return None
-    kinds = [typing.get_origin(k) or k for k in allowed if k is not type(None)]
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if tuple in kinds and not isinstance(value, tuple):
-        value = (value,)
-    if not any(isinstance(value, k) and (k is not int or not isinstance(value, bool)) for k in kinds):
-        wanted = " or ".join(k.__name__ for k in kinds)
-        raise ValueError(f"--set {key}: expected {wanted}, such as {old!r}. Received: {value!r}.")
-    return value
-
+            raise KeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
+        return _override(old, rest, value, key, hint)
+    holder = old[0] if isinstance(old, tuple) and old else old
+    if dataclasses.is_dataclass(holder):
+        names = [item.name for item in old] if isinstance(old, tuple) else []
+        names += [f.name for f in dataclasses.fields(holder)]
+        raise KeyError(f"--set {key}: name a field of it: {', '.join(names)}.")
+    try:
+        return _typed(_read(value, hint) if isinstance(value, str) else value, hint)
+    except TypeError:
+        raise ValueError(f"--set {key}: expected {_name(hint)}, such as {old!r}. Received: {value!r}.") from None

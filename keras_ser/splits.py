@@ -1,12 +1,14 @@
 """Who trains, who chooses the model, who tests it: a `Protocol` makes the `Split`s of a corpus, `check_split` refuses leaks.
 
 Conventions of this room: a split is made of utterance ids; `apart` names the columns whose values never stand on two sides
-(of train, validation, test). Two more things are always kept on one side when they are known: clips with the same audio
+(of train, validation, test; a validation side drawn from the training clips stands apart from the test side only). Two more
+things are always kept on one side when they are known: clips with the same audio
 content (their hashes) and clips of one "origin" (cut or copied from one recording).
 """
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -31,6 +33,12 @@ class Split:
         fold: number of the fold.
         train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
         apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
+        validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
+            between the test side and the other two only.
+
+    Raises:
+        CorpusError: an empty train or test side.
+        LeakageError: an id that occurs twice.
     """
 
     protocol: str
@@ -39,6 +47,7 @@ class Split:
     validation: tuple[str, ...]
     test: tuple[str, ...]
     apart: tuple[str, ...] = ()
+    validation_apart: bool = True
 
     def __post_init__(self):
         for side in SIDES:
@@ -50,6 +59,9 @@ class Split:
                 f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
             )
         for i, a in enumerate(SIDES):
+            twice = sorted(name for name, count in Counter(getattr(self, a)).items() if count > 1)
+            if twice:
+                raise LeakageError(f"ids must occur once. More than once in {a}: {listed(twice)}.")
             for b in SIDES[i + 1 :]:
                 both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
                 if both:
@@ -83,9 +95,9 @@ class Protocol:
         folds: number of folds of "k-fold".
         test: share of the clips that "random" tests.
         stated: for "stated", a tuple of test values for each fold.
-        validation: how much of the training side chooses the model. Under 1: a share of its clips, at random (drawn by the
-            seed). 1 and more (not for "random"): a number of values of `by`; the values that follow the tested ones are
-            taken, so that they rotate with the folds. 0 = no validation side.
+        validation: how much of the training side chooses the model. Under 1: a share of its clips, drawn by the seed (their
+            speakers train, too). 1 and more (not for "random"): a number of values of `by`; the values that follow the
+            tested ones are taken, so that they rotate with the folds. 0 = no validation side.
         apart: further columns that must stand apart, beside `by`.
     """
 
@@ -99,6 +111,8 @@ class Protocol:
     apart: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if any(isinstance(fold, str) or not len(fold) for fold in self.stated):
+            raise ValueError(f"`stated` must hold a tuple of tested values for each fold. Received: {self.stated!r}.")
         object.__setattr__(self, "stated", tuple(tuple(str(v) for v in fold) for fold in self.stated))
         object.__setattr__(self, "apart", tuple(self.apart))
         kinds = ("random", "leave-one-out", "k-fold", "stated")
@@ -161,8 +175,7 @@ class Protocol:
                     f"the protocol {self.name!r} tests {self.by} {listed(strays)}, which the corpus lacks. "
                     f"It has: {listed(names)}."
                 )
-            stated = [name for fold in tested for name in fold]
-            names = stated + [name for name in names if name not in stated]
+            names = list(dict.fromkeys([*(name for fold in tested for name in fold), *names]))
         folds = (self._fold(i, set(fold), names, values) for i, fold in enumerate(tested))
         if 0 < self.validation < 1:
             folds = (self._share(split, corpus, seed, hashes or {}, stratify) for split in folds)
@@ -182,16 +195,19 @@ class Protocol:
         following = [names[(last + i) % len(names)] for i in range(1, len(names))]
         chosen = set([name for name in following if name not in tested][: int(self.validation)])
         side = {
-            name: "test" if name in tested else "validation" if name in chosen else "train" for name in sorted(set(names))
+            name: "test" if name in tested else "validation" if name in chosen else "train"
+            for name in sorted(set(names))
         }
         ids = {s: tuple(i for i, value in values.items() if side[value] == s) for s in SIDES}
         return Split(self.name, fold, ids["train"], ids["validation"], ids["test"], self.columns_apart)
 
     def _share(self, split: Split, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
         """A split whose validation side is drawn from the clips of its training side; only the test stands apart."""
-        units = [ids for ids in _units(corpus, hashes) if set(ids) <= set(split.train)]
-        sides = _draw(units, {"validation": self.validation}, corpus, seed, stratify)
-        return dataclasses.replace(split, train=sides["train"], validation=sides["validation"])
+        train = set(split.train)
+        # what also stands on the test side stays here for `check_split` to find
+        units = [[i for i in ids if i in train] for ids in _units(corpus, hashes)]
+        sides = _draw([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
+        return dataclasses.replace(split, train=sides["train"], validation=sides["validation"], validation_apart=False)
 
     def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
         # the validation share is one of what the test side leaves
@@ -263,8 +279,8 @@ def check_split(
         auxiliary: id -> content hash of each auxiliary corpus that trains beside it.
 
     Raises:
-        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; or an
-            auxiliary corpus holds the content of a validation or test clip.
+        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; a clip
+            without a value of such a column; or an auxiliary corpus holds the content of a validation or test clip.
         CorpusError: ids that the corpus does not hold.
     """
     known = {u.id: u for u in corpus}
@@ -272,28 +288,43 @@ def check_split(
     if strays:
         raise CorpusError(f"the split names utterances that {corpus.name} lacks: {listed(strays)}.")
     hashes = hashes or {}
-    columns = {column: {i: known[i].column(column) for i in known} for column in (*split.apart, "origin")}
-    columns["audio content"] = dict(hashes)
-    for column, value in columns.items():
-        sides: dict[str, set[str]] = {}
-        for side in SIDES:
-            for i in getattr(split, side):
-                if value.get(i) is not None:
-                    sides.setdefault(str(value[i]), set()).add(side)
-        leaks = sorted(v for v, s in sides.items() if len(s) > 1)
-        if leaks:
-            examples = [i for i in known if str(value.get(i)) in set(leaks)]
-            shown = leaks if column in split.apart else examples
+    sides = {i: side for side in SIDES for i in getattr(split, side)}
+    where = f"protocol {split.protocol!r}, fold {split.fold}"
+    for column in split.apart:
+        values = {i: known[i].column(column) for i in sides}
+        unknown = [i for i, value in values.items() if value is None]
+        if unknown:
             raise LeakageError(
-                f"protocol {split.protocol!r}, fold {split.fold}: {column} must be on one side only. On two: "
-                f"{listed(shown)}. Split by {column if column in split.apart else 'a column that holds them together'}."
+                f"{where}: {column} must be on one side only, and {len(unknown)} clips name none: {listed(unknown)}. "
+                "Name it in the corpus's metadata, or choose a protocol that does not promise it."
+            )
+        drawn = {} if split.validation_apart else {"validation": "train"}
+        leaks = _on_two_sides(values, {i: drawn.get(side, side) for i, side in sides.items()})
+        if leaks:
+            raise LeakageError(
+                f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. Split by {column}."
+            )
+    for name, values in (("origin", {i: known[i].column("origin") for i in sides}), ("audio content", hashes)):
+        leaks = _on_two_sides(values, sides)
+        if leaks:
+            raise LeakageError(
+                f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks.values() for i in ids)}. "
+                "Split by a column that holds them together."
             )
     held_out = {hashes[i]: i for side in ("validation", "test") for i in getattr(split, side) if i in hashes}
     for other in auxiliary:
         both = [f"{i} = {held_out[h]}" for i, h in other.items() if h in held_out]
         if both:
             raise LeakageError(
-                f"protocol {split.protocol!r}, fold {split.fold}: an auxiliary corpus holds clips of the validation or "
-                f"test side: {listed(both)}. Leave it out, or take it from other recordings."
+                f"{where}: an auxiliary corpus holds clips of the validation or test side: {listed(both)}. "
+                "Leave it out, or take it from other recordings."
             )
 
+
+def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> dict[str, list[str]]:
+    """Value -> ids, of the values that stand on more than one side."""
+    ids: dict[str, list[str]] = {}
+    for i in sides:
+        if values.get(i) is not None:
+            ids.setdefault(str(values[i]), []).append(i)
+    return {value: found for value, found in ids.items() if len({sides[i] for i in found}) > 1}

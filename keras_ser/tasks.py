@@ -21,7 +21,8 @@ class Task:
         ignore: corpus labels that are left out on purpose (weight 0, as if missing).
 
     Raises:
-        ValueError: on an empty or double label, or when both or neither of labels and range are given.
+        ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
+            elsewhere or `ignore` holds a label, and on a negative weight.
     """
 
     name: str
@@ -34,12 +35,15 @@ class Task:
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if isinstance(self.labels, str) or isinstance(self.ignore, str):
+            raise ValueError(f"`labels` and `ignore` must be sequences. Received: {self.labels!r}, {self.ignore!r}.")
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "ignore", tuple(self.ignore))
         pairs = self.merge.items() if isinstance(self.merge, Mapping) else self.merge
         object.__setattr__(self, "merge", tuple((str(a), str(b)) for a, b in pairs))
-        ranged = self.low is not None and self.high is not None
-        if bool(self.labels) == ranged:
+        bounds = sum(bound is not None for bound in (self.low, self.high))
+        ranged = bounds == 2
+        if bool(self.labels) == ranged or bounds == 1:
             raise ValueError(
                 f"task {self.name!r} needs either labels or low and high. "
                 f"Received: labels={self.labels}, low={self.low}, high={self.high}."
@@ -51,6 +55,11 @@ class Task:
         strays = [b for _, b in self.merge if b not in self.labels]
         if strays:
             raise ValueError(f"`merge` of task {self.name!r} must lead to its labels. Received: {strays}.")
+        both = [label for label in self.ignore if label in self.labels]
+        if both:
+            raise ValueError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {both}.")
+        if not 0 <= self.weight < float("inf"):
+            raise ValueError(f"`weight` of task {self.name!r} must be at least 0 and finite. Received: {self.weight}.")
         if self.column is None:
             object.__setattr__(self, "column", self.name)
 
@@ -72,7 +81,10 @@ class Task:
         if label in MISSING or label != label:
             return 0, 0.0
         if self.continuous:
-            value = float(label)
+            try:
+                value = float(label)
+            except (TypeError, ValueError):
+                raise ValueError(f"{self.name} must be a number. Received: {label!r}.") from None
             if not self.low <= value <= self.high:
                 raise ValueError(f"{self.name} must be in [{self.low}, {self.high}]. Received: {value}.")
             return value, 1.0

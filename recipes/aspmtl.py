@@ -18,7 +18,9 @@ GENDER = Task("gender", ("female", "male"))
 NOISE = Task("noise", ("clean", *NOISES))
 
 
-def variants(name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], paper=(), **changes) -> dict[str, Recipe]:
+def variants(
+    name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], paper=(), **changes
+) -> dict[str, Recipe]:
     """variant -> Recipe.
 
     Args:
@@ -29,10 +31,12 @@ def variants(name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, .
         paper: ((task, metric, value, source), ..).
         **changes: further fields of every variant's Recipe.
     """
-    common = {"corpus": corpus, "protocols": protocols, "epochs": 20, "patience": 6, **changes}
+    common = {"corpus": corpus, "protocols": protocols, "epochs": 40, "patience": 10, **changes}
     clean, noisy = Stream("clean", share=0.5), Stream("noisy", noises=NOISES, share=0.5)
     single = Recipe(name=f"{name}-single-task", tasks=(emotion,), config=Config(adversary=None), **common)
-    both = Recipe(name=f"{name}-aspmtl", tasks=(emotion, GENDER), config=Config(adversary="label"), paper=paper, **common)
+    both = Recipe(
+        name=f"{name}-aspmtl", tasks=(emotion, GENDER), config=Config(adversary="label"), paper=paper, **common
+    )
     noise = both.replace(name=f"{name}-aspmtl-noise", streams=(clean, noisy), config=Config(adversary="source"))
     first = Recipe(
         name=f"{name}-model-1",

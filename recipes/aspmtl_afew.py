@@ -5,7 +5,7 @@
     python recipes/aspmtl_afew.py --corpus-root AFEW --aux-corpus ravdess --aux-root RAVDESS
 
 Protocols: the paper's random 80/20 (speaker-dependent: one actor and one film stand on both sides) and the challenge's official
-Train/Val, whose films are disjoint; on the demo corpus three folds of whole speakers. AFEW names neither speaker nor gender nor film:
+Train/Val, whose films are disjoint; on the demo corpus folds of whole speakers. AFEW names neither speaker nor gender nor film:
 gender comes from --metadata (columns id, gender, and if known speaker, film), or is learnt from an auxiliary corpus.
 Noises: generated white and pink, babble of training clips; the paper's factory noise with --noise-root DIR and
 --set 'first.streams.noisy.noises=["white","pink","babble","factory"]'

@@ -15,7 +15,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def shared_data() -> Path:
     """The folder of real recordings; without it the test is skipped."""
     if not SHARED.is_dir():
-        pytest.skip(f"the recordings are not here: expected the folder {'/'.join(SHARED.parts[-2:])} beside the project")
+        pytest.skip(
+            f"the recordings are not here: expected the folder {'/'.join(SHARED.parts[-2:])} beside the project"
+        )
     return SHARED
 
 

@@ -103,6 +103,13 @@ LAYERS = [
         masked=True,
     ),
     LayerRow(
+        "ConvEncoder channels",
+        layers.ConvEncoder,
+        _sequence(7, 2),
+        {**SMALL_CONV, "keep_bins": True},
+        masked=True,
+    ),
+    LayerRow(
         "ConvEncoder dropout",
         layers.ConvEncoder,
         _sequence(7),

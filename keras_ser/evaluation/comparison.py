@@ -47,6 +47,20 @@ class Comparison:
     def too_narrow(self) -> bool:
         return self.groups < FEW_GROUPS
 
+    def lines(self) -> list[str]:
+        """A few lines for the terminal: percent points, or plain numbers for CCC and RMSE."""
+        scale, digits, what = (1, 3, "") if self.metric in ("ccc", "rmse") else (100, 1, " points")
+
+        def shown(value: float, sign: str = "") -> str:
+            return f"{scale * value:{sign}.{digits}f}"
+
+        found = f"{self.task} {self.metric}: {shown(self.a)} - {shown(self.b)} = {shown(self.difference, '+')}{what}"
+        if self.low is not None:
+            found += f", 95 % interval [{shown(self.low, '+')}, {shown(self.high, '+')}], p = {self.p:.3f}"
+        narrow = ": likely too narrow" if self.too_narrow else ""
+        drawn = f"{self.protocol}; {self.clips} clips, paired over {self.groups} {self.unit}{narrow}"
+        return [found, drawn, *self.notes]
+
 
 def compare(
     a: pd.DataFrame,

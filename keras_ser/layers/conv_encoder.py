@@ -26,12 +26,15 @@ class ConvEncoder(ExplicitMask):
         pool_first: pool before the normalisation instead of after ReLU: another network, about a fifth cheaper, since
             the normalisation then runs over pooled maxima only. Default False.
         average_bins: put out the mean over the remaining bins instead of all of them. Default False.
+        keep_bins: leave bins and channels two axes, for a further ConvEncoder. Default False; not with `average_bins`.
         momentum, epsilon: of the batch normalisation (`MaskedBatchNormalization`).
         seed: of the dropout; an integer or None.
 
-    Input shape: (batch, frames, bins), with the number of bins known; `mask` (batch, frames), right-padded.
-    Output: (sequence, mask): (batch, frames', bins' channels), or (batch, frames', channels) with `average_bins`, 0
-        where the mask is False; bool (batch, frames'), all True if no mask was given.
+    Input shape: (batch, frames, bins) or (batch, frames, bins, channels), with bins and channels known; `mask` (batch,
+        frames), right-padded.
+    Output: (sequence, mask): (batch, frames', bins' channels), or (batch, frames', channels) with `average_bins`, or
+        (batch, frames', bins', channels) with `keep_bins`, 0 where the mask is False; bool (batch, frames'), all True
+        if no mask was given.
 
     Raises:
         ValueError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.

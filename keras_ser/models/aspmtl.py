@@ -24,7 +24,7 @@ class Config:
         encoder: "lstm" (paper) or "conv" (ours).
         units: width of every LSTM layer (paper: 32).
         layers: LSTM layers of an encoder (ours: L = 2); with "conv", LSTM layers after the blocks (0 = none).
-        dropout: after every LSTM layer and before every output (paper: 0.5).
+        dropout: between LSTM layers and before every output (paper: 0.5).
         pooling: from a sequence to a vector: "mean" over the valid frames (ours) or "attention".
         dense: width of the dense layer before each output (Fig. 5 shows one; the width is ours).
         alpha, beta, gamma, mu: weights of main, auxiliary, adversarial and orthogonality loss (eq. 19; values ours).
@@ -33,6 +33,7 @@ class Config:
         normalize: orthogonality per example and independent of the sizes (ours); False = the letter of eq. 13.
         label_smoothing: of the main task's cross-entropy (paper: none).
         filters, kernels, pools: of the convolutional blocks ("conv"): channels, square kernel sizes, pooled (frames, bins).
+        projection: width of the dense ReLU layer that joins the last block's bins and channels, frame by frame.
         stride: over frames, of the first convolution: 2 halves the cost of everything.
         pool_first: pool before the normalisation: a fifth cheaper.
         stem: how many of the first blocks serve all encoders in common.
@@ -55,7 +56,8 @@ class Config:
     label_smoothing: float = 0.0
     filters: tuple[int, ...] = (24, 48, 64, 96)
     kernels: tuple[int, ...] = (5, 3, 3, 3)
-    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2))
+    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 1))
+    projection: int = 96
     stride: int = 1
     pool_first: bool = False
     stem: int = 2
@@ -113,7 +115,9 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
             "(noise, another corpus), or choose adversary='label' or None."
         )
     if adversary == "label" and auxiliary[0].continuous:
-        raise ValueError(f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous.")
+        raise ValueError(
+            f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous."
+        )
     given = {name: keras.Input((None, bins), name=name) for name, bins in inputs.items()}
     mask = given["mask"] = keras.Input((None,), dtype="bool", name="mask")
     x = [given[name] for name in inputs]
@@ -141,16 +145,18 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
         classes = streams if adversary == "source" else auxiliary[0].size
         turned = GradientReversal(rate=config.reversal, name="gradient_reversal")(s)
         # eq. 11
-        outputs["adversary"] = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="adversary")(turned)
+        outputs["adversary"] = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="adversary")(
+            turned
+        )
     return keras.Model(given, outputs, name="aspmtl")
 
 
 def losses(config: Config, tasks: Sequence[Task]):
     """({output: loss}, {output: weight}) of eq. 19; the orthogonality loss is added by its own layer."""
-    from keras_ser.losses import SparseCrossentropy
+    from keras_ser.losses import SparseCrossentropy, SquaredError
 
     main, auxiliary = tasks[0], tasks[1:]
-    by_output = {task.name: _squared_error() if task.continuous else SparseCrossentropy() for task in tasks}
+    by_output = {task.name: SquaredError() if task.continuous else SparseCrossentropy() for task in tasks}
     if not main.continuous:
         by_output[main.name] = SparseCrossentropy(label_smoothing=config.label_smoothing)
     by_output["adversary"] = SparseCrossentropy()
@@ -163,18 +169,16 @@ def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
     return {"adversary": tasks[1].name if config.adversary == "label" and len(tasks) > 1 else "source"}
 
 
-def _squared_error():
-    import keras
-
-    return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
-
-
 def _encode(config: Config, x, mask, name: str):
     """(batch, frames, bins) -> the encoder's sequence (batch, frames', units) and its mask."""
+    import keras
+
     from keras_ser.layers import StackedLSTM
 
     if config.encoder == "conv":
         x, mask = _blocks(config, slice(config.stem, None), name)(x, mask=mask)
+        # (batch, frames', bins' channels) -> (batch, frames', projection)
+        x = keras.layers.Dense(config.projection, activation="relu", name=f"{name}_projection")(x)
     if config.layers:
         suffix = "_lstm" if config.encoder == "conv" else ""
         x = StackedLSTM(config.units, config.layers, dropout=config.dropout, name=name + suffix)(x, mask=mask)
@@ -184,7 +188,6 @@ def _encode(config: Config, x, mask, name: str):
 def _blocks(config: Config, which: slice, name: str):
     from keras_ser.layers import ConvEncoder
 
-    last = which.stop is None
     return ConvEncoder(
         filters=config.filters[which],
         kernels=config.kernels[which],
@@ -192,8 +195,7 @@ def _blocks(config: Config, which: slice, name: str):
         dropout=config.block_dropout,
         stride=config.stride if not which.start else 1,
         pool_first=config.pool_first,
-        average_bins=last,
-        keep_bins=not last,
+        keep_bins=which.stop is not None,
         name=name,
     )
 

@@ -28,8 +28,9 @@ def scorer(network, tasks: Sequence[Task], segment: int = 0):
         for name in names:
             x[name], parts = Segment(segment, name=f"segments_{name}")(given[name], mask)
         x["mask"] = parts
-    outputs = network(x)
-    kept = {task.name: outputs[task.name] for task in tasks}
+    # without the adversary, and without the losses that the trained network would carry along
+    inner = keras.Model(network.input, {task.name: network.output[task.name] for task in tasks}, name=network.name)
+    kept = inner(x)
     if segment:
         average = {name: AverageSegments(name=f"mean_{name}") for name in kept}
         kept = {name: average[name](value, parts, mask) for name, value in kept.items()}
@@ -37,12 +38,18 @@ def scorer(network, tasks: Sequence[Task], segment: int = 0):
 
 
 def whole_model(extract, score, name: str):
-    """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front end and scorer as one model."""
+    """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front end and scorer as one model.
+
+    A cascade also puts out "emptied" (batch,): True where nothing survived and the least noisy segment was kept.
+    """
     import keras
 
     given = waveform_inputs()
     features = extract(given)
-    return keras.Model(given, score({name: features[name] for name in score.input}), name=name)
+    outputs = dict(score({name: features[name] for name in score.input}))
+    if "emptied" in features:
+        outputs["emptied"] = features["emptied"]
+    return keras.Model(given, outputs, name=name)
 
 
 def waveform_inputs():

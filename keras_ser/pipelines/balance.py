@@ -69,6 +69,7 @@ def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, t
     mask = at < valid
     inside = tf.minimum(at, valid - 1)
     cut = {
-        name: tf.where(mask[..., None], tf.gather(value, inside), tf.zeros([], value.dtype)) for name, value in x.items()
+        name: tf.where(mask[..., None], tf.gather(value, inside), tf.zeros([], value.dtype))
+        for name, value in x.items()
     }
     return {**cut, "mask": mask}

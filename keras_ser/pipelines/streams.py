@@ -2,10 +2,11 @@
 
 The way of a clip in training: waveform -> [noise mixed in] -> features -> segments, a crop, or the whole -> augmentation -> batch.
 Where nothing random stands before the features they are computed once and kept in memory, if they fit into `memory_limit`.
+What is drawn for a clip depends on seed, epoch and the clip's number, not on the clips beside it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +36,7 @@ class Source:
         share: share of each batch.
         rules: index into `balance.RULES` for each utterance of the corpus.
         bank: noises to mix in, one waveform each; empty = none.
-        bank_labels: class of each of the bank's noises in the task "noise".
+        bank_labels: class of each of the bank's noises in the task "noise"; of a stream without a bank, that of "clean" alone.
         snr: signal-to-noise ratios in dB to draw from.
         redraw: draw the noises anew in each epoch.
     """
@@ -99,21 +100,18 @@ def waveforms(source: Source, batch_size: int = EXTRACT_BATCH, seed: int = 0, ep
     bank = augment.stack_bank(source.bank) if source.bank else None
     classes = tf.constant(source.bank_labels or (0,) * max(1, len(source.bank)), tf.int32)
 
-    def mixed(position, batch):
-        waveform, length = batch["waveform"], batch["length"]
-        kind = tf.zeros_like(length)
+    def mixed(batch):
+        waveform, length, index = batch["waveform"], batch["length"], batch["index"]
+        picked = tf.zeros_like(length)
         if bank is not None:
-            at = tf.stack([tf.constant(drawn[0]), tf.constant(drawn[1]) + position])
-            waveform, picked = augment.mix_noise(waveform, length, *bank, snr=source.snr, seed=at)
-            kind = tf.gather(classes, picked)
-        return {"waveform": waveform, "length": length}, {"index": batch["index"], "noise": kind}
+            each = tf.stack([tf.fill(tf.shape(index), tf.constant(drawn[0])), drawn[1] + index], axis=1)  # (batch, 2)
+            waveform, picked = augment.mix_noise(waveform, length, *bank, snr=source.snr, seed=each)
+        return {"waveform": waveform, "length": length}, {"index": index, "noise": tf.gather(classes, picked)}
 
-    return dataset.enumerate().map(mixed, num_parallel_calls=1, deterministic=True)
+    return dataset.map(mixed, num_parallel_calls=1, deterministic=True)
 
 
-def clips(
-    source: Source, extract: Callable, names: Sequence[str], *, seed: int = 0, epoch: int = 0
-) -> tf.data.Dataset:
+def clips(source: Source, extract: Callable, names: Sequence[str], *, seed: int = 0, epoch: int = 0) -> tf.data.Dataset:
     """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "noise"}).
 
     Args:
@@ -135,14 +133,15 @@ class TrainingData:
     """The training side of a split: statistics once, then one data set an epoch.
 
     Args:
-        sources: the streams; the first sets the length of an epoch, the others go round.
+        sources: the streams; the first sets the length of an epoch, shorter ones go round, the clips of longer ones take turns
+            from epoch to epoch.
         extract: see `clips`.
         names: features that the network takes.
         tasks: the recipe's tasks.
         sampling, augmentation: the recipe's `Sampling` and `AugmentConfig`.
         batch_size: examples a batch, over all streams.
         seed: draws order, crops, noises and augmentation, together with the epoch.
-        memory_limit: bytes of features to keep in memory; streams over it are computed anew each epoch.
+        memory_limit: bytes of features to keep in memory, over all streams; streams beyond it are computed anew each epoch.
     """
 
     def __init__(
@@ -159,30 +158,40 @@ class TrainingData:
     ):
         self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
-        whole = sum(source.share for source in self.sources)
-        self.sizes = [max(1, round(batch_size * source.share / whole)) for source in self.sources]
+        self.sizes = _sizes([source.share for source in self.sources], batch_size)
         self.memory_limit = memory_limit
-        self._kept: dict[int, tf.data.Dataset] = {}
+        # of each stream: clip number -> its features, where they are kept; and how many turns its clips take
+        self._kept: list[dict[int, tuple]] = []
+        self._turns: list[int] = []
         self.statistics = Statistics()
         self.steps = 0
         self._first_pass()
 
     def _first_pass(self) -> None:
         """Sums for the normalisation over the training streams, frames of each clip, and the kept features."""
-        for k, source in enumerate(self.sources):
+        left = self.memory_limit
+        for source, batch in zip(self.sources, self.sizes, strict=True):
+            valid: dict[int, int] = {}
+            kept: dict[int, tuple] = {}
+            keep, size = not (source.bank and source.redraw), 0
             dataset = clips(source, self.extract, self.names, seed=self.seed)
-            valid, index, size = [], [], 0
-            kept = None if source.bank and source.redraw else dataset.cache()
-            for x, extra in kept or dataset:
-                joined = np.concatenate([np.asarray(x[name]) for name in self.names], axis=-1)  # (frames, bins)
+            self._spec = dataset.element_spec
+            for x, extra in dataset:
+                x, number = {name: np.asarray(value) for name, value in x.items()}, int(extra["index"])
+                joined = np.concatenate([x[name] for name in self.names], axis=-1)  # (frames, bins)
                 self.statistics.update(joined[None], np.ones((1, len(joined)), bool))
-                valid.append(len(joined))
-                index.append(int(extra["index"]))
+                valid[number] = len(joined)
                 size += joined.nbytes
-            if kept is not None and size <= self.memory_limit:
-                self._kept[k] = kept
-            if k == 0:
-                self.steps = -(-self._examples(source, np.array(valid), np.array(index)) // self.sizes[0])
+                keep = keep and size <= left
+                if keep:
+                    kept[number] = x, {name: np.asarray(value) for name, value in extra.items()}
+                else:
+                    kept.clear()
+            left -= size if keep else 0
+            examples = self._examples(source, np.array([*valid.values()]), np.array([*valid]))
+            self.steps = self.steps or -(-examples // batch)
+            self._kept.append(kept)
+            self._turns.append(max(1, examples // (self.steps * batch)))
 
     def _examples(self, source: Source, valid: np.ndarray, index: np.ndarray) -> int:
         s = self.sampling
@@ -196,26 +205,31 @@ class TrainingData:
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """The batches of one epoch; the same for the same (seed, epoch)."""
-        streams = []
-        for k, (source, size) in enumerate(zip(self.sources, self.sizes, strict=True)):
-            dataset = self._stream(k, source, epoch)
-            if k:
-                dataset = dataset.repeat()
-            streams.append(dataset.padded_batch(size, self._shapes()))
-        if len(streams) == 1:
-            return streams[0].prefetch(2)
-        return tf.data.Dataset.zip(tuple(streams)).map(_join).prefetch(2)
+        streams = [self._stream(k, source, epoch) for k, source in enumerate(self.sources)]
+        shapes = self._shapes(streams[0].element_spec)
+        streams = [dataset.repeat() if k else dataset for k, dataset in enumerate(streams)]
+        batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
+        if len(batches) == 1:
+            return batches[0].prefetch(2)
+        return tf.data.Dataset.zip(tuple(batches)).map(_join).prefetch(2)
+
+    def _clips(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
+        """The clips that a stream gives to an epoch: all, or those whose turn it is."""
+        kept, turns = self._kept[k], self._turns[k]
+        order = np.random.default_rng([self.seed, source.number]).permutation(source.indices)
+        chosen = np.sort(order[epoch % turns :: turns])
+        if kept:
+            return tf.data.Dataset.from_generator(lambda: (kept[int(i)] for i in chosen), output_signature=self._spec)
+        source = replace(source, indices=chosen)
+        return clips(source, self.extract, self.names, seed=self.seed, epoch=epoch if source.redraw else 0)
 
     def _stream(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
         drawn = _seed(self.seed, epoch, 1000 + source.number)
-        dataset = self._kept.get(k)
-        if dataset is None:
-            dataset = clips(source, self.extract, self.names, seed=self.seed, epoch=epoch if source.redraw else 0)
+        dataset = self._clips(k, source, epoch)
         s, target = self.sampling, self._targets(source)
 
-        def vary(i, item):
-            x, extra = item
-            seed = tf.stack([tf.constant(drawn[1], tf.int64), i])
+        def vary(x, extra):
+            seed = tf.stack([tf.constant(drawn[1], tf.int64), extra["index"]])
             x = self.augmentation.apply(x, seed)
             if s.kind == "crop":
                 # every feature is cut at the same place, for the seed is the same
@@ -233,7 +247,7 @@ class TrainingData:
             extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
             return tf.data.Dataset.from_tensor_slices((cut_segments(x, starts, s.frames), extras))
 
-        dataset = dataset.enumerate().map(vary, num_parallel_calls=2, deterministic=True)
+        dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(whole)
         dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=int(drawn[0]), reshuffle_each_iteration=False)
         return dataset.map(target)
@@ -251,12 +265,18 @@ class TrainingData:
 
         return target
 
-    def _shapes(self):
+    def _shapes(self, example):
+        """Shapes to pad examples to."""
         frames = self.sampling.frames if self.sampling.kind == "segments" else None
-        example = self._stream(0, self.sources[0], 0).element_spec
         x, y, w = tf.nest.map_structure(lambda spec: list(spec.shape), example)
         x = {name: [frames] if name == "mask" else [frames, shape[-1]] for name, shape in x.items()}
         return x, y, w
+
+
+def _sizes(shares: Sequence[float], batch_size: int) -> list[int]:
+    """Examples of each stream in a batch: at least one, and together `batch_size` where that can be."""
+    ends = np.round(np.cumsum(shares) / sum(shares) * batch_size).astype(int)
+    return [max(1, int(n)) for n in np.diff(ends, prepend=0)]
 
 
 def _join(*streams):

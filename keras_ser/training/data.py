@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.corpora import Corpus
+from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.pipelines.balance import rules
 from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
@@ -15,6 +15,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 
 NOISE_TASK = "noise"
+CLEAN = "clean"
 BABBLE_CLIPS = 64
 
 
@@ -58,6 +59,7 @@ class Data:
 
         Raises:
             ValueError: a label that a task does not know, a noise that there is not, no auxiliary corpus for the stream.
+            CorpusError: a side without a readable clip.
         """
         stream = recipe.streams[number]
         if stream.corpus and stream.corpus not in self.auxiliary:
@@ -66,20 +68,30 @@ class Data:
             )
         corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
         wanted = {u.id for u in corpus} if stream.corpus else set(getattr(split, side))
-        indices = np.array([i for i, u in enumerate(corpus) if u.id in wanted and u.id not in waveforms.dropped])
+        indices = np.array(
+            [i for i, u in enumerate(corpus) if u.id in wanted and u.id not in waveforms.dropped], "int64"
+        )
+        if not len(indices):
+            raise CorpusError(
+                f"{corpus.name} has no readable clip on the {side} side of protocol {split.protocol!r}, fold {split.fold}. "
+                "Mend the files, or choose another protocol or fold."
+            )
         labels = encode_labels(corpus, [task for task in recipe.tasks if task.name != NOISE_TASK])
         main, table = recipe.tasks[0], None
         if not stream.corpus and not main.continuous and main.name in labels:
             table = rule_table(corpus, main, split.train, rules)
             if recipe.sampling.class_weights and side == "train":
                 values, weights = labels[main.name]
-                labels[main.name] = (values, weights * class_weights(values[indices], weights[indices], main.size)[values])
-        bank, classes = [], ()
+                labels[main.name] = (
+                    values,
+                    weights * class_weights(values[indices], weights[indices], main.size)[values],
+                )
+        bank = []
         if stream.noises:
             speech = self._speech(split.train) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
-            task = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
-            classes = tuple(task.encode(name)[0] for name in stream.noises) if task else ()
+        task = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
+        classes = tuple(task.encode(name)[0] for name in stream.noises or (CLEAN,)) if task else ()
         return Source(
             name=stream.name,
             number=number,

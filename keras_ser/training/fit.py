@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from keras_ser.models import MODELS
-from keras_ser.pipelines.streams import Source, TrainingData, evaluation_batches
+from keras_ser.pipelines.streams import MEMORY_LIMIT, Source, TrainingData, evaluation_batches
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.tasks import Task
 from keras_ser.training.data import NOISE_TASK, Data
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
+from keras_ser.training.predict import forward, scored_streams
 from keras_ser.training.run import Run, claim, write_atomically
 
 
@@ -54,30 +56,43 @@ def fit(
         LeakageError: something stands on two sides of the split.
         RunError: `out` holds another run.
     """
-    out = Path(out)
     if strategy not in (None, "mirrored"):
         raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
     check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
+    stage = recipe.name if recipe.first is None else "model 2"
+    return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch, shuffle_labels)
+
+
+def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, shuffle_labels) -> Run:
+    noise = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
+    if noise is not None and noise.labels[:1] != ("clean",):
+        raise ValueError(f"the first label of the task {NOISE_TASK!r} must be 'clean'. Received: {noise.labels}.")
     claim(out, recipe, split, seed, shuffle_labels)
     if (out / "model.keras").exists():
         return Run.load(out)
     first = None
-    options = {"strategy": strategy, "on_epoch": on_epoch, "shuffle_labels": shuffle_labels}
     if recipe.first is not None:
-        first = fit(recipe.first, data, split, out / "model_1", seed, **options)
-    _train(recipe, data, split, out, seed, first, **options)
+        first = _fit(recipe.first, data, split, out / "model_1", seed, "model 1", strategy, on_epoch, shuffle_labels)
+    _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shuffle_labels)
     return Run.load(out)
 
 
-def _train(recipe, data, split, out, seed, first, strategy, on_epoch, shuffle_labels) -> None:
-    import keras
+@functools.cache
+def _mirrored():
+    """The one MirroredStrategy of this process: with a second one, `Model.fit` fails."""
     import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy()
+
+
+def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shuffle_labels) -> None:
+    import keras
 
     from keras_ser.models.whole import whole_model
 
     keras.utils.set_random_seed(seed)
     policy = keras.config.dtype_policy()
-    scope = tf.distribute.MirroredStrategy().scope() if strategy else contextlib.nullcontext()
+    mirrored = _mirrored() if strategy else None
     try:
         # the front end computes in float32 whatever the precision of the network
         keras.config.set_dtype_policy("float32")
@@ -97,20 +112,23 @@ def _train(recipe, data, split, out, seed, first, strategy, on_epoch, shuffle_la
             seed,
         )
         keras.config.set_dtype_policy(recipe.precision)
-        with scope:
+        with mirrored.scope() if mirrored else contextlib.nullcontext():
             network, score = build(recipe, {name: extract.output[name].shape[-1] for name in names}, training.steps)
             network.optimizer.build(network.trainable_variables)
         statistics = training.statistics
         network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
         choose = _targets(recipe, network)
+        spread = _spread(mirrored.num_replicas_in_sync if mirrored else 1)
         train_epochs(
             recipe,
-            lambda epoch: training.epoch(epoch).map(choose),
+            # Exactly `steps` batches, and known to be: Keras notices the end of a data set of unknown size only in a
+            # step without data, in which seeds, counters and means race ahead.
+            lambda epoch: training.epoch(epoch).repeat().take(training.steps).map(choose).map(spread),
             network,
             _validation(recipe, data, split, extract, score, seed),
             out,
             seed,
-            "model 1" if recipe.monitor == "val_noise_uar" else "model 2" if first else recipe.name,
+            stage,
             on_epoch,
         )
         whole = whole_model(extract, score, recipe.name)
@@ -127,12 +145,11 @@ def _extractor(recipe: Recipe, first: Run | None):
 
     if first is None:
         return extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
-    task = next((task for task in first.recipe.tasks if task.name == NOISE_TASK), None)
-    if task is None or "clean" not in task.labels:
-        raise ValueError(f"the first model of a cascade needs a task {NOISE_TASK!r} with a label 'clean'.")
+    if all(task.name != NOISE_TASK for task in first.recipe.tasks):
+        raise ValueError(f"the first model of a cascade needs a task {NOISE_TASK!r} to drop segments by.")
     if first.recipe.frontend != recipe.frontend:
         raise ValueError("both models of a cascade need the same frontend: set first.frontend like frontend.")
-    return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=task.labels.index("clean"))
+    return drop_extractor(first.model(), segment=first.recipe.sampling.frames)
 
 
 def _validation(recipe, data, split, extract, score, seed):
@@ -140,11 +157,19 @@ def _validation(recipe, data, split, extract, score, seed):
     if not split.validation:
         return None
     sides = []
-    for k, stream in enumerate(recipe.streams):
-        if not stream.corpus and (k == 0 or any(task.name == NOISE_TASK for task in recipe.tasks)):
-            source = data.source(recipe, k, split, "validation", seed)
-            sides.append((source, evaluation_batches(source, extract, recipe.frontend.features).cache()))
-    return lambda: validation_scores(score, sides, recipe.tasks)
+    for k in scored_streams(recipe):
+        source = data.source(recipe, k, split, "validation", seed)
+        batches = evaluation_batches(source, extract, recipe.frontend.features)
+        sides.append((source, batches.cache() if _fits(source, extract, recipe) else batches))
+    infer = forward(score)
+    return lambda: validation_scores(infer, sides, recipe.tasks)
+
+
+def _fits(source: Source, extract, recipe: Recipe) -> bool:
+    """Whether the features of a stream may stay in memory (estimated: no frame dropped, none padded)."""
+    samples = source.cache.lengths[np.isin(source.cache.indices, source.indices)].sum()
+    bins = sum(extract.output[name].shape[-1] for name in recipe.frontend.features)
+    return 4 * bins * samples / recipe.frontend.hop <= MEMORY_LIMIT
 
 
 def _shuffled(source: Source, seed: int) -> Source:
@@ -190,18 +215,45 @@ def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1):
     module = importlib.import_module(MODELS[recipe.model])
     network = module.build(recipe.config, inputs, recipe.tasks, streams=len(recipe.streams))
     losses, weights = module.losses(recipe.config, recipe.tasks)
-    classes = [name for name in network.output if not _continuous(recipe.tasks, name)]
     network.compile(
         optimizer=optimizer(recipe, steps),
         loss={name: losses[name] for name in network.output},
         loss_weights={name: weights[name] for name in network.output},
-        weighted_metrics={name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for name in classes},
+        weighted_metrics={name: _metrics(recipe, network, name, losses[name]) for name in network.output},
         # XLA is several times slower than the plain graph for recurrent layers on CPU
         jit_compile=False,
     )
     score = scorer(network, recipe.tasks, recipe.sampling.frames if recipe.sampling.kind == "segments" else 0)
     score.jit_compile = False
     return network, score
+
+
+def _metrics(recipe: Recipe, network, name: str, loss) -> list:
+    """What is logged of an output beside its loss, so that it is called <output>_accuracy and <output>_loss in any network."""
+    import keras
+
+    # Keras puts the output's name before its own only where there are several outputs, and else logs the total alone
+    alone = len(network.output) == 1
+    found = []
+    if not _continuous(recipe.tasks, name):
+        found.append(keras.metrics.SparseCategoricalAccuracy(name=f"{name}_accuracy" if alone else "accuracy"))
+    if alone:
+        found.append(keras.metrics.MeanMetricWrapper(loss.call, name=f"{name}_loss"))
+    return found
+
+
+def _spread(replicas: int):
+    """Reorder a batch so that each replica's part of it mixes the streams as the whole batch does."""
+    import tensorflow as tf
+
+    def spread(*batch):
+        if replicas == 1:
+            return batch
+        count = tf.shape(batch[0]["mask"])[0]
+        order = tf.argsort(tf.range(count) % replicas, stable=True)
+        return tf.nest.map_structure(lambda value: tf.gather(value, order), batch)
+
+    return spread
 
 
 def _continuous(tasks: Sequence[Task], name: str) -> bool:

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from keras_ser.pipelines.streams import Source
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 from keras_ser.training.run import RunError, write_atomically
+
+SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
 OnEpoch = Callable[[str, int, Mapping[str, float]], None]
 
@@ -33,7 +34,7 @@ def train_epochs(
 
     Args:
         recipe: its epochs, patience and monitor.
-        epoch_batches: epoch number -> tf.data.Dataset of (x, y, w).
+        epoch_batches: epoch number -> tf.data.Dataset of (x, y, w), of known cardinality.
         network: compiled, its optimizer built.
         validate: scores of the network as it stands ("val_.."); None = no validation side.
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
@@ -43,6 +44,7 @@ def train_epochs(
 
     Raises:
         FloatingPointError: the loss is not finite.
+        ValueError: `recipe.monitor` is no score of the validation side that is better when larger.
     """
     import tensorflow as tf
 
@@ -61,18 +63,24 @@ def train_epochs(
         logs["learning_rate"] = float(network.optimizer.learning_rate)
         if validate:
             logs.update(validate())
-            if monitor not in logs:
-                raise ValueError(f"`monitor` must be one of {', '.join(logs)}. Received: {monitor!r}.")
+            scores = [name for name in logs if name.startswith("val_") and name.endswith(SCORES)]
+            if monitor not in scores:
+                raise ValueError(
+                    f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
+                    f"Received: {monitor!r}."
+                )
         rows.append({"epoch": epoch + 1, **logs})
         value = logs[monitor] if validate else float(epoch)
-        if best is None or value > best["value"]:
-            best = {"value": value, "epoch": epoch + 1, "weights": [np.asarray(v) for v in network.variables]}
-        _save(out / "state.npz", rows, best, variables)
+        # a score may be undefined (NaN), as the CCC of a constant is
+        if best is None or value > best["value"] or math.isnan(best["value"]):
+            best = {"value": value, "epoch": epoch + 1, "weights": _values(network.variables)}
         _write_csv(out / "history.csv", rows)
         with writer.as_default(step=epoch + 1):
             for name, number in logs.items():
                 tf.summary.scalar(name, number)
         writer.flush()
+        # the state last: an epoch that it calls finished is in every file
+        _save(out / "state.npz", rows, best, variables)
         if on_epoch:
             on_epoch(stage, epoch + 1, logs)
     writer.close()
@@ -83,10 +91,7 @@ def train_epochs(
 
 
 def _one_epoch(network, batches) -> dict[str, float]:
-    with warnings.catch_warnings():
-        # how many segments an epoch has is known only at its end, of which Keras warns
-        warnings.filterwarnings("ignore", message="Your input ran out of data")
-        history = network.fit(batches, verbose=0, shuffle=False)
+    history = network.fit(batches, verbose=0, shuffle=False)
     return {name: float(values[-1]) for name, values in history.history.items()}
 
 
@@ -95,7 +100,7 @@ def _patience_ended(rows: Sequence[dict], best: dict | None, patience: int) -> b
 
 
 def _save(path: Path, rows: list[dict], best: dict[str, Any], variables: Sequence) -> None:
-    arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(variables)}
+    arrays = {f"variable_{i}": value for i, value in enumerate(_values(variables))}
     arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}
     meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}}
 
@@ -104,6 +109,12 @@ def _save(path: Path, rows: list[dict], best: dict[str, Any], variables: Sequenc
             np.savez(file, meta=json.dumps(meta), **arrays)
 
     write_atomically(path, write)
+
+
+def _values(variables: Sequence) -> list[np.ndarray]:
+    from keras import ops
+
+    return [np.array(ops.convert_to_numpy(v)) for v in variables]
 
 
 def _restore(path: Path, variables: Sequence) -> tuple[list[dict], dict | None]:
@@ -132,11 +143,11 @@ def _write_csv(path: Path, rows: Sequence[dict]) -> None:
     write_atomically(path, write)
 
 
-def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task], main_stream: int = 0) -> dict:
-    """"val_<task>_uar", "_accuracy" and "_loss" ("_ccc" and "_rmse" of continuous tasks).
+def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:
+    """Scores by name: val_<task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
 
     Args:
-        score: features -> {task: probabilities}.
+        score: features -> {task: probabilities}, as `predict.forward` makes it.
         sides: (source, batches) of each stream of the recipe's own corpus; the task "noise" is judged on all of them, the
             others on the first.
         tasks: the recipe's tasks.
@@ -147,8 +158,8 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
         outputs = {task.name: [] for task in tasks}
         noises, indices = [], []
         for x, extra in batches:
-            for name, value in score.predict_on_batch(x).items():
-                outputs[name].append(value)
+            for name, value in score(x).items():
+                outputs[name].append(np.asarray(value, "float32"))
             noises.append(np.asarray(extra["noise"]))
             indices.append(np.asarray(extra["index"]))
         index = np.concatenate(indices)

@@ -11,11 +11,31 @@ from keras_ser.tasks import Task
 from keras_ser.training.data import NOISE_TASK, Data
 
 
+def forward(model):
+    """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew)."""
+    import tensorflow as tf
+
+    spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
+    return tf.function(lambda given: model(given, training=False), input_signature=[spec])
+
+
+def scored_streams(recipe: Recipe) -> list[int]:
+    """Numbers of the streams that are judged: the first of the recipe's own corpus; with a task "noise", all of its own.
+
+    Raises:
+        ValueError: every stream reads another corpus.
+    """
+    own = [k for k, stream in enumerate(recipe.streams) if not stream.corpus]
+    if not own:
+        raise ValueError(f"a stream must read the recipe's own corpus. Received: {recipe.streams}.")
+    return own if any(task.name == NOISE_TASK for task in recipe.tasks) else own[:1]
+
+
 def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test", seed: int = 0, group: str = "speaker"):
     """One row a clip: truth, prediction and probabilities of each task, on each stream of the recipe's own corpus.
 
     Args:
-        model: {"waveform", "length"} -> {task: (batch, classes)}.
+        model: {"waveform", "length"} -> {task: (batch, classes)}, a run's `model()`.
         recipe: its tasks and streams.
         data: the decoded corpora.
         split: the split; side: which of its sides.
@@ -23,25 +43,25 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
         group: the column that the bootstrap resamples.
 
     Returns:
-        pandas.DataFrame: stream, id, speaker, gender, group, then `<task>`, `<task>/prediction`, `<task>/<label>`.
+        pandas.DataFrame: stream, id, speaker, gender, group, then `<task>`, `<task>/prediction`, `<task>/<label>`; of a
+        cascade also "emptied": whether model 1 would have dropped all of a clip, so that its least noisy segment was judged.
     """
     import pandas as pd
 
+    infer = forward(model)
     tables = []
-    for k, stream in enumerate(recipe.streams):
-        if stream.corpus or (k and not any(task.name == NOISE_TASK for task in recipe.tasks)):
-            continue
+    for k in scored_streams(recipe):
         source = data.source(recipe, k, split, side, seed)
-        outputs: dict[str, list] = {task.name: [] for task in recipe.tasks}
+        outputs: dict[str, list] = {name: [] for name in model.output}
         noises, indices = [], []
         for given, extra in waveforms(source, seed=seed):
-            for name, value in model.predict_on_batch(given).items():
-                outputs[name].append(np.asarray(value, "float32"))
+            for name, value in infer(given).items():
+                outputs[name].append(np.asarray(value))
             indices.append(np.asarray(extra["index"]))
             noises.append(np.asarray(extra["noise"]))
         utterances = [data.corpus.utterances[i] for i in np.concatenate(indices)]
         columns = {
-            "stream": stream.name,
+            "stream": source.name,
             "id": [u.id for u in utterances],
             "speaker": [u.speaker or "" for u in utterances],
             "gender": [u.gender or "" for u in utterances],
@@ -53,6 +73,8 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
             else:
                 truth = truths(task, utterances)
             columns |= _columns(task, truth, np.concatenate(outputs[task.name]))
+        if "emptied" in outputs:
+            columns["emptied"] = np.concatenate(outputs["emptied"])
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 

@@ -10,6 +10,8 @@ from typing import Any
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 
+TEMPORARY = ".part."  # in the names of half-written files, which a killed process leaves behind
+
 
 class RunError(ValueError):
     """A run's folder is not what it should be."""
@@ -36,7 +38,9 @@ class Run:
         """Raises: RunError where the folder holds no finished run."""
         folder = Path(folder)
         if not (folder / "model.keras").exists():
-            raise RunError(f"{folder} holds no finished run (no model.keras). Finish its training, or name another folder.")
+            raise RunError(
+                f"{folder} holds no finished run (no model.keras). Finish its training, or name another folder."
+            )
         about = json.loads((folder / "history.json").read_text())
         recipe = Recipe.from_json((folder / "recipe.json").read_text())
         split = Split.from_dict(json.loads((folder / "split.json").read_text()))
@@ -62,7 +66,7 @@ class Run:
 
 
 def claim(out: Path, recipe: Recipe, split: Split, seed: int, shuffled: bool = False) -> None:
-    """Take a folder for a run, or go on with the same run in it.
+    """Take a folder for a run, or go on with the same run in it; what a killed writer left half-written is removed.
 
     Raises:
         RunError: the folder holds another run, or something that is no run of ours.
@@ -75,17 +79,22 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, shuffled: bool = F
         found = json.loads(owner.read_text())
         other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
         if other:
-            raise RunError(f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder.")
+            raise RunError(
+                f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder."
+            )
     elif any(not path.name.startswith(".") for path in out.iterdir()):
         raise RunError(f"{out} is not empty and holds no run. Give another --out.")
+    # the owner first: a folder with anything in it and no owner is refused
+    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
     write_atomically(out / "recipe.json", lambda p: p.write_text(recipe.to_json()))
     write_atomically(out / "split.json", split.write)
-    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
+    for left in out.glob(f".[0-9]*{TEMPORARY}*"):
+        left.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file of the same suffix, then put it in place: a kill leaves the old file or the new."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{os.getpid()}{TEMPORARY}{path.name}")
     try:
         write(temporary)
         os.replace(temporary, path)

@@ -30,7 +30,8 @@ def pooled(x, pool):
 
 def oracle(layer, x):
     """Inference on one example (frames, bins) of its own length: convolution, normalisation, ReLU, pooling."""
-    x = x.astype("float64")[..., None]
+    x = x.astype("float64")
+    x = x[..., None] if x.ndim == 2 else x
     for i, pool in enumerate(layer.pools):
         x = convolution(x, layer.convolutions[i].kernel.numpy(), layer.stride if i == 0 else 1)
         if layer.pool_first:
@@ -39,12 +40,14 @@ def oracle(layer, x):
         x = np.maximum((x - mean) / np.sqrt(variance + layer.epsilon) * gamma + beta, 0)
         if not layer.pool_first:
             x = pooled(x, pool)
+    if layer.keep_bins:
+        return x
     return x.mean(1) if layer.average_bins else x.reshape(len(x), -1)
 
 
-def random_layer(rng, bins, **kwargs):
+def random_layer(rng, *tail, **kwargs):
     layer = ConvEncoder(**kwargs)
-    layer.build((None, None, bins))
+    layer.build((None, None, *tail))
     for weight in layer.weights:
         if "seed" not in weight.path:
             positive = "variance" in weight.path
@@ -78,6 +81,29 @@ def test_against_loops_over_frames_and_bins(kwargs):
     np.testing.assert_allclose(whole[0], found[0], atol=1e-5)
 
 
+def test_two_encoders_in_a_row_are_one():
+    """With `keep_bins` the first hands on what the second's blocks would have seen."""
+    rng = np.random.default_rng(1)
+    whole = random_layer(rng, 7, filters=(3, 4), kernels=(5, 3), pools=((2, 2), (3, 2)))
+    first = random_layer(rng, 7, filters=(3,), kernels=(5,), pools=((2, 2),), keep_bins=True)
+    second = random_layer(rng, 4, 3, filters=(4,), kernels=(3,), pools=((3, 2),))
+    first, second = _with_weights_of(whole, first, 0), _with_weights_of(whole, second, 1)
+    x, mask = rng.normal(size=(3, 13, 7)).astype("float32"), np.arange(13) < np.array([[13], [6], [1]])
+    expected, expected_mask = whole(x, mask=mask)
+    between, mask = first(x, mask=mask)
+    assert between.shape == (3, 7, 4, 3)
+    np.testing.assert_allclose(between[0], oracle(first, x[0]), rtol=1e-4, atol=1e-4)
+    found, mask = second(between, mask=mask)
+    np.testing.assert_array_equal(mask, expected_mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def _with_weights_of(whole, part, block):
+    part.convolutions[0].set_weights(whole.convolutions[block].get_weights())
+    part.normalizations[0].set_weights(whole.normalizations[block].get_weights())
+    return part
+
+
 def test_default_is_four_blocks():
     layer = ConvEncoder()
     layer.build((None, None, 64))
@@ -104,5 +130,5 @@ def test_arguments_are_checked(kwargs, message):
 
 
 def test_bins_must_be_known():
-    with pytest.raises(ValueError, match="number of bins must be known"):
+    with pytest.raises(ValueError, match="numbers of bins and channels must be known"):
         ConvEncoder().build((None, None, None))

@@ -1,0 +1,25 @@
+"""ASP-MTL on a corpus of your own: a CSV with the columns file, speaker, gender, emotion (paths relative to the CSV).
+
+    keras-ser corpus check manifest clips.csv
+    python recipes/aspmtl_manifest.py --corpus-root clips.csv
+    python recipes/aspmtl_manifest.py --corpus-root clips.csv --set 'tasks.emotion.labels=["angry", "calm", "sad"]'
+
+Protocols: the paper's random 80/20 (speaker-dependent) and five folds of whole speakers, of which one speaker chooses the epoch.
+With --set, give the classes of your own if they are others than these seven (a mismatch is told before anything is trained).
+"""
+
+from aspmtl import variants
+
+from keras_ser.cli import recipe_main
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+
+EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"))
+PROTOCOLS = (
+    Protocol("paper-random-80-20", "random", test=0.2, validation=0.1),
+    Protocol("speaker-folds", "k-fold", by="speaker", folds=5, validation=1),
+)
+RECIPES = variants("aspmtl_manifest", "manifest", EMOTION, PROTOCOLS)
+
+if __name__ == "__main__":
+    raise SystemExit(recipe_main(RECIPES, __doc__))

@@ -1,0 +1,103 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from keras_ser.tasks import Task
+
+EMOTION = Task(
+    "emotion", ("sad", "angry", "happy"), merge={"excited": "happy", "furious": "angry"}, ignore=("other", "xxx")
+)
+AROUSAL = Task("arousal", low=-1.0, high=1.0, weight=0.5, column="activation")
+
+
+def test_every_label_round_trips():
+    for i, label in enumerate(EMOTION.labels):
+        assert EMOTION.encode(label) == (i, 1.0)
+        assert EMOTION.decode(i) == EMOTION.decode(np.int64(i)) == label
+    for value in np.random.default_rng(0).uniform(-1, 1, 20):
+        assert AROUSAL.decode(AROUSAL.encode(value)[0]) == value
+    assert AROUSAL.encode(-1) == (-1.0, 1.0) and AROUSAL.encode("0.25") == (0.25, 1.0)
+
+
+def test_merged_labels_lead_to_their_class():
+    assert [EMOTION.encode(label)[0] for label in ("excited", "furious")] == [2, 1]
+    renamed = Task("emotion", ("a", "b"), merge={"a": "b", "c": "a"})  # a corpus may use a name otherwise
+    assert [renamed.encode(label)[0] for label in "abc"] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("missing", [None, "", float("nan"), np.float64("nan")])
+def test_missing_labels_weigh_nothing(missing):
+    for task in (EMOTION, AROUSAL):
+        assert task.encode(missing) == (0, 0.0)
+    assert all(isinstance(number, int | float) for number in EMOTION.encode(missing))
+
+
+def test_ignored_labels_weigh_nothing():
+    assert EMOTION.encode("other") == EMOTION.encode("xxx") == (0, 0.0)
+    assert Task("e", ("a",), merge={"b": "a"}, ignore=("c",)).encode("b") == (0, 1.0)
+
+
+def test_zero_is_no_missing_number():
+    assert AROUSAL.encode(0) == AROUSAL.encode(0.0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("label", ["calm", "Sad", "sad ", 1, 0.0])
+def test_unknown_labels_are_errors(label):
+    with pytest.raises(
+        ValueError, match=r"emotion must be one of sad, angry, happy\. Received: .*labels, merge or ignore"
+    ):
+        EMOTION.encode(label)
+
+
+@pytest.mark.parametrize("value", [1.0001, -2, float("inf"), "-inf"])
+def test_numbers_out_of_range_are_errors(value):
+    with pytest.raises(ValueError, match=r"arousal must be in \[-1\.0, 1\.0\]"):
+        AROUSAL.encode(value)
+
+
+def test_words_are_no_numbers():
+    with pytest.raises(ValueError, match="arousal must be a number.*'high'"):
+        AROUSAL.encode("high")
+
+
+def test_what_a_task_is():
+    assert not EMOTION.continuous and EMOTION.size == 3 and EMOTION.column == "emotion"
+    assert AROUSAL.continuous and AROUSAL.size == 1 and AROUSAL.column == "activation"
+
+
+@pytest.mark.parametrize("task", [EMOTION, AROUSAL])
+def test_json_and_hash(task):
+    again = Task.from_dict(json.loads(json.dumps(task.to_dict())))
+    assert again == task and hash(again) == hash(task)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        task.name = "x"
+
+
+def test_sequences_and_mappings_are_one():
+    a = Task("e", ["a", "b"], merge={"c": "a"}, ignore=["d"])
+    assert a == Task("e", ("a", "b"), merge=[["c", "a"]], ignore=("d",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "either labels or low and high"),
+        ({"labels": ("a",), "low": 0, "high": 1}, "either labels or low and high"),
+        ({"labels": ("a",), "low": 0}, "either labels or low and high"),
+        ({"high": 1}, "either labels or low and high"),
+        ({"low": 1, "high": 1}, "`low` must be under `high`"),
+        ({"low": float("nan"), "high": 1}, "`low` must be under `high`"),
+        ({"labels": ("a", "b", "a")}, "distinct"),
+        ({"labels": ("a", "")}, "not empty"),
+        ({"labels": ("a", "b"), "merge": {"x": "c"}}, r"`merge`.*\['c'\]"),
+        ({"labels": ("a", "b"), "ignore": ("b",)}, "`ignore`.*b"),
+        ({"labels": "ab"}, "`labels`.*'ab'"),
+        ({"labels": ("a", "b"), "weight": -1.0}, "`weight`"),
+        ({"labels": ("a", "b"), "weight": float("nan")}, "`weight`"),
+    ],
+)
+def test_mistakes(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Task("emotion", **fields)

@@ -1,0 +1,69 @@
+"""The smallest corpus, streams and networks that still have everything: missing labels, noise, several tasks."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ser.corpora import Corpus, demo
+from keras_ser.models.aspmtl import Config
+from keras_ser.recipe import AugmentConfig, FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+
+EMOTION = Task("emotion", ("anger", "neutral", "sadness"))
+GENDER = Task("gender", ("female", "male"))
+NOISE = Task("noise", ("clean", "white", "pink"))
+AROUSAL = Task("arousal", low=-1.0, high=1.0)
+SPEAKERS = Protocol("speakers", "k-fold", by="speaker", folds=4, validation=1)
+
+CONV = Config(
+    encoder="conv",
+    layers=0,
+    filters=(3, 4),
+    kernels=(3, 3),
+    pools=((2, 2), (2, 2)),
+    stem=1,
+    dense=4,
+    dropout=0.3,
+    adversary="source",
+)
+LSTM = Config(units=3, layers=2, dense=4, dropout=0.3, adversary="source")
+
+CLEAN, NOISY = Stream("clean"), Stream("noisy", noises=("white", "pink"), snr=(0.0, 10.0), redraw=True)
+EVERYTHING = Recipe(
+    name="everything",
+    corpus="demo",
+    tasks=(EMOTION, GENDER, NOISE),
+    protocols=(SPEAKERS,),
+    config=CONV,
+    frontend=FrontendConfig(features=("log_mel", "energy"), bins=8),
+    streams=(CLEAN, NOISY),
+    sampling=Sampling("segments", frames=30, hop=30, rare_hop=15),
+    augment=AugmentConfig(tempo=0.3, mel_warp_shift=1.0, time_masks=1, time_mask_frames=5, gain=1.0),
+    optimizer=OptimizerConfig("adamw", 1e-2, weight_decay=0.01, clip_norm=5.0, schedule="cosine", warmup_epochs=1.0),
+    batch_size=16,
+    epochs=4,
+    patience=0,
+)
+SINGLE = EVERYTHING.replace(
+    name="single",
+    tasks=(EMOTION,),
+    streams=(CLEAN,),
+    config=dataclasses.replace(CONV, filters=(3,), kernels=(3,), pools=((4, 4),), stem=0, adversary=None),
+    epochs=2,
+)
+FIRST = SINGLE.replace(name="first", tasks=(EMOTION, NOISE), streams=(CLEAN, NOISY), monitor="val_noise_uar")
+CASCADE = SINGLE.replace(name="cascade", first=FIRST)
+
+
+def corpus(root) -> Corpus:
+    """Four speakers, three emotions, one sentence; two clips lack an emotion, one a gender; arousal in [-1, 1]."""
+    made = demo.read(root, speakers=4, sentences=1, emotions=EMOTION.labels)
+    rng = np.random.default_rng(3)
+    utterances = []
+    for i, u in enumerate(made):
+        labels = {**u.labels, "arousal": float(rng.uniform(-1, 1))}
+        if i in (1, 10):
+            del labels["emotion"]
+        utterances.append(dataclasses.replace(u, labels=labels, gender=None if i == 5 else u.gender))
+    return dataclasses.replace(made, utterances=tuple(utterances), expected={})
