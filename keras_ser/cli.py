@@ -230,11 +230,9 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     from keras_ser.corpora import read_corpus
 
     recipe = choose(recipes, options, demo)
-    adapter = dict(recipe.corpus_options)
-    if options.metadata:
-        adapter["metadata"] = options.metadata
+    told = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
-    corpus = read_corpus(recipe.corpus, options.corpus_root, **adapter)
+    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options), **told)
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     check_labels(recipe, corpus, auxiliary)
 
@@ -260,6 +258,7 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
             folder,
             folds=folds,
             on_job=progress.job,
+            read_options=told | ({"root": options.corpus_root} if options.corpus_root else {}),
             on_epoch=progress.epoch,
             strategy=options.strategy,
             shuffle_labels=options.shuffle_labels,

@@ -72,6 +72,7 @@ def run_experiment(
     *,
     folds: Sequence[int] | None = None,
     on_job: Callable[[int, int, Job], None] | None = None,
+    read_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Report:
     """Train and test every job that is not finished, then write the report.
@@ -82,13 +83,14 @@ def run_experiment(
         folder: the experiment's folder.
         folds: see `jobs`.
         on_job: called with (number, jobs in all, job) before each job.
+        read_options: what `read_corpus` was given beside the recipe's own options ("root", "metadata"), noted for `evaluate`.
         **options: of `keras_ser.training.fit` (strategy, on_epoch, shuffle_labels).
 
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus.
     """
     folder = Path(folder)
-    _claim(folder, recipe, data)
+    _claim(folder, recipe, data, read_options or {})
     todo = jobs(recipe, data, folds)
     for i, job in enumerate(todo):
         target = folder / job.folder
@@ -124,7 +126,7 @@ def unit(data: Data) -> str:
     return "none"
 
 
-def _claim(folder: Path, recipe: Recipe, data: Data) -> None:
+def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder / "experiment.json"
     about = {
@@ -143,7 +145,8 @@ def _claim(folder: Path, recipe: Recipe, data: Data) -> None:
         raise RunError(f"{folder} is not empty and holds no experiment. Give another --out.")
     write_atomically(folder / "recipe.json", lambda p: p.write_text(recipe.to_json()))
     # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
-    about |= {"root": str(data.corpus.root.resolve())}
+    options = dict(read_options)
+    about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
     write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
 
 
@@ -226,14 +229,14 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "k-fold": f"{protocol.folds} folds by {protocol.by}",
         "stated": f"stated {protocol.by} lists",
     }[protocol.kind]
-    chosen = "no validation side: every epoch is trained and the last one kept"
-    if protocol.validation:
-        size = f"{protocol.validation:.0%} of the training clips"
-        if protocol.kind != "random":
-            size = (
-                f"{int(protocol.validation)} {protocol.by}{'s' if protocol.validation > 1 else ''} of the training side"
-            )
-        chosen = f"the epoch is chosen on {size}"
+    sides = sum(len(split.validation) for split in splits)
+    if not sides:
+        chosen = "no validation side: every epoch is trained and the last one kept"
+    elif protocol.validation < 1:
+        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training clips"
+    else:
+        plural = "s" if protocol.validation > 1 else ""
+        chosen = f"the epoch is chosen on {int(protocol.validation)} {protocol.by}{plural} of the training side"
     return {
         "description": f"{described}; {chosen}",
         "speaker_dependent": protocol.speaker_dependent,
@@ -292,23 +295,24 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
     corpus = read_corpus(recipe.corpus, root, **{**dict(recipe.corpus_options), **lay.get("options", {})})
     cache_folder = (owner.parent if owner else folder) / "cache"
-    data = Data.load(recipe.replace(streams=recipe.streams[:1]), corpus, cache_folder)
+    # what could not be read when it was trained is named in the report
+    data = Data.load(recipe, corpus, cache_folder, bad="drop")
     if owner == folder:
         made = summarise(recipe, data, folder)
     else:
         run = Run.load(folder)
-        protocol = Protocol(run.split.protocol, "stated", by="speaker", stated=(("",),), apart=run.split.apart)
+        protocol = run.split.protocol
         table = predict(run.model(), recipe, data, run.split, seed=run.seed, group=unit(data))
-        for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol.name)):
+        for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
             table.insert(0, name, value)
-        facts = {protocol.name: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
+        facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
         made = report(
             table,
             [task for task in recipe.tasks if task.name in table],
             title=f"{recipe.name}: fold {run.split.fold}, seed {run.seed}",
             protocols=facts,
             notes=notes(recipe, data, None),
-            histories={(protocol.name, run.split.fold, run.seed): pd.DataFrame(run.history)},
+            histories={(protocol, run.split.fold, run.seed): pd.DataFrame(run.history)},
         )
     where = Path(out) if out else folder
     made.save(where)

@@ -90,6 +90,7 @@ LAYERS = [
     ),
     LayerRow("CenterLoss", layers.CenterLoss, _vectors(5), {"classes": 3}, frames=False),
     LayerRow("MeanPooling", layers.MeanPooling, _sequence(5), masked=True),
+    LayerRow("StatisticsPooling", layers.StatisticsPooling, _sequence(5), masked=True),
     LayerRow("AttentionPooling", layers.AttentionPooling, _sequence(5), masked=True),
     LayerRow("AttentionPooling units", layers.AttentionPooling, _sequence(5), {"units": 3}, masked=True),
     LayerRow("MaskedBatchNormalization", layers.MaskedBatchNormalization, _sequence(4), masked=True),

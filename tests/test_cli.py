@@ -253,7 +253,16 @@ def test_both_protocols_cascade_and_an_auxiliary_corpus(manifest, tmp_path):
     aux = write_corpus(tmp_path / "aux", speakers=("x", "y"), emotions=("neutral",))
     rows = read_rows(manifest)
     write_rows(manifest, [{k: v for k, v in row.items() if k != "gender"} for row in rows])
-    arguments = ["train", str(RECIPE), "--corpus-root", str(manifest), "--out", str(tmp_path / "out"), *SMALL, "--seed=0"]
+    arguments = [
+        "train",
+        str(RECIPE),
+        "--corpus-root",
+        str(manifest),
+        "--out",
+        str(tmp_path / "out"),
+        *SMALL,
+        "--seed=0",
+    ]
     arguments += ["--set=protocols.speaker-folds.folds=2", "--protocol=both", "--aux-root", str(aux)]
     assert main([*arguments, "--variant=cascade"]) == 0
     (experiment,) = (tmp_path / "out").glob("aspmtl_manifest-*")

@@ -9,10 +9,25 @@ import pytest
 
 import keras_ser
 
-ROOMS = (
-    "tasks corpora splits audio features pipelines layers losses metrics models recipe training evaluation experiment tuning "
-    "serving cli"
-).split()
+ROOMS = [
+    "tasks",
+    "corpora",
+    "splits",
+    "audio",
+    "features",
+    "pipelines",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "recipe",
+    "training",
+    "evaluation",
+    "experiment",
+    "tuning",
+    "serving",
+    "cli",
+]
 PACKAGE = Path(keras_ser.__file__).parent
 LIGHT = ("keras_ser", "corpora", "splits", "recipe", "evaluation", "cli")
 

@@ -21,6 +21,7 @@ from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
 from keras_ser.layers.mean_pooling import MeanPooling
 from keras_ser.layers.orthogonality_loss import OrthogonalityLoss
 from keras_ser.layers.stacked_lstm import StackedLSTM
+from keras_ser.layers.statistics_pooling import StatisticsPooling
 
 __all__ = [
     "AttentionPooling",
@@ -32,4 +33,5 @@ __all__ = [
     "MeanPooling",
     "OrthogonalityLoss",
     "StackedLSTM",
+    "StatisticsPooling",
 ]

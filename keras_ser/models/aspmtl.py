@@ -25,7 +25,8 @@ class Config:
         units: width of every LSTM layer (paper: 32).
         layers: LSTM layers of an encoder (ours: L = 2); with "conv", LSTM layers after the blocks (0 = none).
         dropout: between LSTM layers and before every output (paper: 0.5).
-        pooling: from a sequence to a vector: "mean" over the valid frames (ours) or "attention".
+        pooling: from a sequence to a vector: "mean" over the valid frames (ours), "attention", or "statistics" (mean and
+            standard deviation).
         dense: width of the dense layer before each output (Fig. 5 shows one; the width is ours).
         alpha, beta, gamma, mu: weights of main, auxiliary, adversarial and orthogonality loss (eq. 19; values ours).
         adversary: "source" (which stream an example came from, eq. 12), "label" (the auxiliary class) or None.
@@ -56,7 +57,7 @@ class Config:
     label_smoothing: float = 0.0
     filters: tuple[int, ...] = (24, 48, 64, 96)
     kernels: tuple[int, ...] = (5, 3, 3, 3)
-    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 1))
+    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (1, 1))
     projection: int = 96
     stride: int = 1
     pool_first: bool = False
@@ -69,7 +70,7 @@ class Config:
         object.__setattr__(self, "pools", tuple(tuple(pool) for pool in self.pools))
         for name, allowed in (
             ("encoder", ("lstm", "conv")),
-            ("pooling", ("mean", "attention")),
+            ("pooling", ("mean", "attention", "statistics")),
             ("adversary", ("source", "label", None)),
         ):
             if getattr(self, name) not in allowed:
@@ -201,6 +202,7 @@ def _blocks(config: Config, which: slice, name: str):
 
 
 def _pool(config: Config, x, mask, name: str):
-    from keras_ser.layers import AttentionPooling, MeanPooling
+    from keras_ser.layers import AttentionPooling, MeanPooling, StatisticsPooling
 
-    return (MeanPooling if config.pooling == "mean" else AttentionPooling)(name=name)(x, mask=mask)
+    kinds = {"mean": MeanPooling, "attention": AttentionPooling, "statistics": StatisticsPooling}
+    return kinds[config.pooling](name=name)(x, mask=mask)

@@ -20,7 +20,8 @@ def noise_bank(
     """One waveform a noise, of its own length, float32.
 
     Args:
-        names: colours, "babble", or stems of files under `root` ("factory" also takes factory1, factory2, joined).
+        names: colours, "babble", or stems of files under `root` ("factory" also takes factory1, factory2, joined). A file goes
+            before a generated noise of its name.
         side: "train", "validation" or "test": colours and babble are drawn anew for each side, files are cut in time, so
             that no side hears another side's stretch.
         sample_rate: in Hz.
@@ -30,13 +31,16 @@ def noise_bank(
         seconds: length of the generated ones.
 
     Raises:
-        ValueError: a name that is neither a colour, "babble", nor a file.
+        ValueError: a name that is neither a colour, "babble", nor a file; another side.
+        AudioError: see `keras_ser.audio.load_noises`.
     """
+    if side not in noise.STRETCHES:
+        raise ValueError(f"`side` must be train, validation or test. Received: {side!r}.")
     samples = int(seconds * sample_rate)
     files = noise.load_noises(root, sample_rate) if root else {}
     bank = []
     for i, name in enumerate(names):
-        rng = np.random.default_rng([seed, ("train", "validation", "test").index(side), i])
+        rng = np.random.default_rng([seed, list(noise.STRETCHES).index(side), i])
         stems = [stem for stem in sorted(files) if stem == name or stem.rstrip("0123456789") == name]
         if stems:
             bank.append(np.concatenate([noise.stretch(files[stem], side) for stem in stems]))
@@ -45,7 +49,7 @@ def noise_bank(
         elif name == "babble" and len(speech):
             bank.append(noise.babble(speech, samples, rng))
         else:
-            have = ", ".join((*noise.COLOURS, "babble", *sorted(files)))
+            have = ", ".join((*noise.COLOURS, *(["babble"] if len(speech) else []), *sorted(files)))
             raise ValueError(
                 f"the noise {name!r} is neither generated nor a file. There are: {have}. "
                 "Name a folder that holds it (--noise-root), or leave it out (--set streams.NAME.noises=...)."

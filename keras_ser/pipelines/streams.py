@@ -209,6 +209,8 @@ class TrainingData:
         shapes = self._shapes(streams[0].element_spec)
         streams = [dataset.repeat() if k else dataset for k, dataset in enumerate(streams)]
         batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
+        # without an end of their own the others would be read for another round, when the first has come to its end
+        batches[1:] = [dataset.take(self.steps) for dataset in batches[1:]]
         if len(batches) == 1:
             return batches[0].prefetch(2)
         return tf.data.Dataset.zip(tuple(batches)).map(_join).prefetch(2)
@@ -219,6 +221,8 @@ class TrainingData:
         order = np.random.default_rng([self.seed, source.number]).permutation(source.indices)
         chosen = np.sort(order[epoch % turns :: turns])
         if kept:
+            # neighbours in the cache are one speaker's clips: a shuffle over a window alone would leave them together
+            chosen = np.random.default_rng([self.seed, source.number, epoch, 1]).permutation(chosen)
             return tf.data.Dataset.from_generator(lambda: (kept[int(i)] for i in chosen), output_signature=self._spec)
         source = replace(source, indices=chosen)
         return clips(source, self.extract, self.names, seed=self.seed, epoch=epoch if source.redraw else 0)

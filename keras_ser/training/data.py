@@ -13,6 +13,7 @@ from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.streams import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
+from keras_ser.tasks import Task
 
 NOISE_TASK = "noise"
 CLEAN = "clean"
@@ -52,7 +53,7 @@ class Data:
         return cls(corpus, decoded, loaded, noise_root)
 
     def source(self, recipe: Recipe, number: int, split: Split, side: str, seed: int) -> Source:
-        """Stream `number` of a recipe over one side of a split (an auxiliary corpus trains as a whole).
+        """Stream `number` of a recipe over one side of a split. An auxiliary corpus trains as a whole, and not the main task.
 
         Args:
             side: "train", "validation" or "test". Balance and class weights come from the training side always.
@@ -76,8 +77,13 @@ class Data:
                 f"{corpus.name} has no readable clip on the {side} side of protocol {split.protocol!r}, fold {split.fold}. "
                 "Mend the files, or choose another protocol or fold."
             )
-        labels = encode_labels(corpus, [task for task in recipe.tasks if task.name != NOISE_TASK])
         main, table = recipe.tasks[0], None
+        told = [task for task in recipe.tasks if task.name != NOISE_TASK]
+        # an auxiliary corpus is there for the auxiliary tasks: its own emotions may be called otherwise
+        labels = encode_labels(corpus, [task for task in told if not stream.corpus or task is not main])
+        if stream.corpus:
+            kind = "float32" if main.continuous else "int32"
+            labels[main.name] = (np.zeros(len(corpus), kind), np.zeros(len(corpus), "float32"))
         if not stream.corpus and not main.continuous and main.name in labels:
             table = rule_table(corpus, main, split.train, rules)
             if recipe.sampling.class_weights and side == "train":
@@ -91,7 +97,7 @@ class Data:
             speech = self._speech(split.train) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
         task = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
-        classes = tuple(task.encode(name)[0] for name in stream.noises or (CLEAN,)) if task else ()
+        classes = tuple(_noise_class(task, name) for name in stream.noises or (CLEAN,)) if task else ()
         return Source(
             name=stream.name,
             number=number,
@@ -111,6 +117,15 @@ class Data:
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
         return [clip["waveform"] for clip in self.cache.dataset(indices).as_numpy_iterator()]
+
+
+def _noise_class(task: Task, name: str) -> int:
+    value, weight = task.encode(name)
+    if not weight:
+        raise ValueError(
+            f"the task {task.name!r} ignores {name!r}, which a stream holds. Make it one of its labels, or merge it."
+        )
+    return int(value)
 
 
 def class_weights(values: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:

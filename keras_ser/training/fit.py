@@ -15,7 +15,7 @@ from keras_ser.pipelines.streams import MEMORY_LIMIT, Source, TrainingData, eval
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.tasks import Task
-from keras_ser.training.data import NOISE_TASK, Data
+from keras_ser.training.data import CLEAN, NOISE_TASK, Data
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
 from keras_ser.training.predict import forward, scored_streams
 from keras_ser.training.run import Run, claim, write_atomically
@@ -64,9 +64,6 @@ def fit(
 
 
 def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, shuffle_labels) -> Run:
-    noise = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
-    if noise is not None and noise.labels[:1] != ("clean",):
-        raise ValueError(f"the first label of the task {NOISE_TASK!r} must be 'clean'. Received: {noise.labels}.")
     claim(out, recipe, split, seed, shuffle_labels)
     if (out / "model.keras").exists():
         return Run.load(out)
@@ -145,11 +142,12 @@ def _extractor(recipe: Recipe, first: Run | None):
 
     if first is None:
         return extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
-    if all(task.name != NOISE_TASK for task in first.recipe.tasks):
+    noise = next((task for task in first.recipe.tasks if task.name == NOISE_TASK), None)
+    if noise is None:
         raise ValueError(f"the first model of a cascade needs a task {NOISE_TASK!r} to drop segments by.")
     if first.recipe.frontend != recipe.frontend:
         raise ValueError("both models of a cascade need the same frontend: set first.frontend like frontend.")
-    return drop_extractor(first.model(), segment=first.recipe.sampling.frames)
+    return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=int(noise.encode(CLEAN)[0]))
 
 
 def _validation(recipe, data, split, extract, score, seed):
@@ -208,8 +206,6 @@ def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1):
         inputs: feature name -> bins.
         steps: optimizer steps of an epoch, for the schedule.
     """
-    import keras
-
     from keras_ser.models.whole import scorer
 
     module = importlib.import_module(MODELS[recipe.model])

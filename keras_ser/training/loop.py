@@ -43,7 +43,7 @@ def train_epochs(
         on_epoch: called with (stage, epoch, logs).
 
     Raises:
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss or a weight is not finite.
         ValueError: `recipe.monitor` is no score of the validation side that is better when larger.
     """
     import tensorflow as tf
@@ -55,10 +55,11 @@ def train_epochs(
     while len(rows) < recipe.epochs and not _patience_ended(rows, best, recipe.patience if validate else 0):
         epoch = len(rows)
         logs = _one_epoch(network, epoch_batches(epoch))
-        if not math.isfinite(logs["loss"]):
+        # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
+        if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
             raise FloatingPointError(
-                f"{stage}: the loss is {logs['loss']} in epoch {epoch + 1}. Lower optimizer.learning_rate, set "
-                "optimizer.clip_norm, or use precision=float32."
+                f"{stage}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
+                "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
             )
         logs["learning_rate"] = float(network.optimizer.learning_rate)
         if validate:

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.audio import noise
+from keras_ser.audio.io import AudioError, read
+from keras_ser.pipelines.noises import noise_bank
+
+RATE = 8000
+SIDES = ("train", "validation", "test")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Noises whose samples tell where they come from: a slow ramp each, in a band of its own."""
+    for i, name in enumerate(("factory1", "factory2", "volvo", "white")):
+        soundfile.write(
+            tmp_path / f"{name}.wav", np.linspace(0.2 * i + 0.01, 0.2 * i + 0.19, RATE * (2 + i)), RATE, subtype="FLOAT"
+        )
+    return tmp_path
+
+
+@pytest.fixture
+def speech(rng):
+    return [rng.normal(size=n).astype("float32") * a for n, a in ((4000, 0.1), (9000, 0.5), (6001, 0.02))]
+
+
+def bank(names, side="train", seed=0, **more):
+    return noise_bank(names, side, RATE, seed, seconds=1.5, **more)
+
+
+def test_generated_noises_are_what_they_are_called(speech):
+    """The slope of the power spectrum over octaves, fitted; babble is none of the colours."""
+    names = (*noise.COLOURS, "babble")
+    made = bank(names, speech=speech)
+    assert [len(wave) for wave in made] == [12000] * len(names) and {wave.dtype for wave in made} == {
+        np.dtype("float32")
+    }
+    for name, wave in zip(names, made, strict=True):
+        assert np.sqrt(np.mean(wave**2)) == pytest.approx(1, abs=1e-3)
+        if name in noise.COLOURS:
+            power = np.abs(np.fft.rfft(wave)) ** 2
+            edges = np.geomspace(4, len(power), 11).astype(int)
+            mean = [np.log2(power[a:b].mean()) for a, b in zip(edges, edges[1:], strict=False)]
+            slope = np.polyfit(np.log2(edges[:-1]), mean, 1)[0]
+            assert slope == pytest.approx(noise.COLOURS[name], abs=0.3)
+
+
+def test_seed_and_side_decide(speech):
+    for name in ("white", "brown", "babble"):
+        (a,), (again,) = (bank([name], speech=speech) for _ in range(2))
+        np.testing.assert_array_equal(a, again)
+        others = [bank([name], side, speech=speech)[0] for side in SIDES[1:]] + [bank([name], seed=1, speech=speech)[0]]
+        for i, b in enumerate([a, *others]):
+            for c in [a, *others][:i]:
+                assert np.abs(b - c).max() > 0.1
+    first, second = bank(["white", "white"])
+    assert np.abs(np.corrcoef(first, second)[0, 1]) < 0.05
+
+
+def test_babble_is_made_of_the_speech_it_is_given():
+    """Pure tones babble in pure tones."""
+    time = np.arange(4000) / RATE
+    tones = [np.sin(2 * np.pi * f * time).astype("float32") for f in (440.0, 1000.0)]  # whole periods: no seams
+    for side in SIDES:
+        (wave,) = bank(["babble"], side, speech=tones)
+        power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+        frequencies = np.fft.rfftfreq(len(wave), 1 / RATE)
+        near = np.min(np.abs(frequencies[:, None] - [440.0, 1000.0]), axis=1) < 30
+        assert power[near].sum() > 0.9 * power.sum()
+
+
+def test_files_are_cut_in_time(root):
+    """No side has a sample of another side's, and each has samples of every file it asked for."""
+    whole = {path.stem: read(path, RATE) for path in root.glob("*.wav")}
+    for name in ("factory1", "volvo"):
+        parts = [bank([name], side, root=root)[0] for side in SIDES]
+        for earlier, later in zip(parts, parts[1:], strict=False):
+            assert earlier.max() < later.min()
+        np.testing.assert_array_equal(np.concatenate(parts), whole[name])
+        assert [len(part) / len(whole[name]) for part in parts] == pytest.approx([0.6, 0.2, 0.2], abs=1e-3)
+
+
+def test_a_name_takes_all_its_numbers(root):
+    both = bank(["factory"], "validation", root=root)[0]
+    one, two = bank(["factory1", "factory2"], "validation", root=root)
+    np.testing.assert_array_equal(both, np.concatenate([one, two]))
+
+
+def test_a_file_goes_before_a_colour_of_its_name(root):
+    (file,) = bank(["white"], root=root)
+    assert file.min() >= 0.6 and len(file) == pytest.approx(0.6 * 5 * RATE)
+    (made,) = bank(["white"])
+    assert made.min() < -1
+
+
+def test_files_are_resampled(root):
+    assert len(noise_bank(["volvo"], "train", 16000, 0, root=root)[0]) == pytest.approx(0.6 * 4 * 16000, abs=2)
+
+
+def test_unknown_noises_are_errors(root):
+    with pytest.raises(
+        ValueError, match=r"noise 'pub' is neither .* There are: white, .*violet, .*factory1.*--noise-root.*--set"
+    ):
+        bank(["white", "pub"], root=root)
+    with pytest.raises(ValueError, match="'factory' is neither"):
+        bank(["factory"])
+    with pytest.raises(ValueError, match="'babble' is neither .* There are: white, pink, brown, blue, violet. "):
+        bank(["babble"])
+    with pytest.raises(AudioError, match="no such folder"):
+        bank(["white"], root=root / "nowhere")
+    with pytest.raises(ValueError, match="`side` must be train, validation or test. Received: 'dev'"):
+        bank(["white"], "dev")
+
+
+def test_real_noises(shared_data):
+    names = ("white", "pink", "babble", "factory")
+    train, test = (noise_bank(names, side, 16000, 0, root=shared_data / "noisex92") for side in ("train", "test"))
+    for a, b in zip(train, test, strict=True):
+        assert len(a) == pytest.approx(3 * len(b), rel=1e-3) and np.isfinite(a).all() and a.std() > 0
+    # factory1 and factory2, one after the other
+    assert len(train[3]) == pytest.approx(2 * len(train[0]), rel=0.2)

@@ -1,0 +1,519 @@
+"""Every frame says whose it is: the first feature of frame j of clip i is i + j / 1000, so that batches can be read back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ser.audio.noise import snr
+from keras_ser.corpora import Corpus, Utterance
+from keras_ser.pipelines import streams
+from keras_ser.pipelines.augment import Augment
+from keras_ser.pipelines.balance import RULES, rules
+from keras_ser.pipelines.streams import (
+    Source,
+    TrainingData,
+    clips,
+    encode_labels,
+    evaluation_batches,
+    rule_table,
+    waveforms,
+)
+from keras_ser.recipe import Sampling
+from keras_ser.tasks import Task
+from tests.pipelines.test_balance import starts_of
+
+FRAME = 10
+EMOTION = Task("emotion", ("anger", "joy", "fear"))
+GENDER = Task("gender", ("female", "male"))
+NOISE = Task("noise", ("white", "clean", "pink"))
+NAMES = ("told", "energy")
+
+
+class Clips:
+    """Waveforms by number, in order, as a `RecordCache` gives them; counts how often each is read."""
+
+    def __init__(self, lengths, seed=0):
+        rng = np.random.default_rng(seed)
+        self.waves = []
+        for i, frames in enumerate(lengths):
+            wave = rng.normal(size=(frames, FRAME)).astype("float32")
+            wave[:, 0] = i + np.arange(frames) / 1000
+            self.waves.append(wave.reshape(-1))
+        self.read = np.zeros(len(lengths), int)
+
+    def dataset(self, indices):
+        def items():
+            for i in sorted(map(int, indices)):
+                self.read[i] += 1
+                yield {"index": i, "waveform": self.waves[i], "length": len(self.waves[i])}
+
+        kinds = {"index": ([], tf.int64), "waveform": ([None], tf.float32), "length": ([], tf.int32)}
+        return tf.data.Dataset.from_generator(
+            items, output_signature={name: tf.TensorSpec(*kind) for name, kind in kinds.items()}
+        )
+
+    def features(self, i):
+        return features_of(self.waves[i])
+
+
+def features_of(wave):
+    frames = wave.reshape(-1, FRAME)
+    return {"told": frames[:, :2], "energy": (frames**2).sum(axis=1, keepdims=True)}
+
+
+def extract(given):
+    """(batch, samples) -> "told": the first two samples of each frame, "energy"; nothing beyond a clip's length."""
+    waveform = given["waveform"]
+    frames = tf.reshape(waveform, [tf.shape(waveform)[0], -1, FRAME])
+    mask = tf.sequence_mask(given["length"] // FRAME, tf.shape(frames)[1])
+    x = {"told": frames[..., :2], "energy": tf.reduce_sum(frames**2, axis=-1, keepdims=True)}
+    return {**{name: tf.where(mask[..., None], value, 0.0) for name, value in x.items()}, "mask": mask}
+
+
+def source(cache, indices, number=0, labels=None, **more):
+    if labels is None:
+        rng = np.random.default_rng(99)
+        size = len(cache.waves)
+        labels = {
+            "emotion": (rng.integers(0, 3, size).astype("int32"), rng.integers(0, 2, size).astype("float32")),
+            "gender": (rng.integers(0, 2, size).astype("int32"), rng.integers(0, 2, size).astype("float32")),
+        }
+    return Source(f"stream{number}", number, cache, np.array(indices), labels, **more)
+
+
+def data(sources, sampling, batch_size=8, tasks=(EMOTION, GENDER), augmentation=Augment(), **more):  # noqa: B008
+    return TrainingData(sources, extract, NAMES, tasks, sampling, augmentation, batch_size, **more)
+
+
+def batches(training, epoch=0):
+    return list(training.epoch(epoch).as_numpy_iterator())
+
+
+def whose(x, place=0):
+    """(clip, first frame) of each example of a batch."""
+    told = x["told"][:, place, 0]
+    return [(int(t), round((t - int(t)) * 1000)) for t in told]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        len(p) == len(q) and all(np.array_equal(p[k], q[k]) for k in p)
+        for x, y in zip(a, b, strict=True)
+        for p, q in zip(x, y, strict=True)
+    )
+
+
+@pytest.fixture
+def cache(rng):
+    return Clips(rng.integers(1, 60, 40))
+
+
+TRAIN = [i for i in range(40) if i % 4]  # the others are somebody's test side
+
+
+# what an epoch holds
+
+
+@pytest.mark.parametrize("kind", ["whole", "crop"])
+def test_each_clip_once_an_epoch(cache, kind):
+    training = data([source(cache, TRAIN)], Sampling(kind, frames=20))
+    assert training.steps == 4  # 30 clips in batches of 8
+    for epoch in range(3):
+        found = batches(training, epoch)
+        assert [len(x["mask"]) for x, _, _ in found] == [8, 8, 8, 6]
+        assert sorted(i for x, _, _ in found for i, _ in whose(x)) == TRAIN
+
+
+def test_whole_clips_are_whole(cache):
+    for x, _, _ in batches(data([source(cache, TRAIN)], Sampling("whole"))):
+        for row, (i, first) in enumerate(whose(x)):
+            n = int(x["mask"][row].sum())
+            assert first == 0 and x["mask"][row, :n].all()
+            for name, value in cache.features(i).items():
+                np.testing.assert_allclose(x[name][row, :n], value, rtol=1e-6)
+                assert not x[name][row, n:].any()
+
+
+def test_crops_are_stretches_of_one_clip(cache):
+    """All features of it are cut at the same place; short clips stay whole."""
+    training = data([source(cache, TRAIN)], Sampling("crop", frames=20))
+    firsts = set()
+    for epoch in range(3):
+        for x, _, _ in batches(training, epoch):
+            assert x["mask"].shape[1] <= 20
+            for row, (i, first) in enumerate(whose(x)):
+                whole = cache.features(i)
+                n = int(x["mask"][row].sum())
+                assert n == min(20, len(whole["told"]))
+                for name, value in whole.items():
+                    np.testing.assert_allclose(x[name][row, :n], value[first : first + n], rtol=1e-6)
+                firsts.add((i, first))
+    assert len(firsts) > 45
+
+
+@pytest.mark.parametrize("balance", [True, False])
+def test_segments_are_those_of_the_balance(cache, balance):
+    table = np.random.default_rng(1).integers(0, 3, 40).astype("int32")
+    training = data([source(cache, TRAIN, rules=table)], Sampling("segments", 12, 9, balance=balance, rare_hop=4))
+    expected = []
+    for i in TRAIN:
+        rule = RULES[table[i]] if balance else "usual"
+        expected += [(i, start) for start in starts_of(len(cache.waves[i]) // FRAME, rule, 12, 9, 4)]
+    found = []
+    for x, _, _ in batches(training):
+        assert x["mask"].shape[1] == 12
+        for row, (i, first) in enumerate(whose(x)):
+            found.append((i, first))
+            value = cache.features(i)["energy"][first : first + 12]
+            np.testing.assert_allclose(x["energy"][row, : len(value)], value, rtol=1e-6)
+            assert x["mask"][row].sum() == len(value) and not x["energy"][row, len(value) :].any()
+    assert sorted(found) == sorted(expected)
+    assert training.steps == -(-len(expected) // 8) == len(batches(training, 1))
+
+
+def test_targets_and_weights_are_the_clip_s_own(cache):
+    given = source(cache, TRAIN, number=3)
+    for x, y, w in batches(data([given], Sampling("whole"))):
+        clip = [i for i, _ in whose(x)]
+        for task in ("emotion", "gender"):
+            values, weights = given.labels[task]
+            np.testing.assert_array_equal(y[task], values[clip])
+            np.testing.assert_array_equal(w[task], weights[clip])  # 0 = missing
+        assert set(y["source"]) == {3} and set(w["source"]) == {1.0} and "noise" not in y
+        assert y["emotion"].dtype == np.int32 and w["emotion"].dtype == np.float32
+
+
+# what is drawn
+
+
+AUGMENT = Augment(1.0, tempo=0.2, time_masks=1, time_mask_frames=5)
+
+
+@pytest.mark.parametrize("sampling", [Sampling("crop", frames=20), Sampling("segments", 12, 9)], ids=lambda s: s.kind)
+def test_an_epoch_can_be_made_again(cache, sampling):
+    """By the same object, and by one that keeps no features in memory."""
+
+    def make(**more):
+        noisy = source(cache, TRAIN[:10], 1, bank=(np.sin(np.arange(33)).astype("float32"),), snr=(0.0, 10.0))
+        augmentation = AUGMENT if sampling.kind == "segments" else Augment()
+        return data([source(cache, TRAIN), noisy], sampling, augmentation=augmentation, **more)
+
+    kept, anew = make(seed=5), make(seed=5, memory_limit=0)
+    np.testing.assert_array_equal(kept.statistics.mean, anew.statistics.mean)
+    assert kept.steps == anew.steps
+    first = batches(kept, 2)
+    assert same(first, batches(kept, 2)) and same(first, batches(anew, 2))
+    assert not same(first, batches(kept, 3))
+    assert sampling.kind == "crop" or not same(first, batches(make(seed=6), 2))
+
+
+def test_order_crops_and_augmentation_change_from_epoch_to_epoch():
+    cache = Clips([*range(7, 19), *range(30, 48)])
+    training = data([source(cache, range(30))], Sampling("crop", frames=20), augmentation=Augment(1.0, tempo=0.3))
+    epochs = []
+    for epoch in range(3):
+        found = {}
+        for x, _, _ in batches(training, epoch):
+            found |= {i: (first, int(n)) for (i, first), n in zip(whose(x), x["mask"].sum(axis=1), strict=True)}
+        epochs.append(found)
+    assert len({tuple(found) for found in epochs}) == 3
+    for place, numbers in ((0, range(12, 30)), (1, range(10))):  # where long ones are cut; how long short ones become
+        assert np.mean([len({found[i][place] for found in epochs}) > 1 for i in numbers]) > 0.7
+
+
+# what is kept
+
+
+def test_the_memory_limit(cache):
+    """In bytes of features, over all streams; what is over it is read again in each epoch."""
+    size = sum(len(cache.waves[i]) // FRAME for i in TRAIN) * 3 * 4
+    for limit, reads in ((2 * size, (1, 1)), (2 * size - 1, (1, 2)), (size - 1, (2, 2))):
+        caches = [Clips([len(wave) // FRAME for wave in cache.waves]) for _ in range(2)]
+        training = data([source(c, TRAIN, k) for k, c in enumerate(caches)], Sampling("whole"), 12, memory_limit=limit)
+        batches(training)
+        for c, expected in zip(caches, reads, strict=True):
+            assert set(c.read[TRAIN]) == {expected}, limit
+
+
+def test_nothing_of_another_side_is_touched(cache):
+    other = Clips([1] * 40)
+    other.waves = [wave if i in TRAIN else wave * np.nan for i, wave in enumerate(cache.waves)]
+    a, b = (data([source(c, TRAIN)], Sampling("segments", 12, 9), memory_limit=0) for c in (cache, other))
+    assert same(batches(a), batches(b))
+    np.testing.assert_array_equal(a.statistics.mean, b.statistics.mean)
+    assert not other.read[[i for i in range(40) if i not in TRAIN]].any()
+
+
+def test_statistics_are_those_of_the_training_frames(cache):
+    """Over the frames of all streams, unaugmented and uncut: a plain NumPy mean."""
+    second = Clips([3, 50, 8], seed=7)
+    streams = [source(cache, TRAIN), source(second, [0, 2], 1)]
+    training = data(streams, Sampling("crop", frames=5), augmentation=AUGMENT)
+    clip_features = [cache.features(i) for i in TRAIN] + [second.features(i) for i in (0, 2)]
+    frames = np.concatenate([np.concatenate([x[name] for name in NAMES], axis=1) for x in clip_features])
+    np.testing.assert_allclose(training.statistics.mean, frames.mean(axis=0, dtype=float), rtol=1e-6)
+    np.testing.assert_allclose(training.statistics.variance, frames.var(axis=0, dtype=float), rtol=1e-5)
+    assert training.statistics.frames == len(frames)
+
+
+# several streams
+
+
+def of_shares(shares, size):
+    caches = [Clips([3] * 60, seed=k) for k in range(len(shares))]
+    given = [source(c, range(60), k, share=share) for k, (c, share) in enumerate(zip(caches, shares, strict=True))]
+    return data(given, Sampling("whole"), batch_size=size)
+
+
+def test_every_batch_has_its_shares():
+    training = of_shares((0.5, 0.3, 0.2), 20)
+    found = batches(training)
+    for _, y, _ in found:
+        assert np.bincount(y["source"]).tolist() == [10, 6, 4]
+    assert len(found) == training.steps == 6
+
+
+@pytest.mark.parametrize(
+    ("shares", "size", "expected"),
+    [
+        ((0.5, 0.5), 256, [128, 128]),
+        ((1, 1, 1), 256, [85, 86, 85]),
+        ((0.5, 0.5), 15, [8, 7]),
+        ((3.0, 1.0), 8, [6, 2]),
+        ((0.99, 0.01), 8, [8, 1]),
+        ((1.0,), 7, [7]),
+        ((1, 1, 1), 2, [1, 1, 1]),
+    ],
+)
+def test_sizes(shares, size, expected):
+    assert streams._sizes(shares, size) == expected
+
+
+def test_streams_of_different_lengths_and_labels(cache):
+    """The first makes the epoch; a short one goes round; batches are padded to their longest clip."""
+    short = Clips([70, 2, 9], seed=3)
+    labels = {
+        "emotion": (np.zeros(3, "int32"), np.zeros(3, "float32")),
+        "gender": (np.array([1, 0, 1], "int32"), np.ones(3, "float32")),
+    }
+    streams = [source(cache, TRAIN, share=0.75), source(short, [0, 1, 2], 1, labels, share=0.25)]
+    heard = {0: [], 1: []}
+    for x, y, w in batches(data(streams, Sampling("whole"))):
+        assert x["mask"].any(axis=0).all()
+        for row, (i, _) in enumerate(whose(x)):
+            k = y["source"][row]
+            heard[k].append(i)
+            n = int(x["mask"][row].sum())
+            np.testing.assert_allclose(x["energy"][row, :n], (cache, short)[k].features(i)["energy"], rtol=1e-6)
+            assert not x["energy"][row, n:].any()
+            for task in ("emotion", "gender"):
+                values, weights = streams[k].labels[task]
+                assert (y[task][row], w[task][row]) == (values[i], weights[i])
+    assert sorted(heard[0]) == TRAIN
+    assert len(heard[1]) == 2 * 5 and {heard[1].count(i) for i in range(3)} <= {3, 4}
+
+
+@pytest.mark.parametrize("limit", [2**30, 0])
+def test_the_clips_of_a_long_stream_take_turns(cache, limit):
+    """Each is heard, as often as the others, however long the stream."""
+    long = Clips([4] * 33, seed=3)
+    training = data([source(cache, TRAIN[:10]), source(long, range(33), 1)], Sampling("whole"), 20, memory_limit=limit)
+    epochs = []
+    for epoch in range(4):
+        found = [list(zip(whose(x), y["source"], strict=True)) for x, y, _ in batches(training, epoch)]
+        epochs.append([i for batch in found for (i, _), k in batch if k])
+    assert {len(epoch) for epoch in epochs} == {10} and {len(set(epoch)) for epoch in epochs} == {10}
+    heard = [i for epoch in epochs for i in epoch]
+    assert len(set(heard[:30])) == 30 and max(map(heard.count, heard)) == 2
+
+
+# noise
+
+
+def mixed(given, seed=0, epoch=0, batch_size=7):
+    """clip -> (noisy samples, class of its noise)"""
+    found = {}
+    for x, extra in waveforms(given, batch_size, seed, epoch).as_numpy_iterator():
+        for wave, length, index, kind in zip(x["waveform"], x["length"], extra["index"], extra["noise"], strict=True):
+            assert not wave[length:].any()
+            found[int(index)] = wave[:length], int(kind)
+    return found
+
+
+@pytest.fixture
+def noisy(cache, rng):
+    bank = tuple(rng.normal(size=n).astype("float32") for n in (501, 37, 2000))
+    return source(cache, TRAIN, 1, bank=bank, bank_labels=(2, 0, 5), snr=(-10.0, -5.0, 5.0, 10.0))
+
+
+def test_noise_is_mixed_at_the_ratios_asked_for(cache, noisy):
+    """By eq. 23; each noise and each ratio occurs, and the label says which noise it is."""
+    ratios, kinds = [], []
+    for i, (wave, kind) in mixed(noisy).items():
+        clean = cache.waves[i]
+        ratio = snr(clean, wave)
+        ratios.append(min(noisy.snr, key=lambda s: abs(s - ratio)))
+        assert ratio == pytest.approx(ratios[-1], abs=0.01)
+        kinds.append(kind)
+        noise = wave - clean
+        match = {}
+        for label, wanted in zip(noisy.bank_labels, noisy.bank, strict=True):
+            # the stretch of the noise, gone round, that fits best
+            rolled = np.lib.stride_tricks.sliding_window_view(
+                np.tile(wanted, 2 + len(noise) // len(wanted)), len(noise)
+            )[: len(wanted)]
+            match[label] = np.max(rolled @ noise / np.linalg.norm(rolled, axis=1)) / np.linalg.norm(noise)
+        assert match[kind] > 0.9999
+        assert len(noise) < 50 or max(value for label, value in match.items() if label != kind) < 0.9
+    assert set(ratios) == set(noisy.snr) and set(kinds) == {0, 2, 5}
+
+
+def test_a_clip_s_noise_does_not_depend_on_the_others(noisy):
+    whole = mixed(noisy, 3, 2)
+    for indices, batch_size in ((TRAIN, 32), (TRAIN[5:9], 3), (TRAIN[::3], 1)):
+        part = mixed(
+            source(noisy.cache, indices, 1, bank=noisy.bank, bank_labels=noisy.bank_labels, snr=noisy.snr),
+            3,
+            2,
+            batch_size,
+        )
+        assert list(part) == indices
+        for i, (wave, kind) in part.items():
+            np.testing.assert_allclose(wave, whole[i][0], rtol=1e-5, atol=1e-6)
+            assert kind == whole[i][1]
+
+
+def test_noise_is_drawn_by_seed_epoch_and_stream(noisy):
+    first = mixed(noisy)
+    again = mixed(noisy)
+    assert all(np.array_equal(first[i][0], again[i][0]) for i in first)
+    other = Source(**{**vars(noisy), "number": 2})
+    for found in (mixed(noisy, seed=1), mixed(noisy, epoch=1), mixed(other)):
+        assert sum(np.allclose(first[i][0], found[i][0]) for i in first) < 3
+
+
+def energies(training, epoch):
+    """clip (by its length, as noise hides its name) -> sum of the energy feature"""
+    found = {}
+    for x, _, _ in batches(training, epoch):
+        for row, mask in enumerate(x["mask"]):
+            found[int(mask.sum())] = float(x["energy"][row].sum())
+    return found
+
+
+@pytest.mark.parametrize("redraw", [False, True])
+def test_noise_is_drawn_once_or_in_each_epoch(redraw, rng):
+    cache = Clips(range(1, 30))
+    bank = (rng.normal(size=99).astype("float32"),)
+    stream = source(cache, range(29), 1, bank=bank, snr=(-10.0, 0.0, 10.0), redraw=redraw)
+    training = data([stream], Sampling("whole"))
+    first, second = energies(training, 0), energies(training, 1)
+    changed = [n for n in first if abs(first[n] - second[n]) > 1e-3 * first[n]]
+    assert len(changed) > 20 if redraw else not changed
+    assert set(cache.read) == ({3} if redraw else {1})
+
+
+def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
+    """ "clean" may stand anywhere among the labels."""
+    clean = source(cache, TRAIN, 0, bank_labels=(1,))
+    noisy = Source(**{**vars(noisy), "bank_labels": (0, 2, 2)})
+    kinds = {0: set(), 1: set()}
+    for _, y, w in batches(data([clean, noisy], Sampling("whole"), tasks=(EMOTION, NOISE))):
+        assert set(w["noise"]) == {1.0}
+        for k, kind in zip(y["source"], y["noise"], strict=True):
+            kinds[k].add(int(kind))
+    assert kinds == {0: {1}, 1: {0, 2}}
+
+
+# evaluation
+
+
+def test_evaluation_keeps_every_clip_in_order(cache):
+    indices = [i for i in range(40) if i % 4 == 0] + [7, 3]
+    found = list(evaluation_batches(source(cache, indices), extract, NAMES, batch_size=5).as_numpy_iterator())
+    assert [len(extra["index"]) for _, extra in found] == [5, 5, 2]
+    assert [i for _, extra in found for i in extra["index"]] == sorted(indices)
+    for x, extra in found:
+        assert set(extra["noise"]) == {0}
+        assert [i for i, _ in whose(x)] == list(extra["index"])
+        for row, i in enumerate(extra["index"]):
+            n = len(cache.waves[i]) // FRAME
+            assert x["mask"][row].tolist() == [True] * n + [False] * (x["mask"].shape[1] - n)
+            for name, value in cache.features(i).items():
+                np.testing.assert_allclose(x[name][row, :n], value, rtol=1e-6)
+                assert not x[name][row, n:].any()
+
+
+def test_evaluation_does_not_depend_on_the_batch(noisy):
+    whole, parts = (
+        [
+            {name: value[row][mask] for name, value in x.items() if name != "mask"}
+            for x, _ in evaluation_batches(noisy, extract, NAMES, size).as_numpy_iterator()
+            for row, mask in enumerate(x["mask"])
+        ]
+        for size in (32, 3)
+    )
+    assert len(whole) == len(parts) == len(TRAIN)
+    for a, b in zip(whole, parts, strict=True):
+        for name in NAMES:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-5, atol=1e-6)
+
+
+def test_clips_beyond_one_batch_are_theirs(rng):
+    """More clips than are extracted at once."""
+    cache = Clips(rng.integers(1, 9, 2 * streams.EXTRACT_BATCH + 5))
+    items = list(clips(source(cache, range(len(cache.waves))), extract, NAMES).as_numpy_iterator())
+    assert [int(extra["index"]) for _, extra in items] == list(range(len(cache.waves)))
+    for i, (x, _) in enumerate(items):
+        np.testing.assert_allclose(x["told"], cache.features(i)["told"], rtol=1e-6)
+
+
+# labels
+
+
+def corpus_of(labels):
+    return Corpus(
+        "made", Path("."), tuple(Utterance(f"u{i:02}", f"{i}", labels=row) for i, row in enumerate(labels)), {}
+    )
+
+
+def test_labels_of_a_corpus():
+    emotion = Task("emotion", ("anger", "joy"), merge={"excited": "joy"}, ignore=("other",))
+    arousal = Task("arousal", low=-1, high=1, column="activation")
+    corpus = corpus_of(
+        [
+            {"emotion": "joy", "activation": 0.25},
+            {"emotion": "other", "activation": -1.0},
+            {"activation": float("nan")},
+            {"emotion": "excited"},
+            {"emotion": "anger", "activation": 0},
+        ]
+    )
+    found = encode_labels(corpus, (emotion, arousal))
+    values, weights = found["emotion"]
+    assert values.tolist() == [1, 0, 0, 1, 0] and weights.tolist() == [1, 0, 0, 1, 1] and values.dtype == np.int32
+    values, weights = found["arousal"]
+    assert values.tolist() == [0.25, -1, 0, 0, 0] and weights.tolist() == [1, 1, 0, 0, 1] and values.dtype == np.float32
+
+
+def test_an_unknown_label_names_its_clip():
+    with pytest.raises(ValueError, match="made, u01: emotion must be one of anger, joy, fear. Received: 'calm'"):
+        encode_labels(corpus_of([{"emotion": "joy"}, {"emotion": "calm"}]), (EMOTION,))
+
+
+def test_rules_come_from_the_training_side_alone(rng):
+    labels = [*rng.choice(["anger", "joy", "fear"], 90, p=[0.6, 0.3, 0.1]), *["fear"] * 200, None]
+    corpus = corpus_of([{"emotion": str(label)} if label else {} for label in labels])
+    ids = [f"u{i:02}" for i in range(90)]
+    counts = {label: labels[:90].count(label) for label in EMOTION.labels}
+    median = sorted(counts.values())[1]
+    expected = []
+    for label in filter(None, labels):
+        count = counts[str(label)]
+        expected.append("frequent" if count > 1.25 * median else "rare" if count < 0.75 * median else "usual")
+    table = rule_table(corpus, EMOTION, ids, rules)
+    by_id = {u.id: RULES[k] for u, k in zip(corpus, table, strict=True)}
+    assert [by_id[f"u{i:02}"] for i in range(290)] == expected and set(expected) == set(RULES)
+    assert by_id["u290"] == "usual"  # no label, no rule

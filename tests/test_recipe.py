@@ -1,0 +1,351 @@
+import dataclasses
+import inspect
+import json
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import keras_ser
+from keras_ser.models.aspmtl import Config
+from keras_ser.recipe import AugmentConfig, FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+
+EMOTION = Task("emotion", ("anger", "joy", "calm"), merge={"excited": "joy"}, ignore=("other",))
+AROUSAL = Task("arousal", low=-1.0, high=1.0, weight=0.5)
+NOISE = Task("noise", ("clean", "white"))
+FIRST = Recipe(
+    "model-1",
+    "emodb",
+    (EMOTION, NOISE),
+    (Protocol("random"),),
+    streams=(Stream("clean", share=0.5), Stream("noisy", noises=("white",), snr=(0.0, 5.0), share=0.5)),
+    monitor="val_noise_uar",
+)
+RECIPE = Recipe(
+    "cascade",
+    "emodb",
+    (EMOTION, AROUSAL),
+    (Protocol("random"), Protocol("loso", "leave-one-out", validation=1)),
+    config=Config(encoder="conv", adversary="label", layers=0, pools=((2, 2), (2, 2), (2, 2), (1, 2)), beta=0.3),
+    frontend=FrontendConfig(features=("log_mel",), bins=64),
+    streams=(Stream("clean"), Stream("noisy", noises=("pink", "babble"), redraw=True, share=0.25)),
+    sampling=Sampling("crop", frames=200),
+    augment=AugmentConfig(tempo=0.2),
+    optimizer=OptimizerConfig("adamw", 2e-3, schedule="cosine"),
+    first=FIRST,
+    corpus_options=(("emotions", ("anger", "joy")), ("strict", True)),
+    paper=(("emotion", "accuracy", 0.9, "table 2"),),
+)
+SIMPLE = Recipe("simple", "demo", (EMOTION,), (Protocol("random"),))
+
+
+def test_defaults_are_those_of_the_rooms():
+    """Recipes repeat the rooms' arguments so that they can be read without TensorFlow: they must not drift apart."""
+    from keras_ser.features import Frontend
+    from keras_ser.pipelines.augment import Augment
+
+    assert {f.name: f.default for f in dataclasses.fields(AugmentConfig)} == {
+        f.name: f.default for f in dataclasses.fields(Augment)
+    }
+    theirs = inspect.signature(Frontend).parameters
+    for field in dataclasses.fields(FrontendConfig):
+        assert theirs[field.name].default == field.default
+    assert Frontend(**dataclasses.asdict(RECIPE.frontend)).sizes == {"log_mel": 64}
+
+
+@pytest.mark.parametrize("recipe", [SIMPLE, FIRST, RECIPE], ids=lambda r: r.name)
+def test_equal_after_json(recipe):
+    again = Recipe.from_json(recipe.to_json())
+    assert again == recipe and again.hash == recipe.hash and hash(again) == hash(recipe)
+    assert Recipe.from_json(again.to_json()).to_json() == again.to_json()
+    assert type(again.config) is type(recipe.config)
+
+
+def test_lists_and_whole_numbers_are_no_other_recipe():
+    a = SIMPLE.replace(
+        tasks=[dataclasses.replace(EMOTION, weight=1)],
+        streams=[Stream("s", noises=["white"], snr=[5, 10], share=1)],
+        seeds=[0, 1],
+        frontend=FrontendConfig(features=["log_mel"]),
+        corpus_options=[["emotions", ["a"]]],
+    )
+    b = SIMPLE.replace(
+        tasks=(EMOTION,),
+        streams=(Stream("s", noises=("white",), snr=(5.0, 10.0), share=1.0),),
+        seeds=(0, 1),
+        frontend=FrontendConfig(features=("log_mel",)),
+        corpus_options=(("emotions", ("a",)),),
+    )
+    assert a == b and a.hash == b.hash and hash(a) == hash(b)
+    assert Recipe.from_json(a.to_json()) == b
+    assert Stream("s", noises="white", snr=5.0) == Stream("s", noises=("white",), snr=(5.0,))
+
+
+OTHER = {
+    "corpus": "ravdess",
+    "tasks": (EMOTION,),
+    "config": Config(beta=0.31),
+    "frontend": FrontendConfig(hop=161),
+    "streams": (Stream("clean"),),
+    "sampling": Sampling("whole"),
+    "augment": AugmentConfig(gain=0.1),
+    "optimizer": OptimizerConfig(),
+    "batch_size": 17,
+    "epochs": 3,
+    "patience": 0,
+    "monitor": "val_emotion_accuracy",
+    "precision": "mixed_bfloat16",
+    "first": None,
+    "corpus_options": (),
+}
+SAME = {
+    "name": "other",
+    "protocols": (Protocol("other"),),
+    "seeds": (4, 5),
+    "paper": (),
+    "first": FIRST.replace(name="other", seeds=(9,), protocols=(Protocol("x"),), paper=(("a", "b", 1.0, "c"),)),
+}
+
+
+def test_the_hash_changes_with_what_a_run_is_and_nothing_else():
+    assert {*OTHER, *SAME, "model"} == {f.name for f in dataclasses.fields(Recipe)}  # "model": there is one so far
+    for field, value in OTHER.items():
+        assert RECIPE.replace(**{field: value}).hash != RECIPE.hash, field
+    for field, value in SAME.items():
+        assert RECIPE.replace(**{field: value}).hash == RECIPE.hash, field
+    assert RECIPE.replace(first=FIRST.replace(epochs=3)).hash != RECIPE.hash
+    assert len(RECIPE.hash) == 8 and int(RECIPE.hash, 16) >= 0
+
+
+def leaves(value, path=""):
+    """Dotted key -> value of every plain field of a recipe."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from leaves(getattr(value, field.name), f"{path}.{field.name}" if path else field.name)
+    elif isinstance(value, tuple) and value and (dataclasses.is_dataclass(value[0]) or isinstance(value[0], tuple)):
+        for i, item in enumerate(value):
+            yield from leaves(item, f"{path}.{i}")
+    else:
+        yield path, value
+
+
+def test_every_field_can_be_overridden_by_itself():
+    """Given as its own JSON, each value comes back; and as a value."""
+    keys = dict(leaves(RECIPE))
+    assert len(keys) > 100
+    for key, value in keys.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        assert RECIPE.override(key, text) == RECIPE, key
+        assert RECIPE.override(key, value) == RECIPE, key
+
+
+def found(recipe, key):
+    for head in key.split("."):
+        if isinstance(recipe, tuple):
+            names = [getattr(item, "name", str(i)) for i, item in enumerate(recipe)]
+            recipe = recipe[names.index(head) if head in names else int(head)]
+        else:
+            recipe = getattr(recipe, head)
+    return recipe
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("epochs", "7", 7),
+        ("epochs", 7, 7),
+        ("name", "12", "12"),
+        ("name", '"quoted"', "quoted"),
+        ("monitor", "val_x", "val_x"),
+        ("seeds", "[4, 5]", (4, 5)),
+        ("seeds", "4,5", (4, 5)),
+        ("seeds", "4", (4,)),
+        ("seeds", (6, 7), (6, 7)),
+        ("optimizer.learning_rate", "1e-4", 1e-4),
+        ("optimizer.weight_decay", "1", 1.0),
+        ("config.beta", "0", 0.0),
+        ("config.normalize", "false", False),
+        ("config.normalize", "False", False),
+        ("config.adversary", "none", None),
+        ("config.adversary", "null", None),
+        ("config.adversary", None, None),
+        ("config.adversary", "source", "source"),
+        ("config.kernels.0", "7", 7),
+        ("config.pools.3.0", "4", 4),
+        ("config.pools.3", "[4, 4]", (4, 4)),
+        ("streams.noisy.share", "0.5", 0.5),
+        ("streams.1.share", "2", 2.0),
+        ("streams.noisy.snr", "-5,10", (-5.0, 10.0)),
+        ("streams.noisy.snr", "0", (0.0,)),
+        ("streams.noisy.noises", "white, factory", ("white", "factory")),
+        ("streams.noisy.noises", '["white"]', ("white",)),
+        ("streams.noisy.noises", "", ()),
+        ("streams.clean.corpus", "slr45", "slr45"),
+        ("tasks.0.weight", "2", 2.0),
+        ("tasks.emotion.labels", "joy, anger,5", ("joy", "anger", "5")),
+        ("tasks.arousal.high", "2", 2.0),
+        ("protocols.loso.validation", "0.25", 0.25),
+        ("protocols.1.validation", "2", 2.0),
+        ("frontend.features", "mfcc", ("mfcc",)),
+        ("frontend.features.0", "energy", "energy"),
+        ("sampling.balance", "false", False),
+        ("first.epochs", "3", 3),
+        ("first.streams.noisy.snr", "[1.5]", (1.5,)),
+        ("first.tasks.noise.labels", '["clean", "pink"]', ("clean", "pink")),
+        ("corpus_options.0.1", '["joy"]', ("joy",)),
+    ],
+)
+def test_overrides(key, text, value):
+    new = RECIPE.override(key, text)
+    assert found(new, key) == value and type(found(new, key)) is type(value)
+    assert new.override(key, found(RECIPE, key)) == RECIPE  # nothing else changed
+
+
+def test_fields_that_are_empty_can_be_overridden():
+    assert SIMPLE.override("config.adversary", "none").override("config.adversary", "label").config.adversary == "label"
+    assert SIMPLE.override("tasks.emotion.ignore", "x,y").tasks[0].ignore == ("x", "y")
+    assert SIMPLE.override("corpus_options", '[["emotions", ["a"]]]').corpus_options == (("emotions", ("a",)),)
+    lists = SIMPLE.override("protocols.random.stated", '[["a", "b"], ["c"]]')
+    assert lists.protocols[0].stated == (("a", "b"), ("c",))
+    with_whole = SIMPLE.replace(streams=(Stream("s", share=1),))  # a whole number where a float belongs
+    assert with_whole.override("streams.s.share", "0.5").streams[0].share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("epoch", r"--set epoch: Recipe has no 'epoch'. Did you mean epochs\? It has: name, corpus, tasks"),
+        ("config.betta", r"--set config.betta: Config has no 'betta'. Did you mean beta"),
+        ("optimizer.lr", r"OptimizerConfig has no 'lr'. It has: name, learning_rate, weight_decay"),
+        ("streams.noise.share", r"--set streams.noise.share: there is no 'noise'. There are: clean, noisy"),
+        ("streams.7.share", r"there is no '7'. There are: clean, noisy"),
+        ("streams.-1.share", r"there is no '-1'"),
+        ("first.stream", r"--set first.stream: Recipe has no 'stream'. Did you mean streams"),
+        ("first.first.epochs", r"None is a plain value, without 'epochs'"),
+        ("epochs.x", r"40 is a plain value, without 'x'"),
+        ("seeds.0.x", r"0 is a plain value, without 'x'"),
+        ("seeds.5", r"there is no '5'. There are: 0, 1, 2"),
+        ("config", r"name a field of it: encoder, units"),
+        ("streams", r"name a field of it: clean, noisy, name, corpus, noises"),
+        ("streams.noisy", r"name a field of it: name, corpus, noises"),
+        ("first", r"name a field of it: name"),
+        ("", r"Recipe has no ''"),
+    ],
+)
+def test_unknown_keys_list_their_neighbours(key, message):
+    with pytest.raises(KeyError, match=message):
+        RECIPE.override(key, "1")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epochs", "ten", "--set epochs: expected int, such as 40. Received: 'ten'."),
+        ("epochs", "1.5", "expected int"),
+        ("epochs", "true", "expected int"),
+        ("epochs", "null", "expected int"),
+        ("optimizer.learning_rate", "fast", "expected float, such as 0.002"),
+        ("optimizer.learning_rate", "true", "expected float"),
+        ("config.normalize", "1", "expected bool"),
+        ("config.normalize", "yes", "expected bool"),
+        ("seeds", "a,b", r"expected tuple\[int, ...\]"),
+        ("seeds", "[0.5]", r"expected tuple\[int, ...\]"),
+        ("streams.noisy.snr", "low", r"expected tuple\[float, ...\]"),
+        ("streams.noisy.noises", "[1]", r"expected tuple\[str, ...\]"),
+        ("config.pools.0", "2", r"expected tuple\[int, int\]"),
+        ("tasks.arousal.low", "x", r"expected float \| None"),
+        ("name", 5, "expected str"),
+        ("config.encoder", "rnn", "`encoder` must be one of"),
+        ("sampling.kind", "bits", "segments, crop or whole"),
+        ("streams.noisy.name", "clean", "the streams of a recipe need distinct names"),
+        ("precision", "float8", "`precision` must be one of float32, mixed_bfloat16"),
+        ("epochs", "0", "`epochs` must be at least 1"),
+        ("batch_size", "0", "`batch_size` must be at least 1"),
+        ("patience", "-1", "`patience` must be at least 0"),
+        ("seeds", "0,1,0", "`seeds` must be distinct"),
+        ("seeds", "-1", "`seeds` must be distinct and at least 0"),
+        ("streams.noisy.share", "0", "`share` of stream 'noisy' must be over 0"),
+        ("streams.noisy.share", "NaN", "`share` of stream 'noisy' must be over 0"),
+        ("streams.noisy.snr", "", "'noisy' mixes noises in, and needs at least one `snr`"),
+        ("sampling.hop", "0", "`hop` must be at least 1 frame"),
+        ("sampling.frames", "-96", "`frames` must be at least 1 frame"),
+        ("tasks.emotion.name", "source", "can't be called 'source'"),
+    ],
+)
+def test_values_that_cannot_be(key, value, message):
+    with pytest.raises(ValueError, match=message):
+        RECIPE.override(key, value)
+
+
+def test_a_recipe_needs_something_of_each():
+    for field in ("tasks", "streams", "protocols", "seeds"):
+        with pytest.raises(ValueError, match="at least one task, stream, protocol and seed"):
+            RECIPE.replace(**{field: ()})
+    with pytest.raises(ValueError, match="`model` must be one of aspmtl. Received: 'transformer'"):
+        Recipe("x", "demo", (EMOTION,), (Protocol("p"),), model="transformer")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d | {"epoch": 3}, "Recipe has no epoch. It has: name, corpus"),
+        (lambda d: d | {"config": d["config"] | {"betta": 1}}, "Config has no betta. It has: encoder"),
+        (lambda d: d | {"first": d["first"] | {"x": 1}}, "Recipe has no x"),
+        (
+            lambda d: {k: v for k, v in d.items() if k not in ("tasks", "corpus")},
+            "Recipe needs corpus, tasks. Received: name",
+        ),
+        (lambda d: d | {"epochs": "ten"}, "Recipe.epochs: expected int. Received: 'ten'"),
+        (lambda d: d | {"streams": [{"name": "s", "snr": ["loud"]}]}, r"Stream.snr: expected tuple\[float, ...\]"),
+        (lambda d: d | {"tasks": [{"labels": ["a"]}]}, "Task needs name. Received: labels"),
+        (lambda d: d | {"tasks": ["emotion"]}, "expected the fields of Task. Received: 'emotion'"),
+        (lambda d: d | {"model": "x"}, "`model` must be one of aspmtl"),
+        (lambda d: [d], "expected the fields of Recipe"),
+    ],
+)
+def test_a_file_that_is_no_recipe(change, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe.from_json(json.dumps(change(RECIPE.to_dict())))
+
+
+def test_old_files_may_lack_fields_with_defaults():
+    data = {k: v for k, v in SIMPLE.to_dict().items() if k in ("name", "corpus", "tasks", "protocols")}
+    assert Recipe.from_dict(data) == SIMPLE
+
+
+def test_another_process_gives_the_same_hash():
+    script = "import sys\nfrom keras_ser.recipe import Recipe\nr = Recipe.from_json(sys.stdin.read())\nprint(r.hash, r.to_json())"
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            input=RECIPE.to_json(),
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(keras_ser.__file__).parents[1],
+            env={"PYTHONHASHSEED": seed},
+        )
+        assert done.stdout == f"{RECIPE.hash} {Recipe.from_json(RECIPE.to_json()).to_json()}\n"
+
+
+def test_annotations_are_ones_that_overrides_understand():
+    """A field of another kind would be found out here, and not by a user's --set."""
+
+    def kinds(hint):
+        inner = typing.get_args(hint)
+        return set().union(*map(kinds, inner)) if inner else {hint}
+
+    known = {str, int, float, bool, tuple, type(None), typing.Any, Ellipsis}
+    pending, seen = [Recipe, Config], set()
+    while pending:
+        cls = pending.pop()
+        seen.add(cls)
+        for hint in typing.get_type_hints(cls).values():
+            for kind in kinds(hint) - known:
+                assert dataclasses.is_dataclass(kind), f"{cls.__name__}: {kind}"
+                pending += [kind] if kind not in seen else []
+    assert {Stream, Task, Protocol, Sampling, AugmentConfig, OptimizerConfig, FrontendConfig} < seen

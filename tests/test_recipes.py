@@ -1,0 +1,109 @@
+"""Every recipe: a plain value, and a run over a small corpus of its own layout from the command line to the report."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_ser.cli import check_labels, load_recipes
+from keras_ser.corpora import CORPORA, read_corpus
+from keras_ser.recipe import Recipe
+from keras_ser.splits import check_split
+from tests import corpora_on_disk as disk
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+FILES = sorted(path for path in RECIPES.glob("*.py") if path.stem != "aspmtl")
+EVERY = [
+    pytest.param(recipe, id=f"{path.stem}-{variant}")
+    for path in FILES
+    for variant, recipe in load_recipes(str(path))[0].items()
+]
+TINY = [
+    "--epochs=1",
+    "--seed=0",
+    "--set=config.units=3",
+    "--set=sampling.frames=24",
+    "--set=frontend.features=mfcc,energy",
+    "--quiet",
+]
+
+
+@pytest.mark.parametrize("recipe", EVERY)
+def test_a_recipe_is_a_plain_value(recipe):
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert recipe.corpus in CORPORA
+    assert recipe.protocols[0].speaker_dependent
+    # beside the paper's split there is one that keeps people, films or recordings apart
+    assert all(protocol.columns_apart for protocol in recipe.protocols[1:]) and len(recipe.protocols) == 2
+    # what is printed as the paper's figure is a fraction with a source
+    assert all(0 < value < 1 and "table" in source for _, _, value, source in recipe.paper)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_help_prints_the_page(path):
+    shown = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, check=True).stdout
+    page = importlib.util.spec_from_file_location("page", path)
+    assert path.stem in shown and "--corpus-root" in shown and page is not None
+    assert path.read_text().splitlines()[0].lstrip('"') in shown
+
+
+@pytest.mark.parametrize(("name", "corpus"), [("emodb", "emodb"), ("ravdess", "ravdess")])
+def test_recipes_fit_the_real_corpora(shared_data, name, corpus):
+    from keras_ser.corpora.content import duplicates
+
+    corpus = read_corpus(corpus, shared_data / corpus)
+    recipes, _ = load_recipes(str(RECIPES / f"aspmtl_{name}.py"))
+    hashes = {i: str(k) for k, ids in enumerate(duplicates(corpus)) for i in ids}
+    for recipe in recipes.values():
+        check_labels(recipe, corpus, {})
+        for protocol in recipe.protocols:
+            splits = protocol.splits(corpus, hashes=hashes, stratify="emotion")
+            for split in splits:
+                check_split(split, corpus, hashes)
+            tested = [i for split in splits for i in split.test]
+            assert len(tested) == len(set(tested))
+            assert protocol.kind == "random" or len(tested) == len(corpus)
+
+
+def run(recipe: str, out: Path, *arguments: str) -> dict:
+    """The report.json of a recipe that was run as a person runs it."""
+    command = [sys.executable, str(RECIPES / f"{recipe}.py"), "--out", str(out), *TINY, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "report:" in done.stdout
+    (report,) = out.glob("*/report.json")
+    return json.loads(report.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".wav", ".avi"])
+def test_afew(tmp_path, suffix):
+    root = disk.write_afew(tmp_path / "afew", suffix, train=4, val=2)
+    ids = sorted({path.stem for path in root.rglob(f"*{suffix}")})
+    rows = [f"{stem},{('female', 'male')[k % 2]}" for k, stem in enumerate(ids)]
+    (tmp_path / "clips.csv").write_text("id,gender\n" + "\n".join(rows) + "\n")
+    metadata = ("--corpus-root", str(root), "--metadata", str(tmp_path / "clips.csv"))
+    report = run("aspmtl_afew", tmp_path / "out", *metadata, "--protocol=both")
+    assert set(report["protocols"]) == {"paper-random-80-20", "official-train-val"}
+    # nobody is named, so clips are resampled and the report says it
+    text = (next((tmp_path / "out").glob("*/report.md"))).read_text()
+    assert "resample clips" in text and "90.1" in text
+
+
+@pytest.mark.slow
+def test_avec(tmp_path):
+    names = [f"{side}_{k}" for side in ("train", "dev") for k in range(1, 5)]
+    root = disk.write_avec2016(tmp_path / "avec", names, seconds=12.0)
+    report = run("aspmtl_avec", tmp_path / "out", "--corpus-root", str(root))
+    assert {result["task"] for result in report["results"]} == {"arousal", "valence"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "folds"), [("emodb", "0"), ("ravdess", "1")])
+def test_real_corpora(tmp_path, shared_data, name, folds):
+    root = ("--corpus-root", str(shared_data / name))
+    report = run(f"aspmtl_{name}", tmp_path / "out", *root, "--protocol=disjoint", f"--folds={folds}")
+    assert report["results"][0]["task"] == "emotion"

@@ -1,0 +1,66 @@
+"""Run as a program: train in a process of its own, with deterministic ops, and be killed where told.
+
+python -m tests.training.resume FOLDER NAME RECIPE [stage:epoch]
+python -m tests.training.resume FOLDER --both RECIPE
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from keras_ser.recipe import Sampling
+from tests.training import tiny
+
+EPOCHS = {"epochs": 4, "patience": 2}
+CROPS = Sampling("crop", frames=40)
+RECIPES = {
+    "small": tiny.SINGLE.replace(streams=(tiny.NOISY,), sampling=CROPS, epochs=3, patience=2),
+    "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
+    "lstm": tiny.EVERYTHING.replace(config=tiny.LSTM, **EPOCHS),
+    "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),
+}
+
+
+class Stopped(Exception):
+    pass
+
+
+def train(folder: Path, name: str, recipe, on_epoch=None):
+    """A run and its predictions.csv, in FOLDER/NAME."""
+    from keras_ser.evaluation import write_predictions
+    from keras_ser.training import Data, fit, predict
+
+    corpus = tiny.corpus(folder)
+    data = Data.load(recipe, corpus, folder / "cache")
+    split = tiny.SPEAKERS.splits(corpus)[1]
+    run = fit(recipe, data, split, folder / name, seed=11, on_epoch=on_epoch)
+    write_predictions(predict(run.model(), recipe, data, split, seed=11), folder / f"{name}.csv")
+
+
+def main(folder: str, name: str, recipe: str, kill: str = "") -> None:
+    from keras_ser.training import deterministic
+
+    deterministic()
+    folder = Path(folder)
+
+    def die(stage, epoch, logs):
+        if f"{stage}:{epoch}" == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stop(stage, epoch, logs):
+        if epoch == 2:
+            raise Stopped
+
+    if name != "--both":
+        train(folder, name, RECIPES[recipe], die)
+        return
+    train(folder, "unbroken", RECIPES[recipe])
+    try:
+        train(folder, "broken", RECIPES[recipe], stop)
+    except Stopped:
+        train(folder, "broken", RECIPES[recipe])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,266 @@
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.features import Frontend
+from keras_ser.models.aspmtl import Config
+from keras_ser.models.whole import extractor
+from keras_ser.pipelines.augment import Augment
+from keras_ser.pipelines.balance import RULES
+from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
+from keras_ser.splits import Protocol, Split
+from keras_ser.tasks import Task
+from keras_ser.training.data import Data, class_weights
+
+RATE = 8000
+EMOTION = Task("emotion", ("anger", "joy", "fear"))
+GENDER = Task("gender", ("female", "male"))
+NOISE = Task("noise", ("white", "babble", "clean"))
+LABELS = ["anger"] * 6 + ["joy"] * 3 + ["fear"] * 1  # of ten clips of a speaker
+RECIPE = Recipe(
+    "r",
+    "made",
+    (EMOTION, GENDER, NOISE),
+    (Protocol("p"),),
+    config=Config(adversary=None),
+    frontend=FrontendConfig(("energy", "zero_crossing_rate"), sample_rate=RATE, window=200, hop=80, fft=256),
+    streams=(Stream("clean"), Stream("noisy", noises=("babble", "white"), snr=(0.0, 10.0), share=0.5)),
+    sampling=Sampling("segments", frames=9, hop=9, rare_hop=4),
+)
+
+
+def write(root, seed=0, seeds=None):
+    """40 clips of four speakers; `seeds`: other audio for some of them."""
+    root.mkdir()
+    utterances = []
+    for i in range(40):
+        rng = np.random.default_rng([(seeds or {}).get(i, seed), i])
+        samples = rng.normal(size=int(rng.integers(900, 2400))) * rng.uniform(0.02, 0.2)
+        soundfile.write(root / f"{i:02}.wav", samples, RATE, subtype="FLOAT")
+        labels = {"emotion": LABELS[i % 10]} if i != 13 else {}
+        gender = (None, "female", "male", "female")[i // 10]
+        utterances.append(Utterance(f"c{i:02}", f"{i:02}.wav", speaker=f"s{i // 10}", gender=gender, labels=labels))
+    return Corpus("made", root, tuple(utterances), {})
+
+
+def load(folder, recipe=RECIPE, corpus=None, **more):
+    return Data.load(recipe, corpus or write(folder / "audio"), folder / "cache", progress=False, **more)
+
+
+def split_of(train, validation, test):
+    return Split("p", 2, *(tuple(f"c{i:02}" for i in side) for side in (train, validation, test)), ("speaker",))
+
+
+SPLIT = split_of(range(20), range(20, 30), range(30, 40))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return load(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def extract():
+    return extractor(Frontend(**dataclasses.asdict(RECIPE.frontend), name="frontend"))
+
+
+def test_each_side_reads_its_own_clips(data):
+    sides = {side: data.source(RECIPE, 0, SPLIT, side, 0).indices.tolist() for side in ("train", "validation", "test")}
+    assert sides == {"train": [*range(20)], "validation": [*range(20, 30)], "test": [*range(30, 40)]}
+    assert data.cache.sample_rate == RATE
+
+
+def test_labels_and_missing_ones(data):
+    labels = data.source(RECIPE, 0, SPLIT, "test", 0).labels
+    assert set(labels) == {"emotion", "gender"}  # the noise is the stream's to know
+    for i, utterance in enumerate(data.corpus):
+        for task in (EMOTION, GENDER):
+            label = utterance.column(task.name)
+            value, weight = labels[task.name][0][i], labels[task.name][1][i]
+            assert weight == (label is not None)
+            assert label is None or task.labels[value] == label
+    assert not labels["gender"][1][:10].any()
+
+
+def test_class_weights(rng):
+    """n / (k n_c) by a loop; the mean over the labelled examples is 1, a class without one weighs 0."""
+    values, weights = rng.choice(4, 200, p=[0.6, 0.3, 0.1, 0.0]), rng.integers(0, 2, 200).astype("float32")
+    found = class_weights(values, weights, 5)
+    labelled = [v for v, w in zip(values, weights, strict=True) if w]
+    counts = Counter(labelled)
+    expected = [len(labelled) / (len(counts) * counts[c]) if c in counts else 0 for c in range(5)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.mean(found[labelled]) == pytest.approx(1)
+    assert not class_weights(values, np.zeros(200), 4).any()
+
+
+def test_class_weights_come_from_and_act_on_the_training_side(data):
+    recipe = RECIPE.override("sampling.class_weights", True)
+    split = split_of([*range(5), 6, 7, 13, 19], range(20, 30), range(30, 40))
+    values, weights = data.source(recipe, 0, split, "train", 0).labels["emotion"]
+    # of the clips that train 5 are angry, 2 joyful, 1 fearful; clip 13 has no label
+    expected = {0: 8 / (3 * 5), 1: 8 / (3 * 2), 2: 8 / (3 * 1)}
+    for i in (*range(5), 6, 7, 19):
+        assert weights[i] == pytest.approx(expected[values[i]])
+    assert weights[13] == 0
+    gender = data.source(recipe, 0, split, "train", 0).labels["gender"][1]
+    assert set(gender) == {0.0, 1.0}
+    for side in ("validation", "test"):
+        assert set(data.source(recipe, 0, split, side, 0).labels["emotion"][1]) == {0.0, 1.0}
+
+
+def test_balance_comes_from_the_training_side(data):
+    for side in ("train", "test"):
+        rules = data.source(RECIPE, 0, SPLIT, side, 0).rules
+        # 12 angry, 5 joyful (one of six has no label), 2 fearful: median 5
+        by_label = {"anger": "frequent", "joy": "usual", "fear": "rare"}
+        assert [RULES[k] for k in rules] == [by_label.get(u.labels.get("emotion"), "usual") for u in data.corpus]
+    fearful = split_of([9, 19, 6, 0], [29], [39, 30])  # two fearful clips, one of each other
+    rules = data.source(RECIPE, 0, fearful, "train", 0).rules
+    assert {RULES[rules[i]] for i in (9, 19, 29, 39)} == {"frequent"} and {RULES[rules[i]] for i in (0, 6)} == {"usual"}
+
+
+def test_streams_as_the_recipe_has_them(data):
+    clean, noisy = (data.source(RECIPE, k, SPLIT, "train", 0) for k in range(2))
+    assert (clean.name, clean.number, clean.share, clean.bank) == ("clean", 0, 1.0, ())
+    assert (noisy.name, noisy.number, noisy.share, noisy.snr) == ("noisy", 1, 0.5, (0.0, 10.0))
+    assert not noisy.redraw and data.source(RECIPE.override("streams.noisy.redraw", True), 1, SPLIT, "train", 0).redraw
+    assert noisy.bank_labels == (1, 0) and clean.bank_labels == (2,)
+    for task in (EMOTION, GENDER):
+        np.testing.assert_array_equal(noisy.labels[task.name][0], clean.labels[task.name][0])
+    without = RECIPE.replace(tasks=(EMOTION, GENDER))
+    assert (
+        data.source(without, 1, SPLIT, "train", 0).bank_labels
+        == data.source(without, 0, SPLIT, "train", 0).bank_labels
+        == ()
+    )
+
+
+def test_noises_of_each_side_and_seed_are_their_own(data):
+    banks = [data.source(RECIPE, 1, SPLIT, side, 3).bank for side in ("train", "validation", "test")]
+    banks.append(data.source(RECIPE, 1, SPLIT, "train", 4).bank)
+    for i, bank in enumerate(banks):
+        assert [len(wave) for wave in bank] == [30 * RATE] * 2
+        for other in banks[:i]:
+            assert all(np.abs(a - b).max() > 0.1 for a, b in zip(bank, other, strict=True))
+    again = data.source(RECIPE, 1, SPLIT, "train", 3).bank
+    assert all(np.array_equal(a, b) for a, b in zip(banks[0], again, strict=True))
+
+
+def test_noises_that_the_task_does_not_know(data):
+    with pytest.raises(ValueError, match="noise must be one of white, babble, clean. Received: 'pink'"):
+        data.source(RECIPE.override("streams.noisy.noises", "pink"), 1, SPLIT, "train", 0)
+    ignoring = RECIPE.override("streams.noisy.noises", "pink").override("tasks.noise.ignore", "pink")
+    with pytest.raises(ValueError, match="the task 'noise' ignores 'pink', which a stream holds"):
+        data.source(ignoring, 1, SPLIT, "train", 0)
+    with pytest.raises(ValueError, match="the noise 'pub' is neither"):
+        data.source(RECIPE.override("streams.noisy.noises", "pub"), 1, SPLIT, "train", 0)
+
+
+def test_noise_files(data, tmp_path, rng):
+    samples = rng.normal(size=5000) / 8
+    soundfile.write(tmp_path / "pub1.wav", samples, RATE, subtype="FLOAT")
+    recipe = RECIPE.override("streams.noisy.noises", "pub").override("tasks.noise.labels", "clean,pub")
+    with_files = Data(data.corpus, data.cache, {}, tmp_path)
+    source = with_files.source(recipe, 1, SPLIT, "test", 0)
+    np.testing.assert_allclose(source.bank[0], samples[4000:], atol=1e-6)
+    assert source.bank_labels == (1,)
+
+
+def test_nothing_of_validation_and_test_reaches_training(data, extract, tmp_path):
+    """Other audio on those sides: the same statistics, the same batches, the same noises (babble among them)."""
+    other = load(tmp_path, corpus=write(tmp_path / "audio", seeds=dict.fromkeys(range(20, 40), 77)))
+    sources = [[d.source(RECIPE, k, SPLIT, "train", 0) for k in range(2)] for d in (data, other)]
+    for a, b in zip(sources[0][1].bank, sources[1][1].bank, strict=True):
+        np.testing.assert_array_equal(a, b)
+    names = RECIPE.frontend.features
+    made = [TrainingData(s, extract, names, RECIPE.tasks, RECIPE.sampling, Augment(), 8) for s in sources]
+    np.testing.assert_array_equal(made[0].statistics.mean, made[1].statistics.mean)
+    first, second = (list(training.epoch(1).as_numpy_iterator()) for training in made)
+    assert len(first) == len(second) == made[0].steps
+    for a, b in zip(first, second, strict=True):
+        for x, y in zip(a, b, strict=True):
+            assert x.keys() == y.keys() and all(np.array_equal(x[k], y[k]) for k in x)
+    changed = load(tmp_path / "x", corpus=write(tmp_path / "audio2", seeds={3: 77}))
+    bank = changed.source(RECIPE, 1, SPLIT, "train", 0).bank
+    assert not np.array_equal(bank[0], sources[0][1].bank[0])  # babble is made of training clips indeed
+
+
+def test_statistics_of_the_training_side(data, extract):
+    """Features of each training clip alone, in NumPy."""
+    source = data.source(RECIPE, 0, SPLIT, "train", 0)
+    names = RECIPE.frontend.features
+    training = TrainingData([source], extract, names, RECIPE.tasks, RECIPE.sampling, Augment(), 8)
+    rows = []
+    for i in range(20):
+        wave, _ = soundfile.read(data.corpus.root / f"{i:02}.wav", dtype="float32")
+        x = extract({"waveform": wave[None], "length": np.array([len(wave)], "int32")})
+        rows.append(np.concatenate([np.asarray(x[name])[0][np.asarray(x["mask"])[0]] for name in names], axis=1))
+    rows = np.concatenate(rows)
+    np.testing.assert_allclose(training.statistics.mean, rows.mean(axis=0, dtype=float), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(training.statistics.variance, rows.var(axis=0, dtype=float), rtol=1e-3)
+
+
+def test_evaluation_reads_what_predict_reads(data, extract):
+    """Validation scores and predictions hear the same noises, whatever the batch size."""
+    source = data.source(RECIPE, 1, SPLIT, "test", 0)
+    sizes = [
+        list(evaluation_batches(source, extract, RECIPE.frontend.features, n).as_numpy_iterator()) for n in (4, 32)
+    ]
+    few, many = (
+        [(x["energy"][k][m], e["index"][k], e["noise"][k]) for x, e in s for k, m in enumerate(x["mask"])]
+        for s in sizes
+    )
+    assert [index for _, index, _ in few] == list(range(30, 40))
+    for a, b in zip(few, many, strict=True):
+        np.testing.assert_allclose(a[0], b[0], rtol=1e-3, atol=1e-2)
+        assert a[1:] == b[1:]
+
+
+# auxiliary corpora
+
+
+def auxiliary(folder):
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    utterances = []
+    for i in range(4):
+        soundfile.write(folder / f"{i}.wav", rng.normal(size=1500) / 9, 16000, subtype="FLOAT")
+        utterances.append(Utterance(f"a{i}", f"{i}.wav", gender=("female", "male")[i % 2]))
+    return Corpus("aux", folder, tuple(utterances), {})
+
+
+def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
+    recipe = RECIPE.replace(streams=(RECIPE.streams[0], Stream("other", corpus="manifest")))
+    both = load(tmp_path, recipe, data.corpus, auxiliary={"manifest": auxiliary(tmp_path / "aux")})
+    source = both.source(recipe, 1, SPLIT, "train", 0)
+    assert source.indices.tolist() == [0, 1, 2, 3] and source.rules is None and source.number == 1
+    assert not source.labels["emotion"][1].any()  # no emotion is known: weight 0
+    values, weights = source.labels["gender"]
+    assert values.tolist() == [0, 1, 0, 1] and weights.all()
+    assert [len(clip["waveform"]) for clip in source.cache.dataset([0, 1]).as_numpy_iterator()] == [750, 750]
+    assert both.source(recipe, 0, SPLIT, "train", 0).indices.tolist() == [*range(20)]
+    with pytest.raises(ValueError, match="stream 'other' reads the corpus 'manifest': name its folder .--aux-root"):
+        data.source(recipe, 1, SPLIT, "train", 0)
+
+
+# clips that can't be read
+
+
+def test_unreadable_clips_are_on_no_side(tmp_path):
+    corpus = write(tmp_path / "audio")
+    for i in (2, 25, *range(30, 40)):
+        (corpus.root / f"{i:02}.wav").write_bytes(b"RIFF")
+    with pytest.raises(CorpusError, match="12 of 40 files can't be used"):
+        load(tmp_path, corpus=corpus)
+    found = load(tmp_path, corpus=corpus, bad="drop")
+    assert found.source(RECIPE, 0, SPLIT, "train", 0).indices.tolist() == [i for i in range(20) if i != 2]
+    assert len(found.source(RECIPE, 1, SPLIT, "train", 0).bank) == 2
+    assert len(found.source(RECIPE, 0, SPLIT, "validation", 0).indices) == 9
+    with pytest.raises(CorpusError, match="made has no readable clip on the test side of protocol 'p', fold 2"):
+        found.source(RECIPE, 0, SPLIT, "test", 0)

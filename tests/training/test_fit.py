@@ -1,0 +1,419 @@
+"""`fit` from clips on disk to a run's folder: what is trained on what, what is kept, and going on after a kill."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ser import metrics
+from keras_ser.recipe import OptimizerConfig, Sampling
+from keras_ser.splits import LeakageError, Split
+from keras_ser.training import Run, RunError, build, fit, optimizer, predict
+from tests.training import tiny
+
+# the module, whose name in its package is the function's
+ROOM = sys.modules["keras_ser.training.fit"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Reached(Exception):
+    """Raised where a test has seen enough."""
+
+
+def ids(data, numbers):
+    return {data.corpus.utterances[i].id for i in numbers}
+
+
+def subprocess_env():
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    return {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+
+
+def test_the_run(trained, split):
+    run = trained.run
+    assert {path.name for path in run.folder.iterdir()} == {
+        "model.keras",
+        "run.json",
+        "recipe.json",
+        "split.json",
+        "history.json",
+        "history.csv",
+        "tensorboard",
+    }
+    assert (run.recipe, run.split, run.seed) == (tiny.TRAINED, split, 3)
+    assert [call[:2] for call in trained.calls] == [("trained", epoch) for epoch in (1, 2, 3)]
+    assert [{"epoch": epoch, **logs} for _, epoch, logs in trained.calls] == run.history
+
+
+def test_every_part_of_the_loss_is_logged_by_name(trained):
+    config = tiny.TRAINED.config
+    outputs = ("emotion", "gender", "adversary")
+    parts = {f"{name}_{what}" for name in outputs for what in ("loss", "accuracy")}
+    scores = {f"val_{name}_{what}" for name in outputs[:2] for what in ("uar", "accuracy", "loss")}
+    for row in trained.run.history:
+        assert set(row) == {"epoch", "loss", "orthogonality", "learning_rate"} | parts | scores
+        assert np.isfinite(list(row.values())).all()
+        # one batch is not like the next in size, and Keras weighs the parts and the total differently: near, not equal
+        total = config.alpha * row["emotion_loss"] + config.beta * row["gender_loss"]
+        total += config.gamma * row["adversary_loss"] + config.mu * row["orthogonality"]
+        assert row["loss"] == pytest.approx(total, rel=0.1)
+
+
+def test_single_task_parts_have_names_too(data, split, tmp_path):
+    run = fit(tiny.SINGLE.replace(epochs=1, batch_size=64), data, split, tmp_path / "run")
+    row = run.history[0]
+    assert {"loss", "emotion_loss", "emotion_accuracy", "val_emotion_accuracy"} <= set(row)
+    assert row["emotion_loss"] == pytest.approx(row["loss"], rel=1e-5)
+    # no gradient step of an epoch comes from a batch that is not there
+    table = pd.read_csv(run.folder / "history.csv")
+    assert list(table["epoch"]) == [1]
+
+
+@pytest.mark.parametrize(("kind", "streams"), [("segments", 2), ("crop", 1)])
+def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, monkeypatch, kind, streams):
+    """Also where tempo changes the number of segments from epoch to epoch."""
+    seen = []
+
+    def look(recipe, epoch_batches, network, *_):
+        for epoch in range(2):
+            batches = epoch_batches(epoch)
+            steps = network.optimizer._learning_rate.decay_steps + network.optimizer._learning_rate.warmup_steps
+            assert int(batches.cardinality()) == sum(1 for _ in batches) == steps // recipe.epochs
+        seen.append(steps)
+        raise Reached
+
+    monkeypatch.setattr(ROOM, "train_epochs", look)
+    recipe = tiny.SINGLE.replace(
+        streams=tiny.EVERYTHING.streams[:streams],
+        sampling=dataclasses.replace(tiny.EVERYTHING.sampling, kind=kind),
+        batch_size=4,
+    )
+    with pytest.raises(Reached):
+        fit(recipe, data, split, tmp_path / "run")
+    assert seen[0] >= 2 * recipe.epochs
+
+
+def test_the_test_side_is_never_read(trained, data, split):
+    read = ids(data, trained.read)
+    assert read == set(split.train) | set(split.validation)
+
+
+def test_the_best_epoch_is_what_was_saved(trained, data, split):
+    """Validation clips through the saved model score what the best epoch scored."""
+    run = trained.run
+    best = run.history[run.about["best_epoch"] - 1]
+    scores = [row["val_emotion_uar"] for row in run.history]
+    assert best["val_emotion_uar"] == max(scores)
+    table = predict(run.model(), run.recipe, data, split, "validation", seed=run.seed)
+    table = table[table["stream"] == "clean"]
+    truth = table["emotion"].map(tiny.EMOTION.labels.index)
+    p = table[[f"emotion/{label}" for label in tiny.EMOTION.labels]].to_numpy()
+    matrix = metrics.confusion(truth, p.argmax(1), 3)
+    assert float(metrics.uar(matrix)) == pytest.approx(best["val_emotion_uar"])
+    assert -np.log(p[range(len(p)), truth]).mean() == pytest.approx(best["val_emotion_loss"], rel=1e-4)
+
+
+def test_statistics_are_those_of_the_training_side(trained, data, split):
+    model = trained.run.model()
+    layer = model.get_layer("scorer").get_layer("aspmtl").get_layer("normalization")
+    frames = []
+    for utterance in data.corpus:
+        if utterance.id in split.train:
+            batch = next(iter(data.cache.dataset([data.corpus.utterances.index(utterance)]).batch(1)))
+            x = model.get_layer("extractor")({"waveform": batch["waveform"], "length": batch["length"]})
+            frames.append(np.concatenate([x["log_mel"], x["energy"]], -1)[np.asarray(x["mask"])])
+    # the noisy stream is normalised with the clean one: only a part of the frames is known here
+    clean = np.concatenate(frames)
+    assert np.abs(np.asarray(layer.mean) - clean.mean(0)).max() < 25
+    assert not np.allclose(layer.mean, 0)
+
+
+def test_a_finished_run_is_returned_as_it_is(trained, data, split, monkeypatch):
+    def never(*_):
+        raise AssertionError("a finished run was trained again")
+
+    monkeypatch.setattr(ROOM, "_train", never)
+    before = (trained.run.folder / "model.keras").stat().st_mtime_ns
+    again = fit(tiny.TRAINED, data, split, trained.run.folder, seed=3)
+    assert again == trained.run
+    assert (trained.run.folder / "model.keras").stat().st_mtime_ns == before
+
+
+def test_another_run_in_its_folder_is_refused(trained, data, split):
+    before = sorted(path.name for path in trained.run.folder.iterdir())
+    with pytest.raises(RunError, match="holds another run"):
+        fit(tiny.TRAINED, data, split, trained.run.folder, seed=4)
+    assert sorted(path.name for path in trained.run.folder.iterdir()) == before
+    assert Run.load(trained.run.folder) == trained.run
+
+
+def test_leaks_are_refused_before_anything_is_written(data, tmp_path):
+    leaky = Split("speakers", 0, ("f01_anger_s1",), (), ("f01_sadness_s1",), ("speaker",))
+    with pytest.raises(LeakageError, match="f01"):
+        fit(tiny.SINGLE, data, leaky, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("precision", "encoder"),
+    [
+        ("mixed_float16", "small"),
+        pytest.param("mixed_bfloat16", "conv", marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", "lstm", marks=pytest.mark.slow),
+        pytest.param("mixed_float16", "lstm", marks=pytest.mark.slow),
+    ],
+)
+def test_mixed_precision(data, split, tmp_path, precision, encoder):
+    configs = {"small": tiny.SINGLE.config, "conv": tiny.CONV, "lstm": tiny.LSTM}
+    recipe = tiny.SINGLE.replace(
+        tasks=(tiny.EMOTION, tiny.GENDER),
+        config=dataclasses.replace(configs[encoder], adversary="label"),
+        precision=precision,
+        epochs=1,
+    )
+    run = fit(recipe, data, split, tmp_path / "run")
+    assert keras.config.dtype_policy().name == "float32", "the process's policy is as it was"
+    assert np.isfinite(list(run.history[0].values())).all()
+    model = run.model()
+    network = model.get_layer("scorer").get_layer("aspmtl")
+    assert network.get_layer("shared").compute_dtype == precision.removeprefix("mixed_")
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    extract = model.get_layer("extractor")
+    assert {value.dtype for name, value in extract.output.items() if name != "mask"} == {"float32"}
+    assert {layer.compute_dtype for layer in extract.layers} == {"float32"}
+    assert {value.dtype for value in model.output.values()} == {"float32"}
+    table = predict(model, recipe, data, split)
+    assert np.isfinite(table[[f"emotion/{label}" for label in tiny.EMOTION.labels]].to_numpy()).all()
+
+
+@pytest.mark.slow
+def test_cascade(data, split, tmp_path):
+    calls = []
+    recipe = tiny.CASCADE.replace(epochs=1, first=tiny.FIRST.replace(epochs=2))
+    run = fit(recipe, data, split, tmp_path / "run", 2, on_epoch=lambda *call: calls.append(call[:2]))
+    assert calls == [("model 1", 1), ("model 1", 2), ("model 2", 1)]
+    first = Run.load(tmp_path / "run" / "model_1")
+    assert (first.recipe, first.about["monitor"]) == (recipe.first, "val_noise_uar")
+    assert run.about["monitor"] == "val_emotion_uar"
+    # model 1 went into the cascade as it was trained, and training model 2 left it alone
+    inside = run.model().get_layer("extractor").get_layer("aspmtl")
+    alone = first.model().get_layer("scorer").get_layer("aspmtl")
+    for a, b in zip(inside.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    table = predict(run.model(), recipe, data, split)
+    assert list(table["stream"]) == ["clean"] * 3
+    assert table["emptied"].dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (tiny.SINGLE.replace(epochs=1), "needs a task 'noise'"),
+        (tiny.FIRST.replace(frontend=dataclasses.replace(tiny.FIRST.frontend, bins=9)), "need the same frontend"),
+    ],
+)
+def test_a_cascade_that_does_not_fit_together(data, split, tmp_path, monkeypatch, first, words):
+    monkeypatch.setattr(ROOM.Run, "model", lambda self: None)
+    recipe = tiny.CASCADE.replace(first=first)
+    run = Run(tmp_path, first, split, 0, {})
+    with pytest.raises(ValueError, match=words):
+        ROOM._extractor(recipe, run)
+
+
+def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
+    import keras_ser.models.cascade as room
+
+    noise = dataclasses.replace(tiny.NOISE, labels=("white", "pink", "clean"))
+    first = Run(tmp_path, tiny.FIRST.replace(tasks=(tiny.EMOTION, noise)), split, 0, {})
+    monkeypatch.setattr(Run, "model", lambda self: "model 1")
+    monkeypatch.setattr(room, "drop_extractor", lambda *args, **kwargs: (args, kwargs))
+    assert ROOM._extractor(tiny.CASCADE, first) == (("model 1",), {"segment": 30, "clean": 2})
+
+
+def test_a_continuous_task_trains(data, split, tmp_path):
+    recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), sampling=Sampling("whole"))
+    run = fit(recipe, data, split, tmp_path / "run")
+    row = run.history[-1]
+    assert run.about["monitor"] == "val_arousal_ccc"
+    assert {"arousal_loss", "val_arousal_ccc", "val_arousal_rmse"} <= set(row)
+    table = predict(run.model(), recipe, data, split, "validation")
+    errors = table["arousal/prediction"] - table["arousal"]
+    best = run.history[run.about["best_epoch"] - 1]
+    assert np.sqrt((errors**2).mean()) == pytest.approx(best["val_arousal_rmse"], rel=1e-4)
+
+
+def test_shuffled_labels_are_the_training_sides_alone(data, split, tmp_path, monkeypatch):
+    """A permutation of labels with their weights over the training clips; nothing else moves, validation stays as it is."""
+    shuffled, judged = [], []
+
+    def look(sources, *_):
+        shuffled.extend(sources)
+        raise Reached
+
+    monkeypatch.setattr(ROOM, "TrainingData", look)
+    monkeypatch.setattr(ROOM, "evaluation_batches", lambda source, *_: judged.append(source) or source_batches)
+    source_batches = type("Batches", (), {"cache": lambda self: self})()
+    recipe = tiny.EVERYTHING
+    with pytest.raises(Reached):
+        fit(recipe, data, split, tmp_path / "run", seed=1, shuffle_labels=True)
+    train = sorted(data.source(recipe, 0, split, "train", 1).indices)
+    for number, source in enumerate(shuffled):
+        plain = data.source(recipe, number, split, "train", 1)
+        np.testing.assert_array_equal(source.indices, plain.indices)
+        for task in ("emotion", "gender"):
+            pairs = np.stack(source.labels[task])
+            before = np.stack(plain.labels[task])
+            outside = [i for i in range(len(data.corpus)) if i not in train]
+            np.testing.assert_array_equal(pairs[:, outside], before[:, outside])
+            assert sorted(pairs[:, train].T.tolist()) == sorted(before[:, train].T.tolist())
+        emotion = np.stack(source.labels["emotion"])[:, train]
+        assert (emotion != np.stack(plain.labels["emotion"])[:, train]).any()
+        np.testing.assert_array_equal(emotion, np.stack(shuffled[0].labels["emotion"])[:, train])
+    extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
+    monkeypatch.setattr(ROOM, "forward", lambda score: None)
+    monkeypatch.setattr(ROOM, "_fits", lambda *_: True)
+    ROOM._validation(recipe, data, split, extract, None, 1)
+    for source in judged:
+        for task, column in data.source(recipe, 0, split, "validation", 1).labels.items():
+            np.testing.assert_array_equal(np.stack(source.labels[task]), np.stack(column))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "config"),
+    [
+        ({"name": "adam"}, "Adam", {"learning_rate": 1e-3, "weight_decay": None, "global_clipnorm": None}),
+        ({"name": "adamw", "weight_decay": 0.02}, "AdamW", {"weight_decay": 0.02}),
+        ({"name": "sgd", "clip_norm": 3.0}, "SGD", {"momentum": 0.9, "global_clipnorm": 3.0}),
+    ],
+)
+def test_optimizer(changes, kind, config):
+    made = optimizer(tiny.SINGLE.replace(optimizer=OptimizerConfig(**changes)), 5)
+    assert type(made).__name__ == kind
+    found = made.get_config()
+    assert {key: found[key] for key in config} == pytest.approx(config)
+
+
+def test_cosine_schedule():
+    settings = dataclasses.replace(tiny.EVERYTHING.optimizer, learning_rate=0.5, warmup_epochs=1.5)
+    steps, epochs = 4, 5
+    schedule = optimizer(tiny.SINGLE.replace(optimizer=settings, epochs=epochs), steps)._learning_rate
+    for step in range(steps * epochs + 1):
+        warm = 6
+        if step < warm:
+            expected = 0.05 + (0.5 - 0.05) * step / warm
+        else:
+            expected = 0.25 * (1 + np.cos(np.pi * (step - warm) / (steps * epochs - warm)))
+        assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"name": "lion"}, "`optimizer.name` must be one of"), ({"schedule": "step"}, "`optimizer.schedule` must be")],
+)
+def test_bad_optimizer(changes, words):
+    with pytest.raises(ValueError, match=words):
+        optimizer(tiny.SINGLE.replace(optimizer=OptimizerConfig(**changes)), 5)
+
+
+def test_bad_strategy(data, split, tmp_path):
+    with pytest.raises(ValueError, match="`strategy` must be None or 'mirrored'. Received: 'tpu'"):
+        fit(tiny.SINGLE, data, split, tmp_path / "run", strategy="tpu")
+
+
+def test_build_compiles_what_the_recipe_says():
+    network, score = build(tiny.EVERYTHING, {"log_mel": 8, "energy": 1}, steps=3)
+    assert set(network.output) == {"emotion", "gender", "noise", "adversary"}
+    assert set(score.output) == {"emotion", "gender", "noise"}
+    assert not network.jit_compile
+    assert network.optimizer.global_clipnorm == 5.0
+
+
+def test_spread_gives_each_replica_a_part_like_the_whole(rng):
+    """Streams stand one after the other in a batch; a replica takes a contiguous part of it."""
+    import tensorflow as tf
+
+    stream = np.repeat([0, 1], [9, 4])
+    x = {"mask": tf.ones((13, 2), tf.bool), "a": tf.constant(rng.normal(size=(13, 2)))}
+    batch = (x, {"source": tf.constant(stream)}, {"source": tf.range(13)})
+    same = ROOM._spread(1)(*batch)
+    assert same is batch or all(a is b for a, b in zip(same, batch, strict=True))
+    found, y, w = ROOM._spread(2)(*batch)
+    order = w["source"].numpy()
+    assert sorted(order) == list(range(13))
+    np.testing.assert_array_equal(y["source"], stream[order])
+    np.testing.assert_array_equal(found["a"], x["a"].numpy()[order])
+    assert stream[order][:7].sum() == 2 and stream[order][7:].sum() == 2
+
+
+def run_program(*arguments, module="resume", check=True):
+    command = [sys.executable, "-m", f"tests.training.{module}", *map(str, arguments)]
+    done = subprocess.run(command, env=subprocess_env(), cwd=ROOT, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def same_runs(folder: Path, a: str, b: str, depth: str = "."):
+    """Weights, history and predictions of two runs, bit by bit."""
+    for name in ("history.json", "history.csv"):
+        assert (folder / a / depth / name).read_text() == (folder / b / depth / name).read_text()
+    models = [Run.load(folder / name / depth).model() for name in (a, b)]
+    weights = [model.get_weights() for model in models]
+    assert len(weights[0]) == len(weights[1]) > 0
+    for x, y in zip(*weights, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert (folder / f"{a}.csv").read_bytes() == (folder / f"{b}.csv").read_bytes()
+
+
+def test_resumed_is_bit_equal(tmp_path):
+    """Stopped after epoch 2 by an exception: dropout, crops, augmentation, noises drawn anew, cosine schedule, patience."""
+    run_program(tmp_path, "--both", "small")
+    same_runs(tmp_path, "unbroken", "broken")
+    history = json.loads((tmp_path / "broken" / "history.json").read_text())["epochs"]
+    assert len({row["loss"] for row in history}) == len(history) == 3
+    assert not (tmp_path / "broken" / "state.npz").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "kill"),
+    [("conv", "everything:2"), ("lstm", "everything:1"), ("cascade", "model 1:1"), ("cascade", "model 2:2")],
+)
+def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kill):
+    """SIGKILL, a new process, the same numbers."""
+    run_program(tmp_path, "unbroken", recipe)
+    killed = run_program(tmp_path, "broken", recipe, kill, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "broken" / "model.keras").exists()
+    run_program(tmp_path, "broken", recipe)
+    same_runs(tmp_path, "unbroken", "broken")
+    if recipe == "cascade":
+        same_runs(tmp_path, "unbroken", "broken", "model_1")
+
+
+@pytest.mark.slow
+def test_two_devices_are_one(tmp_path):
+    """`strategy="mirrored"` on two logical CPUs; more than one run in the process, batch normalisation among them."""
+    run_program(tmp_path, module="mirrored")
+    one, two = (Run.load(tmp_path / name) for name in ("one", "two"))
+    for a, b in zip(one.history, two.history, strict=True):
+        assert set(a) == set(b)
+        for name in a:
+            if not name.startswith("val_"):
+                assert a[name] == pytest.approx(b[name], rel=2e-3), name
+    for x, y in zip(one.model().get_weights(), two.model().get_weights(), strict=True):
+        np.testing.assert_allclose(x, y, atol=2e-3)
+    p = [
+        pd.read_csv(tmp_path / f"{name}.csv")[[f"emotion/{label}" for label in tiny.EMOTION.labels]]
+        for name in ("one", "two")
+    ]
+    np.testing.assert_allclose(*p, atol=5e-3)
+    row = Run.load(tmp_path / "conv").history[0]
+    assert np.isfinite(list(row.values())).all()

@@ -1,0 +1,232 @@
+"""Epoch after epoch, on a network small enough to do it often: which weights are kept, when it ends, and going on after a stop."""
+
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from keras_ser import metrics
+from keras_ser.training.loop import train_epochs, validation_scores
+from keras_ser.training.run import RunError
+from tests.training import tiny
+
+SCORES = [0.3, 0.6, 0.5, 0.6, 0.4, 0.2, 0.1]
+RECIPE = tiny.SINGLE.replace(epochs=7, patience=0)
+STEPS = 3
+
+
+class Stopped(Exception):
+    pass
+
+
+def network(seed=0, units=4):
+    """Everything that a resumed run must find again: dropout, Adam's moments, a schedule, moving averages."""
+    keras.utils.set_random_seed(seed)
+    x = keras.Input((3,), name="x")
+    h = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization()(keras.layers.Dense(units, "relu")(x)))
+    made = keras.Model({"x": x}, {"emotion": keras.layers.Dense(2, activation="softmax", name="emotion")(h)})
+    schedule = keras.optimizers.schedules.CosineDecay(0.05, STEPS * RECIPE.epochs)
+    made.compile(keras.optimizers.AdamW(schedule), {"emotion": "sparse_categorical_crossentropy"}, jit_compile=False)
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+def epochs(epoch, scale=1.0):
+    rng = np.random.default_rng([5, epoch])
+    x = scale * rng.normal(size=(STEPS * 8, 3)).astype("float32")
+    y = (x[:, 0] > x[:, 1]).astype("int32")
+    return tf.data.Dataset.from_tensor_slices(({"x": x}, {"emotion": y})).batch(8)
+
+
+def scripted(scores=SCORES):
+    """Validation scores that go by the epoch, whatever the network."""
+    left = iter(scores)
+    return lambda: {"val_emotion_uar": next(left), "val_emotion_loss": 1.0}
+
+
+def values(model):
+    return [ops.convert_to_numpy(v) for v in model.variables]
+
+
+def equal(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_the_best_epoch_is_kept_not_the_last(tmp_path):
+    model, seen = network(), []
+    on_epoch = lambda stage, epoch, logs: seen.append(values(model))  # noqa: E731
+    train_epochs(RECIPE, epochs, model, scripted(), tmp_path, 0, "tiny", on_epoch)
+    about = json.loads((tmp_path / "history.json").read_text())
+    assert about["best_epoch"] == 2, "of equal scores the first counts"
+    assert len(seen) == len(about["epochs"]) == 7
+    assert equal(values(model), seen[1])
+    assert not equal(values(model), seen[-1])
+
+
+@pytest.mark.parametrize(("patience", "trained"), [(1, 3), (3, 5)])
+def test_patience_ends_the_training(tmp_path, patience, trained):
+    train_epochs(RECIPE.replace(patience=patience), epochs, network(), scripted(), tmp_path, 0, "tiny")
+    assert len(json.loads((tmp_path / "history.json").read_text())["epochs"]) == trained
+
+
+def test_without_a_validation_side_every_epoch_is_trained_and_the_last_kept(tmp_path):
+    model, seen = network(), []
+    on_epoch = lambda stage, epoch, logs: seen.append(values(model))  # noqa: E731
+    train_epochs(RECIPE.replace(patience=1), epochs, model, None, tmp_path, 0, "tiny", on_epoch)
+    about = json.loads((tmp_path / "history.json").read_text())
+    assert (about["best_epoch"], about["monitor"], len(seen)) == (7, None, 7)
+    assert equal(values(model), seen[-1])
+
+
+@pytest.mark.parametrize(("stop", "patience"), [(1, 0), (5, 0), (2, 2)])
+def test_resumed_is_bit_equal_to_unbroken(tmp_path, stop, patience):
+    recipe = RECIPE.replace(patience=patience)
+    unbroken = network(seed=1)
+    train_epochs(recipe, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
+
+    def interrupt(stage, epoch, logs):
+        if epoch == stop:
+            raise Stopped
+
+    (tmp_path / "b").mkdir()
+    broken = network(seed=1)
+    with pytest.raises(Stopped):
+        train_epochs(recipe, epochs, broken, scripted(), tmp_path / "b", 0, "tiny", interrupt)
+    # another seed: what is not restored would show
+    resumed = network(seed=2)
+    train_epochs(recipe, epochs, resumed, scripted(SCORES[stop:]), tmp_path / "b", 0, "tiny")
+    assert equal(values(unbroken), values(resumed))
+    for name in ("history.json", "history.csv"):
+        assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+
+
+def test_stopped_after_its_last_epoch_it_only_ends(tmp_path):
+    unbroken = network()
+    train_epochs(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
+
+    def interrupt(stage, epoch, logs):
+        if epoch == RECIPE.epochs:
+            raise Stopped
+
+    (tmp_path / "b").mkdir()
+    with pytest.raises(Stopped):
+        train_epochs(RECIPE, epochs, network(), scripted(), tmp_path / "b", 0, "tiny", interrupt)
+
+    def never(*_):
+        raise AssertionError("there is nothing left to train")
+
+    resumed = network(seed=3)
+    train_epochs(RECIPE, never, resumed, never, tmp_path / "b", 0, "tiny", never)
+    assert equal(values(unbroken), values(resumed))
+    assert (tmp_path / "a" / "history.json").read_text() == (tmp_path / "b" / "history.json").read_text()
+
+
+def test_the_state_of_another_network_is_refused(tmp_path):
+    def interrupt(stage, epoch, logs):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        train_epochs(RECIPE, epochs, network(), scripted(), tmp_path, 0, "tiny", interrupt)
+    with pytest.raises(RunError, match="was written by another network"):
+        train_epochs(RECIPE, epochs, network(units=5), scripted(), tmp_path, 0, "tiny")
+
+
+def test_history_on_disk(tmp_path):
+    logs = []
+    train_epochs(RECIPE, epochs, network(), scripted(), tmp_path, 4, "stage", lambda *call: logs.append(call))
+    about = json.loads((tmp_path / "history.json").read_text())
+    assert (about["seed"], about["monitor"]) == (4, "val_emotion_uar")
+    assert [call[:2] for call in logs] == [("stage", epoch) for epoch in range(1, 8)]
+    table = pd.read_csv(tmp_path / "history.csv", float_precision="round_trip")
+    for row, (_, epoch, shown), written in zip(about["epochs"], logs, table.to_dict("records"), strict=True):
+        assert row == {"epoch": epoch, **shown} == written
+    assert [row["val_emotion_uar"] for row in about["epochs"]] == SCORES
+    schedule = [0.025 * (1 + np.cos(np.pi * epoch / 7)) for epoch in range(1, 8)]
+    np.testing.assert_allclose([row["learning_rate"] for row in about["epochs"]], schedule, atol=1e-7)
+    scalars = tensorboard(tmp_path / "tensorboard")
+    assert set(scalars) == set(about["epochs"][0]) - {"epoch"}
+    for name, found in scalars.items():
+        expected = {row["epoch"]: row[name] for row in about["epochs"]}
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+def tensorboard(folder) -> dict[str, dict[int, float]]:
+    found = {}
+    for path in sorted(folder.iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, scale):
+    def broken(epoch):
+        return epochs(epoch, scale if epoch == 1 else 1.0)
+
+    with pytest.raises(
+        FloatingPointError, match=r"tiny: the loss is .* in epoch 2, or .* Lower optimizer.learning_rate"
+    ):
+        train_epochs(RECIPE, broken, network(), scripted(), tmp_path, 0, "tiny")
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1, "what was finished before stays"
+
+
+@pytest.mark.parametrize("monitor", ["val_emotion_loss", "val_mood_uar"])
+def test_a_monitor_that_is_no_score_is_refused(tmp_path, monitor):
+    with pytest.raises(ValueError, match=rf"`monitor` must be .*: val_emotion_uar. Received: '{monitor}'"):
+        train_epochs(RECIPE.replace(monitor=monitor), epochs, network(), scripted(), tmp_path, 0, "tiny")
+
+
+def test_an_undefined_score_gives_way_to_a_defined_one(tmp_path):
+    scores = [float("nan"), 0.1, 0.3, float("nan"), 0.2, 0.1, 0.0]
+    train_epochs(RECIPE, epochs, network(), scripted(scores), tmp_path, 0, "tiny")
+    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == 3
+
+
+def test_validation_scores(rng):
+    """Labelled clips of the first stream for its tasks; every stream's for the noise."""
+    tasks = (tiny.EMOTION, tiny.NOISE, tiny.AROUSAL)
+    count = 9
+    labels = {
+        "emotion": (rng.integers(0, 3, count), (np.arange(count) % 4 > 0).astype("float32")),
+        "arousal": (rng.uniform(-1, 1, count).astype("float32"), (np.arange(count) % 3 > 0).astype("float32")),
+    }
+    made = []
+
+    class Side:
+        def __init__(self, indices, noises):
+            self.labels = labels
+            self.batches = [
+                ({"batch": len(made), "part": part}, {"index": indices[part], "noise": noises[part]})
+                for part in (slice(0, 3), slice(3, None))
+            ]
+            p = {task.name: rng.dirichlet(np.ones(task.size), len(indices)) for task in tasks}
+            p["arousal"] = rng.uniform(-1, 1, (len(indices), 1))
+            made.append((indices, noises, p))
+
+    sides = [Side(np.array([1, 2, 4, 5, 8]), np.zeros(5, int)), Side(np.array([1, 2, 4, 5, 8]), rng.integers(1, 3, 5))]
+
+    def score(x):
+        return {name: value[x["part"]] for name, value in made[x["batch"]][2].items()}
+
+    logs = validation_scores(score, [(side, side.batches) for side in sides], tasks)
+    index, _, p = made[0]
+    known = labels["emotion"][1][index] > 0
+    truth = labels["emotion"][0][index][known]
+    guess = p["emotion"][known].argmax(1)
+    recalls = [(guess[truth == c] == c).mean() for c in set(truth)]
+    assert logs["val_emotion_uar"] == pytest.approx(np.mean(recalls))
+    assert logs["val_emotion_accuracy"] == pytest.approx((guess == truth).mean())
+    assert logs["val_emotion_loss"] == pytest.approx(-np.log(p["emotion"][known][range(len(truth)), truth]).mean())
+    noises = np.concatenate([n for _, n, _ in made])
+    heard = np.concatenate([p["noise"].argmax(1) for *_, p in made])
+    assert logs["val_noise_accuracy"] == pytest.approx((noises == heard).mean())
+    known = labels["arousal"][1][index] > 0
+    x, y = labels["arousal"][0][index][known], p["arousal"][known, 0]
+    assert logs["val_arousal_rmse"] == pytest.approx(np.sqrt(np.mean((x - y) ** 2)))
+    assert logs["val_arousal_ccc"] == pytest.approx(float(metrics.ccc(metrics.sums(x, y))))

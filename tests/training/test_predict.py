@@ -1,0 +1,150 @@
+"""Predictions: whose row, whose truth, whose probabilities; with a model that was never trained."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+from keras_ser.evaluation import read_predictions, write_predictions
+from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.training import build, predict
+from keras_ser.training.predict import forward, scored_streams, truths
+from tests.training import tiny
+
+
+def untrained(recipe):
+    """The recipe's whole model with its first weights, statistics of decibels and all."""
+    from keras_ser.features import Frontend
+    from keras_ser.models.whole import extractor, whole_model
+
+    extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend)))
+    network, score = build(recipe, {name: extract.output[name].shape[-1] for name in recipe.frontend.features})
+    bins = network.get_layer("normalization").mean.shape[0]
+    network.get_layer("normalization").set_statistics(np.full(bins, -40.0), np.full(bins, 300.0))
+    return whole_model(extract, score, "untrained")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return untrained(tiny.EVERYTHING)
+
+
+@pytest.fixture(scope="module")
+def table(model, data, split):
+    return predict(model, tiny.EVERYTHING, data, split, seed=5)
+
+
+def test_one_row_a_clip_and_stream_in_the_corpuss_order(table, split):
+    assert list(table["stream"]) == ["clean"] * 3 + ["noisy"] * 3
+    assert list(table["id"]) == 2 * sorted(split.test)
+    assert list(table["speaker"]) == ["f01"] * 6
+    assert list(table["group"]) == ["f01"] * 6
+    expected = ["stream", "id", "speaker", "gender", "group"]
+    for task in (tiny.EMOTION, tiny.GENDER, tiny.NOISE):
+        labels = [f"{task.name}/{label}" for label in task.labels]
+        expected += [name for name in (task.name, f"{task.name}/prediction") if name not in expected] + labels
+    assert list(table.columns) == expected
+
+
+def test_truth_is_the_corpuss_and_missing_stays_missing(table):
+    assert list(table["emotion"]) == 2 * ["anger", "", "sadness"]
+    assert list(table["gender"]) == 2 * ["female", "female", ""]
+    assert list(table["noise"][:3]) == ["clean"] * 3
+    assert set(table["noise"][3:]) <= {"white", "pink"}
+
+
+def test_probabilities_are_the_models_for_that_clip(table, model, data):
+    from keras_ser.audio import io
+
+    for _, row in table[:3].iterrows():
+        utterance = next(u for u in data.corpus if u.id == row["id"])
+        waveform = io.read(data.corpus.file(utterance), 16000)
+        found = model({"waveform": waveform[None], "length": np.array([len(waveform)], "int32")}, training=False)
+        for task in tiny.EVERYTHING.tasks:
+            p = ops.convert_to_numpy(found[task.name])[0]
+            shown = row[[f"{task.name}/{label}" for label in task.labels]].to_numpy("float32")
+            np.testing.assert_allclose(shown, p, atol=1e-5)
+            assert row[f"{task.name}/prediction"] == task.labels[int(shown.argmax())]
+
+
+def test_noises_are_drawn_from_the_seed(table, model, data, split):
+    columns = [f"emotion/{label}" for label in tiny.EMOTION.labels]
+    again = predict(model, tiny.EVERYTHING, data, split, seed=5)
+    other = predict(model, tiny.EVERYTHING, data, split, seed=6)
+    assert again.equals(table)
+    assert other[:3].equals(table[:3]), "clean clips know no seed"
+    assert not np.array_equal(other[columns][3:], table[columns][3:])
+
+
+def test_sides(model, data, split):
+    assert list(predict(model, tiny.EVERYTHING, data, split, "validation")["id"][:3]) == sorted(split.validation)
+    assert list(predict(model, tiny.EVERYTHING, data, split, "train")["id"][:6]) == sorted(split.train)
+
+
+def test_evaluation_takes_the_table(table, tmp_path):
+    full = table.assign(protocol="speakers", fold=1, seed=0)
+    checked = check_predictions(full, tiny.EVERYTHING.tasks)
+    write_predictions(full, tmp_path / "predictions.csv")
+    again = check_predictions(read_predictions(tmp_path / "predictions.csv"), tiny.EVERYTHING.tasks)
+    pd.testing.assert_frame_equal(again[checked.columns], checked, rtol=1e-6)
+
+
+def test_a_group_that_the_corpus_does_not_name(model, data, split):
+    assert set(predict(model, tiny.EVERYTHING, data, split, group="none")["group"]) == {""}
+
+
+def test_a_continuous_task(data, split):
+    recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,))
+    model = untrained(recipe)
+    found = predict(model, recipe, data, split)
+    assert list(found.columns)[5:] == ["arousal", "arousal/prediction"]
+    truth = [u.labels["arousal"] for u in data.corpus if u.id in split.test]
+    np.testing.assert_allclose(found["arousal"], truth)
+    assert found["arousal/prediction"].std() > 0
+
+
+def test_truths():
+    class Row(dict):
+        column = dict.get
+
+    task = dataclasses.replace(tiny.EMOTION, merge={"rage": "anger"}, ignore=("boredom",))
+    rows = [Row(emotion=label) for label in ("rage", "neutral", None, "boredom")]
+    assert truths(task, rows) == ["anger", "neutral", "", ""]
+    numbers = truths(tiny.AROUSAL, [Row(arousal=0.25), Row(arousal=None)])
+    assert numbers[0] == 0.25 and np.isnan(numbers[1])
+
+
+@pytest.mark.parametrize(
+    ("streams", "tasks", "scored"),
+    [
+        ([None], ["emotion"], [0]),
+        ([None, None], ["emotion", "gender"], [0]),
+        ([None, None], ["emotion", "noise"], [0, 1]),
+        (["other", None, None], ["emotion"], [1]),
+        ([None, "other", None], ["emotion", "noise"], [0, 2]),
+    ],
+)
+def test_scored_streams(streams, tasks, scored):
+    known = {task.name: task for task in (tiny.EMOTION, tiny.GENDER, tiny.NOISE)}
+    made = [dataclasses.replace(tiny.CLEAN, name=f"s{i}", corpus=corpus) for i, corpus in enumerate(streams)]
+    recipe = tiny.EVERYTHING.replace(streams=tuple(made), tasks=tuple(known[name] for name in tasks))
+    assert scored_streams(recipe) == scored
+
+
+def test_a_recipe_without_a_stream_of_its_own():
+    recipe = tiny.SINGLE.replace(streams=(dataclasses.replace(tiny.CLEAN, corpus="other"),))
+    with pytest.raises(ValueError, match="a stream must read the recipe's own corpus"):
+        scored_streams(recipe)
+
+
+def test_forward_is_one_graph_for_every_length(model, rng):
+    infer = forward(model)
+    for batch, samples in ((1, 900), (3, 4000), (2, 16000)):
+        waveform = 0.1 * rng.normal(size=(batch, samples)).astype("float32")
+        given = {"waveform": waveform, "length": np.full(batch, samples, "int32")}
+        expected = model(given, training=False)
+        for name, value in infer({k: ops.convert_to_tensor(v) for k, v in given.items()}).items():
+            np.testing.assert_allclose(value, expected[name], atol=1e-5)
+    assert infer.experimental_get_tracing_count() == 1

@@ -1,0 +1,111 @@
+"""A run's folder: whose it is, and what a kill leaves."""
+
+import json
+
+import pytest
+
+from keras_ser.splits import Split
+from keras_ser.training.run import Run, RunError, claim, write_atomically
+from tests.training import tiny
+
+SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
+OTHER = Split("speakers", 1, ("a", "c"), ("b",), ("d",), ("speaker",))
+
+
+def test_the_same_run_may_go_on(tmp_path):
+    claim(tmp_path / "run", tiny.SINGLE, SPLIT, 0)
+    (tmp_path / "run" / "history.csv").write_text("epoch\n")
+    claim(tmp_path / "run", tiny.SINGLE.replace(name="renamed", seeds=(0, 5)), SPLIT, 0)
+    assert (tmp_path / "run" / "history.csv").exists()
+    written = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert Split.from_dict(written) == SPLIT
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": tiny.SINGLE.replace(batch_size=17)}, "other recipe"),
+        ({"split": OTHER}, "other split"),
+        ({"seed": 1}, "other seed"),
+        ({"shuffled": True}, "other shuffled_labels"),
+    ],
+)
+def test_the_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, words):
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    given = {"recipe": tiny.SINGLE, "split": SPLIT, "seed": 0, "shuffled": False, **change}
+    with pytest.raises(RunError, match=rf"{tmp_path} holds another run \({words}\). Give another --out"):
+        claim(tmp_path, **given)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("do not touch")
+    with pytest.raises(RunError, match="is not empty and holds no run"):
+        claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
+    """Wherever the first claim was cut off, the next one of the same run succeeds."""
+    import keras_ser.training.run as room
+
+    class Killed(BaseException):
+        pass
+
+    left = [writes]
+    whole = room.write_atomically
+
+    def cut(path, write):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        whole(path, write)
+
+    monkeypatch.setattr(room, "write_atomically", cut)
+    with pytest.raises(Killed):
+        claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    monkeypatch.undo()
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
+
+
+def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+
+    class Killed(BaseException):
+        pass
+
+    def write(temporary):
+        temporary.write_bytes(b"half")
+        # what a SIGKILL leaves: no `finally` runs, so the file is put aside and back
+        temporary.rename(temporary.with_name("aside"))
+        (tmp_path / "aside").rename(tmp_path / "aside.kept")
+        write.name = temporary.name
+        raise Killed
+
+    with pytest.raises(Killed):
+        write_atomically(tmp_path / "state.npz", write)
+    (tmp_path / "aside.kept").rename(tmp_path / write.name)
+    assert not (tmp_path / "state.npz").exists()
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "state.npz").write_text("old")
+
+    def full(temporary):
+        temporary.write_text("new, cut off")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "state.npz", full)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"state.npz": "old"}
+
+
+def test_an_unfinished_run_does_not_load(tmp_path):
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    with pytest.raises(RunError, match="holds no finished run"):
+        Run.load(tmp_path)
