@@ -242,12 +242,13 @@ def _spread(replicas: int):
     """Reorder a batch so that each replica's part of it mixes the streams as the whole batch does."""
     import tensorflow as tf
 
-    def spread(*batch):
+    def spread(x, y, w):
         if replicas == 1:
-            return batch
-        count = tf.shape(batch[0]["mask"])[0]
-        order = tf.argsort(tf.range(count) % replicas, stable=True)
-        return tf.nest.map_structure(lambda value: tf.gather(value, order), batch)
+            return x, y, w
+        order = tf.argsort(tf.range(tf.shape(x["mask"])[0]) % replicas, stable=True)
+        # the network makes bool of it again; Keras takes the mean of its first batch over the replicas
+        x = {**x, "mask": tf.cast(x["mask"], tf.float32)}
+        return tf.nest.map_structure(lambda value: tf.gather(value, order), (x, y, w))
 
     return spread
 

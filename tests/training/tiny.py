@@ -53,7 +53,10 @@ SINGLE = EVERYTHING.replace(
     epochs=2,
 )
 TRAINED = EVERYTHING.replace(
-    name="trained", tasks=(EMOTION, GENDER), config=dataclasses.replace(SINGLE.config, adversary="source")
+    name="trained",
+    tasks=(EMOTION, GENDER),
+    streams=(CLEAN, dataclasses.replace(NOISY, redraw=False)),
+    config=dataclasses.replace(SINGLE.config, adversary="source"),
 )
 FIRST = SINGLE.replace(name="first", tasks=(EMOTION, NOISE), streams=(CLEAN, NOISY), monitor="val_noise_uar")
 CASCADE = SINGLE.replace(name="cascade", first=FIRST)
