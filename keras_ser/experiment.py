@@ -193,13 +193,20 @@ def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | N
     if adversary:
         extra["adversary"] = _adversary(recipe, data, pd.DataFrame(adversary))
     predictions = pd.concat(tables, ignore_index=True)
+    told = notes(recipe, data, folds)
+    if "emptied" in predictions:
+        emptied = predictions["emptied"].astype(str) == "True"
+        told.append(
+            f"Model 1 would have dropped every segment of {emptied.sum()} of {len(emptied)} tested clips; of those its least "
+            "noisy segment was judged (column `emptied`)."
+        )
     made = report(
         predictions,
         recipe.tasks,
         title=f"{recipe.name} on {data.corpus.name}",
         paper={(task, metric): value for task, metric, value, _ in recipe.paper},
         protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
-        notes=notes(recipe, data, folds),
+        notes=told,
         tables=extra,
         histories=histories,
     )
@@ -223,8 +230,9 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     """What a report says of a protocol."""
     main = recipe.tasks[0]
     splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column)
+    stratified = "" if main.continuous else f", stratified by {main.name}"
     described = {
-        "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the clips, stratified by {main.name}",
+        "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the clips{stratified}",
         "leave-one-out": f"leave one {protocol.by} out",
         "k-fold": f"{protocol.folds} folds by {protocol.by}",
         "stated": f"stated {protocol.by} lists",
