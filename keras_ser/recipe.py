@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_ser.pipelines.augmentation import Augment
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
@@ -104,21 +105,6 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
-    """Training-only augmentation of the feature frames (0 = off); see `keras_ser.pipelines.augment`."""
-
-    probability: float = 0.7
-    tempo: float = 0.0
-    mel_warp_scale: float = 0.0
-    mel_warp_shift: float = 0.0
-    gain: float = 0.0
-    time_masks: int = 0
-    time_mask_frames: int = 20
-    bin_masks: int = 0
-    bin_mask_bins: int = 8
-
-
-@dataclass(frozen=True)
 class OptimizerConfig:
     """Optimizer and schedule. `schedule`: "constant" or "cosine" (linear warm-up, then a half cosine to 0)."""
 
@@ -156,7 +142,7 @@ class Recipe:
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     streams: tuple[Stream, ...] = (Stream("clips"),)
     sampling: Sampling = field(default_factory=Sampling)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: Augment = field(default_factory=Augment)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 256
     epochs: int = 40

@@ -9,7 +9,8 @@ conv-single  the same encoder with one head
 """
 
 from keras_ser.models.aspmtl import Config
-from keras_ser.recipe import AugmentConfig, FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
+from keras_ser.pipelines.augmentation import Augment
+from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
@@ -60,7 +61,7 @@ def variants(
         ),
         frontend=FrontendConfig(features=("log_mel",), bins=64, endpoint=False),
         sampling=Sampling("crop", frames=200, class_weights=True),
-        augment=AugmentConfig(tempo=0.2, mel_warp_scale=0.06, mel_warp_shift=4.0),
+        augment=Augment(tempo=0.2, mel_warp_scale=0.06, mel_warp_shift=4.0),
         optimizer=OptimizerConfig(
             "adamw", 1.5e-3, weight_decay=0.01, clip_norm=5.0, schedule="cosine", warmup_epochs=1.0
         ),

@@ -138,7 +138,7 @@ class TrainingData:
         extract: see `clips`.
         names: features that the network takes.
         tasks: the recipe's tasks.
-        sampling, augmentation: the recipe's `Sampling` and `AugmentConfig`.
+        sampling, augmentation: the recipe's `Sampling` and `Augment`.
         batch_size: examples a batch, over all streams.
         seed: draws order, crops, noises and augmentation, together with the epoch.
         memory_limit: bytes of features to keep in memory, over all streams; streams beyond it are computed anew each epoch.

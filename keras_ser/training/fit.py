@@ -104,7 +104,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shu
             names,
             recipe.tasks,
             recipe.sampling,
-            _augment(recipe),
+            recipe.augment,
             recipe.batch_size,
             seed,
         )
@@ -179,12 +179,6 @@ def _shuffled(source: Source, seed: int) -> Source:
         values[source.indices], weights[source.indices] = values[order], weights[order]
         labels[task] = (values, weights)
     return dataclasses.replace(source, labels=labels)
-
-
-def _augment(recipe: Recipe):
-    from keras_ser.pipelines.augment import Augment
-
-    return Augment(**dataclasses.asdict(recipe.augment))
 
 
 def _targets(recipe: Recipe, network):

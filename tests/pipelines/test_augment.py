@@ -9,7 +9,6 @@ from scipy import signal, stats
 from keras_ser.audio.noise import snr
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.augment import (
-    Augment,
     crop,
     gain,
     mask_bins,
@@ -19,6 +18,7 @@ from keras_ser.pipelines.augment import (
     stack_bank,
     tempo,
 )
+from keras_ser.pipelines.augmentation import Augment
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_ser.audio.noise import snr
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.pipelines import streams
-from keras_ser.pipelines.augment import Augment
+from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES, rules
 from keras_ser.pipelines.streams import (
     Source,

@@ -9,7 +9,7 @@ from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.whole import extractor
-from keras_ser.pipelines.augment import Augment
+from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream

@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_ser.corpora import Corpus, demo
 from keras_ser.models.aspmtl import Config
-from keras_ser.recipe import AugmentConfig, FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
+from keras_ser.pipelines.augmentation import Augment
+from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
@@ -39,7 +40,7 @@ EVERYTHING = Recipe(
     frontend=FrontendConfig(features=("log_mel", "energy"), bins=8),
     streams=(CLEAN, NOISY),
     sampling=Sampling("segments", frames=30, hop=30, rare_hop=15),
-    augment=AugmentConfig(tempo=0.3, mel_warp_shift=1.0, time_masks=1, time_mask_frames=5, gain=1.0),
+    augment=Augment(tempo=0.3, mel_warp_shift=1.0, time_masks=1, time_mask_frames=5, gain=1.0),
     optimizer=OptimizerConfig("adamw", 1e-2, weight_decay=0.01, clip_norm=5.0, schedule="cosine", warmup_epochs=1.0),
     batch_size=16,
     epochs=3,

@@ -1,0 +1,78 @@
+"""Which augmentation a recipe asks for: plain values, read without TensorFlow; `augment.py` does the work."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+# Features whose bins are a frequency axis, in order.
+SPECTRAL = ("log_mel", "spectrogram")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Which augmentation, and how much; everything is off by default.
+
+    Applied in this order: tempo, mel warp, time masks, bin masks, gain. Plain numbers, so that it is equal after JSON.
+
+    Args:
+        probability: of each kind for itself, in [0, 1].
+        tempo: `deviation` of `tempo`.
+        mel_warp_scale, mel_warp_shift: `scale` and `shift` of `mel_warp`.
+        gain: `deviation` of `gain`.
+        time_masks, time_mask_frames: `masks` and `width` of `mask_time`.
+        bin_masks, bin_mask_bins: `masks` and `width` of `mask_bins`.
+
+    Raises:
+        ValueError: a negative or non-finite value, or a probability over 1.
+    """
+
+    probability: float = 0.7
+    tempo: float = 0.0
+    mel_warp_scale: float = 0.0
+    mel_warp_shift: float = 0.0
+    gain: float = 0.0
+    time_masks: int = 0
+    time_mask_frames: int = 20
+    bin_masks: int = 0
+    bin_mask_bins: int = 8
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"`{field.name}` must be finite and at least 0. Received: {value}.")
+        if self.probability > 1:
+            raise ValueError(f"`probability` must be in [0, 1]. Received: {self.probability}.")
+
+    def apply(self, x, seed):
+        """One clip's features, augmented.
+
+        Args:
+            x: (frames, bins) of a spectrum, or {name: (frames, bins)}: then the time axis of all of them changes alike,
+                and mel warp, bin masks and gain reach those in `SPECTRAL` only.
+            seed: integers (2,).
+
+        Returns:
+            As `x`, with another number of frames if `tempo` is on.
+        """
+        if isinstance(x, Mapping):
+            return {name: self._apply(value, seed, name in SPECTRAL) for name, value in x.items()}
+        return self._apply(x, seed, True)
+
+    def _apply(self, x, seed, spectral: bool):
+        import tensorflow as tf
+
+        from keras_ser.pipelines.augment import gain, mask_bins, mask_time, mel_warp, tempo
+
+        x, p = tf.convert_to_tensor(x), self.probability
+        if self.tempo:
+            x = tempo(x, seed, self.tempo, p)
+        if spectral and (self.mel_warp_scale or self.mel_warp_shift):
+            x = mel_warp(x, seed, self.mel_warp_scale, self.mel_warp_shift, p)
+        if self.time_masks:
+            x = mask_time(x, seed, self.time_masks, self.time_mask_frames, probability=p)
+        if spectral and self.bin_masks:
+            x = mask_bins(x, seed, self.bin_masks, self.bin_mask_bins, probability=p)
+        if spectral and self.gain:
+            x = gain(x, seed, self.gain, p)
+        return x
