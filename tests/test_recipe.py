@@ -47,6 +47,7 @@ SIMPLE = Recipe("simple", "demo", (EMOTION,), (Protocol("random"),))
 def test_defaults_are_those_of_the_rooms():
     """Recipes repeat the rooms' arguments so that they can be read without TensorFlow: they must not drift apart."""
     from keras_ser.features import Frontend
+
     theirs = inspect.signature(Frontend).parameters
     for field in dataclasses.fields(FrontendConfig):
         assert theirs[field.name].default == field.default
