@@ -169,6 +169,10 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{path} can't be read as a recipe: {type(error).__name__}: {error}. Mend it, or name another."
+        ) from error
     finally:
         sys.path.pop(0)
     if not hasattr(module, "RECIPES"):

@@ -199,6 +199,8 @@ def test_missing_roots_and_recipes(tmp_path, capsys):
     assert "--corpus-root" in mistake(capsys, main(["train", str(RECIPE)]))
     assert "nowhere" in mistake(capsys, main(["train", str(RECIPE), "--corpus-root", str(tmp_path / "nowhere.csv")]))
     assert "recipe.json" in mistake(capsys, main(["train", str(tmp_path / "none.py")]))
+    (tmp_path / "broken.py").write_text("RECIPES = {")
+    assert "SyntaxError" in mistake(capsys, main(["train", str(tmp_path / "broken.py")]))
     assert "neither" in mistake(capsys, main(["evaluate", str(tmp_path)]))
     assert "emodb" in mistake(capsys, main(["corpus", "check", "emobd", str(tmp_path)]))
     assert "emodb" in mistake(capsys, main(["corpus", "check", "emodb", str(tmp_path)]))
