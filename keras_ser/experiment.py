@@ -131,8 +131,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     owner = folder / "experiment.json"
     about = {
         "recipe": recipe.hash,
-        "corpus": data.cache.fingerprint,
-        "auxiliary": {name: cache.fingerprint for name, (_, cache) in data.auxiliary.items()},
+        "data": data.digest,
     }
     if owner.exists():
         found = json.loads(owner.read_text())

@@ -1,5 +1,8 @@
 """A recipe's corpora, decoded once, and the streams that read them."""
 
+import functools
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +38,12 @@ class Data:
     cache: RecordCache
     auxiliary: Mapping[str, tuple[Corpus, RecordCache]] = field(default_factory=dict)
     noise_root: Path | None = None
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-1 of what is learnt from: the samples, labels and groups of every utterance, wherever and whenever it was stored."""
+        every = {"": (self.corpus, self.cache), **self.auxiliary}
+        return hashlib.sha1(json.dumps([_facts(name, *pair) for name, pair in sorted(every.items())]).encode()).hexdigest()
 
     @classmethod
     def load(
@@ -117,6 +126,13 @@ class Data:
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
         return [clip["waveform"] for clip in self.cache.dataset(indices).as_numpy_iterator()]
+
+
+def _facts(name: str, corpus: Corpus, waveforms: RecordCache) -> list:
+    return [name, waveforms.sample_rate] + [
+        [u.id, waveforms.hashes.get(u.id), u.speaker, u.gender, sorted(u.labels.items()), sorted(u.groups.items())]
+        for u in corpus
+    ]
 
 
 def _noise_class(task: Task, name: str) -> int:

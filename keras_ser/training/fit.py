@@ -64,7 +64,7 @@ def fit(
 
 
 def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, shuffle_labels) -> Run:
-    claim(out, recipe, split, seed, shuffle_labels)
+    claim(out, recipe, split, seed, data.digest, shuffle_labels)
     if (out / "model.keras").exists():
         return Run.load(out)
     first = None

@@ -264,3 +264,25 @@ def test_unreadable_clips_are_on_no_side(tmp_path):
     assert len(found.source(RECIPE, 0, SPLIT, "validation", 0).indices) == 9
     with pytest.raises(CorpusError, match="made has no readable clip on the test side of protocol 'p', fold 2"):
         found.source(RECIPE, 0, SPLIT, "test", 0)
+
+
+def test_digest_sees_the_data_and_not_where_or_when_they_were_stored(tmp_path):
+    def digest(corpus):
+        return Data.load(RECIPE, corpus, tmp_path / "cache").digest
+
+    corpus = write(tmp_path / "a")
+    first, *others = corpus.utterances
+    assert digest(write(tmp_path / "b")) == digest(corpus)  # written again: other times, another folder
+    changes = (
+        {"labels": {**first.labels, "emotion": "fear"}},
+        {"gender": "male" if first.gender == "female" else "female"},
+        {"speaker": "another"},
+        {"groups": {"session": "9"}},
+        {"end": 0.1},
+    )
+    changed = [(dataclasses.replace(first, **change), *others) for change in changes] + [tuple(others)]
+    found = {digest(dataclasses.replace(corpus, utterances=utterances)) for utterances in changed}
+    assert len(found | {digest(corpus)}) == len(changed) + 1
+    assert Data(corpus, Data.load(RECIPE, corpus, tmp_path / "cache").cache).digest == digest(corpus)
+    other = Data.load(RECIPE, corpus, tmp_path / "cache", {"b": corpus})
+    assert other.digest != digest(corpus)

@@ -27,6 +27,7 @@ def test_the_same_run_may_go_on(tmp_path):
         ({"recipe": tiny.SINGLE.replace(batch_size=17)}, "other recipe"),
         ({"split": OTHER}, "other split"),
         ({"seed": 1}, "other seed"),
+        ({"data": "0a1b"}, "other data"),
         ({"shuffled": True}, "other shuffled_labels"),
     ],
 )
