@@ -170,6 +170,12 @@ def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
     return {"adversary": tasks[1].name if config.adversary == "label" and len(tasks) > 1 else "source"}
 
 
+def embedding(network):
+    """The pooled shared features s of a built network; of the single-task baseline, those of its one encoder."""
+    names = {layer.name for layer in network.layers}
+    return network.get_layer("pool_shared" if "pool_shared" in names else "pool_private").output
+
+
 def _encode(config: Config, x, mask, name: str):
     """(batch, frames, bins) -> the encoder's sequence (batch, frames', units) and its mask."""
     import keras

@@ -52,6 +52,33 @@ def whole_model(extract, score, name: str):
     return keras.Model(given, outputs, name=name)
 
 
+def embedder(whole, embedding):
+    """{"waveform", "length"} -> (batch, features): a whole model's features instead of its answers, averaged over segments.
+
+    Args:
+        whole: from `whole_model`, or loaded from its file.
+        embedding: network -> the tensor to put out, (batch, features), as a model file's `embedding` finds it.
+    """
+    import keras
+
+    from keras_ser.features import AverageSegments
+
+    extract, score = whole.get_layer("extractor"), whole.get_layer("scorer")
+    network = next(layer for layer in score.layers if isinstance(layer, keras.Model))
+    cutters = {layer.name: layer for layer in score.layers}
+    given = waveform_inputs()
+    features = extract(given)
+    names = [name for name in network.input if name != "mask"]
+    x, parts = {name: features[name] for name in names}, features["mask"]
+    segmented = [name for name in names if f"segments_{name}" in cutters]
+    for name in segmented:
+        x[name], parts = cutters[f"segments_{name}"](features[name], features["mask"])
+    found = keras.Model(network.input, embedding(network), name="embedding")({**x, "mask": parts})
+    if segmented:
+        found = AverageSegments(name="mean_embedding")(found, parts, features["mask"])
+    return keras.Model(given, found, name="embedder")
+
+
 def waveform_inputs():
     import keras
 
