@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_ser.cli import check_labels, load_recipes
+from keras_ser.cli.training import check_labels, load_recipes
 from keras_ser.corpora import CORPORA, read_corpus
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -97,14 +98,59 @@ def read(
         except soundfile.LibsndfileError as error:
             _raise_unless_foreign(path, error)
             waveform, rate = _read_container(path, start, end)
-    if not np.isfinite(waveform).all():
-        count = int(waveform.size - np.isfinite(waveform).sum())
-        raise AudioError(f"{path}: {count} of {waveform.size} samples are NaN or infinite.")
+    _check_finite(path, waveform)
     if rate == sample_rate:
         return waveform
     resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
     # soxr rounds the length of a clip of one or two samples down to nothing.
     return resampled if resampled.size else waveform.mean(keepdims=True)
+
+
+def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:
+    """Reads a file piece by piece, so that the memory does not grow with its length: together, what `read` gives.
+
+    Soundtracks of video containers are decoded whole first.
+
+    Args:
+        path: the file.
+        sample_rate: Hz of the result.
+        seconds: of a piece, about.
+
+    Yields:
+        float32 (samples,), mono, all finite.
+
+    Raises:
+        AudioError: as `read`; damage is found where it lies, after the pieces before it.
+    """
+    path = _existing(path)
+    foreign = path.suffix.lower() in VIDEO
+    if not foreign:
+        try:
+            soundfile.info(path)
+        except soundfile.LibsndfileError as error:
+            _raise_unless_foreign(path, error)
+            foreign = True
+    if foreign:
+        whole, step = read(path, sample_rate), max(1, round(seconds * sample_rate))
+        yield from (whole[start : start + step] for start in range(0, len(whole), step))
+        return
+    with path.open("rb") as raw:
+        promised = _promised(raw)
+    with soundfile.SoundFile(path) as file:
+        rate, frames = file.samplerate, file.frames
+        if promised > frames or frames <= 0:
+            # the same words as `read`
+            _read_soundfile(path, file, promised, None, None)
+        resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
+        done = 0
+        while done < frames:
+            wanted = min(frames - done, max(1, round(seconds * rate)))
+            waveform = _decoded(path, file, wanted)
+            _check_finite(path, waveform)
+            done += wanted
+            piece = waveform if rate == sample_rate else resampler.resample_chunk(waveform, last=done >= frames)
+            if piece.size:
+                yield piece
 
 
 def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
@@ -211,14 +257,25 @@ def _read_soundfile(path: Path, file: soundfile.SoundFile, promised: int, start:
     first, last = _span(path, frames, rate, start, end)
     if first:
         file.seek(first)
+    return _decoded(path, file, last - first), rate
+
+
+def _decoded(path: Path, file: soundfile.SoundFile, wanted: int) -> np.ndarray:
+    """The next samples of an open file, channels averaged: float32 (samples,)."""
     # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
-    waveform = file.read(last - first, dtype="float32", always_2d=True)  # (samples, channels)
+    waveform = file.read(wanted, dtype="float32", always_2d=True)  # (samples, channels)
     # The length of an MP3 without a Xing header is an estimate.
     slack = 2 * 1152 if "MPEG" in file.subtype else 0
-    if len(waveform) + slack < last - first or not len(waveform):
-        raise AudioError(f"{path}: cut short or corrupt: {last - first} samples expected, {len(waveform)} decoded.")
+    if len(waveform) + slack < wanted or not len(waveform):
+        raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {len(waveform)} decoded.")
     mono = waveform[:, 0] if waveform.shape[1] == 1 else waveform.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return np.ascontiguousarray(mono), rate
+    return np.ascontiguousarray(mono)
+
+
+def _check_finite(path: Path, waveform: np.ndarray) -> None:
+    if not np.isfinite(waveform).all():
+        count = int(waveform.size - np.isfinite(waveform).sum())
+        raise AudioError(f"{path}: {count} of {waveform.size} samples are NaN or infinite.")
 
 
 def _promised(raw: BinaryIO) -> int:

@@ -7,11 +7,12 @@
 
 | signature | inputs | outputs |
 | --- | --- | --- |
-| predict_bytes, serving_default | audio (batch,) string, WAV files | `<task>/probabilities` (batch, classes), `<task>/label`, `<task>/score` (batch,) |
-| predict | waveform (batch, samples) float32 at the model's rate, lengths (batch,) int32 | the same |
+| predict_bytes, serving_default | audio (batch,) string: WAV files | answers |
+| predict | waveform (batch, samples) float32 at the model's rate, lengths (batch,) int32 | answers |
 | embed | the same as predict | embedding (batch, features): the shared features, pooled |
 
-A continuous task puts out `<task>/value` (batch,); a cascade also `emptied` (batch,).
+Answers: `<task>/probabilities` (batch, classes), `<task>/label` (batch,) and `<task>/score` (batch,), the largest of them; of a
+continuous task `<task>/value` (batch,); of a cascade also `emptied` (batch,).
 """
 
 import json

@@ -12,6 +12,10 @@ FACTS = Path("assets") / "keras_ser.json"
 FORMAT = 1
 
 
+class ExportError(RuntimeError):
+    """An export that failed its own check; nothing of it is left."""
+
+
 class ExportVersionWarning(UserWarning):
     """The export was made by another version of the package."""
 

@@ -17,16 +17,13 @@ import tensorflow as tf
 
 from keras_ser.audio.io import read_bytes
 from keras_ser.corpora import demo
+from keras_ser.serving.facts import ExportError
 
 TOLERANCE = 1e-5  # float32 at the model's own rate
 LOOSE = 1e-2  # after mixed precision, and at other rates
 OTHER_RATES = (8000, 22050, 44100, 48000)  # Hz
 FORMATS = ("FLOAT", "PCM_16", "PCM_24", "PCM_32")
 SECONDS = (0.01, 0.03, 0.5, 1.3, 2.7, 6.0)
-
-
-class ExportError(RuntimeError):
-    """An export that failed its own check; nothing of it is left."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import numpy as np
 from keras_ser.audio.io import SOUNDFILE, VIDEO, AudioError, info, read
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
+from keras_ser.training.run import Run
 
-BATCH_CLIPS, BATCH_SECONDS = 32, 120.0  # what is read before it is scored, at most
+BATCH_CLIPS, BATCH_SECONDS = 32, 120.0  # what is scored at once, at most; seconds with the padding
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,13 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Predictor":
-        """From the folder of a run, of an export, or of a model's versions (the newest is taken).
+        """From the folder of a run, of an experiment of one run, of an export, or of a model's versions (the newest is taken).
 
         Raises:
             ValueError: the folder is none of these.
         """
-        path = Path(path)
         export = find_export(path)
-        if export is not None:
-            return _of_export(export)
-        if not (path / "model.keras").exists():
-            raise ValueError(f"expected the folder of a run or of an export. Received: {path}, which is neither.")
-        return _of_run(path)
+        return _of_export(export) if export is not None else _of_run(Run.find(path))
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """One answer a clip: {task: {"label", "score", "probabilities": {label: p}}}, {task: {"value"}} of a continuous task.
@@ -99,7 +95,6 @@ def _of_export(folder: Path) -> Predictor:
 def _of_run(folder: Path) -> Predictor:
     from keras_ser.serving.export import MAX_SECONDS
     from keras_ser.training.predict import forward
-    from keras_ser.training.run import Run
 
     run = Run.load(folder)
     infer = forward(run.model())
@@ -138,17 +133,19 @@ def audio_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
     """(path, answer) of each file, in order; instead of an answer, one line that says why there is none."""
     waiting: list[tuple[Path, np.ndarray | str]] = []
-    seconds = 0.0
+    longest = 0.0  # seconds
     for path in paths:
         try:
             waveform: np.ndarray | str = _read(predictor, path)
         except AudioError as error:
             waveform = str(error)
-        waiting.append((path, waveform))
-        seconds += 0.0 if isinstance(waveform, str) else len(waveform) / predictor.sample_rate
-        if len(waiting) >= BATCH_CLIPS or seconds >= BATCH_SECONDS:
+        seconds = 0.0 if isinstance(waveform, str) else len(waveform) / predictor.sample_rate
+        padded = (len(waiting) + 1) * max(longest, seconds)
+        if waiting and (len(waiting) == BATCH_CLIPS or padded > BATCH_SECONDS):
             yield from _answered(predictor, waiting)
-            waiting, seconds = [], 0.0
+            waiting, longest = [], 0.0
+        waiting.append((path, waveform))
+        longest = max(longest, seconds)
     yield from _answered(predictor, waiting)
 
 

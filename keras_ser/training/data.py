@@ -43,7 +43,9 @@ class Data:
     def digest(self) -> str:
         """SHA-1 of what is learnt from: the samples, labels and groups of every utterance, wherever and whenever it was stored."""
         every = {"": (self.corpus, self.cache), **self.auxiliary}
-        return hashlib.sha1(json.dumps([_facts(name, *pair) for name, pair in sorted(every.items())]).encode()).hexdigest()
+        return hashlib.sha1(
+            json.dumps([_facts(name, *pair) for name, pair in sorted(every.items())]).encode()
+        ).hexdigest()
 
     @classmethod
     def load(

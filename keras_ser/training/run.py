@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_ser.corpora.corpus import listed
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 
@@ -45,6 +46,24 @@ class Run:
         recipe = Recipe.from_json((folder / "recipe.json").read_text())
         split = Split.from_dict(json.loads((folder / "split.json").read_text()))
         return cls(folder, recipe, split, about["seed"], about)
+
+    @classmethod
+    def find(cls, folder: Path | str) -> Path:
+        """The folder of a finished run: the one that is named, or the only one in an experiment's folder.
+
+        Raises:
+            RunError: no finished run there, or several.
+        """
+        folder = Path(folder)
+        if (folder / "model.keras").exists():
+            return folder
+        found = sorted(path.parent for path in folder.glob("*/fold-*/model.keras"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = listed(path.relative_to(folder) for path in found)
+            raise RunError(f"{folder} holds {len(found)} runs; name one of them: {names}.")
+        raise RunError(f"expected the folder of a finished run (with a model.keras). Received: {folder}.")
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ import soundfile
 from scipy import signal
 
 from keras_ser.audio import AudioError, content_hash, info, problems, read
+from keras_ser.audio.io import blocks
 
 
 @pytest.fixture
@@ -202,6 +203,7 @@ def test_video_containers(tmp_path, speechlike, suffix, codec):
     assert np.corrcoef(a, b)[0, 1] > 0.9
     assert np.std(a) / np.std(b) == pytest.approx(1, abs=0.05)
     np.testing.assert_allclose(read(path, rate, start=0.1, end=0.3), waveform[4800:14400], atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate(list(blocks(path, rate, 0.2))), waveform)
     assert info(path).sample_rate == rate and info(path).channels == 2
     with pytest.raises(AudioError, match="expected times within"):
         read(path, rate, start=5.0)
@@ -287,3 +289,35 @@ def test_import_is_free():
     code = "import sys, keras_ser.audio; print({'tensorflow', 'keras', 'tensorflow_io', 'av'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("rate", [16000, 8000, 44100])
+@pytest.mark.parametrize("seconds", [0.01, 0.37, 30.0])
+def test_blocks_are_what_read_gives(tmp_path, speechlike, rate, seconds):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, np.stack([speechlike, speechlike[::-1]], axis=1) * 0.9, 16000)
+    pieces = list(blocks(path, rate, seconds))
+    whole = read(path, rate)
+    assert len(np.concatenate(pieces)) == len(whole)
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
+    assert len(pieces) == 1 or max(map(len, pieces)) < 2 * seconds * rate + 2000
+
+
+@pytest.mark.parametrize("case", ["cut", "nan", "missing", "empty", "garbage"])
+def test_blocks_of_bad_files(tmp_path, speechlike, case):
+    path = tmp_path / "x.wav"
+    samples = speechlike.copy()
+    samples[len(samples) // 2] = np.nan if case == "nan" else 0.0
+    soundfile.write(path, samples, 16000, subtype="FLOAT")
+    if case == "cut":
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif case == "missing":
+        path.unlink()
+    elif case in ("empty", "garbage"):
+        path.write_bytes(b"" if case == "empty" else bytes(range(256)) * 40)
+    with pytest.raises(AudioError, match=str(path)) as told:
+        read(path)
+    with pytest.raises(AudioError) as ours:
+        list(blocks(path, 16000, 0.1))
+    if case != "nan":  # of which only those up to the first bad piece are counted
+        assert str(ours.value) == str(told.value)

@@ -1,52 +1,24 @@
-"""`keras-ser`: corpora, training and evaluation from a shell. TensorFlow is imported by the commands that need it, not by --help.
-
-A user's mistake is one line on standard error and exit code 2; an interrupted training says how to go on (130).
-"""
+"""`train`, `evaluate`, `compare`, and what a recipe's own file runs."""
 
 import argparse
 import contextlib
 import json
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser._version import __version__
+from keras_ser.cli.guard import guarded
 
-INTERRUPTED = 130
+INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `keras-ser`."""
-    parser = argparse.ArgumentParser(
-        prog="keras-ser", description="Speech emotion recognition by multi-task learning: five papers, honest splits."
-    )
-    parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(
-        metavar="ACTION", required=True
-    )
-    for action, text in (
-        ("check", "count, compare with the published corpus, find bad and double files"),
-        ("show", "list clips"),
-    ):
-        sub = corpus.add_parser(action, help=text, description=text)
-        sub.add_argument("name", help="adapter, e.g. emodb, ravdess, afew, iemocap, manifest, demo")
-        sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
-        sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
-        if action == "check":
-            sub.add_argument("--json", action="store_true", help="print the report as JSON")
-            sub.set_defaults(run=_corpus_check)
-        else:
-            sub.add_argument("-n", type=int, default=10, help="how many clips (default 10, 0 = all)")
-            sub.set_defaults(run=_corpus_show)
-
+def add(commands) -> None:
+    """Adds these commands to the parser."""
     train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
     train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
     add_training_arguments(train)
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, interrupted=INTERRUPTED)
 
     evaluate = commands.add_parser("evaluate", help="score a run or an experiment again")
     evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
@@ -61,28 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare.add_argument("--metric", default="uar")
     compare.add_argument("--protocol", help="default: the only one there is")
     compare.set_defaults(run=_compare)
-
-    options = parser.parse_args(arguments)
-    return guarded(lambda: options.run(options))
-
-
-def guarded(action: Callable[[], int | None]) -> int:
-    """Run a command: mistakes become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows where they came from)."""
-    # TensorFlow's own start-up lines would bury ours
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        return action() or 0
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        return 0
-    except (ValueError, KeyError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        if os.environ.get("KERAS_SER_TRACEBACK"):
-            raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"keras-ser: error: {' '.join(str(text).split())}", file=sys.stderr)
-        return 2
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +86,7 @@ def recipe_main(recipes: Mapping[str, Any], description: str, demo: str | None =
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
     options = parser.parse_args()
-    return guarded(lambda: _run(recipes, options, demo))
+    return guarded(lambda: _run(recipes, options, demo), INTERRUPTED)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -355,49 +305,6 @@ class _Progress:
         self.bar.update(self.tasks[stage], completed=epoch, description=text)
 
 
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--option takes KEY=VALUE. Received: {pair!r}.")
-        try:
-            found[key] = json.loads(value)
-        except json.JSONDecodeError:
-            found[key] = value
-    return found
-
-
-def _corpus_check(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import read_corpus
-    from keras_ser.corpora.check import check
-
-    corpus = read_corpus(options.name, options.root, **_options(options.option))
-    progress = None
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        def progress(clips):
-            return track(clips, description="reading", console=Console(stderr=True))
-
-    found = check(corpus, progress=progress)
-    print(json.dumps(found.to_dict(), indent=1) if options.json else "\n".join(found.lines()))
-    return 0 if found.ok else 1
-
-
-def _corpus_show(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import read_corpus
-
-    corpus = read_corpus(options.name, options.root, **_options(options.option))
-    for utterance in corpus.utterances[: options.n or None]:
-        facts = {"speaker": utterance.speaker, "gender": utterance.gender, **utterance.labels, **utterance.groups}
-        print(utterance.id, *(f"{key}={value}" for key, value in facts.items() if value is not None), sep="\t")
-    if options.n and len(corpus) > options.n:
-        print(f"({len(corpus) - options.n} more; -n 0 shows all)", file=sys.stderr)
-    return 0
-
-
 def _evaluate(options: argparse.Namespace) -> int:
     from keras_ser.experiment import evaluate
 
@@ -412,7 +319,3 @@ def _compare(options: argparse.Namespace) -> int:
 
     print(compare_folders(Path(options.a), Path(options.b), options.task, options.metric, options.protocol))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,0 +1,28 @@
+"""`keras-ser`: corpora, training, evaluation and serving from a shell.
+
+TensorFlow is imported by the commands that need it, not by --help. A user's mistake is one line on standard error and exit
+code 2; an interrupted training says how to go on (130).
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from keras_ser._version import __version__
+from keras_ser.cli import corpus, serving, training
+from keras_ser.cli.guard import guarded
+from keras_ser.cli.training import recipe_main
+
+__all__ = ["main", "recipe_main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `keras-ser`."""
+    parser = argparse.ArgumentParser(
+        prog="keras-ser", description="Speech emotion recognition by multi-task learning: five papers, honest splits."
+    )
+    parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for group in (corpus, training, serving):
+        group.add(commands)
+    options = parser.parse_args(arguments)
+    return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))

@@ -1,0 +1,3 @@
+from keras_ser.cli import main
+
+raise SystemExit(main())

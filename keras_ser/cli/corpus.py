@@ -1,0 +1,71 @@
+"""`corpus check` and `corpus show`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def add(commands) -> None:
+    """Adds these commands to the parser."""
+    corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    for action, text in (
+        ("check", "count, compare with the published corpus, find bad and double files"),
+        ("show", "list clips"),
+    ):
+        sub = corpus.add_parser(action, help=text, description=text)
+        sub.add_argument("name", help="adapter, e.g. emodb, ravdess, afew, iemocap, manifest, demo")
+        sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
+        sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
+        if action == "check":
+            sub.add_argument("--json", action="store_true", help="print the report as JSON")
+            sub.set_defaults(run=_corpus_check)
+        else:
+            sub.add_argument("-n", type=int, default=10, help="how many clips (default 10, 0 = all)")
+            sub.set_defaults(run=_corpus_show)
+
+
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--option takes KEY=VALUE. Received: {pair!r}.")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+def _corpus_check(options: argparse.Namespace) -> int:
+    from keras_ser.corpora import read_corpus
+    from keras_ser.corpora.check import check
+
+    corpus = read_corpus(options.name, options.root, **_options(options.option))
+    progress = None
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        def progress(clips):
+            return track(clips, description="reading", console=Console(stderr=True))
+
+    found = check(corpus, progress=progress)
+    print(json.dumps(found.to_dict(), indent=1) if options.json else "\n".join(found.lines()))
+    return 0 if found.ok else 1
+
+
+def _corpus_show(options: argparse.Namespace) -> int:
+    from keras_ser.corpora import read_corpus
+
+    corpus = read_corpus(options.name, options.root, **_options(options.option))
+    for utterance in corpus.utterances[: options.n or None]:
+        facts = {"speaker": utterance.speaker, "gender": utterance.gender, **utterance.labels, **utterance.groups}
+        print(utterance.id, *(f"{key}={value}" for key, value in facts.items() if value is not None), sep="\t")
+    if options.n and len(corpus) > options.n:
+        print(f"({len(corpus) - options.n} more; -n 0 shows all)", file=sys.stderr)
+    return 0

@@ -1,0 +1,31 @@
+"""What every command runs under: a mistake is one line on standard error and an exit code, not a traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+
+INTERRUPTED = 130
+
+
+def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") -> int:
+    """Run a command: mistakes become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows where they came from).
+
+    Args:
+        action: the command; its return value is the exit code, None = 0.
+        interrupted: what to say when the user interrupts it (130).
+    """
+    # TensorFlow's own start-up lines would bury ours
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return action() or 0
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except (ValueError, KeyError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+        if os.environ.get("KERAS_SER_TRACEBACK"):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"keras-ser: error: {' '.join(str(text).split())}", file=sys.stderr)
+        return 2

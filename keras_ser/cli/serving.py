@@ -1,0 +1,203 @@
+"""`export`, `predict` and `demo`: a trained model at work."""
+
+import argparse
+import csv
+import json
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+FILES = ("jsonl", "csv", "table")
+TIMES = ("jsonl", "csv", "rttm", "audacity")
+
+
+def add(commands) -> None:
+    """Adds these commands to the parser."""
+    export = commands.add_parser("export", help="a run as a SavedModel for TensorFlow Serving")
+    export.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
+    export.add_argument("--name", help="the model's name on the server (default: the recipe's)")
+    export.add_argument("--out", metavar="DIR", default="saved_models", help="where NAME/VERSION goes")
+    export.add_argument("--max-seconds", type=float, default=60.0, metavar="S", help="longer clips are refused (60)")
+    export.set_defaults(run=_export)
+
+    predict = commands.add_parser("predict", help="ask a model about audio files")
+    _add_model(predict)
+    predict.add_argument("files", nargs="+", metavar="FILE_OR_FOLDER", help="audio files, or folders of them")
+    predict.add_argument(
+        "--format",
+        choices=sorted({*FILES, *TIMES}),
+        default="jsonl",
+        help="jsonl (default), csv, table; of a --timeline jsonl, csv, rttm, audacity (a label track)",
+    )
+    predict.add_argument("--timeline", action="store_true", help="answers over time, for recordings of any length")
+    predict.add_argument("--window", type=float, default=3.0, metavar="S", help="seconds a window (3)")
+    predict.add_argument("--hop", type=float, default=1.0, metavar="S", help="seconds between two windows (1)")
+    predict.add_argument("--task", help="the task of a --timeline (default: the model's first)")
+    predict.add_argument("--plot", metavar="PNG", help="draw the --timeline; a folder if there are several recordings")
+    predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
+
+    demo = commands.add_parser("demo", help="a page in the browser to try a model (extra: demo)")
+    _add_model(demo)
+    demo.add_argument("--port", type=int, default=7860)
+    demo.add_argument("--open", action="store_true", help="open the browser, too")
+    demo.set_defaults(run=_demo)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="folder of a run, or of an export (NAME or NAME/VERSION)")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from keras_ser.serving import ExportError, export, read_facts
+    from keras_ser.training.run import Run
+
+    run = Run.load(Run.find(options.run_folder))
+    try:
+        folder = export(run, options.out, options.name, options.max_seconds)
+    except ExportError as error:
+        print(f"keras-ser: export refused: {error}", file=sys.stderr)
+        return 1
+    facts = read_facts(folder)
+    own = max(value for what, value in facts["parity"].items() if not what.endswith(" Hz"))
+    other = max(value for what, value in facts["parity"].items() if what.endswith(" Hz"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(folder)
+    print(
+        f"{size / 1e6:.1f} MB; largest difference from Keras {own:.1g} at {facts['sample_rate']} Hz, {other:.1g} at other "
+        f"rates ({len(facts['parity'])} comparisons)",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _load(path: str):
+    """A predictor; a warning of its version is one line on standard error."""
+    from keras_ser.serving import ExportVersionWarning, Predictor
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ExportVersionWarning)
+        predictor = Predictor.load(path)
+    for warning in told:
+        if issubclass(warning.category, ExportVersionWarning):
+            print(f"keras-ser: warning: {warning.message}", file=sys.stderr)
+    return predictor
+
+
+def _predict(options: argparse.Namespace) -> int:
+    # what is wrong with the command should be said before TensorFlow's seconds of import
+    allowed = TIMES if options.timeline else FILES
+    if options.format not in allowed:
+        kind = "a timeline" if options.timeline else "files (without --timeline)"
+        raise ValueError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
+    if options.plot and not options.timeline:
+        raise ValueError("--plot draws a timeline: add --timeline.")
+    from keras_ser.serving.predictor import audio_files, predict_files
+
+    files = audio_files(options.files)
+    if options.timeline:
+        return _timelines(options, files)
+    predictor = _load(options.model)
+    bad: list[str] = []
+
+    def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
+        for path, answer in predict_files(predictor, _progress(files)):
+            if isinstance(answer, str):
+                bad.append(answer)
+            else:
+                yield path, answer
+
+    {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
+    return _report(bad, len(files))
+
+
+def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
+    if options.format == "audacity" and len(files) > 1:
+        raise ValueError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
+    from keras_ser.audio.io import AudioError
+    from keras_ser.serving.timeline import timeline
+
+    predictor = _load(options.model)
+    bad: list[str] = []
+    for number, path in enumerate(_progress(files)):
+        try:
+            found = timeline(predictor, path, options.window, options.hop, options.task)
+        except AudioError as error:
+            bad.append(str(error))
+            continue
+        lines = found.write({"jsonl": "json"}.get(options.format, options.format))
+        if options.format == "csv" and number:
+            next(lines)
+        for line in lines:
+            print(line)
+        if options.plot:
+            target = Path(options.plot)
+            if len(files) > 1:
+                target.mkdir(parents=True, exist_ok=True)
+                target = target / f"{number:04d}-{path.stem}.png"
+            found.figure().savefig(target, dpi=120)
+    return _report(bad, len(files))
+
+
+def _progress(files: Sequence[Path]) -> Iterable[Path]:
+    if not sys.stderr.isatty() or len(files) < 2:
+        return files
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(files, description="files", console=Console(stderr=True))
+
+
+def _report(bad: Sequence[str], count: int) -> int:
+    if not bad:
+        return 0
+    print(f"keras-ser: {len(bad)} of {count} files could not be answered:", file=sys.stderr)
+    for line in bad:
+        print(f"  {line}", file=sys.stderr)
+    return 1
+
+
+def _print_lines(predictor, answers: Iterable) -> None:
+    for path, answer in answers:
+        print(json.dumps({"file": str(path), **answer}, ensure_ascii=False), flush=True)
+
+
+def _print_csv(predictor, answers: Iterable) -> None:
+    header = ["file"]
+    for task in predictor.tasks:
+        columns = ["prediction"] if task.continuous else ["prediction", "score", *task.labels]
+        header += [f"{task.name}/{column}" for column in columns]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(header)
+    for path, answer in answers:
+        row: list[Any] = [path]
+        for task in predictor.tasks:
+            told = answer[task.name]
+            row += (
+                [told["value"]]
+                if task.continuous
+                else [told["label"], told["score"], *(told["probabilities"][label] for label in task.labels)]
+            )
+        writer.writerow(row)
+
+
+def _print_table(predictor, answers: Iterable) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("file", *(task.name for task in predictor.tasks))
+    for path, answer in answers:
+        cells = []
+        for task in predictor.tasks:
+            told = answer[task.name]
+            cells.append(f"{told['value']:.3f}" if task.continuous else f"{told['label']} {told['score']:.2f}")
+        table.add_row(str(path), *cells)
+    Console().print(table)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from keras_ser.serving.page import serve
+
+    serve(_load(options.model), port=options.port, open_browser=options.open)
+    return 0

@@ -1,0 +1,252 @@
+"""A page to try a model on this machine: upload or record a clip, see each task's answer and how it goes over time.
+
+Nothing leaves the machine and nothing is kept: the server listens on 127.0.0.1 only, the page may not ask any other
+host for anything, and what was uploaded is deleted with the server, if not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_ser.audio.io import info, problems, read
+from keras_ser.serving.predictor import Predictor
+from keras_ser.serving.timeline import HOP_SECONDS, WINDOW_SECONDS, timeline
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from matplotlib.figure import Figure
+
+HOST, PORT = "127.0.0.1", 7860
+SWEEP_SECONDS, KEPT_SECONDS = 60, 600  # how often uploads are swept, and how old one must be for it
+# whatever a version of Gradio links to (scripts, fonts, images), the browser loads it from this server or not at all
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+CAUTION = "The labels are acted emotions of its corpus, and not a measurement of what a person feels."
+
+
+def about(predictor: Predictor) -> str:
+    """What the page says of the model, in Markdown: its tasks, and of an export its corpus, protocol and measured UAR."""
+    tasks = [
+        f"**{task.name}** ({task.low:g} to {task.high:g})"
+        if task.continuous
+        else f"**{task.name}** ({', '.join(task.labels)})"
+        for task in predictor.tasks
+    ]
+    lines = [f"# {predictor.name}", f"Answers {' and '.join(tasks)}, in clips of up to {predictor.max_seconds:g} s."]
+    facts = predictor.facts
+    if facts:
+        trained = f"Trained on {facts['recipe']['corpus']}, protocol {facts['run']['protocol']}"
+        lines.append(f"{trained}. {_measured(predictor)}")
+    return "\n\n".join([*lines, f"*{CAUTION}*"])
+
+
+def _measured(predictor: Predictor) -> str:
+    metrics = predictor.facts.get("metrics", {})
+    found = [
+        f"{task.name} {100 * metrics[task.name]['uar']:.1f} % (chance {100 / task.size:.1f} %)"
+        for task in predictor.tasks
+        if task.name in metrics
+    ]
+    if not found:
+        return "Not measured."
+    clips = max(metrics[task.name]["clips"] for task in predictor.tasks if task.name in metrics)
+    if metrics["speaker_dependent"]:
+        whom = "speaker-dependent split: it had heard these speakers, so expect less of it on others"
+    else:
+        count = metrics["speakers"]
+        whom = f"{count} speaker{'' if count == 1 else 's'} it had not heard"
+    return f"Measured UAR: {', '.join(found)}, on {clips} clips ({whom})."
+
+
+def build(predictor: Predictor) -> gr.Blocks:
+    """The page as Gradio's Blocks, not yet served.
+
+    Raises:
+        ValueError: Gradio (extra `demo`) is not installed.
+    """
+    gr = _gradio()
+    classes = [task for task in predictor.tasks if not task.continuous]
+    names = [task.name for task in predictor.tasks]
+
+    with gr.Blocks(title=predictor.name, analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)) as page:
+        gr.Markdown(about(predictor))
+        with gr.Row():
+            with gr.Column():
+                audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="clip", elem_id="clip")
+                note = gr.Markdown(elem_id="note")
+            with gr.Column():
+                answers = [
+                    gr.Label(label=task.name, elem_id=f"task-{task.name}")
+                    if task in classes
+                    else gr.Number(
+                        label=f"{task.name} ({task.low:g} to {task.high:g})",
+                        precision=3,
+                        interactive=False,
+                        elem_id=f"task-{task.name}",
+                    )
+                    for task in predictor.tasks
+                ]
+        shown = gr.Radio(names, value=names[0], label="over time", visible=False, elem_id="shown")
+        plot = gr.Plot(visible=False, show_label=False, format="png", elem_id="timeline")
+
+        def ask(path: str | None, task: str):
+            if path is None:
+                return ["", *(gr.update(value=None, visible=True) for _ in names), *hidden()]
+            with _told(path):
+                waveform, seconds = _heard(predictor, path)
+                answer = predictor([waveform])[0] if waveform is not None else {}
+                figure = _figure(predictor, path, seconds, task)
+            values = [gr.update(value=_value(answer.get(name)), visible=bool(answer)) for name in names]
+            drawn = [gr.update(visible=len(names) > 1), gr.update(value=figure, visible=True)] if figure else hidden()
+            return [_note(predictor, waveform, seconds, answer), *values, *drawn]
+
+        def draw(path: str | None, task: str):
+            if path is None:
+                return hidden()[1]
+            with _told(path):
+                return gr.update(value=_figure(predictor, path, _heard(predictor, path)[1], task))
+
+        def hidden() -> list:
+            return [gr.update(visible=False), gr.update(value=None, visible=False)]
+
+        # one question at a time: a model is not asked from two threads
+        quiet: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
+        audio.change(ask, [audio, shown], [note, *answers, shown, plot], **quiet)
+        shown.input(draw, [audio, shown], plot, **quiet)
+    return page
+
+
+def serve(predictor: Predictor, port: int = PORT, open_browser: bool = False) -> None:
+    """Serves the page on this machine until it is interrupted (Ctrl+C), then deletes what was uploaded.
+
+    Args:
+        predictor: the model.
+        port: of 127.0.0.1.
+        open_browser: open the page in the browser of this machine.
+
+    Raises:
+        ValueError: Gradio (extra `demo`) is not installed, or the port is taken.
+    """
+    # Gradio asks its own server whether it is there, and must not ask a proxy
+    os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST]))
+    with tempfile.TemporaryDirectory(prefix="keras-ser-") as uploads:
+        # read when Gradio is imported, too
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        gr = _gradio()
+        from starlette.middleware import Middleware
+
+        page = build(predictor)
+        options = {
+            "server_name": HOST,
+            "server_port": port,
+            "inbrowser": open_browser,
+            "share": False,
+            "prevent_thread_lock": True,
+            "quiet": True,
+            "theme": gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            "footer_links": [],
+            "run_history": False,
+            "enable_monitoring": False,
+            "mcp_server": False,
+            "ssr_mode": False,
+            "pwa": False,
+            "app_kwargs": {"middleware": [Middleware(_OnlyHere)]},
+        }
+        known = inspect.signature(page.launch).parameters
+        try:
+            page.launch(**{name: value for name, value in options.items() if name in known})
+        except OSError as error:
+            raise ValueError(f"port {port} of {HOST} is taken or not allowed. Choose another one.") from error
+        print(f"{predictor.name}: http://{HOST}:{port} (Ctrl+C ends it)", flush=True)
+        _until_ended(page)
+
+
+def _until_ended(page: gr.Blocks) -> None:
+    """Waits for Ctrl+C, or for an order to end that would otherwise leave the uploads behind."""
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+    page.block_thread()
+
+
+class _OnlyHere:
+    """Adds the header that keeps the page from other hosts to every answer of an ASGI application."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def sent(message):
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
+            await send(message)
+
+        await self.app(scope, receive, sent)
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """A file's error becomes Gradio's message, with the file's own name for the place where its upload lies."""
+    try:
+        yield
+    except ValueError as error:
+        text = str(error).replace(path, Path(path).name)
+        raise _gradio().Error(text, print_exception=False) from error
+
+
+def _gradio():
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        import gradio
+    except ImportError as error:
+        raise ValueError('the page needs Gradio. Install it by: pip install "keras-ser[demo]"') from error
+    return gradio
+
+
+def _heard(predictor: Predictor, path: str) -> tuple[np.ndarray | None, float]:
+    """(samples,), and seconds; None for the samples of a recording that is too long to be one clip."""
+    seconds = info(path).seconds
+    if seconds > predictor.max_seconds:
+        return None, seconds
+    waveform = read(path, predictor.sample_rate)
+    # not every header tells
+    seconds = len(waveform) / predictor.sample_rate
+    return (waveform if seconds <= predictor.max_seconds else None), seconds
+
+
+def _figure(predictor: Predictor, path: str, seconds: float, task: str) -> Figure | None:
+    window = min(WINDOW_SECONDS, predictor.max_seconds)
+    if seconds <= window:
+        return None
+    figure = timeline(predictor, path, window, min(HOP_SECONDS, window), task).figure()
+    figure.set_dpi(150)
+    return figure
+
+
+def _value(answer: dict[str, Any] | None):
+    if answer is None:
+        return None
+    return answer["value"] if "value" in answer else answer["probabilities"]
+
+
+def _note(predictor: Predictor, waveform: np.ndarray | None, seconds: float, answer: dict[str, Any]) -> str:
+    if waveform is None:
+        return (
+            f"{seconds:.1f} s, longer than a clip of {predictor.max_seconds:g} s: only how it goes over time is shown."
+        )
+    odd = problems(waveform, predictor.sample_rate)
+    if answer.get("emptied"):
+        odd.append("noise throughout to its own ears")
+    return f"{seconds:.1f} s" + (f", and {', '.join(odd)}: do not lean on the answer." if odd else "")

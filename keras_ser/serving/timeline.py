@@ -1,0 +1,211 @@
+"""Emotion over time in a recording of any length: windows, their answers, and segments of equal answers."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser.audio.io import blocks
+from keras_ser.serving.predictor import BATCH_CLIPS, Predictor
+from keras_ser.tasks import Task
+
+WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
+FORMATS = ("json", "csv", "rttm", "audacity")
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A model's answers over windows of one recording.
+
+    Args:
+        path: the recording.
+        task: whose answers.
+        starts, ends: (windows,) seconds; the last window may be shorter than the others.
+        values: (windows, classes) probabilities, or (windows, 1) of a continuous task.
+    """
+
+    path: Path
+    task: Task
+    starts: np.ndarray
+    ends: np.ndarray
+    values: np.ndarray
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One dict a window: file, start, end, then label, score and probabilities, or value."""
+        for start, end, row in zip(self.starts, self.ends, self.values, strict=True):
+            about = {"file": str(self.path), "start": round(float(start), 3), "end": round(float(end), 3)}
+            if self.task.continuous:
+                yield about | {self.task.name: {"value": float(row[0])}}
+                continue
+            best = int(row.argmax())
+            by_label = {label: float(p) for label, p in zip(self.task.labels, row, strict=True)}
+            label = {"label": self.task.labels[best], "score": float(row[best]), "probabilities": by_label}
+            yield about | {self.task.name: label}
+
+    def cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """Non-overlapping stretches between the windows' borders, and the mean answer of the windows over each.
+
+        Returns:
+            borders (cells + 1,) seconds, and (cells, classes).
+        """
+        borders = np.unique(np.round(np.concatenate([self.starts, self.ends]), 6))
+        middles = (borders[:-1] + borders[1:]) / 2
+        # windows are sorted by start and by end: those over a point are neighbours
+        first = np.searchsorted(self.ends, middles, side="right")
+        last = np.searchsorted(self.starts, middles, side="right")
+        sums = np.concatenate([np.zeros((1, self.values.shape[1])), np.cumsum(self.values, axis=0, dtype=np.float64)])
+        return borders, (sums[last] - sums[first]) / (last - first)[:, None]
+
+    def segments(self) -> list[tuple[float, float, str, float]]:
+        """(start, end, label, mean probability): neighbouring cells of the same label joined. Classes only.
+
+        Raises:
+            ValueError: a continuous task.
+        """
+        if self.task.continuous:
+            raise ValueError(
+                f"segments have labels, and the task {self.task.name!r} is continuous. Use the format json or csv."
+            )
+        borders, means = self.cells()
+        labels = means.argmax(axis=1)
+        cuts = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
+        found = []
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+            weights = np.diff(borders[a : b + 1])
+            score = float(np.average(means[a:b, labels[a]], weights=weights))
+            found.append((float(borders[a]), float(borders[b]), self.task.labels[labels[a]], score))
+        return found
+
+    def write(self, form: str) -> Iterator[str]:
+        """The lines of a file: "json" (a JSON object a window), "csv", "rttm" or "audacity" (a label track)."""
+        import csv
+        import io
+        import json
+
+        if form == "json":
+            yield from (json.dumps(row) for row in self.rows())
+        elif form == "csv":
+            task = self.task
+            values = ["prediction"] if task.continuous else ["prediction", "score", *task.labels]
+            table = [["file", "start", "end", *(f"{task.name}/{column}" for column in values)]]
+            for row in self.rows():
+                answer = row[task.name]
+                told = (
+                    [answer["value"]]
+                    if task.continuous
+                    else [answer["label"], answer["score"], *answer["probabilities"].values()]
+                )
+                table.append([row["file"], row["start"], row["end"], *told])
+            for line in table:
+                text = io.StringIO()
+                csv.writer(text, lineterminator="").writerow(line)
+                yield text.getvalue()
+        elif form == "rttm":
+            name = self.path.stem.replace(" ", "_")
+            for start, end, label, score in self.segments():
+                # type, file, channel, onset, duration, text, subtype, name, confidence, lookahead
+                yield f"SPEAKER {name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} {score:.3f} <NA>"
+        elif form == "audacity":
+            yield from (f"{start:.3f}\t{end:.3f}\t{label}" for start, end, label, _ in self.segments())
+        else:
+            raise ValueError(f"`form` must be one of {', '.join(FORMATS)}. Received: {form!r}.")
+
+    def figure(self):
+        """A matplotlib Figure: the probabilities over time, and below them a band of the winning labels."""
+        from matplotlib.figure import Figure
+
+        borders, means = self.cells()
+        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        if self.task.continuous:
+            axes = figure.subplots()
+            axes.stairs(means[:, 0], borders, baseline=None, linewidth=1.5)
+            axes.set(xlim=(borders[0], borders[-1]), xlabel="seconds", ylabel=self.task.name, title=self.path.name)
+            return figure
+        top, band = figure.subplots(2, 1, sharex=True, height_ratios=[8, 1])
+        colours = _colours(len(self.task.labels))
+        for i, label in enumerate(self.task.labels):
+            top.stairs(means[:, i], borders, baseline=None, label=label, color=colours[i], linewidth=1.6)
+        top.set(ylim=(0, 1), xlim=(borders[0], borders[-1]), ylabel="probability", title=self.path.name)
+        top.grid(alpha=0.3)
+        top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        for start, end, label, _ in self.segments():
+            band.axvspan(start, end, color=colours[self.task.labels.index(label)], linewidth=0)
+            if end - start > 0.07 * (borders[-1] - borders[0]):
+                band.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color="black")
+        band.set(yticks=[], xlabel="seconds")
+        return figure
+
+
+def _colours(count: int) -> list:
+    from matplotlib import colormaps
+
+    palette = colormaps["tab10" if count <= 10 else "tab20"].colors
+    return [palette[i % len(palette)] for i in range(count)]
+
+
+def timeline(
+    predictor: Predictor,
+    path: str | os.PathLike,
+    window_seconds: float = WINDOW_SECONDS,
+    hop_seconds: float = HOP_SECONDS,
+    task: str | None = None,
+) -> Timeline:
+    """Asks a model about every window of a recording, which is read piece by piece.
+
+    Args:
+        predictor: the model.
+        path: the recording.
+        window_seconds: of a window; a shorter recording is one window.
+        hop_seconds: between the beginnings of two windows, at most `window_seconds`.
+        task: name of a task of the model. Default: its first.
+
+    Raises:
+        AudioError: the file can't be read.
+        ValueError: sizes that leave gaps, or a task that the model does not have.
+    """
+    names = [t.name for t in predictor.tasks]
+    if task is not None and task not in names:
+        raise ValueError(f"`task` must be one of {', '.join(names)}. Received: {task!r}.")
+    if not 0 < hop_seconds <= window_seconds <= predictor.max_seconds:
+        raise ValueError(
+            f"expected 0 < hop <= window <= {predictor.max_seconds:g} s. Received: window {window_seconds:g} s, hop "
+            f"{hop_seconds:g} s."
+        )
+    chosen = predictor.tasks[names.index(task) if task else 0]
+    rate = predictor.sample_rate
+    window, hop = round(window_seconds * rate), max(1, round(hop_seconds * rate))
+    starts, ends, values = [], [], []
+    waiting: list[np.ndarray] = []
+
+    def score() -> None:
+        if not waiting:
+            return
+        lengths = np.array([len(x) for x in waiting], np.int32)
+        padded = np.zeros((len(waiting), lengths.max()), np.float32)
+        for row, x in zip(padded, waiting, strict=True):
+            row[: len(x)] = x
+        name = f"{chosen.name}/{'value' if chosen.continuous else 'probabilities'}"
+        values.append(np.asarray(predictor.score(padded, lengths)[name]).reshape(len(waiting), -1))
+        waiting.clear()
+
+    def ask(start: int, waveform: np.ndarray) -> None:
+        starts.append(start)
+        ends.append(start + len(waveform))
+        waiting.append(waveform)
+        if len(waiting) >= BATCH_CLIPS:
+            score()
+
+    kept, begin = np.zeros(0, np.float32), 0  # not yet asked about, and where it begins
+    for piece in blocks(path, rate):
+        kept = np.concatenate([kept, piece])
+        while len(kept) > window:
+            ask(begin, kept[:window])
+            kept, begin = kept[hop:], begin + hop
+    if len(kept):
+        ask(begin, kept)
+    score()
+    seconds = np.array([starts, ends]) / rate
+    return Timeline(Path(path), chosen, *seconds, np.concatenate(values))

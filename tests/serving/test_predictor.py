@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.audio.io import read
+from keras_ser.serving.predictor import BATCH_CLIPS, BATCH_SECONDS, Predictor, audio_files, predict_files
+from tests.serving import standin
+
+
+def write(path, rng, seconds, rate=standin.RATE):
+    n = int(seconds * rate)
+    soundfile.write(path, 0.3 * np.sin(np.cumsum(rng.uniform(0, 1.5, n))), rate)
+    return path
+
+
+def test_answers_are_those_of_each_file_alone(tmp_path, rng):
+    files = [
+        write(tmp_path / f"{i:02d}.wav", rng, s, r) for i, (s, r) in enumerate([(0.2, 8000), (3, 16000), (1, 8000)])
+    ]
+    found = list(predict_files(standin.predictor(), files))
+    assert [path for path, _ in found] == files
+    for path, answer in found:
+        probabilities, magnitude = standin.answers(read(path, standin.RATE))
+        assert list(answer["emotion"]["probabilities"]) == list(standin.EMOTION.labels)
+        np.testing.assert_allclose([*answer["emotion"]["probabilities"].values()], probabilities)
+        assert answer["emotion"]["label"] == standin.EMOTION.labels[probabilities.argmax()]
+        assert answer["emotion"]["score"] == pytest.approx(probabilities.max())
+        assert answer["arousal"] == {"value": pytest.approx(magnitude)}
+
+
+def test_memory_is_bounded_and_order_is_kept(tmp_path, rng):
+    lengths = [*([0.1] * 70), *([15.0] * 20), 0.1]
+    files = [write(tmp_path / f"{i:03d}.wav", rng, s) for i, s in enumerate(lengths)]
+    calls: list = []
+    found = predict_files(standin.predictor(calls=calls), files)
+    next(found)
+    assert len(calls) == 1, "answers come before all files are read"
+    assert [path for path, _ in found] == files[1:]
+    assert max(clips for clips, _ in calls) <= BATCH_CLIPS
+    assert max(clips * samples for clips, samples in calls) <= BATCH_SECONDS * standin.RATE
+    assert sum(clips for clips, _ in calls) == len(files)
+
+
+def test_bad_files_are_told_in_their_place(tmp_path, rng):
+    good = [write(tmp_path / name, rng, 0.5) for name in ("a.wav", "c.wav")]
+    (tmp_path / "b.wav").write_bytes(b"no audio at all" * 20)
+    long = write(tmp_path / "d.wav", rng, 21.0)
+    found = list(predict_files(standin.predictor(), [good[0], tmp_path / "b.wav", good[1], long]))
+    assert [isinstance(answer, str) for _, answer in found] == [False, True, False, True]
+    assert "b.wav: corrupt or not audio" in found[1][1]
+    assert "d.wav: expected at most 20 s, received 21.0 s. Cut it, or use --timeline." in found[3][1]
+
+
+def test_audio_files(tmp_path, rng):
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    files = [write(tmp_path / "x" / name, rng, 0.1) for name in ("b.wav", "a.flac", "y/c.WAV")]
+    (tmp_path / "x" / "notes.txt").write_text("no")
+    (tmp_path / "x" / ".hidden.wav").write_text("no")
+    assert audio_files([files[0], tmp_path / "x"]) == [files[0], *sorted(files)]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="expected audio files below .*empty, found none"):
+        audio_files([tmp_path / "empty"])
+    with pytest.raises(ValueError, match="expected a file or a folder"):
+        audio_files([tmp_path / "nowhere.wav"])
+
+
+def test_load_refuses_what_is_no_model(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match="expected the folder of a finished run"):
+            Predictor.load(folder)
