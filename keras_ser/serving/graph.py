@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from keras_ser.serving.resample import resample
-from keras_ser.serving.wav import check, decode_wav
+from keras_ser.serving.wav import UNSOUND, check, decode_wav, sound
 from keras_ser.tasks import Task
 
 CHUNK_SECONDS = 320  # of padded audio that are scored at once; a longer clip is a chunk of its own
@@ -60,13 +60,13 @@ def from_waveforms(score, sample_rate: int, max_seconds: float):
         inside = (lengths > 0) & (lengths <= samples)
         short = lengths <= int(max_seconds * sample_rate)
         padding = tf.range(samples)[None, :] >= lengths[:, None]
-        finite = tf.reduce_all(tf.math.is_finite(waveform) | padding, axis=1)
+        heard = tf.reduce_all(sound(waveform) | padding, axis=1)
         checks = [
             _check_rows(inside, "expected a length of 1 to ", samples, " samples, received ", lengths),
             _check_rows(
                 short, f"expected at most {max_seconds:g} s at {sample_rate} Hz, received a length of ", lengths
             ),
-            _check_rows(finite, "it holds samples that are NaN or infinite, length ", lengths),
+            _check_rows(heard, UNSOUND),
         ]
         with tf.control_dependencies(checks):
             lengths = tf.identity(lengths)

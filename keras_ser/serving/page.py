@@ -12,6 +12,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import numpy as np
 from keras_ser.audio.io import info, problems, read
 from keras_ser.serving.predictor import Predictor
 from keras_ser.serving.timeline import HOP_SECONDS, WINDOW_SECONDS, timeline
+from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 7860
 SWEEP_SECONDS, KEPT_SECONDS = 60, 600  # how often uploads are swept, and how old one must be for it
+MANY = 12  # classes, of which no more are listed or have bars
 # whatever a version of Gradio links to (scripts, fonts, images), the browser loads it from this server or not at all
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 CAUTION = "The labels are acted emotions of its corpus, and not a measurement of what a person feels."
@@ -35,18 +38,23 @@ CAUTION = "The labels are acted emotions of its corpus, and not a measurement of
 
 def about(predictor: Predictor) -> str:
     """What the page says of the model, in Markdown: its tasks, and of an export its corpus, protocol and measured UAR."""
-    tasks = [
-        f"**{task.name}** ({task.low:g} to {task.high:g})"
-        if task.continuous
-        else f"**{task.name}** ({', '.join(task.labels)})"
-        for task in predictor.tasks
+    lines = [
+        f"# {predictor.name}",
+        f"Answers {', '.join(map(_described, predictor.tasks))}, in clips of up to {predictor.max_seconds:g} s.",
     ]
-    lines = [f"# {predictor.name}", f"Answers {' and '.join(tasks)}, in clips of up to {predictor.max_seconds:g} s."]
     facts = predictor.facts
     if facts:
         trained = f"Trained on {facts['recipe']['corpus']}, protocol {facts['run']['protocol']}"
         lines.append(f"{trained}. {_measured(predictor)}")
     return "\n\n".join([*lines, f"*{CAUTION}*"])
+
+
+def _described(task: Task) -> str:
+    if task.continuous:
+        values = f"{task.low:g} to {task.high:g}"
+    else:
+        values = ", ".join(task.labels) if task.size <= MANY else f"{task.size} classes"
+    return f"**{task.name}** ({values})"
 
 
 def _measured(predictor: Predictor) -> str:
@@ -74,33 +82,25 @@ def build(predictor: Predictor) -> gr.Blocks:
         ValueError: Gradio (extra `demo`) is not installed.
     """
     gr = _gradio()
-    classes = [task for task in predictor.tasks if not task.continuous]
-    names = [task.name for task in predictor.tasks]
+    tasks = predictor.tasks
+    names = [task.name for task in tasks]
 
     with gr.Blocks(title=predictor.name, analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)) as page:
         gr.Markdown(about(predictor))
         with gr.Row():
             with gr.Column():
-                audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="clip", elem_id="clip")
+                audio = gr.Audio(
+                    sources=["upload", "microphone"], type="filepath", label="clip", buttons=[], elem_id="clip"
+                )
                 note = gr.Markdown(elem_id="note")
             with gr.Column():
-                answers = [
-                    gr.Label(label=task.name, elem_id=f"task-{task.name}")
-                    if task in classes
-                    else gr.Number(
-                        label=f"{task.name} ({task.low:g} to {task.high:g})",
-                        precision=3,
-                        interactive=False,
-                        elem_id=f"task-{task.name}",
-                    )
-                    for task in predictor.tasks
-                ]
+                answers = [_field(gr, task) for task in tasks]
         shown = gr.Radio(names, value=names[0], label="over time", visible=False, elem_id="shown")
         plot = gr.Plot(visible=False, show_label=False, format="png", elem_id="timeline")
 
         def ask(path: str | None, task: str):
             if path is None:
-                return ["", *(gr.update(value=None, visible=True) for _ in names), *hidden()]
+                return ["", *(gr.update(value=None, visible=not task.continuous) for task in tasks), *hidden()]
             with _told(path):
                 waveform, seconds = _heard(predictor, path)
                 answer = predictor([waveform])[0] if waveform is not None else {}
@@ -123,6 +123,15 @@ def build(predictor: Predictor) -> gr.Blocks:
         audio.change(ask, [audio, shown], [note, *answers, shown, plot], **quiet)
         shown.input(draw, [audio, shown], plot, **quiet)
     return page
+
+
+def _field(gr, task: Task):
+    where = f"task-{task.name}"
+    if task.continuous:
+        label = f"{task.name} ({task.low:g} to {task.high:g})"
+        # without a value it would show 0
+        return gr.Number(label=label, precision=3, interactive=False, visible=False, elem_id=where)
+    return gr.Label(label=task.name, num_top_classes=MANY, elem_id=where)
 
 
 def serve(predictor: Predictor, port: int = PORT, open_browser: bool = False) -> None:
@@ -171,14 +180,18 @@ def serve(predictor: Predictor, port: int = PORT, open_browser: bool = False) ->
 
 
 def _until_ended(page: gr.Blocks) -> None:
-    """Waits for Ctrl+C, or for an order to end that would otherwise leave the uploads behind."""
-
-    def end(*_):
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-    page.block_thread()
+    """Waits for Ctrl+C; an order to end (SIGTERM) counts as that, since it would leave the uploads behind."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+    try:
+        while page.is_running:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        page.close(verbose=False)
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 class _OnlyHere:
@@ -203,7 +216,7 @@ def _told(path: str) -> Iterator[None]:
         yield
     except ValueError as error:
         text = str(error).replace(path, Path(path).name)
-        raise _gradio().Error(text, print_exception=False) from error
+        raise _gradio().Error(text, duration=None, print_exception=False) from error
 
 
 def _gradio():

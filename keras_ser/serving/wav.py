@@ -12,6 +12,8 @@ import tensorflow as tf
 RATES = (8000, 48000)  # Hz
 CHUNKS = 64  # to look through for the samples; a file of nothing but tiny chunks would hold the server up
 PIPED = 0xFFFFFF00  # writers to a pipe can't go back to fill the size in: it stays 0 or (nearly) all ones
+LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
+UNSOUND = f"it holds samples that are NaN, infinite or beyond {LOUDEST:.0e} of full scale"
 # (format tag, bits): PCM, then IEEE floats
 KINDS = ((1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64))
 EXTENSIBLE = 0xFFFE
@@ -33,6 +35,11 @@ def check(ok, clip, *message) -> tf.Operation:
     return tf.debugging.Assert(ok, [tf.strings.join(["clip ", tf.strings.as_string(clip), ": ", *words])])
 
 
+def sound(waveform):
+    """Which samples are numbers that can be reckoned with: neither NaN nor infinite nor absurdly large."""
+    return tf.abs(waveform) <= LOUDEST
+
+
 def decode_wav(contents, clip, max_seconds: float):
     """The bytes of one WAV file -> its samples, channels averaged.
 
@@ -42,11 +49,11 @@ def decode_wav(contents, clip, max_seconds: float):
         max_seconds: longer clips are refused, before they are decoded.
 
     Returns:
-        float32 (samples,), at least one sample, all finite; and the sample rate, int64 () Hz.
+        float32 (samples,), at least one sample, all `sound`; and the sample rate, int64 () Hz.
 
     Raises:
         tf.errors.InvalidArgumentError: when it runs: no WAV, an encoding or a rate that is not read, a size beyond the
-            end of the file, no samples, more than `max_seconds`, NaN or infinity.
+            end of the file, no samples, more than `max_seconds`, samples that are not `sound`.
     """
     header = read_header(contents, clip)
     with tf.control_dependencies([_check_duration(header, clip, max_seconds)]):
@@ -56,8 +63,7 @@ def decode_wav(contents, clip, max_seconds: float):
     raw = _cut(contents, header.start, size)
     samples = tf.switch_case(tf.cast(header.kind, tf.int32), [lambda k=k: _samples(raw, *k) for k in KINDS])
     waveform = tf.reduce_mean(tf.reshape(samples, tf.stack([header.frames, header.channels])), axis=1)
-    finite = tf.reduce_all(tf.math.is_finite(waveform))
-    with tf.control_dependencies([check(finite, clip, "it holds samples that are NaN or infinite.")]):
+    with tf.control_dependencies([check(tf.reduce_all(sound(waveform)), clip, UNSOUND, ".")]):
         return tf.ensure_shape(tf.identity(waveform), (None,)), header.rate
 
 
@@ -76,7 +82,7 @@ def read_header(contents, clip) -> Header:
     with tf.control_dependencies(
         [
             check((form > 0) & (form_size >= 16) & (form + 16 <= size), clip, "its header is cut short or damaged."),
-            check(start > 0, clip, "it holds no chunk of samples ('data')."),
+            check(start > 0, clip, f"it holds no chunk of samples (data) among its first {CHUNKS}."),
         ]
     ):
         contents = tf.identity(contents)
@@ -87,7 +93,10 @@ def read_header(contents, clip) -> Header:
     matches = tf.stack([(tag == t) & (bits == b) for t, b in KINDS])
     kind = tf.argmax(tf.cast(matches, tf.int32))
     there = size - start
-    endless = (promised == 0) | (promised >= PIPED)
+    written = _number(contents, 4, 4)
+    # no samples at all, where the file's own size was filled in and reaches beyond them: other chunks follow
+    unfinished = (written + 8 <= start) | (written >= PIPED)
+    endless = ((promised == 0) & unfinished) | (promised >= PIPED)
     promised = tf.where(endless, there, promised)
     frames = promised // tf.maximum(align, 1)
     known = tf.reduce_any(matches)

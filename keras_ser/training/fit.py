@@ -213,9 +213,21 @@ def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1):
         # XLA is several times slower than the plain graph for recurrent layers on CPU
         jit_compile=False,
     )
+    _build_loss(network)
     score = scorer(network, recipe.tasks, recipe.sampling.frames if recipe.sampling.kind == "segments" else 0)
     score.jit_compile = False
     return network, score
+
+
+def _build_loss(network) -> None:
+    """Make the variables that count the loss. Keras makes them in its first step, and then has to trace that step again."""
+    y = {name: np.zeros((1, *output.shape[2:]), "float32") for name, output in network.output.items()}
+    y_pred = {
+        name: np.full((1, *output.shape[1:]), 1 / output.shape[-1], "float32")
+        for name, output in network.output.items()
+    }
+    network.compute_loss(y=y, y_pred=y_pred, sample_weight={name: np.ones(1, "float32") for name in y})
+    network.reset_metrics()
 
 
 def _metrics(recipe: Recipe, network, name: str, loss) -> list:
