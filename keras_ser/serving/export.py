@@ -28,6 +28,7 @@ from keras_ser.serving.facts import FACTS, FORMAT
 from keras_ser.training.run import Run
 
 MAX_SECONDS = 60.0
+SHORTEST, LONGEST = 0.1, 36000.0  # what `max_seconds` may be; far longer clips have no int32 for a length
 
 
 def export(
@@ -51,10 +52,12 @@ def export(
 
     Raises:
         ExportError: an answer differs from Keras, or the graph holds an op that a stock server lacks; nothing is left.
-        ValueError: a name that is no name of a folder, a temperature that is not positive, another backend than TensorFlow.
+        ValueError: a name that is no name of a folder, a `max_seconds` out of range, a temperature that is
+            not positive and finite, another backend than TensorFlow.
     """
     import keras
 
+    from keras_ser.serving.fused import fuse_recurrent_layers
     from keras_ser.serving.gate import LOOSE, TOLERANCE, check_ops, check_parity
 
     name = run.recipe.name if name is None else name
@@ -62,9 +65,11 @@ def export(
         raise ValueError(f"a model's name is made of letters, digits, '_', '-' and '.'. Received: {name!r}.")
     if keras.backend.backend() != "tensorflow":
         raise ValueError(f"a SavedModel is written by TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()}.")
+    if not SHORTEST <= max_seconds <= LONGEST:
+        raise ValueError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
     temperature = _temperatures(run, temperature or {})
     model = run.model()
-    _no_cudnn(model)
+    fuse_recurrent_layers(model)
     rate = run.recipe.frontend.sample_rate
     home = Path(out) / name
     home.mkdir(parents=True, exist_ok=True)
@@ -73,8 +78,8 @@ def export(
         _save(part, model, *_functions(run, model, temperature), rate, max_seconds)
         ops = check_ops(part)
         tolerance = TOLERANCE if run.recipe.precision == "float32" else LOOSE
-        offline = _functions(run, model, temperature, training=False)
-        parity = check_parity(part, *offline, rate, tolerance)
+        offline = _functions(run, run.model(), temperature, training=False)
+        parity = check_parity(part, *offline, rate, tolerance, max_seconds)
         facts = _facts(run, name, max_seconds, temperature) | {
             "parity": parity,
             "tolerance": tolerance,
@@ -82,7 +87,7 @@ def export(
         }
         (part / FACTS).parent.mkdir(exist_ok=True)
         (part / FACTS).write_text(json.dumps(facts, indent=1))
-        _warm_up(part, name, rate)
+        _warm_up(part, name, rate, max_seconds)
         return _number(part, home)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -132,20 +137,13 @@ def _save(folder: Path, model, score, embed, sample_rate: int, max_seconds: floa
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
-def _no_cudnn(model) -> None:
-    """Traced where a GPU is visible, a recurrent layer would put an op into the graph that a server on CPU does not run."""
-    for layer in model._flatten_layers():
-        if hasattr(layer, "use_cudnn"):
-            layer.use_cudnn = False
-
-
 def _temperatures(run: Run, given: Mapping[str, float]) -> dict[str, float]:
     known = [task.name for task in run.recipe.tasks if not task.continuous]
     strays = [name for name in given if name not in known]
     if strays:
         raise ValueError(f"`temperature` is for {', '.join(known)}. Received: {', '.join(strays)}.")
-    if any(not value > 0 for value in given.values()):
-        raise ValueError(f"a temperature must be positive. Received: {dict(given)}.")
+    if any(not 0 < value < float("inf") for value in given.values()):
+        raise ValueError(f"a temperature must be positive and finite. Received: {dict(given)}.")
     return {name: float(given.get(name, 1.0)) for name in known}
 
 
@@ -173,15 +171,16 @@ def _facts(run: Run, name: str, max_seconds: float, temperature: Mapping[str, fl
 def _metrics(run: Run) -> dict[str, Any]:
     """UAR and accuracy on the run's own test side, with what they are worth: its protocol and number of speakers."""
     import numpy as np
-    import pandas as pd
 
     from keras_ser import metrics
+    from keras_ser.evaluation import read_predictions
 
     file = run.folder / "predictions.csv"
     if not file.exists():
         return {}
-    table = pd.read_csv(file, keep_default_na=False)
-    found: dict[str, Any] = {"speaker_dependent": run.split.speaker_dependent, "speakers": table["speaker"].nunique()}
+    table = read_predictions(file)
+    speakers = set(table["speaker"]) - {""}
+    found: dict[str, Any] = {"speaker_dependent": run.split.speaker_dependent, "speakers": len(speakers)}
     for task in run.recipe.tasks:
         told = table[table[task.name] != ""] if task.name in table else table.iloc[:0]
         if task.continuous or told.empty:
@@ -197,13 +196,13 @@ def _metrics(run: Run) -> dict[str, Any]:
     return found
 
 
-def _warm_up(folder: Path, name: str, sample_rate: int) -> None:
+def _warm_up(folder: Path, name: str, sample_rate: int, max_seconds: float) -> None:
     import numpy as np
 
     from keras_ser.serving.gate import batch, golden
     from keras_ser.serving.warmup import write_warmup
 
-    clips = golden(sample_rate)[3:5]
+    clips = golden(sample_rate, max_seconds=max_seconds)[3:5]
     waveform, lengths = batch(clips)
     given = {"waveform": waveform, "lengths": lengths}
     audio = {"audio": np.array([clip.contents for clip in clips], object)}

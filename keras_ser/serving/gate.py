@@ -39,13 +39,16 @@ class Clip:
     waveform: np.ndarray
 
 
-def golden(sample_rate: int, rate: int | None = None, subtype: str = "FLOAT") -> list[Clip]:
+def golden(
+    sample_rate: int, rate: int | None = None, subtype: str = "FLOAT", max_seconds: float = max(SECONDS)
+) -> list[Clip]:
     """Clips of different lengths, the last one silent.
 
     Args:
         sample_rate: Hz of the model.
         rate: Hz of the WAV files. Default: the model's own.
         subtype: libsndfile's name of their encoding.
+        max_seconds: longer clips are cut to this.
     """
     rate = rate or sample_rate
     speech, at = read_bytes(io.BytesIO(demo.clip(0, "female", 0, "anger", 0)))
@@ -55,7 +58,8 @@ def golden(sample_rate: int, rate: int | None = None, subtype: str = "FLOAT") ->
     for number, seconds in enumerate(SECONDS):
         piece = np.roll(speech, -2000 * number)[: int(seconds * at)]
         found.append(piece if rate == at else soxr.resample(piece, at, rate, quality="VHQ"))
-    return [_clip(x, rate, subtype, sample_rate) for x in (*found, np.zeros(rate, np.float32))]
+    longest = int(max_seconds * rate)
+    return [_clip(x[:longest], rate, subtype, sample_rate) for x in (*found, np.zeros(rate, np.float32))]
 
 
 def _clip(waveform: np.ndarray, rate: int, subtype: str, sample_rate: int) -> Clip:
@@ -76,7 +80,9 @@ def batch(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
     return waveform, lengths
 
 
-def check_parity(folder: Path, keras_predict, keras_embed, sample_rate: int, tolerance: float) -> dict[str, float]:
+def check_parity(
+    folder: Path, keras_predict, keras_embed, sample_rate: int, tolerance: float, max_seconds: float = max(SECONDS)
+) -> dict[str, float]:
     """Compare a SavedModel on disk with Keras.
 
     Args:
@@ -84,6 +90,7 @@ def check_parity(folder: Path, keras_predict, keras_embed, sample_rate: int, tol
         keras_predict, keras_embed: {"waveform", "length"} -> {name: (batch, ..)}, what `predict` and `embed` must equal.
         sample_rate: Hz of the model.
         tolerance: largest difference at the model's rate.
+        max_seconds: that the export takes.
 
     Returns:
         what was compared -> the largest difference.
@@ -93,7 +100,7 @@ def check_parity(folder: Path, keras_predict, keras_embed, sample_rate: int, tol
     """
     loaded = tf.saved_model.load(str(folder))
     signatures = loaded.signatures
-    clips = golden(sample_rate)
+    clips = golden(sample_rate, max_seconds=max_seconds)
     found: dict[str, float] = {}
 
     def compare(what: str, reference: Mapping, got: Mapping, limit: float) -> None:
@@ -146,7 +153,7 @@ def check_parity(folder: Path, keras_predict, keras_embed, sample_rate: int, tol
     compare("embed, one by one", embedded, by_one(waveforms("embed"), clips), tolerance * scale)
     compare("embed, in a batch", embedded, waveforms("embed")(clips), tolerance * scale)
     for subtype in FORMATS[1:]:
-        encoded = golden(sample_rate, subtype=subtype)
+        encoded = golden(sample_rate, subtype=subtype, max_seconds=max_seconds)
         compare(
             f"predict_bytes, {subtype}",
             by_one(offline(keras_predict), encoded),
@@ -155,7 +162,7 @@ def check_parity(folder: Path, keras_predict, keras_embed, sample_rate: int, tol
         )
     for rate in OTHER_RATES:
         if rate != sample_rate:
-            resampled = golden(sample_rate, rate, "PCM_24")
+            resampled = golden(sample_rate, rate, "PCM_24", max_seconds)
             compare(
                 f"predict_bytes, {rate} Hz",
                 by_one(offline(keras_predict), resampled),

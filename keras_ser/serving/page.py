@@ -6,14 +6,12 @@ host for anything, and what was uploaded is deleted with the server, if not befo
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 HOST, PORT = "127.0.0.1", 7860
 SWEEP_SECONDS, KEPT_SECONDS = 60, 600  # how often uploads are swept, and how old one must be for it
 MANY = 12  # classes, of which no more are listed or have bars
+DPI = 150  # of the timeline, for screens of more than one dot a pixel
 # whatever a version of Gradio links to (scripts, fonts, images), the browser loads it from this server or not at all
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 CAUTION = "The labels are acted emotions of its corpus, and not a measurement of what a person feels."
@@ -99,28 +98,38 @@ def build(predictor: Predictor) -> gr.Blocks:
         plot = gr.Plot(visible=False, show_label=False, format="png", elem_id="timeline")
 
         def ask(path: str | None, task: str):
+            emptied = [gr.update(value=None, visible=not task.continuous) for task in tasks]
             if path is None:
-                return ["", *(gr.update(value=None, visible=not task.continuous) for task in tasks), *hidden()]
-            with _told(path):
+                yield ["", *emptied, *hidden()]
+                return
+            try:
                 waveform, seconds = _heard(predictor, path)
                 answer = predictor([waveform])[0] if waveform is not None else {}
                 figure = _figure(predictor, path, seconds, task)
+            except ValueError as error:
+                text = _told(error, path)
+                # the message goes away after seconds, what stands below the clip stays
+                yield [text, *emptied, *hidden()]
+                raise gr.Error(text, print_exception=False) from error
             values = [gr.update(value=_value(answer.get(name)), visible=bool(answer)) for name in names]
             drawn = [gr.update(visible=len(names) > 1), gr.update(value=figure, visible=True)] if figure else hidden()
-            return [_note(predictor, waveform, seconds, answer), *values, *drawn]
+            yield [_note(predictor, waveform, seconds, answer), *values, *drawn]
 
         def draw(path: str | None, task: str):
             if path is None:
                 return hidden()[1]
-            with _told(path):
+            try:
                 return gr.update(value=_figure(predictor, path, _heard(predictor, path)[1], task))
+            except ValueError as error:
+                raise gr.Error(_told(error, path), print_exception=False) from error
 
         def hidden() -> list:
             return [gr.update(visible=False), gr.update(value=None, visible=False)]
 
         # one question at a time: a model is not asked from two threads
         quiet: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
-        audio.change(ask, [audio, shown], [note, *answers, shown, plot], **quiet)
+        # not on the note, which would lie under it
+        audio.change(ask, [audio, shown], [note, *answers, shown, plot], show_progress_on=[*answers, plot], **quiet)
         shown.input(draw, [audio, shown], plot, **quiet)
     return page
 
@@ -209,14 +218,9 @@ class _OnlyHere:
         await self.app(scope, receive, sent)
 
 
-@contextlib.contextmanager
-def _told(path: str) -> Iterator[None]:
-    """A file's error becomes Gradio's message, with the file's own name for the place where its upload lies."""
-    try:
-        yield
-    except ValueError as error:
-        text = str(error).replace(path, Path(path).name)
-        raise _gradio().Error(text, duration=None, print_exception=False) from error
+def _told(error: ValueError, path: str) -> str:
+    """A file's error, with the file's own name for the place where its upload lies."""
+    return str(error).replace(path, Path(path).name)
 
 
 def _gradio():
@@ -243,9 +247,11 @@ def _figure(predictor: Predictor, path: str, seconds: float, task: str) -> Figur
     window = min(WINDOW_SECONDS, predictor.max_seconds)
     if seconds <= window:
         return None
-    figure = timeline(predictor, path, window, min(HOP_SECONDS, window), task).figure()
-    figure.set_dpi(150)
-    return figure
+    import matplotlib
+
+    found = timeline(predictor, path, window, min(HOP_SECONDS, window), task)
+    with matplotlib.rc_context({"figure.dpi": DPI}):
+        return found.figure()
 
 
 def _value(answer: dict[str, Any] | None):

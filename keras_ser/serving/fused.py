@@ -1,0 +1,66 @@
+"""Recurrent layers of an export as one op each, instead of a loop of a dozen small ones a frame.
+
+`BlockLSTMV2` is in every TensorFlow server, on CPU and GPU. Its gradient is wrong (by finite differences), so it is for
+inference alone; its output is that of `keras.layers.LSTM`, which the export's own check holds to.
+"""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+
+def fuse_recurrent_layers(model: keras.Model) -> int:
+    """Let every LSTM in a model that the op covers be computed by it, from now on.
+
+    Covered: float32, the usual activations with a bias, forwards in time, sequences in and out, no mask (`StackedLSTM` gives
+    none unless it is bidirectional: right-padded frames can't touch those before them) and no initial state. Other layers,
+    and other calls of these, stay as they are; they are only kept from putting cuDNN's op into the graph, which a server on
+    CPU does not run.
+
+    Returns:
+        how many layers are covered.
+    """
+    covered = 0
+    for layer in model._flatten_layers():
+        if hasattr(layer, "use_cudnn"):
+            layer.use_cudnn = False
+        if type(layer) is keras.layers.LSTM and _covered(layer):
+            layer.call = functools.partial(_call, layer, layer.call)
+            covered += 1
+    return covered
+
+
+def _covered(layer: keras.layers.LSTM) -> bool:
+    return (
+        layer.compute_dtype == "float32"
+        and layer.activation is keras.activations.tanh
+        and layer.recurrent_activation is keras.activations.sigmoid
+        and layer.use_bias
+        and layer.return_sequences
+        and not layer.return_state
+        and not layer.go_backwards
+        and not layer.stateful
+    )
+
+
+def _call(layer, usual, sequences, initial_state=None, mask=None, training=False):
+    if mask is not None or initial_state is not None:
+        return usual(sequences, initial_state=initial_state, mask=mask, training=training)
+    kernel, recurrent, bias = (variable.value for variable in layer.weights)
+    batch, frames = tf.shape(sequences)[0], tf.shape(sequences)[1]
+    nothing, zeros = tf.zeros((layer.units,)), tf.zeros((batch, layer.units))
+    found = tf.raw_ops.BlockLSTMV2(
+        seq_len_max=tf.cast(frames, tf.int64),
+        x=tf.transpose(sequences, (1, 0, 2)),  # (frames, batch, bins)
+        cs_prev=zeros,
+        h_prev=zeros,
+        w=tf.concat([kernel, recurrent], axis=0),
+        wci=nothing,  # no peepholes
+        wcf=nothing,
+        wco=nothing,
+        b=bias,
+        cell_clip=0.0,
+        use_peephole=False,
+    )
+    return tf.transpose(found.h, (1, 0, 2))  # (batch, frames, units)
