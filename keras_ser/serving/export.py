@@ -15,17 +15,21 @@ Answers: `<task>/probabilities` (batch, classes), `<task>/label` (batch,) and `<
 continuous task `<task>/value` (batch,); of a cascade also `emptied` (batch,).
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_ser._version import __version__
 from keras_ser.serving.facts import FACTS, FORMAT
-from keras_ser.training.run import Run
+
+if TYPE_CHECKING:
+    from keras_ser.training.run import Run
 
 MAX_SECONDS = 60.0
 SHORTEST, LONGEST = 0.1, 36000.0  # what `max_seconds` may be; far longer clips have no int32 for a length

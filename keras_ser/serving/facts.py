@@ -37,8 +37,10 @@ def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
     """
     folder = Path(folder)
     try:
-        facts = json.loads((folder / FACTS).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if not isinstance(facts, dict) or not {"format", "keras_ser"} <= set(facts):
+            raise ValueError("the file is of something else")
+    except (OSError, ValueError) as error:  # also what is no JSON, or no text
         raise ValueError(f"expected an export of keras-ser (with {FACTS}). Received: {folder} ({error}).") from error
     if facts.get("format") != FORMAT:
         raise ValueError(

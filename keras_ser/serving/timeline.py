@@ -14,6 +14,9 @@ from keras_ser.tasks import Task
 
 WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
 FORMATS = ("json", "csv", "rttm", "audacity")
+# Okabe and Ito's, which colour-blind readers can tell apart
+_PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666", "#C9B800")
+_DARK = ("#0072B2", "#666666", "#009E73", "#D55E00")
 
 
 @dataclass(frozen=True)
@@ -125,25 +128,25 @@ class Timeline:
             axes.set(xlim=(borders[0], borders[-1]), xlabel="seconds", ylabel=self.task.name, title=self.path.name)
             return figure
         top, band = figure.subplots(2, 1, sharex=True, height_ratios=[8, 1])
-        colours = _colours(len(self.task.labels))
         for i, label in enumerate(self.task.labels):
-            top.stairs(means[:, i], borders, baseline=None, label=label, color=colours[i], linewidth=1.6)
+            top.stairs(means[:, i], borders, baseline=None, label=label, **_line(i))
         top.set(ylim=(0, 1), xlim=(borders[0], borders[-1]), ylabel="probability", title=self.path.name)
         top.grid(alpha=0.3)
         top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         for start, end, label, _ in self.segments():
-            band.axvspan(start, end, color=colours[self.task.labels.index(label)], linewidth=0)
+            colour = _line(self.task.labels.index(label))["color"]
+            band.axvspan(start, end, color=colour, linewidth=0)
             if end - start > 0.07 * (borders[-1] - borders[0]):
-                band.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color="black")
+                text = "white" if colour in _DARK else "black"
+                band.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color=text)
         band.set(yticks=[], xlabel="seconds")
         return figure
 
 
-def _colours(count: int) -> list:
-    from matplotlib import colormaps
-
-    palette = colormaps["tab10" if count <= 10 else "tab20"].colors
-    return [palette[i % len(palette)] for i in range(count)]
+def _line(number: int) -> dict[str, Any]:
+    """Colour and dashes of a class: neighbours differ in both, so that print without colours can be read, too."""
+    dashes = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
+    return {"color": _PALETTE[number % len(_PALETTE)], "linestyle": dashes[number % len(dashes)], "linewidth": 1.7}
 
 
 def timeline(

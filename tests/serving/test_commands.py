@@ -1,0 +1,174 @@
+"""`keras-ser export`, `predict` and `demo` as a person meets them."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser import serving
+from keras_ser.audio.io import read
+from keras_ser.cli import main
+from keras_ser.serving.facts import FACTS
+from keras_ser.serving.predictor import Predictor
+
+
+@pytest.fixture
+def files(tmp_path, rng):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name, seconds, rate in (("b.wav", 0.7, 16000), ("a.flac", 1.9, 44100), ("c.wav", 3.0, 8000)):
+        soundfile.write(folder / name, 0.2 * np.sin(np.cumsum(rng.uniform(0, 0.6, int(seconds * rate)))), rate)
+    return folder
+
+
+def lines(capsys) -> tuple[list[str], list[str]]:
+    out, err = capsys.readouterr()
+    return out.splitlines(), err.splitlines()
+
+
+def test_a_run_and_its_export_answer_alike(served, files, capsys):
+    found = []
+    for model in (served.folder, served.export, served.export.parent):
+        assert main(["predict", str(model), str(files)]) == 0
+        out, err = lines(capsys)
+        assert not err
+        found.append([json.loads(line) for line in out])
+    assert [row["file"] for row in found[0]] == [str(files / name) for name in ("a.flac", "b.wav", "c.wav")]
+    predictor = Predictor.load(served.folder)
+    for rows in found:
+        for row in rows:
+            (answer,) = predictor([read(row["file"], predictor.sample_rate)])
+            for task, told in answer.items():
+                assert row[task]["label"] == told["label"]
+                for label, p in told["probabilities"].items():
+                    assert row[task]["probabilities"][label] == pytest.approx(p, abs=2e-5)
+
+
+def test_csv_holds_the_same(served, files, capsys):
+    model = str(served.export)
+    main(["predict", model, str(files)])
+    rows = [json.loads(line) for line in lines(capsys)[0]]
+    assert main(["predict", model, str(files), "--format", "csv"]) == 0
+    table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    for row, cells in zip(rows, table, strict=True):
+        assert cells["file"] == row["file"]
+        for task in (task.name for task in served.run.recipe.tasks):
+            assert cells[f"{task}/prediction"] == row[task]["label"]
+            for label, p in row[task]["probabilities"].items():
+                assert float(cells[f"{task}/{label}"]) == pytest.approx(p, abs=1e-6)
+    assert main(["predict", model, str(files), "--format", "table"]) == 0
+    shown = capsys.readouterr().out
+    assert all(row["emotion"]["label"] in shown for row in rows)
+
+
+def test_bad_files_are_reported_at_the_end(served, files, capsys):
+    (files / "broken.wav").write_bytes(b"RIFF" + bytes(100))
+    soundfile.write(files / "long.wav", np.full(9 * 8000, 0.1), 8000)
+    assert main(["predict", str(served.export), str(files)]) == 1
+    out, err = lines(capsys)
+    assert len(out) == 3
+    assert err[0] == "keras-ser: 2 of 5 files could not be answered:"
+    assert "broken.wav: corrupt or not audio" in err[1]
+    assert "long.wav: expected at most 8 s, received 9.0 s. Cut it, or use --timeline." in err[2]
+
+
+def test_timeline(served, files, tmp_path, capsys):
+    # longer than the export takes at once
+    rng = np.random.default_rng(5)
+    soundfile.write(files / "talk.wav", 0.1 * rng.standard_normal(11 * 16000), 16000)
+    ask = ["predict", str(served.export), str(files / "talk.wav"), "--timeline", "--window=2", "--hop=1"]
+    assert main([*ask, f"--plot={tmp_path / 'talk.png'}"]) == 0
+    rows = [json.loads(line) for line in lines(capsys)[0]]
+    assert [row["start"] for row in rows] == [float(i) for i in range(10)] and rows[-1]["end"] == 11.0
+    predictor = Predictor.load(served.export)
+    whole = read(files / "talk.wav", predictor.sample_rate)
+    piece = whole[4 * predictor.sample_rate : 6 * predictor.sample_rate]
+    expected = predictor([piece])[0]["emotion"]["probabilities"]
+    assert rows[4]["emotion"]["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert (tmp_path / "talk.png").read_bytes().startswith(b"\x89PNG")
+    for form, columns in (("rttm", 10), ("audacity", 3)):
+        assert main([*ask, f"--format={form}"]) == 0
+        out, _ = lines(capsys)
+        assert out and all(len(line.split("\t" if form == "audacity" else " ")) == columns for line in out)
+    assert (
+        main(["predict", str(served.export), str(files), "--timeline", "--format=csv", f"--plot={tmp_path / 'all'}"])
+        == 0
+    )
+    table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len({row["file"] for row in table}) == 4 and len(list((tmp_path / "all").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "rttm"], "--format of files (without --timeline) must be one of jsonl, csv, table"),
+        (["--format", "table", "--timeline"], "--format of a timeline must be one of jsonl, csv, rttm, audacity"),
+        (["--format", "audacity", "--timeline"], "a label track is of one recording. Received: 3 files"),
+        (["--plot", "x.png"], "--plot draws a timeline: add --timeline"),
+        (["--timeline", "--hop", "5"], "expected 0 < hop <= window <= 8 s"),
+        (["--timeline", "--task", "mood"], "must be one of emotion, gender. Received: 'mood'"),
+    ],
+)
+def test_options_that_do_not_fit(served, files, capsys, arguments, words):
+    assert main(["predict", str(served.export), str(files), *arguments]) == 2
+    out, err = lines(capsys)
+    assert not out and len(err) == 1 and words in err[0]
+
+
+def test_models_and_files_that_are_not_there(served, files, tmp_path, capsys):
+    assert main(["predict", str(tmp_path / "nowhere"), str(files)]) == 2
+    assert "expected the folder of a finished run" in lines(capsys)[1][0]
+    assert main(["predict", str(served.export), str(tmp_path / "nothing.wav")]) == 2
+    assert "nothing.wav, where there is none" in lines(capsys)[1][0]
+    assert main(["export", str(tmp_path)]) == 2
+    assert "expected the folder of a finished run" in lines(capsys)[1][0]
+
+
+def test_an_experiment_of_several_runs_asks_which(served, tmp_path, capsys):
+    for fold in range(2):
+        shutil.copytree(served.folder, tmp_path / "speakers" / f"fold-0{fold}-seed-0")
+    assert main(["export", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    (line,) = lines(capsys)[1]
+    assert "holds 2 runs; name one of them: speakers/fold-00-seed-0, speakers/fold-01-seed-0" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_version_says_so(served, files, tmp_path, capsys):
+    copy = tmp_path / "model" / "1"
+    shutil.copytree(served.export, copy)
+    facts = json.loads((copy / FACTS).read_text())
+    (copy / FACTS).write_text(json.dumps(facts | {"keras_ser": "0.0.1"}))
+    assert main(["predict", str(copy), str(files / "b.wav")]) == 0
+    out, err = lines(capsys)
+    assert len(out) == 1 and len(err) == 1 and "was exported by keras_ser 0.0.1" in err[0]
+
+
+def test_export_and_a_refusal(served, tmp_path, capsys, monkeypatch):
+    assert main(["export", str(served.folder), "--name", "mine", "--out", str(tmp_path)]) == 0
+    out, err = lines(capsys)
+    assert out == [str(tmp_path / "mine" / "1")] and (tmp_path / "mine" / "1" / "saved_model.pb").exists()
+    assert "largest difference from Keras" in err[-1]
+
+    def refuse(*arguments):
+        raise serving.ExportError("predict: emotion of clip 3 differs.")
+
+    monkeypatch.setattr(serving, "export", refuse)
+    assert main(["export", str(served.folder), "--name", "other", "--out", str(tmp_path)]) == 1
+    out, err = lines(capsys)
+    assert not out and err == ["keras-ser: export refused: predict: emotion of clip 3 differs."]
+
+
+def test_mistakes_are_told_before_tensorflow_is_imported(tmp_path):
+    script = (
+        "import sys; from keras_ser.cli import main\n"
+        "code = main(['predict', 'model', 'file.wav', '--plot', 'x.png'])\n"
+        "assert code == 2 and 'tensorflow' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
