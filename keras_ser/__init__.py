@@ -4,8 +4,8 @@
        |                                                                                                  ^
     corpora --> splits --> pipelines --> features --> models --> training --> evaluation --> experiment --+
      Corpus     Split      Batch         Frontend     keras.Model   Run          Report        report.md
-       \\          \\          ^              ^           ^    ^
-        \\          \\       audio            |        layers losses
+       \\          \\          ^              ^           ^    ^         |
+        \\          \\       audio            |        layers losses     +--> serving --> SavedModel, answers
          +----------+------- tasks: Task ---+-----------+----+--- known to every room
                                     recipe: Recipe = one choice of each of the above
 
