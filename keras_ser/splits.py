@@ -124,6 +124,11 @@ class Protocol:
             raise ValueError(
                 f"`test` and `validation` must be shares in (0, 1) and [0, 1). Received: {self.test}, {self.validation}."
             )
+        if self.kind == "random" and self.apart:
+            raise ValueError(
+                f"a random split of clips keeps nothing apart. Received: apart={self.apart}. Use kind='k-fold' with by="
+                f"{self.apart[0]!r}."
+            )
         if self.kind == "k-fold" and self.folds < 2:
             raise ValueError(f"`folds` must be at least 2. Received: {self.folds}.")
         if self.validation < 0 or (self.validation >= 1 and self.validation != int(self.validation)):

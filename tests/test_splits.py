@@ -377,6 +377,7 @@ def test_a_corpus_too_small_for_a_random_split():
         ({"kind": "stated", "stated": ((),)}, "tuple of tested values for each fold"),
         ({"test": 0.0}, "shares"),
         ({"test": 1.0}, "shares"),
+        ({"apart": ("session",)}, "keeps nothing apart. .* Use kind=.k-fold. with by=.session."),
         ({"validation": 1}, "shares"),
         ({"kind": "k-fold", "folds": 1}, "`folds` must be at least 2"),
         ({"kind": "k-fold", "validation": 1.5}, "whole number of values of 'speaker'"),

@@ -75,6 +75,9 @@ class Config:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {getattr(self, name)!r}.")
+        for name in ("alpha", "beta", "gamma", "mu", "reversal"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
         if self.encoder == "lstm" and self.layers < 1:
             raise ValueError(f"the LSTM encoder needs at least one layer. Received: layers={self.layers}.")
         if not len(self.filters) == len(self.kernels) == len(self.pools):

@@ -340,6 +340,8 @@ def test_a_single_task_needs_no_streams():
         ({"pooling": "max"}, "`pooling` must be one of"),
         ({"adversary": "speaker"}, "`adversary` must be one of"),
         ({"layers": 0}, "at least one layer"),
+        ({"gamma": -0.1}, "`gamma` must be a finite number >= 0. Received: gamma=-0.1"),
+        ({"beta": float("nan")}, "`beta` must be a finite number"),
         ({"filters": (8, 8)}, "one entry a block"),
         ({**CONV, "stem": 3}, "`stem` must leave a block"),
     ],
