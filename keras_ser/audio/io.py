@@ -287,8 +287,8 @@ def _promised(raw: BinaryIO) -> int:
     while len(head := raw.read(8)) == 8:
         name, size = struct.unpack("<4sI", head)
         if name == b"data":
-            # Writers to a pipe can't go back to fill the size in: it stays 0 or all ones.
-            return size // align if align and size < 0xFFFFFF00 else 0
+            # Writers to a pipe can't go back to fill the size in: it stays 0, all ones, or about half of that (SoX).
+            return size // align if align and size < 0x7FFFF000 else 0
         if name == b"fmt " and size >= 16:
             form = raw.read(16).ljust(16, b"\0")
             tag, align = struct.unpack("<H10xH2x", form)

@@ -74,6 +74,7 @@ def export(
     temperature = _temperatures(run, temperature or {})
     model = run.model()
     fuse_recurrent_layers(model)
+    _stop_counting(model)
     rate = run.recipe.frontend.sample_rate
     home = Path(out) / name
     home.mkdir(parents=True, exist_ok=True)
@@ -82,7 +83,7 @@ def export(
         _save(part, model, *_functions(run, model, temperature), rate, max_seconds)
         ops = check_ops(part)
         tolerance = TOLERANCE if run.recipe.precision == "float32" else LOOSE
-        offline = _functions(run, run.model(), temperature, training=False)
+        offline = _functions(run, run.model(), temperature)
         parity = check_parity(part, *offline, rate, tolerance, max_seconds)
         facts = _facts(run, name, max_seconds, temperature) | {
             "parity": parity,
@@ -99,9 +100,21 @@ def export(
             home.rmdir()
 
 
-def _functions(run: Run, model, temperature, **call):
-    """(score, embed) as graphs. Exported they are bare calls, since `training=False` is Keras's own loops' sign, at which a
-    layer may count what it sees (`OrthogonalityLoss`); offline, and so in what the export is compared with, it is given."""
+def _stop_counting(model) -> None:
+    """A loss that a layer logs in Keras's own loops would be counted by every request.
+
+    That the call is none of theirs (`training=None`) a layer can't tell in a cascade: the first dropout layer's own default,
+    False, holds for all layers after it.
+    """
+    from keras_ser.layers import OrthogonalityLoss
+
+    for layer in model._flatten_layers():
+        if isinstance(layer, OrthogonalityLoss):
+            layer.tracker = None
+
+
+def _functions(run: Run, model, temperature):
+    """(score, embed) as graphs."""
     import importlib
 
     import tensorflow as tf
@@ -115,9 +128,9 @@ def _functions(run: Run, model, temperature, **call):
     embedding = embedder(model, importlib.import_module(MODELS[run.recipe.model]).embedding)
     spec = {"waveform": tf.TensorSpec((None, None), tf.float32), "length": tf.TensorSpec((None,), tf.int32)}
     return (
-        tf.function(lambda given: named(model(given, **call)), input_signature=[spec], autograph=False),
+        tf.function(lambda given: named(model(given, training=False)), input_signature=[spec], autograph=False),
         tf.function(
-            lambda given: {"embedding": tf.cast(embedding(given, **call), tf.float32)},
+            lambda given: {"embedding": tf.cast(embedding(given, training=False), tf.float32)},
             input_signature=[spec],
             autograph=False,
         ),

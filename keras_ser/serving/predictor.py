@@ -11,7 +11,6 @@ import numpy as np
 from keras_ser.audio.io import SOUNDFILE, VIDEO, AudioError, info, read
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
-from keras_ser.training.run import Run
 
 BATCH_CLIPS, BATCH_SECONDS = 32, 120.0  # what is scored at once, at most; seconds with the padding
 
@@ -44,7 +43,7 @@ class Predictor:
             ValueError: the folder is none of these.
         """
         export = find_export(path)
-        return _of_export(export) if export is not None else _of_run(Run.find(path))
+        return _of_export(export) if export is not None else _of_run(path)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """One answer a clip: {task: {"label", "score", "probabilities": {label: p}}}, {task: {"value"}} of a continuous task.
@@ -92,11 +91,12 @@ def _of_export(folder: Path) -> Predictor:
     return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts)
 
 
-def _of_run(folder: Path) -> Predictor:
+def _of_run(path: str | os.PathLike) -> Predictor:
     from keras_ser.serving.export import MAX_SECONDS
     from keras_ser.training.predict import forward
+    from keras_ser.training.run import Run
 
-    run = Run.load(folder)
+    run = Run.load(Run.find(path))
     infer = forward(run.model())
 
     def score(waveform, lengths):

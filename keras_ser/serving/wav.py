@@ -11,7 +11,9 @@ import tensorflow as tf
 
 RATES = (8000, 48000)  # Hz
 CHUNKS = 64  # to look through for the samples; a file of nothing but tiny chunks would hold the server up
-PIPED = 0xFFFFFF00  # writers to a pipe can't go back to fill the size in: it stays 0 or (nearly) all ones
+PIPED = (
+    0x7FFFF000  # writers to a pipe can't go back to fill the size in: it stays 0, (nearly) all ones, or half of that
+)
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
 UNSOUND = f"it holds samples that are NaN, infinite or beyond {LOUDEST:.0e} of full scale"
 # (format tag, bits): PCM, then IEEE floats

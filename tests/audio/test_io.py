@@ -111,12 +111,13 @@ def test_silence_is_read(tmp_path):
     assert waveform.shape == (16000,) and not waveform.any()
 
 
-def test_streamed_wav_without_a_length(tmp_path, speechlike):
-    """What FFmpeg writes to a pipe: sizes of all ones."""
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF024])
+def test_streamed_wav_without_a_length(tmp_path, speechlike, size):
+    """What FFmpeg and SoX write to a pipe: sizes of all ones, and of about 2 GiB."""
     path = tmp_path / "a.wav"
     soundfile.write(path, speechlike, 16000, subtype="PCM_16")
     whole, contents = read(path), bytearray(path.read_bytes())
-    contents[4:8] = contents[40:44] = b"\xff" * 4
+    contents[4:8] = contents[40:44] = size.to_bytes(4, "little")
     path.write_bytes(contents)
     np.testing.assert_array_equal(read(path), whole)
 
