@@ -31,7 +31,7 @@ def test_symbolic_eager_and_compiled_agree(row):
 
 
 @every
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_mixed_precision_trains(row, policy):
     checks.mixed_precision_trains(row, policy)
 

@@ -92,7 +92,7 @@ def test_single_task(data, split, tmp_path):
     np.testing.assert_allclose(layer.variance, np.concatenate(frames).var(0), rtol=1e-3)
 
 
-@pytest.mark.parametrize(("kind", "streams"), [("segments", 2), ("crop", 1)])
+@pytest.mark.parametrize(("kind", "streams"), [pytest.param("segments", 2, marks=pytest.mark.slow), ("crop", 1)])
 def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, monkeypatch, kind, streams):
     """Also where tempo changes the number of segments from epoch to epoch."""
     seen = []
