@@ -79,11 +79,12 @@ def compare(
     speakers share cancels out.
 
     Args:
-        a, b: predictions tables. Their seeds may differ; their (protocol, fold, stream, id) and truths may not.
+        a, b: predictions tables. Their seeds and the names of their streams may differ; their (protocol, fold, id) and
+            truths may not.
         task: what is compared.
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
         protocol: default: the only one there is.
-        stream: default: the first row's of `a` that has a label of the task.
+        stream: default: in each table the first row's that has a label of the task, which is what it was scored on.
         resamples, seed: of the bootstrap.
 
     Raises:
@@ -98,8 +99,10 @@ def compare(
         protocol = protocols[0]
     if protocol not in protocols:
         raise ValueError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
-    stream = choose_stream(a, task, None if stream is None else {task.name: stream})
-    ours, theirs = (None if stream is None else select(t, task, protocol, stream) for t in (a, b))
+    asked = None if stream is None else {task.name: stream}
+    streams = [choose_stream(t, task, asked) for t in (a, b)]
+    ours, theirs = (None if s is None else select(t, task, protocol, s) for t, s in zip((a, b), streams, strict=True))
+    stream = " and ".join(dict.fromkeys(filter(None, streams)))
     if ours is None or theirs is None:
         empty = "the first" if ours is None else "the second"
         raise ValueError(
@@ -129,6 +132,8 @@ def compare(
         for name, items in (("first", ours), ("second", theirs))
         for s in items.incomplete
     ]
+    if streams[0] != streams[1]:
+        notes.append(f"The first is scored on its stream {streams[0]!r}, the second on its stream {streams[1]!r}.")
     if ours.unit == "clips":
         notes.append("No speakers or groups are known: the interval resamples clips, likely too narrow.")
     elif len(sums) < FEW_GROUPS:

@@ -96,3 +96,14 @@ def test_several_protocols_need_a_name(make_table, emotion):
     one = compare(a, b, emotion, protocol="random")
     keep = [t[t["protocol"] == "random"] for t in (a, b)]
     assert one == compare(*keep, emotion)
+
+
+def test_streams_may_have_other_names(make_table, emotion):
+    """The same clips, called "main" by one recipe and "clean" by another, which has a noisy stream beside it."""
+    a, b, noisy = make_table(draw=1), make_table(draw=2, skill=0.6), make_table(draw=3, streams=("noisy",))
+    expected = compare(a, b, emotion, resamples=100)
+    found = compare(a.assign(stream="main"), pd.concat([b, noisy]), emotion, resamples=100)
+    assert (found.difference, found.low, found.high) == (expected.difference, expected.low, expected.high)
+    assert "The first is scored on its stream 'main', the second on its stream 'clean'." in found.notes
+    with pytest.raises(ValueError, match="the stream for task 'emotion' must be one of main"):
+        compare(a.assign(stream="main"), b, emotion, stream="clean")
