@@ -203,13 +203,14 @@ def main():
         print(json.dumps(WORKERS[options.worker](options)))
         return
     import numpy as np
+    from machine import busy_cores
 
     root = Path(__file__).resolve().parents[1]
     one = {
         name: "1" for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "MKL_NUM_THREADS")
     }
     env = {**os.environ, **one, "PYTHONPATH": str(root), "KERAS_BACKEND": "tensorflow"}
-    load = os.getloadavg()[0]
+    busy = busy_cores()
     with tempfile.TemporaryDirectory() as work:
 
         def ask(worker: str, python: str = sys.executable, **arguments: str) -> dict:
@@ -229,7 +230,7 @@ def main():
             for side, arguments in sides.items():
                 python = options.torch_python if side == "torch" else sys.executable
                 rounds[side].append(ask(side, python, **arguments))
-    print(f"clips of {SECONDS:g} s, one thread, {options.rounds} rounds; load before the run {load:.1f}")
+    print(f"clips of {SECONDS:g} s, one thread, {options.rounds} rounds; cores that others used before it: {busy:.1f}")
     print(f"{'':12}{'p50 ms':>9}{'p99 ms':>9}{'RTF':>9}   clips/s at batch {', '.join(map(str, BATCHES))}")
     p50 = {}
     for side, found in rounds.items():
@@ -248,7 +249,7 @@ def main():
         f"{np.median([found['load'] for found in rounds['keras']]):.2f} s), first answer {np.median(first):.2f} s; "
         f"{about['bytes'] / 1e6:.1f} MB on disk, {about['warm_up'] / 1e6:.1f} MB of it warm-up requests"
     )
-    if load > 0.5:
+    if busy > 0.2:
         print("NOT VALID as ratios: other processes were using this machine's cores.")
 
 

@@ -171,12 +171,14 @@ def main():
         print(json.dumps(measure(options)))
         return
 
+    from machine import busy_cores
+
     medians = {"keras": [], "torch": []}
     pythons = {"keras": sys.executable, "torch": options.torch_python}
     root = Path(__file__).resolve().parents[1]
     env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(options.threads)}
     env["KERAS_BACKEND"] = "tensorflow"
-    load = os.getloadavg()[0]
+    busy = busy_cores()
     for _ in range(options.rounds):
         for name, python in pythons.items():
             command = [python, __file__, *sys.argv[1:], "--worker", name]
@@ -187,9 +189,9 @@ def main():
             print(f"{name:6} {1000 * medians[name][-1]:7.0f} ms a step", flush=True)
     ours, theirs = (statistics.median(medians[name]) for name in ("keras", "torch"))
     size = f"batch {options.batch}, {options.frames} frames, {options.inputs} inputs, {options.units} units"
-    print(f"{size}, {options.threads} threads, float32; load before the run {load:.1f}")
+    print(f"{size}, {options.threads} threads, float32; cores that others used before it: {busy:.1f}")
     print(f"Keras on TensorFlow {1000 * ours:.0f} ms, PyTorch {1000 * theirs:.0f} ms, ratio {ours / theirs:.2f}")
-    if load > 0.5:
+    if busy > 0.2:
         print("NOT VALID as a ratio: other processes were using this machine's cores.")
 
 
