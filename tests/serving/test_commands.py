@@ -149,6 +149,7 @@ def test_another_version_says_so(served, files, tmp_path, capsys):
     assert len(out) == 1 and len(err) == 1 and "was exported by keras_ser 0.0.1" in err[0]
 
 
+@pytest.mark.slow
 def test_export_and_a_refusal(served, tmp_path, capsys, monkeypatch):
     assert main(["export", str(served.folder), "--name", "mine", "--out", str(tmp_path)]) == 0
     out, err = lines(capsys)

@@ -70,7 +70,7 @@ def test_signatures(served):
     assert (outputs["emotion/label"].dtype, outputs["emotion/score"].shape.as_list()) == (tf.string, [None])
 
 
-@pytest.mark.parametrize("name", ["served", "cascaded"])
+@pytest.mark.parametrize("name", ["served", pytest.param("cascaded", marks=pytest.mark.slow)])
 def test_a_request_leaves_no_trace(request, name):
     """Nothing is counted: the only assignments are those that load the weights."""
     ops = set(request.getfixturevalue(name).facts["ops"])
@@ -135,6 +135,7 @@ def test_a_hundred_clips_of_very_different_length_keep_their_order(served, rng, 
     agree(served, {name: value[some] for name, value in found.items()}, offline(served, [contents[i] for i in some]))
 
 
+@pytest.mark.slow
 def test_a_cascade_with_a_continuous_task_and_a_temperature(cascaded, rng):
     """Both models are one graph, which also says where model 1 would have dropped everything.
 
@@ -236,6 +237,7 @@ def test_temperatures_that_are_none(served, tmp_path, temperature, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_continuous_task_has_no_temperature(cascaded, tmp_path):
     with pytest.raises(ValueError, match="`temperature` is for emotion. Received: arousal"):
         export(cascaded.run, tmp_path / "out", temperature={"arousal": 2.0})

@@ -57,6 +57,7 @@ def test_metrics_are_those_of_the_predictions(served):
         assert found[task]["clips"] == len(told)
 
 
+@pytest.mark.slow
 def test_what_a_continuous_task_and_a_temperature_say(cascaded):
     assert cascaded.facts["temperature"] == {"emotion": TEMPERATURE}
     assert Task.from_dict(cascaded.facts["tasks"][1]).continuous

@@ -1,0 +1,427 @@
+"""Denoisers that learn nothing: spectral subtraction, and wavelet shrinkage followed by an adaptive line enhancer.
+
+Both are called with a waveform (samples,) and its rate and return float32 of the same length. They know no absolute
+level: the waveform is brought to peak 1 first and back to its own level at the end, so that g x gives g times what x
+gives. A silent waveform stays silent; one too short to tell speech from noise comes back as it was.
+"""
+
+import functools
+from collections.abc import Callable
+from math import log, sqrt
+
+import numpy as np
+
+# median |x| of a unit Gaussian
+MEDIAN_DEVIATION = 0.6745
+
+
+def spectral_subtraction(
+    waveform: np.ndarray,
+    sample_rate: int = 16000,
+    alpha: float = 2.0,
+    beta: float = 0.5,
+    noise: np.ndarray | None = None,
+    window_seconds: float = 0.032,
+    hop_seconds: float = 0.008,
+) -> np.ndarray:
+    """Spectral subtraction with a power exponent and a noise correction.
+
+        |S(t, k)|^alpha = max(|Y(t, k)|^alpha - beta |N(t, k)|^alpha, 0), with the phase of Y,
+
+    Y being the short-time spectrum under the root of a Hann window, which also weighs the frames when they are added
+    up again, divided by the sum of its squares: with nothing subtracted the output is the input.
+
+    |N|^alpha is the mean over the frames of
+
+    * `noise`, where it is given; else
+    * the pause before the speech (see `leading_pause`), where it is at least 0.1 s long; else
+    * what `minimum_statistics` finds.
+
+    With beta = 0.5 half of the noise's power is subtracted: in a bin that holds white noise alone a share e^-0.5 of it
+    stays, and the signal-to-noise ratio cannot rise by more than about 2.2 dB. Larger values take more noise, and more
+    of the voice.
+
+    Args:
+        waveform: (samples,), noisy speech.
+        sample_rate: Hz.
+        alpha: positive. Default 2 (power); 1 subtracts magnitudes.
+        beta: not negative. Default 0.5; 0 returns the input.
+        noise: (samples,), noise alone at the same rate and level, at least one window; None = estimated.
+        window_seconds, hop_seconds: s; the hop at most half the window.
+
+    Returns:
+        float32 (samples,). A waveform shorter than a window is returned as it is.
+
+    Raises:
+        ValueError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
+            shorter than a window.
+
+    Reference:
+        M. Berouti, R. Schwartz, J. Makhoul, "Enhancement of speech corrupted by acoustic noise", ICASSP 1979, for the
+        exponent and the factor; their spectral floor is 0 here, as in ASP-MTL's reference [27].
+    """
+    x = _checked("waveform", waveform)
+    _check_rate(sample_rate)
+    window, hop = round(window_seconds * sample_rate), round(hop_seconds * sample_rate)
+    if not (np.isfinite(alpha) and alpha > 0 and np.isfinite(beta) and beta >= 0):
+        raise ValueError(f"expected alpha > 0 and beta >= 0. Received: alpha={alpha}, beta={beta}.")
+    if not 1 <= hop <= window // 2:
+        raise ValueError(
+            "the hop must be at least a sample and at most half the window. "
+            f"Received: hop_seconds={hop_seconds}, window_seconds={window_seconds} at {sample_rate} Hz."
+        )
+    if noise is not None and len(noise := _checked("noise", noise)) < window:
+        raise ValueError(f"`noise` must have at least {window} samples, one window. Received: {len(noise)}.")
+    peak = np.abs(x).max()
+    if x.size < window or peak == 0:
+        return x.astype(np.float32)
+    x = x / peak
+    if noise is None:
+        pause = leading_pause(x, sample_rate)
+        noise = x[:pause] if pause >= max(window, 0.1 * sample_rate) else None
+    else:
+        noise = noise / peak
+
+    # A window of zeros on either side: the first and the last sample lie under as many frames as any.
+    rest = -(x.size + window) % hop
+    spectrum = _spectra(np.pad(x, (window, window + rest)), window, hop)  # (frames, bins)
+    magnitude = np.abs(spectrum)
+    if noise is None:
+        # Only frames that lie wholly within the waveform: the zeros around it are not a pause.
+        inner = minimum_statistics(np.abs(_spectra(x, window, hop)) ** alpha, sample_rate, window, hop, alpha)
+        first = -(-window // hop)
+        nearest = np.clip(np.arange(len(spectrum)) - first, 0, len(inner) - 1)
+        estimate = inner[nearest]
+    else:
+        estimate = np.mean(np.abs(_spectra(noise, window, hop)) ** alpha, axis=0)
+    power = magnitude**alpha
+    share = np.divide(np.maximum(power - beta * estimate, 0.0), power, out=np.zeros_like(power), where=power > 0)
+    clean = _overlap_add(spectrum * share ** (1 / alpha), window, hop)[window : window + x.size]
+    return (peak * clean).astype(np.float32)
+
+
+def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
+    """How many samples pass before speech begins, by the front end's endpoint detection.
+
+    The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
+    frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
+    (in dB), back through frames over a quarter of it, back through at most 25 unvoiced frames of many zero crossings,
+    and 5 frames more. The pause is what the frames before that cover.
+
+    Args:
+        waveform: (samples,).
+        sample_rate: Hz.
+
+    Returns:
+        samples; 0 where the clip starts with speech, or where nothing tells speech from pause.
+    """
+    window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
+    if len(waveform) < window:
+        return 0
+    x = np.asarray(waveform, float)
+    frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]  # (frames, window)
+    energy = 10 * np.log10(np.maximum(np.mean(frames**2, axis=1), 1e-10))
+    crossings = np.mean(np.diff(frames < -1e-10, axis=1), axis=1) * (window - 1) / window
+    peak, quiet = energy.max(), np.sort(energy)[int(np.float32(0.1) * np.float32(len(energy) - 1))]
+    floor = max(quiet, peak - 60.0)
+    if peak - floor < 6.0:
+        return 0
+    first = int(np.argmax(energy > floor + 0.5 * (peak - floor)))
+    while first and energy[first - 1] > floor + 0.25 * (peak - floor):
+        first -= 1
+    still = crossings[energy <= quiet]
+    rough = crossings > max(still.mean() + 2 * still.std(), 0.25)
+    last = max(0, first - 25)
+    while first > last and rough[first - 1]:
+        first -= 1
+    first = max(0, first - 5)
+    return (first - 1) * hop + window if first else 0
+
+
+def minimum_statistics(
+    power: np.ndarray,
+    sample_rate: int,
+    window: int,
+    hop: int,
+    alpha: float = 2.0,
+    smoothing_seconds: float = 0.15,
+    search_seconds: float = 1.5,
+) -> np.ndarray:
+    """The noise in each bin by its minimum over time: speech leaves every bin now and then.
+
+        N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
+
+    B undoes that the minimum of an estimate lies under its mean. It is not looked up, but measured: the same minimum
+    over white noise of mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
+    and in that the window looks ahead.
+
+    Args:
+        power: |Y|^alpha, (frames, bins).
+        sample_rate: Hz.
+        window, hop: samples.
+        alpha: the exponent in `power`.
+        smoothing_seconds, search_seconds: s; cut to the length of the clip.
+
+    Returns:
+        (frames, bins), an estimate of the mean of |N|^alpha.
+
+    Reference:
+        R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum statistics", IEEE
+        Trans. Speech and Audio Processing 9 (2001).
+    """
+    frames = len(power)
+    smoothing = min(frames, max(1, round(smoothing_seconds * sample_rate / hop)))
+    search = min(frames - smoothing + 1, max(1, round(search_seconds * sample_rate / hop)))
+    minimum = _minimum(power, smoothing, search)
+    middle = np.arange(frames) - (smoothing + search - 1) // 2
+    return minimum[np.clip(middle, 0, len(minimum) - 1)] * _bias(window, hop, alpha, smoothing, search)
+
+
+def wavelet_lms(
+    waveform: np.ndarray,
+    sample_rate: int = 16000,
+    wavelet: str = "db8",
+    levels: int | None = None,
+    threshold: float = 0.3,
+    quiet: float = 0.1,
+    order: int = 16,
+    delay: int = 1,
+    memory: float = 0.97,
+    gain: float = 0.01,
+    smallest: float = 0.01,
+    largest: float = 0.3,
+) -> np.ndarray:
+    """`wavelet_shrinkage`, then `line_enhancer` on what it leaves, as ASP-MTL's reference [26].
+
+    The second stage costs more than it brings where the speech is louder than the noise: what no filter predicts of
+    the voice is lost with the noise. `wavelet_shrinkage` is there alone as well.
+
+    Args:
+        waveform: (samples,), noisy speech.
+        sample_rate: Hz.
+        wavelet, levels, threshold, quiet: of `wavelet_shrinkage`.
+        order, delay, memory, gain, smallest, largest: of `line_enhancer`.
+
+    Returns:
+        float32 (samples,).
+
+    Raises:
+        ValueError: as the two stages, or PyWavelets is not installed.
+    """
+    shrunk = wavelet_shrinkage(waveform, sample_rate, wavelet, levels, threshold, quiet)
+    return line_enhancer(shrunk, order, delay, memory, gain, smallest, largest)
+
+
+def wavelet_shrinkage(
+    waveform: np.ndarray,
+    sample_rate: int = 16000,
+    wavelet: str = "db8",
+    levels: int | None = None,
+    threshold: float = 0.3,
+    quiet: float = 0.1,
+) -> np.ndarray:
+    """Soft threshold on all wavelet coefficients, for every level j (and the approximation) by the noise found in it.
+
+        c_j <- sign(c_j) max(|c_j| - lambda_j, 0), lambda_j = threshold sigma_j sqrt(2 ln samples),
+        sigma_j = median |c_j| / 0.6745 over the quiet stretches
+
+    The references take the median over the whole signal and threshold = 1, the universal threshold. In speech, which
+    fills more than half of the coefficients of its own bands, that median is the voice's, and little is left. So the
+    level is cut into blocks of 0.1 s, sigma_j comes from the `quiet` quantile of their medians, and the threshold's
+    default is what served the signal-to-noise ratio of EmoDB clips in four noises.
+
+    Args:
+        waveform: (samples,); a stretch of digital silence in it passes for the noise.
+        sample_rate: Hz.
+        wavelet: a discrete wavelet of PyWavelets.
+        levels: at least 1; None = as many as leave the approximation what lies under about 125 Hz. Cut to what the
+            length allows; a waveform too short for one level is returned as it is.
+        threshold: not negative; 0 returns the input.
+        quiet: in [0, 1]; 0.5 is close to the median over the whole signal.
+
+    Returns:
+        float32 (samples,).
+
+    Raises:
+        ValueError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or PyWavelets
+            is not installed.
+
+    Reference:
+        D. Donoho, "De-noising by soft-thresholding", IEEE Trans. Information Theory 41 (1995); a sigma for each level:
+        I. Johnstone, B. Silverman, "Wavelet threshold estimators for data with correlated noise", JRSS B 59 (1997).
+    """
+    x = _checked("waveform", waveform)
+    _check_rate(sample_rate)
+    levels = max(1, round(np.log2(sample_rate / 250))) if levels is None else levels
+    if levels < 1 or not 0 <= threshold < np.inf or not 0 <= quiet <= 1:
+        raise ValueError(
+            "expected levels >= 1, threshold >= 0 and 0 <= quiet <= 1. "
+            f"Received: levels={levels}, threshold={threshold}, quiet={quiet}."
+        )
+    try:
+        import pywt
+    except ImportError as error:
+        raise ValueError('wavelets need PyWavelets: pip install "keras-ser[denoise]".') from error
+    if wavelet not in pywt.wavelist(kind="discrete"):
+        raise ValueError(f"`wavelet` must be a discrete wavelet of PyWavelets, like 'db8'. Received: {wavelet!r}.")
+    levels = min(levels, pywt.dwt_max_level(x.size, wavelet))
+    peak = np.abs(x).max()
+    if levels == 0 or peak == 0:
+        return x.astype(np.float32)
+    coefficients = pywt.wavedec(x / peak, wavelet, mode="symmetric", level=levels)
+    universal = sqrt(2 * log(x.size))
+    for level, c in zip([levels, *range(levels, 0, -1)], coefficients, strict=True):
+        block = max(1, round(0.1 * sample_rate / 2**level))
+        whole = c[: c.size // block * block] if c.size >= block else c
+        medians = np.median(np.abs(whole).reshape(-1, min(block, c.size)), axis=1)
+        limit = threshold * universal * np.quantile(medians, quiet) / MEDIAN_DEVIATION
+        c[:] = np.sign(c) * np.maximum(np.abs(c) - limit, 0.0)
+    # The inverse of an odd length is a sample longer.
+    shrunk = pywt.waverec(coefficients, wavelet, mode="symmetric")[: x.size]
+    return (peak * shrunk).astype(np.float32)
+
+
+def line_enhancer(
+    waveform: np.ndarray,
+    order: int = 16,
+    delay: int = 1,
+    memory: float = 0.97,
+    gain: float = 0.01,
+    smallest: float = 0.01,
+    largest: float = 0.3,
+) -> np.ndarray:
+    """An adaptive line enhancer: what an LMS filter of variable step can predict of a signal from its past.
+
+    With d the waveform, x(n) = [d(n - delay) .. d(n - delay - order + 1)], zeros before the beginning, and w(0) = 0:
+
+        y(n) = w(n)^T x(n), the output
+        e(n) = d(n) - y(n)
+        w(n + 1) = w(n) + mu(n) e(n) x(n) / (delta + |x(n)|^2)
+        mu(n + 1) = memory mu(n) + gain e(n)^2 / ((delta + |x(n)|^2) / order), kept in [smallest, largest]
+
+    The step grows with the error, as in the reference; it is divided by the power of x, which makes it independent of
+    the level and, for `largest` < 2, stable. delta = order times a hundredth of the waveform's mean square.
+
+    Args:
+        waveform: d, (samples,).
+        order: taps, at least 1.
+        delay: samples, at least 1; noise is removed where it is uncorrelated at this lag and beyond.
+        memory: in [0, 1).
+        gain: not negative; 0 with `smallest` = `largest` is the normalised LMS algorithm.
+        smallest, largest: bounds of mu, 0 < smallest <= largest < 2; it starts at `largest`.
+
+    Returns:
+        y, float32 (samples,).
+
+    Raises:
+        ValueError: arguments out of range, or a waveform that is empty, not one-dimensional or not finite.
+
+    Reference:
+        R. Kwong, E. Johnston, "A variable step size LMS algorithm", IEEE Trans. Signal Processing 40 (1992).
+        B. Widrow et al., "Adaptive noise cancelling: principles and applications", Proc. IEEE 63 (1975).
+    """
+    x = _checked("waveform", waveform)
+    if order < 1 or delay < 1:
+        raise ValueError(f"`order` and `delay` must be at least 1. Received: order={order}, delay={delay}.")
+    if not (0 <= memory < 1 and 0 <= gain < np.inf and 0 < smallest <= largest < 2):
+        raise ValueError(
+            "expected 0 <= memory < 1, gain >= 0 and 0 < smallest <= largest < 2. "
+            f"Received: memory={memory}, gain={gain}, smallest={smallest}, largest={largest}."
+        )
+    peak = np.abs(x).max()
+    if peak == 0:
+        return x.astype(np.float32)
+    return (peak * _compiled()(x / peak, order, delay, memory, gain, smallest, largest)).astype(np.float32)
+
+
+DENOISERS: dict[str, Callable[..., np.ndarray]] = {
+    "spectral-subtraction": spectral_subtraction,
+    "wavelet-lms": wavelet_lms,
+}
+
+
+def _checked(name: str, waveform: np.ndarray) -> np.ndarray:
+    """The waveform as float64, or a ValueError."""
+    x = np.asarray(waveform)
+    if x.ndim != 1 or x.size == 0 or x.dtype.kind not in "fi":
+        raise ValueError(f"`{name}` must be real samples in one dimension. Received: {x.dtype} {x.shape}.")
+    x = x.astype(np.float64)
+    if bad := int(x.size - (np.abs(x) <= np.finfo(np.float32).max).sum()):
+        raise ValueError(f"`{name}` must be finite. Received: {bad} of {x.size} samples are NaN or infinite.")
+    return x
+
+
+def _check_rate(sample_rate: int) -> None:
+    if sample_rate < 1:
+        raise ValueError(f"`sample_rate` must be positive. Received: {sample_rate}.")
+
+
+def _window(window: int) -> np.ndarray:
+    """The root of the periodic Hann window."""
+    return np.sin(np.pi * np.arange(window) / window)
+
+
+def _spectra(x: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """(samples,) -> (frames, bins) complex."""
+    frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]
+    return np.fft.rfft(frames * _window(window), axis=1)
+
+
+def _overlap_add(spectra: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """(frames, bins) complex -> (samples,), the inverse of `_spectra` wherever a window is not 0."""
+    shape = _window(window)
+    frames = np.fft.irfft(spectra, window, axis=1) * shape
+    total, weight = np.zeros((2, (len(frames) - 1) * hop + window))
+    for t, frame in enumerate(frames):
+        total[t * hop : t * hop + window] += frame
+        weight[t * hop : t * hop + window] += shape**2
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+
+
+def _minimum(power: np.ndarray, smoothing: int, search: int) -> np.ndarray:
+    """The minimum over `search` of the means over `smoothing` frames: (frames - smoothing - search + 2, bins)."""
+    from scipy.ndimage import minimum_filter1d
+
+    total = np.cumsum(np.pad(power, ((1, 0), (0, 0))), axis=0)
+    # Differences of sums may fall below zero by rounding.
+    means = np.maximum(total[smoothing:] - total[:-smoothing], 0.0) / smoothing
+    first = search // 2
+    return minimum_filter1d(means, search, axis=0, mode="nearest")[first : first + len(means) - search + 1]
+
+
+@functools.lru_cache(maxsize=64)
+def _bias(window: int, hop: int, alpha: float, smoothing: int, search: int) -> float:
+    """The mean of |N|^alpha over the mean of its minimum, for white noise."""
+    frames = smoothing + search + 500
+    noise = np.random.default_rng(0).standard_normal((frames - 1) * hop + window)
+    power = np.abs(_spectra(noise, window, hop)[:, 1:-1]) ** alpha
+    return float(power.mean() / _minimum(power, smoothing, search).mean())
+
+
+def _recursion(d, order, delay, memory, gain, smallest, largest):
+    """`line_enhancer` sample by sample, in a form that Numba compiles."""
+    weights = np.zeros(order)
+    predicted = np.zeros(d.size)
+    floor = 0.01 * order * np.mean(d * d)
+    step = largest
+    for n in range(d.size):
+        taps = min(order, max(0, n - delay + 1))
+        power, y = floor, 0.0
+        for k in range(taps):
+            x = d[n - delay - k]
+            power += x * x
+            y += weights[k] * x
+        error = d[n] - y
+        scale = step * error / power
+        for k in range(taps):
+            weights[k] += scale * d[n - delay - k]
+        predicted[n] = y
+        step = min(max(memory * step + gain * order * error * error / power, smallest), largest)
+    return predicted
+
+
+@functools.cache
+def _compiled() -> Callable[..., np.ndarray]:
+    import numba  # a second to import
+
+    return numba.njit(_recursion, cache=False)

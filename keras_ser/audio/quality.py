@@ -1,0 +1,148 @@
+"""How good a denoiser's output is beside the clean speech: SNR_out, SI-SDR, PESQ and STOI.
+
+Conventions: `clean` and `estimate` are waveforms (samples,) of one length and rate, aligned; the sums are float64.
+More is better in all four.
+"""
+
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+
+from keras_ser.audio.noise import snr
+
+
+def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
+    """SNR_out = 10 lg(sum s^2 / sum (s^ - s)^2) (eq. 23 of ASP-MTL), in dB.
+
+    Silence scores 0 dB, which under 0 dB of noise is a gain: alone, this measure rewards an output that is too faint
+    and never tells nothing from something. `si_sdr` beside it does.
+
+    Args:
+        clean: s, (samples,), not silent.
+        estimate: s^, of the same length; samples that were dropped are zeros.
+
+    Returns:
+        dB; infinite if the two are equal.
+
+    Raises:
+        ValueError: different lengths, samples that are not finite, or `clean` is silent.
+    """
+    return snr(*_pair(clean, estimate))
+
+
+def si_sdr(clean: np.ndarray, estimate: np.ndarray, zero_mean: bool = True) -> float:
+    """Scale-invariant signal-to-distortion ratio, in dB: neither level nor offset of the estimate counts.
+
+        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2
+
+    Args:
+        clean: s, (samples,), not constant (not silent, where `zero_mean` is False).
+        estimate: s^, of the same length.
+        zero_mean: take the mean of either away first. Default True, as the reference assumes.
+
+    Returns:
+        dB; infinite if the estimate is a multiple of `clean`, minus infinity where it holds nothing of it (silence).
+
+    Raises:
+        ValueError: different lengths, samples that are not finite, or a `clean` without power.
+
+    Reference:
+        J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
+    """
+    s, e = _pair(clean, estimate)
+    constant = np.ptp(s) == 0 if zero_mean else not s.any()
+    if constant:
+        raise ValueError("`clean` is silent: a signal-to-distortion ratio is not defined.")
+    if zero_mean:
+        s, e = s - s.mean(), e - e.mean()
+    target = (e @ s) / (s @ s) * s
+    power, error = target @ target, np.sum((target - e) ** 2)
+    if power == 0:
+        return float("-inf")
+    return float("inf") if error == 0 else float(10 * np.log10(power / error))
+
+
+def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> float:
+    """Perceptual evaluation of speech quality, by the package `pesq`: MOS-LQO, 1.0 to 4.6.
+
+    Wide band (ITU-T P.862.2) at 16 kHz, narrow band (P.862) at 8 kHz.
+
+    Args:
+        clean, estimate: (samples,).
+        sample_rate: 8000 or 16000 Hz.
+
+    Raises:
+        ValueError: the package is not installed, another rate, lengths that differ, samples that are not finite, or
+            nothing in them that PESQ takes for an utterance (a quarter of a second of speech at least).
+    """
+    s, e = _pair(clean, estimate)
+    if sample_rate not in (8000, 16000):
+        raise ValueError(f"PESQ is defined at 8000 and 16000 Hz; resample first. Received: {sample_rate} Hz.")
+    package = _package("pesq", "PESQ")
+    if not (s.any() and e.any()):
+        raise ValueError("PESQ is not defined for silence.")
+    try:
+        # NumPy 2 has another opinion than the package on arrays of float64 without a copy.
+        score = package.pesq(sample_rate, s.astype(np.float32), e.astype(np.float32), "wb" if sample_rate == 16000 else "nb")
+    except (package.PesqError, ValueError) as error:
+        raise ValueError(f"PESQ can't score this clip ({_words(error)}).") from error
+    return float(score)
+
+
+def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, extended: bool = False) -> float:
+    """Short-time objective intelligibility, by the package `pystoi`: a correlation, about 0 to 1.
+
+    Args:
+        clean, estimate: (samples,).
+        sample_rate: Hz; the package resamples to 10 kHz.
+        extended: ESTOI (Jensen & Taal 2016). Default False: STOI (Taal et al. 2011).
+
+    Raises:
+        ValueError: the package is not installed, lengths that differ, samples that are not finite, a silent `clean`,
+            or fewer than 30 frames (0.4 s) of speech.
+    """
+    s, e = _pair(clean, estimate)
+    package = _package("pystoi", "STOI")
+    if not s.any():
+        raise ValueError("`clean` is silent: STOI is not defined.")
+    with warnings.catch_warnings():
+        # Where the package warns it returns 1e-5, which is not a score.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(package.stoi(s, e, sample_rate, extended=extended))
+        except (RuntimeWarning, ValueError) as error:
+            raise ValueError(f"STOI can't score this clip ({_words(error)}).") from error
+
+
+MEASURES: dict[str, Callable[..., float]] = {"snr_out": snr_out, "si_sdr": si_sdr, "pesq": pesq, "stoi": stoi}
+PACKAGES = {"pesq": "pesq", "stoi": "pystoi"}
+
+
+def available() -> tuple[str, ...]:
+    """The names in `MEASURES` whose package is installed."""
+    return tuple(name for name in MEASURES if name not in PACKAGES or find_spec(PACKAGES[name]))
+
+
+def _pair(clean: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    s, e = np.asarray(clean, np.float64), np.asarray(estimate, np.float64)
+    if s.ndim != 1 or s.shape != e.shape or not s.size:
+        raise ValueError(f"`clean` and `estimate` must have the same length. Received: {s.shape}, {e.shape}.")
+    if not (np.isfinite(s).all() and np.isfinite(e).all()):
+        raise ValueError("`clean` and `estimate` must be finite. Received NaN or infinity.")
+    return s, e
+
+
+def _package(name: str, measure: str):
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ValueError(f'{measure} needs the package {name}: pip install "keras-ser[denoise]".') from error
+
+
+def _words(error: BaseException) -> str:
+    text = error.args[0] if error.args else type(error).__name__
+    return (text.decode() if isinstance(text, bytes) else str(text)).splitlines()[0].rstrip(".")
