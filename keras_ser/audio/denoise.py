@@ -37,9 +37,9 @@ def spectral_subtraction(
     * the pause before the speech (see `leading_pause`), where it is at least 0.1 s long; else
     * what `minimum_statistics` finds.
 
-    With beta = 0.5 half of the noise's power is subtracted: in a bin that holds white noise alone a share e^-0.5 of it
-    stays, and the signal-to-noise ratio cannot rise by more than about 2.2 dB. Larger values take more noise, and more
-    of the voice.
+    With alpha = 2 a bin that holds Gaussian noise alone keeps a share e^-beta of its power, a little less after the
+    frames are added up: with beta = 0.5 the signal-to-noise ratio rises by no more than about 2.5 dB. Larger values
+    take more noise, and more of the voice.
 
     Args:
         waveform: (samples,), noisy speech.
@@ -392,6 +392,8 @@ def _minimum(power: np.ndarray, smoothing: int, search: int) -> np.ndarray:
 @functools.lru_cache(maxsize=64)
 def _bias(window: int, hop: int, alpha: float, smoothing: int, search: int) -> float:
     """The mean of |N|^alpha over the mean of its minimum, for white noise."""
+    if search == 1:
+        return 1.0
     frames = smoothing + search + 500
     noise = np.random.default_rng(0).standard_normal((frames - 1) * hop + window)
     power = np.abs(_spectra(noise, window, hop)[:, 1:-1]) ** alpha

@@ -6,6 +6,7 @@ More is better in all four.
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
@@ -84,11 +85,9 @@ def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> f
     if not (s.any() and e.any()):
         raise ValueError("PESQ is not defined for silence.")
     try:
-        # NumPy 2 has another opinion than the package on arrays of float64 without a copy.
-        score = package.pesq(sample_rate, s.astype(np.float32), e.astype(np.float32), "wb" if sample_rate == 16000 else "nb")
+        return float(package.pesq(sample_rate, s, e, "wb" if sample_rate == 16000 else "nb"))
     except (package.PesqError, ValueError) as error:
         raise ValueError(f"PESQ can't score this clip ({_words(error)}).") from error
-    return float(score)
 
 
 def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, extended: bool = False) -> float:
@@ -135,8 +134,6 @@ def _pair(clean: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _package(name: str, measure: str):
-    from importlib import import_module
-
     try:
         return import_module(name)
     except ImportError as error:
