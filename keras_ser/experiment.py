@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.evaluation import Report, read_predictions, report, write_predictions
+from keras_ser.evaluation.report import paper_by_protocol
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split
 from keras_ser.tasks import Task
@@ -88,8 +89,11 @@ def run_experiment(
 
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus.
+        ValueError: a figure of the paper for a task or a metric that the report does not have.
     """
     folder = Path(folder)
+    # what the report would refuse after hours of training is refused now
+    paper_by_protocol(_paper(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
     _claim(folder, recipe, data, read_options or {})
     todo = jobs(recipe, data, folds)
     for i, job in enumerate(todo):
@@ -116,6 +120,10 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
     write_atomically(target / "predictions.csv", lambda path: write_predictions(table, path))
     # graphs of finished runs would pile up in memory
     keras.backend.clear_session()
+
+
+def _paper(recipe: Recipe) -> dict[tuple[str, str], float]:
+    return {(task, metric): value for task, metric, value, _ in recipe.paper}
 
 
 def unit(data: Data) -> str:
@@ -203,7 +211,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | N
         predictions,
         recipe.tasks,
         title=f"{recipe.name} on {data.corpus.name}",
-        paper={(task, metric): value for task, metric, value, _ in recipe.paper},
+        paper=_paper(recipe),
         protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
         notes=told,
         tables=extra,

@@ -27,7 +27,7 @@ PROTOCOLS = (
 )
 PAPER = (
     ("emotion", "accuracy", 0.9013, "Liu & Zhang, table 2 (AFEW 6.0, random 80/20)"),
-    ("emotion", "f1_weighted", 0.92, "Liu & Zhang, table 2 (AFEW 6.0, random 80/20)"),
+    ("emotion", "weighted_f1", 0.92, "Liu & Zhang, table 2 (AFEW 6.0, random 80/20)"),
 )
 DEMO = "demo"
 RECIPES = variants("aspmtl_afew", "afew", EMOTION, PROTOCOLS, PAPER)

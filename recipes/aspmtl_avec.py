@@ -25,7 +25,7 @@ RANDOM = Protocol("paper-random-80-20", "random", test=0.2, validation=0.1)
 OFFICIAL = Protocol("official-train-dev", "stated", by="subset", stated=(("dev",),), validation=0.1)
 PAPER = (
     ("emotion", "accuracy", 0.8913, "Liu & Zhang, table 1 (AVEC 2016, random 80/20)"),
-    ("emotion", "f1_weighted", 0.894, "Liu & Zhang, table 1 (AVEC 2016, random 80/20)"),
+    ("emotion", "weighted_f1", 0.894, "Liu & Zhang, table 1 (AVEC 2016, random 80/20)"),
 )
 RECIPES = {
     "continuous": Recipe(

@@ -10,6 +10,7 @@ import pytest
 
 from keras_ser.cli.training import check_labels, load_recipes
 from keras_ser.corpora import CORPORA, read_corpus
+from keras_ser.evaluation import metric_names
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split
 from tests import corpora_on_disk as disk
@@ -40,6 +41,9 @@ def test_a_recipe_is_a_plain_value(recipe):
     assert all(protocol.columns_apart for protocol in recipe.protocols[1:]) and len(recipe.protocols) == 2
     # what is printed as the paper's figure is a fraction with a source
     assert all(0 < value < 1 and "table" in source for _, _, value, source in recipe.paper)
+    assert {(task, metric) for task, metric, *_ in recipe.paper} <= {
+        (task.name, metric) for task in recipe.tasks for metric in metric_names(task)
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

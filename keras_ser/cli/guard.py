@@ -1,10 +1,25 @@
 """What every command runs under: a mistake is one line on standard error and an exit code, not a traceback."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 INTERRUPTED = 130
+_asked = threading.Event()
+
+
+def check_interrupt() -> None:
+    """Raises KeyboardInterrupt where the user asked for it and it was lost."""
+    if _asked.is_set():
+        raise KeyboardInterrupt
+
+
+def _interrupt(number, frame) -> None:
+    # Python drops an exception that is raised while a destructor runs, as TensorFlow's often do: what was asked is kept
+    _asked.set()
+    raise KeyboardInterrupt
 
 
 def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") -> int:
@@ -16,6 +31,10 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
     """
     # TensorFlow's own start-up lines would bury ours
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _asked.clear()
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGINT, _interrupt)
     try:
         return action() or 0
     except KeyboardInterrupt:
@@ -29,3 +48,6 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"keras-ser: error: {' '.join(str(text).split())}", file=sys.stderr)
         return 2
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.guard import guarded
+from keras_ser.cli.guard import check_interrupt, guarded
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
@@ -295,6 +295,7 @@ class _Progress:
             self.bar.remove_task(self.tasks.pop(stage))
 
     def epoch(self, stage: str, epoch: int, logs: Mapping[str, float]) -> None:
+        check_interrupt()
         if self.bar is None:
             return
         epochs = self.recipe.first.epochs if stage == "model 1" and self.recipe.first else self.recipe.epochs

@@ -178,7 +178,7 @@ def report(
     unknown = set(stream or ()) - {t.name for t in tasks}
     if unknown:
         raise ValueError(f"`stream` must name tasks of the report. Received: {', '.join(sorted(unknown))}.")
-    figures = _paper(paper or {}, tasks, protocols)
+    figures = paper_by_protocol(paper or {}, tasks, protocols)
     results = []
     for protocol in protocols:
         if protocol not in known:
@@ -215,7 +215,7 @@ def report(
     )
 
 
-def _paper(
+def paper_by_protocol(
     paper: Mapping[Any, Any], tasks: Sequence[Task], protocols: Iterable[str]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Either form of `paper` -> protocol -> task -> metric -> value."""
