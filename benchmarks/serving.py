@@ -72,21 +72,12 @@ def random_run(folder: Path):
 
 def prepare(options) -> dict:
     """Export once; load time is the worker's to measure."""
-    import numpy as np
-    import soundfile
-
     from keras_ser.serving import export
     from keras_ser.training import Run
 
     work = Path(options.work)
     run = Run.load(options.run) if options.run else random_run(work / "run")
     folder = export(run, work / "models", "benchmark")
-    files = []
-    for seed in range(max(BATCHES)):
-        file = io.BytesIO()
-        soundfile.write(file, np.clip(clip(seed), -1, 1), RATE, format="WAV", subtype="PCM_16")
-        files.append(file.getvalue())
-    (work / "clip.wav").write_bytes(files[0])
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     warm_up = sum(path.stat().st_size for path in (folder / "assets.extra").iterdir())
     return {"export": str(folder), "run": str(run.folder), "bytes": size, "warm_up": warm_up}

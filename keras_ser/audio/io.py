@@ -15,6 +15,7 @@ import soxr
 VIDEO = {".aac", ".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wma", ".wmv"}
 SOUNDFILE = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
 UNIMPLEMENTED = 18  # libsndfile: a format it knows with a codec it does not have
+LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
 SLACK_SECONDS = 0.01  # label files round times: an `end` this far beyond the last sample means the last sample
 
 
@@ -273,9 +274,11 @@ def _decoded(path: Path, file: soundfile.SoundFile, wanted: int) -> np.ndarray:
 
 
 def _check_finite(path: Path, waveform: np.ndarray) -> None:
-    if not np.isfinite(waveform).all():
-        count = int(waveform.size - np.isfinite(waveform).sum())
-        raise AudioError(f"{path}: {count} of {waveform.size} samples are NaN or infinite.")
+    # a comparison with NaN is False
+    if count := int(waveform.size - (np.abs(waveform) <= LOUDEST).sum()):
+        raise AudioError(
+            f"{path}: {count} of {waveform.size} samples are NaN or infinite, or beyond {LOUDEST:.0e} of full scale."
+        )
 
 
 def _promised(raw: BinaryIO) -> int:

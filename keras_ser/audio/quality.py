@@ -137,7 +137,7 @@ def _package(name: str, measure: str):
     try:
         return import_module(name)
     except ImportError as error:
-        raise ValueError(f'{measure} needs the package {name}: pip install "keras-ser[denoise]".') from error
+        raise ValueError(f"{measure} needs the package {name}: pip install {name}.") from error
 
 
 def _words(error: BaseException) -> str:

@@ -164,22 +164,12 @@ def _print_lines(predictor, answers: Iterable) -> None:
 
 
 def _print_csv(predictor, answers: Iterable) -> None:
-    header = ["file"]
-    for task in predictor.tasks:
-        columns = ["prediction"] if task.continuous else ["prediction", "score", *task.labels]
-        header += [f"{task.name}/{column}" for column in columns]
+    from keras_ser.serving.predictor import cells, columns
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(["file", *(column for task in predictor.tasks for column in columns(task))])
     for path, answer in answers:
-        row: list[Any] = [path]
-        for task in predictor.tasks:
-            told = answer[task.name]
-            row += (
-                [told["value"]]
-                if task.continuous
-                else [told["label"], told["score"], *(told["probabilities"][label] for label in task.labels)]
-            )
-        writer.writerow(row)
+        writer.writerow([path, *(cell for task in predictor.tasks for cell in cells(task, answer[task.name]))])
 
 
 def _print_table(predictor, answers: Iterable) -> None:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras_ser.audio.io import read_bytes
 from keras_ser.corpora import demo
 from keras_ser.serving.facts import ExportError
+from keras_ser.serving.predictor import pad
 
 TOLERANCE = 1e-5  # float32 at the model's own rate
 LOOSE = 1e-2  # after mixed precision, and at other rates
@@ -73,11 +74,7 @@ def _clip(waveform: np.ndarray, rate: int, subtype: str, sample_rate: int) -> Cl
 
 def batch(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
     """(waveform (batch, samples), lengths (batch,)) of clips, zero-padded."""
-    lengths = np.array([clip.waveform.size for clip in clips], np.int32)
-    waveform = np.zeros((len(clips), lengths.max()), np.float32)
-    for row, clip in zip(waveform, clips, strict=True):
-        row[: clip.waveform.size] = clip.waveform
-    return waveform, lengths
+    return pad([clip.waveform for clip in clips])
 
 
 def check_parity(

@@ -51,26 +51,48 @@ class Predictor:
         Args:
             waveforms: (samples,) float32 each, at `sample_rate`.
         """
-        lengths = np.array([len(x) for x in waveforms], np.int32)
-        padded = np.zeros((len(waveforms), lengths.max()), np.float32)
-        for row, x in zip(padded, waveforms, strict=True):
-            row[: len(x)] = x
-        outputs = self.score(padded, lengths)
-        return [self._answer({name: value[i] for name, value in outputs.items()}) for i in range(len(waveforms))]
+        outputs = self.score(*pad(waveforms))
+        found = []
+        for i in range(len(waveforms)):
+            told: dict[str, Any] = {task.name: answer(task, outputs[output(task)][i]) for task in self.tasks}
+            found.append(told | ({"emptied": bool(outputs["emptied"][i])} if "emptied" in outputs else {}))
+        return found
 
-    def _answer(self, row: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        answer: dict[str, Any] = {}
-        for task in self.tasks:
-            if task.continuous:
-                answer[task.name] = {"value": float(row[f"{task.name}/value"])}
-                continue
-            values = row[f"{task.name}/probabilities"]
-            best = int(np.argmax(values))
-            by_label = {label: float(p) for label, p in zip(task.labels, values, strict=True)}
-            answer[task.name] = {"label": task.labels[best], "score": float(values[best]), "probabilities": by_label}
-        if "emptied" in row:
-            answer["emptied"] = bool(row["emptied"])
-        return answer
+
+def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Waveforms (samples,) -> one array (batch, samples), zero-padded, and the lengths (batch,) int32."""
+    lengths = np.array([len(x) for x in waveforms], np.int32)
+    padded = np.zeros((len(waveforms), lengths.max()), np.float32)
+    for row, x in zip(padded, waveforms, strict=True):
+        row[: len(x)] = x
+    return padded, lengths
+
+
+def output(task: Task) -> str:
+    """Name of the output that holds a task's probabilities or value."""
+    return f"{task.name}/{'value' if task.continuous else 'probabilities'}"
+
+
+def answer(task: Task, values: np.ndarray) -> dict[str, Any]:
+    """One clip's probabilities (classes,), or value () or (1,), in words: see `Predictor.__call__`."""
+    if task.continuous:
+        return {"value": float(np.reshape(values, ()))}
+    best = int(np.argmax(values))
+    by_label = {label: float(p) for label, p in zip(task.labels, values, strict=True)}
+    return {"label": task.labels[best], "score": float(values[best]), "probabilities": by_label}
+
+
+def columns(task: Task) -> list[str]:
+    """A task's columns in a CSV, named as in predictions.csv."""
+    names = ["prediction"] if task.continuous else ["prediction", "score", *task.labels]
+    return [f"{task.name}/{name}" for name in names]
+
+
+def cells(task: Task, told: Mapping[str, Any]) -> list[Any]:
+    """An `answer` in these columns."""
+    if task.continuous:
+        return [told["value"]]
+    return [told["label"], told["score"], *(told["probabilities"][label] for label in task.labels)]
 
 
 def _of_export(folder: Path) -> Predictor:
@@ -78,7 +100,11 @@ def _of_export(folder: Path) -> Predictor:
 
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder))
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except (tf.errors.OpError, OSError, IndexError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{folder} is damaged and can't be loaded ({reason}). Export the run again.") from error
     predict = loaded.signatures["predict"]
 
     def score(waveform, lengths):
@@ -103,7 +129,7 @@ def _of_run(path: str | os.PathLike) -> Predictor:
         found = {name: np.asarray(value) for name, value in infer({"waveform": waveform, "length": lengths}).items()}
         for task in run.recipe.tasks:
             values = found.pop(task.name)
-            found |= {f"{task.name}/value": values[:, 0]} if task.continuous else {f"{task.name}/probabilities": values}
+            found[output(task)] = values[:, 0] if task.continuous else values
         return found
 
     return Predictor(run.recipe.name, run.recipe.tasks, run.recipe.frontend.sample_rate, MAX_SECONDS, score)

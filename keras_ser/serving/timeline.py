@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.audio.io import blocks
-from keras_ser.serving.predictor import BATCH_CLIPS, Predictor
+from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output, pad
 from keras_ser.tasks import Task
 
 WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
@@ -40,13 +40,7 @@ class Timeline:
         """One dict a window: file, start, end, then label, score and probabilities, or value."""
         for start, end, row in zip(self.starts, self.ends, self.values, strict=True):
             about = {"file": str(self.path), "start": round(float(start), 3), "end": round(float(end), 3)}
-            if self.task.continuous:
-                yield about | {self.task.name: {"value": float(row[0])}}
-                continue
-            best = int(row.argmax())
-            by_label = {label: float(p) for label, p in zip(self.task.labels, row, strict=True)}
-            label = {"label": self.task.labels[best], "score": float(row[best]), "probabilities": by_label}
-            yield about | {self.task.name: label}
+            yield about | {self.task.name: answer(self.task, row)}
 
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
         """Non-overlapping stretches between the windows' borders, and the mean answer of the windows over each.
@@ -91,17 +85,10 @@ class Timeline:
         if form == "json":
             yield from (json.dumps(row) for row in self.rows())
         elif form == "csv":
-            task = self.task
-            values = ["prediction"] if task.continuous else ["prediction", "score", *task.labels]
-            table = [["file", "start", "end", *(f"{task.name}/{column}" for column in values)]]
-            for row in self.rows():
-                answer = row[task.name]
-                told = (
-                    [answer["value"]]
-                    if task.continuous
-                    else [answer["label"], answer["score"], *answer["probabilities"].values()]
-                )
-                table.append([row["file"], row["start"], row["end"], *told])
+            table = [["file", "start", "end", *columns(self.task)]]
+            table += (
+                [row["file"], row["start"], row["end"], *cells(self.task, row[self.task.name])] for row in self.rows()
+            )
             for line in table:
                 text = io.StringIO()
                 csv.writer(text, lineterminator="").writerow(line)
@@ -186,12 +173,7 @@ def timeline(
     def score() -> None:
         if not waiting:
             return
-        lengths = np.array([len(x) for x in waiting], np.int32)
-        padded = np.zeros((len(waiting), lengths.max()), np.float32)
-        for row, x in zip(padded, waiting, strict=True):
-            row[: len(x)] = x
-        name = f"{chosen.name}/{'value' if chosen.continuous else 'probabilities'}"
-        values.append(np.asarray(predictor.score(padded, lengths)[name]).reshape(len(waiting), -1))
+        values.append(np.asarray(predictor.score(*pad(waiting))[output(chosen)]).reshape(len(waiting), -1))
         waiting.clear()
 
     def ask(start: int, waveform: np.ndarray) -> None:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_ser.audio.io import LOUDEST
+
 RATES = (8000, 48000)  # Hz
 CHUNKS = 64  # to look through for the samples; a file of nothing but tiny chunks would hold the server up
-PIPED = (
-    0x7FFFF000  # writers to a pipe can't go back to fill the size in: it stays 0, (nearly) all ones, or half of that
-)
-LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
+# Writers to a pipe can't go back to fill the size in: it stays 0, (nearly) all ones, or half of that.
+PIPED = 0x7FFFF000
 UNSOUND = f"it holds samples that are NaN, infinite or beyond {LOUDEST:.0e} of full scale"
 # (format tag, bits): PCM, then IEEE floats
 KINDS = ((1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64))
@@ -72,9 +72,8 @@ def decode_wav(contents, clip, max_seconds: float):
 def read_header(contents, clip) -> Header:
     """See `decode_wav`; nothing is decoded."""
     size = tf.cast(tf.strings.length(contents), tf.int64)
-    head = tf.strings.join(
-        [_cut(contents, 0, 12), b"\0" * 12]
-    )  # a cut beyond the end is an error, too long a one is not
+    # a cut that begins beyond the end is an error, one that ends there is not
+    head = tf.strings.join([_cut(contents, 0, 12), b"\0" * 12])
     riff = (_cut(head, 0, 4) == b"RIFF") & (_cut(head, 8, 4) == b"WAVE")
     with tf.control_dependencies(
         [check(riff, clip, "expected a WAV file (RIFF .. WAVE), received ", size, " bytes of something else.")]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,12 @@ class Run:
             raise RunError(
                 f"{folder} holds no finished run (no model.keras). Finish its training, or name another folder."
             )
-        about = json.loads((folder / "history.json").read_text())
-        recipe = Recipe.from_json((folder / "recipe.json").read_text())
-        split = Split.from_dict(json.loads((folder / "split.json").read_text()))
+        try:
+            about = json.loads((folder / "history.json").read_text())
+            recipe = Recipe.from_json((folder / "recipe.json").read_text())
+            split = Split.from_dict(json.loads((folder / "split.json").read_text()))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{folder} is damaged: {error}. Train it again.") from error
         return cls(folder, recipe, split, about["seed"], about)
 
     @classmethod
@@ -78,7 +82,10 @@ class Run:
         import keras_ser.layers
         import keras_ser.models.cascade  # noqa: F401
 
-        model = keras.saving.load_model(self.folder / "model.keras", compile=False)
+        file = self.folder / "model.keras"
+        if not zipfile.is_zipfile(file):
+            raise RunError(f"{file} is damaged: it is no Keras file. Train the run again.")
+        model = keras.saving.load_model(file, compile=False)
         # XLA would compile anew for every length of a batch
         model.jit_compile = False
         return model

@@ -138,8 +138,8 @@ def _broken(tmp_path, speechlike, case):
         path.mkdir()
         return path
     bad = speechlike.copy()
-    if case in ("nan", "infinite"):
-        bad[[5, 700]] = np.nan if case == "nan" else np.inf
+    if case in ("nan", "infinite", "huge"):
+        bad[[5, 700]] = {"nan": np.nan, "infinite": np.inf, "huge": -1e30}[case]
     soundfile.write(path, bad[:0] if case == "no samples" else bad, 16000, subtype=None if "flac" in case else "FLOAT")
     contents = path.read_bytes()
     path.write_bytes(
@@ -171,6 +171,7 @@ def _broken(tmp_path, speechlike, case):
         ("damaged flac", "corrupt"),
         ("nan", "2 of 32017 samples are NaN"),
         ("infinite", "2 of 32017 samples are NaN or infinite"),
+        ("huge", "2 of 32017 samples are .* beyond 4e[+]09 of full scale"),
     ],
 )
 def test_bad_files(tmp_path, speechlike, case, reason):

@@ -130,6 +130,18 @@ def test_models_and_files_that_are_not_there(served, files, tmp_path, capsys):
     assert "expected the folder of a finished run" in lines(capsys)[1][0]
 
 
+@pytest.mark.parametrize(
+    "name", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
+)
+def test_a_damaged_export_says_so(served, files, tmp_path, capsys, name):
+    shutil.copytree(served.export, tmp_path / "1")
+    part = tmp_path / "1" / name
+    part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+    assert main(["predict", str(tmp_path / "1"), str(files)]) == 2
+    (line,) = lines(capsys)[1]
+    assert f"{tmp_path / '1'} is damaged and can't be loaded" in line
+
+
 def test_an_experiment_of_several_runs_asks_which(served, tmp_path, capsys):
     for fold in range(2):
         shutil.copytree(served.folder, tmp_path / "speakers" / f"fold-0{fold}-seed-0")

@@ -110,3 +110,14 @@ def test_an_unfinished_run_does_not_load(tmp_path):
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     with pytest.raises(RunError, match="holds no finished run"):
         Run.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json", "model.keras"])
+def test_a_damaged_run_says_so(tmp_path, name):
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    (tmp_path / "history.json").write_text('{"seed": 0}')
+    (tmp_path / "model.keras").write_text("PK")
+    (tmp_path / name).write_text('{"seed"')
+    with pytest.raises(RunError, match=f"{tmp_path}.* is damaged: .* Train ") as caught:
+        Run.load(tmp_path).model()
+    assert "\n" not in str(caught.value)
