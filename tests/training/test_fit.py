@@ -367,6 +367,7 @@ def same_runs(folder: Path, a: str, b: str, depth: str = "."):
     assert (folder / f"{a}.csv").read_bytes() == (folder / f"{b}.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_resumed_is_bit_equal(tmp_path):
     """Stopped after epoch 2 by an exception: dropout, crops, augmentation, noises drawn anew, cosine schedule, patience."""
     run_program(tmp_path, "--both", "small")
