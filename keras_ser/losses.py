@@ -157,6 +157,24 @@ class SquaredError(_Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
+class FrameSquaredError(keras.losses.Loss):
+    """Weighted squared error of a value for every frame and bin.
+
+        L_t = mean_k w_t,k (y_t,k - p_t,k)^2
+
+    Targets are (batch, frames, 2 bins), the values y and then the weights w; outputs (batch, frames, bins). The mean is over
+    the bins, then over the frames that weigh: sample weights are (batch, frames), 0 for padding.
+    """
+
+    def __init__(self, reduction: str | None = REDUCTION, name: str = "frame_squared_error"):
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+
+    def call(self, y_true, y_pred):
+        y, w = ops.split(ops.cast(y_true, "float32"), 2, axis=-1)
+        return ops.mean(w * ops.square(y - ops.cast(y_pred, "float32")), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
 class ConcordanceLoss(_Loss):
     """`ccc_loss` of a continuous task: labels and outputs (batch,) or (batch, 1).
 

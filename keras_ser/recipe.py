@@ -18,6 +18,7 @@ from keras_ser.pipelines.augmentation import Augment
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
+DISCARDS = ("drop", "mask")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -129,7 +130,8 @@ class Recipe:
         patience: epochs without a better validation score before training stops; 0 = all epochs are trained.
         monitor: the logged score that chooses the epoch, larger being better (default: the main task's validation UAR or
             CCC). A split without a validation side trains all epochs and keeps the last.
-        first: the recipe of a first model whose noise posterior drops segments before this one sees them (the cascade).
+        first: the recipe of a first model that finds the noise before this one sees a clip (the cascade).
+        discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
     """
 
@@ -151,6 +153,7 @@ class Recipe:
     precision: str = "float32"
     seeds: tuple[int, ...] = (0, 1, 2)
     first: "Recipe | None" = None
+    discard: str = "drop"
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
 
@@ -178,6 +181,8 @@ class Recipe:
         for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
+        if self.discard not in DISCARDS:
+            raise ValueError(f"`discard` must be one of {', '.join(DISCARDS)}. Received: {self.discard!r}.")
         if self.precision not in PRECISIONS:
             raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}.")
 

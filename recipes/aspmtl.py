@@ -19,6 +19,29 @@ GENDER = Task("gender", ("female", "male"))
 NOISE = Task("noise", ("clean", *NOISES))
 
 
+def model_1(
+    name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], noises: tuple[str, ...] = NOISES, **changes
+) -> Recipe:
+    """Model 1 as a denoiser: emotion and noise, noise judged frame by frame, and a ratio mask (settings ours).
+
+    Every frame stays in its place (no endpoint detection), every bin is seen (log-mel instead of MFCC), and the noises are
+    mixed anew in each epoch.
+    """
+    settings = {
+        "frontend": FrontendConfig(features=("log_mel",), bins=64, endpoint=False),
+        "streams": (Stream("clean", share=0.25), Stream("noisy", noises=noises, share=0.75, redraw=True)),
+        "sampling": Sampling("segments", balance=False),
+        "config": Config(units=64, frame_level=True, mask_bins=257, mask_weight=10.0),
+        "optimizer": OptimizerConfig("adam", 2e-3, clip_norm=1.0, schedule="cosine", warmup_epochs=1.0),
+        "batch_size": 64,
+        "epochs": 12,
+        "patience": 0,
+        "monitor": "val_noise_uar",
+    }
+    noise = Task("noise", ("clean", *noises))
+    return Recipe(name=name, corpus=corpus, tasks=(emotion, noise), protocols=protocols, **{**settings, **changes})
+
+
 def variants(
     name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], paper=(), **changes
 ) -> dict[str, Recipe]:

@@ -97,6 +97,7 @@ OTHER = {
     "monitor": "val_emotion_accuracy",
     "precision": "mixed_bfloat16",
     "first": None,
+    "discard": "mask",
     "corpus_options": (),
 }
 SAME = {

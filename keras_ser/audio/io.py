@@ -3,7 +3,7 @@
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -197,6 +197,27 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.0
             found.append("clipped")
     if waveform.size < window_seconds * sample_rate:
         found.append("shorter than one window")
+    return found
+
+
+def find_audio(paths: Iterable[str | os.PathLike]) -> list[Path]:
+    """The files that are named, and all audio and video files below the folders that are named, sorted.
+
+    Raises:
+        ValueError: a path that is not there, or a folder without any.
+    """
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            known = SOUNDFILE | VIDEO
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
+            if not below:
+                raise ValueError(f"expected audio files below {path}, found none.")
+            found += below
+        elif not path.exists():
+            raise ValueError(f"expected a file or a folder. Received: {path}, where there is none.")
+        else:
+            found.append(path)
     return found
 
 

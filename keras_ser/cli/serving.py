@@ -93,9 +93,10 @@ def _predict(options: argparse.Namespace) -> int:
         raise ValueError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
     if options.plot and not options.timeline:
         raise ValueError("--plot draws a timeline: add --timeline.")
-    from keras_ser.serving.predictor import audio_files, predict_files
+    from keras_ser.audio.io import find_audio
+    from keras_ser.serving.predictor import predict_files
 
-    files = audio_files(options.files)
+    files = find_audio(options.files)
     if options.timeline:
         return _timelines(options, files)
     predictor = _load(options.model)

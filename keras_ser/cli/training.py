@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ def add(commands) -> None:
     evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
     evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
     evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    evaluate.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
+    evaluate.add_argument("--denoiser", metavar="RUN", help="with --noise: a model 1 whose mask goes before the model")
+    evaluate.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
     evaluate.set_defaults(run=_evaluate)
 
     compare = commands.add_parser("compare", help="paired difference of two experiments")
@@ -75,18 +78,31 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def recipe_main(recipes: Mapping[str, Any], description: str, demo: str | None = None) -> int:
+def recipe_main(
+    recipes: Mapping[str, Any],
+    description: str,
+    demo: str | None = None,
+    *,
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
+    after: Callable[..., None] | None = None,
+) -> int:
     """What `python recipes/NAME.py` runs.
 
     Args:
         recipes: variant -> Recipe; the first is the default.
         description: the recipe's page, for --help.
         demo: the variant that runs on the demo corpus when no --corpus-root is given; None = a root is needed.
+        arguments: adds options of the recipe's own to the parser.
+        adjust: (recipe, options) -> the recipe that those options ask for.
+        after: (recipe, data, folder, options): what is left to do when every job is trained, instead of printing the report.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
+    if arguments:
+        arguments(parser)
     options = parser.parse_args()
-    return guarded(lambda: _run(recipes, options, demo), INTERRUPTED)
+    return guarded(lambda: _run(recipes, options, demo, adjust, after), INTERRUPTED)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -180,10 +196,11 @@ def _protocols(recipe, asked: str):
     return sets[asked]
 
 
-def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None) -> int:
+def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
     from keras_ser.corpora import read_corpus
 
     recipe = choose(recipes, options, demo)
+    recipe = adjust(recipe, options) if adjust else recipe
     told = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
     corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options), **told)
@@ -195,9 +212,7 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
 
     if options.deterministic:
         deterministic()
-    folds = None
-    if options.folds:
-        folds = [int(number) for number in options.folds.split(",")]
+    folds = folds_asked(options)
     noise_root = Path(options.noise_root) if options.noise_root else None
     folder = experiment_folder(recipe, options.out)
     if options.shuffle_labels:
@@ -217,9 +232,17 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
             strategy=options.strategy,
             shuffle_labels=options.shuffle_labels,
         )
+    if after:
+        after(recipe, data, folder, options)
+        return 0
     print("\n".join(made.lines()))
     print(f"\nreport: {folder / 'report.md'}")
     return 0
+
+
+def folds_asked(options: argparse.Namespace) -> list[int] | None:
+    """--folds as numbers; None = all."""
+    return [int(number) for number in options.folds.split(",")] if options.folds else None
 
 
 def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
@@ -309,10 +332,53 @@ class _Progress:
 def _evaluate(options: argparse.Namespace) -> int:
     from keras_ser.experiment import evaluate
 
+    if options.noise:
+        return _evaluate_in_noise(options)
+    if options.denoiser or options.snr:
+        raise ValueError("--denoiser and --snr go with --noise DIR.")
     made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
     print("\n".join(made.lines()))
     print(f"\nreport: {where / 'report.md'}")
     return 0
+
+
+def _evaluate_in_noise(options: argparse.Namespace) -> int:
+    from keras_ser.experiment.reporting import data_of, runs_of
+    from keras_ser.experiment.robustness import SNRS, robustness
+    from keras_ser.training import Run
+
+    folder = Path(options.folder)
+    snrs = [float(value) for value in options.snr.split(",")] if options.snr else SNRS
+    denoiser = Run.load(Run.find(options.denoiser)) if options.denoiser else None
+    runs = runs_of(folder)
+    where = Path(options.out) if options.out else folder
+    made = robustness(
+        runs,
+        data_of(folder, options.corpus_root),
+        Path(options.noise),
+        where,
+        denoiser=denoiser,
+        snrs=snrs,
+        title=f"{runs[0].recipe.name} in noise",
+        on_step=step_printer(),
+    )
+    print("\n".join(made.lines()))
+    print(f"\nreport: {where / 'robustness.md'}")
+    return 0
+
+
+def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:
+    """(number, steps in all, what) -> a line that is written over on a terminal, a line each elsewhere."""
+
+    def on_step(number: int, total: int, what: str) -> None:
+        check_interrupt()
+        if quiet:
+            return
+        live = sys.stderr.isatty()
+        line = f"[{number}/{total}] {what}"
+        print(f"\x1b[2K{line}" if live else line, end="\r" if live else "\n", file=sys.stderr, flush=True)
+
+    return on_step
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -29,12 +29,14 @@ from keras_ser.features.prosody import (
     yin,
     zero_crossing_rate,
 )
+from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
 from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
-from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram
+from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram, short_time_spectrum
 
 __all__ = [
     "FEATURES",
     "MFCC",
+    "ApplyGain",
     "AverageSegments",
     "EndpointDetection",
     "FeatureNormalization",
@@ -47,6 +49,7 @@ __all__ = [
     "Spectrogram",
     "Statistics",
     "ZeroCrossingRate",
+    "apply_gain",
     "dct_matrix",
     "decibels",
     "delta",
@@ -54,6 +57,8 @@ __all__ = [
     "frame",
     "frame_count",
     "frame_mask",
+    "ideal_ratio_mask",
+    "loudness_weights",
     "mask_samples",
     "mel_filters",
     "mel_spectrogram",
@@ -64,6 +69,7 @@ __all__ = [
     "preemphasis",
     "segment",
     "short_time_energy",
+    "short_time_spectrum",
     "unfold",
     "with_deltas",
     "yin",

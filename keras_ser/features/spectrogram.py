@@ -38,13 +38,10 @@ def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
     return (a - (1 - a) * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
-def power_spectrogram(
+def short_time_spectrum(
     waveform: Any, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming"
-) -> Any:
-    """|STFT|^2 without centring: frame t starts at sample t hop and is zero-padded from `window` to `fft` samples.
-
-    Equals `librosa.stft(center=False, win_length=window, n_fft=fft)` of the waveform with (fft - window) zeros split
-    to both ends, since librosa puts the window in the middle of its frame; the phase differs, the power does not.
+) -> tuple[Any, Any]:
+    """STFT without centring: frame t starts at sample t hop and is zero-padded from `window` to `fft` samples.
 
     Args:
         waveform: (batch, samples) float.
@@ -52,13 +49,24 @@ def power_spectrogram(
         window_shape: "hamming" or "hann", periodic.
 
     Returns:
-        (batch, frames, fft // 2 + 1) float32.
+        real and imaginary part, each (batch, frames, fft // 2 + 1) float32.
     """
     # Frames cut at full length under a window with zeros at its end: padding each frame would copy them all again.
     margin = fft - window
     x = ops.pad(pad_to_window(float_tensor(waveform), window), ((0, 0), (0, margin)))
     frames = frame(x, fft, hop) * np.pad(analysis_window(window, window_shape), (0, margin))  # (batch, frames, fft)
-    real, imaginary = ops.rfft(frames, fft_length=fft)  # (batch, frames, fft // 2 + 1)
+    return ops.rfft(frames, fft_length=fft)
+
+
+def power_spectrogram(
+    waveform: Any, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming"
+) -> Any:
+    """|STFT|^2 of `short_time_spectrum`, (batch, frames, fft // 2 + 1) float32.
+
+    Equals `librosa.stft(center=False, win_length=window, n_fft=fft)` of the waveform with (fft - window) zeros split
+    to both ends, since librosa puts the window in the middle of its frame; the phase differs, the power does not.
+    """
+    real, imaginary = short_time_spectrum(waveform, window, hop, fft, window_shape)
     return ops.square(real) + ops.square(imaginary)
 
 

@@ -7,6 +7,7 @@ layer (eq. 11-12), and shared and private features are held orthogonal (eq. 13):
     L = alpha L_main + beta L_aux + gamma L_adv + mu L_diff                                                          (eq. 19)
 
 The paper's model 1 takes noise as the auxiliary task, model 2 gender; `keras_ser.models.cascade` puts one before the other.
+With `mask_bins`, model 1 also estimates the ideal ratio mask of every frame from its private noise features.
 The encoder is the paper's stack of LSTM layers (`encoder="lstm"`), or convolutional blocks inside the same frame (`"conv"`).
 """
 
@@ -39,6 +40,12 @@ class Config:
         pool_first: pool before the normalisation: a fifth cheaper.
         stem: how many of the first blocks serve all encoders in common.
         block_dropout: spatial dropout after each block.
+        frame_level: auxiliary heads judge frame by frame, and the mean of their posteriors over the valid frames is the
+            answer (ours, for model 1).
+        mask_bins: width of a sigmoid on the first auxiliary task's private features that learns the ideal ratio mask of
+            every frame (ours, for model 1): fft // 2 + 1 of the front end; 0 = none.
+        mask_weight: weight of its squared error beside eq. 19.
+        mask_loudness: bins count in it as their magnitude to this power: 0 = alike, 2 = as in the waveform's error.
     """
 
     encoder: str = "lstm"
@@ -63,6 +70,10 @@ class Config:
     pool_first: bool = False
     stem: int = 2
     block_dropout: float = 0.1
+    frame_level: bool = False
+    mask_bins: int = 0
+    mask_weight: float = 1.0
+    mask_loudness: float = 1.0
 
     def __post_init__(self):
         object.__setattr__(self, "filters", tuple(self.filters))
@@ -75,9 +86,13 @@ class Config:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {getattr(self, name)!r}.")
-        for name in ("alpha", "beta", "gamma", "mu", "reversal"):
+        for name in ("alpha", "beta", "gamma", "mu", "reversal", "mask_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
+        if self.encoder == "conv" and (self.frame_level or self.mask_bins):
+            raise ValueError("`frame_level` and `mask_bins` need every frame, which encoder='conv' pools: use 'lstm'.")
+        if self.mask_bins < 0:
+            raise ValueError(f"`mask_bins` must be at least 0. Received: {self.mask_bins}.")
         if self.encoder == "lstm" and self.layers < 1:
             raise ValueError(f"the LSTM encoder needs at least one layer. Received: layers={self.layers}.")
         if not len(self.filters) == len(self.kernels) == len(self.pools):
@@ -99,8 +114,8 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
         streams: how many sources a batch mixes (the classes of `adversary="source"`).
 
     Returns:
-        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)} and,
-        with an adversary, "adversary".
+        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)},
+        with an adversary "adversary" (batch, classes), and with `mask_bins` "gain" (batch, frames, mask_bins).
 
     Raises:
         ValueError: an adversary that has nothing to tell apart.
@@ -108,7 +123,7 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
     import keras
 
     from keras_ser.features import FeatureNormalization
-    from keras_ser.layers import GradientReversal, OrthogonalityLoss
+    from keras_ser.layers import GradientReversal, MeanPooling, OrthogonalityLoss
     from keras_ser.models.heads import head
 
     main, auxiliary = tasks[0], tuple(tasks[1:])
@@ -122,6 +137,8 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
         raise ValueError(
             f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous."
         )
+    if config.mask_bins and not auxiliary:
+        raise ValueError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
     given = {name: keras.Input((None, bins), name=name) for name, bins in inputs.items()}
     mask = given["mask"] = keras.Input((None,), dtype="bool", name="mask")
     x = [given[name] for name in inputs]
@@ -140,11 +157,23 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
     apart = OrthogonalityLoss(weight=config.mu, normalize=config.normalize, name="orthogonality")
     shared, *kept = apart([shared, *(h for h, _ in private.values())], mask=valid)  # eq. 13
     s = _pool(config, shared, valid, "pool_shared")
-    h = {name: _pool(config, k, valid, f"pool_{name}") for name, k in zip(private, kept, strict=True)}
+    sequences = dict(zip(private, kept, strict=True))
+    h = {
+        name: _pool(config, k, valid, f"pool_{name}")
+        for name, k in sequences.items()
+        if name == main.name or not config.frame_level
+    }
     joined = keras.layers.Concatenate(name="shared_and_private")([s, h[main.name]])  # eq. 14
     outputs = {main.name: head(joined, main, config.dense, config.dropout)}  # eq. 15
-    for task in auxiliary:
-        outputs[task.name] = head(h[task.name], task, config.dense, config.dropout)  # eq. 16
+    for task in auxiliary:  # eq. 16
+        if config.frame_level:
+            frames = head(sequences[task.name], task, config.dense, config.dropout, name=f"{task.name}_frames")
+            outputs[task.name] = MeanPooling(name=task.name, dtype="float32")(frames, mask=valid)
+        else:
+            outputs[task.name] = head(h[task.name], task, config.dense, config.dropout)
+    if config.mask_bins:
+        sigmoid = keras.layers.Dense(config.mask_bins, activation="sigmoid", dtype="float32", name="gain")
+        outputs["gain"] = sigmoid(sequences[auxiliary[0].name])
     if adversary:
         classes = streams if adversary == "source" else auxiliary[0].size
         turned = GradientReversal(rate=config.reversal, name="gradient_reversal")(s)
@@ -157,20 +186,21 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
 
 def losses(config: Config, tasks: Sequence[Task]):
     """({output: loss}, {output: weight}) of eq. 19; the orthogonality loss is added by its own layer."""
-    from keras_ser.losses import SparseCrossentropy, SquaredError
+    from keras_ser.losses import FrameSquaredError, SparseCrossentropy, SquaredError
 
     main, auxiliary = tasks[0], tasks[1:]
     by_output = {task.name: SquaredError() if task.continuous else SparseCrossentropy() for task in tasks}
     if not main.continuous:
         by_output[main.name] = SparseCrossentropy(label_smoothing=config.label_smoothing)
     by_output["adversary"] = SparseCrossentropy()
-    weights = {main.name: config.alpha * main.weight, "adversary": config.gamma}
+    by_output["gain"] = FrameSquaredError()
+    weights = {main.name: config.alpha * main.weight, "adversary": config.gamma, "gain": config.mask_weight}
     return by_output, weights | {task.name: config.beta * task.weight for task in auxiliary}
 
 
 def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
-    """Which target an output learns that is no task: the adversary's stream ("source") or auxiliary label."""
-    return {"adversary": tasks[1].name if config.adversary == "label" and len(tasks) > 1 else "source"}
+    """Which target an output learns that is no task: the adversary's stream ("source") or auxiliary label; the mask."""
+    return {"adversary": tasks[1].name if config.adversary == "label" and len(tasks) > 1 else "source", "gain": "irm"}
 
 
 def embedding(network):

@@ -1,41 +1,20 @@
-"""The cascade of the ASP-MTL paper: model 1 finds the noise, its segments are dropped, model 2 judges what is left.
+"""The cascade of the ASP-MTL paper: model 1 finds the noise, it is discarded, model 2 judges what is left.
 
 `drop`, the letter of the paper: a segment goes when a noise wins its noise posterior. What is left is packed to the left, so
-that masks stay right-padded. Where nothing would survive, the least noisy segment is kept.
+that masks stay right-padded. Where nothing would survive, the least noisy segment is kept. `mask`: model 2 hears the waveform
+that model 1's ratio mask leaves.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_ser.features import Segment
+from keras_ser.features import Frontend, Segment
 from keras_ser.features.packing import pack
-
-
-def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
-    """Which segments stay.
-
-    Args:
-        noise: (batch * segments, classes) noise posteriors, a clip's segments in a row.
-        segment_mask: (batch * segments, frames) bool.
-        mask: (batch, length) bool, the clips' own.
-        clean: the class "clean".
-
-    Returns:
-        (batch, segments) bool, at least one segment of a clip; and (batch,) bool: True where nothing survived and only the
-        least noisy segment was kept.
-    """
-    batch = ops.shape(mask)[0]
-    present = ops.any(segment_mask, axis=1)  # (batch * segments,)
-    posterior = noise[:, clean]
-    wins = ops.logical_and(ops.equal(ops.argmax(noise, axis=-1), clean), present)
-    segments = ops.shape(noise)[0] // ops.maximum(batch, 1)
-    wins, present, posterior = (ops.reshape(x, (batch, segments)) for x in (wins, present, posterior))
-    nothing = ops.logical_not(ops.any(wins, axis=1))
-    best = ops.argmax(ops.where(present, posterior, -1.0), axis=1)
-    best = ops.equal(ops.arange(segments, dtype="int32")[None, :], ops.cast(best, "int32")[:, None])
-    return ops.logical_or(wins, ops.logical_and(nothing[:, None], best)), nothing
+from keras_ser.models.denoiser import mask_denoiser, surviving
+from keras_ser.models.whole import extractor, inner_network, waveform_inputs, whole_model
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -89,11 +68,9 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0) -> keras.Mo
     Returns:
         {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
     """
-    from keras_ser.models.whole import waveform_inputs
-
     first.trainable = False
     features = first.get_layer("extractor")
-    network = first.get_layer("scorer").get_layer(first_network_name(first))
+    network = inner_network(first)
     given = waveform_inputs()
     x = features(given)
     names = [name for name in network.input if name != "mask"]
@@ -105,7 +82,27 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0) -> keras.Mo
     return keras.Model(given, drop({name: x[name] for name in names}, x["mask"], noise, cut["mask"]), name="extractor")
 
 
-def first_network_name(first: keras.Model) -> str:
-    """Name of the network inside a whole model's scorer."""
-    inner = [layer.name for layer in first.get_layer("scorer").layers if isinstance(layer, keras.Model)]
-    return inner[0]
+def mask_extractor(first: keras.Model, frontend: Frontend) -> keras.Model:
+    """Model 1's ratio mask before a front end of model 2's own.
+
+    Args:
+        first: a whole model whose network estimates a mask ("gain").
+        frontend: model 2's; it need not be model 1's.
+
+    Returns:
+        {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}.
+    """
+    given = waveform_inputs()
+    cleaned = mask_denoiser(first)(given)["waveform"]
+    return keras.Model(given, frontend(cleaned, given["length"]), name="extractor")
+
+
+def without_first(whole: keras.Model, frontend) -> keras.Model:
+    """A cascade's model 2 alone: every frame of every clip goes to it.
+
+    Args:
+        whole: the cascade.
+        frontend: settings of model 2's front end (`keras_ser.recipe.FrontendConfig`).
+    """
+    extract = extractor(Frontend(**asdict(frontend), name="frontend"))
+    return whole_model(extract, whole.get_layer("scorer"), "without_model_1")

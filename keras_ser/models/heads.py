@@ -5,21 +5,22 @@ import keras
 from keras_ser.tasks import Task
 
 
-def head(x, task: Task, units: int, dropout: float = 0.0):
+def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = None):
     """Dense ReLU, dropout, then softmax (classes) or a linear unit (continuous task), in float32.
 
     Args:
-        x: (batch, features).
+        x: (batch, features), or (batch, frames, features) for an answer frame by frame.
         task: names the output; its size is the output's width.
         units: width of the dense layer before the output; 0 leaves it out.
         dropout: rate, after the dense layer.
+        name: of the output layer; default: the task's.
 
     Returns:
-        (batch, classes) probabilities, or (batch, 1) for a continuous task.
+        (batch, .., classes) probabilities, or (batch, .., 1) for a continuous task.
     """
     if units:
         x = keras.layers.Dense(units, activation="relu", name=f"{task.name}_dense")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name=f"{task.name}_dropout")(x)
     activation = None if task.continuous else "softmax"
-    return keras.layers.Dense(task.size, activation=activation, dtype="float32", name=task.name)(x)
+    return keras.layers.Dense(task.size, activation=activation, dtype="float32", name=name or task.name)(x)

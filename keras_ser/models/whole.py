@@ -28,9 +28,12 @@ def scorer(network, tasks: Sequence[Task], segment: int = 0):
         for name in names:
             x[name], parts = Segment(segment, name=f"segments_{name}")(given[name], mask)
         x["mask"] = parts
-    # without the adversary, and without the losses that the trained network would carry along
-    inner = keras.Model(network.input, {task.name: network.output[task.name] for task in tasks}, name=network.name)
-    kept = inner(x)
+    # without the adversary, and without the losses that the trained network would carry along; a mask stays inside,
+    # for `keras_ser.models.denoiser`
+    inside = [task.name for task in tasks] + [name for name in network.output if name == "gain"]
+    inner = keras.Model(network.input, {name: network.output[name] for name in inside}, name=network.name)
+    found = inner(x)
+    kept = {task.name: found[task.name] for task in tasks}
     if segment:
         average = {name: AverageSegments(name=f"mean_{name}") for name in kept}
         kept = {name: average[name](value, parts, mask) for name, value in kept.items()}
@@ -64,7 +67,7 @@ def embedder(whole, embedding):
     from keras_ser.features import AverageSegments
 
     extract, score = whole.get_layer("extractor"), whole.get_layer("scorer")
-    network = next(layer for layer in score.layers if isinstance(layer, keras.Model))
+    network = inner_network(whole)
     cutters = {layer.name: layer for layer in score.layers}
     given = waveform_inputs()
     features = extract(given)
@@ -77,6 +80,13 @@ def embedder(whole, embedding):
     if segmented:
         found = AverageSegments(name="mean_embedding")(found, parts, features["mask"])
     return keras.Model(given, found, name="embedder")
+
+
+def inner_network(whole):
+    """The network on features inside a whole model."""
+    import keras
+
+    return next(layer for layer in whole.get_layer("scorer").layers if isinstance(layer, keras.Model))
 
 
 def waveform_inputs():

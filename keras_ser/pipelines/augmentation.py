@@ -44,6 +44,12 @@ class Augment:
         if self.probability > 1:
             raise ValueError(f"`probability` must be in [0, 1]. Received: {self.probability}.")
 
+    @property
+    def off(self) -> bool:
+        """Whether nothing is changed at all."""
+        amounts = (self.tempo, self.mel_warp_scale, self.mel_warp_shift, self.gain, self.time_masks, self.bin_masks)
+        return not (self.probability and any(amounts))
+
     def apply(self, x, seed):
         """One clip's features, augmented.
 

@@ -86,13 +86,16 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
     return dataset.map(lambda x, e, n: ({name: value[:n] for name, value in x.items()}, e))
 
 
-def waveforms(source: Source, batch_size: int = EXTRACT_BATCH, seed: int = 0, epoch: int = 0) -> tf.data.Dataset:
+def waveforms(
+    source: Source, batch_size: int = EXTRACT_BATCH, seed: int = 0, epoch: int = 0, clean: bool = False
+) -> tf.data.Dataset:
     """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "noise"}), noises mixed in.
 
     Args:
         source: the stream.
         batch_size: clips a batch; they are padded to the longest.
         seed, epoch: draw the noises, their stretches and SNRs.
+        clean: hand on the waveform before the noise, too, as "clean".
     """
     dataset = source.cache.dataset(source.indices)
     dataset = dataset.padded_batch(batch_size, {"index": [], "waveform": [None], "length": []})
@@ -102,16 +105,26 @@ def waveforms(source: Source, batch_size: int = EXTRACT_BATCH, seed: int = 0, ep
 
     def mixed(batch):
         waveform, length, index = batch["waveform"], batch["length"], batch["index"]
+        before = {"clean": waveform} if clean else {}
         picked = tf.zeros_like(length)
         if bank is not None:
             each = tf.stack([tf.fill(tf.shape(index), tf.constant(drawn[0])), drawn[1] + index], axis=1)  # (batch, 2)
             waveform, picked = augment.mix_noise(waveform, length, *bank, snr=source.snr, seed=each)
-        return {"waveform": waveform, "length": length}, {"index": index, "noise": tf.gather(classes, picked)}
+        given = {"waveform": waveform, "length": length, **before}
+        return given, {"index": index, "noise": tf.gather(classes, picked)}
 
     return dataset.map(mixed, num_parallel_calls=1, deterministic=True)
 
 
-def clips(source: Source, extract: Callable, names: Sequence[str], *, seed: int = 0, epoch: int = 0) -> tf.data.Dataset:
+def clips(
+    source: Source,
+    extract: Callable,
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    frame_targets: Callable | None = None,
+) -> tf.data.Dataset:
     """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "noise"}).
 
     Args:
@@ -119,13 +132,16 @@ def clips(source: Source, extract: Callable, names: Sequence[str], *, seed: int 
         extract: {"waveform", "length"} -> {name: (batch, frames, bins), "mask": (batch, frames)}.
         names: the features to keep.
         seed, epoch: see `waveforms`.
+        frame_targets: {"waveform", "length", "clean"} -> {name: (batch, frames, bins)}: what is learnt frame by frame; it
+            goes the way of the features.
     """
 
     def features(given, extra):
-        x = extract(given)
-        return {name: x[name] for name in (*names, "mask")}, extra
+        targets = frame_targets(given) if frame_targets else {}
+        x = extract({name: given[name] for name in ("waveform", "length")})
+        return {**{name: x[name] for name in (*names, "mask")}, **targets}, extra
 
-    dataset = waveforms(source, seed=seed, epoch=epoch)
+    dataset = waveforms(source, seed=seed, epoch=epoch, clean=frame_targets is not None)
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 
@@ -142,6 +158,7 @@ class TrainingData:
         batch_size: examples a batch, over all streams.
         seed: draws order, crops, noises and augmentation, together with the epoch.
         memory_limit: bytes of features to keep in memory, over all streams; streams beyond it are computed anew each epoch.
+        frame_targets: see `clips`; they are among the inputs of a batch, under their own names.
     """
 
     def __init__(
@@ -155,11 +172,12 @@ class TrainingData:
         batch_size: int,
         seed: int = 0,
         memory_limit: int = MEMORY_LIMIT,
+        frame_targets: Callable | None = None,
     ):
         self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
         self.sizes = _sizes([source.share for source in self.sources], batch_size)
-        self.memory_limit = memory_limit
+        self.memory_limit, self.frame_targets = memory_limit, frame_targets
         # of each stream: clip number -> its features, where they are kept; and how many turns its clips take
         self._kept: list[dict[int, tuple]] = []
         self._turns: list[int] = []
@@ -174,14 +192,14 @@ class TrainingData:
             valid: dict[int, int] = {}
             kept: dict[int, tuple] = {}
             keep, size = not (source.bank and source.redraw), 0
-            dataset = clips(source, self.extract, self.names, seed=self.seed)
+            dataset = clips(source, self.extract, self.names, seed=self.seed, frame_targets=self.frame_targets)
             self._spec = dataset.element_spec
             for x, extra in dataset:
                 x, number = {name: np.asarray(value) for name, value in x.items()}, int(extra["index"])
                 joined = np.concatenate([x[name] for name in self.names], axis=-1)  # (frames, bins)
                 self.statistics.update(joined[None], np.ones((1, len(joined)), bool))
                 valid[number] = len(joined)
-                size += joined.nbytes
+                size += sum(value.nbytes for value in x.values())
                 keep = keep and size <= left
                 if keep:
                     kept[number] = x, {name: np.asarray(value) for name, value in extra.items()}
@@ -225,7 +243,14 @@ class TrainingData:
             chosen = np.random.default_rng([self.seed, source.number, epoch, 1]).permutation(chosen)
             return tf.data.Dataset.from_generator(lambda: (kept[int(i)] for i in chosen), output_signature=self._spec)
         source = replace(source, indices=chosen)
-        return clips(source, self.extract, self.names, seed=self.seed, epoch=epoch if source.redraw else 0)
+        return clips(
+            source,
+            self.extract,
+            self.names,
+            seed=self.seed,
+            epoch=epoch if source.redraw else 0,
+            frame_targets=self.frame_targets,
+        )
 
     def _stream(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
         drawn = _seed(self.seed, epoch, 1000 + source.number)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.io import SOUNDFILE, VIDEO, AudioError, info, read
+from keras_ser.audio.io import AudioError, info, read
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
 
@@ -133,27 +133,6 @@ def _of_run(path: str | os.PathLike) -> Predictor:
         return found
 
     return Predictor(run.recipe.name, run.recipe.tasks, run.recipe.frontend.sample_rate, MAX_SECONDS, score)
-
-
-def audio_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
-    """The files that are named, and all audio and video files below the folders that are named, sorted.
-
-    Raises:
-        ValueError: a path that is not there, or a folder without any.
-    """
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            known = SOUNDFILE | VIDEO
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
-            if not below:
-                raise ValueError(f"expected audio files below {path}, found none.")
-            found += below
-        elif not path.exists():
-            raise ValueError(f"expected a file or a folder. Received: {path}, where there is none.")
-        else:
-            found.append(path)
-    return found
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:

@@ -105,7 +105,7 @@ class Data:
                 )
         bank = []
         if stream.noises:
-            speech = self._speech(split.train) if "babble" in stream.noises else ()
+            speech = self.speech(split.train) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
         task = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
         classes = tuple(_noise_class(task, name) for name in stream.noises or (CLEAN,)) if task else ()
@@ -123,7 +123,7 @@ class Data:
             redraw=stream.redraw,
         )
 
-    def _speech(self, ids: Sequence[str]) -> list[np.ndarray]:
+    def speech(self, ids: Sequence[str]) -> list[np.ndarray]:
         wanted = set(ids) - set(self.cache.dropped)
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]

@@ -107,6 +107,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shu
             recipe.augment,
             recipe.batch_size,
             seed,
+            frame_targets=_frame_targets(recipe),
         )
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
@@ -137,11 +138,14 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shu
 
 def _extractor(recipe: Recipe, first: Run | None):
     from keras_ser.features import Frontend
-    from keras_ser.models.cascade import drop_extractor
+    from keras_ser.models.cascade import drop_extractor, mask_extractor
     from keras_ser.models.whole import extractor
 
+    frontend = Frontend(**dataclasses.asdict(recipe.frontend), name="frontend")
     if first is None:
-        return extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
+        return extractor(frontend)
+    if recipe.discard == "mask":
+        return mask_extractor(first.model(), frontend)
     noise = next((task for task in first.recipe.tasks if task.name == NOISE_TASK), None)
     if noise is None:
         raise ValueError(f"the first model of a cascade needs a task {NOISE_TASK!r} to drop segments by.")
@@ -181,12 +185,47 @@ def _shuffled(source: Source, seed: int) -> Source:
     return dataclasses.replace(source, labels=labels)
 
 
+def _frame_targets(recipe: Recipe):
+    """What the network learns frame by frame: the ideal ratio mask and its weights ("irm") where it estimates one.
+
+    Raises:
+        ValueError: the frames of mask and features would not be the same.
+    """
+    from keras import ops
+
+    from keras_ser.features import ideal_ratio_mask, loudness_weights
+
+    bins = getattr(recipe.config, "mask_bins", 0)
+    if not bins:
+        return None
+    settings = recipe.frontend
+    if settings.endpoint or not recipe.augment.off or bins != settings.fft // 2 + 1:
+        raise ValueError(
+            "a mask is learnt for the frames and bins of the front end as they are: it needs frontend.endpoint=false, no "
+            f"augmentation, and config.mask_bins={settings.fft // 2 + 1}. Received: endpoint={settings.endpoint}, "
+            f"{recipe.augment}, mask_bins={bins}."
+        )
+
+    def targets(given):
+        sizes = (settings.window, settings.hop, settings.fft)
+        mask = ideal_ratio_mask(given["clean"], given["waveform"], given["length"], *sizes)
+        weights = loudness_weights(given["waveform"], given["length"], *sizes, exponent=recipe.config.mask_loudness)
+        return {"irm": ops.concatenate([mask, weights], axis=-1)}
+
+    return targets
+
+
 def _targets(recipe: Recipe, network):
     """(x, y, w) of the pipeline -> of the network: each output's own target and weight."""
+    import tensorflow as tf
+
     target = importlib.import_module(MODELS[recipe.model]).targets(recipe.config, recipe.tasks)
     keys = {name: target.get(name, name) for name in network.output}
 
     def choose(x, y, w):
+        if "irm" in x:
+            y, w = {**y, "irm": x["irm"]}, {**w, "irm": tf.cast(x["mask"], tf.float32)}
+            x = {name: value for name, value in x.items() if name != "irm"}
         return x, {name: y[key] for name, key in keys.items()}, {name: w[key] for name, key in keys.items()}
 
     return choose
@@ -221,12 +260,12 @@ def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1):
 
 def _build_loss(network) -> None:
     """Make the variables that count the loss. Keras makes them in its first step, and then has to trace that step again."""
-    y = {name: np.zeros((1, *output.shape[2:]), "float32") for name, output in network.output.items()}
-    y_pred = {
-        name: np.full((1, *output.shape[1:]), 1 / output.shape[-1], "float32")
-        for name, output in network.output.items()
-    }
-    network.compute_loss(y=y, y_pred=y_pred, sample_weight={name: np.ones(1, "float32") for name in y})
+    y_pred, y, w = {}, {}, {}
+    for name, output in network.output.items():
+        y_pred[name] = np.full([size or 1 for size in output.shape], 1 / output.shape[-1], "float32")
+        y[name] = np.zeros((1, 1, 2 * output.shape[-1]) if name == "gain" else 1, "float32")
+        w[name] = np.ones(y[name].shape[:2], "float32")
+    network.compute_loss(y=y, y_pred=y_pred, sample_weight=w)
     network.reset_metrics()
 
 
@@ -237,7 +276,7 @@ def _metrics(recipe: Recipe, network, name: str, loss) -> list:
     # Keras puts the output's name before its own only where there are several outputs, and else logs the total alone
     alone = len(network.output) == 1
     found = []
-    if not _continuous(recipe.tasks, name):
+    if name != "gain" and not _continuous(recipe.tasks, name):
         found.append(keras.metrics.SparseCategoricalAccuracy(name=f"{name}_accuracy" if alone else "accuracy"))
     if alone:
         found.append(keras.metrics.MeanMetricWrapper(loss.call, name=f"{name}_loss"))

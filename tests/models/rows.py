@@ -57,6 +57,11 @@ ROWS = [
     Row("lstm no adversary", (EMOTION, GENDER), {"adversary": None, "dense": 0}),
     Row("lstm single statistics", (EMOTION,), {"layers": 3, "pooling": "statistics"}),
     Row("lstm continuous", (AROUSAL, GENDER), {"adversary": "label", "layers": 1}),
+    Row(
+        "lstm mask frame level",
+        (EMOTION, NOISE, GENDER),
+        {"adversary": "source", "layers": 1, "frame_level": True, "mask_bins": 6, "mask_weight": 1.7},
+    ),
     Row("conv label", (EMOTION, GENDER), {**CONV, "adversary": "label", "layers": 0, "stride": 2, "pool_first": True}),
     Row("conv lstm source", (EMOTION, NOISE), {**CONV, "adversary": "source", "layers": 1, "pooling": "attention"}),
     Row("conv without stem", (EMOTION, GENDER), {**CONV, "adversary": "source", "layers": 0, "stem": 0, "stride": 3}),

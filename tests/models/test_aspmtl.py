@@ -43,6 +43,11 @@ def labels(network, tasks, rng, batch):
     sizes["adversary"] = int(network.output["adversary"].shape[-1]) if "adversary" in network.output else 0
     y, w = {}, {}
     for name in network.output:
+        if name == "gain":
+            # values, then the weights of each
+            y[name] = rng.uniform(0, 1, (batch, max(LENGTHS), 2 * network.output[name].shape[-1])).astype("float32")
+            w[name] = (np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]).astype("float32")
+            continue
         continuous = any(task.name == name and task.continuous for task in tasks)
         y[name] = rng.uniform(-1, 1, batch).astype("float32") if continuous else rng.integers(0, sizes[name], batch)
         w[name] = (rng.permutation(batch) % 3 > 0).astype("float32") * rng.uniform(0.5, 2, batch).astype("float32")
@@ -70,6 +75,10 @@ def numpy_losses(config, tasks, network, x, y, w):
 
     def cost(name, i, vector, smoothing=0.0):
         task = next((task for task in tasks if task.name == name), None)
+        if config.frame_level and task in tasks[1:]:
+            hidden = np.maximum(dense(f"{name}_dense", vector), 0)
+            p = np.mean([softmax(z) for z in dense(f"{name}_frames", hidden)], 0)
+            return -np.log(p[y[name][i]])
         if config.dense and task:
             vector = np.maximum(dense(f"{name}_dense", vector), 0)
         z = dense(name, vector)
@@ -84,12 +93,18 @@ def numpy_losses(config, tasks, network, x, y, w):
     difference = 0.0
     for i, example in enumerate(real):
         s = example["shared"].mean(0)
-        h = {task.name: example[f"private_{task.name}"].mean(0) for task in tasks}
+        h = {task.name: example[f"private_{task.name}"] for task in tasks}
+        h = {name: k if config.frame_level and name != tasks[0].name else k.mean(0) for name, k in h.items()}
         main = tasks[0].name
         costs = {main: cost(main, i, np.concatenate([s, h[main]]), config.label_smoothing)}
         costs |= {task.name: cost(task.name, i, h[task.name]) for task in tasks[1:]}
         if "adversary" in parts:
             costs["adversary"] = cost("adversary", i, s)
+        if "gain" in parts:
+            g = 1 / (1 + np.exp(-dense("gain", example[f"private_{tasks[1].name}"])))
+            frames = sum(LENGTHS)
+            value, weight = np.split(y["gain"][i, : len(g)], 2, axis=1)
+            parts["gain"] += (weight * (g - value) ** 2).mean(1).sum() / frames
         for name, value in costs.items():
             parts[name] += w[name][i] * value / w[name].sum()
         for task in tasks:
@@ -126,7 +141,7 @@ def test_total_loss_is_equation_19(multi, rng):
     main, *auxiliary = row.tasks
     total = config.alpha * main.weight * parts[main.name] + config.mu * difference
     total += sum(config.beta * task.weight * parts[task.name] for task in auxiliary)
-    total += config.gamma * parts.get("adversary", 0.0)
+    total += config.gamma * parts.get("adversary", 0.0) + config.mask_weight * parts.get("gain", 0.0)
     assert logs["loss"] == pytest.approx(total, rel=1e-4)
 
 
@@ -254,7 +269,7 @@ def test_features_are_joined_in_the_order_given(rng):
 
 def test_outputs_are_probabilities_in_float32(row, network, rng):
     found = outputs(network, features(rng, LENGTHS))
-    assert set(found) - {"adversary"} == {task.name for task in row.tasks}
+    assert set(found) - {"adversary", "gain"} == {task.name for task in row.tasks}
     for task in row.tasks:
         assert found[task.name].shape == (len(LENGTHS), task.size)
         if not task.continuous:
@@ -263,6 +278,9 @@ def test_outputs_are_probabilities_in_float32(row, network, rng):
     if "adversary" in found:
         classes = STREAMS if row.settings.adversary == "source" else row.tasks[1].size
         assert found["adversary"].shape == (len(LENGTHS), classes)
+    if "gain" in found:
+        assert found["gain"].shape == (len(LENGTHS), max(LENGTHS), row.settings.mask_bins)
+        assert 0 < found["gain"].min() < found["gain"].max() < 1
 
 
 def test_alone_in_a_batch_or_padded_with_garbage(row, network, rng):
@@ -276,8 +294,9 @@ def test_alone_in_a_batch_or_padded_with_garbage(row, network, rng):
     for i, length in enumerate(LENGTHS):
         alone = outputs(network, {name: value[i : i + 1, :length] for name, value in x.items()})
         for name, value in alone.items():
-            np.testing.assert_allclose(value[0], together[name][i], atol=1e-5)
-            np.testing.assert_allclose(value[0], padded[name][i], atol=1e-5)
+            valid = slice(length) if name == "gain" else slice(None)
+            np.testing.assert_allclose(value[0], together[name][i][valid], atol=1e-5)
+            np.testing.assert_allclose(value[0], padded[name][i][valid], atol=1e-5)
 
 
 def test_every_variable_learns(row, rng):
@@ -303,10 +322,25 @@ def test_keras_file_round_trip(row, network, rng, tmp_path):
         np.testing.assert_allclose(outputs(again, x)[name], value, atol=1e-6)
 
 
-def test_targets_of_the_adversary():
+def test_targets_of_outputs_that_are_no_task():
     tasks = (EMOTION, GENDER)
-    assert aspmtl.targets(Config(adversary="label"), tasks) == {"adversary": "gender"}
-    assert aspmtl.targets(Config(adversary="source"), tasks) == {"adversary": "source"}
+    assert aspmtl.targets(Config(adversary="label"), tasks) == {"adversary": "gender", "gain": "irm"}
+    assert aspmtl.targets(Config(adversary="source"), tasks) == {"adversary": "source", "gain": "irm"}
+
+
+def test_the_mask_is_read_from_the_first_auxiliary_tasks_private_features(rng):
+    network, x = by_name("lstm mask frame level").build(), features(rng, LENGTHS)
+    before = outputs(network, x)["gain"]
+    for encoder, changes in (("shared", False), ("private_emotion", False), ("private_noise", True)):
+        kept = [np.array(v) for v in network.get_layer(encoder).get_weights()]
+        network.get_layer(encoder).set_weights([v + rng.normal(size=v.shape) for v in kept])
+        assert (not np.array_equal(outputs(network, x)["gain"], before)) == changes
+        network.get_layer(encoder).set_weights(kept)
+
+
+def test_a_mask_needs_an_auxiliary_task():
+    with pytest.raises(ValueError, match="`mask_bins` needs an auxiliary task"):
+        aspmtl.build(Config(mask_bins=6), INPUTS, (EMOTION,))
 
 
 @pytest.mark.parametrize("name", ["label_smoothing", "beta", "gamma", "mu"])
@@ -314,7 +348,7 @@ def test_label_smoothing_is_the_main_tasks_alone(name):
     losses, weights = aspmtl.losses(Config(label_smoothing=0.2, beta=0.3, gamma=0.4), (EMOTION, GENDER))
     assert (losses["emotion"].label_smoothing, losses["gender"].label_smoothing) == (0.2, 0)
     assert losses["adversary"].label_smoothing == 0
-    assert weights == {"emotion": 0.8, "gender": 0.3, "adversary": 0.4}
+    assert weights == {"emotion": 0.8, "gender": 0.3, "adversary": 0.4, "gain": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -341,6 +375,8 @@ def test_a_single_task_needs_no_streams():
         ({"adversary": "speaker"}, "`adversary` must be one of"),
         ({"layers": 0}, "at least one layer"),
         ({"gamma": -0.1}, "`gamma` must be a finite number >= 0. Received: gamma=-0.1"),
+        ({**CONV, "mask_bins": 6}, "need every frame, which encoder='conv' pools"),
+        ({"mask_bins": -1}, "`mask_bins` must be at least 0"),
         ({"beta": float("nan")}, "`beta` must be a finite number"),
         ({"filters": (8, 8)}, "one entry a block"),
         ({**CONV, "stem": 3}, "`stem` must leave a block"),

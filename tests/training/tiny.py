@@ -60,6 +60,16 @@ TRAINED = EVERYTHING.replace(
     config=dataclasses.replace(SINGLE.config, adversary="source"),
 )
 FIRST = SINGLE.replace(name="first", tasks=(EMOTION, NOISE), streams=(CLEAN, NOISY), monitor="val_noise_uar")
+MASKED = EVERYTHING.replace(
+    name="masked",
+    tasks=(EMOTION, NOISE),
+    frontend=FrontendConfig(features=("log_mel",), bins=8, endpoint=False),
+    config=Config(units=3, layers=1, dense=4, dropout=0.1, frame_level=True, mask_bins=257, adversary="source"),
+    sampling=Sampling("segments", frames=30, hop=30, balance=False),
+    augment=Augment(),
+    epochs=1,
+    seeds=(0,),
+)
 CASCADE = SINGLE.replace(name="cascade", first=FIRST)
 
 

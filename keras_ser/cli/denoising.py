@@ -1,0 +1,165 @@
+"""`denoise`, and what the recipe of the paper's tables 5 to 8 adds to a training."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
+PAPER_NOISES = ("white", "pink", "babble", "factory")
+GENERATED = ("white", "pink", "babble")
+
+
+def add(commands) -> None:
+    """Adds these commands to the parser."""
+    denoise = commands.add_parser("denoise", help="take noise out of audio files")
+    denoise.add_argument("input", metavar="IN", help="an audio file, or a folder of them")
+    denoise.add_argument("output", metavar="OUT", help="the file to write (.wav, .flac), or a folder")
+    denoise.add_argument("--method", choices=METHODS, default="spectral-subtraction")
+    denoise.add_argument("--model", metavar="RUN", help="the run of a model 1, for drop and mask")
+    denoise.add_argument("--alpha", type=float, default=2.0, help="power exponent of spectral-subtraction (2)")
+    denoise.add_argument("--beta", type=float, default=0.5, help="noise correction of spectral-subtraction (0.5)")
+    denoise.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    denoise.set_defaults(run=_denoise, interrupted="interrupted; the files written before are complete")
+
+
+def _denoise(options: argparse.Namespace) -> int:
+    from keras_ser.audio.io import AudioError, find_audio
+
+    source, target = Path(options.input), Path(options.output)
+    files = find_audio([source])
+    if source.is_dir():
+        pairs = [(file, (target / Path(file).relative_to(source)).with_suffix(".wav")) for file in files]
+    else:
+        pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]
+    if len({out for _, out in pairs}) < len(pairs):
+        raise ValueError(f"two files below {source} would be written to the same .wav; denoise them one by one.")
+    there = [str(out) for _, out in pairs if out.exists()]
+    if there and not options.overwrite:
+        raise ValueError(f"{there[0]} is there already. Give another OUT, or --overwrite.")
+    denoise = _denoiser(options)
+    failures = []
+    for file, out in _shown(pairs):
+        try:
+            _one(Path(file), out, denoise)
+        except (AudioError, ValueError) as error:
+            failures.append(str(error))
+    if failures:
+        print(f"keras-ser: {len(failures)} of {len(pairs)} files could not be denoised:", file=sys.stderr)
+        print("\n".join(failures), file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _one(file: Path, out: Path, denoise: Callable) -> None:
+    """Same length and rate as the file; mono, 32-bit floats in a .wav (nothing is clipped), else the format's own."""
+    import soundfile
+
+    from keras_ser.audio.io import AudioError, info, read
+
+    if out.suffix.lower().lstrip(".").upper() not in soundfile.available_formats():
+        raise AudioError(f"{out}: expected a name that ends in .wav or .flac.")
+    rate = info(file).sample_rate
+    cleaned = denoise(read(file, rate), rate)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        soundfile.write(temporary, cleaned, rate, subtype="FLOAT" if out.suffix.lower() == ".wav" else None)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _denoiser(options: argparse.Namespace) -> Callable:
+    """(waveform, rate) -> waveform of the same length and rate."""
+    if options.method in ("drop", "mask"):
+        if not options.model:
+            raise ValueError(
+                f"--method {options.method} needs --model RUN, a model 1 trained by recipes/aspmtl_noise.py."
+            )
+        from keras_ser.experiment.denoising import waveform_denoiser
+        from keras_ser.training import Run
+
+        return waveform_denoiser(Run.load(Run.find(options.model)), options.method)
+    if options.model:
+        raise ValueError(f"--model goes with --method drop or mask. Received: --method {options.method}.")
+    from keras_ser.audio.denoise import spectral_subtraction, wavelet_lms
+
+    if options.method == "wavelet-lms":
+        return wavelet_lms
+    return lambda waveform, rate: spectral_subtraction(waveform, rate, alpha=options.alpha, beta=options.beta)
+
+
+def _shown(pairs: Sequence) -> Any:
+    """A progress bar on a terminal, where there is more than one file."""
+    if len(pairs) < 2 or not sys.stderr.isatty():
+        return pairs
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(pairs, "denoise", console=Console(stderr=True))
+
+
+def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the recipes that mix noise in."""
+    parser.add_argument(
+        "--unseen", metavar="A[,B..]", default="", help="noise types that are tested but never trained on"
+    )
+    parser.add_argument("--clips", type=int, default=20, metavar="N", help="test clips of each run (20)")
+
+
+def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
+    """The paper's four noises, as far as they are there, and the unseen ones.
+
+    Raises:
+        ValueError: an unseen noise that is not there.
+    """
+    from keras_ser.audio import COLOURS, load_noises
+
+    unseen = tuple(name.strip() for name in options.unseen.split(",") if name.strip())
+    there = [*COLOURS, "babble"]
+    if options.noise_root:
+        stems = list(load_noises(options.noise_root))
+        there += [*stems, *(stem.rstrip("0123456789") for stem in stems)]
+    unknown = [name for name in unseen if name not in there]
+    if unknown:
+        raise ValueError(
+            f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
+            + ("." if options.noise_root else "; name a folder of more with --noise-root.")
+        )
+    return tuple(dict.fromkeys([*(name for name in PAPER_NOISES if name in there), *unseen]))
+
+
+def with_noises(recipe, options: argparse.Namespace):
+    """The recipe, trained on the tested noises but the unseen ones."""
+    unseen = {name.strip() for name in options.unseen.split(",")}
+    trained = tuple(name for name in tested_noises(options) if name not in unseen)
+    if not trained:
+        raise ValueError("--unseen holds every noise that there is: leave one to train on.")
+    return recipe.override("streams.noisy.noises", trained).override("tasks.noise.labels", ("clean", *trained))
+
+
+def print_denoising(recipe, data, folder: Path, options: argparse.Namespace, paper) -> None:
+    """Tables 5 to 8 of a trained experiment."""
+    from keras_ser.cli.training import folds_asked, step_printer
+    from keras_ser.experiment.denoising import run_denoising
+
+    noises = tested_noises(options)
+    notes = []
+    lacking = [name for name in PAPER_NOISES if name not in noises]
+    if lacking:
+        notes.append(f"Without --noise-root there is no {', '.join(lacking)}: its table is left out.")
+
+    made = run_denoising(
+        recipe,
+        data,
+        folder,
+        noises,
+        clips=options.clips,
+        folds=folds_asked(options),
+        paper=paper,
+        notes=notes,
+        on_step=step_printer(options.quiet),
+    )
+    print("\n".join(made.lines()))
+    print(f"\nreport: {folder / 'denoising.md'}")

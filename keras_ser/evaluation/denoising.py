@@ -1,0 +1,299 @@
+"""How well noise is removed: a table of clips x noises x SNRs x methods, its means with intervals, and a report on disk.
+
+The table has one row a (fold, seed, noise, snr_in, id, method), with the columns `seen` (whether the noise's type was trained
+on), `group` (the speaker) and one for each measure of `keras_ser.audio.quality`; NaN where a measure is not defined for a clip.
+An interval is a 95 % percentile bootstrap over groups, and a difference is paired: clip by clip, over the same draws.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, resample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = ("fold", "seed", "noise", "seen", "snr_in", "id", "group", "method")
+TITLES = {"snr_out": "SNR_out (eq. 23), dB", "si_sdr": "SI-SDR, dB", "pesq": "PESQ (MOS-LQO)", "stoi": "STOI"}
+DIGITS = {"snr_out": 2, "si_sdr": 2, "pesq": 2, "stoi": 3}
+QUIETEST = -60.0  # dB that minus infinity (an estimate that holds nothing of the speech) counts as in a mean
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over clips, or a mean of paired differences.
+
+    Args:
+        value, low, high: the mean and the ends of its interval (None with one group).
+        clips: how many had the measure.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    clips: int
+
+
+@dataclass(frozen=True)
+class DenoisingReport:
+    """What each method leaves of the noise.
+
+    Args:
+        title: the report's heading.
+        table: see the module.
+        methods: name -> what it is, in the order of the columns.
+        paper: (noise, snr_in) -> {method: the paper's SNR_out}; a name that is no method stands before `ours`.
+        ours: the methods that are compared with the others, pairwise.
+        against: the methods they are compared with.
+        notes: sentences for the reader.
+    """
+
+    title: str
+    table: pd.DataFrame = field(repr=False)
+    methods: Mapping[str, str]
+    paper: Mapping[tuple[str, float], Mapping[str, float]] = field(default_factory=dict)
+    ours: Sequence[str] = ()
+    against: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def measures(self) -> list[str]:
+        return [name for name in TITLES if name in self.table]
+
+    @property
+    def cells(self) -> list[tuple[str, float]]:
+        """(noise, snr_in) in the order of the table, loud speech first."""
+        noises = list(dict.fromkeys(self.table["noise"]))
+        return [(n, s) for n in noises for s in sorted(set(self.table["snr_in"]), reverse=True)]
+
+    def mean(self, measure: str, noise: str, snr_in: float, method: str) -> Cell:
+        return _cell(self._values(measure, noise, snr_in, [method])[method])
+
+    def difference(self, measure: str, noise: str, snr_in: float, a: str, b: str) -> Cell:
+        """The paired difference a - b."""
+        wide = self._values(measure, noise, snr_in, [a, b])
+        return _cell((wide[a] - wide[b]).rename("difference"))
+
+    def wins(self, measure: str, method: str, seen_only: bool = True) -> tuple[int, int, int]:
+        """(cells in which a method beats every compared one, those in which each interval is above 0, all cells)."""
+        better = sure = total = 0
+        for noise, snr_in in self.cells:
+            if seen_only and not self._seen(noise):
+                continue
+            total += 1
+            found = [self.difference(measure, noise, snr_in, method, other) for other in self.against]
+            better += all(cell.value > 0 for cell in found)
+            sure += all(cell.low is not None and cell.low > 0 for cell in found)
+        return better, sure, total
+
+    def _seen(self, noise: str) -> bool:
+        return bool(self.table.loc[self.table["noise"] == noise, "seen"].all())
+
+    def _values(self, measure: str, noise: str, snr_in: float, methods: Sequence[str]) -> pd.DataFrame:
+        """(group, id) x method: a clip's mean over the seeds."""
+        part = self.table[(self.table["noise"] == noise) & (self.table["snr_in"] == snr_in)]
+        part = part[part["method"].isin(methods)]
+        part = part.assign(**{measure: part[measure].clip(lower=QUIETEST) if measure != "pesq" else part[measure]})
+        return part.pivot_table(index=["group", "id"], columns="method", values=measure, aggfunc="mean", dropna=False)
+
+    def lines(self) -> list[str]:
+        """The tables of SNR_out and SI-SDR for the terminal."""
+        found = [self.title, ""]
+        for measure in self.measures[:2]:
+            found += [TITLES[measure], *_aligned(self._rows(measure)), ""]
+        return found + self._verdicts()
+
+    def _rows(self, measure: str, intervals: bool = False) -> list[list[str]]:
+        digits = DIGITS[measure]
+        columns = self._columns(measure)
+        rows = [["noise", "SNR_in", *(f"{name} (paper)" if paper else name for name, paper in columns)]]
+        for noise, snr_in in self.cells:
+            name = noise if self._seen(noise) else f"{noise} (unseen)"
+            row = [name, f"{snr_in:g}"]
+            for method, paper in columns:
+                if paper:
+                    figure = self.paper.get((noise, snr_in), {}).get(method)
+                    row.append("" if figure is None else f"{figure:.2f}")
+                else:
+                    row.append(_shown(self.mean(measure, noise, snr_in, method), digits, intervals))
+            rows.append(row)
+        return rows
+
+    def _columns(self, measure: str) -> list[tuple[str, bool]]:
+        """(name, whether it is the paper's): a paper's column before the method's own, its "proposed" before ours."""
+        paper = (
+            dict.fromkeys(name for figures in self.paper.values() for name in figures) if measure == "snr_out" else {}
+        )
+        found: list[tuple[str, bool]] = []
+        for method in self.methods:
+            if self.ours and method == self.ours[0]:
+                found += [(name, True) for name in paper if name not in self.methods]
+            found += [(method, True)] if method in paper else []
+            found.append((method, False))
+        return found
+
+    def _verdicts(self) -> list[str]:
+        found = []
+        for method in self.ours:
+            for measure in self.measures:
+                better, sure, total = self.wins(measure, method)
+                found.append(
+                    f"{method} beats {' and '.join(self.against)} in {TITLES[measure].split(',')[0]} in {better} of {total} "
+                    f"cells of seen noises, in {sure} with the paired interval above 0."
+                )
+        return found
+
+    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
+        groups = self.table["group"].nunique()
+        text = [f"# {self.title}", ""]
+        text += [f"- {note}" for note in (*self.notes, *self._verdicts())]
+        text += [
+            f"- Means over {self.table['id'].nunique()} clips, [95 % interval, resampling the {groups} groups (speakers)]"
+            + (": likely too narrow." if groups < FEW_GROUPS else "."),
+            "- SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain wherever the noise is louder than "
+            "the speech. SI-SDR, PESQ and STOI do not.",
+            "",
+            "| column | what |",
+            "| --- | --- |",
+            *(f"| {name} | {what} |" for name, what in self.methods.items()),
+            "",
+        ]
+        for measure in self.measures:
+            text += [f"## {TITLES[measure]}", "", *_pipes(self._rows(measure, intervals=True)), ""]
+        if self.ours and self.against:
+            text += ["## Paired differences", ""]
+            header = ["noise", "SNR_in"]
+            pairs = [(measure, a, b) for measure in self.measures[:2] for a in self.ours for b in self.against]
+            rows = [header + [f"{TITLES[m].split(',')[0]}: {a} - {b}" for m, a, b in pairs]]
+            for noise, snr_in in self.cells:
+                cells = [self.difference(m, noise, snr_in, a, b) for m, a, b in pairs]
+                shown = [_shown(c, DIGITS[m], True, "+") for c, (m, _, _) in zip(cells, pairs, strict=True)]
+                rows.append([noise, f"{snr_in:g}", *shown])
+            text += [*_pipes(rows), ""]
+        for name, caption in pictures:
+            text += [f"![{caption}]({name})", ""]
+        return "\n".join(text)
+
+    def figures(self) -> list[tuple[str, str, Any]]:
+        """(file name, caption, Matplotlib figure): each measure against SNR_in."""
+        return [(f"{m}.png", f"{TITLES[m]} against SNR_in", self._figure(m)) for m in self.measures]
+
+    def _figure(self, measure: str) -> Figure:
+        from matplotlib.figure import Figure
+
+        noises = list(dict.fromkeys(self.table["noise"]))
+        columns = min(4, len(noises))
+        rows = -(-len(noises) // columns)
+        figure = Figure(figsize=(3.2 * columns + 1.4, 3.0 * rows + 0.3), layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        styles = _styles(list(self.methods))
+        for axis, noise in zip(axes, noises, strict=False):
+            levels = sorted({s for n, s in self.cells if n == noise})
+            for method, style in styles.items():
+                cells = [self.mean(measure, noise, s, method) for s in levels]
+                axis.plot(levels, [c.value for c in cells], label=method, **style)
+                if method in self.ours and all(c.low is not None for c in cells):
+                    ends = [[c.low for c in cells], [c.high for c in cells]]
+                    axis.fill_between(levels, *ends, color=style["color"], alpha=0.15, linewidth=0)
+            axis.set_title(noise if self._seen(noise) else f"{noise} (unseen)", fontsize=10)
+            axis.set_xticks(levels)
+            axis.grid(alpha=0.3)
+        for axis in axes[len(noises) :]:
+            axis.set_visible(False)
+        figure.supxlabel("SNR_in, dB", fontsize=10)
+        figure.supylabel(TITLES[measure], fontsize=10)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center", fontsize=8, frameon=False)
+        return figure
+
+    def to_dict(self) -> dict[str, Any]:
+        def plain(cell: Cell) -> dict[str, Any]:
+            keep = {"value": cell.value, "low": cell.low, "high": cell.high, "clips": cell.clips}
+            return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in keep.items()}
+
+        return {
+            "title": self.title,
+            "methods": dict(self.methods),
+            "notes": [*self.notes, *self._verdicts()],
+            "paper": [{"noise": n, "snr_in": s, **figures} for (n, s), figures in self.paper.items()],
+            "means": [
+                {"measure": m, "noise": n, "snr_in": s, "method": method, **plain(self.mean(m, n, s, method))}
+                for m in self.measures
+                for n, s in self.cells
+                for method in self.methods
+            ],
+        }
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write denoising.csv, denoising.json, denoising.md and the pictures."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.table.to_csv(folder / "denoising.csv", index=False, float_format="%.4f")
+        (folder / "denoising.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        pictures = []
+        for name, caption, figure in self.figures():
+            figure.savefig(folder / name, dpi=130, metadata={"Software": None})
+            pictures.append((name, caption))
+        (folder / "denoising.md").write_text(self.to_markdown(pictures) + "\n", encoding="utf-8")
+        return folder
+
+
+def _cell(values: pd.Series) -> Cell:
+    """The mean over clips, with groups resampled; `values` are indexed by (group, id)."""
+    values = values.dropna()
+    if not len(values):
+        return Cell(float("nan"), None, None, 0)
+    by_group = values.groupby(level="group").agg(["sum", "count"]).to_numpy(float)  # (groups, 2)
+    mean = float(by_group[:, 0].sum() / by_group[:, 1].sum())
+    if len(by_group) < 2:
+        return Cell(mean, None, None, len(values))
+    drawn = resample(by_group, lambda sums: sums[:, :1] / sums[:, 1:], RESAMPLES)
+    (low,), (high,) = interval(drawn)
+    return Cell(mean, float(low), float(high), len(values))
+
+
+def _shown(cell: Cell, digits: int, intervals: bool = False, sign: str = "") -> str:
+    if not cell.clips:
+        return "-"
+    text = f"{cell.value:{sign}.{digits}f}"
+    if intervals and cell.low is not None:
+        text += f" [{cell.low:{sign}.{digits}f}, {cell.high:{sign}.{digits}f}]"
+    return text
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def _pipes(rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], f"|{' --- |' * len(rows[0])}", *lines[1:]]
+
+
+def _styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Dashes and markers, so that the curves are told apart in greyscale, too."""
+    colours = ("#8c9bab", "#5b8c5a", "#2f6690", "#a0522d", "#b8860b", "#c8500a", "#1b3a5c", "#6a4c93")
+    markers, dashes = "xsvD^oP*", ("-", "--", "-.", ":")
+    return {
+        method: {
+            "color": colours[i % 8],
+            "marker": markers[i % 8],
+            "linestyle": dashes[i % 4],
+            "markersize": 4,
+            "linewidth": 1.4,
+        }
+        for i, method in enumerate(methods)
+    }

@@ -1,0 +1,307 @@
+"""Tables 5 to 8 of the ASP-MTL paper: what each denoiser leaves of known noises, on the test clips of every run.
+
+A run's figures go into its folder as they are done (denoising.csv), and are not computed twice.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soxr
+
+from keras_ser.audio import mix
+from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
+from keras_ser.audio.quality import MEASURES, available
+from keras_ser.evaluation.denoising import DenoisingReport
+from keras_ser.experiment.jobs import jobs, unit
+from keras_ser.pipelines.noises import noise_bank
+from keras_ser.recipe import Recipe
+from keras_ser.training import Data, Run, RunError
+from keras_ser.training.data import CLEAN, NOISE_TASK
+from keras_ser.training.run import write_atomically
+
+Waveforms = Sequence[np.ndarray]
+Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> what is left
+
+SNRS = (10.0, 5.0, -5.0, -10.0)
+STRONGER = 2.0
+METHODS = {
+    "none": "no treatment",
+    "wavelet-lms": "[26]: wavelet soft threshold, then a variable-step-size LMS filter",
+    "spectral-subtraction": "[27]: spectral subtraction, alpha = 2, beta = 0.5",
+    "subtraction-2": f"the same with beta = {STRONGER:g}: a stronger opponent than the paper's",
+    "drop": "model 1: segments that a noise wins are silenced (the letter of the paper)",
+    "mask": "model 1: the ratio mask that it estimates, resynthesised with the noisy phase",
+    "ideal-mask": "the ideal ratio mask: the limit of `mask`, for who knows the clean speech",
+}
+OURS, AGAINST = ("drop", "mask"), ("wavelet-lms", "spectral-subtraction")
+BATCH = 16  # clips
+STRETCH_SECONDS = 30.0
+
+
+def run_denoising(
+    recipe: Recipe,
+    data: Data,
+    folder: Path | str,
+    noises: Sequence[str],
+    *,
+    snrs: Sequence[float] = SNRS,
+    clips: int = 20,
+    folds: Sequence[int] | None = None,
+    paper: Mapping[tuple[str, float], Mapping[str, float]] | None = None,
+    notes: Sequence[str] = (),
+    on_step: Callable[[int, int, str], None] | None = None,
+) -> DenoisingReport:
+    """Score every denoiser on the finished runs of an experiment, and write the report into its folder.
+
+    Args:
+        recipe: of a model 1 that estimates a mask.
+        data: its corpora.
+        folder: the experiment's folder (see `run_experiment`).
+        noises: names, as a stream's; those that the recipe does not train on are the unseen ones. Each is heard in its
+            test stretch, which no training has heard.
+        snrs: SNR_in in dB, over all samples of a clip.
+        clips: test clips of each run, evenly spread over its test side.
+        folds: see `jobs`.
+        paper: (noise, snr_in) -> {method: the paper's SNR_out}.
+        notes: sentences for the reader.
+        on_step: called with (number, steps in all, what) before each step.
+
+    Raises:
+        RunError: no finished run.
+    """
+    folder = Path(folder)
+    done = [job for job in jobs(recipe, data, folds) if (folder / job.folder / "model.keras").exists()]
+    if not done:
+        raise RunError(f"{folder} holds no finished run yet.")
+    trained = {name for stream in recipe.streams for name in stream.noises}
+    measures = available()
+    tables, number = [], 0
+    total = len(done) * (1 + len(noises) * len(snrs))
+    for job in done:
+        target = folder / job.folder
+        asked = {"noises": list(noises), "snrs": list(snrs), "clips": clips, "measures": list(measures)}
+        if (target / "denoising.csv").exists() and _asked(target) == asked:
+            number += 1 + len(noises) * len(snrs)
+            tables.append(
+                pd.read_csv(
+                    target / "denoising.csv", dtype={"id": str, "group": str}, keep_default_na=False, na_values=[""]
+                )
+            )
+            continue
+
+        def step(what: str, job=job) -> None:
+            nonlocal number
+            number += 1
+            if on_step:
+                on_step(number, total, f"fold {job.split.fold}, seed {job.seed}: {what}")
+
+        run = Run.load(target)
+        table = score_run(run, data, noises, snrs, clips, measures, step)
+        table.insert(0, "seed", job.seed)
+        table.insert(0, "fold", job.split.fold)
+        table["seen"] = table["noise"].isin([*trained, CLEAN])
+        write_atomically(target / "denoising.csv", lambda path, table=table: table.to_csv(path, index=False))
+        write_atomically(target / "denoising.json", lambda path, asked=asked: path.write_text(json.dumps(asked)))
+        tables.append(table)
+    whole = pd.concat(tables, ignore_index=True)
+    clean = whole[whole["noise"] == CLEAN]
+    told = [*notes, *_clean_notes(clean)]
+    missing = [name for name in MEASURES if name not in measures]
+    missing += [name for name in METHODS if name not in set(whole["method"])]
+    if missing:
+        told.append(
+            f'Not there, for want of their packages (pip install "keras-ser[denoise]" pesq): {", ".join(missing)}.'
+        )
+    made = DenoisingReport(
+        title=f"{recipe.name}: denoising on {data.corpus.name}",
+        table=whole[whole["noise"] != CLEAN].reset_index(drop=True),
+        methods={name: what for name, what in METHODS.items() if name in set(whole["method"])},
+        paper=paper or {},
+        ours=OURS,
+        against=[name for name in AGAINST if name in set(whole["method"])],
+        notes=told,
+    )
+    made.save(folder)
+    return made
+
+
+def _asked(target: Path) -> dict[str, Any] | None:
+    file = target / "denoising.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _clean_notes(clean: pd.DataFrame) -> list[str]:
+    found = []
+    for method in OURS:
+        values = clean.loc[clean["method"] == method, "si_sdr"]
+        found.append(
+            f"On {len(values)} clean clips {method} has a SI-SDR of {values.median():.1f} dB in the median, "
+            f"{values.min():.1f} dB at worst."
+        )
+    return found
+
+
+def score_run(
+    run: Run,
+    data: Data,
+    noises: Sequence[str],
+    snrs: Sequence[float],
+    clips: int,
+    measures: Sequence[str],
+    on_step: Callable[[str], None] = lambda what: None,
+) -> pd.DataFrame:
+    """One row a (noise, snr_in, clip, method) of a run's test side: see `keras_ser.evaluation.denoising`."""
+    recipe = run.recipe
+    rate = recipe.frontend.sample_rate
+    ids, waveforms = test_clips(run, data, clips)
+    speech = data.speech(run.split.train) if "babble" in noises else ()
+    bank = noise_bank(noises, "test", rate, run.seed, speech, data.noise_root)
+    methods = denoisers(run)
+    by_id = {u.id: u for u in data.corpus}
+    groups = [str(by_id[i].column(unit(data)) or i) for i in ids]
+    rows: list[dict[str, Any]] = []
+
+    def add(noise: str, snr_in: float, noisy: Waveforms) -> None:
+        for method, denoise in methods.items():
+            for i, (clean, estimate) in enumerate(zip(waveforms, denoise(waveforms, noisy), strict=True)):
+                row = {"noise": noise, "snr_in": snr_in, "id": ids[i], "group": groups[i], "method": method}
+                rows.append(row | {name: _measured(name, clean, estimate, rate) for name in measures})
+
+    on_step("clean")
+    add(CLEAN, float("inf"), waveforms)
+    for n, (name, noise) in enumerate(zip(noises, bank, strict=True)):
+        for s, snr_in in enumerate(snrs):
+            on_step(f"{name}, {snr_in:g} dB")
+            seeds = [np.random.default_rng([run.seed, n, s, i]) for i in range(len(ids))]
+            add(name, snr_in, [mix(x, noise, snr_in, rng=rng)[0] for x, rng in zip(waveforms, seeds, strict=True)])
+    return pd.DataFrame(rows)
+
+
+def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> float:
+    more = {"sample_rate": rate} if name in ("pesq", "stoi") else {}
+    try:
+        return MEASURES[name](clean, estimate, **more)
+    except ValueError:
+        return float("nan")  # too short or too quiet for this measure
+
+
+def test_clips(run: Run, data: Data, clips: int) -> tuple[list[str], list[np.ndarray]]:
+    """Ids and waveforms of at most so many clips, evenly spread over the test side; silent ones are left out."""
+    wanted = set(run.split.test) - set(data.cache.dropped)
+    numbers = [i for i, u in enumerate(data.corpus) if u.id in wanted]
+    chosen = np.array(numbers)[np.unique(np.linspace(0, len(numbers) - 1, min(clips, len(numbers))).astype(int))]
+    found = {int(x["index"]): x["waveform"] for x in data.cache.dataset(chosen).as_numpy_iterator()}
+    kept = [i for i in chosen if np.ptp(found[int(i)]) > 0]
+    return [data.corpus.utterances[i].id for i in kept], [found[int(i)] for i in kept]
+
+
+test_clips.__test__ = False  # a name that pytest would collect
+
+
+def denoisers(run: Run) -> dict[str, Denoiser]:
+    """The methods of the table, at the run's rate."""
+    from keras_ser.models.denoiser import drop_denoiser, frontend_of, ideal, mask_denoiser
+    from keras_ser.training.predict import forward
+
+    rate = run.recipe.frontend.sample_rate
+    model = run.model()
+    noise = _noise_task(run)
+    mask = forward(mask_denoiser(model))
+    drop = forward(drop_denoiser(model, run.recipe.sampling.frames, int(noise.encode(CLEAN)[0])))
+    frontend = frontend_of(model)
+
+    def of_model(infer) -> Denoiser:
+        return lambda clean, noisy: batched(lambda y, n: infer({"waveform": y, "length": n})["waveform"], noisy)
+
+    def classical(denoise, **options) -> Denoiser:
+        return lambda clean, noisy: [denoise(y, rate, **options) for y in noisy]
+
+    found: dict[str, Denoiser] = {name: classical(denoise) for name, denoise in DENOISERS.items()}
+    found |= {
+        "none": lambda clean, noisy: list(noisy),
+        "subtraction-2": classical(spectral_subtraction, beta=STRONGER),
+        "drop": of_model(drop),
+        "mask": of_model(mask),
+        "ideal-mask": lambda clean, noisy: batched(lambda s, n, y: ideal(s, y, n, frontend), clean, noisy),
+    }
+    if not find_spec("pywt"):
+        del found["wavelet-lms"]
+    return {name: found[name] for name in METHODS if name in found}
+
+
+def batched(
+    function: Callable, waveforms: Waveforms, more: Waveforms | None = None, cut: bool = True
+) -> list[np.ndarray]:
+    """`function(waveform, length[, other])` over padded batches of clips of like length, in the clips' own order.
+
+    Args:
+        cut: what comes back is a waveform, to be cut to the clip's length.
+    """
+    order = np.argsort([len(x) for x in waveforms], kind="stable")
+    found: list[Any] = [None] * len(waveforms)
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        length = np.array([len(waveforms[i]) for i in chosen], np.int32)
+        columns = [np.zeros((len(chosen), length.max()), np.float32) for _ in range(1 if more is None else 2)]
+        for column, source in zip(columns, (waveforms, more), strict=False):
+            for row, i in zip(column, chosen, strict=True):
+                row[: len(source[i])] = source[i]
+        result = np.asarray(function(columns[0], length, *columns[1:]))
+        for i, row, n in zip(chosen, result, length, strict=True):
+            found[i] = row[:n] if cut else row
+    return found
+
+
+def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """A run's model 1 for recordings of any length and rate: (waveform (samples,), rate) -> float32 (samples,).
+
+    It works at its own rate (soxr before and after), so what lies beyond half of that is gone, and in stretches of about
+    half a minute: "mask" hears two segments of what comes before each and one of what comes after; "drop" judges each alone,
+    and keeps the least noisy segment of a stretch that has no other.
+
+    Args:
+        run: of a model 1 that estimates a mask (for "mask") or knows noise (for both).
+        method: "drop" or "mask".
+    """
+    from keras_ser.models.denoiser import drop_denoiser, mask_denoiser
+    from keras_ser.training.predict import forward
+
+    recipe = run.recipe
+    noise = _noise_task(run)
+    if method == "mask":
+        infer = forward(mask_denoiser(run.model()))
+    else:
+        infer = forward(drop_denoiser(run.model(), recipe.sampling.frames, int(noise.encode(CLEAN)[0])))
+    segment = recipe.sampling.frames * recipe.frontend.hop
+    before, after = (2 * segment, segment) if method == "mask" else (0, 0)
+    stretch = segment * max(1, round(STRETCH_SECONDS * recipe.frontend.sample_rate / segment))
+
+    def denoise(waveform: np.ndarray, rate: int) -> np.ndarray:
+        own = recipe.frontend.sample_rate
+        x = np.asarray(waveform, np.float32)
+        x = x if rate == own else soxr.resample(x, rate, own, quality="VHQ")
+        left = np.zeros_like(x)
+        for start in range(0, len(x), stretch):
+            first = max(0, start - before)
+            piece = x[first : start + stretch + after]
+            found = infer({"waveform": piece[None], "length": np.array([len(piece)], np.int32)})["waveform"]
+            end = min(start + stretch, len(x))
+            left[start:end] = np.asarray(found)[0, start - first : end - first]
+        if rate != own:
+            left = soxr.resample(left, own, rate, quality="VHQ")
+        # resampling there and back may be a sample off
+        return np.pad(left, (0, max(0, len(waveform) - len(left))))[: len(waveform)].astype(np.float32)
+
+    return denoise
+
+
+def _noise_task(run: Run):
+    noise = next((task for task in run.recipe.tasks if task.name == NOISE_TASK), None)
+    if noise is None:
+        raise ValueError(f"{run.folder} knows no noise: it needs a task {NOISE_TASK!r}.")
+    return noise

@@ -1,0 +1,57 @@
+"""Which runs an experiment consists of, and where each of them lies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol, Split
+from keras_ser.training import Data
+
+UNITS = ("speaker", "film", "session")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be trained: a fold of a protocol, with a seed."""
+
+    protocol: Protocol
+    split: Split
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        return f"{self.protocol.name}/fold-{self.split.fold:02d}-seed-{self.seed}"
+
+
+def experiment_folder(recipe: Recipe, out: Path | str = "saved_models") -> Path:
+    return Path(out) / f"{recipe.name}-{recipe.hash}"
+
+
+def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list[Job]:
+    """All runs of a recipe, seed by seed, so that each seed is complete as early as can be.
+
+    Args:
+        folds: numbers of the folds to run (default: all).
+    """
+    main = recipe.tasks[0]
+    stratify = None if main.continuous else main.column
+    splits = {
+        protocol.name: protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=stratify)
+        for protocol in recipe.protocols
+    }
+    return [
+        Job(protocol, split, seed)
+        for seed in recipe.seeds
+        for protocol in recipe.protocols
+        for split in splits[protocol.name]
+        if folds is None or split.fold in folds
+    ]
+
+
+def unit(data: Data) -> str:
+    """What the bootstrap resamples: the first of speaker, film, session that every utterance names ("" columns = clips)."""
+    for column in UNITS:
+        if all(u.column(column) is not None for u in data.corpus):
+            return column
+    return "none"

@@ -1,0 +1,231 @@
+"""From finished runs to a report; a run or an experiment scored again; two experiments compared."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from keras_ser.evaluation import Report, read_predictions, report
+from keras_ser.experiment.jobs import jobs, unit
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+from keras_ser.training import Data, Run, RunError, predict
+
+
+def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
+    return {(task, metric): value for task, metric, value, _ in recipe.paper}
+
+
+def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | None = None) -> Report:
+    """The report over all finished runs of an experiment's recipe, written into its folder."""
+    tables, histories, adversary = [], {}, []
+    for job in jobs(recipe, data, folds):
+        target = folder / job.folder
+        if not (target / "predictions.csv").exists():
+            continue
+        tables.append(read_predictions(target / "predictions.csv"))
+        run = Run.load(target)
+        histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
+        best = run.history[run.about["best_epoch"] - 1]
+        if "adversary_accuracy" in best:
+            adversary.append({"protocol": job.protocol.name, "accuracy": best["adversary_accuracy"]})
+    if not tables:
+        raise RunError(f"{folder} holds no finished run yet.")
+    extra = {}
+    if adversary:
+        extra["adversary"] = _adversary(recipe, data, pd.DataFrame(adversary))
+    predictions = pd.concat(tables, ignore_index=True)
+    told = notes(recipe, data, folds)
+    if "emptied" in predictions:
+        emptied = predictions["emptied"].astype(str) == "True"
+        told.append(
+            f"Model 1 would have dropped every segment of {emptied.sum()} of {len(emptied)} tested clips; of those its least "
+            "noisy segment was judged (column `emptied`)."
+        )
+    made = report(
+        predictions,
+        recipe.tasks,
+        title=f"{recipe.name} on {data.corpus.name}",
+        paper=paper_figures(recipe),
+        protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
+        notes=told,
+        tables=extra,
+        histories=histories,
+    )
+    made.save(folder)
+    return made
+
+
+def _adversary(recipe: Recipe, data: Data, table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The discriminator's accuracy on training batches at the kept epoch, beside its prior, by protocol."""
+    if recipe.config.adversary == "source":
+        shares = [stream.share for stream in recipe.streams]
+        prior = max(shares) / sum(shares)
+    else:
+        counts = data.corpus.counts(recipe.tasks[1].column)
+        prior = max(counts.values()) / sum(counts.values())
+    means = table.groupby("protocol")["accuracy"].mean()
+    return {name: {"accuracy": float(value), "prior": prior} for name, value in means.items()}
+
+
+def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, Any]:
+    """What a report says of a protocol."""
+    main = recipe.tasks[0]
+    splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column)
+    stratified = "" if main.continuous else f", stratified by {main.name}"
+    described = {
+        "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the clips{stratified}",
+        "leave-one-out": f"leave one {protocol.by} out",
+        "k-fold": f"{protocol.folds} folds by {protocol.by}",
+        "stated": f"stated {protocol.by} lists",
+    }[protocol.kind]
+    sides = sum(len(split.validation) for split in splits)
+    if not sides:
+        chosen = "no validation side: every epoch is trained and the last one kept"
+    elif protocol.validation < 1:
+        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training clips"
+    else:
+        plural = "s" if protocol.validation > 1 else ""
+        chosen = f"the epoch is chosen on {int(protocol.validation)} {protocol.by}{plural} of the training side"
+    return {
+        "description": f"{described}; {chosen}",
+        "speaker_dependent": protocol.speaker_dependent,
+        "apart": list(protocol.columns_apart),
+        "folds": [split.fold for split in splits],
+        "test clips": sum(len(split.test) for split in splits),
+    }
+
+
+def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
+    found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
+    sources = sorted({source for *_, source in recipe.paper})
+    found += [f"Paper column: {source}" for source in sources]
+    if folds is not None:
+        found.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
+    if data.cache.dropped:
+        found.append(
+            f"{len(data.cache.dropped)} files could not be read and are in no split: {list(data.cache.dropped)[:10]}."
+        )
+    silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
+    if silent:
+        found.append(f"{len(silent)} clips are odd but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`).")
+    if unit(data) == "none":
+        found.append(
+            "The corpus names no speaker, film or session for every clip: intervals resample clips, and are too narrow."
+        )
+    return found
+
+
+def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = None) -> tuple[Report, Path]:
+    """Score a run or an experiment again, and write its report.
+
+    A run is tested anew with its saved model on its corpus; an experiment's report is made anew from the predictions of its
+    runs. Neither needs the other's folder.
+
+    Args:
+        folder: of a run or of an experiment.
+        corpus_root: where the corpus lies (default: where it lay when it was trained on).
+        out: where the report goes (default: `folder`).
+
+    Raises:
+        RunError: the folder is neither.
+    """
+    owner, recipe = _owner(folder)
+    data = data_of(folder, corpus_root)
+    if owner == folder:
+        made = summarise(recipe, data, folder)
+    else:
+        run = Run.load(folder)
+        protocol = run.split.protocol
+        table = predict(run.model(), recipe, data, run.split, seed=run.seed, group=unit(data))
+        for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
+            table.insert(0, name, value)
+        facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
+        made = report(
+            table,
+            [task for task in recipe.tasks if task.name in table],
+            title=f"{recipe.name}: fold {run.split.fold}, seed {run.seed}",
+            protocols=facts,
+            notes=notes(recipe, data, None),
+            histories={(protocol, run.split.fold, run.seed): pd.DataFrame(run.history)},
+        )
+    where = Path(out) if out else folder
+    made.save(where)
+    return made, where
+
+
+def _owner(folder: Path) -> tuple[Path | None, Recipe]:
+    """The experiment's folder that a run or an experiment belongs to, if any, and the recipe.
+
+    Raises:
+        RunError: the folder is neither.
+    """
+    if (folder / "experiment.json").exists():
+        return folder, Recipe.from_json((folder / "recipe.json").read_text())
+    if (folder / "run.json").exists():
+        owner = next((up for up in folder.resolve().parents if (up / "experiment.json").exists()), None)
+        return owner, Run.load(folder).recipe
+    raise RunError(f"expected the folder of a run or of an experiment. Received: {folder}, which is neither.")
+
+
+def data_of(folder: Path, corpus_root: str | None = None) -> Data:
+    """The corpora of a run or an experiment, decoded, from where they lay when it was trained.
+
+    Args:
+        folder: of a run or of an experiment.
+        corpus_root: where the corpus lies now.
+    """
+    from keras_ser.corpora import read_corpus
+
+    owner, recipe = _owner(folder)
+    lay = json.loads((owner / "experiment.json").read_text()) if owner else {}
+    root = corpus_root or lay.get("root")
+    if root is None:
+        raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
+    corpus = read_corpus(recipe.corpus, root, **{**dict(recipe.corpus_options), **lay.get("options", {})})
+    cache_folder = (owner.parent if owner else folder) / "cache"
+    # what could not be read when it was trained is named in the report
+    return Data.load(recipe, corpus, cache_folder, bad="drop")
+
+
+def runs_of(folder: Path) -> list[Run]:
+    """A run, or all finished runs of an experiment of one protocol with leakage kept out.
+
+    Raises:
+        RunError: the folder is neither, or holds no finished run.
+    """
+    owner, recipe = _owner(folder)
+    if owner != folder:
+        return [Run.load(folder)]
+    found = [file.parent for file in sorted(folder.glob("*/fold-*-seed-*/model.keras"))]
+    protocols = [p.name for p in recipe.protocols if any(run.parent.name == p.name for run in found)]
+    if not found:
+        raise RunError(f"{folder} holds no finished run yet.")
+    # the last is the one whose speakers are apart, where there are several
+    return [Run.load(run) for run in found if run.parent.name == protocols[-1]]
+
+
+def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | None = None) -> str:
+    """The paired difference of two experiments over the same clips, in words.
+
+    Raises:
+        RunError: no predictions; another error of `keras_ser.evaluation.compare`.
+    """
+    from keras_ser.evaluation import compare
+
+    tables = []
+    for path in (a, b):
+        file = path / "predictions.csv" if path.is_dir() else path
+        if not file.exists():
+            raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
+        tables.append(read_predictions(file))
+    labels = [c.removeprefix(f"{task}/") for c in tables[0].columns if c.startswith(f"{task}/")]
+    labels = [label for label in labels if label != "prediction"]
+    if f"{task}/prediction" not in tables[0]:
+        known = [c.removesuffix("/prediction") for c in tables[0].columns if c.endswith("/prediction")]
+        raise RunError(f"the task must be one of {', '.join(known)}. Received: {task!r}.")
+    known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
+    return "\n".join(compare(*tables, known_task, metric, protocol=protocol).lines())

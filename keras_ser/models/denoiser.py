@@ -1,0 +1,153 @@
+"""Model 1 of the ASP-MTL paper as a denoiser: waveform in, waveform of the same length out.
+
+`drop`, the letter of the paper, silences the segments that a noise wins; `mask` multiplies each bin by the ratio mask that the
+network estimates, and adds the frames up again with the noisy phase. `ideal` is the mask's limit: the ratio mask itself, for
+who knows the clean speech.
+
+All of them need the front end's frames as they lie in time: a model 1 that was trained with `frontend.endpoint=False`.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ser.features import ApplyGain, Frontend, Segment, apply_gain, ideal_ratio_mask, mask_samples
+from keras_ser.models.whole import inner_network, waveform_inputs
+
+METHODS = ("drop", "mask")
+
+
+def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
+    """Which segments stay.
+
+    Args:
+        noise: (batch * segments, classes) noise posteriors, a clip's segments in a row.
+        segment_mask: (batch * segments, frames) bool.
+        mask: (batch, length) bool, the clips' own.
+        clean: the class "clean".
+
+    Returns:
+        (batch, segments) bool, at least one segment of a clip; and (batch,) bool: True where nothing survived and only the
+        least noisy segment was kept.
+    """
+    batch = ops.shape(mask)[0]
+    present = ops.any(segment_mask, axis=1)  # (batch * segments,)
+    posterior = noise[:, clean]
+    wins = ops.logical_and(ops.equal(ops.argmax(noise, axis=-1), clean), present)
+    segments = ops.shape(noise)[0] // ops.maximum(batch, 1)
+    wins, present, posterior = (ops.reshape(x, (batch, segments)) for x in (wins, present, posterior))
+    nothing = ops.logical_not(ops.any(wins, axis=1))
+    best = ops.argmax(ops.where(present, posterior, -1.0), axis=1)
+    best = ops.equal(ops.arange(segments, dtype="int32")[None, :], ops.cast(best, "int32")[:, None])
+    return ops.logical_or(wins, ops.logical_and(nothing[:, None], best)), nothing
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class SilenceNoise(keras.layers.Layer):
+    """Sets the samples of noisy segments to 0.
+
+    Args:
+        frames: length of a segment.
+        hop: samples between two frames.
+        clean: the class "clean" of the noise posterior.
+
+    Input: waveform (batch, samples), length (batch,), the features' mask (batch, length), noise posteriors
+        (batch * segments, classes) and the segments' mask (batch * segments, frames), as `Segment(frames)` cut them.
+    Output: {"waveform": (batch, samples), "emptied": (batch,)}; "emptied" is True where no segment survived and the least
+        noisy one was kept. A segment ends where the next one's first frame begins; the last one goes to the clip's end.
+    """
+
+    def __init__(self, frames: int, hop: int, clean: int = 0, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.frames = frames
+        self.hop = hop
+        self.clean = clean
+
+    def call(self, waveform, length, mask, noise, segment_mask):
+        stay, emptied = surviving(noise, segment_mask, mask, self.clean)
+        last = ops.sum(ops.cast(mask, "int32"), axis=1) - 1  # (batch,), each clip's last frame
+        frame = ops.arange(ops.shape(waveform)[1], dtype="int32") // self.hop
+        index = ops.minimum(frame[None, :], last[:, None]) // self.frames  # (batch, samples)
+        kept = ops.take_along_axis(ops.cast(stay, "float32"), index, axis=1)
+        return {"waveform": mask_samples(waveform * kept, length), "emptied": emptied}
+
+    def compute_output_spec(self, waveform, length, mask, noise, segment_mask):
+        return {
+            "waveform": keras.KerasTensor(waveform.shape, dtype="float32"),
+            "emptied": keras.KerasTensor((waveform.shape[0],), dtype="bool"),
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "frames": self.frames, "hop": self.hop, "clean": self.clean}
+
+
+def mask_denoiser(first: keras.Model) -> keras.Model:
+    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}: the estimated ratio mask.
+
+    Args:
+        first: a whole model (`keras_ser.models.whole.whole_model`) whose network has an output "gain".
+
+    Raises:
+        ValueError: it has none.
+    """
+    frontend, network = _parts(first)
+    if "gain" not in network.output:
+        raise ValueError("this model estimates no mask: train it with config.mask_bins, or use the method 'drop'.")
+    given = waveform_inputs()
+    features = first.get_layer("extractor")(given)
+    masked = keras.Model(network.input, network.output["gain"], name="gain_network")
+    gain = masked({name: features[name] for name in network.input})
+    resynthesis = ApplyGain(frontend.window, frontend.hop, frontend.fft, frontend.window_shape, name="apply_gain")
+    return keras.Model(given, {"waveform": resynthesis(given["waveform"], given["length"], gain)}, name="mask_denoiser")
+
+
+def drop_denoiser(first: keras.Model, segment: int, clean: int = 0) -> keras.Model:
+    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), "emptied": (batch,)}.
+
+    Args:
+        first: a whole model with an output "noise".
+        segment: frames of the segments that are judged.
+        clean: the class "clean".
+    """
+    frontend, network = _parts(first)
+    given = waveform_inputs()
+    x = first.get_layer("extractor")(given)
+    cut: dict[str, Any] = {}
+    for name in network.input:
+        if name != "mask":
+            cut[name], cut["mask"] = Segment(segment, name=f"segments_{name}")(x[name], x["mask"])
+    judge = keras.Model(network.input, network.output["noise"], name="noise_network")
+    silence = SilenceNoise(segment, frontend.hop, clean, name="silence_noise")
+    found = silence(given["waveform"], given["length"], x["mask"], judge(cut), cut["mask"])
+    return keras.Model(given, found, name="drop_denoiser")
+
+
+def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend, exponent: float = 0.5) -> Any:
+    """What the mask would leave if it were the ideal ratio mask: (batch, samples)."""
+    sizes = (frontend.window, frontend.hop, frontend.fft, frontend.window_shape)
+    return apply_gain(noisy, length, ideal_ratio_mask(clean, noisy, length, *sizes, exponent=exponent), *sizes)
+
+
+def frontend_of(first: keras.Model) -> Frontend:
+    """The front end inside a whole model.
+
+    Raises:
+        ValueError: it is a cascade's, which has none of its own.
+    """
+    extract = first.get_layer("extractor")
+    found = [layer for layer in extract.layers if isinstance(layer, Frontend)]
+    if not found:
+        raise ValueError("expected a single model; this is a cascade: name its model_1.")
+    return found[0]
+
+
+def _parts(first: keras.Model):
+    frontend = frontend_of(first)
+    if frontend.endpoint:
+        raise ValueError(
+            "a denoiser needs the frames as they lie in time, and this model drops silence before it looks: train it with "
+            "--set frontend.endpoint=false."
+        )
+    first.trainable = False
+    return frontend, inner_network(first)

@@ -1,0 +1,123 @@
+"""The denoising report against plain loops: means, paired differences, verdicts, and what it writes."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ser.evaluation.denoising import DenoisingReport
+
+METHODS = {"none": "nothing", "a": "one", "b": "another", "ours": "ours"}
+
+
+def make(rng, groups=5, clips=4, noises=(("white", True), ("volvo", False)), snrs=(-5.0, 10.0)) -> pd.DataFrame:
+    rows = []
+    for noise, seen in noises:
+        for snr in snrs:
+            for g in range(groups):
+                for c in range(clips + g):
+                    base = rng.normal(snr, 2)
+                    for m, method in enumerate(METHODS):
+                        row = {"noise": noise, "snr_in": snr, "id": f"{g}-{c}", "group": f"s{g}", "method": method}
+                        row |= {"fold": 0, "seed": 0, "seen": seen, "snr_out": base + m * rng.uniform(0.5, 1)}
+                        rows.append(row | {"si_sdr": base - m + rng.normal(0, 0.1), "stoi": rng.uniform(0, 1)})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def made(rng):
+    return DenoisingReport(
+        "title",
+        make(rng),
+        METHODS,
+        {("white", 10.0): {"a": 9.5, "proposed": 20.25}},
+        ("ours",),
+        ("a", "b"),
+        ("a note",),
+    )
+
+
+def values(table, noise, snr, method, measure):
+    part = table[(table.noise == noise) & (table.snr_in == snr) & (table.method == method)]
+    return part.set_index("id")[measure].sort_index()
+
+
+def test_means_and_intervals_are_those_of_a_loop(made):
+    found = made.mean("si_sdr", "white", -5.0, "a")
+    plain = values(made.table, "white", -5.0, "a", "si_sdr")
+    assert found.value == pytest.approx(plain.mean()) and found.clips == len(plain)
+    group = plain.index.str[0].astype(int)
+    draws = np.random.default_rng(0).integers(5, size=(2000, 5))
+    means = [np.concatenate([plain[group == g] for g in row]).mean() for row in draws]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, (0.025, 0.975))))
+
+
+def test_differences_are_paired(made):
+    """Clip by clip, so what the clips share does not widen the interval."""
+    found = made.difference("snr_out", "volvo", 10.0, "ours", "none")
+    gap = values(made.table, "volvo", 10.0, "ours", "snr_out") - values(made.table, "volvo", 10.0, "none", "snr_out")
+    assert found.value == pytest.approx(gap.mean())
+    assert 1.5 < found.low < found.value < found.high < 3
+    own = made.mean("snr_out", "volvo", 10.0, "ours")
+    assert own.high - own.low > 2 * (found.high - found.low)
+
+
+def test_wins_count_the_cells_of_seen_noises(made):
+    assert made.wins("snr_out", "ours") == (2, 2, 2)
+    assert made.wins("snr_out", "ours", seen_only=False) == (4, 4, 4)
+    assert made.wins("si_sdr", "ours") == (0, 0, 2)
+    assert made.wins("si_sdr", "none") == (2, 2, 2)
+
+
+def test_an_estimate_that_holds_nothing_counts_as_minus_60(made):
+    table = made.table.copy()
+    where = (table.noise == "white") & (table.snr_in == 10) & (table.method == "ours")
+    table.loc[where, "si_sdr"] = -np.inf
+    assert DenoisingReport("t", table, METHODS).mean("si_sdr", "white", 10.0, "ours").value == -60
+
+
+def test_a_measure_that_is_not_defined_for_a_clip_leaves_it_out(made):
+    table = made.table.copy()
+    first = table.index[(table.noise == "white") & (table.snr_in == 10) & (table.method == "ours")][0]
+    table.loc[first, "stoi"] = np.nan
+    report = DenoisingReport("t", table, METHODS)
+    assert report.mean("stoi", "white", 10.0, "ours").clips == made.mean("stoi", "white", 10.0, "ours").clips - 1
+    assert (
+        report.difference("stoi", "white", 10.0, "ours", "a").clips == report.mean("stoi", "white", 10.0, "ours").clips
+    )
+
+
+def test_one_speaker_has_no_interval(rng):
+    cell = DenoisingReport("t", make(rng, groups=1), METHODS).mean("stoi", "white", 10.0, "a")
+    assert (cell.low, cell.high) == (None, None)
+
+
+def test_what_is_printed(made):
+    text = "\n".join(made.lines())
+    header = next(line for line in made.lines() if line.startswith("noise"))
+    assert header.split("  ")[-1].strip() == "ours"
+    assert header.index("a (paper)") < header.index("proposed (paper)") < header.index("ours")
+    assert "20.25" in text and "9.50" in text
+    assert "volvo (unseen)" in text
+    assert "ours beats a and b in SNR_out (eq. 23) in 2 of 2 cells of seen noises, in 2 with" in text
+
+
+def test_what_is_written(made, tmp_path):
+    made.save(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "denoising.csv",
+        "denoising.json",
+        "denoising.md",
+        "snr_out.png",
+        "si_sdr.png",
+        "stoi.png",
+    }
+    again = pd.read_csv(tmp_path / "denoising.csv")
+    told = json.loads((tmp_path / "denoising.json").read_text())
+    cell = next(
+        c for c in told["means"] if (c["measure"], c["noise"], c["snr_in"], c["method"]) == ("stoi", "white", 10, "b")
+    )
+    assert cell["value"] == pytest.approx(values(again, "white", 10, "b", "stoi").mean(), abs=1e-3)
+    text = (tmp_path / "denoising.md").read_text()
+    assert "SNR_out alone rewards silence" in text and "likely too narrow" in text and "- a note" in text

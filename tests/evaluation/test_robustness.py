@@ -1,0 +1,73 @@
+"""Noise curves against scikit-learn and NumPy: UAR, the area under it, paired differences, and what is written."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import recall_score
+
+from keras_ser.evaluation.robustness import RobustnessReport
+
+LABELS = ("anger", "joy", "sadness")
+SNRS = (20.0, 5.0, 0.0, -10.0)
+
+
+@pytest.fixture
+def made(rng):
+    rows = []
+    for seed in (0, 1):
+        for system, skill in (("with model 1", 0.9), ("without model 1", 0.6)):
+            for noise, snr in [("clean", np.inf), *((n, s) for n in ("pink", "volvo") for s in SNRS)]:
+                for i in range(60):
+                    right = rng.random() < skill - 0.01 * (20 - min(snr, 20))
+                    truth = LABELS[i % 3 if i % 7 else 0]
+                    row = {"fold": i % 2, "seed": seed, "system": system, "noise": noise, "snr": snr, "id": str(i)}
+                    guess = LABELS[rng.integers(3)]
+                    row |= {"group": f"s{i % 6}", "truth": truth, "prediction": truth if right else guess}
+                    rows.append(row | {"seen": noise != "volvo"})
+    return RobustnessReport("title", pd.DataFrame(rows), LABELS, ("a note",))
+
+
+def uar(made, system, noise, snr):
+    part = made.table.query("system == @system and noise == @noise and snr == @snr")
+    return np.mean([recall_score(p.truth, p.prediction, average="macro") for _, p in part.groupby("seed")])
+
+
+def test_uar_is_scikit_learns(made):
+    for system in made.systems:
+        for noise, snr in (("clean", np.inf), ("pink", 5.0), ("volvo", -10.0)):
+            cell = made.uar(system, noise, snr)
+            assert cell.value == pytest.approx(uar(made, system, noise, snr))
+            assert cell.low < cell.value < cell.high and cell.clips == 60
+
+
+def test_area_is_numpys(made):
+    for system in made.systems:
+        values = [uar(made, system, "pink", s) for s in sorted(SNRS)]
+        gaps = np.diff(sorted(SNRS))
+        expected = sum((a + b) / 2 * g for a, b, g in zip(values[:-1], values[1:], gaps, strict=True)) / 30
+        assert made.area(system, "pink").value == pytest.approx(expected)
+
+
+def test_difference_of_areas(made):
+    cell = made.area_difference("with model 1", "without model 1", "volvo")
+    assert cell.value == pytest.approx(
+        made.area("with model 1", "volvo").value - made.area("without model 1", "volvo").value
+    )
+    assert 0 < cell.low < cell.value < cell.high
+    mirrored = made.area_difference("without model 1", "with model 1", "volvo")
+    assert (mirrored.low, mirrored.high) == pytest.approx((-cell.high, -cell.low))
+
+
+def test_what_is_printed_and_written(made, tmp_path):
+    made.save(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {f"robustness.{end}" for end in ("csv", "json", "md", "png")}
+    text = (tmp_path / "robustness.md").read_text()
+    assert "volvo (unseen)" in text and "likely too narrow" in text and "- a note" in text
+    told = json.loads((tmp_path / "robustness.json").read_text())
+    assert told["clean"]["with model 1"]["value"] == pytest.approx(uar(made, "with model 1", "clean", np.inf))
+    assert len(told["curves"]) == 16 and len(told["areas"]) == 4
+    again = RobustnessReport("title", pd.read_csv(tmp_path / "robustness.csv"), LABELS)
+    assert again.uar("with model 1", "pink", 0.0) == made.uar("with model 1", "pink", 0.0)
+    assert "pink: area of with model 1 less that of without model 1: +" in "\n".join(made.lines())

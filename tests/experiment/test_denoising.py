@@ -1,0 +1,165 @@
+"""Tables 5 to 8 on a tiny experiment: what is scored, on which clips, and `keras-ser denoise`."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from keras_ser.audio import read, snr
+from keras_ser.audio.denoise import spectral_subtraction
+from keras_ser.audio.quality import si_sdr
+from keras_ser.cli import main
+from keras_ser.experiment import denoising
+from keras_ser.models.denoiser import mask_denoiser
+from keras_ser.training import Run
+
+
+@pytest.fixture(scope="module")
+def made(masked):
+    pytest.importorskip("pywt", reason="the package PyWavelets is not installed")
+    recipe, data, folder = masked
+    steps = []
+    found = denoising.run_denoising(
+        recipe,
+        data,
+        folder,
+        ("white", "blue"),
+        snrs=(10.0, -5.0),
+        clips=3,
+        folds=[0],
+        on_step=lambda *s: steps.append(s),
+    )
+    assert [s[0] for s in steps] == [1, 2, 3, 4, 5] and {s[1] for s in steps} == {5}
+    return found
+
+
+def test_one_row_a_clip_and_method(made, masked):
+    recipe, data, _ = masked
+    table = made.table
+    assert len(table) == 2 * 2 * 3 * len(denoising.METHODS)  # noises, SNRs, clips
+    assert set(table["method"]) == set(denoising.METHODS) == set(made.methods)
+    tested = {fold: set(part["id"]) for fold, part in table.groupby("fold")}
+    for fold, ids in tested.items():
+        run = Run.load(masked[2] / "speakers" / f"fold-0{fold}-seed-0")
+        assert ids <= set(run.split.test)
+        assert set(table.loc[table["fold"] == fold, "group"]) == {u.speaker for u in data.corpus if u.id in ids}
+
+
+def test_the_noise_is_mixed_at_the_snr_that_is_told(made):
+    plain = made.table[made.table["method"] == "none"]
+    np.testing.assert_allclose(plain["snr_out"], plain["snr_in"], atol=0.01)
+
+
+def test_what_no_training_heard_is_unseen(made):
+    assert made.table.groupby("noise")["seen"].all().to_dict() == {"white": True, "blue": False}
+
+
+def test_the_ideal_mask_is_the_limit_and_clean_clips_are_told(made):
+    means = made.table.groupby(["noise", "snr_in", "method"])["si_sdr"].mean().unstack()
+    assert (means["ideal-mask"] > means.drop(columns="ideal-mask").max(axis=1)).all()
+    assert any(note.startswith("On 3 clean clips mask has a SI-SDR of") for note in made.notes)
+
+
+def test_nothing_is_scored_twice(made, masked, monkeypatch):
+    recipe, data, folder = masked
+    monkeypatch.setattr(denoising, "score_run", lambda *a, **k: pytest.fail("scored again"))
+    again = denoising.run_denoising(recipe, data, folder, ("white", "blue"), snrs=(10.0, -5.0), clips=3, folds=[0])
+    columns = ["noise", "snr_in", "id", "method", "si_sdr"]
+    pd.testing.assert_frame_equal(again.table[columns], made.table[columns])
+
+
+def test_batched_gives_each_clip_back_in_its_place(rng):
+    waves = [rng.normal(size=n).astype("float32") for n in rng.integers(5, 90, 37)]
+    found = denoising.batched(lambda x, n: 2 * x, waves)
+    other = denoising.batched(lambda x, n, y: x * y, waves, waves[::-1] and [2 * w for w in waves])
+    for wave, twice, product in zip(waves, found, other, strict=True):
+        np.testing.assert_array_equal(twice, 2 * wave)
+        np.testing.assert_array_equal(product, 2 * wave * wave)
+
+
+def test_a_recording_in_stretches_is_the_recording(masked, rng, monkeypatch):
+    run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
+    wave = (0.1 * rng.standard_normal(50001)).astype("float32")
+    whole = {method: denoising.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
+    monkeypatch.setattr(denoising, "STRETCH_SECONDS", 0.7)
+    pieces = {method: denoising.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
+    assert all(x.shape == wave.shape and x.dtype == np.float32 for x in (*whole.values(), *pieces.values()))
+    # an LSTM that began two segments earlier has nearly forgotten where it began
+    assert np.abs(whole["mask"] - pieces["mask"]).max() <= 0.02
+    # what nothing survives of is judged stretch by stretch: each is what it would be alone
+    drop, stretch = denoising.waveform_denoiser(run, "drop"), 2 * 30 * 160
+    alone = np.concatenate([drop(wave[i : i + stretch], 16000) for i in range(0, len(wave), stretch)])
+    np.testing.assert_array_equal(pieces["drop"], alone)
+
+
+def test_another_rate_goes_through_the_models_own(masked, rng):
+    run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
+    time = np.arange(22050) / 22050
+    wave = (0.3 * np.sin(2 * np.pi * 440 * time)).astype("float32")
+    found = denoising.waveform_denoiser(run, "mask")(wave, 22050)
+    assert found.shape == wave.shape and np.isfinite(found).all()
+
+
+def test_keras_ser_denoise(masked, tmp_path, rng, capsys):
+    run = masked[2] / "speakers" / "fold-00-seed-0"
+    (tmp_path / "in" / "b").mkdir(parents=True)
+    wave = 0.1 * np.sin(np.cumsum(rng.uniform(0, 0.5, 12000)))
+    soundfile.write(tmp_path / "in" / "a.flac", wave, 16000)
+    soundfile.write(tmp_path / "in" / "b" / "c.wav", np.stack([wave, wave], 1), 22050)
+    (tmp_path / "in" / "bad.wav").write_bytes(b"no audio")
+    for method, more in (("spectral-subtraction", []), ("mask", [f"--model={run}"]), ("drop", [f"--model={run}"])):
+        out = tmp_path / method
+        assert main(["denoise", str(tmp_path / "in"), str(out), f"--method={method}", *more]) == 1
+        assert "1 of 3 files could not be denoised" in (told := capsys.readouterr().err) and "bad.wav" in told
+        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["a.wav", "b/c.wav"]
+        info = soundfile.info(out / "b" / "c.wav")
+        assert (info.samplerate, info.frames, info.channels) == (22050, 12000, 1)
+    one = tmp_path / "one.flac"
+    assert main(["denoise", str(tmp_path / "in" / "a.flac"), str(one), "--beta=2"]) == 0
+    expected = spectral_subtraction(read(tmp_path / "in" / "a.flac", 16000), 16000, beta=2)
+    np.testing.assert_allclose(read(one, 16000), expected, atol=1e-4)
+    mask = mask_denoiser(Run.load(run).model())
+    y = read(tmp_path / "in" / "a.flac", 16000)
+    direct = np.asarray(mask({"waveform": y[None], "length": np.array([y.size])})["waveform"])[0]
+    np.testing.assert_allclose(read(tmp_path / "mask" / "a.wav", 16000), direct, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method=mask"], "--method mask needs --model RUN"),
+        (["--model=somewhere"], "--model goes with --method drop or mask"),
+        (["--beta=-1"], "beta >= 0"),
+    ],
+)
+def test_options_that_do_not_fit(tmp_path, arguments, words, capsys):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(9000)) / 3, 16000)
+    assert main(["denoise", str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), *arguments]) in (1, 2)
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "b.wav").exists()
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(9000)) / 3, 16000)
+    (tmp_path / "b.wav").write_bytes(b"mine")
+    ask = ["denoise", str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+    assert main(ask) == 2 and "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "b.wav").read_bytes() == b"mine"
+    assert main([*ask, "--overwrite"]) == 0
+    assert snr(read(tmp_path / "a.wav"), read(tmp_path / "b.wav")) > 3
+
+
+def test_si_sdr_is_measured_between_the_right_clips(made, masked):
+    """One cell again, from the pieces."""
+    run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
+    ids, waves = denoising.test_clips(run, masked[1], 3)
+    part = made.table[(made.table["fold"] == 0) & (made.table["noise"] == "white") & (made.table["snr_in"] == -5.0)]
+    from keras_ser.audio import mix
+    from keras_ser.pipelines.noises import noise_bank
+
+    (bank,) = noise_bank(("white",), "test", 16000, run.seed)
+    for i, (name, wave) in enumerate(zip(ids, waves, strict=True)):
+        noisy = mix(wave, bank, -5.0, rng=np.random.default_rng([run.seed, 0, 1, i]))[0]
+        for method, estimate in (("none", noisy), ("spectral-subtraction", spectral_subtraction(noisy, 16000))):
+            row = part[(part["id"] == name) & (part["method"] == method)]
+            assert row["si_sdr"].item() == pytest.approx(si_sdr(wave, estimate), abs=1e-3)

@@ -1,0 +1,106 @@
+"""`keras-ser evaluate --noise` on tiny runs: plain, behind a mask, and a cascade with and without its model 1."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ser.audio import AudioError
+from keras_ser.cli import main
+from keras_ser.experiment import robustness as room
+from keras_ser.experiment.reporting import runs_of
+from keras_ser.models import cascade
+from keras_ser.models.denoiser import mask_denoiser
+from keras_ser.training import Run, RunError
+from keras_ser.training.predict import predict
+from tests.training import tiny
+
+
+@pytest.fixture(scope="module")
+def found(masked, noise_root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("robust")
+    runs = runs_of(masked[2])
+    room.robustness(runs, masked[1], noise_root, out, denoiser=runs[0], snrs=[10.0, -5.0])
+    return pd.read_csv(out / "robustness.csv", keep_default_na=False), out
+
+
+def test_every_labelled_test_clip_in_every_noise(found, masked):
+    table, out = found
+    recipe, data, folder = masked
+    runs = runs_of(folder)
+    assert len(runs) == 1
+    labelled = {u.id for u in data.corpus if u.labels.get("emotion")}
+    tested = sum(len(labelled & set(run.split.test)) for run in runs)
+    assert len(table) == tested * (1 + 2 * 2) * 2
+    assert table.groupby("noise")["seen"].all().to_dict() == {"clean": True, "rumble1": False, "white": True}
+    assert json.loads((out / "robustness.json").read_text())["areas"]
+
+
+def test_clean_predictions_are_the_runs_own(found, masked):
+    table, _ = found
+    recipe, data, folder = masked
+    run = runs_of(folder)[0]
+    own = predict(run.model(), recipe, data, run.split)
+    own = own[(own["stream"] == "clean") & (own["emotion"] != "")].set_index("id")["emotion/prediction"]
+    clean = table[
+        (table["noise"] == "clean") & (table["fold"] == run.split.fold) & (table["system"] == "without model 1")
+    ]
+    assert clean.set_index("id")["prediction"].to_dict() == own.to_dict()
+    infer, mask = run.model(), mask_denoiser(runs_of(folder)[0].model())
+    behind = table[
+        (table["noise"] == "clean") & (table["fold"] == run.split.fold) & (table["system"] == "with model 1")
+    ]
+    for name, _, _, wave in room._test_side(run, data)[:3]:
+        given = {"waveform": wave[None], "length": np.array([len(wave)])}
+        p = infer({**given, "waveform": np.asarray(mask(given)["waveform"])}, training=False)["emotion"]
+        assert behind.set_index("id")["prediction"][name] == recipe.tasks[0].labels[int(np.argmax(p))]
+
+
+def test_nothing_is_scored_twice(found, masked, noise_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "_scored", lambda *a: pytest.fail("scored again"))
+    folder = masked[2]
+    run = Run.load(folder / "speakers" / "fold-00-seed-0")
+    again = room.robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoiser=run, snrs=[10.0, -5.0])
+    assert len(again.table) == len(found[0])
+
+
+def test_a_cascade_without_its_model_1_is_model_2_alone(rng):
+    from keras_ser.features import Frontend
+    from keras_ser.recipe import FrontendConfig
+    from tests.models import wholes
+
+    settings = {k: v for k, v in wholes.FRONTEND.items()}
+    config = FrontendConfig(**settings)
+    whole = wholes.cascade()
+    bare = cascade.without_first(whole, config)
+    waveform, length = wholes.clips(rng)
+    features = Frontend(**settings, coefficients=13)(waveform, length)
+    expected = whole.get_layer("scorer")(dict(features), training=False)
+    got = wholes.run_model(bare, waveform, length)
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, atol=1e-6)
+    assert np.abs(got["emotion"] - wholes.run_model(whole, waveform, length)["emotion"]).max() > 1e-4
+
+
+def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
+    runs, data = runs_of(masked[2]), masked[1]
+    assert main(["evaluate", str(masked[2]), "--snr=3"]) == 2
+    assert "go with --noise" in capsys.readouterr().err
+    with pytest.raises(RunError, match="neither"):
+        runs_of(tmp_path)
+    noises = tmp_path / "noises"
+    noises.mkdir()
+    with pytest.raises(AudioError, match="no audio files under it"):
+        room.robustness(runs, data, noises, tmp_path)
+    (noises / "x.wav").write_bytes(b"not audio")
+    with pytest.raises(AudioError, match="x.wav: corrupt or not audio"):
+        room.robustness(runs, data, noises, tmp_path)
+    continuous = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(tasks=(tiny.AROUSAL, tiny.NOISE)))
+    with pytest.raises(ValueError, match="'arousal' is continuous"):
+        room.robustness([continuous], data, noise_root, tmp_path)
+    cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=tiny.FIRST))
+    with pytest.raises(ValueError, match="a model 1 of its own"):
+        room.robustness([cascaded], data, noise_root, tmp_path, denoiser=runs[0])
