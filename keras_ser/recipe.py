@@ -131,6 +131,7 @@ class Recipe:
         monitor: the logged score that chooses the epoch, larger being better (default: the main task's validation UAR or
             CCC). A split without a validation side trains all epochs and keeps the last.
         first: the recipe of a first model that finds the noise before this one sees a clip (the cascade).
+        shuffle: tasks whose training labels are put into random order: a control, whose scores must be chance.
         discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
     """
@@ -154,11 +155,12 @@ class Recipe:
     seeds: tuple[int, ...] = (0, 1, 2)
     first: "Recipe | None" = None
     discard: str = "drop"
+    shuffle: tuple[str, ...] = ()
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
 
     def __post_init__(self):
-        for name in ("tasks", "protocols", "streams", "seeds"):
+        for name in ("tasks", "protocols", "streams", "seeds", "shuffle"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("paper", "corpus_options"):
             object.__setattr__(self, name, _tuples(getattr(self, name)))
@@ -181,6 +183,9 @@ class Recipe:
         for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
+        strays = set(self.shuffle) - {task.name for task in self.tasks}
+        if strays:
+            raise ValueError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")
         if self.discard not in DISCARDS:
             raise ValueError(f"`discard` must be one of {', '.join(DISCARDS)}. Received: {self.discard!r}.")
         if self.precision not in PRECISIONS:

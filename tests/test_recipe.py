@@ -98,6 +98,7 @@ OTHER = {
     "precision": "mixed_bfloat16",
     "first": None,
     "discard": "mask",
+    "shuffle": ("emotion",),
     "corpus_options": (),
 }
 SAME = {

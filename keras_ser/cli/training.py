@@ -175,6 +175,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
             recipe = recipe.override(key, value)
             if recipe.first is not None:
                 recipe = recipe.override(f"first.{key}", value)
+    if options.shuffle_labels:
+        recipe = shuffled(recipe)
     for pair in options.set:
         key, equals, value = pair.partition("=")
         if not equals:
@@ -185,6 +187,12 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
             with contextlib.suppress(KeyError):
                 recipe = recipe.override(f"first.{key}", value)
     return recipe
+
+
+def shuffled(recipe):
+    """The control: every task of every model is trained on labels in random order."""
+    first = shuffled(recipe.first) if recipe.first is not None else None
+    return recipe.replace(shuffle=tuple(task.name for task in recipe.tasks), first=first)
 
 
 def _protocols(recipe, asked: str):
@@ -215,8 +223,6 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     folds = folds_asked(options)
     noise_root = Path(options.noise_root) if options.noise_root else None
     folder = experiment_folder(recipe, options.out)
-    if options.shuffle_labels:
-        folder = folder.with_name(folder.name + "-shuffled")
     data = Data.load(
         recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
     )
@@ -230,7 +236,6 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
             read_options=told | ({"root": options.corpus_root} if options.corpus_root else {}),
             on_epoch=progress.epoch,
             strategy=options.strategy,
-            shuffle_labels=options.shuffle_labels,
         )
     if after:
         after(recipe, data, folder, options)

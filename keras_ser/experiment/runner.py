@@ -35,7 +35,7 @@ def run_experiment(
         folds: see `jobs`.
         on_job: called with (number, jobs in all, job) before each job.
         read_options: what `read_corpus` was given beside the recipe's own options ("root", "metadata"), noted for `evaluate`.
-        **options: of `keras_ser.training.fit` (strategy, on_epoch, shuffle_labels).
+        **options: of `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus.

@@ -39,6 +39,7 @@ class Source:
         bank_labels: class of each of the bank's noises in the task "noise"; of a stream without a bank, that of "clean" alone.
         snr: signal-to-noise ratios in dB to draw from.
         redraw: draw the noises anew in each epoch.
+        noise_odds: of the noise classes, where training labels are drawn by them instead of told (a control).
     """
 
     name: str
@@ -52,6 +53,7 @@ class Source:
     bank_labels: tuple[int, ...] = ()
     snr: tuple[float, ...] = ()
     redraw: bool = False
+    noise_odds: tuple[float, ...] = ()
 
 
 def encode_labels(corpus, tasks: Sequence[Task]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -284,11 +286,19 @@ class TrainingData:
     def _targets(self, source: Source) -> Callable:
         tables = {task: (tf.constant(v), tf.constant(w)) for task, (v, w) in source.labels.items()}
 
+        def told(extra):
+            if not source.noise_odds:
+                return extra["noise"]
+            # of a clip the same in every stream and epoch, as a wrong label would be
+            draw = tf.random.stateless_uniform([], tf.stack([tf.constant(self.seed, tf.int64), extra["index"]]))
+            ends = tf.constant(np.cumsum(source.noise_odds[:-1]), tf.float32)
+            return tf.reduce_sum(tf.cast(draw >= ends, tf.int32))
+
         def target(x, extra):
             y = {task: tf.gather(v, extra["index"]) for task, (v, _) in tables.items()}
             w = {task: tf.gather(w, extra["index"]) for task, (_, w) in tables.items()}
             if any(task.name == "noise" for task in self.tasks):
-                y["noise"], w["noise"] = extra["noise"], tf.ones([])
+                y["noise"], w["noise"] = told(extra), tf.ones([])
             y["source"], w["source"] = tf.constant(source.number), tf.ones([])
             return x, y, w
 

@@ -37,7 +37,6 @@ def fit(
     *,
     strategy: str | None = None,
     on_epoch: OnEpoch | None = None,
-    shuffle_labels: bool = False,
 ) -> Run:
     """Train one recipe on one split with one seed.
 
@@ -50,7 +49,6 @@ def fit(
             for the whole process.
         strategy: None or "mirrored" (all local accelerators).
         on_epoch: called with (stage, epoch, logs) after each epoch.
-        shuffle_labels: train on the training side's labels in random order (a control: scores must be chance).
 
     Raises:
         LeakageError: something stands on two sides of the split.
@@ -60,17 +58,17 @@ def fit(
         raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
     check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
     stage = recipe.name if recipe.first is None else "model 2"
-    return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch, shuffle_labels)
+    return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
 
 
-def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, shuffle_labels) -> Run:
-    claim(out, recipe, split, seed, data.digest, shuffle_labels)
+def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch) -> Run:
+    claim(out, recipe, split, seed, data.digest)
     if (out / "model.keras").exists():
         return Run.load(out)
     first = None
     if recipe.first is not None:
-        first = _fit(recipe.first, data, split, out / "model_1", seed, "model 1", strategy, on_epoch, shuffle_labels)
-    _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shuffle_labels)
+        first = _fit(recipe.first, data, split, out / "model_1", seed, "model 1", strategy, on_epoch)
+    _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch)
     return Run.load(out)
 
 
@@ -82,7 +80,7 @@ def _mirrored():
     return tf.distribute.MirroredStrategy()
 
 
-def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shuffle_labels) -> None:
+def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
     import keras
 
     from keras_ser.models.whole import whole_model
@@ -95,8 +93,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, shu
         keras.config.set_dtype_policy("float32")
         extract = _extractor(recipe, first)
         sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
-        if shuffle_labels:
-            sources = [_shuffled(source, seed) for source in sources]
+        sources = [_shuffled(source, recipe, sources, seed) for source in sources]
         names = recipe.frontend.features
         training = TrainingData(
             sources,
@@ -174,15 +171,24 @@ def _fits(source: Source, extract, recipe: Recipe) -> bool:
     return 4 * bins * samples / recipe.frontend.hop <= MEMORY_LIMIT
 
 
-def _shuffled(source: Source, seed: int) -> Source:
-    rng = np.random.default_rng(seed)
-    labels = {}
-    for task, (values, weights) in source.labels.items():
-        order = rng.permutation(source.indices)
-        values, weights = values.copy(), weights.copy()
-        values[source.indices], weights[source.indices] = values[order], weights[order]
-        labels[task] = (values, weights)
-    return dataclasses.replace(source, labels=labels)
+def _shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
+    """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus.
+
+    Which noise is mixed in is known to the stream alone: its labels are drawn for each clip by how often each class is seen.
+    """
+    labels = dict(source.labels)
+    for k, task in enumerate(recipe.tasks):
+        if task.name in recipe.shuffle and task.name in labels:
+            values, weights = (column.copy() for column in labels[task.name])
+            order = np.random.default_rng([seed, k]).permutation(source.indices)
+            values[source.indices], weights[source.indices] = values[order], weights[order]
+            labels[task.name] = values, weights
+    odds = ()
+    if NOISE_TASK in recipe.shuffle:
+        task = next(task for task in recipe.tasks if task.name == NOISE_TASK)
+        seen = [np.bincount(s.bank_labels, minlength=task.size) / len(s.bank_labels) * s.share for s in sources]
+        odds = tuple(np.sum(seen, axis=0) / np.sum(seen))
+    return dataclasses.replace(source, labels=labels, noise_odds=odds)
 
 
 def _frame_targets(recipe: Recipe):

@@ -91,20 +91,19 @@ class Run:
         return model
 
 
-def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "", shuffled: bool = False) -> None:
+def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
     """Take a folder for a run, or go on with the same run in it; what a killed writer left half-written is removed.
 
     Args:
         out: the run's folder; made if missing.
         recipe, split, seed: what the run is.
         data: `Data.digest` of what it learns from.
-        shuffled: it learns from shuffled labels.
 
     Raises:
         RunError: the folder holds another run, or something that is no run of ours.
     """
     out.mkdir(parents=True, exist_ok=True)
-    about = {"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "data": data, "shuffled_labels": shuffled}
+    about = {"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "data": data}
     about = json.loads(json.dumps(about))
     owner = out / "run.json"
     if owner.exists():

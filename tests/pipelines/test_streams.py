@@ -442,6 +442,55 @@ def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
     assert kinds == {0: {1}, 1: {0, 2}}
 
 
+def test_a_control_s_noise_labels_are_drawn_by_their_odds(cache, noisy):
+    """For each clip, the same in every stream and epoch: nothing that is heard tells the label."""
+    odds = (0.5, 0.1, 0.4)
+    clean = source(Clips([3] * 600), range(600), 0, bank_labels=(1,), noise_odds=odds)
+    second = Source(**{**vars(clean), "number": 1, "bank": noisy.bank, "bank_labels": (0, 2, 2), "snr": (5.0,)})
+    kinds = {}
+    training = data([clean, second], Sampling("whole"), tasks=(EMOTION, NOISE), batch_size=60)
+    for epoch in (0, 1):
+        for _, y, w in batches(training, epoch):
+            assert set(w["noise"]) == {1.0}
+            for k, kind in zip(y["source"], y["noise"], strict=True):
+                kinds.setdefault((epoch, int(k)), []).append(int(kind))
+    counts = [np.bincount(found, minlength=3) for found in kinds.values()]
+    assert len(counts) == 4 and all(np.array_equal(count, counts[0]) for count in counts)
+    np.testing.assert_allclose(counts[0] / 600, odds, atol=0.06)
+
+
+# targets of every frame
+
+
+@pytest.mark.parametrize("sampling", [Sampling("segments", 12, 9, balance=False), Sampling("crop", frames=20)], ids=str)
+def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
+    """Cut, cropped, shuffled and padded with them; made of the clean and the noisy waveform."""
+
+    def targets(given):
+        clean, noisy = (
+            tf.reshape(given[name], [tf.shape(given[name])[0], -1, FRAME]) for name in ("clean", "waveform")
+        )
+        return {"irm": tf.concat([clean[..., :2], noisy[..., :1]], -1)}
+
+    noisy = source(cache, TRAIN, 1, bank=(rng.normal(size=99).astype("float32"),), bank_labels=(1,), snr=(3.0,))
+    training = data([source(cache, TRAIN), noisy], sampling, frame_targets=targets)
+    assert len(training.statistics.mean) == 3, "a target is no feature"
+    seen = 0
+    for x, y, _ in batches(training):
+        for row in range(len(y["source"])):
+            valid = x["mask"][row]
+            assert not x["irm"][row][~valid].any()
+            clean, heard = x["irm"][row][valid, :2], x["irm"][row][valid, 2]
+            np.testing.assert_array_equal(heard, x["told"][row][valid, 0])
+            # the clean waveform says whose frame it is
+            clip, frame = int(clean[0, 0]), round((clean[0, 0] - int(clean[0, 0])) * 1000)
+            expected = cache.features(clip)["told"][frame : frame + valid.sum()]
+            np.testing.assert_allclose(clean, expected, atol=1e-6)
+            assert np.array_equal(heard, clean[:, 0]) == (y["source"][row] == 0)
+            seen += 1
+    assert seen > 40
+
+
 # evaluation
 
 

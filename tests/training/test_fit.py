@@ -244,20 +244,34 @@ def test_a_continuous_task_trains(data, split, tmp_path):
     assert np.sqrt((errors**2).mean()) == pytest.approx(best["val_arousal_rmse"], rel=1e-4)
 
 
+def test_a_mask_needs_the_frames_as_they_are(data, split, tmp_path):
+    for i, change in enumerate(
+        (
+            {"frontend": dataclasses.replace(tiny.MASKED.frontend, endpoint=True)},
+            {"augment": tiny.EVERYTHING.augment},
+            {"config": dataclasses.replace(tiny.MASKED.config, mask_bins=129)},
+        )
+    ):
+        with pytest.raises(
+            ValueError, match="needs frontend.endpoint=false, no augmentation, and config.mask_bins=257"
+        ):
+            fit(tiny.MASKED.replace(**change), data, split, tmp_path / str(i))
+
+
 def test_shuffled_labels_are_the_training_sides_alone(data, split, tmp_path, monkeypatch):
     """A permutation of labels with their weights over the training clips; nothing else moves, validation stays as it is."""
     shuffled, judged = [], []
 
-    def look(sources, *_):
+    def look(sources, *_, **__):
         shuffled.extend(sources)
         raise Reached
 
     monkeypatch.setattr(ROOM, "TrainingData", look)
     monkeypatch.setattr(ROOM, "evaluation_batches", lambda source, *_: judged.append(source) or source_batches)
     source_batches = type("Batches", (), {"cache": lambda self: self})()
-    recipe = tiny.EVERYTHING
+    recipe = tiny.EVERYTHING.replace(shuffle=("emotion", "gender", "noise"))
     with pytest.raises(Reached):
-        fit(recipe, data, split, tmp_path / "run", seed=1, shuffle_labels=True)
+        fit(recipe, data, split, tmp_path / "run", seed=1)
     train = sorted(data.source(recipe, 0, split, "train", 1).indices)
     for number, source in enumerate(shuffled):
         plain = data.source(recipe, number, split, "train", 1)
@@ -271,6 +285,8 @@ def test_shuffled_labels_are_the_training_sides_alone(data, split, tmp_path, mon
         emotion = np.stack(source.labels["emotion"])[:, train]
         assert (emotion != np.stack(plain.labels["emotion"])[:, train]).any()
         np.testing.assert_array_equal(emotion, np.stack(shuffled[0].labels["emotion"])[:, train])
+        # half of the examples are clean, the others white or pink
+        assert source.noise_odds == pytest.approx((0.5, 0.25, 0.25))
     extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(ROOM, "_fits", lambda *_: True)

@@ -28,13 +28,12 @@ def test_the_same_run_may_go_on(tmp_path):
         ({"split": OTHER}, "other split"),
         ({"seed": 1}, "other seed"),
         ({"data": "0a1b"}, "other data"),
-        ({"shuffled": True}, "other shuffled_labels"),
     ],
 )
 def test_the_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, words):
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    given = {"recipe": tiny.SINGLE, "split": SPLIT, "seed": 0, "shuffled": False, **change}
+    given = {"recipe": tiny.SINGLE, "split": SPLIT, "seed": 0, **change}
     with pytest.raises(RunError, match=rf"{tmp_path} holds another run \({words}\). Give another --out"):
         claim(tmp_path, **given)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
