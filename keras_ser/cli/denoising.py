@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,88 @@ def with_noises(recipe, options: argparse.Namespace):
     if not trained:
         raise ValueError("--unseen holds every noise that there is: leave one to train on.")
     return recipe.override("streams.noisy.noises", trained).override("tasks.noise.labels", ("clean", *trained))
+
+
+def ablation_main(
+    systems: Mapping[str, Callable[[tuple[str, ...]], Mapping[str, Any]]],
+    about: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+    paper: Mapping[str, Mapping[str, float]],
+    description: str,
+) -> int:
+    """What `python recipes/aspmtl_ablation.py` runs.
+
+    Args:
+        systems: corpus -> (noises -> system -> recipe); the first is the default.
+        about: system -> what it is, in the order of the table.
+        pairs: the differences to be shown.
+        paper: system -> {metric: the paper's figure}.
+        description: the recipe's page, for --help.
+    """
+    from keras_ser.cli.guard import guarded
+    from keras_ser.cli.training import INTERRUPTED, add_training_arguments
+
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_arguments(parser)
+    parser.set_defaults(unseen="")
+    parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
+    options = parser.parse_args()
+    return guarded(lambda: _ablation(systems, about, pairs, paper, options), INTERRUPTED)
+
+
+def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
+    from keras_ser.cli.training import Progress, check_labels, choose, folds_asked
+    from keras_ser.corpora import read_corpus
+    from keras_ser.experiment.ablation import run_ablation
+    from keras_ser.training import Data
+
+    name = options.variant or ("demo" if not options.corpus_root else next(iter(systems)))
+    if name not in systems:
+        raise ValueError(f"--variant must be one of {', '.join(systems)}. Received: {name!r}.")
+    noises = tested_noises(options)
+    made = systems[name](noises)
+    asked = options.systems.split(",") if options.systems else list(made)
+    strays = [system for system in asked if system not in made]
+    if strays:
+        raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
+    recipes = {}
+    for system in asked:
+        options.variant = system
+        recipes[system] = choose(made, options, system)
+    recipe = recipes[asked[0]]
+    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options))
+    for each in recipes.values():
+        check_labels(each, corpus, {})
+    out = Path(options.out)
+    data = Data.load(
+        recipe,
+        corpus,
+        out / "cache",
+        noise_root=Path(options.noise_root) if options.noise_root else None,
+        bad=options.bad,
+        progress=not options.quiet,
+    )
+    there = {f"B ({system})" for system in asked} | set(asked)
+    with Progress(recipe, quiet=options.quiet) as progress:
+        made = run_ablation(
+            recipes,
+            data,
+            out,
+            about={system: what for system, what in about.items() if system in there},
+            paper={system: figures for system, figures in paper.items() if system in there},
+            pairs=[pair for pair in pairs if set(pair) <= there],
+            folds=folds_asked(options),
+            notes=[
+                f"Noises: {', '.join(noises)}, each test clip with one of them at {list(recipe.streams[0].snr)} dB."
+            ],
+            on_job=progress.job,
+            on_epoch=progress.epoch,
+            read_options={"root": options.corpus_root} if options.corpus_root else {},
+            strategy=options.strategy,
+        )
+    print("\n".join(made.lines()))
+    print(f"\nreport: {made.save(out, f'ablation-{data.corpus.name}')}")
+    return 0
 
 
 def print_denoising(recipe, data, folder: Path, options: argparse.Namespace, paper) -> None:

@@ -226,7 +226,7 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     data = Data.load(
         recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
     )
-    with _Progress(recipe, quiet=options.quiet) as progress:
+    with Progress(recipe, quiet=options.quiet) as progress:
         made = run_experiment(
             recipe,
             data,
@@ -289,7 +289,7 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         check_labels(recipe.first, corpus, auxiliary)
 
 
-class _Progress:
+class Progress:
     """Progress bars for jobs and epochs on a terminal; a line a job elsewhere."""
 
     def __init__(self, recipe, quiet: bool):
@@ -298,7 +298,7 @@ class _Progress:
         self.tasks: dict[str, Any] = {}
         self.stack = contextlib.ExitStack()
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> "Progress":
         if not self.quiet and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

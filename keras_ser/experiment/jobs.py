@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split
-from keras_ser.training import Data
+from keras_ser.training import Data, Run, predict
 
 UNITS = ("speaker", "film", "session")
 
@@ -55,3 +57,11 @@ def unit(data: Data) -> str:
         if all(u.column(column) is not None for u in data.corpus):
             return column
     return "none"
+
+
+def tested(run: Run, data: Data, protocol: str) -> pd.DataFrame:
+    """A run's predictions of its test side, as `keras_ser.evaluation` takes them."""
+    table = predict(run.model(), run.recipe, data, run.split, seed=run.seed, group=unit(data))
+    for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
+        table.insert(0, name, value)
+    return table

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.evaluation import Report, read_predictions, report
-from keras_ser.experiment.jobs import jobs, unit
+from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
-from keras_ser.training import Data, Run, RunError, predict
+from keras_ser.training import Data, Run, RunError
 
 
 def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
@@ -140,9 +140,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
     else:
         run = Run.load(folder)
         protocol = run.split.protocol
-        table = predict(run.model(), recipe, data, run.split, seed=run.seed, group=unit(data))
-        for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
-            table.insert(0, name, value)
+        table = tested(run, data, protocol)
         facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
         made = report(
             table,

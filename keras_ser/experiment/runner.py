@@ -9,10 +9,10 @@ from typing import Any
 
 from keras_ser.evaluation import Report, write_predictions
 from keras_ser.evaluation.report import paper_by_protocol
-from keras_ser.experiment.jobs import Job, jobs, unit
+from keras_ser.experiment.jobs import Job, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, RunError, fit, predict
+from keras_ser.training import Data, RunError, fit
 from keras_ser.training.run import write_atomically
 
 
@@ -63,10 +63,7 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
     import keras
 
     run = fit(recipe, data, job.split, target, job.seed, **options)
-    table = predict(run.model(), recipe, data, job.split, seed=job.seed, group=unit(data))
-    table.insert(0, "seed", job.seed)
-    table.insert(0, "fold", job.split.fold)
-    table.insert(0, "protocol", job.protocol.name)
+    table = tested(run, data, job.protocol.name)
     write_atomically(target / "predictions.csv", lambda path: write_predictions(table, path))
     # graphs of finished runs would pile up in memory
     keras.backend.clear_session()

@@ -230,7 +230,12 @@ def _targets(recipe: Recipe, network):
 
     def choose(x, y, w):
         if "irm" in x:
-            y, w = {**y, "irm": x["irm"]}, {**w, "irm": tf.cast(x["mask"], tf.float32)}
+            valid = tf.cast(x["mask"], tf.float32)
+            if NOISE_TASK in recipe.shuffle:
+                # another example's mask: what is told of the noise tells nothing
+                y, w = {**y, "irm": tf.roll(x["irm"], 1, 0)}, {**w, "irm": valid * tf.roll(valid, 1, 0)}
+            else:
+                y, w = {**y, "irm": x["irm"]}, {**w, "irm": valid}
             x = {name: value for name, value in x.items() if name != "irm"}
         return x, {name: y[key] for name, key in keys.items()}, {name: w[key] for name, key in keys.items()}
 

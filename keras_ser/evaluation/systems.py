@@ -1,0 +1,173 @@
+"""Several systems on the same clips: one table of scores with intervals and a paper's column, and paired differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from keras_ser.evaluation.bootstrap import FEW_GROUPS
+from keras_ser.evaluation.comparison import Comparison, compare
+from keras_ser.evaluation.denoising import _aligned, _pipes
+from keras_ser.evaluation.plots import NAMES
+from keras_ser.evaluation.report import report
+from keras_ser.evaluation.scores import Score
+from keras_ser.tasks import Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class SystemsReport:
+    """What each system scores, and what one differs by from another.
+
+    Args:
+        title: the report's heading.
+        tables: system -> its predictions table (see `predictions.py`), all over the same clips.
+        about: system -> what it is.
+        task: what is scored; protocol: under which split.
+        paper: system -> {metric: a paper's figure, a fraction}.
+        pairs: (a, b): the differences a - b to be shown.
+        metrics: to be shown.
+        notes: sentences for the reader.
+    """
+
+    title: str
+    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    about: Mapping[str, str]
+    task: Task
+    protocol: str
+    paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    pairs: Sequence[tuple[str, str]] = ()
+    metrics: Sequence[str] = ("accuracy", "uar")
+    notes: Sequence[str] = ()
+
+    def scores(self, system: str) -> dict[str, Score]:
+        """metric -> score.
+
+        Raises:
+            KeyError: an unknown system.
+        """
+        made = report(self.tables[system], [self.task], title=system, protocols={self.protocol: {}})
+        return {score.metric: score for score in made.result(self.protocol, self.task.name).scores}
+
+    def differences(self, metric: str) -> list[tuple[str, str, Comparison]]:
+        return [
+            (a, b, compare(self.tables[a], self.tables[b], self.task, metric, protocol=self.protocol))
+            for a, b in self.pairs
+        ]
+
+    def rows(self) -> list[list[str]]:
+        header = ["system"]
+        for metric in self.metrics:
+            header += [f"{NAMES[metric]} (paper)"] if any(metric in p for p in self.paper.values()) else []
+            header += [NAMES[metric]]
+        rows = [header]
+        for system in self.tables:
+            found, row = self.scores(system), [system]
+            for metric in self.metrics:
+                if f"{NAMES[metric]} (paper)" in header:
+                    figure = self.paper.get(system, {}).get(metric)
+                    row.append("" if figure is None else f"{100 * figure:.2f}")
+                row.append(_shown(found[metric]))
+            rows.append(row)
+        return rows
+
+    def verdicts(self) -> list[str]:
+        return [f"{a} - {b}: {c.lines()[0]}" for metric in self.metrics for a, b, c in self.differences(metric)]
+
+    def lines(self) -> list[str]:
+        return [self.title, "", *_aligned(self.rows()), "", *self.verdicts()]
+
+    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
+        first = next(iter(self.tables.values()))
+        groups = first["group"].nunique()
+        text = [f"# {self.title}", "", *(f"- {note}" for note in self.notes)]
+        text += [
+            f"- {self.task.name}, protocol {self.protocol}, {first['id'].nunique()} clips; % [95 % interval, resampling {groups} "
+            "groups (speakers)" + (": likely too narrow]." if groups < FEW_GROUPS else "]."),
+            "",
+            *_pipes(self.rows()),
+            "",
+            "Paired differences, over the same draws of groups:",
+            "",
+            *(f"- {line}" for line in self.verdicts()),
+            "",
+            "| system | what |",
+            "| --- | --- |",
+            *(f"| {name} | {self.about[name]} |" for name in self.tables),
+            "",
+        ]
+        for name, caption in pictures:
+            text += [f"![{caption}]({name})", ""]
+        return "\n".join(text)
+
+    def figure(self) -> Figure:
+        """Dot and whisker, a panel for each metric."""
+        from matplotlib.figure import Figure
+
+        systems = list(self.tables)
+        figure = Figure(figsize=(3.6 * len(self.metrics) + 1.6, 0.42 * len(systems) + 1.3), layout="constrained")
+        axes = figure.subplots(1, len(self.metrics), sharey=True, squeeze=False)[0]
+        for axis, metric in zip(axes, self.metrics, strict=True):
+            for y, system in enumerate(systems):
+                score = self.scores(system)[metric]
+                if score.low is not None:
+                    axis.plot([100 * score.low, 100 * score.high], [y, y], color="#1b3a5c", linewidth=1.6)
+                axis.plot(
+                    100 * score.value, y, "o", color="#1b3a5c", label="measured, 95 % interval" if not y else None
+                )
+                figure_of_paper = self.paper.get(system, {}).get(metric)
+                if figure_of_paper is not None:
+                    axis.plot(100 * figure_of_paper, y, "*", color="#c8500a", markersize=10)
+            axis.set_title(f"{NAMES[metric]}, %", fontsize=10)
+            axis.set_yticks(range(len(systems)), systems)
+            axis.grid(axis="x", alpha=0.3)
+        axes[0].invert_yaxis()
+        if self.paper:
+            axes[-1].plot([], [], "*", color="#c8500a", markersize=10, label="paper")
+            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+        return figure
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "notes": list(self.notes),
+            "paper": {name: dict(figures) for name, figures in self.paper.items()},
+            "systems": {
+                name: {
+                    metric: {"value": s.value, "low": s.low, "high": s.high, "seeds": list(s.seeds)}
+                    for metric, s in self.scores(name).items()
+                    if metric in self.metrics
+                }
+                for name in self.tables
+            },
+            "differences": [
+                {"a": a, "b": b, "metric": metric, "difference": c.difference, "low": c.low, "high": c.high, "p": c.p}
+                for metric in self.metrics
+                for a, b, c in self.differences(metric)
+            ],
+        }
+
+    def save(self, folder: str | PathLike[str], name: str) -> Path:
+        """Write NAME.md, NAME.json and NAME.png; the predictions are the experiments' own."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        self.figure().savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
+        text = self.to_markdown([(f"{name}.png", "Scores with 95 % intervals")])
+        (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        return folder / f"{name}.md"
+
+
+def _shown(score: Score) -> str:
+    text = f"{100 * score.value:.1f}"
+    if len(score.seeds) > 1:
+        text += f" ± {100 * (score.std or 0):.1f}"
+    return text if score.low is None else f"{text} [{100 * score.low:.1f}, {100 * score.high:.1f}]"

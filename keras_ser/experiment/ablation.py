@@ -1,0 +1,77 @@
+"""Table 9 of the ASP-MTL paper: the whole cascade, without model 1, without model 2, and controls, in added noise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from keras_ser.evaluation import read_predictions, write_predictions
+from keras_ser.evaluation.systems import SystemsReport
+from keras_ser.experiment.jobs import experiment_folder, jobs, tested
+from keras_ser.experiment.runner import run_experiment
+from keras_ser.recipe import Recipe
+from keras_ser.training import Data, Run
+from keras_ser.training.run import write_atomically
+
+FIRST_ALONE = "B"
+
+
+def run_ablation(
+    systems: Mapping[str, Recipe],
+    data: Data,
+    out: Path | str,
+    *,
+    about: Mapping[str, str],
+    paper: Mapping[str, Mapping[str, float]] | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
+    folds: Sequence[int] | None = None,
+    notes: Sequence[str] = (),
+    on_job: Callable[[int, int, Any], None] | None = None,
+    read_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> SystemsReport:
+    """Train every system that is not finished, each in its own experiment, and compare them on the same clips.
+
+    Args:
+        systems: name -> recipe; all have the same protocol, the same main stream and the same main task. Of each cascade,
+            model 1 alone is scored, too, as "B (name)".
+        data: the corpora.
+        out: where the experiments go.
+        about: system -> what it is, "B (name)" among them.
+        paper, pairs, notes: see `SystemsReport`.
+        folds, on_job, read_options, **options: see `run_experiment`.
+    """
+    out = Path(out)
+    tables: dict[str, pd.DataFrame] = {}
+    for name, recipe in systems.items():
+        folder = experiment_folder(recipe, out)
+        made = run_experiment(recipe, data, folder, folds=folds, on_job=on_job, read_options=read_options, **options)
+        tables[name] = made.predictions
+        if f"{FIRST_ALONE} ({name})" in about:
+            tables[f"{FIRST_ALONE} ({name})"] = _first_alone(recipe, data, folder, folds)
+    protocol = next(iter(systems.values())).protocols[0].name
+    return SystemsReport(
+        title=f"{next(iter(systems.values())).name}: ablation on {data.corpus.name}",
+        tables={name: tables[name] for name in about if name in tables},
+        about=about,
+        task=next(iter(systems.values())).tasks[0],
+        protocol=protocol,
+        paper=paper or {},
+        pairs=pairs,
+        notes=notes,
+    )
+
+
+def _first_alone(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | None) -> pd.DataFrame:
+    """The predictions of a cascade's model 1, run by run; kept beside it."""
+    assert recipe.first is not None
+    tables = []
+    for job in jobs(recipe, data, folds):
+        target = folder / job.folder / "model_1"
+        file = target / "predictions.csv"
+        if not file.exists():
+            table = tested(Run.load(target), data, job.protocol.name)
+            write_atomically(file, lambda path, table=table: write_predictions(table, path))
+        tables.append(read_predictions(file))
+    return pd.concat(tables, ignore_index=True)
