@@ -16,7 +16,7 @@ drop-shuffled    the control: model 1 has learnt noise labels in random order
 mask-shuffled    likewise, and the masks of other clips
 """
 
-from aspmtl import GENDER, model_1
+from aspmtl import GENDER, NOISES, model_1
 from aspmtl_noise import emotion, folds
 
 from keras_ser.cli.denoising import ablation_main
@@ -91,6 +91,9 @@ SYSTEMS = {
     "ravdess": systems("aspmtl_ablation_ravdess", "ravdess", emotion(ravdess.EMOTIONS.values()), validated(6)),
     "demo": systems("aspmtl_ablation_demo", "demo", DEMO, validated(2), epochs=2),
 }
+
+# for `keras-ser train`: one system of EmoDB with the noises that can be generated
+RECIPES = SYSTEMS["emodb"](NOISES)
 
 if __name__ == "__main__":
     raise SystemExit(ablation_main(SYSTEMS, ABOUT, PAIRS, PAPER, __doc__))

@@ -1,5 +1,6 @@
 """What every command runs under: a mistake is one line on standard error and an exit code, not a traceback."""
 
+import logging
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
     """
     # TensorFlow's own start-up lines would bury ours
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # many models in one process are no mistake: its advice on retracing is for who made one in a loop
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _asked.clear()
     before = None
     if threading.current_thread() is threading.main_thread():
