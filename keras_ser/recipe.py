@@ -131,7 +131,8 @@ class Recipe:
         monitor: the logged score that chooses the epoch, larger being better (default: the main task's validation UAR or
             CCC). A split without a validation side trains all epochs and keeps the last.
         first: the recipe of a first model that finds the noise before this one sees a clip (the cascade).
-        shuffle: tasks whose training labels are put into random order: a control, whose scores must be chance.
+        shuffle: tasks whose labels are put into random order, on the training and the validation side: a control, whose
+            scores on the test side must be chance.
         discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
     """

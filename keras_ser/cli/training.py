@@ -73,7 +73,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so"
     )
     parser.add_argument(
-        "--shuffle-labels", action="store_true", help="a control: train on shuffled labels (expect chance)"
+        "--shuffle-labels", action="store_true", help="a control: train and validate on shuffled labels (expect chance)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -190,7 +190,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
 
 
 def shuffled(recipe):
-    """The control: every task of every model is trained on labels in random order."""
+    """The control: every task of every model is trained, and its epoch chosen, on labels in random order."""
     first = shuffled(recipe.first) if recipe.first is not None else None
     return recipe.replace(shuffle=tuple(task.name for task in recipe.tasks), first=first)
 

@@ -156,8 +156,8 @@ def _validation(recipe, data, split, extract, score, seed):
     if not split.validation:
         return None
     sides = []
-    for k in scored_streams(recipe):
-        source = data.source(recipe, k, split, "validation", seed)
+    sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
+    for source in [_shuffled(source, recipe, sources, seed) for source in sources]:
         batches = evaluation_batches(source, extract, recipe.frontend.features)
         sides.append((source, batches.cache() if _fits(source, extract, recipe) else batches))
     infer = forward(score)
@@ -173,6 +173,8 @@ def _fits(source: Source, extract, recipe: Recipe) -> bool:
 
 def _shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
     """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus.
+
+    Of the validation side, too: to choose the epoch by true labels would be to learn from them.
 
     Which noise is mixed in is known to the stream alone: its labels are drawn for each clip by how often each class is seen.
     """

@@ -167,6 +167,9 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
         for task in tasks:
             if task.name == "noise":
                 values, weights = np.concatenate(noises), np.ones(len(index))
+                if source.noise_odds:
+                    drawn = np.random.default_rng([source.number, len(index)])
+                    values = drawn.choice(len(source.noise_odds), len(index), p=source.noise_odds)
             elif source is sides[0][0]:
                 values, weights = (column[index] for column in source.labels[task.name])
             else:

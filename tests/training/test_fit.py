@@ -258,8 +258,8 @@ def test_a_mask_needs_the_frames_as_they_are(data, split, tmp_path):
             fit(tiny.MASKED.replace(**change), data, split, tmp_path / str(i))
 
 
-def test_shuffled_labels_are_the_training_sides_alone(data, split, tmp_path, monkeypatch):
-    """A permutation of labels with their weights over the training clips; nothing else moves, validation stays as it is."""
+def test_shuffled_labels(data, split, tmp_path, monkeypatch):
+    """A permutation of labels with their weights over the training clips, and over the validation clips; nothing else moves."""
     shuffled, judged = [], []
 
     def look(sources, *_, **__):
@@ -290,10 +290,16 @@ def test_shuffled_labels_are_the_training_sides_alone(data, split, tmp_path, mon
     extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(ROOM, "_fits", lambda *_: True)
-    ROOM._validation(recipe, data, split, extract, None, 1)
+    ROOM._validation(recipe, data, split, extract, None, 5)
     for source in judged:
+        changed = 0
         for task, column in data.source(recipe, 0, split, "validation", 1).labels.items():
-            np.testing.assert_array_equal(np.stack(source.labels[task]), np.stack(column))
+            pairs, before = np.stack(source.labels[task]), np.stack(column)
+            outside = [i for i in range(len(data.corpus)) if i not in source.indices]
+            np.testing.assert_array_equal(pairs[:, outside], before[:, outside])
+            assert sorted(pairs[:, source.indices].T.tolist()) == sorted(before[:, source.indices].T.tolist())
+            changed += (pairs != before).any()
+        assert changed
 
 
 @pytest.mark.parametrize(
