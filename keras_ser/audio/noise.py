@@ -91,7 +91,8 @@ def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, 
     """All noise files under a folder (and its sub-folders), by their stem, in alphabetical order.
 
     Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are passed over; anything else must be
-    audio.
+    audio. Another rate is resampled; a clipped noise is a noise like any other; one shorter than a clip goes round in it
+    (see `mix`).
 
     Args:
         root: the folder.

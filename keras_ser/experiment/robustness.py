@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.audio import load_noises, mix, stretch
+from keras_ser.audio import load_noises, mix
 from keras_ser.evaluation.robustness import CLEAN, RobustnessReport
 from keras_ser.experiment.denoising import batched
 from keras_ser.experiment.jobs import unit
+from keras_ser.pipelines.noises import file_stretch
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run
 from keras_ser.training.predict import truths
@@ -53,9 +54,8 @@ def robustness(
         raise ValueError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
     if denoiser is not None and recipe.first is not None:
         raise ValueError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
-    noises = {
-        name: stretch(wave, "test") for name, wave in load_noises(noise_root, recipe.frontend.sample_rate).items()
-    }
+    files = load_noises(noise_root, recipe.frontend.sample_rate)
+    noises = {name: file_stretch(files, name, "test") for name in files}
     trained = trained_noises(recipe) | (trained_noises(denoiser.recipe) if denoiser else set())
     tables, number = [], 0
     total = len(runs) * (1 + len(noises) * len(snrs))

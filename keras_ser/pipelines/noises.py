@@ -1,11 +1,11 @@
 """A bank of noises for one stream and one side of the split: generated colours, babble of training clips, files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_ser.audio import noise
+from keras_ser.audio import AudioError, noise
 
 
 def noise_bank(
@@ -32,7 +32,7 @@ def noise_bank(
 
     Raises:
         ValueError: a name that is neither a colour, "babble", nor a file; another side.
-        AudioError: see `keras_ser.audio.load_noises`.
+        AudioError: see `keras_ser.audio.load_noises`; a file that is silent in this side's stretch.
     """
     if side not in noise.STRETCHES:
         raise ValueError(f"`side` must be train, validation or test. Received: {side!r}.")
@@ -43,7 +43,7 @@ def noise_bank(
         rng = np.random.default_rng([seed, list(noise.STRETCHES).index(side), i])
         stems = [stem for stem in sorted(files) if stem == name or stem.rstrip("0123456789") == name]
         if stems:
-            bank.append(np.concatenate([noise.stretch(files[stem], side) for stem in stems]))
+            bank.append(np.concatenate([file_stretch(files, stem, side) for stem in stems]))
         elif name in noise.COLOURS:
             bank.append(noise.colour(name, samples, rng))
         elif name == "babble" and len(speech):
@@ -55,3 +55,18 @@ def noise_bank(
                 "Name a folder that holds it (--noise-root), or leave it out (--set streams.NAME.noises=...)."
             )
     return [np.asarray(wave, "float32") for wave in bank]
+
+
+def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:
+    """The part of a noise file that one side may hear (see `keras_ser.audio.stretch`).
+
+    Raises:
+        AudioError: it is silent, so that nothing would be mixed in.
+    """
+    part = noise.stretch(files[stem], side)
+    if part.min() == part.max():
+        first, last = (f"{100 * share:.0f}" for share in noise.STRETCHES[side])
+        raise AudioError(
+            f"the noise {stem!r} is silent from {first} to {last} % of its length, its {side} stretch. Cut it."
+        )
+    return part

@@ -10,6 +10,16 @@ RATE = 8000
 SIDES = ("train", "validation", "test")
 
 
+def test_a_stretch_that_is_silent_is_named(tmp_path, rng):
+    """Nothing would be mixed in, and the clip still be called noisy."""
+    wave = 0.1 * rng.standard_normal(1000)
+    wave[800:] = 0
+    soundfile.write(tmp_path / "engine.wav", wave, 16000)
+    assert len(noise_bank(("engine",), "train", 16000, 0, root=tmp_path)[0]) == 600
+    with pytest.raises(AudioError, match="'engine' is silent from 80 to 100 % of its length, its test stretch"):
+        noise_bank(("engine",), "test", 16000, 0, root=tmp_path)
+
+
 @pytest.fixture
 def root(tmp_path):
     """Noises whose samples tell where they come from: a slow ramp each, in a band of its own."""
