@@ -116,13 +116,12 @@ class SystemsReport:
         figure = Figure(figsize=(3.6 * len(self.metrics) + 1.6, 0.42 * len(systems) + 1.3), layout="constrained")
         axes = figure.subplots(1, len(self.metrics), sharey=True, squeeze=False)[0]
         for axis, metric in zip(axes, self.metrics, strict=True):
+            told = "measured, 95 % interval" if axis is axes[0] else None
             for y, system in enumerate(systems):
                 score = self.scores(system)[metric]
                 if score.low is not None:
                     axis.plot([100 * score.low, 100 * score.high], [y, y], color="#1b3a5c", linewidth=1.6)
-                axis.plot(
-                    100 * score.value, y, "o", color="#1b3a5c", label="measured, 95 % interval" if not y else None
-                )
+                axis.plot(100 * score.value, y, "o", color="#1b3a5c", label=told if not y else None)
                 figure_of_paper = self.paper.get(system, {}).get(metric)
                 if figure_of_paper is not None:
                     axis.plot(100 * figure_of_paper, y, "*", color="#c8500a", markersize=10)

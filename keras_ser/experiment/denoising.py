@@ -139,10 +139,15 @@ def _clean_notes(clean: pd.DataFrame) -> list[str]:
     found = []
     for method in OURS:
         values = clean.loc[clean["method"] == method, "si_sdr"]
-        found.append(
-            f"On {len(values)} clean clips {method} has a SI-SDR of {values.median():.1f} dB in the median, "
-            f"{values.min():.1f} dB at worst."
-        )
+        what = f"On {len(values)} clean clips {method} has a SI-SDR of"
+        if np.isneginf(values).any():
+            found.append(
+                f"{what} {values.median():.1f} dB in the median; {np.isneginf(values).sum()} are silent after it."
+            )
+        elif np.isinf(values).all():
+            found.append(f"{what} infinity: it leaves them as they are.")
+        else:
+            found.append(f"{what} {values.median():.1f} dB in the median, {values.min():.1f} dB at worst.")
     return found
 
 
