@@ -29,6 +29,14 @@ FRONTEND = dataclasses.replace(tiny.SINGLE.frontend, endpoint=False)
 CASCADE = tiny.CASCADE.replace(
     tasks=(tiny.EMOTION, tiny.AROUSAL), frontend=FRONTEND, first=tiny.FIRST.replace(frontend=FRONTEND)
 )
+# model 1's ratio mask before model 2
+MASK_CASCADE = tiny.SINGLE.replace(
+    name="mask_cascade",
+    config=dataclasses.replace(tiny.LSTM, adversary=None),
+    first=tiny.MASKED,
+    discard="mask",
+    epochs=1,
+)
 # judging a clip as a whole, in mixed precision
 HALVED = tiny.SINGLE.replace(
     name="halved",

@@ -162,7 +162,7 @@ def test_mixed_precision(halved, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["SHARED_PRIVATE", "CASCADE", "HALVED"])
+@pytest.mark.parametrize("recipe", ["SHARED_PRIVATE", "CASCADE", "MASK_CASCADE", "HALVED"])
 def test_what_was_trained(corpus, split, tmp_path, recipe, rng):
     """From a corpus on disk to answers."""
     from keras_ser.training import Data, Run, fit
