@@ -25,6 +25,8 @@ def add(commands) -> None:
 
 
 def _denoise(options: argparse.Namespace) -> int:
+    import soundfile
+
     from keras_ser.audio.io import AudioError, find_audio
 
     source, target = Path(options.input), Path(options.output)
@@ -33,6 +35,8 @@ def _denoise(options: argparse.Namespace) -> int:
         pairs = [(file, (target / Path(file).relative_to(source)).with_suffix(".wav")) for file in files]
     else:
         pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]
+    if any(out.suffix.lower().lstrip(".").upper() not in soundfile.available_formats() for _, out in pairs):
+        raise ValueError(f"expected an OUT that ends in .wav or .flac, or a folder. Received: {target}.")
     if len({out for _, out in pairs}) < len(pairs):
         raise ValueError(f"two files below {source} would be written to the same .wav; denoise them one by one.")
     there = [str(out) for _, out in pairs if out.exists()]
@@ -55,10 +59,8 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
     """Same length and rate as the file; mono, 32-bit floats in a .wav (nothing is clipped), else the format's own."""
     import soundfile
 
-    from keras_ser.audio.io import AudioError, info, read
+    from keras_ser.audio.io import info, read
 
-    if out.suffix.lower().lstrip(".").upper() not in soundfile.available_formats():
-        raise AudioError(f"{out}: expected a name that ends in .wav or .flac.")
     rate = info(file).sample_rate
     cleaned = denoise(read(file, rate), rate)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -306,6 +306,8 @@ def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.n
 
 
 def _noise_task(run: Run):
+    if run.recipe.first is not None:
+        raise ValueError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
     noise = next((task for task in run.recipe.tasks if task.name == NOISE_TASK), None)
     if noise is None:
         raise ValueError(f"{run.folder} knows no noise: it needs a task {NOISE_TASK!r}.")

@@ -124,6 +124,12 @@ def test_keras_ser_denoise(masked, tmp_path, rng, capsys):
     np.testing.assert_allclose(read(tmp_path / "mask" / "a.wav", 16000), direct, atol=1e-5)
 
 
+def test_an_out_that_is_no_audio(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(9000)) / 3, 16000)
+    assert main(["denoise", str(tmp_path / "a.wav"), str(tmp_path / "b.mp9")]) == 2
+    assert "expected an OUT that ends in .wav or .flac" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
