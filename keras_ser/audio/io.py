@@ -49,7 +49,7 @@ def info(path: str | os.PathLike) -> Info:
     path = _existing(path)
     if path.suffix.lower() not in VIDEO:
         try:
-            found = soundfile.info(path)
+            found = soundfile.info(_name(path))
             return Info(found.samplerate, found.channels, found.frames / found.samplerate, found.subtype)
         except soundfile.LibsndfileError as error:
             _raise_unless_foreign(path, error)
@@ -94,7 +94,7 @@ def read(
         with path.open("rb") as raw:
             promised = _promised(raw)
         try:
-            with soundfile.SoundFile(path) as file:
+            with soundfile.SoundFile(_name(path)) as file:
                 waveform, rate = _read_soundfile(path, file, promised, start, end)
         except soundfile.LibsndfileError as error:
             _raise_unless_foreign(path, error)
@@ -127,7 +127,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
     foreign = path.suffix.lower() in VIDEO
     if not foreign:
         try:
-            soundfile.info(path)
+            soundfile.info(_name(path))
         except soundfile.LibsndfileError as error:
             _raise_unless_foreign(path, error)
             foreign = True
@@ -137,7 +137,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
         return
     with path.open("rb") as raw:
         promised = _promised(raw)
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(_name(path)) as file:
         rate, frames = file.samplerate, file.frames
         if promised > frames or frames <= 0:
             # the same words as `read`
@@ -146,7 +146,10 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
         done = 0
         while done < frames:
             wanted = min(frames - done, max(1, round(seconds * rate)))
-            waveform = _decoded(path, file, wanted)
+            try:
+                waveform = _decoded(path, file, wanted)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(f"{path}: corrupt: {_reason(error)}, after {done / rate:.1f} s.") from error
             _check_finite(path, waveform)
             done += wanted
             piece = waveform if rate == sample_rate else resampler.resample_chunk(waveform, last=done >= frames)
@@ -247,6 +250,11 @@ def _existing(path: str | os.PathLike) -> Path:
     if found.st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes).")
     return path
+
+
+def _name(path: Path) -> str | bytes:
+    """What libsndfile is to open: where names are bytes, any of them, be it text or not."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

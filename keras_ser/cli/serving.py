@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("jsonl", "csv", "table")
+PICTURES = (".png", ".pdf", ".svg")
 TIMES = ("jsonl", "csv", "rttm", "audacity")
 
 
@@ -40,9 +41,15 @@ def add(commands) -> None:
 
     demo = commands.add_parser("demo", help="a page in the browser to try a model (extra: demo)")
     _add_model(demo)
-    demo.add_argument("--port", type=int, default=7860)
+    demo.add_argument("--port", type=_port, default=7860)
     demo.add_argument("--open", action="store_true", help="open the browser, too")
     demo.set_defaults(run=_demo)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535. Received: {text}.")
+    return int(text)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -91,8 +98,16 @@ def _predict(options: argparse.Namespace) -> int:
     if options.format not in allowed:
         kind = "a timeline" if options.timeline else "files (without --timeline)"
         raise ValueError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
-    if options.plot and not options.timeline:
-        raise ValueError("--plot draws a timeline: add --timeline.")
+    if not options.timeline:
+        for name, given in (("--plot", options.plot), ("--task", options.task)):
+            if given:
+                raise ValueError(f"{name} is about a timeline: add --timeline.")
+    if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
+        raise ValueError(
+            f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
+        )
+    # a file's name may hold bytes that are no text: they are shown, and end nothing
+    sys.stdout.reconfigure(errors="backslashreplace") if hasattr(sys.stdout, "reconfigure") else None
     from keras_ser.audio.io import find_audio
     from keras_ser.serving.predictor import predict_files
 
@@ -127,7 +142,9 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         except AudioError as error:
             bad.append(str(error))
             continue
-        lines = found.write({"jsonl": "json"}.get(options.format, options.format))
+        twice = sum(other.stem == path.stem for other in files) > 1
+        recording = path.with_suffix("").as_posix().lstrip("./") if twice else None
+        lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
         if options.format == "csv" and number:
             next(lines)
         for line in lines:
@@ -168,14 +185,23 @@ def _print_csv(predictor, answers: Iterable) -> None:
     from keras_ser.serving.predictor import cells, columns
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", *(column for task in predictor.tasks for column in columns(task))])
-    for path, answer in answers:
-        writer.writerow([path, *(cell for task in predictor.tasks for cell in cells(task, answer[task.name]))])
+    header = ["file", *(column for task in predictor.tasks for column in columns(task))]
+    number = 0
+    for number, (path, answer) in enumerate(answers, 1):
+        more = [answer["emptied"]] if "emptied" in answer else []
+        if number == 1:
+            writer.writerow(header + ["emptied"] * len(more))
+        row = [cell for task in predictor.tasks for cell in cells(task, answer[task.name])]
+        writer.writerow([path, *row, *more])
+        sys.stdout.flush()
+    if not number:
+        writer.writerow(header)
 
 
 def _print_table(predictor, answers: Iterable) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("file", *(task.name for task in predictor.tasks))
     for path, answer in answers:
@@ -183,8 +209,11 @@ def _print_table(predictor, answers: Iterable) -> None:
         for task in predictor.tasks:
             told = answer[task.name]
             cells.append(f"{told['value']:.3f}" if task.continuous else f"{told['label']} {told['score']:.2f}")
-        table.add_row(str(path), *cells)
-    Console().print(table)
+        if answer.get("emptied"):
+            cells[0] += " (all noise)"
+        table.add_row(*(Text(cell, overflow="fold") for cell in (str(path), *cells)))
+    # a pipe has no width
+    Console(width=None if sys.stdout.isatty() else 10**4).print(table)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -19,14 +19,15 @@ from keras_ser.features.framing import (
 )
 from keras_ser.features.spectrogram import decibels
 
-# As librosa.zero_crossings: smaller values count as zero, and zero as positive.
-ZERO = 1e-10
+# As librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
+# smallest step of 16 bits, and -100 dB, the floor of `decibels`: below it there is what resampling leaves of digital silence.
+ZERO = 1e-5
 
 
 def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     """Sign changes between neighbours within a frame, over the frame's samples.
 
-    Equals `librosa.feature.zero_crossing_rate(center=False)`.
+    Equals `librosa.feature.zero_crossing_rate(center=False, threshold=1e-5)`: samples below -100 dB are silence.
 
     Args:
         waveform: (batch, samples) float.

@@ -22,8 +22,8 @@ from keras_ser.serving.predictor import pad
 
 TOLERANCE = 1e-5  # float32 at the model's own rate
 LOOSE = 1e-2  # after mixed precision, and at other rates
-OTHER_RATES = (8000, 22050, 44100, 48000)  # Hz
-FORMATS = ("FLOAT", "PCM_16", "PCM_24", "PCM_32")
+OTHER_RATES = (8000, 11025, 22050, 44100, 48000)  # Hz
+FORMATS = ("FLOAT", "PCM_U8", "PCM_16", "PCM_24", "PCM_32")
 SECONDS = (0.01, 0.03, 0.5, 1.3, 2.7, 6.0)
 
 
@@ -43,7 +43,7 @@ class Clip:
 def golden(
     sample_rate: int, rate: int | None = None, subtype: str = "FLOAT", max_seconds: float = max(SECONDS)
 ) -> list[Clip]:
-    """Clips of different lengths, the last one silent.
+    """Clips of different lengths, then one between stretches of digital silence, and one silent.
 
     Args:
         sample_rate: Hz of the model.
@@ -59,8 +59,9 @@ def golden(
     for number, seconds in enumerate(SECONDS):
         piece = np.roll(speech, -2000 * number)[: int(seconds * at)]
         found.append(piece if rate == at else soxr.resample(piece, at, rate, quality="VHQ"))
-    longest = int(max_seconds * rate)
-    return [_clip(x[:longest], rate, subtype, sample_rate) for x in (*found, np.zeros(rate, np.float32))]
+    longest, silence = int(max_seconds * rate), np.zeros(rate, np.float32)
+    found += [np.concatenate([silence, found[2], silence[: rate // 2]]), silence]
+    return [_clip(x[:longest], rate, subtype, sample_rate) for x in found]
 
 
 def _clip(waveform: np.ndarray, rate: int, subtype: str, sample_rate: int) -> Clip:

@@ -76,8 +76,13 @@ class Timeline:
             found.append((float(borders[a]), float(borders[b]), self.task.labels[labels[a]], score))
         return found
 
-    def write(self, form: str) -> Iterator[str]:
-        """The lines of a file: "json" (a JSON object a window), "csv", "rttm" or "audacity" (a label track)."""
+    def write(self, form: str, recording: str | None = None) -> Iterator[str]:
+        """The lines of a file: "json" (a JSON object a window), "csv", "rttm" or "audacity" (a label track).
+
+        Args:
+            form: one of these.
+            recording: what "rttm" calls the recording. Default: the file's stem.
+        """
         import csv
         import io
         import json
@@ -94,7 +99,7 @@ class Timeline:
                 csv.writer(text, lineterminator="").writerow(line)
                 yield text.getvalue()
         elif form == "rttm":
-            name = self.path.stem.replace(" ", "_")
+            name = "_".join((recording or self.path.stem).split())
             for start, end, label, score in self.segments():
                 # type, file, channel, onset, duration, text, subtype, name, confidence, lookahead
                 yield f"SPEAKER {name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} {score:.3f} <NA>"
@@ -107,7 +112,7 @@ class Timeline:
         """A matplotlib Figure: the probabilities over time, and below them a band of the winning labels."""
         from matplotlib.figure import Figure
 
-        borders, means = self.cells()
+        borders, means = _coarser(*self.cells())
         figure = Figure(figsize=(10, 3.6), layout="constrained")
         if self.task.continuous:
             axes = figure.subplots()
@@ -128,6 +133,17 @@ class Timeline:
                 band.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color=text)
         band.set(yticks=[], xlabel="seconds")
         return figure
+
+
+def _coarser(borders: np.ndarray, means: np.ndarray, most: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """At most so many cells, each the mean over time of neighbours: a long recording has more than a picture can show."""
+    step = -(-len(means) // most)
+    if step == 1:
+        return borders, means
+    firsts = np.arange(0, len(means), step)
+    widths = np.diff(borders)[:, None]
+    joined = np.add.reduceat(means * widths, firsts) / np.add.reduceat(widths, firsts)
+    return np.append(borders[firsts], borders[-1]), joined
 
 
 def _line(number: int) -> dict[str, Any]:

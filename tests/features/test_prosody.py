@@ -2,7 +2,7 @@ import librosa
 import numpy as np
 import pytest
 
-from keras_ser.features import Pitch, ShortTimeEnergy, ZeroCrossingRate, pitch_features, yin
+from keras_ser.features import Frontend, Pitch, ShortTimeEnergy, ZeroCrossingRate, pitch_features, yin
 from keras_ser.features.prosody import autocorrelation, fast_size
 from tests.features.clips import batch, speech, speech_like
 
@@ -11,13 +11,24 @@ from tests.features.clips import batch, speech, speech_like
 def test_zero_crossing_rate_equals_librosa(rng, window, hop):
     clips = [rng.standard_normal(n).astype(np.float32) for n in (5003, 1201, window)]
     clips[1][300:700] = 0.0
-    clips[0][::7] *= 1e-11
+    clips[0][::7] *= 1e-6
     waveform, length = batch(clips, extra=99, fill=-1.0)
     ours = np.asarray(ZeroCrossingRate(window, hop)(waveform, length))
     for row, clip in enumerate(clips):
-        theirs = librosa.feature.zero_crossing_rate(clip, frame_length=window, hop_length=hop, center=False)[0]
+        sizes = {"frame_length": window, "hop_length": hop}
+        theirs = librosa.feature.zero_crossing_rate(clip, **sizes, center=False, threshold=1e-5)[0]
         np.testing.assert_allclose(ours[row, : len(theirs), 0], theirs, atol=1e-6)
         assert not ours[row, len(theirs) :].any()
+
+
+def test_what_resampling_leaves_of_digital_silence_is_silence(rng):
+    """Speech between zeros, and between traces of 1e-6: the same frames are speech, and the same rate is found."""
+    clean = np.concatenate([np.zeros(9000), speech_like(rng, 16000), np.zeros(7000)]).astype(np.float32)
+    traced = clean + (1e-6 * rng.standard_normal(clean.size)).astype(np.float32)
+    frontend = Frontend(("zero_crossing_rate", "log_mel"))
+    found, expected = (frontend(x[None], np.array([x.size])) for x in (traced, clean))
+    np.testing.assert_array_equal(found["mask"], expected["mask"])
+    np.testing.assert_allclose(found["zero_crossing_rate"], expected["zero_crossing_rate"], atol=0.02)
 
 
 @pytest.mark.parametrize(("window", "hop"), [(400, 160), (401, 77)])

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,7 +112,9 @@ def test_timeline(served, files, tmp_path, capsys):
         (["--format", "rttm"], "--format of files (without --timeline) must be one of jsonl, csv, table"),
         (["--format", "table", "--timeline"], "--format of a timeline must be one of jsonl, csv, rttm, audacity"),
         (["--format", "audacity", "--timeline"], "a label track is of one recording. Received: 3 files"),
-        (["--plot", "x.png"], "--plot draws a timeline: add --timeline"),
+        (["--plot", "x.png"], "--plot is about a timeline: add --timeline"),
+        (["--task", "gender"], "--task is about a timeline: add --timeline"),
+        (["--timeline", "--plot", "x.bmp"], "--plot takes a name that ends in .png, .pdf, .svg, or a folder"),
         (["--timeline", "--hop", "5"], "expected 0 < hop <= window <= 8 s"),
         (["--timeline", "--task", "mood"], "must be one of emotion, gender. Received: 'mood'"),
     ],
@@ -128,6 +132,38 @@ def test_models_and_files_that_are_not_there(served, files, tmp_path, capsys):
     assert "nothing.wav, where there is none" in lines(capsys)[1][0]
     assert main(["export", str(tmp_path)]) == 2
     assert "expected the folder of a finished run" in lines(capsys)[1][0]
+
+
+def test_a_damaged_flac_on_a_timeline_ends_nothing(served, files, capsys, rng):
+    """libsndfile finds the damage in the middle of the file, after pieces that were good."""
+    soundfile.write(files / "d.flac", 0.1 * rng.standard_normal(8 * 16000), 16000)
+    contents = (files / "d.flac").read_bytes()
+    (files / "d.flac").write_bytes(contents[: len(contents) // 2])
+    assert main(["predict", str(served.export), str(files), "--timeline", "--format", "csv"]) == 1
+    out, err = lines(capsys)
+    assert {Path(line.split(",")[0]).name for line in out[1:]} == {"a.flac", "b.wav", "c.wav"}
+    assert "1 of 4 files could not be answered" in err[0] and "d.flac: c" in err[1]
+
+
+def test_names_that_are_no_text_and_names_that_are_markup(served, files, capfd):
+    wave, rate = soundfile.read(files / "b.wav")
+    soundfile.write(files / "[bold]x.wav", wave, rate)
+    shutil.copy(files / "b.wav", os.fsencode(files) + b"/n\xff.wav")
+    for form in ("jsonl", "csv", "table"):
+        assert main(["predict", str(served.export), str(files), "--format", form]) == 0
+        out = capfd.readouterr().out
+        assert "[bold]x.wav" in out and "c.wav" in out and "ff.wav" in out
+
+
+def test_recordings_of_one_name_are_told_apart(served, files, tmp_path, capsys):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(files / "c.wav", tmp_path / folder / "talk.wav")
+    ask = ["predict", str(served.export), "--timeline", "--format", "rttm", "--window=1"]
+    assert main([*ask, str(tmp_path / "x"), str(tmp_path / "y")]) == 0
+    assert {Path(line.split()[1]).parent.name for line in lines(capsys)[0]} == {"x", "y"}
+    assert main([*ask, str(tmp_path / "x")]) == 0
+    assert {line.split()[1] for line in lines(capsys)[0]} == {"talk"}
 
 
 @pytest.mark.parametrize(
