@@ -184,6 +184,16 @@ class Recipe:
         for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
+        if self.first is not None and self.discard == "mask":
+            if not getattr(self.first.config, "mask_bins", 0):
+                raise ValueError(
+                    "discard='mask' needs a first model that estimates a mask: set first.config.mask_bins."
+                )
+            rates = self.first.frontend.sample_rate, self.frontend.sample_rate
+            if rates[0] != rates[1]:
+                raise ValueError(
+                    f"both models of a cascade hear one sample rate. Received: {rates[0]} and {rates[1]} Hz."
+                )
         strays = set(self.shuffle) - {task.name for task in self.tasks}
         if strays:
             raise ValueError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")

@@ -110,10 +110,21 @@ SAME = {
 }
 
 
+def test_a_mask_cascade_needs_a_mask_and_one_rate():
+    first = FIRST.replace(config=Config(adversary=None, mask_bins=257))
+    with pytest.raises(ValueError, match="needs a first model that estimates a mask"):
+        SIMPLE.replace(first=FIRST, discard="mask")
+    with pytest.raises(ValueError, match="one sample rate. Received: 16000 and 8000 Hz"):
+        SIMPLE.replace(first=first, discard="mask", frontend=FrontendConfig(sample_rate=8000))
+    assert SIMPLE.replace(first=first, discard="mask").discard == "mask"
+
+
 def test_the_hash_changes_with_what_a_run_is_and_nothing_else():
     assert {*OTHER, *SAME, "model"} == {f.name for f in dataclasses.fields(Recipe)}  # "model": there is one so far
+    masked = RECIPE.replace(first=FIRST.replace(config=Config(adversary=None, mask_bins=257)))
     for field, value in OTHER.items():
-        assert RECIPE.replace(**{field: value}).hash != RECIPE.hash, field
+        base = masked if field == "discard" else RECIPE
+        assert base.replace(**{field: value}).hash != base.hash, field
     for field, value in SAME.items():
         assert RECIPE.replace(**{field: value}).hash == RECIPE.hash, field
     assert RECIPE.replace(first=FIRST.replace(epochs=3)).hash != RECIPE.hash

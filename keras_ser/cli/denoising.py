@@ -49,6 +49,8 @@ def _denoise(options: argparse.Namespace) -> int:
             _one(Path(file), out, denoise)
         except (AudioError, ValueError) as error:
             failures.append(str(error))
+        except (OSError, TypeError, soundfile.SoundFileError) as error:
+            failures.append(f"{out} can't be written: {error}")
     if failures:
         print(f"keras-ser: {len(failures)} of {len(pairs)} files could not be denoised:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
@@ -107,7 +109,13 @@ def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unseen", metavar="A[,B..]", default="", help="noise types that are tested but never trained on"
     )
-    parser.add_argument("--clips", type=int, default=20, metavar="N", help="test clips of each run (20)")
+    parser.add_argument("--clips", type=_positive, default=20, metavar="N", help="test clips of each run (20)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on. Received: {text}.")
+    return int(text)
 
 
 def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
@@ -120,6 +128,7 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
 
     unseen = tuple(name.strip() for name in options.unseen.split(",") if name.strip())
     there = [*COLOURS, "babble"]
+    stems: list[str] = []
     if options.noise_root:
         stems = list(load_noises(options.noise_root))
         there += [*stems, *(stem.rstrip("0123456789") for stem in stems)]
@@ -129,11 +138,20 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
             f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
             + ("." if options.noise_root else "; name a folder of more with --noise-root.")
         )
-    return tuple(dict.fromkeys([*(name for name in PAPER_NOISES if name in there), *unseen]))
+    found: list[str] = []
+    for name in PAPER_NOISES:
+        parts = [stem for stem in stems if stem.rstrip("0123456789") == name]
+        if set(parts) & set(unseen):  # "factory" is factory1 and factory2: what is left of it
+            found += [stem for stem in parts if stem not in unseen]
+        elif name in there:
+            found.append(name)
+    return tuple(dict.fromkeys([*found, *unseen]))
 
 
 def with_noises(recipe, options: argparse.Namespace):
     """The recipe, trained on the tested noises but the unseen ones."""
+    if any(pair.split("=")[0] in ("streams.noisy.noises", "tasks.noise.labels") for pair in options.set):
+        raise ValueError("the noises are chosen by --noise-root and --unseen here, not by --set.")
     unseen = {name.strip() for name in options.unseen.split(",")}
     trained = tuple(name for name in tested_noises(options) if name not in unseen)
     if not trained:
@@ -172,8 +190,13 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
     from keras_ser.cli.training import Progress, check_labels, choose, folds_asked
     from keras_ser.corpora import read_corpus
     from keras_ser.experiment.ablation import run_ablation
-    from keras_ser.training import Data
+    from keras_ser.training import Data, deterministic
 
+    for option in ("metadata", "aux_root", "corpus"):
+        if getattr(options, option):
+            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: --variant names the corpus.")
+    if options.deterministic:
+        deterministic()
     name = options.variant or ("demo" if not options.corpus_root else next(iter(systems)))
     if name not in systems:
         raise ValueError(f"--variant must be one of {', '.join(systems)}. Received: {name!r}.")

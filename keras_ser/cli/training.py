@@ -25,7 +25,11 @@ def add(commands) -> None:
     evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
     evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
     evaluate.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
-    evaluate.add_argument("--denoiser", metavar="RUN", help="with --noise: a model 1 whose mask goes before the model")
+    evaluate.add_argument(
+        "--denoiser",
+        metavar="RUN",
+        help="with --noise: a model 1 (a run, or an experiment with a run for each fold) whose mask goes before",
+    )
     evaluate.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
     evaluate.set_defaults(run=_evaluate)
 
@@ -350,11 +354,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _evaluate_in_noise(options: argparse.Namespace) -> int:
     from keras_ser.experiment.reporting import data_of, runs_of
     from keras_ser.experiment.robustness import SNRS, robustness
-    from keras_ser.training import Run
 
     folder = Path(options.folder)
     snrs = [float(value) for value in options.snr.split(",")] if options.snr else SNRS
-    denoiser = Run.load(Run.find(options.denoiser)) if options.denoiser else None
+    denoisers = runs_of(Path(options.denoiser)) if options.denoiser else []
     runs = runs_of(folder)
     where = Path(options.out) if options.out else folder
     made = robustness(
@@ -362,7 +365,7 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
         data_of(folder, options.corpus_root),
         Path(options.noise),
         where,
-        denoiser=denoiser,
+        denoisers=denoisers,
         snrs=snrs,
         title=f"{runs[0].recipe.name} in noise",
         on_step=step_printer(),

@@ -55,6 +55,7 @@ class DenoisingReport:
         ours: the methods that are compared with the others, pairwise.
         against: the methods they are compared with.
         notes: sentences for the reader.
+        unit: what a group is: "speaker", "film", "session", or "none": each clip is one.
     """
 
     title: str
@@ -64,6 +65,7 @@ class DenoisingReport:
     ours: Sequence[str] = ()
     against: Sequence[str] = ()
     notes: Sequence[str] = ()
+    unit: str = "speaker"
 
     @property
     def measures(self) -> list[str]:
@@ -89,8 +91,10 @@ class DenoisingReport:
         for noise, snr_in in self.cells:
             if seen_only and not self._seen(noise):
                 continue
-            total += 1
             found = [self.difference(measure, noise, snr_in, method, other) for other in self.against]
+            if not all(cell.clips for cell in found):
+                continue  # not measured
+            total += 1
             better += all(cell.value > 0 for cell in found)
             sure += all(cell.low is not None and cell.low > 0 for cell in found)
         return better, sure, total
@@ -157,8 +161,7 @@ class DenoisingReport:
         text = [f"# {self.title}", ""]
         text += [f"- {note}" for note in (*self.notes, *self._verdicts())]
         text += [
-            f"- Means over {self.table['id'].nunique()} clips, [95 % interval, resampling the {groups} groups (speakers)]"
-            + (": likely too narrow." if groups < FEW_GROUPS else "."),
+            f"- Means over {self.table['id'].nunique()} clips, [95 % interval, {resampling(groups, self.unit)}].",
             "- SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain wherever the noise is louder than "
             "the speech. SI-SDR, PESQ and STOI do not.",
             "",
@@ -249,6 +252,13 @@ class DenoisingReport:
             pictures.append((name, caption))
         (folder / "denoising.md").write_text(self.to_markdown(pictures) + "\n", encoding="utf-8")
         return folder
+
+
+def resampling(groups: int, unit: str) -> str:
+    """What an interval's bootstrap draws, in words."""
+    if unit == "none":
+        return "resampling clips, since the corpus names no speakers: too narrow"
+    return f"resampling {groups} {unit}s" + (": likely too narrow" if groups < FEW_GROUPS else "")
 
 
 def _cell(values: pd.Series) -> Cell:

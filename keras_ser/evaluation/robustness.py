@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.evaluation.bootstrap import FEW_GROUPS, interval, resample
-from keras_ser.evaluation.denoising import Cell, _aligned, _pipes, _styles
+from keras_ser.evaluation.bootstrap import interval, resample
+from keras_ser.evaluation.denoising import Cell, _aligned, _pipes, _styles, resampling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,12 +37,14 @@ class RobustnessReport:
         table: see the module.
         labels: the classes.
         notes: sentences for the reader.
+        unit: what a group is, see `DenoisingReport`.
     """
 
     title: str
     table: pd.DataFrame = field(repr=False)
     labels: Sequence[str]
     notes: Sequence[str] = ()
+    unit: str = "speaker"
 
     @property
     def systems(self) -> list[str]:
@@ -140,8 +142,7 @@ class RobustnessReport:
         text = [f"# {self.title}", ""]
         text += [f"- {note}" for note in (*self.notes, *self._differences())]
         text += [
-            f"- UAR in %, [95 % interval, resampling {groups} groups (speakers)]"
-            + (": likely too narrow." if groups < FEW_GROUPS else "."),
+            f"- UAR in %, [95 % interval, {resampling(groups, self.unit)}].",
             "- The area is the mean of UAR over SNR in dB (trapezoids), clean clips apart. Noises in their test stretch, which "
             "no training has heard.",
             "",

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from keras_ser.evaluation.bootstrap import FEW_GROUPS
 from keras_ser.evaluation.comparison import Comparison, compare
-from keras_ser.evaluation.denoising import _aligned, _pipes
+from keras_ser.evaluation.denoising import _aligned, _pipes, resampling
 from keras_ser.evaluation.plots import NAMES
 from keras_ser.evaluation.report import report
 from keras_ser.evaluation.scores import Score
@@ -90,8 +89,8 @@ class SystemsReport:
         groups = first["group"].nunique()
         text = [f"# {self.title}", "", *(f"- {note}" for note in self.notes)]
         text += [
-            f"- {self.task.name}, protocol {self.protocol}, {first['id'].nunique()} clips; % [95 % interval, resampling {groups} "
-            "groups (speakers)" + (": likely too narrow]." if groups < FEW_GROUPS else "]."),
+            f"- {self.task.name}, protocol {self.protocol}, {first['id'].nunique()} clips; % [95 % interval, "
+            f"{resampling(groups, 'none' if groups < 2 else 'speaker')}].",
             "",
             *_pipes(self.rows()),
             "",

@@ -75,7 +75,9 @@ def run_denoising(
         RunError: no finished run.
     """
     folder = Path(folder)
-    done = [job for job in jobs(recipe, data, folds) if (folder / job.folder / "model.keras").exists()]
+    # where there are several, the last protocol is the one that keeps speakers apart
+    own = [job for job in jobs(recipe, data, folds) if job.protocol.name == recipe.protocols[-1].name]
+    done = [job for job in own if (folder / job.folder / "model.keras").exists()]
     if not done:
         raise RunError(f"{folder} holds no finished run yet.")
     trained = {name for stream in recipe.streams for name in stream.noises}
@@ -85,6 +87,7 @@ def run_denoising(
     for job in done:
         target = folder / job.folder
         asked = {"noises": list(noises), "snrs": list(snrs), "clips": clips, "measures": list(measures)}
+        asked |= {"methods": method_names(), "data": data.digest}
         if (target / "denoising.csv").exists() and _asked(target) == asked:
             number += 1 + len(noises) * len(snrs)
             tables.append(
@@ -105,12 +108,19 @@ def run_denoising(
         table.insert(0, "seed", job.seed)
         table.insert(0, "fold", job.split.fold)
         table["seen"] = table["noise"].isin([*trained, CLEAN])
+        (target / "denoising.json").unlink(missing_ok=True)  # which says whose figures they are
         write_atomically(target / "denoising.csv", lambda path, table=table: table.to_csv(path, index=False))
         write_atomically(target / "denoising.json", lambda path, asked=asked: path.write_text(json.dumps(asked)))
         tables.append(table)
     whole = pd.concat(tables, ignore_index=True)
     clean = whole[whole["noise"] == CLEAN]
     told = [*notes, *_clean_notes(clean)]
+    if folds is not None:
+        told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
+    if done[0].split.speaker_dependent:
+        told.append("A speaker-dependent split: test speakers were heard in training.")
+    if len(done) < len(own):
+        told.append(f"{len(own) - len(done)} of {len(own)} runs are not finished, and left out.")
     missing = [name for name in MEASURES if name not in measures]
     missing += [name for name in METHODS if name not in set(whole["method"])]
     if missing:
@@ -125,6 +135,7 @@ def run_denoising(
         ours=OURS,
         against=[name for name in AGAINST if name in set(whole["method"])],
         notes=told,
+        unit=unit(data),
     )
     made.save(folder)
     return made
@@ -183,8 +194,21 @@ def score_run(
         for s, snr_in in enumerate(snrs):
             on_step(f"{name}, {snr_in:g} dB")
             seeds = [np.random.default_rng([run.seed, n, s, i]) for i in range(len(ids))]
-            add(name, snr_in, [mix(x, noise, snr_in, rng=rng)[0] for x, rng in zip(waveforms, seeds, strict=True)])
+            add(name, snr_in, [mixed(x, noise, snr_in, rng, name) for x, rng in zip(waveforms, seeds, strict=True)])
     return pd.DataFrame(rows)
+
+
+def mixed(waveform: np.ndarray, noise: np.ndarray, snr_in: float, rng: np.random.Generator, name: str) -> np.ndarray:
+    """Speech in noise; an error names the noise."""
+    try:
+        return mix(waveform, noise, snr_in, rng=rng)[0]
+    except ValueError as error:
+        raise ValueError(f"the noise {name!r}: {error}") from error
+
+
+def method_names() -> list[str]:
+    """The methods whose packages are there."""
+    return [name for name in METHODS if name != "wavelet-lms" or find_spec("pywt")]
 
 
 def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> float:
@@ -234,9 +258,7 @@ def denoisers(run: Run) -> dict[str, Denoiser]:
         "mask": of_model(mask),
         "ideal-mask": lambda clean, noisy: batched(lambda s, n, y: ideal(s, y, n, frontend), clean, noisy),
     }
-    if not find_spec("pywt"):
-        del found["wavelet-lms"]
-    return {name: found[name] for name in METHODS if name in found}
+    return {name: found[name] for name in method_names()}
 
 
 def batched(

@@ -186,7 +186,10 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     corpus = read_corpus(recipe.corpus, root, **{**dict(recipe.corpus_options), **lay.get("options", {})})
     cache_folder = (owner.parent if owner else folder) / "cache"
     # what could not be read when it was trained is named in the report
-    return Data.load(recipe, corpus, cache_folder, bad="drop")
+    noises = Path(lay["noise_root"]) if "noise_root" in lay else None
+    if noises and not noises.is_dir():
+        raise RunError(f"{folder} was trained with the noises of {noises}, which are not there: put them back.")
+    return Data.load(recipe, corpus, cache_folder, noise_root=noises, bad="drop")
 
 
 def runs_of(folder: Path) -> list[Run]:

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.audio import load_noises, mix
+from keras_ser.audio import load_noises
 from keras_ser.evaluation.robustness import CLEAN, RobustnessReport
-from keras_ser.experiment.denoising import batched
+from keras_ser.experiment.denoising import batched, mixed
 from keras_ser.experiment.jobs import unit
 from keras_ser.pipelines.noises import file_stretch
 from keras_ser.recipe import Recipe
+from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
+from keras_ser.training.data import noise_hashes
 from keras_ser.training.predict import truths
 from keras_ser.training.run import write_atomically
 
+KEPT = "in-noise"  # a run's own figures, beside it
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
 TRAINED, WITH, WITHOUT = "as trained", "with model 1", "without model 1"
 
@@ -28,7 +31,7 @@ def robustness(
     noise_root: Path,
     out: Path,
     *,
-    denoiser: Run | None = None,
+    denoisers: Sequence[Run] = (),
     snrs: Sequence[float] = SNRS,
     title: str = "",
     on_step: Callable[[int, int, str], None] | None = None,
@@ -40,7 +43,8 @@ def robustness(
         data: the recipe's corpora.
         noise_root: folder of noise files, each heard in its test stretch (the last fifth).
         out: where the report goes; each run's own figures go into its folder as they are done.
-        denoiser: a model 1 whose mask goes before the runs. A cascade has its own: it is scored with and without it.
+        denoisers: runs of a model 1, whose mask goes before; for each run one that has not heard its test speakers. A cascade
+            has its own, and is scored with and without it.
         snrs: dB, over all samples of a clip.
         title: the report's heading.
         on_step: called with (number, steps in all, what).
@@ -52,15 +56,17 @@ def robustness(
     task = recipe.tasks[0]
     if task.continuous:
         raise ValueError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
-    if denoiser is not None and recipe.first is not None:
+    if denoisers and recipe.first is not None:
         raise ValueError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
     files = load_noises(noise_root, recipe.frontend.sample_rate)
     noises = {name: file_stretch(files, name, "test") for name in files}
-    trained = trained_noises(recipe) | (trained_noises(denoiser.recipe) if denoiser else set())
+    trained = trained_noises(recipe) | {name for each in denoisers for name in trained_noises(each.recipe)}
     tables, number = [], 0
     total = len(runs) * (1 + len(noises) * len(snrs))
     for run in runs:
-        asked = {"noises": list(noises), "snrs": list(snrs), "denoiser": str(denoiser.folder) if denoiser else None}
+        denoiser = _unheard(run, denoisers, data) if denoisers else None
+        asked = {"noises": noise_hashes(noises), "snrs": list(snrs), "data": data.digest}
+        asked["denoiser"] = [str(denoiser.folder.resolve()), denoiser.recipe.hash] if denoiser else None
         found = _kept(run.folder, asked)
         if found is None:
             rows = []
@@ -75,26 +81,53 @@ def robustness(
             found = pd.DataFrame(rows)
             found.insert(0, "seed", run.seed)
             found.insert(0, "fold", run.split.fold)
-            write_atomically(run.folder / "robustness.csv", lambda path, found=found: found.to_csv(path, index=False))
-            write_atomically(
-                run.folder / "robustness.json", lambda path, asked=asked: path.write_text(json.dumps(asked))
-            )
+            (run.folder / f"{KEPT}.json").unlink(missing_ok=True)  # which says whose figures they are
+            write_atomically(run.folder / f"{KEPT}.csv", lambda path, found=found: found.to_csv(path, index=False))
+            write_atomically(run.folder / f"{KEPT}.json", lambda path, asked=asked: path.write_text(json.dumps(asked)))
         else:
             number += 1 + len(noises) * len(snrs)
         tables.append(found)
     table = pd.concat(tables, ignore_index=True)
     table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
-    made = RobustnessReport(title or f"{recipe.name} in noise", table, task.labels)
+    notes = []
+    folds = {seed: set(part["fold"]) for seed, part in table.groupby("seed")}
+    whole = set().union(*folds.values())
+    incomplete = [seed for seed, found in folds.items() if found != whole]
+    if incomplete and len(incomplete) < len(folds):
+        table = table[~table["seed"].isin(incomplete)].reset_index(drop=True)
+        notes.append(f"Seeds without all folds are left out: {', '.join(map(str, incomplete))}.")
+    if runs[0].split.speaker_dependent:
+        notes.append("A speaker-dependent split: test speakers were heard in training.")
+    made = RobustnessReport(title or f"{recipe.name} in noise", table, task.labels, notes, unit(data))
     made.save(out)
     return made
 
 
+def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
+    """The first denoiser that was not trained or chosen on this run's test clips or their speakers.
+
+    Raises:
+        LeakageError: each of them was.
+    """
+    speaker = {u.id: u.speaker or u.id for u in data.corpus}
+    tested = {speaker.get(i, i) for i in run.split.test}
+    for denoiser in denoisers:
+        heard = {speaker.get(i, i) for i in (*denoiser.split.train, *denoiser.split.validation)}
+        if not heard & tested:
+            return denoiser
+    raise LeakageError(
+        f"{run.folder}: its test speakers were heard by the denoiser in training. Name the experiment of a model 1 that has "
+        "a run for every fold, trained on the same folds."
+    )
+
+
 def _kept(folder: Path, asked: Mapping[str, Any]) -> pd.DataFrame | None:
     """What was scored before, if the same was asked."""
-    about = folder / "robustness.json"
+    about = folder / f"{KEPT}.json"
     if not about.exists() or json.loads(about.read_text()) != asked:
         return None
-    return pd.read_csv(folder / "robustness.csv", dtype={"id": str, "group": str}, keep_default_na=False)
+    words = dict.fromkeys(("id", "group", "truth", "prediction"), str)
+    return pd.read_csv(folder / f"{KEPT}.csv", dtype=words, keep_default_na=False)
 
 
 def trained_noises(recipe: Recipe) -> set[str]:
@@ -148,7 +181,7 @@ def _scored(systems, clips, task, name: str, noise, snr: float, seed: int) -> li
     waveforms = [clip[-1] for clip in clips]
     if noise is not None:
         draws = [np.random.default_rng([seed, *name.encode(), int(10 * snr) + 10000, i]) for i in range(len(clips))]
-        waveforms = [mix(x, noise, snr, rng=rng)[0] for x, rng in zip(waveforms, draws, strict=True)]
+        waveforms = [mixed(x, noise, snr, rng, name) for x, rng in zip(waveforms, draws, strict=True)]
     rows = []
     for system, infer in systems.items():
         for (i, group, truth, _), p in zip(clips, batched(infer, waveforms, cut=False), strict=True):

@@ -89,6 +89,8 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
     options = dict(read_options)
     about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
+    if data.noise_root:
+        about["noise_root"] = str(Path(data.noise_root).resolve())
     write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ser.audio import load_noises
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.pipelines.balance import rules
 from keras_ser.pipelines.noises import noise_bank
@@ -41,11 +42,13 @@ class Data:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-1 of what is learnt from: the samples, labels and groups of every utterance, wherever and whenever it was stored."""
+        """SHA-1 of what is learnt from: the samples, labels and groups of every utterance, wherever and whenever it was stored,
+        and the samples of the noise files."""
         every = {"": (self.corpus, self.cache), **self.auxiliary}
-        return hashlib.sha1(
-            json.dumps([_facts(name, *pair) for name, pair in sorted(every.items())]).encode()
-        ).hexdigest()
+        facts: list = [_facts(name, *pair) for name, pair in sorted(every.items())]
+        if self.noise_root:
+            facts.append(noise_hashes(load_noises(self.noise_root, self.cache.sample_rate)))
+        return hashlib.sha1(json.dumps(facts).encode()).hexdigest()
 
     @classmethod
     def load(
@@ -128,6 +131,11 @@ class Data:
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
         return [clip["waveform"] for clip in self.cache.dataset(indices).as_numpy_iterator()]
+
+
+def noise_hashes(noises: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """SHA-1 of each noise's samples."""
+    return {name: hashlib.sha1(np.ascontiguousarray(wave, "<f4")).hexdigest() for name, wave in noises.items()}
 
 
 def _facts(name: str, corpus: Corpus, waveforms: RecordCache) -> list:

@@ -234,8 +234,10 @@ def _targets(recipe: Recipe, network):
         if "irm" in x:
             valid = tf.cast(x["mask"], tf.float32)
             if NOISE_TASK in recipe.shuffle:
-                # another example's mask: what is told of the noise tells nothing
-                y, w = {**y, "irm": tf.roll(x["irm"], 1, 0)}, {**w, "irm": valid * tf.roll(valid, 1, 0)}
+                # another example's mask, of any stream: what is told of the noise tells nothing
+                draw = tf.random.stateless_uniform([tf.shape(valid)[0]], [recipe.batch_size, len(recipe.streams)])
+                order = tf.argsort(draw)
+                y, w = {**y, "irm": tf.gather(x["irm"], order)}, {**w, "irm": valid * tf.gather(valid, order)}
             else:
                 y, w = {**y, "irm": x["irm"]}, {**w, "irm": valid}
             x = {name: value for name, value in x.items() if name != "irm"}

@@ -1,5 +1,7 @@
 """Tables 5 to 8 on a tiny experiment: what is scored, on which clips, and `keras-ser denoise`."""
 
+import argparse
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +10,12 @@ import soundfile
 from keras_ser.audio import read, snr
 from keras_ser.audio.denoise import spectral_subtraction
 from keras_ser.audio.quality import si_sdr
+from keras_ser.cli import denoising as cli
 from keras_ser.cli import main
 from keras_ser.experiment import denoising
 from keras_ser.models.denoiser import mask_denoiser
 from keras_ser.training import Run
+from tests.training import tiny
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,28 @@ def test_an_out_that_is_no_audio(tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(9000)) / 3, 16000)
     assert main(["denoise", str(tmp_path / "a.wav"), str(tmp_path / "b.mp9")]) == 2
     assert "expected an OUT that ends in .wav or .flac" in capsys.readouterr().err
+
+
+def options(noise_root=None, unseen="", **more):
+    return argparse.Namespace(**{"noise_root": noise_root, "unseen": unseen, "set": [], **more})
+
+
+def test_an_unseen_file_of_a_joined_noise_is_not_trained_on(tmp_path, rng):
+    """What is called "factory" is factory1 and factory2."""
+    for name in ("white", "factory1", "factory2"):
+        soundfile.write(tmp_path / f"{name}.flac", 0.1 * rng.standard_normal(9000), 16000)
+    assert cli.tested_noises(options(tmp_path)) == ("white", "pink", "babble", "factory")
+    for unseen, trained in (
+        ("factory1", ("white", "pink", "babble", "factory2")),
+        ("factory", ("white", "pink", "babble")),
+    ):
+        recipe = cli.with_noises(tiny.MASKED, options(tmp_path, unseen))
+        assert recipe.streams[1].noises == trained and recipe.tasks[1].labels == ("clean", *trained)
+        assert cli.tested_noises(options(tmp_path, unseen)) == (*trained, unseen)
+    with pytest.raises(ValueError, match="--unseen engine: there is no such noise"):
+        cli.tested_noises(options(tmp_path, "engine"))
+    with pytest.raises(ValueError, match="not by --set"):
+        cli.with_noises(tiny.MASKED, options(set=["streams.noisy.noises=white"]))
 
 
 @pytest.mark.parametrize(

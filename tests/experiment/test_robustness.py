@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from keras_ser.audio import AudioError
 from keras_ser.cli import main
@@ -13,6 +15,7 @@ from keras_ser.experiment import robustness as room
 from keras_ser.experiment.reporting import runs_of
 from keras_ser.models import cascade
 from keras_ser.models.denoiser import mask_denoiser
+from keras_ser.splits import LeakageError
 from keras_ser.training import Run, RunError
 from keras_ser.training.predict import predict
 from tests.training import tiny
@@ -22,7 +25,7 @@ from tests.training import tiny
 def found(masked, noise_root, tmp_path_factory):
     out = tmp_path_factory.mktemp("robust")
     runs = runs_of(masked[2])
-    room.robustness(runs, masked[1], noise_root, out, denoiser=runs[0], snrs=[10.0, -5.0])
+    room.robustness(runs, masked[1], noise_root, out, denoisers=runs, snrs=[10.0, -5.0])
     return pd.read_csv(out / "robustness.csv", keep_default_na=False), out
 
 
@@ -62,8 +65,28 @@ def test_nothing_is_scored_twice(found, masked, noise_root, tmp_path, monkeypatc
     monkeypatch.setattr(room, "_scored", lambda *a: pytest.fail("scored again"))
     folder = masked[2]
     run = Run.load(folder / "speakers" / "fold-00-seed-0")
-    again = room.robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoiser=run, snrs=[10.0, -5.0])
+    again = room.robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0])
     assert len(again.table) == len(found[0])
+
+
+def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, tmp_path):
+    """And of several, for each fold the one that did not is taken."""
+    runs, data = runs_of(masked[2]), masked[1]
+    other = dataclasses.replace(runs[0], split=masked[0].protocols[0].splits(data.corpus)[1])
+    with pytest.raises(LeakageError, match="test speakers were heard by the denoiser"):
+        room.robustness(runs, data, noise_root, tmp_path, denoisers=[other])
+    assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
+
+
+def test_another_noise_of_the_same_name_is_scored_anew(masked, noise_root, tmp_path, found, monkeypatch):
+    folder = tmp_path / "noises"
+    shutil.copytree(noise_root, folder)
+    soundfile.write(folder / "white.flac", 0.1 * np.sin(np.arange(30000)), 16000)
+    monkeypatch.setattr(room, "_scored", lambda *a: (_ for _ in ()).throw(InterruptedError))
+    with pytest.raises(InterruptedError):
+        room.robustness(
+            runs_of(masked[2]), masked[1], folder, tmp_path, denoisers=runs_of(masked[2]), snrs=[10.0, -5.0]
+        )
 
 
 def test_a_cascade_without_its_model_1_is_model_2_alone(rng):
@@ -103,4 +126,4 @@ def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
         room.robustness([continuous], data, noise_root, tmp_path)
     cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=tiny.FIRST))
     with pytest.raises(ValueError, match="a model 1 of its own"):
-        room.robustness([cascaded], data, noise_root, tmp_path, denoiser=runs[0])
+        room.robustness([cascaded], data, noise_root, tmp_path, denoisers=runs)

@@ -258,6 +258,29 @@ def test_a_mask_needs_the_frames_as_they_are(data, split, tmp_path):
             fit(tiny.MASKED.replace(**change), data, split, tmp_path / str(i))
 
 
+def test_a_control_s_masks_are_other_examples(data, split, tmp_path, monkeypatch):
+    """Of any stream: a clean example is as likely to be told a noisy one's mask as a noisy example is."""
+    seen = []
+
+    def look(recipe, epoch_batches, *_, **__):
+        for _, y, w in epoch_batches(0):
+            seen.append((y["adversary"].numpy(), y["gain"].numpy()[..., :257], w["gain"].numpy()))
+        raise Reached
+
+    monkeypatch.setattr(ROOM, "train_epochs", look)
+    for i, shuffle in enumerate(((), ("noise",))):
+        seen.clear()
+        with pytest.raises(Reached):
+            fit(tiny.MASKED.replace(shuffle=shuffle), data, split, tmp_path / str(i))
+        whole = [np.all(mask[w > 0] == 1) for _, masks, weights in seen for mask, w in zip(masks, weights, strict=True)]
+        stream = np.concatenate([y for y, _, _ in seen])
+        clean, noisy = (np.mean([m for m, s in zip(whole, stream, strict=True) if s == k]) for k in (0, 1))
+        if shuffle:
+            assert 0.2 < clean < 0.8 and 0.2 < noisy < 0.8
+        else:
+            assert (clean, noisy) == (1, 0)
+
+
 def test_shuffled_labels(data, split, tmp_path, monkeypatch):
     """A permutation of labels with their weights over the training clips, and over the validation clips; nothing else moves."""
     shuffled, judged = [], []
