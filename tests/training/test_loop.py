@@ -200,7 +200,7 @@ def test_validation_scores(rng):
 
     class Side:
         def __init__(self, indices, noises):
-            self.labels = labels
+            self.labels, self.noise_odds = labels, ()
             self.batches = [
                 ({"batch": len(made), "part": part}, {"index": indices[part], "noise": noises[part]})
                 for part in (slice(0, 3), slice(3, None))
