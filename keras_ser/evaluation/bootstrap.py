@@ -92,6 +92,13 @@ def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.
     return low, high
 
 
+def resampling(groups: int, unit: str) -> str:
+    """What an interval's bootstrap draws, in words."""
+    if unit == "none":
+        return "resampling clips, since the corpus names no speakers: too narrow"
+    return f"resampling {groups} {unit}s" + (": likely too narrow" if groups < FEW_GROUPS else "")
+
+
 def p_value(differences: np.ndarray) -> float:
     """Two-sided bootstrap p of "the difference is 0": the interval's level turned around.
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, resample
+from keras_ser.evaluation import markdown
+from keras_ser.evaluation.bootstrap import RESAMPLES, interval, resample, resampling
+from keras_ser.evaluation.plots import styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = ("fold", "seed", "noise", "seen", "snr_in", "id", "group", "method")
 TITLES = {"snr_out": "SNR_out (eq. 23), dB", "si_sdr": "SI-SDR, dB", "pesq": "PESQ (MOS-LQO)", "stoi": "STOI"}
 DIGITS = {"snr_out": 2, "si_sdr": 2, "pesq": 2, "stoi": 3}
 QUIETEST = -60.0  # dB that minus infinity (an estimate that holds nothing of the speech) counts as in a mean
@@ -113,7 +114,7 @@ class DenoisingReport:
         """The tables of SNR_out and SI-SDR for the terminal."""
         found = [self.title, ""]
         for measure in self.measures[:2]:
-            found += [TITLES[measure], *_aligned(self._rows(measure)), ""]
+            found += [TITLES[measure], *markdown.aligned(self._rows(measure)), ""]
         return found + self._verdicts()
 
     def _rows(self, measure: str, intervals: bool = False) -> list[list[str]]:
@@ -165,13 +166,11 @@ class DenoisingReport:
             "- SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain wherever the noise is louder than "
             "the speech. SI-SDR, PESQ and STOI do not.",
             "",
-            "| column | what |",
-            "| --- | --- |",
-            *(f"| {name} | {what} |" for name, what in self.methods.items()),
+            markdown.table([["column", "what"], *map(list, self.methods.items())], left=2),
             "",
         ]
         for measure in self.measures:
-            text += [f"## {TITLES[measure]}", "", *_pipes(self._rows(measure, intervals=True)), ""]
+            text += [f"## {TITLES[measure]}", "", markdown.table(self._rows(measure, intervals=True)), ""]
         if self.ours and self.against:
             text += ["## Paired differences", ""]
             header = ["noise", "SNR_in"]
@@ -181,7 +180,7 @@ class DenoisingReport:
                 cells = [self.difference(m, noise, snr_in, a, b) for m, a, b in pairs]
                 shown = [_shown(c, DIGITS[m], True, "+") for c, (m, _, _) in zip(cells, pairs, strict=True)]
                 rows.append([noise, f"{snr_in:g}", *shown])
-            text += [*_pipes(rows), ""]
+            text += [markdown.table(rows), ""]
         for name, caption in pictures:
             text += [f"![{caption}]({name})", ""]
         return "\n".join(text)
@@ -198,10 +197,10 @@ class DenoisingReport:
         rows = -(-len(noises) // columns)
         figure = Figure(figsize=(3.2 * columns + 1.4, 3.0 * rows + 0.3), layout="constrained")
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        styles = _styles(list(self.methods))
+        looks = styles(list(self.methods))
         for axis, noise in zip(axes, noises, strict=False):
             levels = sorted({s for n, s in self.cells if n == noise})
-            for method, style in styles.items():
+            for method, style in looks.items():
                 cells = [self.mean(measure, noise, s, method) for s in levels]
                 axis.plot(levels, [c.value for c in cells], label=method, **style)
                 if method in self.ours and all(c.low is not None for c in cells):
@@ -254,13 +253,6 @@ class DenoisingReport:
         return folder
 
 
-def resampling(groups: int, unit: str) -> str:
-    """What an interval's bootstrap draws, in words."""
-    if unit == "none":
-        return "resampling clips, since the corpus names no speakers: too narrow"
-    return f"resampling {groups} {unit}s" + (": likely too narrow" if groups < FEW_GROUPS else "")
-
-
 def _cell(values: pd.Series) -> Cell:
     """The mean over clips, with groups resampled; `values` are indexed by (group, id)."""
     values = values.dropna()
@@ -282,32 +274,3 @@ def _shown(cell: Cell, digits: int, intervals: bool = False, sign: str = "") -> 
     if intervals and cell.low is not None:
         text += f" [{cell.low:{sign}.{digits}f}, {cell.high:{sign}.{digits}f}]"
     return text
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
-
-
-def _pipes(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return [lines[0], f"|{' --- |' * len(rows[0])}", *lines[1:]]
-
-
-def _styles(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Dashes and markers, so that the curves are told apart in greyscale, too."""
-    colours = ("#8c9bab", "#5b8c5a", "#2f6690", "#a0522d", "#b8860b", "#c8500a", "#1b3a5c", "#6a4c93")
-    markers, dashes = "xsvD^oP*", ("-", "--", "-.", ":")
-    return {
-        method: {
-            "color": colours[i % 8],
-            "marker": markers[i % 8],
-            "linestyle": dashes[i % 4],
-            "markersize": 4,
-            "linewidth": 1.4,
-        }
-        for i, method in enumerate(methods)
-    }

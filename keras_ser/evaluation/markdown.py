@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +63,12 @@ def _row(score: Score, name: str | None = None) -> list[str]:
     ]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first is right-aligned."""
-    lines = ["| " + " | ".join(_cell(c) for c in header) + " |"]
-    lines.append("|" + "|".join([" --- "] + [" ---: "] * (len(header) - 1)) + "|")
-    lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
-    return "\n".join(lines)
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table: the first row is its header, the first `left` columns are left-aligned."""
+    lines = ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
+    columns = len(rows[0])
+    rule = "|" + "|".join([" --- "] * min(left, columns) + [" ---: "] * (columns - left)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def _cell(text: str) -> str:
@@ -91,7 +91,7 @@ def render(report: Report, pictures: Sequence[tuple[str, str]] = ()) -> str:
             blocks += _result(result)
     for name, rows in report.tables.items():
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        blocks += [f"## {name}", table(columns, [[_plain(row.get(c)) for c in columns] for row in rows])]
+        blocks += [f"## {name}", table([columns, *([_plain(row.get(c)) for c in columns] for row in rows)])]
     if report.notes:
         blocks += ["## Notes", "\n".join(f"* {note}" for note in report.notes)]
     if pictures:
@@ -127,11 +127,11 @@ def _result(result: TaskScores) -> list[str]:
         if "/" not in s.metric:
             name, measured, ends, _, _ = _row(s)
             whole.append([f"{name}, {together}", measured, ends, "", ""])
-    blocks.append(table(HEADER, whole))
+    blocks.append(table([HEADER, *whole]))
     blocks.append("\n".join(f"* {note}" for note in result.notes))
     recalls = [s for s in result.scores if "/" in s.metric]
     if 0 < len(recalls) <= MANY_CLASSES:
-        blocks += ["Recall per class, %:", table(HEADER, [_row(s) for s in recalls])]
+        blocks += ["Recall per class, %:", table([HEADER, *(_row(s) for s in recalls)])]
         blocks += _confusion(result)
     elif recalls:
         blocks.append(f"Recall and confusion of {len(recalls)} classes: see report.json.")
@@ -160,7 +160,7 @@ def _confusion(result: TaskScores) -> list[str]:
         rows.append([label, *cells])
     seeds = _count(result.seeds, "seed")
     text = f"Confusion, % of the true class (clips, summed over {seeds}) [95 % interval]; rows are true, columns named:"
-    return [text, table(["", *matrix.labels], rows)]
+    return [text, table([["", *matrix.labels], *rows])]
 
 
 def _subsets(what: str, subsets: Sequence[Subset], metrics: Sequence[str], result: TaskScores) -> str:
@@ -176,7 +176,7 @@ def _subsets(what: str, subsets: Sequence[Subset], metrics: Sequence[str], resul
             score = next(s for s in subset.scores if s.metric == metric)
             row += [number(score.value, metric), *([_interval(score)] if several else [])]
         rows.append(row + ([", ".join(subset.absent)] if classes else []))
-    return table(header + (["classes absent"] if classes else []), rows)
+    return table([header + (["classes absent"] if classes else []), *rows])
 
 
 def terminal(report: Report) -> list[str]:
@@ -194,19 +194,19 @@ def terminal(report: Report) -> list[str]:
                 name, measured, ends, _, _ = _row(best)
                 rows.append([result.task, f"{name}, ensemble", measured, ends, "", ""])
         if rows:
-            lines += _aligned([["task", *HEADER], *rows])
+            lines += [f"  {line}" for line in aligned([["task", *HEADER], *rows], left=2)]
         for result in mine:
             lines += [f"  {result.task}: {note}" for note in result.notes]
     lines += ["", *report.notes] if report.notes else []
     return lines
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """A table for the terminal, a line each row; the first `left` columns are left-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
-        "  "
-        + "  ".join(
-            c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

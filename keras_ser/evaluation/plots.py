@@ -7,7 +7,7 @@ Matplotlib is imported inside the functions, so that importing this room stays q
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -242,3 +242,19 @@ def _quantities(histories: Iterable[pd.DataFrame]) -> list[str]:
         return 1 if quantity.endswith("loss") else 3 if quantity.startswith(("learning_rate", "lr")) else 2
 
     return sorted(found, key=rank)
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Dashes and markers, so that the curves are told apart in greyscale, too."""
+    colours = ("#8c9bab", "#5b8c5a", "#2f6690", "#a0522d", "#b8860b", "#c8500a", "#1b3a5c", "#6a4c93")
+    markers, dashes = "xsvD^oP*", ("-", "--", "-.", ":")
+    return {
+        name: {
+            "color": colours[i % 8],
+            "marker": markers[i % 8],
+            "linestyle": dashes[i % 4],
+            "markersize": 4,
+            "linewidth": 1.4,
+        }
+        for i, name in enumerate(names)
+    }

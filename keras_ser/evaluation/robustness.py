@@ -19,8 +19,10 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.evaluation.bootstrap import interval, resample
-from keras_ser.evaluation.denoising import Cell, _aligned, _pipes, _styles, resampling
+from keras_ser.evaluation import markdown
+from keras_ser.evaluation.bootstrap import interval, resample, resampling
+from keras_ser.evaluation.denoising import Cell
+from keras_ser.evaluation.plots import styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +128,7 @@ class RobustnessReport:
 
     def lines(self) -> list[str]:
         rows = [[cell.split(" [")[0] for cell in row] for row in self._rows()]
-        return [self.title, "", "UAR, %", *_aligned(rows), "", *self._differences()]
+        return [self.title, "", "UAR, %", *markdown.aligned(rows, left=2), "", *self._differences()]
 
     def _differences(self) -> list[str]:
         found = []
@@ -146,7 +148,7 @@ class RobustnessReport:
             "- The area is the mean of UAR over SNR in dB (trapezoids), clean clips apart. Noises in their test stretch, which "
             "no training has heard.",
             "",
-            *_pipes(self._rows()),
+            markdown.table(self._rows(), left=2),
             "",
         ]
         for name, caption in pictures:
@@ -164,14 +166,14 @@ class RobustnessReport:
         levels = self.snrs[::-1]
         step = levels[-1] - levels[-2] if len(levels) > 1 else 5.0
         places = [*levels, levels[-1] + step]
-        styles = _styles(["", *self.systems])
+        looks = styles(["", *self.systems])
         for axis, noise in zip(axes, self.noises, strict=False):
             for system in self.systems:
                 cells = [*(self.uar(system, noise, s) for s in levels), self.uar(system, CLEAN)]
-                axis.plot(places, [100 * c.value for c in cells], label=system, **styles[system])
+                axis.plot(places, [100 * c.value for c in cells], label=system, **looks[system])
                 if all(c.low is not None for c in cells):
                     ends = [[100 * c.low for c in cells], [100 * c.high for c in cells]]
-                    axis.fill_between(places, *ends, color=styles[system]["color"], alpha=0.15, linewidth=0)
+                    axis.fill_between(places, *ends, color=looks[system]["color"], alpha=0.15, linewidth=0)
             axis.axhline(100 / len(self.labels), color="#8c9bab", linewidth=1, linestyle=":")
             axis.set_title(noise if self.seen(noise) else f"{noise} (unseen)", fontsize=10)
             axis.set_xticks(places, [*(f"{s:g}" for s in levels), CLEAN], fontsize=8)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from keras_ser.evaluation import markdown
+from keras_ser.evaluation.bootstrap import resampling
 from keras_ser.evaluation.comparison import Comparison, compare
-from keras_ser.evaluation.denoising import _aligned, _pipes, resampling
 from keras_ser.evaluation.plots import NAMES
 from keras_ser.evaluation.report import report
 from keras_ser.evaluation.scores import Score
@@ -35,6 +36,7 @@ class SystemsReport:
         pairs: (a, b): the differences a - b to be shown.
         metrics: to be shown.
         notes: sentences for the reader.
+        unit: what a group is, see `DenoisingReport`.
     """
 
     title: str
@@ -46,6 +48,7 @@ class SystemsReport:
     pairs: Sequence[tuple[str, str]] = ()
     metrics: Sequence[str] = ("accuracy", "uar")
     notes: Sequence[str] = ()
+    unit: str = "speaker"
 
     def scores(self, system: str) -> dict[str, Score]:
         """metric -> score.
@@ -82,7 +85,7 @@ class SystemsReport:
         return [f"{a} - {b}: {c.lines()[0]}" for metric in self.metrics for a, b, c in self.differences(metric)]
 
     def lines(self) -> list[str]:
-        return [self.title, "", *_aligned(self.rows()), "", *self.verdicts()]
+        return [self.title, "", *markdown.aligned(self.rows()), "", *self.verdicts()]
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
         first = next(iter(self.tables.values()))
@@ -90,17 +93,15 @@ class SystemsReport:
         text = [f"# {self.title}", "", *(f"- {note}" for note in self.notes)]
         text += [
             f"- {self.task.name}, protocol {self.protocol}, {first['id'].nunique()} clips; % [95 % interval, "
-            f"{resampling(groups, 'none' if groups < 2 else 'speaker')}].",
+            f"{resampling(groups, self.unit)}].",
             "",
-            *_pipes(self.rows()),
+            markdown.table(self.rows()),
             "",
             "Paired differences, over the same draws of groups:",
             "",
             *(f"- {line}" for line in self.verdicts()),
             "",
-            "| system | what |",
-            "| --- | --- |",
-            *(f"| {name} | {self.about[name]} |" for name in self.tables),
+            markdown.table([["system", "what"], *([name, self.about[name]] for name in self.tables)], left=2),
             "",
         ]
         for name, caption in pictures:

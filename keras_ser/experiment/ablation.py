@@ -8,7 +8,7 @@ import pandas as pd
 
 from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.systems import SystemsReport
-from keras_ser.experiment.jobs import experiment_folder, jobs, tested
+from keras_ser.experiment.jobs import experiment_folder, jobs, tested, unit
 from keras_ser.experiment.runner import run_experiment
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run
@@ -60,6 +60,7 @@ def run_ablation(
         paper=paper or {},
         pairs=pairs,
         notes=notes,
+        unit=unit(data),
     )
 
 
