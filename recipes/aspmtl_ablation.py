@@ -19,7 +19,7 @@ mask-shuffled    likewise, and the masks of other clips
 from aspmtl import GENDER, NOISES, model_1
 from aspmtl_noise import emotion, folds
 
-from keras_ser.cli.denoising import ablation_main
+from keras_ser.cli.noise_recipes import ablation_main
 from keras_ser.corpora import emodb, ravdess
 from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import Recipe, Stream

@@ -6,8 +6,8 @@ handed to the front end has one rate. What a silent or very short clip means is 
 it. Nothing here imports TensorFlow; `decode.decode_audio` does so when it is called.
 """
 
-from keras_ser.audio.io import AudioError, Info, content_hash, info, problems, read
-from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, snr, speech_part, stretch
+from keras_ser.audio.io import AudioError, Info, content_hash, info, pad, problems, read
+from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, noise_type, snr, speech_part, stretch
 
 __all__ = [
     "COLOURS",
@@ -19,6 +19,8 @@ __all__ = [
     "info",
     "load_noises",
     "mix",
+    "noise_type",
+    "pad",
     "problems",
     "read",
     "snr",

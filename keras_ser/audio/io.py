@@ -3,7 +3,7 @@
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -222,6 +222,15 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> list[Path]:
         else:
             found.append(path)
     return found
+
+
+def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Waveforms (samples,) -> one array (batch, samples), zero-padded, and the lengths (batch,) int32."""
+    lengths = np.array([len(x) for x in waveforms], np.int32)
+    padded = np.zeros((len(waveforms), lengths.max()), np.float32)
+    for row, x in zip(padded, waveforms, strict=True):
+        row[: len(x)] = x
+    return padded, lengths
 
 
 def content_hash(waveform: np.ndarray) -> str:

@@ -20,6 +20,11 @@ DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
 Seed = int | np.random.Generator
 
 
+def noise_type(name: str) -> str:
+    """ "factory1" -> "factory": names that differ by a number only are of one type of noise."""
+    return name.rstrip("0123456789")
+
+
 def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
     """Gaussian noise with power density S(f) ~ f^k, k = 0, -1, -2, 1, 2 for white, pink, brown, blue, violet.
 

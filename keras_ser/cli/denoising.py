@@ -1,14 +1,12 @@
-"""`denoise`, and what the recipe of the paper's tables 5 to 8 adds to a training."""
+"""`denoise`: noise taken out of audio files."""
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
-PAPER_NOISES = ("white", "pink", "babble", "factory")
-GENERATED = ("white", "pink", "babble")
 
 
 def add(commands) -> None:
@@ -18,8 +16,8 @@ def add(commands) -> None:
     denoise.add_argument("output", metavar="OUT", help="the file to write (.wav, .flac), or a folder")
     denoise.add_argument("--method", choices=METHODS, default="spectral-subtraction")
     denoise.add_argument("--model", metavar="RUN", help="the run of a model 1, for drop and mask")
-    denoise.add_argument("--alpha", type=float, default=2.0, help="power exponent of spectral-subtraction (2)")
-    denoise.add_argument("--beta", type=float, default=0.5, help="noise correction of spectral-subtraction (0.5)")
+    denoise.add_argument("--alpha", type=float, help="power exponent of spectral-subtraction (2)")
+    denoise.add_argument("--beta", type=float, help="noise correction of spectral-subtraction (0.5)")
     denoise.add_argument("--overwrite", action="store_true", help="replace files that are there")
     denoise.set_defaults(run=_denoise, interrupted="interrupted; the files written before are complete")
 
@@ -76,6 +74,9 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
 
 def _denoiser(options: argparse.Namespace) -> Callable:
     """(waveform, rate) -> waveform of the same length and rate."""
+    numbers = {name: getattr(options, name) for name in ("alpha", "beta") if getattr(options, name) is not None}
+    if numbers and options.method != "spectral-subtraction":
+        raise ValueError(f"--{next(iter(numbers))} is of spectral-subtraction. Received: --method {options.method}.")
     if options.method in ("drop", "mask"):
         if not options.model:
             raise ValueError(
@@ -91,7 +92,7 @@ def _denoiser(options: argparse.Namespace) -> Callable:
 
     if options.method == "wavelet-lms":
         return wavelet_lms
-    return lambda waveform, rate: spectral_subtraction(waveform, rate, alpha=options.alpha, beta=options.beta)
+    return lambda waveform, rate: spectral_subtraction(waveform, rate, **numbers)
 
 
 def _shown(pairs: Sequence) -> Any:
@@ -102,171 +103,3 @@ def _shown(pairs: Sequence) -> Any:
     from rich.progress import track
 
     return track(pairs, "denoise", console=Console(stderr=True))
-
-
-def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the recipes that mix noise in."""
-    parser.add_argument(
-        "--unseen", metavar="A[,B..]", default="", help="noise types that are tested but never trained on"
-    )
-    parser.add_argument("--clips", type=_positive, default=20, metavar="N", help="test clips of each run (20)")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on. Received: {text}.")
-    return int(text)
-
-
-def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
-    """The paper's four noises, as far as they are there, and the unseen ones.
-
-    Raises:
-        ValueError: an unseen noise that is not there.
-    """
-    from keras_ser.audio import COLOURS, load_noises
-
-    unseen = tuple(name.strip() for name in options.unseen.split(",") if name.strip())
-    there = [*COLOURS, "babble"]
-    stems: list[str] = []
-    if options.noise_root:
-        stems = list(load_noises(options.noise_root))
-        there += [*stems, *(stem.rstrip("0123456789") for stem in stems)]
-    unknown = [name for name in unseen if name not in there]
-    if unknown:
-        raise ValueError(
-            f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
-            + ("." if options.noise_root else "; name a folder of more with --noise-root.")
-        )
-    found: list[str] = []
-    for name in PAPER_NOISES:
-        parts = [stem for stem in stems if stem.rstrip("0123456789") == name]
-        if set(parts) & set(unseen):  # "factory" is factory1 and factory2: what is left of it
-            found += [stem for stem in parts if stem not in unseen]
-        elif name in there:
-            found.append(name)
-    return tuple(dict.fromkeys([*found, *unseen]))
-
-
-def with_noises(recipe, options: argparse.Namespace):
-    """The recipe, trained on the tested noises but the unseen ones."""
-    if any(pair.split("=")[0] in ("streams.noisy.noises", "tasks.noise.labels") for pair in options.set):
-        raise ValueError("the noises are chosen by --noise-root and --unseen here, not by --set.")
-    unseen = {name.strip() for name in options.unseen.split(",")}
-    trained = tuple(name for name in tested_noises(options) if name not in unseen)
-    if not trained:
-        raise ValueError("--unseen holds every noise that there is: leave one to train on.")
-    return recipe.override("streams.noisy.noises", trained).override("tasks.noise.labels", ("clean", *trained))
-
-
-def ablation_main(
-    systems: Mapping[str, Callable[[tuple[str, ...]], Mapping[str, Any]]],
-    about: Mapping[str, str],
-    pairs: Sequence[tuple[str, str]],
-    paper: Mapping[str, Mapping[str, float]],
-    description: str,
-) -> int:
-    """What `python recipes/aspmtl_ablation.py` runs.
-
-    Args:
-        systems: corpus -> (noises -> system -> recipe); the first is the default.
-        about: system -> what it is, in the order of the table.
-        pairs: the differences to be shown.
-        paper: system -> {metric: the paper's figure}.
-        description: the recipe's page, for --help.
-    """
-    from keras_ser.cli.guard import guarded
-    from keras_ser.cli.training import INTERRUPTED, add_training_arguments
-
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_arguments(parser)
-    parser.set_defaults(unseen="")
-    parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
-    options = parser.parse_args()
-    return guarded(lambda: _ablation(systems, about, pairs, paper, options), INTERRUPTED)
-
-
-def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
-    from keras_ser.cli.training import Progress, check_labels, choose, folds_asked
-    from keras_ser.corpora import read_corpus
-    from keras_ser.experiment.ablation import run_ablation
-    from keras_ser.training import Data, deterministic
-
-    for option in ("metadata", "aux_root", "corpus"):
-        if getattr(options, option):
-            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: --variant names the corpus.")
-    if options.deterministic:
-        deterministic()
-    name = options.variant or ("demo" if not options.corpus_root else next(iter(systems)))
-    if name not in systems:
-        raise ValueError(f"--variant must be one of {', '.join(systems)}. Received: {name!r}.")
-    noises = tested_noises(options)
-    made = systems[name](noises)
-    asked = options.systems.split(",") if options.systems else list(made)
-    strays = [system for system in asked if system not in made]
-    if strays:
-        raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
-    recipes = {}
-    for system in asked:
-        options.variant = system
-        recipes[system] = choose(made, options, system)
-    recipe = recipes[asked[0]]
-    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options))
-    for each in recipes.values():
-        check_labels(each, corpus, {})
-    out = Path(options.out)
-    data = Data.load(
-        recipe,
-        corpus,
-        out / "cache",
-        noise_root=Path(options.noise_root) if options.noise_root else None,
-        bad=options.bad,
-        progress=not options.quiet,
-    )
-    there = {f"B ({system})" for system in asked} | set(asked)
-    with Progress(recipe, quiet=options.quiet) as progress:
-        made = run_ablation(
-            recipes,
-            data,
-            out,
-            about={system: what for system, what in about.items() if system in there},
-            paper={system: figures for system, figures in paper.items() if system in there},
-            pairs=[pair for pair in pairs if set(pair) <= there],
-            folds=folds_asked(options),
-            notes=[
-                f"Noises: {', '.join(noises)}, each test clip with one of them at {list(recipe.streams[0].snr)} dB."
-            ],
-            on_job=progress.job,
-            on_epoch=progress.epoch,
-            read_options={"root": options.corpus_root} if options.corpus_root else {},
-            strategy=options.strategy,
-        )
-    print("\n".join(made.lines()))
-    print(f"\nreport: {made.save(out, f'ablation-{data.corpus.name}')}")
-    return 0
-
-
-def print_denoising(recipe, data, folder: Path, options: argparse.Namespace, paper) -> None:
-    """Tables 5 to 8 of a trained experiment."""
-    from keras_ser.cli.training import folds_asked, step_printer
-    from keras_ser.experiment.denoising import run_denoising
-
-    noises = tested_noises(options)
-    notes = []
-    lacking = [name for name in PAPER_NOISES if name not in noises]
-    if lacking:
-        notes.append(f"Without --noise-root there is no {', '.join(lacking)}: its table is left out.")
-
-    made = run_denoising(
-        recipe,
-        data,
-        folder,
-        noises,
-        clips=options.clips,
-        folds=folds_asked(options),
-        paper=paper,
-        notes=notes,
-        on_step=step_printer(options.quiet),
-    )
-    print("\n".join(made.lines()))
-    print(f"\nreport: {folder / 'denoising.md'}")

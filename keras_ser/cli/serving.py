@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import json
 import sys
 import warnings
@@ -33,8 +34,8 @@ def add(commands) -> None:
         help="jsonl (default), csv, table; of a --timeline jsonl, csv, rttm, audacity (a label track)",
     )
     predict.add_argument("--timeline", action="store_true", help="answers over time, for recordings of any length")
-    predict.add_argument("--window", type=float, default=3.0, metavar="S", help="seconds a window (3)")
-    predict.add_argument("--hop", type=float, default=1.0, metavar="S", help="seconds between two windows (1)")
+    predict.add_argument("--window", type=float, metavar="S", help="seconds a window (3)")
+    predict.add_argument("--hop", type=float, metavar="S", help="seconds between two windows (1)")
     predict.add_argument("--task", help="the task of a --timeline (default: the model's first)")
     predict.add_argument("--plot", metavar="PNG", help="draw the --timeline; a folder if there are several recordings")
     predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
@@ -99,15 +100,16 @@ def _predict(options: argparse.Namespace) -> int:
         kind = "a timeline" if options.timeline else "files (without --timeline)"
         raise ValueError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
     if not options.timeline:
-        for name, given in (("--plot", options.plot), ("--task", options.task)):
-            if given:
-                raise ValueError(f"{name} is about a timeline: add --timeline.")
+        for name in ("plot", "task", "window", "hop"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name} is about a timeline: add --timeline.")
     if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
         raise ValueError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
     # a file's name may hold bytes that are no text: they are shown, and end nothing
-    sys.stdout.reconfigure(errors="backslashreplace") if hasattr(sys.stdout, "reconfigure") else None
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     from keras_ser.audio.io import find_audio
     from keras_ser.serving.predictor import predict_files
 
@@ -135,10 +137,12 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     from keras_ser.serving.timeline import timeline
 
     predictor = _load(options.model)
+    given = {"window_seconds": options.window, "hop_seconds": options.hop}
+    seconds = {name: value for name, value in given.items() if value is not None}
     bad: list[str] = []
     for number, path in enumerate(_progress(files)):
         try:
-            found = timeline(predictor, path, options.window, options.hop, options.task)
+            found = timeline(predictor, path, **seconds, task=options.task)
         except AudioError as error:
             bad.append(str(error))
             continue

@@ -3,26 +3,25 @@
 A run's figures go into its folder as they are done (denoising.csv), and are not computed twice.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import soxr
 
-from keras_ser.audio import mix
+from keras_ser.audio import mix, pad
 from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.evaluation.denoising import DenoisingReport
 from keras_ser.experiment.jobs import jobs, unit
+from keras_ser.experiment.kept import kept
 from keras_ser.pipelines.noises import noise_bank
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.data import CLEAN, NOISE_TASK
-from keras_ser.training.run import write_atomically
 
 Waveforms = Sequence[np.ndarray]
 Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> what is left
@@ -41,6 +40,22 @@ METHODS = {
 OURS, AGAINST = ("drop", "mask"), ("wavelet-lms", "spectral-subtraction")
 BATCH = 16  # clips
 STRETCH_SECONDS = 30.0
+
+
+class Clip(NamedTuple):
+    """A test clip.
+
+    Args:
+        index: in the corpus.
+        id: of the utterance.
+        group: its speaker, film or session, or the clip itself.
+        waveform: (samples,), float32.
+    """
+
+    index: int
+    id: str
+    group: str
+    waveform: np.ndarray
 
 
 def run_denoising(
@@ -88,14 +103,6 @@ def run_denoising(
         target = folder / job.folder
         asked = {"noises": list(noises), "snrs": list(snrs), "clips": clips, "measures": list(measures)}
         asked |= {"methods": method_names(), "data": data.digest}
-        if (target / "denoising.csv").exists() and _asked(target) == asked:
-            number += 1 + len(noises) * len(snrs)
-            tables.append(
-                pd.read_csv(
-                    target / "denoising.csv", dtype={"id": str, "group": str}, keep_default_na=False, na_values=[""]
-                )
-            )
-            continue
 
         def step(what: str, job=job) -> None:
             nonlocal number
@@ -103,14 +110,14 @@ def run_denoising(
             if on_step:
                 on_step(number, total, f"fold {job.split.fold}, seed {job.seed}: {what}")
 
-        run = Run.load(target)
-        table = score_run(run, data, noises, snrs, clips, measures, step)
-        table.insert(0, "seed", job.seed)
-        table.insert(0, "fold", job.split.fold)
-        table["seen"] = table["noise"].isin([*trained, CLEAN])
-        (target / "denoising.json").unlink(missing_ok=True)  # which says whose figures they are
-        write_atomically(target / "denoising.csv", lambda path, table=table: table.to_csv(path, index=False))
-        write_atomically(target / "denoising.json", lambda path, asked=asked: path.write_text(json.dumps(asked)))
+        def score(job=job, target=target, step=step) -> pd.DataFrame:
+            table = score_run(Run.load(target), data, noises, snrs, clips, measures, step)
+            table.insert(0, "seed", job.seed)
+            table.insert(0, "fold", job.split.fold)
+            return table.assign(seen=table["noise"].isin([*trained, CLEAN]))
+
+        table, was_there = kept(target, "denoising", asked, score)
+        number += (1 + len(noises) * len(snrs)) if was_there else 0
         tables.append(table)
     whole = pd.concat(tables, ignore_index=True)
     clean = whole[whole["noise"] == CLEAN]
@@ -141,11 +148,6 @@ def run_denoising(
     return made
 
 
-def _asked(target: Path) -> dict[str, Any] | None:
-    file = target / "denoising.json"
-    return json.loads(file.read_text()) if file.exists() else None
-
-
 def _clean_notes(clean: pd.DataFrame) -> list[str]:
     found = []
     for method in OURS:
@@ -174,26 +176,25 @@ def score_run(
     """One row a (noise, snr_in, clip, method) of a run's test side: see `keras_ser.evaluation.denoising`."""
     recipe = run.recipe
     rate = recipe.frontend.sample_rate
-    ids, waveforms = test_clips(run, data, clips)
+    tested = test_clips(run, data, clips)
+    waveforms = [clip.waveform for clip in tested]
     speech = data.speech(run.split.train) if "babble" in noises else ()
     bank = noise_bank(noises, "test", rate, run.seed, speech, data.noise_root)
     methods = denoisers(run)
-    by_id = {u.id: u for u in data.corpus}
-    groups = [str(by_id[i].column(unit(data)) or i) for i in ids]
     rows: list[dict[str, Any]] = []
 
     def add(noise: str, snr_in: float, noisy: Waveforms) -> None:
         for method, denoise in methods.items():
-            for i, (clean, estimate) in enumerate(zip(waveforms, denoise(waveforms, noisy), strict=True)):
-                row = {"noise": noise, "snr_in": snr_in, "id": ids[i], "group": groups[i], "method": method}
-                rows.append(row | {name: _measured(name, clean, estimate, rate) for name in measures})
+            for clip, estimate in zip(tested, denoise(waveforms, noisy), strict=True):
+                row = {"noise": noise, "snr_in": snr_in, "id": clip.id, "group": clip.group, "method": method}
+                rows.append(row | {name: _measured(name, clip.waveform, estimate, rate) for name in measures})
 
     on_step("clean")
     add(CLEAN, float("inf"), waveforms)
     for n, (name, noise) in enumerate(zip(noises, bank, strict=True)):
         for s, snr_in in enumerate(snrs):
             on_step(f"{name}, {snr_in:g} dB")
-            seeds = [np.random.default_rng([run.seed, n, s, i]) for i in range(len(ids))]
+            seeds = [np.random.default_rng([run.seed, n, s, i]) for i in range(len(tested))]
             add(name, snr_in, [mixed(x, noise, snr_in, rng, name) for x, rng in zip(waveforms, seeds, strict=True)])
     return pd.DataFrame(rows)
 
@@ -219,14 +220,19 @@ def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> 
         return float("nan")  # too short or too quiet for this measure
 
 
-def test_clips(run: Run, data: Data, clips: int) -> tuple[list[str], list[np.ndarray]]:
-    """Ids and waveforms of at most so many clips, evenly spread over the test side; silent ones are left out."""
+def test_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
+    """The test side's clips, or so many of them, evenly spread; silent ones are left out."""
     wanted = set(run.split.test) - set(data.cache.dropped)
-    numbers = [i for i, u in enumerate(data.corpus) if u.id in wanted]
-    chosen = np.array(numbers)[np.unique(np.linspace(0, len(numbers) - 1, min(clips, len(numbers))).astype(int))]
-    found = {int(x["index"]): x["waveform"] for x in data.cache.dataset(chosen).as_numpy_iterator()}
-    kept = [i for i in chosen if np.ptp(found[int(i)]) > 0]
-    return [data.corpus.utterances[i].id for i in kept], [found[int(i)] for i in kept]
+    numbers = np.array([i for i, u in enumerate(data.corpus) if u.id in wanted])
+    if clips is not None and clips < len(numbers):
+        numbers = numbers[np.unique(np.linspace(0, len(numbers) - 1, clips).astype(int))]
+    waveforms = {int(x["index"]): x["waveform"] for x in data.cache.dataset(numbers).as_numpy_iterator()}
+    group, every = unit(data), data.corpus.utterances
+    return [
+        Clip(int(i), every[i].id, str(every[i].column(group) or every[i].id), waveforms[int(i)])
+        for i in numbers
+        if np.ptp(waveforms[int(i)]) > 0
+    ]
 
 
 test_clips.__test__ = False  # a name that pytest would collect
@@ -234,17 +240,13 @@ test_clips.__test__ = False  # a name that pytest would collect
 
 def denoisers(run: Run) -> dict[str, Denoiser]:
     """The methods of the table, at the run's rate."""
-    from keras_ser.models.denoiser import drop_denoiser, frontend_of, ideal, mask_denoiser
-    from keras_ser.training.predict import forward
+    from keras_ser.models.denoiser import frontend_of, ideal
 
     rate = run.recipe.frontend.sample_rate
-    model = run.model()
-    noise = _noise_task(run)
-    mask = forward(mask_denoiser(model))
-    drop = forward(drop_denoiser(model, run.recipe.sampling.frames, int(noise.encode(CLEAN)[0])))
-    frontend = frontend_of(model)
+    frontend = frontend_of(run.model())
 
-    def of_model(infer) -> Denoiser:
+    def of_model(method: str) -> Denoiser:
+        infer = inference(run, method)
         return lambda clean, noisy: batched(lambda y, n: infer({"waveform": y, "length": n})["waveform"], noisy)
 
     def classical(denoise, **options) -> Denoiser:
@@ -254,8 +256,8 @@ def denoisers(run: Run) -> dict[str, Denoiser]:
     found |= {
         "none": lambda clean, noisy: list(noisy),
         "subtraction-2": classical(spectral_subtraction, beta=STRONGER),
-        "drop": of_model(drop),
-        "mask": of_model(mask),
+        "drop": of_model("drop"),
+        "mask": of_model("mask"),
         "ideal-mask": lambda clean, noisy: batched(lambda s, n, y: ideal(s, y, n, frontend), clean, noisy),
     }
     return {name: found[name] for name in method_names()}
@@ -273,12 +275,9 @@ def batched(
     found: list[Any] = [None] * len(waveforms)
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
-        length = np.array([len(waveforms[i]) for i in chosen], np.int32)
-        columns = [np.zeros((len(chosen), length.max()), np.float32) for _ in range(1 if more is None else 2)]
-        for column, source in zip(columns, (waveforms, more), strict=False):
-            for row, i in zip(column, chosen, strict=True):
-                row[: len(source[i])] = source[i]
-        result = np.asarray(function(columns[0], length, *columns[1:]))
+        waveform, length = pad([waveforms[i] for i in chosen])
+        others = [] if more is None else [pad([more[i] for i in chosen])[0]]
+        result = np.asarray(function(waveform, length, *others))
         for i, row, n in zip(chosen, result, length, strict=True):
             found[i] = row[:n] if cut else row
     return found
@@ -295,15 +294,8 @@ def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.n
         run: of a model 1 that estimates a mask (for "mask") or knows noise (for both).
         method: "drop" or "mask".
     """
-    from keras_ser.models.denoiser import drop_denoiser, mask_denoiser
-    from keras_ser.training.predict import forward
-
     recipe = run.recipe
-    noise = _noise_task(run)
-    if method == "mask":
-        infer = forward(mask_denoiser(run.model()))
-    else:
-        infer = forward(drop_denoiser(run.model(), recipe.sampling.frames, int(noise.encode(CLEAN)[0])))
+    infer = inference(run, method)
     segment = recipe.sampling.frames * recipe.frontend.hop
     before, after = (2 * segment, segment) if method == "mask" else (0, 0)
     stretch = segment * max(1, round(STRETCH_SECONDS * recipe.frontend.sample_rate / segment))
@@ -327,10 +319,24 @@ def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.n
     return denoise
 
 
-def _noise_task(run: Run):
+def inference(run: Run, method: str) -> Callable:
+    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, compiled.
+
+    Args:
+        run: of a model 1.
+        method: "drop" or "mask".
+
+    Raises:
+        ValueError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
+    """
+    from keras_ser.models.denoiser import drop_denoiser, mask_denoiser
+    from keras_ser.training.predict import forward
+
     if run.recipe.first is not None:
         raise ValueError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
     noise = next((task for task in run.recipe.tasks if task.name == NOISE_TASK), None)
     if noise is None:
         raise ValueError(f"{run.folder} knows no noise: it needs a task {NOISE_TASK!r}.")
-    return noise
+    if method == "mask":
+        return forward(mask_denoiser(run.model()))
+    return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0])))

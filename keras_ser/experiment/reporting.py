@@ -103,6 +103,11 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
     sources = sorted({source for *_, source in recipe.paper})
     found += [f"Paper column: {source}" for source in sources]
+    for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
+        if shuffled:
+            found.append(
+                f"A CONTROL: {name} was trained and chosen with the labels of {', '.join(shuffled)} in random order."
+            )
     if folds is not None:
         found.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
     if data.cache.dropped:

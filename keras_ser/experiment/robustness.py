@@ -1,24 +1,23 @@
 """A trained model, or an experiment of many, in noise: with model 1 before it and without (`keras-ser evaluate --noise`)."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from keras_ser.audio import load_noises
+from keras_ser.audio import load_noises, noise_type
 from keras_ser.evaluation.robustness import CLEAN, RobustnessReport
-from keras_ser.experiment.denoising import batched, mixed
+from keras_ser.experiment.denoising import Clip, batched, mixed, test_clips
 from keras_ser.experiment.jobs import unit
+from keras_ser.experiment.kept import kept
 from keras_ser.pipelines.noises import file_stretch
 from keras_ser.recipe import Recipe
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
 from keras_ser.training.predict import truths
-from keras_ser.training.run import write_atomically
 
 KEPT = "in-noise"  # a run's own figures, beside it
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
@@ -67,25 +66,24 @@ def robustness(
         denoiser = _unheard(run, denoisers, data) if denoisers else None
         asked = {"noises": noise_hashes(noises), "snrs": list(snrs), "data": data.digest}
         asked["denoiser"] = [str(denoiser.folder.resolve()), denoiser.recipe.hash] if denoiser else None
-        found = _kept(run.folder, asked)
-        if found is None:
-            rows = []
+
+        def score(run=run, denoiser=denoiser) -> pd.DataFrame:
+            nonlocal number
+            clips, rows = _labelled(run, data), []
+            systems = _systems(run, denoiser)
             for what, noise, snr in [(CLEAN, None, np.inf)] + [(n, w, s) for n, w in noises.items() for s in snrs]:
                 number += 1
                 if on_step:
                     where = f"fold {run.split.fold}, seed {run.seed}"
                     on_step(number, total, f"{where}: {what}" + ("" if noise is None else f", {snr:g} dB"))
-                if not rows:
-                    systems, clips = _systems(run, denoiser), _test_side(run, data)
                 rows += _scored(systems, clips, task, what, noise, snr, run.seed)
-            found = pd.DataFrame(rows)
-            found.insert(0, "seed", run.seed)
-            found.insert(0, "fold", run.split.fold)
-            (run.folder / f"{KEPT}.json").unlink(missing_ok=True)  # which says whose figures they are
-            write_atomically(run.folder / f"{KEPT}.csv", lambda path, found=found: found.to_csv(path, index=False))
-            write_atomically(run.folder / f"{KEPT}.json", lambda path, asked=asked: path.write_text(json.dumps(asked)))
-        else:
-            number += 1 + len(noises) * len(snrs)
+            table = pd.DataFrame(rows)
+            table.insert(0, "seed", run.seed)
+            table.insert(0, "fold", run.split.fold)
+            return table
+
+        found, was_there = kept(run.folder, KEPT, asked, score)
+        number += (1 + len(noises) * len(snrs)) if was_there else 0
         tables.append(found)
     table = pd.concat(tables, ignore_index=True)
     table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
@@ -121,15 +119,6 @@ def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
     )
 
 
-def _kept(folder: Path, asked: Mapping[str, Any]) -> pd.DataFrame | None:
-    """What was scored before, if the same was asked."""
-    about = folder / f"{KEPT}.json"
-    if not about.exists() or json.loads(about.read_text()) != asked:
-        return None
-    words = dict.fromkeys(("id", "group", "truth", "prediction"), str)
-    return pd.read_csv(folder / f"{KEPT}.csv", dtype=words, keep_default_na=False)
-
-
 def trained_noises(recipe: Recipe) -> set[str]:
     """Types of noise that a recipe's streams, or those of its model 1, mix in."""
     found = {name for stream in recipe.streams for name in stream.noises}
@@ -138,7 +127,7 @@ def trained_noises(recipe: Recipe) -> set[str]:
 
 def _is_one_of(noise: str, names: set[str]) -> bool:
     """ "factory1" is one of "factory"."""
-    return noise in names or noise.rstrip("0123456789") in names
+    return noise in names or noise_type(noise) in names
 
 
 def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
@@ -163,28 +152,20 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     return {TRAINED: own}
 
 
-def _test_side(run: Run, data: Data) -> list[tuple[str, str, str, np.ndarray]]:
-    """(id, group, truth, waveform) of the labelled test clips that are not silent."""
-    wanted = set(run.split.test) - set(data.cache.dropped)
+def _labelled(run: Run, data: Data) -> list[tuple[Clip, str]]:
+    """The test clips that have a label of the main task, with it."""
     truth = truths(run.recipe.tasks[0], data.corpus.utterances)
-    numbers = [i for i, u in enumerate(data.corpus) if u.id in wanted and truth[i] != ""]
-    waves = {int(x["index"]): x["waveform"] for x in data.cache.dataset(np.array(numbers)).as_numpy_iterator()}
-    group, every = unit(data), data.corpus.utterances
-    return [
-        (every[i].id, str(every[i].column(group) or every[i].id), truth[i], waves[i])
-        for i in numbers
-        if np.any(waves[i])
-    ]
+    return [(clip, truth[clip.index]) for clip in test_clips(run, data) if truth[clip.index] != ""]
 
 
 def _scored(systems, clips, task, name: str, noise, snr: float, seed: int) -> list[dict[str, Any]]:
-    waveforms = [clip[-1] for clip in clips]
+    waveforms = [clip.waveform for clip, _ in clips]
     if noise is not None:
         draws = [np.random.default_rng([seed, *name.encode(), int(10 * snr) + 10000, i]) for i in range(len(clips))]
         waveforms = [mixed(x, noise, snr, rng, name) for x, rng in zip(waveforms, draws, strict=True)]
     rows = []
     for system, infer in systems.items():
-        for (i, group, truth, _), p in zip(clips, batched(infer, waveforms, cut=False), strict=True):
-            row = {"system": system, "noise": name, "snr": snr, "id": i, "group": group, "truth": truth}
-            rows.append(row | {"prediction": task.labels[int(np.argmax(p))]})
+        for (clip, truth), p in zip(clips, batched(infer, waveforms, cut=False), strict=True):
+            row = {"system": system, "noise": name, "snr": snr, "id": clip.id, "group": clip.group}
+            rows.append(row | {"truth": truth, "prediction": task.labels[int(np.argmax(p))]})
     return rows

@@ -86,7 +86,7 @@ class Config:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` must be one of {allowed}. Received: {getattr(self, name)!r}.")
-        for name in ("alpha", "beta", "gamma", "mu", "reversal", "mask_weight"):
+        for name in ("alpha", "beta", "gamma", "mu", "reversal", "mask_weight", "mask_loudness"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
         if self.encoder == "conv" and (self.frame_level or self.mask_bins):

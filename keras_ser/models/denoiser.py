@@ -15,8 +15,6 @@ from keras import ops
 from keras_ser.features import ApplyGain, Frontend, Segment, apply_gain, ideal_ratio_mask, mask_samples
 from keras_ser.models.whole import inner_network, waveform_inputs
 
-METHODS = ("drop", "mask")
-
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
     """Which segments stay.

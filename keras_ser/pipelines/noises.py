@@ -41,7 +41,7 @@ def noise_bank(
     bank = []
     for i, name in enumerate(names):
         rng = np.random.default_rng([seed, list(noise.STRETCHES).index(side), i])
-        stems = [stem for stem in sorted(files) if stem == name or stem.rstrip("0123456789") == name]
+        stems = [stem for stem in sorted(files) if stem == name or noise.noise_type(stem) == name]
         if stems:
             bank.append(np.concatenate([file_stretch(files, stem, side) for stem in stems]))
         elif name in noise.COLOURS:

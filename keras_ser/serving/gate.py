@@ -15,10 +15,9 @@ import soundfile
 import soxr
 import tensorflow as tf
 
-from keras_ser.audio.io import read_bytes
+from keras_ser.audio.io import pad, read_bytes
 from keras_ser.corpora import demo
 from keras_ser.serving.facts import ExportError
-from keras_ser.serving.predictor import pad
 
 TOLERANCE = 1e-5  # float32 at the model's own rate
 LOOSE = 1e-2  # after mixed precision, and at other rates

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.io import AudioError, info, read
+from keras_ser.audio.io import AudioError, info, pad, read
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
 
@@ -57,15 +57,6 @@ class Predictor:
             told: dict[str, Any] = {task.name: answer(task, outputs[output(task)][i]) for task in self.tasks}
             found.append(told | ({"emptied": bool(outputs["emptied"][i])} if "emptied" in outputs else {}))
         return found
-
-
-def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Waveforms (samples,) -> one array (batch, samples), zero-padded, and the lengths (batch,) int32."""
-    lengths = np.array([len(x) for x in waveforms], np.int32)
-    padded = np.zeros((len(waveforms), lengths.max()), np.float32)
-    for row, x in zip(padded, waveforms, strict=True):
-        row[: len(x)] = x
-    return padded, lengths
 
 
 def output(task: Task) -> str:

@@ -10,8 +10,8 @@ import soundfile
 from keras_ser.audio import read, snr
 from keras_ser.audio.denoise import spectral_subtraction
 from keras_ser.audio.quality import si_sdr
-from keras_ser.cli import denoising as cli
 from keras_ser.cli import main
+from keras_ser.cli import noise_recipes as cli
 from keras_ser.experiment import denoising
 from keras_ser.models.denoiser import mask_denoiser
 from keras_ser.training import Run
@@ -88,8 +88,8 @@ def test_a_recording_in_stretches_is_the_recording(masked, rng, monkeypatch):
     monkeypatch.setattr(denoising, "STRETCH_SECONDS", 0.7)
     pieces = {method: denoising.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
     assert all(x.shape == wave.shape and x.dtype == np.float32 for x in (*whole.values(), *pieces.values()))
-    # an LSTM that began two segments earlier has nearly forgotten where it began
-    assert np.abs(whole["mask"] - pieces["mask"]).max() <= 0.02
+    # an LSTM that began two segments earlier has forgotten where it began; without what comes before, or after, it is 3e-3
+    assert np.abs(whole["mask"] - pieces["mask"]).max() <= 1e-6
     # what nothing survives of is judged stretch by stretch: each is what it would be alone
     drop, stretch = denoising.waveform_denoiser(run, "drop"), 2 * 30 * 160
     alone = np.concatenate([drop(wave[i : i + stretch], 16000) for i in range(0, len(wave), stretch)])
@@ -162,6 +162,7 @@ def test_an_unseen_file_of_a_joined_noise_is_not_trained_on(tmp_path, rng):
         (["--method=mask"], "--method mask needs --model RUN"),
         (["--model=somewhere"], "--model goes with --method drop or mask"),
         (["--beta=-1"], "beta >= 0"),
+        (["--beta=1", "--method=wavelet-lms"], "--beta is of spectral-subtraction. Received: --method wavelet-lms"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path, arguments, words, capsys):
@@ -184,13 +185,13 @@ def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):
 def test_si_sdr_is_measured_between_the_right_clips(made, masked):
     """One cell again, from the pieces."""
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
-    ids, waves = denoising.test_clips(run, masked[1], 3)
+    tested = denoising.test_clips(run, masked[1], 3)
     part = made.table[(made.table["fold"] == 0) & (made.table["noise"] == "white") & (made.table["snr_in"] == -5.0)]
     from keras_ser.audio import mix
     from keras_ser.pipelines.noises import noise_bank
 
     (bank,) = noise_bank(("white",), "test", 16000, run.seed)
-    for i, (name, wave) in enumerate(zip(ids, waves, strict=True)):
+    for i, (_, name, _, wave) in enumerate(tested):
         noisy = mix(wave, bank, -5.0, rng=np.random.default_rng([run.seed, 0, 1, i]))[0]
         for method, estimate in (("none", noisy), ("spectral-subtraction", spectral_subtraction(noisy, 16000))):
             row = part[(part["id"] == name) & (part["method"] == method)]

@@ -114,6 +114,7 @@ def test_timeline(served, files, tmp_path, capsys):
         (["--format", "audacity", "--timeline"], "a label track is of one recording. Received: 3 files"),
         (["--plot", "x.png"], "--plot is about a timeline: add --timeline"),
         (["--task", "gender"], "--task is about a timeline: add --timeline"),
+        (["--hop", "2"], "--hop is about a timeline: add --timeline"),
         (["--timeline", "--plot", "x.bmp"], "--plot takes a name that ends in .png, .pdf, .svg, or a folder"),
         (["--timeline", "--hop", "5"], "expected 0 < hop <= window <= 8 s"),
         (["--timeline", "--task", "mood"], "must be one of emotion, gender. Received: 'mood'"),
