@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
@@ -17,11 +17,16 @@ def add(commands) -> None:
         ("show", "list clips"),
     ):
         sub = corpus.add_parser(action, help=text, description=text)
-        sub.add_argument("name", help="adapter, e.g. emodb, ravdess, afew, iemocap, manifest, demo")
+        sub.add_argument("name", help="adapter, e.g. emodb, ravdess, crema_d, afew, iemocap, manifest, demo")
         sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
         sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
         if action == "check":
             sub.add_argument("--json", action="store_true", help="print the report as JSON")
+            sub.add_argument(
+                "--hashes",
+                metavar="FILE",
+                help="compare the files with a list too: columns path, bytes, sha256 separated by tabs, or sha256sum's",
+            )
             sub.set_defaults(run=_corpus_check)
         else:
             sub.add_argument("-n", type=int, default=10, help="how many clips (default 10, 0 = all)")
@@ -41,22 +46,34 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _progress(description: str) -> Callable[[Iterable], Iterable] | None:
+    """What wraps a sequence to show how far it is read; None where nobody looks."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import track
+
+    return lambda items: track(items, description=description, console=Console(stderr=True))
+
+
 def _corpus_check(options: argparse.Namespace) -> int:
     from keras_ser.corpora import read_corpus
     from keras_ser.corpora.check import check
+    from keras_ser.corpora.hashes import read_list, verify
 
+    if options.hashes:
+        # A mistake in the list is told before minutes of reading.
+        read_list(options.hashes)
     corpus = read_corpus(options.name, options.root, **_options(options.option))
-    progress = None
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        def progress(clips):
-            return track(clips, description="reading", console=Console(stderr=True))
-
-    found = check(corpus, progress=progress)
-    print(json.dumps(found.to_dict(), indent=1) if options.json else "\n".join(found.lines()))
-    return 0 if found.ok else 1
+    found = check(corpus, progress=_progress("reading"))
+    told, lines, ok = found.to_dict(), found.lines(), found.ok
+    if options.hashes:
+        hashes = verify(corpus.root, options.hashes, progress=_progress("hashing"))
+        ok = ok and hashes.ok
+        told |= {"hashes": hashes.to_dict(), "ok": ok}
+        lines += hashes.lines()
+    print(json.dumps(told, indent=1) if options.json else "\n".join(lines))
+    return 0 if ok else 1
 
 
 def _corpus_show(options: argparse.Namespace) -> int:

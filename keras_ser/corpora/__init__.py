@@ -25,7 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from keras_ser.corpora import afew, avec2016, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
+from keras_ser.corpora import afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "listed", "read_corpus"]
@@ -34,6 +34,7 @@ CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
     {
         "afew": afew.read,
         "avec2016": avec2016.read,
+        "crema_d": crema_d.read,
         "demo": demo.read,
         "emodb": emodb.read,
         "iemocap": iemocap.read,

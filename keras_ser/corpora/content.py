@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
-from keras_ser.corpora.layout import VIDEO
+from keras_ser.corpora.layout import VIDEO, is_lfs_pointer
 
 
 class Probe(NamedTuple):
@@ -79,6 +79,10 @@ def _frames(start: float | None, end: float | None, rate: int) -> tuple[int, int
 
 
 def _unreadable(path: Path, error: Exception) -> CorpusError:
+    if is_lfs_pointer(path):
+        return CorpusError(
+            f"expected an audio file. Received: {path.name}, a Git LFS pointer, not audio. Run `git lfs pull`."
+        )
     reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
     return CorpusError(f"expected an audio file. Received: {path.name} ({reason}). Copy it again from the corpus.")
 

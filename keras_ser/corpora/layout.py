@@ -105,3 +105,16 @@ def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError
         f"{name}: expected audio files named like {expected}. Received: {listed(names)}. "
         "Move files of other origin out of the corpus."
     )
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves where a download went without it: a few lines that name the file meant."""
+    head = b"version https://git-lfs"
+    try:
+        # No pointer is longer than 1024 bytes: that is how Git LFS tells them apart.
+        if path.stat().st_size > 1024:
+            return False
+        with path.open("rb") as file:
+            return file.read(len(head)) == head
+    except OSError:
+        return False

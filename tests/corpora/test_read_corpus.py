@@ -9,11 +9,13 @@ import pytest
 
 from keras_ser.corpora import CORPORA, CorpusError, read_corpus
 from tests import corpora_on_disk as disk
+from tests.corpora.crema_d_on_disk import write_crema_d
 
 TWINS = {
     # name: (writer, suffixes it may be written in, utterances, what the error about a wrong root must name)
     "afew": (disk.write_afew, (".wav", ".flac", ".avi"), 21, "Train/Angry/000053760.avi"),
     "avec2016": (disk.write_avec2016, (".wav", ".flac"), 9, "recordings_audio/train_1.wav"),
+    "crema_d": (write_crema_d, (".wav", ".flac"), 7, "AudioWAV/1001_DFA_ANG_XX.wav"),
     "emodb": (disk.write_emodb, (".wav", ".flac"), 7, "wav/03a01Fa.wav"),
     "iemocap": (disk.write_iemocap, (".wav", ".flac"), 8, "Session1/sentences/wav"),
     "librispeech": (disk.write_librispeech, (".flac", ".wav"), 4, "SPEAKERS.TXT"),
@@ -65,7 +67,7 @@ def test_one_level_too_high(name, tmp_path):
     assert plain(above) == plain(corpus)
 
 
-@pytest.mark.parametrize("name, inner", [("emodb", "wav"), ("avec2016", "recordings_audio")])
+@pytest.mark.parametrize("name, inner", [("emodb", "wav"), ("crema_d", "AudioWAV"), ("avec2016", "recordings_audio")])
 def test_one_level_too_low(name, inner, tmp_path):
     root = TWINS[name][0](tmp_path / "twin")
     below = read_corpus(name, root / inner)
@@ -124,7 +126,7 @@ def test_expected_counts_add_up(name, tmp_path):
 
 
 def test_unknown_name():
-    with pytest.raises(CorpusError, match="one of afew, avec2016, demo, .*slr45. Received: 'emodbb'"):
+    with pytest.raises(CorpusError, match="one of afew, avec2016, crema_d, demo, .*slr45. Received: 'emodbb'"):
         read_corpus("emodbb", ".")
 
 
@@ -142,7 +144,7 @@ def test_no_root():
 
 def test_import_is_free():
     code = (
-        "import sys; import keras_ser.corpora.check; "
+        "import sys; import keras_ser.corpora.check, keras_ser.corpora.hashes; "
         "print(sorted({'tensorflow', 'keras', 'av', 'librosa'} & set(sys.modules)))"
     )
     root = Path(__file__).resolve().parents[2]

@@ -1,0 +1,239 @@
+"""CREMA-D: twelve English sentences spoken by 91 actors in six emotions, and what a crowd heard and saw in them.
+
+Files are `AudioWAV/<actor 1001..1091>_<sentence>_<emotion>_<intensity>.wav`, e.g. `AudioWAV/1001_IEO_ANG_HI.wav`.
+16 kHz, mono, 16-bit. Only the sentence IEO was acted in three intensities (LO, MD, HI), and not in neutral; all else is
+XX, unspecified. Who an actor is stands in `VideoDemographics.csv`, which many copies of the audio come without: it is in
+the authors' repository, github.com/CheyneyComputerScience/CREMA-D. The audio there is kept by Git LFS: a download as a
+zip holds pointers in its stead.
+
+The label `emotion` is what the actor was asked for. What raters perceived is another matter (of 7442 clips, 3897 were
+heard as neutral): `processedResults/summaryTable.csv`, where it is there, has the emotion that most raters chose from
+the voice alone (`perceived_voice`), the face alone (`perceived_face`) and both together (`perceived`). Where two or more
+emotions had equally many votes ("A:D"), there is no single label, and the clip has none: choosing one would invent it.
+
+Ages are 20 to 74 years; `age_group` is the decade, both ends included (20-29, .., 70-79). `race` and `ethnicity` are the
+actors' own statements; the race of one actor is unknown, and those clips have none.
+
+Licence: Open Database License 1.0 (ODbL); contents under the Database Contents License 1.0 (DbCL).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.corpora.layout import audio_files, locate, unknown_names
+from keras_ser.corpora.table import read_table
+
+CITATION = (
+    "Cao, H., Cooper, D. G., Keutmann, M. K., Gur, R. C., Nenkova, A., Verma, R. (2014). CREMA-D: Crowd-sourced "
+    "Emotional Multimodal Actors Dataset. IEEE Transactions on Affective Computing 5(4), 377-390."
+)
+EXPECTED_FILE = "AudioWAV/1001_DFA_ANG_XX.wav"
+DEMOGRAPHICS = "VideoDemographics.csv"
+VOTES = "processedResults/summaryTable.csv"
+SOURCE = "github.com/CheyneyComputerScience/CREMA-D"
+
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
+SENTENCES = {
+    "IEO": "It's eleven o'clock",
+    "TIE": "That is exactly what happened",
+    "IOM": "I'm on my way to the meeting",
+    "IWW": "I wonder what this is about",
+    "TAI": "The airplane is almost full",
+    "MTI": "Maybe tomorrow it will be cold",
+    "IWL": "I would like a new alarm clock",
+    "ITH": "I think I have a doctor's appointment",
+    "DFA": "Don't forget a jacket",
+    "ITS": "I think I've seen this before",
+    "TSI": "The surface is slick",
+    "WSI": "We'll stop in a couple of minutes",
+}
+GENDERS = {"male": "male", "female": "female"}
+RACES = {"african american": "african_american", "asian": "asian", "caucasian": "caucasian", "unknown": None}
+ETHNICITIES = {"hispanic": "hispanic", "not hispanic": "not_hispanic"}
+AGE_GROUPS = tuple(f"{decade}-{decade + 9}" for decade in range(20, 80, 10))
+PERCEIVED = {"perceived": "multimodalvote", "perceived_voice": "voicevote", "perceived_face": "facevote"}
+"""Label -> the column of summaryTable.csv (in lower case) that it comes from."""
+
+NAME = re.compile(
+    rf"(10(?:0[1-9]|[1-8]\d|9[01]))_({'|'.join(SENTENCES)})_({'|'.join(EMOTIONS)})_({'|'.join(INTENSITIES)})"
+)
+SPEECHLESS = "1076_MTI_SAD_XX"
+EXPECTED = {
+    "utterances": 7441,
+    "speaker": 91,
+    "gender": {"female": 3511, "male": 3930},
+    "emotion": {"anger": 1271, "disgust": 1271, "fear": 1271, "happiness": 1271, "neutral": 1087, "sadness": 1270},
+    "intensity": {"low": 455, "medium": 455, "high": 455, "unspecified": 6076},
+    "age_group": {"20-29": 2773, "30-39": 1886, "40-49": 1306, "50-59": 984, "60-69": 410, "70-79": 82},
+    "race": 3,
+    "ethnicity": {"hispanic": 820, "not_hispanic": 6621},
+}
+SAME_AUDIO = (
+    ("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
+    ("1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
+    ("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
+)
+FLAWS = (
+    f"{SPEECHLESS} has no audible speech and is left out: of the 7442 files published, 7441 are read.",
+    "Three recordings are published as two emotions each, byte for byte: "
+    + ", ".join(" = ".join(pair) for pair in SAME_AUDIO)
+    + ".",
+)
+VOTE_FLAW = (
+    "Raters were most likely played something else than the .wav of 1064_IEO_DIS_MD (a minute of all emotions), "
+    "1064_TIE_SAD_XX (no duration) and 1076_MTI_NEU_XX (no sound): these perceived labels are not about this audio."
+)
+
+
+def _holds(folder: Path) -> bool:
+    wavs = folder / "AudioWAV"
+    return wavs.is_dir() and any(NAME.fullmatch(stem) for stem in audio_files(wavs))
+
+
+def _actors(root: Path) -> dict[str, tuple[str, dict[str, str | float]]]:
+    """Actor -> (gender, the labels that are the actor's)."""
+    path = root / DEMOGRAPHICS
+    if not path.is_file():
+        raise CorpusError(
+            f"crema_d: expected {DEMOGRAPHICS} beside AudioWAV. Received: {root}, which has none. "
+            f"Copy it there from the authors' repository, {SOURCE}."
+        )
+    found, wrong = {}, []
+    for line, row in read_table(path, "crema_d", required=("actorid", "age", "sex", "race", "ethnicity")):
+        said = {key: row[key].lower() for key in ("sex", "race", "ethnicity")}
+        age, actor = row["age"], row["actorid"]
+        strays = [
+            f"{key} {row[key]!r}"
+            for key, known in (("sex", GENDERS), ("race", RACES), ("ethnicity", ETHNICITIES))
+            if said[key] not in known
+        ]
+        strays += [] if re.fullmatch(r"[2-7]\d", age) else [f"age {age!r}"]
+        strays += [f"a second row for actor {actor}"] if actor in found else []
+        if strays:
+            wrong.append(f"{' and '.join(strays)} (line {line})")
+            continue
+        labels = {
+            "age_group": AGE_GROUPS[int(age) // 10 - 2],
+            "race": RACES[said["race"]],
+            "ethnicity": ETHNICITIES[said["ethnicity"]],
+            "age": float(age),
+        }
+        found[actor] = GENDERS[said["sex"]], {key: value for key, value in labels.items() if value is not None}
+    if wrong:
+        raise CorpusError(
+            f"crema_d: {DEMOGRAPHICS} must have one row for an actor, with an age of 20 to 79 and the published words "
+            f"for sex, race and ethnicity. Received: {listed(wrong)}. Copy it from {SOURCE}."
+        )
+    return found
+
+
+def _perceived(root: Path, stems: Iterable[str]) -> dict[str, dict[str, str | None]]:
+    """Stem -> perceived label -> emotion, None for a tie; empty where there is no table."""
+    path = root / VOTES
+    if not path.is_file():
+        return {}
+    emotions = {emotion[0].upper(): emotion for emotion in EMOTIONS.values()}
+    found, wrong = {}, []
+    for line, row in read_table(path, "crema_d", required=("filename", *PERCEIVED.values())):
+        votes = {label: row[column].split(":") for label, column in PERCEIVED.items()}
+        strays = [
+            f"{row[PERCEIVED[label]]!r} in {PERCEIVED[label]}"
+            for label, letters in votes.items()
+            if not emotions.keys() >= set(letters)
+        ]
+        strays += [f"a second row for {row['filename']}"] if row["filename"] in found else []
+        wrong += [f"{' and '.join(strays)} (line {line})"] if strays else []
+        found[row["filename"]] = {
+            label: emotions.get(letters[0]) if len(letters) == 1 else None for label, letters in votes.items()
+        }
+    if wrong:
+        raise CorpusError(
+            f"crema_d: {path.name} must have one row for a clip, its votes being {', '.join(emotions)}, ties joined by "
+            f"':'. Received: {listed(wrong)}. Copy it from {SOURCE}."
+        )
+    absent = [stem for stem in stems if stem not in found]
+    if absent:
+        raise CorpusError(
+            f"crema_d: {path.name} has no row for {listed(absent)}. Copy it from {SOURCE}, or take it away to do "
+            "without perceived labels."
+        )
+    return found
+
+
+def _vote_flaws(votes: Iterable[Mapping[str, str | None]]) -> tuple[str, ...]:
+    votes = list(votes)
+    ties = ", ".join(f"{label} {sum(vote[label] is None for vote in votes)}" for label in PERCEIVED)
+    return (f"Raters' votes that ended in a tie, these clips having no such label: {ties}.", VOTE_FLAW)
+
+
+def read(root: str | Path) -> Corpus:
+    """CREMA-D from the folder that holds `AudioWAV/` (or `AudioWAV/` itself, or the folder above).
+
+    Each utterance has the labels `emotion`, `intensity`, `age_group`, `race`, `ethnicity` and, as a number of years,
+    `age`; where `processedResults/summaryTable.csv` is there, `perceived`, `perceived_voice` and `perceived_face` too,
+    each left out for a clip whose votes ended in a tie. The group is `sentence` (IEO, TIE, ..); speakers are "1001" to
+    "1091". 1076_MTI_SAD_XX, which has no audible speech, is left out.
+
+    Args:
+        root: the folder of the corpus; .wav and .flac are read alike.
+
+    Raises:
+        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names; there is no
+            `VideoDemographics.csv`, or it lacks an actor; one of the tables is not as published.
+    """
+    root = locate(root, "crema_d", EXPECTED_FILE, _holds, inner=("AudioWAV",))
+    files = audio_files(root / "AudioWAV")
+    matches = {stem: NAME.fullmatch(stem) for stem in files}
+    strays = [files[stem].name for stem, match in matches.items() if not match]
+    if strays:
+        raise unknown_names("crema_d", strays, EXPECTED_FILE)
+    matches.pop(SPEECHLESS, None)
+    actors = _actors(root)
+    absent = sorted({match[1] for match in matches.values()} - set(actors))
+    if absent:
+        raise CorpusError(
+            f"crema_d: {DEMOGRAPHICS} must have a row for every actor. It has none for {listed(absent)}. "
+            f"Copy it from {SOURCE}."
+        )
+    perceived = _perceived(root, matches)
+    utterances = []
+    for stem, match in matches.items():
+        actor, sentence, emotion, intensity = match.groups()
+        gender, about = actors[actor]
+        votes = {label: vote for label, vote in perceived.get(stem, {}).items() if vote}
+        utterances.append(
+            Utterance(
+                id=stem,
+                path=files[stem].relative_to(root).as_posix(),
+                speaker=actor,
+                gender=gender,
+                labels={"emotion": EMOTIONS[emotion], "intensity": INTENSITIES[intensity]} | votes | about,
+                groups={"sentence": sentence},
+            )
+        )
+    emotions = tuple(EMOTIONS.values())
+    return Corpus(
+        name="crema_d",
+        root=root,
+        utterances=tuple(utterances),
+        vocabulary={"emotion": emotions, "intensity": tuple(INTENSITIES.values())}
+        | (dict.fromkeys(PERCEIVED, emotions) if perceived else {})
+        | {
+            "age_group": AGE_GROUPS,
+            "race": tuple(filter(None, RACES.values())),
+            "ethnicity": tuple(ETHNICITIES.values()),
+        },
+        citation=CITATION,
+        expected=EXPECTED,
+        flaws=FLAWS + (_vote_flaws(perceived[stem] for stem in matches) if perceived else ()),
+    )

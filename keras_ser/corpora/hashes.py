@@ -1,0 +1,248 @@
+"""A download against a published list of its files: which are missing, which differ, which are extra.
+
+Two kinds of list are read, both in UTF-8:
+
+* separated by tabs, the header naming the columns `path`, `sha256` and, where it is known, `bytes`;
+* what `sha256sum` writes: `<64 hexadecimal digits>  <path>`.
+
+Paths are relative to the corpus's folder; a list made in a folder of it, or in the one above, is understood.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, NamedTuple
+
+from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.corpora.layout import AUDIO, VIDEO, entries, is_lfs_pointer
+
+__all__ = ["HashReport", "Listed", "read_list", "verify"]
+
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+SUM = re.compile(rf"({SHA256.pattern})[ \t]+\*?(.+)")
+COLUMNS = ("path", "sha256")
+
+
+class Listed(NamedTuple):
+    """One file of a list; `bytes` is None where the list does not tell."""
+
+    path: PurePosixPath
+    sha256: str
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class HashReport:
+    """What `verify` found; paths are relative to `root`, as the list has them.
+
+    Args:
+        root: the folder that the list's paths start from.
+        listing: the list.
+        files: how many it names.
+        agree: how many of these are there with the listed size and hash.
+        missing: listed files that are not there, in any format.
+        differ: files that are there and are others, with what is wrong: the size, or else the hash.
+        pointers: Git LFS pointers that stand where a file should be.
+        not_comparable: listed files that are there in another format (.flac for .wav): their hash says nothing.
+        extra: audio, or files of a listed kind, that lie beside listed ones and are not listed.
+    """
+
+    root: str
+    listing: str
+    files: int
+    agree: int
+    missing: tuple[str, ...] = ()
+    differ: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
+    not_comparable: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True where every listed file agrees and none is extra."""
+        return self.agree == self.files and not self.extra
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self) | {"ok": self.ok}
+
+    def lines(self) -> list[str]:
+        """The report for a terminal."""
+        kinds = {
+            "missing": self.missing,
+            "differ": self.differ,
+            "a Git LFS pointer, not audio: run `git lfs pull`": self.pointers,
+            "not comparable, in another format": self.not_comparable,
+            "extra": self.extra,
+        }
+        said = [f"{self.listing}: {self.agree} of {self.files} listed files agree with those under {self.root}"]
+        said += [f"{kind} ({len(cases)}): {listed(cases)}" for kind, cases in kinds.items() if cases]
+        said.append("hashes ok" if self.ok else "hashes not ok: not every file is the listed one")
+        return said
+
+
+def read_list(path: str | Path) -> tuple[Listed, ...]:
+    """The files that a list names, in its order.
+
+    Raises:
+        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is told) that is none of
+            the two formats, leads out of the folder, or names a file again.
+    """
+    path = Path(path).expanduser()
+    wanted = "expected a list of files and their SHA-256 in UTF-8."
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{wanted} Received: {path}, which is no UTF-8 text.") from error
+    except OSError as error:
+        raise CorpusError(f"{wanted} Received: {path} ({error.strerror}). Check the path.") from error
+    # Not splitlines, which also breaks at characters that a file name may hold.
+    rows = [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not rows:
+        raise CorpusError(f"{wanted} Received: {path}, which is empty.")
+    columns = [cell.strip().lower() for cell in rows[0][1].split("\t")]
+    table = set(columns) >= set(COLUMNS)
+    found: dict[PurePosixPath, Listed] = {}
+    for number, line in rows[1:] if table else rows:
+        try:
+            file = _row(line, columns) if table else _sum(line)
+            if file.path in found:
+                raise ValueError("each file once")
+        except ValueError as error:
+            raise CorpusError(f"{path.name}, line {number}: expected {error}. Received: {line[:100]!r}.") from error
+        found[file.path] = file
+    if not found:
+        raise CorpusError(f"{wanted} Received: {path}, which has a header and no files.")
+    return tuple(found.values())
+
+
+def _row(line: str, columns: list[str]) -> Listed:
+    cells = [cell.strip() for cell in line.split("\t")]
+    if len(cells) != len(columns):
+        raise ValueError(f"{len(columns)} fields separated by tabs, as in the header ({', '.join(columns)})")
+    row = dict(zip(columns, cells, strict=True))
+    if not SHA256.fullmatch(row["sha256"]):
+        raise ValueError("a sha256 of 64 hexadecimal digits")
+    if "bytes" in row and not re.fullmatch(r"[0-9]+", row["bytes"]):
+        raise ValueError("a whole number of bytes")
+    return Listed(_relative(row["path"]), row["sha256"].lower(), int(row["bytes"]) if "bytes" in row else None)
+
+
+def _sum(line: str) -> Listed:
+    match = SUM.fullmatch(line)
+    if not match:
+        raise ValueError(
+            "'<64 hexadecimal digits>  <path>' as sha256sum writes it, or a first line that names the columns path, "
+            "bytes and sha256, separated by tabs"
+        )
+    return Listed(_relative(match[2]), match[1].lower())
+
+
+def _relative(text: str) -> PurePosixPath:
+    path = PurePosixPath(PureWindowsPath(text).as_posix())
+    if not path.name or ".." in path.parts or path.is_absolute() or PureWindowsPath(text).drive:
+        raise ValueError("a path within the folder")
+    return path
+
+
+class _Shelf:
+    """The visible files of the folders that a list names, under one base."""
+
+    def __init__(self, base: Path, files: Iterable[Listed]):
+        self.base = base
+        self.paths: dict[PurePosixPath, Path] = {}
+        for folder in sorted({file.path.parent for file in files}):
+            if (base / folder).is_dir():
+                self.paths |= {folder / path.name: path for path in entries(base / folder) if path.is_file()}
+        # .WAV is .wav, as everywhere in this room.
+        self.kinds = {(path.with_suffix(""), path.suffix.lower()): path for path in self.paths}
+
+    def find(self, path: PurePosixPath) -> PurePosixPath | None:
+        """The file itself, whatever the case of its suffix."""
+        return path if path in self.paths else self.kinds.get((path.with_suffix(""), path.suffix.lower()))
+
+    def another_format(self, path: PurePosixPath) -> PurePosixPath | None:
+        """The same recording as another kind of file."""
+        kinds = (*AUDIO, *VIDEO)
+        if path.suffix.lower() not in kinds:
+            return None
+        there = (self.kinds.get((path.with_suffix(""), kind)) for kind in kinds)
+        return next((place for place in there if place), None)
+
+    def holds_any(self, files: Iterable[Listed]) -> bool:
+        return any(self.find(file.path) or self.another_format(file.path) for file in files)
+
+
+def _shelf(root: Path, files: tuple[Listed, ...]) -> _Shelf:
+    """The list's files under the folder that its paths start from: the root, else a folder in it or the one above."""
+    own = _Shelf(root, files)
+    if own.holds_any(files):
+        return own
+    folders = [path for path in (*entries(root), root.resolve().parent) if path.is_dir()]
+    others = (_Shelf(folder, files) for folder in folders)
+    return next((shelf for shelf in others if shelf.holds_any(files)), own)
+
+
+def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable], Iterable] | None = None) -> HashReport:
+    """Compare the files under a folder with a list of sizes and SHA-256.
+
+    Args:
+        root: the corpus's folder.
+        listing: the list.
+        progress: wraps the sequence of listed files, e.g. `rich.progress.track`.
+
+    Raises:
+        CorpusError: as `read_list`; `root` is no folder.
+    """
+    files = read_list(listing)
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise CorpusError(f"expected the folder that {Path(listing).name} is about. Received: {root}, which is none.")
+    shelf = _shelf(root, files)
+    found: dict[str, list[str]] = {kind: [] for kind in ("missing", "differ", "pointers", "not_comparable")}
+    agree, seen = 0, set()
+    for file in progress(files) if progress else files:
+        place = shelf.find(file.path)
+        if place is None:
+            other = shelf.another_format(file.path)
+            found["not_comparable" if other else "missing"].append(str(file.path))
+            seen.add(other)
+            continue
+        seen.add(place)
+        kind, what = _compare(shelf.paths[place], file)
+        if kind:
+            found[kind].append(f"{file.path}{what}")
+        else:
+            agree += 1
+    kinds = {*AUDIO, *(file.path.suffix.lower() for file in files)}
+    itself = Path(listing).expanduser().resolve()
+    extra = [
+        str(place)
+        for place, path in sorted(shelf.paths.items())
+        if place not in seen and place.suffix.lower() in kinds and path.resolve() != itself
+    ]
+    return HashReport(
+        root=str(shelf.base),
+        listing=Path(listing).name,
+        files=len(files),
+        agree=agree,
+        extra=tuple(extra),
+        **{kind: tuple(cases) for kind, cases in found.items()},
+    )
+
+
+def _compare(path: Path, file: Listed) -> tuple[str, str]:
+    """(kind of difference or "", what it is): the size first, which costs nothing, then the hash."""
+    try:
+        if is_lfs_pointer(path):
+            return "pointers", ""
+        size = path.stat().st_size
+        if file.bytes is not None and size != file.bytes:
+            return "differ", f" ({size} bytes, listed {file.bytes})"
+        with path.open("rb") as opened:
+            agrees = hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
+    except OSError as error:
+        return "differ", f" (cannot be read: {error.strerror})"
+    return ("", "") if agrees else ("differ", " (another sha256)")

@@ -1,0 +1,230 @@
+import csv
+import shutil
+from collections import Counter
+from pathlib import PurePosixPath
+
+import pytest
+
+from keras_ser.corpora import CorpusError, crema_d
+from keras_ser.corpora.check import check
+from keras_ser.tasks import Task
+from tests import corpora_on_disk as disk
+from tests.corpora.crema_d_on_disk import DEMOGRAPHICS, NAMES, VOTES, write_crema_d
+
+
+def rewrite(path, text, old, new):
+    """A table of the twin with one place changed, which must be there."""
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_names_and_demographics_are_understood(tmp_path):
+    corpus = crema_d.read(write_crema_d(tmp_path))
+    found = {u.id: u for u in corpus}
+    first = found["1001_IEO_FEA_LO"]
+    assert (first.speaker, first.gender, first.groups["sentence"]) == ("1001", "male", "IEO")
+    assert {u.id: (u.labels["emotion"], u.labels["intensity"]) for u in corpus} == {
+        "1001_IEO_ANG_HI": ("anger", "high"),
+        "1001_IEO_FEA_LO": ("fear", "low"),
+        "1001_DFA_NEU_XX": ("neutral", "unspecified"),
+        "1002_TIE_DIS_XX": ("disgust", "unspecified"),
+        "1002_IEO_SAD_MD": ("sadness", "medium"),
+        "1064_IOM_HAP_XX": ("happiness", "unspecified"),
+        "1076_MTI_NEU_XX": ("neutral", "unspecified"),
+    }
+    actors = {u.speaker: [u.gender, *map(u.column, ("age", "age_group", "race", "ethnicity"))] for u in corpus}
+    assert actors == {
+        "1001": ["male", 51.0, "50-59", "caucasian", "not_hispanic"],
+        "1002": ["female", 21.0, "20-29", "caucasian", "not_hispanic"],
+        "1064": ["male", 30.0, "30-39", None, "hispanic"],
+        "1076": ["female", 70.0, "70-79", "african_american", "not_hispanic"],
+    }
+    # A task takes each column as it stands.
+    for column in ("intensity", "age_group", "race", "ethnicity", "perceived_voice"):
+        task = Task(column, labels=corpus.vocabulary[column])
+        values = [(u.column(column), task.encode(u.column(column))) for u in corpus]
+        assert all(weight == (value is not None) for value, (_, weight) in values)
+    assert Task("age", low=20, high=80).encode(first.column("age")) == (51.0, 1.0)
+
+
+def test_ties_are_no_labels_and_are_counted(tmp_path):
+    corpus = crema_d.read(write_crema_d(tmp_path))
+    found = {u.id: tuple(map(u.column, ("perceived_voice", "perceived_face", "perceived"))) for u in corpus}
+    assert found == {
+        "1001_IEO_ANG_HI": ("anger", None, "anger"),
+        "1001_IEO_FEA_LO": ("neutral", "fear", "fear"),
+        "1001_DFA_NEU_XX": ("neutral", "neutral", "neutral"),
+        "1002_TIE_DIS_XX": (None, "disgust", None),
+        "1002_IEO_SAD_MD": ("sadness", "neutral", "neutral"),
+        "1064_IOM_HAP_XX": ("happiness", "happiness", "happiness"),
+        "1076_MTI_NEU_XX": ("disgust", "sadness", "sadness"),
+    }
+    # The clip without speech is not among those counted, though all its votes are ties.
+    assert any("tie" in flaw and "perceived 1, perceived_voice 1, perceived_face 1." in flaw for flaw in corpus.flaws)
+
+
+def test_without_votes_there_are_no_perceived_labels(tmp_path):
+    corpus = crema_d.read(write_crema_d(tmp_path, votes=False))
+    assert len(corpus) == len(NAMES) - 1
+    assert not any(key.startswith("perceived") for u in corpus for key in u.labels)
+    assert not any(key.startswith("perceived") for key in corpus.vocabulary)
+    assert not any("tie" in flaw for flaw in corpus.flaws)
+
+
+def test_the_clip_without_speech_is_left_out_and_said_so(tmp_path):
+    root = write_crema_d(tmp_path)
+    assert (root / "AudioWAV" / "1076_MTI_SAD_XX.wav").is_file()
+    report = check(crema_d.read(root))
+    assert "1076_MTI_SAD_XX" not in {u.id for u in crema_d.read(root)}
+    assert report.utterances == 7
+    shown = "\n".join(report.lines())
+    assert "known flaw: 1076_MTI_SAD_XX has no audible speech" in shown
+    assert "7442 files published, 7441" in shown
+    assert "age: 21.000 to 70.000" in shown and "no race: 1 utterances" in shown
+    assert report.counts["ethnicity"] == {"hispanic": 1, "not_hispanic": 6}
+
+
+def test_no_demographics(tmp_path):
+    root = write_crema_d(tmp_path / "CREMA-D")
+    (root / "VideoDemographics.csv").unlink()
+    for given in (root, tmp_path, root / "AudioWAV"):
+        with pytest.raises(CorpusError, match=r"expected VideoDemographics.csv beside AudioWAV.*CheyneyComputerSc.*/"):
+            crema_d.read(given)
+
+
+def test_an_actor_without_a_row(tmp_path):
+    root = write_crema_d(tmp_path)
+    lines = DEMOGRAPHICS.splitlines(keepends=True)
+    (root / "VideoDemographics.csv").write_text("".join(lines[:2] + lines[4:]))
+    with pytest.raises(CorpusError, match=r"a row for every actor. It has none for 1002, 1064\. "):
+        crema_d.read(root)
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ('"Race",', "", r"must have the columns actorid, age, sex, race, ethnicity. Received: actorid, age, sex, eth"),
+        ('21,"Female"', '21,"Fmale"', r"sex 'Fmale' \(line 3\)"),
+        ('51,"Male"', '151,"Male"', r"age '151' \(line 2\)"),
+        ('51,"Male"', '19,"Male"', r"age '19' \(line 2\)"),
+        ('"Unknown"', '"Martian"', r"race 'Martian' \(line 4\)"),
+        ('"Unknown","Hispanic"', '"","NA"', r"race '' and ethnicity 'NA' \(line 4\)"),
+        ("1002,", "1001,", r"a second row for actor 1001 \(line 3\)"),
+        ('1064,30,"Male",', "1064,30,", r"must have 5 fields"),
+    ],
+)
+def test_broken_demographics(old, new, message, tmp_path):
+    root = write_crema_d(tmp_path)
+    rewrite(root / "VideoDemographics.csv", DEMOGRAPHICS, old, new)
+    with pytest.raises(CorpusError, match=message) as caught:
+        crema_d.read(root)
+    assert "VideoDemographics.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ('"FaceVote"', '"Face"', r"must have the columns filename, multimodalvote, voicevote, facevote"),
+        ('"N:S"', '"N:X"', r"'N:X' in voicevote \(line 5\)"),
+        ('"F","57.38"', '"","57.38"', r"'' in multimodalvote \(line 3\)"),
+        ("1001_IEO_FEA_LO", "1001_IEO_ANG_HI", r"a second row for 1001_IEO_ANG_HI \(line 3\)"),
+        ("1064_IOM_HAP_XX", "1064_IOM_HAP_LO", r"has no row for 1064_IOM_HAP_XX\."),
+    ],
+)
+def test_broken_votes(old, new, message, tmp_path):
+    root = write_crema_d(tmp_path)
+    rewrite(root / "processedResults" / "summaryTable.csv", VOTES, old, new)
+    with pytest.raises(CorpusError, match=message) as caught:
+        crema_d.read(root)
+    assert "summaryTable.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", ["VideoDemographics.csv", "processedResults/summaryTable.csv"])
+def test_tables_in_another_encoding(table, tmp_path):
+    root = write_crema_d(tmp_path)
+    text = (root / table).read_text()
+    (root / table).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert len(crema_d.read(root)) == 7
+    (root / table).write_bytes(text.replace("Age", "\xc2ge").replace("Level", "L\xe9vel").encode("latin-1"))
+    with pytest.raises(CorpusError, match="expected a table in UTF-8") as caught:
+        crema_d.read(root)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stray", ["1092_IEO_ANG_HI", "1000_IEO_ANG_HI", "1001_IEO_CAL_XX", "1001_IEO_ANG_HI (1)"])
+def test_names_that_are_none(stray, tmp_path):
+    root = write_crema_d(tmp_path)
+    disk.write_audio(root / "AudioWAV" / f"{stray}.wav", disk.recordings(1)[0])
+    with pytest.raises(CorpusError, match="expected audio files named like AudioWAV/1001_DFA_ANG_XX.wav") as caught:
+        crema_d.read(root)
+    assert f"Received: {stray}.wav" in str(caught.value)
+
+
+@pytest.fixture
+def published(shared_data):
+    """Stem -> (sha256, demographics) of all 7442 files, from the published lists and not from our reader."""
+    with open(shared_data / "crema-d" / "VideoDemographics.csv", newline="") as file:
+        actors = {row["ActorID"]: row for row in csv.DictReader(file)}
+    with open(shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    found = {PurePosixPath(row["path"]).stem: (row["sha256"], actors[row["path"][9:13]]) for row in rows}
+    assert len(rows) == len(found) == 7442 and len(actors) == 91
+    return found
+
+
+def test_expected_counts_are_those_of_the_published_lists(published):
+    matches = {stem: crema_d.NAME.fullmatch(stem) for stem in published}
+    assert all(matches.values())
+    kept = [(matches[stem].groups(), who) for stem, (_, who) in published.items() if stem != crema_d.SPEECHLESS]
+    expected = crema_d.EXPECTED
+    assert expected["utterances"] == len(kept) == 7441
+    assert expected["speaker"] == len({actor for (actor, *_), _ in kept})
+    assert expected["gender"] == Counter(who["Sex"].lower() for _, who in kept)
+    assert expected["emotion"] == Counter(crema_d.EMOTIONS[emotion] for (_, _, emotion, _), _ in kept)
+    assert expected["intensity"] == Counter(crema_d.INTENSITIES[level] for (*_, level), _ in kept)
+    assert expected["ethnicity"] == Counter(who["Ethnicity"].lower().replace(" ", "_") for _, who in kept)
+    decades = Counter(int(who["Age"]) // 10 for _, who in kept)
+    assert expected["age_group"] == {f"{decade}0-{decade}9": count for decade, count in decades.items()}
+    assert expected["race"] == len({who["Race"] for _, who in kept} - {"Unknown"})
+    assert set(crema_d.SENTENCES) == {sentence for (_, sentence, _, _), _ in kept}
+
+
+def test_the_flaw_of_same_audio_is_that_of_the_published_hashes(published):
+    same = {}
+    for stem, (sha256, _) in published.items():
+        same.setdefault(sha256, []).append(stem)
+    assert sorted(tuple(sorted(stems)) for stems in same.values() if len(stems) > 1) == list(crema_d.SAME_AUDIO)
+    assert "1013_WSI_DIS_XX = 1013_WSI_SAD_XX" in " ".join(crema_d.FLAWS)
+
+
+def test_the_published_corpus_is_as_expected(published, shared_data, tmp_path):
+    """All 7442 names, over the published tables: reading looks at names alone, so the files may be empty."""
+    (tmp_path / "AudioWAV").mkdir()
+    for stem in published:
+        (tmp_path / "AudioWAV" / f"{stem}.wav").touch()
+    shutil.copy(shared_data / "crema-d" / "VideoDemographics.csv", tmp_path)
+    shutil.copytree(shared_data / "crema-d" / "processedResults", tmp_path / "processedResults")
+    corpus = crema_d.read(tmp_path)
+    assert len(corpus) == corpus.expected["utterances"]
+    for column, counts in corpus.expected.items():
+        if column != "utterances":
+            found = corpus.counts(column)
+            assert (len(found) if isinstance(counts, int) else found) == counts, column
+    assert sum(u.column("race") is None for u in corpus) == 82
+    votes = (tmp_path / "processedResults" / "summaryTable.csv").read_text().splitlines()[1:]
+    votes = [row.replace('"', "").split(",") for row in votes if crema_d.SPEECHLESS not in row]
+    for label, place in (("perceived_voice", 2), ("perceived_face", 4), ("perceived", 6)):
+        single = Counter(row[place] for row in votes if ":" not in row[place])
+        letters = dict(zip("ADFHNS", crema_d.EMOTIONS.values(), strict=True))
+        assert corpus.counts(label) == {letters[letter]: count for letter, count in single.items()}
+        assert f"{label} {len(votes) - single.total()}" in corpus.flaws[2]
+
+
+def test_the_recordings_themselves(shared_data):
+    report = check(crema_d.read(shared_data / "crema-d"))
+    assert report.utterances == 22
+    assert not report.problems and not report.duplicates
+    assert report.sample_rates == {16000: 22} and report.channels == {1: 22}
+    assert report.seconds["total"] / 60 == pytest.approx(0.88, abs=0.005)
+    assert report.counts["speaker"]["1001"] == 6
+    assert {text.split(":")[0] for text in report.differences} >= {"speaker", "expected 7441 utterances, found 22."}

@@ -1,0 +1,261 @@
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.cli import main
+from keras_ser.corpora import CorpusError, emodb
+from keras_ser.corpora.check import check
+from keras_ser.corpora.hashes import read_list, verify
+from tests import corpora_on_disk as disk
+from tests.corpora.crema_d_on_disk import write_crema_d
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 72862\n"
+HEX = "0123456789abcdef" * 4
+
+
+def sums(root, pattern="**/*.wav"):
+    """Path -> (bytes, sha256) of the files under a folder."""
+    return {
+        path.relative_to(root).as_posix(): (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(root.glob(pattern))
+    }
+
+
+def write_tsv(path, files):
+    rows = [f"{name}\t{size}\t{sha256}\n" for name, (size, sha256) in files.items()]
+    path.write_text("path\tbytes\tsha256\n" + "".join(rows))
+    return path
+
+
+def write_sums(path, files, join="  "):
+    path.write_text("".join(f"{sha256}{join}{name}\n" for name, (_, sha256) in files.items()))
+    return path
+
+
+@pytest.fixture
+def twin(tmp_path):
+    root = disk.write_ravdess(tmp_path / "ravdess")
+    return root, sums(root)
+
+
+def flip(path, place=-1):
+    """Another file of the same size."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["tsv", "sums", "binary sums", "upper case", "windows"])
+def test_every_kind_of_list_agrees(kind, twin, tmp_path):
+    root, files = twin
+    listing = tmp_path / "list"
+    if kind == "tsv":
+        write_tsv(listing, files)
+    elif kind == "upper case":
+        write_sums(listing, {name: (size, sha256.upper()) for name, (size, sha256) in files.items()})
+    elif kind == "windows":
+        text = write_tsv(listing, {f".\\{name}".replace("/", "\\"): told for name, told in files.items()}).read_text()
+        listing.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    else:
+        write_sums(listing, {f"./{name}": told for name, told in files.items()}, " *" if "binary" in kind else "  ")
+    read = read_list(listing)
+    assert {str(file.path): file.sha256 for file in read} == {name: sha256 for name, (_, sha256) in files.items()}
+    report = verify(root, listing)
+    assert report.agree == report.files == len(files)
+    assert not report.missing and not report.differ
+    flip(root / next(iter(files)))
+    assert verify(root, listing).agree == len(files) - 1
+
+
+def test_what_is_wrong_is_told_apart(twin, tmp_path):
+    root, files = twin
+    names = list(files)
+    listing = write_tsv(tmp_path / "list.tsv", files)
+    (root / names[0]).unlink()
+    flip(root / names[1])
+    (root / names[2]).write_bytes((root / names[2]).read_bytes() + b"\0\0")
+    (root / names[3]).write_text(POINTER.format(files[names[3]][1]))
+    samples, rate = soundfile.read(root / names[4], dtype="int16")
+    soundfile.write((root / names[4]).with_suffix(".flac"), samples, rate)
+    (root / names[4]).unlink()
+    shutil.copy(root / names[5], (root / names[5]).with_name("copy.wav"))
+    (root / names[5]).with_name("._x.wav").write_bytes(b"mac")
+    (root / names[5]).with_name("notes.txt").write_text("x")
+    report = verify(root, listing)
+    assert report.agree == 1 and report.files == 6 and not report.ok
+    assert report.missing == (names[0],)
+    size = files[names[2]][0]
+    assert report.differ == (f"{names[1]} (another sha256)", f"{names[2]} ({size + 2} bytes, listed {size})")
+    assert report.pointers == (names[3],)
+    assert report.not_comparable == (names[4],)
+    assert report.extra == (f"{names[5].rpartition('/')[0]}/copy.wav",)
+    text = "\n".join(report.lines())
+    assert f"missing (1): {names[0]}" in text
+    assert f"a Git LFS pointer, not audio: run `git lfs pull` (1): {names[3]}" in text
+    assert f"not comparable, in another format (1): {names[4]}" in text
+    assert json.loads(json.dumps(report.to_dict()))["differ"][0].startswith(names[1])
+
+
+def test_the_size_tells_before_the_hash(twin, tmp_path):
+    root, files = twin
+    name, (size, sha256) = next(iter(files.items()))
+    report = verify(root, write_tsv(tmp_path / "list.tsv", {**files, name: (size - 7, sha256)}))
+    assert report.differ == (f"{name} ({size} bytes, listed {size - 7})",)
+    report = verify(root, write_tsv(tmp_path / "list.tsv", {**files, name: (size, HEX)}))
+    assert report.differ == (f"{name} (another sha256)",)
+
+
+def test_only_an_extra_file_is_not_ok(twin, tmp_path):
+    root, files = twin
+    listing = write_tsv(tmp_path / "list.tsv", files)
+    assert verify(root, listing).ok
+    shutil.copy(root / next(iter(files)), (root / next(iter(files))).with_name("x.flac"))
+    report = verify(root, listing)
+    assert report.agree == report.files and len(report.extra) == 1 and not report.ok
+
+
+def test_a_format_of_its_own_is_not_the_listed_one(twin, tmp_path):
+    root, files = twin
+    folder = disk.write_ravdess(tmp_path / "flac", ".flac")
+    report = verify(folder, write_tsv(tmp_path / "list.tsv", files))
+    assert report.not_comparable == tuple(files)
+    assert not report.missing and not report.extra and not report.agree and not report.ok
+    # Not every file of that name is the recording in another format.
+    name = next(iter(files))
+    (folder / name).with_suffix(".flac").unlink()
+    (folder / name).with_suffix(".txt").write_text("x")
+    assert verify(folder, tmp_path / "list.tsv").missing == (name,)
+
+
+def test_the_case_of_a_suffix_does_not_matter(twin, tmp_path):
+    root, files = twin
+    name = next(iter(files))
+    (root / name).rename((root / name).with_suffix(".WAV"))
+    report = verify(root, write_tsv(tmp_path / "list.tsv", files))
+    assert report.ok and report.agree == len(files)
+
+
+@pytest.mark.parametrize("made_in", ["root", "wav", "above"])
+def test_lists_made_elsewhere(made_in, tmp_path):
+    root = disk.write_emodb(tmp_path / "emodb")
+    base = {"root": root, "wav": root / "wav", "above": tmp_path}[made_in]
+    listing = write_sums(tmp_path / "SHA256SUMS", sums(base))
+    assert verify(root, listing).ok
+    # A list that lies among what it lists is not extra, whatever its name.
+    inside = shutil.copy(listing, root / "wav" / "sums.wav")
+    assert verify(root, inside).ok
+
+
+def test_progress_goes_over_the_listed_files(twin, tmp_path):
+    root, files = twin
+    seen = []
+
+    def progress(items):
+        for item in items:
+            seen.append(str(item.path))
+            yield item
+
+    assert verify(root, write_tsv(tmp_path / "list.tsv", files), progress).ok
+    assert seen == list(files)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("path\tbytes\tsha256\n", "has a header and no files"),
+        (f"path\tbytes\tsha256\na.wav\t1\t{HEX}\nb.wav\tx\t{HEX}\n", "list, line 3: expected a whole number of bytes"),
+        (f"path\tbytes\tsha256\na.wav\t-1\t{HEX}\n", "line 2: expected a whole number"),
+        (f"path\tbytes\tsha256\n\na.wav\t1\t{HEX[1:]}\n", "line 3: expected a sha256 of 64 hexadecimal digits"),
+        (f"path\tbytes\tsha256\na.wav\t1\t{HEX}\t9\n", "line 2: expected 3 fields separated by tabs"),
+        (f"path\tbytes\tsha256\na.wav\t1\t{HEX}\n./a.wav\t1\t{HEX}\n", "line 3: expected each file once"),
+        (f"path\tbytes\tsha256\n/etc/passwd\t1\t{HEX}\n", "line 2: expected a path within the folder"),
+        (f"{HEX}  a/../../b.wav\n", "line 1: expected a path within the folder"),
+        (f"{HEX}  C:\\a.wav\n", "line 1: expected a path within the folder"),
+        (f"{HEX}  a.wav\n{HEX[:32]}  b.wav\n", "line 2: expected '<64 hexadecimal digits>  <path>'.*b.wav"),
+        (f"a.wav\t1\t{HEX}\n", "line 1: expected.*a first line that names the columns path, bytes and sha256"),
+        ("<!DOCTYPE html>\n<html>", "line 1: expected.*DOCTYPE"),
+    ],
+)
+def test_bad_lists(text, message, tmp_path):
+    (tmp_path / "list").write_text(text)
+    with pytest.raises(CorpusError, match=message) as caught:
+        verify(tmp_path, tmp_path / "list")
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_that_cannot_be_read(tmp_path, rng):
+    (tmp_path / "list").write_bytes(b"\xff\xfe" + rng.bytes(64))
+    with pytest.raises(CorpusError, match="no UTF-8 text"):
+        read_list(tmp_path / "list")
+    with pytest.raises(CorpusError, match=r"nowhere.tsv \(No such file.*Check the path"):
+        read_list(tmp_path / "nowhere.tsv")
+    with pytest.raises(CorpusError, match="Is a directory"):
+        read_list(tmp_path)
+
+
+def test_pointers_are_no_audio_to_check_either(tmp_path):
+    root = disk.write_emodb(tmp_path)
+    names = [path.name for path in sorted((root / "wav").iterdir())]
+    (root / "wav" / names[0]).write_text(POINTER.format(HEX))
+    # Audio of any length may begin with these bytes; a pointer is short.
+    (root / "wav" / names[1]).write_bytes(POINTER.format(HEX).encode() + bytes(2000))
+    unreadable = check(emodb.read(root)).problems["unreadable"]
+    assert "a Git LFS pointer, not audio. Run `git lfs pull`." in unreadable[0]
+    assert len(unreadable) == 2 and "LFS" not in unreadable[1]
+
+
+def test_from_a_shell(tmp_path, capsys):
+    root = write_crema_d(tmp_path / "crema")
+    listing = write_tsv(tmp_path / "list.tsv", sums(root))
+    arguments = ["corpus", "check", "crema_d", str(root), "--hashes", str(listing)]
+    # The twin is not the published corpus: not ok, though all hashes agree.
+    assert main(arguments) == 1
+    shown = capsys.readouterr().out
+    assert "8 of 8 listed files agree" in shown and "hashes ok" in shown
+    (root / "AudioWAV" / "1001_IEO_ANG_HI.wav").unlink()
+    assert main([*arguments, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["hashes"]["missing"] == ["AudioWAV/1001_IEO_ANG_HI.wav"] and told["ok"] is False
+    listing.write_text("nonsense\n")
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "list.tsv, line 1" in message and message.count("\n") == 1
+
+
+def test_the_exit_code_is_that_of_the_hashes(tmp_path, capsys):
+    """A manifest has no published counts: what is left is the list."""
+    for name, clip in zip("ab", disk.recordings(2), strict=True):
+        disk.write_audio(tmp_path / f"{name}.wav", clip)
+    (tmp_path / "t.csv").write_text("file,speaker,emotion\na.wav,x,fear\nb.wav,y,fear\n")
+    listing = write_sums(tmp_path / "SHA256SUMS", sums(tmp_path))
+    arguments = ["corpus", "check", "manifest", str(tmp_path / "t.csv")]
+    assert main([*arguments, "--hashes", str(listing)]) == 0
+    flip(tmp_path / "b.wav")
+    assert main(arguments) == 0
+    assert main([*arguments, "--hashes", str(listing)]) == 1
+    assert "differ (1): b.wav (another sha256)" in capsys.readouterr().out
+
+
+def test_the_recordings_themselves(shared_data, tmp_path):
+    """The clips beside the project are the authors' as .flac; written as .wav again, they have the published hashes."""
+    root, listing = shared_data / "crema-d", shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv"
+    report = verify(root, listing)
+    assert (report.files, report.agree, len(report.not_comparable), len(report.missing)) == (7442, 0, 22, 7420)
+    assert not report.extra and not report.differ
+    (tmp_path / "AudioWAV").mkdir()
+    for path in (root / "AudioWAV").glob("*.flac"):
+        samples, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(tmp_path / "AudioWAV" / f"{path.stem}.wav", samples, rate, subtype="PCM_16")
+    report = verify(tmp_path, listing)
+    assert (report.agree, len(report.missing)) == (22, 7420)
+    clip = tmp_path / "AudioWAV" / "1001_DFA_ANG_XX.wav"
+    samples, rate = soundfile.read(clip, dtype="int16")
+    soundfile.write(clip, np.roll(samples, 1), rate, subtype="PCM_16")
+    report = verify(tmp_path, listing)
+    assert report.agree == 21 and report.differ == ("AudioWAV/1001_DFA_ANG_XX.wav (another sha256)",)
