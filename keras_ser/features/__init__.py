@@ -14,10 +14,11 @@ Conventions:
 """
 
 from keras_ser.features.endpoints import EndpointDetection, detect_endpoints
+from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
 from keras_ser.features.frontend import FEATURES, Frontend
 from keras_ser.features.mel import MFCC, LogMel, dct_matrix, delta, mel_filters, mel_spectrogram, mfcc, with_deltas
-from keras_ser.features.normalization import FeatureNormalization, Statistics
+from keras_ser.features.normalization import FeatureNormalization, Statistics, normalized
 from keras_ser.features.packing import pack
 from keras_ser.features.preemphasis import PreEmphasis, preemphasis
 from keras_ser.features.prosody import (
@@ -54,6 +55,7 @@ __all__ = [
     "decibels",
     "delta",
     "detect_endpoints",
+    "fixed_length",
     "frame",
     "frame_count",
     "frame_mask",
@@ -63,6 +65,7 @@ __all__ = [
     "mel_filters",
     "mel_spectrogram",
     "mfcc",
+    "normalized",
     "pack",
     "pitch_features",
     "power_spectrogram",

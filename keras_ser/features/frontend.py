@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ser.features.endpoints import check_endpoints, detect_endpoints
+from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import (
     check_positive,
     float32,
@@ -17,13 +18,14 @@ from keras_ser.features.framing import (
     zero_beyond,
 )
 from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_spectrogram, mfcc, with_deltas
+from keras_ser.features.normalization import normalized
 from keras_ser.features.packing import pack
 from keras_ser.features.preemphasis import preemphasis
 from keras_ser.features.prosody import check_pitch, pitch_features, short_time_energy, yin, zero_crossing_rate
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram
 
-FEATURES = ("spectrogram", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch")
-SPECTRAL = ("spectrogram", "log_mel", "mfcc")
+FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch")
+SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -38,6 +40,7 @@ class Frontend(keras.layers.Layer):
     | feature | bins | what |
     | --- | --- | --- |
     | spectrogram | fft // 2 + 1 | power, dB |
+    | magnitude | fft // 2 | square root of the power, without the bin at half the sample rate |
     | log_mel | bins | mel power, dB |
     | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
     | zero_crossing_rate | 1 | sign changes over samples |
@@ -45,6 +48,10 @@ class Frontend(keras.layers.Layer):
     | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
 
     dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
+
+    With `seconds` every clip has the same length: of a longer one its middle, a shorter one with zeros behind it, and as many
+    frames as hops go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance
+    1 over the clip's frames (Nagrani et al. 2017), and silence stays small: the variance is that and 1e-10.
 
     Args:
         features: names out of the table, in the order of the output.
@@ -63,13 +70,16 @@ class Frontend(keras.layers.Layer):
         endpoint_high, endpoint_low: thresholds as fractions of a clip's range between noise floor and peak in dB.
         endpoint_limit: frames by which unvoiced sounds extend speech at most.
         endpoint_hangover: frames kept on either side.
+        seconds: length that every clip is brought to; 0 = as it is.
+        normalize: mean 0 and variance 1 of each bin over a clip's frames.
 
     Input shape:
         waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
 
     Output shape:
         a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool,
-        True then False, at least one True. frames = 1 + (samples - window) // hop, at least 1.
+        True then False, at least one True. frames = 1 + (samples - window) // hop, at least 1; with `seconds`
+        seconds * sample_rate // hop.
 
     Raises:
         ValueError: on an unknown or repeated feature, or a size that does not fit the others.
@@ -98,6 +108,8 @@ class Frontend(keras.layers.Layer):
         endpoint_low: float = 0.25,
         endpoint_limit: int = 25,
         endpoint_hangover: int = 5,
+        seconds: float = 0.0,
+        normalize: bool = False,
         **kwargs,
     ):
         super().__init__(**float32(kwargs))
@@ -118,6 +130,8 @@ class Frontend(keras.layers.Layer):
             dct_matrix(bins, coefficients)
         if "pitch" in features:
             check_pitch(sample_rate, pitch_fmin, pitch_fmax)
+        if seconds and not window <= seconds * sample_rate < float("inf"):
+            raise ValueError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
         self.features = features
         self.sample_rate = sample_rate
         self.window = window
@@ -139,12 +153,15 @@ class Frontend(keras.layers.Layer):
         self.endpoint_low = endpoint_low
         self.endpoint_limit = endpoint_limit
         self.endpoint_hangover = endpoint_hangover
+        self.seconds = seconds
+        self.normalize = normalize
 
     @property
     def sizes(self) -> dict[str, int]:
         """Feature name -> bins, in the order of `features`."""
         sizes = {
             "spectrogram": self.fft // 2 + 1,
+            "magnitude": self.fft // 2,
             "log_mel": self.bins,
             "mfcc": self.coefficients * (1 + self.deltas),
             "zero_crossing_rate": 1,
@@ -153,12 +170,26 @@ class Frontend(keras.layers.Layer):
         }
         return {name: sizes[name] for name in self.features}
 
+    @property
+    def samples(self) -> int:
+        """Samples that every clip is brought to; 0 = as it is."""
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def margin(self) -> int:
+        """Zeros that follow a clip of fixed length, so that its last hop is a frame, too."""
+        return max(0, self.window - self.hop)
+
     def frames(self, length: Any) -> Any:
         """Frames of a clip of `length` samples before any are dropped; an int, NumPy array or tensor."""
+        if self.samples:
+            length = self.samples + self.margin + 0 * length
         return frame_count(length, self.window, self.hop)
 
     def call(self, waveform, length=None):
         length = valid_lengths(waveform, length)
+        if self.samples:
+            waveform, length = fixed_length(waveform, length, self.samples, self.margin)
         mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)  # (batch, frames)
         found = {**self._spectral(waveform, length, mask), **self._prosodic(waveform, length)}
         if self.endpoint:
@@ -171,9 +202,12 @@ class Frontend(keras.layers.Layer):
                 limit=self.endpoint_limit,
                 hangover=self.endpoint_hangover,
             )
-            packed, mask = pack({name: found[name] for name in self.features}, keep)
-            return {**packed, "mask": mask}
-        return {**{name: zero_beyond(found[name], mask) for name in self.features}, "mask": mask}
+            kept, mask = pack({name: found[name] for name in self.features}, keep)
+        else:
+            kept = {name: zero_beyond(found[name], mask) for name in self.features}
+        if self.normalize:
+            kept = {name: normalized(value, mask) for name, value in kept.items()}
+        return {**kept, "mask": mask}
 
     def _spectral(self, waveform, length, mask):
         found = {}
@@ -184,6 +218,8 @@ class Frontend(keras.layers.Layer):
         power = power_spectrogram(emphasised, self.window, self.hop, self.fft, self.window_shape)
         if "spectrogram" in self.features:
             found["spectrogram"] = decibels(power)
+        if "magnitude" in self.features:
+            found["magnitude"] = ops.sqrt(power[..., : self.fft // 2])
         if "log_mel" in self.features or "mfcc" in self.features:
             filters = mel_filters(self.sample_rate, self.fft, self.bins, self.fmin, self.fmax, self.area_normalised)
             found["log_mel"] = decibels(mel_spectrogram(power, filters))
@@ -207,7 +243,7 @@ class Frontend(keras.layers.Layer):
 
     def compute_output_spec(self, waveform, length=None):
         batch, samples = waveform.shape
-        frames = None if samples is None else self.frames(samples)
+        frames = self.frames(samples or 0) if samples or self.samples else None
         spec = {name: keras.KerasTensor((batch, frames, bins), dtype="float32") for name, bins in self.sizes.items()}
         return {**spec, "mask": keras.KerasTensor((batch, frames), dtype="bool")}
 
@@ -235,4 +271,6 @@ class Frontend(keras.layers.Layer):
             "endpoint_low": self.endpoint_low,
             "endpoint_limit": self.endpoint_limit,
             "endpoint_hangover": self.endpoint_hangover,
+            "seconds": self.seconds,
+            "normalize": self.normalize,
         }

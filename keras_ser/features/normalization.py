@@ -65,6 +65,24 @@ class Statistics:
         return value
 
 
+def normalized(x: Any, mask: Any, floor: float = 1e-10) -> Any:
+    """(x - mean) / sqrt(variance + floor) of each bin over a clip's own valid frames; 0 where the mask is False.
+
+    Args:
+        x: (batch, frames, bins) float.
+        mask: (batch, frames) bool.
+        floor: under which a variance counts as silence.
+
+    Returns:
+        (batch, frames, bins).
+    """
+    valid = ops.cast(mask, x.dtype)[..., None]  # (batch, frames, 1)
+    count = ops.maximum(ops.sum(valid, axis=1, keepdims=True), 1.0)
+    apart = (x - ops.sum(x * valid, axis=1, keepdims=True) / count) * valid
+    variance = ops.sum(ops.square(apart), axis=1, keepdims=True) / count
+    return apart * ops.rsqrt(variance + floor)
+
+
 @keras.saving.register_keras_serializable(package="keras_ser")
 class FeatureNormalization(keras.layers.Layer):
     """(x - mean) / sqrt(variance + epsilon), 0 where the mask is False; float32 whatever the dtype policy.

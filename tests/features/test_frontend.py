@@ -75,6 +75,7 @@ def test_composes_the_layers(rng):
     octaves = np.asarray(pitch_features(np.maximum(f0, 65.0), aperiodicity, 65.0))
     apart = {
         "spectrogram": Spectrogram(coefficient=0.9)(waveform, length),
+        "magnitude": np.sqrt(np.asarray(Spectrogram(coefficient=0.9, log=False)(waveform, length)))[..., :-1],
         "log_mel": LogMel(bins=31, coefficient=0.9)(waveform, length),
         "mfcc": MFCC(11, bins=31, coefficient=0.9)(waveform, length),
         "zero_crossing_rate": ZeroCrossingRate()(waveform, length),
@@ -178,7 +179,7 @@ def test_gradient_is_finite_and_inside_the_clip(rng):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"features": ("mfcc", "chroma")}, "distinct names out of spectrogram, log_mel"),
+        ({"features": ("mfcc", "chroma")}, "distinct names out of spectrogram, magnitude, log_mel"),
         ({"features": ("mfcc", "mfcc")}, "distinct names"),
         ({"features": ()}, "distinct names"),
         ({"fft": 256}, "`fft` must be at least `window`"),
