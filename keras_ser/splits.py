@@ -18,6 +18,7 @@ import numpy as np
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
 
 SIDES = ("train", "validation", "test")
+DRAWS = 20000
 
 
 class LeakageError(ValueError):
@@ -89,11 +90,15 @@ class Protocol:
     Args:
         name: as the report prints it, e.g. "leave-one-speaker-out".
         kind: "random" (one stratified random split of the clips), "leave-one-out" (a fold for each value of `by`),
-            "k-fold" (`folds` folds of the values of `by`, drawn by the seed) or "stated" (`stated`: for each fold the
+            "k-fold" (`folds` folds of the values of `by`, drawn by the seed), "matched" (`test` values of `by` are tested, so
+            chosen that the columns `match` are distributed alike on both sides) or "stated" (`stated`: for each fold the
             values of `by` that are tested).
         by: the column that is split: "speaker", "session", "film", "subset", .. (unused by "random").
         folds: number of folds of "k-fold".
-        test: share of the clips that "random" tests.
+        test: share of the clips that "random" tests, number (or share) of the values of `by` that "matched" tests.
+        match: columns of "matched", e.g. ("gender", "age_group"): of very many random choices (drawn by the seed) the one is
+            taken whose sides differ least, in the sum of the columns' total variation distances between training and test
+            side; each value of `by` counts once.
         stated: for "stated", a tuple of test values for each fold.
         validation: how much of the training side chooses the model. Under 1: a share of its clips, drawn by the seed (their
             speakers train, too). 1 and more (not for "random"): a number of values of `by`; the values that follow the
@@ -109,13 +114,15 @@ class Protocol:
     stated: tuple[tuple[str, ...], ...] = ()
     validation: float = 0.1
     apart: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
 
     def __post_init__(self):
         if any(isinstance(fold, str) or not len(fold) for fold in self.stated):
             raise ValueError(f"`stated` must hold a tuple of tested values for each fold. Received: {self.stated!r}.")
         object.__setattr__(self, "stated", tuple(tuple(str(v) for v in fold) for fold in self.stated))
         object.__setattr__(self, "apart", tuple(self.apart))
-        kinds = ("random", "leave-one-out", "k-fold", "stated")
+        object.__setattr__(self, "match", tuple(self.match))
+        kinds = ("random", "leave-one-out", "k-fold", "matched", "stated")
         if self.kind not in kinds:
             raise ValueError(f"`kind` must be one of {', '.join(kinds)}. Received: {self.kind!r}.")
         if self.kind == "stated" and not self.stated:
@@ -124,6 +131,12 @@ class Protocol:
             raise ValueError(
                 f"`test` and `validation` must be shares in (0, 1) and [0, 1). Received: {self.test}, {self.validation}."
             )
+        if (self.kind == "matched") != bool(self.match):
+            raise ValueError(
+                f"`match` names the columns of kind 'matched'. Received: kind={self.kind!r}, match={self.match}."
+            )
+        if self.kind == "matched" and not self.test > 0:
+            raise ValueError(f"`test` must be a number of values of {self.by!r}, or a share. Received: {self.test}.")
         if self.kind == "random" and self.apart:
             raise ValueError(
                 f"a random split of clips keeps nothing apart. Received: apart={self.apart}. Use kind='k-fold' with by="
@@ -172,6 +185,10 @@ class Protocol:
             names = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
             tested = [tuple(names[i :: self.folds]) for i in range(self.folds)]
             names = [name for fold in tested for name in fold]
+        elif self.kind == "matched":
+            tested = [self._matched(corpus, names, seed)]
+            rest = [name for name in names if name not in tested[0]]
+            names = [*tested[0], *(rest[i] for i in np.random.default_rng(seed).permutation(len(rest)))]
         else:
             tested = list(self.stated)
             strays = sorted({v for fold in tested for v in fold} - set(names))
@@ -185,6 +202,35 @@ class Protocol:
         if 0 < self.validation < 1:
             folds = (self._share(split, corpus, seed, hashes or {}, stratify) for split in folds)
         return tuple(folds)
+
+    def _matched(self, corpus: Corpus, names: list[str], seed: int) -> tuple[str, ...]:
+        """The values of `by` whose distributions differ least from those of the rest."""
+        count = int(self.test) if self.test >= 1 else round(self.test * len(names))
+        if not 0 < count < len(names):
+            raise CorpusError(
+                f"the protocol {self.name!r} tests {count} values of {self.by}, and the corpus has {len(names)}. Choose "
+                "another `test`."
+            )
+        held = _held(corpus, self.by, self.match)
+        columns = []
+        for column in self.match:
+            values = [held[name][column] for name in names]
+            kinds = sorted(set(values))
+            columns.append(np.array([[value == kind for kind in kinds] for value in values], float))  # (values, kinds)
+        rng = np.random.default_rng(seed)
+        best: tuple[float, np.ndarray] | None = None
+        for _ in range(0, DRAWS, 1000):
+            chosen = np.argsort(rng.random((1000, len(names))), axis=1)[:, :count]
+            inside = np.zeros((1000, len(names)))
+            np.put_along_axis(inside, chosen, 1.0, axis=1)
+            apart = np.zeros(1000)
+            for hot in columns:
+                test, train = inside @ hot / count, (1 - inside) @ hot / (len(names) - count)
+                apart += np.abs(test - train).sum(axis=1) / 2
+            at = int(apart.argmin())
+            if best is None or apart[at] < best[0]:
+                best = apart[at], inside[at]
+        return tuple(name for name, tested in zip(names, best[1], strict=True) if tested)
 
     def _values(self, corpus: Corpus) -> dict[str, str]:
         lacking = [u.id for u in corpus if u.column(self.by) is None]
@@ -226,6 +272,53 @@ class Protocol:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Protocol":
         return cls(**data)
+
+
+def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str = "speaker") -> list[dict[str, Any]]:
+    """How columns are distributed on the sides of a split; each value of `by` counts once.
+
+    Args:
+        split: the split.
+        corpus: the corpus it belongs to.
+        columns: e.g. ("gender", "age_group").
+        by: what is counted.
+
+    Returns:
+        A row for each column and value: {"column", "value", "train", "test", "train %", "test %"}, "validation" among them
+        where there is such a side.
+    """
+    held = _held(corpus, by, columns)
+    known = {u.id: str(u.column(by)) for u in corpus}
+    sides = {side: sorted({known[i] for i in getattr(split, side)}) for side in SIDES if getattr(split, side)}
+    rows = []
+    for column in columns:
+        for value in sorted({held[name][column] for names in sides.values() for name in names}):
+            counts = {s: sum(held[name][column] == value for name in names) for s, names in sides.items()}
+            shares = {f"{s} %": round(100 * count / len(sides[s]), 1) for s, count in counts.items()}
+            rows.append({"column": column, "value": value, **counts, **shares})
+    return rows
+
+
+def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Value of `by` -> column -> value, "unknown" where the corpus tells none.
+
+    Raises:
+        CorpusError: a column of which no utterance has a value, or of which one value of `by` has several.
+    """
+    held: dict[str, dict[str, str]] = {}
+    for column in columns:
+        if all(u.column(column) is None for u in corpus):
+            raise CorpusError(f"{corpus.name} has no {column!r} to match by. Leave it out of `match`.")
+        for u in corpus:
+            own, value = held.setdefault(str(u.column(by)), {}), u.column(column)
+            if value is not None and own.setdefault(column, str(value)) != str(value):
+                raise CorpusError(
+                    f"{by} {u.column(by)} has the {column} {own[column]} and {value}: match by columns that each {by} has one "
+                    "value of."
+                )
+        for own in held.values():
+            own.setdefault(column, "unknown")
+    return held
 
 
 def _draw(

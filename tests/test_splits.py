@@ -11,7 +11,7 @@ import pytest
 import keras_ser
 from keras_ser.audio.io import content_hash, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance, read_corpus
-from keras_ser.splits import SIDES, LeakageError, Protocol, Split, check_split
+from keras_ser.splits import SIDES, LeakageError, Protocol, Split, check_split, distributions
 
 EMOTIONS = ("anger", "joy", "fear")
 
@@ -371,7 +371,7 @@ def test_a_corpus_too_small_for_a_random_split():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "loso"}, "random, leave-one-out, k-fold, stated. Received: 'loso'"),
+        ({"kind": "loso"}, "random, leave-one-out, k-fold, matched, stated. Received: 'loso'"),
         ({"kind": "stated"}, "needs `stated`"),
         ({"kind": "stated", "stated": ("Val",)}, "tuple of tested values for each fold"),
         ({"kind": "stated", "stated": ((),)}, "tuple of tested values for each fold"),
@@ -382,6 +382,12 @@ def test_a_corpus_too_small_for_a_random_split():
         ({"kind": "k-fold", "folds": 1}, "`folds` must be at least 2"),
         ({"kind": "k-fold", "validation": 1.5}, "whole number of values of 'speaker'"),
         ({"kind": "k-fold", "validation": -0.1}, "`validation` must be"),
+        ({"kind": "matched"}, "`match` names the columns of kind 'matched'. Received: kind='matched', match=()"),
+        ({"kind": "k-fold", "match": ("gender",)}, "`match` names the columns of kind 'matched'"),
+        (
+            {"kind": "matched", "match": ("gender",), "test": 0},
+            "`test` must be a number of values of 'speaker', or a share",
+        ),
     ],
 )
 def test_protocols_refuse(fields, message):
@@ -389,8 +395,99 @@ def test_protocols_refuse(fields, message):
         Protocol("p", **fields)
 
 
+def people(rng, count=30) -> Corpus:
+    """Speakers of three ages, two sexes and two towns, drawn apart from each other."""
+    ages, towns = (
+        rng.choice(["young", "middle", "old"], count, p=[0.5, 0.3, 0.2]),
+        rng.choice(["north", "south"], count),
+    )
+    utterances = [
+        Utterance(
+            f"c{i:02}-{k}",
+            f"{i}-{k}.wav",
+            speaker=f"s{i:02}",
+            gender=("female", "male")[i % 2],
+            labels={"emotion": "joy", "age": str(ages[i])} | ({"town": str(towns[i])} if i else {}),
+        )
+        for i in range(count)
+        for k in range(int(rng.integers(1, 4)))
+    ]
+    return Corpus("people", Path("."), tuple(utterances), {})
+
+
+def distance(split, corpus, columns):
+    """Sum of the total variation distances, by counting speakers."""
+    known = {u.id: u for u in corpus}
+    total = 0.0
+    for column in columns:
+        shares = []
+        for side in ("train", "test"):
+            who = {known[i].speaker: str(known[i].column(column)) for i in getattr(split, side)}
+            shares.append({value: n / len(who) for value, n in Counter(who.values()).items()})
+        total += sum(abs(shares[0].get(v, 0) - shares[1].get(v, 0)) for v in {*shares[0], *shares[1]}) / 2
+    return total
+
+
+@pytest.mark.parametrize("test", [8, 0.27])
+def test_matched_sides_are_alike(rng, test):
+    """Better than nearly all of many random choices, counted anew; the seed draws it."""
+    corpus, columns = people(rng), ("gender", "age", "town")
+    protocol = Protocol("matched", "matched", test=test, match=columns, validation=0)
+    (split,) = protocol.splits(corpus, seed=3)
+    check_partition(split, corpus)
+    check_split(split, corpus)
+    assert len(values(corpus, split.test, "speaker")) == 8 and not split.speaker_dependent
+    ours = distance(split, corpus, columns)
+    others = []
+    for seed in range(300):
+        names = np.random.default_rng(seed).permutation(sorted(values(corpus, [u.id for u in corpus], "speaker")))[:8]
+        stated = Protocol("stated", "stated", stated=(tuple(names),), validation=0)
+        others.append(distance(stated.splits(corpus)[0], corpus, columns))
+    assert ours <= np.percentile(others, 1) and ours < 0.2 * np.median(others)
+    assert protocol.splits(corpus, seed=3) == (split,) and protocol.splits(corpus, seed=4) != (split,)
+    (with_choice,) = dataclasses.replace(protocol, validation=3).splits(corpus, seed=3)
+    assert with_choice.test == split.test and len(values(corpus, with_choice.validation, "speaker")) == 3
+
+
+def test_the_sides_are_shown_side_by_side(rng):
+    corpus = people(rng)
+    (split,) = Protocol("m", "matched", test=8, match=("gender",), validation=0).splits(corpus)
+    rows = distributions(split, corpus, ("gender", "town"))
+    known = {u.id: u for u in corpus}
+    for row in rows:
+        for side in ("train", "test"):
+            who = {known[i].speaker: known[i].column(row["column"]) or "unknown" for i in getattr(split, side)}
+            count = sum(value == row["value"] for value in who.values())
+            assert row[side] == count and row[f"{side} %"] == pytest.approx(100 * count / len(who), abs=0.051)
+    assert [(row["column"], row["value"]) for row in rows] == [
+        ("gender", "female"),
+        ("gender", "male"),
+        ("town", "north"),
+        ("town", "south"),
+        ("town", "unknown"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"match": ("accent",)}, "people has no 'accent' to match by"),
+        ({"test": 30}, "tests 30 values of speaker, and the corpus has 30"),
+        (
+            {"by": "gender", "test": 1, "match": ("age",)},
+            "gender female has the age .* match by columns that each gender",
+        ),
+    ],
+)
+def test_what_cannot_be_matched(rng, changes, message):
+    with pytest.raises(CorpusError, match=message):
+        Protocol("m", **{"kind": "matched", "test": 8, "match": ("gender",), "validation": 0} | changes).splits(
+            people(rng)
+        )
+
+
 def test_json(tmp_path):
-    for protocol in GROUPED:
+    for protocol in [*GROUPED, Protocol("m", "matched", match=("gender",))]:
         assert Protocol.from_dict(json.loads(json.dumps(protocol.to_dict()))) == protocol
     corpus, hashes = random_corpus(1)
     for split in GROUPED[-1].splits(corpus, hashes=hashes):
