@@ -28,7 +28,10 @@ def _tuple(value: Any) -> tuple:
 
 @dataclass(frozen=True)
 class FrontendConfig:
-    """Arguments of `keras_ser.features.Frontend`; defaults: READING of the ASP-MTL paper (25 ms, 10 ms, 40 bands, 13 MFCC)."""
+    """Arguments of `keras_ser.features.Frontend`; defaults: READING of the ASP-MTL paper (25 ms, 10 ms, 40 bands, 13 MFCC).
+
+    With `seconds`, a longer clip is cut at random in training, another stretch each epoch, and its middle is judged.
+    """
 
     features: tuple[str, ...] = ("mfcc", "zero_crossing_rate", "energy", "pitch")
     sample_rate: int = 16000
@@ -40,6 +43,8 @@ class FrontendConfig:
     deltas: int = 2
     preemphasis: float = 0.97
     endpoint: bool = True
+    seconds: float = 0.0
+    normalize: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "features", _tuple(self.features))
@@ -107,7 +112,21 @@ class Sampling:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimizer and schedule. `schedule`: "constant" or "cosine" (linear warm-up, then a half cosine to 0)."""
+    """Optimizer and schedule.
+
+    Args:
+        name: "adam", "adamw" or "sgd".
+        learning_rate: the largest one.
+        weight_decay: of "adam" and "adamw" Keras's own, apart from the gradient; of "sgd" that of the literature, added to the
+            gradient (so that momentum carries it), of kernels only.
+        clip_norm: of all gradients together; 0 = none.
+        momentum: of "sgd".
+        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0) or "step" (times `factor` after each of
+            `steps`).
+        warmup_epochs: of "cosine".
+        steps: epochs, of "step".
+        factor: of "step".
+    """
 
     name: str = "adam"
     learning_rate: float = 1e-3
@@ -115,6 +134,16 @@ class OptimizerConfig:
     clip_norm: float = 0.0
     schedule: str = "constant"
     warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    steps: tuple[int, ...] = ()
+    factor: float = 0.1
+
+    def __post_init__(self):
+        object.__setattr__(self, "steps", tuple(self.steps))
+        if list(self.steps) != sorted(set(self.steps)) or (self.steps and self.steps[0] < 1):
+            raise ValueError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
+        if self.schedule == "step" and not self.steps:
+            raise ValueError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
 
 
 @dataclass(frozen=True)
@@ -232,6 +261,20 @@ class Recipe:
 
     def replace(self, **changes) -> "Recipe":
         return dataclasses.replace(self, **changes)
+
+    def for_corpus(self, corpus) -> "Recipe":
+        """A copy whose identity tasks without classes have those of a corpus, in order of name.
+
+        Args:
+            corpus: a `keras_ser.corpora.Corpus`.
+        """
+        tasks = tuple(
+            dataclasses.replace(task, labels=sorted(corpus.counts(task.column)))
+            if task.identity and not task.labels
+            else task
+            for task in self.tasks
+        )
+        return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus))
 
     def override(self, key: str, value: Any) -> "Recipe":
         """A copy with one value changed.

@@ -19,6 +19,9 @@ class Task:
         weight: weight of the task's loss before the model's own weights.
         column: the utterance's column that holds the label (default: `name`).
         ignore: corpus labels that are left out on purpose (weight 0, as if missing).
+        identity: the classes are who is there, e.g. speakers. They may be left empty, and are then those of the corpus
+            (`Recipe.for_corpus`); where a split keeps `column` apart, nobody it tests can be named, and the task is judged by
+            verification instead.
 
     Raises:
         ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
@@ -33,6 +36,7 @@ class Task:
     weight: float = 1.0
     column: str | None = None
     ignore: tuple[str, ...] = ()
+    identity: bool = False
 
     def __post_init__(self):
         if isinstance(self.labels, str) or isinstance(self.ignore, str):
@@ -43,7 +47,11 @@ class Task:
         object.__setattr__(self, "merge", tuple((str(a), str(b)) for a, b in pairs))
         bounds = sum(bound is not None for bound in (self.low, self.high))
         ranged = bounds == 2
-        if bool(self.labels) == ranged or bounds == 1:
+        if self.identity and bounds:
+            raise ValueError(
+                f"task {self.name!r} is an identity, which has no range. Received: {self.low}, {self.high}."
+            )
+        if not (self.identity and not self.labels) and (bool(self.labels) == ranged or bounds == 1):
             raise ValueError(
                 f"task {self.name!r} needs either labels or low and high. "
                 f"Received: labels={self.labels}, low={self.low}, high={self.high}."
@@ -65,7 +73,7 @@ class Task:
 
     @property
     def continuous(self) -> bool:
-        return not self.labels
+        return self.low is not None
 
     @property
     def size(self) -> int:

@@ -54,6 +54,33 @@ def test_defaults_are_those_of_the_rooms():
     assert Frontend(**dataclasses.asdict(RECIPE.frontend)).sizes == {"log_mel": 64}
 
 
+def test_identities_are_those_of_the_corpus(tmp_path):
+    """In both models of a cascade; what has classes keeps them."""
+    from tests.training import tiny
+
+    corpus = tiny.corpus(tmp_path)
+    speaker, known = Task("speaker", identity=True), Task("who", ("m02", "f01"), column="speaker", identity=True)
+    first = SIMPLE.replace(tasks=(EMOTION, speaker))
+    found = SIMPLE.replace(tasks=(EMOTION, speaker, known), first=first).for_corpus(corpus)
+    assert [task.labels for task in found.tasks] == [EMOTION.labels, ("f01", "f03", "m02", "m04"), known.labels]
+    assert found.first.tasks[1] == found.tasks[1] and found.hash != SIMPLE.replace(tasks=(EMOTION, speaker)).hash
+    assert found.for_corpus(corpus) == found and SIMPLE.for_corpus(corpus) == SIMPLE
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schedule": "step"}, "needs `steps`"),
+        ({"steps": (3, 2)}, "rising order"),
+        ({"steps": (0, 2)}, "from 1 on"),
+        ({"steps": (2, 2)}, "rising order"),
+    ],
+)
+def test_bad_steps(changes, words):
+    with pytest.raises(ValueError, match=words):
+        OptimizerConfig(**changes)
+
+
 @pytest.mark.parametrize("recipe", [SIMPLE, FIRST, RECIPE], ids=lambda r: r.name)
 def test_equal_after_json(recipe):
     again = Recipe.from_json(recipe.to_json())
@@ -295,7 +322,7 @@ def test_a_recipe_needs_something_of_each():
     for field in ("tasks", "streams", "protocols", "seeds"):
         with pytest.raises(ValueError, match="at least one task, stream, protocol and seed"):
             RECIPE.replace(**{field: ()})
-    with pytest.raises(ValueError, match="`model` must be one of aspmtl. Received: 'transformer'"):
+    with pytest.raises(ValueError, match="`model` must be one of aspmtl, vggvox. Received: 'transformer'"):
         Recipe("x", "demo", (EMOTION,), (Protocol("p"),), model="transformer")
 
 

@@ -67,7 +67,15 @@ def test_what_a_task_is():
     assert AROUSAL.continuous and AROUSAL.size == 1 and AROUSAL.column == "activation"
 
 
-@pytest.mark.parametrize("task", [EMOTION, AROUSAL])
+def test_an_identity_may_wait_for_its_classes():
+    speaker = Task("speaker", identity=True)
+    assert not speaker.continuous and speaker.labels == ()
+    with pytest.raises(ValueError, match="speaker must be one of . Received: 'f01'"):
+        speaker.encode("f01")
+    assert dataclasses.replace(speaker, labels=["f01", "m02"]).encode("m02") == (1, 1.0)
+
+
+@pytest.mark.parametrize("task", [EMOTION, AROUSAL, Task("speaker", identity=True)])
 def test_json_and_hash(task):
     again = Task.from_dict(json.loads(json.dumps(task.to_dict())))
     assert again == task and hash(again) == hash(task)
@@ -95,6 +103,7 @@ def test_sequences_and_mappings_are_one():
         ({"labels": ("a", "b"), "ignore": ("b",)}, "`ignore`.*b"),
         ({"labels": "ab"}, "`labels`.*'ab'"),
         ({"labels": ("a", "b"), "weight": -1.0}, "`weight`"),
+        ({"identity": True, "low": 0.0, "high": 1.0}, "is an identity, which has no range"),
         ({"labels": ("a", "b"), "weight": float("nan")}, "`weight`"),
     ],
 )

@@ -5,6 +5,6 @@
 a loss of its own ("adversary"). `Config` needs no Keras, so recipes can be read without it.
 """
 
-MODELS = {"aspmtl": "keras_ser.models.aspmtl"}
+MODELS = {"aspmtl": "keras_ser.models.aspmtl", "vggvox": "keras_ser.models.vggvox"}
 
 __all__ = ["MODELS"]

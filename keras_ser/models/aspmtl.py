@@ -104,7 +104,9 @@ class Config:
             raise ValueError(f"`stem` must leave a block to each encoder: under {len(self.filters)}. Got {self.stem}.")
 
 
-def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1):
+def build(
+    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
+):
     """The network, features in, probabilities out.
 
     Args:
@@ -112,6 +114,7 @@ def build(config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], stre
         inputs: feature name -> bins, in the order in which they are joined.
         tasks: the main task first. With one task this is the single-task baseline: one encoder, no adversary.
         streams: how many sources a batch mixes (the classes of `adversary="source"`).
+        frames: of every clip, where all have as many; any number is right here.
 
     Returns:
         keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)},

@@ -142,10 +142,10 @@ def frontend_of(first: keras.Model) -> Frontend:
 
 def _parts(first: keras.Model):
     frontend = frontend_of(first)
-    if frontend.endpoint:
+    if frontend.endpoint or frontend.samples:
         raise ValueError(
-            "a denoiser needs the frames as they lie in time, and this model drops silence before it looks: train it with "
-            "--set frontend.endpoint=false."
+            "a denoiser needs the frames as they lie in time, and this model drops silence or cuts clips before it looks: "
+            "train it with --set frontend.endpoint=false --set frontend.seconds=0."
         )
     first.trainable = False
     return frontend, inner_network(first)

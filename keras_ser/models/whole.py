@@ -21,8 +21,10 @@ def scorer(network, tasks: Sequence[Task], segment: int = 0):
     from keras_ser.features import AverageSegments, Segment
 
     names = [name for name in network.input if name != "mask"]
-    given = {name: keras.Input((None, network.input[name].shape[-1]), name=name) for name in names}
-    given["mask"] = mask = keras.Input((None,), dtype="bool", name="mask")
+    # as many frames as the network was made for; of segments any number
+    frames = None if segment else network.input["mask"].shape[1]
+    given = {name: keras.Input((frames, network.input[name].shape[-1]), name=name) for name in names}
+    given["mask"] = mask = keras.Input((frames,), dtype="bool", name="mask")
     x, parts = dict(given), mask
     if segment:
         for name in names:

@@ -7,6 +7,7 @@ What is drawn for a clip depends on seed, epoch and the clip's number, not on th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -75,6 +76,18 @@ def encode_labels(corpus, tasks: Sequence[Task]) -> dict[str, tuple[np.ndarray, 
     return encoded
 
 
+class Stretches(NamedTuple):
+    """Random stretches of the clips, in random order.
+
+    Args:
+        samples: of a stretch; a shorter clip stays whole.
+        drawn: (2,) integers that draw order and stretches.
+    """
+
+    samples: int
+    drawn: np.ndarray
+
+
 def _seed(seed: int, epoch: int, number: int):
     """A two-number seed for everything drawn in one epoch of one stream."""
     return np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32).astype("int64") % 2**31
@@ -89,7 +102,12 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
 
 
 def waveforms(
-    source: Source, batch_size: int = EXTRACT_BATCH, seed: int = 0, epoch: int = 0, clean: bool = False
+    source: Source,
+    batch_size: int = EXTRACT_BATCH,
+    seed: int = 0,
+    epoch: int = 0,
+    clean: bool = False,
+    stretches: Stretches | None = None,
 ) -> tf.data.Dataset:
     """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "noise"}), noises mixed in.
 
@@ -98,8 +116,12 @@ def waveforms(
         batch_size: clips a batch; they are padded to the longest.
         seed, epoch: draw the noises, their stretches and SNRs.
         clean: hand on the waveform before the noise, too, as "clean".
+        stretches: of each clip, instead of the whole.
     """
     dataset = source.cache.dataset(source.indices)
+    if stretches:
+        order = int(stretches.drawn[0])
+        dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=order, reshuffle_each_iteration=False)
     dataset = dataset.padded_batch(batch_size, {"index": [], "waveform": [None], "length": []})
     drawn = _seed(seed, epoch, source.number)
     bank = augment.stack_bank(source.bank) if source.bank else None
@@ -107,6 +129,9 @@ def waveforms(
 
     def mixed(batch):
         waveform, length, index = batch["waveform"], batch["length"], batch["index"]
+        if stretches:
+            each = tf.stack([tf.fill(tf.shape(index), tf.constant(stretches.drawn[1])), index], axis=1)
+            waveform, length = augment.stretch(waveform, length, stretches.samples, each)
         before = {"clean": waveform} if clean else {}
         picked = tf.zeros_like(length)
         if bank is not None:
@@ -126,6 +151,7 @@ def clips(
     seed: int = 0,
     epoch: int = 0,
     frame_targets: Callable | None = None,
+    stretches: Stretches | None = None,
 ) -> tf.data.Dataset:
     """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "noise"}).
 
@@ -136,6 +162,7 @@ def clips(
         seed, epoch: see `waveforms`.
         frame_targets: {"waveform", "length", "clean"} -> {name: (batch, frames, bins)}: what is learnt frame by frame; it
             goes the way of the features.
+        stretches: see `waveforms`.
     """
 
     def features(given, extra):
@@ -143,7 +170,7 @@ def clips(
         x = extract({name: given[name] for name in ("waveform", "length")})
         return {**{name: x[name] for name in (*names, "mask")}, **targets}, extra
 
-    dataset = waveforms(source, seed=seed, epoch=epoch, clean=frame_targets is not None)
+    dataset = waveforms(source, seed=seed, epoch=epoch, clean=frame_targets is not None, stretches=stretches)
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 
@@ -161,6 +188,8 @@ class TrainingData:
         seed: draws order, crops, noises and augmentation, together with the epoch.
         memory_limit: bytes of features to keep in memory, over all streams; streams beyond it are computed anew each epoch.
         frame_targets: see `clips`; they are among the inputs of a batch, under their own names.
+        samples: a random stretch of so many of each clip is taken, another in each epoch; 0 = the clip.
+        measure: take the `statistics` of the features; without them, and with stretches, no clip is read before the first epoch.
     """
 
     def __init__(
@@ -175,11 +204,14 @@ class TrainingData:
         seed: int = 0,
         memory_limit: int = MEMORY_LIMIT,
         frame_targets: Callable | None = None,
+        samples: int = 0,
+        measure: bool = True,
     ):
         self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
         self.sizes = _sizes([source.share for source in self.sources], batch_size)
         self.memory_limit, self.frame_targets = memory_limit, frame_targets
+        self.samples, self.measure = samples, measure
         # of each stream: clip number -> its features, where they are kept; and how many turns its clips take
         self._kept: list[dict[int, tuple]] = []
         self._turns: list[int] = []
@@ -189,7 +221,13 @@ class TrainingData:
 
     def _first_pass(self) -> None:
         """Sums for the normalisation over the training streams, frames of each clip, and the kept features."""
-        left = self.memory_limit
+        if self.samples and not self.measure and self.sampling.kind != "segments":
+            counts = [len(source.indices) for source in self.sources]
+            self.steps = -(-counts[0] // self.sizes[0])
+            self._kept = [{} for _ in counts]
+            self._turns = [max(1, n // (self.steps * size)) for n, size in zip(counts, self.sizes, strict=True)]
+            return
+        left = self.memory_limit if not self.samples else 0
         for source, batch in zip(self.sources, self.sizes, strict=True):
             valid: dict[int, int] = {}
             kept: dict[int, tuple] = {}
@@ -199,7 +237,8 @@ class TrainingData:
             for x, extra in dataset:
                 x, number = {name: np.asarray(value) for name, value in x.items()}, int(extra["index"])
                 joined = np.concatenate([x[name] for name in self.names], axis=-1)  # (frames, bins)
-                self.statistics.update(joined[None], np.ones((1, len(joined)), bool))
+                if self.measure:
+                    self.statistics.update(joined[None], np.ones((1, len(joined)), bool))
                 valid[number] = len(joined)
                 size += sum(value.nbytes for value in x.values())
                 keep = keep and size <= left
@@ -245,6 +284,7 @@ class TrainingData:
             chosen = np.random.default_rng([self.seed, source.number, epoch, 1]).permutation(chosen)
             return tf.data.Dataset.from_generator(lambda: (kept[int(i)] for i in chosen), output_signature=self._spec)
         source = replace(source, indices=chosen)
+        drawn = _seed(self.seed, epoch, 2000 + source.number)
         return clips(
             source,
             self.extract,
@@ -252,6 +292,7 @@ class TrainingData:
             seed=self.seed,
             epoch=epoch if source.redraw else 0,
             frame_targets=self.frame_targets,
+            stretches=Stretches(self.samples, drawn) if self.samples else None,
         )
 
     def _stream(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
@@ -280,7 +321,9 @@ class TrainingData:
 
         dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(whole)
-        dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=int(drawn[0]), reshuffle_each_iteration=False)
+        # stretches come in random order, and what was made of them is larger than they were
+        if not self.samples:
+            dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=int(drawn[0]), reshuffle_each_iteration=False)
         return dataset.map(target)
 
     def _targets(self, source: Source) -> Callable:

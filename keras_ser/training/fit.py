@@ -17,7 +17,7 @@ from keras_ser.splits import Split, check_split
 from keras_ser.tasks import Task
 from keras_ser.training.data import CLEAN, NOISE_TASK, Data
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
-from keras_ser.training.predict import forward, scored_streams
+from keras_ser.training.predict import forward, judged, scored_streams
 from keras_ser.training.run import Run, claim, write_atomically
 
 
@@ -56,6 +56,9 @@ def fit(
     """
     if strategy not in (None, "mirrored"):
         raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
+    nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
+    if nameless:
+        raise ValueError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
     stage = recipe.name if recipe.first is None else "model 2"
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
@@ -105,13 +108,17 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             recipe.batch_size,
             seed,
             frame_targets=_frame_targets(recipe),
+            samples=round(recipe.frontend.seconds * recipe.frontend.sample_rate),
+            measure=not recipe.frontend.normalize,
         )
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
-            network, score = build(recipe, {name: extract.output[name].shape[-1] for name in names}, training.steps)
+            sizes = {name: extract.output[name].shape[-1] for name in names}
+            network, score = build(recipe, sizes, training.steps, frames=extract.output["mask"].shape[1])
             network.optimizer.build(network.trainable_variables)
-        statistics = training.statistics
-        network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
+        if not recipe.frontend.normalize:
+            statistics = training.statistics
+            network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
         choose = _targets(recipe, network)
         spread = _spread(mirrored.num_replicas_in_sync if mirrored else 1)
         train_epochs(
@@ -161,7 +168,8 @@ def _validation(recipe, data, split, extract, score, seed):
         batches = evaluation_batches(source, extract, recipe.frontend.features)
         sides.append((source, batches.cache() if _fits(source, extract, recipe) else batches))
     infer = forward(score)
-    return lambda: validation_scores(infer, sides, recipe.tasks)
+    tasks = judged(recipe.tasks, split, "validation")
+    return lambda: validation_scores(infer, sides, tasks)
 
 
 def _fits(source: Source, extract, recipe: Recipe) -> bool:
@@ -207,7 +215,13 @@ def _frame_targets(recipe: Recipe):
     if not bins:
         return None
     settings = recipe.frontend
-    if settings.endpoint or not recipe.augment.off or bins != settings.fft // 2 + 1:
+    if (
+        settings.endpoint
+        or settings.seconds
+        or settings.normalize
+        or not recipe.augment.off
+        or bins != settings.fft // 2 + 1
+    ):
         raise ValueError(
             "a mask is learnt for the frames and bins of the front end as they are: it needs frontend.endpoint=false, no "
             f"augmentation, and config.mask_bins={settings.fft // 2 + 1}. Received: endpoint={settings.endpoint}, "
@@ -246,18 +260,19 @@ def _targets(recipe: Recipe, network):
     return choose
 
 
-def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1):
+def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1, frames: int | None = None):
     """The recipe's network, compiled, and its scorer (the same weights; see `keras_ser.models.whole.scorer`).
 
     Args:
         recipe: names model, tasks, streams and optimizer.
         inputs: feature name -> bins.
         steps: optimizer steps of an epoch, for the schedule.
+        frames: of every clip, where the front end makes them equal.
     """
     from keras_ser.models.whole import scorer
 
     module = importlib.import_module(MODELS[recipe.model])
-    network = module.build(recipe.config, inputs, recipe.tasks, streams=len(recipe.streams))
+    network = module.build(recipe.config, inputs, recipe.tasks, streams=len(recipe.streams), frames=frames)
     losses, weights = module.losses(recipe.config, recipe.tasks)
     network.compile(
         optimizer=optimizer(recipe, steps),
@@ -321,6 +336,8 @@ def optimizer(recipe: Recipe, steps: int):
     """The recipe's optimizer, its schedule over `steps` x epochs."""
     import keras
 
+    from keras_ser.training.optimizers import CoupledSGD
+
     settings = recipe.optimizer
     rate = settings.learning_rate
     if settings.schedule == "cosine":
@@ -331,16 +348,21 @@ def optimizer(recipe: Recipe, steps: int):
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
+    elif settings.schedule == "step":
+        rates = [rate * settings.factor**k for k in range(len(settings.steps) + 1)]
+        # Keras takes the next value after the boundary, and counts steps from 0
+        ends = [epoch * steps - 1 for epoch in settings.steps]
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
     elif settings.schedule != "constant":
-        raise ValueError(f"`optimizer.schedule` must be constant or cosine. Received: {settings.schedule!r}.")
-    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+        raise ValueError(f"`optimizer.schedule` must be constant, cosine or step. Received: {settings.schedule!r}.")
+    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": CoupledSGD}
     if settings.name not in kinds:
         raise ValueError(f"`optimizer.name` must be one of {', '.join(kinds)}. Received: {settings.name!r}.")
     options: dict[str, Any] = {"learning_rate": rate}
     if settings.weight_decay:
-        options["weight_decay"] = settings.weight_decay
+        options["decay" if settings.name == "sgd" else "weight_decay"] = settings.weight_decay
     if settings.clip_norm:
         options["global_clipnorm"] = settings.clip_norm
     if settings.name == "sgd":
-        options["momentum"] = 0.9
+        options["momentum"] = settings.momentum
     return kinds[settings.name](**options)

@@ -31,6 +31,17 @@ def scored_streams(recipe: Recipe) -> list[int]:
     return own if any(task.name == NOISE_TASK for task in recipe.tasks) else own[:1]
 
 
+def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
+    """The tasks that a side can be scored on: whom no training heard can't be named.
+
+    Args:
+        tasks: a recipe's.
+        split: the split; side: which of its sides.
+    """
+    apart = split.apart if side == "test" or split.validation_apart else ()
+    return tuple(task for task in tasks if not (task.identity and task.column in apart))
+
+
 def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test", seed: int = 0, group: str = "speaker"):
     """One row a clip: truth, prediction and probabilities of each task, on each stream of the recipe's own corpus.
 
@@ -43,8 +54,9 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
         group: the column that the bootstrap resamples.
 
     Returns:
-        pandas.DataFrame: stream, id, speaker, gender, group, then `<task>`, `<task>/prediction`, `<task>/<label>`; of a
-        cascade also "emptied": whether model 1 would have dropped all of a clip, so that its least noisy segment was judged.
+        pandas.DataFrame of the tasks that can be `judged`: stream, id, speaker, gender, group, then `<task>`,
+        `<task>/prediction`, `<task>/<label>`; of a cascade also "emptied": whether model 1 would have dropped all of a clip, so
+        that its least noisy segment was judged.
     """
     import pandas as pd
 
@@ -67,7 +79,7 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
             "gender": [u.gender or "" for u in utterances],
             "group": [str(u.column(group) or "") for u in utterances],
         }
-        for task in recipe.tasks:
+        for task in judged(recipe.tasks, split, side):
             if task.name == NOISE_TASK:
                 truth = [task.labels[i] for i in np.concatenate(noises)]
             else:

@@ -114,6 +114,49 @@ def main_examples(found):
     return sorted(rows)
 
 
+def test_stretches_are_drawn_for_each_clip_and_epoch(rng):
+    """Whole where a clip is short, inside it where it is long, all clips once, in an order of their own."""
+    lengths = [5, 12, 13, 40, 7, 90, 12, 33]
+    cache = Clips(lengths)
+    training = data([source(cache, range(8))], Sampling("whole"), batch_size=3, samples=12 * FRAME, measure=False)
+    assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics.frames
+    places, orders = [], []
+    for epoch in range(6):
+        found = {}
+        for x, _, _ in batches(training, epoch):
+            for told, valid in zip(x["told"][..., 0], x["mask"], strict=True):
+                # the stretch begins anywhere in a frame: what is told stands at one place of each
+                found[int(valid.sum())] = found.get(int(valid.sum()), 0) + 1
+                orders.append(told[0])
+        assert found == {5: 1, 7: 1, 12: 6}
+        places.append([x["told"][:, 0, 0].tolist() for x, _, _ in batches(training, epoch)])
+    assert len({str(p) for p in places}) == 6, "another order or stretch in every epoch"
+    assert same(batches(training, 2), batches(training, 2)) and cache.read.sum() > 0
+    # every clip is whose it says: the stretch is one of the clip's own
+    for x, _, _ in batches(training, 1):
+        for row, valid in zip(x["energy"][..., 0], x["mask"], strict=True):
+            parts = [
+                (wave[s : s + valid.sum() * FRAME].reshape(-1, FRAME) ** 2).sum(axis=1)
+                for wave in cache.waves
+                for s in range(max(1, len(wave) - valid.sum() * FRAME + 1))
+                if len(wave) >= valid.sum() * FRAME
+            ]
+            assert min(np.abs(part - row[valid]).max() for part in parts) < 1e-4
+
+
+def test_a_stretch_does_not_depend_on_the_clips_beside_it():
+    cache = Clips([40, 50, 60, 70, 80])
+
+    def of(indices, clip):
+        training = data([source(cache, indices)], Sampling("whole"), 8, samples=11 * FRAME, measure=False, seed=5)
+        rows = [x["energy"][i] for x, y, _ in batches(training, 3) for i in range(len(y["source"]))]
+        wave = cache.waves[clip]
+        every = [(wave[s : s + 110].reshape(-1, FRAME) ** 2).sum(axis=1) for s in range(len(wave) - 109)]
+        return [int(np.argmin(d)) for row in rows if min(d := [np.abs(e - row[:, 0]).max() for e in every]) < 1e-4]
+
+    assert of(range(5), 3) == of([3], 3) and len(of([3], 3)) == 1
+
+
 @pytest.fixture
 def cache(rng):
     return Clips(rng.integers(1, 60, 40))

@@ -330,7 +330,11 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
     [
         ({"name": "adam"}, "Adam", {"learning_rate": 1e-3, "weight_decay": None, "global_clipnorm": None}),
         ({"name": "adamw", "weight_decay": 0.02}, "AdamW", {"weight_decay": 0.02}),
-        ({"name": "sgd", "clip_norm": 3.0}, "SGD", {"momentum": 0.9, "global_clipnorm": 3.0}),
+        (
+            {"name": "sgd", "clip_norm": 3.0, "weight_decay": 5e-4, "momentum": 0.8},
+            "CoupledSGD",
+            {"momentum": 0.8, "global_clipnorm": 3.0, "decay": 5e-4, "weight_decay": None},
+        ),
     ],
 )
 def test_optimizer(changes, kind, config):
@@ -353,9 +357,17 @@ def test_cosine_schedule():
         assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_step_schedule():
+    """A tenth after the 2nd and after the 3rd epoch, to the step."""
+    settings = OptimizerConfig("sgd", 0.5, schedule="step", steps=(2, 3))
+    schedule = optimizer(tiny.SINGLE.replace(optimizer=settings, epochs=5), 4)._learning_rate
+    rates = [float(schedule(step)) for step in range(20)]
+    np.testing.assert_allclose(rates, [0.5] * 8 + [0.05] * 4 + [0.005] * 8, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"name": "lion"}, "`optimizer.name` must be one of"), ({"schedule": "step"}, "`optimizer.schedule` must be")],
+    [({"name": "lion"}, "`optimizer.name` must be one of"), ({"schedule": "saw"}, "`optimizer.schedule` must be")],
 )
 def test_bad_optimizer(changes, words):
     with pytest.raises(ValueError, match=words):

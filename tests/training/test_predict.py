@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.tasks import Task
 from keras_ser.training import build, predict
-from keras_ser.training.predict import forward, scored_streams, truths
+from keras_ser.training.predict import forward, judged, scored_streams, truths
 from tests.training import tiny
 
 
@@ -148,3 +149,22 @@ def test_forward_is_one_graph_for_every_length(model, rng):
         for name, value in infer({k: ops.convert_to_tensor(v) for k, v in given.items()}).items():
             np.testing.assert_allclose(value, expected[name], atol=1e-5)
     assert infer.experimental_get_tracing_count() == 1
+
+
+SPEAKER = Task("speaker", ("f01", "f03", "m02", "m04"), identity=True)
+
+
+@pytest.mark.parametrize(
+    ("side", "apart", "validation_apart", "judged_too"),
+    [
+        ("test", ("speaker",), True, False),
+        ("test", ("session",), True, True),
+        ("test", ("speaker",), False, False),
+        ("validation", ("speaker",), True, False),
+        ("validation", ("speaker",), False, True),
+    ],
+)
+def test_nobody_can_be_named_who_was_never_heard(split, side, apart, validation_apart, judged_too):
+    split = dataclasses.replace(split, apart=apart, validation_apart=validation_apart)
+    tasks = (tiny.EMOTION, SPEAKER, tiny.GENDER)
+    assert judged(tasks, split, side) == (tasks if judged_too else (tiny.EMOTION, tiny.GENDER))

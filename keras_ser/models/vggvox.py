@@ -1,0 +1,146 @@
+"""VGGVox for emotion and speaker identity: one convolutional network on a spectrogram, shared by all tasks (hard sharing).
+
+| layer | support | filters | stride | out (bins x frames) |
+| --- | --- | --- | --- | --- |
+| conv1 | 7x7 | 96 | 2x2 | 254x198 |
+| mpool1 | 3x3 | | 2x2 | 126x99 |
+| conv2 | 5x5 | 256 | 2x2 | 62x49 |
+| mpool2 | 3x3 | | 2x2 | 30x24 |
+| conv3, conv4, conv5 | 3x3 | 256 | 1x1 | 30x24 |
+| mpool5 | 5x3 | | 3x2 | 9x11 |
+| fc6 | 9x1 | 4096 | 1x1 | 1x11 |
+| apool6 | 1x11 | | | 1x1 |
+| fc7 | 1x1 | 1024 | | 1x1 |
+| one dense softmax a task | | | | |
+
+Batch normalisation and ReLU follow conv1 to fc7. The convolutions pad 1 on every side, the pools nothing, but for one column on
+mpool1's right, without which the table's widths 99, 49, 24 can't be had. The loss is the sum of the tasks' cross-entropies
+(eq. 2), each times its task's weight (the paper: 1).
+
+Reference:
+    Nagrani, Chung and Zisserman, *VoxCeleb: a large-scale speaker identification dataset*, Interspeech 2017 (the network).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keras_ser.tasks import Task
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; defaults: the paper's.
+
+    Args:
+        filters: channels of conv1 to conv5.
+        fc6, fc7: widths of the two dense layers; fc6 sees all bins of a frame, fc7 the mean over the frames.
+        momentum: of the batch normalisation's moving averages.
+        dropout: before the outputs (paper: none).
+    """
+
+    filters: tuple[int, ...] = (96, 256, 256, 256, 256)
+    fc6: int = 4096
+    fc7: int = 1024
+    momentum: float = 0.9
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "filters", tuple(self.filters))
+        if len(self.filters) != 5 or min(self.filters) < 1 or min(self.fc6, self.fc7) < 1:
+            raise ValueError(
+                "`filters` must be five numbers of channels, `fc6` and `fc7` widths of at least 1. "
+                f"Received: filters={self.filters}, fc6={self.fc6}, fc7={self.fc7}."
+            )
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"`momentum` must be in [0, 1). Received: {self.momentum}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
+
+
+def build(
+    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
+):
+    """The network, spectrogram in, probabilities out.
+
+    Args:
+        config: the settings.
+        inputs: {feature: bins}, one feature; the paper's has 512 bins.
+        tasks: one output each.
+        streams: of a batch; the network does not tell them apart.
+        frames: of every clip; the paper's 400.
+
+    Returns:
+        keras.Model: inputs {feature: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)}.
+
+    Raises:
+        ValueError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.
+    """
+    import keras
+
+    from keras_ser.models.heads import head
+
+    if frames is None:
+        raise ValueError(
+            "this network takes clips of one length: set frontend.seconds (the paper: 4) and frontend.endpoint=false."
+        )
+    if len(inputs) != 1:
+        raise ValueError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
+    ((name, bins),) = inputs.items()
+    if after_pools(bins, 0) < 1 or after_pools(frames, 1) < 1:
+        raise ValueError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
+
+    def conv(x, filters, size, stride, padding, name):
+        if padding:
+            x = keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
+        x = keras.layers.Conv2D(filters, size, stride, use_bias=False, name=name)(x)
+        x = keras.layers.BatchNormalization(momentum=config.momentum, epsilon=1e-5, name=f"{name}_norm")(x)
+        return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+    def pool(x, size, stride, name):
+        return keras.layers.MaxPooling2D(size, stride, name=name)(x)
+
+    given = {name: keras.Input((frames, bins), name=name), "mask": keras.Input((frames,), dtype="bool", name="mask")}
+    x = keras.layers.Permute((2, 1), name="bins_first")(given[name])
+    x = keras.layers.Reshape((bins, frames, 1), name="image")(x)
+    x = conv(x, config.filters[0], 7, 2, 1, "conv1")
+    # what ReLU has left is at least 0, so that a column of zeros changes no maximum
+    x = keras.layers.ZeroPadding2D(((0, 0), (0, 1)), name="mpool1_pad")(x)
+    x = pool(x, 3, 2, "mpool1")
+    x = conv(x, config.filters[1], 5, 2, 1, "conv2")
+    x = pool(x, 3, 2, "mpool2")
+    for i in (2, 3, 4):
+        x = conv(x, config.filters[i], 3, 1, 1, f"conv{i + 1}")
+    x = pool(x, (5, 3), (3, 2), "mpool5")
+    x = conv(x, config.fc6, (x.shape[1], 1), 1, 0, "fc6")
+    x = keras.layers.GlobalAveragePooling2D(name="apool6")(x)
+    x = keras.layers.Dense(config.fc7, use_bias=False, name="fc7")(x)
+    x = keras.layers.BatchNormalization(momentum=config.momentum, epsilon=1e-5, name="fc7_norm")(x)
+    x = keras.layers.ReLU(name="fc7_relu")(x)
+    return keras.Model(given, {task.name: head(x, task, 0, config.dropout) for task in tasks}, name="vggvox")
+
+
+def after_pools(size: int, extra: int) -> int:
+    """What mpool5 leaves of `size` bins (extra 0, its support 5, stride 3) or frames (1, 3, 2); under 1 = nothing."""
+    size = (size + 2 - 7) // 2 + 1
+    size = (size + extra - 3) // 2 + 1
+    size = (size + 2 - 5) // 2 + 1
+    size = (size - 3) // 2 + 1
+    return (size - 3) // 2 + 1 if extra else (size - 5) // 3 + 1
+
+
+def losses(config: Config, tasks: Sequence[Task]):
+    """({output: loss}, {output: weight}) of eq. 2, times the tasks' weights."""
+    from keras_ser.losses import SparseCrossentropy, SquaredError
+
+    by_output = {task.name: SquaredError() if task.continuous else SparseCrossentropy() for task in tasks}
+    return by_output, {task.name: task.weight for task in tasks}
+
+
+def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
+    """Every output learns its own task."""
+    return {}
+
+
+def embedding(network):
+    """fc7, (batch, 1024), before its ReLU, which could leave nothing: what two clips are compared by."""
+    return network.get_layer("fc7_norm").output

@@ -1,0 +1,172 @@
+"""VGGVox: every shape of the paper's table, the network against PyTorch, and what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ser.features import Frontend
+from keras_ser.models import vggvox
+from keras_ser.models.vggvox import Config
+from keras_ser.models.whole import embedder, extractor, scorer, whole_model
+from keras_ser.tasks import Task
+from tests.models.rows import randomized
+from tests.models.wholes import run_model
+
+EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness"), weight=0.7)
+SPEAKER = Task("speaker", tuple(map(str, range(1001, 1092))), identity=True)
+AROUSAL = Task("arousal", low=-1.0, high=1.0, weight=3.0)
+SMALL = {"filters": (3, 4, 5, 6, 7), "fc6": 9, "fc7": 8}
+# bins x frames x channels after each layer, as the paper's table has them
+TABLE = {
+    "conv1": (254, 198, 96),
+    "mpool1": (126, 99, 96),
+    "conv2": (62, 49, 256),
+    "mpool2": (30, 24, 256),
+    "conv3": (30, 24, 256),
+    "conv4": (30, 24, 256),
+    "conv5": (30, 24, 256),
+    "mpool5": (9, 11, 256),
+    "fc6": (1, 11, 4096),
+    "apool6": (4096,),
+    "fc7": (1024,),
+    "emotion": (6,),
+    "speaker": (91,),
+}
+KERNELS = {"conv1": (7, 7), "conv2": (5, 5), "conv3": (3, 3), "conv4": (3, 3), "conv5": (3, 3), "fc6": (9, 1)}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return vggvox.build(Config(), {"magnitude": 512}, (EMOTION, SPEAKER), frames=400)
+
+
+@pytest.mark.parametrize("layer", TABLE)
+def test_every_shape_of_the_table(network, layer):
+    assert network.get_layer(layer).output.shape[1:] == TABLE[layer]
+
+
+@pytest.mark.parametrize("layer", KERNELS)
+def test_every_support_of_the_table(network, layer):
+    assert network.get_layer(layer).kernel_size == KERNELS[layer]
+    # batch normalisation and ReLU follow
+    (norm,) = [node.operation for node in network.get_layer(layer)._outbound_nodes]
+    (relu,) = [node.operation for node in norm._outbound_nodes]
+    assert isinstance(norm, keras.layers.BatchNormalization) and isinstance(relu, keras.layers.ReLU)
+
+
+def test_nothing_stands_beside_the_table(network):
+    """Weights by arithmetic: kernels, four numbers a normalised channel, and the outputs' biases."""
+    kernels = 49 * 96 + 25 * 96 * 256 + 3 * 9 * 256 * 256 + 9 * 256 * 4096 + 4096 * 1024
+    norms = 4 * (96 + 4 * 256 + 4096 + 1024)
+    assert network.count_params() == kernels + norms + 1025 * 6 + 1025 * 91
+
+
+def small(tasks=(EMOTION, SPEAKER), frames=131, seed=0):
+    """Random weights, and the statistics that normalise what they make of noise."""
+    made = randomized(vggvox.build(Config(**SMALL, momentum=0.0), {"magnitude": 128}, tasks, frames=frames), seed)
+    x = np.random.default_rng(seed).normal(size=(5, frames, 128)).astype("float32")
+    made({"magnitude": x, "mask": np.ones((5, frames), bool)}, training=True)
+    return made
+
+
+def test_the_network_is_pytorchs(rng):
+    torch = pytest.importorskip("torch", reason="the extra `backends` is not installed: pip install '.[backends]'")
+    nn = torch.nn.functional
+    network = small()
+    x = rng.normal(size=(3, 131, 128)).astype("float32")
+    found = network({"magnitude": x, "mask": np.ones((3, 131), bool)}, training=False)
+
+    def weights(name):
+        return [torch.tensor(np.asarray(w)) for w in network.get_layer(name).weights]
+
+    def block(h, name, stride, padding):
+        (kernel,) = weights(name)
+        h = nn.conv2d(h, kernel.permute(3, 2, 0, 1), stride=stride, padding=padding)
+        gamma, beta, mean, variance = weights(f"{name}_norm")
+        return nn.relu(nn.batch_norm(h, mean, variance, gamma, beta, eps=1e-5))
+
+    h = torch.tensor(x.transpose(0, 2, 1)[:, None])
+    h = block(h, "conv1", 2, 1)
+    h = nn.max_pool2d(nn.pad(h, (0, 1, 0, 0), value=float("-inf")), 3, 2)
+    h = nn.max_pool2d(block(h, "conv2", 2, 1), 3, 2)
+    for name in ("conv3", "conv4", "conv5"):
+        h = block(h, name, 1, 1)
+    h = nn.max_pool2d(h, (5, 3), (3, 2))
+    h = block(h, "fc6", 1, 0).mean(dim=(2, 3))
+    (kernel,) = weights("fc7")
+    gamma, beta, mean, variance = weights("fc7_norm")
+    fc7 = nn.batch_norm(h @ kernel, mean, variance, gamma, beta, eps=1e-5)
+    for task in ("emotion", "speaker"):
+        kernel, bias = weights(task)
+        theirs = torch.softmax(torch.relu(fc7) @ kernel + bias, -1)
+        np.testing.assert_allclose(np.asarray(found[task]), theirs.numpy(), atol=1e-5)
+    embedded = keras.Model(network.input, vggvox.embedding(network))
+    ours = embedded({"magnitude": x, "mask": np.ones((3, 131), bool)}, training=False)
+    np.testing.assert_allclose(np.asarray(ours), fc7.numpy(), atol=1e-4 * float(fc7.abs().max()))
+
+
+@pytest.mark.parametrize(("bins", "frames"), [(512, 400), (128, 131), (90, 64), (77, 61), (76, 59), (200, 57)])
+def test_what_the_pools_leave_is_what_is_said(bins, frames):
+    left = vggvox.after_pools(bins, 0), vggvox.after_pools(frames, 1)
+    if min(left) < 1:
+        with pytest.raises(ValueError, match="too small for five poolings"):
+            vggvox.build(Config(**SMALL), {"magnitude": bins}, (EMOTION,), frames=frames)
+    else:
+        made = vggvox.build(Config(**SMALL), {"magnitude": bins}, (EMOTION,), frames=frames)
+        assert made.get_layer("mpool5").output.shape[1:3] == left
+
+
+def test_loss_is_the_weighted_sum(rng):
+    """eq. 2, with the weights of the tasks."""
+    tasks = (EMOTION, SPEAKER, AROUSAL)
+    network = small(tasks)
+    losses, weights = vggvox.losses(Config(), tasks)
+    network.compile(loss={n: losses[n] for n in network.output}, loss_weights={n: weights[n] for n in network.output})
+    x = {"magnitude": rng.normal(size=(4, 131, 128)).astype("float32"), "mask": np.ones((4, 131), bool)}
+    y = {"emotion": np.array([0, 5, 2, 1]), "speaker": np.array([90, 3, 7, 7]), "arousal": rng.uniform(-1, 1, 4)}
+    p = {name: np.asarray(value) for name, value in network(x, training=False).items()}
+    expected = -0.7 * np.log(p["emotion"][range(4), y["emotion"]]).mean()
+    expected -= np.log(p["speaker"][range(4), y["speaker"]]).mean()
+    expected += 3.0 * np.square(p["arousal"][:, 0] - y["arousal"]).mean()
+    assert network.evaluate(x, y, verbose=0, return_dict=True)["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_whole_alone_in_a_batch_padded_and_reloaded(rng, tmp_path):
+    frontend = Frontend(
+        ("magnitude",), window=128, hop=64, fft=256, sample_rate=8000, endpoint=False, seconds=1.06, normalize=True
+    )
+    extract = extractor(frontend)
+    network = small((EMOTION, SPEAKER), frames=extract.output["mask"].shape[1])
+    whole = whole_model(extract, scorer(network, (EMOTION, SPEAKER)), "vggvox")
+    length = np.array([9000, 100, 8480, 5000], "int32")
+    waveform = (0.1 * rng.normal(size=(4, 9000))).astype("float32")
+    together = run_model(whole, waveform, length)
+    assert together["emotion"].std(0).max() > 1e-3
+    vectors = embedder(whole, vggvox.embedding)({"waveform": waveform, "length": length})
+    assert vectors.shape == (4, 8) and np.asarray(vectors).std(0).max() > 1e-3
+    whole.save(tmp_path / "whole.keras")
+    again = keras.saving.load_model(tmp_path / "whole.keras", compile=False)
+    for i, n in enumerate(length):
+        alone = run_model(again, waveform[i : i + 1, :n], length[i : i + 1])
+        for task, value in alone.items():
+            np.testing.assert_allclose(value[0], together[task][i], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"frames": None}, "takes clips of one length: set frontend.seconds"),
+        ({"inputs": {"magnitude": 512, "energy": 1}}, "takes one feature, a spectrogram. Received: magnitude, energy"),
+    ],
+)
+def test_what_it_does_not_take(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        vggvox.build(
+            **{"config": Config(**SMALL), "inputs": {"magnitude": 512}, "tasks": (EMOTION,), "frames": 400} | arguments
+        )
+
+
+@pytest.mark.parametrize("changes", [{"filters": (1, 2, 3)}, {"fc6": 0}, {"momentum": 1.0}, {"dropout": -0.1}])
+def test_bad_settings(changes):
+    with pytest.raises(ValueError, match=f"`{next(iter(changes))}`"):
+        Config(**changes)
