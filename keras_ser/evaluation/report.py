@@ -151,7 +151,8 @@ def report(
 
     Args:
         predictions: the table (`predictions.py` says what it holds).
-        tasks: what is scored; a task without any true label is left out, and a note says so.
+        tasks: what is scored; a task without any true label is left out, and a note says so. Without tasks the report has
+            notes, tables and curves alone.
         title: the report's heading.
         paper: a paper's figures, {(task, metric): value} for every protocol or {protocol: {(task, metric): value}};
             fractions, as the scores are: 0.9013, not 90.13.
@@ -167,8 +168,6 @@ def report(
     Raises:
         ValueError: a bad table, an unknown task, metric or stream, or a paper's figure in percent.
     """
-    if not tasks:
-        raise ValueError("a report needs at least one task. Received: none.")
     frame = check_predictions(predictions, tasks)
     protocols = {name: dict(facts) for name, facts in (protocols or {}).items()}
     notes = list(notes)

@@ -1,0 +1,277 @@
+"""Trials of speaker verification, their scores and error rates.
+
+A trial is a pair of clips with a score, higher for the same speaker; it is accepted where score >= threshold. Of the trials,
+
+    miss(t)        = share of the same-speaker trials with score < t
+    false alarm(t) = share of the different-speaker trials with score >= t
+
+A curve's points are the distinct scores, from "accept none" (miss 1) to "accept all" (false alarm 1): tied scores are accepted
+together. The equal error rate (EER) is where the straight lines between neighbouring points cross miss = false alarm, which is
+what root finding on scikit-learn's `roc_curve` gives; that of the convex hull (Brümmer & de Villiers, The BOSARIS Toolkit,
+2011) is never above it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+P_TARGET = 0.01
+
+_CHUNK = 2**14  # trials scored at once
+
+
+class TrialsError(ValueError):
+    """Clips that give no trials of both kinds."""
+
+
+def trials(
+    speakers: Sequence[str], seed: int = 0, most: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of clips to verify, by their places in `speakers`.
+
+    Args:
+        speakers: each clip's speaker, (clips,).
+        seed: of the draw; without `most` there is none.
+        most: None for all pairs i < j. Otherwise at most this many, half of them of one speaker and half of two, drawn
+            without replacement; fewer where there are not so many of a kind.
+
+    Returns:
+        (trials,) a < b as whole numbers and (trials,) same: bool; ordered by a, then b.
+
+    Raises:
+        ValueError: a clip without a speaker, or `most` under 2.
+        TrialsError: no pair of one speaker, or none of two.
+    """
+    names = np.asarray(speakers, dtype=object).ravel()
+    unknown = [i for i, name in enumerate(names) if name == "" or pd.isna(name)]
+    if unknown:
+        raise ValueError(
+            f"each clip of a trial must have a speaker. Received: {len(unknown)} of {len(names)} without, the first at "
+            f"{unknown[0]}. Leave them out."
+        )
+    if most is not None and most < 2:
+        raise ValueError(f"`most` must be 2 or more: a pair of one speaker and one of two. Received: most={most}.")
+    codes = pd.factorize(names)[0]
+    a, b = np.triu_indices(len(codes), 1)
+    same = codes[a] == codes[b]
+    kinds = np.flatnonzero(same), np.flatnonzero(~same)
+    if not all(map(len, kinds)):
+        raise TrialsError(
+            "verification needs a pair of clips of one speaker and a pair of two. "
+            f"Received: {len(codes)} clips of {len(set(codes))} speakers. Take test sides with more of them."
+        )
+    if most is not None:
+        rng = np.random.default_rng(seed)
+        each = min(most // 2, *map(len, kinds))
+        chosen = np.sort(np.concatenate([rng.choice(kind, each, replace=False) for kind in kinds]))
+        a, b, same = a[chosen], b[chosen], same[chosen]
+    return a, b, same
+
+
+def cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Cosine of the angle between the rows of x and of y: x . y / (|x| |y|).
+
+    Args:
+        x, y: embeddings, (trials, units).
+
+    Returns:
+        float32 (trials,) in [-1, 1].
+
+    Raises:
+        ValueError: shapes that differ, a number that is not finite, or a vector of zeros, which has no direction.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if x.shape != y.shape or x.ndim != 2:
+        raise ValueError(f"`x` and `y` must both be (trials, units). Received: {x.shape} and {y.shape}.")
+    return _dot(_directions(x), _directions(y))
+
+
+def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`cosine(embeddings[a], embeddings[b])`, some trials at a time, so that memory does not grow with them.
+
+    Args:
+        embeddings: (clips, units).
+        a, b: as `trials` gives them.
+
+    Returns:
+        float32 (trials,) in [-1, 1].
+
+    Raises:
+        ValueError: as `cosine`.
+    """
+    unit = _directions(np.asarray(embeddings))
+    parts = [_dot(unit[a[i : i + _CHUNK]], unit[b[i : i + _CHUNK]]) for i in range(0, len(a), _CHUNK)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _directions(x: np.ndarray) -> np.ndarray:
+    x = x.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError("embeddings must be finite. Received: NaN or infinity; has the training diverged?")
+    largest = np.abs(x).max(axis=-1, keepdims=True, initial=0.0)
+    if (largest == 0).any():
+        raise ValueError(
+            f"the cosine of a vector of zeros is not defined. Received: {np.count_nonzero(largest == 0)} of {len(x)} "
+            "embeddings; take them before an activation that can silence all units."
+        )
+    x = x / largest  # squares of very small or large numbers would leave the range
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def _dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.clip(np.einsum("ij,ij->i", x, y), -1.0, 1.0).astype(np.float32)
+
+
+class Steps:
+    """Trials in the order of their scores, highest first; weights may change without sorting again.
+
+    Args:
+        scores, same: (trials,).
+
+    Raises:
+        ValueError: lengths that differ, a score that is not a number, or only one kind of trial.
+    """
+
+    def __init__(self, scores: np.ndarray, same: np.ndarray):
+        scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
+        if scores.shape != same.shape:
+            raise ValueError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
+        if np.isnan(scores).any():
+            raise ValueError(f"scores must be numbers. Received: NaN for {np.isnan(scores).sum()} of {scores.size}.")
+        self.order = np.argsort(-scores, kind="stable")
+        scores = scores[self.order]
+        self.same = same[self.order].astype(np.float64)
+        self.ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if scores.size else np.zeros(0, int)
+        self.thresholds = np.append(np.inf, scores[self.ends])  # (points,): point 0 accepts none
+
+    def counts(self, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Accepted different-speaker and same-speaker trials at each point; `weight` is in this order."""
+        weight = np.ones(len(self.order)) if weight is None else weight
+        right = np.cumsum(weight * self.same)
+        wrong = np.cumsum(weight * (1 - self.same))
+        if len(self.ends) < len(self.order):
+            wrong, right = wrong[self.ends], right[self.ends]
+        return np.append(0.0, wrong), np.append(0.0, right)
+
+    def rates(self, weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+        """False-alarm and miss rates, (points,); None where a kind of trial is absent."""
+        wrong, right = self.counts(weight)
+        if not (wrong[-1] and right[-1]):
+            return None
+        return wrong / wrong[-1], 1 - right / right[-1]
+
+
+def _rates(scores, same, weight) -> tuple[Steps, np.ndarray, np.ndarray]:
+    steps = Steps(scores, same)
+    if weight is not None:
+        weight = np.ravel(weight).astype(np.float64)
+        if weight.shape != steps.order.shape or not (weight >= 0).all():
+            raise ValueError(
+                f"`weight` must be {steps.order.size} numbers of 0 or more. Received: {weight.size}, the smallest "
+                f"{weight.min(initial=np.inf):g}."
+            )
+        weight = weight[steps.order]
+    found = steps.rates(weight)
+    if found is None:
+        raise ValueError("error rates need trials of one speaker and trials of two. Received: only one kind, or none.")
+    return steps, *found
+
+
+def crossing(false_alarm: np.ndarray, miss: np.ndarray) -> tuple[float, int]:
+    """The EER, and the point nearest to it: the one with the smaller |false alarm - miss|, the lower threshold of two."""
+    gap = false_alarm - miss  # from -1 to 1, never falling
+    k = int(np.searchsorted(gap, 0.0))
+    part = gap[k - 1] / (gap[k - 1] - gap[k])
+    eer = false_alarm[k - 1] + part * (false_alarm[k] - false_alarm[k - 1])
+    return float(eer), k - 1 if -gap[k - 1] < gap[k] else k
+
+
+def equal_error_rate(scores: np.ndarray, same: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
+    """Where misses are as frequent as false alarms; see the module for the definition between two scores.
+
+    For Gaussian scores of equal variance, d' standard deviations apart, it is Phi(-d' / 2). Chance is 0.5.
+
+    Args:
+        scores: higher for the same speaker, (trials,).
+        same: whether it is, (trials,).
+        weight: how often each trial counts, (trials,), or None: once.
+
+    Returns:
+        The EER in [0, 1], and the score which as a threshold comes nearest to equal rates (the lower of two).
+
+    Raises:
+        ValueError: lengths that differ, NaN, a negative weight, or only one kind of trial.
+    """
+    steps, false_alarm, miss = _rates(scores, same, weight)
+    eer, point = crossing(false_alarm, miss)
+    return eer, float(steps.thresholds[point])
+
+
+def accuracy_at(scores: np.ndarray, same: np.ndarray, threshold: float, weight: np.ndarray | None = None) -> float:
+    """Share of the trials that `score >= threshold` decides rightly.
+
+    At the EER's threshold it is 1 - EER whatever the share of same-speaker trials, up to one step of the curve.
+
+    Args:
+        scores, same, weight: as for `equal_error_rate`.
+        threshold: on the scale of the scores.
+
+    Raises:
+        ValueError: lengths that differ.
+    """
+    scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
+    if scores.shape != same.shape:
+        raise ValueError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
+    return float(np.average((scores >= threshold) == same, weights=None if weight is None else np.ravel(weight)))
+
+
+def min_dcf(
+    scores: np.ndarray,
+    same: np.ndarray,
+    p_target: float = P_TARGET,
+    c_miss: float = 1.0,
+    c_false_alarm: float = 1.0,
+    weight: np.ndarray | None = None,
+) -> float:
+    """The least detection cost over all thresholds, normalised as in the NIST speaker recognition evaluations:
+
+        min_t (c_miss p miss(t) + c_false_alarm (1 - p) false alarm(t)) / min(c_miss p, c_false_alarm (1 - p))
+
+    so that 1 is the cost of the better of accepting none and accepting all; it is never above 1.
+
+    Args:
+        scores, same, weight: as for `equal_error_rate`.
+        p_target: p, how often a trial is of one speaker in the use that one has in mind, in (0, 1).
+        c_miss, c_false_alarm: costs, over 0.
+
+    Raises:
+        ValueError: as `equal_error_rate`; p_target or a cost out of range.
+    """
+    if not (0 < p_target < 1 and c_miss > 0 and c_false_alarm > 0):
+        raise ValueError(
+            "`p_target` must be in (0, 1) and the costs over 0. "
+            f"Received: p_target={p_target}, c_miss={c_miss}, c_false_alarm={c_false_alarm}."
+        )
+    _, false_alarm, miss = _rates(scores, same, weight)
+    return least_cost(false_alarm, miss, c_miss * p_target, c_false_alarm * (1 - p_target))
+
+
+def least_cost(false_alarm: np.ndarray, miss: np.ndarray, of_miss: float, of_false_alarm: float) -> float:
+    return float((of_miss * miss + of_false_alarm * false_alarm).min() / min(of_miss, of_false_alarm))
+
+
+def det_curve(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every operating point, from "accept none" to "accept all".
+
+    Args:
+        scores, same: as for `equal_error_rate`.
+
+    Returns:
+        False-alarm rates, rising; miss rates, falling; thresholds, falling from infinity: (distinct scores + 1,) each.
+
+    Raises:
+        ValueError: as `equal_error_rate`.
+    """
+    steps, false_alarm, miss = _rates(scores, same, None)
+    return false_alarm, miss, steps.thresholds

@@ -1,0 +1,434 @@
+"""Speaker verification: are two clips of unseen speakers one speaker's? The report over all trials of all runs.
+
+`trials.py` says what a trial and an equal error rate (EER) are.
+
+The report's table has one row a (fold, seed, system, trial), see `COLUMNS`. Scores of two networks have no common scale, so
+trials of two folds or seeds are never pooled: a figure is that of each (fold, seed) with its own threshold, its mean over the
+folds, each counting alike, and then over the seeds.
+
+Intervals are 95 % percentile bootstraps over speakers. A trial hangs on two of them: where speaker s is drawn w_s times,
+
+    a same-speaker trial of s counts w_s times, a different-speaker trial of s and t counts w_s w_t times,
+
+as if each draw were a speaker of their own; there are no trials of one speaker's two draws against each other. A fold that a
+draw leaves without either kind of trial is left out of that draw's mean. Bisani & Ney (2004) bootstrap word error rates by
+drawing utterances; since the clips of a speaker depend on each other, speakers are drawn here. That trials share speakers, too,
+Wu et al. (2017) meet by drawing sets of trials (one layer), or sets and then trials within them (two layers), and find larger
+standard errors than of trials drawn singly. Fogliato et al. (2024) review intervals for such data; their double-or-nothing
+bootstrap has the same products, of weights 0 and 2. Where errors are rare, every bootstrap has little to draw from.
+
+References:
+    Martin et al., The DET Curve in Assessment of Detection Task Performance, Eurospeech 1997.
+    Bisani & Ney, Bootstrap Estimates for Confidence Intervals in ASR Performance Evaluation, ICASSP 2004.
+    Wu, Martin, Greenberg & Kacker, The Impact of Data Dependency on Speaker Recognition Evaluation, IEEE/ACM Transactions on
+    Audio, Speech, and Language Processing 25(1), 2017.
+    Fogliato, Patil & Perona, Confidence Intervals for Error Rates in 1:1 Matching Tasks, International Journal of Computer
+    Vision, 2024 (arXiv 2306.01198).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from keras_ser.evaluation import markdown
+from keras_ser.evaluation.bootstrap import interval, resampling, weights
+from keras_ser.evaluation.denoising import Cell
+from keras_ser.evaluation.plots import styles
+from keras_ser.evaluation.trials import P_TARGET, Steps, crossing, least_cost
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# a and b are the clips' ids; a gender may be "": unknown
+COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")
+METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
+RESAMPLES = 500  # fewer than of sums: each one goes through all trials
+
+_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99, 99.5, 99.9]) / 100
+
+
+def read_trials(path: str | PathLike[str]) -> pd.DataFrame:
+    """A table of trials as `VerificationReport.save` writes it; ids, speakers and genders stay text."""
+    kinds = {name: str for name in COLUMNS} | {"fold": int, "seed": int, "same": bool}
+    table = pd.read_csv(path, dtype=kinds, keep_default_na=False)
+    # Python reads the very number that was written, pandas by default one near it
+    return table.assign(score=[float(text) for text in table["score"]])
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """How well each system's embeddings tell speakers apart.
+
+    Args:
+        title: the report's heading.
+        table: see the module; the first system is the one that the others are compared with.
+        paper: system -> {metric: the paper's figure}, rates as fractions; for all trials. A name that is no system of the
+            table has a line of its own.
+        notes: sentences for the reader.
+        resamples: draws of speakers behind an interval.
+        p_target: of the detection cost; both costs are 1.
+
+    Raises:
+        ValueError: a column, a score or a kind of trial is missing, or `same` is not what the speakers say.
+    """
+
+    title: str
+    table: pd.DataFrame = field(repr=False)
+    paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    resamples: int = RESAMPLES
+    p_target: float = P_TARGET
+    _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        missing = [name for name in COLUMNS if name not in self.table]
+        if missing or not len(self.table):
+            raise ValueError(
+                f"a table of trials must have the columns {', '.join(COLUMNS)}, and rows. "
+                f"Received: {len(self.table)} rows, without {', '.join(missing) or 'no column'}."
+            )
+        same = self.table["same"].to_numpy(bool)
+        false = int((same != (self.table["speaker_a"] == self.table["speaker_b"]).to_numpy()).sum())
+        if false:
+            raise ValueError(f"`same` must say whether speaker_a is speaker_b. Received: {false} rows that do not.")
+        if not np.isfinite(self.table["score"].to_numpy(float)).all():
+            raise ValueError("scores must be finite. Received: NaN or infinity; see `cosine`.")
+        for key, rows in self.table.groupby(["system", "fold", "seed"], sort=False)["same"]:
+            if rows.nunique() < 2:
+                raise ValueError(
+                    "each system, fold and seed must have trials of one speaker and trials of two. "
+                    f"Received: {len(rows)} trials of one kind for {key}; see `trials`."
+                )
+        unknown = {metric for figures in self.paper.values() for metric in figures} - set(METRICS)
+        if unknown:
+            raise ValueError(f"the paper's metrics must be among {', '.join(METRICS)}. Received: {sorted(unknown)}.")
+
+    @property
+    def systems(self) -> list[str]:
+        return list(dict.fromkeys(self.table["system"]))
+
+    @property
+    def speakers(self) -> list[str]:
+        return sorted({*self.table["speaker_a"].unique(), *self.table["speaker_b"].unique()})
+
+    @property
+    def genders_known(self) -> bool:
+        """Whether there are different-speaker trials of one known gender."""
+        return bool((self._same_gender(self.table) & ~self.table["same"].to_numpy(bool)).any())
+
+    def score(self, system: str, metric: str, same_gender_only: bool = False) -> Cell:
+        """A metric with its interval.
+
+        Args:
+            system: of the table.
+            metric: "eer", "accuracy" (at the equal-error threshold) or "min_dcf".
+            same_gender_only: leave out trials of two genders, which are easy, and those of an unknown one.
+
+        Returns:
+            The mean over folds, then seeds; `clips` is the number of trials a seed. NaN where there are none.
+
+        Raises:
+            ValueError: an unknown system or metric.
+        """
+        column = _column(metric)
+        figures, count = self._figures(system, same_gender_only)
+        return _cell(figures[:, column], count)
+
+    def difference(self, a: str, b: str, metric: str, same_gender_only: bool = False) -> Cell:
+        """The metric of system a less that of system b, over the same draws of speakers.
+
+        Raises:
+            ValueError: as `score`; systems that were not scored on the same trials.
+        """
+        column = _column(metric)
+        if not np.array_equal(self._trials(a), self._trials(b)):
+            raise ValueError(f"only systems scored on the same trials can be compared. Received: {a!r} and {b!r}.")
+        (of_a, count), (of_b, _) = self._figures(a, same_gender_only), self._figures(b, same_gender_only)
+        return _cell(of_a[:, column] - of_b[:, column], count)
+
+    @staticmethod
+    def _same_gender(rows: pd.DataFrame) -> np.ndarray:
+        return ((rows["gender_a"] == rows["gender_b"]) & (rows["gender_a"] != "")).to_numpy()
+
+    def _rows(self, system: str, same_gender_only: bool = False) -> pd.DataFrame:
+        rows = self.table[self.table["system"] == system]
+        if not len(rows):
+            raise ValueError(f"a system must be one of {', '.join(self.systems)}. Received: {system!r}.")
+        return rows[self._same_gender(rows)] if same_gender_only else rows
+
+    def _trials(self, system: str) -> np.ndarray:
+        """A number for each trial, sorted."""
+        return np.sort(pd.util.hash_pandas_object(self._rows(system)[["fold", "seed", "a", "b"]], index=False))
+
+    def _runs(self, system: str, same_gender_only: bool) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:
+        yield from self._rows(system, same_gender_only).groupby(["fold", "seed"], sort=True)
+
+    def _figures(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, int]:
+        """Metrics of all trials, then of each resample, (1 + resamples, metrics), and the number of trials a seed."""
+        key = (system, same_gender_only)
+        if key not in self._known:
+            self._known[key] = self._measure(*key)
+        return self._known[key]
+
+    def _measure(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, int]:
+        every = self._rows(system)
+        folds, seeds = sorted(every["fold"].unique()), sorted(every["seed"].unique())
+        speakers = self.speakers
+        number = {name: i for i, name in enumerate(speakers)}
+        draws = [np.ones(len(speakers)), *weights(len(speakers), self.resamples)]
+        found = np.full((len(draws), len(seeds), len(folds), len(METRICS)), np.nan)
+        count = 0
+        for (fold, seed), rows in self._runs(system, same_gender_only):
+            steps = Steps(rows["score"].to_numpy(), rows["same"].to_numpy())
+            a, b = (rows[c].map(number).to_numpy(int)[steps.order] for c in ("speaker_a", "speaker_b"))
+            # the pairs that occur are fewer than the trials, and so are their products
+            pairs, pair = np.unique(a * len(speakers) + b, return_inverse=True)
+            one, other = np.divmod(pairs, len(speakers))
+            at = seeds.index(seed), folds.index(fold)
+            for r, drawn in enumerate(draws):
+                of_pair = np.where(one == other, drawn[one], drawn[one] * drawn[other])
+                found[r, *at] = self._metrics(steps, of_pair[pair])
+            count += len(rows)
+        return _mean(_mean(found, axis=2), axis=1), round(count / len(seeds))
+
+    def _metrics(self, steps: Steps, weight: np.ndarray) -> tuple[float, float, float]:
+        wrong, right = steps.counts(weight)
+        different, same = wrong[-1], right[-1]
+        if not (different and same):
+            return np.nan, np.nan, np.nan
+        false_alarm, miss = wrong / different, 1 - right / same
+        eer, point = crossing(false_alarm, miss)
+        accuracy = (right[point] + different - wrong[point]) / (same + different)
+        return eer, accuracy, least_cost(false_alarm, miss, self.p_target, 1 - self.p_target)
+
+    @property
+    def _kinds(self) -> dict[str, bool]:
+        """Line of the report -> same_gender_only."""
+        return {"all": False} | ({"same-gender": True} if self.genders_known else {})
+
+    def _table(self, intervals: bool) -> list[list[str]]:
+        printed = {metric for figures in self.paper.values() for metric in figures}
+        header = ["trials", "system", "number"]
+        for metric, name in METRICS.items():
+            header += [name, *(["paper"] if metric in printed else [])]
+        rows = [header]
+        for kind, same_gender_only in self._kinds.items():
+            others = [name for name in self.paper if name not in self.systems] if kind == "all" else []
+            for system in (*self.systems, *others):
+                row = [kind, system, ""]
+                for metric in METRICS:
+                    cell = None if system in others else self.score(system, metric, same_gender_only)
+                    row.append("" if cell is None else _shown(cell, metric, intervals))
+                    if metric in printed:
+                        figure = self.paper.get(system, {}).get(metric) if kind == "all" else None
+                        row.append("" if figure is None else _number(figure, metric))
+                    if cell is not None:
+                        row[2] = str(cell.clips)
+                rows.append(row)
+        return rows
+
+    def _pairs(self) -> list[tuple[str, str, str, Cell]]:
+        """(kind, system, first system, difference of their EER)."""
+        first, *others = self.systems
+        comparable = [name for name in others if np.array_equal(self._trials(name), self._trials(first))]
+        return [
+            (kind, name, first, self.difference(name, first, "eer", same_gender_only))
+            for kind, same_gender_only in self._kinds.items()
+            for name in comparable
+        ]
+
+    def _differences(self) -> list[str]:
+        return [
+            f"{kind} trials: EER of {a} less that of {b}: {_shown(cell, 'eer', True, '+')}"
+            for kind, a, b, cell in self._pairs()
+        ]
+
+    def lines(self) -> list[str]:
+        """The table for the terminal."""
+        return [self.title, "", *markdown.aligned(self._table(intervals=False), left=2), "", *self._differences()]
+
+    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
+        folds, seeds = self.table["fold"].nunique(), self.table["seed"].nunique()
+        text = [f"# {self.title}", ""]
+        text += [f"- {note}" for note in (*self.notes, *self._differences())]
+        text += [
+            f"- [95 % interval, {resampling(len(self.speakers), 'speaker')}; {self.resamples} draws]: a trial of two "
+            "speakers counts as often as both were drawn, multiplied.",
+            f"- Folds: {folds}, seeds: {seeds}. Each has its own network and so its own threshold; figures are means over "
+            "folds, then seeds, and `number` is the trials a seed.",
+            "- Accuracy is that at the equal-error threshold, which is chosen on the trials that it decides: 1 - EER, up to a "
+            "step of the curve. Chance is an EER of 50 %.",
+            f"- minDCF: the least detection cost at p = {self.p_target:g}, both costs 1; 1 is the cost of deciding without "
+            "listening.",
+            "",
+            markdown.table(self._table(intervals=True), left=2),
+            "",
+        ]
+        for name, caption in pictures:
+            text += [f"![{caption}]({name})", ""]
+        return "\n".join(text)
+
+    def figure(self) -> Figure:
+        """DET curves, a panel for all and for same-gender trials; the EER is marked on the diagonal.
+
+        A system's curve is the mean of those of its folds and seeds along the lines false alarm - miss = constant, folds
+        first: on the diagonal that is the mean EER.
+        """
+        from matplotlib.figure import Figure
+
+        kinds = self._kinds
+        curves = {kind: {name: self._curve(name, only) for name in self.systems} for kind, only in kinds.items()}
+        low, high = _limits([curve for panel in curves.values() for curve in panel.values()])
+        figure = Figure(figsize=(4.3 * len(kinds) + 0.3, 4.6), layout="constrained")
+        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        for axes, (kind, same_gender_only) in zip(panels, kinds.items(), strict=True):
+            self._panel(axes, curves[kind], same_gender_only, low, high)
+            axes.set_title(f"{kind} trials", fontsize=10)
+        panels[0].set_ylabel("miss, %")
+        return figure
+
+    def _panel(self, axes: Axes, curves: Mapping[str, Any], same_gender_only: bool, low: float, high: float) -> None:
+        axes.plot(ndtri([low, high]), ndtri([low, high]), color="#8c9bab", linewidth=0.8, linestyle=":")
+        looks = styles(["", *self.systems])
+        for system, (false_alarm, miss) in curves.items():
+            eer = self.score(system, "eer", same_gender_only).value
+            if np.isnan(eer):
+                continue
+            # a little outside the panel, where infinity would break the line
+            x, y = (ndtri(np.clip(rate, low / 10, 1 - (1 - high) / 10)) for rate in (false_alarm, miss))
+            equal = int(np.abs(false_alarm - miss).argmin())
+            look = looks[system] | {"markersize": 8, "markeredgecolor": "black", "markeredgewidth": 0.7}
+            axes.plot(x, y, markevery=[equal], label=f"{system}: EER {100 * eer:.1f} %", zorder=3, **look)
+        ticks = _TICKS[(low <= _TICKS) & (high >= _TICKS)]
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks(ndtri(ticks), [f"{100 * t:g}" for t in ticks], fontsize=8)
+        axes.set_xlim(*ndtri([low, high]))
+        axes.set_ylim(*ndtri([low, high]))
+        axes.set_aspect("equal")
+        axes.set_axisbelow(True)
+        axes.grid(color="#e3e6ea", linewidth=0.8)
+        axes.set_xlabel("false alarm, %")
+        # a curve that is better than chance leaves the upper right corner free
+        axes.legend(loc="upper right", fontsize=8, framealpha=0.9, handlelength=3.2)
+
+    def _curve(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Mean false-alarm and miss rates at a few hundred levels of their difference, 0 among them."""
+        runs: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        levels = [np.zeros(1)]
+        for (_, seed), rows in self._runs(system, same_gender_only):
+            found = Steps(rows["score"].to_numpy(), rows["same"].to_numpy()).rates()
+            if found is None:
+                continue
+            false_alarm, miss = found
+            gap = false_alarm - miss
+            marks = ndtr(np.linspace(-4, 4, 161))
+            places = np.concatenate([np.searchsorted(false_alarm, marks), np.searchsorted(-miss, -marks)])
+            levels.append(gap[np.minimum(places, len(gap) - 1)])
+            runs.setdefault(seed, []).append((gap, false_alarm))
+        level = np.unique(np.concatenate(levels))
+        seeds = [np.mean([np.interp(level, *run) for run in of_seed], axis=0) for of_seed in runs.values()]
+        false_alarm = np.mean(seeds, axis=0) if seeds else np.full(len(level), np.nan)
+        return false_alarm, false_alarm - level
+
+    def to_dict(self) -> dict[str, Any]:
+        def plain(cell: Cell) -> dict[str, Any]:
+            return {"value": _finite(cell.value), "low": cell.low, "high": cell.high}
+
+        return {
+            "title": self.title,
+            "notes": list(self.notes),
+            "speakers": len(self.speakers),
+            "resamples": self.resamples,
+            "p_target": self.p_target,
+            "paper": {system: dict(figures) for system, figures in self.paper.items()},
+            "scores": [
+                {"trials": kind, "number": cell.clips, "system": system, "metric": metric, **plain(cell)}
+                for kind, same_gender_only in self._kinds.items()
+                for system in self.systems
+                for metric in METRICS
+                for cell in [self.score(system, metric, same_gender_only)]
+            ],
+            "differences": [
+                {"trials": kind, "metric": "eer", "of": a, "less": b, **plain(cell)}
+                for kind, a, b, cell in self._pairs()
+            ],
+        }
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write verification.csv.gz (the trials), verification.json, verification.md and verification.png."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        # without the time, one table is one file
+        self.table[list(COLUMNS)].to_csv(
+            folder / "verification.csv.gz",
+            index=False,
+            lineterminator="\n",
+            encoding="utf-8",
+            compression={"method": "gzip", "mtime": 0},
+        )
+        (folder / "verification.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        self.figure().savefig(folder / "verification.png", dpi=130, metadata={"Software": None})
+        text = self.to_markdown([("verification.png", "DET curves")])
+        (folder / "verification.md").write_text(text + "\n", encoding="utf-8")
+        return folder
+
+
+def _column(metric: str) -> int:
+    if metric not in METRICS:
+        raise ValueError(f"a metric must be one of {', '.join(METRICS)}. Received: {metric!r}.")
+    return list(METRICS).index(metric)
+
+
+def _mean(x: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of what is not NaN; NaN of nothing, without a warning."""
+    there = ~np.isnan(x)
+    number = there.sum(axis=axis)
+    total = np.where(there, x, 0.0).sum(axis=axis)
+    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+
+
+def _cell(figures: np.ndarray, count: int) -> Cell:
+    """(1 + resamples,): the figure itself, then the resamples'."""
+    if np.isnan(figures[0]):
+        return Cell(float("nan"), None, None, count)
+    (low,), (high,) = interval(figures[1:, None])
+    return Cell(float(figures[0]), _finite(low), _finite(high), count)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _limits(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """The ends of both axes: an eighth of the lowest EER, and what the curves reach where they enter there."""
+    lowest, reached = 0.5, 0.5
+    curves = [curve for curve in curves if not np.isnan(curve[0]).any()]
+    for false_alarm, miss in curves:
+        lowest = min(lowest, false_alarm[np.abs(false_alarm - miss).argmin()])
+    low = _TICKS[max(0, np.searchsorted(_TICKS, lowest / 8, side="right") - 1)]
+    for false_alarm, miss in curves:
+        reached = max(reached, miss[false_alarm >= low].max(), false_alarm[miss >= low].max())
+    return low, _TICKS[min(len(_TICKS) - 1, np.searchsorted(_TICKS, min(reached, 0.95)))]
+
+
+def _number(value: float, metric: str, sign: str = "") -> str:
+    return f"{value:{sign}.3f}" if metric == "min_dcf" else f"{100 * value:{sign}.1f}"
+
+
+def _shown(cell: Cell, metric: str, intervals: bool, sign: str = "") -> str:
+    if np.isnan(cell.value):
+        return "–"
+    text = _number(cell.value, metric, sign)
+    if intervals and cell.low is not None and cell.high is not None:
+        text += f" [{_number(cell.low, metric, sign)}, {_number(cell.high, metric, sign)}]"
+    return text

@@ -1,0 +1,422 @@
+"""Speaker verification against scikit-learn, SciPy, closed forms and plain loops: trials, rates, intervals, the report."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.interpolate import interp1d
+from scipy.optimize import brentq
+from scipy.special import ndtri
+from scipy.stats import norm
+from sklearn import metrics as sk
+from sklearn.metrics.pairwise import cosine_similarity
+
+from keras_ser.evaluation.trials import (
+    accuracy_at,
+    cosine,
+    det_curve,
+    equal_error_rate,
+    min_dcf,
+    score_trials,
+    trials,
+)
+from keras_ser.evaluation.verification import VerificationReport, read_trials
+
+RESAMPLES = 60
+
+
+def brute(scores, same):
+    """(threshold, false alarm, miss) for every threshold that can matter."""
+    for t in sorted({*scores, np.inf}, reverse=True):
+        yield t, np.mean(scores[~same] >= t), np.mean(scores[same] < t)
+
+
+def root(scores, same):
+    """The EER as speaker verification toolkits find it."""
+    false_alarm, hit, _ = sk.roc_curve(same, scores)
+    return brentq(lambda x: 1 - x - interp1d(false_alarm, hit)(x), 0, 1)
+
+
+def draw(rng, number=400, gap=1.3, digits=None):
+    same = rng.random(number) < 0.3
+    scores = rng.normal(gap * same, 1)
+    return (scores if digits is None else scores.round(digits)), same
+
+
+# trials
+
+
+def test_all_pairs(rng):
+    speakers = rng.permutation(["x"] * 4 + ["y"] * 3 + ["z"] * 2)
+    a, b, same = trials(speakers)
+    expected = [(i, j, speakers[i] == speakers[j]) for i in range(9) for j in range(i + 1, 9)]
+    assert list(zip(a, b, same, strict=True)) == expected and same.sum() == 6 + 3 + 1
+
+
+def test_a_draw_is_balanced_seeded_and_of_different_pairs(rng):
+    speakers = rng.choice(list("uvwxyz"), 40)
+    every = set(zip(*trials(speakers), strict=True))
+    drawn = [trials(speakers, seed, 61) for seed in (3, 3, 4)]
+    rows = [list(zip(*one, strict=True)) for one in drawn]
+    assert rows[0] == rows[1] != rows[2]
+    assert len(set(rows[0])) == 60 and set(rows[0]) <= every and drawn[0][2].sum() == 30
+    assert rows[0] == sorted(rows[0])
+    kinds = trials(speakers, most=10**6)[2]  # no more than there are
+    assert kinds.sum() == (~kinds).sum() == trials(speakers)[2].sum()
+    kinds = trials([*"xxxxxxxy"], most=30)[2]
+    assert kinds.sum() == (~kinds).sum() == 7
+
+
+@pytest.mark.parametrize("speakers", [["x", "y", "z"], ["x", "x", "x"], ["x"], []])
+def test_trials_need_both_kinds(speakers):
+    with pytest.raises(ValueError, match="a pair of clips of one speaker and a pair of two"):
+        trials(speakers)
+
+
+def test_trials_refuse_unknown_speakers_and_a_single_trial():
+    with pytest.raises(ValueError, match="2 of 4 without, the first at 1"):
+        trials(["x", "", "x", None])
+    with pytest.raises(ValueError, match="most=1"):
+        trials(["x", "x", "y"], most=1)
+
+
+# scores
+
+
+def test_cosine_is_scikit_learns(rng):
+    x, y = rng.normal(size=(2, 50, 7)).astype(np.float32)
+    np.testing.assert_allclose(cosine(x, y), np.diag(cosine_similarity(x, y)), atol=1e-6)
+    x = x.astype(np.float64)
+    np.testing.assert_allclose(cosine(x * 1e-200, y.astype(np.float64) * 1e200), cosine(x, y), atol=1e-6)
+    a, b = rng.integers(50, size=(2, 40_000))
+    np.testing.assert_allclose(score_trials(x, a, b), cosine_similarity(x)[a, b], atol=1e-6)
+
+
+def test_cosine_refuses_what_has_no_direction(rng):
+    x = rng.normal(size=(5, 3))
+    y = x.copy()
+    y[2] = 0
+    with pytest.raises(ValueError, match="vector of zeros is not defined. Received: 1 of 5"):
+        cosine(x, y)
+    y[2] = np.nan
+    with pytest.raises(ValueError, match="must be finite"):
+        score_trials(y, np.array([0]), np.array([1]))
+    with pytest.raises(ValueError, match=r"\(5, 3\) and \(4, 3\)"):
+        cosine(x, x[:4])
+
+
+# error rates
+
+
+@pytest.mark.parametrize("digits", [None, 1, 0])  # ever more ties
+def test_eer_is_the_root_on_scikit_learns_roc_curve(rng, digits):
+    for gap in (-1.0, 0.0, 0.4, 2.5):
+        scores, same = draw(rng, 300, gap, digits)
+        assert equal_error_rate(scores, same)[0] == pytest.approx(root(scores, same), abs=1e-9)
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_the_threshold_is_the_one_nearest_to_equal_rates(rng, digits):
+    scores, same = draw(rng, 250, 1.0, digits)
+    eer, threshold = equal_error_rate(scores, same)
+    gaps = {t: abs(false_alarm - miss) for t, false_alarm, miss in brute(scores, same)}
+    assert gaps[threshold] == pytest.approx(min(gaps.values()))
+    around = [(f, m) for t, f, m in brute(scores, same) if gaps[t] <= sorted(gaps.values())[1]]
+    assert min(min(p) for p in around) <= eer <= max(max(p) for p in around)
+
+
+@pytest.mark.parametrize("d", [0.5, 1.5, 3.0])
+def test_eer_of_two_gaussians_is_the_closed_form(d):
+    quantiles = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    same = np.repeat([True, False], [20_000, 10_000])
+    eer, threshold = equal_error_rate(np.concatenate([quantiles + d, quantiles[::2]]), same)
+    assert eer == pytest.approx(norm.cdf(-d / 2), abs=2e-4) and threshold == pytest.approx(d / 2, abs=2e-3)
+
+
+def test_perfect_inverted_and_constant_scores(rng):
+    same = np.array([True, False, True, False, False])
+    scores = np.array([0.9, 0.2, 0.7, 0.1, -0.3])
+    assert equal_error_rate(scores, same) == (0.0, 0.7)
+    assert accuracy_at(scores, same, 0.7) == 1 and min_dcf(scores, same) == 0
+    assert equal_error_rate(-scores, same)[0] == 1 and min_dcf(-scores, same) == 1
+    assert equal_error_rate(np.full(5, 0.4), same) == (0.5, 0.4)
+    scores, same = draw(rng)
+    assert equal_error_rate(-scores, same)[0] == pytest.approx(1 - equal_error_rate(scores, same)[0])
+
+
+def test_accuracy_at_the_equal_error_threshold(rng):
+    scores, same = draw(rng, 900)
+    eer, threshold = equal_error_rate(scores, same)
+    assert accuracy_at(scores, same, threshold) == pytest.approx(sk.accuracy_score(same, scores >= threshold))
+    # a step of the curve is one trial of its kind
+    assert accuracy_at(scores, same, threshold) == pytest.approx(1 - eer, abs=1 / min(same.sum(), (~same).sum()))
+
+
+@pytest.mark.parametrize(("p", "c_miss", "c_false_alarm"), [(0.01, 1, 1), (0.3, 1, 1), (0.5, 10, 1), (0.9, 1, 0.2)])
+def test_min_dcf_is_that_of_all_thresholds(rng, p, c_miss, c_false_alarm):
+    for digits in (None, 1):
+        scores, same = draw(rng, 200, 2.0, digits)
+        costs = [c_miss * p * miss + c_false_alarm * (1 - p) * fa for _, fa, miss in brute(scores, same)]
+        expected = min(costs) / min(c_miss * p, c_false_alarm * (1 - p))
+        assert min_dcf(scores, same, p, c_miss, c_false_alarm) == pytest.approx(expected) and expected < 1
+
+
+def test_a_weight_is_a_number_of_copies(rng):
+    scores, same = draw(rng, 300, 1.0, 1)
+    weight = rng.integers(0, 4, 300)
+    copies = np.repeat(scores, weight), np.repeat(same, weight)
+    assert equal_error_rate(scores, same, weight) == pytest.approx(equal_error_rate(*copies))
+    assert equal_error_rate(scores, same, weight / 7) == pytest.approx(equal_error_rate(*copies))
+    assert equal_error_rate(*copies)[0] != pytest.approx(equal_error_rate(scores, same)[0], abs=1e-4)
+    assert min_dcf(scores, same, 0.2, weight=weight) == pytest.approx(min_dcf(*copies, 0.2))
+    assert accuracy_at(scores, same, 0.6, weight) == pytest.approx(accuracy_at(*copies, 0.6))
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_det_curve_is_scikit_learns(rng, digits):
+    scores, same = draw(rng, 200, 1.5, digits)
+    false_alarm, miss, thresholds = det_curve(scores, same)
+    expected = {t: (f, m) for f, m, t in zip(*sk.det_curve(same, scores), strict=True)}
+    found = {t: (f, m) for f, m, t in zip(false_alarm, miss, thresholds, strict=True) if t in expected}
+    finite = {t for t in expected if np.isfinite(t)}
+    assert len(finite) > 20 and finite <= set(found)
+    for t in finite:
+        assert found[t] == pytest.approx(expected[t])
+    assert (false_alarm[0], miss[0], thresholds[0]) == (0, 1, np.inf) and (false_alarm[-1], miss[-1]) == (1, 0)
+
+
+def test_what_no_rate_can_be_told_of(rng):
+    scores, same = draw(rng, 20)
+    for kind in (same, ~same):
+        with pytest.raises(ValueError, match="trials of one speaker and trials of two"):
+            equal_error_rate(scores[kind], same[kind])
+    with pytest.raises(ValueError, match="NaN for 1 of 20"):
+        min_dcf(np.where(np.arange(20) == 3, np.nan, scores), same)
+    with pytest.raises(ValueError, match="20 and 19"):
+        equal_error_rate(scores, same[1:])
+    with pytest.raises(ValueError, match="p_target=0"):
+        min_dcf(scores, same, p_target=0)
+    with pytest.raises(ValueError, match="the smallest -1"):
+        equal_error_rate(scores, same, np.append(np.ones(19), -1))
+
+
+# the report
+
+
+def make(rng, systems=(("single task", 0.5), ("multi-task", 1.0)), folds=2, seeds=(0, 1), speakers=6, clips=5):
+    rows = []
+    for fold in range(folds):
+        names = np.repeat([f"{10 * fold + s}" for s in range(speakers + fold)], clips)  # text that looks like numbers
+        genders = np.repeat([("female", "male")[s % 2] for s in range(speakers + fold)], clips)
+        ids = np.array([f"00{name}-{i}" for i, name in enumerate(names)])
+        for seed in seeds:
+            a, b, same = trials(names, seed=fold, most=260)
+            for system, skill in systems:
+                centres = rng.normal(size=(speakers + fold, 8)) + 1.5 * (np.arange(speakers + fold) % 2)[:, None]
+                x = skill * np.repeat(centres, clips, axis=0) + rng.normal(size=(len(names), 8))
+                facts = {"fold": fold, "seed": seed, "system": system, "a": ids[a], "b": ids[b]}
+                facts |= {"speaker_a": names[a], "speaker_b": names[b], "gender_a": genders[a], "gender_b": genders[b]}
+                # scales of two networks differ
+                score = score_trials(x, a, b) * (1 + fold) + seed
+                rows.append(pd.DataFrame(facts | {"same": same, "score": score}))
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.fixture
+def made(rng):
+    return VerificationReport("title", make(rng), notes=("a note",), resamples=RESAMPLES)
+
+
+def part(table, system, same_gender_only=False):
+    rows = table[table.system == system]
+    return rows[rows.gender_a == rows.gender_b] if same_gender_only else rows
+
+
+def plain(rows):
+    """EER, accuracy and minDCF of some rows, as scikit-learn and a loop say."""
+    scores, same = rows.score.to_numpy(float), rows.same.to_numpy(bool)
+    points = list(brute(scores, same))
+    threshold = min(points, key=lambda point: (round(abs(point[1] - point[2]), 12), point[0]))[0]
+    cost = min(0.01 * miss + 0.99 * false_alarm for _, false_alarm, miss in points) / 0.01
+    return root(scores, same), np.mean((scores >= threshold) == same), cost
+
+
+@pytest.mark.parametrize("same_gender_only", [False, True])
+def test_a_figure_is_the_mean_of_its_runs(made, same_gender_only):
+    for system in made.systems:
+        rows = part(made.table, system, same_gender_only)
+        expected = np.mean([plain(run) for _, run in rows.groupby(["fold", "seed"])], axis=0)
+        found = [made.score(system, m, same_gender_only) for m in ("eer", "accuracy", "min_dcf")]
+        assert [cell.value for cell in found] == pytest.approx(list(expected))
+        assert found[0].clips == len(rows) / 2  # a seed
+    pooled = root(*part(made.table, "multi-task")[["score", "same"]].to_numpy(float).T)
+    assert abs(pooled - made.score("multi-task", "eer").value) > 0.05  # what pooling would say
+
+
+def repeated(made, system, same_gender_only=False):
+    """EER, accuracy, minDCF of each resample, with speakers drawn and trials copied one by one."""
+    rows = part(made.table, system, same_gender_only)
+    speakers = sorted({*made.table.speaker_a, *made.table.speaker_b})
+    for drawn in np.random.default_rng(0).integers(len(speakers), size=(RESAMPLES, len(speakers))):
+        times = {name: int((drawn == i).sum()) for i, name in enumerate(speakers)}
+        of_seed = []
+        for _, seed_rows in rows.groupby("seed"):
+            of_fold = []
+            for _, run in seed_rows.groupby("fold"):
+                copies = [
+                    times[r.speaker_a] if r.same else times[r.speaker_a] * times[r.speaker_b] for r in run.itertuples()
+                ]
+                sample = run.loc[np.repeat(run.index, copies)]
+                if sample.same.nunique() == 2:
+                    of_fold.append(plain(sample))
+            of_seed.append(np.mean(of_fold, axis=0))
+        yield np.mean(of_seed, axis=0)
+
+
+@pytest.mark.parametrize("same_gender_only", [False, True])
+def test_intervals_are_those_of_copied_trials(made, same_gender_only):
+    expected = {system: np.array(list(repeated(made, system, same_gender_only))) for system in made.systems}
+    single, multi = expected["single task"], expected["multi-task"]
+    for column, metric in enumerate(("eer", "accuracy", "min_dcf")):
+        cell = made.score("multi-task", metric, same_gender_only)
+        assert (cell.low, cell.high) == pytest.approx(tuple(np.quantile(multi[:, column], (0.025, 0.975))))
+        gap = made.difference("multi-task", "single task", metric, same_gender_only)
+        ends = np.quantile(multi[:, column] - single[:, column], (0.025, 0.975))
+        assert (gap.low, gap.high) == pytest.approx(tuple(ends))
+    assert made.score("multi-task", "eer").low < made.score("multi-task", "eer").value
+
+
+def test_a_fold_that_a_draw_empties_is_left_out_of_its_mean(rng):
+    made = VerificationReport("t", make(rng, (("one", 0.7),), folds=4, seeds=(0,), speakers=2), resamples=RESAMPLES)
+    drawn = np.random.default_rng(0).integers(14, size=(RESAMPLES, 14))
+    assert sum(not {0, 1} <= set(row) for row in drawn) > 20  # fold 0 has these two speakers
+    expected = np.array(list(repeated(made, "one")))[:, 0]
+    cell = made.score("one", "eer")
+    assert (cell.low, cell.high) == pytest.approx(tuple(np.quantile(expected, (0.025, 0.975))))
+
+
+def test_speakers_drawn_together_widen_the_interval(rng):
+    """A bootstrap over trials takes clips of one voice for independent; this one must not."""
+    made = VerificationReport("t", make(rng, folds=1, seeds=(0,), clips=10), resamples=300)
+    rows = part(made.table, "multi-task")
+    scores, same = rows.score.to_numpy(float), rows.same.to_numpy(bool)
+    singly = [equal_error_rate(scores[i], same[i])[0] for i in rng.integers(len(rows), size=(300, len(rows)))]
+    cell = made.score("multi-task", "eer")
+    assert cell.high - cell.low > 1.3 * np.subtract(*np.quantile(singly, (0.975, 0.025)))
+
+
+def test_a_difference_needs_the_same_trials(made):
+    table = made.table.drop(made.table.index[(made.table.system == "multi-task") & ~made.table.same][5])
+    report = VerificationReport("t", table, resamples=2)
+    with pytest.raises(ValueError, match="scored on the same trials"):
+        report.difference("multi-task", "single task", "eer")
+    assert "less that of" not in "\n".join(report.lines())
+    shuffled = VerificationReport("t", made.table.sample(frac=1, random_state=1), resamples=RESAMPLES)
+    assert shuffled.difference("multi-task", "single task", "eer") == made.difference(
+        "multi-task", "single task", "eer"
+    )
+
+
+def test_genders_that_are_not_known(made):
+    blank = VerificationReport("t", made.table.assign(gender_a="", gender_b=""), resamples=5)
+    assert made.genders_known and not blank.genders_known
+    assert np.isnan(blank.score("multi-task", "eer", same_gender_only=True).value)
+    assert "same-gender" in "\n".join(made.lines()) and "same-gender" not in "\n".join(blank.lines())
+    assert len(made.figure().axes) == 2 and len(blank.figure().axes) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="gender_b"), "without gender_b"),
+        (lambda t: t[:0], "0 rows"),
+        (lambda t: t.assign(same=~t.same), "rows that do not"),
+        (lambda t: t.assign(score=t.score.where(t.index != 7)), "scores must be finite"),
+        (lambda t: t[t.same | (t.fold == 0)], "trials of one kind for"),
+    ],
+)
+def test_tables_that_are_refused(made, change, message):
+    with pytest.raises(ValueError, match=message):
+        VerificationReport("t", change(made.table))
+
+
+def test_names_that_are_refused(made):
+    with pytest.raises(ValueError, match="Received: 'uar'"):
+        made.score("multi-task", "uar")
+    with pytest.raises(ValueError, match="single task, multi-task. Received: 'ours'"):
+        made.score("ours", "eer")
+    with pytest.raises(ValueError, match="'uar'"):
+        VerificationReport("t", made.table, {"multi-task": {"uar": 0.5}})
+
+
+def test_the_papers_figures_stand_beside_the_measured(made):
+    paper = {"multi-task": {"accuracy": 0.529}, "theirs": {"accuracy": 0.5312}}
+    report = VerificationReport("t", made.table, paper, resamples=RESAMPLES)
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in report.to_markdown().splitlines() if line[:1] == "|"]
+    header = rows[0]
+    assert header[-4:] == ["EER, %", "accuracy, %", "paper", "minDCF"]
+    shown = {(row[0], row[1]): dict(zip(header, row, strict=True)) for row in rows[2:]}
+    assert shown["all", "multi-task"]["paper"] == "52.9" and shown["same-gender", "multi-task"]["paper"] == ""
+    assert shown["all", "theirs"] == dict.fromkeys(header, "") | {
+        "trials": "all",
+        "system": "theirs",
+        "paper": "53.1",
+    }
+    cell = report.score("multi-task", "accuracy")
+    assert (
+        shown["all", "multi-task"]["accuracy, %"]
+        == f"{100 * cell.value:.1f} [{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
+    )
+    assert "paper" not in made.lines()[2]
+
+
+def test_what_is_written_can_be_read_again(made, tmp_path):
+    made.save(tmp_path / "one")
+    names = {f"verification.{end}" for end in ("csv.gz", "json", "md", "png")}
+    assert {p.name for p in (tmp_path / "one").iterdir()} == names
+    table = read_trials(tmp_path / "one" / "verification.csv.gz")
+    assert table["speaker_a"].tolist() == made.table["speaker_a"].tolist()
+    again = VerificationReport("title", table, notes=("a note",), resamples=RESAMPLES)
+    again.save(tmp_path / "two")
+    for name in names - {"verification.png"}:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    told = json.loads((tmp_path / "one" / "verification.json").read_text())
+    assert len(told["scores"]) == 2 * 2 * 3 and len(told["differences"]) == 2 and told["speakers"] == 13
+    entry = next(
+        s for s in told["scores"] if (s["trials"], s["system"], s["metric"]) == ("same-gender", "multi-task", "eer")
+    )
+    cell = made.score("multi-task", "eer", same_gender_only=True)
+    assert (entry["value"], entry["low"], entry["high"]) == (cell.value, cell.low, cell.high)
+    text = (tmp_path / "one" / "verification.md").read_text()
+    assert "- a note" in text and "likely too narrow" in text and "(verification.png)" in text
+    gap = made.difference("multi-task", "single task", "eer")
+    assert f"all trials: EER of multi-task less that of single task: {100 * gap.value:+.1f}" in "\n".join(made.lines())
+
+
+def test_the_curve_of_one_run_is_scikit_learns_and_is_marked_at_its_eer(rng):
+    made = VerificationReport("t", make(rng, folds=1, seeds=(0,)), resamples=3)
+    axes = made.figure().axes[0]
+    for system in made.systems:
+        line = next(one for one in axes.lines if one.get_label().startswith(system))
+        rows = part(made.table, system)
+        eer = root(rows.score, rows.same)
+        (marked,) = line.get_markevery()
+        x, y = norm.cdf(line.get_xdata()), norm.cdf(line.get_ydata())
+        assert (x[marked], y[marked]) == pytest.approx((eer, eer)) and f"EER {100 * eer:.1f} %" in line.get_label()
+        false_alarm, miss, _ = sk.det_curve(rows.same, rows.score)
+        inside = (x > 0.02) & (y > 0.02)
+        assert inside.sum() > 30
+        # at one difference of the rates there is one point of the curve
+        np.testing.assert_allclose(x[inside], np.interp((y - x)[inside], miss - false_alarm, false_alarm), atol=1e-9)
+
+
+def test_the_mark_of_several_runs_is_their_mean_eer_on_deviate_axes(made):
+    for axes, same_gender_only in zip(made.figure().axes, (False, True), strict=True):
+        for system in made.systems:
+            line = next(one for one in axes.lines if one.get_label().startswith(system))
+            (marked,) = line.get_markevery()
+            place = ndtri(made.score(system, "eer", same_gender_only).value)
+            assert (line.get_xdata()[marked], line.get_ydata()[marked]) == pytest.approx((place, place))
+        ticks = {text.get_text(): x for text, x in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)}
+        assert ticks["20"] == pytest.approx(norm.ppf(0.2))
