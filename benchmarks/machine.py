@@ -1,7 +1,11 @@
-"""Whether anything else is running: a ratio taken on cores that others use says little."""
+"""The machine: whether anything else is running (a ratio taken on cores that others use says little), and clean processes."""
 
+import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 
 def busy_cores(seconds: float = 2.0) -> float:
@@ -17,3 +21,15 @@ def busy_cores(seconds: float = 2.0) -> float:
         return max(0.0, (os.cpu_count() or 1) - (idle() - before) / (time.perf_counter() - start))
     except OSError:
         return os.getloadavg()[0]
+
+
+def worker(python: str, script: str, name: str, threads: int):
+    """What a benchmark prints, as JSON on its last line, when it is run again as `--worker NAME` in a process of its own."""
+    root = Path(script).resolve().parents[1]
+    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(threads), "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(
+        [python, script, *sys.argv[1:], "--worker", name], env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"the {name} process failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])

@@ -19,10 +19,8 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 LAYERS, CLASSES, GENDERS, STREAMS = 2, 7, 2, 2
 WEIGHTS = {"emotion": 1.0, "gender": 0.5, "adversary": 0.1}
@@ -171,21 +169,14 @@ def main():
         print(json.dumps(measure(options)))
         return
 
-    from machine import busy_cores
+    from machine import busy_cores, worker
 
-    medians = {"keras": [], "torch": []}
     pythons = {"keras": sys.executable, "torch": options.torch_python}
-    root = Path(__file__).resolve().parents[1]
-    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(options.threads)}
-    env["KERAS_BACKEND"] = "tensorflow"
+    medians = {name: [] for name in pythons}
     busy = busy_cores()
     for _ in range(options.rounds):
         for name, python in pythons.items():
-            command = [python, __file__, *sys.argv[1:], "--worker", name]
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"the {name} process failed: {done.stderr.strip().splitlines()[-1]}")
-            medians[name].append(statistics.median(json.loads(done.stdout.splitlines()[-1])))
+            medians[name].append(statistics.median(worker(python, __file__, name, options.threads)))
             print(f"{name:6} {1000 * medians[name][-1]:7.0f} ms a step", flush=True)
     ours, theirs = (statistics.median(medians[name]) for name in ("keras", "torch"))
     size = f"batch {options.batch}, {options.frames} frames, {options.inputs} inputs, {options.units} units"

@@ -16,7 +16,7 @@ from keras_ser.splits import check_split
 from tests import corpora_on_disk as disk
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
-FILES = sorted(path for path in RECIPES.glob("*.py") if path.stem != "aspmtl")
+FILES = sorted(path for path in RECIPES.glob("*.py") if path.stem not in ("aspmtl", "vggvox"))
 EVERY = [
     pytest.param(recipe, id=f"{path.stem}-{variant}")
     for path in FILES
@@ -94,6 +94,48 @@ def test_noise_tables_on_the_demo_corpus(tmp_path):
     text = written.read_text()
     assert "Without --noise-root there is no factory" in text and "| 18.01 |" in text
     assert {path.name for path in written.parent.glob("*.png")} >= {"snr_out.png", "si_sdr.png"}
+
+
+@pytest.mark.slow
+def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
+    """Three small networks, the table of the gain and that of the speakers; asked again, nothing is trained."""
+    command = [sys.executable, str(RECIPES / "vggvox_cremad.py"), "--out", str(tmp_path), "--epochs=1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "both over emotion on demo" in done.stdout and "speakers on each side" in done.stdout
+    assert "EER of both less that of emotion" in done.stdout and done.stderr.count("[1/1]") == 3
+    assert "(paper)" not in done.stdout, "the paper's figures are of another corpus"
+    (folder,) = tmp_path.glob("verification-*")
+    assert {path.name for path in folder.iterdir()} == {
+        f"verification.{end}" for end in ("csv.gz", "json", "md", "png")
+    }
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.stdout == done.stdout and "[1/1]" not in again.stderr
+
+
+@pytest.mark.slow
+def test_emotion_and_speaker_on_a_twin_of_crema_d(tmp_path):
+    """All 91 actors of the published demographics, each with four clips; 24 of them are tested beside the paper's figures."""
+    if not (shared := Path(__file__).resolve().parents[2] / "shared" / "data" / "crema-d").is_dir():
+        pytest.skip("the folder shared/data/crema-d is not beside the project")
+    root, kinds = tmp_path / "crema-d", ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+    names = [f"{1001 + i}_DFA_{kinds[(i + k) % 6]}_XX" for i in range(91) for k in range(4)]
+    disk.write_named(root, names, ".wav", lambda name: "AudioWAV")
+    (root / "VideoDemographics.csv").write_bytes((shared / "VideoDemographics.csv").read_bytes())
+    small = ["--set=config.filters=3,3,3,3,3", "--set=config.fc6=8", "--set=config.fc7=8", "--epochs=1", "--quiet"]
+    command = [sys.executable, str(RECIPES / "vggvox_cremad.py"), f"--corpus-root={root}", f"--out={tmp_path / 'out'}"]
+    done = subprocess.run([*command, *small, "--bad=drop"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "both (paper)" in done.stdout and "african_american" in done.stdout
+    gain = json.loads((tmp_path / "out" / "gain-vggvox_cremad-crema_d.json").read_text())
+    rows = {row["metric"]: row for row in gain["rows"]}
+    assert (
+        rows["accuracy"]["paper"] == {"emotion": 0.445, "both": 0.515} and rows["recall/fear"]["paper"]["both"] == 0.42
+    )
+    report = next((tmp_path / "out").glob("vggvox_cremad-both-*/report.md")).read_text()
+    assert "| gender | female |" in report and "24 speakers" in report
+    told = (tmp_path / "out" / "verification-vggvox_cremad-crema_d" / "verification.md").read_text()
+    assert "52.5" in told and "52.9" in told
 
 
 @pytest.mark.parametrize("recipe", ["aspmtl_noise", "aspmtl_ablation"])

@@ -80,73 +80,39 @@ def ablation_main(
         description: the recipe's page, for --help.
     """
     from keras_ser.cli.guard import guarded
-    from keras_ser.cli.training import INTERRUPTED, add_training_arguments
+    from keras_ser.cli.systems import systems_parser
+    from keras_ser.cli.training import INTERRUPTED
 
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_arguments(parser)
+    parser = systems_parser(description)
     parser.set_defaults(unseen="")
-    parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
     options = parser.parse_args()
     return guarded(lambda: _ablation(systems, about, pairs, paper, options), INTERRUPTED)
 
 
 def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
-    from keras_ser.cli.training import Progress, check_labels, choose, folds_asked
-    from keras_ser.corpora import read_corpus
-    from keras_ser.experiment.ablation import run_ablation
-    from keras_ser.training import Data, deterministic
+    from keras_ser.cli.systems import chosen_systems, run_options
+    from keras_ser.cli.training import Progress
 
-    for option in ("metadata", "aux_root", "corpus"):
-        if getattr(options, option):
-            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: --variant names the corpus.")
-    if options.deterministic:
-        deterministic()
-    name = options.variant or ("demo" if not options.corpus_root else next(iter(systems)))
-    if name not in systems:
-        raise ValueError(f"--variant must be one of {', '.join(systems)}. Received: {name!r}.")
     noises = tested_noises(options)
-    made = systems[name](noises)
-    asked = options.systems.split(",") if options.systems else list(made)
-    strays = [system for system in asked if system not in made]
-    if strays:
-        raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
-    recipes = {}
-    for system in asked:
-        options.variant = system
-        recipes[system] = choose(made, options, system)
-    recipe = recipes[asked[0]]
-    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options))
-    for each in recipes.values():
-        check_labels(each, corpus, {})
-    out = Path(options.out)
-    data = Data.load(
-        recipe,
-        corpus,
-        out / "cache",
-        noise_root=Path(options.noise_root) if options.noise_root else None,
-        bad=options.bad,
-        progress=not options.quiet,
-    )
-    there = {f"B ({system})" for system in asked} | set(asked)
-    with Progress(recipe, quiet=options.quiet) as progress:
+    recipes, data = chosen_systems({variant: of(noises) for variant, of in systems.items()}, options)
+
+    from keras_ser.experiment.ablation import run_ablation
+
+    first = next(iter(recipes.values()))
+    there = {f"B ({system})" for system in recipes} | set(recipes)
+    with Progress(first, quiet=options.quiet) as progress:
         made = run_ablation(
             recipes,
             data,
-            out,
+            options.out,
             about={system: what for system, what in about.items() if system in there},
             paper={system: figures for system, figures in paper.items() if system in there},
             pairs=[pair for pair in pairs if set(pair) <= there],
-            folds=folds_asked(options),
-            notes=[
-                f"Noises: {', '.join(noises)}, each test clip with one of them at {list(recipe.streams[0].snr)} dB."
-            ],
-            on_job=progress.job,
-            on_epoch=progress.epoch,
-            read_options={"root": options.corpus_root} if options.corpus_root else {},
-            strategy=options.strategy,
+            notes=[f"Noises: {', '.join(noises)}, each test clip with one of them at {list(first.streams[0].snr)} dB."],
+            **run_options(options, progress),
         )
     print("\n".join(made.lines()))
-    print(f"\nreport: {made.save(out, f'ablation-{data.corpus.name}')}")
+    print(f"\nreport: {made.save(options.out, f'ablation-{data.corpus.name}')}")
     return 0
 
 

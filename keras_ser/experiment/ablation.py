@@ -8,8 +8,8 @@ import pandas as pd
 
 from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.systems import SystemsReport
-from keras_ser.experiment.jobs import experiment_folder, jobs, tested, unit
-from keras_ser.experiment.runner import run_experiment
+from keras_ser.experiment.jobs import jobs, tested, unit
+from keras_ser.experiment.systems import run_systems
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run
 from keras_ser.training.run import write_atomically
@@ -42,14 +42,12 @@ def run_ablation(
         paper, pairs, notes: see `SystemsReport`.
         folds, on_job, read_options, **options: see `run_experiment`.
     """
-    out = Path(out)
+    found = run_systems(systems, data, out, folds=folds, on_job=on_job, read_options=read_options, **options)
     tables: dict[str, pd.DataFrame] = {}
-    for name, recipe in systems.items():
-        folder = experiment_folder(recipe, out)
-        made = run_experiment(recipe, data, folder, folds=folds, on_job=on_job, read_options=read_options, **options)
-        tables[name] = made.predictions
+    for name, system in found.items():
+        tables[name] = system.predictions
         if f"{FIRST_ALONE} ({name})" in about:
-            tables[f"{FIRST_ALONE} ({name})"] = _first_alone(recipe, data, folder, folds)
+            tables[f"{FIRST_ALONE} ({name})"] = _first_alone(system.recipe, data, system.folder, folds)
     protocol = next(iter(systems.values())).protocols[0].name
     return SystemsReport(
         title=f"{next(iter(systems.values())).name}: ablation on {data.corpus.name}",

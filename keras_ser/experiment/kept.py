@@ -9,7 +9,7 @@ import pandas as pd
 
 from keras_ser.training.run import write_atomically
 
-WORDS = ("id", "group", "truth", "prediction")
+WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
 
 
 def kept(
@@ -29,7 +29,8 @@ def kept(
     table, question = folder / f"{name}.csv", folder / f"{name}.json"
     if question.exists() and table.exists() and json.loads(question.read_text()) == json.loads(json.dumps(asked)):
         words = dict.fromkeys(WORDS, str)
-        return pd.read_csv(table, dtype=words, keep_default_na=False, na_values=[""]), True
+        numbers = {name: [""] for name in pd.read_csv(table, nrows=0).columns if name not in words}
+        return pd.read_csv(table, dtype=words, keep_default_na=False, na_values=numbers), True
     made = score()
     question.unlink(missing_ok=True)  # which says whose figures they are
     write_atomically(table, lambda path: made.to_csv(path, index=False))

@@ -10,7 +10,7 @@ import pandas as pd
 from keras_ser.evaluation import Report, read_predictions, report
 from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.recipe import Recipe
-from keras_ser.splits import Protocol
+from keras_ser.splits import Protocol, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
 
@@ -37,6 +37,12 @@ def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | N
     extra = {}
     if adversary:
         extra["adversary"] = _adversary(recipe, data, pd.DataFrame(adversary))
+    for protocol in recipe.protocols:
+        if protocol.match:
+            split = next(job.split for job in jobs(recipe, data) if job.protocol is protocol)
+            extra[f"{protocol.by}s on the sides of {protocol.name}"] = distributions(
+                split, data.corpus, protocol.match, protocol.by
+            )
     predictions = pd.concat(tables, ignore_index=True)
     told = notes(recipe, data, folds)
     if "emptied" in predictions:
@@ -45,11 +51,12 @@ def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | N
             f"Model 1 would have dropped every segment of {emptied.sum()} of {len(emptied)} tested clips; of those its least "
             "noisy segment was judged (column `emptied`)."
         )
+    scored = [task for task in recipe.tasks if f"{task.name}/prediction" in predictions]
     made = report(
         predictions,
-        recipe.tasks,
+        scored,
         title=f"{recipe.name} on {data.corpus.name}",
-        paper=paper_figures(recipe),
+        paper={key: value for key, value in paper_figures(recipe).items() if key[0] in {task.name for task in scored}},
         protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
         notes=told,
         tables=extra,
@@ -80,6 +87,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the clips{stratified}",
         "leave-one-out": f"leave one {protocol.by} out",
         "k-fold": f"{protocol.folds} folds by {protocol.by}",
+        "matched": f"{protocol.by}s chosen so that {', '.join(protocol.match)} are distributed alike",
         "stated": f"stated {protocol.by} lists",
     }[protocol.kind]
     sides = sum(len(split.validation) for split in splits)
@@ -107,6 +115,11 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
         if shuffled:
             found.append(
                 f"A CONTROL: {name} was trained and chosen with the labels of {', '.join(shuffled)} in random order."
+            )
+    for task in recipe.tasks:
+        if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
+            found.append(
+                f"{task.name}: where the split keeps every {task.column} apart nobody tested can be named; see the verification."
             )
     if folds is not None:
         found.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
@@ -149,7 +162,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
         made = report(
             table,
-            [task for task in recipe.tasks if task.name in table],
+            [task for task in recipe.tasks if f"{task.name}/prediction" in table],
             title=f"{recipe.name}: fold {run.split.fold}, seed {run.seed}",
             protocols=facts,
             notes=notes(recipe, data, None),

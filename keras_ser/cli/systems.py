@@ -1,0 +1,84 @@
+"""What recipes of several systems share: which are trained, on which corpus, with which options."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# options of one recipe's training that would not mean the same for several
+MEANINGLESS = ("metadata", "aux_root", "corpus")
+
+
+def systems_parser(description: str) -> argparse.ArgumentParser:
+    from keras_ser.cli.training import add_training_arguments
+
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_arguments(parser)
+    parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
+    return parser
+
+
+def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.Namespace):
+    """The recipes that the options ask for, and their corpus, decoded.
+
+    Args:
+        variants: corpus -> system -> recipe; the first is the default, "demo" that without a --corpus-root.
+        options: of `systems_parser`.
+
+    Returns:
+        system -> recipe, and their `Data`.
+
+    Raises:
+        ValueError: an option that has no meaning here, an unknown variant or system.
+    """
+    from keras_ser.cli.training import check_labels, choose
+    from keras_ser.corpora import read_corpus
+
+    for option in MEANINGLESS:
+        if getattr(options, option):
+            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: --variant names the corpus.")
+    name = options.variant or ("demo" if "demo" in variants and not options.corpus_root else next(iter(variants)))
+    if name not in variants:
+        raise ValueError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
+    made = variants[name]
+    asked = options.systems.split(",") if options.systems else list(made)
+    strays = [system for system in asked if system not in made]
+    if strays:
+        raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
+    recipes = {}
+    for system in asked:
+        options.variant = system
+        recipes[system] = choose(made, options, system)
+    recipe = recipes[asked[0]]
+    # a mistake in a path or a label should be told before TensorFlow's seconds of import
+    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options))
+    recipes = {system: each.for_corpus(corpus) for system, each in recipes.items()}
+    for each in recipes.values():
+        check_labels(each, corpus, {})
+
+    from keras_ser.training import Data, deterministic
+
+    if options.deterministic:
+        deterministic()
+    data = Data.load(
+        recipe,
+        corpus,
+        Path(options.out) / "cache",
+        noise_root=Path(options.noise_root) if options.noise_root else None,
+        bad=options.bad,
+        progress=not options.quiet,
+    )
+    return recipes, data
+
+
+def run_options(options: argparse.Namespace, progress) -> dict[str, Any]:
+    """What `run_systems` takes of the command line."""
+    from keras_ser.cli.training import folds_asked
+
+    return {
+        "folds": folds_asked(options),
+        "on_job": progress.job,
+        "on_epoch": progress.epoch,
+        "read_options": {"root": options.corpus_root} if options.corpus_root else {},
+        "strategy": options.strategy,
+    }

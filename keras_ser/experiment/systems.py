@@ -1,0 +1,54 @@
+"""Several recipes on the same splits of the same corpus, trained one after another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from keras_ser.experiment.jobs import experiment_folder
+from keras_ser.experiment.runner import run_experiment
+from keras_ser.recipe import Recipe
+from keras_ser.training import Data
+
+
+@dataclass(frozen=True)
+class System:
+    """A recipe whose runs are finished.
+
+    Args:
+        recipe: what was trained.
+        folder: the experiment's.
+        predictions: of the test sides of all its runs.
+    """
+
+    recipe: Recipe
+    folder: Path
+    predictions: pd.DataFrame
+
+
+def run_systems(
+    recipes: Mapping[str, Recipe],
+    data: Data,
+    out: Path | str,
+    *,
+    folds: Sequence[int] | None = None,
+    on_job: Callable[[int, int, Any], None] | None = None,
+    read_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, System]:
+    """Train every system that is not finished, each in its own experiment.
+
+    Args:
+        recipes: system -> recipe.
+        data: the corpora.
+        out: where the experiments go.
+        folds, on_job, read_options, **options: see `run_experiment`.
+    """
+    found = {}
+    for name, recipe in recipes.items():
+        folder = experiment_folder(recipe, out)
+        made = run_experiment(recipe, data, folder, folds=folds, on_job=on_job, read_options=read_options, **options)
+        found[name] = System(recipe, folder, made.predictions)
+    return found

@@ -1,0 +1,107 @@
+"""Whether two test clips are of one speaker: each system's embeddings of the test side, compared by their cosine.
+
+Trials go into each run's folder as they are scored (verification.csv), and are not scored twice.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from keras_ser.evaluation.trials import score_trials, trials
+from keras_ser.evaluation.verification import VerificationReport
+from keras_ser.experiment.jobs import jobs
+from keras_ser.experiment.kept import kept
+from keras_ser.experiment.systems import System
+from keras_ser.models import MODELS
+from keras_ser.pipelines.streams import waveforms
+from keras_ser.training import Data, Run, RunError
+
+TRIALS = 50_000
+
+
+def run_verification(
+    systems: Mapping[str, System],
+    data: Data,
+    out: Path | str,
+    *,
+    folds: Sequence[int] | None = None,
+    most: int | None = TRIALS,
+    paper: Mapping[str, Mapping[str, float]] | None = None,
+    title: str = "",
+    notes: Sequence[str] = (),
+    on_step: Callable[[int, int, str], None] | None = None,
+) -> VerificationReport:
+    """Score the last protocol's runs of several systems on the same trials, and write the report into `out`.
+
+    Args:
+        systems: name -> what was trained.
+        data: their corpora.
+        out: where the report goes.
+        folds: see `jobs`.
+        most: trials of a run; None = all pairs of test clips.
+        paper, title, notes: see `VerificationReport`.
+        on_step: called with (number, steps in all, what) before each run.
+
+    Raises:
+        RunError: a run that is not finished.
+        ValueError: a corpus that names no speakers; a test side without two clips of one speaker.
+    """
+    if any(u.speaker is None for u in data.corpus):
+        raise ValueError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
+    todo = []
+    for name, system in systems.items():
+        protocol = system.recipe.protocols[-1].name
+        own = [job for job in jobs(system.recipe, data, folds) if job.protocol.name == protocol]
+        todo += [(name, system.folder / job.folder, job) for job in own]
+    tables = []
+    for number, (name, folder, job) in enumerate(todo):
+        if not (folder / "model.keras").exists():
+            raise RunError(f"{folder} is not finished.")
+        if on_step:
+            on_step(number + 1, len(todo), f"{name}, fold {job.split.fold}, seed {job.seed}: embeddings")
+        asked = {"data": data.digest, "most": most}
+        table, _ = kept(folder, "verification", asked, lambda folder=folder: trial_scores(Run.load(folder), data, most))
+        table = table.assign(system=name, fold=job.split.fold, seed=job.seed)
+        tables.append(table)
+    made = VerificationReport(
+        title=title or f"Speaker verification on {data.corpus.name}",
+        table=pd.concat(tables, ignore_index=True),
+        paper=paper or {},
+        notes=notes,
+    )
+    made.save(out)
+    return made
+
+
+def trial_scores(run: Run, data: Data, most: int | None = TRIALS) -> pd.DataFrame:
+    """One row a trial of a run's test side: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
+
+    The trials depend on the split alone, so that all systems have the same.
+    """
+    indices, x = embeddings(run, data)
+    clips = [data.corpus.utterances[i] for i in indices]
+    a, b, same = trials([clip.speaker for clip in clips], seed=run.split.fold, most=most)
+    columns = {}
+    for side, chosen in (("a", a), ("b", b)):
+        columns[side] = [clips[i].id for i in chosen]
+        columns[f"speaker_{side}"] = [clips[i].speaker for i in chosen]
+        columns[f"gender_{side}"] = [clips[i].gender or "" for i in chosen]
+    return pd.DataFrame({**columns, "same": same, "score": score_trials(x, a, b)})
+
+
+def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
+    from keras_ser.models.whole import embedder
+    from keras_ser.training.predict import forward
+
+    module = importlib.import_module(MODELS[run.recipe.model])
+    infer = forward(embedder(run.model(), module.embedding))
+    source = data.source(run.recipe, 0, run.split, side, run.seed)
+    indices, found = [], []
+    for given, extra in waveforms(source, seed=run.seed):
+        found.append(np.asarray(infer(given)))
+        indices.append(np.asarray(extra["index"]))
+    return np.concatenate(indices), np.concatenate(found)

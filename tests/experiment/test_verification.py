@@ -1,0 +1,97 @@
+"""Emotion and speaker in one tiny VGGVox: trained, judged by class and by verification."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+
+from keras_ser.experiment import verification as room
+from keras_ser.experiment.systems import run_systems
+from keras_ser.models import vggvox
+from keras_ser.models.whole import embedder
+from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+from keras_ser.training import Data, Run, RunError
+from tests.training import tiny
+
+SPEAKER = Task("speaker", identity=True)
+BOTH = Recipe(
+    name="both",
+    corpus="demo",
+    tasks=(tiny.EMOTION, SPEAKER),
+    protocols=(Protocol("apart", "matched", test=2, match=("gender",), validation=0),),
+    model="vggvox",
+    config=vggvox.Config(filters=(3, 4, 4, 5, 6), fc6=9, fc7=8),
+    frontend=FrontendConfig(
+        features=("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=0.8, normalize=True
+    ),
+    sampling=Sampling("whole"),
+    optimizer=OptimizerConfig("sgd", 0.01, weight_decay=5e-4, schedule="step", steps=(1,)),
+    batch_size=4,
+    epochs=2,
+    patience=0,
+    seeds=(0,),
+)
+
+
+@pytest.fixture(scope="module")
+def made(corpus, tmp_path_factory):
+    """(systems, data, out) of both tasks and of the speaker alone."""
+    out = tmp_path_factory.mktemp("systems")
+    recipes = {"both": BOTH, "speaker": BOTH.replace(name="speaker", tasks=(SPEAKER,), epochs=1)}
+    recipes = {name: recipe.for_corpus(corpus) for name, recipe in recipes.items()}
+    data = Data.load(recipes["both"], corpus, out / "cache")
+    return run_systems(recipes, data, out), data, out
+
+
+@pytest.fixture(scope="module")
+def found(made):
+    systems, data, out = made
+    return room.run_verification(systems, data, out / "verification", most=None)
+
+
+def test_speakers_of_the_test_side_are_not_named(made):
+    systems, _, _ = made
+    assert (
+        "speaker/prediction" not in systems["both"].predictions and "emotion/prediction" in systems["both"].predictions
+    )
+    text = (systems["both"].folder / "report.md").read_text()
+    assert "nobody tested can be named; see the verification" in text
+    assert "speakers on the sides of apart" in text and "| gender | female |" in text
+    alone = (systems["speaker"].folder / "report.md").read_text()
+    assert "Nothing was scored" in alone and "nobody tested can be named" in alone
+
+
+def test_trials_are_the_cosines_of_the_embeddings(made, found):
+    systems, data, _ = made
+    run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
+    infer = embedder(run.model(), vggvox.embedding)
+    vectors = {}
+    for i, u in enumerate(data.corpus):
+        if u.id in run.split.test:
+            clip = next(iter(data.cache.dataset([i]).batch(1)))
+            vectors[u.id] = np.asarray(infer({"waveform": clip["waveform"], "length": clip["length"]}))[0]
+    ids = sorted(vectors)
+    expected = pd.DataFrame(cosine_similarity([vectors[i] for i in ids]), ids, ids)
+    rows = found.table[found.table["system"] == "both"]
+    assert len(rows) == len(ids) * (len(ids) - 1) / 2
+    for row in rows.itertuples():
+        assert row.score == pytest.approx(expected.loc[row.a, row.b], abs=1e-5)
+        assert row.same == (row.speaker_a == row.speaker_b)
+    other = found.table[found.table["system"] == "speaker"]
+    assert list(other["a"]) == list(rows["a"]) and not np.allclose(other["score"], rows["score"])
+
+
+def test_nothing_is_scored_twice(made, found, monkeypatch):
+    systems, data, out = made
+    monkeypatch.setattr(room, "trial_scores", lambda *_: pytest.fail("scored again"))
+    again = room.run_verification(systems, data, out / "again", most=None)
+    pd.testing.assert_frame_equal(again.table[found.table.columns], found.table, check_dtype=False)
+
+
+def test_a_run_that_is_not_finished(made, corpus):
+    systems, data, out = made
+    unfinished = {"both": room.System(systems["both"].recipe, out / "elsewhere", systems["both"].predictions)}
+    with pytest.raises(RunError, match="is not finished"):
+        room.run_verification(unfinished, data, out / "never")
