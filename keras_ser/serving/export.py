@@ -191,6 +191,7 @@ def _metrics(run: Run) -> dict[str, Any]:
 
     from keras_ser import metrics
     from keras_ser.evaluation import read_predictions
+    from keras_ser.training.predict import judged
 
     file = run.folder / "predictions.csv"
     if not file.exists():
@@ -198,7 +199,7 @@ def _metrics(run: Run) -> dict[str, Any]:
     table = read_predictions(file)
     speakers = set(table["speaker"]) - {""}
     found: dict[str, Any] = {"speaker_dependent": run.split.speaker_dependent, "speakers": len(speakers)}
-    for task in run.recipe.tasks:
+    for task in judged(run.recipe.tasks, run.split):
         told = table[table[task.name] != ""] if task.name in table else table.iloc[:0]
         if task.continuous or told.empty:
             continue

@@ -159,8 +159,9 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
         outputs = {task.name: [] for task in tasks}
         noises, indices = [], []
         for x, extra in batches:
-            for name, value in score(x).items():
-                outputs[name].append(np.asarray(value, "float32"))
+            found = score(x)
+            for name in outputs:
+                outputs[name].append(np.asarray(found[name], "float32"))
             noises.append(np.asarray(extra["noise"]))
             indices.append(np.asarray(extra["index"]))
         index = np.concatenate(indices)

@@ -9,37 +9,19 @@ from keras_ser.experiment import verification as room
 from keras_ser.experiment.systems import run_systems
 from keras_ser.models import vggvox
 from keras_ser.models.whole import embedder
-from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
-from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
 from tests.training import tiny
 
-SPEAKER = Task("speaker", identity=True)
-BOTH = Recipe(
-    name="both",
-    corpus="demo",
-    tasks=(tiny.EMOTION, SPEAKER),
-    protocols=(Protocol("apart", "matched", test=2, match=("gender",), validation=0),),
-    model="vggvox",
-    config=vggvox.Config(filters=(3, 4, 4, 5, 6), fc6=9, fc7=8),
-    frontend=FrontendConfig(
-        features=("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=0.8, normalize=True
-    ),
-    sampling=Sampling("whole"),
-    optimizer=OptimizerConfig("sgd", 0.01, weight_decay=5e-4, schedule="step", steps=(1,)),
-    batch_size=4,
-    epochs=2,
-    patience=0,
-    seeds=(0,),
-)
+APART = Protocol("apart", "matched", test=2, match=("gender",), validation=0)
+BOTH = tiny.STRETCHED.replace(name="both", protocols=(APART,))
 
 
 @pytest.fixture(scope="module")
 def made(corpus, tmp_path_factory):
     """(systems, data, out) of both tasks and of the speaker alone."""
     out = tmp_path_factory.mktemp("systems")
-    recipes = {"both": BOTH, "speaker": BOTH.replace(name="speaker", tasks=(SPEAKER,), epochs=1)}
+    recipes = {"both": BOTH, "speaker": BOTH.replace(name="speaker", tasks=(tiny.SPEAKER,), epochs=1)}
     recipes = {name: recipe.for_corpus(corpus) for name, recipe in recipes.items()}
     data = Data.load(recipes["both"], corpus, out / "cache")
     return run_systems(recipes, data, out), data, out
@@ -81,6 +63,23 @@ def test_trials_are_the_cosines_of_the_embeddings(made, found):
         assert row.same == (row.speaker_a == row.speaker_b)
     other = found.table[found.table["system"] == "speaker"]
     assert list(other["a"]) == list(rows["a"]) and not np.allclose(other["score"], rows["score"])
+
+
+@pytest.mark.slow
+def test_it_is_served(made, tmp_path):
+    """Both tasks answer; what the model is worth is told of the emotion alone."""
+    from keras_ser.serving import Predictor, export, read_facts
+
+    systems, data, _ = made
+    run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
+    served = export(run, tmp_path, "both")
+    facts = read_facts(served)
+    assert [task["name"] for task in facts["tasks"]] == ["emotion", "speaker"]
+    assert set(facts["metrics"]) == {"speaker_dependent", "speakers", "emotion"}
+    clips = [clip["waveform"] for clip in data.cache.dataset([0, 5, 7]).as_numpy_iterator()]
+    for ours, theirs in zip(Predictor.load(served)(clips), Predictor.load(run.folder)(clips), strict=True):
+        for task in ("emotion", "speaker"):
+            assert ours[task]["probabilities"] == pytest.approx(theirs[task]["probabilities"], abs=1e-5)
 
 
 def test_nothing_is_scored_twice(made, found, monkeypatch):

@@ -18,6 +18,7 @@ RECIPES = {
     "small": tiny.SINGLE.replace(streams=(tiny.NOISY,), sampling=CROPS, epochs=3, patience=2),
     "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
     "lstm": tiny.EVERYTHING.replace(config=tiny.LSTM, **EPOCHS),
+    "stretched": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
     "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),
 }
 
@@ -34,6 +35,7 @@ def train(folder: Path, name: str, recipe, on_epoch=None):
     corpus = tiny.corpus(folder)
     data = Data.load(recipe, corpus, folder / "cache")
     split = tiny.SPEAKERS.splits(corpus)[1]
+    recipe = recipe.for_corpus(corpus)
     run = fit(recipe, data, split, folder / name, seed=11, on_epoch=on_epoch)
     write_predictions(predict(run.model(), recipe, data, split, seed=11), folder / f"{name}.csv")
 

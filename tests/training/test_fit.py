@@ -424,6 +424,17 @@ def same_runs(folder: Path, a: str, b: str, depth: str = "."):
     assert (folder / f"{a}.csv").read_bytes() == (folder / f"{b}.csv").read_bytes()
 
 
+def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path):
+    """Validation speakers stand apart: nothing is said of the task, and another choice by it is refused."""
+    recipe = tiny.STRETCHED.replace(epochs=1).for_corpus(corpus)
+    (row,) = fit(recipe, data, split, tmp_path / "run").history
+    assert "speaker_accuracy" in row and not [name for name in row if name.startswith("val_speaker")]
+    with pytest.raises(ValueError, match="`monitor` must be a score of labelled validation clips: val_emotion_uar"):
+        fit(recipe.replace(monitor="val_speaker_accuracy"), data, split, tmp_path / "other")
+    with pytest.raises(ValueError, match="the task 'speaker' has no classes yet: take `recipe.for_corpus"):
+        fit(tiny.STRETCHED, data, split, tmp_path / "nameless")
+
+
 @pytest.mark.slow
 def test_resumed_is_bit_equal(tmp_path):
     """Stopped after epoch 2 by an exception: dropout, crops, augmentation, noises drawn anew, cosine schedule, patience."""
@@ -437,7 +448,13 @@ def test_resumed_is_bit_equal(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "kill"),
-    [("conv", "everything:2"), ("lstm", "everything:1"), ("cascade", "model 1:1"), ("cascade", "model 2:2")],
+    [
+        ("conv", "everything:2"),
+        ("stretched", "stretched:2"),
+        ("lstm", "everything:1"),
+        ("cascade", "model 1:1"),
+        ("cascade", "model 2:2"),
+    ],
 )
 def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kill):
     """SIGKILL, a new process, the same numbers."""

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_ser.corpora import Corpus, demo
+from keras_ser.models import vggvox
 from keras_ser.models.aspmtl import Config
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
@@ -71,6 +72,24 @@ MASKED = EVERYTHING.replace(
     seeds=(0,),
 )
 CASCADE = SINGLE.replace(name="cascade", first=FIRST)
+SPEAKER = Task("speaker", identity=True)
+STRETCHED = Recipe(
+    name="stretched",
+    corpus="demo",
+    tasks=(EMOTION, SPEAKER),
+    protocols=(SPEAKERS,),
+    model="vggvox",
+    config=vggvox.Config(filters=(3, 4, 4, 5, 6), fc6=9, fc7=8),
+    frontend=FrontendConfig(
+        features=("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=0.8, normalize=True
+    ),
+    sampling=Sampling("whole"),
+    optimizer=OptimizerConfig("sgd", 0.01, weight_decay=5e-4, schedule="step", steps=(1,)),
+    batch_size=4,
+    epochs=2,
+    patience=0,
+    seeds=(0,),
+)
 
 
 def corpus(root) -> Corpus:
