@@ -20,8 +20,8 @@ class Task:
         column: the utterance's column that holds the label (default: `name`).
         ignore: corpus labels that are left out on purpose (weight 0, as if missing).
         identity: the classes are who is there, e.g. speakers. They may be left empty, and are then those of the corpus
-            (`Recipe.for_corpus`); where a split keeps `column` apart, nobody it tests can be named, and the task is judged by
-            verification instead.
+            (`Recipe.for_corpus`); anybody else weighs 0, as if missing. Where a split keeps `column` apart, nobody it tests can
+            be named, and the task is judged by verification instead.
 
     Raises:
         ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
@@ -97,7 +97,7 @@ class Task:
                 raise ValueError(f"{self.name} must be in [{self.low}, {self.high}]. Received: {value}.")
             return value, 1.0
         label = dict(self.merge).get(label, label)
-        if label in self.ignore:
+        if label in self.ignore or (self.identity and label not in self.labels):
             return 0, 0.0
         if label not in self.labels:
             raise ValueError(

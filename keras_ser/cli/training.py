@@ -281,7 +281,7 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
             continue
         merge = dict(task.merge)
         known = {merge.get(value, value) for value in counts}
-        unknown = sorted(known - set(task.labels) - set(task.ignore))
+        unknown = [] if task.identity else sorted(known - set(task.labels) - set(task.ignore))
         lacking = [label for label in task.labels if label not in known]
         if unknown or lacking:
             has = json.dumps(sorted(known - set(task.ignore)))
