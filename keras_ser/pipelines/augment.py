@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 # One number a draw, so that tempo, warp, masks .. of one seed are independent of each other.
-_CROP, _TEMPO, _WARP, _TIME, _BINS, _GAIN, _NOISE, _STRETCH = range(8)
+_CROP, _TEMPO, _WARP, _TIME, _BINS, _GAIN, _NOISE = range(7)
 
 
 def _draws(seed, kind: int, shape: Sequence[int]) -> tf.Tensor:
@@ -28,41 +28,18 @@ def crop(x, frames: int, seed) -> tf.Tensor:
     """A random stretch of `frames` frames; a clip that is not longer stays as it is.
 
     Args:
-        x: (frames of the clip, bins).
-        frames: length of the stretch.
+        x: (frames of the clip, bins), or a waveform (samples,).
+        frames: length of the stretch; of a waveform in samples.
         seed: integers (2,).
 
     Returns:
-        (min(frames, frames of the clip), bins).
+        (min(frames, frames of the clip), bins), or (min(frames, samples),).
     """
     x = tf.convert_to_tensor(x)
     spare = tf.maximum(tf.shape(x)[0] - frames, 0)
     draw = _draws(seed, _CROP, [])
     first = tf.minimum(tf.cast(draw * tf.cast(spare + 1, tf.float32), tf.int32), spare)
     return x[first : first + frames]
-
-
-def stretch(waveform, length, samples: int, seed) -> tuple[tf.Tensor, tf.Tensor]:
-    """A random stretch of `samples` samples of each clip; a clip that is not longer stays as it is.
-
-    Args:
-        waveform: (batch, any), zero-padded clips.
-        length: int32 (batch,), valid samples.
-        samples: length of the stretch.
-        seed: integers (batch, 2), one pair a clip.
-
-    Returns:
-        (batch, min(samples, any)) and int32 (batch,).
-    """
-    spare = tf.maximum(length - samples, 0)  # (batch,)
-    draw = tf.map_fn(lambda each: _draws(each, _STRETCH, []), seed, fn_output_signature=tf.float32)
-    first = tf.minimum(tf.cast(draw * tf.cast(spare + 1, tf.float32), tf.int32), spare)
-    kept = tf.minimum(length, samples)
-    at = first[:, None] + tf.range(tf.minimum(samples, tf.shape(waveform)[1]))[None, :]
-    at = tf.minimum(at, tf.shape(waveform)[1] - 1)
-    cut = tf.gather(waveform, at, batch_dims=1)
-    inside = tf.range(tf.shape(cut)[1])[None, :] < kept[:, None]
-    return tf.where(inside, cut, tf.zeros([], cut.dtype)), kept
 
 
 def tempo(x, seed, deviation: float = 0.2, probability: float = 0.7) -> tf.Tensor:

@@ -8,11 +8,13 @@ of any of them makes another cache beside the old one, which may then be deleted
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import re
 import shutil
+import struct
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,11 +81,13 @@ class RecordCache:
             parts.append(f"kept {len(self.problems)} odd clips: {_ten(odd)}")
         return "; ".join(parts)
 
-    def dataset(self, indices: Iterable[int] | None = None) -> tf.data.Dataset:
-        """The waveforms, in the file's order, read from disk as they are asked for.
+    def dataset(self, indices: Iterable[int] | None = None, keep_order: bool = False) -> tf.data.Dataset:
+        """The waveforms, read from disk as they are asked for.
 
         Args:
-            indices: numbers of utterances in the corpus; None = all. Their order does not matter.
+            indices: numbers of utterances in the corpus; None = all.
+            keep_order: in the order of `indices`, each found at its place in the file; otherwise in the file's order, which is
+                the corpus's, and each once.
 
         Returns:
             Elements {"index": int64 (), "waveform": float32 (samples,), "length": int32 ()}.
@@ -94,15 +98,45 @@ class RecordCache:
         records = tf.data.TFRecordDataset(str(self.path), buffer_size=READ_BUFFER)
         if indices is None:
             return records.map(_parse).apply(_known(len(self)))
-        asked = np.unique(np.fromiter((int(i) for i in indices), np.int64))
+        given = np.fromiter((int(i) for i in indices), np.int64)
+        asked = np.unique(given)
         strays = np.setdiff1d(asked, self.indices)
         if strays.size:
             shown = ", ".join(map(str, strays[:10]))
             raise ValueError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
+        if keep_order:
+            places = self._places
+            wanted = [places[place] for place in np.searchsorted(self.indices, given)]
+            return _at(self.path, wanted).map(_parse).apply(_known(len(wanted)))
         # By place in the file, so that what is not wanted is not even parsed.
         table = tf.constant(np.isin(self.indices, asked))
         places = records.enumerate().filter(lambda place, record: tf.gather(table, place))
         return places.map(lambda place, record: _parse(record)).apply(_known(asked.size))
+
+    @functools.cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """(first byte, bytes) of each record's payload: a record is its length (8 bytes) and a checksum (4), then the payload and
+        another checksum (4)."""
+        found, at = [], 0
+        with open(self.path, "rb") as file:
+            for _ in range(len(self)):
+                file.seek(at)
+                (size,) = struct.unpack("<Q", file.read(8))
+                found.append((at + 12, size))
+                at += size + FRAMING
+        return found
+
+
+def _at(path: Path, places: Sequence[tuple[int, int]]) -> tf.data.Dataset:
+    """The payloads at so many places of a file, one after another."""
+
+    def payloads():
+        with open(path, "rb") as file:
+            for first, size in places:
+                file.seek(first)
+                yield file.read(size)
+
+    return tf.data.Dataset.from_generator(payloads, output_signature=tf.TensorSpec((), tf.string))
 
 
 def cache(

@@ -87,6 +87,12 @@ class Stretches(NamedTuple):
     samples: int
     drawn: np.ndarray
 
+    def of(self, clip: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """A clip of the cache -> a stretch of it."""
+        seed = tf.stack([tf.constant(self.drawn[1]), clip["index"]])
+        waveform = augment.crop(clip["waveform"], self.samples, seed)
+        return {**clip, "waveform": waveform, "length": tf.shape(waveform)[0]}
+
 
 def _seed(seed: int, epoch: int, number: int):
     """A two-number seed for everything drawn in one epoch of one stream."""
@@ -118,10 +124,11 @@ def waveforms(
         clean: hand on the waveform before the noise, too, as "clean".
         stretches: of each clip, instead of the whole.
     """
-    dataset = source.cache.dataset(source.indices)
     if stretches:
-        order = int(stretches.drawn[0])
-        dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=order, reshuffle_each_iteration=False)
+        order = np.random.default_rng(stretches.drawn).permutation(source.indices)
+        dataset = source.cache.dataset(order, keep_order=True).map(stretches.of)
+    else:
+        dataset = source.cache.dataset(source.indices)
     dataset = dataset.padded_batch(batch_size, {"index": [], "waveform": [None], "length": []})
     drawn = _seed(seed, epoch, source.number)
     bank = augment.stack_bank(source.bank) if source.bank else None
@@ -129,9 +136,6 @@ def waveforms(
 
     def mixed(batch):
         waveform, length, index = batch["waveform"], batch["length"], batch["index"]
-        if stretches:
-            each = tf.stack([tf.fill(tf.shape(index), tf.constant(stretches.drawn[1])), index], axis=1)
-            waveform, length = augment.stretch(waveform, length, stretches.samples, each)
         before = {"clean": waveform} if clean else {}
         picked = tf.zeros_like(length)
         if bank is not None:
@@ -321,8 +325,8 @@ class TrainingData:
 
         dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(whole)
-        # stretches come in random order, and what was made of them is larger than they were
-        if not self.samples:
+        # stretches come in random order already, and what was made of them is much larger than they were
+        if not self.samples or s.kind == "segments":
             dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=int(drawn[0]), reshuffle_each_iteration=False)
         return dataset.map(target)
 

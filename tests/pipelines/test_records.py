@@ -83,6 +83,13 @@ def test_indices(tmp_path, corpus):
     for element, index in zip(some.as_numpy_iterator(), (0, 5, 8), strict=True):
         assert element["index"] == index
         np.testing.assert_array_equal(element["waveform"], whole[index]["waveform"])
+    # and in an order of one's own
+    order = [5, 0, 8, 5, 2]
+    ordered = made.dataset(order, keep_order=True)
+    assert [int(e["index"]) for e in ordered.as_numpy_iterator()] == order and len(ordered) == 5
+    for element in ordered.as_numpy_iterator():
+        np.testing.assert_array_equal(element["waveform"], whole[int(element["index"])]["waveform"])
+    assert ordered.element_spec == some.element_spec
     assert list(made.dataset([])) == []
     assert len(list(made.dataset(np.array([2], "int32")).repeat(3))) == 3
     with pytest.raises(ValueError, match="not in it: -1, 9"):

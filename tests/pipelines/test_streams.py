@@ -43,9 +43,9 @@ class Clips:
             self.waves.append(wave.reshape(-1))
         self.read = np.zeros(len(lengths), int)
 
-    def dataset(self, indices):
+    def dataset(self, indices, keep_order=False):
         def items():
-            for i in sorted(map(int, indices)):
+            for i in map(int, indices) if keep_order else sorted(map(int, indices)):
                 self.read[i] += 1
                 yield {"index": i, "waveform": self.waves[i], "length": len(self.waves[i])}
 
@@ -114,47 +114,64 @@ def main_examples(found):
     return sorted(rows)
 
 
-def test_stretches_are_drawn_for_each_clip_and_epoch(rng):
-    """Whole where a clip is short, inside it where it is long, all clips once, in an order of their own."""
+def stretch_of(x, cache, i):
+    """The sample of clip i at which an example begins, or None: it is no stretch of that clip."""
+    wave, energy = cache.waves[i], x["energy"][:, 0]
+    every = range(len(wave) - len(energy) * FRAME + 1)
+    for s in every:
+        own = (wave[s : s + len(energy) * FRAME].reshape(-1, FRAME) ** 2).sum(axis=1)
+        if np.abs(own - energy).max() < 1e-4:
+            return s
+    return None
+
+
+def test_stretches_are_drawn_for_each_clip_and_epoch():
+    """Whole where a clip is short, inside it where it is long, each clip once, with its own label, in another order."""
     lengths = [5, 12, 13, 40, 7, 90, 12, 33]
     cache = Clips(lengths)
-    training = data([source(cache, range(8))], Sampling("whole"), batch_size=3, samples=12 * FRAME, measure=False)
+    labels = {"emotion": (np.arange(8, dtype="int32") % 3, np.arange(1, 9, dtype="float32"))}  # a weight is its clip
+    stream = source(cache, range(8), labels=labels)
+    training = data([stream], Sampling("whole"), batch_size=3, samples=12 * FRAME, measure=False, tasks=(EMOTION,))
     assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics.frames
-    places, orders = [], []
-    for epoch in range(6):
+    orders, places = [], []
+    for epoch in range(5):
         found = {}
-        for x, _, _ in batches(training, epoch):
-            for told, valid in zip(x["told"][..., 0], x["mask"], strict=True):
-                # the stretch begins anywhere in a frame: what is told stands at one place of each
-                found[int(valid.sum())] = found.get(int(valid.sum()), 0) + 1
-                orders.append(told[0])
-        assert found == {5: 1, 7: 1, 12: 6}
-        places.append([x["told"][:, 0, 0].tolist() for x, _, _ in batches(training, epoch)])
-    assert len({str(p) for p in places}) == 6, "another order or stretch in every epoch"
-    assert same(batches(training, 2), batches(training, 2)) and cache.read.sum() > 0
-    # every clip is whose it says: the stretch is one of the clip's own
-    for x, _, _ in batches(training, 1):
-        for row, valid in zip(x["energy"][..., 0], x["mask"], strict=True):
-            parts = [
-                (wave[s : s + valid.sum() * FRAME].reshape(-1, FRAME) ** 2).sum(axis=1)
-                for wave in cache.waves
-                for s in range(max(1, len(wave) - valid.sum() * FRAME + 1))
-                if len(wave) >= valid.sum() * FRAME
-            ]
-            assert min(np.abs(part - row[valid]).max() for part in parts) < 1e-4
+        for x, y, w in batches(training, epoch):
+            for row in range(len(w["emotion"])):
+                i = int(w["emotion"][row]) - 1
+                assert y["emotion"][row] == i % 3
+                valid = x["mask"][row]
+                assert valid.sum() == min(12, lengths[i])
+                found[i] = stretch_of({"energy": x["energy"][row][valid]}, cache, i)
+        assert sorted(found) == list(range(8)) and None not in found.values()
+        assert all(found[i] == 0 for i in (0, 1, 4, 6)), "short clips stay whole"
+        orders.append(list(found))
+        places.append(found[5])
+    assert len({tuple(order) for order in orders}) == 5 and len(set(places)) > 2
+    assert any(s % FRAME for s in places), "a stretch begins at any sample"
+    assert same(batches(training, 2), batches(training, 2))
 
 
 def test_a_stretch_does_not_depend_on_the_clips_beside_it():
     cache = Clips([40, 50, 60, 70, 80])
 
-    def of(indices, clip):
+    def of(indices, i):
         training = data([source(cache, indices)], Sampling("whole"), 8, samples=11 * FRAME, measure=False, seed=5)
-        rows = [x["energy"][i] for x, y, _ in batches(training, 3) for i in range(len(y["source"]))]
-        wave = cache.waves[clip]
-        every = [(wave[s : s + 110].reshape(-1, FRAME) ** 2).sum(axis=1) for s in range(len(wave) - 109)]
-        return [int(np.argmin(d)) for row in rows if min(d := [np.abs(e - row[:, 0]).max() for e in every]) < 1e-4]
+        rows = [{"energy": row} for x, _, _ in batches(training, 3) for row in x["energy"]]
+        return [s for s in (stretch_of(row, cache, i) for row in rows) if s is not None]
 
     assert of(range(5), 3) == of([3], 3) and len(of([3], 3)) == 1
+
+
+def test_segments_of_one_stretch_do_not_stay_together():
+    cache = Clips([60] * 30)
+    stream = source(
+        cache, range(30), labels={"emotion": (np.arange(30, dtype="int32") % 3, np.arange(1, 31, dtype="float32"))}
+    )
+    sampling = Sampling("segments", frames=6, hop=6, balance=False)
+    training = data([stream], sampling, 10, samples=48 * FRAME, measure=False, tasks=(EMOTION,))
+    for _, _, w in batches(training):
+        assert len(set(w["emotion"])) > 5
 
 
 @pytest.fixture

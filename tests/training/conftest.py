@@ -42,9 +42,9 @@ def trained(data, split, tmp_path_factory) -> Trained:
     seen = Trained(None)
     dataset = RecordCache.dataset
 
-    def spy(self, indices=None):
+    def spy(self, indices=None, **options):
         seen.read |= set(range(len(data.corpus)) if indices is None else map(int, indices))
-        return dataset(self, indices)
+        return dataset(self, indices, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RecordCache, "dataset", spy)
