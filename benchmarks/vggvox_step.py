@@ -128,7 +128,8 @@ def torch_steps(options) -> dict:
 
 
 def waiting(options) -> dict:
-    """Seconds that a training of so many steps waits for its next batch, and all of its seconds."""
+    """Of a training: seconds that it waits for its next batch, all of its seconds, those before the first batch, its steps; and
+    batches a second of the pipeline alone."""
     _tensorflow(options)
     import dataclasses
 
@@ -161,16 +162,18 @@ def waiting(options) -> dict:
             measure=False,
         )
         network, _ = build(recipe, {"magnitude": BINS}, training.steps, frames=FRAMES)
+        start = time.perf_counter()
+        alone = sum(1 for _ in training.epoch(1).take(4)) / (time.perf_counter() - start)
         batches = iter(training.epoch(0).map(_targets(recipe, network)))
         waits, steps = [], []
-        for _ in range(1 + options.steps):
+        for _ in range(1 + 3 * options.steps):
             start = time.perf_counter()
             x, y, w = next(batches)
             middle = time.perf_counter()
             network.train_on_batch(x, y, w)
             waits.append(middle - start)
             steps.append(time.perf_counter() - start)
-    return report([sum(waits[1:]), sum(steps[1:]), waits[0]])
+    return report([sum(waits[1:]), sum(steps[1:]), waits[0], len(steps) - 1, alone])
 
 
 def main():

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_ser.pipelines.augmentation import Augment
+from keras_ser.pipelines.augmentation import SPECTRAL, Augment
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
@@ -223,6 +223,11 @@ class Recipe:
                 raise ValueError(
                     f"both models of a cascade hear one sample rate. Received: {rates[0]} and {rates[1]} Hz."
                 )
+        if self.augment.of_bins and not set(self.frontend.features) & set(SPECTRAL):
+            raise ValueError(
+                "mel warp, bin masks and gain change spectra in decibels, and there is none among frontend.features: "
+                f"{', '.join(self.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
+            )
         strays = set(self.shuffle) - {task.name for task in self.tasks}
         if strays:
             raise ValueError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")

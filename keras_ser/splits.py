@@ -121,6 +121,8 @@ class Protocol:
             raise ValueError(f"`stated` must hold a tuple of tested values for each fold. Received: {self.stated!r}.")
         object.__setattr__(self, "stated", tuple(tuple(str(v) for v in fold) for fold in self.stated))
         object.__setattr__(self, "apart", tuple(self.apart))
+        if isinstance(self.match, str):
+            raise ValueError(f"`match` must be a tuple of columns. Received: {self.match!r}.")
         object.__setattr__(self, "match", tuple(self.match))
         kinds = ("random", "leave-one-out", "k-fold", "matched", "stated")
         if self.kind not in kinds:
@@ -135,8 +137,10 @@ class Protocol:
             raise ValueError(
                 f"`match` names the columns of kind 'matched'. Received: kind={self.kind!r}, match={self.match}."
             )
-        if self.kind == "matched" and not self.test > 0:
-            raise ValueError(f"`test` must be a number of values of {self.by!r}, or a share. Received: {self.test}.")
+        if self.kind == "matched" and not (0 < self.test < 1 or (self.test >= 1 and self.test == int(self.test))):
+            raise ValueError(
+                f"`test` must be a whole number of values of {self.by!r}, or a share under 1. Received: {self.test}."
+            )
         if self.kind == "random" and self.apart:
             raise ValueError(
                 f"a random split of clips keeps nothing apart. Received: apart={self.apart}. Use kind='k-fold' with by="

@@ -13,9 +13,9 @@ Cost: a step of 64 clips is 1.3 TFLOP, so 60 epochs of 5475 clips are some 7 PFL
 and a matter for a GPU. `--systems`, `--epochs` and `--set batch_size=16` make it smaller (say so beside the figures).
 """
 
-from vggvox import OVER, PAPER, SOURCE, VERIFICATION, systems
+from vggvox import FIRST, OVER, REFERENCE, SECOND, systems
 
-from keras_ser.cli.speaker_recipes import gain_main
+from keras_ser.cli.speaker_recipes import flat, gain_main
 from keras_ser.corpora import crema_d
 from keras_ser.models.vggvox import Config
 from keras_ser.splits import Protocol
@@ -46,9 +46,9 @@ VARIANTS = {
         epochs=4,
     ),
 }
-RECIPES = VARIANTS["crema_d"]
+RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
     raise SystemExit(
-        gain_main(VARIANTS, __doc__, over=OVER, paper=PAPER, paper_verification=VERIFICATION, source=SOURCE)
+        gain_main(VARIANTS, __doc__, over=OVER, reference=REFERENCE, papers={"crema_d": FIRST, "second": SECOND})
     )

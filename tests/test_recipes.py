@@ -103,12 +103,12 @@ def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "both over emotion on demo" in done.stdout and "speakers on each side" in done.stdout
-    assert "EER of both less that of emotion" in done.stdout and done.stderr.count("[1/1]") == 3
+    assert "EER of both less that of speaker" in done.stdout and done.stderr.count("[1/1]") == 3
     assert "(paper)" not in done.stdout, "the paper's figures are of another corpus"
-    (folder,) = tmp_path.glob("verification-*")
-    assert {path.name for path in folder.iterdir()} == {
-        f"verification.{end}" for end in ("csv.gz", "json", "md", "png")
-    }
+    (folder,) = tmp_path.glob("vggvox_demo-systems-*")
+    kinds = [("verification", end) for end in ("csv.gz", "json", "md", "png")]
+    kinds += [("gain", end) for end in ("json", "md", "png")]
+    assert {path.name for path in folder.iterdir()} == {".".join(kind) for kind in kinds}
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.stdout == done.stdout and "[1/1]" not in again.stderr
 
@@ -123,19 +123,23 @@ def test_emotion_and_speaker_on_a_twin_of_crema_d(tmp_path):
     disk.write_named(root, names, ".wav", lambda name: "AudioWAV")
     (root / "VideoDemographics.csv").write_bytes((shared / "VideoDemographics.csv").read_bytes())
     small = ["--set=config.filters=3,3,3,3,3", "--set=config.fc6=8", "--set=config.fc7=8", "--epochs=1", "--quiet"]
+    small += ["--set=tasks.speaker.weight=0.3"]
     command = [sys.executable, str(RECIPES / "vggvox_cremad.py"), f"--corpus-root={root}", f"--out={tmp_path / 'out'}"]
-    done = subprocess.run([*command, *small, "--bad=drop"], capture_output=True, text=True)
+    done = subprocess.run([*command, *small], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "both (paper)" in done.stdout and "african_american" in done.stdout
-    gain = json.loads((tmp_path / "out" / "gain-vggvox_cremad-crema_d.json").read_text())
-    rows = {row["metric"]: row for row in gain["rows"]}
+    (folder,) = (tmp_path / "out").glob("vggvox_cremad-systems-*")
+    rows = {row["metric"]: row for row in json.loads((folder / "gain.json").read_text())["rows"]}
     assert (
         rows["accuracy"]["paper"] == {"emotion": 0.445, "both": 0.515} and rows["recall/fear"]["paper"]["both"] == 0.42
     )
-    report = next((tmp_path / "out").glob("vggvox_cremad-both-*/report.md")).read_text()
+    (experiment,) = (tmp_path / "out").glob("vggvox_cremad-both-*")
+    report = (experiment / "report.md").read_text()
     assert "| gender | female |" in report and "24 speakers" in report
-    told = (tmp_path / "out" / "verification-vggvox_cremad-crema_d" / "verification.md").read_text()
-    assert "52.5" in told and "52.9" in told
+    told = (folder / "verification.md").read_text()
+    assert "52.5" in told and "52.9" in told and "another schedule than that" in told
+    recipe = json.loads((experiment / "recipe.json").read_text())
+    assert recipe["tasks"][1]["weight"] == 0.3, "the emotion's network has no speaker, and no such key"
 
 
 @pytest.mark.parametrize("recipe", ["aspmtl_noise", "aspmtl_ablation"])

@@ -386,8 +386,10 @@ def test_a_corpus_too_small_for_a_random_split():
         ({"kind": "k-fold", "match": ("gender",)}, "`match` names the columns of kind 'matched'"),
         (
             {"kind": "matched", "match": ("gender",), "test": 0},
-            "`test` must be a number of values of 'speaker', or a share",
+            "`test` must be a whole number of values of 'speaker', or a share",
         ),
+        ({"kind": "matched", "match": ("gender",), "test": 1.5}, "`test` must be a whole number"),
+        ({"kind": "matched", "match": "gender"}, "`match` must be a tuple of columns"),
     ],
 )
 def test_protocols_refuse(fields, message):

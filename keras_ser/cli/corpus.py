@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -57,14 +58,20 @@ def _progress(description: str) -> Callable[[Iterable], Iterable] | None:
 
 
 def _corpus_check(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import read_corpus
+    from keras_ser.corpora import CorpusError, read_corpus
     from keras_ser.corpora.check import check
     from keras_ser.corpora.hashes import read_list, verify
 
     if options.hashes:
         # A mistake in the list is told before minutes of reading.
         read_list(options.hashes)
-    corpus = read_corpus(options.name, options.root, **_options(options.option))
+    try:
+        corpus = read_corpus(options.name, options.root, **_options(options.option))
+    except CorpusError:
+        # what the adapter misses may be what the list names
+        if options.hashes and options.root and Path(options.root).is_dir():
+            print("\n".join(verify(options.root, options.hashes, progress=_progress("hashing")).lines()))
+        raise
     found = check(corpus, progress=_progress("reading"))
     told, lines, ok = found.to_dict(), found.lines(), found.ok
     if options.hashes:

@@ -94,7 +94,7 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
     from keras_ser.cli.training import Progress
 
     noises = tested_noises(options)
-    recipes, data = chosen_systems({variant: of(noises) for variant, of in systems.items()}, options)
+    _, recipes, data = chosen_systems({variant: of(noises) for variant, of in systems.items()}, options)
 
     from keras_ser.experiment.ablation import run_ablation
 

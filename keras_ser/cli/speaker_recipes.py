@@ -1,9 +1,26 @@
 """What the recipes of emotion and speaker identity print: the gain of both over one, and the verification."""
 
 import argparse
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a paper prints, as fractions.
+
+    Args:
+        source: of the figures.
+        gain: system -> {metric: figure} of the main task.
+        verification: system -> {metric: figure}.
+    """
+
+    source: str = ""
+    gain: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    verification: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def gain_main(
@@ -11,84 +28,99 @@ def gain_main(
     description: str,
     *,
     over: tuple[str, str],
-    paper: Mapping[str, Mapping[str, float]],
-    paper_verification: Mapping[str, Mapping[str, float]],
-    source: str,
+    reference: str,
+    papers: Mapping[str, Figures],
 ) -> int:
     """What a recipe of several systems runs: train them, print the table of the gain and that of the speakers.
 
     Args:
-        variants: corpus -> system -> recipe; the first is the default, "demo" that without a --corpus-root.
+        variants: corpus or setting -> system -> recipe; the first is the default, "demo" that without a --corpus-root.
         description: the recipe's page, for --help.
         over: (a, b): the gain of system b over a on the main task.
-        paper: system -> {metric: the paper's figure}, of the main task.
-        paper_verification: system -> {metric: the paper's figure}.
-        source: where those figures are from.
+        reference: the system that the others' verification is compared with.
+        papers: variant -> a paper's figures of that very setting.
     """
     from keras_ser.cli.guard import guarded
     from keras_ser.cli.systems import systems_parser
     from keras_ser.cli.training import INTERRUPTED
 
-    parser = systems_parser(description)
-    options = parser.parse_args()
-    return guarded(lambda: _run(variants, options, over, paper, paper_verification, source), INTERRUPTED)
+    options = systems_parser(description).parse_args()
+    return guarded(lambda: _run(variants, options, over, reference, papers), INTERRUPTED)
 
 
-def _run(variants, options: argparse.Namespace, over, paper, paper_verification, source: str) -> int:
+def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Every recipe by one name, for `keras-ser train`: those of the first variant by their system's."""
+    first = next(iter(variants))
+    return {
+        system if variant == first else f"{variant}-{system}": recipe
+        for variant, systems in variants.items()
+        for system, recipe in systems.items()
+    }
+
+
+def _run(variants, options: argparse.Namespace, over, reference: str, papers: Mapping[str, Figures]) -> int:
     from keras_ser.cli.systems import chosen_systems, run_options
     from keras_ser.cli.training import Progress, folds_asked, step_printer
 
-    recipes, data = chosen_systems(variants, options)
+    variant, recipes, data = chosen_systems(variants, options)
 
     from keras_ser.evaluation.gain import GainReport
     from keras_ser.evaluation.trials import TrialsError
     from keras_ser.experiment.jobs import unit
+    from keras_ser.experiment.reporting import notes
     from keras_ser.experiment.systems import run_systems
     from keras_ser.experiment.verification import run_verification
 
+    paper = papers.get(variant, Figures())
     first = next(iter(recipes.values()))
-    own_paper = {name: paper[name] for name in over if name in paper}
-    if set(data.corpus.vocabulary.get("emotion", ())) != _classes(own_paper):
-        own_paper = {}  # another corpus, with other classes: nothing to stand beside
     for line in _sides(first, data):
         print(line)
     with Progress(first, quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
-    out = Path(options.out)
-    name = f"{first.name.rsplit('-', 1)[0]}-{data.corpus.name}" if "-" in first.name else first.name
+    out = _folder(Path(options.out), variant, recipes)
+    protocol = first.protocols[-1]
+    told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept."]
+    told += [note for note in notes(first, data, folds_asked(options)) if "verification" not in note]
+    told += [f"Paper: {paper.source}."] if paper.source else []
+    if protocol.speaker_dependent:
+        told.append("A speaker-dependent split: the speakers of the test clips are in the training set too.")
     if set(over) <= set(systems):
-        protocol = systems[over[1]].recipe.protocols[0]
-        recipe = systems[over[1]].recipe
         made = GainReport(
-            title=f"{' over '.join(over[::-1])} on {data.corpus.name}",
+            title=f"{' over '.join(over[::-1])} on {data.corpus.name}, {protocol.name}",
             tables={system: systems[system].predictions for system in over},
-            task=recipe.tasks[0],
+            task=systems[over[1]].recipe.tasks[0],
             protocol=protocol.name,
-            paper=own_paper,
-            notes=[
-                *([f"Paper columns: {source}"] if own_paper else []),
-                f"{recipe.epochs} epochs, {len(recipe.seeds)} seed(s); the last epoch is kept.",
-            ],
+            paper={system: paper.gain[system] for system in over if system in paper.gain},
+            notes=told,
             unit=unit(data),
         )
         print("\n".join(made.lines()))
-        print(f"\nreport: {made.save(out, f'gain-{name}')}\n")
-    folder = out / f"verification-{name}"
+        print(f"\nreport: {made.save(out, 'gain')}\n")
     try:
         found = run_verification(
-            systems,
+            dict(sorted(systems.items(), key=lambda item: item[0] != reference)),
             data,
-            folder,
+            out,
             folds=folds_asked(options),
-            paper={k: v for k, v in paper_verification.items() if k in systems} if own_paper else {},
+            paper={system: figures for system, figures in paper.verification.items() if system in systems},
+            title=f"Speaker verification on {data.corpus.name}, {protocol.name}",
+            notes=told,
             on_step=step_printer(options.quiet),
         )
     except TrialsError as error:
         print(f"No speaker verification: {error}")
         return 0
     print("\n".join(found.lines()))
-    print(f"\nreport: {folder / 'verification.md'}")
+    print(f"\nreport: {out / 'verification.md'}")
     return 0
+
+
+def _folder(out: Path, variant: str, recipes: Mapping[str, Any]) -> Path:
+    """Where the tables go: other settings, or other systems, have another folder."""
+    settings = sorted(f"{system} {recipe.hash} {recipe.protocols} {recipe.seeds}" for system, recipe in recipes.items())
+    digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
+    name = next(iter(recipes.values())).name.rsplit("-", 1)[0]
+    return out / f"{name}-systems-{digest}"
 
 
 def _sides(recipe, data) -> list[str]:
@@ -103,7 +135,3 @@ def _sides(recipe, data) -> list[str]:
     rows = distributions(job.split, data.corpus, job.protocol.match, job.protocol.by)
     shown = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     return [f"{job.protocol.by}s on each side", "", *markdown.aligned(shown, left=2), ""]
-
-
-def _classes(paper: Mapping[str, Mapping[str, float]]) -> set[str]:
-    return {metric.removeprefix("recall/") for figures in paper.values() for metric in figures if "/" in metric}

@@ -26,7 +26,7 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
         options: of `systems_parser`.
 
     Returns:
-        system -> recipe, and their `Data`.
+        The variant's name, system -> recipe, and their `Data`.
 
     Raises:
         ValueError: an option that has no meaning here, an unknown variant or system.
@@ -45,10 +45,15 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
     strays = [system for system in asked if system not in made]
     if strays:
         raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
-    recipes = {}
+    recipes, pairs = {}, options.set
     for system in asked:
         options.variant = system
+        # a task that only some systems have is set in those
+        options.set = [
+            pair for pair in pairs if _has(made[system], pair) or not any(_has(made[s], pair) for s in asked)
+        ]
         recipes[system] = choose(made, options, system)
+    options.set = pairs
     recipe = recipes[asked[0]]
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
     corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options))
@@ -68,7 +73,19 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
         bad=options.bad,
         progress=not options.quiet,
     )
-    return recipes, data
+    return name, recipes, data
+
+
+def _has(recipe, pair: str) -> bool:
+    """Whether a recipe has the key of KEY=VALUE."""
+    key, _, value = pair.partition("=")
+    try:
+        recipe.override(key, value)
+    except KeyError:
+        return False
+    except ValueError:
+        return True  # which says more when it is set
+    return True
 
 
 def run_options(options: argparse.Namespace, progress) -> dict[str, Any]:

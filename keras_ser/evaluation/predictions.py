@@ -26,15 +26,18 @@ def probability_columns(task: Task) -> list[str]:
 
 
 def labelled(frame: pd.DataFrame, task: Task) -> np.ndarray:
-    """(rows,) bool: where the task's true label is there."""
-    truth = frame[task.name]
-    return (truth.notna() if task.continuous else truth != "").to_numpy()
+    """(rows,) bool: where the task's true label is there, under a protocol that judges the task (has a prediction of it)."""
+    truth, told = frame[task.name], frame[f"{task.name}/prediction"]
+    there = truth.notna() if task.continuous else truth != ""
+    judged = (told.notna() & (told != "")).groupby(frame["protocol"]).transform("any")
+    return (there & judged).to_numpy()
 
 
 def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
     """A copy of the table with settled types, after every check that a score relies on.
 
-    A row without a true label may also have no prediction (all of them NaN); any other row must have one.
+    A row without a true label may also have no prediction (all of them NaN); any other row must have one, but under a protocol
+    that has none of the task at all.
 
     Raises:
         ValueError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not

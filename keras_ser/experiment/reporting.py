@@ -116,6 +116,11 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             found.append(
                 f"A CONTROL: {name} was trained and chosen with the labels of {', '.join(shuffled)} in random order."
             )
+    if recipe.optimizer.schedule == "step" and recipe.epochs <= recipe.optimizer.steps[-1]:
+        steps = ", ".join(map(str, recipe.optimizer.steps))
+        found.append(
+            f"{recipe.epochs} epochs were trained, and the learning rate was to fall after {steps}: another schedule than that."
+        )
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(

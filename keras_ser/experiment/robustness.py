@@ -17,7 +17,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
-from keras_ser.training.predict import truths
+from keras_ser.training.predict import judged, truths
 
 KEPT = "in-noise"  # a run's own figures, beside it
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
@@ -49,12 +49,16 @@ def robustness(
         on_step: called with (number, steps in all, what).
 
     Raises:
-        ValueError: the main task is continuous, or a cascade is given another model 1.
+        ValueError: the main task is continuous or names people that the split keeps apart, or a cascade is given another model 1.
     """
     recipe = runs[0].recipe
     task = recipe.tasks[0]
     if task.continuous:
         raise ValueError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
+    if any(task not in judged(recipe.tasks, run.split) for run in runs):
+        raise ValueError(
+            f"the test side's {task.column}s were not trained on, so that {task.name!r} can't be scored there."
+        )
     if denoisers and recipe.first is not None:
         raise ValueError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
     files = load_noises(noise_root, recipe.frontend.sample_rate)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.experiment.jobs import experiment_folder
+from keras_ser.experiment.jobs import experiment_folder, jobs
 from keras_ser.experiment.runner import run_experiment
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data
+from keras_ser.training.fit import check_choice
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ def run_systems(
         out: where the experiments go.
         folds, on_job, read_options, **options: see `run_experiment`.
     """
+    for recipe in recipes.values():  # what the last would refuse after hours is refused now
+        for job in jobs(recipe, data, folds):
+            check_choice(recipe, job.split)
     found = {}
     for name, recipe in recipes.items():
         folder = experiment_folder(recipe, out)

@@ -77,11 +77,13 @@ def build(
     """
     import keras
 
+    from keras_ser.features import FeatureNormalization
     from keras_ser.models.heads import head
 
     if frames is None:
         raise ValueError(
-            "this network takes clips of one length: set frontend.seconds (the paper: 4) and frontend.endpoint=false."
+            "this network takes clips of one length: set frontend.seconds (the paper: 4), frontend.endpoint=false, "
+            "sampling.kind=whole and no augment.tempo."
         )
     if len(inputs) != 1:
         raise ValueError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
@@ -100,7 +102,8 @@ def build(
         return keras.layers.MaxPooling2D(size, stride, name=name)(x)
 
     given = {name: keras.Input((frames, bins), name=name), "mask": keras.Input((frames,), dtype="bool", name="mask")}
-    x = keras.layers.Permute((2, 1), name="bins_first")(given[name])
+    x = FeatureNormalization(name="normalization")(given[name], given["mask"])
+    x = keras.layers.Permute((2, 1), name="bins_first")(x)
     x = keras.layers.Reshape((bins, frames, 1), name="image")(x)
     x = conv(x, config.filters[0], 7, 2, 1, "conv1")
     # what ReLU has left is at least 0, so that a column of zeros changes no maximum

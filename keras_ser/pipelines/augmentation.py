@@ -50,6 +50,12 @@ class Augment:
         amounts = (self.tempo, self.mel_warp_scale, self.mel_warp_shift, self.gain, self.time_masks, self.bin_masks)
         return not (self.probability and any(amounts))
 
+    @property
+    def of_bins(self) -> bool:
+        """Whether it changes bins, and not the time axis alone."""
+        amounts = (self.mel_warp_scale, self.mel_warp_shift, self.gain, self.bin_masks)
+        return bool(self.probability and any(amounts))
+
     def apply(self, x, seed):
         """One clip's features, augmented.
 

@@ -25,6 +25,7 @@ class Predictor:
         sample_rate: Hz of the waveforms it takes.
         max_seconds: of a clip.
         facts: an export's assets/keras_ser.json; {} of a run.
+        heard_seconds: of a longer clip only the middle of this length is heard; 0 = all of it.
         score: (waveform (batch, samples), lengths (batch,)) -> {output: (batch, ..)}.
     """
 
@@ -34,6 +35,7 @@ class Predictor:
     max_seconds: float
     score: Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]] = field(repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    heard_seconds: float = 0.0
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Predictor":
@@ -105,7 +107,8 @@ def _of_export(folder: Path) -> Predictor:
     # a signature does not keep the variables of its model alive
     score.model = loaded
     tasks = tuple(Task.from_dict(task) for task in facts["tasks"])
-    return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts)
+    heard = facts["recipe"]["frontend"].get("seconds", 0.0)
+    return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts, heard)
 
 
 def _of_run(path: str | os.PathLike) -> Predictor:
@@ -123,7 +126,10 @@ def _of_run(path: str | os.PathLike) -> Predictor:
             found[output(task)] = values[:, 0] if task.continuous else values
         return found
 
-    return Predictor(run.recipe.name, run.recipe.tasks, run.recipe.frontend.sample_rate, MAX_SECONDS, score)
+    frontend = run.recipe.frontend
+    return Predictor(
+        run.recipe.name, run.recipe.tasks, frontend.sample_rate, MAX_SECONDS, score, heard_seconds=frontend.seconds
+    )
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:

@@ -170,7 +170,7 @@ def timeline(
 
     Raises:
         AudioError: the file can't be read.
-        ValueError: sizes that leave gaps, or a task that the model does not have.
+        ValueError: sizes that leave gaps, windows longer than the model hears, or a task that the model does not have.
     """
     names = [t.name for t in predictor.tasks]
     if task is not None and task not in names:
@@ -179,6 +179,11 @@ def timeline(
         raise ValueError(
             f"expected 0 < hop <= window <= {predictor.max_seconds:g} s. Received: window {window_seconds:g} s, hop "
             f"{hop_seconds:g} s."
+        )
+    if 0 < predictor.heard_seconds < window_seconds:
+        raise ValueError(
+            f"this model hears the middle {predictor.heard_seconds:g} s of what it is given, and would miss the rest of each "
+            f"window: choose a window of at most that. Received: {window_seconds:g} s."
         )
     chosen = predictor.tasks[names.index(task) if task else 0]
     rate = predictor.sample_rate

@@ -56,12 +56,27 @@ def fit(
     """
     if strategy not in (None, "mirrored"):
         raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
+    check_choice(recipe, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
         raise ValueError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
     stage = recipe.name if recipe.first is None else "model 2"
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
+
+
+def check_choice(recipe: Recipe, split: Split) -> None:
+    """Refuse, before hours of training, a validation side that can't choose the epoch.
+
+    Raises:
+        ValueError: the main task, whose score chooses, can't be judged there.
+    """
+    main = recipe.tasks[0]
+    if split.validation and not recipe.monitor and main not in judged(recipe.tasks, split, "validation"):
+        raise ValueError(
+            f"the epoch can't be chosen by {main.name!r}: the validation side holds other {main.column}s than the training side. "
+            "Train all epochs (--set protocols.NAME.validation=0), or choose by a share of the clips (validation=0.1)."
+        )
 
 
 def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch) -> Run:
@@ -114,7 +129,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             sizes = {name: extract.output[name].shape[-1] for name in names}
-            network, score = build(recipe, sizes, training.steps, frames=extract.output["mask"].shape[1])
+            network, score = build(recipe, sizes, training.steps, frames=_frames(recipe, extract))
             network.optimizer.build(network.trainable_variables)
         if not recipe.frontend.normalize:
             statistics = training.statistics
@@ -138,6 +153,12 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
     finally:
         keras.config.set_dtype_policy(policy)
     (out / "state.npz").unlink(missing_ok=True)
+
+
+def _frames(recipe: Recipe, extract) -> int | None:
+    """Frames of every example and every clip, where all have as many."""
+    varied = recipe.frontend.endpoint or recipe.sampling.kind != "whole" or recipe.augment.tempo
+    return None if varied else extract.output["mask"].shape[1]
 
 
 def _extractor(recipe: Recipe, first: Run | None):
@@ -174,7 +195,9 @@ def _validation(recipe, data, split, extract, score, seed):
 
 def _fits(source: Source, extract, recipe: Recipe) -> bool:
     """Whether the features of a stream may stay in memory (estimated: no frame dropped, none padded)."""
-    samples = source.cache.lengths[np.isin(source.cache.indices, source.indices)].sum()
+    fixed = recipe.frontend.seconds * recipe.frontend.sample_rate
+    lengths = source.cache.lengths[np.isin(source.cache.indices, source.indices)]
+    samples = fixed * len(lengths) if fixed else lengths.sum()
     bins = sum(extract.output[name].shape[-1] for name in recipe.frontend.features)
     return 4 * bins * samples / recipe.frontend.hop <= MEMORY_LIMIT
 

@@ -10,7 +10,8 @@ class CoupledSGD(keras.optimizers.SGD):
 
         v <- momentum v - rate (g + decay w),    w <- w + v
 
-    This is what papers before AdamW, Caffe, MatConvNet and PyTorch mean by weight decay. `keras.optimizers.SGD(weight_decay=..)`
+    This is what papers before AdamW, Caffe, MatConvNet and PyTorch mean by weight decay (PyTorch decays biases and normalisations
+    too, unless they are put into a group of their own). `keras.optimizers.SGD(weight_decay=..)`
     takes rate decay w off the weights apart from the momentum, which with momentum 0.9 is a tenth of it.
 
     Args:

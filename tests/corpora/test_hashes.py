@@ -228,6 +228,17 @@ def test_from_a_shell(tmp_path, capsys):
     assert "list.tsv, line 1" in message and message.count("\n") == 1
 
 
+def test_what_the_adapter_misses_is_compared_all_the_same(tmp_path, capsys):
+    """A download without its table of actors is what a list of files is for."""
+    root = write_crema_d(tmp_path / "crema-d")
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  AudioWAV/{p.name}" for p in (root / "AudioWAV").iterdir()]
+    (tmp_path / "list.txt").write_text("\n".join([*lines, "0" * 64 + "  VideoDemographics.csv"]) + "\n")
+    (root / "VideoDemographics.csv").unlink()
+    assert main(["corpus", "check", "crema_d", str(root), "--hashes", str(tmp_path / "list.txt")]) == 2
+    out, err = capsys.readouterr()
+    assert "missing (1)" in out and "VideoDemographics.csv" in out and "VideoDemographics.csv" in err
+
+
 def test_the_exit_code_is_that_of_the_hashes(tmp_path, capsys):
     """A manifest has no published counts: what is left is the list."""
     for name, clip in zip("ab", disk.recordings(2), strict=True):

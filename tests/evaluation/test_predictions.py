@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_ser.evaluation import check_predictions, read_predictions, write_predictions
+from keras_ser.evaluation import check_predictions, read_predictions, report, write_predictions
 from keras_ser.tasks import Task
 
 
@@ -45,6 +45,27 @@ def test_a_row_without_label_needs_no_prediction(make_table, emotion, arousal):
     table.loc[2, [c for c in table if c.startswith("emotion/") and c != "emotion/prediction"]] = np.nan
     table.loc[2, ["arousal", "arousal/prediction"]] = np.nan
     assert len(check_predictions(table, [emotion, arousal])) == len(table)
+
+
+def test_a_protocol_may_judge_less_than_another(make_table, emotion, gender):
+    """Where nothing was told of a task under a protocol it is not scored there; where something was, every row must be."""
+    one, other = make_table(seeds=(0,)), make_table(seeds=(0,)).assign(protocol="other")
+    other = other.drop(columns=[c for c in other if c.startswith("gender_task/")])
+    both = pd.concat([one, other], ignore_index=True)
+    made = report(both, [emotion, gender], title="t")
+    assert {(r.protocol, r.task) for r in made.results} == {
+        (one["protocol"][0], "emotion"),
+        (one["protocol"][0], gender.name),
+        ("other", "emotion"),
+    }
+    assert "No clip has a label of gender_task under protocol other: not scored." in made.notes
+    both.loc[len(one), ["gender_task/prediction", *(f"gender_task/{label}" for label in gender.labels)]] = [
+        gender.labels[0],
+        1.0,
+        0.0,
+    ]
+    with pytest.raises(ValueError, match="probabilities of 'gender_task' must be finite"):
+        report(both, [emotion, gender], title="t")
 
 
 def _spoil(column, value, row=4):

@@ -1,16 +1,19 @@
 """Emotion and speaker in one tiny VGGVox: trained, judged by class and by verification."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from keras_ser.experiment import verification as room
+from keras_ser.experiment.robustness import robustness
 from keras_ser.experiment.systems import run_systems
 from keras_ser.models import vggvox
 from keras_ser.models.whole import embedder
 from keras_ser.splits import Protocol
-from keras_ser.training import Data, Run, RunError
+from keras_ser.training import Data, Run, RunError, fit
 from tests.training import tiny
 
 APART = Protocol("apart", "matched", test=2, match=("gender",), validation=0)
@@ -80,6 +83,47 @@ def test_it_is_served(made, tmp_path):
     for ours, theirs in zip(Predictor.load(served)(clips), Predictor.load(run.folder)(clips), strict=True):
         for task in ("emotion", "speaker"):
             assert ours[task]["probabilities"] == pytest.approx(theirs[task]["probabilities"], abs=1e-5)
+
+
+def test_a_choice_by_strangers_is_refused_before_anything_is_trained(made):
+    """Validation speakers stand apart, so the speaker's own network could not choose its epoch: the third to be trained."""
+    systems, data, out = made
+    apart = dataclasses.replace(APART, validation=1)
+    recipes = {name: system.recipe.replace(protocols=(apart,), seeds=(7,)) for name, system in systems.items()}
+    with pytest.raises(ValueError, match="the epoch can't be chosen by 'speaker'"):
+        run_systems(recipes, data, out, on_job=lambda *_: pytest.fail("trained"))
+
+
+def test_noise_curves_are_not_of_strangers(made, tmp_path):
+    systems, data, _ = made
+    run = Run.load(systems["speaker"].folder / "apart" / "fold-00-seed-0")
+    with pytest.raises(
+        ValueError, match="the test side's speakers were not trained on, so that 'speaker' can't be scored"
+    ):
+        robustness([run], data, tmp_path, tmp_path)
+
+
+def test_clips_of_different_lengths_are_refused(made):
+    """Before a step is made: endpoint detection, segments, a changed tempo."""
+    _, data, out = made
+    recipe = BOTH.for_corpus(data.corpus)
+    (split,) = APART.splits(data.corpus)
+    for k, (key, value) in enumerate(
+        [("frontend.endpoint", True), ("sampling.kind", "crop"), ("sampling.kind", "segments"), ("augment.tempo", 0.1)]
+    ):
+        with pytest.raises(ValueError, match="this network takes clips of one length"):
+            fit(recipe.override(key, value), data, split, out / f"different-{k}")
+    with pytest.raises(ValueError, match="mel warp, bin masks and gain change spectra in decibels"):
+        recipe.override("augment.gain", 2.0)
+
+
+def test_without_scaling_over_the_clip_it_is_that_of_the_training_side(made):
+    _, data, out = made
+    recipe = BOTH.for_corpus(data.corpus).override("frontend.normalize", False).replace(epochs=1)
+    (split,) = APART.splits(data.corpus)
+    run = fit(recipe, data, split, out / "unscaled")
+    layer = run.model().get_layer("scorer").get_layer("vggvox").get_layer("normalization")
+    assert np.asarray(layer.variance).std() > 0 and np.isfinite(run.history[0]["loss"])
 
 
 def test_nothing_is_scored_twice(made, found, monkeypatch):

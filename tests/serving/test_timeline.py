@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -119,6 +120,14 @@ def test_figure_shows_the_cells(recording, task):
 def test_sizes_that_make_no_sense(recording, window, hop):
     with pytest.raises(ValueError, match="expected 0 < hop <= window <= 20 s"):
         timeline(standin.predictor(), recording, window, hop)
+
+
+def test_a_window_longer_than_what_is_heard(recording):
+    """A model that hears the middle 2 s of a clip would pass over the rest of every window."""
+    predictor = dataclasses.replace(standin.predictor(), heard_seconds=2.0)
+    with pytest.raises(ValueError, match="hears the middle 2 s .* Received: 2.5 s"):
+        timeline(predictor, recording, 2.5, 1.0)
+    assert len(timeline(predictor, recording, 2.0, 1.0).values) > 5
 
 
 def test_unknown_task(recording):

@@ -1,0 +1,450 @@
+"""The 34 short-term features of Giannakopoulos (pyAudioAnalysis), and their mean and variance over a clip."""
+
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ser.features.framing import FrameLayer, check_positive, float32, frame, mask_samples, valid_lengths
+from keras_ser.features.mel import mel_filters, mel_spectrogram, mfcc
+from keras_ser.features.prosody import fast_size, zero_crossing_rate
+from keras_ser.features.spectrogram import FLOOR, decibels, power_spectrogram
+
+SHORT_TERM_FEATURES = (
+    "zero_crossing_rate",
+    "energy",
+    "energy_entropy",
+    "spectral_centroid",
+    "spectral_spread",
+    "spectral_entropy",
+    "spectral_flux",
+    "spectral_rolloff",
+    *(f"mfcc_{i}" for i in range(1, 14)),
+    *(f"chroma_{i}" for i in range(1, 13)),
+    "chroma_deviation",
+)
+COEFFICIENTS, MEL_BINS, BLOCKS, SHARE = 13, 40, 10, 0.9
+# Guards the divisions and logarithms; pyAudioAnalysis's, which shows where a clip holds digital silence.
+EPSILON = float(np.finfo(np.float64).eps)
+A0 = 27.5  # Hz
+
+
+def centred_and_scaled(waveform: Any, length: Any) -> Any:
+    """Each clip less its mean, over its largest absolute value: 0 beyond `length`.
+
+    Args:
+        waveform: (batch, samples) float, 0 beyond `length`.
+        length: (batch,) int, valid samples.
+
+    Returns:
+        (batch, samples) float32 in [-1, 1].
+    """
+    count = ops.cast(ops.maximum(length, 1), "float32")
+    x = mask_samples(waveform - (ops.sum(waveform, axis=1) / count)[:, None], length)
+    return x / (ops.max(ops.abs(x), axis=1, keepdims=True) + 1e-10)
+
+
+def half_magnitude(frames: Any) -> Any:
+    """The magnitudes of bins 0 .. window // 2 - 1 of the Fourier transform of each frame, over window // 2.
+
+    No window function, and without the bin at half the sample rate.
+
+    Args:
+        frames: (batch, frames, window) float32, static window.
+
+    Returns:
+        (batch, frames, window // 2) float32.
+    """
+    window = frames.shape[-1]
+    # Less its first sample a constant frame (digital silence, less the clip's mean) is exactly 0 but for its bin 0.
+    real, imaginary = ops.rfft(frames - frames[..., :1], fft_length=window)
+    above = ops.sqrt(ops.square(real) + ops.square(imaginary))[..., 1 : window // 2]
+    constant = ops.abs(ops.sum(frames, axis=-1, keepdims=True))
+    return ops.concatenate([constant, above], axis=-1) / (window // 2)
+
+
+def sign_change_rate(frames: Any) -> Any:
+    """sum |sgn x[n] - sgn x[n - 1]| / 2 over the window - 1 pairs of a frame, sgn 0 = 0.
+
+    Args:
+        frames: (batch, frames, window) float32.
+
+    Returns:
+        (batch, frames) float32 in [0, 1].
+    """
+    signs = ops.sign(frames)
+    return ops.mean(ops.abs(signs[..., 1:] - signs[..., :-1]), axis=-1) / 2
+
+
+def block_entropy(energy: Any, total: Any = None, blocks: int = BLOCKS) -> Any:
+    """-sum_j s_j lb s_j, bits, of the shares s_j that equal blocks hold; a remainder at the end is in no block.
+
+    Args:
+        energy: (batch, frames, n) float32 of at least 0, static n.
+        total: (batch, frames), of which the shares are. Default: what the blocks hold.
+        blocks: how many, <= n.
+
+    Returns:
+        (batch, frames) float32 in [0, lb blocks]; 0 for silence.
+    """
+    size = energy.shape[-1] // blocks
+    shape = (*ops.shape(energy)[:2], blocks, size)
+    parts = ops.sum(ops.reshape(energy[..., : blocks * size], shape), axis=-1)  # (batch, frames, blocks)
+    total = ops.sum(parts, axis=-1) if total is None else total
+    shares = parts / (total[..., None] + EPSILON)
+    return -ops.sum(shares * ops.log(shares + EPSILON), axis=-1) / float(np.log(2.0))
+
+
+def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of frequency, weighted by magnitude.
+
+    Args:
+        magnitude: (batch, frames, n) float32.
+        frequencies: (n,).
+
+    Returns:
+        two (batch, frames) float32 in the unit of the frequencies; 0 for silence.
+    """
+    peak = ops.max(magnitude, axis=-1, keepdims=True)
+    weights = magnitude / ops.where(peak > 0, peak, ops.ones_like(peak))
+    total = ops.sum(weights, axis=-1) + EPSILON
+    centroid = ops.sum(weights * frequencies, axis=-1) / total
+    variance = ops.sum(weights * ops.square(frequencies - centroid[..., None]), axis=-1) / total
+    return centroid, ops.sqrt(variance)
+
+
+def spectral_flux(magnitude: Any) -> Any:
+    """The squared distance of the shares X_k / sum X from those of the frame before; 0 for a clip's first frame.
+
+    Args:
+        magnitude: (batch, frames, n) float32.
+
+    Returns:
+        (batch, frames) float32 in [0, 2].
+    """
+    bins = magnitude.shape[-1]
+    shares = magnitude / (ops.sum(magnitude, axis=-1, keepdims=True) + bins * EPSILON)
+    before = ops.concatenate([shares[:, :1], shares[:, :-1]], axis=1)
+    return ops.sum(ops.square(shares - before), axis=-1)
+
+
+def rolloff_bin(power: Any, share: float = SHARE) -> Any:
+    """The first bin up to and with which a frame holds more than `share` of its power; 0 for silence.
+
+    Args:
+        power: (batch, frames, n) float32.
+        share: in (0, 1).
+
+    Returns:
+        (batch, frames) float32 in 0 .. n - 1.
+    """
+    threshold = share * ops.sum(power, axis=-1, keepdims=True)
+    below = ops.cumsum(power, axis=-1) + EPSILON <= threshold
+    return ops.sum(ops.cast(below, "float32"), axis=-1)
+
+
+def semitones(bins: int, sample_rate: int) -> np.ndarray:
+    """(bins,) int: the semitone over A0 (27.5 Hz) nearest to (k + 1) sample_rate / (2 bins), k = 0 .. bins - 1."""
+    return np.round(12 * np.log2((np.arange(bins) + 1) * sample_rate / (2 * bins) / A0)).astype(int)
+
+
+@lru_cache(maxsize=16)
+def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.ndarray:
+    """What each bin of a power spectrum adds to each of the 12 pitch classes A, A#, .. G#.
+
+    1 for the class of the nearest semitone and 0 for the others. pyAudioAnalysis's keeps of all bins nearest to one
+    semitone the last one only, and divides it by the number of bins that share the semitone of bin number s, where s
+    is the semitone of the bin whose number is the semitone.
+
+    Args:
+        bins: of the spectrum, at (k + 1) sample_rate / (2 bins) Hz.
+        sample_rate: Hz.
+        compatible: pyAudioAnalysis's.
+
+    Returns:
+        (bins, 12) float32.
+
+    Raises:
+        ValueError: for a spectrum that pyAudioAnalysis's has no room for.
+    """
+    nearest = semitones(bins, sample_rate)
+    if not compatible:
+        return np.equal.outer(nearest % 12, np.arange(12)).astype(np.float32)
+    if nearest.max() >= bins:
+        raise ValueError(
+            f"pyAudioAnalysis's chroma needs a window of more than {2 * nearest.max()} samples at {sample_rate} Hz. "
+            f"Received: a window of half a spectrum of {bins} bins. Take a longer window, or `compatible=False`."
+        )
+    sharing = np.array([np.sum(nearest == semitone) for semitone in nearest])
+    kept = np.zeros((bins, bins))  # (semitone, bin); a negative semitone counts from the end
+    for k, semitone in enumerate(nearest):
+        kept[semitone] = 0.0
+        kept[semitone, k] = 1.0
+    kept /= sharing[nearest][:, None]
+    folded = np.zeros((12, bins))
+    np.add.at(folded, np.arange(bins) % 12, kept)
+    return folded.T.astype(np.float32)
+
+
+def chroma(power: Any, matrix: Any) -> Any:
+    """The pitch classes' parts of a frame's power.
+
+    Args:
+        power: (batch, frames, n) float32.
+        matrix: (n, 12) of `chroma_matrix`.
+
+    Returns:
+        (batch, frames, 12) float32; 0 for silence.
+    """
+    total = ops.sum(power, axis=-1, keepdims=True)
+    shares = power / ops.where(total > 0, total, ops.ones_like(total))
+    return ops.matmul(shares, ops.convert_to_tensor(matrix, dtype="float32"))
+
+
+@lru_cache(maxsize=16)
+def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
+    """pyAudioAnalysis's filters: 13 triangles every 66.7 Hz from 133 Hz and 27 whose edges grow by 7.1 %, of area 1.
+
+    They come from scikits.talkbox, are made for a whole spectrum of `bins` (bin k at k sample_rate / bins) and are
+    applied to half a one, so that each lies an octave below where it is said to be: 67 to 3427 Hz.
+
+    Args:
+        bins: of the half spectrum.
+        sample_rate: Hz.
+
+    Returns:
+        (bins, 40) float32.
+
+    Raises:
+        ValueError: when the filters reach beyond the spectrum.
+    """
+    edges = 133.33 + 200 / 3 * np.arange(13)
+    edges = np.concatenate([edges, edges[-1] * 1.0711703 ** np.arange(1, 30)])  # (42,) Hz
+    if np.floor(edges[-1] * bins / sample_rate) >= bins:
+        raise ValueError(
+            f"pyAudioAnalysis's filters need a sample rate of more than {edges[-1]:.0f} Hz. "
+            f"Received: sample_rate={sample_rate}. Take `compatible=False`."
+        )
+    frequencies = np.arange(bins)[:, None] * sample_rate / bins
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    filters = np.minimum((frequencies - lower) / (centre - lower), (upper - frequencies) / (upper - centre))
+    return (np.maximum(filters, 0.0) * 2.0 / (upper - lower)).astype(np.float32)
+
+
+def short_term(
+    waveform: Any,
+    length: Any = None,
+    sample_rate: int = 16000,
+    window: int = 400,
+    hop: int = 160,
+    compatible: bool = False,
+) -> Any:
+    """The 34 features of `ShortTerm`, of every frame of the padded batch, those beyond a clip's frames included.
+
+    Args:
+        waveform: (batch, samples) float in [-1, 1].
+        length: (batch,) int, valid samples. Default: all.
+        sample_rate: Hz.
+        window, hop: samples.
+        compatible: pyAudioAnalysis's numbers.
+
+    Returns:
+        (batch, frames, 34) float32, in the order of `SHORT_TERM_FEATURES`.
+    """
+    length = valid_lengths(waveform, length)
+    x = mask_samples(waveform, length)
+    if compatible:
+        x = centred_and_scaled(x, length)
+    frames = frame(x, window, hop)  # (batch, frames, window)
+    square = ops.square(frames)
+    energy = ops.mean(square, axis=-1)  # (batch, frames)
+
+    if compatible:
+        crossings = sign_change_rate(frames)
+        magnitude = half_magnitude(frames)  # (batch, frames, bins)
+        power, bins = ops.square(magnitude), magnitude.shape[-1]
+        mel = mel_spectrogram(magnitude, talkbox_filters(bins, sample_rate))
+        log_mel = ops.log(mel + EPSILON) / float(np.log(10.0))
+        within, across = ops.sum(square, axis=-1), ops.sum(power, axis=-1)
+        rolloff = rolloff_bin(power) / bins
+    else:
+        fft = fast_size(window)
+        crossings = zero_crossing_rate(x, window, hop)
+        power = power_spectrogram(x, window, hop, fft)
+        log_mel = decibels(mel_spectrogram(power, mel_filters(sample_rate, fft, MEL_BINS)))
+        # Shares of what resampling leaves of digital silence would be those of noise.
+        loud = energy > FLOOR
+        square = ops.where(loud[..., None], square, 0.0)
+        power = ops.where(loud[..., None], power[..., 1:], 0.0)  # (batch, frames, bins), bin k at (k + 1) / bins
+        magnitude, bins = ops.sqrt(power), fft // 2
+        within = across = None
+        rolloff = ops.where(loud, (rolloff_bin(power) + 1.0) / bins, 0.0)
+
+    centroid, spread = centroid_and_spread(magnitude, np.arange(1, bins + 1, dtype=np.float32) / bins)
+    entropies = block_entropy(square, within), block_entropy(power, across)
+    classes = chroma(power, chroma_matrix(bins, sample_rate, compatible))
+    scalars = [crossings, energy, entropies[0], centroid, spread, entropies[1], spectral_flux(magnitude), rolloff]
+    return ops.concatenate(
+        [ops.stack(scalars, axis=-1), mfcc(log_mel, COEFFICIENTS), classes, ops.std(classes, axis=-1, keepdims=True)],
+        axis=-1,
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class ShortTerm(FrameLayer):
+    """34 short-term features: (waveform, length) -> (batch, frames, 34), 0 beyond a clip's frames.
+
+    With x the frame's samples, X_k the magnitudes of its spectrum and f_k = (k + 1) / bins, k = 0 .. bins - 1,
+    frequencies in halves of the sample rate:
+
+    | feature | what |
+    | --- | --- |
+    | zero_crossing_rate | sign changes between neighbours over samples, `zero_crossing_rate` |
+    | energy | mean square |
+    | energy_entropy | -sum_j s_j lb s_j, s_j the tenths' shares of the energy |
+    | spectral_centroid | C = sum_k f_k X_k / sum_k X_k |
+    | spectral_spread | sqrt(sum_k (f_k - C)^2 X_k / sum_k X_k) |
+    | spectral_entropy | as energy_entropy, of X_k^2 |
+    | spectral_flux | sum_k (X_k / sum X - the same of the frame before)^2, 0 in the first frame |
+    | spectral_rolloff | the first f_k up to which more than 90 % of sum X_k^2 lie |
+    | mfcc_1 .. mfcc_13 | those of `MFCC` without pre-emphasis and deltas, dB |
+    | chroma_1 .. chroma_12 | share of sum X_k^2 nearest to a note A, A#, .. G# of any octave |
+    | chroma_deviation | standard deviation of the 12 |
+
+    The spectrum is the room's: a periodic Hamming window, zero-padded to a length the Fourier transform is fast at (512
+    for 400), bins 1 .. fft / 2. A frame under -100 dB is silence: all but its energy and its MFCC are 0. Nothing is
+    taken over the clip.
+
+    With `compatible` the numbers are those that pyAudioAnalysis 0.3.14 gives for the waveform in 16 bits (times 2^15,
+    by which it divides, so that no scale remains here), and the following differs:
+
+    * Each clip less its mean, over its largest absolute value + 1e-10: loudness is lost between clips, and a click
+      changes every frame. Over the clip's valid samples, never those of the batch.
+    * Zero crossings over the window - 1 pairs; every value counts however small, and one into or out of an exact 0
+      counts half.
+    * No window function: X is that of bins 0 .. window / 2 - 1, over window / 2. The f_k above are those of the next
+      bin (40 Hz too high at 400 samples) in centroid, spread and chroma; the rolloff is k / bins, which is right.
+    * The tenths' shares are of everything, also of the bins or samples left over when they do not divide by ten.
+    * MFCC of log10 of filtered magnitudes, not of power in dB, with the filters of `talkbox_filters`, an octave too
+      low: nothing over 3427 Hz is heard, at any sample rate.
+    * Chroma by its folding, see `chroma_matrix`: most bins over 1 kHz are in no class, and the 12 do not add up to 1.
+    * 2.2e-16 is added where something could be 0, so that digital silence is at -15.7 before the cosine transform;
+      there is no other floor, so that silence with traces of noise in it has the shares of that noise.
+
+    What both share and pyAudioAnalysis has not: a clip shorter than a window is one frame, zero-padded.
+
+    Args:
+        sample_rate: Hz. Default 16000.
+        window, hop: samples. Default 400, 160.
+        compatible: pyAudioAnalysis's numbers. Default False.
+
+    Input shape:
+        waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
+
+    Output shape:
+        (batch, frames, 34) float32, in the order of `SHORT_TERM_FEATURES`; the mask is that of `frame_mask`.
+
+    Raises:
+        ValueError: when the window is too short, or the sample rate too low, for the filters or the chroma.
+
+    Example:
+        >>> x = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)[None].astype("float32")
+        >>> features = keras.ops.convert_to_numpy(ShortTerm()(x))
+        >>> features.shape, SHORT_TERM_FEATURES[21 + features[0, 50, 21:33].argmax()]
+        ((1, 98, 34), 'chroma_1')
+
+    Reference:
+        T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10 (2015).
+    """
+
+    width = len(SHORT_TERM_FEATURES)
+
+    def __init__(self, sample_rate: int = 16000, window: int = 400, hop: int = 160, compatible: bool = False, **kwargs):
+        super().__init__(window=window, hop=hop, **kwargs)
+        check_short_term(sample_rate, window, compatible)
+        self.sample_rate = sample_rate
+        self.compatible = compatible
+
+    def features(self, waveform, length):
+        return short_term(waveform, length, self.sample_rate, self.window, self.hop, self.compatible)
+
+    def get_config(self):
+        return {**super().get_config(), "sample_rate": self.sample_rate, "compatible": self.compatible}
+
+
+def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
+    """Raises ValueError for a window or a sample rate of which some feature cannot be had."""
+    check_positive(sample_rate=sample_rate)
+    if window < 2 * BLOCKS:
+        raise ValueError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")
+    if compatible:
+        talkbox_filters(window // 2, sample_rate)
+    else:
+        try:
+            mel_filters(sample_rate, fast_size(window), MEL_BINS)
+        except ValueError:
+            raise ValueError(
+                f"`window` must be so long that each of {MEL_BINS} mel filters covers a bin of its spectrum. "
+                f"Received: window={window}, sample_rate={sample_rate}. 25 ms are enough at any rate."
+            ) from None
+    chroma_matrix(window // 2 if compatible else fast_size(window) // 2, sample_rate, compatible)
+
+
+def clip_statistics(x: Any, mask: Any = None, deviation: bool = False) -> Any:
+    """Mean and variance of each bin over a clip's valid frames, the means first.
+
+    The variance is over all frames (no degree of freedom taken off): 0 for a clip of one frame.
+
+    Args:
+        x: (batch, frames, bins) float.
+        mask: (batch, frames) bool; what stands where it is False does not matter. Default: all True.
+        deviation: the standard deviation in place of the variance.
+
+    Returns:
+        (batch, 2 bins) float32; 0 for a clip without valid frames.
+    """
+    x = ops.cast(ops.convert_to_tensor(x), "float32")
+    valid = ops.ones_like(x[..., :1], dtype="bool") if mask is None else ops.cast(mask, "bool")[..., None]
+    count = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1, keepdims=True), 1.0)  # (batch, 1, 1)
+    mean = ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count  # (batch, 1, bins)
+    spread = ops.sum(ops.square(ops.where(valid, x - mean, 0.0)), axis=1) / count[:, 0]  # (batch, bins)
+    if deviation:
+        # The root's slope at 0 is infinite: a bin that does not vary would make gradients NaN.
+        varies = spread > 0
+        spread = ops.where(varies, ops.sqrt(ops.where(varies, spread, 1.0)), 0.0)
+    return ops.concatenate([mean[:, 0], spread], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class ClipStatistics(keras.layers.Layer):
+    """`clip_statistics`: mean and variance over a clip's valid frames; float32 whatever the dtype policy.
+
+    Of `ShortTerm` they are the 68 numbers that MT-A-DNN reads.
+
+    Args:
+        deviation: the standard deviation in place of the variance (as pyAudioAnalysis has it). Default False.
+
+    Input shape:
+        x (batch, frames, bins) float, mask (batch, frames) bool (default: all True).
+
+    Output shape:
+        (batch, 2 bins) float32, the means first.
+    """
+
+    def __init__(self, deviation: bool = False, **kwargs):
+        super().__init__(**float32(kwargs))
+        self.deviation = deviation
+
+    def call(self, x, mask=None):
+        return clip_statistics(x, mask, self.deviation)
+
+    def compute_mask(self, x, mask=None):
+        return None
+
+    def compute_output_shape(self, x_shape, mask_shape=None):
+        return (x_shape[0], 2 * x_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "deviation": self.deviation}
