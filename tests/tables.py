@@ -89,6 +89,8 @@ LAYERS = [
         identity=True,
     ),
     LayerRow("CenterLoss", layers.CenterLoss, _vectors(5), {"classes": 3}, frames=False),
+    LayerRow("FeatureAttention", layers.FeatureAttention, _vectors(5), frames=False),
+    LayerRow("FeatureAttention scalar", layers.FeatureAttention, _vectors(5), {"scalar": True}, frames=False),
     LayerRow("MeanPooling", layers.MeanPooling, _sequence(5), masked=True),
     LayerRow("StatisticsPooling", layers.StatisticsPooling, _sequence(5), masked=True),
     LayerRow("AttentionPooling", layers.AttentionPooling, _sequence(5), masked=True),

@@ -107,6 +107,7 @@ def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
     Returns:
         two (batch, frames) float32 in the unit of the frequencies; 0 for silence.
     """
+    frequencies = ops.convert_to_tensor(frequencies, dtype="float32")
     peak = ops.max(magnitude, axis=-1, keepdims=True)
     weights = magnitude / ops.where(peak > 0, peak, ops.ones_like(peak))
     total = ops.sum(weights, axis=-1) + EPSILON

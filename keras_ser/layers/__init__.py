@@ -15,6 +15,7 @@ Conventions of this room:
 from keras_ser.layers.attention_pooling import AttentionPooling
 from keras_ser.layers.center_loss import CenterLoss
 from keras_ser.layers.conv_encoder import ConvEncoder
+from keras_ser.layers.feature_attention import FeatureAttention
 from keras_ser.layers.gradient_reversal import GradientReversal
 from keras_ser.layers.layer_weighting import LayerWeighting
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
@@ -27,6 +28,7 @@ __all__ = [
     "AttentionPooling",
     "CenterLoss",
     "ConvEncoder",
+    "FeatureAttention",
     "GradientReversal",
     "LayerWeighting",
     "MaskedBatchNormalization",

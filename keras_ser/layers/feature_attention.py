@@ -1,0 +1,49 @@
+"""A vector to a vector: each feature times the weight that attention gives it."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class FeatureAttention(keras.layers.Layer):
+    """Softmax attention over the features of a vector (float32 inside).
+
+        a_i = exp(u_i y_i) / sum_j exp(u_j y_j)
+        z_i = a_i y_i
+
+    MT-A-DNN gives each task one of these behind the shared layer, so that a task finds the features that are salient for it.
+    As printed u is one number; a number for each feature lets a task learn which features count, whatever their size, and is the
+    default here. u starts at 1: the largest features first.
+
+    Args:
+        scalar: one u for all features, the letter of the paper.
+
+    Input shape: (batch, width).
+    Output shape: (batch, width).
+
+    Raises:
+        ValueError: an input that is no vector for each example.
+    """
+
+    def __init__(self, scalar: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.scalar = scalar
+
+    def build(self, input_shape):
+        if len(input_shape) != 2:
+            raise ValueError(f"expected an input (batch, width). Received: {tuple(input_shape)}.")
+        shape = (1,) if self.scalar else (input_shape[-1],)
+        self.scale = self.add_weight(shape=shape, initializer="ones", name="scale", autocast=False)  # u
+
+    def attention(self, y):
+        """(batch, width) -> a, (batch, width) float32, the sum of each row 1."""
+        return ops.softmax(self.scale * ops.cast(y, "float32"), axis=-1)
+
+    def call(self, y):
+        return ops.cast(self.attention(y) * ops.cast(y, "float32"), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "scalar": self.scalar}
