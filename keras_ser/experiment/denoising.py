@@ -18,7 +18,7 @@ from keras_ser.audio.quality import MEASURES, available
 from keras_ser.evaluation.denoising import DenoisingReport
 from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.kept import kept
-from keras_ser.pipelines.noises import noise_bank
+from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.data import CLEAN, NOISE_TASK
@@ -124,6 +124,8 @@ def run_denoising(
     told = [*notes, *_clean_notes(clean)]
     if folds is not None:
         told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
+    if "babble" in noises and is_generated("babble", data.noise_root, recipe.frontend.sample_rate):
+        told.append("The babble is generated: training and test hear different mixtures of the same training speakers.")
     if done[0].split.speaker_dependent:
         told.append("A speaker-dependent split: test speakers were heard in training.")
     if len(done) < len(own):

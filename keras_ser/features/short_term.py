@@ -1,13 +1,25 @@
 """The 34 short-term features of Giannakopoulos (pyAudioAnalysis), and their mean and variance over a clip."""
 
 from functools import lru_cache
+from math import gcd
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_ser.features.framing import FrameLayer, check_positive, float32, frame, mask_samples, valid_lengths
+from keras_ser.features.framing import (
+    FrameLayer,
+    check_positive,
+    float32,
+    float_tensor,
+    frame,
+    frame_count,
+    frame_sums,
+    mask_samples,
+    pad_to_window,
+    valid_lengths,
+)
 from keras_ser.features.mel import mel_filters, mel_spectrogram, mfcc
 from keras_ser.features.prosody import fast_size, zero_crossing_rate
 from keras_ser.features.spectrogram import FLOOR, decibels, power_spectrogram
@@ -49,7 +61,7 @@ def centred_and_scaled(waveform: Any, length: Any) -> Any:
 def half_magnitude(frames: Any) -> Any:
     """The magnitudes of bins 0 .. window // 2 - 1 of the Fourier transform of each frame, over window // 2.
 
-    No window function, and without the bin at half the sample rate.
+    No window function, and without the bin at half the sample rate. What float32 cannot tell from nothing is 0.
 
     Args:
         frames: (batch, frames, window) float32, static window.
@@ -59,39 +71,69 @@ def half_magnitude(frames: Any) -> Any:
     """
     window = frames.shape[-1]
     # Less its first sample a constant frame (digital silence, less the clip's mean) is exactly 0 but for its bin 0.
-    real, imaginary = ops.rfft(frames - frames[..., :1], fft_length=window)
-    above = ops.sqrt(ops.square(real) + ops.square(imaginary))[..., 1 : window // 2]
+    moving = frames - frames[..., :1]
+    real, imaginary = ops.rfft(moving, fft_length=window)
+    power = (ops.square(real) + ops.square(imaginary))[..., 1 : window // 2]
+    # A few clicks of one bit in silence have bins that are exactly 0, which no transform in float32 finds.
+    nothing = 4e-14 * ops.sum(ops.square(moving), axis=-1, keepdims=True)
+    above = ops.sqrt(ops.where(power > nothing, power, 0.0))
     constant = ops.abs(ops.sum(frames, axis=-1, keepdims=True))
     return ops.concatenate([constant, above], axis=-1) / (window // 2)
 
 
-def sign_change_rate(frames: Any) -> Any:
+def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     """sum |sgn x[n] - sgn x[n - 1]| / 2 over the window - 1 pairs of a frame, sgn 0 = 0.
 
     Args:
-        frames: (batch, frames, window) float32.
+        waveform: (batch, samples) float.
+        window, hop: samples.
 
     Returns:
         (batch, frames) float32 in [0, 1].
     """
-    signs = ops.sign(frames)
-    return ops.mean(ops.abs(signs[..., 1:] - signs[..., :-1]), axis=-1) / 2
+    signs = ops.sign(pad_to_window(float_tensor(waveform), window))
+    changes = ops.pad(ops.abs(signs[:, 1:] - signs[:, :-1]), ((0, 0), (1, 0)))  # from n - 1 to n stands at n
+    counts = frame_sums(changes, window, hop)
+    first = changes[:, : (ops.shape(counts)[1] - 1) * hop + 1 : hop]
+    return (counts - first) / (2 * (window - 1))
 
 
-def block_entropy(energy: Any, total: Any = None, blocks: int = BLOCKS) -> Any:
-    """-sum_j s_j lb s_j, bits, of the shares s_j that equal blocks hold; a remainder at the end is in no block.
+def block_energies(waveform: Any, window: int = 400, hop: int = 160, blocks: int = BLOCKS) -> Any:
+    """sum x^2 over equal blocks of each frame; a remainder at the frame's end is in no block.
 
     Args:
-        energy: (batch, frames, n) float32 of at least 0, static n.
-        total: (batch, frames), of which the shares are. Default: what the blocks hold.
-        blocks: how many, <= n.
+        waveform: (batch, samples) float.
+        window, hop: samples.
+        blocks: how many, <= window.
+
+    Returns:
+        (batch, frames, blocks) float32.
+    """
+    size = window // blocks
+    step = gcd(size, hop)
+    sums = frame_sums(ops.square(pad_to_window(float_tensor(waveform), window)), size, step)
+    # The last frame's remainder holds further sums, of which no frame begins.
+    span = (blocks - 1) * size // step + 1
+    sums = ops.extract_sequences(sums, span, hop // step)[..., :: size // step]
+    return sums[:, : frame_count(ops.shape(waveform)[1], window, hop)]
+
+
+def block_sums(energy: Any, blocks: int = BLOCKS) -> Any:
+    """(batch, frames, n) -> (batch, frames, blocks), static n: the sums of equal blocks, without a remainder."""
+    size = energy.shape[-1] // blocks
+    return ops.sum(ops.reshape(energy[..., : blocks * size], (*ops.shape(energy)[:2], blocks, size)), axis=-1)
+
+
+def entropy(parts: Any, total: Any = None) -> Any:
+    """-sum_j s_j lb s_j, bits, of the shares s_j of `parts` in `total`.
+
+    Args:
+        parts: (batch, frames, blocks) float32 of at least 0.
+        total: (batch, frames). Default: the sum of the parts.
 
     Returns:
         (batch, frames) float32 in [0, lb blocks]; 0 for silence.
     """
-    size = energy.shape[-1] // blocks
-    shape = (*ops.shape(energy)[:2], blocks, size)
-    parts = ops.sum(ops.reshape(energy[..., : blocks * size], shape), axis=-1)  # (batch, frames, blocks)
     total = ops.sum(parts, axis=-1) if total is None else total
     shares = parts / (total[..., None] + EPSILON)
     return -ops.sum(shares * ops.log(shares + EPSILON), axis=-1) / float(np.log(2.0))
@@ -108,11 +150,10 @@ def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
         two (batch, frames) float32 in the unit of the frequencies; 0 for silence.
     """
     frequencies = ops.convert_to_tensor(frequencies, dtype="float32")
-    peak = ops.max(magnitude, axis=-1, keepdims=True)
-    weights = magnitude / ops.where(peak > 0, peak, ops.ones_like(peak))
-    total = ops.sum(weights, axis=-1) + EPSILON
-    centroid = ops.sum(weights * frequencies, axis=-1) / total
-    variance = ops.sum(weights * ops.square(frequencies - centroid[..., None]), axis=-1) / total
+    total = ops.sum(magnitude, axis=-1)
+    total = ops.where(total > 0, total, ops.ones_like(total))
+    centroid = ops.sum(magnitude * frequencies, axis=-1) / total
+    variance = ops.sum(magnitude * ops.square(frequencies - centroid[..., None]), axis=-1) / total
     return centroid, ops.sqrt(variance)
 
 
@@ -127,8 +168,7 @@ def spectral_flux(magnitude: Any) -> Any:
     """
     bins = magnitude.shape[-1]
     shares = magnitude / (ops.sum(magnitude, axis=-1, keepdims=True) + bins * EPSILON)
-    before = ops.concatenate([shares[:, :1], shares[:, :-1]], axis=1)
-    return ops.sum(ops.square(shares - before), axis=-1)
+    return ops.pad(ops.sum(ops.square(shares[:, 1:] - shares[:, :-1]), axis=-1), ((0, 0), (1, 0)))
 
 
 def rolloff_bin(power: Any, share: float = SHARE) -> Any:
@@ -200,8 +240,8 @@ def chroma(power: Any, matrix: Any) -> Any:
         (batch, frames, 12) float32; 0 for silence.
     """
     total = ops.sum(power, axis=-1, keepdims=True)
-    shares = power / ops.where(total > 0, total, ops.ones_like(total))
-    return ops.matmul(shares, ops.convert_to_tensor(matrix, dtype="float32"))
+    parts = ops.matmul(power, ops.convert_to_tensor(matrix, dtype="float32"))
+    return parts / ops.where(total > 0, total, ops.ones_like(total))
 
 
 @lru_cache(maxsize=16)
@@ -258,17 +298,16 @@ def short_term(
     x = mask_samples(waveform, length)
     if compatible:
         x = centred_and_scaled(x, length)
-    frames = frame(x, window, hop)  # (batch, frames, window)
-    square = ops.square(frames)
-    energy = ops.mean(square, axis=-1)  # (batch, frames)
+    energy = frame_sums(ops.square(x), window, hop) / window  # (batch, frames)
+    parts = block_energies(x, window, hop)  # (batch, frames, blocks)
 
     if compatible:
-        crossings = sign_change_rate(frames)
-        magnitude = half_magnitude(frames)  # (batch, frames, bins)
+        crossings = sign_change_rate(x, window, hop)
+        magnitude = half_magnitude(frame(x, window, hop))  # (batch, frames, bins)
         power, bins = ops.square(magnitude), magnitude.shape[-1]
         mel = mel_spectrogram(magnitude, talkbox_filters(bins, sample_rate))
         log_mel = ops.log(mel + EPSILON) / float(np.log(10.0))
-        within, across = ops.sum(square, axis=-1), ops.sum(power, axis=-1)
+        within, across = energy * window, ops.sum(power, axis=-1)
         rolloff = rolloff_bin(power) / bins
     else:
         fft = fast_size(window)
@@ -277,14 +316,14 @@ def short_term(
         log_mel = decibels(mel_spectrogram(power, mel_filters(sample_rate, fft, MEL_BINS)))
         # Shares of what resampling leaves of digital silence would be those of noise.
         loud = energy > FLOOR
-        square = ops.where(loud[..., None], square, 0.0)
+        parts = ops.where(loud[..., None], parts, 0.0)
         power = ops.where(loud[..., None], power[..., 1:], 0.0)  # (batch, frames, bins), bin k at (k + 1) / bins
         magnitude, bins = ops.sqrt(power), fft // 2
         within = across = None
         rolloff = ops.where(loud, (rolloff_bin(power) + 1.0) / bins, 0.0)
 
     centroid, spread = centroid_and_spread(magnitude, np.arange(1, bins + 1, dtype=np.float32) / bins)
-    entropies = block_entropy(square, within), block_entropy(power, across)
+    entropies = entropy(parts, within), entropy(block_sums(power), across)
     classes = chroma(power, chroma_matrix(bins, sample_rate, compatible))
     scalars = [crossings, energy, entropies[0], centroid, spread, entropies[1], spectral_flux(magnitude), rolloff]
     return ops.concatenate(

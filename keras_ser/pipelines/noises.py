@@ -23,7 +23,7 @@ def noise_bank(
         names: colours, "babble", or stems of files under `root` ("factory" also takes factory1, factory2, joined). A file goes
             before a generated noise of its name.
         side: "train", "validation" or "test": colours and babble are drawn anew for each side, files are cut in time, so
-            that no side hears another side's stretch.
+            that no side hears another side's stretch. Babble is of the same voices on every side, mixed otherwise.
         sample_rate: in Hz.
         seed: draws colours and babble.
         speech: waveforms that babble is made of (training clips only).
@@ -55,6 +55,12 @@ def noise_bank(
                 "Name a folder that holds it (--noise-root), or leave it out (--set streams.NAME.noises=...)."
             )
     return [np.asarray(wave, "float32") for wave in bank]
+
+
+def is_generated(name: str, root: Path | None, sample_rate: int) -> bool:
+    """Whether `noise_bank` generates a noise, for want of a file of that name."""
+    stems = noise.load_noises(root, sample_rate) if root else ()
+    return not any(name in (stem, noise.noise_type(stem)) for stem in stems)
 
 
 def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:

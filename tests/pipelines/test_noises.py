@@ -4,7 +4,7 @@ import soundfile
 
 from keras_ser.audio import noise
 from keras_ser.audio.io import AudioError, read
-from keras_ser.pipelines.noises import noise_bank
+from keras_ser.pipelines.noises import is_generated, noise_bank
 
 RATE = 8000
 SIDES = ("train", "validation", "test")
@@ -102,6 +102,13 @@ def test_a_file_goes_before_a_colour_of_its_name(root):
     assert file.min() >= 0.6 and len(file) == pytest.approx(0.6 * 5 * RATE)
     (made,) = bank(["white"])
     assert made.min() < -1
+
+
+@pytest.mark.parametrize(
+    ("name", "generated"), [("white", False), ("factory", False), ("factory2", False), ("babble", True), ("pink", True)]
+)
+def test_what_is_generated(root, name, generated):
+    assert is_generated(name, root, RATE) is generated and is_generated(name, None, RATE)
 
 
 def test_files_are_resampled(root):
