@@ -32,13 +32,16 @@ from keras_ser.features.prosody import (
 )
 from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
 from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
+from keras_ser.features.short_term import SHORT_TERM_FEATURES, ClipStatistics, ShortTerm, clip_statistics, short_term
 from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram, short_time_spectrum
 
 __all__ = [
     "FEATURES",
+    "SHORT_TERM_FEATURES",
     "MFCC",
     "ApplyGain",
     "AverageSegments",
+    "ClipStatistics",
     "EndpointDetection",
     "FeatureNormalization",
     "Frontend",
@@ -46,11 +49,13 @@ __all__ = [
     "Pitch",
     "PreEmphasis",
     "Segment",
+    "ShortTerm",
     "ShortTimeEnergy",
     "Spectrogram",
     "Statistics",
     "ZeroCrossingRate",
     "apply_gain",
+    "clip_statistics",
     "dct_matrix",
     "decibels",
     "delta",
@@ -71,6 +76,7 @@ __all__ = [
     "power_spectrogram",
     "preemphasis",
     "segment",
+    "short_term",
     "short_time_energy",
     "short_time_spectrum",
     "unfold",

@@ -373,7 +373,8 @@ class ShortTerm(FrameLayer):
     * 2.2e-16 is added where something could be 0, so that digital silence is at -15.7 before the cosine transform;
       there is no other floor, so that silence with traces of noise in it has the shares of that noise.
 
-    What both share and pyAudioAnalysis has not: a clip shorter than a window is one frame, zero-padded.
+    What both share and pyAudioAnalysis has not: a clip shorter than a window is one frame, zero-padded; and float32, in
+    which a rolloff may be a bin apart where a bin ends within 1e-6 of 90 % (one frame in some ten thousand).
 
     Args:
         sample_rate: Hz. Default 16000.

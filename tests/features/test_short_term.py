@@ -150,11 +150,13 @@ def assert_within_range(ours, theirs, tolerance=1e-4):
 
 
 def random_clips(rng):
-    """Noise, speech-like sound, digital silence in both, an offset, one frame."""
+    """Noise, speech-like sound, digital silence in both, clicks of one bit in it, an offset, one frame."""
     clips = [rng.standard_normal(n) * scale for n, scale in ((5003, 0.1), (6001, 0.01), (457, 0.3), (4807, 0.2))]
     clips.append(speech_like(rng, 9000))
     clips[1][1000:3000] = 0
     clips[3][700:2000] = 0
+    # Four clicks whose spectrum is exactly 0 in some bins.
+    clips[1][np.array([36, 82, 96, 222]) + 1600] = 2**-15
     clips[3] += 0.05
     return [(np.round(clip * 2**15) / 2**15).astype(np.float32) for clip in clips]
 
