@@ -45,6 +45,8 @@ class FrontendConfig:
     endpoint: bool = True
     seconds: float = 0.0
     normalize: bool = False
+    statistics: bool = False
+    compatible: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "features", _tuple(self.features))

@@ -322,7 +322,9 @@ def test_a_recipe_needs_something_of_each():
     for field in ("tasks", "streams", "protocols", "seeds"):
         with pytest.raises(ValueError, match="at least one task, stream, protocol and seed"):
             RECIPE.replace(**{field: ()})
-    with pytest.raises(ValueError, match="`model` must be one of aspmtl, vggvox. Received: 'transformer'"):
+    with pytest.raises(
+        ValueError, match="`model` must be one of aspmtl, attention_dnn, vggvox. Received: 'transformer'"
+    ):
         Recipe("x", "demo", (EMOTION,), (Protocol("p"),), model="transformer")
 
 

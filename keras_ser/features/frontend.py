@@ -22,9 +22,10 @@ from keras_ser.features.normalization import normalized
 from keras_ser.features.packing import pack
 from keras_ser.features.preemphasis import preemphasis
 from keras_ser.features.prosody import check_pitch, pitch_features, short_time_energy, yin, zero_crossing_rate
+from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, clip_statistics, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram
 
-FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch")
+FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch", "short_term")
 SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
 
 
@@ -32,8 +33,8 @@ SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
 class Frontend(keras.layers.Layer):
     """Everything between decoded audio and the model: (waveform, length) -> {feature: (batch, frames, bins), "mask"}.
 
-    Pre-emphasis, frames, features, then endpoint detection, whose dropped frames leave (`pack`). Zero-crossing rate,
-    energy, pitch and the endpoint detector look at the waveform before pre-emphasis. Deltas are taken before frames
+    Pre-emphasis, frames, features, then endpoint detection, whose dropped frames leave (`pack`). Zero-crossing rate, energy, pitch,
+    the short-term features and the endpoint detector look at the waveform before pre-emphasis. Deltas are taken before frames
     are dropped, so they are derivatives in time and know no seams. Nothing is taken across the batch, samples at and
     beyond `length` never matter, and all is float32 whatever the dtype policy.
 
@@ -46,12 +47,14 @@ class Frontend(keras.layers.Layer):
     | zero_crossing_rate | 1 | sign changes over samples |
     | energy | 1 | mean square, dB |
     | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
+    | short_term | 34 | those of `ShortTerm` |
 
     dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
 
     With `seconds` every clip has the same length: of a longer one its middle, a shorter one with zeros behind it, and as many
     frames as hops go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance
-    1 over the clip's frames (Nagrani et al. 2017), and silence stays small: the variance is that and 1e-10.
+    1 over the clip's frames (Nagrani et al. 2017), and silence stays small: the variance is that and 1e-10. With `statistics` a
+    clip is one frame: mean and variance of each bin over its frames, the means first (`ClipStatistics`).
 
     Args:
         features: names out of the table, in the order of the output.
@@ -72,6 +75,8 @@ class Frontend(keras.layers.Layer):
         endpoint_hangover: frames kept on either side.
         seconds: length that every clip is brought to; 0 = as it is.
         normalize: mean 0 and variance 1 of each bin over a clip's frames.
+        statistics: of a clip its mean and variance alone.
+        compatible: the short-term features in pyAudioAnalysis's own form.
 
     Input shape:
         waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
@@ -110,6 +115,8 @@ class Frontend(keras.layers.Layer):
         endpoint_hangover: int = 5,
         seconds: float = 0.0,
         normalize: bool = False,
+        statistics: bool = False,
+        compatible: bool = False,
         **kwargs,
     ):
         super().__init__(**float32(kwargs))
@@ -130,6 +137,10 @@ class Frontend(keras.layers.Layer):
             dct_matrix(bins, coefficients)
         if "pitch" in features:
             check_pitch(sample_rate, pitch_fmin, pitch_fmax)
+        if normalize and statistics:
+            raise ValueError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
+        if "short_term" in features:
+            ShortTerm(sample_rate, window, hop, compatible)
         if seconds and not window <= seconds * sample_rate < float("inf"):
             raise ValueError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
         self.features = features
@@ -155,6 +166,8 @@ class Frontend(keras.layers.Layer):
         self.endpoint_hangover = endpoint_hangover
         self.seconds = seconds
         self.normalize = normalize
+        self.statistics = statistics
+        self.compatible = compatible
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -167,8 +180,9 @@ class Frontend(keras.layers.Layer):
             "zero_crossing_rate": 1,
             "energy": 1,
             "pitch": 2,
+            "short_term": len(SHORT_TERM_FEATURES),
         }
-        return {name: sizes[name] for name in self.features}
+        return {name: (1 + self.statistics) * sizes[name] for name in self.features}
 
     @property
     def samples(self) -> int:
@@ -207,6 +221,9 @@ class Frontend(keras.layers.Layer):
             kept = {name: zero_beyond(found[name], mask) for name in self.features}
         if self.normalize:
             kept = {name: normalized(value, mask) for name, value in kept.items()}
+        if self.statistics:
+            kept = {name: clip_statistics(value, mask)[:, None] for name, value in kept.items()}
+            mask = mask[:, :1]
         return {**kept, "mask": mask}
 
     def _spectral(self, waveform, length, mask):
@@ -239,11 +256,14 @@ class Frontend(keras.layers.Layer):
         if "pitch" in self.features:
             f0, aperiodicity = yin(waveform, self.sample_rate, self.window, self.hop, self.pitch_fmin, self.pitch_fmax)
             found["pitch"] = pitch_features(f0, aperiodicity, self.pitch_fmin, self.pitch_voicing)
+        if "short_term" in self.features:
+            found["short_term"] = short_term(waveform, length, self.sample_rate, self.window, self.hop, self.compatible)
         return found
 
     def compute_output_spec(self, waveform, length=None):
         batch, samples = waveform.shape
         frames = self.frames(samples or 0) if samples or self.samples else None
+        frames = 1 if self.statistics else frames
         spec = {name: keras.KerasTensor((batch, frames, bins), dtype="float32") for name, bins in self.sizes.items()}
         return {**spec, "mask": keras.KerasTensor((batch, frames), dtype="bool")}
 
@@ -273,4 +293,6 @@ class Frontend(keras.layers.Layer):
             "endpoint_hangover": self.endpoint_hangover,
             "seconds": self.seconds,
             "normalize": self.normalize,
+            "statistics": self.statistics,
+            "compatible": self.compatible,
         }

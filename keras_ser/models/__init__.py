@@ -5,6 +5,10 @@
 a loss of its own ("adversary"). `Config` needs no Keras, so recipes can be read without it.
 """
 
-MODELS = {"aspmtl": "keras_ser.models.aspmtl", "vggvox": "keras_ser.models.vggvox"}
+MODELS = {
+    "aspmtl": "keras_ser.models.aspmtl",
+    "attention_dnn": "keras_ser.models.attention_dnn",
+    "vggvox": "keras_ser.models.vggvox",
+}
 
 __all__ = ["MODELS"]

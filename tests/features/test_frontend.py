@@ -9,6 +9,7 @@ from keras_ser.features import (
     Frontend,
     LogMel,
     Pitch,
+    ShortTerm,
     ShortTimeEnergy,
     Spectrogram,
     ZeroCrossingRate,
@@ -81,9 +82,26 @@ def test_composes_the_layers(rng):
         "zero_crossing_rate": ZeroCrossingRate()(waveform, length),
         "energy": ShortTimeEnergy()(waveform, length),
         "pitch": np.where(mask[..., None], octaves, 0),
+        "short_term": ShortTerm()(waveform, length),
         "mask": mask,
     }
     same(whole, apart)
+
+
+@pytest.mark.parametrize("endpoint", [True, False])
+def test_statistics_are_numpys_over_the_frames_that_are_left(rng, endpoint):
+    waveform, length = batch(some_clips(rng), 51, 0.2)
+    names = ("short_term", "pitch", "mfcc")
+    every = Frontend(names, endpoint=endpoint, compatible=True)(waveform, length)
+    mask = np.asarray(every["mask"])
+    found = Frontend(names, endpoint=endpoint, compatible=True, statistics=True)(waveform, length)
+    assert found["mask"].shape == (len(length), 1) and np.asarray(found["mask"]).all()
+    for name in names:
+        for row, x, valid in zip(np.asarray(found[name]), np.asarray(every[name], float), mask, strict=True):
+            expected = np.concatenate([x[valid].mean(axis=0), x[valid].var(axis=0)])
+            np.testing.assert_allclose(row[0], expected, rtol=1e-3, atol=1e-4)
+    symbolic = Frontend(names, endpoint=endpoint, statistics=True)(keras.Input((None,)), keras.Input((), dtype="int32"))
+    assert symbolic["short_term"].shape == (None, 1, 68) and symbolic["mask"].shape == (None, 1)
 
 
 def test_endpoints_only_move_frames(rng):
@@ -190,6 +208,8 @@ def test_gradient_is_finite_and_inside_the_clip(rng):
         ({"deltas": 3}, "`deltas` must be"),
         ({"window": 0}, "`window` must be a positive integer"),
         ({"endpoint_low": 0.9}, "low <= high"),
+        ({"normalize": True, "statistics": True}, "nothing is left for `statistics`"),
+        ({"features": ("short_term",), "window": 20}, "`window` must"),
     ],
 )
 def test_errors(arguments, message):
