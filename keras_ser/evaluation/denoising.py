@@ -19,7 +19,7 @@ import pandas as pd
 
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import RESAMPLES, interval, resample, resampling
-from keras_ser.evaluation.plots import styles
+from keras_ser.evaluation.plots import panels, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,15 +190,10 @@ class DenoisingReport:
         return [(f"{m}.png", f"{TITLES[m]} against SNR_in", self._figure(m)) for m in self.measures]
 
     def _figure(self, measure: str) -> Figure:
-        from matplotlib.figure import Figure
-
         noises = list(dict.fromkeys(self.table["noise"]))
-        columns = min(4, len(noises))
-        rows = -(-len(noises) // columns)
-        figure = Figure(figsize=(3.2 * columns + 1.4, 3.0 * rows + 0.3), layout="constrained")
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        figure, axes = panels(len(noises), 4, 3.2, 3.0, (1.4, 0.3))
         looks = styles(list(self.methods))
-        for axis, noise in zip(axes, noises, strict=False):
+        for axis, noise in zip(axes, noises, strict=True):
             levels = sorted({s for n, s in self.cells if n == noise})
             for method, style in looks.items():
                 cells = [self.mean(measure, noise, s, method) for s in levels]
@@ -213,8 +208,6 @@ class DenoisingReport:
         steady = [self.mean(measure, n, s, m).value for n, s in self.cells for m in self.methods if m != "drop"]
         if measure == "si_sdr" and np.isfinite(steady).all():
             axes[0].set_ylim(bottom=min(steady) - 5)
-        for axis in axes[len(noises) :]:
-            axis.set_visible(False)
         figure.supxlabel("SNR_in, dB", fontsize=10)
         figure.supylabel(TITLES[measure], fontsize=10)
         handles, labels = axes[0].get_legend_handles_labels()

@@ -244,6 +244,29 @@ def _quantities(histories: Iterable[pd.DataFrame]) -> list[str]:
     return sorted(found, key=rank)
 
 
+def panels(
+    count: int, most: int, width: float, height: float, margins: tuple[float, float]
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels that share both axes; the lowest of each column names its ticks.
+
+    Args:
+        count: panels.
+        most: columns at most; fewer where the last row would be emptier.
+        width, height: of a panel, inches.
+        margins: inches beside and above them.
+    """
+    from matplotlib.figure import Figure
+
+    rows = -(-count // most)
+    columns = -(-count // rows)
+    figure = Figure(figsize=(width * columns + margins[0], height * rows + margins[1]), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for i in range(count, rows * columns):
+        grid.flat[i].set_visible(False)
+        grid.flat[i - columns].tick_params(labelbottom=True)
+    return figure, list(grid.flat[:count])
+
+
 def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Dashes and markers, so that the curves are told apart in greyscale, too."""
     colours = ("#8c9bab", "#5b8c5a", "#2f6690", "#a0522d", "#b8860b", "#c8500a", "#1b3a5c", "#6a4c93")

@@ -22,7 +22,7 @@ from keras_ser import metrics
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import interval, resample, resampling
 from keras_ser.evaluation.denoising import Cell
-from keras_ser.evaluation.plots import styles
+from keras_ser.evaluation.plots import panels, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,17 +157,12 @@ class RobustnessReport:
 
     def figure(self) -> Figure:
         """UAR against SNR, a panel for each noise."""
-        from matplotlib.figure import Figure
-
-        columns = min(3, len(self.noises))
-        rows = -(-len(self.noises) // columns)
-        figure = Figure(figsize=(3.4 * columns + 0.6, 2.7 * rows + 0.8), layout="constrained")
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        figure, axes = panels(len(self.noises), 3, 3.4, 2.7, (0.6, 0.8))
         levels = self.snrs[::-1]
         step = levels[-1] - levels[-2] if len(levels) > 1 else 5.0
         places = [*levels, levels[-1] + step]
         looks = styles(["", *self.systems])
-        for axis, noise in zip(axes, self.noises, strict=False):
+        for axis, noise in zip(axes, self.noises, strict=True):
             for system in self.systems:
                 cells = [*(self.uar(system, noise, s) for s in levels), self.uar(system, CLEAN)]
                 axis.plot(places, [100 * c.value for c in cells], label=system, **looks[system])
@@ -178,8 +173,6 @@ class RobustnessReport:
             axis.set_title(noise if self.seen(noise) else f"{noise} (unseen)", fontsize=10)
             axis.set_xticks(places, [*(f"{s:g}" for s in levels), CLEAN], fontsize=8)
             axis.grid(alpha=0.3)
-        for axis in axes[len(self.noises) :]:
-            axis.set_visible(False)
         figure.supxlabel("SNR, dB", fontsize=10)
         figure.supylabel("UAR, % (dotted: chance)", fontsize=10)
         handles, labels = axes[0].get_legend_handles_labels()
