@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_ser.pipelines.augmentation import SPECTRAL, Augment
+from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
@@ -164,6 +164,7 @@ class Recipe:
         first: the recipe of a first model that finds the noise before this one sees a clip (the cascade).
         shuffle: tasks whose labels are put into random order, on the training and the validation side: a control, whose
             scores on the test side must be chance.
+        windows: cut the corpus's clips again, each window an utterance; None = clips as they are.
         discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
     """
@@ -188,6 +189,7 @@ class Recipe:
     first: "Recipe | None" = None
     discard: str = "drop"
     shuffle: tuple[str, ...] = ()
+    windows: Windows | None = None
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
 
@@ -268,6 +270,23 @@ class Recipe:
 
     def replace(self, **changes) -> "Recipe":
         return dataclasses.replace(self, **changes)
+
+    def read(self, root: Any = None, **options: Any):
+        """The recipe's corpus, cut into windows where it asks for that, and the recipe with its identity tasks' classes.
+
+        Args:
+            root, **options: of `keras_ser.corpora.read_corpus`, beside the recipe's own options.
+
+        Returns:
+            (Recipe, Corpus).
+        """
+        from keras_ser.corpora import read_corpus
+        from keras_ser.pipelines.windows import cut_windows
+
+        corpus = read_corpus(self.corpus, root, **{**dict(self.corpus_options), **options})
+        if self.windows is not None:
+            corpus = cut_windows(corpus, self.windows, self.tasks[0])
+        return self.for_corpus(corpus), corpus
 
     def for_corpus(self, corpus) -> "Recipe":
         """A copy whose identity tasks without classes have those of a corpus, in order of name.

@@ -34,6 +34,7 @@ class Split:
         fold: number of the fold.
         train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
         apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
+        together: False where copies and cuts of one recording may stand on several sides: a leak that was asked for.
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
 
@@ -49,6 +50,7 @@ class Split:
     test: tuple[str, ...]
     apart: tuple[str, ...] = ()
     validation_apart: bool = True
+    together: bool = True
 
     def __post_init__(self):
         for side in SIDES:
@@ -104,6 +106,8 @@ class Protocol:
             speakers train, too). 1 and more (not for "random"): a number of values of `by`; the values that follow the
             tested ones are taken, so that they rotate with the folds. 0 = no validation side.
         apart: further columns that must stand apart, beside `by`.
+        together: keep copies of one audio and cuts of one recording on one side. False = a split that leaks, as some papers'
+            do ("random" only): it is run and shown as such, never by accident.
     """
 
     name: str
@@ -115,6 +119,7 @@ class Protocol:
     validation: float = 0.1
     apart: tuple[str, ...] = ()
     match: tuple[str, ...] = ()
+    together: bool = True
 
     def __post_init__(self):
         if any(isinstance(fold, str) or not len(fold) for fold in self.stated):
@@ -133,6 +138,8 @@ class Protocol:
             raise ValueError(
                 f"`test` and `validation` must be shares in (0, 1) and [0, 1). Received: {self.test}, {self.validation}."
             )
+        if not self.together and self.kind != "random":
+            raise ValueError(f"only a random split may leak (together=False). Received: kind={self.kind!r}.")
         if (self.kind == "matched") != bool(self.match):
             raise ValueError(
                 f"`match` names the columns of kind 'matched'. Received: kind={self.kind!r}, match={self.match}."
@@ -267,8 +274,11 @@ class Protocol:
     def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
         # the validation share is one of what the test side leaves
         shares = {"test": self.test, "validation": self.validation * (1 - self.test)}
-        sides = _draw(_units(corpus, hashes), shares, corpus, seed, stratify)
-        return Split(self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart)
+        units = _units(corpus, hashes) if self.together else [[u.id] for u in corpus]
+        sides = _draw(units, shares, corpus, seed, stratify)
+        return Split(
+            self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart, together=self.together
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -407,7 +417,7 @@ def check_split(
                 f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. Split by {column}."
             )
     for name, values in (("origin", {i: known[i].column("origin") for i in sides}), ("audio content", hashes)):
-        leaks = _on_two_sides(values, sides)
+        leaks = _on_two_sides(values, sides) if split.together else {}
         if leaks:
             raise LeakageError(
                 f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks.values() for i in ids)}. "

@@ -10,7 +10,7 @@ import pytest
 
 import keras_ser
 from keras_ser.models.aspmtl import Config
-from keras_ser.pipelines.augmentation import Augment
+from keras_ser.pipelines.augmentation import Augment, Windows
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -126,6 +126,7 @@ OTHER = {
     "first": None,
     "discard": "mask",
     "shuffle": ("emotion",),
+    "windows": Windows(each=9),
     "corpus_options": (),
 }
 SAME = {
@@ -147,7 +148,8 @@ def test_a_mask_cascade_needs_a_mask_and_one_rate():
 
 
 def test_the_hash_changes_with_what_a_run_is_and_nothing_else():
-    assert {*OTHER, *SAME, "model"} == {f.name for f in dataclasses.fields(Recipe)}  # "model": there is one so far
+    assert {*OTHER, *SAME, "model"} == {f.name for f in dataclasses.fields(Recipe)}
+    assert SIMPLE.replace(model="attention_dnn", config=None).hash != SIMPLE.replace(config=None).hash
     masked = RECIPE.replace(first=FIRST.replace(config=Config(adversary=None, mask_bins=257)))
     for field, value in OTHER.items():
         base = masked if field == "discard" else RECIPE

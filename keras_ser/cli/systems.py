@@ -32,7 +32,6 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
         ValueError: an option that has no meaning here, an unknown variant or system.
     """
     from keras_ser.cli.training import check_labels, choose
-    from keras_ser.corpora import read_corpus
 
     for option in MEANINGLESS:
         if getattr(options, option):
@@ -56,7 +55,7 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
     options.set = pairs
     recipe = recipes[asked[0]]
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
-    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options))
+    _, corpus = recipe.read(options.corpus_root)
     recipes = {system: each.for_corpus(corpus) for system, each in recipes.items()}
     for each in recipes.values():
         check_labels(each, corpus, {})

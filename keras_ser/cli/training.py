@@ -215,9 +215,8 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     recipe = adjust(recipe, options) if adjust else recipe
     told = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
-    corpus = read_corpus(recipe.corpus, options.corpus_root, **dict(recipe.corpus_options), **told)
+    recipe, corpus = recipe.read(options.corpus_root, **told)
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
-    recipe = recipe.for_corpus(corpus)
     check_labels(recipe, corpus, auxiliary)
 
     from keras_ser.experiment import experiment_folder, run_experiment

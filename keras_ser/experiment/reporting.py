@@ -98,6 +98,8 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     else:
         plural = "s" if protocol.validation > 1 else ""
         chosen = f"the epoch is chosen on {int(protocol.validation)} {protocol.by}{plural} of the training side"
+    if not protocol.together:
+        described += " (LEAKING: copies and cuts of one recording stand on both sides)"
     return {
         "description": f"{described}; {chosen}",
         "speaker_dependent": protocol.speaker_dependent,
@@ -199,14 +201,12 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
         folder: of a run or of an experiment.
         corpus_root: where the corpus lies now.
     """
-    from keras_ser.corpora import read_corpus
-
     owner, recipe = _owner(folder)
     lay = json.loads((owner / "experiment.json").read_text()) if owner else {}
     root = corpus_root or lay.get("root")
     if root is None:
         raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
-    corpus = read_corpus(recipe.corpus, root, **{**dict(recipe.corpus_options), **lay.get("options", {})})
+    _, corpus = recipe.read(root, **lay.get("options", {}))
     cache_folder = (owner.parent if owner else folder) / "cache"
     # what could not be read when it was trained is named in the report
     noises = Path(lay["noise_root"]) if "noise_root" in lay else None

@@ -9,6 +9,28 @@ SPECTRAL = ("log_mel", "spectrogram")
 
 
 @dataclass(frozen=True)
+class Windows:
+    """Clips cut again into overlapping windows, each an utterance: the sliding-window augmentation of MT-A-DNN.
+
+    Args:
+        share: length of a window as a share of its clip's.
+        hop_seconds: between the beginnings of two.
+        each: windows of each class of the main task, drawn by the seed 0; 0 = all there are.
+    """
+
+    share: float = 0.85
+    hop_seconds: float = 0.03
+    each: int = 0
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1 or not 0 < self.hop_seconds < math.inf or self.each < 0:
+            raise ValueError(
+                "`share` must be in (0, 1], `hop_seconds` over 0 and `each` at least 0. "
+                f"Received: {self.share}, {self.hop_seconds}, {self.each}."
+            )
+
+
+@dataclass(frozen=True)
 class Augment:
     """Which augmentation, and how much; everything is off by default.
 

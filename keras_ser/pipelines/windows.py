@@ -1,0 +1,80 @@
+"""Clips cut again: overlapping windows of each, as utterances of their own. Augmentation, and a way to make leaks.
+
+Windows of one clip share most of their samples. Each has its clip as the group "origin", so that a split keeps them on one side
+unless a protocol says that it leaks (`Protocol.together`).
+"""
+
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from keras_ser.audio.io import info
+from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.pipelines.augmentation import Windows
+from keras_ser.tasks import Task
+
+
+def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> Corpus:
+    """The windows of every clip that a task knows, balanced over its classes.
+
+    A clip of d seconds gives 1 + floor((1 - share) d / hop) windows of share d seconds, from its beginning on.
+
+    Args:
+        corpus: what is cut.
+        windows: how.
+        task: whose classes are balanced; clips without a label of it, or with one that it ignores, are left out.
+        seed: draws which windows of a class are taken.
+
+    Raises:
+        CorpusError: a class with fewer windows than asked for; classes asked of a continuous task.
+        AudioError: a file without a readable header.
+    """
+    known = [(u, *task.encode(u.column(task.column))) for u in corpus]
+    known = [(u, task.decode(value)) for u, value, weight in known if weight]
+    with ThreadPoolExecutor(8) as pool:
+        seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
+    by_class: dict[Any, list[Utterance]] = {}
+    for (utterance, label), duration in zip(known, seconds, strict=True):
+        by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
+    if windows.each:
+        if task.continuous:
+            raise CorpusError(f"{task.name!r} has no classes to balance: set windows.each=0.")
+        few = {label: len(cut) for label, cut in by_class.items() if len(cut) < windows.each}
+        if few:
+            counts = ", ".join(f"{label} {count}" for label, count in few.items())
+            raise CorpusError(
+                f"{corpus.name} was to give {windows.each} windows of each {task.name}, and has fewer: {counts}. Ask for fewer "
+                "(--set windows.each=N, 0 = all), or cut more (windows.hop_seconds)."
+            )
+        rng = np.random.default_rng(seed)
+        by_class = {
+            label: [cut[i] for i in np.sort(rng.choice(len(cut), windows.each, replace=False))]
+            for label, cut in sorted(by_class.items())
+        }
+    return dataclasses.replace(
+        corpus, utterances=tuple(cut for found in by_class.values() for cut in found), expected={}, flaws=()
+    )
+
+
+def _seconds(corpus: Corpus, utterance: Utterance) -> float:
+    end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
+    return end - (utterance.start or 0.0)
+
+
+def _windows(utterance: Utterance, seconds: float, windows: Windows) -> list[Utterance]:
+    length = windows.share * seconds
+    count = 1 + math.floor((seconds - length) / windows.hop_seconds + 1e-9)
+    first, origin = utterance.start or 0.0, utterance.groups.get("origin", utterance.id)
+    return [
+        dataclasses.replace(
+            utterance,
+            id=f"{utterance.id}@{i:03d}",
+            start=round(first + i * windows.hop_seconds, 6),
+            end=round(first + i * windows.hop_seconds + length, 6),
+            groups={**utterance.groups, "origin": origin},
+        )
+        for i in range(count)
+    ]

@@ -1,0 +1,99 @@
+"""Clips cut into overlapping windows: against a loop, and what splits make of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.audio import read
+from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.pipelines.augmentation import Windows
+from keras_ser.pipelines.windows import cut_windows
+from keras_ser.splits import LeakageError, Protocol, Split, check_split
+from keras_ser.tasks import Task
+
+RATE = 8000
+SECONDS = {"a": 1.0, "b": 2.5, "c": 0.2, "d": 1.7, "e": 3.01, "f": 0.9, "g": 1.1}
+EMOTIONS = {"a": "joy", "b": "anger", "c": "joy", "d": None, "e": "anger", "f": "joy", "g": "fear"}
+EMOTION = Task("emotion", ("anger", "joy"), ignore=("fear",))
+
+
+@pytest.fixture
+def corpus(tmp_path, rng) -> Corpus:
+    utterances = []
+    for name, seconds in SECONDS.items():
+        soundfile.write(
+            tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(round(seconds * RATE)), RATE, subtype="FLOAT"
+        )
+        labels = {"emotion": EMOTIONS[name]} if EMOTIONS[name] else {}
+        # the second half of "e" is an utterance of its own, cut before
+        more = {"start": 1.5, "end": 3.0, "groups": {"origin": "tape", "film": "x"}} if name == "e" else {}
+        utterances.append(Utterance(name, f"{name}.wav", speaker=name.upper(), labels=labels, **more))
+    return Corpus(
+        "cut", Path(tmp_path), tuple(utterances), {"emotion": ("anger", "fear", "joy")}, expected={"utterances": 7}
+    )
+
+
+def test_every_window_of_every_clip(corpus):
+    found = cut_windows(corpus, Windows(share=0.85, hop_seconds=0.03), EMOTION)
+    expected = {}
+    # "d" has no label, and "g" one that the task ignores
+    for name, seconds in ((n, 1.5 if n == "e" else s) for n, s in SECONDS.items() if n not in "dg"):
+        start, i = 0.0, 0
+        while start + 0.85 * seconds <= seconds + 1e-9:
+            expected[f"{name}@{i:03d}"] = (start, start + 0.85 * seconds)
+            i, start = i + 1, 0.03 * (i + 1)
+    assert {u.id for u in found} == set(expected) and not found.expected
+    assert sum(u.id.startswith("b@") for u in found) == 13  # 0.375 s to spare
+    for u in found:
+        name = u.id.split("@")[0]
+        first = 1.5 if name == "e" else 0.0
+        assert (u.start - first, u.end - first) == pytest.approx(expected[u.id], abs=1e-6)
+        assert (u.speaker, u.column("emotion")) == (name.upper(), EMOTIONS[name])
+        assert u.groups["origin"] == ("tape" if name == "e" else name)
+    # and the audio is that stretch of the file
+    u = next(u for u in found if u.id == "b@004")
+    whole = read(corpus.file(u), RATE)
+    np.testing.assert_array_equal(read(corpus.file(u), RATE, u.start, u.end), whole[960 : 960 + 17000])
+
+
+def test_balanced_to_a_stated_count(corpus):
+    every = cut_windows(corpus, Windows(), EMOTION)
+    some = cut_windows(corpus, Windows(each=9), EMOTION, seed=1)
+    assert some.counts("emotion") == {"anger": 9, "joy": 9} and len(some) == 18
+    assert {u.id for u in some} <= {u.id for u in every}
+    assert some == cut_windows(corpus, Windows(each=9), EMOTION, seed=1)
+    assert {u.id for u in some} != {u.id for u in cut_windows(corpus, Windows(each=9), EMOTION, seed=2)}
+    with pytest.raises(
+        CorpusError, match="was to give 15 windows of each emotion, and has fewer: joy 13. Ask for fewer"
+    ):
+        cut_windows(corpus, Windows(each=15), EMOTION)
+
+
+def test_windows_of_one_clip_stay_together_unless_a_leak_is_asked_for(corpus):
+    found = cut_windows(corpus, Windows(), EMOTION)
+    origin = {u.id: u.groups["origin"] for u in found}
+
+    def both(split):
+        return {origin[i] for i in split.train} & {origin[i] for i in split.test}
+
+    (apart,) = Protocol("clean", test=0.4, validation=0).splits(found, seed=3)
+    assert not both(apart) and apart.together
+    check_split(apart, found)
+    leaking = Protocol("paper", test=0.2, validation=0.1, together=False)
+    (leaks,) = leaking.splits(found, seed=3)
+    assert len(both(leaks)) > 3 and not leaks.together and leaks.speaker_dependent
+    check_split(leaks, found)
+    assert len(leaks.test) == pytest.approx(0.2 * len(found), abs=2)
+    assert Split.from_dict(leaks.to_dict()) == leaks and Protocol.from_dict(leaking.to_dict()) == leaking
+    with pytest.raises(LeakageError, match="origin must be on one side only"):
+        check_split(Split("x", 0, leaks.train, leaks.validation, leaks.test), found)
+    with pytest.raises(ValueError, match="only a random split may leak"):
+        Protocol("p", "k-fold", together=False)
+
+
+@pytest.mark.parametrize("fields", [{"share": 0.0}, {"share": 1.1}, {"hop_seconds": 0.0}, {"each": -1}])
+def test_bad_windows(fields):
+    with pytest.raises(ValueError, match="`share` must be in"):
+        Windows(**fields)
