@@ -15,7 +15,8 @@ and a matter for a GPU. `--systems`, `--epochs` and `--set batch_size=16` make i
 
 from vggvox import FIRST, OVER, REFERENCE, SECOND, systems
 
-from keras_ser.cli.speaker_recipes import flat, gain_main
+from keras_ser.cli.speaker_recipes import gain_main
+from keras_ser.cli.systems import flat
 from keras_ser.corpora import crema_d
 from keras_ser.models.vggvox import Config
 from keras_ser.splits import Protocol

@@ -10,7 +10,8 @@ network is 1080 clips, about three minutes on two CPU cores, so the three networ
 
 from vggvox import OVER, REFERENCE, systems
 
-from keras_ser.cli.speaker_recipes import flat, gain_main
+from keras_ser.cli.speaker_recipes import gain_main
+from keras_ser.cli.systems import flat
 from keras_ser.corpora import ravdess
 from keras_ser.recipe import OptimizerConfig
 from keras_ser.splits import Protocol

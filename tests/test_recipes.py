@@ -144,6 +144,24 @@ def test_emotion_and_speaker_on_a_twin_of_crema_d(tmp_path):
     assert recipe["tasks"][1]["weight"] == 0.3, "the emotion's network has no speaker, and no such key"
 
 
+@pytest.mark.slow
+def test_attention_over_statistics_on_the_demo_corpus(tmp_path):
+    """Two of the systems on windows of unseen speakers' clips; the paper's figures stand beside its own split only."""
+    command = [sys.executable, str(RECIPES / "mt_a_dnn.py"), "--out", str(tmp_path), "--epochs=1", "--folds=0"]
+    done = subprocess.run([*command, "--systems=mt-a-dnn,dnn", "--quiet"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "mt_a_dnn_demo on demo, unseen-speakers" in done.stdout and "mt-a-dnn - dnn: emotion uar" in done.stdout
+    assert "(paper)" not in done.stdout
+    (folder,) = tmp_path.glob("mt_a_dnn_demo-systems-*")
+    assert {path.name for path in folder.iterdir()} == {"systems.md", "systems.json", "systems.png"}
+    (report,) = tmp_path.glob("mt_a_dnn_demo-mt-a-dnn-*/report.json")
+    assert {result["task"] for result in json.loads(report.read_text())["results"]} == {
+        "emotion",
+        "activation",
+        "valence",
+    }
+
+
 @pytest.mark.parametrize("recipe", ["aspmtl_noise", "aspmtl_ablation"])
 def test_noises_that_are_not_there(recipe, tmp_path):
     ask = ["--unseen=engine"] if recipe == "aspmtl_noise" else [f"--noise-root={tmp_path}"]

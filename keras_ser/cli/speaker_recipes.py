@@ -1,7 +1,6 @@
 """What the recipes of emotion and speaker identity print: the gain of both over one, and the verification."""
 
 import argparse
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,18 +47,8 @@ def gain_main(
     return guarded(lambda: _run(variants, options, over, reference, papers), INTERRUPTED)
 
 
-def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Every recipe by one name, for `keras-ser train`: those of the first variant by their system's."""
-    first = next(iter(variants))
-    return {
-        system if variant == first else f"{variant}-{system}": recipe
-        for variant, systems in variants.items()
-        for system, recipe in systems.items()
-    }
-
-
 def _run(variants, options: argparse.Namespace, over, reference: str, papers: Mapping[str, Figures]) -> int:
-    from keras_ser.cli.systems import chosen_systems, run_options
+    from keras_ser.cli.systems import chosen_systems, run_options, systems_folder
     from keras_ser.cli.training import Progress, folds_asked, step_printer
 
     variant, recipes, data = chosen_systems(variants, options)
@@ -77,7 +66,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
         print(line)
     with Progress(first, quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
-    out = _folder(Path(options.out), variant, recipes)
+    out = systems_folder(Path(options.out), recipes)
     protocol = first.protocols[-1]
     told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept."]
     told += [note for note in notes(first, data, folds_asked(options)) if "verification" not in note]
@@ -113,14 +102,6 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
     print("\n".join(found.lines()))
     print(f"\nreport: {out / 'verification.md'}")
     return 0
-
-
-def _folder(out: Path, variant: str, recipes: Mapping[str, Any]) -> Path:
-    """Where the tables go: other settings, or other systems, have another folder."""
-    settings = sorted(f"{system} {recipe.hash} {recipe.protocols} {recipe.seeds}" for system, recipe in recipes.items())
-    digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
-    name = next(iter(recipes.values())).name.rsplit("-", 1)[0]
-    return out / f"{name}-systems-{digest}"
 
 
 def _sides(recipe, data) -> list[str]:

@@ -1,12 +1,89 @@
 """What recipes of several systems share: which are trained, on which corpus, with which options."""
 
 import argparse
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 # options of one recipe's training that would not mean the same for several
 MEANINGLESS = ("metadata", "aux_root", "corpus")
+
+
+def systems_main(
+    variants: Mapping[str, Mapping[str, Any]],
+    description: str,
+    *,
+    about: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]] = (),
+    papers: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+) -> int:
+    """What a recipe of several systems runs: train them, and print one table of their scores and differences.
+
+    Args:
+        variants: corpus or setting -> system -> recipe; the first is the default, "demo" that without a --corpus-root.
+        description: the recipe's page, for --help.
+        about: system -> what it is.
+        pairs: (a, b): the differences a - b to be shown.
+        papers: variant -> system -> {metric: the paper's figure} of the main task, under that very protocol.
+    """
+    from keras_ser.cli.guard import guarded
+    from keras_ser.cli.training import INTERRUPTED
+
+    options = systems_parser(description).parse_args()
+    return guarded(lambda: _run(variants, options, about, pairs, papers or {}), INTERRUPTED)
+
+
+def _run(variants, options: argparse.Namespace, about, pairs, papers) -> int:
+    from keras_ser.cli.training import Progress, folds_asked
+
+    variant, recipes, data = chosen_systems(variants, options)
+
+    from keras_ser.evaluation.systems import SystemsReport
+    from keras_ser.experiment.jobs import unit
+    from keras_ser.experiment.reporting import notes, protocol_facts
+    from keras_ser.experiment.systems import run_systems
+
+    first = next(iter(recipes.values()))
+    with Progress(first, quiet=options.quiet) as progress:
+        systems = run_systems(recipes, data, options.out, **run_options(options, progress))
+    protocol = first.protocols[-1]
+    facts = protocol_facts(protocol, data, first)
+    told = [f"Split: {facts['description']}.", *notes(first, data, folds_asked(options))]
+    if protocol.speaker_dependent:
+        told.append("A speaker-dependent split: the speakers of the test clips are in the training set too.")
+    made = SystemsReport(
+        title=f"{first.name.split('-', 1)[0]} on {data.corpus.name}, {protocol.name}",
+        tables={name: system.predictions for name, system in systems.items()},
+        about=about,
+        task=first.tasks[0],
+        protocol=protocol.name,
+        paper={name: figures for name, figures in papers.get(variant, {}).items() if name in systems},
+        pairs=[pair for pair in pairs if set(pair) <= set(systems)],
+        notes=told,
+        unit=unit(data),
+    )
+    print("\n".join(made.lines()))
+    print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes), 'systems')}")
+    return 0
+
+
+def systems_folder(out: Path, recipes: Mapping[str, Any]) -> Path:
+    """Where the tables over several systems go: other settings, or other systems, have another folder."""
+    settings = sorted(f"{system} {recipe.hash} {recipe.protocols} {recipe.seeds}" for system, recipe in recipes.items())
+    digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
+    name = next(iter(recipes.values())).name.split("-", 1)[0]
+    return out / f"{name}-systems-{digest}"
+
+
+def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Every recipe by one name, for `keras-ser train`: those of the first variant by their system's."""
+    first = next(iter(variants))
+    return {
+        system if variant == first else f"{variant}-{system}": recipe
+        for variant, systems in variants.items()
+        for system, recipe in systems.items()
+    }
 
 
 def systems_parser(description: str) -> argparse.ArgumentParser:
