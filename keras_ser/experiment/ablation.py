@@ -50,7 +50,7 @@ def run_ablation(
             tables[f"{FIRST_ALONE} ({name})"] = _first_alone(system.recipe, data, system.folder, folds)
     protocol = next(iter(systems.values())).protocols[0].name
     return SystemsReport(
-        title=f"{next(iter(systems.values())).name}: ablation on {data.corpus.name}",
+        title=f"{next(iter(systems.values())).name.split('-', 1)[0]}: ablation on {data.corpus.name}",
         tables={name: tables[name] for name in about if name in tables},
         about=about,
         task=next(iter(systems.values())).tasks[0],
