@@ -117,6 +117,7 @@ def test_clips_of_different_lengths_are_refused(made):
         recipe.override("augment.gain", 2.0)
 
 
+@pytest.mark.slow
 def test_without_scaling_over_the_clip_it_is_that_of_the_training_side(made):
     _, data, out = made
     recipe = BOTH.for_corpus(data.corpus).override("frontend.normalize", False).replace(epochs=1)

@@ -424,6 +424,7 @@ def same_runs(folder: Path, a: str, b: str, depth: str = "."):
     assert (folder / f"{a}.csv").read_bytes() == (folder / f"{b}.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path):
     """Validation speakers stand apart: nothing is said of the task, and another choice by it is refused."""
     recipe = tiny.STRETCHED.replace(epochs=1).for_corpus(corpus)
