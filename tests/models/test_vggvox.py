@@ -86,7 +86,8 @@ def test_the_network_is_pytorchs(rng):
         gamma, beta, mean, variance = weights(f"{name}_norm")
         return nn.relu(nn.batch_norm(h, mean, variance, gamma, beta, eps=1e-5))
 
-    h = torch.tensor(x.transpose(0, 2, 1)[:, None])
+    mean, variance = (np.asarray(w) for w in network.get_layer("normalization").weights)
+    h = torch.tensor(((x - mean) / np.sqrt(variance + 1e-6)).transpose(0, 2, 1)[:, None])
     h = block(h, "conv1", 2, 1)
     h = nn.max_pool2d(nn.pad(h, (0, 1, 0, 0), value=float("-inf")), 3, 2)
     h = nn.max_pool2d(block(h, "conv2", 2, 1), 3, 2)
