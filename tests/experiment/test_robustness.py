@@ -20,6 +20,9 @@ from keras_ser.training import Run, RunError
 from keras_ser.training.predict import predict
 from tests.training import tiny
 
+# two runs are trained and scored in every noise
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(masked, noise_root, tmp_path_factory):

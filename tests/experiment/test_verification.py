@@ -16,6 +16,7 @@ from keras_ser.splits import Protocol
 from keras_ser.training import Data, Run, RunError, fit
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow  # three runs are trained
 APART = Protocol("apart", "matched", test=2, match=("gender",), validation=0)
 BOTH = tiny.STRETCHED.replace(name="both", protocols=(APART,))
 
@@ -68,7 +69,6 @@ def test_trials_are_the_cosines_of_the_embeddings(made, found):
     assert list(other["a"]) == list(rows["a"]) and not np.allclose(other["score"], rows["score"])
 
 
-@pytest.mark.slow
 def test_it_is_served(made, tmp_path):
     """Both tasks answer; what the model is worth is told of the emotion alone."""
     from keras_ser.serving import Predictor, export, read_facts
@@ -117,7 +117,6 @@ def test_clips_of_different_lengths_are_refused(made):
         recipe.override("augment.gain", 2.0)
 
 
-@pytest.mark.slow
 def test_without_scaling_over_the_clip_it_is_that_of_the_training_side(made):
     _, data, out = made
     recipe = BOTH.for_corpus(data.corpus).override("frontend.normalize", False).replace(epochs=1)
