@@ -37,6 +37,7 @@ def made(masked):
     return found
 
 
+@pytest.mark.slow
 def test_one_row_a_clip_and_method(made, masked):
     recipe, data, _ = masked
     table = made.table
@@ -49,21 +50,25 @@ def test_one_row_a_clip_and_method(made, masked):
         assert set(table.loc[table["fold"] == fold, "group"]) == {u.speaker for u in data.corpus if u.id in ids}
 
 
+@pytest.mark.slow
 def test_the_noise_is_mixed_at_the_snr_that_is_told(made):
     plain = made.table[made.table["method"] == "none"]
     np.testing.assert_allclose(plain["snr_out"], plain["snr_in"], atol=0.01)
 
 
+@pytest.mark.slow
 def test_what_no_training_heard_is_unseen(made):
     assert made.table.groupby("noise")["seen"].all().to_dict() == {"white": True, "blue": False}
 
 
+@pytest.mark.slow
 def test_the_ideal_mask_is_the_limit_and_clean_clips_are_told(made):
     means = made.table.groupby(["noise", "snr_in", "method"])["si_sdr"].mean().unstack()
     assert (means["ideal-mask"] > means.drop(columns="ideal-mask").max(axis=1)).all()
     assert any(note.startswith("On 3 clean clips mask has a SI-SDR of") for note in made.notes)
 
 
+@pytest.mark.slow
 def test_nothing_is_scored_twice(made, masked, monkeypatch):
     recipe, data, folder = masked
     monkeypatch.setattr(denoising, "score_run", lambda *a, **k: pytest.fail("scored again"))
@@ -81,6 +86,7 @@ def test_batched_gives_each_clip_back_in_its_place(rng):
         np.testing.assert_array_equal(product, 2 * wave * wave)
 
 
+@pytest.mark.slow
 def test_a_recording_in_stretches_is_the_recording(masked, rng, monkeypatch):
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
     wave = (0.1 * rng.standard_normal(50001)).astype("float32")
@@ -96,6 +102,7 @@ def test_a_recording_in_stretches_is_the_recording(masked, rng, monkeypatch):
     np.testing.assert_array_equal(pieces["drop"], alone)
 
 
+@pytest.mark.slow
 def test_another_rate_goes_through_the_models_own(masked, rng):
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
     time = np.arange(22050) / 22050
@@ -104,6 +111,7 @@ def test_another_rate_goes_through_the_models_own(masked, rng):
     assert found.shape == wave.shape and np.isfinite(found).all()
 
 
+@pytest.mark.slow
 def test_keras_ser_denoise(masked, tmp_path, rng, capsys):
     run = masked[2] / "speakers" / "fold-00-seed-0"
     (tmp_path / "in" / "b").mkdir(parents=True)
@@ -182,6 +190,7 @@ def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):
     assert snr(read(tmp_path / "a.wav"), read(tmp_path / "b.wav")) > 3
 
 
+@pytest.mark.slow
 def test_si_sdr_is_measured_between_the_right_clips(made, masked):
     """One cell again, from the pieces."""
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
