@@ -56,8 +56,6 @@ def clips(options: argparse.Namespace) -> list:
 
 def ours(name: str, audio: list, batch: int):
     """A function of no arguments that computes feature `name` of all clips, and returns them clip by clip."""
-    import numpy as np
-    import tensorflow as tf
 
     from keras_ser.features import Frontend, Pitch
 
@@ -67,20 +65,26 @@ def ours(name: str, audio: list, batch: int):
         layer = Frontend(
             (name,), SAMPLE_RATE, WINDOW, HOP, FFT, BINS, COEFFICIENTS, deltas=2, preemphasis=0.0, endpoint=False
         )
+    pick = (lambda out: out) if name == "pitch" else (lambda out: out[name])
+    return in_batches(lambda waveform, length: pick(layer(waveform, length)), audio, batch)
+
+
+def in_batches(features, audio: list, batch: int):
+    """A function that runs a graph over clips of like length, padded, and gives each clip's valid frames back."""
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_ser.audio import pad
+
     signature = [tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None,), tf.int32)]
-    graph = tf.function(lambda waveform, length: layer(waveform, length), input_signature=signature)
+    graph = tf.function(features, input_signature=signature)
     order = np.argsort([len(x) for x in audio], kind="stable")
 
     def run():
         found = [None] * len(audio)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
-            length = np.array([len(audio[i]) for i in rows], np.int32)
-            waveform = np.zeros((len(rows), length.max()), np.float32)
-            for row, i in enumerate(rows):
-                waveform[row, : len(audio[i])] = audio[i]
-            out = graph(waveform, length)
-            values = (out if name == "pitch" else out[name]).numpy()
+            values = graph(*pad([audio[i] for i in rows])).numpy()
             for row, i in enumerate(rows):
                 found[i] = values[row, : max(1, 1 + (len(audio[i]) - WINDOW) // HOP)]
         return found

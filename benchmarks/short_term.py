@@ -37,30 +37,12 @@ def arguments() -> argparse.Namespace:
 
 def ours(audio: list, batch: int, compatible: bool):
     """A function of no arguments that computes the features of all clips, and returns them clip by clip."""
-    import numpy as np
-    import tensorflow as tf
+    from frontend import in_batches
 
     from keras_ser.features.short_term import ShortTerm
 
     layer = ShortTerm(SAMPLE_RATE, WINDOW, HOP, compatible)
-    signature = [tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None,), tf.int32)]
-    graph = tf.function(lambda waveform, length: layer(waveform, length), input_signature=signature)
-    order = np.argsort([len(x) for x in audio], kind="stable")
-
-    def run():
-        found = [None] * len(audio)
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
-            length = np.array([len(audio[i]) for i in rows], np.int32)
-            waveform = np.zeros((len(rows), length.max()), np.float32)
-            for row, i in enumerate(rows):
-                waveform[row, : len(audio[i])] = audio[i]
-            values = graph(waveform, length).numpy()
-            for row, i in enumerate(rows):
-                found[i] = values[row, : max(1, 1 + (len(audio[i]) - WINDOW) // HOP)]
-        return found
-
-    return run
+    return in_batches(lambda waveform, length: layer(waveform, length), audio, batch)
 
 
 def theirs(audio: list):

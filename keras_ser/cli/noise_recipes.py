@@ -90,7 +90,7 @@ def ablation_main(
 
 
 def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
-    from keras_ser.cli.systems import chosen_systems, run_options
+    from keras_ser.cli.systems import chosen_systems, run_options, systems_folder
     from keras_ser.cli.training import Progress
 
     noises = tested_noises(options)
@@ -112,7 +112,7 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
             **run_options(options, progress),
         )
     print("\n".join(made.lines()))
-    print(f"\nreport: {made.save(options.out, f'ablation-{data.corpus.name}')}")
+    print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes), 'ablation')}")
     return 0
 
 

@@ -69,7 +69,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
     out = systems_folder(Path(options.out), recipes)
     protocol = first.protocols[-1]
     told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept."]
-    told += [note for note in notes(first, data, folds_asked(options)) if "verification" not in note]
+    told += notes(first, data, folds_asked(options))
     told += [f"Paper: {paper.source}."] if paper.source else []
     if protocol.speaker_dependent:
         told.append("A speaker-dependent split: the speakers of the test clips are in the training set too.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,8 @@ from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import resampling
 from keras_ser.evaluation.comparison import Comparison, compare
 from keras_ser.evaluation.plots import metric_title
-from keras_ser.evaluation.report import report
 from keras_ser.evaluation.scores import Score
+from keras_ser.evaluation.systems import system_scores
 from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
@@ -53,38 +54,37 @@ class GainReport:
     def metrics(self) -> list[str]:
         return [*(f"recall/{label}" for label in self.task.labels), "accuracy", "uar"]
 
-    def scores(self, system: str) -> dict[str, Score]:
-        """metric -> score."""
-        made = report(self.tables[system], [self.task], title=system, protocols={self.protocol: {}})
-        return {score.metric: score for score in made.result(self.protocol, self.task.name).scores}
+    @functools.cached_property
+    def scores(self) -> dict[str, dict[str, Score]]:
+        """System -> metric -> score."""
+        return {name: system_scores(table, self.task, self.protocol) for name, table in self.tables.items()}
 
-    def difference(self, metric: str) -> Comparison:
-        """The second system's score less the first one's, paired."""
+    @functools.cached_property
+    def differences(self) -> dict[str, Comparison]:
+        """Metric -> the second system's score less the first one's, paired."""
         first, second = self.tables.values()
-        return compare(second, first, self.task, metric, protocol=self.protocol)
+        return {m: compare(second, first, self.task, m, protocol=self.protocol) for m in self.metrics}
 
-    def rows(self, intervals: bool = True) -> list[list[str]]:
+    def rows(self) -> list[list[str]]:
         """Header first."""
         a, b = self.tables
-        first, second = self.scores(a), self.scores(b)
+        first, second = self.scores.values()
         header = ["%"]
         for system in (a, b):
             header += [f"{system} (paper)"] * bool(self.paper) + [system]
         header += ["gain (paper)"] * bool(self.paper) + ["gain", "difference", "p"]
         rows = [header]
         for metric in self.metrics:
-            if metric not in first:
-                continue
             row = [metric_title(metric).removeprefix("recall ")]
             for system, found in ((a, first), (b, second)):
                 if self.paper:
                     row.append(_plain(self.paper.get(system, {}).get(metric)))
-                row.append(_shown(found[metric].value, found[metric].low, found[metric].high, intervals))
+                row.append(_shown(found[metric].value, found[metric].low, found[metric].high))
             if self.paper:
                 row.append(_gain(self.paper.get(a, {}).get(metric), self.paper.get(b, {}).get(metric)))
-            difference = self.difference(metric)
+            difference = self.differences[metric]
             row.append(_gain(first[metric].value, second[metric].value))
-            row.append(_shown(difference.difference, difference.low, difference.high, intervals, "+"))
+            row.append(_shown(difference.difference, difference.low, difference.high, "+"))
             told = difference.p is not None and math.isfinite(difference.difference)
             row.append(f"{difference.p:.3f}" if told else "")
             rows.append(row)
@@ -112,13 +112,12 @@ class GainReport:
         """Both systems, measured with intervals and as the paper has them, a group of marks each row."""
         from matplotlib.figure import Figure
 
-        found = {system: self.scores(system) for system in self.tables}
-        metrics = [metric for metric in self.metrics if all(metric in scores for scores in found.values())]
+        metrics = self.metrics
         figure = Figure(figsize=(7.0, 0.5 * len(metrics) + 1.4), layout="constrained")
         axes = figure.subplots()
         for system, colour, shift in zip(self.tables, ("#8c9bab", "#1b3a5c"), (-0.14, 0.14), strict=True):
             for y, metric in enumerate(metrics):
-                score = found[system][metric]
+                score = self.scores[system][metric]
                 if score.low is not None:
                     axes.plot([100 * score.low, 100 * score.high], [y + shift] * 2, color=colour, linewidth=1.8)
                 told = {"label": system} if not y else {}
@@ -137,15 +136,11 @@ class GainReport:
         return figure
 
     def to_dict(self) -> dict[str, Any]:
-        found = {system: self.scores(system) for system in self.tables}
         rows = []
-        for metric in self.metrics:
-            if not all(metric in scores for scores in found.values()):
-                continue
-            d = self.difference(metric)
+        for metric, d in self.differences.items():
             measured = {
                 system: {key: _finite(getattr(s[metric], key)) for key in ("value", "low", "high")}
-                for system, s in found.items()
+                for system, s in self.scores.items()
             }
             paper = {system: self.paper.get(system, {}).get(metric) for system in self.tables}
             difference = {key: _finite(getattr(d, key)) for key in ("difference", "low", "high", "p")}
@@ -171,11 +166,11 @@ def _plain(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f}"
 
 
-def _shown(value: float, low: float | None, high: float | None, intervals: bool, sign: str = "") -> str:
+def _shown(value: float, low: float | None, high: float | None, sign: str = "") -> str:
     if not math.isfinite(value):
         return "–"  # no clip of this class was tested
     text = f"{100 * value:{sign}.1f}"
-    return f"{text} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]" if intervals and low is not None else text
+    return f"{text} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]" if low is not None else text
 
 
 def _gain(a: float | None, b: float | None) -> str:

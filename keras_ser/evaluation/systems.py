@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,18 +51,17 @@ class SystemsReport:
     notes: Sequence[str] = ()
     unit: str = "speaker"
 
-    def scores(self, system: str) -> dict[str, Score]:
-        """metric -> score.
+    @functools.cached_property
+    def scores(self) -> dict[str, dict[str, Score]]:
+        """System -> metric -> score."""
+        return {name: system_scores(table, self.task, self.protocol) for name, table in self.tables.items()}
 
-        Raises:
-            KeyError: an unknown system.
-        """
-        made = report(self.tables[system], [self.task], title=system, protocols={self.protocol: {}})
-        return {score.metric: score for score in made.result(self.protocol, self.task.name).scores}
-
-    def differences(self, metric: str) -> list[tuple[str, str, Comparison]]:
+    @functools.cached_property
+    def differences(self) -> list[tuple[str, str, Comparison]]:
+        """(a, b, a less b), metric by metric."""
         return [
             (a, b, compare(self.tables[a], self.tables[b], self.task, metric, protocol=self.protocol))
+            for metric in self.metrics
             for a, b in self.pairs
         ]
 
@@ -72,7 +72,7 @@ class SystemsReport:
             header += [NAMES[metric]]
         rows = [header]
         for system in self.tables:
-            found, row = self.scores(system), [system]
+            found, row = self.scores[system], [system]
             for metric in self.metrics:
                 if f"{NAMES[metric]} (paper)" in header:
                     figure = self.paper.get(system, {}).get(metric)
@@ -82,7 +82,7 @@ class SystemsReport:
         return rows
 
     def verdicts(self) -> list[str]:
-        return [f"{a} - {b}: {c.lines()[0]}" for metric in self.metrics for a, b, c in self.differences(metric)]
+        return [f"{a} - {b}: {c.lines()[0]}" for a, b, c in self.differences]
 
     def lines(self) -> list[str]:
         return [self.title, "", *markdown.aligned(self.rows()), "", *self.verdicts()]
@@ -118,7 +118,7 @@ class SystemsReport:
         for axis, metric in zip(axes, self.metrics, strict=True):
             told = "measured, 95 % interval" if axis is axes[0] else None
             for y, system in enumerate(systems):
-                score = self.scores(system)[metric]
+                score = self.scores[system][metric]
                 if score.low is not None:
                     axis.plot([100 * score.low, 100 * score.high], [y, y], color="#1b3a5c", linewidth=1.6)
                 axis.plot(100 * score.value, y, "o", color="#1b3a5c", label=told if not y else None)
@@ -142,15 +142,14 @@ class SystemsReport:
             "systems": {
                 name: {
                     metric: {"value": s.value, "low": s.low, "high": s.high, "seeds": list(s.seeds)}
-                    for metric, s in self.scores(name).items()
+                    for metric, s in self.scores[name].items()
                     if metric in self.metrics
                 }
                 for name in self.tables
             },
             "differences": [
-                {"a": a, "b": b, "metric": metric, "difference": c.difference, "low": c.low, "high": c.high, "p": c.p}
-                for metric in self.metrics
-                for a, b, c in self.differences(metric)
+                {"a": a, "b": b, "metric": c.metric, "difference": c.difference, "low": c.low, "high": c.high, "p": c.p}
+                for a, b, c in self.differences
             ],
         }
 
@@ -163,6 +162,12 @@ class SystemsReport:
         text = self.to_markdown([(f"{name}.png", "Scores with 95 % intervals")])
         (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
         return folder / f"{name}.md"
+
+
+def system_scores(table: pd.DataFrame, task: Task, protocol: str) -> dict[str, Score]:
+    """Metric -> score of one task in a predictions table, under one protocol."""
+    made = report(table, [task], title="", protocols={protocol: {}})
+    return {score.metric: score for score in made.result(protocol, task.name).scores}
 
 
 def _shown(score: Score) -> str:

@@ -69,26 +69,8 @@ def trials(
     return a, b, same
 
 
-def cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between the rows of x and of y: x . y / (|x| |y|).
-
-    Args:
-        x, y: embeddings, (trials, units).
-
-    Returns:
-        float32 (trials,) in [-1, 1].
-
-    Raises:
-        ValueError: shapes that differ, a number that is not finite, or a vector of zeros, which has no direction.
-    """
-    x, y = np.asarray(x), np.asarray(y)
-    if x.shape != y.shape or x.ndim != 2:
-        raise ValueError(f"`x` and `y` must both be (trials, units). Received: {x.shape} and {y.shape}.")
-    return _dot(_directions(x), _directions(y))
-
-
 def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`cosine(embeddings[a], embeddings[b])`, some trials at a time, so that memory does not grow with them.
+    """Cosine of the angle between two clips' embeddings, x . y / (|x| |y|); some trials at a time, so that memory does not grow.
 
     Args:
         embeddings: (clips, units).
@@ -98,11 +80,11 @@ def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nda
         float32 (trials,) in [-1, 1].
 
     Raises:
-        ValueError: as `cosine`.
+        ValueError: a number that is not finite, or a vector of zeros, which has no direction.
     """
     unit = _directions(np.asarray(embeddings))
-    parts = [_dot(unit[a[i : i + _CHUNK]], unit[b[i : i + _CHUNK]]) for i in range(0, len(a), _CHUNK)]
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    parts = [np.einsum("ij,ij->i", unit[a[i : i + _CHUNK]], unit[b[i : i + _CHUNK]]) for i in range(0, len(a), _CHUNK)]
+    return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32) if parts else np.zeros(0, np.float32)
 
 
 def _directions(x: np.ndarray) -> np.ndarray:
@@ -117,10 +99,6 @@ def _directions(x: np.ndarray) -> np.ndarray:
         )
     x = x / largest  # squares of very small or large numbers would leave the range
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def _dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.clip(np.einsum("ij,ij->i", x, y), -1.0, 1.0).astype(np.float32)
 
 
 class Steps:
@@ -259,19 +237,3 @@ def min_dcf(
 
 def least_cost(false_alarm: np.ndarray, miss: np.ndarray, of_miss: float, of_false_alarm: float) -> float:
     return float((of_miss * miss + of_false_alarm * false_alarm).min() / min(of_miss, of_false_alarm))
-
-
-def det_curve(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every operating point, from "accept none" to "accept all".
-
-    Args:
-        scores, same: as for `equal_error_rate`.
-
-    Returns:
-        False-alarm rates, rising; miss rates, falling; thresholds, falling from infinity: (distinct scores + 1,) each.
-
-    Raises:
-        ValueError: as `equal_error_rate`.
-    """
-    steps, false_alarm, miss = _rates(scores, same, None)
-    return false_alarm, miss, steps.thresholds

@@ -102,7 +102,7 @@ class VerificationReport:
         if false:
             raise ValueError(f"`same` must say whether speaker_a is speaker_b. Received: {false} rows that do not.")
         if not np.isfinite(self.table["score"].to_numpy(float)).all():
-            raise ValueError("scores must be finite. Received: NaN or infinity; see `cosine`.")
+            raise ValueError("scores must be finite. Received: NaN or infinity.")
         for key, rows in self.table.groupby(["system", "fold", "seed"], sort=False)["same"]:
             if rows.nunique() < 2:
                 raise ValueError(

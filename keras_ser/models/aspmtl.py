@@ -189,10 +189,11 @@ def build(
 
 def losses(config: Config, tasks: Sequence[Task]):
     """({output: loss}, {output: weight}) of eq. 19; the orthogonality loss is added by its own layer."""
-    from keras_ser.losses import FrameSquaredError, SparseCrossentropy, SquaredError
+    from keras_ser.losses import FrameSquaredError, SparseCrossentropy
+    from keras_ser.models.heads import task_losses
 
     main, auxiliary = tasks[0], tasks[1:]
-    by_output = {task.name: SquaredError() if task.continuous else SparseCrossentropy() for task in tasks}
+    by_output, _ = task_losses(tasks)
     if not main.continuous:
         by_output[main.name] = SparseCrossentropy(label_smoothing=config.label_smoothing)
     by_output["adversary"] = SparseCrossentropy()

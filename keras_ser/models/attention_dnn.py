@@ -93,10 +93,9 @@ def build(
 
 def losses(config: Config, tasks: Sequence[Task]):
     """({output: loss}, {output: weight}) of the weighted sum."""
-    from keras_ser.losses import SparseCrossentropy, SquaredError
+    from keras_ser.models.heads import task_losses
 
-    by_output = {task.name: SquaredError() if task.continuous else SparseCrossentropy() for task in tasks}
-    return by_output, {task.name: task.weight for task in tasks}
+    return task_losses(tasks)
 
 
 def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """What stands at the end of every model: a dense layer and the task's own output."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_ser.tasks import Task
@@ -24,3 +26,11 @@ def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = Non
         x = keras.layers.Dropout(dropout, name=f"{task.name}_dropout")(x)
     activation = None if task.continuous else "softmax"
     return keras.layers.Dense(task.size, activation=activation, dtype="float32", name=name or task.name)(x)
+
+
+def task_losses(tasks: Sequence[Task]):
+    """({output: loss}, {output: weight}): cross-entropy of classes, squared error of a continuous task, each times its weight."""
+    from keras_ser.losses import SparseCrossentropy, SquaredError
+
+    by_output = {task.name: SquaredError() if task.continuous else SparseCrossentropy() for task in tasks}
+    return by_output, {task.name: task.weight for task in tasks}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.io import info
+from keras_ser.audio.io import AudioError, info
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.tasks import Task
@@ -30,7 +30,6 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
 
     Raises:
         CorpusError: a class with fewer windows than asked for; classes asked of a continuous task.
-        AudioError: a file without a readable header.
     """
     known = [(u, *task.encode(u.column(task.column))) for u in corpus]
     known = [(u, task.decode(value)) for u, value, weight in known if weight]
@@ -59,12 +58,18 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
     )
 
 
-def _seconds(corpus: Corpus, utterance: Utterance) -> float:
-    end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
+def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
+    """Duration; None of a file whose header can't be read."""
+    try:
+        end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
+    except AudioError:
+        return None
     return end - (utterance.start or 0.0)
 
 
-def _windows(utterance: Utterance, seconds: float, windows: Windows) -> list[Utterance]:
+def _windows(utterance: Utterance, seconds: float | None, windows: Windows) -> list[Utterance]:
+    if seconds is None:
+        return [utterance]  # for the waveform cache to name, and to refuse or leave out as it was asked
     length = windows.share * seconds
     count = 1 + math.floor((seconds - length) / windows.hop_seconds + 1e-9)
     first, origin = utterance.start or 0.0, utterance.groups.get("origin", utterance.id)

@@ -26,8 +26,8 @@ def made(make_table, emotion):
 def test_scores_and_differences(made, emotion):
     for system, table in made.tables.items():
         own = report(table, [emotion], title="x").result(made.protocol, emotion.name)
-        assert made.scores(system) == {score.metric: score for score in own.scores}
-    ((a, b, found),) = made.differences("uar")
+        assert made.scores[system] == {score.metric: score for score in own.scores}
+    ((a, b, found),) = [d for d in made.differences if d[2].metric == "uar"]
     assert (a, b) == ("full", "A")
     assert found == compare(made.tables["full"], made.tables["A"], emotion, "uar", protocol=made.protocol)
 
@@ -36,13 +36,13 @@ def test_what_is_printed_and_written(made, tmp_path):
     header, full, alone = made.rows()
     assert header == ["system", "accuracy (WA) (paper)", "accuracy (WA)", "UAR (UA)"]
     assert full[:2] == ["full", "90.13"] and alone[:2] == ["A", ""]
-    assert full[3].startswith(f"{100 * made.scores('full')['uar'].value:.1f}")
+    assert full[3].startswith(f"{100 * made.scores['full']['uar'].value:.1f}")
     path = made.save(tmp_path, "table")
     assert path.name == "table.md" and {p.name for p in tmp_path.iterdir()} == {"table.md", "table.json", "table.png"}
     text = path.read_text()
     assert "- a note" in text and "| A | one |" in text and "full - A: " in text
     told = json.loads((tmp_path / "table.json").read_text())
-    assert told["systems"]["A"]["uar"]["value"] == pytest.approx(made.scores("A")["uar"].value)
+    assert told["systems"]["A"]["uar"]["value"] == pytest.approx(made.scores["A"]["uar"].value)
     assert {d["metric"] for d in told["differences"]} == {"accuracy", "uar"}
 
 
@@ -51,4 +51,4 @@ def test_other_clips_are_refused(made):
     tables = {**made.tables, "A": other[other["id"] != other["id"].iloc[0]]}
     broken = SystemsReport("t", tables, made.about, made.task, made.protocol, pairs=made.pairs)
     with pytest.raises(ValueError, match="clips"):
-        broken.differences("uar")
+        broken.verdicts()

@@ -13,9 +13,8 @@ from sklearn import metrics as sk
 from sklearn.metrics.pairwise import cosine_similarity
 
 from keras_ser.evaluation.trials import (
+    Steps,
     accuracy_at,
-    cosine,
-    det_curve,
     equal_error_rate,
     min_dcf,
     score_trials,
@@ -84,26 +83,23 @@ def test_trials_refuse_unknown_speakers_and_a_single_trial():
 # scores
 
 
-def test_cosine_is_scikit_learns(rng):
-    x, y = rng.normal(size=(2, 50, 7)).astype(np.float32)
-    np.testing.assert_allclose(cosine(x, y), np.diag(cosine_similarity(x, y)), atol=1e-6)
-    x = x.astype(np.float64)
-    np.testing.assert_allclose(cosine(x * 1e-200, y.astype(np.float64) * 1e200), cosine(x, y), atol=1e-6)
+def test_scores_are_scikit_learns_cosines(rng):
+    x = rng.normal(size=(50, 7))
     a, b = rng.integers(50, size=(2, 40_000))
     np.testing.assert_allclose(score_trials(x, a, b), cosine_similarity(x)[a, b], atol=1e-6)
+    # whatever the size of the vectors
+    sizes = 10.0 ** rng.integers(-200, 200, (50, 1))
+    np.testing.assert_allclose(score_trials(x * sizes, a, b), score_trials(x, a, b), atol=1e-6)
 
 
-def test_cosine_refuses_what_has_no_direction(rng):
+def test_what_has_no_direction_is_refused(rng):
     x = rng.normal(size=(5, 3))
-    y = x.copy()
-    y[2] = 0
+    x[2] = 0
     with pytest.raises(ValueError, match="vector of zeros is not defined. Received: 1 of 5"):
-        cosine(x, y)
-    y[2] = np.nan
+        score_trials(x, np.array([0]), np.array([1]))
+    x[2] = np.nan
     with pytest.raises(ValueError, match="must be finite"):
-        score_trials(y, np.array([0]), np.array([1]))
-    with pytest.raises(ValueError, match=r"\(5, 3\) and \(4, 3\)"):
-        cosine(x, x[:4])
+        score_trials(x, np.array([0]), np.array([1]))
 
 
 # error rates
@@ -176,7 +172,8 @@ def test_a_weight_is_a_number_of_copies(rng):
 @pytest.mark.parametrize("digits", [None, 1])
 def test_det_curve_is_scikit_learns(rng, digits):
     scores, same = draw(rng, 200, 1.5, digits)
-    false_alarm, miss, thresholds = det_curve(scores, same)
+    steps = Steps(scores, same)
+    (false_alarm, miss), thresholds = steps.rates(), steps.thresholds
     expected = {t: (f, m) for f, m, t in zip(*sk.det_curve(same, scores), strict=True)}
     found = {t: (f, m) for f, m, t in zip(false_alarm, miss, thresholds, strict=True) if t in expected}
     finite = {t for t in expected if np.isfinite(t)}

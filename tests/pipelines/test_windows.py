@@ -9,6 +9,7 @@ import soundfile
 from keras_ser.audio import read
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.pipelines.augmentation import Windows
+from keras_ser.pipelines.records import cache
 from keras_ser.pipelines.windows import cut_windows
 from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
@@ -91,6 +92,15 @@ def test_windows_of_one_clip_stay_together_unless_a_leak_is_asked_for(corpus):
         check_split(Split("x", 0, leaks.train, leaks.validation, leaks.test), found)
     with pytest.raises(ValueError, match="only a random split may leak"):
         Protocol("p", "k-fold", together=False)
+
+
+def test_a_file_that_cannot_be_read_is_left_for_the_cache_to_name(corpus, tmp_path):
+    (corpus.root / "b.wav").write_bytes(b"no audio")
+    found = cut_windows(corpus, Windows(), EMOTION)
+    assert [u.id for u in found if u.id.startswith("b")] == ["b"]
+    with pytest.raises(CorpusError, match="b.wav"):
+        cache(found, tmp_path / "cache", RATE, progress=False)
+    assert list(cache(found, tmp_path / "cache", RATE, bad="drop", progress=False).dropped) == ["b"]
 
 
 @pytest.mark.parametrize("fields", [{"share": 0.0}, {"share": 1.1}, {"hop_seconds": 0.0}, {"each": -1}])
