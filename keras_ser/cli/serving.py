@@ -40,11 +40,25 @@ def add(commands) -> None:
     predict.add_argument("--plot", metavar="PNG", help="draw the --timeline; a folder if there are several recordings")
     predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
 
+    explain = commands.add_parser("explain", help="which features of a clip carried weight, by a model's attention")
+    explain.add_argument("run_folder", metavar="RUN", help="folder of a run of recipes/mt_a_dnn.py (mt-a-dnn, a-dnn)")
+    explain.add_argument("file", metavar="FILE", help="audio file")
+    explain.add_argument("--top", type=_count, default=10, metavar="N", help="features of each task (10)")
+    explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
+    explain.add_argument("--plot", metavar="PNG", help="draw bars, a row a task")
+    explain.set_defaults(run=_explain)
+
     demo = commands.add_parser("demo", help="a page in the browser to try a model (extra: demo)")
     _add_model(demo)
     demo.add_argument("--port", type=_port, default=7860)
     demo.add_argument("--open", action="store_true", help="open the browser, too")
     demo.set_defaults(run=_demo)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on. Received: {text}.")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -77,6 +91,24 @@ def _export(options: argparse.Namespace) -> int:
         f"rates ({len(facts['parity'])} comparisons)",
         file=sys.stderr,
     )
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    if options.plot and Path(options.plot).suffix.lower() not in PICTURES:
+        raise ValueError(f"--plot takes a name that ends in {', '.join(PICTURES)}. Received: {options.plot}.")
+    from keras_ser.serving.explain import explain
+    from keras_ser.training.run import Run
+
+    made = explain(Run.load(Run.find(options.run_folder)), Path(options.file))
+    print(
+        json.dumps(made.to_dict(), ensure_ascii=False)
+        if options.format == "json"
+        else "\n".join(made.lines(options.top))
+    )
+    if options.plot:
+        Path(options.plot).parent.mkdir(parents=True, exist_ok=True)
+        made.figure(options.top).savefig(options.plot, dpi=130)
     return 0
 
 

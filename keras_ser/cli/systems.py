@@ -2,12 +2,30 @@
 
 import argparse
 import hashlib
-from collections.abc import Mapping, Sequence
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 # options of one recipe's training that would not mean the same for several
-MEANINGLESS = ("metadata", "aux_root", "corpus")
+MEANINGLESS = ("metadata", "aux_root")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a paper prints of several systems.
+
+    Args:
+        scores: system -> {metric: figure} of the main task, fractions.
+        confused: the system whose confusion matrix it shows; confusion: that matrix, fractions of the true class (row).
+        source: of what the figures are.
+    """
+
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    confused: str | None = None
+    confusion: Sequence[Sequence[float]] = ()
+    source: str = ""
 
 
 def systems_main(
@@ -16,7 +34,9 @@ def systems_main(
     *,
     about: Mapping[str, str],
     pairs: Sequence[tuple[str, str]] = (),
-    papers: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+    paper: Paper | None = None,
+    own: Callable[[Any], Mapping[str, Any]] | None = None,
+    needs: Mapping[str, str] | None = None,
 ) -> int:
     """What a recipe of several systems runs: train them, and print one table of their scores and differences.
 
@@ -25,47 +45,69 @@ def systems_main(
         description: the recipe's page, for --help.
         about: system -> what it is.
         pairs: (a, b): the differences a - b to be shown.
-        papers: variant -> system -> {metric: the paper's figure} of the main task, under that very protocol.
+        paper: what is shown beside the measured figures.
+        own: corpus -> system -> recipe, for any corpus that is named (--corpus NAME).
+        needs: system -> the package that it needs and that may be missing: the system is then left out, unless it is asked for.
     """
     from keras_ser.cli.guard import guarded
     from keras_ser.cli.training import INTERRUPTED
 
     options = systems_parser(description).parse_args()
-    return guarded(lambda: _run(variants, options, about, pairs, papers or {}), INTERRUPTED)
+    return guarded(lambda: _run(variants, options, about, pairs, paper or Paper(), own, needs or {}), INTERRUPTED)
 
 
-def _run(variants, options: argparse.Namespace, about, pairs, papers) -> int:
+def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs) -> int:
     from keras_ser.cli.training import Progress, folds_asked
 
-    variant, recipes, data = chosen_systems(variants, options)
+    absent = {system: package for system, package in needs.items() if importlib.util.find_spec(package) is None}
+    _, recipes, data = chosen_systems(variants, options, own, absent)
 
+    from keras_ser.evaluation.protocols import ProtocolsReport
     from keras_ser.evaluation.systems import SystemsReport
     from keras_ser.experiment.jobs import unit
-    from keras_ser.experiment.reporting import notes, protocol_facts
+    from keras_ser.experiment.reporting import notes
     from keras_ser.experiment.systems import run_systems
 
     first = next(iter(recipes.values()))
     with Progress(first, quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
-    protocol = first.protocols[-1]
-    facts = protocol_facts(protocol, data, first)
-    told = [f"Split: {facts['description']}.", *notes(first, data, folds_asked(options))]
-    if protocol.speaker_dependent:
-        told.append("A speaker-dependent split: the speakers of the test clips are in the training set too.")
-    made = SystemsReport(
-        title=f"{first.name.split('-', 1)[0]} on {data.corpus.name}, {protocol.name}",
-        tables={name: system.predictions for name, system in systems.items()},
-        about=about,
-        task=first.tasks[0],
-        protocol=protocol.name,
-        paper={name: figures for name, figures in papers.get(variant, {}).items() if name in systems},
-        pairs=[pair for pair in pairs if set(pair) <= set(systems)],
+    told = notes(first, data, folds_asked(options))
+    told += [f"Paper: {paper.source}."] if paper.source else []
+    told += [f"Left out: {system}, which needs the package {package}." for system, package in absent.items()]
+    if first.windows is not None and first.windows.each:
+        told.append(f"{first.windows.each} windows of each {first.tasks[0].name}, of all the corpus.")
+    title = f"{first.name.split('-', 1)[0]} on {data.corpus.name}"
+    reports = [
+        SystemsReport(
+            title=f"{title}, {protocol.name}",
+            tables={name: system.predictions for name, system in systems.items()},
+            about=about,
+            task=first.tasks[0],
+            protocol=protocol.name,
+            paper={name: figures for name, figures in paper.scores.items() if name in systems},
+            pairs=[pair for pair in pairs if set(pair) <= set(systems)],
+            unit=unit(data),
+        )
+        for protocol in first.protocols
+    ]
+    made = ProtocolsReport(
+        title=title,
+        reports=reports,
+        described={protocol.name: _described(protocol, data, first) for protocol in first.protocols},
+        confused=paper.confused if paper.confused in systems else None,
+        paper_confusion=paper.confusion,
         notes=told,
-        unit=unit(data),
     )
     print("\n".join(made.lines()))
     print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes), 'systems')}")
     return 0
+
+
+def _described(protocol, data, recipe) -> str:
+    from keras_ser.experiment.reporting import protocol_facts
+
+    text = protocol_facts(protocol, data, recipe)["description"]
+    return text + ("; speaker-dependent: the speakers tested are trained on, too" if protocol.speaker_dependent else "")
 
 
 def systems_folder(out: Path, recipes: Mapping[str, Any]) -> Path:
@@ -95,12 +137,19 @@ def systems_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.Namespace):
+def chosen_systems(
+    variants: Mapping[str, Mapping[str, Any]],
+    options: argparse.Namespace,
+    own: Callable[[Any], Mapping[str, Any]] | None = None,
+    absent: Mapping[str, str] | None = None,
+):
     """The recipes that the options ask for, and their corpus, decoded.
 
     Args:
         variants: corpus -> system -> recipe; the first is the default, "demo" that without a --corpus-root.
         options: of `systems_parser`.
+        own: corpus -> system -> recipe, for --corpus NAME.
+        absent: system -> the package that it lacks.
 
     Returns:
         The variant's name, system -> recipe, and their `Data`.
@@ -110,17 +159,25 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
     """
     from keras_ser.cli.training import check_labels, choose
 
-    for option in MEANINGLESS:
+    for option in (*MEANINGLESS, *(["corpus"] if own is None else [])):
         if getattr(options, option):
             raise ValueError(f"--{option.replace('_', '-')} has no meaning here: --variant names the corpus.")
-    name = options.variant or ("demo" if "demo" in variants and not options.corpus_root else next(iter(variants)))
-    if name not in variants:
-        raise ValueError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
-    made = variants[name]
-    asked = options.systems.split(",") if options.systems else list(made)
+    if options.corpus:
+        name, made = options.corpus, _of_corpus(options, own)
+    else:
+        name = options.variant or ("demo" if "demo" in variants and not options.corpus_root else next(iter(variants)))
+        if name not in variants:
+            raise ValueError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
+        made = variants[name]
+    absent = absent or {}
+    asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
     if strays:
         raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
+    lacking = [system for system in asked if system in absent]
+    if lacking:
+        package = absent[lacking[0]]
+        raise ValueError(f'{lacking[0]} needs {package}, which is not installed: pip install "keras_ser[{package}]".')
     recipes, pairs = {}, options.set
     for system in asked:
         options.variant = system
@@ -150,6 +207,17 @@ def chosen_systems(variants: Mapping[str, Mapping[str, Any]], options: argparse.
         progress=not options.quiet,
     )
     return name, recipes, data
+
+
+def _of_corpus(options: argparse.Namespace, own) -> Mapping[str, Any]:
+    """System -> recipe for the corpus that --corpus names."""
+    from keras_ser.corpora import read_corpus
+
+    if options.variant:
+        raise ValueError("--variant names one of the recipe's own corpora, --corpus any other: give one of them.")
+    if not options.corpus_root and options.corpus != "demo":
+        raise ValueError(f"--corpus {options.corpus} needs --corpus-root DIR.")
+    return own(read_corpus(options.corpus, options.corpus_root))
 
 
 def _has(recipe, pair: str) -> bool:

@@ -285,8 +285,9 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         if unknown or lacking:
             has = json.dumps(sorted(known - set(task.ignore)))
             found = ", ".join(f"{value} ({count})" for value, count in counts.items())
+            lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
             raise CorpusError(
-                f"the task {task.name!r} has the classes {', '.join(task.labels)}, and {corpus.name} has {found}. Make them "
+                f"the task {task.name!r} has the classes {', '.join(task.labels)}; {corpus.name} has {found}{lacks}. Make them "
                 f"agree, e.g. by --set 'tasks.{task.name}.labels={has}', or through the task's merge and ignore."
             )
     if recipe.first is not None:

@@ -63,27 +63,56 @@ def confusion(result: TaskScores) -> Figure:
     width = max(4.4, cell * k + 0.9 + 0.085 * longest)  # 4.4 inches hold the title
     figure = Figure(figsize=(width, cell * k + 1.3 + 0.05 * longest), layout="constrained")
     axes = figure.add_subplot()
+    _matrix(axes, matrix.labels, percent, matrix.counts if k <= 12 else None, slanted=0.1 * longest > cell)
+    axes.set_ylabel("true")
+    seeds = f"{len(result.seeds)} seeds" if len(result.seeds) > 1 else "1 seed"
+    what = f"% of the true class (clips, summed over {seeds})" if k <= 12 else "% of the true class"
+    figure.suptitle(f"{result.task}, {result.protocol}\n{what}", fontsize=10)
+    return figure
+
+
+def confusions(labels: Sequence[str], shares: Mapping[str, Any]) -> Figure:
+    """Confusion matrices side by side, each cell the percent of its true class (row).
+
+    Args:
+        labels: the classes, at most 12.
+        shares: heading -> (classes, classes), of the row.
+    """
+    from matplotlib.figure import Figure
+
+    cell = 0.85
+    figure = Figure(
+        figsize=(len(shares) * (cell * len(labels) + 0.3) + 0.9, cell * len(labels) + 1.2), layout="constrained"
+    )
+    for axes, (heading, share) in zip(
+        figure.subplots(1, len(shares), sharey=True, squeeze=False)[0], shares.items(), strict=True
+    ):
+        _matrix(axes, labels, 100 * np.array(share, "float64"), None, slanted=False)
+        axes.set_title(heading, fontsize=9)
+    figure.axes[0].set_ylabel("true")
+    return figure
+
+
+def _matrix(axes: Axes, labels: Sequence[str], percent: np.ndarray, counts: Any, slanted: bool) -> None:
+    """Shades and numbers of a confusion matrix; `counts` below the percents, where given."""
+    k = len(labels)
     axes.imshow(np.nan_to_num(percent), cmap="Greys", vmin=0, vmax=100)
     for i in range(k):
         for j in range(k):
-            if np.isnan(percent[i, j]):
-                text = "–"
-            elif k <= 12:
-                text = f"{percent[i, j]:.1f}\n({matrix.counts[i][j]})"
-            else:
-                text = f"{percent[i, j]:.0f}"
+            text = "–" if np.isnan(percent[i, j]) else f"{percent[i, j]:.{1 if k <= 12 else 0}f}"
+            if counts is not None and text != "–":
+                text += f"\n({counts[i][j]})"
             colour = "white" if percent[i, j] > 50 else "black"
             weight = "bold" if i == j else "normal"
             axes.text(j, i, text, ha="center", va="center", color=colour, weight=weight, fontsize=9 if k <= 12 else 7)
-    slanted = 0.1 * longest > cell
     axes.set_xticks(
         range(k),
-        matrix.labels,
+        labels,
         rotation=40 if slanted else 0,
         ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
     )
-    axes.set_yticks(range(k), matrix.labels)
+    axes.set_yticks(range(k), labels)
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(k + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
@@ -92,11 +121,6 @@ def confusion(result: TaskScores) -> Figure:
     for side in axes.spines.values():
         side.set_color(_LIGHT)
     axes.set_xlabel("named")
-    axes.set_ylabel("true")
-    seeds = f"{len(result.seeds)} seeds" if len(result.seeds) > 1 else "1 seed"
-    what = f"% of the true class (clips, summed over {seeds})" if k <= 12 else "% of the true class"
-    figure.suptitle(f"{result.task}, {result.protocol}\n{what}", fontsize=10)
-    return figure
 
 
 def scores(results: Sequence[TaskScores]) -> Figure:

@@ -22,6 +22,7 @@ from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.data import CLEAN, NOISE_TASK
+from keras_ser.training.run import model_file
 
 Waveforms = Sequence[np.ndarray]
 Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> what is left
@@ -92,7 +93,7 @@ def run_denoising(
     folder = Path(folder)
     # where there are several, the last protocol is the one that keeps speakers apart
     own = [job for job in jobs(recipe, data, folds) if job.protocol.name == recipe.protocols[-1].name]
-    done = [job for job in own if (folder / job.folder / "model.keras").exists()]
+    done = [job for job in own if model_file(folder / job.folder)]
     if not done:
         raise RunError(f"{folder} holds no finished run yet.")
     trained = {name for stream in recipe.streams for name in stream.noises}

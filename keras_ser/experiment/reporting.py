@@ -13,6 +13,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.run import model_file
 
 
 def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
@@ -224,7 +225,7 @@ def runs_of(folder: Path) -> list[Run]:
     owner, recipe = _owner(folder)
     if owner != folder:
         return [Run.load(folder)]
-    found = [file.parent for file in sorted(folder.glob("*/fold-*-seed-*/model.keras"))]
+    found = [path for path in sorted(folder.glob("*/fold-*-seed-*/")) if model_file(path)]
     protocols = [p.name for p in recipe.protocols if any(run.parent.name == p.name for run in found)]
     if not found:
         raise RunError(f"{folder} holds no finished run yet.")

@@ -18,6 +18,7 @@ from keras_ser.experiment.systems import System
 from keras_ser.models import MODELS
 from keras_ser.pipelines.streams import waveforms
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.run import model_file
 
 TRIALS = 50_000
 
@@ -58,7 +59,7 @@ def run_verification(
         todo += [(name, system.folder / job.folder, job) for job in own]
     tables = []
     for number, (name, folder, job) in enumerate(todo):
-        if not (folder / "model.keras").exists():
+        if not model_file(folder):
             raise RunError(f"{folder} is not finished.")
         if on_step:
             on_step(number + 1, len(todo), f"{name}, fold {job.split.fold}, seed {job.seed}: embeddings")

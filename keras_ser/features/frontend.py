@@ -185,6 +185,19 @@ class Frontend(keras.layers.Layer):
         return {name: (1 + self.statistics) * sizes[name] for name in self.features}
 
     @property
+    def names(self) -> dict[str, list[str]]:
+        """Feature name -> what each of its bins is called."""
+        found = {}
+        for name, size in self.sizes.items():
+            size //= 1 + self.statistics
+            if name == "short_term":
+                bins = list(SHORT_TERM_FEATURES)
+            else:
+                bins = [name] if size == 1 else [f"{name}_{i}" for i in range(size)]
+            found[name] = [f"{of} {b}" for of in ("mean", "variance") for b in bins] if self.statistics else bins
+        return found
+
+    @property
     def samples(self) -> int:
         """Samples that every clip is brought to; 0 = as it is."""
         return round(self.seconds * self.sample_rate)

@@ -2,12 +2,15 @@
 
 `build` takes the feature sizes ({name: bins}) and the tasks, and returns a plain functional `keras.Model`: inputs
 {name: (batch, frames, bins), .., "mask": (batch, frames)}, outputs {task: (batch, classes)} and, in training, whatever else has
-a loss of its own ("adversary"). `Config` needs no Keras, so recipes can be read without it.
+a loss of its own ("adversary"). A baseline has `candidates(config)` and `estimator(config, candidate, task, seed)` instead, a
+scikit-learn pipeline for each task (`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
 """
 
 MODELS = {
     "aspmtl": "keras_ser.models.aspmtl",
     "attention_dnn": "keras_ser.models.attention_dnn",
+    "random_forest": "keras_ser.models.random_forest",
+    "svm": "keras_ser.models.svm",
     "vggvox": "keras_ser.models.vggvox",
 }
 

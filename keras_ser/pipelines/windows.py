@@ -31,13 +31,7 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
     Raises:
         CorpusError: a class with fewer windows than asked for; classes asked of a continuous task.
     """
-    known = [(u, *task.encode(u.column(task.column))) for u in corpus]
-    known = [(u, task.decode(value)) for u, value, weight in known if weight]
-    with ThreadPoolExecutor(8) as pool:
-        seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
-    by_class: dict[Any, list[Utterance]] = {}
-    for (utterance, label), duration in zip(known, seconds, strict=True):
-        by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
+    by_class = _by_class(corpus, windows, task)
     if windows.each:
         if task.continuous:
             raise CorpusError(f"{task.name!r} has no classes to balance: set windows.each=0.")
@@ -56,6 +50,22 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
     return dataclasses.replace(
         corpus, utterances=tuple(cut for found in by_class.values() for cut in found), expected={}, flaws=()
     )
+
+
+def window_counts(corpus: Corpus, windows: Windows, task: Task) -> dict[Any, int]:
+    """Label -> how many windows its clips give in all, whatever `windows.each` says."""
+    return {label: len(found) for label, found in _by_class(corpus, windows, task).items()}
+
+
+def _by_class(corpus: Corpus, windows: Windows, task: Task) -> dict[Any, list[Utterance]]:
+    known = [(u, *task.encode(u.column(task.column))) for u in corpus]
+    known = [(u, task.decode(value)) for u, value, weight in known if weight]
+    with ThreadPoolExecutor(8) as pool:
+        seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
+    by_class: dict[Any, list[Utterance]] = {}
+    for (utterance, label), duration in zip(known, seconds, strict=True):
+        by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
+    return by_class
 
 
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:

@@ -61,9 +61,14 @@ def export(
     """
     import keras
 
+    from keras_ser.serving.facts import ExportError
     from keras_ser.serving.fused import fuse_recurrent_layers
     from keras_ser.serving.gate import LOOSE, TOLERANCE, check_ops, check_parity
 
+    if run.kind != "network":
+        raise ExportError(
+            f"{run.folder} holds scikit-learn pipelines, which TF Serving can't serve: use keras-ser predict."
+        )
     name = run.recipe.name if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"a model's name is made of letters, digits, '_', '-' and '.'. Received: {name!r}.")

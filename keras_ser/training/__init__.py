@@ -1,9 +1,9 @@
 """Training: `fit(recipe, data, split, out) -> Run`, the best epoch on validation, resumable after every epoch.
 
 A run is a folder: model.keras (waveform in, probabilities out), recipe.json, split.json, history.csv and history.json,
-tensorboard/; a cascade's first model lies in model_1/. While it trains, state.npz holds every variable (layers, optimizer, seed
-generators), the best weights and the history, written as one file after each epoch, so that a killed run goes on from its last
-finished epoch. The test side is not read here.
+tensorboard/; a cascade's first model lies in model_1/, a baseline's scikit-learn pipelines in model.skops. While it trains,
+state.npz holds every variable (layers, optimizer, seed generators), the best weights and the history, written as one file after
+each epoch, so that a killed run goes on from its last finished epoch. The test side is not read here.
 """
 
 from keras_ser.training.data import Data

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +131,28 @@ class Data:
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
         return [clip["waveform"] for clip in self.cache.dataset(indices).as_numpy_iterator()]
+
+
+def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
+    """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus.
+
+    Of the validation side, too: to choose the epoch by true labels would be to learn from them.
+
+    Which noise is mixed in is known to the stream alone: its labels are drawn for each clip by how often each class is seen.
+    """
+    labels = dict(source.labels)
+    for k, task in enumerate(recipe.tasks):
+        if task.name in recipe.shuffle and task.name in labels:
+            values, weights = (column.copy() for column in labels[task.name])
+            order = np.random.default_rng([seed, k]).permutation(source.indices)
+            values[source.indices], weights[source.indices] = values[order], weights[order]
+            labels[task.name] = values, weights
+    odds = ()
+    if NOISE_TASK in recipe.shuffle:
+        task = next(task for task in recipe.tasks if task.name == NOISE_TASK)
+        seen = [np.bincount(s.bank_labels, minlength=task.size) / len(s.bank_labels) * s.share for s in sources]
+        odds = tuple(np.sum(seen, axis=0) / np.sum(seen))
+    return replace(source, labels=labels, noise_odds=odds)
 
 
 def noise_hashes(noises: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -15,10 +15,11 @@ from keras_ser.pipelines.streams import MEMORY_LIMIT, Source, TrainingData, eval
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.tasks import Task
-from keras_ser.training.data import CLEAN, NOISE_TASK, Data
+from keras_ser.training.data import CLEAN, NOISE_TASK, Data, shuffled
+from keras_ser.training.estimators import check_estimators, train_estimators
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
 from keras_ser.training.predict import forward, judged, scored_streams
-from keras_ser.training.run import Run, claim, write_atomically
+from keras_ser.training.run import NETWORK, Run, claim, model_file, write_atomically
 
 
 def deterministic() -> None:
@@ -66,11 +67,14 @@ def fit(
 
 
 def check_choice(recipe: Recipe, split: Split) -> None:
-    """Refuse, before hours of training, a validation side that can't choose the epoch.
+    """Refuse, before hours of training, what can't be trained, and a validation side that can't choose the epoch.
 
     Raises:
-        ValueError: the main task, whose score chooses, can't be judged there.
+        ValueError: the main task, whose score chooses, can't be judged there; a recipe that asks of a scikit-learn model what it
+            can't do.
     """
+    if hasattr(importlib.import_module(MODELS[recipe.model]), "estimator"):
+        check_estimators(recipe, split)
     main = recipe.tasks[0]
     if split.validation and not recipe.monitor and main not in judged(recipe.tasks, split, "validation"):
         raise ValueError(
@@ -81,7 +85,10 @@ def check_choice(recipe: Recipe, split: Split) -> None:
 
 def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch) -> Run:
     claim(out, recipe, split, seed, data.digest)
-    if (out / "model.keras").exists():
+    if model_file(out):
+        return Run.load(out)
+    if hasattr(importlib.import_module(MODELS[recipe.model]), "estimator"):
+        train_estimators(recipe, data, split, out, seed, stage, on_epoch)
         return Run.load(out)
     first = None
     if recipe.first is not None:
@@ -111,7 +118,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         keras.config.set_dtype_policy("float32")
         extract = _extractor(recipe, first)
         sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
-        sources = [_shuffled(source, recipe, sources, seed) for source in sources]
+        sources = [shuffled(source, recipe, sources, seed) for source in sources]
         names = recipe.frontend.features
         training = TrainingData(
             sources,
@@ -149,7 +156,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             on_epoch,
         )
         whole = whole_model(extract, score, recipe.name)
-        write_atomically(out / "model.keras", whole.save)
+        write_atomically(out / NETWORK, whole.save)
     finally:
         keras.config.set_dtype_policy(policy)
     (out / "state.npz").unlink(missing_ok=True)
@@ -185,7 +192,7 @@ def _validation(recipe, data, split, extract, score, seed):
         return None
     sides = []
     sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
-    for source in [_shuffled(source, recipe, sources, seed) for source in sources]:
+    for source in [shuffled(source, recipe, sources, seed) for source in sources]:
         batches = evaluation_batches(source, extract, recipe.frontend.features)
         sides.append((source, batches.cache() if _fits(source, extract, recipe) else batches))
     infer = forward(score)
@@ -200,28 +207,6 @@ def _fits(source: Source, extract, recipe: Recipe) -> bool:
     samples = fixed * len(lengths) if fixed else lengths.sum()
     bins = sum(extract.output[name].shape[-1] for name in recipe.frontend.features)
     return 4 * bins * samples / recipe.frontend.hop <= MEMORY_LIMIT
-
-
-def _shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
-    """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus.
-
-    Of the validation side, too: to choose the epoch by true labels would be to learn from them.
-
-    Which noise is mixed in is known to the stream alone: its labels are drawn for each clip by how often each class is seen.
-    """
-    labels = dict(source.labels)
-    for k, task in enumerate(recipe.tasks):
-        if task.name in recipe.shuffle and task.name in labels:
-            values, weights = (column.copy() for column in labels[task.name])
-            order = np.random.default_rng([seed, k]).permutation(source.indices)
-            values[source.indices], weights[source.indices] = values[order], weights[order]
-            labels[task.name] = values, weights
-    odds = ()
-    if NOISE_TASK in recipe.shuffle:
-        task = next(task for task in recipe.tasks if task.name == NOISE_TASK)
-        seen = [np.bincount(s.bank_labels, minlength=task.size) / len(s.bank_labels) * s.share for s in sources]
-        odds = tuple(np.sum(seen, axis=0) / np.sum(seen))
-    return dataclasses.replace(source, labels=labels, noise_odds=odds)
 
 
 def _frame_targets(recipe: Recipe):

@@ -75,7 +75,7 @@ def train_epochs(
         # a score may be undefined (NaN), as the CCC of a constant is
         if best is None or value > best["value"] or math.isnan(best["value"]):
             best = {"value": value, "epoch": epoch + 1, "weights": _values(network.variables)}
-        _write_csv(out / "history.csv", rows)
+        write_csv(out / "history.csv", rows)
         with writer.as_default(step=epoch + 1):
             for name, number in logs.items():
                 tf.summary.scalar(name, number)
@@ -132,7 +132,7 @@ def _restore(path: Path, variables: Sequence) -> tuple[list[dict], dict | None]:
     return meta["rows"], {**meta["best"], "weights": weights}
 
 
-def _write_csv(path: Path, rows: Sequence[dict]) -> None:
+def write_csv(path: Path, rows: Sequence[dict]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(temporary: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_ser.models.estimators import Estimators
 from keras_ser.pipelines.streams import waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -12,7 +13,12 @@ from keras_ser.training.data import NOISE_TASK, Data
 
 
 def forward(model):
-    """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew)."""
+    """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew).
+
+    Baselines outside Keras (`Estimators`) are what they are.
+    """
+    if isinstance(model, Estimators):
+        return model
     import tensorflow as tf
 
     spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
@@ -64,11 +70,11 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
     tables = []
     for k in scored_streams(recipe):
         source = data.source(recipe, k, split, side, seed)
-        outputs: dict[str, list] = {name: [] for name in model.output}
+        outputs: dict[str, list] = {}
         noises, indices = [], []
         for given, extra in waveforms(source, seed=seed):
             for name, value in infer(given).items():
-                outputs[name].append(np.asarray(value))
+                outputs.setdefault(name, []).append(np.asarray(value))
             indices.append(np.asarray(extra["index"]))
             noises.append(np.asarray(extra["noise"]))
         utterances = [data.corpus.utterances[i] for i in np.concatenate(indices)]

@@ -15,6 +15,10 @@ from keras_ser.splits import Split
 TEMPORARY = ".part."  # in the names of half-written files, which a killed process leaves behind
 
 
+# a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
+NETWORK, PIPELINES = "model.keras", "model.skops"
+
+
 class RunError(ValueError):
     """A run's folder is not what it should be."""
 
@@ -39,9 +43,9 @@ class Run:
     def load(cls, folder: Path | str) -> "Run":
         """Raises: RunError where the folder holds no finished run."""
         folder = Path(folder)
-        if not (folder / "model.keras").exists():
+        if not model_file(folder):
             raise RunError(
-                f"{folder} holds no finished run (no model.keras). Finish its training, or name another folder."
+                f"{folder} holds no finished run (no {NETWORK}). Finish its training, or name another folder."
             )
         try:
             about = json.loads((folder / "history.json").read_text())
@@ -59,9 +63,9 @@ class Run:
             RunError: no finished run there, or several.
         """
         folder = Path(folder)
-        if (folder / "model.keras").exists():
+        if model_file(folder):
             return folder
-        found = sorted(path.parent for path in folder.glob("*/fold-*/model.keras"))
+        found = sorted({path.parent for name in (NETWORK, PIPELINES) for path in folder.glob(f"*/fold-*/{name}")})
         if len(found) == 1:
             return found[0]
         if found:
@@ -70,11 +74,23 @@ class Run:
         raise RunError(f"expected the folder of a finished run (with a model.keras). Received: {folder}.")
 
     @property
+    def kind(self) -> str:
+        """What it has learnt: a "network", or the "pipelines" of a baseline."""
+        return "pipelines" if (self.folder / PIPELINES).exists() else "network"
+
+    @property
     def history(self) -> list[dict[str, float]]:
         return self.about["epochs"]
 
     def model(self):
-        """The whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}."""
+        """The whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.
+
+        A keras.Model, or the `Estimators` of a baseline.
+        """
+        if self.kind == "pipelines":
+            from keras_ser.training.estimators import load_estimators
+
+            return load_estimators(self.folder / PIPELINES, self.recipe)
         import keras
 
         # these register the layers that the file names
@@ -82,13 +98,18 @@ class Run:
         import keras_ser.layers
         import keras_ser.models.cascade  # noqa: F401
 
-        file = self.folder / "model.keras"
+        file = self.folder / NETWORK
         if not zipfile.is_zipfile(file):
             raise RunError(f"{file} is damaged: it is no Keras file. Train the run again.")
         model = keras.saving.load_model(file, compile=False)
         # XLA would compile anew for every length of a batch
         model.jit_compile = False
         return model
+
+
+def model_file(folder: Path) -> Path | None:
+    """What a folder's run has learnt; None where no run is finished."""
+    return next((folder / name for name in (NETWORK, PIPELINES) if (folder / name).exists()), None)
 
 
 def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:

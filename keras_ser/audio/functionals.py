@@ -1,0 +1,64 @@
+"""openSMILE's functionals of a clip, the field's yardstick: an optional extra, for baselines outside Keras.
+
+openSMILE is free for private use, research and teaching, and needs a licence of audEERING for commercial use
+(https://github.com/audeering/opensmile-python). `pip install "keras_ser[opensmile]"` brings it.
+"""
+
+import functools
+import warnings
+
+import numpy as np
+
+# set -> how many functionals: Eyben et al. 2016 (doi:10.1109/TAFFC.2015.2457417), Schuller et al. 2016
+# (doi:10.21437/Interspeech.2016-129)
+FUNCTIONALS = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
+
+
+class MissingPackage(ValueError):
+    """An optional package that is asked for, and not installed."""
+
+
+@functools.cache
+def _smile(name: str):
+    try:
+        import opensmile
+    except ImportError as error:
+        raise MissingPackage(
+            f'{name} is computed by openSMILE, which is not installed: pip install "keras_ser[opensmile]" (free for research, '
+            f"not for commercial use). {error}"
+        ) from None
+    return opensmile.Smile(opensmile.FeatureSet[name], opensmile.FeatureLevel.Functionals)
+
+
+def functional_names(name: str) -> tuple[str, ...]:
+    """The names of a set's functionals, in order. Raises: see `functionals`."""
+    check_functionals(name)
+    return tuple(_smile(name).feature_names)
+
+
+def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02") -> np.ndarray:
+    """openSMILE's functionals of one clip.
+
+    Args:
+        waveform: (samples,) float32.
+        sample_rate: Hz.
+        name: the set: "eGeMAPSv02" (88 functionals) or "ComParE_2016" (6373).
+
+    Returns:
+        (functionals,) float32. What openSMILE can't tell of a clip (NaN: it is too short) is 0.
+
+    Raises:
+        ValueError: another set.
+        MissingPackage: openSMILE is not installed.
+    """
+    check_functionals(name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Segment too short")
+        found = _smile(name)(np.asarray(waveform, "float32"), sample_rate)
+    return np.nan_to_num(found.reshape(-1).astype("float32"), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def check_functionals(name: str | None) -> None:
+    """Raises: ValueError for a set that there is not; None = none."""
+    if name is not None and name not in FUNCTIONALS:
+        raise ValueError(f"`functionals` must be one of {', '.join(FUNCTIONALS)}. Received: {name!r}.")

@@ -1,0 +1,57 @@
+"""Random forest on a clip's features: scikit-learn's, a baseline of the papers' tables.
+
+Each of `leaf` is trained, and the one with the best score on the validation side is kept.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras_ser.audio.functionals import check_functionals
+from keras_ser.tasks import Task
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; the papers state none.
+
+    Args:
+        trees: of the forest.
+        leaf: candidates for the fewest clips of a leaf.
+        functionals: openSMILE's "eGeMAPSv02" or "ComParE_2016" instead of what the front end computes.
+    """
+
+    trees: int = 300
+    leaf: tuple[int, ...] = (1, 3, 10)
+    functionals: str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "leaf", tuple(self.leaf))
+        if self.trees < 1:
+            raise ValueError(f"`trees` must be at least 1. Received: {self.trees}.")
+        if not self.leaf or min(self.leaf) < 1:
+            raise ValueError(f"`leaf` must be at least one number of clips from 1 on. Received: {self.leaf}.")
+        check_functionals(self.functionals)
+
+
+def candidates(config: Config) -> list[dict[str, Any]]:
+    """The settings to choose from on the validation side."""
+    return [{"leaf": value} for value in config.leaf]
+
+
+def estimator(config: Config, candidate: dict[str, Any], task: Task, seed: int = 0):
+    """A scikit-learn pipeline for one task: (clips, features) -> probabilities of the classes, or values.
+
+    Args:
+        config: the settings.
+        candidate: one of `candidates`.
+        task: what it learns.
+        seed: draws the trees' clips and features.
+    """
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.pipeline import make_pipeline
+
+    kind = RandomForestRegressor if task.continuous else RandomForestClassifier
+    options = {} if task.continuous else {"max_features": "sqrt"}
+    return make_pipeline(
+        kind(config.trees, min_samples_leaf=candidate["leaf"], random_state=seed, n_jobs=-1, **options)
+    )

@@ -1,0 +1,196 @@
+"""Baselines: scikit-learn pipelines on what the front end, or openSMILE, says of a clip.
+
+A setting is to them what an epoch is to a network: the validation side chooses one, and history.csv has a row for each.
+"""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser.models import MODELS
+from keras_ser.models.estimators import Estimators, load_pipelines
+from keras_ser.pipelines.streams import Source, waveforms
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Split
+from keras_ser.training.data import NOISE_TASK, Data, shuffled
+from keras_ser.training.loop import OnEpoch, validation_scores, write_csv
+from keras_ser.training.predict import judged, scored_streams
+from keras_ser.training.run import PIPELINES, RunError, write_atomically
+
+
+def check_estimators(recipe: Recipe, split: Split) -> None:
+    """Refuse a recipe that asks of a scikit-learn model what it can't do.
+
+    Raises:
+        ValueError: segments, augmentation, a first model, or nothing to choose between settings by.
+    """
+    if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off:
+        raise ValueError(
+            f"{recipe.model!r} hears whole clips as they are: it needs sampling.kind=whole, no augmentation and no first model."
+        )
+    settings = importlib.import_module(MODELS[recipe.model]).candidates(recipe.config)
+    if not split.validation and len(settings) > 1:
+        name = next(iter(settings[0]))
+        raise ValueError(
+            f"{recipe.model!r} has {len(settings)} settings of {name!r}, and the split no validation side to choose one by: "
+            f"name one (--set config.{name}={settings[0][name]}), or set protocols.NAME.validation."
+        )
+
+
+def train_estimators(
+    recipe: Recipe, data: Data, split: Split, out: Path, seed: int, stage: str, on_epoch: OnEpoch | None = None
+) -> None:
+    """Fit every setting, keep the best on the validation side: model.skops, history.csv and history.json.
+
+    Args:
+        recipe, data, split, seed: see `keras_ser.training.fit`.
+        out: the run's folder.
+        stage: names the model in progress and errors.
+        on_epoch: called with (stage, setting's number, logs).
+    """
+    module = importlib.import_module(MODELS[recipe.model])
+    describe = describer(recipe)
+
+    def described(source: Source):
+        source = shuffled(source, recipe, sources, seed)
+        return source, _features(recipe, source, describe, seed)
+
+    sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
+    training = [described(source) for source in sources]
+    sides = []
+    if split.validation:
+        sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
+        sides = [(source, [batch]) for source, batch in map(described, sources)]
+    monitor = recipe.monitor or f"val_{recipe.tasks[0].name}_{'ccc' if recipe.tasks[0].continuous else 'uar'}"
+    rows, best = [], None
+    for number, setting in enumerate(module.candidates(recipe.config), start=1):
+        made = {
+            task.name: _fitted(module.estimator(recipe.config, setting, task, seed), task, training, stage)
+            for task in recipe.tasks
+        }
+        model = Estimators(describe, made, recipe.tasks)
+        logs = {**setting}
+        if sides:
+            logs |= validation_scores(model.judge, sides, judged(recipe.tasks, split, "validation"))
+            if monitor not in logs:
+                raise ValueError(
+                    f"`monitor` must be a score of labelled validation clips: {', '.join(logs)}. Received: {monitor!r}."
+                )
+        rows.append({"epoch": number, **logs})
+        value = logs.get(monitor, 0.0)
+        if best is None or value > best[0] or np.isnan(best[0]):
+            best = value, number, model
+        write_csv(out / "history.csv", rows)
+        if on_epoch:
+            on_epoch(stage, number, logs)
+    about = {"seed": seed, "monitor": monitor if sides else None, "best_epoch": best[1], "epochs": rows}
+    write_atomically(out / "history.json", lambda p: p.write_text(json.dumps(about, indent=1)))
+    write_atomically(out / PIPELINES, best[2].save)
+
+
+def load_estimators(file: Path, recipe: Recipe) -> Estimators:
+    """A finished run's model.
+
+    Raises:
+        RunError: the file is damaged, or holds what skops does not trust.
+    """
+    try:
+        pipelines = load_pipelines(file)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    return Estimators(describer(recipe), pipelines, recipe.tasks)
+
+
+def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
+    """{"waveform": (batch, samples), "length": (batch,)} -> (batch, features).
+
+    The features are the mean over a clip's frames of what the front end puts out, or openSMILE's functionals.
+    """
+    if recipe.config.functionals:
+        from keras_ser.audio.functionals import functionals
+
+        def told(given):
+            clips = zip(np.asarray(given["waveform"]), np.asarray(given["length"]), strict=True)
+            rate, name = recipe.frontend.sample_rate, recipe.config.functionals
+            return np.stack([functionals(x[:n], rate, name) for x, n in clips])
+
+        return told
+    import keras
+
+    from keras_ser.features import Frontend
+    from keras_ser.layers import MeanPooling
+    from keras_ser.models.whole import extractor
+    from keras_ser.training.predict import forward
+
+    extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
+    names = recipe.frontend.features
+    joined = [MeanPooling(dtype="float32")(extract.output[name], mask=extract.output["mask"]) for name in names]
+    joined = keras.layers.Concatenate(dtype="float32")(joined) if len(joined) > 1 else joined[0]
+    infer = forward(keras.Model(extract.input, {"clip": joined}))
+    return lambda given: np.asarray(infer({name: given[name] for name in ("waveform", "length")})["clip"])
+
+
+def _features(recipe: Recipe, source: Source, describe: Callable, seed: int):
+    """(clips, features) of a stream, and {"index", "noise"} of its clips."""
+    if recipe.config.functionals and not source.bank:
+        found = _kept_functionals(source, recipe.config.functionals)
+        noise = np.full(len(found), (source.bank_labels or (0,))[0])
+        return found, {"index": source.indices, "noise": noise}
+    rows, extras = [], []
+    for given, extra in waveforms(source, seed=seed):
+        rows.append(describe(given))
+        extras.append({name: np.asarray(value) for name, value in extra.items()})
+    return np.concatenate(rows), {name: np.concatenate([extra[name] for extra in extras]) for name in extras[0]}
+
+
+def _kept_functionals(source: Source, name: str) -> np.ndarray:
+    """(clips, functionals), computed once for a waveform cache and kept beside it: openSMILE is slow, and folds share clips."""
+    from keras_ser.audio.functionals import FUNCTIONALS, functionals
+
+    path = source.cache.path.with_suffix(f".{name}.npy")
+    if not path.exists():
+        utterances = len(source.cache) + len(source.cache.dropped)
+        empty = np.full((utterances, FUNCTIONALS[name]), np.nan, "float32")
+
+        def write(temporary: Path) -> None:
+            with open(temporary, "wb") as file:
+                np.save(file, empty)
+
+        write_atomically(path, write)
+    kept = np.load(path, mmap_mode="r+")
+    missing = source.indices[np.isnan(kept[source.indices, 0])]
+    # a row is whole when its first number is there, which is written last
+    for clip in source.cache.dataset(missing).as_numpy_iterator() if len(missing) else ():
+        row = functionals(clip["waveform"], source.cache.sample_rate, name)
+        kept[clip["index"], 1:] = row[1:]
+        kept[clip["index"], 0] = row[0]
+    kept.flush()
+    return np.array(kept[source.indices])
+
+
+def _fitted(pipeline, task, training: Sequence, stage: str):
+    """A pipeline trained on the clips that have a label of its task."""
+    xs, ys, ws = [], [], []
+    for source, (features, extra) in training:
+        if task.name == NOISE_TASK:
+            values, weights = extra["noise"], np.ones(len(features), "float32")
+            if source.noise_odds:
+                drawn = np.random.default_rng([source.number, len(values)])
+                values = drawn.choice(len(source.noise_odds), len(values), p=source.noise_odds)
+        else:
+            values, weights = (column[extra["index"]] for column in source.labels[task.name])
+        xs.append(features[weights > 0])
+        ys.append(values[weights > 0])
+        ws.append(weights[weights > 0])
+    x, y, w = np.concatenate(xs), np.concatenate(ys), np.concatenate(ws)
+    heard = [] if task.continuous else [task.labels[int(value)] for value in np.unique(y)]
+    if not len(y) or (not task.continuous and len(heard) < 2):
+        raise ValueError(
+            f"{stage}: of {task.name!r} at least 2 classes are needed. The training side has {', '.join(heard) or 'none'}."
+        )
+    return pipeline.fit(x, y, **{f"{pipeline.steps[-1][0]}__sample_weight": w})
