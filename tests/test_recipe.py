@@ -325,7 +325,8 @@ def test_a_recipe_needs_something_of_each():
         with pytest.raises(ValueError, match="at least one task, stream, protocol and seed"):
             RECIPE.replace(**{field: ()})
     with pytest.raises(
-        ValueError, match="`model` must be one of aspmtl, attention_dnn, vggvox. Received: 'transformer'"
+        ValueError,
+        match="`model` must be one of aspmtl, attention_dnn, random_forest, svm, vggvox. Received: 'transformer'",
     ):
         Recipe("x", "demo", (EMOTION,), (Protocol("p"),), model="transformer")
 
