@@ -4,12 +4,9 @@ Nothing here imports TensorFlow. Where the corpus lies on this machine is no par
 """
 
 import dataclasses
-import difflib
 import hashlib
 import importlib
 import json
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +14,10 @@ from typing import Any
 from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
+from keras_ser.values import as_tuple, as_tuples, instance, override, plain
 
 DISCARDS = ("drop", "mask")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
-
-def _tuple(value: Any) -> tuple:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class FrontendConfig:
     compatible: bool = False
 
     def __post_init__(self):
-        object.__setattr__(self, "features", _tuple(self.features))
+        object.__setattr__(self, "features", as_tuple(self.features))
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,8 @@ class Stream:
     redraw: bool = False
 
     def __post_init__(self):
-        object.__setattr__(self, "noises", _tuple(self.noises))
-        object.__setattr__(self, "snr", _tuple(self.snr))
+        object.__setattr__(self, "noises", as_tuple(self.noises))
+        object.__setattr__(self, "snr", as_tuple(self.snr))
         if not 0 < self.share < float("inf"):
             raise ValueError(f"`share` of stream {self.name!r} must be over 0. Received: {self.share}.")
         if self.noises and not self.snr:
@@ -197,7 +191,7 @@ class Recipe:
         for name in ("tasks", "protocols", "streams", "seeds", "shuffle"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("paper", "corpus_options"):
-            object.__setattr__(self, name, _tuples(getattr(self, name)))
+            object.__setattr__(self, name, as_tuples(getattr(self, name)))
         if self.config is None:
             object.__setattr__(self, "config", config_class(self.model)())
         if not self.tasks or not self.streams or not self.protocols or not self.seeds:
@@ -241,15 +235,20 @@ class Recipe:
             raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}.")
 
     def to_dict(self) -> dict[str, Any]:
-        return _plain(self)
+        return plain(self)
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1)
 
+    @staticmethod
+    def field_types(data: Mapping[str, Any]) -> dict[str, Any]:
+        """The type of `config`, which is the model's to say."""
+        return {"config": config_class(data.get("model", Recipe.model)) | None}
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
         """Raises: ValueError for an unknown or missing field, or a value of another type."""
-        return _instance(cls, data)
+        return instance(cls, data)
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
@@ -314,7 +313,7 @@ class Recipe:
             KeyError: an unknown key; the message lists its neighbours.
             ValueError: a value of another type.
         """
-        return _override(self, key.split("."), value, key)
+        return override(self, key, value)
 
 
 def config_class(model: str) -> type:
@@ -324,129 +323,3 @@ def config_class(model: str) -> type:
     if model not in MODELS:
         raise ValueError(f"`model` must be one of {', '.join(MODELS)}. Received: {model!r}.")
     return importlib.import_module(MODELS[model]).Config
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
-
-
-def _instance(cls: type, data: Any) -> Any:
-    """A dataclass from its JSON; values are checked against the annotations."""
-    if not isinstance(data, Mapping):
-        raise ValueError(f"expected the fields of {_name(cls)}. Received: {data!r}.")
-    fields = dataclasses.fields(cls)
-    known = [f.name for f in fields]
-    strays = sorted(set(data) - set(known))
-    if strays:
-        raise ValueError(f"{_name(cls)} has no {', '.join(strays)}. It has: {', '.join(known)}.")
-    unset = (dataclasses.MISSING, dataclasses.MISSING)
-    lacking = [f.name for f in fields if f.name not in data and (f.default, f.default_factory) == unset]
-    if lacking:
-        raise ValueError(f"{_name(cls)} needs {', '.join(lacking)}. Received: {', '.join(data) or 'nothing'}.")
-    hints = typing.get_type_hints(cls)
-    if cls is Recipe:
-        hints["config"] = config_class(data.get("model", Recipe.model)) | None
-    values = {}
-    for name, value in data.items():
-        try:
-            values[name] = _typed(value, hints[name])
-        except TypeError:
-            raise ValueError(f"{_name(cls)}.{name}: expected {_name(hints[name])}. Received: {value!r}.") from None
-    return cls(**values)
-
-
-def _typed(value: Any, hint: Any) -> Any:
-    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass.
-
-    Raises:
-        TypeError: it can't be.
-    """
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return _tuples(value)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in inner:
-            return None
-        return _typed(value, next(option for option in inner if option is not type(None)))
-    if origin is tuple:
-        value = tuple(value) if isinstance(value, list | tuple) else (value,)
-        if inner[-1] is not Ellipsis and len(inner) != len(value):
-            raise TypeError
-        return tuple(_typed(item, _item(hint, i)) for i, item in enumerate(value))
-    if dataclasses.is_dataclass(hint) and not isinstance(value, hint):
-        return _instance(hint, value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise TypeError
-    return value
-
-
-def _item(hint: Any, i: int) -> Any:
-    """The annotation of item `i` of a tuple."""
-    inner = typing.get_args(hint) or (Any, ...)
-    return inner[0] if inner[-1] is Ellipsis else inner[i]
-
-
-def _name(hint: Any) -> str:
-    return str(hint) if typing.get_origin(hint) else hint.__name__
-
-
-def _read(text: str, hint: Any) -> Any:
-    """What a command line means: JSON, a list with commas, or plain text, whatever the annotation takes."""
-    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
-    if type(None) in options and text in ("null", "none", "None"):
-        return None
-    if typing.get_origin(hint) is tuple and not text.startswith("["):
-        items = text.split(",") if text else []
-        fixed = typing.get_args(hint)[-1] is not Ellipsis and len(typing.get_args(hint)) != len(items)
-        return text if fixed else [_read(item.strip(), _item(hint, i)) for i, item in enumerate(items)]
-    if str in options and not text.startswith('"'):
-        return text
-    try:
-        return json.loads({"True": "true", "False": "false"}.get(text, text))
-    except json.JSONDecodeError:
-        return text
-
-
-def _override(owner: Any, path: list[str], value: Any, key: str, hint: Any = Any) -> Any:
-    head, rest = path[0], path[1:]
-    if isinstance(owner, tuple):
-        names = [getattr(item, "name", str(i)) for i, item in enumerate(owner)]
-        index = names.index(head) if head in names else int(head) if head.isdigit() and int(head) < len(owner) else None
-        if index is None:
-            raise KeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
-        changed = _changed(owner[index], rest, value, key, _item(hint, index))
-        return (*owner[:index], changed, *owner[index + 1 :])
-    names = [f.name for f in dataclasses.fields(owner)]
-    if head not in names:
-        close = difflib.get_close_matches(head, names, 3)
-        near = f"Did you mean {' or '.join(close)}? " if close else ""
-        raise KeyError(f"--set {key}: {_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
-    hint = typing.get_type_hints(type(owner))[head]
-    return dataclasses.replace(owner, **{head: _changed(getattr(owner, head), rest, value, key, hint)})
-
-
-def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
-    """What a field or an item becomes."""
-    if rest:
-        if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
-            raise KeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
-        return _override(old, rest, value, key, hint)
-    holder = old[0] if isinstance(old, tuple) and old else old
-    if dataclasses.is_dataclass(holder):
-        names = [item.name for item in old] if isinstance(old, tuple) else []
-        names += [f.name for f in dataclasses.fields(holder)]
-        raise KeyError(f"--set {key}: name a field of it: {', '.join(names)}.")
-    try:
-        return _typed(_read(value, hint) if isinstance(value, str) else value, hint)
-    except TypeError:
-        raise ValueError(f"--set {key}: expected {_name(hint)}, such as {old!r}. Received: {value!r}.") from None

@@ -10,6 +10,7 @@ import pytest
 import keras_ser
 
 ROOMS = [
+    "values",
     "tasks",
     "corpora",
     "splits",
@@ -29,7 +30,7 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
-LIGHT = ("keras_ser", "corpora", "splits", "recipe", "evaluation", "cli")
+LIGHT = ("keras_ser", "values", "corpora", "splits", "recipe", "evaluation", "cli")
 
 
 def room(module: str) -> str:
