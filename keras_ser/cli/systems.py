@@ -20,12 +20,14 @@ class Paper:
         scores: system -> {metric: figure} of the main task, fractions.
         confused: the system whose confusion matrix it shows; confusion: that matrix, fractions of the true class (row).
         source: of what the figures are.
+        labels: the main task's classes that they are of; with others nothing of the paper is shown. Empty = any.
     """
 
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confused: str | None = None
     confusion: Sequence[Sequence[float]] = ()
     source: str = ""
+    labels: tuple[str, ...] = ()
 
 
 def systems_main(
@@ -72,8 +74,13 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     with Progress(first, quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
     told = notes(first, data, folds_asked(options))
+    if absent and not options.systems:
+        packages = ", ".join(f'pip install "keras_ser[{package}]"' for package in dict.fromkeys(absent.values()))
+        told.append(f"Left out: {', '.join(absent)} ({packages}).")
+    if paper.labels and set(paper.labels) != set(first.tasks[0].labels):
+        told.append(f"The paper's figures are of other classes ({', '.join(paper.labels)}), and not shown.")
+        paper = Paper(confused=paper.confused)
     told += [f"Paper: {paper.source}."] if paper.source else []
-    told += [f"Left out: {system}, which needs the package {package}." for system, package in absent.items()]
     if first.windows is not None and first.windows.each:
         told.append(f"{first.windows.each} windows of each {first.tasks[0].name}, of all the corpus.")
     title = f"{first.name.split('-', 1)[0]} on {data.corpus.name}"
@@ -87,8 +94,10 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
             paper={name: figures for name, figures in paper.scores.items() if name in systems},
             pairs=[pair for pair in pairs if set(pair) <= set(systems)],
             unit=unit(data),
+            items="windows" if first.windows else "clips",
         )
         for protocol in first.protocols
+        if any(protocol.name in set(system.predictions["protocol"]) for system in systems.values())
     ]
     made = ProtocolsReport(
         title=title,

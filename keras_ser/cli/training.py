@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -200,7 +199,8 @@ def shuffled(recipe):
 
 
 def _protocols(recipe, asked: str):
-    paper, disjoint = recipe.protocols[:1], recipe.protocols[1:]
+    paper = recipe.protocols[:1]
+    disjoint = tuple(protocol for protocol in recipe.protocols if protocol.columns_apart) or recipe.protocols[1:]
     sets = {"paper": paper, "disjoint": disjoint, "both": recipe.protocols}
     sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
     if not sets.get(asked):
@@ -251,7 +251,12 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:
     """--folds as numbers; None = all."""
-    return [int(number) for number in options.folds.split(",")] if options.folds else None
+    if not options.folds:
+        return None
+    numbers = options.folds.split(",")
+    if not all(number.strip().isdigit() for number in numbers):
+        raise ValueError(f"--folds takes numbers from 0 on, with commas. Received: {options.folds!r}.")
+    return [int(number) for number in numbers]
 
 
 def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
@@ -260,36 +265,13 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
     Raises:
         CorpusError: a task without a label, a label that the task does not know, a class without a clip.
     """
-    from keras_ser.corpora import CorpusError
+    from keras_ser.corpora import check_task
 
     for task in recipe.tasks:
         if task.name == "noise":
             continue
         holders = [corpus] if task is recipe.tasks[0] else [corpus, *auxiliary.values()]
-        counts: dict[str, int] = {}
-        for holder in holders:
-            for value, count in holder.counts(task.column).items():
-                counts[value] = counts.get(value, 0) + count
-        if not counts:
-            raise CorpusError(
-                f"{corpus.name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: name it in "
-                "--metadata CSV, train it on an auxiliary corpus (--aux-corpus NAME --aux-root DIR), or choose a variant "
-                "without it."
-            )
-        if task.continuous:
-            continue
-        merge = dict(task.merge)
-        known = {merge.get(value, value) for value in counts}
-        unknown = [] if task.identity else sorted(known - set(task.labels) - set(task.ignore))
-        lacking = [label for label in task.labels if label not in known]
-        if unknown or lacking:
-            has = json.dumps(sorted(known - set(task.ignore)))
-            found = ", ".join(f"{value} ({count})" for value, count in counts.items())
-            lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
-            raise CorpusError(
-                f"the task {task.name!r} has the classes {', '.join(task.labels)}; {corpus.name} has {found}{lacks}. Make them "
-                f"agree, e.g. by --set 'tasks.{task.name}.labels={has}', or through the task's merge and ignore."
-            )
+        check_task(task, *holders)
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)
 

@@ -27,8 +27,9 @@ from typing import Any
 
 from keras_ser.corpora import afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.corpora.labels import check_task
 
-__all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "listed", "read_corpus"]
+__all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 
 CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
     {

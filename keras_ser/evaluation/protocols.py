@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -51,18 +52,18 @@ class ProtocolsReport:
         return {r.protocol: system_result(r.tables[self.confused], r.task, r.protocol) for r in self.reports}
 
     def rows(self, metric: str) -> list[list[str]]:
-        """Header first: a row a system, a column a protocol; of two protocols also the first less the second."""
+        """Header first: a row a system, a column a protocol; of several also the first less the last."""
         paper = self.reports[0].paper
         told = any(metric in figures for figures in paper.values())
         header = [f"{NAMES[metric]}, %", *(["paper"] if told else []), *(r.protocol for r in self.reports)]
-        rows = [header + (["difference"] if len(self.reports) == 2 else [])]
+        rows = [header + (["first - last"] if len(self.reports) > 1 else [])]
         for system in self.systems:
             figure = paper.get(system, {}).get(metric)
             row = [system, *([f"{100 * figure:.2f}" if figure is not None else ""] if told else [])]
             found = [report.scores[system][metric] for report in self.reports]
             row += [shown(score) for score in found]
-            if len(found) == 2:
-                row.append(f"{100 * (found[0].value - found[1].value):+.1f}")
+            if len(found) > 1:
+                row.append(f"{100 * (found[0].value - found[-1].value):+.1f}")
             rows.append(row)
         return rows
 
@@ -75,8 +76,8 @@ class ProtocolsReport:
                 rows.append([label, "paper", *(f"{100 * share:.2f}" for share in self.paper_confusion[i])])
             for protocol, result in self.confusion.items():
                 matrix = result.confusion
-                cells = [f"{100 * share:.1f}" for share in matrix.share[i]]
-                if matrix.low is not None:
+                cells = ["–" if math.isnan(share) else f"{100 * share:.1f}" for share in matrix.share[i]]
+                if matrix.low is not None and not math.isnan(matrix.low[i][0]):
                     ends = zip(matrix.low[i], matrix.high[i], strict=True)
                     cells = [f"{c} [{100 * a:.1f}, {100 * b:.1f}]" for c, (a, b) in zip(cells, ends, strict=True)]
                 rows.append([label, protocol, *cells])
@@ -87,7 +88,8 @@ class ProtocolsReport:
         for metric in self.reports[0].metrics:
             text += ["", *markdown.aligned(self.rows(metric))]
         for report in self.reports:
-            text += ["", f"protocol {report.protocol}: {self.described[report.protocol]}", *report.verdicts()]
+            text += ["", f"protocol {report.protocol}: {self.described[report.protocol]}", f"  {report.scale()}"]
+            text += [f"  {line}" for line in report.verdicts()]
         if self.confused:
             text += ["", f"confusion of {self.confused}, % of the true class", ""]
             text += markdown.aligned(self.confusion_rows(), left=2)
@@ -163,7 +165,10 @@ class ProtocolsReport:
                 "system": self.confused,
                 "labels": list(self.reports[0].task.labels),
                 "paper": [list(row) for row in self.paper_confusion],
-                **{protocol: [list(row) for row in r.confusion.share] for protocol, r in self.confusion.items()},
+                **{
+                    protocol: [[None if math.isnan(share) else share for share in row] for row in r.confusion.share]
+                    for protocol, r in self.confusion.items()
+                },
             }
         return told
 

@@ -37,7 +37,7 @@ class SystemsReport:
         pairs: (a, b): the differences a - b to be shown.
         metrics: to be shown.
         notes: sentences for the reader.
-        unit: what a group is, see `DenoisingReport`.
+        unit: what a group is, see `DenoisingReport`; items: what one row of a table is.
     """
 
     title: str
@@ -50,6 +50,7 @@ class SystemsReport:
     metrics: Sequence[str] = ("accuracy", "uar")
     notes: Sequence[str] = ()
     unit: str = "speaker"
+    items: str = "clips"
 
     @functools.cached_property
     def scores(self) -> dict[str, dict[str, Score]]:
@@ -89,7 +90,7 @@ class SystemsReport:
         first = next(iter(self.tables.values()))
         mine = first[first["protocol"] == self.protocol]
         return (
-            f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} clips; % [95 % interval, "
+            f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [95 % interval, "
             f"{resampling(mine['group'].nunique(), self.unit)}]."
         )
 

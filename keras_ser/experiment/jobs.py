@@ -10,7 +10,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split
 from keras_ser.training import Data, Run, predict
 
-UNITS = ("speaker", "film", "session")
+UNITS = ("speaker", "film", "session", "origin")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
 
     Args:
         folds: numbers of the folds to run (default: all).
+
+    Raises:
+        ValueError: a fold that no protocol has.
     """
     main = recipe.tasks[0]
     stratify = None if main.continuous else main.column
@@ -42,6 +45,11 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
         protocol.name: protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=stratify)
         for protocol in recipe.protocols
     }
+    numbers = {split.fold for found in splits.values() for split in found}
+    strays = sorted(set(folds or ()) - numbers)
+    if strays:
+        told = "; ".join(f"{name}: 0 to {len(found) - 1}" for name, found in splits.items())
+        raise ValueError(f"there is no fold {strays[0]}. There are, {told}.")
     return [
         Job(protocol, split, seed)
         for seed in recipe.seeds
@@ -52,7 +60,8 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
 
 
 def unit(data: Data) -> str:
-    """What the bootstrap resamples: the first of speaker, film, session that every utterance names ("" columns = clips)."""
+    """What the bootstrap resamples: the first of speaker, film, session, origin (the recording that a window was cut from) that
+    every utterance names; "none" = the clips themselves."""
     for column in UNITS:
         if all(u.column(column) is not None for u in data.corpus):
             return column

@@ -13,6 +13,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.predict import truths
 from keras_ser.training.run import model_file
 
 
@@ -84,8 +85,9 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     main = recipe.tasks[0]
     splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column)
     stratified = "" if main.continuous else f", stratified by {main.name}"
+    items = "windows" if recipe.windows else "clips"
     described = {
-        "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the clips{stratified}",
+        "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the {items}{stratified}",
         "leave-one-out": f"leave one {protocol.by} out",
         "k-fold": f"{protocol.folds} folds by {protocol.by}",
         "matched": f"{protocol.by}s chosen so that {', '.join(protocol.match)} are distributed alike",
@@ -95,7 +97,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     if not sides:
         chosen = "no validation side: every epoch is trained and the last one kept"
     elif protocol.validation < 1:
-        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training clips"
+        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training {items}"
     else:
         plural = "s" if protocol.validation > 1 else ""
         chosen = f"the epoch is chosen on {int(protocol.validation)} {protocol.by}{plural} of the training side"
@@ -124,6 +126,16 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
         found.append(
             f"{recipe.epochs} epochs were trained, and the learning rate was to fall after {steps}: another schedule than that."
         )
+    if recipe.windows:
+        recordings = len({u.groups["origin"] for u in data.corpus if "origin" in u.groups})
+        found.append(
+            f"What is trained and tested are {len(data.corpus)} windows of {recordings} recordings: a long one counts more often."
+        )
+    found += _untaught(recipe, data, folds)
+    if recipe.model == "svm":
+        found.append(
+            "What stands for the probabilities of an SVM is the softmax of its decision values: not calibrated."
+        )
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(
@@ -138,11 +150,31 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
     if silent:
         found.append(f"{len(silent)} clips are odd but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`).")
+    if unit(data) == "origin":
+        found.append(
+            "The corpus names no speaker, film or session for every clip: intervals resample the recordings that windows were cut "
+            "from, and are too narrow."
+        )
     if unit(data) == "none":
         found.append(
             "The corpus names no speaker, film or session for every clip: intervals resample clips, and are too narrow."
         )
     return found
+
+
+def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
+    """A sentence for each fold in which a class is tested that no training clip has."""
+    main, found = recipe.tasks[0], {}
+    if main.continuous or main.identity:
+        return []
+    truth = dict(zip((u.id for u in data.corpus), truths(main, data.corpus.utterances), strict=True))
+    for job in jobs(recipe, data, folds):
+        lacking = {truth[i] for i in job.split.test} - {truth[i] for i in job.split.train} - {""}
+        if lacking:
+            found[job.protocol.name, job.split.fold] = ", ".join(sorted(lacking))
+    return [
+        f"{protocol}, fold {fold}: nothing of {labels} is trained on." for (protocol, fold), labels in found.items()
+    ]
 
 
 def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = None) -> tuple[Report, Path]:

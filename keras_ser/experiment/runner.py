@@ -13,7 +13,7 @@ from keras_ser.experiment.jobs import Job, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
-from keras_ser.training.run import write_atomically
+from keras_ser.training.run import check_owner, write_atomically
 
 
 def run_experiment(
@@ -38,7 +38,7 @@ def run_experiment(
         **options: of `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
-        RunError: the folder holds an experiment of another recipe or another corpus.
+        RunError: the folder holds an experiment of another recipe or another corpus, or a run of another split.
         ValueError: a figure of the paper for a task or a metric that the report does not have.
     """
     folder = Path(folder)
@@ -49,6 +49,8 @@ def run_experiment(
     for i, job in enumerate(todo):
         target = folder / job.folder
         if (target / "predictions.csv").exists():
+            # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
+            check_owner(target, recipe, job.split, job.seed, data.digest)
             continue
         with _lock(target) as mine:
             if not mine or (target / "predictions.csv").exists():

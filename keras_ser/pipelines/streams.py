@@ -40,6 +40,7 @@ class Source:
         bank_labels: class of each of the bank's noises in the task "noise"; of a stream without a bank, that of "clean" alone.
         snr: signal-to-noise ratios in dB to draw from.
         redraw: draw the noises anew in each epoch.
+        origins: number of the recording that each window of the corpus was cut from; None = the clips are no windows.
         noise_odds: of the noise classes, where training labels are drawn by them instead of told (a control).
     """
 
@@ -54,6 +55,7 @@ class Source:
     bank_labels: tuple[int, ...] = ()
     snr: tuple[float, ...] = ()
     redraw: bool = False
+    origins: np.ndarray | None = None
     noise_odds: tuple[float, ...] = ()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.audio.io import AudioError, info
-from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.tasks import Task
 
@@ -29,9 +29,11 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
         seed: draws which windows of a class are taken.
 
     Raises:
-        CorpusError: a class with fewer windows than asked for; classes asked of a continuous task.
+        CorpusError: labels that are not the task's (`check_task`); a class with fewer windows than asked for; classes asked of
+            a continuous task.
     """
-    by_class = _by_class(corpus, windows, task)
+    check_task(task, corpus)
+    by_class, unreadable = _by_class(corpus, windows, task)
     if windows.each:
         if task.continuous:
             raise CorpusError(f"{task.name!r} has no classes to balance: set windows.each=0.")
@@ -48,24 +50,29 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
             for label, cut in sorted(by_class.items())
         }
     return dataclasses.replace(
-        corpus, utterances=tuple(cut for found in by_class.values() for cut in found), expected={}, flaws=()
+        corpus, utterances=(*unreadable, *(cut for found in by_class.values() for cut in found)), expected={}, flaws=()
     )
 
 
 def window_counts(corpus: Corpus, windows: Windows, task: Task) -> dict[Any, int]:
     """Label -> how many windows its clips give in all, whatever `windows.each` says."""
-    return {label: len(found) for label, found in _by_class(corpus, windows, task).items()}
+    return {label: len(found) for label, found in _by_class(corpus, windows, task)[0].items()}
 
 
-def _by_class(corpus: Corpus, windows: Windows, task: Task) -> dict[Any, list[Utterance]]:
+def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, list[Utterance]], list[Utterance]]:
+    """Label -> windows; and the clips whose file can't be read, for the waveform cache to name, and to refuse or leave out."""
     known = [(u, *task.encode(u.column(task.column))) for u in corpus]
     known = [(u, task.decode(value)) for u, value, weight in known if weight]
     with ThreadPoolExecutor(8) as pool:
         seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
     by_class: dict[Any, list[Utterance]] = {}
+    unreadable = []
     for (utterance, label), duration in zip(known, seconds, strict=True):
-        by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
-    return by_class
+        if duration is None:
+            unreadable.append(utterance)
+        else:
+            by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
+    return by_class, unreadable
 
 
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
@@ -77,9 +84,7 @@ def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
     return end - (utterance.start or 0.0)
 
 
-def _windows(utterance: Utterance, seconds: float | None, windows: Windows) -> list[Utterance]:
-    if seconds is None:
-        return [utterance]  # for the waveform cache to name, and to refuse or leave out as it was asked
+def _windows(utterance: Utterance, seconds: float, windows: Windows) -> list[Utterance]:
     length = windows.share * seconds
     count = 1 + math.floor((seconds - length) / windows.hop_seconds + 1e-9)
     first, origin = utterance.start or 0.0, utterance.groups.get("origin", utterance.id)

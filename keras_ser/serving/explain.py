@@ -3,14 +3,19 @@
 The attention a_j of a task weighs the J units of the last shared layer. Two figures bring that back to the features x_i (mean 0 and
 variance 1 over the training side):
 
-* attention: each unit's weight divided among its inputs by their part in its sum (its bias aside), layer by layer,
-
-      r_i = sum_j a_j |w_ij x_i| / sum_k |w_kj x_k|,    sum_i r_i = 1
-
 * contribution, with a sign: integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1) of the logarithm of the
   named class's probability, from the mean of the training side to the clip,
 
       c_i = x_i integral_0^1 d log p(t x) / d x_i dt,    sum_i c_i = log p(x) - log p(0)
+
+* attention: each unit's weight divided among its inputs by their part in its sum (its bias aside), layer by layer,
+
+      r_i = sum_j a_j |w_ij x_i| / sum_k |w_kj x_k|,    sum_i r_i = 1
+
+  Every unit hears every feature, so that r mostly shows which features of the clip are unusual, whatever the attention. What the
+  attention adds is the ratio r_i / r_i' to an even one (a_j = 1 / J): over 1 where the task looks, under 1 where it looks away.
+
+Tables and bars are ordered by the size of the contribution.
 """
 
 from collections.abc import Sequence
@@ -36,7 +41,8 @@ class TaskExplanation:
         label: the class it names; probability: of that class. Of a continuous task "value", and the value.
         features: what the columns are called.
         values: (features,) the clip's, in standard deviations from the training side's mean.
-        attention: (features,) shares, which sum to 1.
+        attention: (features,) shares r, which sum to 1.
+        even: (features,) the shares r' of an even attention.
         contributions: (features,) to log p(label), against a clip at the mean.
         units: (units,) the attention itself, over the last shared layer.
     """
@@ -47,13 +53,19 @@ class TaskExplanation:
     features: tuple[str, ...]
     values: np.ndarray
     attention: np.ndarray
+    even: np.ndarray
     contributions: np.ndarray
     units: np.ndarray
 
     @property
     def order(self) -> np.ndarray:
-        """The features by attention, the largest first."""
-        return np.argsort(-self.attention, kind="stable")
+        """The features by the size of their contribution, the largest first."""
+        return np.argsort(-np.abs(self.contributions), kind="stable")
+
+    @property
+    def focus(self) -> np.ndarray:
+        """(features,) attention over that of an even one; 1 where the clip tells nothing."""
+        return np.where(self.even > 0, self.attention / np.maximum(self.even, 1e-300), 1.0)
 
     @property
     def effective_units(self) -> float:
@@ -72,24 +84,28 @@ class Explanation:
     def lines(self, top: int = 10) -> list[str]:
         text = [str(self.path)]
         for told in self.tasks:
-            rows = [["feature", "value", "attention %", "contribution"]]
+            rows = [["feature", "value", "contribution", "attention %", "of an even one"]]
             for i in told.order[:top]:
-                row = f"{told.values[i]:+.2f}", f"{100 * told.attention[i]:.1f}", f"{told.contributions[i]:+.3f}"
-                rows.append([told.features[i], *row])
+                row = f"{told.values[i]:+.2f}", f"{told.contributions[i]:+.3f}", f"{100 * told.attention[i]:.1f}"
+                rows.append([told.features[i], *row, f"x {told.focus[i]:.2f}"])
             rest = told.order[top:]
             if len(rest):
                 share, sums = told.attention[rest].sum(), told.contributions[rest].sum()
-                rows.append([f"{len(rest)} others", "", f"{100 * share:.1f}", f"{sums:+.3f}"])
+                rows.append([f"{len(rest)} others", "", f"{sums:+.3f}", f"{100 * share:.1f}", ""])
             spread = f"attention on {told.effective_units:.1f} of {len(told.units)} units"
             text += ["", f"{told.task}: {told.label} ({told.probability:.3f}); {spread}", *markdown.aligned(rows)]
-        note = "value: standard deviations from the training mean; contribution: to log p of the class named."
-        return [*text, "", note]
+        return [
+            *text,
+            "",
+            "value: standard deviations from the training mean; contribution: to log p of the class named; attention: the units'",
+            "weights divided among the features, and that over what an even attention would give.",
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         return {"file": str(self.path), "tasks": {told.task: _plain(told) for told in self.tasks}}
 
     def figure(self, top: int = 12):
-        """A matplotlib Figure: a row a task, bars of attention, and of contributions by sign."""
+        """A matplotlib Figure: a row a task, bars of contributions by sign, and of attention beside an even one's."""
         from matplotlib.figure import Figure
 
         top = min(top, len(self.tasks[0].features))
@@ -98,16 +114,20 @@ class Explanation:
         for (left, right), told in zip(grid, self.tasks, strict=True):
             chosen = told.order[:top]
             names = [told.features[i].replace("_", " ") for i in chosen]
-            left.barh(range(top), 100 * told.attention[chosen], color="#1b3a5c", height=0.7)
-            left.set_yticks(range(top), names, fontsize=8)
-            left.set_title(f"{told.task}: {told.label} ({told.probability:.2f})", fontsize=10, loc="left")
-            left.set_xlabel("attention, %", fontsize=8)
             values = told.contributions[chosen]
             colours = ["#1b3a5c" if value > 0 else "#d9a066" for value in values]
-            right.barh(range(top), values, color=colours, height=0.7, edgecolor="black", linewidth=0.4)
-            right.axvline(0, color="black", linewidth=0.8)
+            left.barh(range(top), values, color=colours, height=0.7, edgecolor="black", linewidth=0.4)
+            left.axvline(0, color="black", linewidth=0.8)
+            left.set_yticks(range(top), names, fontsize=8)
+            left.set_title(f"{told.task}: {told.label} ({told.probability:.2f})", fontsize=10, loc="left")
+            left.set_xlabel(f"contribution to log p({told.label})", fontsize=8)
+            right.barh(range(top), 100 * told.attention[chosen], color="#8c9bab", height=0.7, label="attention")
+            right.plot(
+                100 * told.even[chosen], range(top), "|", color="black", markersize=9, mew=1.5, label="an even one"
+            )
             right.set_yticks(range(top), [""] * top)
-            right.set_xlabel(f"contribution to log p({told.label})", fontsize=8)
+            right.set_xlabel("attention, %", fontsize=8)
+            right.legend(fontsize=7, frameon=False, loc="lower right")
             for axes in (left, right):
                 axes.invert_yaxis()
                 axes.grid(axis="x", alpha=0.3)
@@ -119,7 +139,12 @@ class Explanation:
 
 
 def _plain(told: TaskExplanation) -> dict[str, Any]:
-    columns = {"value": told.values, "attention": told.attention, "contribution": told.contributions}
+    columns = {
+        "value": told.values,
+        "contribution": told.contributions,
+        "attention": told.attention,
+        "even": told.even,
+    }
     return {
         "label": told.label,
         "probability": told.probability,
@@ -198,6 +223,7 @@ class Explainer:
                     features=self.features,
                     values=x,
                     attention=shared_out(units, self.kernels, layers[:-1]),
+                    even=shared_out(np.full(len(units), 1 / len(units)), self.kernels, layers[:-1]),
                     contributions=self._integrated(x, task, best),
                     units=units,
                 )

@@ -124,6 +124,7 @@ class Data:
             bank_labels=classes,
             snr=stream.snr,
             redraw=stream.redraw,
+            origins=_origins(corpus) if recipe.windows else None,
         )
 
     def speech(self, ids: Sequence[str]) -> list[np.ndarray]:
@@ -136,16 +137,22 @@ class Data:
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
     """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus.
 
+    Windows of one clip keep one label: with labels of their own they would be noise, and nothing to learn.
+
     Of the validation side, too: to choose the epoch by true labels would be to learn from them.
 
     Which noise is mixed in is known to the stream alone: its labels are drawn for each clip by how often each class is seen.
     """
-    labels = dict(source.labels)
+    labels, indices = dict(source.labels), source.indices
+    origins = indices if source.origins is None else source.origins[indices]
     for k, task in enumerate(recipe.tasks):
         if task.name in recipe.shuffle and task.name in labels:
             values, weights = (column.copy() for column in labels[task.name])
-            order = np.random.default_rng([seed, k]).permutation(source.indices)
-            values[source.indices], weights[source.indices] = values[order], weights[order]
+            alike = np.stack([origins, values[indices], weights[indices]], axis=1)
+            _, first, place = np.unique(alike, axis=0, return_index=True, return_inverse=True)
+            order = np.random.default_rng([seed, k]).permutation(indices[first])
+            place = place.reshape(-1)  # of another shape in NumPy 2.0
+            values[indices], weights[indices] = values[order][place], weights[order][place]
             labels[task.name] = values, weights
     odds = ()
     if NOISE_TASK in recipe.shuffle:
@@ -153,6 +160,11 @@ def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: in
         seen = [np.bincount(s.bank_labels, minlength=task.size) / len(s.bank_labels) * s.share for s in sources]
         odds = tuple(np.sum(seen, axis=0) / np.sum(seen))
     return replace(source, labels=labels, noise_odds=odds)
+
+
+def _origins(corpus: Corpus) -> np.ndarray:
+    """Number of the recording that each utterance was cut from."""
+    return np.unique([u.groups.get("origin", u.id) for u in corpus], return_inverse=True)[1]
 
 
 def noise_hashes(noises: Mapping[str, np.ndarray]) -> dict[str, str]:

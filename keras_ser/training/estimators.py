@@ -18,7 +18,7 @@ from keras_ser.pipelines.streams import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.data import NOISE_TASK, Data, shuffled
-from keras_ser.training.loop import OnEpoch, validation_scores, write_csv
+from keras_ser.training.loop import OnEpoch, check_monitor, monitored, validation_scores, write_csv
 from keras_ser.training.predict import judged, scored_streams
 from keras_ser.training.run import PIPELINES, RunError, write_atomically
 
@@ -26,12 +26,17 @@ from keras_ser.training.run import PIPELINES, RunError, write_atomically
 def check_estimators(recipe: Recipe, split: Split) -> None:
     """Refuse a recipe that asks of a scikit-learn model what it can't do.
 
+    Epochs, patience, batch size, optimizer, precision and strategy are a network's, and have no meaning here.
+
     Raises:
-        ValueError: segments, augmentation, a first model, or nothing to choose between settings by.
+        ValueError: segments, augmentation, a first model, streams by shares or drawn anew, or nothing to choose between
+            settings by.
     """
-    if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off:
+    varied = any(stream.share != 1 or stream.redraw for stream in recipe.streams)
+    if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off or varied:
         raise ValueError(
-            f"{recipe.model!r} hears whole clips as they are: it needs sampling.kind=whole, no augmentation and no first model."
+            f"{recipe.model!r} hears whole clips once, as they are: it needs sampling.kind=whole, no augmentation, no first "
+            "model, and streams with share=1 and redraw=false."
         )
     settings = importlib.import_module(MODELS[recipe.model]).candidates(recipe.config)
     if not split.validation and len(settings) > 1:
@@ -58,7 +63,7 @@ def train_estimators(
 
     def described(source: Source):
         source = shuffled(source, recipe, sources, seed)
-        return source, _features(recipe, source, describe, seed)
+        return source, features(recipe, source, describe, seed)
 
     sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
     training = [described(source) for source in sources]
@@ -66,7 +71,7 @@ def train_estimators(
     if split.validation:
         sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
         sides = [(source, [batch]) for source, batch in map(described, sources)]
-    monitor = recipe.monitor or f"val_{recipe.tasks[0].name}_{'ccc' if recipe.tasks[0].continuous else 'uar'}"
+    monitor = monitored(recipe)
     rows, best = [], None
     for number, setting in enumerate(module.candidates(recipe.config), start=1):
         made = {
@@ -77,10 +82,7 @@ def train_estimators(
         logs = {**setting}
         if sides:
             logs |= validation_scores(model.judge, sides, judged(recipe.tasks, split, "validation"))
-            if monitor not in logs:
-                raise ValueError(
-                    f"`monitor` must be a score of labelled validation clips: {', '.join(logs)}. Received: {monitor!r}."
-                )
+            check_monitor(monitor, logs)
         rows.append({"epoch": number, **logs})
         value = logs.get(monitor, 0.0)
         if best is None or value > best[0] or np.isnan(best[0]):
@@ -135,8 +137,18 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
     return lambda given: np.asarray(infer({name: given[name] for name in ("waveform", "length")})["clip"])
 
 
-def _features(recipe: Recipe, source: Source, describe: Callable, seed: int):
-    """(clips, features) of a stream, and {"index", "noise"} of its clips."""
+def features(recipe: Recipe, source: Source, describe: Callable, seed: int):
+    """What a baseline hears of a stream.
+
+    Args:
+        recipe: of the baseline.
+        source: the stream.
+        describe: see `describer`.
+        seed: draws the noises of noisy streams.
+
+    Returns:
+        (clips, features), and {"index", "noise"} of the clips. openSMILE's functionals are kept beside the waveform cache.
+    """
     if recipe.config.functionals and not source.bank:
         found = _kept_functionals(source, recipe.config.functionals)
         noise = np.full(len(found), (source.bank_labels or (0,))[0])
@@ -193,4 +205,8 @@ def _fitted(pipeline, task, training: Sequence, stage: str):
         raise ValueError(
             f"{stage}: of {task.name!r} at least 2 classes are needed. The training side has {', '.join(heard) or 'none'}."
         )
-    return pipeline.fit(x, y, **{f"{pipeline.steps[-1][0]}__sample_weight": w})
+    name, last = pipeline.steps[-1]
+    pipeline.fit(x, y, **{f"{name}__sample_weight": w})
+    if hasattr(last, "n_jobs"):
+        last.set_params(n_jobs=None)  # to start every core for a clip takes longer than to judge it
+    return pipeline

@@ -48,7 +48,7 @@ def train_epochs(
     """
     import tensorflow as tf
 
-    monitor = recipe.monitor or f"val_{recipe.tasks[0].name}_{'ccc' if recipe.tasks[0].continuous else 'uar'}"
+    monitor = monitored(recipe)
     variables = [*network.variables, *network.optimizer.variables]
     rows, best = _restore(out / "state.npz", variables)
     writer = tf.summary.create_file_writer(str(out / "tensorboard"))
@@ -64,12 +64,7 @@ def train_epochs(
         logs["learning_rate"] = float(network.optimizer.learning_rate)
         if validate:
             logs.update(validate())
-            scores = [name for name in logs if name.startswith("val_") and name.endswith(SCORES)]
-            if monitor not in scores:
-                raise ValueError(
-                    f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
-                    f"Received: {monitor!r}."
-                )
+            check_monitor(monitor, logs)
         rows.append({"epoch": epoch + 1, **logs})
         value = logs[monitor] if validate else float(epoch)
         # a score may be undefined (NaN), as the CCC of a constant is
@@ -89,6 +84,22 @@ def train_epochs(
         variable.assign(value)
     about = {"seed": seed, "monitor": monitor if validate else None, "best_epoch": best["epoch"], "epochs": rows}
     write_atomically(out / "history.json", lambda p: p.write_text(json.dumps(about, indent=1)))
+
+
+def monitored(recipe: Recipe) -> str:
+    """The logged score that chooses the epoch, or a baseline's setting."""
+    main = recipe.tasks[0]
+    return recipe.monitor or f"val_{main.name}_{'ccc' if main.continuous else 'uar'}"
+
+
+def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
+    """Raises: ValueError where `monitor` is no validation score of which a larger one is better."""
+    scores = [name for name in logs if name.startswith("val_") and name.endswith(SCORES)]
+    if monitor not in scores:
+        raise ValueError(
+            f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
+            f"Received: {monitor!r}."
+        )
 
 
 def _one_epoch(network, batches) -> dict[str, float]:

@@ -1,11 +1,11 @@
 """A run's predictions, clip by clip, through the saved whole model: what is served is what is scored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from keras_ser.models.estimators import Estimators
-from keras_ser.pipelines.streams import waveforms
+from keras_ser.pipelines.streams import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
@@ -66,14 +66,13 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
     """
     import pandas as pd
 
-    infer = forward(model)
     tables = []
     for k in scored_streams(recipe):
         source = data.source(recipe, k, split, side, seed)
         outputs: dict[str, list] = {}
         noises, indices = [], []
-        for given, extra in waveforms(source, seed=seed):
-            for name, value in infer(given).items():
+        for found, extra in _answers(model, recipe, source, seed):
+            for name, value in found.items():
                 outputs.setdefault(name, []).append(np.asarray(value))
             indices.append(np.asarray(extra["index"]))
             noises.append(np.asarray(extra["noise"]))
@@ -95,6 +94,19 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
             columns["emptied"] = np.concatenate(outputs["emptied"])
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
+    """({task: scores}, {"index", "noise"}) of a stream's clips, batch by batch."""
+    if isinstance(model, Estimators):
+        from keras_ser.training.estimators import features
+
+        found, extra = features(recipe, source, model.describe, seed)
+        yield model.judge(found), extra
+        return
+    infer = forward(model)
+    for given, extra in waveforms(source, seed=seed):
+        yield infer(given), extra
 
 
 def truths(task: Task, utterances: Sequence) -> list:

@@ -17,6 +17,7 @@ TEMPORARY = ".part."  # in the names of half-written files, which a killed proce
 
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
+OWNER = "run.json"
 
 
 class RunError(ValueError):
@@ -45,7 +46,7 @@ class Run:
         folder = Path(folder)
         if not model_file(folder):
             raise RunError(
-                f"{folder} holds no finished run (no {NETWORK}). Finish its training, or name another folder."
+                f"{folder} holds no finished run (no {NETWORK}, no {PIPELINES}). Finish its training, or name another folder."
             )
         try:
             about = json.loads((folder / "history.json").read_text())
@@ -71,7 +72,7 @@ class Run:
         if found:
             names = listed(path.relative_to(folder) for path in found)
             raise RunError(f"{folder} holds {len(found)} runs; name one of them: {names}.")
-        raise RunError(f"expected the folder of a finished run (with a model.keras). Received: {folder}.")
+        raise RunError(f"expected the folder of a finished run (with a {NETWORK} or {PIPELINES}). Received: {folder}.")
 
     @property
     def kind(self) -> str:
@@ -124,16 +125,9 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
         RunError: the folder holds another run, or something that is no run of ours.
     """
     out.mkdir(parents=True, exist_ok=True)
-    about = {"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "data": data}
-    about = json.loads(json.dumps(about))
-    owner = out / "run.json"
+    owner, about = out / OWNER, _about(recipe, split, seed, data)
     if owner.exists():
-        found = json.loads(owner.read_text())
-        other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
-        if other:
-            raise RunError(
-                f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder."
-            )
+        check_owner(out, recipe, split, seed, data)
     elif any(not path.name.startswith(".") for path in out.iterdir()):
         raise RunError(f"{out} is not empty and holds no run. Give another --out.")
     # the owner first: a folder with anything in it and no owner is refused
@@ -142,6 +136,27 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
     write_atomically(out / "split.json", split.write)
     for left in out.glob(f".[0-9]*{TEMPORARY}*"):
         left.unlink(missing_ok=True)
+
+
+def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
+    """Refuse a folder that holds another run.
+
+    Args:
+        out, recipe, split, seed, data: see `claim`.
+
+    Raises:
+        RunError: recipe, split, seed or data are others than those that the run was made of.
+    """
+    found, about = json.loads((out / OWNER).read_text()), _about(recipe, split, seed, data)
+    other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
+    if other:
+        raise RunError(
+            f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder."
+        )
+
+
+def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
+    return json.loads(json.dumps({"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "data": data}))
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:

@@ -32,9 +32,9 @@ def made(make_table, emotion):
 
 def test_a_column_each_protocol_and_the_difference(made, emotion):
     header, net, svm = made.rows("accuracy")
-    assert header == ["accuracy (WA), %", "paper", "leaking", "disjoint", "difference"]
+    assert header == ["accuracy (WA), %", "paper", "leaking", "disjoint", "first - last"]
     assert net[:2] == ["net", "60.00"] and svm[:2] == ["svm", ""]
-    assert made.rows("uar")[0] == ["UAR (UA), %", "leaking", "disjoint", "difference"]
+    assert made.rows("uar")[0] == ["UAR (UA), %", "leaking", "disjoint", "first - last"]
     table = made.reports[0].tables["net"]
     values = []
     for k, protocol in enumerate(("leaking", "disjoint")):

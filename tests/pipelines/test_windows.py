@@ -10,7 +10,7 @@ from keras_ser.audio import read
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.records import cache
-from keras_ser.pipelines.windows import cut_windows
+from keras_ser.pipelines.windows import cut_windows, window_counts
 from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
 
@@ -107,3 +107,25 @@ def test_a_file_that_cannot_be_read_is_left_for_the_cache_to_name(corpus, tmp_pa
 def test_bad_windows(fields):
     with pytest.raises(ValueError, match="`share` must be in"):
         Windows(**fields)
+
+
+def test_a_file_that_can_not_be_read_stays_for_the_cache_to_name(corpus):
+    """It is in no draw and no count."""
+    (corpus.root / "b.wav").write_bytes(b"RIFF nothing")
+    counts = window_counts(corpus, Windows(hop_seconds=0.01), EMOTION)
+    assert counts == {"anger": 23, "joy": 16 + 4 + 14}
+    found = cut_windows(corpus, Windows(hop_seconds=0.01, each=5), EMOTION)
+    assert "b" in {u.id for u in found} and len(found) == 11
+    with pytest.raises(CorpusError, match="b.wav"):
+        cache(found, corpus.root / "cache", sample_rate=RATE, progress=False)
+
+
+def test_labels_that_are_not_the_task_s(corpus):
+    """What is there is counted in clips, and what lacks is named."""
+    more = Task("emotion", ("anger", "joy", "sadness"), ignore=("fear",))
+    with pytest.raises(CorpusError, match=r"cut has anger \(2\), fear \(1\), joy \(3\), and lacks sadness"):
+        cut_windows(corpus, Windows(), more)
+    with pytest.raises(CorpusError, match="at least two classes"):
+        cut_windows(corpus, Windows(), Task("emotion", ("anger",), ignore=("fear", "joy")))
+    with pytest.raises(CorpusError, match="cut has no 'mood' for any clip"):
+        cut_windows(corpus, Windows(), Task("mood", ("good", "bad")))

@@ -91,6 +91,8 @@ def test_attention_sums_to_one_and_contributions_to_the_difference(run, waveform
             "variance energy",
         )
         assert told.attention.min() >= 0 and told.attention.sum() == pytest.approx(1, abs=1e-5)
+        assert told.even.sum() == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(told.focus * told.even, told.attention, rtol=1e-6)
         assert told.units.sum() == pytest.approx(1, abs=1e-5)
         assert 1 <= told.effective_units <= len(told.units) + 1e-6
         zero, clip = (explainer.judge(x[None].astype("float32"))[told.task][0] for x in (0 * told.values, told.values))
@@ -132,8 +134,9 @@ def test_the_command(run, waveform, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)["tasks"]["emotion"]
     found = explain(run, tmp_path / "a.wav").tasks[0]
     assert told["label"] == found.label and len(told["features"]) == 70
-    weights = [row["attention"] for row in told["features"]]
-    assert weights == sorted(weights, reverse=True) and sum(weights) == pytest.approx(1)
+    sizes = [abs(row["contribution"]) for row in told["features"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(row["attention"] for row in told["features"]) == pytest.approx(1)
     assert main(["explain", str(run.folder), str(tmp_path / "b.wav")]) == 2
     assert "b.wav" in capsys.readouterr().err
 

@@ -11,11 +11,11 @@ from keras_ser.models.aspmtl import Config
 from keras_ser.models.whole import extractor
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.pipelines.streams import Source, TrainingData, evaluation_batches
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol, Split
 from keras_ser.tasks import Task
-from keras_ser.training.data import Data, class_weights
+from keras_ser.training.data import Data, class_weights, shuffled
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
@@ -286,3 +286,17 @@ def test_digest_sees_the_data_and_not_where_or_when_they_were_stored(tmp_path):
     assert Data(corpus, Data.load(RECIPE, corpus, tmp_path / "cache").cache).digest == digest(corpus)
     other = Data.load(RECIPE, corpus, tmp_path / "cache", {"b": corpus})
     assert other.digest != digest(corpus)
+
+
+def test_shuffled_windows_of_a_clip_keep_one_label():
+    """The control's labels go from clip to clip; of each window the same, and as many of each class of clips."""
+    rng = np.random.default_rng(4)
+    origins = np.sort(rng.integers(0, 12, 60))
+    values = rng.integers(0, 3, 12)[origins]
+    source = Source("s", 0, None, np.arange(60), {"emotion": (values, np.ones(60, "float32"))}, origins=origins)
+    recipe = RECIPE.replace(shuffle=("emotion",))
+    found, _ = shuffled(source, recipe, [source], seed=2).labels["emotion"]
+    firsts = [np.flatnonzero(origins == k)[0] for k in np.unique(origins)]
+    for k in np.unique(origins):
+        assert len(set(found[origins == k])) == 1
+    assert sorted(found[firsts]) == sorted(values[firsts]) and (found != values).any()

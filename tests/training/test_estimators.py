@@ -140,7 +140,8 @@ def test_a_damaged_file_is_one_line(made, tmp_path):
 
 def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
     """A forest hears the noisy stream, too, and names the noise; a continuous task is chosen by its CCC."""
-    recipe = FOREST.replace(tasks=(tiny.AROUSAL, tiny.NOISE), streams=(tiny.CLEAN, tiny.NOISY))
+    noisy = dataclasses.replace(tiny.NOISY, redraw=False)
+    recipe = FOREST.replace(tasks=(tiny.AROUSAL, tiny.NOISE), streams=(tiny.CLEAN, noisy))
     data = Data.load(recipe, corpus, tmp_path / "cache")
     run = fit(recipe, data, split, tmp_path / "run")
     assert run.about["monitor"] == "val_arousal_ccc" and "val_noise_uar" in run.history[0]
@@ -155,10 +156,13 @@ def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
         ({"sampling": Sampling("segments", frames=30)}, "hears whole clips"),
         ({"augment": tiny.Augment(time_masks=1, time_mask_frames=3)}, "hears whole clips"),
         ({"first": tiny.FIRST}, "hears whole clips"),
+        ({"streams": (tiny.CLEAN, tiny.NOISY)}, "hears whole clips"),
         ({"protocols": (dataclasses.replace(tiny.SPEAKERS, validation=0),)}, "no validation side"),
-        ({"monitor": "val_loss"}, "`monitor` must be"),
+        # smaller is better, and C is no score at all
+        ({"monitor": "val_emotion_loss"}, "`monitor` must be"),
+        ({"monitor": "C"}, "`monitor` must be"),
     ],
-    ids=["segments", "augmentation", "cascade", "no choice", "monitor"],
+    ids=["segments", "augmentation", "cascade", "drawn anew", "no choice", "a loss", "no score"],
 )
 def test_what_it_can_not_do(changes, words, corpus, data, tmp_path):
     recipe = SVM.replace(**changes)
@@ -204,7 +208,15 @@ def test_functionals_are_computed_once(corpus, split, tmp_path, monkeypatch):
     again = fit(recipe, data, split, tmp_path / "again")
     assert again.history == run.history
     monkeypatch.undo()
-    assert len(predict(run.model(), recipe, data, split)) == len(split.test)
+    table = predict(run.model(), recipe, data, split).set_index("id")
+    assert set(table.index) == set(split.test) and not np.isnan(np.load(file)).any()
+    # what is kept gives the answers that a waveform gives
+    i, tested = next((i, u) for i, u in enumerate(corpus) if u.id in split.test)
+    (clip,) = data.cache.dataset([i]).batch(1)
+    found = run.model()({name: np.asarray(clip[name]) for name in ("waveform", "length")})["emotion"][0]
+    np.testing.assert_allclose(
+        found, table.loc[tested.id, [f"emotion/{x}" for x in tiny.EMOTION.labels]].astype(float), atol=1e-4
+    )
 
 
 def test_a_clip_too_short_for_openSMILE_is_zeros():

@@ -1,0 +1,47 @@
+"""Whether a corpus has the labels that a task is to learn."""
+
+import json
+from collections import Counter
+
+from keras_ser.corpora.corpus import Corpus, CorpusError
+from keras_ser.tasks import Task
+
+
+def check_task(task: Task, *corpora: Corpus) -> None:
+    """Refuse corpora whose labels are not a task's.
+
+    Args:
+        task: what is to be learnt.
+        *corpora: where it is to be learnt from, together; the first gives the message its name.
+
+    Raises:
+        CorpusError: no clip has the task's column, a label that the task does not know, a class without a clip, fewer than two
+            classes; the message has the counts of all labels.
+    """
+    name, counts = corpora[0].name, Counter()
+    for corpus in corpora:
+        counts.update(corpus.counts(task.column))
+    if not counts:
+        raise CorpusError(
+            f"{name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: name it in --metadata CSV (of a "
+            "manifest in its own column), train it on an auxiliary corpus (--aux-corpus NAME --aux-root DIR), or choose a "
+            "variant without it."
+        )
+    if task.continuous:
+        return
+    merge = dict(task.merge)
+    known = {merge.get(value, value) for value in counts}
+    unknown = [] if task.identity else sorted(known - set(task.labels) - set(task.ignore))
+    lacking = [label for label in task.labels if label not in known]
+    if unknown or lacking or len(task.labels) < 2:
+        has = sorted(known - set(task.ignore))
+        found = ", ".join(f"{value} ({count})" for value, count in counts.items())
+        lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
+        way = "rename the corpus's labels, or use the task's merge and ignore"
+        if len(has) > 1:
+            way += f", or --set 'tasks.{task.name}.labels={json.dumps(has)}'"
+        else:
+            way += "; a task needs at least two classes"
+        raise CorpusError(
+            f"the task {task.name!r} has the classes {', '.join(task.labels)}; {name} has {found}{lacks}. Make them agree: {way}."
+        )
