@@ -1,8 +1,9 @@
 """Time of one training step of VGGVox for emotion and speaker: Keras on TensorFlow against PyTorch, printed as a ratio.
 
 What: forward, backward and SGD step (momentum 0.9, weight decay 5e-4) of the paper's network on 512 x 400 spectrograms, two
-heads (6 and 91 classes), float32. Ours is `keras_ser.models.vggvox` as `fit` trains it; theirs the same network in `torch.nn`,
-eager. Peak memory is that of each process (resident set, imports included).
+heads (6 and 91 classes); float32, or on both sides bfloat16 with float32 weights (--precision mixed_bfloat16). Ours is
+`keras_ser.models.vggvox` as `fit` trains it; theirs the same network in `torch.nn`, eager. Peak memory is that of each process
+(resident set, imports included).
 
 How: each framework runs in a process of its own, on the same number of threads; processes alternate, and each gives the median
 of its steps after two that are not counted. The ratio is of the medians over all rounds; under 1, ours is faster.
@@ -50,6 +51,7 @@ def _tensorflow(options) -> None:
 
 def keras_steps(options) -> dict:
     _tensorflow(options)
+    import keras
     import numpy as np
 
     from keras_ser.models import vggvox
@@ -60,6 +62,7 @@ def keras_steps(options) -> dict:
         Task("emotion", tuple(map(str, range(CLASSES)))),
         Task("speaker", tuple(map(str, range(SPEAKERS))), identity=True),
     )
+    keras.config.set_dtype_policy(options.precision)
     network = vggvox.build(vggvox.Config(), {"magnitude": BINS}, tasks, frames=FRAMES)
     losses, weights = vggvox.losses(vggvox.Config(), tasks)
     network.compile(CoupledSGD(RATE, momentum=MOMENTUM, decay=DECAY), losses, loss_weights=weights, jit_compile=False)
@@ -119,7 +122,9 @@ def torch_steps(options) -> dict:
     for _ in range(WARM_UP + options.steps):
         start = time.perf_counter()
         optimizer.zero_grad()
-        loss = sum(nn.functional.cross_entropy(p, y) for p, y in zip(network(x), labels, strict=True))
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision != "float32"):
+            found = network(x)
+        loss = sum(nn.functional.cross_entropy(p.float(), y) for p, y in zip(found, labels, strict=True))
         loss.backward()
         optimizer.step()
         loss.item()
@@ -183,6 +188,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="processes of each framework")
     parser.add_argument("--steps", type=int, default=4, help="timed steps of each process")
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"], default="float32")
     parser.add_argument("--channels-last", action="store_true", help="PyTorch's other memory layout")
     parser.add_argument("--corpus-root", help="RAVDESS: measure the time spent waiting for data, too")
     parser.add_argument("--worker", choices=["keras", "torch", "waiting"], help=argparse.SUPPRESS)
@@ -206,14 +212,18 @@ def main():
             )
     ours, theirs = (statistics.median(statistics.median(m["seconds"]) for m in found[n]) for n in ("keras", "torch"))
     layout = "channels last" if options.channels_last else "channels first"
-    print(f"batch {options.batch}, {options.threads} threads, float32; cores that others used before it: {busy:.1f}")
+    print(
+        f"batch {options.batch}, {options.threads} threads, {options.precision}; cores that others used before it: {busy:.1f}"
+    )
     print(f"Keras on TensorFlow {ours:.2f} s, PyTorch ({layout}) {theirs:.2f} s, ratio {ours / theirs:.2f}")
     if busy > 0.2:
         print("NOT VALID as a ratio: other processes were using this machine's cores.")
     if options.corpus_root:
-        waits, whole, first = worker(sys.executable, __file__, "waiting", options.threads)["seconds"]
+        made = worker(sys.executable, __file__, "waiting", options.threads)
+        waits, whole, first, steps, alone = made["seconds"]
         print(
-            f"waiting for data: {100 * waits / whole:.2f} % of {whole:.1f} s; the first batch came after {first:.1f} s"
+            f"waiting for data: {100 * waits / whole:.2f} % of {whole:.1f} s in {steps:.0f} steps; the first batch came after "
+            f"{first:.1f} s; the pipeline alone makes {alone:.1f} batches a second; peak of the training {made['peak']:.2f} GiB"
         )
 
 
