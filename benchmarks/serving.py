@@ -49,7 +49,7 @@ def random_run(folder: Path):
     from keras_ser.splits import Protocol, Split
     from keras_ser.tasks import Task
     from keras_ser.training import Run
-    from keras_ser.training.fit import build
+    from keras_ser.training.network import build
 
     emotions = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
     tasks = (Task("emotion", emotions), Task("gender", ("female", "male")))

@@ -147,7 +147,8 @@ def waiting(options) -> dict:
     from keras_ser.models.whole import extractor
     from keras_ser.pipelines.streams import TrainingData
     from keras_ser.training import Data
-    from keras_ser.training.fit import _targets, build
+    from keras_ser.training.network import build
+    from keras_ser.training.targets import targets
 
     corpus = read_corpus("ravdess", options.corpus_root)
     recipe = RECIPES["both"].for_corpus(corpus).replace(batch_size=options.batch)
@@ -169,7 +170,7 @@ def waiting(options) -> dict:
         network, _ = build(recipe, {"magnitude": BINS}, training.steps, frames=FRAMES)
         start = time.perf_counter()
         alone = sum(1 for _ in training.epoch(1).take(4)) / (time.perf_counter() - start)
-        batches = iter(training.epoch(0).map(_targets(recipe, network)))
+        batches = iter(training.epoch(0).map(targets(recipe, network)))
         waits, steps = [], []
         for _ in range(1 + 3 * options.steps):
             start = time.perf_counter()

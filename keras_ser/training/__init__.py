@@ -7,7 +7,8 @@ each epoch, so that a killed run goes on from its last finished epoch. The test 
 """
 
 from keras_ser.training.data import Data
-from keras_ser.training.fit import build, deterministic, fit, optimizer
+from keras_ser.training.fit import deterministic, fit
+from keras_ser.training.network import build, optimizer
 from keras_ser.training.predict import predict
 from keras_ser.training.run import Run, RunError
 

@@ -17,6 +17,7 @@ from keras_ser import metrics
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
+from keras_ser.training.targets import spread_over
 from tests.training import tiny
 
 # the module, whose name in its package is the function's
@@ -394,9 +395,9 @@ def test_spread_gives_each_replica_a_part_like_the_whole(rng):
     stream = np.repeat([0, 1], [9, 4])
     x = {"mask": tf.ones((13, 2), tf.bool), "a": tf.constant(rng.normal(size=(13, 2)))}
     batch = (x, {"source": tf.constant(stream)}, {"source": tf.range(13)})
-    same = ROOM._spread(1)(*batch)
+    same = spread_over(1)(*batch)
     assert same is batch or all(a is b for a, b in zip(same, batch, strict=True))
-    found, y, w = ROOM._spread(2)(*batch)
+    found, y, w = spread_over(2)(*batch)
     order = w["source"].numpy()
     assert sorted(order) == list(range(13))
     np.testing.assert_array_equal(y["source"], stream[order])
