@@ -73,12 +73,13 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     first = next(iter(recipes.values()))
     with Progress(first, quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
-    told = notes(first, data, folds_asked(options))
+    folds = folds_asked(options)
+    told = list(dict.fromkeys(note for recipe in recipes.values() for note in notes(recipe, data, folds)))
     if absent and not options.systems:
         packages = ", ".join(f'pip install "keras_ser[{package}]"' for package in dict.fromkeys(absent.values()))
         told.append(f"Left out: {', '.join(absent)} ({packages}).")
-    if paper.labels and set(paper.labels) != set(first.tasks[0].labels):
-        told.append(f"The paper's figures are of other classes ({', '.join(paper.labels)}), and not shown.")
+    if paper.labels and paper.labels != first.tasks[0].labels:
+        told.append(f"The paper's figures are of the classes {', '.join(paper.labels)}, and not shown.")
         paper = Paper(confused=paper.confused)
     told += [f"Paper: {paper.source}."] if paper.source else []
     if first.windows is not None and first.windows.each:
