@@ -5,7 +5,8 @@
 
 The paper has no figures of this corpus; it is here because RAVDESS can be had whole. Three women and three men are tested. The
 short setting keeps the paper's proportions: a tenth of the learning rate after each third of the epochs. Cost: an epoch of one
-network is 1080 clips, about three minutes on two CPU cores, so the three networks take an hour and three quarters.
+network is 1080 clips, about three minutes on two CPU cores, so the three networks take an hour and three quarters; on processors
+that compute in bfloat16 (AVX512-BF16, AMX) `--precision mixed_bfloat16` takes about 1.8 minutes an epoch.
 """
 
 from vggvox import OVER, REFERENCE, systems
