@@ -42,8 +42,9 @@ def check_estimators(recipe: Recipe, split: Split) -> None:
     if not split.validation and len(settings) > 1:
         name = next(iter(settings[0]))
         raise ValueError(
-            f"{recipe.model!r} has {len(settings)} settings of {name!r}, and the split no validation side to choose one by: "
-            f"name one (--set config.{name}={settings[0][name]}), or set protocols.NAME.validation."
+            f"{recipe.model!r} has {len(settings)} settings of {name!r}, and fold {split.fold} of {split.protocol!r} no validation "
+            f"side to choose one by: name one (--set config.{name}={settings[0][name]}), or give it one "
+            f"(--set protocols.{split.protocol}.validation=..)."
         )
 
 
