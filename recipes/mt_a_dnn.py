@@ -14,7 +14,7 @@ both, and one that keeps speakers apart (EmoDB: one left out; RAVDESS: four acto
 else five folds). A corpus of one's own needs emotions of these names; others are left out.
 
 The 34 short-term features are pyAudioAnalysis's own form, the paper's. The last two systems need openSMILE (`pip install
-"keras_ser[opensmile]"`, not for commercial use) and are left out without it. Cost, EmoDB: about twenty seconds a fold and network
+"keras-ser[opensmile]"`, not for commercial use) and are left out without it. Cost, EmoDB: about twenty seconds a fold and network
 on two cores, and a few minutes for the windows and openSMILE's functionals, once.
 """
 

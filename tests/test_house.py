@@ -25,7 +25,6 @@ ROOMS = [
     "training",
     "evaluation",
     "experiment",
-    "tuning",
     "serving",
     "cli",
 ]

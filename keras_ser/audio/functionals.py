@@ -1,7 +1,7 @@
 """openSMILE's functionals of a clip, the field's yardstick: an optional extra, for baselines outside Keras.
 
 openSMILE is free for private use, research and teaching, and needs a licence of audEERING for commercial use
-(https://github.com/audeering/opensmile-python). `pip install "keras_ser[opensmile]"` brings it.
+(https://github.com/audeering/opensmile-python). `pip install "keras-ser[opensmile]"` brings it.
 """
 
 import functools
@@ -14,26 +14,16 @@ import numpy as np
 FUNCTIONALS = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
 
 
-class MissingPackage(ValueError):
-    """An optional package that is asked for, and not installed."""
-
-
 @functools.cache
 def _smile(name: str):
     try:
         import opensmile
     except ImportError as error:
-        raise MissingPackage(
-            f'{name} is computed by openSMILE, which is not installed: pip install "keras_ser[opensmile]" (free for research, '
+        raise ValueError(
+            f'{name} is computed by openSMILE, which is not installed: pip install "keras-ser[opensmile]" (free for research, '
             f"not for commercial use). {error}"
         ) from None
     return opensmile.Smile(opensmile.FeatureSet[name], opensmile.FeatureLevel.Functionals)
-
-
-def functional_names(name: str) -> tuple[str, ...]:
-    """The names of a set's functionals, in order. Raises: see `functionals`."""
-    check_functionals(name)
-    return tuple(_smile(name).feature_names)
 
 
 def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02") -> np.ndarray:
@@ -48,8 +38,7 @@ def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02"
         (functionals,) float32. What openSMILE can't tell of a clip (NaN: it is too short) is 0.
 
     Raises:
-        ValueError: another set.
-        MissingPackage: openSMILE is not installed.
+        ValueError: another set, or openSMILE is not installed.
     """
     check_functionals(name)
     with warnings.catch_warnings():

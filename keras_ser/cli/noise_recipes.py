@@ -100,7 +100,7 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
 
     first = next(iter(recipes.values()))
     there = {f"B ({system})" for system in recipes} | set(recipes)
-    with Progress(first, quiet=options.quiet) as progress:
+    with Progress(quiet=options.quiet) as progress:
         made = run_ablation(
             recipes,
             data,

@@ -64,7 +64,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
     first = next(iter(recipes.values()))
     for line in _sides(first, data):
         print(line)
-    with Progress(first, quiet=options.quiet) as progress:
+    with Progress(quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
     out = systems_folder(Path(options.out), recipes)
     protocol = first.protocols[-1]

@@ -71,12 +71,12 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     from keras_ser.experiment.systems import run_systems
 
     first = next(iter(recipes.values()))
-    with Progress(first, quiet=options.quiet) as progress:
+    with Progress(quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
     folds = folds_asked(options)
     told = list(dict.fromkeys(note for recipe in recipes.values() for note in notes(recipe, data, folds)))
     if absent and not options.systems:
-        packages = ", ".join(f'pip install "keras_ser[{package}]"' for package in dict.fromkeys(absent.values()))
+        packages = ", ".join(f'pip install "keras-ser[{package}]"' for package in dict.fromkeys(absent.values()))
         told.append(f"Left out: {', '.join(absent)} ({packages}).")
     if paper.labels and paper.labels != first.tasks[0].labels:
         told.append(f"The paper's figures are of the classes {', '.join(paper.labels)}, and not shown.")
@@ -187,7 +187,7 @@ def chosen_systems(
     lacking = [system for system in asked if system in absent]
     if lacking:
         package = absent[lacking[0]]
-        raise ValueError(f'{lacking[0]} needs {package}, which is not installed: pip install "keras_ser[{package}]".')
+        raise ValueError(f'{lacking[0]} needs {package}, which is not installed: pip install "keras-ser[{package}]".')
     recipes, pairs = {}, options.set
     for system in asked:
         options.variant = system

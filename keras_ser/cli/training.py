@@ -204,7 +204,8 @@ def _protocols(recipe, asked: str):
     sets = {"paper": paper, "disjoint": disjoint, "both": recipe.protocols}
     sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
     if not sets.get(asked):
-        raise ValueError(f"--protocol must be one of {', '.join(sets)}. Received: {asked!r}.")
+        known = ", ".join(name for name, protocols in sets.items() if protocols)
+        raise ValueError(f"--protocol must be one of {known}. Received: {asked!r}.")
     return sets[asked]
 
 
@@ -230,7 +231,7 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     data = Data.load(
         recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
     )
-    with Progress(recipe, quiet=options.quiet) as progress:
+    with Progress(quiet=options.quiet) as progress:
         made = run_experiment(
             recipe,
             data,
@@ -279,8 +280,8 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
 class Progress:
     """Progress bars for jobs and epochs on a terminal; a line a job elsewhere."""
 
-    def __init__(self, recipe, quiet: bool):
-        self.recipe, self.quiet = recipe, quiet
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
         self.bar: Any = None
         self.tasks: dict[str, Any] = {}
         self.stack = contextlib.ExitStack()
@@ -309,16 +310,16 @@ class Progress:
         for stage in [stage for stage in self.tasks if stage != "jobs"]:
             self.bar.remove_task(self.tasks.pop(stage))
 
-    def epoch(self, stage: str, epoch: int, logs: Mapping[str, float]) -> None:
+    def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
         check_interrupt()
         if self.bar is None:
             return
-        epochs = self.recipe.first.epochs if stage == "model 1" and self.recipe.first else self.recipe.epochs
         if stage not in self.tasks:
             self.tasks[stage] = self.bar.add_task(stage, total=epochs)
-        shown = next((f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))), "")
-        text = f"{stage}: loss {logs['loss']:.3f} {shown}"
-        self.bar.update(self.tasks[stage], completed=epoch, description=text)
+        shown = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
+        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
+        text = f"{stage}: {' '.join(shown)}" if shown else stage
+        self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -102,7 +102,7 @@ def _soundtrack(path: Path, changed: int) -> tuple[np.ndarray, int]:
         import av
     except ImportError as error:
         raise CorpusError(
-            f"the soundtrack of {path.name} needs PyAV, which is not installed. Run `pip install keras_ser[video]`, or "
+            f"the soundtrack of {path.name} needs PyAV, which is not installed. Run `pip install keras-ser[video]`, or "
             "extract the sound beforehand: ffmpeg -i x.avi -vn x.wav."
         ) from error
     try:

@@ -1,5 +1,6 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
+import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 
 from keras_ser.evaluation import Report, read_predictions, report
 from keras_ser.experiment.jobs import jobs, tested, unit
+from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, distributions
 from keras_ser.tasks import Task
@@ -132,10 +134,8 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             f"What is trained and tested are {len(data.corpus)} windows of {recordings} recordings: a long one counts more often."
         )
     found += _untaught(recipe, data, folds)
-    if recipe.model == "svm":
-        found.append(
-            "What stands for the probabilities of an SVM is the softmax of its decision values: not calibrated."
-        )
+    note = getattr(importlib.import_module(MODELS[recipe.model]), "NOTE", None)
+    found += [note] if note else []
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(

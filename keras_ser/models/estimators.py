@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from keras_ser.tasks import Task
 
@@ -71,8 +72,7 @@ def scores(pipeline, features: np.ndarray, task: Task) -> np.ndarray:
         values = pipeline.decision_function(features)
         if values.ndim == 1:  # two classes: the value of the second against the first
             values = np.stack([-values / 2, values / 2], axis=1)
-        found = np.exp(values - values.max(axis=1, keepdims=True))
-        found /= found.sum(axis=1, keepdims=True)
+        found = softmax(values, axis=1)
     every = np.zeros((len(features), task.size), "float32")
     every[:, pipeline.classes_] = found
     return every

@@ -29,7 +29,8 @@ from keras_ser.evaluation import markdown
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 
-STEPS = 256
+STEPS = 256  # of the integral
+TOP = 10  # features that are shown
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Explanation:
     path: Path
     tasks: tuple[TaskExplanation, ...]
 
-    def lines(self, top: int = 10) -> list[str]:
+    def lines(self, top: int = TOP) -> list[str]:
         text = [str(self.path)]
         for told in self.tasks:
             rows = [["feature", "value", "contribution", "attention %", "of an even one"]]
@@ -104,7 +105,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         return {"file": str(self.path), "tasks": {told.task: _plain(told) for told in self.tasks}}
 
-    def figure(self, top: int = 12):
+    def figure(self, top: int = TOP):
         """A matplotlib Figure: a row a task, bars of contributions by sign, and of attention beside an even one's."""
         from matplotlib.figure import Figure
 
@@ -266,9 +267,10 @@ def explain(run: Run, path: Path | str) -> Explanation:
 
     Raises:
         ValueError: the run has no attention over features.
-        AudioError: the file can't be read.
+        AudioError: the file can't be read, or is longer than what an export takes by default (60 s).
     """
-    from keras_ser.audio.io import read
+    from keras_ser.serving.export import MAX_SECONDS
+    from keras_ser.serving.predictor import read_clip
 
-    waveform = read(path, run.recipe.frontend.sample_rate)
+    waveform = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
     return Explainer(run)(waveform, path)

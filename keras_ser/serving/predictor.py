@@ -138,7 +138,7 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
     longest = 0.0  # seconds
     for path in paths:
         try:
-            waveform: np.ndarray | str = _read(predictor, path)
+            waveform: np.ndarray | str = read_clip(path, predictor.sample_rate, predictor.max_seconds)
         except AudioError as error:
             waveform = str(error)
         seconds = 0.0 if isinstance(waveform, str) else len(waveform) / predictor.sample_rate
@@ -151,14 +151,19 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
     yield from _answered(predictor, waiting)
 
 
-def _read(predictor: Predictor, path: Path) -> np.ndarray:
+def read_clip(path: Path, sample_rate: int, max_seconds: float) -> np.ndarray:
+    """(samples,) float32 of a file that may be as long as `max_seconds`.
+
+    Raises:
+        AudioError: it is longer, or can't be read.
+    """
     seconds = info(path).seconds
-    if seconds <= predictor.max_seconds:
-        waveform = read(path, predictor.sample_rate)
-        seconds = len(waveform) / predictor.sample_rate
-    if seconds > predictor.max_seconds:
+    if seconds <= max_seconds:
+        waveform = read(path, sample_rate)
+        seconds = len(waveform) / sample_rate
+    if seconds > max_seconds:
         raise AudioError(
-            f"{path}: expected at most {predictor.max_seconds:g} s, received {seconds:.1f} s. Cut it, or use --timeline."
+            f"{path}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
         )
     return waveform
 

@@ -162,6 +162,24 @@ def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: in
     return replace(source, labels=labels, noise_odds=odds)
 
 
+def told_labels(source: Source, task: Task, index: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What clips of a stream are said to be: (values, weights), (clips,) each.
+
+    Args:
+        source: the stream.
+        task: what is asked.
+        index: (clips,) utterance numbers.
+        noise: (clips,) classes of the noises that were mixed in; told, or drawn by the stream's `noise_odds` instead.
+    """
+    if task.name != NOISE_TASK:
+        values, weights = source.labels[task.name]
+        return values[index], weights[index]
+    if source.noise_odds:
+        drawn = np.random.default_rng([source.number, len(index)])
+        noise = drawn.choice(len(source.noise_odds), len(index), p=source.noise_odds)
+    return noise, np.ones(len(index), "float32")
+
+
 def _origins(corpus: Corpus) -> np.ndarray:
     """Number of the recording that each utterance was cut from."""
     return np.unique([u.groups.get("origin", u.id) for u in corpus], return_inverse=True)[1]

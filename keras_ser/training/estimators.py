@@ -17,7 +17,7 @@ from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.streams import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.data import NOISE_TASK, Data, shuffled
+from keras_ser.training.data import Data, shuffled, told_labels
 from keras_ser.training.loop import OnEpoch, check_monitor, monitored, validation_scores, write_csv
 from keras_ser.training.predict import judged, scored_streams
 from keras_ser.training.run import PIPELINES, RunError, write_atomically
@@ -57,24 +57,22 @@ def train_estimators(
         recipe, data, split, seed: see `keras_ser.training.fit`.
         out: the run's folder.
         stage: names the model in progress and errors.
-        on_epoch: called with (stage, setting's number, logs).
+        on_epoch: called with (stage, setting's number, settings, logs), and with (functionals' set, clip, clips, {}).
     """
     module = importlib.import_module(MODELS[recipe.model])
     describe = describer(recipe)
 
-    def described(source: Source):
-        source = shuffled(source, recipe, sources, seed)
-        return source, features(recipe, source, describe, seed)
+    def described(side: str, streams: Sequence[int]) -> list[tuple[Source, Any]]:
+        sources = [data.source(recipe, k, split, side, seed) for k in streams]
+        sources = [shuffled(source, recipe, sources, seed) for source in sources]
+        return [(source, features(recipe, source, describe, seed, on_epoch)) for source in sources]
 
-    sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
-    training = [described(source) for source in sources]
-    sides = []
-    if split.validation:
-        sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
-        sides = [(source, [batch]) for source, batch in map(described, sources)]
+    training = described("train", range(len(recipe.streams)))
+    sides = [(s, [batch]) for s, batch in described("validation", scored_streams(recipe))] if split.validation else []
     monitor = monitored(recipe)
     rows, best = [], None
-    for number, setting in enumerate(module.candidates(recipe.config), start=1):
+    settings = module.candidates(recipe.config)
+    for number, setting in enumerate(settings, start=1):
         made = {
             task.name: _fitted(module.estimator(recipe.config, setting, task, seed), task, training, stage)
             for task in recipe.tasks
@@ -90,7 +88,7 @@ def train_estimators(
             best = value, number, model
         write_csv(out / "history.csv", rows)
         if on_epoch:
-            on_epoch(stage, number, logs)
+            on_epoch(stage, number, len(settings), logs)
     about = {"seed": seed, "monitor": monitor if sides else None, "best_epoch": best[1], "epochs": rows}
     write_atomically(out / "history.json", lambda p: p.write_text(json.dumps(about, indent=1)))
     write_atomically(out / PIPELINES, best[2].save)
@@ -138,7 +136,7 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
     return lambda given: np.asarray(infer({name: given[name] for name in ("waveform", "length")})["clip"])
 
 
-def features(recipe: Recipe, source: Source, describe: Callable, seed: int):
+def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_epoch: OnEpoch | None = None):
     """What a baseline hears of a stream.
 
     Args:
@@ -146,12 +144,13 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int):
         source: the stream.
         describe: see `describer`.
         seed: draws the noises of noisy streams.
+        on_epoch: told of openSMILE's progress; see `train_estimators`.
 
     Returns:
         (clips, features), and {"index", "noise"} of the clips. openSMILE's functionals are kept beside the waveform cache.
     """
     if recipe.config.functionals and not source.bank:
-        found = _kept_functionals(source, recipe.config.functionals)
+        found = _kept_functionals(source, recipe.config.functionals, on_epoch)
         noise = np.full(len(found), (source.bank_labels or (0,))[0])
         return found, {"index": source.indices, "noise": noise}
     rows, extras = [], []
@@ -161,43 +160,38 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int):
     return np.concatenate(rows), {name: np.concatenate([extra[name] for extra in extras]) for name in extras[0]}
 
 
-def _kept_functionals(source: Source, name: str) -> np.ndarray:
+def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np.ndarray:
     """(clips, functionals), computed once for a waveform cache and kept beside it: openSMILE is slow, and folds share clips."""
     from keras_ser.audio.functionals import FUNCTIONALS, functionals
 
     path = source.cache.path.with_suffix(f".{name}.npy")
+    # one row for each utterance, of which the first number tells whether the others are there
+    shape = len(source.cache) + len(source.cache.dropped), 1 + FUNCTIONALS[name]
     if not path.exists():
-        utterances = len(source.cache) + len(source.cache.dropped)
-        empty = np.full((utterances, FUNCTIONALS[name]), np.nan, "float32")
-
-        def write(temporary: Path) -> None:
-            with open(temporary, "wb") as file:
-                np.save(file, empty)
-
-        write_atomically(path, write)
-    kept = np.load(path, mmap_mode="r+")
-    missing = source.indices[np.isnan(kept[source.indices, 0])]
-    # a row is whole when its first number is there, which is written last
-    for clip in source.cache.dataset(missing).as_numpy_iterator() if len(missing) else ():
-        row = functionals(clip["waveform"], source.cache.sample_rate, name)
-        kept[clip["index"], 1:] = row[1:]
-        kept[clip["index"], 0] = row[0]
+        write_atomically(path, lambda p: np.lib.format.open_memmap(p, "w+", "float32", shape).flush())
+    try:
+        kept = np.load(path, mmap_mode="r+")
+    except (OSError, EOFError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}. Remove it: its numbers will be computed again.") from error
+    if kept.shape != shape:
+        raise RunError(f"{path} holds {kept.shape} numbers instead of {shape}. Remove it: they will be computed again.")
+    missing = source.indices[kept[source.indices, 0] == 0]
+    clips = source.cache.dataset(missing).as_numpy_iterator() if len(missing) else ()
+    for number, clip in enumerate(clips, start=1):
+        kept[clip["index"], 1:] = functionals(clip["waveform"], source.cache.sample_rate, name)
+        kept[clip["index"], 0] = 1  # last: a kill leaves a row undone, and not half done
+        if on_epoch:
+            on_epoch(name, number, len(missing), {})
     kept.flush()
-    return np.array(kept[source.indices])
+    return np.array(kept[source.indices, 1:])
 
 
 def _fitted(pipeline, task, training: Sequence, stage: str):
     """A pipeline trained on the clips that have a label of its task."""
     xs, ys, ws = [], [], []
-    for source, (features, extra) in training:
-        if task.name == NOISE_TASK:
-            values, weights = extra["noise"], np.ones(len(features), "float32")
-            if source.noise_odds:
-                drawn = np.random.default_rng([source.number, len(values)])
-                values = drawn.choice(len(source.noise_odds), len(values), p=source.noise_odds)
-        else:
-            values, weights = (column[extra["index"]] for column in source.labels[task.name])
-        xs.append(features[weights > 0])
+    for source, (found, extra) in training:
+        values, weights = told_labels(source, task, extra["index"], extra["noise"])
+        xs.append(found[weights > 0])
         ys.append(values[weights > 0])
         ws.append(weights[weights > 0])
     x, y, w = np.concatenate(xs), np.concatenate(ys), np.concatenate(ws)

@@ -48,7 +48,7 @@ def fit(
         seed: draws initial weights, order, crops, noises, augmentation and dropout. It seeds Keras, NumPy and Python
             for the whole process.
         strategy: None or "mirrored" (all local accelerators).
-        on_epoch: called with (stage, epoch, logs) after each epoch.
+        on_epoch: called with (stage, epoch, epochs, logs) after each epoch; see `OnEpoch`.
 
     Raises:
         LeakageError: something stands on two sides of the split.

@@ -13,11 +13,13 @@ from keras_ser import metrics
 from keras_ser.pipelines.streams import Source
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
+from keras_ser.training.data import NOISE_TASK, told_labels
 from keras_ser.training.run import RunError, write_atomically
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
-OnEpoch = Callable[[str, int, Mapping[str, float]], None]
+# stage, epoch, of how many, logs; of a baseline settings instead of epochs, and clips while features are computed
+OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 def train_epochs(
@@ -40,7 +42,7 @@ def train_epochs(
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
         seed: noted in history.json.
         stage: names the model in progress and errors.
-        on_epoch: called with (stage, epoch, logs).
+        on_epoch: called with (stage, epoch, epochs, logs).
 
     Raises:
         FloatingPointError: the loss or a weight is not finite.
@@ -78,7 +80,7 @@ def train_epochs(
         # the state last: an epoch that it calls finished is in every file
         _save(out / "state.npz", rows, best, variables)
         if on_epoch:
-            on_epoch(stage, epoch + 1, logs)
+            on_epoch(stage, epoch + 1, recipe.epochs, logs)
     writer.close()
     for variable, value in zip(network.variables, best["weights"], strict=True):
         variable.assign(value)
@@ -177,15 +179,9 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
             indices.append(np.asarray(extra["index"]))
         index = np.concatenate(indices)
         for task in tasks:
-            if task.name == "noise":
-                values, weights = np.concatenate(noises), np.ones(len(index))
-                if source.noise_odds:
-                    drawn = np.random.default_rng([source.number, len(index)])
-                    values = drawn.choice(len(source.noise_odds), len(index), p=source.noise_odds)
-            elif source is sides[0][0]:
-                values, weights = (column[index] for column in source.labels[task.name])
-            else:
+            if task.name != NOISE_TASK and source is not sides[0][0]:
                 continue
+            values, weights = told_labels(source, task, index, np.concatenate(noises))
             kept = weights > 0
             truth[task.name].append((values[kept], np.concatenate(outputs[task.name])[kept]))
     for task in tasks:

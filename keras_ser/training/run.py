@@ -13,8 +13,6 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 
 TEMPORARY = ".part."  # in the names of half-written files, which a killed process leaves behind
-
-
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
@@ -145,9 +143,13 @@ def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = 
         out, recipe, split, seed, data: see `claim`.
 
     Raises:
-        RunError: recipe, split, seed or data are others than those that the run was made of.
+        RunError: recipe, split, seed or data are others than those that the run was made of, or nothing says what it was made of.
     """
-    found, about = json.loads((out / OWNER).read_text()), _about(recipe, split, seed, data)
+    try:
+        found = json.loads((out / OWNER).read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{out} does not say which run it holds ({error}). Remove that folder.") from error
+    about = _about(recipe, split, seed, data)
     other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
     if other:
         raise RunError(

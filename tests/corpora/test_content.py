@@ -75,7 +75,7 @@ def test_soundtracks_of_videos(tmp_path):
 def test_without_pyav(tmp_path, monkeypatch):
     path = disk.write_audio(tmp_path / "x.avi", disk.recordings(1)[0])
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(CorpusError, match=r"x.avi needs PyAV.*keras_ser\[video\]"):
+    with pytest.raises(CorpusError, match=r"x.avi needs PyAV.*keras-ser\[video\]"):
         decode(path)
 
 

@@ -77,7 +77,7 @@ def test_bad_files_are_reported_at_the_end(served, files, capsys):
     assert len(out) == 3
     assert err[0] == "keras-ser: 2 of 5 files could not be answered:"
     assert "broken.wav: corrupt or not audio" in err[1]
-    assert "long.wav: expected at most 8 s, received 9.0 s. Cut it, or use --timeline." in err[2]
+    assert "long.wav: expected at most 8 s, received 9.0 s. Cut it, or use predict --timeline." in err[2]
 
 
 def test_timeline(served, files, tmp_path, capsys):

@@ -137,6 +137,9 @@ def test_the_command(run, waveform, tmp_path, capsys):
     sizes = [abs(row["contribution"]) for row in told["features"]]
     assert sizes == sorted(sizes, reverse=True)
     assert sum(row["attention"] for row in told["features"]) == pytest.approx(1)
+    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 61), 8000)
+    assert main(["explain", str(run.folder), str(tmp_path / "long.wav")]) == 2
+    assert "long.wav: expected at most 60 s, received 61.0 s" in capsys.readouterr().err
     assert main(["explain", str(run.folder), str(tmp_path / "b.wav")]) == 2
     assert "b.wav" in capsys.readouterr().err
 

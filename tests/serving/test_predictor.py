@@ -48,7 +48,7 @@ def test_bad_files_are_told_in_their_place(tmp_path, rng):
     found = list(predict_files(standin.predictor(), [good[0], tmp_path / "b.wav", good[1], long]))
     assert [isinstance(answer, str) for _, answer in found] == [False, True, False, True]
     assert "b.wav: corrupt or not audio" in found[1][1]
-    assert "d.wav: expected at most 20 s, received 21.0 s. Cut it, or use --timeline." in found[3][1]
+    assert "d.wav: expected at most 20 s, received 21.0 s. Cut it, or use predict --timeline." in found[3][1]
 
 
 def test_find_audio(tmp_path, rng):

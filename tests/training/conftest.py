@@ -49,6 +49,6 @@ def trained(data, split, tmp_path_factory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RecordCache, "dataset", spy)
         out = tmp_path_factory.mktemp("runs") / "trained"
-        on_epoch = lambda stage, epoch, logs: seen.calls.append((stage, epoch, dict(logs)))  # noqa: E731
+        on_epoch = lambda stage, epoch, epochs, logs: seen.calls.append((stage, epoch, epochs, dict(logs)))  # noqa: E731
         seen.run = fit(tiny.TRAINED, data, split, out, seed=3, on_epoch=on_epoch)
     return seen

@@ -46,11 +46,11 @@ def main(folder: str, name: str, recipe: str, kill: str = "") -> None:
     deterministic()
     folder = Path(folder)
 
-    def die(stage, epoch, logs):
+    def die(stage, epoch, epochs, logs):
         if f"{stage}:{epoch}" == kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def stop(stage, epoch, logs):
+    def stop(stage, epoch, epochs, logs):
         if epoch == 2:
             raise Stopped
 

@@ -50,8 +50,8 @@ def test_the_run(trained, split):
         "tensorboard",
     }
     assert (run.recipe, run.split, run.seed) == (tiny.TRAINED, split, 3)
-    assert [call[:2] for call in trained.calls] == [("trained", epoch) for epoch in (1, 2, 3)]
-    assert [{"epoch": epoch, **logs} for _, epoch, logs in trained.calls] == run.history
+    assert [call[:3] for call in trained.calls] == [("trained", epoch, 3) for epoch in (1, 2, 3)]
+    assert [{"epoch": epoch, **logs} for _, epoch, _, logs in trained.calls] == run.history
 
 
 def test_every_part_of_the_loss_is_logged_by_name(trained):
@@ -193,8 +193,8 @@ def test_mixed_precision(data, split, tmp_path, precision, encoder):
 def test_cascade(data, split, tmp_path):
     calls = []
     recipe = tiny.CASCADE.replace(epochs=1, first=tiny.FIRST.replace(epochs=2))
-    run = fit(recipe, data, split, tmp_path / "run", 2, on_epoch=lambda *call: calls.append(call[:2]))
-    assert calls == [("model 1", 1), ("model 1", 2), ("model 2", 1)]
+    run = fit(recipe, data, split, tmp_path / "run", 2, on_epoch=lambda *call: calls.append(call[:3]))
+    assert calls == [("model 1", 1, 2), ("model 1", 2, 2), ("model 2", 1, 1)]
     first = Run.load(tmp_path / "run" / "model_1")
     assert (first.recipe, first.about["monitor"]) == (recipe.first, "val_noise_uar")
     assert run.about["monitor"] == "val_emotion_uar"

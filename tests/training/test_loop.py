@@ -58,7 +58,7 @@ def equal(a, b):
 
 def test_the_best_epoch_is_kept_not_the_last(tmp_path):
     model, seen = network(), []
-    on_epoch = lambda stage, epoch, logs: seen.append(values(model))  # noqa: E731
+    on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
     train_epochs(RECIPE, epochs, model, scripted(), tmp_path, 0, "tiny", on_epoch)
     about = json.loads((tmp_path / "history.json").read_text())
     assert about["best_epoch"] == 2, "of equal scores the first counts"
@@ -75,7 +75,7 @@ def test_patience_ends_the_training(tmp_path, patience, trained):
 
 def test_without_a_validation_side_every_epoch_is_trained_and_the_last_kept(tmp_path):
     model, seen = network(), []
-    on_epoch = lambda stage, epoch, logs: seen.append(values(model))  # noqa: E731
+    on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
     train_epochs(RECIPE.replace(patience=1), epochs, model, None, tmp_path, 0, "tiny", on_epoch)
     about = json.loads((tmp_path / "history.json").read_text())
     assert (about["best_epoch"], about["monitor"], len(seen)) == (7, None, 7)
@@ -88,7 +88,7 @@ def test_resumed_is_bit_equal_to_unbroken(tmp_path, stop, patience):
     unbroken = network(seed=1)
     train_epochs(recipe, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
 
-    def interrupt(stage, epoch, logs):
+    def interrupt(stage, epoch, epochs, logs):
         if epoch == stop:
             raise Stopped
 
@@ -108,7 +108,7 @@ def test_stopped_after_its_last_epoch_it_only_ends(tmp_path):
     unbroken = network()
     train_epochs(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
 
-    def interrupt(stage, epoch, logs):
+    def interrupt(stage, epoch, epochs, logs):
         if epoch == RECIPE.epochs:
             raise Stopped
 
@@ -126,7 +126,7 @@ def test_stopped_after_its_last_epoch_it_only_ends(tmp_path):
 
 
 def test_the_state_of_another_network_is_refused(tmp_path):
-    def interrupt(stage, epoch, logs):
+    def interrupt(stage, epoch, epochs, logs):
         raise Stopped
 
     with pytest.raises(Stopped):
@@ -140,9 +140,9 @@ def test_history_on_disk(tmp_path):
     train_epochs(RECIPE, epochs, network(), scripted(), tmp_path, 4, "stage", lambda *call: logs.append(call))
     about = json.loads((tmp_path / "history.json").read_text())
     assert (about["seed"], about["monitor"]) == (4, "val_emotion_uar")
-    assert [call[:2] for call in logs] == [("stage", epoch) for epoch in range(1, 8)]
+    assert [call[:3] for call in logs] == [("stage", epoch, RECIPE.epochs) for epoch in range(1, 8)]
     table = pd.read_csv(tmp_path / "history.csv", float_precision="round_trip")
-    for row, (_, epoch, shown), written in zip(about["epochs"], logs, table.to_dict("records"), strict=True):
+    for row, (_, epoch, _, shown), written in zip(about["epochs"], logs, table.to_dict("records"), strict=True):
         assert row == {"epoch": epoch, **shown} == written
     assert [row["val_emotion_uar"] for row in about["epochs"]] == SCORES
     schedule = [0.025 * (1 + np.cos(np.pi * epoch / 7)) for epoch in range(1, 8)]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_ser.splits import Split
-from keras_ser.training.run import Run, RunError, claim, write_atomically
+from keras_ser.training.run import Run, RunError, check_owner, claim, write_atomically
 from tests.training import tiny
 
 SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
@@ -37,6 +37,14 @@ def test_the_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, w
     with pytest.raises(RunError, match=rf"{tmp_path} holds another run \({words}\). Give another --out"):
         claim(tmp_path, **given)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", [None, "", "{"], ids=["missing", "empty", "cut"])
+def test_a_folder_that_does_not_say_what_it_holds(tmp_path, content):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError, match="does not say which run it holds"):
+        check_owner(tmp_path, tiny.SINGLE, SPLIT, 0)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
