@@ -62,11 +62,18 @@ def theirs(audio: list):
 
 
 def apart(a: list, b: list) -> str:
-    """How far two lists of features are apart."""
+    """How far two lists of features are apart, and where by more than 1e-4 of a feature's range."""
     import numpy as np
 
+    from keras_ser.features.short_term import SHORT_TERM_FEATURES
+
     a, b = np.concatenate(a), np.concatenate(b)
-    return f"{(np.abs(a - b).max(axis=0) / np.ptp(b, axis=0)).max():.1e} of range"
+    far = np.abs(a - b) / np.ptp(b, axis=0)
+    text = f"{far.max():.1e} of range"
+    if (far > 1e-4).any():
+        where = [f"{SHORT_TERM_FEATURES[i]} in {n} of {len(b)} frames" for i, n in enumerate((far > 1e-4).sum(axis=0)) if n]
+        text += f" ({', '.join(where)}; all else {far[far <= 1e-4].max():.1e})"
+    return text
 
 
 def main() -> None:
