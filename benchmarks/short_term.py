@@ -71,7 +71,9 @@ def apart(a: list, b: list) -> str:
     far = np.abs(a - b) / np.ptp(b, axis=0)
     text = f"{far.max():.1e} of range"
     if (far > 1e-4).any():
-        where = [f"{SHORT_TERM_FEATURES[i]} in {n} of {len(b)} frames" for i, n in enumerate((far > 1e-4).sum(axis=0)) if n]
+        where = [
+            f"{SHORT_TERM_FEATURES[i]} in {n} of {len(b)} frames" for i, n in enumerate((far > 1e-4).sum(axis=0)) if n
+        ]
         text += f" ({', '.join(where)}; all else {far[far <= 1e-4].max():.1e})"
     return text
 

@@ -90,8 +90,8 @@ def ablation_main(
 
 
 def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
+    from keras_ser.cli.progress import Progress
     from keras_ser.cli.systems import chosen_systems, run_options, systems_folder
-    from keras_ser.cli.training import Progress
 
     noises = tested_noises(options)
     _, recipes, data = chosen_systems({variant: of(noises) for variant, of in systems.items()}, options)

@@ -59,7 +59,8 @@ def systems_main(
 
 
 def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs) -> int:
-    from keras_ser.cli.training import Progress, folds_asked
+    from keras_ser.cli.progress import Progress
+    from keras_ser.cli.training import folds_asked
 
     absent = {system: package for system, package in needs.items() if importlib.util.find_spec(package) is None}
     _, recipes, data = chosen_systems(variants, options, own, absent)

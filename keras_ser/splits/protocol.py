@@ -1,14 +1,6 @@
-"""Who trains, who chooses the model, who tests it: a `Protocol` makes the `Split`s of a corpus, `check_split` refuses leaks.
-
-Conventions of this room: a split is made of utterance ids; `apart` names the columns whose values never stand on two sides
-(of train, validation, test; a validation side drawn from the training clips stands apart from the test side only). Two more
-things are always kept on one side when they are known: clips with the same audio
-content (their hashes) and clips of one "origin" (cut or copied from one recording).
-"""
+"""`Protocol`: how a corpus is split; with a corpus and a seed it always gives the same folds."""
 
 import dataclasses
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,73 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
-
-SIDES = ("train", "validation", "test")
-DRAWS = 20000
-
-
-class LeakageError(ValueError):
-    """Something stands on two sides of a split that promises otherwise."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Three disjoint sets of utterance ids, and what was promised about them.
-
-    Args:
-        protocol: name of the protocol that made it, as the report prints it.
-        fold: number of the fold.
-        train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
-        apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
-        together: False where copies and cuts of one recording may stand on several sides: a leak that was asked for.
-        validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
-            between the test side and the other two only.
-
-    Raises:
-        CorpusError: an empty train or test side.
-        LeakageError: an id that occurs twice.
-    """
-
-    protocol: str
-    fold: int
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-    apart: tuple[str, ...] = ()
-    validation_apart: bool = True
-    together: bool = True
-
-    def __post_init__(self):
-        for side in SIDES:
-            object.__setattr__(self, side, tuple(getattr(self, side)))
-        object.__setattr__(self, "apart", tuple(self.apart))
-        if not self.train or not self.test:
-            empty = "train" if not self.train else "test"
-            raise CorpusError(
-                f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
-            )
-        for i, a in enumerate(SIDES):
-            twice = sorted(name for name, count in Counter(getattr(self, a)).items() if count > 1)
-            if twice:
-                raise LeakageError(f"ids must occur once. More than once in {a}: {listed(twice)}.")
-            for b in SIDES[i + 1 :]:
-                both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
-                if both:
-                    raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")
-
-    @property
-    def speaker_dependent(self) -> bool:
-        return "speaker" not in self.apart
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Split":
-        return cls(**data)
-
-    def write(self, path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=1))
+from keras_ser.splits.matching import matched
+from keras_ser.splits.split import SIDES, Split
 
 
 @dataclass(frozen=True)
@@ -197,7 +124,13 @@ class Protocol:
             tested = [tuple(names[i :: self.folds]) for i in range(self.folds)]
             names = [name for fold in tested for name in fold]
         elif self.kind == "matched":
-            tested = [self._matched(corpus, names, seed)]
+            count = int(self.test) if self.test >= 1 else round(self.test * len(names))
+            if not 0 < count < len(names):
+                raise CorpusError(
+                    f"the protocol {self.name!r} tests {count} values of {self.by}, and the corpus has {len(names)}. Choose "
+                    "another `test`."
+                )
+            tested = [matched(corpus, self.by, names, count, self.match, seed)]
             rest = [name for name in names if name not in tested[0]]
             names = [*tested[0], *(rest[i] for i in np.random.default_rng(seed).permutation(len(rest)))]
         else:
@@ -213,35 +146,6 @@ class Protocol:
         if 0 < self.validation < 1:
             folds = (self._share(split, corpus, seed, hashes or {}, stratify) for split in folds)
         return tuple(folds)
-
-    def _matched(self, corpus: Corpus, names: list[str], seed: int) -> tuple[str, ...]:
-        """The values of `by` whose distributions differ least from those of the rest."""
-        count = int(self.test) if self.test >= 1 else round(self.test * len(names))
-        if not 0 < count < len(names):
-            raise CorpusError(
-                f"the protocol {self.name!r} tests {count} values of {self.by}, and the corpus has {len(names)}. Choose "
-                "another `test`."
-            )
-        held = _held(corpus, self.by, self.match)
-        columns = []
-        for column in self.match:
-            values = [held[name][column] for name in names]
-            kinds = sorted(set(values))
-            columns.append(np.array([[value == kind for kind in kinds] for value in values], float))  # (values, kinds)
-        rng = np.random.default_rng(seed)
-        best: tuple[float, np.ndarray] | None = None
-        for _ in range(0, DRAWS, 1000):
-            chosen = np.argsort(rng.random((1000, len(names))), axis=1)[:, :count]
-            inside = np.zeros((1000, len(names)))
-            np.put_along_axis(inside, chosen, 1.0, axis=1)
-            apart = np.zeros(1000)
-            for hot in columns:
-                test, train = inside @ hot / count, (1 - inside) @ hot / (len(names) - count)
-                apart += np.abs(test - train).sum(axis=1) / 2
-            at = int(apart.argmin())
-            if best is None or apart[at] < best[0]:
-                best = apart[at], inside[at]
-        return tuple(name for name, tested in zip(names, best[1], strict=True) if tested)
 
     def _values(self, corpus: Corpus) -> dict[str, str]:
         lacking = [u.id for u in corpus if u.column(self.by) is None]
@@ -288,53 +192,6 @@ class Protocol:
         return cls(**data)
 
 
-def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str = "speaker") -> list[dict[str, Any]]:
-    """How columns are distributed on the sides of a split; each value of `by` counts once.
-
-    Args:
-        split: the split.
-        corpus: the corpus it belongs to.
-        columns: e.g. ("gender", "age_group").
-        by: what is counted.
-
-    Returns:
-        A row for each column and value: {"column", "value", "train", "test", "train %", "test %"}, "validation" among them
-        where there is such a side.
-    """
-    held = _held(corpus, by, columns)
-    known = {u.id: str(u.column(by)) for u in corpus}
-    sides = {side: sorted({known[i] for i in getattr(split, side)}) for side in SIDES if getattr(split, side)}
-    rows = []
-    for column in columns:
-        for value in sorted({held[name][column] for names in sides.values() for name in names}):
-            counts = {s: sum(held[name][column] == value for name in names) for s, names in sides.items()}
-            shares = {f"{s} %": round(100 * count / len(sides[s]), 1) for s, count in counts.items()}
-            rows.append({"column": column, "value": value, **counts, **shares})
-    return rows
-
-
-def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Value of `by` -> column -> value, "unknown" where the corpus tells none.
-
-    Raises:
-        CorpusError: a column of which no utterance has a value, or of which one value of `by` has several.
-    """
-    held: dict[str, dict[str, str]] = {}
-    for column in columns:
-        if all(u.column(column) is None for u in corpus):
-            raise CorpusError(f"{corpus.name} has no {column!r} to match by. Leave it out of `match`.")
-        for u in corpus:
-            own, value = held.setdefault(str(u.column(by)), {}), u.column(column)
-            if value is not None and own.setdefault(column, str(value)) != str(value):
-                raise CorpusError(
-                    f"{by} {u.column(by)} has the {column} {own[column]} and {value}: match by columns that each {by} has one "
-                    "value of."
-                )
-        for own in held.values():
-            own.setdefault(column, "unknown")
-    return held
-
-
 def _draw(
     units: Sequence[Sequence[str]], shares: Mapping[str, float], corpus: Corpus, seed: int, stratify: str | None
 ) -> dict[str, tuple[str, ...]]:
@@ -374,69 +231,3 @@ def _units(corpus: Corpus, hashes: Mapping[str, str]) -> list[list[str]]:
     for u in corpus:
         units.setdefault(root(u.id), []).append(u.id)
     return list(units.values())
-
-
-def check_split(
-    split: Split,
-    corpus: Corpus,
-    hashes: Mapping[str, str] | None = None,
-    auxiliary: Sequence[Mapping[str, str]] = (),
-) -> None:
-    """Refuse a split that leaks.
-
-    Args:
-        split: the split.
-        corpus: the corpus it belongs to.
-        hashes: id -> content hash of its clips.
-        auxiliary: id -> content hash of each auxiliary corpus that trains beside it.
-
-    Raises:
-        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; a clip
-            without a value of such a column; or an auxiliary corpus holds the content of a validation or test clip.
-        CorpusError: ids that the corpus does not hold.
-    """
-    known = {u.id: u for u in corpus}
-    strays = [i for side in SIDES for i in getattr(split, side) if i not in known]
-    if strays:
-        raise CorpusError(f"the split names utterances that {corpus.name} lacks: {listed(strays)}.")
-    hashes = hashes or {}
-    sides = {i: side for side in SIDES for i in getattr(split, side)}
-    where = f"protocol {split.protocol!r}, fold {split.fold}"
-    for column in split.apart:
-        values = {i: known[i].column(column) for i in sides}
-        unknown = [i for i, value in values.items() if value is None]
-        if unknown:
-            raise LeakageError(
-                f"{where}: {column} must be on one side only, and {len(unknown)} clips name none: {listed(unknown)}. "
-                "Name it in the corpus's metadata, or choose a protocol that does not promise it."
-            )
-        drawn = {} if split.validation_apart else {"validation": "train"}
-        leaks = _on_two_sides(values, {i: drawn.get(side, side) for i, side in sides.items()})
-        if leaks:
-            raise LeakageError(
-                f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. Split by {column}."
-            )
-    for name, values in (("origin", {i: known[i].column("origin") for i in sides}), ("audio content", hashes)):
-        leaks = _on_two_sides(values, sides) if split.together else {}
-        if leaks:
-            raise LeakageError(
-                f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks.values() for i in ids)}. "
-                "Split by a column that holds them together."
-            )
-    held_out = {hashes[i]: i for side in ("validation", "test") for i in getattr(split, side) if i in hashes}
-    for other in auxiliary:
-        both = [f"{i} = {held_out[h]}" for i, h in other.items() if h in held_out]
-        if both:
-            raise LeakageError(
-                f"{where}: an auxiliary corpus holds clips of the validation or test side: {listed(both)}. "
-                "Leave it out, or take it from other recordings."
-            )
-
-
-def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> dict[str, list[str]]:
-    """Value -> ids, of the values that stand on more than one side."""
-    ids: dict[str, list[str]] = {}
-    for i in sides:
-        if values.get(i) is not None:
-            ids.setdefault(str(values[i]), []).append(i)
-    return {value: found for value, found in ids.items() if len({sides[i] for i in found}) > 1}

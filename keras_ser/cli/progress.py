@@ -1,0 +1,53 @@
+"""What a training shows while it runs."""
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from keras_ser.cli.guard import check_interrupt
+
+
+class Progress:
+    """Progress bars for jobs and epochs on a terminal; a line a job elsewhere."""
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+        self.bar: Any = None
+        self.tasks: dict[str, Any] = {}
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Progress":
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = self.stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.stack.close()
+
+    def job(self, number: int, total: int, job) -> None:
+        title = f"{job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
+        if self.bar is None:
+            if not self.quiet:
+                print(f"[{number}/{total}] {title}", file=sys.stderr, flush=True)
+            return
+        if "jobs" not in self.tasks:
+            self.tasks["jobs"] = self.bar.add_task("", total=total)
+        self.bar.update(self.tasks["jobs"], description=title, completed=number - 1)
+        for stage in [stage for stage in self.tasks if stage != "jobs"]:
+            self.bar.remove_task(self.tasks.pop(stage))
+
+    def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
+        check_interrupt()
+        if self.bar is None:
+            return
+        if stage not in self.tasks:
+            self.tasks[stage] = self.bar.add_task(stage, total=epochs)
+        shown = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
+        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
+        text = f"{stage}: {' '.join(shown)}" if shown else stage
+        self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)

@@ -1,0 +1,141 @@
+"""`Split`: who trains, who chooses the model, who tests it; and `check_split`, which refuses one that leaks."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+
+SIDES = ("train", "validation", "test")
+
+
+class LeakageError(ValueError):
+    """Something stands on two sides of a split that promises otherwise."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets of utterance ids, and what was promised about them.
+
+    Args:
+        protocol: name of the protocol that made it, as the report prints it.
+        fold: number of the fold.
+        train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
+        apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
+        together: False where copies and cuts of one recording may stand on several sides: a leak that was asked for.
+        validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
+            between the test side and the other two only.
+
+    Raises:
+        CorpusError: an empty train or test side.
+        LeakageError: an id that occurs twice.
+    """
+
+    protocol: str
+    fold: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+    validation_apart: bool = True
+    together: bool = True
+
+    def __post_init__(self):
+        for side in SIDES:
+            object.__setattr__(self, side, tuple(getattr(self, side)))
+        object.__setattr__(self, "apart", tuple(self.apart))
+        if not self.train or not self.test:
+            empty = "train" if not self.train else "test"
+            raise CorpusError(
+                f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
+            )
+        for i, a in enumerate(SIDES):
+            twice = sorted(name for name, count in Counter(getattr(self, a)).items() if count > 1)
+            if twice:
+                raise LeakageError(f"ids must occur once. More than once in {a}: {listed(twice)}.")
+            for b in SIDES[i + 1 :]:
+                both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
+                if both:
+                    raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")
+
+    @property
+    def speaker_dependent(self) -> bool:
+        return "speaker" not in self.apart
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Split":
+        return cls(**data)
+
+    def write(self, path) -> None:
+        path.write_text(json.dumps(self.to_dict(), indent=1))
+
+
+def check_split(
+    split: Split,
+    corpus: Corpus,
+    hashes: Mapping[str, str] | None = None,
+    auxiliary: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Refuse a split that leaks.
+
+    Args:
+        split: the split.
+        corpus: the corpus it belongs to.
+        hashes: id -> content hash of its clips.
+        auxiliary: id -> content hash of each auxiliary corpus that trains beside it.
+
+    Raises:
+        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; a clip
+            without a value of such a column; or an auxiliary corpus holds the content of a validation or test clip.
+        CorpusError: ids that the corpus does not hold.
+    """
+    known = {u.id: u for u in corpus}
+    strays = [i for side in SIDES for i in getattr(split, side) if i not in known]
+    if strays:
+        raise CorpusError(f"the split names utterances that {corpus.name} lacks: {listed(strays)}.")
+    hashes = hashes or {}
+    sides = {i: side for side in SIDES for i in getattr(split, side)}
+    where = f"protocol {split.protocol!r}, fold {split.fold}"
+    for column in split.apart:
+        values = {i: known[i].column(column) for i in sides}
+        unknown = [i for i, value in values.items() if value is None]
+        if unknown:
+            raise LeakageError(
+                f"{where}: {column} must be on one side only, and {len(unknown)} clips name none: {listed(unknown)}. "
+                "Name it in the corpus's metadata, or choose a protocol that does not promise it."
+            )
+        drawn = {} if split.validation_apart else {"validation": "train"}
+        leaks = _on_two_sides(values, {i: drawn.get(side, side) for i, side in sides.items()})
+        if leaks:
+            raise LeakageError(
+                f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. Split by {column}."
+            )
+    for name, values in (("origin", {i: known[i].column("origin") for i in sides}), ("audio content", hashes)):
+        leaks = _on_two_sides(values, sides) if split.together else {}
+        if leaks:
+            raise LeakageError(
+                f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks.values() for i in ids)}. "
+                "Split by a column that holds them together."
+            )
+    held_out = {hashes[i]: i for side in ("validation", "test") for i in getattr(split, side) if i in hashes}
+    for other in auxiliary:
+        both = [f"{i} = {held_out[h]}" for i, h in other.items() if h in held_out]
+        if both:
+            raise LeakageError(
+                f"{where}: an auxiliary corpus holds clips of the validation or test side: {listed(both)}. "
+                "Leave it out, or take it from other recordings."
+            )
+
+
+def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> dict[str, list[str]]:
+    """Value -> ids, of the values that stand on more than one side."""
+    ids: dict[str, list[str]] = {}
+    for i in sides:
+        if values.get(i) is not None:
+            ids.setdefault(str(values[i]), []).append(i)
+    return {value: found for value, found in ids.items() if len({sides[i] for i in found}) > 1}

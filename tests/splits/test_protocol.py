@@ -1,0 +1,260 @@
+"""What always holds of the splits that a protocol makes, on random corpora and real ones, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_ser
+from keras_ser.audio.io import content_hash, read
+from keras_ser.corpora import Corpus, CorpusError, Utterance, read_corpus
+from keras_ser.splits import SIDES, LeakageError, Protocol, Split, check_split
+from tests.splits.made import EMOTIONS, GROUPED, check_partition, corpus_of, make, random_corpus, values
+
+
+@pytest.mark.parametrize("protocol", GROUPED, ids=lambda p: p.name)
+@pytest.mark.parametrize("seed", range(8))
+def test_what_always_holds_of_grouped_splits(protocol, seed):
+    corpus, hashes = random_corpus(seed)
+    splits = protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
+    tested = Counter()
+    for fold, split in enumerate(splits):
+        check_partition(split, corpus)
+        check_split(split, corpus, hashes)
+        assert (split.protocol, split.fold) == (protocol.name, fold)
+        for column in (protocol.by, *protocol.apart):
+            test = values(corpus, split.test, column)
+            assert not test & values(corpus, split.train + split.validation, column)
+            if protocol.validation >= 1:
+                assert not values(corpus, split.train, column) & values(corpus, split.validation, column)
+        chosen = values(corpus, split.validation, protocol.by)
+        if protocol.validation >= 1 or not protocol.validation:
+            assert len(chosen) == protocol.validation
+        else:
+            share = len(split.validation) / len(split.train + split.validation)
+            assert share == pytest.approx(protocol.validation, abs=0.06)
+        assert split.validation_apart == (protocol.validation >= 1 or not protocol.validation)
+        assert not split.speaker_dependent and not protocol.speaker_dependent
+        tested.update(values(corpus, split.test, protocol.by))
+    everyone = values(corpus, [u.id for u in corpus], protocol.by)
+    assert set(tested.values()) == {1}
+    assert set(tested) == (everyone if protocol.kind != "stated" else {"s0", "s1", "s3"})
+    assert splits == protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_always_holds_of_random_splits(seed):
+    rng = np.random.default_rng(seed)
+    test, validation = rng.uniform(0.1, 0.4), rng.choice([0.0, 0.1, 0.25])
+    corpus = make(["a", "b"], clips=150, seed=seed, origin=lambda i, _: f"film{i // 2}" if i < 20 else None)
+    hashes = {u.id: f"h{i % 140}" for i, u in enumerate(corpus)}  # ten pairs of copies
+    protocol = Protocol("random", test=test, validation=validation)
+    (split,) = protocol.splits(corpus, seed, hashes, "emotion")
+    check_partition(split, corpus)
+    check_split(split, corpus, hashes)
+    assert split.speaker_dependent and protocol.speaker_dependent
+    labels = {u.id: u.labels["emotion"] for u in corpus}
+    for label in EMOTIONS:
+        count = Counter(labels.values())[label]
+        # units are drawn, and a unit is one clip or two
+        for side, share in (("test", test), ("validation", validation * (1 - test))):
+            assert sum(labels[i] == label for i in getattr(split, side)) == pytest.approx(
+                share * count, abs=3 + 0.1 * count
+            )
+    other = protocol.splits(corpus, seed + 1, hashes, "emotion")[0]
+    assert set(other.test) != set(split.test)
+
+
+def test_shares_of_a_random_split_are_exact_where_they_can_be():
+    """Every class gives round(share x count) clips to the test side, and the same of what is left to validation."""
+    counts = {"a": 50, "b": 30, "c": 10, "d": 1, "e": 2}
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    utterances = [Utterance(f"c{i:02}", f"{i}", labels={"emotion": label}) for i, label in enumerate(labels)]
+    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    (split,) = Protocol("p", test=0.2, validation=0.125).splits(corpus, stratify="emotion")
+    found = {side: Counter(labels[int(i[1:])] for i in getattr(split, side)) for side in SIDES}
+    assert found["test"] == {"a": 10, "b": 6, "c": 2}
+    assert found["validation"] == {"a": 5, "b": 3, "c": 1}
+    assert found["train"] == {"a": 35, "b": 21, "c": 7, "d": 1, "e": 2}  # a class with one clip trains
+
+
+def test_copies_and_cuts_stay_together_through_chains():
+    """a and b share their content, b and c their origin: all three are one unit."""
+    utterances = [Utterance(f"c{i:02}", f"{i}", groups={"origin": f"o{i // 3}"} if i % 3 else {}) for i in range(60)]
+    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    hashes = {u.id: f"h{(i - i % 3) // 3 if i % 3 < 2 else 100 + i}" for i, u in enumerate(utterances)}
+    for seed in range(10):
+        (split,) = Protocol("p", test=0.3, validation=0.2).splits(corpus, seed, hashes)
+        side = {i: s for s in SIDES for i in getattr(split, s)}
+        for first in range(0, 60, 3):
+            assert len({side[f"c{first + k:02}"] for k in range(3)}) == 1
+        assert {len(getattr(split, s)) % 3 for s in SIDES} == {0}
+        assert len(split.test) == 18
+
+
+def test_validation_follows_the_tested_ones_and_rotates():
+    corpus = make([f"s{i}" for i in range(5)])
+    loso = Protocol("p", "leave-one-out", validation=2).splits(corpus)
+    for i, split in enumerate(loso):
+        assert values(corpus, split.test, "speaker") == {f"s{i}"}
+        assert values(corpus, split.validation, "speaker") == {f"s{(i + 1) % 5}", f"s{(i + 2) % 5}"}
+    lists = Protocol("p", "stated", stated=(("s4", "s1"), ("s0",)), validation=1).splits(corpus)
+    assert [values(corpus, split.validation, "speaker") for split in lists] == [{"s0"}, {"s2"}]
+
+
+def test_a_value_may_be_tested_in_several_folds():
+    corpus = make([f"s{i}" for i in range(4)])
+    splits = Protocol("p", "stated", stated=(("s0", "s1"), ("s1", "s2"), ("s0",)), validation=1).splits(corpus)
+    for split in splits:
+        check_partition(split, corpus)
+        check_split(split, corpus)
+        assert len(values(corpus, split.validation, "speaker")) == 1
+
+
+def test_the_seed_draws_the_folds():
+    corpus = make([f"s{i}" for i in range(9)], clips=200)
+    protocol = Protocol("p", "k-fold", folds=4, validation=1)
+    folds = {tuple(s.test for s in protocol.splits(corpus, seed=seed)) for seed in range(6)}
+    assert len(folds) == 6
+    sizes = [len(values(corpus, split.test, "speaker")) for split in protocol.splits(corpus)]
+    assert sorted(sizes) == [2, 2, 2, 3]
+
+
+SCRIPT = """
+import json
+from keras_ser.splits import Protocol
+from tests.splits.made import GROUPED, random_corpus
+corpus, hashes = random_corpus(3)
+protocols = [*GROUPED, Protocol("r", test=0.3, validation=0.2)]
+splits = [p.splits(corpus, 5, hashes, "emotion") for p in protocols]
+print(json.dumps([s.to_dict() for folds in splits for s in folds]))
+"""
+
+
+def test_another_process_makes_the_same_splits():
+    """Whatever the order of its sets: two hash seeds."""
+    root = Path(keras_ser.__file__).parents[1]
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT], capture_output=True, cwd=root, env={"PYTHONHASHSEED": seed}, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+    assert len(json.loads(outputs.pop())) > 10
+
+
+def test_speakers_without_a_name():
+    corpus = corpus_of(12, speaker=["a", None] * 6, subset=["Train", "Val"] * 6)
+    with pytest.raises(
+        CorpusError, match="'p' needs a speaker for each utterance; 6 of 12 have none: c01, c03.*random"
+    ):
+        Protocol("p", "leave-one-out").splits(corpus)
+    (split,) = Protocol("p", "stated", by="subset", stated=(("Val",),), validation=0.2).splits(corpus)
+    check_split(split, corpus)
+    assert split.speaker_dependent and len(split.validation) == 1
+    (split,) = Protocol("p", "stated", by="subset", stated=(("Val",),), validation=0, apart=("speaker",)).splits(corpus)
+    with pytest.raises(LeakageError, match="6 clips name none"):
+        check_split(split, corpus)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (Protocol("p", "k-fold", folds=5), r"5 folds by speaker need as many values. Received: 3 \(s0, s1, s2\)"),
+        (
+            Protocol("p", "stated", stated=(("s1", "s7"),)),
+            "'p' tests speaker s7, which the corpus lacks. It has: s0, s1, s2",
+        ),
+        (Protocol("p", "leave-one-out", by="film"), "needs a film"),
+        (Protocol("p", "leave-one-out", validation=2), "train side is empty"),
+        (Protocol("p", "stated", stated=(("s0", "s1", "s2"),)), "train side is empty"),
+    ],
+)
+def test_a_corpus_that_a_protocol_cannot_split(protocol, message):
+    with pytest.raises(CorpusError, match=message):
+        protocol.splits(make(["s0", "s1", "s2"]))
+
+
+def test_a_corpus_too_small_for_a_random_split():
+    with pytest.raises(CorpusError, match="test side is empty"):
+        Protocol("p", test=0.2).splits(corpus_of(2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "loso"}, "random, leave-one-out, k-fold, matched, stated. Received: 'loso'"),
+        ({"kind": "stated"}, "needs `stated`"),
+        ({"kind": "stated", "stated": ("Val",)}, "tuple of tested values for each fold"),
+        ({"kind": "stated", "stated": ((),)}, "tuple of tested values for each fold"),
+        ({"test": 0.0}, "shares"),
+        ({"test": 1.0}, "shares"),
+        ({"apart": ("session",)}, "keeps nothing apart. .* Use kind=.k-fold. with by=.session."),
+        ({"validation": 1}, "shares"),
+        ({"kind": "k-fold", "folds": 1}, "`folds` must be at least 2"),
+        ({"kind": "k-fold", "validation": 1.5}, "whole number of values of 'speaker'"),
+        ({"kind": "k-fold", "validation": -0.1}, "`validation` must be"),
+        ({"kind": "matched"}, "`match` names the columns of kind 'matched'. Received: kind='matched', match=()"),
+        ({"kind": "k-fold", "match": ("gender",)}, "`match` names the columns of kind 'matched'"),
+        (
+            {"kind": "matched", "match": ("gender",), "test": 0},
+            "`test` must be a whole number of values of 'speaker', or a share",
+        ),
+        ({"kind": "matched", "match": ("gender",), "test": 1.5}, "`test` must be a whole number"),
+        ({"kind": "matched", "match": "gender"}, "`match` must be a tuple of columns"),
+    ],
+)
+def test_protocols_refuse(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol("p", **fields)
+
+
+def test_json(tmp_path):
+    for protocol in [*GROUPED, Protocol("m", "matched", match=("gender",))]:
+        assert Protocol.from_dict(json.loads(json.dumps(protocol.to_dict()))) == protocol
+    corpus, hashes = random_corpus(1)
+    for split in GROUPED[-1].splits(corpus, hashes=hashes):
+        split.write(tmp_path / "split.json")
+        assert Split.from_dict(json.loads((tmp_path / "split.json").read_text())) == split
+
+
+def test_emodb_leaves_each_speaker_out(shared_data):
+    corpus = read_corpus("emodb", shared_data / "emodb")
+    splits = Protocol("loso", "leave-one-out", validation=1).splits(corpus)
+    assert len(splits) == 10 and sum(len(split.test) for split in splits) == 535
+    for split in splits:
+        check_partition(split, corpus)
+        check_split(split, corpus)
+        assert [len(values(corpus, getattr(split, side), "speaker")) for side in SIDES] == [8, 1, 1]
+
+
+def test_ravdess_folds_and_its_double_take(shared_data):
+    corpus = read_corpus("ravdess", shared_data / "ravdess")
+    seventh = [u for u in corpus if u.speaker == "07"]
+    hashes = {u.id: content_hash(read(corpus.file(u))) for u in seventh}
+    pair = [i for i, h in hashes.items() if Counter(hashes.values())[h] > 1]
+    assert len(pair) == 2
+    folds = tuple(tuple(f"{actor:02}" for actor in range(first, first + 4)) for first in range(1, 25, 4))
+    splits = Protocol("six", "stated", stated=folds, validation=2).splits(corpus, hashes=hashes, stratify="emotion")
+    for split, actors in zip(splits, folds, strict=True):
+        check_partition(split, corpus)
+        check_split(split, corpus, hashes)
+        assert values(corpus, split.test, "speaker") == set(actors) and len(split.test) == 240
+        assert Counter(u.gender for u in corpus if u.id in set(split.test)) == {"male": 120, "female": 120}
+    random = Protocol("random", test=0.2, validation=0.1)
+    together = 0
+    for seed in range(25):
+        (split,) = random.splits(corpus, seed, hashes, "emotion")
+        check_split(split, corpus, hashes)
+        assert any(set(pair) <= set(getattr(split, side)) for side in SIDES)
+        try:
+            check_split(random.splits(corpus, seed, stratify="emotion")[0], corpus, hashes)
+            together += 1
+        except LeakageError as error:
+            assert set(pair) <= set(str(error).replace(",", "").replace(".", "").split())
+    assert 0 < together < 25  # unknown hashes leave it to chance

@@ -1,0 +1,120 @@
+"""What a split refuses, and what `check_split` finds on two sides."""
+
+import dataclasses
+
+import pytest
+
+from keras_ser.corpora import CorpusError
+from keras_ser.splits import SIDES, LeakageError, Protocol, check_split
+from tests.splits.made import check_partition, corpus_of, make, split_of
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("column", ["speaker", "session", "film"])
+def test_a_group_on_two_sides_is_refused(column, side):
+    """c05 belongs to the first side's group, wherever it stands, if only the split promises it."""
+    members = ["a"] * 4 + ["b", "a"] + ["c"] * 3 + ["d"] * 3
+    corpus = corpus_of(**{column: members})
+    sides = {"train": [0, 1, 2, 3], "validation": [4, 6, 7, 8], "test": [9, 10, 11]}
+    sides[side] = [*sides[side], 5]
+    split = split_of(*sides.values(), apart=(column,))
+    if side == "train":
+        check_split(split, corpus)
+        return
+    with pytest.raises(
+        LeakageError, match=f"'p', fold 1: {column} must be on one side only. On two: a. Split by {column}."
+    ):
+        check_split(split, corpus)
+    check_split(dataclasses.replace(split, apart=()), corpus)
+
+
+def test_a_drawn_validation_side_stands_apart_from_the_test_side_only():
+    corpus = corpus_of(6, speaker=["a", "a", "a", "b", "b", "b"])
+    fine = split_of([0, 1], [2], [3, 4, 5], ("speaker",), validation_apart=False)
+    check_split(fine, corpus)
+    with pytest.raises(LeakageError, match="On two: a"):
+        check_split(dataclasses.replace(fine, validation_apart=True), corpus)
+    with pytest.raises(LeakageError, match="On two: b"):
+        check_split(split_of([0, 1], [2, 3], [4, 5], ("speaker",), validation_apart=False), corpus)
+
+
+def test_a_promise_that_nobody_can_keep_is_refused():
+    corpus = corpus_of(4, speaker=["a", "b", None, None])
+    with pytest.raises(LeakageError, match="speaker must be .*, and 2 clips name none: c02, c03. Name it in"):
+        check_split(split_of([0], [1], [2, 3], ("speaker",)), corpus)
+    check_split(split_of([0], [], [1], ("speaker",)), corpus)  # clips on no side may be anyone's
+    check_split(split_of([0], [1], [2, 3]), corpus)
+
+
+@pytest.mark.parametrize("sides", [([0, 1], [2], [3]), ([0, 2], [1], [3]), ([2], [0], [3, 1])])
+def test_equal_content_on_two_sides_is_refused(sides):
+    corpus = corpus_of(4)
+    hashes = {"c00": "h", "c01": "h", "c02": "h2", "c03": "h3"}
+    split = split_of(*sides)
+    if 0 in sides[0] and 1 in sides[0]:
+        check_split(split, corpus, hashes)
+        return
+    with pytest.raises(
+        LeakageError, match="audio content must be on one side only. On two: c0[01], c0[01]. Split by a column"
+    ):
+        check_split(split, corpus, hashes)
+    check_split(split, corpus)  # nothing is known
+
+
+def test_cuts_of_one_recording_on_two_sides_are_refused():
+    corpus = corpus_of(6, origin=["r1", "r2", None, "r2", "r3", None], speaker=list("abcdef"))
+    check_split(split_of([0, 1, 3], [2, 5], [4], ("speaker",)), corpus)
+    with pytest.raises(LeakageError, match="origin must be on one side only. On two: c01, c03"):
+        check_split(split_of([0, 1], [2, 5], [3, 4], ("speaker",)), corpus)
+    with pytest.raises(LeakageError, match="origin"):  # a drawn validation side as well
+        check_split(split_of([0, 1], [3], [4], validation_apart=False), corpus)
+
+
+def test_an_auxiliary_corpus_may_not_hold_what_is_tested():
+    corpus = corpus_of(4)
+    hashes = {f"c{i:02}": f"h{i}" for i in range(4)}
+    split = split_of([0], [1], [2, 3])
+    check_split(split, corpus, hashes, [{"x": "h0", "y": "h9"}, {}])  # what trains may train twice
+    for content, clip in (("h1", "c01"), ("h3", "c03")):
+        with pytest.raises(
+            LeakageError, match=f"auxiliary corpus .* validation or test side: x = {clip}. Leave it out"
+        ):
+            check_split(split, corpus, hashes, [{"z": "h9"}, {"x": content}])
+
+
+def test_what_a_grouped_protocol_cannot_keep_is_found():
+    """Speakers apart, and a copy of one's clip under another's name: no validation share may hide it."""
+    corpus = make(["s0", "s1", "s2", "s3"])
+    first = {u.speaker: u.id for u in corpus}
+    hashes = {u.id: u.id for u in corpus} | {first["s1"]: first["s0"]}
+    for validation in (0, 1, 0.2):
+        splits = Protocol("p", "leave-one-out", validation=validation).splits(corpus, hashes=hashes, stratify="emotion")
+        for split in splits:
+            check_partition(split, corpus)
+        with pytest.raises(LeakageError, match="audio content"):
+            check_split(splits[0], corpus, hashes)
+
+
+def test_a_long_list_of_leaks_is_shortened():
+    corpus = corpus_of(40, speaker=[f"s{i % 20:02}" for i in range(40)])
+    with pytest.raises(LeakageError, match="On two: s00, s01, .*s09 and 10 more"):
+        check_split(split_of(range(20), [], range(20, 40), ("speaker",)), corpus)
+
+
+def test_ids_of_another_corpus_are_refused():
+    with pytest.raises(CorpusError, match="names utterances that made lacks: c07"):
+        check_split(split_of([0, 1], [7], [2]), corpus_of(4))
+
+
+def test_a_split_refuses_what_is_no_split():
+    with pytest.raises(LeakageError, match="Both in train and test: c01"):
+        split_of([0, 1], [2], [1, 3])
+    with pytest.raises(LeakageError, match="Both in train and validation: c01"):
+        split_of([0, 1], [1], [3])
+    with pytest.raises(LeakageError, match="Both in validation and test: c02"):
+        split_of([0, 1], [2], [2])
+    with pytest.raises(LeakageError, match="More than once in validation: c02"):
+        split_of([0, 1], [2, 2], [3])
+    for sides, empty in ((([], [1], [2]), "train"), (([1], [2], []), "test")):
+        with pytest.raises(CorpusError, match=f"'p', fold 1: the {empty} side is empty"):
+            split_of(*sides)
