@@ -1,0 +1,100 @@
+"""The README's figures of recognition, computed anew from the predictions in `benchmarks/results`.
+
+python benchmarks/measured.py                       every system's scores: mean over seeds, 95 % interval, spread
+python benchmarks/measured.py --differences         the paired differences that the README names, too
+python benchmarks/measured.py --results DIR         of a folder of one's own: DIR/NAME/{recipe.json, predictions.csv[.gz]}
+"""
+
+import argparse
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from keras_ser.corpora import ravdess
+from keras_ser.evaluation import compare, read_predictions
+from keras_ser.evaluation.scores import Score, score
+from keras_ser.recipe import Recipe
+from keras_ser.tasks import Task
+
+RESULTS = Path(__file__).parent / "results"
+EMODB, RAVDESS = "leave-one-speaker-out", "six-folds-of-actors"
+# first, second, protocol, metric: what the README says of the first against the second
+DIFFERENCES = [
+    ("aspmtl_emodb-aspmtl", "aspmtl_emodb-single-task", EMODB, "uar"),
+    ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-single-task", RAVDESS, "uar"),
+    ("aspmtl_emodb-aspmtl", "aspmtl_emodb-zero-losses", EMODB, "uar"),
+    ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-zero-losses", RAVDESS, "uar"),
+    ("aspmtl_emodb", "aspmtl_emodb-aspmtl", EMODB, "uar"),
+    ("aspmtl_ravdess", "aspmtl_ravdess-aspmtl", RAVDESS, "uar"),
+    ("aspmtl_emodb-aspmtl-noise", "aspmtl_emodb-aspmtl", EMODB, "uar"),
+    ("aspmtl_ravdess-aspmtl-noise", "aspmtl_ravdess-aspmtl", RAVDESS, "uar"),
+    *(
+        (f"aspmtl_ablation{corpus}-{a}", f"aspmtl_ablation{corpus}-{b}", "folds-of-speakers", "uar")
+        for corpus in ("", "_ravdess")
+        for a, b in (("mask", "mask-shuffled"), ("drop", "drop-shuffled"), ("mask", "A"), ("drop", "A"))
+    ),
+    *(
+        ("vggvox_ravdess-both", "vggvox_ravdess-emotion", "matched-actors", metric)
+        for metric in ("accuracy", "uar", *(f"recall/{label}" for label in ravdess.EMOTIONS.values()))
+    ),
+    *(
+        ("mt_a_dnn_emodb-mt-a-dnn", f"mt_a_dnn_emodb-{other}", protocol, "accuracy")
+        for protocol in ("paper-random-windows", EMODB)
+        for other in ("dnn", "svm", "compare-svm", "a-dnn")
+    ),
+    ("mt_a_dnn_emodb-dnn", "mt_a_dnn_emodb-a-dnn", EMODB, "accuracy"),
+]
+
+
+@cache
+def stored(folder: Path) -> tuple[Task, object] | None:
+    """The main task and the predictions table; None where a folder holds something else."""
+    found = [folder / name for name in ("predictions.csv", "predictions.csv.gz") if (folder / name).exists()]
+    if not found:
+        return None
+    return Recipe.from_json((folder / "recipe.json").read_text()).tasks[0], read_predictions(found[0])
+
+
+def scores(results: Path = RESULTS) -> Iterator[tuple[str, str, Score]]:
+    """(system, protocol, score) of every metric of the main task."""
+    for folder in sorted(results.iterdir()):
+        if folder.is_dir() and stored(folder):
+            task, table = stored(folder)
+            for protocol in dict.fromkeys(table["protocol"]):
+                for found in score(table, task, protocol).scores:
+                    yield folder.name, protocol, found
+
+
+def differences(results: Path = RESULTS) -> Iterator[tuple[str, str, str, str, object]]:
+    """(first, second, protocol, metric, Comparison)."""
+    for first, second, protocol, metric in DIFFERENCES:
+        (task, a), (_, b) = stored(results / first), stored(results / second)
+        yield first, second, protocol, metric, compare(a, b, task, metric, protocol=protocol)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter, epilog=__doc__
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
+    parser.add_argument("--differences", action="store_true", help="the paired differences, too")
+    options = parser.parse_args()
+    print("| system | protocol | metric | mean over seeds | seeds |\n| --- | --- | --- | --- | --- |")
+    for system, protocol, found in scores(options.results):
+        if found.metric in ("accuracy", "uar", "ccc"):
+            seeds = ", ".join(f"{100 * value:.1f}" for value in found.seeds)
+            print(f"| {system} | {protocol} | {found.metric} | {cell(found.value, found.low, found.high)} | {seeds} |")
+    if options.differences:
+        print("\n| first - second | protocol | metric | difference |\n| --- | --- | --- | --- |")
+        for first, second, protocol, metric, found in differences(options.results):
+            shown = cell(found.difference, found.low, found.high)
+            print(f"| {first} - {second} | {protocol} | {metric} | {shown} |")
+
+
+def cell(value: float, low: float | None, high: float | None) -> str:
+    """In percent, as the README writes it."""
+    return f"{100 * value:.1f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
+
+
+if __name__ == "__main__":
+    main()

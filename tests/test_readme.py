@@ -1,0 +1,49 @@
+"""What the README says: its figures are those that the stored predictions give."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from keras_ser.evaluation.scores import score
+
+ROOT = Path(__file__).parents[1]
+# of runs whose predictions were not kept: model 1 alone (table 9's B), and a control with true validation labels
+NOT_STORED = {(33.1, 30.2, 36.3), (25.8, 22.3, 29.6), (24.4, 22.2, 26.8), (19.5, 17.2, 21.9), (21.3, 17.1, 26.3)}
+# value [low, high], as in the tables and in the sentences
+FIGURE = re.compile(r"([-+]?\d+\.\d)(?:\*\*)?(?: points?(?: more)?)?\s\[([-+]?\d+\.\d),\s+([-+]?\d+\.\d)\]")
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def measured() -> set[tuple[float, ...]]:
+    """(value, low, high) in percent, of a score, or of a difference in either direction."""
+    module, found = load("measured"), set()
+    for *_, made in module.scores():
+        if made.low is not None:
+            found.add(rounded(made.value, made.low, made.high))
+    task, table = module.stored(module.RESULTS / "aspmtl_emodb-shuffled")
+    alone = score(table[table["seed"] == 0], task, module.EMODB)["uar"]  # the README has one of its seeds, too
+    found.add(rounded(alone.value, alone.low, alone.high))
+    for *_, made in module.differences():
+        found.add(rounded(made.difference, made.low, made.high))
+        found.add(rounded(-made.difference, -made.high, -made.low))
+    return found
+
+
+def rounded(*values: float) -> tuple[float, ...]:
+    return tuple(round(100 * value, 1) + 0.0 for value in values)
+
+
+def test_every_interval_of_the_readme_was_measured(measured):
+    quoted = [tuple(map(float, match.groups())) for match in FIGURE.finditer((ROOT / "README.md").read_text())]
+    assert len(quoted) > 80
+    assert [figures for figures in quoted if figures not in measured | NOT_STORED] == []
+    assert set(quoted) >= NOT_STORED, "an exception that the README no longer needs"
