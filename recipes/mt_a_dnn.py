@@ -20,10 +20,10 @@ on two cores, and a few minutes for the windows and openSMILE's functionals, onc
 
 from keras_ser.cli.systems import Paper, flat, systems_main
 from keras_ser.corpora import check_task, emodb, ravdess
+from keras_ser.corpora.corpus import listed
 from keras_ser.models import random_forest, svm
 from keras_ser.models.attention_dnn import DNN, DNN_MTL, Config
 from keras_ser.pipelines.augmentation import Windows
-from keras_ser.pipelines.windows import window_counts
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -120,7 +120,7 @@ def systems(
         "egemaps-svm": ("svm", three[:1], svm.Config(functionals="eGeMAPSv02")),
         "compare-svm": ("svm", three[:1], compare),
     }
-    alone = {"seeds": (0,)}  # a support vector machine draws nothing: other seeds would be the same run again
+    alone = {"seeds": (0,)}  # a support vector machine draws nothing
     return {
         system: Recipe(
             name=f"{name}-{system}", model=model, tasks=own, config=config, **common | (alone if model == "svm" else {})
@@ -129,20 +129,27 @@ def systems(
     }
 
 
-def own(corpus) -> dict[str, Recipe]:
-    """system -> recipe for any corpus: as many windows of each emotion as the rarest has, 600 at most."""
+def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
+    """system -> recipe for any corpus, and what is to be said of it; of each emotion as many windows as the rarest has, 600 at
+    most."""
     every = corpus.counts("emotion")
     emotion = tasks(every)[0]
-    check_task(emotion, corpus)
-    speakers = {u.speaker for u in corpus if emotion.encode(u.labels.get("emotion"))[1]}
-    if None in speakers or len(speakers) < 3:
-        clean = ()
-    elif len(speakers) <= 12:
-        clean = (SPEAKERS,)
-    else:
+    check_task(
+        emotion,
+        corpus,
+        way="these recipes are of these four emotions; let the corpus name them so, in a column 'emotion'",
+    )
+    heard = [u for u in corpus if emotion.encode(u.labels.get("emotion"))[1]]
+    nameless = [u.id for u in heard if u.speaker is None]
+    speakers = {u.speaker for u in heard}
+    clean, told = (SPEAKERS,), []
+    if nameless or len(speakers) < 3:
+        lack = f"{len(nameless)} name none: {listed(nameless)}" if nameless else f"there are {len(speakers)} speakers"
+        clean, told = (), [f"Unseen speakers need a speaker for each clip, and three of them at least; {lack}."]
+    elif len(speakers) > 12:
         clean = (Protocol("five-folds-of-speakers", "k-fold", by="speaker", validation=max(1, len(speakers) // 10)),)
-    each = min(600, *window_counts(corpus, Windows(), emotion).values())
-    return systems(f"mt_a_dnn_{corpus.name}", corpus.name, every, clean, Windows(each=each))
+    windows = Windows(each=600, fewer=True)
+    return systems(f"mt_a_dnn_{corpus.name}", corpus.name, every, clean, windows), told
 
 
 SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)

@@ -169,12 +169,27 @@ def test_baselines_on_a_corpus_of_ones_own(tmp_path):
     command += ["--systems=svm", "--corpus=manifest"]
     done = subprocess.run([*command, f"--corpus-root={four_emotions(tmp_path)}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "leave-one-speaker-out" in done.stdout and "windows of each emotion" in done.stdout
+    assert "leave-one-speaker-out" in done.stdout and "Windows in all: anger" in done.stdout
     for emotions in (("anger", "neutral", "sadness"), ("anger",)):
         lacking = four_emotions(tmp_path, emotions)
         done = subprocess.run([*command, f"--corpus-root={lacking}"], capture_output=True, text=True)
         assert done.returncode == 2 and "lacks" in done.stderr and "happiness" in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("speakers", "words"), [(2, "there are 2 speakers"), (4, "1 name none: ")])
+def test_unseen_speakers_that_can_not_be_had(tmp_path, speakers, words):
+    """The recipe says why it has no clean split, and refuses to take another for it."""
+    mine = four_emotions(tmp_path, speakers=speakers)
+    if speakers == 4:
+        lines = mine.read_text().splitlines()
+        fields = lines[1].split(",")
+        mine.write_text("\n".join([lines[0], ",".join([fields[0], "", *fields[2:]]), *lines[2:]]))
+    command = [sys.executable, str(RECIPES / "mt_a_dnn.py"), "--corpus=manifest", f"--corpus-root={mine}", "--quiet"]
+    done = subprocess.run([*command, f"--out={tmp_path}", "--protocol=disjoint"], capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "--protocol disjoint can't be had: Unseen speakers need a speaker for each clip" in line
 
 
 @pytest.mark.slow

@@ -92,9 +92,10 @@ def ablation_main(
 def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
     from keras_ser.cli.progress import Progress
     from keras_ser.cli.systems import chosen_systems, run_options, systems_folder
+    from keras_ser.cli.training import folds_asked
 
     noises = tested_noises(options)
-    _, recipes, data = chosen_systems({variant: of(noises) for variant, of in systems.items()}, options)
+    _, recipes, data, _ = chosen_systems({variant: of(noises) for variant, of in systems.items()}, options)
 
     from keras_ser.experiment.ablation import run_ablation
 
@@ -112,7 +113,7 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
             **run_options(options, progress),
         )
     print("\n".join(made.lines()))
-    print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes), 'ablation')}")
+    print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes, folds_asked(options)), 'ablation')}")
     return 0
 
 

@@ -30,14 +30,14 @@ class Progress:
         self.stack.close()
 
     def job(self, number: int, total: int, job) -> None:
-        title = f"{job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
+        title = f"{job.recipe}: {job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
         if self.bar is None:
             if not self.quiet:
                 print(f"[{number}/{total}] {title}", file=sys.stderr, flush=True)
             return
         if "jobs" not in self.tasks:
             self.tasks["jobs"] = self.bar.add_task("", total=total)
-        self.bar.update(self.tasks["jobs"], description=title, completed=number - 1)
+        self.bar.update(self.tasks["jobs"], description=title, completed=number - 1, total=total)
         for stage in [stage for stage in self.tasks if stage != "jobs"]:
             self.bar.remove_task(self.tasks.pop(stage))
 

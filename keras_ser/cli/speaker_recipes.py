@@ -52,7 +52,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
     from keras_ser.cli.systems import chosen_systems, run_options, systems_folder
     from keras_ser.cli.training import folds_asked, step_printer
 
-    variant, recipes, data = chosen_systems(variants, options)
+    variant, recipes, data, _ = chosen_systems(variants, options)
 
     from keras_ser.evaluation.gain import GainReport
     from keras_ser.evaluation.trials import TrialsError
@@ -67,7 +67,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
         print(line)
     with Progress(quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
-    out = systems_folder(Path(options.out), recipes)
+    out = systems_folder(Path(options.out), recipes, folds_asked(options))
     protocol = first.protocols[-1]
     told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept."]
     told += notes(first, data, folds_asked(options))

@@ -37,7 +37,7 @@ def systems_main(
     about: Mapping[str, str],
     pairs: Sequence[tuple[str, str]] = (),
     paper: Paper | None = None,
-    own: Callable[[Any], Mapping[str, Any]] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
 ) -> int:
     """What a recipe of several systems runs: train them, and print one table of their scores and differences.
@@ -48,7 +48,7 @@ def systems_main(
         about: system -> what it is.
         pairs: (a, b): the differences a - b to be shown.
         paper: what is shown beside the measured figures.
-        own: corpus -> system -> recipe, for any corpus that is named (--corpus NAME).
+        own: corpus -> (system -> recipe, notes), for any corpus that is named (--corpus NAME).
         needs: system -> the package that it needs and that may be missing: the system is then left out, unless it is asked for.
     """
     from keras_ser.cli.guard import guarded
@@ -63,7 +63,7 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     from keras_ser.cli.training import folds_asked
 
     absent = {system: package for system, package in needs.items() if importlib.util.find_spec(package) is None}
-    _, recipes, data = chosen_systems(variants, options, own, absent)
+    _, recipes, data, told = chosen_systems(variants, options, own, absent)
 
     from keras_ser.evaluation.protocols import ProtocolsReport
     from keras_ser.evaluation.systems import SystemsReport
@@ -75,7 +75,7 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     with Progress(quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
     folds = folds_asked(options)
-    told = list(dict.fromkeys(note for recipe in recipes.values() for note in notes(recipe, data, folds)))
+    told = list(dict.fromkeys([*told, *(note for recipe in recipes.values() for note in notes(recipe, data, folds))]))
     if absent and not options.systems:
         packages = ", ".join(f'pip install "keras-ser[{package}]"' for package in dict.fromkeys(absent.values()))
         told.append(f"Left out: {', '.join(absent)} ({packages}).")
@@ -83,8 +83,9 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
         told.append(f"The paper's figures are of the classes {', '.join(paper.labels)}, and not shown.")
         paper = Paper(confused=paper.confused)
     told += [f"Paper: {paper.source}."] if paper.source else []
-    if first.windows is not None and first.windows.each:
-        told.append(f"{first.windows.each} windows of each {first.tasks[0].name}, of all the corpus.")
+    if first.windows is not None and not first.tasks[0].continuous:
+        counts = sorted(data.readable.counts(first.tasks[0].column).items())
+        told.append(f"Windows in all: {', '.join(f'{label} {count}' for label, count in counts)}.")
     title = f"{first.name.split('-', 1)[0]} on {data.corpus.name}"
     reports = [
         SystemsReport(
@@ -110,7 +111,7 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
         notes=told,
     )
     print("\n".join(made.lines()))
-    print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes), 'systems')}")
+    print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes, folds), 'systems')}")
     return 0
 
 
@@ -121,9 +122,12 @@ def _described(protocol, data, recipe) -> str:
     return text + ("; speaker-dependent: the speakers tested are trained on, too" if protocol.speaker_dependent else "")
 
 
-def systems_folder(out: Path, recipes: Mapping[str, Any]) -> Path:
-    """Where the tables over several systems go: other settings, or other systems, have another folder."""
-    settings = sorted(f"{system} {recipe.hash} {recipe.protocols} {recipe.seeds}" for system, recipe in recipes.items())
+def systems_folder(out: Path, recipes: Mapping[str, Any], folds: Sequence[int] | None = None) -> Path:
+    """Where the tables over several systems go: other settings, systems, or folds have another folder."""
+    settings = [] if folds is None else [f"folds {sorted(folds)}"]
+    settings += sorted(
+        f"{system} {recipe.hash} {recipe.protocols} {recipe.seeds}" for system, recipe in recipes.items()
+    )
     digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
     name = next(iter(recipes.values())).name.split("-", 1)[0]
     return out / f"{name}-systems-{digest}"
@@ -151,7 +155,7 @@ def systems_parser(description: str) -> argparse.ArgumentParser:
 def chosen_systems(
     variants: Mapping[str, Mapping[str, Any]],
     options: argparse.Namespace,
-    own: Callable[[Any], Mapping[str, Any]] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     absent: Mapping[str, str] | None = None,
 ):
     """The recipes that the options ask for, and their corpus, decoded.
@@ -159,11 +163,11 @@ def chosen_systems(
     Args:
         variants: corpus -> system -> recipe; the first is the default, "demo" that without a --corpus-root.
         options: of `systems_parser`.
-        own: corpus -> system -> recipe, for --corpus NAME.
+        own: corpus -> (system -> recipe, notes), for --corpus NAME.
         absent: system -> the package that it lacks.
 
     Returns:
-        The variant's name, system -> recipe, and their `Data`.
+        The variant's name, system -> recipe, their `Data`, and what is to be said of the choice.
 
     Raises:
         ValueError: an option that has no meaning here, an unknown variant or system.
@@ -172,9 +176,13 @@ def chosen_systems(
 
     for option in (*MEANINGLESS, *(["corpus"] if own is None else [])):
         if getattr(options, option):
-            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: --variant names the corpus.")
+            named = "--corpus-root is taken as it is" if options.corpus else "--variant names the corpus"
+            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: {named}.")
+    told: Sequence[str] = ()
     if options.corpus:
-        name, made = options.corpus, _of_corpus(options, own)
+        name, (made, told) = options.corpus, _of_corpus(options, own)
+        if options.protocol == "disjoint" and told:
+            raise ValueError(f"--protocol disjoint can't be had: {' '.join(told)}")
     else:
         name = options.variant or ("demo" if "demo" in variants and not options.corpus_root else next(iter(variants)))
         if name not in variants:
@@ -217,11 +225,13 @@ def chosen_systems(
         bad=options.bad,
         progress=not options.quiet,
     )
-    return name, recipes, data
+    for each in recipes.values() if data.cache.dropped else ():
+        check_labels(each, data.readable, {})
+    return name, recipes, data, told
 
 
-def _of_corpus(options: argparse.Namespace, own) -> Mapping[str, Any]:
-    """System -> recipe for the corpus that --corpus names."""
+def _of_corpus(options: argparse.Namespace, own) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """System -> recipe for the corpus that --corpus names, and notes."""
     from keras_ser.corpora import read_corpus
 
     if options.variant:

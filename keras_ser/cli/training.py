@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -132,8 +133,6 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
     if path.suffix == ".json":
         recipe = Recipe.from_json(path.read_text())
         return {recipe.name: recipe}, None
-    import importlib.util
-
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -181,6 +180,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
                 recipe = recipe.override(f"first.{key}", value)
     if options.shuffle_labels:
         recipe = shuffled(recipe)
+    if not _draws(recipe):
+        recipe = recipe.replace(seeds=recipe.seeds[:1])
     for pair in options.set:
         key, equals, value = pair.partition("=")
         if not equals:
@@ -193,6 +194,14 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     return recipe
 
 
+def _draws(recipe) -> bool:
+    """Whether another seed would give another model."""
+    from keras_ser.models import MODELS
+
+    drawn = recipe.shuffle or any(stream.noises for stream in recipe.streams)
+    return bool(drawn) or not getattr(importlib.import_module(MODELS[recipe.model]), "DETERMINISTIC", False)
+
+
 def shuffled(recipe):
     """The control: every task of every model is trained, and its epoch chosen, on labels in random order."""
     first = shuffled(recipe.first) if recipe.first is not None else None
@@ -201,7 +210,7 @@ def shuffled(recipe):
 
 def _protocols(recipe, asked: str):
     paper = recipe.protocols[:1]
-    disjoint = tuple(protocol for protocol in recipe.protocols if protocol.columns_apart) or recipe.protocols[1:]
+    disjoint = tuple(protocol for protocol in recipe.protocols if protocol.columns_apart)
     sets = {"paper": paper, "disjoint": disjoint, "both": recipe.protocols}
     sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
     if not sets.get(asked):
@@ -232,6 +241,8 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     data = Data.load(
         recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
     )
+    if data.cache.dropped:
+        check_labels(recipe, data.readable, auxiliary)
     with Progress(quiet=options.quiet) as progress:
         made = run_experiment(
             recipe,

@@ -7,12 +7,13 @@ from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.tasks import Task
 
 
-def check_task(task: Task, *corpora: Corpus) -> None:
+def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     """Refuse corpora whose labels are not a task's.
 
     Args:
         task: what is to be learnt.
         *corpora: where it is to be learnt from, together; the first gives the message its name.
+        way: what the message proposes, instead of options that change the task.
 
     Raises:
         CorpusError: no clip has the task's column, a label that the task does not know, a class without a clip, fewer than two
@@ -22,11 +23,11 @@ def check_task(task: Task, *corpora: Corpus) -> None:
     for corpus in corpora:
         counts.update(corpus.counts(task.column))
     if not counts:
-        raise CorpusError(
-            f"{name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: name it in --metadata CSV (of a "
-            "manifest in its own column), train it on an auxiliary corpus (--aux-corpus NAME --aux-root DIR), or choose a "
-            "variant without it."
+        way = way or (
+            "name it in --metadata CSV (of a manifest in its own column), train it on an auxiliary corpus (--aux-corpus NAME "
+            "--aux-root DIR), or choose a variant without it"
         )
+        raise CorpusError(f"{name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: {way}.")
     if task.continuous:
         return
     merge = dict(task.merge)
@@ -37,11 +38,10 @@ def check_task(task: Task, *corpora: Corpus) -> None:
         has = sorted(known - set(task.ignore))
         found = ", ".join(f"{value} ({count})" for value, count in counts.items())
         lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
-        way = "rename the corpus's labels, or use the task's merge and ignore"
-        if len(has) > 1:
-            way += f", or --set 'tasks.{task.name}.labels={json.dumps(has)}'"
-        else:
-            way += "; a task needs at least two classes"
+        if way is None:
+            way = "rename the corpus's labels, or use the task's merge and ignore"
+            way += f", or --set 'tasks.{task.name}.labels={json.dumps(has)}'" if len(has) > 1 else ""
+        way += "" if len(has) > 1 else "; a task needs at least two classes"
         raise CorpusError(
             f"the task {task.name!r} has the classes {', '.join(task.labels)}; {name} has {found}{lacks}. Make them agree: {way}."
         )

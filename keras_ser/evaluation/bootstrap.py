@@ -96,6 +96,8 @@ def resampling(groups: int, unit: str) -> str:
     """What an interval's bootstrap draws, in words."""
     if unit == "none":
         return "resampling clips, since the corpus names no speakers: too narrow"
+    if groups < 2:
+        return f"none: there is one {unit}"
     return f"resampling {groups} {unit}s" + (": likely too narrow" if groups < FEW_GROUPS else "")
 
 

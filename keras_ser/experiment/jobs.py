@@ -15,8 +15,9 @@ UNITS = ("speaker", "film", "session", "origin")
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be trained: a fold of a protocol, with a seed."""
+    """One run to be trained: a fold of a protocol, with a seed; `recipe` is the recipe's name."""
 
+    recipe: str
     protocol: Protocol
     split: Split
     seed: int
@@ -51,7 +52,7 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
         told = "; ".join(f"{name}: 0 to {len(found) - 1}" for name, found in splits.items())
         raise ValueError(f"there is no fold {strays[0]}. There are, {told}.")
     return [
-        Job(protocol, split, seed)
+        Job(recipe.name, protocol, split, seed)
         for seed in recipe.seeds
         for protocol in recipe.protocols
         for split in splits[protocol.name]

@@ -87,7 +87,9 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     main = recipe.tasks[0]
     splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column)
     stratified = "" if main.continuous else f", stratified by {main.name}"
-    items = "windows" if recipe.windows else "clips"
+    items = "clips"
+    if recipe.windows:
+        items = "recordings" if protocol.together else "windows"
     described = {
         "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the {items}{stratified}",
         "leave-one-out": f"leave one {protocol.by} out",
@@ -105,6 +107,8 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         chosen = f"the epoch is chosen on {int(protocol.validation)} {protocol.by}{plural} of the training side"
     if not protocol.together:
         described += " (LEAKING: copies and cuts of one recording stand on both sides)"
+    elif recipe.windows:
+        described += ", the windows of a recording on one side"
     return {
         "description": f"{described}; {chosen}",
         "speaker_dependent": protocol.speaker_dependent,
@@ -129,9 +133,9 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             f"{recipe.epochs} epochs were trained, and the learning rate was to fall after {steps}: another schedule than that."
         )
     if recipe.windows:
-        recordings = len({u.groups["origin"] for u in data.corpus if "origin" in u.groups})
+        recordings = len({u.groups["origin"] for u in data.readable if "origin" in u.groups})
         found.append(
-            f"What is trained and tested are {len(data.corpus)} windows of {recordings} recordings: a long one counts more often."
+            f"What is trained and tested are {len(data.readable)} windows of {recordings} recordings: a long one counts more often."
         )
     found += _untaught(recipe, data, folds)
     note = getattr(importlib.import_module(MODELS[recipe.model]), "NOTE", None)
@@ -167,9 +171,10 @@ def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[s
     main, found = recipe.tasks[0], {}
     if main.continuous or main.identity:
         return []
-    truth = dict(zip((u.id for u in data.corpus), truths(main, data.corpus.utterances), strict=True))
+    truth = dict(zip((u.id for u in data.readable), truths(main, data.readable.utterances), strict=True))
     for job in jobs(recipe, data, folds):
-        lacking = {truth[i] for i in job.split.test} - {truth[i] for i in job.split.train} - {""}
+        tested, trained = ({truth[i] for i in side if i in truth} for side in (job.split.test, job.split.train))
+        lacking = tested - trained - {""}
         if lacking:
             found[job.protocol.name, job.split.fold] = ", ".join(sorted(lacking))
     return [

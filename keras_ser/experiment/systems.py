@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from keras_ser.corpora.corpus import listed
 from keras_ser.experiment.jobs import experiment_folder, jobs
 from keras_ser.experiment.runner import run_experiment
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data
+from keras_ser.training import Data, RunError
 from keras_ser.training.fit import check_choice
 
 
@@ -46,13 +47,27 @@ def run_systems(
         data: the corpora.
         out: where the experiments go.
         folds, on_job, read_options, **options: see `run_experiment`.
+
+    Raises:
+        RunError: other processes are still training some of the runs; see `run_experiment`, too.
     """
     for recipe in recipes.values():  # what the last would refuse after hours is refused now
         for job in jobs(recipe, data, folds):
-            check_choice(recipe, job.split)
+            check_choice(recipe, data, job.split)
     found = {}
     for name, recipe in recipes.items():
         folder = experiment_folder(recipe, out)
         made = run_experiment(recipe, data, folder, folds=folds, on_job=on_job, read_options=read_options, **options)
         found[name] = System(recipe, folder, made.predictions)
+    # systems are compared on the same clips
+    theirs = [
+        f"{system.recipe.name}/{job.folder}"
+        for system in found.values()
+        for job in jobs(system.recipe, data, folds)
+        if not (system.folder / job.folder / "predictions.csv").exists()
+    ]
+    if theirs:
+        raise RunError(
+            f"other processes are still training {listed(theirs)}. When they have ended, the same command makes the table."
+        )
     return found

@@ -13,6 +13,7 @@ from keras_ser.audio.functionals import check_functionals
 from keras_ser.tasks import Task
 
 KERNELS = ("rbf", "linear")
+DETERMINISTIC = True  # the solver draws no numbers: other seeds would be the same run again
 NOTE = "What stands for the probabilities of an SVM is the softmax of its decision values: not calibrated."
 
 

@@ -16,11 +16,13 @@ class Windows:
         share: length of a window as a share of its clip's.
         hop_seconds: between the beginnings of two.
         each: windows of each class of the main task, drawn by the seed 0; 0 = all there are.
+        fewer: where a class has fewer than `each`, as many of every class as the rarest has, instead of an error.
     """
 
     share: float = 0.85
     hop_seconds: float = 0.03
     each: int = 0
+    fewer: bool = False
 
     def __post_init__(self):
         if not 0 < self.share <= 1 or not 0 < self.hop_seconds < math.inf or self.each < 0:

@@ -323,7 +323,7 @@ def _open(path: Path, fingerprint: str) -> RecordCache | None:
 def _bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
     return CorpusError(
         f"{len(dropped)} of {count} files can't be used: {_ten(dropped.values())}. "
-        'Mend or remove them, or go on without: bad="drop".'
+        'Mend or remove them, or go on without them: bad="drop" (--bad drop).'
     )
 
 

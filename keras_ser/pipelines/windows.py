@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_ser.audio.io import AudioError, info
 from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
+from keras_ser.corpora.corpus import listed
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.tasks import Task
 
@@ -29,34 +30,30 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
         seed: draws which windows of a class are taken.
 
     Raises:
-        CorpusError: labels that are not the task's (`check_task`); a class with fewer windows than asked for; classes asked of
-            a continuous task.
+        CorpusError: labels that are not the task's (`check_task`); a class without a readable clip, or with fewer windows than
+            asked for; classes asked of a continuous task.
     """
     check_task(task, corpus)
+    if windows.each and task.continuous:
+        raise CorpusError(f"{task.name!r} has no classes to balance: set windows.each=0.")
     by_class, unreadable = _by_class(corpus, windows, task)
     if windows.each:
-        if task.continuous:
-            raise CorpusError(f"{task.name!r} has no classes to balance: set windows.each=0.")
-        few = {label: len(cut) for label, cut in by_class.items() if len(cut) < windows.each}
+        each = min(windows.each, *map(len, by_class.values())) if windows.fewer else windows.each
+        few = {label: len(cut) for label, cut in by_class.items() if len(cut) < each}
         if few:
             counts = ", ".join(f"{label} {count}" for label, count in few.items())
             raise CorpusError(
-                f"{corpus.name} was to give {windows.each} windows of each {task.name}, and has fewer: {counts}. Ask for fewer "
-                "(--set windows.each=N, 0 = all), or cut more (windows.hop_seconds)."
+                f"{corpus.name} was to give {each} windows of each {task.name}, and has fewer: {counts}. Ask for fewer "
+                "(--set windows.each=N, 0 = all, or --set windows.fewer=true), or cut more (windows.hop_seconds)."
             )
         rng = np.random.default_rng(seed)
         by_class = {
-            label: [cut[i] for i in np.sort(rng.choice(len(cut), windows.each, replace=False))]
+            label: [cut[i] for i in np.sort(rng.choice(len(cut), each, replace=False))]
             for label, cut in sorted(by_class.items())
         }
     return dataclasses.replace(
         corpus, utterances=(*unreadable, *(cut for found in by_class.values() for cut in found)), expected={}, flaws=()
     )
-
-
-def window_counts(corpus: Corpus, windows: Windows, task: Task) -> dict[Any, int]:
-    """Label -> how many windows its clips give in all, whatever `windows.each` says."""
-    return {label: len(found) for label, found in _by_class(corpus, windows, task)[0].items()}
 
 
 def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, list[Utterance]], list[Utterance]]:
@@ -66,22 +63,27 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
     with ThreadPoolExecutor(8) as pool:
         seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
     by_class: dict[Any, list[Utterance]] = {}
-    unreadable = []
+    unreadable: dict[Any, list[Utterance]] = {}
     for (utterance, label), duration in zip(known, seconds, strict=True):
         if duration is None:
-            unreadable.append(utterance)
+            unreadable.setdefault(label, []).append(utterance)
         else:
             by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
-    return by_class, unreadable
+    for label in sorted(set(unreadable) - set(by_class)) if not task.continuous else ():
+        raise CorpusError(
+            f"{corpus.name} has no readable clip of {label}: mend {listed(u.path for u in unreadable[label])}."
+        )
+    return by_class, [utterance for found in unreadable.values() for utterance in found]
 
 
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
-    """Duration; None of a file whose header can't be read."""
+    """Duration; None of a file whose header can't be read, or tells of no sample."""
     try:
         end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
     except AudioError:
         return None
-    return end - (utterance.start or 0.0)
+    seconds = end - (utterance.start or 0.0)
+    return seconds if seconds > 0 else None
 
 
 def _windows(utterance: Utterance, seconds: float, windows: Windows) -> list[Utterance]:

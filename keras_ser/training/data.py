@@ -50,6 +50,11 @@ class Data:
             facts.append(noise_hashes(load_noises(self.noise_root, self.cache.sample_rate)))
         return hashlib.sha1(json.dumps(facts).encode()).hexdigest()
 
+    @property
+    def readable(self) -> Corpus:
+        """The corpus without the clips that could not be read."""
+        return replace(self.corpus, utterances=tuple(u for u in self.corpus if u.id not in self.cache.dropped))
+
     @classmethod
     def load(
         cls,

@@ -17,20 +17,20 @@ from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.streams import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.data import Data, shuffled, told_labels
+from keras_ser.training.data import NOISE_TASK, Data, shuffled, told_labels
 from keras_ser.training.loop import OnEpoch, check_monitor, monitored, validation_scores, write_csv
 from keras_ser.training.predict import judged, scored_streams
 from keras_ser.training.run import PIPELINES, RunError, write_atomically
 
 
-def check_estimators(recipe: Recipe, split: Split) -> None:
+def check_estimators(recipe: Recipe, data: Data, split: Split) -> None:
     """Refuse a recipe that asks of a scikit-learn model what it can't do.
 
     Epochs, patience, batch size, optimizer, precision and strategy are a network's, and have no meaning here.
 
     Raises:
-        ValueError: segments, augmentation, a first model, streams by shares or drawn anew, or nothing to choose between
-            settings by.
+        ValueError: segments, augmentation, a first model, streams by shares or drawn anew, nothing to choose between
+            settings by, or a training side with a single class.
     """
     varied = any(stream.share != 1 or stream.redraw for stream in recipe.streams)
     if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off or varied:
@@ -38,6 +38,17 @@ def check_estimators(recipe: Recipe, split: Split) -> None:
             f"{recipe.model!r} hears whole clips once, as they are: it needs sampling.kind=whole, no augmentation, no first "
             "model, and streams with share=1 and redraw=false."
         )
+    heard = {u.id: u for u in data.readable}
+    for task in recipe.tasks:
+        if task.continuous or task.name == NOISE_TASK:
+            continue
+        values = [task.encode(heard[i].column(task.column)) for i in split.train if i in heard]
+        classes = sorted({task.labels[value] for value, weight in values if weight})
+        if len(classes) < 2:
+            raise ValueError(
+                f"{recipe.model!r} needs at least 2 classes of {task.name!r}. The training side of protocol {split.protocol!r}, "
+                f"fold {split.fold}, has {', '.join(classes) or 'none'}. Choose another protocol, or leave out the fold (--folds)."
+            )
     settings = importlib.import_module(MODELS[recipe.model]).candidates(recipe.config)
     if not split.validation and len(settings) > 1:
         name = next(iter(settings[0]))
@@ -74,7 +85,7 @@ def train_estimators(
     settings = module.candidates(recipe.config)
     for number, setting in enumerate(settings, start=1):
         made = {
-            task.name: _fitted(module.estimator(recipe.config, setting, task, seed), task, training, stage)
+            task.name: _fitted(module.estimator(recipe.config, setting, task, seed), task, training)
             for task in recipe.tasks
         }
         model = Estimators(describe, made, recipe.tasks)
@@ -186,7 +197,7 @@ def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np
     return np.array(kept[source.indices, 1:])
 
 
-def _fitted(pipeline, task, training: Sequence, stage: str):
+def _fitted(pipeline, task, training: Sequence):
     """A pipeline trained on the clips that have a label of its task."""
     xs, ys, ws = [], [], []
     for source, (found, extra) in training:
@@ -195,11 +206,6 @@ def _fitted(pipeline, task, training: Sequence, stage: str):
         ys.append(values[weights > 0])
         ws.append(weights[weights > 0])
     x, y, w = np.concatenate(xs), np.concatenate(ys), np.concatenate(ws)
-    heard = [] if task.continuous else [task.labels[int(value)] for value in np.unique(y)]
-    if not len(y) or (not task.continuous and len(heard) < 2):
-        raise ValueError(
-            f"{stage}: of {task.name!r} at least 2 classes are needed. The training side has {', '.join(heard) or 'none'}."
-        )
     name, last = pipeline.steps[-1]
     pipeline.fit(x, y, **{f"{name}__sample_weight": w})
     if hasattr(last, "n_jobs"):

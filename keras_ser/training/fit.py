@@ -56,7 +56,7 @@ def fit(
     """
     if strategy not in (None, "mirrored"):
         raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
-    check_choice(recipe, split)
+    check_choice(recipe, data, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
         raise ValueError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
@@ -65,7 +65,7 @@ def fit(
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
 
 
-def check_choice(recipe: Recipe, split: Split) -> None:
+def check_choice(recipe: Recipe, data: Data, split: Split) -> None:
     """Refuse, before hours of training, what can't be trained, and a validation side that can't choose the epoch.
 
     Raises:
@@ -73,7 +73,7 @@ def check_choice(recipe: Recipe, split: Split) -> None:
             can't do.
     """
     if hasattr(importlib.import_module(MODELS[recipe.model]), "estimator"):
-        check_estimators(recipe, split)
+        check_estimators(recipe, data, split)
     main = recipe.tasks[0]
     if split.validation and not recipe.monitor and main not in judged(recipe.tasks, split, "validation"):
         raise ValueError(

@@ -3,6 +3,23 @@
 import sys
 
 from keras_ser.cli.progress import Progress
+from keras_ser.experiment.jobs import Job
+from keras_ser.splits import Protocol, Split
+
+JOBS = [Job("svm", Protocol("loso", "leave-one-out"), Split("loso", 3, ("a",), (), ("b",)), 1)] * 2
+
+
+def test_jobs_of_several_systems(monkeypatch, capsys):
+    """Each has a total of its own; without a terminal a line names the system."""
+    with Progress(quiet=False) as progress:
+        progress.job(4, 12, JOBS[0])
+    assert capsys.readouterr().err == "[4/12] svm: loso, fold 3, seed 1\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Progress(quiet=False) as progress:
+        progress.job(36, 36, JOBS[0])
+        progress.job(4, 12, JOBS[1])
+        (bar,) = progress.bar.tasks
+        assert (bar.completed, bar.total, bar.description) == (3, 12, "svm: loso, fold 3, seed 1")
 
 
 def test_bars_of_epochs_settings_and_clips(monkeypatch):

@@ -54,6 +54,13 @@ def test_a_task_that_it_has_not(task, words):
         check_task(task, FOUND)
 
 
+def test_another_way_out():
+    for task in (Task("emotion", ("anger", "joy", "sadness"), ignore=("fear",)), Task("mood", ("good", "bad"))):
+        with pytest.raises(CorpusError, match="call them so") as told:
+            check_task(task, FOUND, way="call them so")
+        assert "--" not in str(told.value)
+
+
 def test_what_one_corpus_lacks_another_may_have():
     task = Task("emotion", ("anger", "fear", "joy", "sadness"))
     check_task(task, FOUND, corpus("other", "sadness"))

@@ -1,5 +1,6 @@
 """Clips cut into overlapping windows: against a loop, and what splits make of them."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from keras_ser.audio import read
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.records import cache
-from keras_ser.pipelines.windows import cut_windows, window_counts
+from keras_ser.pipelines.windows import cut_windows
 from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
 
@@ -94,30 +95,49 @@ def test_windows_of_one_clip_stay_together_unless_a_leak_is_asked_for(corpus):
         Protocol("p", "k-fold", together=False)
 
 
-def test_a_file_that_cannot_be_read_is_left_for_the_cache_to_name(corpus, tmp_path):
-    (corpus.root / "b.wav").write_bytes(b"no audio")
-    found = cut_windows(corpus, Windows(), EMOTION)
-    assert [u.id for u in found if u.id.startswith("b")] == ["b"]
-    with pytest.raises(CorpusError, match="b.wav"):
-        cache(found, tmp_path / "cache", RATE, progress=False)
-    assert list(cache(found, tmp_path / "cache", RATE, bad="drop", progress=False).dropped) == ["b"]
-
-
 @pytest.mark.parametrize("fields", [{"share": 0.0}, {"share": 1.1}, {"hop_seconds": 0.0}, {"each": -1}])
 def test_bad_windows(fields):
     with pytest.raises(ValueError, match="`share` must be in"):
         Windows(**fields)
 
 
-def test_a_file_that_can_not_be_read_stays_for_the_cache_to_name(corpus):
+@pytest.mark.parametrize("content", [b"RIFF nothing", b"", None], ids=["garbage", "empty", "no samples"])
+def test_a_file_that_can_not_be_read_stays_for_the_cache_to_name(content, corpus):
     """It is in no draw and no count."""
-    (corpus.root / "b.wav").write_bytes(b"RIFF nothing")
-    counts = window_counts(corpus, Windows(hop_seconds=0.01), EMOTION)
-    assert counts == {"anger": 23, "joy": 16 + 4 + 14}
-    found = cut_windows(corpus, Windows(hop_seconds=0.01, each=5), EMOTION)
-    assert "b" in {u.id for u in found} and len(found) == 11
+    if content is None:
+        soundfile.write(corpus.root / "b.wav", np.zeros(0), RATE)
+    else:
+        (corpus.root / "b.wav").write_bytes(content)
+    found = cut_windows(corpus, Windows(hop_seconds=0.01), EMOTION)
+    assert found.counts("emotion") == {"anger": 23 + 1, "joy": 16 + 4 + 14}
+    assert [u.id for u in found if u.id.startswith("b")] == ["b"]
+    few = cut_windows(corpus, Windows(hop_seconds=0.01, each=5), EMOTION)
+    assert "b" in {u.id for u in few} and len(few) == 11
     with pytest.raises(CorpusError, match="b.wav"):
         cache(found, corpus.root / "cache", sample_rate=RATE, progress=False)
+    assert list(cache(found, corpus.root / "cache", RATE, bad="drop", progress=False).dropped) == ["b"]
+
+
+def test_a_class_without_a_readable_clip(corpus):
+    for name in "be":
+        (corpus.root / f"{name}.wav").write_bytes(b"RIFF nothing")
+    sure = corpus.root / "e.wav"
+    for windows in (Windows(), Windows(each=5), Windows(each=5, fewer=True)):
+        found = cut_windows(corpus, windows, EMOTION)  # "e" has its ends stated: its header is not asked
+        assert found.counts("emotion")["anger"] > 1 and sure.exists()
+    stated = [u for u in corpus if u.id != "e"]
+    lost = dataclasses.replace(corpus, utterances=tuple(stated))
+    for windows in (Windows(), Windows(each=5), Windows(each=5, fewer=True)):
+        with pytest.raises(CorpusError, match=r"cut has no readable clip of anger: mend b\.wav\."):
+            cut_windows(lost, windows, EMOTION)
+
+
+def test_as_many_of_each_as_the_rarest_has(corpus):
+    every = cut_windows(corpus, Windows(), EMOTION).counts("emotion")
+    assert every["joy"] < every["anger"]
+    rarest = {"anger": every["joy"], "joy": every["joy"]}
+    assert cut_windows(corpus, Windows(each=600, fewer=True), EMOTION).counts("emotion") == rarest
+    assert cut_windows(corpus, Windows(each=9, fewer=True), EMOTION).counts("emotion") == {"anger": 9, "joy": 9}
 
 
 def test_labels_that_are_not_the_task_s(corpus):
