@@ -12,11 +12,12 @@ import numpy as np
 import soundfile
 import soxr
 
+from keras_ser.corpora.header import SLACK_SECONDS, promised_samples, slack_samples
+
 VIDEO = {".aac", ".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wma", ".wmv"}
 SOUNDFILE = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
 UNIMPLEMENTED = 18  # libsndfile: a format it knows with a codec it does not have
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
-SLACK_SECONDS = 0.01  # label files round times: an `end` this far beyond the last sample means the last sample
 
 
 class AudioError(ValueError):
@@ -92,7 +93,7 @@ def read(
         waveform, rate = _read_container(path, start, end)
     else:
         with path.open("rb") as raw:
-            promised = _promised(raw)
+            promised = promised_samples(raw)
         try:
             with soundfile.SoundFile(_name(path)) as file:
                 waveform, rate = _read_soundfile(path, file, promised, start, end)
@@ -136,7 +137,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
         yield from (whole[start : start + step] for start in range(0, len(whole), step))
         return
     with path.open("rb") as raw:
-        promised = _promised(raw)
+        promised = promised_samples(raw)
     with soundfile.SoundFile(_name(path)) as file:
         rate, frames = file.samplerate, file.frames
         if promised > frames or frames <= 0:
@@ -164,7 +165,7 @@ def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
         AudioError: as `read`, naming "audio bytes".
     """
     name = Path("audio bytes")
-    promised = _promised(contents)
+    promised = promised_samples(contents)
     contents.seek(0)
     try:
         with soundfile.SoundFile(contents) as file:
@@ -303,9 +304,7 @@ def _decoded(path: Path, file: soundfile.SoundFile, wanted: int) -> np.ndarray:
     """The next samples of an open file, channels averaged: float32 (samples,)."""
     # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
     waveform = file.read(wanted, dtype="float32", always_2d=True)  # (samples, channels)
-    # The length of an MP3 without a Xing header is an estimate.
-    slack = 2 * 1152 if "MPEG" in file.subtype else 0
-    if len(waveform) + slack < wanted or not len(waveform):
+    if len(waveform) + slack_samples(file.subtype) < wanted or not len(waveform):
         raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {len(waveform)} decoded.")
     mono = waveform[:, 0] if waveform.shape[1] == 1 else waveform.mean(axis=1, dtype=np.float64).astype(np.float32)
     return np.ascontiguousarray(mono)
@@ -317,26 +316,6 @@ def _check_finite(path: Path, waveform: np.ndarray) -> None:
         raise AudioError(
             f"{path}: {count} of {waveform.size} samples are NaN or infinite, or beyond {LOUDEST:.0e} of full scale."
         )
-
-
-def _promised(raw: BinaryIO) -> int:
-    """Samples that the header of an uncompressed WAV promises (libsndfile trims them to what is there), else 0."""
-    if raw.read(4) != b"RIFF":
-        return 0
-    raw.seek(12)
-    align = 0
-    while len(head := raw.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
-        if name == b"data":
-            # Writers to a pipe can't go back to fill the size in: it stays 0, all ones, or about half of that (SoX).
-            return size // align if align and size < 0x7FFFF000 else 0
-        if name == b"fmt " and size >= 16:
-            form = raw.read(16).ljust(16, b"\0")
-            tag, align = struct.unpack("<H10xH2x", form)
-            align = align if tag in (1, 3, 0xFFFE) else 0
-            size -= 16
-        raw.seek(size + size % 2, os.SEEK_CUR)
-    return 0
 
 
 def _check_riff(path: Path) -> None:

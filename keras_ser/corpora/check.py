@@ -140,6 +140,19 @@ def check(
         for value, count in values.items()
         if count == 1
     ]
+    facts = {u.id: u for u in corpus}
+    for ids in same(hashes):
+        for column in ("speaker", *corpus.vocabulary):
+            values = sorted({str(facts[i].column(column)) for i in ids if facts[i].column(column) is not None})
+            if len(values) > 1:
+                notes.append(f"the same audio has the {column} {listed(values)}: {listed(ids)}.")
+    for column, values in counts.items():
+        spelt: dict[str, list[str]] = {}
+        for value in values:
+            spelt.setdefault(str(value).strip().lower(), []).append(str(value))
+        notes += [f"{column} is spelt in several ways: {listed(found)}." for found in spelt.values() if len(found) > 1]
+    if "emotion" in untold and untold["emotion"] == len(corpus) and not ranges:
+        notes.append("no utterance has an emotion.")
     if len(rates) > 1:
         notes.append(
             f"sample rates are mixed: {listed(f'{rate} Hz {count}' for rate, count in sorted(rates.items()))}."
@@ -169,7 +182,7 @@ def check(
 
 def _columns(corpus: Corpus) -> tuple[dict, dict, dict]:
     """(ranges of the continuous labels, counts of all other columns, how many utterances lack a column)."""
-    names = list(dict.fromkeys([*corpus.vocabulary, *(key for u in corpus for key in sorted(u.labels))]))
+    names = list(dict.fromkeys(["emotion", *corpus.vocabulary, *(key for u in corpus for key in sorted(u.labels))]))
     ranges, counts, untold = {}, {}, {}
     for column in (*names, "gender", "speaker"):
         values = [value for value in (utterance.column(column) for utterance in corpus) if value is not None]

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.header import SLACK_SECONDS, promised_samples, slack_samples
 from keras_ser.corpora.layout import VIDEO, is_lfs_pointer
 
 
@@ -57,15 +58,23 @@ def decode(path: str | Path, start: float | None = None, end: float | None = Non
         first, last = _frames(start, end, rate)
         return samples[first:last], rate
     try:
+        with path.open("rb") as raw:
+            promised = promised_samples(raw)
         with soundfile.SoundFile(path) as file:
             first, last = _frames(start, end, file.samplerate)
+            if file.frames and (first >= file.frames or (last or 0) > file.frames + SLACK_SECONDS * file.samplerate):
+                raise CorpusError(
+                    f"expected times within {file.frames / file.samplerate:.3f} s of {path.name}. Received: start={start}, "
+                    f"end={end}. Correct them."
+                )
             file.seek(min(first, file.frames))
             count = max(0, (file.frames if last is None else min(last, file.frames)) - first)
             samples = file.read(count, dtype="float32", always_2d=True)
-            if len(samples) < count and file.format in ("WAV", "WAVEX", "FLAC"):
+            lacking = promised > file.frames or len(samples) + slack_samples(file.subtype) < count
+            if lacking:
                 raise CorpusError(
-                    f"expected {count} samples. Received: {path.name}, which breaks off after {len(samples)}. "
-                    "Copy it again from the corpus."
+                    f"expected {max(promised, count)} samples. Received: {path.name}, which breaks off after "
+                    f"{min(file.frames, first + len(samples))}. Copy it again from the corpus."
                 )
             return samples, file.samplerate
     except CorpusError:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 
-from keras_ser.corpora.corpus import Corpus, CorpusError
+from keras_ser.corpora.corpus import Corpus, CorpusError, listed
 from keras_ser.tasks import Task
 
 
@@ -30,6 +30,13 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
         raise CorpusError(f"{name} has no {task.column!r} for any clip, and the task {task.name!r} needs it: {way}.")
     if task.continuous:
         return
+    values = {u.column(task.column) for corpus in corpora for u in corpus}
+    numbers = sorted(value for value in values if isinstance(value, float))
+    if numbers:
+        raise CorpusError(
+            f"{name} has numbers in {task.column!r} ({listed(numbers)}), and the task {task.name!r} has classes: write "
+            "them as words, or have the manifest read that column as text (its option labels)."
+        )
     merge = dict(task.merge)
     known = {merge.get(value, value) for value in counts}
     unknown = [] if task.identity else sorted(known - set(task.labels) - set(task.ignore))

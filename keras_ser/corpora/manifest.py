@@ -6,11 +6,15 @@
 
 `file` is needed, all else is optional: `id`, `speaker`, `gender` (female, male, f, w, m), `start` and `end` in seconds,
 the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`, and any other column as labels. An empty field
-means that the utterance does not tell. A label column is read as numbers where all its values are numbers. Comma,
-semicolon or tab; UTF-8.
+means that the utterance does not tell. `emotion` is text; another label column is read as numbers where all its values are
+numbers. Comma, semicolon or tab; UTF-8.
 """
 
+import dataclasses
 import math
+import os
+import posixpath
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -47,9 +51,27 @@ def _number(text: str) -> float | None:
 
 
 def _file(text: str, folder: Path) -> str | None:
-    """A row's path relative to the table's folder, POSIX style; None where no such file is there."""
+    """A row's path relative to the table's folder, POSIX style and without detours; None where no such file is there."""
     options = (text, PureWindowsPath(text).as_posix())
-    return next((option for option in options if option and (folder / option).is_file()), None)
+    found = next((option for option in options if option and (folder / option).is_file()), None)
+    if found is None:
+        return None
+    plain = posixpath.normpath(found)
+    return plain if (folder / plain).is_file() else found  # a link on the way may lead elsewhere
+
+
+def _with_origins(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
+    """Segments, and every clip of a file that has several: what was cut from one recording has it as its origin."""
+    files = {u.path: os.path.realpath(folder / u.path) for u in utterances}
+    clips, first = Counter(files[u.path] for u in utterances), {}
+    for path in sorted(files):
+        first.setdefault(files[path], path)
+    return [
+        u
+        if "origin" in u.groups or (u.start is None and u.end is None and clips[files[u.path]] == 1)
+        else dataclasses.replace(u, groups={"origin": first[files[u.path]], **u.groups})
+        for u in utterances
+    ]
 
 
 def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
@@ -72,8 +94,8 @@ def read(
 ) -> Corpus:
     """A corpus from a CSV file.
 
-    The id is the column `id`, or else the path, with `#start-end` where a row is a segment. Segments of one file have
-    that file as the group `origin`, unless a column says otherwise.
+    The id is the column `id`, or else the path, with `#start-end` where a row is a segment. Segments, and rows of one file
+    (however its path is spelt), have that file as the group `origin`, unless a column says otherwise.
 
     Args:
         root: the CSV file (or a folder with exactly one).
@@ -90,6 +112,10 @@ def read(
     folder = path.parent
     if not rows:
         raise CorpusError(f"manifest: expected a row for every utterance. Received: {path}, which has none.")
+    if isinstance(groups, str) or not isinstance(groups, Sequence):
+        raise CorpusError(f'manifest: `groups` must be a list of columns, e.g. ["film"]. Received: {groups!r}.')
+    if labels is not None and not isinstance(labels, (Mapping, Sequence)):
+        raise CorpusError(f'manifest: `labels` must be {{"column": ["a", "b", ..]}}, or a list. Received: {labels!r}.')
     if labels is not None and not isinstance(labels, Mapping):
         labels = {"emotion": (labels,) if isinstance(labels, str) else tuple(labels)}
     labels = {column.lower(): tuple(values) for column, values in (labels or {}).items()}
@@ -102,11 +128,12 @@ def read(
     numeric = {
         column
         for column in label_columns
-        if column not in labels and all(_number(row[column]) is not None for _, row in rows if row[column])
+        if column not in (*labels, "emotion")
+        and all(_number(row[column]) is not None for _, row in rows if row[column])
     }
 
-    problems: dict[str, list[str]] = {key: [] for key in ("absolute", "missing", "seconds", "gender")}
-    utterances, genders = [], {}
+    problems: dict[str, list[str]] = {key: [] for key in ("absolute", "missing", "seconds", "gender", "twice")}
+    utterances, genders, lines = [], {}, {}
     for line, row in rows:
         name = row["file"]
         if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute():
@@ -142,10 +169,13 @@ def read(
                     for column in label_columns
                     if row[column]
                 },
-                groups=({"origin": file} if segment else {}) | {key: row[key] for key in groups if row.get(key)},
+                groups={key: row[key] for key in groups if row.get(key)},
             )
         )
+        lines.setdefault(utterances[-1].id, []).append(line)
+    problems["twice"] = [f"{i} (lines {', '.join(map(str, at))})" for i, at in lines.items() if len(at) > 1]
     _refuse(path, problems)
+    utterances = _with_origins(utterances, folder)
     both = sorted(speaker for speaker, found in genders.items() if len(found) > 1)
     if both:
         raise CorpusError(f"manifest: {path.name} gives these speakers two genders: {listed(both)}. Correct the rows.")
@@ -161,9 +191,10 @@ def _refuse(path: Path, problems: Mapping[str, list[str]]) -> None:
     """Raise for the first kind of problem that there is, with its first ten cases."""
     said = {
         "absolute": f"paths must be relative to the folder of {path.name}",
-        "missing": f"every file must be there, relative to {path.parent}. Not found",
+        "missing": f"every file must be there, relative to {path.parent.resolve()}. Not found",
         "seconds": "start and end must be seconds, 0 <= start < end",
         "gender": "gender must be female, male or empty (f, w, m are understood)",
+        "twice": "a clip must have one row, or rows of different `id`",
     }
     for kind, cases in problems.items():
         if cases:

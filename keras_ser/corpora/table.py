@@ -46,6 +46,8 @@ def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> lis
         raise CorpusError(
             f"{name}: expected a CSV file. Received: {path} ({error.strerror}). Check the path."
         ) from error
+    if text.lstrip()[:4].lower() == "sep=":  # the first line of Excel's own
+        text = "\n" + text.lstrip().partition("\n")[2]  # an empty line, so that the others keep their numbers
     header = text.lstrip().partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from keras_ser.audio import AudioError, read
 from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
 from keras_ser.corpora.check import check
 from tests import corpora_on_disk as disk
@@ -63,6 +64,44 @@ def test_bad_files_are_all_found(tmp_path, rng):
     text = "\n".join(report.lines())
     assert "missing (1): gone.wav" in text and "silent (2): offset.wav, silent.wav" in text
     assert json.loads(json.dumps(report.to_dict()))["problems"]["empty"] == ["empty.wav"]
+
+
+def test_files_that_training_would_refuse_are_found(tmp_path, rng):
+    """libsndfile takes half a file for a short one, and the end of a segment may lie anywhere."""
+    clip = (0.1 * rng.standard_normal(16000)).astype("float32")
+    names = ("half.wav", "half.mp3", "half.flac", "late.wav", "far.wav", "good.mp3", "near.wav")
+    for name in names:
+        soundfile.write(tmp_path / name, clip, 16000)
+        if name.startswith("half"):
+            whole = (tmp_path / name).read_bytes()
+            (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    ends = {"far.wav": ",99", "near.wav": ",1.005", "late.wav": "0.5,", "good.mp3": ","}
+    rows = [f"{name},{ends.get(name, ',')}" for name in names] + ["late.wav,1.5,2"]
+    (tmp_path / "clips.csv").write_text("\n".join(["file,start,end", *rows]))
+    corpus = manifest.read(tmp_path / "clips.csv")
+    found = check(corpus)
+    bad = {case.split(" ")[0] for case in found.problems["unreadable"]}
+    assert bad == {"half.wav", "half.mp3", "half.flac", "far.wav#-99", "late.wav#1.5-2"} and not found.ok
+    for utterance in corpus:  # and only those
+        if utterance.id in bad:
+            with pytest.raises(AudioError):
+                read(corpus.file(utterance), 16000, utterance.start, utterance.end)
+        else:
+            assert len(read(corpus.file(utterance), 16000, utterance.start, utterance.end))
+
+
+def test_odd_labels_are_noted(tmp_path):
+    one, two = disk.recordings(2)
+    for name, clip in {"a.wav": one, "b.wav": one, "c.wav": two}.items():
+        disk.write_audio(tmp_path / name, clip)
+    table = tmp_path / "clips.csv"
+    table.write_text("file,speaker,emotion\na.wav,ann,anger\nb.wav,ben,Anger\nc.wav,ben,joy\n")
+    notes = check(manifest.read(table)).notes
+    assert "the same audio has the speaker ann, ben: a.wav, b.wav." in notes
+    assert "the same audio has the emotion Anger, anger: a.wav, b.wav." in notes
+    assert any(note.startswith("emotion is spelt in several ways: ") for note in notes)
+    table.write_text("file,speaker\na.wav,ann\nc.wav,ben\n")
+    assert "no utterance has an emotion." in check(manifest.read(table)).notes
 
 
 def test_missing_columns_and_continuous_labels(tmp_path):

@@ -1,6 +1,8 @@
 import pytest
 
-from keras_ser.corpora import CorpusError, manifest
+from keras_ser.corpora import CorpusError, check_task, manifest
+from keras_ser.splits import LeakageError, Split, check_split
+from keras_ser.tasks import Task
 from tests import corpora_on_disk as disk
 
 CLIPS = ("a/one.wav", "a/two.flac", "three.wav")
@@ -75,6 +77,60 @@ def test_labels_are_held_to(folder):
         manifest.read(table, labels={"mood": ("good",)})
 
 
+def test_classes_that_are_numbers(folder):
+    """The emotion stays text, whatever it is; elsewhere the option says so, and a task of classes refuses numbers."""
+    table = write(folder, "file,emotion,mood\na/one.wav,0,1\nthree.wav,1,2\n")
+    corpus = manifest.read(table)
+    assert corpus.counts("emotion") == {"0": 1, "1": 1} and corpus.utterances[0].labels["mood"] == 1.0
+    check_task(Task("emotion", ("0", "1")), corpus)
+    with pytest.raises(CorpusError, match=r"numbers in 'mood' \(1.0, 2.0\), and the task 'mood' has classes"):
+        check_task(Task("mood", ("1", "2")), corpus)
+    check_task(Task("mood", ("1", "2")), manifest.read(table, labels={"mood": ["1", "2"]}))
+
+
+@pytest.mark.parametrize("given", [{"labels": 5}, {"groups": 3}, {"groups": "film"}])
+def test_options_of_the_wrong_kind(given, folder):
+    with pytest.raises(CorpusError, match=f"manifest: `{next(iter(given))}` must be"):
+        manifest.read(write(folder, "file\na/one.wav\n"), **given)
+
+
+def test_what_is_cut_from_one_file_has_one_origin(folder):
+    """Segments, the whole file beside them, and other spellings of its path; a file that stands alone has none."""
+    (folder / "linked.wav").symlink_to(folder / "three.wav")
+    table = write(
+        folder,
+        "id,file,start,end,origin\n"
+        "whole,a/one.wav,,,\n"
+        "cut,./a/one.wav,0,0.2,\n"
+        "detour,a/../a/one.wav,0.2,0.4,\n"
+        "tape,a/one.wav,0.1,0.3,reel 7\n"
+        "alone,a/two.flac,,,\n"
+        "real,three.wav,,,\n"
+        "link,linked.wav,,,\n",
+    )
+    corpus = manifest.read(table)
+    assert {u.id: u.groups.get("origin") for u in corpus} == {
+        "whole": "a/one.wav",
+        "cut": "a/one.wav",
+        "detour": "a/one.wav",
+        "tape": "reel 7",
+        "alone": None,
+        "real": "linked.wav",
+        "link": "linked.wav",
+    }
+    assert {u.path for u in corpus} == {"a/one.wav", "a/two.flac", "three.wav", "linked.wav"}
+    split = Split("p", 0, ("cut", "alone"), (), ("whole",))
+    with pytest.raises(LeakageError, match="origin must be on one side only"):
+        check_split(split, corpus)
+
+
+def test_the_first_line_of_excel(folder):
+    table = write(folder, "sep=;\nfile;emotion\na/one.wav;anger\n")
+    assert manifest.read(table).counts("emotion") == {"anger": 1}
+    with pytest.raises(CorpusError, match=r"b\.wav \(line 3\)"):
+        manifest.read(write(folder, "sep=;\nfile;emotion\nb.wav;anger\n"))
+
+
 def test_further_groups(folder):
     table = write(folder, "file,emotion,film,room\na/one.wav,anger,Heat,r1\n")
     one = manifest.read(table, groups=("room",)).utterances[0]
@@ -108,7 +164,10 @@ def test_backslashes(folder):
         ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),
         ("file,emotion\n/etc/x.wav,anger\n", "must be relative to the folder of table.csv. Received: /etc/x.wav"),
         ("file,emotion\nC:\\x.wav,anger\n", "must be relative to the folder"),
-        ("file,emotion\na/one.wav,anger\na/one.wav,fear\n", "ids occur more than once: a/one.wav"),
+        (
+            "file,emotion\na/one.wav,anger\na/one.wav,fear\n",
+            "must have one row, or .*Received: a/one.wav \\(lines 2, 3",
+        ),
         ("file,speaker,gender\na/one.wav,kim,f\nthree.wav,kim,m\n", "these speakers two genders: kim"),
     ],
 )
