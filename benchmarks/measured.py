@@ -42,7 +42,12 @@ DIFFERENCES = [
         for protocol in ("paper-random-windows", EMODB)
         for other in ("dnn", "svm", "compare-svm", "a-dnn")
     ),
+    *(
+        ("mt_a_dnn_ravdess-mt-a-dnn", f"mt_a_dnn_ravdess-{other}", "folds-of-four-actors", "accuracy")
+        for other in ("dnn", "svm", "compare-svm", "a-dnn")
+    ),
     ("mt_a_dnn_emodb-dnn", "mt_a_dnn_emodb-a-dnn", EMODB, "accuracy"),
+    ("mt_a_dnn_ravdess-dnn", "mt_a_dnn_ravdess-a-dnn", "folds-of-four-actors", "accuracy"),
 ]
 
 

@@ -47,6 +47,16 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _read(options: argparse.Namespace):
+    from keras_ser.corpora import read_corpus
+
+    given = _options(options.option)
+    try:
+        return read_corpus(options.name, options.root, **given)
+    except TypeError as error:  # an option of another kind than the adapter takes
+        raise ValueError(f"--option {', '.join(given)}: {error}.") from error
+
+
 def _progress(description: str) -> Callable[[Iterable], Iterable] | None:
     """What wraps a sequence to show how far it is read; None where nobody looks."""
     if not sys.stderr.isatty():
@@ -58,7 +68,7 @@ def _progress(description: str) -> Callable[[Iterable], Iterable] | None:
 
 
 def _corpus_check(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import CorpusError, read_corpus
+    from keras_ser.corpora import CorpusError
     from keras_ser.corpora.check import check
     from keras_ser.corpora.hashes import read_list, verify
 
@@ -66,7 +76,7 @@ def _corpus_check(options: argparse.Namespace) -> int:
         # A mistake in the list is told before minutes of reading.
         read_list(options.hashes)
     try:
-        corpus = read_corpus(options.name, options.root, **_options(options.option))
+        corpus = _read(options)
     except CorpusError:
         # what the adapter misses may be what the list names
         if options.hashes and options.root and Path(options.root).is_dir():
@@ -84,9 +94,7 @@ def _corpus_check(options: argparse.Namespace) -> int:
 
 
 def _corpus_show(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import read_corpus
-
-    corpus = read_corpus(options.name, options.root, **_options(options.option))
+    corpus = _read(options)
     for utterance in corpus.utterances[: options.n or None]:
         facts = {"speaker": utterance.speaker, "gender": utterance.gender, **utterance.labels, **utterance.groups}
         print(utterance.id, *(f"{key}={value}" for key, value in facts.items() if value is not None), sep="\t")

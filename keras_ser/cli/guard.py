@@ -45,7 +45,12 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
         return INTERRUPTED
     except BrokenPipeError:
         return 0
-    except (ValueError, KeyError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+    except Exception as error:
+        if _asked.is_set():  # TensorFlow may turn an interrupt into an error of its own
+            print(interrupted, file=sys.stderr)
+            return INTERRUPTED
+        if not isinstance(error, (ValueError, KeyError, OSError, FloatingPointError, ModuleNotFoundError)):
+            raise
         if os.environ.get("KERAS_SER_TRACEBACK"):
             raise
         text = error.args[0] if isinstance(error, KeyError) and error.args else error

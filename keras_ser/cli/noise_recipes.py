@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.arguments import positive
+
 PAPER_NOISES = ("white", "pink", "babble", "factory")
 
 
@@ -13,13 +15,7 @@ def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unseen", metavar="A[,B..]", default="", help="noise types that are tested but never trained on"
     )
-    parser.add_argument("--clips", type=_positive, default=20, metavar="N", help="test clips of each run (20)")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on. Received: {text}.")
-    return int(text)
+    parser.add_argument("--clips", type=positive, default=20, metavar="N", help="test clips of each run (20)")
 
 
 def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:

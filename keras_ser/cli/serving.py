@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.arguments import positive
+
 FILES = ("jsonl", "csv", "table")
 PICTURES = (".png", ".pdf", ".svg")
 TIMES = ("jsonl", "csv", "rttm", "audacity")
@@ -43,7 +45,7 @@ def add(commands) -> None:
     explain = commands.add_parser("explain", help="which features of a clip carried weight, by a model's attention")
     explain.add_argument("run_folder", metavar="RUN", help="folder of a run of recipes/mt_a_dnn.py (mt-a-dnn, a-dnn)")
     explain.add_argument("file", metavar="FILE", help="audio file")
-    explain.add_argument("--top", type=_count, default=10, metavar="N", help="features of each task (10)")
+    explain.add_argument("--top", type=positive, default=10, metavar="N", help="features of each task (10)")
     explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
     explain.add_argument("--plot", metavar="PNG", help="draw bars, a row a task")
     explain.set_defaults(run=_explain)
@@ -53,12 +55,6 @@ def add(commands) -> None:
     demo.add_argument("--port", type=_port, default=7860)
     demo.add_argument("--open", action="store_true", help="open the browser, too")
     demo.set_defaults(run=_demo)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on. Received: {text}.")
-    return int(text)
 
 
 def _port(text: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.arguments import positive
 from keras_ser.cli.guard import check_interrupt, guarded
 from keras_ser.cli.progress import Progress
 
@@ -69,7 +70,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", metavar="N[,N..]", help="only these folds")
     parser.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (both models of a cascade)")
     parser.add_argument("--seed", type=int, metavar="N", help="the first seed (alone, unless --seeds says how many)")
-    parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="how many seeds")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set config.beta=0.2")
     parser.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
     parser.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
@@ -131,22 +132,30 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
             f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none."
         )
     if path.suffix == ".json":
-        recipe = Recipe.from_json(path.read_text())
+        try:
+            recipe = Recipe.from_json(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} can't be read as a recipe: {error}") from error
         return {recipe.name: recipe}, None
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
+    except Exception as error:
         raise ValueError(
             f"{path} can't be read as a recipe: {type(error).__name__}: {error}. Mend it, or name another."
         ) from error
     finally:
         sys.path.pop(0)
-    if not hasattr(module, "RECIPES"):
+    recipes = getattr(module, "RECIPES", None)
+    if (
+        not isinstance(recipes, Mapping)
+        or not recipes
+        or not all(isinstance(each, Recipe) for each in recipes.values())
+    ):
         raise ValueError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
-    return module.RECIPES, getattr(module, "DEMO", None)
+    return recipes, getattr(module, "DEMO", None)
 
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):

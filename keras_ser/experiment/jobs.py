@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from keras_ser.recipe import Recipe
-from keras_ser.splits import Protocol, Split
+from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
+from keras_ser.training.fit import check_choice
 
 UNITS = ("speaker", "film", "session", "origin")
 
@@ -58,6 +59,19 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
         for split in splits[protocol.name]
         if folds is None or split.fold in folds
     ]
+
+
+def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> None:
+    """Refuse, before hours of training, what the last run would be refused for.
+
+    Raises:
+        LeakageError: a split that leaks.
+        ValueError: what can't be trained, or chosen.
+    """
+    auxiliary = [waveforms.hashes for _, waveforms in data.auxiliary.values()]
+    for split in {(job.protocol.name, job.split.fold): job.split for job in jobs(recipe, data, folds)}.values():
+        check_split(split, data.corpus, data.cache.hashes, auxiliary)
+        check_choice(recipe, data, split)
 
 
 def unit(data: Data) -> str:

@@ -8,27 +8,30 @@ from typing import Any
 
 import pandas as pd
 
+from keras_ser.corpora.corpus import listed
 from keras_ser.evaluation import Report, read_predictions, report
 from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
-from keras_ser.splits import Protocol, distributions
+from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.predict import truths
-from keras_ser.training.run import model_file
+from keras_ser.training.run import OWNER, model_file
 
 
 def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
     return {(task, metric): value for task, metric, value, _ in recipe.paper}
 
 
-def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | None = None) -> Report:
+def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     """The report over all finished runs of an experiment's recipe, written into its folder."""
-    tables, histories, adversary = [], {}, []
-    for job in jobs(recipe, data, folds):
+    tables, histories, adversary, open_jobs = [], {}, [], []
+    every = jobs(recipe, data)
+    for job in every:
         target = folder / job.folder
         if not (target / "predictions.csv").exists():
+            open_jobs.append(job.folder)
             continue
         tables.append(read_predictions(target / "predictions.csv"))
         run = Run.load(target)
@@ -48,7 +51,11 @@ def summarise(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | N
                 split, data.corpus, protocol.match, protocol.by
             )
     predictions = pd.concat(tables, ignore_index=True)
-    told = notes(recipe, data, folds)
+    told = notes(recipe, data, None)
+    if open_jobs:
+        told.append(
+            f"In no figure here, since they are not finished: {len(open_jobs)} of {len(every)} runs ({listed(open_jobs)})."
+        )
     if "emptied" in predictions:
         emptied = predictions["emptied"].astype(str) == "True"
         told.append(
@@ -202,6 +209,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         made = summarise(recipe, data, folder)
     else:
         run = Run.load(folder)
+        check_split(run.split, data.corpus, data.cache.hashes)
         protocol = run.split.protocol
         table = tested(run, data, protocol)
         facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
@@ -250,7 +258,16 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     noises = Path(lay["noise_root"]) if "noise_root" in lay else None
     if noises and not noises.is_dir():
         raise RunError(f"{folder} was trained with the noises of {noises}, which are not there: put them back.")
-    return Data.load(recipe, corpus, cache_folder, noise_root=noises, bad="drop")
+    data = Data.load(recipe, corpus, cache_folder, noise_root=noises, bad="drop")
+    about = json.loads((folder / ("experiment.json" if owner == folder else OWNER)).read_text())
+    # what else was learnt from, a run alone does not tell
+    whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)
+    if whole and about.get("data", data.digest) != data.digest:
+        raise RunError(
+            f"{data.corpus.root} is not what {folder} was trained and tested on: samples, labels, speakers or groups are others. "
+            "Name the corpus as it was (--corpus-root DIR)."
+        )
+    return data
 
 
 def runs_of(folder: Path) -> list[Run]:

@@ -1,19 +1,28 @@
 """Train and test every job of an experiment that is not finished, then report."""
 
+import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows: two processes with one --out are not kept apart there
+    fcntl = None
+
 from keras_ser.evaluation import Report, write_predictions
 from keras_ser.evaluation.report import paper_by_protocol
-from keras_ser.experiment.jobs import Job, jobs, tested
+from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.run import check_owner, write_atomically
+
+LOG = logging.getLogger(__name__)
 
 
 def run_experiment(
@@ -26,7 +35,9 @@ def run_experiment(
     read_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Report:
-    """Train and test every job that is not finished, then write the report.
+    """Train and test every job that is not finished, then write the report of all that the folder holds.
+
+    An experiment can go on with more protocols, folds and seeds: those that are finished stay in its report.
 
     Args:
         recipe: what to run.
@@ -39,18 +50,17 @@ def run_experiment(
 
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus, or a run of another split.
-        ValueError: a figure of the paper for a task or a metric that the report does not have.
+        LeakageError, ValueError: see `check_jobs`; a figure of the paper for a task or a metric that the report does not have.
     """
     folder = Path(folder)
     # what the report would refuse after hours of training is refused now
     paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
-    _claim(folder, recipe, data, read_options or {})
+    check_jobs(recipe, data, folds)
     todo = jobs(recipe, data, folds)
+    whole = _claim(folder, recipe, data, todo, read_options or {})
     for i, job in enumerate(todo):
         target = folder / job.folder
         if (target / "predictions.csv").exists():
-            # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
-            check_owner(target, recipe, job.split, job.seed, data.digest)
             continue
         with _lock(target) as mine:
             if not mine or (target / "predictions.csv").exists():
@@ -58,7 +68,7 @@ def run_experiment(
             if on_job:
                 on_job(i + 1, len(todo), job)
             _run(recipe, data, job, target, options)
-    return summarise(recipe, data, folder, folds)
+    return summarise(whole, data, folder)
 
 
 def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[str, Any]) -> None:
@@ -71,7 +81,8 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
     keras.backend.clear_session()
 
 
-def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any]) -> None:
+def _claim(folder: Path, recipe: Recipe, data: Data, todo: Sequence[Job], read_options: Mapping[str, Any]) -> Recipe:
+    """Take the folder; the recipe with the protocols and seeds of all that it holds, those that keep nothing apart first."""
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder / "experiment.json"
     about = {
@@ -87,6 +98,17 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
             )
     elif any(not path.name.startswith(".") for path in folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no experiment. Give another --out.")
+    # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
+    for job in todo:
+        if (folder / job.folder / "predictions.csv").exists():
+            check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
+    if (folder / "recipe.json").exists():
+        before = Recipe.from_json((folder / "recipe.json").read_text())
+        protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
+        recipe = recipe.replace(
+            protocols=tuple(sorted(protocols.values(), key=lambda protocol: bool(protocol.columns_apart))),
+            seeds=tuple(sorted({*before.seeds, *recipe.seeds})),
+        )
     write_atomically(folder / "recipe.json", lambda p: p.write_text(recipe.to_json()))
     # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
     options = dict(read_options)
@@ -94,27 +116,32 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     if data.noise_root:
         about["noise_root"] = str(Path(data.noise_root).resolve())
     write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
+    return recipe
 
 
 @contextmanager
 def _lock(target: Path) -> Iterator[bool]:
-    """True if this process now owns the run's folder; a lock left by a dead process of this machine is taken over."""
+    """True if this process now owns the run's folder; the lock ends with its process, whatever ends that."""
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(target.name + ".lock")
-    try:
-        with open(path, "x") as file:
-            file.write(str(os.getpid()))
-    except FileExistsError:
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(open(path, "a+"))
+            try:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                LOG.warning("%s: process %s is at work on it; it is left to that one.", target, file.read() or "?")
+                yield False
+                return
+            # the owner before may have removed the file that was opened here
+            if path.exists() and os.path.sameopenfile(file.fileno(), stack.enter_context(open(path)).fileno()):
+                break
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         try:
-            os.kill(int(path.read_text() or 0) or os.getpid(), 0)
-            alive = path.read_text() != ""
-        except (ProcessLookupError, ValueError):
-            alive = False
-        if alive:
-            yield False
-            return
-        path.write_text(str(os.getpid()))
-    try:
-        yield True
-    finally:
-        path.unlink(missing_ok=True)
+            yield True
+        finally:
+            path.unlink(missing_ok=True)

@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.corpora.corpus import listed
-from keras_ser.experiment.jobs import experiment_folder, jobs
+from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs
 from keras_ser.experiment.runner import run_experiment
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError
-from keras_ser.training.fit import check_choice
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class System:
     Args:
         recipe: what was trained.
         folder: the experiment's.
-        predictions: of the test sides of all its runs.
+        predictions: of the test sides of the runs that were asked for.
     """
 
     recipe: Recipe
@@ -51,14 +50,17 @@ def run_systems(
     Raises:
         RunError: other processes are still training some of the runs; see `run_experiment`, too.
     """
-    for recipe in recipes.values():  # what the last would refuse after hours is refused now
-        for job in jobs(recipe, data, folds):
-            check_choice(recipe, data, job.split)
+    for recipe in recipes.values():
+        check_jobs(recipe, data, folds)
     found = {}
     for name, recipe in recipes.items():
         folder = experiment_folder(recipe, out)
         made = run_experiment(recipe, data, folder, folds=folds, on_job=on_job, read_options=read_options, **options)
-        found[name] = System(recipe, folder, made.predictions)
+        # the folder may hold more: systems are compared over the runs that were asked for
+        asked = {(job.protocol.name, job.split.fold, job.seed) for job in jobs(recipe, data, folds)}
+        table = made.predictions
+        runs = zip(table["protocol"], table["fold"], table["seed"], strict=True)
+        found[name] = System(recipe, folder, table[[run in asked for run in runs]])
     # systems are compared on the same clips
     theirs = [
         f"{system.recipe.name}/{job.folder}"

@@ -89,6 +89,12 @@ class Config:
         for name in ("alpha", "beta", "gamma", "mu", "reversal", "mask_weight", "mask_loudness"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
+        for name in ("dropout", "label_smoothing", "block_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.")
+        for name, least in (("units", 1), ("layers", 0), ("dense", 0), ("projection", 1), ("stride", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)!r}.")
         if self.encoder == "conv" and (self.frame_level or self.mask_bins):
             raise ValueError("`frame_level` and `mask_bins` need every frame, which encoder='conv' pools: use 'lstm'.")
         if self.mask_bins < 0:

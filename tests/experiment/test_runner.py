@@ -1,18 +1,25 @@
 """An experiment of quick runs: what is skipped, what is refused, what the report says of its folds."""
 
 import dataclasses
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from keras_ser.corpora import demo
+from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment
 from keras_ser.experiment.jobs import jobs, unit
+from keras_ser.experiment.reporting import evaluate
+from keras_ser.experiment.runner import _lock
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
-from keras_ser.splits import Protocol
+from keras_ser.splits import LeakageError, Protocol
 from keras_ser.tasks import Task
 from keras_ser.training import Data, RunError
 
@@ -62,6 +69,78 @@ def test_figures_of_another_split_are_not_taken_for_this_one_s(data, folder):
     clean = RECIPE.replace(protocols=(dataclasses.replace(LEAKING, together=True), SPEAKERS))
     with pytest.raises(RunError, match=r"holds another run \(other split\)"):
         run_experiment(clean, data, folder)
+
+
+def test_an_experiment_can_go_on_with_more(data, folder, tmp_path, monkeypatch):
+    """What a folder holds stays in its report, whatever is asked for next."""
+    part = tmp_path / "quick"
+    shutil.copytree(folder, part)
+    whole = read_predictions(part / "predictions.csv")
+    shutil.rmtree(part / "speakers" / "fold-03-seed-0")
+    one = RECIPE.replace(protocols=(SPEAKERS,), seeds=(1,))
+    run_experiment(one, data, part, folds=[2])
+    found = read_predictions(part / "predictions.csv")
+    runs = set(zip(found["protocol"], found["fold"], found["seed"], strict=True))
+    assert runs == {("random", 0, 0), *(("speakers", fold, 0) for fold in range(3)), ("speakers", 2, 1)}
+    kept = found[found["seed"] == 0]
+    assert len(kept) == len(whole[(whole["protocol"] != "speakers") | (whole["fold"] != 3)])
+    stored = Recipe.from_json((part / "recipe.json").read_text())
+    assert (stored.protocols, stored.seeds) == (RECIPE.protocols, (0, 1)) and stored.hash == RECIPE.hash
+    text = (part / "report.md").read_text()
+    assert "5 of 10 runs (speakers/fold-03-seed-0, random/fold-00-seed-1, " in text
+    monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, data.corpus))
+    made, _ = evaluate(part, out=tmp_path / "again")
+    assert len(made.predictions) == len(found)
+
+
+def test_a_leak_in_the_last_fold_is_told_before_the_first(clips, tmp_path):
+    """Two speakers share a recording: the fold that parts them comes late."""
+    data = Data.load(RECIPE, cut_windows(clips, RECIPE.windows, RECIPE.tasks[0]), tmp_path / "cache", progress=False)
+    last = max(u.speaker for u in data.corpus)
+    groups = {"origin": next(u.groups["origin"] for u in data.corpus if u.speaker != last)}
+    shared = [dataclasses.replace(u, groups=groups) if u.speaker == last else u for u in data.corpus]
+    leaky = dataclasses.replace(data, corpus=dataclasses.replace(data.corpus, utterances=tuple(shared)))
+    with pytest.raises(LeakageError, match="origin must be on one side only"):
+        run_experiment(RECIPE, leaky, tmp_path / "out", on_job=lambda *_: pytest.fail("trained"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lock_ends_with_its_process(tmp_path, caplog):
+    """What a killed process left is taken, whatever number stands in it; what a living one holds is left alone, and said."""
+    target = tmp_path / "speakers" / "fold-00-seed-0"
+    target.parent.mkdir()
+    target.with_name(target.name + ".lock").write_text("1")  # a process that is alive, and never ours
+    with _lock(target) as mine:
+        assert mine
+        with _lock(target) as second:
+            assert not second
+        assert f"process {os.getpid()} is at work on it" in caplog.text
+    assert not list(target.parent.iterdir())
+    script = (
+        "import sys, time, pathlib\nfrom keras_ser.experiment.runner import _lock\n"
+        "with _lock(pathlib.Path(sys.argv[1])) as mine:\n    print(mine, flush=True)\n    time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script, str(target)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "True\n"
+        with _lock(target) as mine:
+            assert not mine
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    with _lock(target) as mine:
+        assert mine
+
+
+def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, monkeypatch):
+    """Labels that were changed since would give wrong figures without a word."""
+    changed = [dataclasses.replace(u, labels={"emotion": "anger"}) for u in data.corpus]
+    other = dataclasses.replace(data.corpus, utterances=tuple(changed))
+    monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, other))
+    for path in (folder, folder / "speakers" / "fold-01-seed-0"):
+        with pytest.raises(RunError, match="is not what .* was trained and tested on"):
+            evaluate(path, out=tmp_path)
 
 
 def test_only_folds_that_there_are(data, folder):

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-import os
 
 import pytest
 
+from keras_ser.evaluation import read_predictions
 from keras_ser.experiment.jobs import experiment_folder
 from keras_ser.experiment.reporting import protocol_facts
+from keras_ser.experiment.runner import _lock
 from keras_ser.experiment.systems import run_systems
 from keras_ser.models import random_forest, svm
 from keras_ser.pipelines.augmentation import Windows
@@ -41,19 +42,25 @@ def data(corpus, tmp_path_factory):
 
 def test_a_run_of_another_process_is_waited_for(data, tmp_path):
     """A table of systems on different clips would compare what can't be compared."""
-    lock = experiment_folder(SYSTEMS["forest"], tmp_path) / "speakers" / "fold-01-seed-0.lock"
-    lock.parent.mkdir(parents=True)
+    target = experiment_folder(SYSTEMS["forest"], tmp_path) / "speakers" / "fold-01-seed-0"
     owner = {"recipe": SYSTEMS["forest"].hash, "data": data.digest}
-    (lock.parent.parent / "experiment.json").write_text(json.dumps(owner))
-    lock.write_text(str(os.getpid()))
-    with pytest.raises(RunError, match="other processes are still training forest/speakers/fold-01-seed-0. When they"):
+    target.parent.mkdir(parents=True)
+    (target.parents[1] / "experiment.json").write_text(json.dumps(owner))
+    with (
+        _lock(target) as mine,
+        pytest.raises(RunError, match="other processes are still training forest/speakers/fold-01-seed-0. When they"),
+    ):
+        assert mine
         run_systems(SYSTEMS, data, tmp_path, folds=[0, 1])
-    lock.unlink()
     trained = []
     found = run_systems(SYSTEMS, data, tmp_path, folds=[0, 1], on_job=lambda *job: trained.append(job[2]))
     assert [(job.recipe, job.split.fold) for job in trained] == [("forest", 1)]
     ids = [set(system.predictions["id"]) for system in found.values()]
     assert ids[0] == ids[1]
+    # what is compared is what was asked for, also where a folder holds more
+    fewer = run_systems(SYSTEMS, data, tmp_path, folds=[1])
+    assert {fold for system in fewer.values() for fold in system.predictions["fold"]} == {1}
+    assert set(read_predictions(fewer["svm"].folder / "predictions.csv")["fold"]) == {0, 1}
 
 
 def test_a_training_side_of_one_class_is_refused_before_any_training(corpus, data, tmp_path):

@@ -393,3 +393,13 @@ def test_config_is_equal_after_json():
 
     config = by_name("conv label").settings
     assert Config(**json.loads(json.dumps(asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"units": -3}, {"dropout": 1.0}, {"dropout": -0.1}, {"label_smoothing": 2}, {"stride": 0}, {"dense": -1}],
+    ids=str,
+)
+def test_settings_that_are_none(fields):
+    with pytest.raises(ValueError, match=f"`{next(iter(fields))}` must be"):
+        Config(**fields)

@@ -1,0 +1,67 @@
+"""A mistake is one line and 2, an interrupt one line and 130, a fault of ours a traceback."""
+
+import os
+import signal
+
+import pytest
+
+from keras_ser.cli import guard, main
+from keras_ser.cli.guard import guarded
+
+
+def fail(error: Exception, asked: bool = False):
+    def action():
+        if asked:
+            guard._asked.set()
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a\nb"), KeyError("a b"), OSError("a b"), FloatingPointError("a b")],
+    ids=lambda e: type(e).__name__,
+)
+def test_a_mistake(error, capsys):
+    assert guarded(fail(error)) == 2
+    assert capsys.readouterr().err == "keras-ser: error: a b\n"
+
+
+def test_a_fault_of_ours():
+    with pytest.raises(RuntimeError, match="ours"):
+        guarded(fail(RuntimeError("ours")))
+
+
+def test_an_interrupt_that_came_out_as_something_else(capsys):
+    """TensorFlow makes errors of its own of what is raised while it works."""
+    assert guarded(fail(RuntimeError("INTERNAL: ..."), asked=True), "go on") == 130
+    assert guarded(lambda: os.kill(os.getpid(), signal.SIGINT), "go on") == 130
+    assert capsys.readouterr().err == "go on\ngo on\n"
+    assert guarded(lambda: 0) == 0, "the next command is not interrupted"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.py", "1 / 0", "can't be read as a recipe: ZeroDivisionError"),
+        ("a.py", "raise RuntimeError('a')", "can't be read as a recipe: RuntimeError: a"),
+        ("a.py", "RECIPES = {}", "defines no RECIPES"),
+        ("a.py", "RECIPES = 5", "defines no RECIPES"),
+        ("a.py", "RECIPES = {'a': 5}", "defines no RECIPES"),
+        ("a.json", "x", "a.json can't be read as a recipe: Expecting value"),
+        ("a.json", "[]", "a.json can't be read as a recipe"),
+    ],
+)
+def test_recipes_that_are_none(name, text, words, tmp_path, capsys):
+    (tmp_path / name).write_text(text)
+    assert main(["train", str(tmp_path / name)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+@pytest.mark.parametrize("option", ["labels=5", "groups=3", "voices=3"])
+def test_options_of_a_corpus(option, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("file\n")
+    assert main(["corpus", "check", "manifest", str(tmp_path / "a.csv"), "--option", option]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
