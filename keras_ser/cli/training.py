@@ -162,6 +162,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     """The recipe that the options ask for."""
     from keras_ser.recipe import Stream
 
+    if Path(options.out).is_file():
+        raise ValueError(f"--out must be a folder. Received: the file {options.out}.")
     variants = list(recipes)
     name = options.variant or (demo if demo and not options.corpus_root and not options.corpus else variants[0])
     if name not in recipes:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, p_value, resample
-from keras_ser.evaluation.measures import Items, choose_stream, measure, metric_names, select, tally
+from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, p_value
+from keras_ser.evaluation.measures import Items, choose_stream, measure, measure_resamples, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 
@@ -112,19 +112,13 @@ def compare(
     _check_pairs(ours, theirs, task, protocol, stream)
     cut, column = len(ours.seeds), names.index(metric)
 
-    def scores(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # (..., seeds, ...) -> two of (...)
-        values = measure(sums, task)[..., column]
-        return values[..., :cut].mean(axis=-1), values[..., cut:].mean(axis=-1)
-
-    def differences(sums: np.ndarray) -> np.ndarray:
-        first, second = scores(sums)
-        return (first - second)[:, None]
-
     sums = tally(ours, np.concatenate([ours.predicted, theirs.predicted]), task)
-    first, second = map(float, scores(sums.sum(axis=0)))
+    values = measure(sums.sum(axis=0), task)[:, column]
+    first, second = float(values[:cut].mean()), float(values[cut:].mean())
     low = high = p = None
     if len(sums) > 1:
-        samples = resample(sums, differences, resamples, seed)
+        drawn = measure_resamples(sums, task, resamples, seed)[..., column]  # (resamples, seeds)
+        samples = (drawn[:, :cut].mean(axis=1) - drawn[:, cut:].mean(axis=1))[:, None]
         (low,), (high,) = (tuple(map(float, ends)) for ends in interval(samples))
         p = p_value(samples[:, 0])
     notes = [

@@ -6,8 +6,10 @@ r_i > 0,
     accuracy (WA) = sum_i n_ii / sum_i r_i          recall_i = n_ii / r_i          UAR (UA) = mean over P of recall_i
     F1_i = 2 n_ii / (r_i + c_i)      macro F1 = mean over P of F1_i      weighted F1 = sum_i r_i F1_i / sum_i r_i
 
-so a class that no clip has is left out (of a bootstrap resample too). For continuous tasks, with moments over all clips
-(variances divide by n),
+so a class that no clip has is left out. A bootstrap resample without a class that the table has is left out of the intervals of
+UAR and macro F1, as where few speakers of either gender are drawn from: it would measure something else. Only where most
+resamples are such, as where each speaker is a class, the class is left out of the resample instead. For continuous tasks, with
+moments over all clips (variances divide by n),
 
     CCC = 2 cov(t, p) / (var t + var p + (mean t - mean p)^2)          RMSE = sqrt(mean (t - p)^2)
 
@@ -20,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser.evaluation.bootstrap import resample
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.tasks import Task
 
@@ -175,6 +178,23 @@ def measure(sums: np.ndarray, task: Task) -> np.ndarray:
     weighted = ratio(np.nansum(f1 * true, axis=-1), total)
     whole = np.stack([accuracy, _mean(recall), _mean(f1), weighted], axis=-1)
     return np.concatenate([whole, recall], axis=-1)
+
+
+def measure_resamples(sums: np.ndarray, task: Task, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, seeds, metrics) of `tally`'s sums, (groups, seeds, ..); NaN: undefined, or lacking a class (see above)."""
+    if task.continuous:
+        return resample(sums, lambda drawn: measure(drawn, task), resamples, seed)
+    there = sums[:, 0, 1].sum(axis=0) > 0  # (classes,)
+    lacking = []
+
+    def statistic(drawn: np.ndarray) -> np.ndarray:
+        lacking.append((drawn[:, 0, 1][:, there] == 0).any(axis=1))
+        return measure(drawn, task)
+
+    found, lacks = resample(sums, statistic, resamples, seed), np.concatenate(lacking)
+    if lacks.mean() < 0.5:
+        found[lacks, :, 1:3] = np.nan  # UAR, macro F1
+    return found
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

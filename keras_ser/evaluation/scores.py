@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, resample
-from keras_ser.evaluation.measures import ALONE, Items, choose_stream, measure, metric_names, ratio, select, tally
+from keras_ser.evaluation.measures import (
+    ALONE,
+    Items,
+    choose_stream,
+    measure,
+    measure_resamples,
+    metric_names,
+    ratio,
+    select,
+    tally,
+)
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 
@@ -137,7 +147,7 @@ def _scores(items: Items, predicted: np.ndarray, task: Task, resamples: int, see
     per_seed = measure(sums.sum(axis=0), task)  # (seeds, metrics)
     low = high = np.full(per_seed.shape[1], np.nan)
     if resamples and len(sums) > 1:
-        low, high = interval(resample(sums, lambda s: measure(s, task).mean(axis=1), resamples, seed))
+        low, high = interval(measure_resamples(sums, task, resamples, seed).mean(axis=1))
     if task.continuous:
         chance = np.array([0.0, items.truth.std()])
     else:

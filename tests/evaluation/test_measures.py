@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from keras_ser.evaluation.measures import Items, measure, metric_names, select, tally
+from keras_ser.evaluation.measures import Items, measure, measure_resamples, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.tasks import Task
 
 
 def test_sums_are_of_the_groups(make_table, emotion):
@@ -55,3 +56,27 @@ def test_ccc_of_constants_is_undefined(arousal):
     sums = np.array([5.0, 0, 0, 0, 0, 0, 0])  # five clips, truth and prediction always 0
     ccc, rmse = measure(sums, arousal)
     assert np.isnan(ccc) and rmse == 0
+
+
+def test_resamples_that_lack_a_class(rng):
+    """Two speakers of each gender: one draw in eight knows one gender only, whose UAR would be that class's recall."""
+    task = Task("gender", ("female", "male"))
+    sums = np.zeros((4, 1, 3, 2))
+    for speaker, (gender, hits) in enumerate([(0, 9), (0, 8), (1, 1), (1, 2)]):
+        sums[speaker, 0, 0, gender], sums[speaker, 0, 1, gender], sums[speaker, 0, 2] = hits, 10, 10
+    found = measure_resamples(sums, task, 4000, 1)
+    lacks = np.isnan(found[:, 0, 1])
+    assert lacks.mean() == pytest.approx(1 / 8, abs=0.02) and np.array_equal(
+        lacks, np.isnan(found[:, 0, 4:]).any(axis=1)
+    )
+    assert (np.nanmin(found[:, 0, 1]), np.nanmax(found[:, 0, 1])) == pytest.approx((0.45, 0.55))
+    assert not np.isnan(found[:, 0, 0]).any()
+    # each speaker a class of its own: nearly every resample lacks one, and its UAR is of those drawn
+    sums = np.zeros((5, 2, 3, 5))
+    hits = rng.integers(1, 10, (2, 5))
+    for speaker in range(5):
+        sums[speaker, :, 0, speaker], sums[speaker, :, 1, speaker], sums[speaker, :, 2] = hits[:, speaker], 10, 2
+    found = measure_resamples(sums, Task("speaker", tuple("abcde")), 50, 2)
+    drawn = np.random.default_rng(2).integers(5, size=(50, 5))
+    for row, values in zip(drawn, found, strict=True):
+        np.testing.assert_allclose(values[:, 1], hits[:, sorted(set(row))].mean(axis=1) / 10)
