@@ -42,6 +42,7 @@ def rounded(*values: float) -> tuple[float, ...]:
     return tuple(round(100 * value, 1) + 0.0 for value in values)
 
 
+@pytest.mark.slow
 def test_every_interval_of_the_readme_was_measured(measured):
     quoted = [tuple(map(float, match.groups())) for match in FIGURE.finditer((ROOT / "README.md").read_text())]
     assert len(quoted) > 80

@@ -40,6 +40,7 @@ def data(corpus, tmp_path_factory):
     return Data.load(SVM, corpus, tmp_path_factory.mktemp("cache"))
 
 
+@pytest.mark.slow
 def test_a_run_of_another_process_is_waited_for(data, tmp_path):
     """A table of systems on different clips would compare what can't be compared."""
     target = experiment_folder(SYSTEMS["forest"], tmp_path) / "speakers" / "fold-01-seed-0"
