@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 # of runs whose predictions were not kept: model 1 alone (table 9's B), and a control with true validation labels
 NOT_STORED = {(33.1, 30.2, 36.3), (25.8, 22.3, 29.6), (24.4, 22.2, 26.8), (19.5, 17.2, 21.9), (21.3, 17.1, 26.3)}
 # value [low, high], as in the tables and in the sentences
-FIGURE = re.compile(r"([-+]?\d+\.\d)(?:\*\*)?(?: points?(?: more)?)?\s\[([-+]?\d+\.\d),\s+([-+]?\d+\.\d)\]")
+FIGURE = re.compile(
+    r"([-+]?\d+\.\d)(?:\*\*)?(?: ± \d+\.\d)?(?: points?(?: more)?)?\s\[([-+]?\d+\.\d),\s+([-+]?\d+\.\d)\]"
+)
 
 
 def load(name: str):

@@ -132,6 +132,9 @@ def compare(
         notes.append("No speakers or groups are known: the interval resamples clips, likely too narrow.")
     elif len(sums) < FEW_GROUPS:
         notes.append(f"The interval resamples {len(sums)} {ours.unit}: likely too narrow (under {FEW_GROUPS}).")
+    if min(len(ours.seeds), len(theirs.seeds)) < 3:
+        counts = f"{len(ours.seeds)} and {len(theirs.seeds)} seed(s)"
+        notes.append(f"{counts}: the interval knows nothing of the luck of an initialisation, which may be larger.")
     return Comparison(
         protocol=protocol,
         task=task.name,

@@ -299,6 +299,7 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
         notes.append(f"Seed {seed} is incomplete and left out: {lack} ({clips} clips).")
     if len(items.seeds) < 3:
         notes.append(f"Spread over {len(items.seeds)} seed(s); it takes at least 3 to say anything.")
+        notes.append("Intervals over speakers know nothing of the luck of an initialisation, which may be larger.")
     if result.unlabelled:
         notes.append(f"{result.unlabelled} clips without a label are left out.")
     for label in result.absent_altogether:
