@@ -70,10 +70,24 @@ def scores(results: Path = RESULTS) -> Iterator[tuple[str, str, Score]]:
                     yield folder.name, protocol, found
 
 
+def alone(results: Path = RESULTS) -> Iterator[tuple[str, str, int, Score]]:
+    """(system, protocol, seed, score) of each seed for itself, where there are several."""
+    for folder in sorted(results.iterdir()):
+        if folder.is_dir() and stored(folder):
+            task, table = stored(folder)
+            for seed in sorted(set(table["seed"])) if table["seed"].nunique() > 1 else ():
+                own = table[table["seed"] == seed]
+                for protocol in dict.fromkeys(own["protocol"]):
+                    for found in score(own, task, protocol).scores:
+                        yield folder.name, protocol, int(seed), found
+
+
 def differences(results: Path = RESULTS) -> Iterator[tuple[str, str, str, str, object]]:
-    """(first, second, protocol, metric, Comparison)."""
+    """(first, second, protocol, metric, Comparison over the seeds that both have)."""
     for first, second, protocol, metric in DIFFERENCES:
         (task, a), (_, b) = stored(results / first), stored(results / second)
+        seeds = set(a["seed"]) & set(b["seed"])
+        a, b = (table[table["seed"].isin(seeds)] for table in (a, b))
         yield first, second, protocol, metric, compare(a, b, task, metric, protocol=protocol)
 
 
