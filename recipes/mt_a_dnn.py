@@ -120,11 +120,8 @@ def systems(
         "egemaps-svm": ("svm", three[:1], svm.Config(functionals="eGeMAPSv02")),
         "compare-svm": ("svm", three[:1], compare),
     }
-    alone = {"seeds": (0,)}  # a support vector machine draws nothing
     return {
-        system: Recipe(
-            name=f"{name}-{system}", model=model, tasks=own, config=config, **common | (alone if model == "svm" else {})
-        )
+        system: Recipe(name=f"{name}-{system}", model=model, tasks=own, config=config, **common)
         for system, (model, own, config) in made.items()
     }
 

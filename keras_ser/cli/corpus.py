@@ -53,7 +53,10 @@ def _read(options: argparse.Namespace):
     given = _options(options.option)
     try:
         return read_corpus(options.name, options.root, **given)
-    except TypeError as error:  # an option of another kind than the adapter takes
+    except TypeError as error:
+        if not given:
+            raise
+        # an option of another kind than the adapter takes
         raise ValueError(f"--option {', '.join(given)}: {error}.") from error
 
 

@@ -151,8 +151,6 @@ def check(
         for value in values:
             spelt.setdefault(str(value).strip().lower(), []).append(str(value))
         notes += [f"{column} is spelt in several ways: {listed(found)}." for found in spelt.values() if len(found) > 1]
-    if "emotion" in untold and untold["emotion"] == len(corpus) and not ranges:
-        notes.append("no utterance has an emotion.")
     if len(rates) > 1:
         notes.append(
             f"sample rates are mixed: {listed(f'{rate} Hz {count}' for rate, count in sorted(rates.items()))}."

@@ -57,7 +57,7 @@ def run_experiment(
     paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
     check_jobs(recipe, data, folds)
     todo = jobs(recipe, data, folds)
-    whole = _claim(folder, recipe, data, todo, read_options or {})
+    whole = _claim(folder, recipe, data, read_options or {})
     for i, job in enumerate(todo):
         target = folder / job.folder
         if (target / "predictions.csv").exists():
@@ -81,7 +81,7 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
     keras.backend.clear_session()
 
 
-def _claim(folder: Path, recipe: Recipe, data: Data, todo: Sequence[Job], read_options: Mapping[str, Any]) -> Recipe:
+def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any]) -> Recipe:
     """Take the folder; the recipe with the protocols and seeds of all that it holds, those that keep nothing apart first."""
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder / "experiment.json"
@@ -98,10 +98,6 @@ def _claim(folder: Path, recipe: Recipe, data: Data, todo: Sequence[Job], read_o
             )
     elif any(not path.name.startswith(".") for path in folder.iterdir()):
         raise RunError(f"{folder} is not empty and holds no experiment. Give another --out.")
-    # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
-    for job in todo:
-        if (folder / job.folder / "predictions.csv").exists():
-            check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
     if (folder / "recipe.json").exists():
         before = Recipe.from_json((folder / "recipe.json").read_text())
         protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
@@ -109,6 +105,10 @@ def _claim(folder: Path, recipe: Recipe, data: Data, todo: Sequence[Job], read_o
             protocols=tuple(sorted(protocols.values(), key=lambda protocol: bool(protocol.columns_apart))),
             seeds=tuple(sorted({*before.seeds, *recipe.seeds})),
         )
+    # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
+    for job in jobs(recipe, data):
+        if (folder / job.folder / "predictions.csv").exists():
+            check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
     write_atomically(folder / "recipe.json", lambda p: p.write_text(recipe.to_json()))
     # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
     options = dict(read_options)
@@ -130,7 +130,7 @@ def _lock(target: Path) -> Iterator[bool]:
             try:
                 if fcntl:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 file.seek(0)
                 LOG.warning("%s: process %s is at work on it; it is left to that one.", target, file.read() or "?")
                 yield False

@@ -101,7 +101,7 @@ def test_odd_labels_are_noted(tmp_path):
     assert "the same audio has the emotion Anger, anger: a.wav, b.wav." in notes
     assert any(note.startswith("emotion is spelt in several ways: ") for note in notes)
     table.write_text("file,speaker\na.wav,ann\nc.wav,ben\n")
-    assert "no utterance has an emotion." in check(manifest.read(table)).notes
+    assert "no emotion: 2 utterances" in check(manifest.read(table)).lines()
 
 
 def test_missing_columns_and_continuous_labels(tmp_path):

@@ -143,6 +143,18 @@ def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, mon
             evaluate(path, out=tmp_path)
 
 
+def test_other_settings_of_a_protocol_do_not_mix_with_finished_folds(data, folder, tmp_path):
+    """Also where the fold that is asked for is not finished yet."""
+    part = tmp_path / "quick"
+    shutil.copytree(folder, part)
+    shutil.rmtree(part / "speakers" / "fold-03-seed-0")
+    stored = (part / "recipe.json").read_text()
+    other = RECIPE.replace(protocols=(dataclasses.replace(SPEAKERS, validation=0),))
+    with pytest.raises(RunError, match=r"holds another run \(other split\)"):
+        run_experiment(other, data, part, folds=[3])
+    assert (part / "recipe.json").read_text() == stored and not (part / "speakers" / "fold-03-seed-0").exists()
+
+
 def test_only_folds_that_there_are(data, folder):
     assert [(job.protocol.name, job.split.fold) for job in jobs(RECIPE, data, [0, 3])] == [
         ("random", 0),
