@@ -17,7 +17,17 @@ from keras_ser.features.endpoints import EndpointDetection, detect_endpoints
 from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
 from keras_ser.features.frontend import FEATURES, Frontend
-from keras_ser.features.mel import MFCC, LogMel, dct_matrix, delta, mel_filters, mel_spectrogram, mfcc, with_deltas
+from keras_ser.features.mel import (
+    MFCC,
+    LogMel,
+    dct_matrix,
+    delta,
+    fitted_derivative,
+    mel_filters,
+    mel_spectrogram,
+    mfcc,
+    with_deltas,
+)
 from keras_ser.features.normalization import FeatureNormalization, Statistics, normalized
 from keras_ser.features.packing import pack
 from keras_ser.features.preemphasis import PreEmphasis, preemphasis
@@ -60,6 +70,7 @@ __all__ = [
     "decibels",
     "delta",
     "detect_endpoints",
+    "fitted_derivative",
     "fixed_length",
     "frame",
     "frame_count",

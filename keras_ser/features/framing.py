@@ -94,7 +94,15 @@ def frame(waveform: Any, window: int, hop: int) -> Any:
     Returns:
         (batch, frames, window) float32.
     """
-    return ops.extract_sequences(pad_to_window(float_tensor(waveform), window), window, hop)
+    x = pad_to_window(float_tensor(waveform), window)
+    if not isinstance(x.shape[1], int):
+        return ops.extract_sequences(x, window, hop)
+    # Whole hops one after the other, the last one cut: a compiler copies them much faster than it gathers samples.
+    frames, reach = frame_count(x.shape[1], window, hop), -(-window // hop)
+    used = frames - 1 + reach
+    x = ops.pad(x, ((0, 0), (0, max(0, used * hop - x.shape[1]))))
+    x = ops.reshape(x[:, : used * hop], (-1, used, hop))
+    return ops.concatenate([x[:, k : k + frames, : window - k * hop] for k in range(reach)], axis=-1)
 
 
 def frame_sums(x: Any, window: int, hop: int) -> Any:

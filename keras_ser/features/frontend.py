@@ -21,7 +21,14 @@ from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_sp
 from keras_ser.features.normalization import normalized
 from keras_ser.features.packing import pack
 from keras_ser.features.preemphasis import preemphasis
-from keras_ser.features.prosody import check_pitch, pitch_features, short_time_energy, yin, zero_crossing_rate
+from keras_ser.features.prosody import (
+    check_pitch,
+    pitch_features,
+    short_time_energy,
+    yin,
+    yin_span,
+    zero_crossing_rate,
+)
 from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, clip_statistics, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram
 
@@ -218,7 +225,78 @@ class Frontend(keras.layers.Layer):
         if self.samples:
             waveform, length = fixed_length(waveform, length, self.samples, self.margin)
         mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)  # (batch, frames)
-        found = {**self._spectral(waveform, length, mask), **self._prosodic(waveform, length)}
+        # Masked after pre-emphasis, which looks back only and leaves a value one sample beyond the clip.
+        emphasised = mask_samples(preemphasis(waveform, self.preemphasis), length) if self.spectral else None
+        waveform = mask_samples(waveform, length) if self.prosodic else waveform
+        found = self.framewise(waveform, emphasised)
+        if "mfcc" in self.features:
+            found["mfcc"] = with_deltas(found["mfcc"], mask, self.deltas)
+        if "short_term" in self.features:
+            found["short_term"] = short_term(waveform, length, self.sample_rate, self.window, self.hop, self.compatible)
+        return self.finish(found, mask)
+
+    @property
+    def spectral(self) -> bool:
+        """Whether any feature is taken from the pre-emphasised waveform."""
+        return bool(set(self.features) & set(SPECTRAL))
+
+    @property
+    def prosodic(self) -> bool:
+        """Whether any feature, or the endpoint detector, is taken from the waveform as it is."""
+        return self.endpoint or bool(set(self.features) - set(SPECTRAL))
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Samples before a frame's first and behind its last one that `framewise` looks at."""
+        if "pitch" not in self.features:
+            return 0, 0
+        span = yin_span(self.sample_rate, self.pitch_fmin)
+        before = span // 2 - self.window // 2
+        return max(0, before), max(0, span - self.window - before)
+
+    def framewise(self, waveform: Any = None, emphasised: Any = None) -> dict[str, Any]:
+        """What is found in each frame by itself, and in the samples around it; MFCC without deltas.
+
+        Args:
+            waveform: (batch, samples), 0 beyond each clip; needed if `prosodic`.
+            emphasised: (batch, samples), pre-emphasised, 0 beyond each clip; needed if `spectral`.
+
+        Returns:
+            feature -> (batch, frames, bins): the `features` but "short_term", and what `finish` needs beside them.
+        """
+        found = {}
+        if self.spectral:
+            power = power_spectrogram(emphasised, self.window, self.hop, self.fft, self.window_shape)
+            if "spectrogram" in self.features:
+                found["spectrogram"] = decibels(power)
+            if "magnitude" in self.features:
+                found["magnitude"] = ops.sqrt(power[..., : self.fft // 2])
+            if "log_mel" in self.features or "mfcc" in self.features:
+                filters = mel_filters(self.sample_rate, self.fft, self.bins, self.fmin, self.fmax, self.area_normalised)
+                log_mel = decibels(mel_spectrogram(power, filters))
+                if "log_mel" in self.features:
+                    found["log_mel"] = log_mel
+                if "mfcc" in self.features:
+                    found["mfcc"] = mfcc(log_mel, self.coefficients)
+        if self.endpoint or "zero_crossing_rate" in self.features:
+            found["zero_crossing_rate"] = zero_crossing_rate(waveform, self.window, self.hop)[..., None]
+        if self.endpoint or "energy" in self.features:
+            found["energy"] = short_time_energy(waveform, self.window, self.hop)[..., None]
+        if "pitch" in self.features:
+            f0, aperiodicity = yin(waveform, self.sample_rate, self.window, self.hop, self.pitch_fmin, self.pitch_fmax)
+            found["pitch"] = pitch_features(f0, aperiodicity, self.pitch_fmin, self.pitch_voicing)
+        return found
+
+    def finish(self, found: dict[str, Any], mask: Any) -> dict[str, Any]:
+        """What is found in a clip's frames together: endpoints, normalisation, statistics.
+
+        Args:
+            found: feature -> (batch, frames, bins): what `framewise` found, MFCC with deltas, "short_term" if it is asked for.
+            mask: (batch, frames) bool, right-padded.
+
+        Returns:
+            what the layer returns.
+        """
         if self.endpoint:
             keep = detect_endpoints(
                 found["energy"][..., 0],
@@ -238,40 +316,6 @@ class Frontend(keras.layers.Layer):
             kept = {name: clip_statistics(value, mask)[:, None] for name, value in kept.items()}
             mask = mask[:, :1]
         return {**kept, "mask": mask}
-
-    def _spectral(self, waveform, length, mask):
-        found = {}
-        if not set(self.features) & set(SPECTRAL):
-            return found
-        # Masked after pre-emphasis, which looks back only and leaves a value one sample beyond the clip.
-        emphasised = mask_samples(preemphasis(waveform, self.preemphasis), length)
-        power = power_spectrogram(emphasised, self.window, self.hop, self.fft, self.window_shape)
-        if "spectrogram" in self.features:
-            found["spectrogram"] = decibels(power)
-        if "magnitude" in self.features:
-            found["magnitude"] = ops.sqrt(power[..., : self.fft // 2])
-        if "log_mel" in self.features or "mfcc" in self.features:
-            filters = mel_filters(self.sample_rate, self.fft, self.bins, self.fmin, self.fmax, self.area_normalised)
-            found["log_mel"] = decibels(mel_spectrogram(power, filters))
-        if "mfcc" in self.features:
-            found["mfcc"] = with_deltas(mfcc(found["log_mel"], self.coefficients), mask, self.deltas)
-        return found
-
-    def _prosodic(self, waveform, length):
-        found = {}
-        if not self.endpoint and not set(self.features) - set(SPECTRAL):
-            return found
-        waveform = mask_samples(waveform, length)  # (batch, samples)
-        if self.endpoint or "zero_crossing_rate" in self.features:
-            found["zero_crossing_rate"] = zero_crossing_rate(waveform, self.window, self.hop)[..., None]
-        if self.endpoint or "energy" in self.features:
-            found["energy"] = short_time_energy(waveform, self.window, self.hop)[..., None]
-        if "pitch" in self.features:
-            f0, aperiodicity = yin(waveform, self.sample_rate, self.window, self.hop, self.pitch_fmin, self.pitch_fmax)
-            found["pitch"] = pitch_features(f0, aperiodicity, self.pitch_fmin, self.pitch_voicing)
-        if "short_term" in self.features:
-            found["short_term"] = short_term(waveform, length, self.sample_rate, self.window, self.hop, self.compatible)
-        return found
 
     def compute_output_spec(self, waveform, length=None):
         batch, samples = waveform.shape

@@ -148,22 +148,28 @@ def delta(features: Any, mask: Any, order: int = 1, width: int = 9) -> Any:
     Returns:
         (batch, frames, bins) float32, 0 where the mask is False.
     """
-    half, weights = width // 2, savitzky_golay(order, width)
-    x, frames = features, ops.shape(features)[1]
+    half, x = width // 2, features
     last = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)  # (batch,)
     final = ops.take_along_axis(x, last[:, None, None], axis=1)  # (batch, 1, bins)
     x = ops.where(mask[..., None], x, final)
-    x = ops.concatenate([x[:, :1]] * half + [x] + [final] * half, axis=1)  # (batch, frames + width - 1, bins)
+    x = ops.concatenate([x[:, :1]] * half + [x] + [final] * half, axis=1)
+    total = fitted_derivative(x, order, width)
+    return ops.where(mask[..., None], total, ops.zeros_like(total))
+
+
+def fitted_derivative(x: Any, order: int = 1, width: int = 9) -> Any:
+    """(batch, frames + width - 1, bins) -> (batch, frames, bins): a Savitzky-Golay fit over each `width` frames."""
+    half, weights = width // 2, savitzky_golay(order, width)
+    frames = ops.shape(x)[1] - 2 * half
+    # The weights of degree 1 are odd, those of degree 2 even.
+    sign = -1.0 if order == 1 else 1.0
     total = 0.0
     for k in range(1, half + 1):
-        # The weights of degree 1 are odd, those of degree 2 even.
-        sign = -1.0 if order == 1 else 1.0
-        total += float(weights[half + k]) * (
-            x[:, half + k : half + k + frames] + sign * x[:, half - k : half - k + frames]
-        )
+        pair = x[:, half + k : half + k + frames] + sign * x[:, half - k : half - k + frames]
+        total += float(weights[half + k]) * pair
     if order == 2:
         total += float(weights[half]) * x[:, half : half + frames]
-    return ops.where(mask[..., None], total, ops.zeros_like(total))
+    return total
 
 
 def with_deltas(features: Any, mask: Any, deltas: int) -> Any:

@@ -64,6 +64,11 @@ def yin_lags(sample_rate: int, fmin: float, fmax: float) -> tuple[int, int]:
     return floor(sample_rate / fmax), ceil(sample_rate / fmin)
 
 
+def yin_span(sample_rate: int, fmin: float) -> int:
+    """Samples that `yin` looks at, centred on a frame: four times the longest period."""
+    return 4 * ceil(sample_rate / fmin)
+
+
 def autocorrelation(frames: Any, lags: int) -> Any:
     """r(tau) = sum_j x[j] x[j + tau] for tau = 0 .. lags, x being 0 beyond the frame, by Fourier transform.
 
@@ -110,7 +115,7 @@ def yin(
         window, hop: samples; where the frames of the other features stand.
         fmin, fmax: Hz.
         threshold: of d'.
-        span: samples. Default: four times the longest period.
+        span: samples. Default: `yin_span`.
 
     Returns:
         f0 (batch, frames) float32 in [fmin, fmax] in every frame, and aperiodicity (batch, frames) float32 in [0, 1].
@@ -121,7 +126,7 @@ def yin(
     shortest, longest = yin_lags(sample_rate, fmin, fmax)
     # One lag more, so that the longest period has a neighbour on either side.
     lags = longest + 1
-    span = 4 * longest if span is None else span
+    span = yin_span(sample_rate, fmin) if span is None else span
     x = pad_to_window(float_tensor(waveform), window)
     count = frame_count(ops.shape(x)[1], window, hop)
     left, skip = max(span // 2 - window // 2, 0), max(window // 2 - span // 2, 0)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from keras_ser.features import FEATURES, Frontend
+from keras_ser.pipelines.extract import CALL, ROW, FeatureExtractor
+from tests.features.clips import speech, speech_like
+
+STREAMED = tuple(name for name in FEATURES if name != "short_term")
+
+
+def clips_of(rng, shortest=1):
+    """Of all lengths: of less than a window, around a row's end, of more than a row."""
+    lengths = [20011, shortest, 399, 400, 401, 16000, ROW * 160, ROW * 160 + 241, 50021, 2 * ROW * 160 - 7]
+    clips = [speech_like(rng, n, rng.uniform(90, 300)) if n > 800 else rng.normal(0, 0.1, n) for n in lengths]
+    return [np.asarray(clip, np.float32) for clip in clips]
+
+
+def by_itself(frontend, clip):
+    """What the front end says of a clip alone."""
+    found = {name: np.asarray(value) for name, value in frontend(clip[None]).items()}
+    valid = found.pop("mask")[0]
+    return {name: value[0, valid] for name, value in found.items()}
+
+
+def alike(frontend, clips, found, tolerance=1e-6):
+    assert len(found) == len(clips)
+    expected = [by_itself(frontend, clip) for clip in clips]
+    for values, wanted in zip(found, expected, strict=True):
+        assert list(values) == list(frontend.features)
+        assert {name: x.shape for name, x in values.items()} == {name: x.shape for name, x in wanted.items()}
+    for name in frontend.features:
+        a, b = (np.concatenate([values[name] for values in side]) for side in (found, expected))
+        assert a.dtype == np.float32 and np.abs(a - b).max() <= tolerance * max(1.0, np.abs(b).max()), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"features": STREAMED, "endpoint": False},
+        {"features": ("mfcc",), "endpoint": False, "deltas": 0, "preemphasis": 0.0},
+        {"features": ("pitch", "energy"), "endpoint": False, "window": 320, "pitch_fmin": 80.0},
+        {"features": ("spectrogram",), "endpoint": False, "seconds": 1.5, "normalize": True, "fft": 1024},
+        {"features": ("mfcc", "pitch"), "statistics": True, "hop": 200},
+        {"features": ("log_mel",), "endpoint": False, "window": 1600, "hop": 1600, "fft": 2048},
+        {"features": ("mfcc", "short_term"), "compatible": True},
+    ],
+    ids=lambda options: "-".join(options.get("features", ["default"])),
+)
+def test_says_what_the_front_end_says_of_each_clip(rng, options):
+    """Normalised numbers have lost digits on the way."""
+    frontend = Frontend(**options)
+    clips = clips_of(rng, shortest=80 if "pitch" in frontend.features else 1)  # of one sample any pitch is as good
+    found = list(FeatureExtractor(frontend, threads=2)(clips))
+    alike(frontend, clips, found, tolerance=5e-6 if frontend.normalize else 1e-6)
+
+
+def test_uncompiled(rng):
+    frontend, clips = Frontend(("mfcc", "energy"), endpoint=False), clips_of(rng)
+    alike(frontend, clips, list(FeatureExtractor(frontend, compiled=False)(clips)))
+
+
+def test_clips_of_more_than_a_call_and_more_clips_than_a_call_has_room_for(rng):
+    frontend = Frontend(("energy", "zero_crossing_rate"), endpoint=False)
+    lengths = [16000] * 60 + [CALL * 160 + 2000, 777] + [20000] * 40
+    clips = [rng.normal(0, 0.1, n).astype(np.float32) for n in lengths]
+    alike(frontend, clips, list(FeatureExtractor(frontend)(iter(clips))))
+
+
+def test_real_speech(shared_data):
+    frontend, clips = Frontend(), speech(shared_data, "ravdess", 4) + speech(shared_data, "emodb", 4)
+    alike(frontend, clips, list(FeatureExtractor(frontend)(clips)))
+
+
+def test_reads_no_further_than_it_must():
+    read = 0
+
+    def clips():
+        nonlocal read
+        while True:
+            read += 1
+            yield np.full(16000, 0.1, np.float32)
+
+    answers = FeatureExtractor(Frontend(("energy",), endpoint=False), threads=1)(clips())
+    first = next(answers)
+    assert first["energy"].shape == (98, 1) and read < 4 * CALL / 98
+    np.testing.assert_allclose(first["energy"], -20, atol=1e-4)
+    answers.close()
+
+
+@pytest.mark.parametrize("clip", [np.zeros((2, 500)), np.zeros(0), 0.5])
+def test_refuses_what_is_no_clip(clip):
+    with pytest.raises(ValueError, match="at least one sample"):
+        list(FeatureExtractor(Frontend(("energy",), endpoint=False))([np.zeros(800), clip]))
