@@ -13,6 +13,7 @@ Conventions:
 * Each file holds pure functions on tensors first and a thin layer after them.
 """
 
+from keras_ser.features.clip_statistics import ClipStatistics, clip_statistics
 from keras_ser.features.endpoints import EndpointDetection, detect_endpoints
 from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
@@ -42,7 +43,7 @@ from keras_ser.features.prosody import (
 )
 from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
 from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, ClipStatistics, ShortTerm, clip_statistics, short_term
+from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
 from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram, short_time_spectrum
 
 __all__ = [

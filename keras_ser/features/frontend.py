@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ser.features.clip_statistics import clip_statistics
 from keras_ser.features.endpoints import check_endpoints, detect_endpoints
 from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import (
@@ -29,7 +30,7 @@ from keras_ser.features.prosody import (
     yin_span,
     zero_crossing_rate,
 )
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, clip_statistics, short_term
+from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram
 
 FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch", "short_term")

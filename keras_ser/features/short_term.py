@@ -1,20 +1,28 @@
-"""The 34 short-term features of Giannakopoulos (pyAudioAnalysis), and their mean and variance over a clip."""
+"""The 34 short-term features of Giannakopoulos (pyAudioAnalysis)."""
 
 from functools import lru_cache
-from math import gcd
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.features.chroma import chroma, chroma_matrix
+from keras_ser.features.descriptors import (
+    BLOCKS,
+    EPSILON,
+    block_energies,
+    block_sums,
+    centroid_and_spread,
+    entropy,
+    rolloff_bin,
+    spectral_flux,
+)
 from keras_ser.features.framing import (
     FrameLayer,
     check_positive,
-    float32,
     float_tensor,
     frame,
-    frame_count,
     frame_sums,
     mask_samples,
     pad_to_window,
@@ -37,10 +45,7 @@ SHORT_TERM_FEATURES = (
     *(f"chroma_{i}" for i in range(1, 13)),
     "chroma_deviation",
 )
-COEFFICIENTS, MEL_BINS, BLOCKS, SHARE = 13, 40, 10, 0.9
-# Guards the divisions and logarithms; pyAudioAnalysis's, which shows where a clip holds digital silence.
-EPSILON = float(np.finfo(np.float64).eps)
-A0 = 27.5  # Hz
+COEFFICIENTS, MEL_BINS = 13, 40
 
 
 def centred_and_scaled(waveform: Any, length: Any) -> Any:
@@ -96,152 +101,6 @@ def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     counts = frame_sums(changes, window, hop)
     first = changes[:, : (ops.shape(counts)[1] - 1) * hop + 1 : hop]
     return (counts - first) / (2 * (window - 1))
-
-
-def block_energies(waveform: Any, window: int = 400, hop: int = 160, blocks: int = BLOCKS) -> Any:
-    """sum x^2 over equal blocks of each frame; a remainder at the frame's end is in no block.
-
-    Args:
-        waveform: (batch, samples) float.
-        window, hop: samples.
-        blocks: how many, <= window.
-
-    Returns:
-        (batch, frames, blocks) float32.
-    """
-    size = window // blocks
-    step = gcd(size, hop)
-    sums = frame_sums(ops.square(pad_to_window(float_tensor(waveform), window)), size, step)
-    # The last frame's remainder holds further sums, of which no frame begins.
-    span = (blocks - 1) * size // step + 1
-    sums = ops.extract_sequences(sums, span, hop // step)[..., :: size // step]
-    return sums[:, : frame_count(ops.shape(waveform)[1], window, hop)]
-
-
-def block_sums(energy: Any, blocks: int = BLOCKS) -> Any:
-    """(batch, frames, n) -> (batch, frames, blocks), static n: the sums of equal blocks, without a remainder."""
-    size = energy.shape[-1] // blocks
-    return ops.sum(ops.reshape(energy[..., : blocks * size], (*ops.shape(energy)[:2], blocks, size)), axis=-1)
-
-
-def entropy(parts: Any, total: Any = None) -> Any:
-    """-sum_j s_j lb s_j, bits, of the shares s_j of `parts` in `total`.
-
-    Args:
-        parts: (batch, frames, blocks) float32 of at least 0.
-        total: (batch, frames). Default: the sum of the parts.
-
-    Returns:
-        (batch, frames) float32 in [0, lb blocks]; 0 for silence.
-    """
-    total = ops.sum(parts, axis=-1) if total is None else total
-    shares = parts / (total[..., None] + EPSILON)
-    return -ops.sum(shares * ops.log(shares + EPSILON), axis=-1) / float(np.log(2.0))
-
-
-def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation of frequency, weighted by magnitude.
-
-    Args:
-        magnitude: (batch, frames, n) float32.
-        frequencies: (n,).
-
-    Returns:
-        two (batch, frames) float32 in the unit of the frequencies; 0 for silence.
-    """
-    frequencies = ops.convert_to_tensor(frequencies, dtype="float32")
-    total = ops.sum(magnitude, axis=-1)
-    total = ops.where(total > 0, total, ops.ones_like(total))
-    centroid = ops.sum(magnitude * frequencies, axis=-1) / total
-    variance = ops.sum(magnitude * ops.square(frequencies - centroid[..., None]), axis=-1) / total
-    return centroid, ops.sqrt(variance)
-
-
-def spectral_flux(magnitude: Any) -> Any:
-    """The squared distance of the shares X_k / sum X from those of the frame before; 0 for a clip's first frame.
-
-    Args:
-        magnitude: (batch, frames, n) float32.
-
-    Returns:
-        (batch, frames) float32 in [0, 2].
-    """
-    bins = magnitude.shape[-1]
-    shares = magnitude / (ops.sum(magnitude, axis=-1, keepdims=True) + bins * EPSILON)
-    return ops.pad(ops.sum(ops.square(shares[:, 1:] - shares[:, :-1]), axis=-1), ((0, 0), (1, 0)))
-
-
-def rolloff_bin(power: Any, share: float = SHARE) -> Any:
-    """The first bin up to and with which a frame holds more than `share` of its power; 0 for silence.
-
-    Args:
-        power: (batch, frames, n) float32.
-        share: in (0, 1).
-
-    Returns:
-        (batch, frames) float32 in 0 .. n - 1.
-    """
-    threshold = share * ops.sum(power, axis=-1, keepdims=True)
-    below = ops.cumsum(power, axis=-1) + EPSILON <= threshold
-    return ops.sum(ops.cast(below, "float32"), axis=-1)
-
-
-def semitones(bins: int, sample_rate: int) -> np.ndarray:
-    """(bins,) int: the semitone over A0 (27.5 Hz) nearest to (k + 1) sample_rate / (2 bins), k = 0 .. bins - 1."""
-    return np.round(12 * np.log2((np.arange(bins) + 1) * sample_rate / (2 * bins) / A0)).astype(int)
-
-
-@lru_cache(maxsize=16)
-def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.ndarray:
-    """What each bin of a power spectrum adds to each of the 12 pitch classes A, A#, .. G#.
-
-    1 for the class of the nearest semitone and 0 for the others. pyAudioAnalysis's keeps of all bins nearest to one
-    semitone the last one only, and divides it by the number of bins that share the semitone of bin number s, where s
-    is the semitone of the bin whose number is the semitone.
-
-    Args:
-        bins: of the spectrum, at (k + 1) sample_rate / (2 bins) Hz.
-        sample_rate: Hz.
-        compatible: pyAudioAnalysis's.
-
-    Returns:
-        (bins, 12) float32.
-
-    Raises:
-        ValueError: for a spectrum that pyAudioAnalysis's has no room for.
-    """
-    nearest = semitones(bins, sample_rate)
-    if not compatible:
-        return np.equal.outer(nearest % 12, np.arange(12)).astype(np.float32)
-    if nearest.max() >= bins:
-        raise ValueError(
-            f"pyAudioAnalysis's chroma needs a window of more than {2 * nearest.max()} samples at {sample_rate} Hz. "
-            f"Received: a window of half a spectrum of {bins} bins. Take a longer window, or `compatible=False`."
-        )
-    sharing = np.array([np.sum(nearest == semitone) for semitone in nearest])
-    kept = np.zeros((bins, bins))  # (semitone, bin); a negative semitone counts from the end
-    for k, semitone in enumerate(nearest):
-        kept[semitone] = 0.0
-        kept[semitone, k] = 1.0
-    kept /= sharing[nearest][:, None]
-    folded = np.zeros((12, bins))
-    np.add.at(folded, np.arange(bins) % 12, kept)
-    return folded.T.astype(np.float32)
-
-
-def chroma(power: Any, matrix: Any) -> Any:
-    """The pitch classes' parts of a frame's power.
-
-    Args:
-        power: (batch, frames, n) float32.
-        matrix: (n, 12) of `chroma_matrix`.
-
-    Returns:
-        (batch, frames, 12) float32; 0 for silence.
-    """
-    total = ops.sum(power, axis=-1, keepdims=True)
-    parts = ops.matmul(power, ops.convert_to_tensor(matrix, dtype="float32"))
-    return parts / ops.where(total > 0, total, ops.ones_like(total))
 
 
 @lru_cache(maxsize=16)
@@ -431,61 +290,3 @@ def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
                 f"Received: window={window}, sample_rate={sample_rate}. 25 ms are enough at any rate."
             ) from None
     chroma_matrix(window // 2 if compatible else fast_size(window) // 2, sample_rate, compatible)
-
-
-def clip_statistics(x: Any, mask: Any = None, deviation: bool = False) -> Any:
-    """Mean and variance of each bin over a clip's valid frames, the means first.
-
-    The variance is over all frames (no degree of freedom taken off): 0 for a clip of one frame.
-
-    Args:
-        x: (batch, frames, bins) float.
-        mask: (batch, frames) bool; what stands where it is False does not matter. Default: all True.
-        deviation: the standard deviation in place of the variance.
-
-    Returns:
-        (batch, 2 bins) float32; 0 for a clip without valid frames.
-    """
-    x = ops.cast(ops.convert_to_tensor(x), "float32")
-    valid = ops.ones_like(x[..., :1], dtype="bool") if mask is None else ops.cast(mask, "bool")[..., None]
-    count = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1, keepdims=True), 1.0)  # (batch, 1, 1)
-    mean = ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count  # (batch, 1, bins)
-    spread = ops.sum(ops.square(ops.where(valid, x - mean, 0.0)), axis=1) / count[:, 0]  # (batch, bins)
-    if deviation:
-        # The root's slope at 0 is infinite: a bin that does not vary would make gradients NaN.
-        varies = spread > 0
-        spread = ops.where(varies, ops.sqrt(ops.where(varies, spread, 1.0)), 0.0)
-    return ops.concatenate([mean[:, 0], spread], axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="keras_ser")
-class ClipStatistics(keras.layers.Layer):
-    """`clip_statistics`: mean and variance over a clip's valid frames; float32 whatever the dtype policy.
-
-    Of `ShortTerm` they are the 68 numbers that MT-A-DNN reads.
-
-    Args:
-        deviation: the standard deviation in place of the variance (as pyAudioAnalysis has it). Default False.
-
-    Input shape:
-        x (batch, frames, bins) float, mask (batch, frames) bool (default: all True).
-
-    Output shape:
-        (batch, 2 bins) float32, the means first.
-    """
-
-    def __init__(self, deviation: bool = False, **kwargs):
-        super().__init__(**float32(kwargs))
-        self.deviation = deviation
-
-    def call(self, x, mask=None):
-        return clip_statistics(x, mask, self.deviation)
-
-    def compute_mask(self, x, mask=None):
-        return None
-
-    def compute_output_shape(self, x_shape, mask_shape=None):
-        return (x_shape[0], 2 * x_shape[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "deviation": self.deviation}

@@ -1,0 +1,213 @@
+"""Spectral subtraction, and what it takes for the noise."""
+
+import functools
+
+import numpy as np
+
+from keras_ser.audio.denoise.checks import check_rate, checked
+
+
+def spectral_subtraction(
+    waveform: np.ndarray,
+    sample_rate: int = 16000,
+    alpha: float = 2.0,
+    beta: float = 0.5,
+    noise: np.ndarray | None = None,
+    window_seconds: float = 0.032,
+    hop_seconds: float = 0.008,
+) -> np.ndarray:
+    """Spectral subtraction with a power exponent and a noise correction.
+
+        |S(t, k)|^alpha = max(|Y(t, k)|^alpha - beta |N(t, k)|^alpha, 0), with the phase of Y,
+
+    Y being the short-time spectrum under the root of a Hann window, which also weighs the frames when they are added
+    up again, divided by the sum of its squares: with nothing subtracted the output is the input.
+
+    |N|^alpha is the mean over the frames of
+
+    * `noise`, where it is given; else
+    * the pause before the speech (see `leading_pause`), where it is at least 0.1 s long; else
+    * what `minimum_statistics` finds.
+
+    With alpha = 2 a bin that holds Gaussian noise alone keeps a share e^-beta of its power, a little less after the
+    frames are added up: with beta = 0.5 the signal-to-noise ratio rises by no more than about 2.5 dB. Larger values
+    take more noise, and more of the voice.
+
+    Args:
+        waveform: (samples,), noisy speech.
+        sample_rate: Hz.
+        alpha: positive. Default 2 (power); 1 subtracts magnitudes.
+        beta: not negative. Default 0.5; 0 returns the input.
+        noise: (samples,), noise alone at the same rate and level, at least one window; None = estimated.
+        window_seconds, hop_seconds: s; the hop at most half the window.
+
+    Returns:
+        float32 (samples,). A waveform shorter than a window is returned as it is.
+
+    Raises:
+        ValueError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
+            shorter than a window.
+
+    Reference:
+        M. Berouti, R. Schwartz, J. Makhoul, "Enhancement of speech corrupted by acoustic noise", ICASSP 1979, for the
+        exponent and the factor; their spectral floor is 0 here, as in ASP-MTL's reference [27].
+    """
+    x = checked("waveform", waveform)
+    check_rate(sample_rate)
+    window, hop = round(window_seconds * sample_rate), round(hop_seconds * sample_rate)
+    if not (np.isfinite(alpha) and alpha > 0 and np.isfinite(beta) and beta >= 0):
+        raise ValueError(f"expected alpha > 0 and beta >= 0. Received: alpha={alpha}, beta={beta}.")
+    if not 1 <= hop <= window // 2:
+        raise ValueError(
+            "the hop must be at least a sample and at most half the window. "
+            f"Received: hop_seconds={hop_seconds}, window_seconds={window_seconds} at {sample_rate} Hz."
+        )
+    if noise is not None and len(noise := checked("noise", noise)) < window:
+        raise ValueError(f"`noise` must have at least {window} samples, one window. Received: {len(noise)}.")
+    peak = np.abs(x).max()
+    if x.size < window or peak == 0:
+        return x.astype(np.float32)
+    x = x / peak
+    if noise is None:
+        pause = leading_pause(x, sample_rate)
+        noise = x[:pause] if pause >= max(window, 0.1 * sample_rate) else None
+    else:
+        noise = noise / peak
+
+    # A window of zeros on either side: the first and the last sample lie under as many frames as any.
+    rest = -(x.size + window) % hop
+    spectrum = _spectra(np.pad(x, (window, window + rest)), window, hop)  # (frames, bins)
+    magnitude = np.abs(spectrum)
+    if noise is None:
+        # Only frames that lie wholly within the waveform: the zeros around it are not a pause.
+        inner = minimum_statistics(np.abs(_spectra(x, window, hop)) ** alpha, sample_rate, window, hop, alpha)
+        first = -(-window // hop)
+        nearest = np.clip(np.arange(len(spectrum)) - first, 0, len(inner) - 1)
+        estimate = inner[nearest]
+    else:
+        estimate = np.mean(np.abs(_spectra(noise, window, hop)) ** alpha, axis=0)
+    power = magnitude**alpha
+    share = np.divide(np.maximum(power - beta * estimate, 0.0), power, out=np.zeros_like(power), where=power > 0)
+    clean = _overlap_add(spectrum * share ** (1 / alpha), window, hop)[window : window + x.size]
+    return (peak * clean).astype(np.float32)
+
+
+def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
+    """How many samples pass before speech begins, by the front end's endpoint detection.
+
+    The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
+    frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
+    (in dB), back through frames over a quarter of it, back through at most 25 unvoiced frames of many zero crossings,
+    and 5 frames more. The pause is what the frames before that cover.
+
+    Args:
+        waveform: (samples,).
+        sample_rate: Hz.
+
+    Returns:
+        samples; 0 where the clip starts with speech, or where nothing tells speech from pause.
+    """
+    window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
+    if len(waveform) < window:
+        return 0
+    x = np.asarray(waveform, float)
+    frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]  # (frames, window)
+    energy = 10 * np.log10(np.maximum(np.mean(frames**2, axis=1), 1e-10))
+    crossings = np.mean(np.diff(frames < -1e-10, axis=1), axis=1) * (window - 1) / window
+    peak, quiet = energy.max(), np.sort(energy)[int(np.float32(0.1) * np.float32(len(energy) - 1))]
+    floor = max(quiet, peak - 60.0)
+    if peak - floor < 6.0:
+        return 0
+    first = int(np.argmax(energy > floor + 0.5 * (peak - floor)))
+    while first and energy[first - 1] > floor + 0.25 * (peak - floor):
+        first -= 1
+    still = crossings[energy <= quiet]
+    rough = crossings > max(still.mean() + 2 * still.std(), 0.25)
+    last = max(0, first - 25)
+    while first > last and rough[first - 1]:
+        first -= 1
+    first = max(0, first - 5)
+    return (first - 1) * hop + window if first else 0
+
+
+def minimum_statistics(
+    power: np.ndarray,
+    sample_rate: int,
+    window: int,
+    hop: int,
+    alpha: float = 2.0,
+    smoothing_seconds: float = 0.15,
+    search_seconds: float = 1.5,
+) -> np.ndarray:
+    """The noise in each bin by its minimum over time: speech leaves every bin now and then.
+
+        N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
+
+    B undoes that the minimum of an estimate lies under its mean. It is not looked up, but measured: the same minimum
+    over white noise of mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
+    and in that the window looks ahead.
+
+    Args:
+        power: |Y|^alpha, (frames, bins).
+        sample_rate: Hz.
+        window, hop: samples.
+        alpha: the exponent in `power`.
+        smoothing_seconds, search_seconds: s; cut to the length of the clip.
+
+    Returns:
+        (frames, bins), an estimate of the mean of |N|^alpha.
+
+    Reference:
+        R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum statistics", IEEE
+        Trans. Speech and Audio Processing 9 (2001).
+    """
+    frames = len(power)
+    smoothing = min(frames, max(1, round(smoothing_seconds * sample_rate / hop)))
+    search = min(frames - smoothing + 1, max(1, round(search_seconds * sample_rate / hop)))
+    minimum = _minimum(power, smoothing, search)
+    middle = np.arange(frames) - (smoothing + search - 1) // 2
+    return minimum[np.clip(middle, 0, len(minimum) - 1)] * _bias(window, hop, alpha, smoothing, search)
+
+
+def _window(window: int) -> np.ndarray:
+    """The root of the periodic Hann window."""
+    return np.sin(np.pi * np.arange(window) / window)
+
+
+def _spectra(x: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """(samples,) -> (frames, bins) complex."""
+    frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]
+    return np.fft.rfft(frames * _window(window), axis=1)
+
+
+def _overlap_add(spectra: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """(frames, bins) complex -> (samples,), the inverse of `_spectra` wherever a window is not 0."""
+    shape = _window(window)
+    frames = np.fft.irfft(spectra, window, axis=1) * shape
+    total, weight = np.zeros((2, (len(frames) - 1) * hop + window))
+    for t, frame in enumerate(frames):
+        total[t * hop : t * hop + window] += frame
+        weight[t * hop : t * hop + window] += shape**2
+    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+
+
+def _minimum(power: np.ndarray, smoothing: int, search: int) -> np.ndarray:
+    """The minimum over `search` of the means over `smoothing` frames: (frames - smoothing - search + 2, bins)."""
+    from scipy.ndimage import minimum_filter1d
+
+    total = np.cumsum(np.pad(power, ((1, 0), (0, 0))), axis=0)
+    # Differences of sums may fall below zero by rounding.
+    means = np.maximum(total[smoothing:] - total[:-smoothing], 0.0) / smoothing
+    first = search // 2
+    return minimum_filter1d(means, search, axis=0, mode="nearest")[first : first + len(means) - search + 1]
+
+
+@functools.lru_cache(maxsize=64)
+def _bias(window: int, hop: int, alpha: float, smoothing: int, search: int) -> float:
+    """The mean of |N|^alpha over the mean of its minimum, for white noise."""
+    if search == 1:
+        return 1.0
+    frames = smoothing + search + 500
+    noise = np.random.default_rng(0).standard_normal((frames - 1) * hop + window)
+    power = np.abs(_spectra(noise, window, hop)[:, 1:-1]) ** alpha
+    return float(power.mean() / _minimum(power, smoothing, search).mean())

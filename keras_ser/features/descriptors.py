@@ -1,0 +1,101 @@
+"""What a frame's energy and spectrum look like, each in a number or two."""
+
+from math import gcd
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_ser.features.framing import float_tensor, frame_count, frame_sums, pad_to_window
+
+BLOCKS, SHARE = 10, 0.9
+# Guards the divisions and logarithms; pyAudioAnalysis's, which shows where a clip holds digital silence.
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def block_energies(waveform: Any, window: int = 400, hop: int = 160, blocks: int = BLOCKS) -> Any:
+    """sum x^2 over equal blocks of each frame; a remainder at the frame's end is in no block.
+
+    Args:
+        waveform: (batch, samples) float.
+        window, hop: samples.
+        blocks: how many, <= window.
+
+    Returns:
+        (batch, frames, blocks) float32.
+    """
+    size = window // blocks
+    step = gcd(size, hop)
+    sums = frame_sums(ops.square(pad_to_window(float_tensor(waveform), window)), size, step)
+    # The last frame's remainder holds further sums, of which no frame begins.
+    span = (blocks - 1) * size // step + 1
+    sums = ops.extract_sequences(sums, span, hop // step)[..., :: size // step]
+    return sums[:, : frame_count(ops.shape(waveform)[1], window, hop)]
+
+
+def block_sums(energy: Any, blocks: int = BLOCKS) -> Any:
+    """(batch, frames, n) -> (batch, frames, blocks), static n: the sums of equal blocks, without a remainder."""
+    size = energy.shape[-1] // blocks
+    return ops.sum(ops.reshape(energy[..., : blocks * size], (*ops.shape(energy)[:2], blocks, size)), axis=-1)
+
+
+def entropy(parts: Any, total: Any = None) -> Any:
+    """-sum_j s_j lb s_j, bits, of the shares s_j of `parts` in `total`.
+
+    Args:
+        parts: (batch, frames, blocks) float32 of at least 0.
+        total: (batch, frames). Default: the sum of the parts.
+
+    Returns:
+        (batch, frames) float32 in [0, lb blocks]; 0 for silence.
+    """
+    total = ops.sum(parts, axis=-1) if total is None else total
+    shares = parts / (total[..., None] + EPSILON)
+    return -ops.sum(shares * ops.log(shares + EPSILON), axis=-1) / float(np.log(2.0))
+
+
+def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of frequency, weighted by magnitude.
+
+    Args:
+        magnitude: (batch, frames, n) float32.
+        frequencies: (n,).
+
+    Returns:
+        two (batch, frames) float32 in the unit of the frequencies; 0 for silence.
+    """
+    frequencies = ops.convert_to_tensor(frequencies, dtype="float32")
+    total = ops.sum(magnitude, axis=-1)
+    total = ops.where(total > 0, total, ops.ones_like(total))
+    centroid = ops.sum(magnitude * frequencies, axis=-1) / total
+    variance = ops.sum(magnitude * ops.square(frequencies - centroid[..., None]), axis=-1) / total
+    return centroid, ops.sqrt(variance)
+
+
+def spectral_flux(magnitude: Any) -> Any:
+    """The squared distance of the shares X_k / sum X from those of the frame before; 0 for a clip's first frame.
+
+    Args:
+        magnitude: (batch, frames, n) float32.
+
+    Returns:
+        (batch, frames) float32 in [0, 2].
+    """
+    bins = magnitude.shape[-1]
+    shares = magnitude / (ops.sum(magnitude, axis=-1, keepdims=True) + bins * EPSILON)
+    return ops.pad(ops.sum(ops.square(shares[:, 1:] - shares[:, :-1]), axis=-1), ((0, 0), (1, 0)))
+
+
+def rolloff_bin(power: Any, share: float = SHARE) -> Any:
+    """The first bin up to and with which a frame holds more than `share` of its power; 0 for silence.
+
+    Args:
+        power: (batch, frames, n) float32.
+        share: in (0, 1).
+
+    Returns:
+        (batch, frames) float32 in 0 .. n - 1.
+    """
+    threshold = share * ops.sum(power, axis=-1, keepdims=True)
+    below = ops.cumsum(power, axis=-1) + EPSILON <= threshold
+    return ops.sum(ops.cast(below, "float32"), axis=-1)
