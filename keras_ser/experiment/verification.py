@@ -16,7 +16,7 @@ from keras_ser.experiment.jobs import jobs
 from keras_ser.experiment.kept import kept
 from keras_ser.experiment.systems import System
 from keras_ser.models import MODELS
-from keras_ser.pipelines.streams import waveforms
+from keras_ser.pipelines.sources import waveforms
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import model_file
 

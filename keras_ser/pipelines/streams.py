@@ -5,179 +5,20 @@ Where nothing random stands before the features they are computed once and kept 
 What is drawn for a clip depends on seed, epoch and the clip's number, not on the clips beside it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
 
 from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import RULES, cut_segments, segment_count, segment_starts
+from keras_ser.pipelines.balance import cut_segments, segment_count, segment_starts
+from keras_ser.pipelines.sources import Source, Stretches, clips, drawn_seed
 from keras_ser.tasks import Task
 
-EXTRACT_BATCH = 32
 SHUFFLE_EXAMPLES = 4096
 MEMORY_LIMIT = 2**30
-
-Labels = Mapping[str, tuple[np.ndarray, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Source:
-    """One stream, ready to be read.
-
-    Args:
-        name: the stream's name.
-        number: its `task_id`, the class of "source".
-        cache: a `RecordCache`: waveforms by utterance number.
-        indices: utterance numbers to read.
-        labels: task -> (values, weights), arrays over the corpus's utterances.
-        share: share of each batch.
-        rules: index into `balance.RULES` for each utterance of the corpus.
-        bank: noises to mix in, one waveform each; empty = none.
-        bank_labels: class of each of the bank's noises in the task "noise"; of a stream without a bank, that of "clean" alone.
-        snr: signal-to-noise ratios in dB to draw from.
-        redraw: draw the noises anew in each epoch.
-        origins: number of the recording that each window of the corpus was cut from; None = the clips are no windows.
-        noise_odds: of the noise classes, where training labels are drawn by them instead of told (a control).
-    """
-
-    name: str
-    number: int
-    cache: object
-    indices: np.ndarray
-    labels: Labels
-    share: float = 1.0
-    rules: np.ndarray | None = None
-    bank: tuple[np.ndarray, ...] = ()
-    bank_labels: tuple[int, ...] = ()
-    snr: tuple[float, ...] = ()
-    redraw: bool = False
-    origins: np.ndarray | None = None
-    noise_odds: tuple[float, ...] = ()
-
-
-def encode_labels(corpus, tasks: Sequence[Task]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """task -> (values, weights) over the corpus's utterances, in order; "noise" is the stream's to know.
-
-    Raises:
-        ValueError: a label that the task does not know; the message names the utterance.
-    """
-    encoded = {}
-    for task in tasks:
-        rows = []
-        for utterance in corpus:
-            try:
-                rows.append(task.encode(utterance.column(task.column)))
-            except ValueError as error:
-                raise ValueError(f"{corpus.name}, {utterance.id}: {error}") from None
-        values, weights = zip(*rows, strict=True)
-        encoded[task.name] = (np.array(values, "float32" if task.continuous else "int32"), np.array(weights, "float32"))
-    return encoded
-
-
-class Stretches(NamedTuple):
-    """Random stretches of the clips, in random order.
-
-    Args:
-        samples: of a stretch; a shorter clip stays whole.
-        drawn: (2,) integers that draw order and stretches.
-    """
-
-    samples: int
-    drawn: np.ndarray
-
-    def of(self, clip: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """A clip of the cache -> a stretch of it."""
-        seed = tf.stack([tf.constant(self.drawn[1]), clip["index"]])
-        waveform = augment.crop(clip["waveform"], self.samples, seed)
-        return {**clip, "waveform": waveform, "length": tf.shape(waveform)[0]}
-
-
-def _seed(seed: int, epoch: int, number: int):
-    """A two-number seed for everything drawn in one epoch of one stream."""
-    return np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32).astype("int64") % 2**31
-
-
-def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
-    """A batch of padded features -> its clips, trimmed to their valid frames."""
-    valid = tf.reduce_sum(tf.cast(features["mask"], tf.int32), axis=1)
-    rows = {name: value for name, value in features.items() if name != "mask"}
-    dataset = tf.data.Dataset.from_tensor_slices((rows, dict(extra), valid))
-    return dataset.map(lambda x, e, n: ({name: value[:n] for name, value in x.items()}, e))
-
-
-def waveforms(
-    source: Source,
-    batch_size: int = EXTRACT_BATCH,
-    seed: int = 0,
-    epoch: int = 0,
-    clean: bool = False,
-    stretches: Stretches | None = None,
-) -> tf.data.Dataset:
-    """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "noise"}), noises mixed in.
-
-    Args:
-        source: the stream.
-        batch_size: clips a batch; they are padded to the longest.
-        seed, epoch: draw the noises, their stretches and SNRs.
-        clean: hand on the waveform before the noise, too, as "clean".
-        stretches: of each clip, instead of the whole.
-    """
-    if stretches:
-        order = np.random.default_rng(stretches.drawn).permutation(source.indices)
-        dataset = source.cache.dataset(order, keep_order=True).map(stretches.of)
-    else:
-        dataset = source.cache.dataset(source.indices)
-    dataset = dataset.padded_batch(batch_size, {"index": [], "waveform": [None], "length": []})
-    drawn = _seed(seed, epoch, source.number)
-    bank = augment.stack_bank(source.bank) if source.bank else None
-    classes = tf.constant(source.bank_labels or (0,) * max(1, len(source.bank)), tf.int32)
-
-    def mixed(batch):
-        waveform, length, index = batch["waveform"], batch["length"], batch["index"]
-        before = {"clean": waveform} if clean else {}
-        picked = tf.zeros_like(length)
-        if bank is not None:
-            each = tf.stack([tf.fill(tf.shape(index), tf.constant(drawn[0])), drawn[1] + index], axis=1)  # (batch, 2)
-            waveform, picked = augment.mix_noise(waveform, length, *bank, snr=source.snr, seed=each)
-        given = {"waveform": waveform, "length": length, **before}
-        return given, {"index": index, "noise": tf.gather(classes, picked)}
-
-    return dataset.map(mixed, num_parallel_calls=1, deterministic=True)
-
-
-def clips(
-    source: Source,
-    extract: Callable,
-    names: Sequence[str],
-    *,
-    seed: int = 0,
-    epoch: int = 0,
-    frame_targets: Callable | None = None,
-    stretches: Stretches | None = None,
-) -> tf.data.Dataset:
-    """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "noise"}).
-
-    Args:
-        source: the stream.
-        extract: {"waveform", "length"} -> {name: (batch, frames, bins), "mask": (batch, frames)}.
-        names: the features to keep.
-        seed, epoch: see `waveforms`.
-        frame_targets: {"waveform", "length", "clean"} -> {name: (batch, frames, bins)}: what is learnt frame by frame; it
-            goes the way of the features.
-        stretches: see `waveforms`.
-    """
-
-    def features(given, extra):
-        targets = frame_targets(given) if frame_targets else {}
-        x = extract({name: given[name] for name in ("waveform", "length")})
-        return {**{name: x[name] for name in (*names, "mask")}, **targets}, extra
-
-    dataset = waveforms(source, seed=seed, epoch=epoch, clean=frame_targets is not None, stretches=stretches)
-    return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 
 class TrainingData:
@@ -290,7 +131,7 @@ class TrainingData:
             chosen = np.random.default_rng([self.seed, source.number, epoch, 1]).permutation(chosen)
             return tf.data.Dataset.from_generator(lambda: (kept[int(i)] for i in chosen), output_signature=self._spec)
         source = replace(source, indices=chosen)
-        drawn = _seed(self.seed, epoch, 2000 + source.number)
+        drawn = drawn_seed(self.seed, epoch, 2000 + source.number)
         return clips(
             source,
             self.extract,
@@ -302,7 +143,7 @@ class TrainingData:
         )
 
     def _stream(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
-        drawn = _seed(self.seed, epoch, 1000 + source.number)
+        drawn = drawn_seed(self.seed, epoch, 1000 + source.number)
         dataset = self._clips(k, source, epoch)
         s, target = self.sampling, self._targets(source)
 
@@ -390,15 +231,3 @@ def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], 
         return {**x, "mask": tf.ones([tf.shape(next(iter(x.values())))[0]], tf.bool)}, extra
 
     return dataset.map(with_mask).padded_batch(batch_size)
-
-
-def rule_table(corpus, task: Task, ids: Sequence[str], find: Callable) -> np.ndarray:
-    """`balance.RULES` index for each utterance, decided from the counts over the training ids."""
-    column = [task.encode(u.column(task.column)) for u in corpus]
-    train = set(ids)
-    counts = {label: 0 for label in task.labels}
-    for utterance, (value, weight) in zip(corpus, column, strict=True):
-        if weight and utterance.id in train:
-            counts[task.labels[value]] += 1
-    by_label = find(counts)
-    return np.array([RULES.index(by_label[task.labels[v]]) if w else 0 for v, w in column], "int32")

@@ -14,7 +14,7 @@ from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.pipelines.balance import rules
 from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
-from keras_ser.pipelines.streams import Source, encode_labels, rule_table
+from keras_ser.pipelines.sources import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.tasks import Task

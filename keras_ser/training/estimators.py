@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_ser.models import MODELS
 from keras_ser.models.estimators import Estimators, load_pipelines
-from keras_ser.pipelines.streams import Source, waveforms
+from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.data import NOISE_TASK, Data, shuffled, told_labels

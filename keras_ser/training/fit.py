@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_ser.models import MODELS
-from keras_ser.pipelines.streams import MEMORY_LIMIT, Source, TrainingData, evaluation_batches
+from keras_ser.pipelines.sources import Source
+from keras_ser.pipelines.streams import MEMORY_LIMIT, TrainingData, evaluation_batches
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.training.data import CLEAN, NOISE_TASK, Data, shuffled

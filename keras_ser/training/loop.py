@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser import metrics
-from keras_ser.pipelines.streams import Source
+from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 from keras_ser.training.data import NOISE_TASK, told_labels

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from keras_ser.models.estimators import Estimators
-from keras_ser.pipelines.streams import Source, waveforms
+from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.tasks import Task

@@ -11,7 +11,8 @@ from keras_ser.models.aspmtl import Config
 from keras_ser.models.whole import extractor
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.streams import Source, TrainingData, evaluation_batches
+from keras_ser.pipelines.sources import Source
+from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol, Split
 from keras_ser.tasks import Task

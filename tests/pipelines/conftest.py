@@ -1,0 +1,14 @@
+import pytest
+
+from tests.pipelines.told import TRAIN, Clips, source
+
+
+@pytest.fixture
+def cache(rng):
+    return Clips(rng.integers(1, 60, 40))
+
+
+@pytest.fixture
+def noisy(cache, rng):
+    bank = tuple(rng.normal(size=n).astype("float32") for n in (501, 37, 2000))
+    return source(cache, TRAIN, 1, bank=bank, bank_labels=(2, 0, 5), snr=(-10.0, -5.0, 5.0, 10.0))
