@@ -37,24 +37,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import interval, resampling, weights
 from keras_ser.evaluation.denoising import Cell
-from keras_ser.evaluation.plots import styles
+from keras_ser.evaluation.det import det_figure, mean_curve
 from keras_ser.evaluation.trials import P_TARGET, Steps, crossing, least_cost
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # a and b are the clips' ids; a gender may be "": unknown
 COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")
 METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
 RESAMPLES = 500  # fewer than of sums: each one goes through all trials
-
-_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99, 99.5, 99.9]) / 100
 
 
 def read_trials(path: str | PathLike[str]) -> pd.DataFrame:
@@ -279,66 +275,16 @@ class VerificationReport:
         return "\n".join(text)
 
     def figure(self) -> Figure:
-        """DET curves, a panel for all and for same-gender trials; the EER is marked on the diagonal.
-
-        A system's curve is the mean of those of its folds and seeds along the lines false alarm - miss = constant, folds
-        first: on the diagonal that is the mean EER.
-        """
-        from matplotlib.figure import Figure
-
-        kinds = self._kinds
-        curves = {kind: {name: self._curve(name, only) for name in self.systems} for kind, only in kinds.items()}
-        low, high = _limits([curve for panel in curves.values() for curve in panel.values()])
-        figure = Figure(figsize=(4.3 * len(kinds) + 0.3, 4.6), layout="constrained")
-        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
-        for axes, (kind, same_gender_only) in zip(panels, kinds.items(), strict=True):
-            self._panel(axes, curves[kind], same_gender_only, low, high)
-            axes.set_title(f"{kind} trials", fontsize=10)
-        panels[0].set_ylabel("miss, %")
-        return figure
-
-    def _panel(self, axes: Axes, curves: Mapping[str, Any], same_gender_only: bool, low: float, high: float) -> None:
-        axes.plot(ndtri([low, high]), ndtri([low, high]), color="#8c9bab", linewidth=0.8, linestyle=":")
-        looks = styles(["", *self.systems])
-        for system, (false_alarm, miss) in curves.items():
-            eer = self.score(system, "eer", same_gender_only).value
-            if np.isnan(eer):
-                continue
-            # a little outside the panel, where infinity would break the line
-            x, y = (ndtri(np.clip(rate, low / 10, 1 - (1 - high) / 10)) for rate in (false_alarm, miss))
-            equal = int(np.abs(false_alarm - miss).argmin())
-            look = looks[system] | {"markersize": 8, "markeredgecolor": "black", "markeredgewidth": 0.7}
-            axes.plot(x, y, markevery=[equal], label=f"{system}: EER {100 * eer:.1f} %", zorder=3, **look)
-        ticks = _TICKS[(low <= _TICKS) & (high >= _TICKS)]
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_ticks(ndtri(ticks), [f"{100 * t:g}" for t in ticks], fontsize=8)
-        axes.set_xlim(*ndtri([low, high]))
-        axes.set_ylim(*ndtri([low, high]))
-        axes.set_aspect("equal")
-        axes.set_axisbelow(True)
-        axes.grid(color="#e3e6ea", linewidth=0.8)
-        axes.set_xlabel("false alarm, %")
-        # a curve that is better than chance leaves the upper right corner free
-        axes.legend(loc="upper right", fontsize=8, framealpha=0.9, handlelength=3.2)
-
-    def _curve(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Mean false-alarm and miss rates at a few hundred levels of their difference, 0 among them."""
-        runs: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-        levels = [np.zeros(1)]
-        for (_, seed), rows in self._runs(system, same_gender_only):
-            found = Steps(rows["score"].to_numpy(), rows["same"].to_numpy()).rates()
-            if found is None:
-                continue
-            false_alarm, miss = found
-            gap = false_alarm - miss
-            marks = ndtr(np.linspace(-4, 4, 161))
-            places = np.concatenate([np.searchsorted(false_alarm, marks), np.searchsorted(-miss, -marks)])
-            levels.append(gap[np.minimum(places, len(gap) - 1)])
-            runs.setdefault(seed, []).append((gap, false_alarm))
-        level = np.unique(np.concatenate(levels))
-        seeds = [np.mean([np.interp(level, *run) for run in of_seed], axis=0) for of_seed in runs.values()]
-        false_alarm = np.mean(seeds, axis=0) if seeds else np.full(len(level), np.nan)
-        return false_alarm, false_alarm - level
+        """`det_figure`: a panel for all and for same-gender trials."""
+        return det_figure(
+            {
+                kind: {
+                    name: (mean_curve(self._runs(name, only)), self.score(name, "eer", only).value)
+                    for name in self.systems
+                }
+                for kind, only in self._kinds.items()
+            }
+        )
 
     def to_dict(self) -> dict[str, Any]:
         def plain(cell: Cell) -> dict[str, Any]:
@@ -407,18 +353,6 @@ def _cell(figures: np.ndarray, count: int) -> Cell:
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _limits(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
-    """The ends of both axes: an eighth of the lowest EER, and what the curves reach where they enter there."""
-    lowest, reached = 0.5, 0.5
-    curves = [curve for curve in curves if not np.isnan(curve[0]).any()]
-    for false_alarm, miss in curves:
-        lowest = min(lowest, false_alarm[np.abs(false_alarm - miss).argmin()])
-    low = _TICKS[max(0, np.searchsorted(_TICKS, lowest / 8, side="right") - 1)]
-    for false_alarm, miss in curves:
-        reached = max(reached, miss[false_alarm >= low].max(), false_alarm[miss >= low].max())
-    return low, _TICKS[min(len(_TICKS) - 1, np.searchsorted(_TICKS, min(reached, 0.95)))]
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
