@@ -1,7 +1,5 @@
 """Features of many clips at once, outside training: the front end, compiled, over one long stream of clips."""
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -10,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ser.features import Frontend, fitted_derivative
+from keras_ser.pipelines.threads import cores, in_order
 
 ROW, ROWS = 256, 32
 CALL = ROW * ROWS
@@ -49,7 +48,7 @@ class FeatureExtractor:
     def __init__(self, frontend: Frontend, threads: int | None = None, compiled: bool = True):
         hop, (before, behind) = frontend.hop, frontend.reach
         self.frontend = frontend
-        self.threads = threads or _cores()
+        self.threads = threads or cores()
         self.before = -(-before // hop)  # frames
         self.row = (self.before + ROW - 1 - (-behind // hop)) * hop + frontend.window  # samples
         self.samples = (CALL - ROW) * hop + self.row
@@ -77,14 +76,10 @@ class FeatureExtractor:
         Raises:
             ValueError: a clip that is no (samples,) array, or holds no sample.
         """
-        waiting: deque = deque()
+        groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence))
         with ThreadPoolExecutor(self.threads) as pool:
-            for group in _groups(self.frontend, clips, self.room, self.silence):
-                waiting.append(pool.submit(self._features, group))
-                if len(waiting) > self.threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            for found in in_order(self._features, groups, pool, ahead=self.threads + 1):
+                yield from found
 
     def _hears(self, name: str) -> bool:
         return self.frontend.prosodic if name == "waveform" else self.frontend.spectral
@@ -181,7 +176,3 @@ def _valid(found) -> list[Features]:
     found = {name: value.numpy() for name, value in found.items()}
     frames = found.pop("mask").sum(axis=1)
     return [{name: value[row, :n] for name, value in found.items()} for row, n in enumerate(frames)]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,7 @@ import tensorflow as tf
 import keras_ser
 from keras_ser.audio.io import content_hash, read
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
-from keras_ser.pipelines import records
+from keras_ser.pipelines import record_writer
 from keras_ser.pipelines.records import cache, corpus_fingerprint
 
 
@@ -100,7 +100,7 @@ def test_second_time_opens_what_is_there(tmp_path, corpus, monkeypatch):
     first = cache(corpus, tmp_path / "cache", progress=False)
     files = sorted(os.listdir(tmp_path / "cache"))
     assert files == [first.path.with_suffix(".json").name, first.path.name]
-    monkeypatch.setattr(records, "read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(record_writer, "read", lambda *_: pytest.fail("read again"))
     second = cache(corpus, tmp_path / "cache", progress=False)
     assert second.hashes == first.hashes and second.path == first.path
     assert sorted(os.listdir(tmp_path / "cache")) == files
@@ -237,7 +237,7 @@ def test_an_exception_midway_leaves_nothing(tmp_path, corpus, monkeypatch, error
             raise error
         return read(*args)
 
-    monkeypatch.setattr(records, "read", failing)
+    monkeypatch.setattr(record_writer, "read", failing)
     with pytest.raises(CorpusError if isinstance(error, OSError) else error):
         cache(corpus, tmp_path / "cache", threads=1, progress=False)
     assert os.listdir(tmp_path / "cache") == []
@@ -260,8 +260,8 @@ def test_a_full_disk(tmp_path, corpus):
 
 def test_too_little_space_is_seen_before_any_work(tmp_path, corpus, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
-    monkeypatch.setattr(records.shutil, "disk_usage", lambda _: usage)
-    monkeypatch.setattr(records, "read", lambda *_: pytest.fail("began to read"))
+    monkeypatch.setattr(record_writer.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(record_writer, "read", lambda *_: pytest.fail("began to read"))
     with pytest.raises(CorpusError, match=r"needs up to 0\.\d MiB, 0\.1 MiB are free"):
         cache(corpus, tmp_path / "cache", progress=False)
 
@@ -271,9 +271,9 @@ def test_a_kill_while_writing(tmp_path, corpus):
         import os, signal, sys
         sys.path[:0] = sys.argv[1:3]
         from pathlib import Path
-        from keras_ser.pipelines import records
+        from keras_ser.pipelines import record_writer, records
         from tests.pipelines.test_records import make_corpus
-        plain, seen = records.content_hash, []
+        plain, seen = record_writer.content_hash, []
 
         def killing(waveform):
             seen.append(1)
@@ -281,7 +281,7 @@ def test_a_kill_while_writing(tmp_path, corpus):
                 os.kill(os.getpid(), signal.SIGKILL)
             return plain(waveform)
 
-        records.content_hash = killing
+        record_writer.content_hash = killing
         corpus = make_corpus(Path(sys.argv[3]))
         records.cache(corpus, sys.argv[4], threads=1, progress=False)
     """

@@ -1,0 +1,34 @@
+"""Work in threads whose results come in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(function: Callable, items: Iterable[tuple], pool: ThreadPoolExecutor, ahead: int) -> Iterator[Any]:
+    """As `pool.map`, with at most `ahead` results waiting, so that what is slow behind it does not fill the memory.
+
+    Args:
+        function: called with the values of an item.
+        items: tuples; a generator is read as it is needed.
+        pool: does the work.
+        ahead: items begun and not yet handed on.
+    """
+    waiting: deque = deque()
+    try:
+        for item in items:
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, *item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
