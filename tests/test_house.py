@@ -25,6 +25,7 @@ ROOMS = [
     "training",
     "evaluation",
     "experiment",
+    "tuning",
     "serving",
     "cli",
 ]

@@ -230,7 +230,8 @@ def _protocols(recipe, asked: str):
     return sets[asked]
 
 
-def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
+def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None):
+    """The recipe that the options ask for, its corpora, decoded, and what the corpus was read by: (Recipe, Data, dict)."""
     from keras_ser.corpora import read_corpus
 
     recipe = choose(recipes, options, demo)
@@ -241,19 +242,26 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     check_labels(recipe, corpus, auxiliary)
 
-    from keras_ser.experiment import experiment_folder, run_experiment
     from keras_ser.training import Data, deterministic
 
     if options.deterministic:
         deterministic()
-    folds = folds_asked(options)
     noise_root = Path(options.noise_root) if options.noise_root else None
-    folder = experiment_folder(recipe, options.out)
     data = Data.load(
         recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
     )
     if data.cache.dropped:
         check_labels(recipe, data.readable, auxiliary)
+    return recipe, data, told | ({"root": options.corpus_root} if options.corpus_root else {})
+
+
+def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
+    folds = folds_asked(options)
+    recipe, data, read_options = prepared(recipes, options, demo, adjust)
+
+    from keras_ser.experiment import experiment_folder, run_experiment
+
+    folder = experiment_folder(recipe, options.out)
     with Progress(quiet=options.quiet) as progress:
         made = run_experiment(
             recipe,
@@ -261,7 +269,7 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
             folder,
             folds=folds,
             on_job=progress.job,
-            read_options=told | ({"root": options.corpus_root} if options.corpus_root else {}),
+            read_options=read_options,
             on_epoch=progress.epoch,
             strategy=options.strategy,
         )

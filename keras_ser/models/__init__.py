@@ -5,8 +5,8 @@
 a loss of its own ("adversary"). A baseline has `candidates(config)` and `estimator(config, candidate, task, seed)` instead, a
 scikit-learn pipeline for each task (`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
 
-A module may have a `NOTE`, a sentence that every report on the model shows, and `DETERMINISTIC = True` where the seed draws
-nothing.
+A module may have a `NOTE`, a sentence that every report on the model shows, `DETERMINISTIC = True` where the seed draws
+nothing, and `SPACE`, what `keras-ser tune` searches unless it is told otherwise.
 """
 
 MODELS = {

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 from keras_ser.tasks import Task
 
+# the losses' weights against the main one's
+SPACE = ("config.beta=0.01:10:log", "config.gamma=0.01:10:log", "config.mu=0.01:10:log")
+
 
 @dataclass(frozen=True)
 class Config:

@@ -1,0 +1,77 @@
+"""`tune`: a search over a recipe's numbers."""
+
+import argparse
+import sys
+
+from keras_ser.cli.arguments import positive
+from keras_ser.cli.progress import Progress
+from keras_ser.cli.training import add_training_arguments, folds_asked, load_recipes, prepared
+
+
+def add(commands) -> None:
+    """Adds this command to the parser."""
+    tune = commands.add_parser(
+        "tune",
+        help="search a recipe's numbers (its losses' weights) by KerasTuner, on validation sides alone",
+        description="Train a recipe with other numbers again and again, and keep those with the best validation score. No test "
+        "side is heard. --folds (default 0) and --seeds (default 1) say what each trial is trained on; --protocol by which "
+        "protocol (default: one that keeps speakers apart).",
+    )
+    tune.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    add_training_arguments(tune)
+    tune.add_argument(
+        "--space",
+        action="append",
+        metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
+        help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the weights of the losses)",
+    )
+    tune.add_argument("--trials", type=positive, default=20, metavar="N", help="how many settings (default 20)")
+    tune.add_argument(
+        "--method", choices=["bayesian", "random", "grid"], default="bayesian", help="KerasTuner's (default bayesian)"
+    )
+    tune.set_defaults(run=_tune, interrupted="interrupted; the same command goes on from the last finished epoch")
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from keras_ser.tuning import check_space, default_space, parse, search_folder
+
+    folds = folds_asked(options) or [0]
+    recipes, demo = load_recipes(options.recipe)
+    space = [parse(text) for text in options.space or ()]
+    seeds = options.seeds or 1
+
+    def adjust(recipe, _):
+        # what can't be searched is told before the corpus is read
+        check_space(recipe, space or default_space(recipe))
+        return recipe
+
+    recipe, data, _ = prepared(recipes, options, demo, adjust)
+    space = space or default_space(recipe)
+
+    from keras_ser.tuning.search import search
+
+    folder = search_folder(recipe, space, options.out, folds, seeds, options.method)
+    with Progress(quiet=options.quiet) as progress:
+
+        def on_trial(number: int, trials: int) -> None:
+            if not options.quiet and progress.bar is None:
+                print(f"trial {number} of {trials}" if number else "the recipe as it is", file=sys.stderr, flush=True)
+
+        found = search(
+            recipe,
+            data,
+            space,
+            folder,
+            trials=options.trials,
+            folds=folds,
+            seeds=seeds,
+            method=options.method,
+            on_trial=on_trial,
+            on_job=progress.job,
+            on_epoch=progress.epoch,
+            strategy=options.strategy,
+        )
+    print("\n".join(found.lines()))
+    root = f" --corpus-root {options.corpus_root}" if options.corpus_root else ""
+    print(f"\nreport: {folder / 'tuning.md'}\nnext: keras-ser train {folder / 'recipe.json'}{root}")
+    return 0

@@ -1,0 +1,234 @@
+"""What a search has found: trials.csv, tuning.md, tuning.png and the best recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from keras_ser.evaluation import markdown
+from keras_ser.experiment.jobs import Job
+from keras_ser.recipe import Recipe
+from keras_ser.training.loop import monitored
+from keras_ser.training.run import write_atomically
+from keras_ser.tuning.space import Choice, Space
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from keras_ser.training import Data
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting.
+
+    Args:
+        number: 0 = the recipe as it stands.
+        values: key -> value, of what was searched.
+        scores: of the kept epochs, one for each fold and seed; empty where training diverged.
+        epochs: the kept ones.
+        failed: why it has no score.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    scores: tuple[float, ...] = ()
+    epochs: tuple[int, ...] = ()
+    failed: str = ""
+
+    @property
+    def score(self) -> float:
+        return float(np.mean(self.scores)) if self.scores else float("nan")
+
+
+@dataclass
+class Found:
+    """A search's trials.
+
+    Args:
+        recipe: what the search began with.
+        space: what was searched.
+        jobs: the runs of every trial.
+        method: how.
+        data: the corpus.
+    """
+
+    recipe: Recipe
+    space: Space
+    jobs: Sequence[Job]
+    method: str
+    data: Data
+    trials: dict[int, Trial] = field(default_factory=dict)
+
+    def add(self, trial: Trial) -> None:
+        self.trials[trial.number] = trial
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials that have a score, the best first; of equals the earlier one."""
+        scored = [trial for trial in self.trials.values() if not np.isnan(trial.score)]
+        return sorted(scored, key=lambda trial: (-trial.score, trial.number))
+
+    @property
+    def best(self) -> Recipe:
+        """The recipe with the numbers of the best trial."""
+        recipe = self.recipe.replace(name=f"{self.recipe.name}-tuned")
+        for key, value in self.ranked[0].values.items():
+            recipe = recipe.override(key, value)
+        return recipe
+
+    @property
+    def monitor(self) -> str:
+        return monitored(self.recipe)
+
+    def value(self, trial: Trial, key: str) -> Any:
+        """A trial's value of a key; of the recipe as it stands its own."""
+        return trial.values.get(key, lookup(self.recipe, key))
+
+    def table(self) -> pd.DataFrame:
+        """trials.csv: a row a trial, in their order."""
+        rows = []
+        for trial in sorted(self.trials.values(), key=lambda trial: trial.number):
+            row = {"trial": trial.number, "score": trial.score}
+            row |= {each.key: self.value(trial, each.key) for each in self.space}
+            for job, score, epoch in zip(self.jobs, trial.scores, trial.epochs, strict=False):
+                where = f"fold {job.split.fold}, seed {job.seed}"
+                row |= {f"{where}: {self.monitor}": score, f"{where}: epoch": epoch}
+            rows.append(row | {"failed": trial.failed})
+        return pd.DataFrame(rows)
+
+    def notes(self) -> list[str]:
+        """What a reader must know before the best score is believed."""
+        protocol = self.jobs[0].protocol
+        folds = sorted({job.split.fold for job in self.jobs})
+        seeds = sorted({job.seed for job in self.jobs})
+        told = [
+            f"Score: {self.monitor} of the kept epoch, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
+            f"{_list(seeds)}. No test side was heard.",
+            "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
+            "the choice is worth.",
+        ]
+        seen = self._seen()
+        if seen:
+            told.append(
+                f"The validation sides that chose are tested in other folds ({_list(seen)}), whose figures have therefore seen "
+                "them. Leave those folds out of a comparison, or search in each fold by itself."
+            )
+        failed = [trial for trial in self.trials.values() if np.isnan(trial.score)]
+        if failed:
+            told.append(f"{len(failed)} of {len(self.trials)} trials have no score, the first since {failed[0].failed}")
+        return told
+
+    def _seen(self) -> list[int]:
+        """Folds on whose test side clips of the judging validation sides stand."""
+        heard = {i for job in self.jobs for i in job.split.validation}
+        main = self.recipe.tasks[0]
+        splits = self.jobs[0].protocol.splits(
+            self.data.corpus, hashes=self.data.cache.hashes, stratify=None if main.continuous else main.column
+        )
+        return [split.fold for split in splits if heard & set(split.test)]
+
+    def lines(self, most: int = 10) -> list[str]:
+        """The table for the terminal."""
+        return [f"{self.recipe.name}: {len(self.trials)} trials", "", *markdown.aligned(self._rows(most), left=1)]
+
+    def _rows(self, most: int | None = None) -> list[list[str]]:
+        rows = [["trial", *(each.key for each in self.space), self.monitor, "epoch"]]
+        for trial in self.ranked[:most]:
+            values = [_shown(self.value(trial, each.key)) for each in self.space]
+            name = str(trial.number) if trial.number else "as it was"
+            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
+        return rows
+
+    def save(self, folder: Path) -> None:
+        """trials.csv, tuning.md, and recipe.json, the best so far."""
+        write_atomically(folder / "trials.csv", lambda path: self.table().to_csv(path, index=False))
+        if not self.ranked:
+            return
+        write_atomically(folder / "recipe.json", lambda path: path.write_text(self.best.to_json()))
+        text = [
+            f"# {self.recipe.name}: a {self.method} search on {self.data.corpus.name}",
+            "\n".join(f"- {note}" for note in self.notes()),
+            "Searched: " + "; ".join(f"`{each}`" for each in self.space) + ".",
+            markdown.table(self._rows()),
+            "![score against each number, and over the trials](tuning.png)",
+            "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
+        ]
+        write_atomically(folder / "tuning.md", lambda path: path.write_text("\n\n".join(text) + "\n", encoding="utf-8"))
+
+    def draw(self, folder: Path) -> None:
+        """tuning.png, where there is anything to draw."""
+        if self.ranked:
+            write_atomically(
+                folder / "tuning.png", lambda path: self.figure().savefig(path, dpi=130, metadata={"Software": None})
+            )
+
+    def figure(self) -> Figure:
+        """The score against each number, and trial after trial with the best so far."""
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+        scored = sorted(self.ranked, key=lambda trial: trial.number)
+        scores = [trial.score for trial in scored]
+        panels = len(self.space) + 1
+        figure = Figure(figsize=(3.2 * panels + 0.4, 3.4), layout="constrained")
+        drawn = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+        best = self.ranked[0].number
+        for axes, each in zip(drawn, self.space, strict=False):
+            values = [self.value(trial, each.key) for trial in scored]
+            if isinstance(each, Choice):
+                names = list(dict.fromkeys([*each.values, *map(str, values)]))
+                axes.set_xticks(range(len(names)), names)
+                values = [names.index(str(value)) for value in values]
+            elif each.log and min(values) > 0:
+                axes.set_xscale("log")
+            _points(axes, values, scores, [trial.number for trial in scored], best)
+            axes.set_xlabel(each.key)
+        numbers = [trial.number for trial in scored]
+        _points(drawn[-1], numbers, scores, numbers, best)
+        drawn[-1].step(numbers, np.maximum.accumulate(scores), where="post", color="#8c9bab", linewidth=1)
+        drawn[-1].set_xlabel("trial")
+        drawn[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        drawn[-1].legend(fontsize=8, framealpha=0.9, markerscale=0.7)
+        drawn[0].set_ylabel(self.monitor)
+        for axes in drawn:
+            axes.grid(color="#e3e6ea", linewidth=0.8)
+            axes.set_axisbelow(True)
+        return figure
+
+
+def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Sequence[int], best: int) -> None:
+    """A dot a trial, a square for the recipe as it was, a star for the best."""
+    for kind, marker, size, colour in (("trial", "o", 26, "#1b3a5c"), ("as it was", "s", 42, "#c8500a")):
+        mine = [(v, s) for v, s, n in zip(values, scores, numbers, strict=True) if (n == 0) == (kind == "as it was")]
+        if mine:
+            axes.scatter(*zip(*mine, strict=True), marker=marker, s=size, color=colour, label=kind, zorder=3)
+    place = list(numbers).index(best)
+    axes.scatter(
+        values[place], scores[place], marker="*", s=190, facecolor="none", edgecolor="black", label="best", zorder=4
+    )
+
+
+def lookup(recipe: Recipe, key: str) -> Any:
+    """A recipe's value of a dotted key."""
+    value: Any = recipe
+    for part in key.split("."):
+        if isinstance(value, tuple):
+            named = {str(i): item for i, item in enumerate(value)} | {getattr(i, "name", None): i for i in value}
+            value = named[part]
+        else:
+            value = getattr(value, part)
+    return value
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _list(values: Sequence[Any]) -> str:
+    return ", ".join(map(str, values))

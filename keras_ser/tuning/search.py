@@ -1,0 +1,207 @@
+"""`search`: a recipe's numbers chosen by KerasTuner, on validation sides and nothing else."""
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from keras_ser.experiment.jobs import Job, check_jobs, jobs
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol
+from keras_ser.training import Data, RunError, fit
+from keras_ser.training.loop import monitored
+from keras_ser.training.run import write_atomically
+from keras_ser.tuning.report import Found, Trial
+from keras_ser.tuning.space import Choice, Space, check_space, whole_numbers
+
+# it would show a traceback for each trial that diverges
+with contextlib.suppress(ImportError):
+    from keras_tuner.src import config as _tuner_config
+
+    _tuner_config.DEBUG = False
+
+METHODS = {
+    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+    "random": keras_tuner.oracles.RandomSearchOracle,
+    "grid": keras_tuner.oracles.GridSearchOracle,
+}
+OWNER = "search.json"
+
+
+def search(
+    recipe: Recipe,
+    data: Data,
+    space: Space,
+    folder: Path | str,
+    *,
+    trials: int = 20,
+    folds: Sequence[int] = (0,),
+    seeds: int = 1,
+    method: str = "bayesian",
+    on_trial: Callable[[int, int], None] | None = None,
+    on_job: Callable[[int, int, Job], None] | None = None,
+    **options: Any,
+) -> Found:
+    """Train a recipe with other numbers again and again, and keep those whose validation score is best.
+
+    A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, mean over folds and seeds; no test side is
+    heard. The recipe as it stands is the first trial, so that a search can't end with less. A search goes on where it was
+    killed, and with more trials where it had ended: runs that are finished are not trained again.
+
+    Args:
+        recipe: what to begin with. Of its protocols the first one that keeps speakers (or sessions, films) apart judges, else
+            the first.
+        data: its corpora, decoded.
+        space: what to change, and between which values.
+        folder: where the search lies: runs/, tuner/ (KerasTuner's own files), trials.csv, tuning.md, tuning.png, recipe.json.
+        trials: how many, the recipe as it stands not counted; of a grid all are tried.
+        folds: whose validation sides judge.
+        seeds: how many of the recipe's seeds a trial is trained with.
+        method: "bayesian" (a Gaussian process), "random" or "grid": KerasTuner's oracles. The first seed is theirs, too.
+        on_trial: called with (number, trials) before each trial; 0 is the recipe as it stands.
+        on_job: called with (number, jobs, job) before each run of a trial.
+        **options: of `keras_ser.training.fit` (strategy, on_epoch).
+
+    Returns:
+        the trials; `best` is the recipe with the best numbers, all its protocols and seeds.
+
+    Raises:
+        KeyError, ValueError: see `check_space` and `check_jobs`; no validation side; an unknown method.
+        LeakageError: a split that leaks.
+        RunError: the folder holds another search, or every trial diverged.
+    """
+    if method not in METHODS:
+        raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
+    check_space(recipe, space)
+    narrow = recipe.replace(protocols=(_judging(recipe),), seeds=recipe.seeds[:seeds])
+    check_jobs(narrow, data, folds)
+    todo = jobs(narrow, data, folds)
+    blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
+    if blind:
+        raise ValueError(f"a search needs a validation side, and {blind[0]} has none. Name another protocol or fold.")
+    folder = Path(folder)
+    _claim(folder, recipe, data, space, todo, method)
+    found = Found(recipe, tuple(space), tuple(todo), method, data)
+
+    def judge(number: int, values: Mapping[str, Any]) -> float:
+        if on_trial:
+            on_trial(number, trials)
+        tried = _with(narrow, values)
+        scores, epochs = [], []
+        try:
+            for i, job in enumerate(todo):
+                if on_job:
+                    on_job(i + 1, len(todo), job)
+                run = fit(tried, data, job.split, folder / "runs" / tried.hash / job.folder, job.seed, **options)
+                kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
+                scores.append(float(kept[monitored(tried)]))
+                epochs.append(int(kept["epoch"]))
+                keras.backend.clear_session()
+            if not np.isfinite(scores).all():
+                raise FloatingPointError(f"{monitored(tried)} is undefined.")
+        except FloatingPointError as error:
+            found.add(Trial(number, dict(values), failed=str(error)))
+            found.save(folder)
+            raise
+        found.add(Trial(number, dict(values), tuple(scores), tuple(epochs)))
+        found.save(folder)
+        return found.trials[number].score
+
+    try:
+        with contextlib.suppress(FloatingPointError):
+            judge(0, {})
+        # A search that goes on begins anew: the method is told its seed and the same scores, so that it asks for the same trials,
+        # whose finished runs are read and not trained. What KerasTuner reloads of its own state is not what it had.
+        oracle = _oracle(method, recipe, space, trials)
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of a Gaussian process on few trials
+            tuner = _Tuner(judge, oracle=oracle, directory=folder, project_name="tuner", overwrite=True)
+            tuner.search(verbose=0)
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ from None
+    finally:
+        found.draw(folder)
+    if not found.ranked:
+        raise RunError(f"every trial in {folder} diverged: {found.trials[0].failed}")
+    return found
+
+
+class _Tuner(keras_tuner.Tuner):
+    """KerasTuner asks for a trial, `judge` gives its score."""
+
+    def __init__(self, judge: Callable[[int, Mapping[str, Any]], float], **kwargs):
+        self.judge = judge
+        super().__init__(**kwargs)
+
+    def run_trial(self, trial, **kwargs):
+        try:
+            score = self.judge(int(trial.trial_id) + 1, trial.hyperparameters.values)
+        except FloatingPointError as error:
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
+        except Exception as error:
+            # KerasTuner would go on with the next one
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        return {"score": score}
+
+
+def _judging(recipe: Recipe) -> Protocol:
+    apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
+    return (apart or list(recipe.protocols))[0]
+
+
+def _with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    for key, value in values.items():
+        recipe = recipe.override(key, value)
+    return recipe
+
+
+def _oracle(method: str, recipe: Recipe, space: Space, trials: int):
+    numbers = keras_tuner.HyperParameters()
+    for each in space:
+        if isinstance(each, Choice):
+            numbers.Choice(each.key, list(each.values))
+            continue
+        sampling = "log" if each.log else "linear"
+        if whole_numbers(recipe, each.key):
+            numbers.Int(each.key, int(each.low), int(each.high), sampling=sampling)
+        else:
+            numbers.Float(each.key, each.low, each.high, sampling=sampling)
+    return METHODS[method](
+        objective=keras_tuner.Objective("score", "max"),
+        max_trials=None if method == "grid" else trials,
+        hyperparameters=numbers,
+        seed=recipe.seeds[0] + 1,  # 0 is none to it
+        # a setting that diverges is told, and no reason to end the search
+        max_consecutive_failed_trials=trials + 1,
+    )
+
+
+def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequence[Job], method: str) -> None:
+    """Take the folder for this search, or go on with the same one."""
+    about = {
+        "recipe": recipe.hash,
+        "data": data.digest,
+        "space": [str(each) for each in space],
+        "runs": [job.folder for job in todo],
+        "method": method,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = folder / OWNER
+    if owner.exists():
+        held = json.loads(owner.read_text())
+        other = [key for key in about if held.get(key) != about[key]]
+        if other:
+            raise RunError(
+                f"{folder} holds another search (other {', '.join(other)}). Give another --out, or remove that folder."
+            )
+    elif any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no search. Give another --out.")
+    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))

@@ -1,0 +1,146 @@
+"""What a search may change, and between which values. No TensorFlow."""
+
+import hashlib
+import importlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_ser.models import MODELS
+from keras_ser.recipe import Recipe
+
+# these say what is learnt and on whom, not how: scores of recipes that differ in them can't be compared
+FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor", "first")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Every number between two.
+
+    Args:
+        key: dotted, as `Recipe.override` takes it.
+        low, high: both belong to the range.
+        log: draw the logarithm evenly, not the number.
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self):
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"the range of {self.key} must go from a lower to a higher number. Received: {self}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a range with logarithms begins over 0. Received: {self}.")
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.low:g}:{self.high:g}" + (":log" if self.log else "")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values.
+
+    Args:
+        key: dotted.
+        values: as `Recipe.override` reads them.
+    """
+
+    key: str
+    values: tuple[str, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "values", tuple(str(value) for value in self.values))
+        if len(set(self.values)) < 2 or len(set(self.values)) < len(self.values):
+            raise ValueError(f"a choice needs two values or more, none of them twice. Received: {self}.")
+
+    def __str__(self) -> str:
+        return f"{self.key}={','.join(self.values)}"
+
+
+Space = Sequence[Range | Choice]
+
+
+def parse(text: str) -> Range | Choice:
+    """ "config.beta=0.01:1:log" (a range), "config.units=16,32,64" (a choice).
+
+    Raises:
+        ValueError: neither.
+    """
+    key, equals, values = text.partition("=")
+    if not (key and equals and values):
+        raise ValueError(f"expected KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B[,..]. Received: {text!r}.")
+    if ":" not in values:
+        return Choice(key, tuple(values.split(",")))
+    low, high, *scale = values.split(":")
+    try:
+        if scale not in ([], ["log"]):
+            raise ValueError
+        return Range(key, float(low), float(high), bool(scale))
+    except ValueError as error:
+        if "Received" in str(error):
+            raise
+        raise ValueError(f"expected KEY=LOW:HIGH or KEY=LOW:HIGH:log with numbers. Received: {text!r}.") from None
+
+
+def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
+    """The weights of the losses: those that the model's file names (`SPACE`), else one of each task beside the main one.
+
+    Raises:
+        ValueError: the recipe has one loss only.
+    """
+    named = getattr(importlib.import_module(MODELS[recipe.model]), "SPACE", ())
+    found = tuple(parse(text) for text in named) or tuple(
+        Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
+    )
+    if not found or len(recipe.tasks) < 2:
+        raise ValueError(f"{recipe.name} has one loss, whose weight changes nothing: say what to search (--space).")
+    return found
+
+
+def whole_numbers(recipe: Recipe, key: str) -> bool:
+    """Whether a key takes whole numbers only."""
+    try:
+        recipe.override(key, 0.5)
+    except ValueError as error:
+        return "expected int" in str(error)
+    return False
+
+
+def check_space(recipe: Recipe, space: Space) -> None:
+    """Refuse, before the first training, what can't be searched.
+
+    Raises:
+        KeyError: a key that the recipe does not have.
+        ValueError: a value that the key does not take; a key twice; a key that says what is learnt, and not how.
+    """
+    keys = [each.key for each in space]
+    if not keys or len(set(keys)) < len(keys):
+        raise ValueError(f"a search needs keys, each of them once. Received: {', '.join(keys) or 'none'}.")
+    for each in space:
+        parts = each.key.split(".")
+        if parts[0] in FIXED or each.key == "frontend.sample_rate" or (parts[0] == "tasks" and parts[-1] != "weight"):
+            raise ValueError(
+                f"{each.key} says what is learnt and judged, not how: recipes that differ in it can't be compared by a score."
+            )
+        if isinstance(each, Choice):
+            for value in each.values:
+                recipe.override(each.key, value)
+            continue
+        ends = (each.low, each.high)
+        if whole_numbers(recipe, each.key):
+            if any(end != int(end) for end in ends):
+                raise ValueError(f"{each.key} takes whole numbers. Received: {each}.")
+            ends = tuple(int(end) for end in ends)
+        for end in ends:
+            recipe.override(each.key, end)
+
+
+def search_folder(recipe: Recipe, space: Space, out: Path | str, folds: Sequence[int], seeds: int, method: str) -> Path:
+    """Where a search lies: another space, fold or method is another search."""
+    what = [[str(each) for each in space], list(folds), seeds, [p.name for p in recipe.protocols], method]
+    digest = hashlib.sha1(json.dumps(what).encode()).hexdigest()[:6]
+    return Path(out) / f"{recipe.name}-{recipe.hash}-search-{digest}"

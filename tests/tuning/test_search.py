@@ -1,0 +1,180 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_ser.tuning.search as module
+from keras_ser.recipe import Recipe
+from keras_ser.training import RunError
+from keras_ser.tuning import parse
+from tests.training import tiny
+
+BETA, UNITS = parse("config.beta=0.01:10:log"), parse("config.units=2:9")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    from keras_ser.training import Data
+
+    corpus = tiny.corpus(tmp_path_factory.mktemp("corpus"))
+    return Data.load(tiny.TRAINED, corpus, tmp_path_factory.mktemp("cache"))
+
+
+class Trained:
+    """What `fit` returns: scores of three epochs, of which the second was kept."""
+
+    def __init__(self, score):
+        self.about = {"best_epoch": 2}
+        self.history = [{"epoch": e, "val_emotion_uar": score - abs(e - 2) / 10, "test": 9.9} for e in (1, 2, 3)]
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """Runs that cost nothing: best at beta = 1, units = 6; what was trained, in order."""
+    seen = []
+
+    def fit(recipe, data, split, out, seed, **options):
+        first = not (out / "done").exists()
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "done").touch()
+        seen.append((recipe, split.fold, seed, first))
+        c = recipe.config
+        if c.beta > 5:
+            raise FloatingPointError("the loss is nan in epoch 1.")
+        return Trained(0.5 - 0.1 * np.log10(c.beta) ** 2 - 0.01 * abs(c.units - 6) + 0.02 * split.fold + 0.001 * seed)
+
+    monkeypatch.setattr(module, "fit", fit)
+    return seen
+
+
+def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
+    told = []
+    found = module.search(
+        tiny.TRAINED,
+        data,
+        [BETA, UNITS],
+        tmp_path / "found",
+        trials=15,
+        folds=(0, 2),
+        seeds=2,
+        on_trial=lambda number, trials: told.append((number, trials)),
+    )
+    assert told == [(number, 15) for number in range(16)]
+    assert {(fold, seed) for _, fold, seed, _ in fitted} == {(0, 0), (0, 1), (2, 0), (2, 1)}
+    best = found.best
+    assert best.config.units in range(4, 9) and 0.3 < best.config.beta < 3.5
+    assert best.seeds == tiny.TRAINED.seeds and best.protocols == tiny.TRAINED.protocols
+    assert Recipe.from_json((tmp_path / "found/recipe.json").read_text()) == best
+    table = pd.read_csv(tmp_path / "found/trials.csv")
+    assert table["trial"].tolist() == list(range(16))
+    whole = table[table["failed"].isna()]
+    expected = 0.5 - 0.1 * np.log10(whole["config.beta"]) ** 2 - 0.01 * (whole["config.units"] - 6).abs() + 0.0205
+    np.testing.assert_allclose(whole["score"], expected)
+    runs = whole[[name for name in table if name.endswith("val_emotion_uar")]]
+    assert runs.shape[1] == 4
+    np.testing.assert_allclose(runs.mean(axis=1), whole["score"])
+    assert found.ranked[0].score == pytest.approx(whole["score"].max())
+    # the recipe as it stands is the first trial
+    assert (table.loc[0, "config.beta"], table.loc[0, "config.units"]) == (0.5, 32)
+    text = (tmp_path / "found/tuning.md").read_text()
+    assert "No test side was heard" in text and "| as it was | 0.5 | 32 |" in text
+    # each speaker validates in one fold and is tested in another
+    assert "are tested in other folds" in text
+    assert (tmp_path / "found/tuning.png").stat().st_size > 10000
+
+
+def test_what_diverges_is_told_and_is_not_the_best(fitted, data, tmp_path):
+    space = [parse("config.beta=0.1,6,7,0.9")]
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=9, method="grid")
+    table = pd.read_csv(tmp_path / "found/trials.csv")
+    assert sorted(table["config.beta"][1:]) == [0.1, 0.9, 6, 7] and table["failed"].notna().sum() == 2
+    assert found.best.config.beta == 0.9
+    assert "2 of 5 trials have no score, the first since the loss is nan" in (tmp_path / "found/tuning.md").read_text()
+
+
+def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path):
+    recipe = tiny.TRAINED.override("config.beta", 8.0)
+    with pytest.raises(RunError, match="every trial in .* diverged: the loss is nan"):
+        module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", method="grid")
+
+
+def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_path, capsys):
+    space, options = [parse("config.beta=0.1,6,0.2,8,0.3,7,0.4,9,0.6")], {"method": "random"}
+    first = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, **options)
+    assert "the loss is nan in epoch 1." in [trial.failed for trial in first.trials.values()]
+    known = dict(first.trials)
+    fitted.clear()
+    more = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=7, **options)
+    assert sorted(more.trials) == list(range(8))
+    assert {number: more.trials[number] for number in known} == known
+    assert sum(new for *_, new in fitted) == 3
+    assert len(pd.read_csv(tmp_path / "found/trials.csv")) == 8
+    said = capsys.readouterr()
+    assert said.out == "" and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("method", list(module.METHODS))
+def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
+    plain, calls = module.fit, []
+
+    def killed(*args, **options):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return plain(*args, **options)
+
+    monkeypatch.setattr(module, "fit", killed)
+    space = [parse("config.beta=0.1,0.2,0.3,0.4,0.6")]
+    with pytest.raises(KeyboardInterrupt):
+        module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method=method)
+    assert len(pd.read_csv(tmp_path / "found/trials.csv")) == 3
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method=method)
+    assert sorted(found.trials) == list(range(6))
+    assert sum(new for *_, new in fitted) == 6
+    assert {trial.values["config.beta"] for trial in found.trials.values() if trial.number} == set(space[0].values)
+
+
+def test_a_mistake_ends_the_search(fitted, data, tmp_path, monkeypatch):
+    def broken(*args, **options):
+        raise ValueError("no such thing")
+
+    module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+    monkeypatch.setattr(module, "fit", broken)
+    with pytest.raises(ValueError, match="^no such thing$"):
+        module.search(tiny.TRAINED, data, [UNITS], tmp_path / "other", trials=3)
+
+
+def test_another_search_s_folder_is_refused(fitted, data, tmp_path):
+    module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+    with pytest.raises(RunError, match=r"another search \(other space\)"):
+        module.search(tiny.TRAINED, data, [UNITS], tmp_path / "found", trials=1)
+    with pytest.raises(RunError, match=r"other recipe, runs, method"):
+        recipe = tiny.TRAINED.replace(epochs=9)
+        module.search(recipe, data, [BETA], tmp_path / "found", trials=1, folds=(1,), method="random")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    with pytest.raises(RunError, match="holds no search"):
+        module.search(tiny.TRAINED, data, [BETA], tmp_path / "full", trials=1)
+
+
+def test_a_search_needs_a_validation_side_and_a_method(data, tmp_path):
+    blind = tiny.TRAINED.override("protocols.speakers.validation", 0)
+    with pytest.raises(ValueError, match="speakers, fold 0 has none"):
+        module.search(blind, data, [BETA], tmp_path / "found")
+    with pytest.raises(ValueError, match="`method` must be one of bayesian, random, grid"):
+        module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", method="evolution")
+    assert not (tmp_path / "found").exists()
+
+
+def test_trains_networks(data, tmp_path):
+    """No stand-in: the score is the run's own, and the test side is never read."""
+    recipe = tiny.TRAINED.replace(epochs=2, seeds=(4,))
+    found = module.search(recipe, data, [BETA], tmp_path / "found", trials=1, folds=(1,))
+    for trial in found.trials.values():
+        tried = recipe.override("config.beta", found.value(trial, "config.beta"))
+        run = tmp_path / "found/runs" / tried.hash / "speakers/fold-01-seed-4"
+        about = json.loads((run / "history.json").read_text())
+        assert trial.epochs == (about["best_epoch"],)
+        assert trial.scores == (max(row["val_emotion_uar"] for row in about["epochs"]),)
+        assert not (run / "predictions.csv").exists()

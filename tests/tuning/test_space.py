@@ -1,0 +1,98 @@
+import pytest
+
+from keras_ser.recipe import Recipe
+from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
+from keras_ser.tuning.report import lookup
+from keras_ser.tuning.space import whole_numbers
+from tests.training import tiny
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("config.beta=0.01:10:log", Range("config.beta", 0.01, 10.0, log=True)),
+        ("config.dropout=0:0.5", Range("config.dropout", 0.0, 0.5)),
+        ("config.layers=1:4", Range("config.layers", 1.0, 4.0)),
+        ("config.pooling=mean,attention", Choice("config.pooling", ("mean", "attention"))),
+        ("batch_size=8,16", Choice("batch_size", ("8", "16"))),
+    ],
+)
+def test_a_space_is_written_as_it_is_read(text, expected):
+    assert parse(text) == expected and str(expected) == text and parse(str(expected)) == expected
+    check_space(tiny.TRAINED, [expected])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("config.beta", "expected KEY=LOW:HIGH"),
+        ("=1:2", "expected KEY=LOW:HIGH"),
+        ("config.beta=", "expected KEY=LOW:HIGH"),
+        ("config.beta=1:two", "with numbers"),
+        ("config.beta=1:2:linear", "with numbers"),
+        ("config.beta=2:1", "from a lower to a higher"),
+        ("config.beta=1:inf", "from a lower to a higher"),
+        ("config.beta=0:1:log", "begins over 0"),
+        ("config.beta=1", "two values or more"),
+        ("config.beta=1,1", "two values or more"),
+    ],
+)
+def test_what_is_no_space(text, words):
+    with pytest.raises(ValueError, match=words):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("space", "error", "words"),
+    [
+        ([], ValueError, "needs keys"),
+        (["config.beta=0:1", "config.beta=0,1"], ValueError, "each of them once"),
+        (["config.betta=0:1"], KeyError, "Did you mean beta"),
+        (["config.units=1.5:4"], ValueError, "whole numbers"),
+        (["batch_size=0:4"], ValueError, "at least 1"),
+        (["config.pooling=1:2"], ValueError, "expected str"),
+        (["optimizer.name=adam,3.5", "config.units=3,x"], ValueError, "expected int"),
+        (["protocols.speakers.validation=1,2"], ValueError, "what is learnt and judged"),
+        (["seeds=1,2"], ValueError, "what is learnt and judged"),
+        (["frontend.sample_rate=8000,16000"], ValueError, "what is learnt and judged"),
+        (["tasks.emotion.column=a,b"], ValueError, "what is learnt and judged"),
+    ],
+)
+def test_what_can_t_be_searched(space, error, words):
+    with pytest.raises(error, match=words):
+        check_space(tiny.TRAINED, [parse(text) for text in space])
+
+
+def test_by_itself_it_is_the_weights_of_the_losses():
+    names = [each.key for each in default_space(tiny.TRAINED)]
+    assert names == ["config.beta", "config.gamma", "config.mu"]
+    both = Recipe("both", "demo", (tiny.EMOTION, tiny.GENDER), (tiny.SPEAKERS,), model="vggvox")
+    assert [each.key for each in default_space(both)] == ["tasks.gender.weight"]
+    check_space(both, default_space(both))
+    with pytest.raises(ValueError, match="has one loss"):
+        default_space(tiny.SINGLE)
+
+
+def test_whole_numbers():
+    recipe = tiny.TRAINED
+    kinds = {"config.units": True, "batch_size": True, "config.beta": False, "optimizer.learning_rate": False}
+    assert {key: whole_numbers(recipe, key) for key in kinds} == kinds
+
+
+def test_lookup_finds_what_override_set():
+    recipe = tiny.TRAINED
+    for key, value in {"config.beta": 0.25, "streams.noisy.share": 0.5, "tasks.0.weight": 2.0, "epochs": 7}.items():
+        assert lookup(recipe.override(key, value), key) == value
+
+
+def test_another_search_lies_elsewhere(tmp_path):
+    beta, mu = parse("config.beta=0:1"), parse("config.mu=0:1")
+    where = {
+        search_folder(recipe, space, tmp_path, folds, seeds, method)
+        for recipe in (tiny.TRAINED, tiny.EVERYTHING)
+        for space in ([beta], [beta, mu])
+        for folds in ([0], [0, 1])
+        for seeds in (1, 2)
+        for method in ("random", "grid")
+    }
+    assert len(where) == 32
