@@ -7,7 +7,7 @@
        \\          \\          ^              ^           ^    ^         |
         \\          \\       audio            |        layers losses     +--> serving --> SavedModel, answers
          +----------+------- tasks: Task ---+-----------+----+--- known to every room
-                                    recipe: Recipe = one choice of each of the above
+                                    recipe: Recipe = one choice of each of the above      tuning: many Recipes
 
 An import points only to a room earlier in this list (a test holds that):
 values, tasks, corpora, splits, audio, features, pipelines, layers, losses, metrics, models, recipe, training, evaluation,

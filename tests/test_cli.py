@@ -94,7 +94,7 @@ def mistake(capsys, code: int) -> str:
 
 
 def test_help_answers_without_tensorflow():
-    for command in ([], ["corpus"], ["corpus", "check"], ["train"], ["evaluate"], ["compare"]):
+    for command in ([], ["corpus"], ["corpus", "check"], ["train"], ["tune"], ["evaluate"], ["compare"]):
         code = (
             "import sys; from keras_ser.cli import main\n"
             f"try: main({[*command, '--help']!r})\n"

@@ -126,17 +126,24 @@ def check_space(recipe: Recipe, space: Space) -> None:
             raise ValueError(
                 f"{each.key} says what is learnt and judged, not how: recipes that differ in it can't be compared by a score."
             )
-        if isinstance(each, Choice):
-            for value in each.values:
+        try:
+            for value in _ends(recipe, each):
                 recipe.override(each.key, value)
-            continue
-        ends = (each.low, each.high)
-        if whole_numbers(recipe, each.key):
-            if any(end != int(end) for end in ends):
-                raise ValueError(f"{each.key} takes whole numbers. Received: {each}.")
-            ends = tuple(int(end) for end in ends)
-        for end in ends:
-            recipe.override(each.key, end)
+        except (KeyError, ValueError) as error:
+            # what it says of a key it says of `--set`
+            raise type(error)(str(error.args[0]).replace("--set ", "--space ", 1)) from None
+
+
+def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
+    """The values that must be allowed, if all are to be."""
+    if isinstance(each, Choice):
+        return each.values
+    ends = each.low, each.high
+    if not whole_numbers(recipe, each.key):
+        return ends
+    if any(end != int(end) for end in ends):
+        raise ValueError(f"{each.key} takes whole numbers. Received: {each}.")
+    return tuple(int(end) for end in ends)
 
 
 def search_folder(recipe: Recipe, space: Space, out: Path | str, folds: Sequence[int], seeds: int, method: str) -> Path:
