@@ -12,7 +12,7 @@ from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
 
 # these say what is learnt and on whom, not how: scores of recipes that differ in them can't be compared
-FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor", "first")
+FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor")
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,9 @@ def check_space(recipe: Recipe, space: Space) -> None:
     if not keys or len(set(keys)) < len(keys):
         raise ValueError(f"a search needs keys, each of them once. Received: {', '.join(keys) or 'none'}.")
     for each in space:
-        parts = each.key.split(".")
-        if parts[0] in FIXED or each.key == "frontend.sample_rate" or (parts[0] == "tasks" and parts[-1] != "weight"):
+        key = each.key.removeprefix("first.")
+        room, field = key.split(".")[0], key.split(".")[-1]
+        if room in FIXED or key == "frontend.sample_rate" or (room == "tasks" and field != "weight"):
             raise ValueError(
                 f"{each.key} says what is learnt and judged, not how: recipes that differ in it can't be compared by a score."
             )

@@ -56,11 +56,19 @@ def test_what_is_no_space(text, words):
         (["seeds=1,2"], ValueError, "what is learnt and judged"),
         (["frontend.sample_rate=8000,16000"], ValueError, "what is learnt and judged"),
         (["tasks.emotion.column=a,b"], ValueError, "what is learnt and judged"),
+        (["first.seeds=1,2"], ValueError, "what is learnt and judged"),
+        (["first.config.beta=0:1"], KeyError, "--space first.config.beta"),  # it has no first model
     ],
 )
 def test_what_can_t_be_searched(space, error, words):
     with pytest.raises(error, match=words):
         check_space(tiny.TRAINED, [parse(text) for text in space])
+
+
+def test_a_cascade_s_first_model_can_be_searched():
+    key = "first.config.gamma"
+    check_space(tiny.CASCADE, [parse(f"{key}=0:1"), parse("epochs=1,2")])
+    assert lookup(tiny.CASCADE.override(key, 0.7), key) == 0.7
 
 
 def test_by_itself_it_is_the_weights_of_the_losses():
