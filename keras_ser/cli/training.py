@@ -180,8 +180,9 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         recipe = recipe.replace(seeds=tuple(range(first, first + (options.seeds or 1))))
     if options.aux_root:
         stream = Stream("auxiliary", corpus=options.aux_corpus, share=0.5)
-        main = recipe.streams[0]
-        recipe = recipe.replace(streams=(*recipe.streams, stream) if len(recipe.streams) > 1 else (main, stream))
+        # a recipe.json of such a training has it already
+        others = tuple(each for each in recipe.streams if each.name != stream.name)
+        recipe = recipe.replace(streams=(*others, stream))
         recipe = recipe.override("config.adversary", "source")
     changes = [("epochs", options.epochs), ("precision", options.precision)]
     for key, value in changes:

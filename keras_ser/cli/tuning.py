@@ -1,6 +1,7 @@
 """`tune`: a search over a recipe's numbers."""
 
 import argparse
+import shlex
 import sys
 
 from keras_ser.cli.arguments import positive
@@ -72,6 +73,10 @@ def _tune(options: argparse.Namespace) -> int:
             strategy=options.strategy,
         )
     print("\n".join(found.lines()))
-    root = f" --corpus-root {options.corpus_root}" if options.corpus_root else ""
-    print(f"\nreport: {folder / 'tuning.md'}\nnext: keras-ser train {folder / 'recipe.json'}{root}")
+    told = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
+    told |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
+    told |= {"--bad": options.bad} if options.bad != "raise" else {}
+    words = [word for name, value in told.items() if value for word in (name, str(value))]
+    following = shlex.join(["keras-ser", "train", str(folder / "recipe.json"), *words])
+    print(f"\nreport: {folder / 'tuning.md'}\nnext: {following}")
     return 0

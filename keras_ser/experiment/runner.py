@@ -62,7 +62,7 @@ def run_experiment(
         target = folder / job.folder
         if (target / "predictions.csv").exists():
             continue
-        with _lock(target) as mine:
+        with lock(target) as mine:
             if not mine or (target / "predictions.csv").exists():
                 continue
             if on_job:
@@ -120,7 +120,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
 
 
 @contextmanager
-def _lock(target: Path) -> Iterator[bool]:
+def lock(target: Path) -> Iterator[bool]:
     """True if this process now owns the run's folder; the lock ends with its process, whatever ends that."""
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(target.name + ".lock")

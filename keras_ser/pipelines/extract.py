@@ -52,7 +52,7 @@ class FeatureExtractor:
         self.before = -(-before // hop)  # frames
         self.row = (self.before + ROW - 1 - (-behind // hop)) * hop + frontend.window  # samples
         self.samples = (CALL - ROW) * hop + self.row
-        self.silence = max(before, behind, frontend.window, 2 * SIDE * hop)  # samples
+        self.silence = max(before, behind, frontend.window, frontend.fft, 2 * SIDE * hop)  # samples
         self.room = 0 if "short_term" in frontend.features else CALL  # frames
         self.alone = tf.function(lambda x: frontend(x), input_signature=[tf.TensorSpec((1, None), tf.float32)])
         if not self.room:
@@ -137,10 +137,12 @@ def _groups(frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence:
     """The clips, in order, in lists of which each is a call: `room` frames, `silence` samples behind each clip."""
     group: list[_Clip] = []
     taken = 0
-    for clip in clips:
+    for number, clip in enumerate(clips):
         clip = np.asarray(clip, np.float32)
         if clip.ndim != 1 or not len(clip):
-            raise ValueError(f"a clip must be an array (samples,) of at least one sample. Received: {clip.shape}.")
+            raise ValueError(
+                f"clip {number} must be an array (samples,) of at least one sample. Received one of shape {clip.shape}."
+            )
         if frontend.samples:
             clip = _of_length(clip, frontend.samples, frontend.margin)
         frames = frontend.frames(len(clip))

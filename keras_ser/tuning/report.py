@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,15 @@ from keras_ser.experiment.jobs import Job
 from keras_ser.recipe import Recipe
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import write_atomically
-from keras_ser.tuning.space import Choice, Space
+from keras_ser.tuning.space import Choice, Space, lookup, with_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from keras_ser.training import Data
+
+
+TRIALS = "trials.json"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Found:
         jobs: the runs of every trial.
         method: how.
         data: the corpus.
+        trials: by number.
+        repeats: how often the method asked for a setting that it had a score of.
     """
 
     recipe: Recipe
@@ -64,6 +70,13 @@ class Found:
     method: str
     data: Data
     trials: dict[int, Trial] = field(default_factory=dict)
+    repeats: int = 0
+
+    def load(self, folder: Path) -> None:
+        """What the folder holds of this search."""
+        if (folder / TRIALS).exists():
+            for row in json.loads((folder / TRIALS).read_text()):
+                self.add(Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])}))
 
     def add(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
@@ -77,10 +90,7 @@ class Found:
     @property
     def best(self) -> Recipe:
         """The recipe with the numbers of the best trial."""
-        recipe = self.recipe.replace(name=f"{self.recipe.name}-tuned")
-        for key, value in self.ranked[0].values.items():
-            recipe = recipe.override(key, value)
-        return recipe
+        return with_values(self.recipe.replace(name=f"{self.recipe.name}-tuned"), self.ranked[0].values)
 
     @property
     def monitor(self) -> str:
@@ -109,29 +119,37 @@ class Found:
         seeds = sorted({job.seed for job in self.jobs})
         told = [
             f"Score: {self.monitor} of the kept epoch, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
-            f"{_list(seeds)}. No test side was heard.",
+            f"{_list(seeds)}. Of no fold its own test side was heard.",
             "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
             "the choice is worth.",
         ]
         seen = self._seen()
         if seen:
             told.append(
-                f"The validation sides that chose are tested in other folds ({_list(seen)}), whose figures have therefore seen "
-                "them. Leave those folds out of a comparison, or search in each fold by itself."
+                f"Clips of the validation sides that chose are tested in {_list(seen)}: those figures have seen them. Leave those "
+                "folds out of a comparison, or search in each fold by itself."
+            )
+        if self.repeats:
+            told.append(
+                f"{self.repeats} times the method asked for a setting again: there are fewer trials than it was given."
             )
         failed = [trial for trial in self.trials.values() if np.isnan(trial.score)]
         if failed:
             told.append(f"{len(failed)} of {len(self.trials)} trials have no score, the first since {failed[0].failed}")
         return told
 
-    def _seen(self) -> list[int]:
-        """Folds on whose test side clips of the judging validation sides stand."""
+    def _seen(self) -> list[str]:
+        """Folds, of any of the recipe's protocols, on whose test side clips of the judging validation sides stand."""
         heard = {i for job in self.jobs for i in job.split.validation}
         main = self.recipe.tasks[0]
-        splits = self.jobs[0].protocol.splits(
-            self.data.corpus, hashes=self.data.cache.hashes, stratify=None if main.continuous else main.column
-        )
-        return [split.fold for split in splits if heard & set(split.test)]
+        stratify = None if main.continuous else main.column
+        found = []
+        for protocol in self.recipe.protocols:
+            splits = protocol.splits(self.data.corpus, hashes=self.data.cache.hashes, stratify=stratify)
+            folds = [split.fold for split in splits if heard & set(split.test)]
+            if folds:
+                found.append(f"{protocol.name!r} (fold {_list(folds)})")
+        return found
 
     def lines(self, most: int = 10) -> list[str]:
         """The table for the terminal."""
@@ -146,7 +164,9 @@ class Found:
         return rows
 
     def save(self, folder: Path) -> None:
-        """trials.csv, tuning.md, and recipe.json, the best so far."""
+        """trials.json and trials.csv, tuning.md, and recipe.json, the best so far."""
+        kept = [asdict(self.trials[number]) for number in sorted(self.trials)]
+        write_atomically(folder / TRIALS, lambda path: path.write_text(json.dumps(kept, indent=1)))
         write_atomically(folder / "trials.csv", lambda path: self.table().to_csv(path, index=False))
         if not self.ranked:
             return
@@ -212,18 +232,6 @@ def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Seq
     axes.scatter(
         values[place], scores[place], marker="*", s=190, facecolor="none", edgecolor="black", label="best", zorder=4
     )
-
-
-def lookup(recipe: Recipe, key: str) -> Any:
-    """A recipe's value of a dotted key."""
-    value: Any = recipe
-    for part in key.split("."):
-        if isinstance(value, tuple):
-            named = {str(i): item for i, item in enumerate(value)} | {getattr(i, "name", None): i for i in value}
-            value = named[part]
-        else:
-            value = getattr(value, part)
-    return value
 
 
 def _shown(value: Any) -> str:

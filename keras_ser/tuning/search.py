@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import math
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +15,16 @@ import keras_tuner
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from keras_ser.corpora import CorpusError
 from keras_ser.experiment.jobs import Job, check_jobs, jobs
+from keras_ser.experiment.runner import lock
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import write_atomically
 from keras_ser.tuning.report import Found, Trial
-from keras_ser.tuning.space import Choice, Space, check_space, whole_numbers
+from keras_ser.tuning.space import Choice, Space, check_space, whole_numbers, with_values
 
 # it would show a traceback for each trial that diverges
 with contextlib.suppress(ImportError):
@@ -54,7 +58,8 @@ def search(
 
     A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, mean over folds and seeds; no test side is
     heard. The recipe as it stands is the first trial, so that a search can't end with less. A search goes on where it was
-    killed, and with more trials where it had ended: runs that are finished are not trained again.
+    killed, and with more trials where it had ended: runs that are finished are not trained again, nor are settings that diverged
+    or that can't be trained; those are told and have no score.
 
     Args:
         recipe: what to begin with. Of its protocols the first one that keeps speakers (or sessions, films) apart judges, else
@@ -62,10 +67,10 @@ def search(
         data: its corpora, decoded.
         space: what to change, and between which values.
         folder: where the search lies: runs/, tuner/ (KerasTuner's own files), trials.csv, tuning.md, tuning.png, recipe.json.
-        trials: how many, the recipe as it stands not counted; of a grid all are tried.
+        trials: how many, the recipe as it stands not counted; a grid may have so many settings.
         folds: whose validation sides judge.
         seeds: how many of the recipe's seeds a trial is trained with.
-        method: "bayesian" (a Gaussian process), "random" or "grid": KerasTuner's oracles. The first seed is theirs, too.
+        method: "bayesian" (a Gaussian process), "random" or "grid" (of choices): KerasTuner's oracles, on the first seed.
         on_trial: called with (number, trials) before each trial; 0 is the recipe as it stands.
         on_job: called with (number, jobs, job) before each run of a trial.
         **options: of `keras_ser.training.fit` (strategy, on_epoch).
@@ -76,7 +81,7 @@ def search(
     Raises:
         KeyError, ValueError: see `check_space` and `check_jobs`; no validation side; an unknown method.
         LeakageError: a split that leaks.
-        RunError: the folder holds another search, or every trial diverged.
+        RunError: the folder holds another search, or is at work elsewhere, or every trial failed.
     """
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
@@ -87,63 +92,100 @@ def search(
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
     if blind:
         raise ValueError(f"a search needs a validation side, and {blind[0]} has none. Name another protocol or fold.")
+    if method == "grid":
+        _check_grid(space, trials)
     folder = Path(folder)
     _claim(folder, recipe, data, space, todo, method)
-    found = Found(recipe, tuple(space), tuple(todo), method, data)
+    with lock(folder) as mine:
+        if not mine:
+            raise RunError(f"another process searches in {folder}. Wait for it, or give another --out.")
+        found = Found(recipe, tuple(space), tuple(todo), method, data)
+        found.load(folder)
+        try:
+            _search(found, narrow, folder, trials, on_trial, on_job, options)
+        finally:
+            found.save(folder)
+            with contextlib.suppress(ValueError):  # a picture is no reason to lose what is being said
+                found.draw(folder)
+    if not found.ranked:
+        raise RunError(f"every trial in {folder} failed: {found.trials[0].failed}")
+    return found
+
+
+def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, on_job, options) -> None:
+    failed = {with_values(narrow, trial.values).hash: trial.failed for trial in found.trials.values() if trial.failed}
+    known: dict[str, float] = {}
 
     def judge(number: int, values: Mapping[str, Any]) -> float:
+        tried = with_values(narrow, values)
+        if tried.hash in known:
+            found.repeats += 1
+            return known[tried.hash]
         if on_trial:
             on_trial(number, trials)
-        tried = _with(narrow, values)
         scores, epochs = [], []
         try:
-            for i, job in enumerate(todo):
+            if tried.hash in failed:
+                raise FloatingPointError(failed[tried.hash])
+            for i, job in enumerate(found.jobs):
                 if on_job:
-                    on_job(i + 1, len(todo), job)
-                run = fit(tried, data, job.split, folder / "runs" / tried.hash / job.folder, job.seed, **options)
+                    on_job(i + 1, len(found.jobs), job)
+                run = fit(tried, found.data, job.split, folder / "runs" / tried.hash / job.folder, job.seed, **options)
                 kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
                 scores.append(float(kept[monitored(tried)]))
                 epochs.append(int(kept["epoch"]))
                 keras.backend.clear_session()
             if not np.isfinite(scores).all():
                 raise FloatingPointError(f"{monitored(tried)} is undefined.")
-        except FloatingPointError as error:
+        except (FloatingPointError, ValueError) as error:
+            # numbers that don't go together are the space's to hold, but a recipe that can't be trained is a mistake
+            if isinstance(error, RunError | CorpusError) or (number == 0 and isinstance(error, ValueError)):
+                raise
             found.add(Trial(number, dict(values), failed=str(error)))
             found.save(folder)
-            raise
+            raise FloatingPointError(str(error)) from error
         found.add(Trial(number, dict(values), tuple(scores), tuple(epochs)))
+        known[tried.hash] = found.trials[number].score
         found.save(folder)
-        return found.trials[number].score
+        return known[tried.hash]
 
+    with contextlib.suppress(FloatingPointError):
+        judge(0, {})
+    # A search that goes on begins anew: the method is told its seed and the same scores, so that it asks for the same trials,
+    # whose finished runs are read and not trained. What KerasTuner reloads of its own state is not what it had.
+    oracle = _oracle(found.method, narrow, found.space, trials)
+    shown = sys.stdout
     try:
-        with contextlib.suppress(FloatingPointError):
-            judge(0, {})
-        # A search that goes on begins anew: the method is told its seed and the same scores, so that it asks for the same trials,
-        # whose finished runs are read and not trained. What KerasTuner reloads of its own state is not what it had.
-        oracle = _oracle(method, recipe, space, trials)
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # of a Gaussian process on few trials
-            tuner = _Tuner(judge, oracle=oracle, directory=folder, project_name="tuner", overwrite=True)
+            tuner = _Tuner(judge, shown, oracle=oracle, directory=folder, project_name="tuner", overwrite=True)
             tuner.search(verbose=0)
     except keras_tuner.errors.FatalError as error:
         raise error.__cause__ from None
-    finally:
-        found.draw(folder)
-    if not found.ranked:
-        raise RunError(f"every trial in {folder} diverged: {found.trials[0].failed}")
-    return found
+
+
+def _check_grid(space: Space, trials: int) -> None:
+    ranges = [str(each) for each in space if not isinstance(each, Choice)]
+    if ranges:
+        raise ValueError(f"a grid is made of choices (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
+    settings = math.prod(len(each.values) for each in space)
+    if settings > trials:
+        raise ValueError(
+            f"the grid has {settings} settings, and {trials} trials were given: ask for all of them (--trials)."
+        )
 
 
 class _Tuner(keras_tuner.Tuner):
     """KerasTuner asks for a trial, `judge` gives its score."""
 
-    def __init__(self, judge: Callable[[int, Mapping[str, Any]], float], **kwargs):
-        self.judge = judge
+    def __init__(self, judge: Callable[[int, Mapping[str, Any]], float], shown, **kwargs):
+        self.judge, self.shown = judge, shown
         super().__init__(**kwargs)
 
     def run_trial(self, trial, **kwargs):
         try:
-            score = self.judge(int(trial.trial_id) + 1, trial.hyperparameters.values)
+            with contextlib.redirect_stdout(self.shown):
+                score = self.judge(int(trial.trial_id) + 1, trial.hyperparameters.values)
         except FloatingPointError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
@@ -155,12 +197,6 @@ class _Tuner(keras_tuner.Tuner):
 def _judging(recipe: Recipe) -> Protocol:
     apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
     return (apart or list(recipe.protocols))[0]
-
-
-def _with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    for key, value in values.items():
-        recipe = recipe.override(key, value)
-    return recipe
 
 
 def _oracle(method: str, recipe: Recipe, space: Space, trials: int):
@@ -176,11 +212,11 @@ def _oracle(method: str, recipe: Recipe, space: Space, trials: int):
             numbers.Float(each.key, each.low, each.high, sampling=sampling)
     return METHODS[method](
         objective=keras_tuner.Objective("score", "max"),
-        max_trials=None if method == "grid" else trials,
+        max_trials=trials,
         hyperparameters=numbers,
         seed=recipe.seeds[0] + 1,  # 0 is none to it
         # a setting that diverges is told, and no reason to end the search
-        max_consecutive_failed_trials=trials + 1,
+        max_consecutive_failed_trials=sys.maxsize,
     )
 
 

@@ -4,9 +4,10 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
@@ -74,7 +75,7 @@ def parse(text: str) -> Range | Choice:
     if not (key and equals and values):
         raise ValueError(f"expected KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B[,..]. Received: {text!r}.")
     if ":" not in values:
-        return Choice(key, tuple(values.split(",")))
+        return Choice(key, tuple(value.strip() for value in values.split(",")))
     low, high, *scale = values.split(":")
     try:
         if scale not in ([], ["log"]):
@@ -123,7 +124,9 @@ def check_space(recipe: Recipe, space: Space) -> None:
     for each in space:
         key = each.key.removeprefix("first.")
         room, field = key.split(".")[0], key.split(".")[-1]
-        if room in FIXED or key == "frontend.sample_rate" or (room == "tasks" and field != "weight"):
+        of_stream = room == "streams" and field not in ("share", "redraw")
+        of_task = room == "tasks" and field != "weight"
+        if room in FIXED or key == "frontend.sample_rate" or of_stream or of_task:
             raise ValueError(
                 f"{each.key} says what is learnt and judged, not how: recipes that differ in it can't be compared by a score."
             )
@@ -140,6 +143,8 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
     if isinstance(each, Choice):
         return each.values
     ends = each.low, each.high
+    if not isinstance(lookup(recipe, each.key), int | float):
+        raise ValueError(f"{each.key} is no number: give a choice (KEY=A,B). Received: {each}.")
     if not whole_numbers(recipe, each.key):
         return ends
     if any(end != int(end) for end in ends):
@@ -147,8 +152,42 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
     return tuple(int(end) for end in ends)
 
 
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values; what a cascade's two models must agree on follows, as it does after `--set`."""
+    for key, value in values.items():
+        recipe = recipe.override(key, value)
+        if recipe.first is not None and key.split(".")[0] == "frontend":
+            recipe = recipe.override(f"first.{key}", value)
+    return recipe
+
+
+def lookup(recipe: Recipe, key: str) -> Any:
+    """A recipe's value of a dotted key.
+
+    Raises:
+        KeyError: an unknown key.
+    """
+    value: Any = recipe
+    for part in key.split("."):
+        if isinstance(value, tuple):
+            named = {str(i): item for i, item in enumerate(value)} | {getattr(i, "name", None): i for i in value}
+            value = named.get(part)
+        else:
+            value = getattr(value, part, None)
+        if value is None:
+            recipe.override(key, None)  # says what there is instead
+            return None
+    return value
+
+
 def search_folder(recipe: Recipe, space: Space, out: Path | str, folds: Sequence[int], seeds: int, method: str) -> Path:
-    """Where a search lies: another space, fold or method is another search."""
-    what = [[str(each) for each in space], list(folds), seeds, [p.name for p in recipe.protocols], method]
+    """Where a search lies: another space, fold, seed or method is another search."""
+    what = [
+        [str(each) for each in space],
+        list(folds),
+        recipe.seeds[:seeds],
+        [p.name for p in recipe.protocols],
+        method,
+    ]
     digest = hashlib.sha1(json.dumps(what).encode()).hexdigest()[:6]
     return Path(out) / f"{recipe.name}-{recipe.hash}-search-{digest}"

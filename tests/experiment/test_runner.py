@@ -14,7 +14,7 @@ from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment
 from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.reporting import evaluate
-from keras_ser.experiment.runner import _lock
+from keras_ser.experiment.runner import lock
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
@@ -110,26 +110,26 @@ def test_a_lock_ends_with_its_process(tmp_path, caplog):
     target = tmp_path / "speakers" / "fold-00-seed-0"
     target.parent.mkdir()
     target.with_name(target.name + ".lock").write_text("1")  # a process that is alive, and never ours
-    with _lock(target) as mine:
+    with lock(target) as mine:
         assert mine
-        with _lock(target) as second:
+        with lock(target) as second:
             assert not second
         assert f"process {os.getpid()} is at work on it" in caplog.text
     assert not list(target.parent.iterdir())
     script = (
-        "import sys, time, pathlib\nfrom keras_ser.experiment.runner import _lock\n"
-        "with _lock(pathlib.Path(sys.argv[1])) as mine:\n    print(mine, flush=True)\n    time.sleep(600)"
+        "import sys, time, pathlib\nfrom keras_ser.experiment.runner import lock\n"
+        "with lock(pathlib.Path(sys.argv[1])) as mine:\n    print(mine, flush=True)\n    time.sleep(600)"
     )
     other = subprocess.Popen([sys.executable, "-c", script, str(target)], stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "True\n"
-        with _lock(target) as mine:
+        with lock(target) as mine:
             assert not mine
     finally:
         other.kill()
         other.wait()
         other.stdout.close()
-    with _lock(target) as mine:
+    with lock(target) as mine:
         assert mine
 
 

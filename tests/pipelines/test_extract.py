@@ -88,7 +88,15 @@ def test_reads_no_further_than_it_must():
     answers.close()
 
 
+def test_nan_stays_in_its_clip(rng):
+    frontend = Frontend(("mfcc",), endpoint=False, fft=4096)
+    clips = [rng.normal(0, 0.1, 8000).astype(np.float32) for _ in range(3)]
+    clips[1][:] = np.nan
+    found = [np.isnan(values["mfcc"]).any() for values in FeatureExtractor(frontend)(clips)]
+    assert found == [False, True, False]
+
+
 @pytest.mark.parametrize("clip", [np.zeros((2, 500)), np.zeros(0), 0.5])
 def test_refuses_what_is_no_clip(clip):
-    with pytest.raises(ValueError, match="at least one sample"):
+    with pytest.raises(ValueError, match="clip 1 must be .* at least one sample"):
         list(FeatureExtractor(Frontend(("energy",), endpoint=False))([np.zeros(800), clip]))

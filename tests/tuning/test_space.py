@@ -2,8 +2,7 @@ import pytest
 
 from keras_ser.recipe import Recipe
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
-from keras_ser.tuning.report import lookup
-from keras_ser.tuning.space import whole_numbers
+from keras_ser.tuning.space import lookup, whole_numbers, with_values
 from tests.training import tiny
 
 
@@ -50,7 +49,9 @@ def test_what_is_no_space(text, words):
         (["config.betta=0:1"], KeyError, "Did you mean beta"),
         (["config.units=1.5:4"], ValueError, "whole numbers"),
         (["batch_size=0:4"], ValueError, "at least 1"),
-        (["config.pooling=1:2"], ValueError, "expected str"),
+        (["config.pooling=1:2"], ValueError, "is no number"),
+        (["streams.noisy.snr=-5:20"], ValueError, "what is learnt and judged"),
+        (["streams.0.noises=white,pink"], ValueError, "what is learnt and judged"),
         (["optimizer.name=adam,3.5", "config.units=3,x"], ValueError, "expected int"),
         (["protocols.speakers.validation=1,2"], ValueError, "what is learnt and judged"),
         (["seeds=1,2"], ValueError, "what is learnt and judged"),
@@ -69,6 +70,12 @@ def test_a_cascade_s_first_model_can_be_searched():
     key = "first.config.gamma"
     check_space(tiny.CASCADE, [parse(f"{key}=0:1"), parse("epochs=1,2")])
     assert lookup(tiny.CASCADE.override(key, 0.7), key) == 0.7
+
+
+def test_a_cascade_s_models_keep_one_front_end():
+    found = with_values(tiny.CASCADE, {"frontend.hop": 200, "config.beta": 0.7})
+    assert found.frontend.hop == found.first.frontend.hop == 200
+    assert found.config.beta == 0.7 != found.first.config.beta
 
 
 def test_by_itself_it_is_the_weights_of_the_losses():
