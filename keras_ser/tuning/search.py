@@ -134,7 +134,7 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
                 kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
                 scores.append(float(kept[monitored(tried)]))
                 epochs.append(int(kept["epoch"]))
-                keras.backend.clear_session()
+            keras.backend.clear_session()  # graphs of finished trials would pile up in memory
             if not np.isfinite(scores).all():
                 raise FloatingPointError(f"{monitored(tried)} is undefined.")
         except (FloatingPointError, ValueError) as error:

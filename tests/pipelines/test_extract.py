@@ -41,9 +41,9 @@ def alike(frontend, clips, found, tolerance=1e-6):
         {"features": ("mfcc",), "endpoint": False, "deltas": 0, "preemphasis": 0.0},
         {"features": ("pitch", "energy"), "endpoint": False, "window": 320, "pitch_fmin": 80.0},
         {"features": ("spectrogram",), "endpoint": False, "seconds": 1.5, "normalize": True, "fft": 1024},
-        {"features": ("mfcc", "pitch"), "statistics": True, "hop": 200},
+        pytest.param({"features": ("mfcc", "pitch"), "statistics": True, "hop": 200}, marks=pytest.mark.slow),
         {"features": ("log_mel",), "endpoint": False, "window": 1600, "hop": 1600, "fft": 2048},
-        {"features": ("mfcc", "short_term"), "compatible": True},
+        pytest.param({"features": ("mfcc", "short_term"), "compatible": True}, marks=pytest.mark.slow),
     ],
     ids=lambda options: "-".join(options.get("features", ["default"])),
 )
@@ -67,6 +67,7 @@ def test_clips_of_more_than_a_call_and_more_clips_than_a_call_has_room_for(rng):
     alike(frontend, clips, list(FeatureExtractor(frontend)(iter(clips))))
 
 
+@pytest.mark.slow
 def test_real_speech(shared_data):
     frontend, clips = Frontend(), speech(shared_data, "ravdess", 4) + speech(shared_data, "emodb", 4)
     alike(frontend, clips, list(FeatureExtractor(frontend)(clips)))

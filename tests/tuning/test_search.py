@@ -55,19 +55,20 @@ def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
         data,
         [BETA, UNITS],
         tmp_path / "found",
-        trials=15,
+        trials=25,
+        method="random",
         folds=(0, 2),
         seeds=2,
         on_trial=lambda number, trials: told.append((number, trials)),
     )
-    assert told == [(number, 15) for number in range(16)]
+    assert told == [(number, 25) for number in range(26)]
     assert {(fold, seed) for _, fold, seed, _ in fitted} == {(0, 0), (0, 1), (2, 0), (2, 1)}
     best = found.best
     assert best.config.units in range(4, 9) and 0.3 < best.config.beta < 3.5
     assert best.seeds == tiny.TRAINED.seeds and best.protocols == tiny.TRAINED.protocols
     assert Recipe.from_json((tmp_path / "found/recipe.json").read_text()) == best
     table = pd.read_csv(tmp_path / "found/trials.csv")
-    assert table["trial"].tolist() == list(range(16))
+    assert table["trial"].tolist() == list(range(26))
     whole = table[table["failed"].isna()]
     expected = 0.5 - 0.1 * np.log10(whole["config.beta"]) ** 2 - 0.01 * (whole["config.units"] - 6).abs() + 0.0205
     np.testing.assert_allclose(whole["score"], expected)
@@ -140,6 +141,7 @@ def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
     assert {trial.values["config.beta"] for trial in found.trials.values() if trial.number} == set(space[0].values)
 
 
+@pytest.mark.slow
 def test_numbers_that_do_not_go_together_are_told(data, tmp_path):
     """A real `fit`: a window of 400 samples and a Fourier transform of 256."""
     recipe = tiny.TRAINED.replace(epochs=1)
@@ -199,6 +201,7 @@ def test_a_search_needs_a_validation_side_and_a_method(data, tmp_path):
     assert not (tmp_path / "found").exists()
 
 
+@pytest.mark.slow
 def test_trains_networks(data, tmp_path):
     """No stand-in: the score is the run's own, and the test side is never read."""
     recipe = tiny.TRAINED.replace(epochs=2, seeds=(4,))
