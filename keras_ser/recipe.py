@@ -3,6 +3,7 @@
 Nothing here imports TensorFlow. Where the corpus lies on this machine is no part of a recipe: it is handed to `train`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib
@@ -314,6 +315,18 @@ class Recipe:
             ValueError: a value of another type.
         """
         return override(self, key, value)
+
+    def set(self, key: str, value: Any) -> "Recipe":
+        """`override`; what a cascade's two models must agree on, front end and tasks but the noise, follows in the first.
+
+        Args, Raises: see `override`.
+        """
+        changed = self.override(key, value)
+        room, *rest = key.split(".")
+        if self.first is not None and room in ("tasks", "frontend") and rest[:1] != ["noise"]:
+            with contextlib.suppress(KeyError):
+                changed = changed.override(f"first.{key}", value)
+        return changed
 
 
 def config_class(model: str) -> type:

@@ -122,20 +122,47 @@ def override(owner: Any, key: str, value: Any) -> Any:
 
 def _override(owner: Any, path: list[str], value: Any, key: str, hint: Any) -> Any:
     head, rest = path[0], path[1:]
+    place = _place(owner, head, key)
+    if isinstance(owner, tuple):
+        changed = _changed(owner[place], rest, value, key, _item(hint, place))
+        return (*owner[:place], changed, *owner[place + 1 :])
+    hint = typing.get_type_hints(type(owner))[place]
+    return dataclasses.replace(owner, **{place: _changed(getattr(owner, place), rest, value, key, hint)})
+
+
+def lookup(owner: Any, key: str) -> Any:
+    """The value of a dotted key, as `override` takes it.
+
+    Raises:
+        KeyError: an unknown key; the message lists its neighbours.
+    """
+    for head in key.split("."):
+        if not (dataclasses.is_dataclass(owner) or isinstance(owner, tuple)):
+            raise KeyError(f"--set {key}: {owner!r} is a plain value, without {head!r}.")
+        place = _place(owner, head, key)
+        owner = owner[place] if isinstance(owner, tuple) else getattr(owner, place)
+    return owner
+
+
+def _place(owner: Any, head: str, key: str) -> Any:
+    """An item's index, by its name or number, or a field's name.
+
+    Raises:
+        KeyError: there is none.
+    """
     if isinstance(owner, tuple):
         names = [getattr(item, "name", str(i)) for i, item in enumerate(owner)]
-        index = names.index(head) if head in names else int(head) if head.isdigit() and int(head) < len(owner) else None
-        if index is None:
-            raise KeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
-        changed = _changed(owner[index], rest, value, key, _item(hint, index))
-        return (*owner[:index], changed, *owner[index + 1 :])
+        if head in names:
+            return names.index(head)
+        if head.isdigit() and int(head) < len(owner):
+            return int(head)
+        raise KeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
     names = [f.name for f in dataclasses.fields(owner)]
-    if head not in names:
-        close = difflib.get_close_matches(head, names, 3)
-        near = f"Did you mean {' or '.join(close)}? " if close else ""
-        raise KeyError(f"--set {key}: {_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
-    hint = typing.get_type_hints(type(owner))[head]
-    return dataclasses.replace(owner, **{head: _changed(getattr(owner, head), rest, value, key, hint)})
+    if head in names:
+        return head
+    close = difflib.get_close_matches(head, names, 3)
+    near = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise KeyError(f"--set {key}: {_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
 
 
 def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:

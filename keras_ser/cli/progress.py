@@ -41,6 +41,13 @@ class Progress:
         for stage in [stage for stage in self.tasks if stage != "jobs"]:
             self.bar.remove_task(self.tasks.pop(stage))
 
+    def say(self, text: str) -> None:
+        """A line above the bars, or on standard error."""
+        if self.bar is not None:
+            self.bar.console.print(text)
+        elif not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
     def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
         check_interrupt()
         if self.bar is None:

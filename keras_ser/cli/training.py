@@ -1,7 +1,6 @@
 """`train`, `evaluate`, `compare`, and what a recipe's own file runs."""
 
 import argparse
-import contextlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
@@ -198,11 +197,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         key, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
-        recipe = recipe.override(key, value)
-        if recipe.first is not None and key.split(".")[0] in ("tasks", "frontend") and key.split(".")[1:2] != ["noise"]:
-            # what a cascade's two models must agree on follows
-            with contextlib.suppress(KeyError):
-                recipe = recipe.override(f"first.{key}", value)
+        recipe = recipe.set(key, value)
     return recipe
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import sys
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress
@@ -28,7 +27,10 @@ def add(commands) -> None:
     )
     tune.add_argument("--trials", type=positive, default=20, metavar="N", help="how many settings (default 20)")
     tune.add_argument(
-        "--method", choices=["bayesian", "random", "grid"], default="bayesian", help="KerasTuner's (default bayesian)"
+        "--method",
+        choices=["bayesian", "random", "grid"],
+        default="bayesian",
+        help="KerasTuner's (default bayesian; a grid takes choices)",
     )
     tune.set_defaults(run=_tune, interrupted="interrupted; the same command goes on from the last finished epoch")
 
@@ -55,8 +57,7 @@ def _tune(options: argparse.Namespace) -> int:
     with Progress(quiet=options.quiet) as progress:
 
         def on_trial(number: int, trials: int) -> None:
-            if not options.quiet and progress.bar is None:
-                print(f"trial {number} of {trials}" if number else "the recipe as it is", file=sys.stderr, flush=True)
+            progress.say(f"trial {number} of {trials}" if number else "the recipe as it is")
 
         found = search(
             recipe,

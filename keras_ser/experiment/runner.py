@@ -19,10 +19,11 @@ from keras_ser.evaluation.report import paper_by_protocol
 from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, RunError, fit
-from keras_ser.training.run import check_owner, write_atomically
+from keras_ser.training import Data, fit
+from keras_ser.training.run import check_free, check_owner, write_atomically
 
 LOG = logging.getLogger(__name__)
+OWNER = "experiment.json"
 
 
 def run_experiment(
@@ -83,21 +84,8 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any]) -> Recipe:
     """Take the folder; the recipe with the protocols and seeds of all that it holds, those that keep nothing apart first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    owner = folder / "experiment.json"
-    about = {
-        "recipe": recipe.hash,
-        "data": data.digest,
-    }
-    if owner.exists():
-        found = json.loads(owner.read_text())
-        other = [key for key in about if found.get(key) != about[key]]
-        if other:
-            raise RunError(
-                f"{folder} holds another experiment (other {', '.join(other)}). Give another --out, or remove that folder."
-            )
-    elif any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise RunError(f"{folder} is not empty and holds no experiment. Give another --out.")
+    about = {"recipe": recipe.hash, "data": data.digest}
+    check_free(folder, OWNER, about, "experiment")
     if (folder / "recipe.json").exists():
         before = Recipe.from_json((folder / "recipe.json").read_text())
         protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
@@ -115,7 +103,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
     if data.noise_root:
         about["noise_root"] = str(Path(data.noise_root).resolve())
-    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
+    write_atomically(folder / OWNER, lambda p: p.write_text(json.dumps(about, indent=1)))
     return recipe
 
 

@@ -136,6 +136,35 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
         left.unlink(missing_ok=True)
 
 
+def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str) -> None:
+    """Make a folder, or refuse one that holds something else.
+
+    Args:
+        folder: made if missing.
+        owner: the file that says what the folder holds.
+        about: what is to go on in it: the same as there, as far as the keys go.
+        kind: "experiment", "search", .., for the message.
+
+    Raises:
+        RunError: another one, or something that is none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / owner
+    if not path.exists():
+        if any(not held.name.startswith(".") for held in folder.iterdir()):
+            raise RunError(f"{folder} is not empty and holds no {kind}. Give another --out.")
+        return
+    try:
+        found = json.loads(path.read_text())
+        other = [key for key in about if found.get(key) != about[key]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder} does not say which {kind} it holds ({error}). Remove that folder.") from error
+    if other:
+        raise RunError(
+            f"{folder} holds another {kind} (other {', '.join(other)}). Give another --out, or remove that folder."
+        )
+
+
 def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
     """Refuse a folder that holds another run.
 

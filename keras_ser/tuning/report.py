@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,8 +16,9 @@ from keras_ser.evaluation import markdown
 from keras_ser.experiment.jobs import Job
 from keras_ser.recipe import Recipe
 from keras_ser.training.loop import monitored
-from keras_ser.training.run import write_atomically
-from keras_ser.tuning.space import Choice, Space, lookup, with_values
+from keras_ser.training.run import RunError, write_atomically
+from keras_ser.tuning.space import Choice, Space, with_values
+from keras_ser.values import lookup
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,10 +75,19 @@ class Found:
     repeats: int = 0
 
     def load(self, folder: Path) -> None:
-        """What the folder holds of this search."""
-        if (folder / TRIALS).exists():
-            for row in json.loads((folder / TRIALS).read_text()):
+        """What the folder holds of this search.
+
+        Raises:
+            RunError: its file is damaged.
+        """
+        path = folder / TRIALS
+        if not path.exists():
+            return
+        try:
+            for row in json.loads(path.read_text()):
                 self.add(Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])}))
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{path} is damaged ({error}). Remove it: finished runs are read again.") from error
 
     def add(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
@@ -123,11 +134,10 @@ class Found:
             "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
             "the choice is worth.",
         ]
-        seen = self._seen()
-        if seen:
+        if self.seen:
             told.append(
-                f"Clips of the validation sides that chose are tested in {_list(seen)}: those figures have seen them. Leave those "
-                "folds out of a comparison, or search in each fold by itself."
+                f"Clips of the validation sides that chose are tested in {_list(self.seen)}: those figures have seen them. "
+                "Leave those folds out of a comparison, or search in each fold by itself."
             )
         if self.repeats:
             told.append(
@@ -138,7 +148,8 @@ class Found:
             told.append(f"{len(failed)} of {len(self.trials)} trials have no score, the first since {failed[0].failed}")
         return told
 
-    def _seen(self) -> list[str]:
+    @functools.cached_property
+    def seen(self) -> list[str]:
         """Folds, of any of the recipe's protocols, on whose test side clips of the judging validation sides stand."""
         heard = {i for job in self.jobs for i in job.split.validation}
         main = self.recipe.tasks[0]

@@ -7,6 +7,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
-from keras_ser.training.run import write_atomically
+from keras_ser.training.run import check_free, write_atomically
 from keras_ser.tuning.report import Found, Trial
 from keras_ser.tuning.space import Choice, Space, check_space, whole_numbers, with_values
 
@@ -116,41 +117,45 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
     failed = {with_values(narrow, trial.values).hash: trial.failed for trial in found.trials.values() if trial.failed}
     known: dict[str, float] = {}
 
-    def judge(number: int, values: Mapping[str, Any]) -> float:
+    def judge(number: int, values: Mapping[str, Any]) -> float | None:
+        """A setting's score; None where it has none."""
         tried = with_values(narrow, values)
         if tried.hash in known:
             found.repeats += 1
             return known[tried.hash]
         if on_trial:
             on_trial(number, trials)
-        scores, epochs = [], []
-        try:
-            if tried.hash in failed:
-                raise FloatingPointError(failed[tried.hash])
-            for i, job in enumerate(found.jobs):
-                if on_job:
-                    on_job(i + 1, len(found.jobs), job)
-                run = fit(tried, found.data, job.split, folder / "runs" / tried.hash / job.folder, job.seed, **options)
-                kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
-                scores.append(float(kept[monitored(tried)]))
-                epochs.append(int(kept["epoch"]))
-            keras.backend.clear_session()  # graphs of finished trials would pile up in memory
-            if not np.isfinite(scores).all():
-                raise FloatingPointError(f"{monitored(tried)} is undefined.")
-        except (FloatingPointError, ValueError) as error:
-            # numbers that don't go together are the space's to hold, but a recipe that can't be trained is a mistake
-            if isinstance(error, RunError | CorpusError) or (number == 0 and isinstance(error, ValueError)):
-                raise
-            found.add(Trial(number, dict(values), failed=str(error)))
-            found.save(folder)
-            raise FloatingPointError(str(error)) from error
-        found.add(Trial(number, dict(values), tuple(scores), tuple(epochs)))
-        known[tried.hash] = found.trials[number].score
+        trial = Trial(number, dict(values), failed=failed.get(tried.hash, ""))
+        if not trial.failed:
+            try:
+                trial = _trained(trial, tried)
+            except (FloatingPointError, ValueError) as error:
+                # numbers that don't go together are the space's to hold; what can't be trained as it stands is a mistake
+                if isinstance(error, RunError | CorpusError) or (number == 0 and isinstance(error, ValueError)):
+                    raise
+                trial = replace(trial, failed=str(error))
+        found.add(trial)
         found.save(folder)
-        return known[tried.hash]
+        if trial.failed:
+            return None
+        known[tried.hash] = trial.score
+        return trial.score
 
-    with contextlib.suppress(FloatingPointError):
-        judge(0, {})
+    def _trained(trial: Trial, tried: Recipe) -> Trial:
+        scores, epochs = [], []
+        for i, job in enumerate(found.jobs):
+            if on_job:
+                on_job(i + 1, len(found.jobs), job)
+            run = fit(tried, found.data, job.split, folder / "runs" / tried.hash / job.folder, job.seed, **options)
+            kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
+            scores.append(float(kept[monitored(tried)]))
+            epochs.append(int(kept["epoch"]))
+        keras.backend.clear_session()  # graphs of finished trials would pile up in memory
+        if not np.isfinite(scores).all():
+            return replace(trial, failed=f"{monitored(tried)} is undefined.")
+        return replace(trial, scores=tuple(scores), epochs=tuple(epochs))
+
+    judge(0, {})
     # A search that goes on begins anew: the method is told its seed and the same scores, so that it asks for the same trials,
     # whose finished runs are read and not trained. What KerasTuner reloads of its own state is not what it had.
     oracle = _oracle(found.method, narrow, found.space, trials)
@@ -176,9 +181,9 @@ def _check_grid(space: Space, trials: int) -> None:
 
 
 class _Tuner(keras_tuner.Tuner):
-    """KerasTuner asks for a trial, `judge` gives its score."""
+    """KerasTuner asks for a trial, `judge` gives its score; `shown` is where its callbacks may print."""
 
-    def __init__(self, judge: Callable[[int, Mapping[str, Any]], float], shown, **kwargs):
+    def __init__(self, judge: Callable[[int, Mapping[str, Any]], float | None], shown, **kwargs):
         self.judge, self.shown = judge, shown
         super().__init__(**kwargs)
 
@@ -186,11 +191,11 @@ class _Tuner(keras_tuner.Tuner):
         try:
             with contextlib.redirect_stdout(self.shown):
                 score = self.judge(int(trial.trial_id) + 1, trial.hyperparameters.values)
-        except FloatingPointError as error:
-            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             # KerasTuner would go on with the next one
             raise keras_tuner.errors.FatalError(str(error)) from error
+        if score is None:
+            raise keras_tuner.errors.FailedTrialError
         return {"score": score}
 
 
@@ -229,15 +234,5 @@ def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequenc
         "runs": [job.folder for job in todo],
         "method": method,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    owner = folder / OWNER
-    if owner.exists():
-        held = json.loads(owner.read_text())
-        other = [key for key in about if held.get(key) != about[key]]
-        if other:
-            raise RunError(
-                f"{folder} holds another search (other {', '.join(other)}). Give another --out, or remove that folder."
-            )
-    elif any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise RunError(f"{folder} is not empty and holds no search. Give another --out.")
-    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
+    check_free(folder, OWNER, about, "search")
+    write_atomically(folder / OWNER, lambda p: p.write_text(json.dumps(about, indent=1)))

@@ -81,8 +81,18 @@ def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
     text = (tmp_path / "found/tuning.md").read_text()
     assert "its own test side was heard" in text and "| as it was | 0.5 | 32 |" in text
     # each speaker validates in one fold and is tested in another
-    assert "that chose are tested in 'speakers' (fold 0, 1, 2, 3)" in text or "are tested in 'speakers' (fold" in text
-    assert (tmp_path / "found/tuning.png").stat().st_size > 10000
+    speaker = {u.id: u.speaker for u in data.corpus}
+    splits = tiny.SPEAKERS.splits(data.corpus)
+    chose = {speaker[i] for fold in (0, 2) for i in splits[fold].validation}
+    tested = [str(split.fold) for split in splits if chose & {speaker[i] for i in split.test}]
+    assert tested and f"that chose are tested in 'speakers' (fold {', '.join(tested)}): those figures" in text
+    axes = found.figure().axes
+    assert [panel.get_xlabel() for panel in axes] == ["config.beta", "config.units", "trial"]
+    stars = [[c.get_offsets()[0] for c in panel.collections if c.get_label() == "best"] for panel in axes]
+    row = table.loc[table["score"].idxmax()]
+    for (place,), name in zip(stars, ("config.beta", "config.units", "trial"), strict=True):
+        np.testing.assert_allclose(place, [row[name], row["score"]])
+    assert (tmp_path / "found/tuning.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_diverges_is_told_and_is_not_the_best(fitted, data, tmp_path):
@@ -190,6 +200,17 @@ def test_another_search_s_folder_is_refused(fitted, data, tmp_path):
     (tmp_path / "full/file").touch()
     with pytest.raises(RunError, match="holds no search"):
         module.search(tiny.TRAINED, data, [BETA], tmp_path / "full", trials=1)
+
+
+def test_a_damaged_record_is_told(fitted, data, tmp_path):
+    module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+    for damage in ("{", "[1]", '[{"number": 1}]', '[{"scores": [], "epochs": [], "colour": 1}]'):
+        (tmp_path / "found/trials.json").write_text(damage)
+        with pytest.raises(RunError, match="trials.json is damaged"):
+            module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+    (tmp_path / "found/search.json").write_text("[]")
+    with pytest.raises(RunError, match="does not say which search it holds"):
+        module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
 
 
 def test_a_search_needs_a_validation_side_and_a_method(data, tmp_path):

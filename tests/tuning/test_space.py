@@ -1,8 +1,9 @@
 import pytest
 
-from keras_ser.recipe import Recipe
+from keras_ser.recipe import OptimizerConfig, Recipe
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
-from keras_ser.tuning.space import lookup, whole_numbers, with_values
+from keras_ser.tuning.space import whole_numbers, with_values
+from keras_ser.values import lookup
 from tests.training import tiny
 
 
@@ -70,6 +71,12 @@ def test_a_cascade_s_first_model_can_be_searched():
     key = "first.config.gamma"
     check_space(tiny.CASCADE, [parse(f"{key}=0:1"), parse("epochs=1,2")])
     assert lookup(tiny.CASCADE.override(key, 0.7), key) == 0.7
+
+
+def test_a_whole_number_among_floats_is_one_of_them():
+    recipe = tiny.TRAINED.replace(optimizer=OptimizerConfig("sgd", learning_rate=1))
+    assert not whole_numbers(recipe, "optimizer.learning_rate")
+    check_space(recipe, [parse("optimizer.learning_rate=0.1:1.5")])
 
 
 def test_a_cascade_s_models_keep_one_front_end():
