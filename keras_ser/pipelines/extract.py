@@ -1,5 +1,6 @@
 """Features of many clips at once, outside training: the front end, compiled, over one long stream of clips."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from keras_ser.pipelines.threads import cores, in_order
 
 ROW, ROWS = 256, 32
 CALL = ROW * ROWS
+ALIGNED = 64  # bytes, of memory that TensorFlow takes as it is
 SIDE = 4  # frames on either side that a delta looks at
 
 Features = dict[str, np.ndarray]
@@ -35,7 +37,7 @@ class FeatureExtractor:
     The clips stand one behind the other in a stream, with silence between them as long as a frame looks beyond itself: nothing
     is computed for padding, and every call has the same shape, so that it is compiled once (which takes a second) and goes
     through the stream in rows that stay in a core's cache. What the frames of a clip say together (endpoints, normalisation,
-    statistics) follows for the clips of a call in a batch. A few clips are done sooner by the front end itself. Quickest where
+    statistics) follows for the clips of a call in a batch. A single clip is done sooner by the front end itself. Quickest where
     TensorFlow's operations have one thread each (`tf.config.threading.set_intra_op_parallelism_threads(1)`).
 
     Args:
@@ -52,18 +54,24 @@ class FeatureExtractor:
         self.before = -(-before // hop)  # frames
         self.row = (self.before + ROW - 1 - (-behind // hop)) * hop + frontend.window  # samples
         self.samples = (CALL - ROW) * hop + self.row
-        self.silence = max(before, behind, frontend.window, frontend.fft, 2 * SIDE * hop)  # samples
+        self.silence = max(before, behind, frontend.fft - frontend.window)  # samples
         self.room = 0 if "short_term" in frontend.features else CALL  # frames
+        self.pool = ThreadPoolExecutor(self.threads)
+        self.local = threading.local()
         self.alone = tf.function(lambda x: frontend(x), input_signature=[tf.TensorSpec((1, None), tf.float32)])
         if not self.room:
             return
-        stream, around = tf.TensorSpec((self.samples,), tf.float32), tf.TensorSpec((CALL + 2 * SIDE,), tf.int32)
         self.heard = [name for name in ("waveform", "emphasised") if self._hears(name)]
-        self.framewise = tf.function(
-            self._framewise, input_signature=[dict.fromkeys(self.heard, stream), around], jit_compile=compiled
+        streams = dict.fromkeys(self.heard, tf.TensorSpec((self.samples,), tf.float32))
+        around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
+        # the concrete function itself: a tf.function looks at its arguments first, for as long as a row takes
+        self.framewise = tf.function(self._framewise, jit_compile=compiled).get_concrete_function(
+            streams, around, count
         )
-        shapes = self.framewise.get_concrete_function().output_shapes
-        found = {name: tf.TensorSpec((None, None, shape[-1]), tf.float32) for name, shape in shapes.items()}
+        found = {
+            name: tf.TensorSpec((None, None, spec.shape[-1]), tf.float32)
+            for name, spec in self.framewise.structured_outputs.items()
+        }
         mask = tf.TensorSpec((None, None), tf.bool)
         self.finish = tf.function(lambda found, mask: frontend.finish(found, mask), input_signature=[found, mask])
 
@@ -77,26 +85,30 @@ class FeatureExtractor:
             ValueError: a clip that is no (samples,) array, or holds no sample.
         """
         groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence))
-        with ThreadPoolExecutor(self.threads) as pool:
-            for found in in_order(self._features, groups, pool, ahead=self.threads + 1):
-                yield from found
+        for found in in_order(self._features, groups, self.pool, ahead=self.threads + 1):
+            yield from found
 
     def _hears(self, name: str) -> bool:
         return self.frontend.prosodic if name == "waveform" else self.frontend.spectral
 
-    def _framewise(self, streams, around):
-        """{name: (samples,)} and, of each frame and `SIDE` beyond, the nearest one of a clip -> feature -> (CALL, bins)."""
+    def _framewise(self, streams, around, count):
+        """{name: (samples,)}, of each frame and `SIDE` beyond the nearest one of a clip, rows -> feature -> (CALL, bins)."""
         frontend = self.frontend
-        named = [*frontend.features, *(("energy", "zero_crossing_rate") if frontend.endpoint else ())]
 
-        def row(start):
+        def row(number):
+            start = number * (ROW * frontend.hop)
             rows = {name: tf.slice(x, [start], [self.row])[None] for name, x in streams.items()}
             found = frontend.framewise(**rows)
             return {name: value[0, self.before : self.before + ROW] for name, value in found.items()}
 
-        starts = tf.range(ROWS) * (ROW * frontend.hop)
-        found = tf.map_fn(row, starts, fn_output_signature=dict.fromkeys(named, tf.float32))
-        found = {name: tf.reshape(value, (CALL, value.shape[-1])) for name, value in found.items()}
+        def step(number, tables):
+            found = row(number)
+            return number + 1, {name: table.write(number, found[name]) for name, table in tables.items()}
+
+        shapes = tf.function(row).get_concrete_function(tf.TensorSpec((), tf.int32)).output_shapes
+        tables = {name: tf.TensorArray(tf.float32, ROWS, element_shape=shape) for name, shape in shapes.items()}
+        _, tables = tf.while_loop(lambda number, tables: number < count, step, (0, tables))
+        found = {name: tf.reshape(table.stack(), (CALL, shapes[name][-1])) for name, table in tables.items()}
         if "mfcc" in found and frontend.deltas:
             sides = tf.gather(found["mfcc"], around)[None]
             deltas = [fitted_derivative(sides, order)[0] for order in range(1, frontend.deltas + 1)]
@@ -108,11 +120,13 @@ class FeatureExtractor:
         if group[0].first is None:
             return _valid(self.alone(group[0].waveform[None]))
         first, frames = np.array([[clip.first, clip.frames] for clip in group]).T
-        found = self.framewise({name: self._stream(group, name) for name in self.heard}, _around(first, frames))
-        found = {name: value.numpy() for name, value in found.items()}
+        rows = -(-(first[-1] + frames[-1]) // ROW)
+        streams = {name: self._stream(group, name, rows) for name in self.heard}
+        found = self.framewise(streams, tf.constant(_around(first, frames)), tf.constant(rows, tf.int32))
+        found = {name: np.asarray(value) for name, value in found.items()}
         places = [slice(a, a + n) for a, n in zip(first, frames, strict=True)]
         if not (self.frontend.endpoint or self.frontend.normalize or self.frontend.statistics):
-            return [{name: value[place] for name, value in found.items()} for place in places]
+            return [{name: found[name][place] for name in self.frontend.features} for place in places]
         mask = np.arange(frames.max()) < frames[:, None]
         together = {}
         for name, value in found.items():
@@ -120,17 +134,33 @@ class FeatureExtractor:
             together[name][mask] = np.concatenate([value[place] for place in places])
         return _valid(self.finish(together, mask))
 
-    def _stream(self, group: list[_Clip], name: str) -> np.ndarray:
-        stream = np.zeros(self.samples, np.float32)
+    def _stream(self, group: list[_Clip], name: str, rows: int) -> tf.Tensor:
+        """(samples,) of which the first `rows` rows are filled; it lasts until the thread's next call."""
+        if not hasattr(self.local, name):
+            setattr(self.local, name, _shared(self.samples))
+        stream, tensor = getattr(self.local, name)
+        ends = 0
         for clip in group:
             start, x = (self.before + clip.first) * self.frontend.hop, clip.waveform
-            place = stream[start : start + len(x)]
-            place[:] = x
+            stream[ends:start] = 0
+            ends = start + len(x)
+            place = stream[start:ends]
             if name == "emphasised" and self.frontend.preemphasis:
                 # as `preemphasis`, which starts with x[-1] = x[0]
-                place[1:] -= np.float32(self.frontend.preemphasis) * x[:-1]
-                place[:1] -= np.float32(self.frontend.preemphasis) * x[:1]
-        return stream
+                np.multiply(x[:-1], np.float32(-self.frontend.preemphasis), out=place[1:])
+                place[:1] = np.float32(-self.frontend.preemphasis) * x[:1]
+                place += x
+            else:
+                place[:] = x
+        stream[ends : (rows - 1) * ROW * self.frontend.hop + self.row] = 0
+        return tensor
+
+
+def _shared(samples: int) -> tuple[np.ndarray, tf.Tensor]:
+    """(samples,) float32 as an array and as a tensor, of the same memory: what is written to the one is read from the other."""
+    memory = np.zeros(samples + ALIGNED // 4, np.float32)
+    array = memory[-memory.ctypes.data % ALIGNED // 4 :][:samples]
+    return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def _groups(frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence: int) -> Iterator[list[_Clip]]:
@@ -146,7 +176,7 @@ def _groups(frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence:
         if frontend.samples:
             clip = _of_length(clip, frontend.samples, frontend.margin)
         frames = frontend.frames(len(clip))
-        needed = -(-(len(clip) + silence) // frontend.hop)
+        needed = max(frames + 2 * SIDE, -(-(max(len(clip), frontend.window) + silence) // frontend.hop))
         if group and taken + needed > room:
             yield group
             group, taken = [], 0
@@ -168,9 +198,11 @@ def _of_length(clip: np.ndarray, samples: int, margin: int) -> np.ndarray:
 
 def _around(first: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """(CALL + 2 `SIDE`,) int32: each frame of a stream, or the nearest one that is a clip's, where clips begin at `first`."""
-    at = np.arange(-SIDE, CALL + SIDE)
-    clip = np.maximum(np.searchsorted(first - SIDE, at, side="right") - 1, 0)
-    return np.clip(at, first[clip], (first + frames - 1)[clip]).astype(np.int32)
+    ends = np.append(first[1:], CALL + 2 * SIDE)  # the first place that is nearer to the next clip
+    repeats = np.diff(ends, prepend=0)
+    nearest = np.arange(-SIDE, CALL + SIDE, dtype=np.int32)
+    np.maximum(nearest, np.repeat(first.astype(np.int32), repeats), out=nearest)
+    return np.minimum(nearest, np.repeat((first + frames - 1).astype(np.int32), repeats), out=nearest)
 
 
 def _valid(found) -> list[Features]:

@@ -2,9 +2,11 @@ import librosa
 import numpy as np
 import pytest
 import scipy.fft
+import tensorflow as tf
+from keras import ops
 
 from keras_ser.features import MFCC, LogMel, dct_matrix, delta, mel_filters, mfcc
-from keras_ser.features.mel import hz_to_mel, mel_to_hz
+from keras_ser.features.mel import hz_to_mel, mel_spectrogram, mel_to_hz
 from tests.features.clips import batch, close_to_peak, speech
 
 
@@ -48,6 +50,17 @@ def test_mel_scale_is_htk(rng):
 def test_dct_equals_scipy(rng):
     x = rng.standard_normal((7, 37))
     np.testing.assert_allclose(x @ dct_matrix(37, 20), scipy.fft.dct(x, norm="ortho")[:, :20], atol=1e-5)
+
+
+@pytest.mark.parametrize("bins", [1, 9, 10, 40, 41])
+def test_mel_spectrum_is_a_matrix_product_whether_shapes_are_known_or_not(rng, bins):
+    filters = mel_filters(16000, 512, bins)
+    power = rng.gamma(1.0, 2.0, (3, 7, 257)).astype(np.float32)
+    unknown = tf.function(
+        lambda x: mel_spectrogram(x, filters), input_signature=[tf.TensorSpec((None, None, 257), tf.float32)]
+    )
+    for found in (mel_spectrogram(ops.convert_to_tensor(power), filters), unknown(power)):
+        np.testing.assert_allclose(found, power.astype(np.float64) @ filters, rtol=2e-6)
 
 
 def test_mfcc_of_a_log_mel_equals_librosa(rng):

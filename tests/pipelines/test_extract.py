@@ -97,6 +97,16 @@ def test_nan_stays_in_its_clip(rng):
     assert found == [False, True, False]
 
 
+def test_nothing_is_left_of_earlier_clips(rng):
+    """The threads' memory is used again."""
+    frontend = Frontend(("mfcc", "energy"), endpoint=False)
+    extract, clips = FeatureExtractor(frontend, threads=1), clips_of(rng)
+    for _ in extract([np.full(CALL * 160 - 2000, np.nan, np.float32)]):
+        pass
+    alike(frontend, clips[::-1], list(extract(clips[::-1])))
+    alike(frontend, clips[:3], list(extract(clips[:3])))
+
+
 @pytest.mark.parametrize("clip", [np.zeros((2, 500)), np.zeros(0), 0.5])
 def test_refuses_what_is_no_clip(clip):
     with pytest.raises(ValueError, match="clip 1 must be .* at least one sample"):
