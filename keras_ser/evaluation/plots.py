@@ -17,6 +17,7 @@ from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 NAMES = {
     "accuracy": "accuracy (WA)",
@@ -130,7 +131,6 @@ def scores(results: Sequence[TaskScores]) -> Figure:
         results: one panel each (a continuous task gives one for CCC and one for RMSE), sharing percent as the axis.
     """
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     panels = [panel for result in results for panel in _panels(result)]
     heights = [len(rows) + 1.6 for _, rows in panels]
@@ -138,15 +138,31 @@ def scores(results: Sequence[TaskScores]) -> Figure:
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (result, rows) in zip(grid, panels, strict=True):
         _whiskers(axes, result, rows)
-    handles = [
-        Line2D([], [], color=_DARK, marker="o", markersize=6, label="mean over seeds, 95 % interval"),
-        Line2D([], [], color=_LIGHT, marker="|", linestyle="", markersize=7, label="one seed"),
-        Line2D([], [], color=_DARK, marker="D", mfc="white", linestyle="", markersize=5.5, label="seeds averaged"),
-        Line2D([], [], color="black", linestyle=(0, (1.5, 1.5)), label="chance"),
-        Line2D([], [], color=_WARM, marker="*", linestyle="", markersize=10, label="paper"),
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8, columnspacing=1.2)
+    figure.legend(
+        handles=_keys(panels), loc="outside lower center", ncols=5, frameon=False, fontsize=8, columnspacing=1.2
+    )
     return figure
+
+
+def _keys(panels: Sequence[tuple[TaskScores, Sequence[Score]]]) -> list[Line2D]:
+    """Of what is drawn in the panels of `scores`, and of nothing else."""
+    from matplotlib.lines import Line2D
+
+    drawn = [(result, score) for result, rows in panels for score in rows if not np.isnan(score.value)]
+    several = any(len(score.seeds) > 1 for _, score in drawn)
+    value = "mean over seeds" if several else "measured"
+    keys = [Line2D([], [], color=_DARK, marker="o", markersize=6, label=f"{value}, 95 % interval")]
+    if several:
+        keys.append(Line2D([], [], color=_LIGHT, marker="|", linestyle="", markersize=7, label="one seed"))
+    if any(score.metric == other.metric for result, score in drawn for other in result.ensemble):
+        keys.append(
+            Line2D([], [], color=_DARK, marker="D", mfc="white", linestyle="", markersize=5.5, label="seeds averaged")
+        )
+    if any(score.chance is not None for _, score in drawn):
+        keys.append(Line2D([], [], color="black", linestyle=(0, (1.5, 1.5)), label="chance"))
+    if any(score.paper is not None for _, score in drawn):
+        keys.append(Line2D([], [], color=_WARM, marker="*", linestyle="", markersize=10, label="paper"))
+    return keys
 
 
 def _panels(result: TaskScores) -> list[tuple[TaskScores, list[Score]]]:

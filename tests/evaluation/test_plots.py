@@ -112,6 +112,17 @@ def test_an_epoch_written_twice_counts_once(rng):
     assert np.array_equal(figure.axes[0].lines[0].get_xydata(), [[1, 4], [2, 2.5], [3, 2]])
 
 
+def test_the_legend_of_whiskers_is_of_what_is_drawn(many, make_table, emotion):
+    def legend(*results):
+        return [text.get_text() for text in plots.scores(results).legends[0].get_texts()]
+
+    one = score(make_table(seeds=(0,)), emotion, "disjoint", resamples=5)
+    assert legend(one) == ["measured, 95 % interval", "chance"]
+    several = score(make_table(), emotion, "disjoint", resamples=5)
+    expected = ["mean over seeds, 95 % interval", "one seed", "seeds averaged", "chance", "paper"]
+    assert several.ensemble and legend(one, several, many) == expected
+
+
 def test_what_cannot_be_drawn_is_an_error(make_table, arousal):
     with pytest.raises(ValueError, match="at most 32 classes. Received: task 'arousal' with 0"):
         plots.confusion(score(make_table(seeds=(0,)), arousal, "disjoint", resamples=5))
