@@ -1,6 +1,6 @@
 """The README's figures of recognition, computed anew from the predictions in `benchmarks/results`.
 
-python benchmarks/measured.py                       every system's scores: mean over seeds, 95 % interval, spread
+python benchmarks/measured.py                       every system's scores, with 95 % intervals, each seed, and seeds averaged
 python benchmarks/measured.py --differences         the paired differences that the README names, too
 python benchmarks/measured.py --results DIR         of a folder of one's own: DIR/NAME/{recipe.json, predictions.csv[.gz]}
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_ser.corpora import ravdess
 from keras_ser.evaluation import compare, read_predictions
-from keras_ser.evaluation.scores import Score, score
+from keras_ser.evaluation.scores import Score, TaskScores, score
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 
@@ -60,14 +60,28 @@ def stored(folder: Path) -> tuple[Task, object] | None:
     return Recipe.from_json((folder / "recipe.json").read_text()).tasks[0], read_predictions(found[0])
 
 
+@cache
+def judged(results: Path) -> tuple[tuple[str, str, TaskScores], ...]:
+    """(system, protocol, what it scores at the main task)."""
+    folders = [folder for folder in sorted(results.iterdir()) if folder.is_dir() and stored(folder)]
+    tables = [(folder.name, *stored(folder)) for folder in folders]
+    return tuple(
+        (name, protocol, score(table, task, protocol))
+        for name, task, table in tables
+        for protocol in dict.fromkeys(table["protocol"])
+    )
+
+
 def scores(results: Path = RESULTS) -> Iterator[tuple[str, str, Score]]:
-    """(system, protocol, score) of every metric of the main task."""
-    for folder in sorted(results.iterdir()):
-        if folder.is_dir() and stored(folder):
-            task, table = stored(folder)
-            for protocol in dict.fromkeys(table["protocol"]):
-                for found in score(table, task, protocol).scores:
-                    yield folder.name, protocol, found
+    """(system, protocol, score) of every metric of the main task: the mean over seeds."""
+    for system, protocol, found in judged(results):
+        yield from ((system, protocol, one) for one in found.scores)
+
+
+def averaged(results: Path = RESULTS) -> Iterator[tuple[str, str, Score]]:
+    """(system, protocol, score) of the probabilities' mean over seeds, where there are several."""
+    for system, protocol, found in judged(results):
+        yield from ((system, protocol, one) for one in found.ensemble)
 
 
 def alone(results: Path = RESULTS) -> Iterator[tuple[str, str, int, Score]]:
@@ -98,20 +112,29 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--differences", action="store_true", help="the paired differences, too")
     options = parser.parse_args()
-    print("| system | protocol | metric | mean over seeds | seeds |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| system | protocol | metric | mean over seeds | seeds | seeds averaged |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    together = {(*place, found.metric): found for *place, found in averaged(options.results)}
     for system, protocol, found in scores(options.results):
         if found.metric in ("accuracy", "uar", "ccc"):
             seeds = ", ".join(f"{100 * value:.1f}" for value in found.seeds)
-            print(f"| {system} | {protocol} | {found.metric} | {cell(found.value, found.low, found.high)} | {seeds} |")
+            mean = together.get((system, protocol, found.metric))
+            cells = [cell(found), seeds, cell(mean) if mean else ""]
+            print(" | ".join([f"| {system}", protocol, found.metric, *cells]) + " |")
     if options.differences:
         print("\n| first - second | protocol | metric | difference |\n| --- | --- | --- | --- |")
         for first, second, protocol, metric, found in differences(options.results):
-            shown = cell(found.difference, found.low, found.high)
+            shown = percent(found.difference, found.low, found.high)
             print(f"| {first} - {second} | {protocol} | {metric} | {shown} |")
 
 
-def cell(value: float, low: float | None, high: float | None) -> str:
-    """In percent, as the README writes it."""
+def cell(found: Score) -> str:
+    return percent(found.value, found.low, found.high)
+
+
+def percent(value: float, low: float | None, high: float | None) -> str:
+    """As the README writes it."""
     return f"{100 * value:.1f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
 
 
