@@ -26,7 +26,7 @@ def load(name: str):
 def measured() -> set[tuple[float, ...]]:
     """(value, low, high) in percent, of a score, or of a difference in either direction."""
     module, found = load("measured"), set()
-    for *_, made in (*module.scores(), *module.averaged(), *module.alone()):
+    for *_, made in (*module.scores(), *module.averaged(), *module.unseen(), *module.alone()):
         if made.low is not None:
             found.add(rounded(made.value, made.low, made.high))
     for *_, made in module.differences():
