@@ -11,6 +11,7 @@ import keras_ser
 
 ROOMS = [
     "values",
+    "files",
     "tasks",
     "corpora",
     "splits",
@@ -30,7 +31,7 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
-LIGHT = ("keras_ser", "values", "corpora", "splits", "recipe", "evaluation", "cli")
+LIGHT = ("keras_ser", "values", "files", "corpora", "splits", "recipe", "evaluation", "cli")
 
 
 def room(module: str) -> str:

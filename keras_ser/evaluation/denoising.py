@@ -7,7 +7,6 @@ An interval is a 95 % percentile bootstrap over groups, and a difference is pair
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -20,6 +19,7 @@ import pandas as pd
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import RESAMPLES, interval, resample, resampling
 from keras_ser.evaluation.plots import panels, styles
+from keras_ser.files import write_figure, write_json, write_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -236,13 +236,13 @@ class DenoisingReport:
         """Write denoising.csv, denoising.json, denoising.md and the pictures."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.table.to_csv(folder / "denoising.csv", index=False, float_format="%.4f")
-        (folder / "denoising.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_table(folder / "denoising.csv", self.table, float_format="%.4f")
+        write_json(folder / "denoising.json", self.to_dict())
         pictures = []
         for name, caption, figure in self.figures():
-            figure.savefig(folder / name, dpi=130, metadata={"Software": None})
+            write_figure(folder / name, figure)
             pictures.append((name, caption))
-        (folder / "denoising.md").write_text(self.to_markdown(pictures) + "\n", encoding="utf-8")
+        write_text(folder / "denoising.md", self.to_markdown(pictures))
         return folder
 
 

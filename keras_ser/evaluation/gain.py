@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from keras_ser.evaluation.comparison import Comparison, compare
 from keras_ser.evaluation.plots import metric_title
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import system_scores
+from keras_ser.files import write_figure, write_json, write_text
 from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
@@ -151,10 +151,9 @@ class GainReport:
         """Write NAME.md, NAME.json and NAME.png; the predictions are the experiments' own."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-        self.figure().savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
-        text = self.to_markdown([(f"{name}.png", "Scores with 95 % intervals")])
-        (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / f"{name}.json", self.to_dict())
+        write_figure(folder / f"{name}.png", self.figure())
+        write_text(folder / f"{name}.md", self.to_markdown([(f"{name}.png", "Scores with 95 % intervals")]))
         return folder / f"{name}.md"
 
 

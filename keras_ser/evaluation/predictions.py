@@ -7,10 +7,12 @@ group (the bootstrap's unit; "" if none); per classification task T: `T` (true l
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from keras_ser.files import write_table
 from keras_ser.tasks import Task
 
 KEY = ["protocol", "fold", "seed", "stream", "id"]
@@ -131,7 +133,7 @@ def _text(column: pd.Series) -> pd.Series:
 
 def write_predictions(predictions: pd.DataFrame, path: str | PathLike[str]) -> None:
     """Write the table as CSV, every number with all its digits."""
-    predictions.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+    write_table(Path(path), predictions)
 
 
 def read_predictions(path: str | PathLike[str]) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from keras_ser.evaluation import markdown
 from keras_ser.evaluation.plots import NAMES, confusions
 from keras_ser.evaluation.scores import TaskScores
 from keras_ser.evaluation.systems import SystemsReport, shown, system_result
+from keras_ser.files import write_figure, write_json, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,12 +176,11 @@ class ProtocolsReport:
         """Write NAME.md, NAME.json, NAME.png and, of one system, NAME-confusion.png."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_json(folder / f"{name}.json", self.to_dict())
         pictures = [(f"{name}.png", "Scores with 95 % intervals", self.figure())]
         if self.confused:
             pictures.append((f"{name}-confusion.png", f"Confusion of {self.confused}", self.confusion_figure()))
         for file, _, figure in pictures:
-            figure.savefig(folder / file, dpi=130, metadata={"Software": None})
-        text = self.to_markdown([(file, caption) for file, caption, _ in pictures])
-        (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+            write_figure(folder / file, figure)
+        write_text(folder / f"{name}.md", self.to_markdown([(file, caption) for file, caption, _ in pictures]))
         return folder / f"{name}.md"

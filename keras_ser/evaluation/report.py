@@ -1,6 +1,5 @@
 """The report of a run: scores with intervals for every protocol and task, as a value, a table, and files."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from keras_ser.evaluation.bootstrap import LEVEL, RESAMPLES
 from keras_ser.evaluation.measures import choose_stream, metric_names
 from keras_ser.evaluation.predictions import check_predictions, write_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
+from keras_ser.files import write_figure, write_json, write_text
 from keras_ser.tasks import Task
 
 Run = tuple[str, int, int]  # protocol, fold, seed
@@ -123,13 +123,12 @@ class Report:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_predictions(self.predictions, folder / "predictions.csv")
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
-        (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / "report.json", self.to_dict())
         pictures = []
         for name, caption, figure in self.figures():
-            figure.savefig(folder / name, dpi=130, metadata={"Software": None})
+            write_figure(folder / name, figure)
             pictures.append((name, caption))
-        (folder / "report.md").write_text(self.to_markdown(pictures), encoding="utf-8")
+        write_text(folder / "report.md", self.to_markdown(pictures))
         return folder
 
 

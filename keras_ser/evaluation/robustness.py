@@ -8,7 +8,6 @@ the trapezoid rule, divided by the range: a mean UAR.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -23,6 +22,7 @@ from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import interval, resample, resampling
 from keras_ser.evaluation.denoising import Cell
 from keras_ser.evaluation.plots import panels, styles
+from keras_ser.files import write_figure, write_json, write_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -204,11 +204,10 @@ class RobustnessReport:
         """Write robustness.csv, robustness.json, robustness.md and robustness.png."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.table.to_csv(folder / "robustness.csv", index=False)
-        (folder / "robustness.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-        self.figure().savefig(folder / "robustness.png", dpi=130, metadata={"Software": None})
-        text = self.to_markdown([("robustness.png", "UAR against SNR")])
-        (folder / "robustness.md").write_text(text + "\n", encoding="utf-8")
+        write_table(folder / "robustness.csv", self.table)
+        write_json(folder / "robustness.json", self.to_dict())
+        write_figure(folder / "robustness.png", self.figure())
+        write_text(folder / "robustness.md", self.to_markdown([("robustness.png", "UAR against SNR")]))
         return folder
 
 

@@ -28,7 +28,6 @@ References:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -43,6 +42,7 @@ from keras_ser.evaluation.bootstrap import interval, resampling, weights
 from keras_ser.evaluation.denoising import Cell
 from keras_ser.evaluation.det import det_figure, mean_curve
 from keras_ser.evaluation.trials import P_TARGET, Steps, crossing, least_cost
+from keras_ser.files import write_figure, write_json, write_table, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -315,17 +315,11 @@ class VerificationReport:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         # without the time, one table is one file
-        self.table[list(COLUMNS)].to_csv(
-            folder / "verification.csv.gz",
-            index=False,
-            lineterminator="\n",
-            encoding="utf-8",
-            compression={"method": "gzip", "mtime": 0},
-        )
-        (folder / "verification.json").write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-        self.figure().savefig(folder / "verification.png", dpi=130, metadata={"Software": None})
-        text = self.to_markdown([("verification.png", "DET curves")])
-        (folder / "verification.md").write_text(text + "\n", encoding="utf-8")
+        packed = {"method": "gzip", "mtime": 0}
+        write_table(folder / "verification.csv.gz", self.table[list(COLUMNS)], compression=packed)
+        write_json(folder / "verification.json", self.to_dict())
+        write_figure(folder / "verification.png", self.figure())
+        write_text(folder / "verification.md", self.to_markdown([("verification.png", "DET curves")]))
         return folder
 
 

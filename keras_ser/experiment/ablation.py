@@ -12,7 +12,6 @@ from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.experiment.systems import run_systems
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run
-from keras_ser.training.run import write_atomically
 
 FIRST_ALONE = "B"
 
@@ -71,6 +70,6 @@ def _first_alone(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] 
         file = target / "predictions.csv"
         if not file.exists():
             table = tested(Run.load(target), data, job.protocol.name)
-            write_atomically(file, lambda path, table=table: write_predictions(table, path))
+            write_predictions(table, file)
         tables.append(read_predictions(file))
     return pd.concat(tables, ignore_index=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.training.run import write_atomically
+from keras_ser.files import write_json, write_table
 
 WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
 
@@ -33,6 +33,6 @@ def kept(
         return pd.read_csv(table, dtype=words, keep_default_na=False, na_values=numbers), True
     made = score()
     question.unlink(missing_ok=True)  # which says whose figures they are
-    write_atomically(table, lambda path: made.to_csv(path, index=False))
-    write_atomically(question, lambda path: path.write_text(json.dumps(asked)))
+    write_table(table, made)
+    write_json(question, asked)
     return made, False

@@ -1,13 +1,14 @@
 """Train and test every job of an experiment that is not finished, then report."""
 
 import contextlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from keras_ser.files import write_json, write_text
 
 try:
     import fcntl
@@ -20,7 +21,7 @@ from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, fit
-from keras_ser.training.run import check_free, check_owner, write_atomically
+from keras_ser.training.run import check_free, check_owner
 
 LOG = logging.getLogger(__name__)
 OWNER = "experiment.json"
@@ -77,7 +78,7 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 
     run = fit(recipe, data, job.split, target, job.seed, **options)
     table = tested(run, data, job.protocol.name)
-    write_atomically(target / "predictions.csv", lambda path: write_predictions(table, path))
+    write_predictions(table, target / "predictions.csv")
     # graphs of finished runs would pile up in memory
     keras.backend.clear_session()
 
@@ -97,13 +98,13 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     for job in jobs(recipe, data):
         if (folder / job.folder / "predictions.csv").exists():
             check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
-    write_atomically(folder / "recipe.json", lambda p: p.write_text(recipe.to_json()))
+    write_text(folder / "recipe.json", recipe.to_json())
     # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
     options = dict(read_options)
     about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
     if data.noise_root:
         about["noise_root"] = str(Path(data.noise_root).resolve())
-    write_atomically(folder / OWNER, lambda p: p.write_text(json.dumps(about, indent=1)))
+    write_json(folder / OWNER, about)
     return recipe
 
 

@@ -1,12 +1,13 @@
 """`Split`: who trains, who chooses the model, who tests it; and `check_split`, which refuses one that leaks."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.files import write_json
 
 SIDES = ("train", "validation", "test")
 
@@ -71,8 +72,8 @@ class Split:
     def from_dict(cls, data: Mapping[str, Any]) -> "Split":
         return cls(**data)
 
-    def write(self, path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=1))
+    def write(self, path: Path) -> None:
+        write_json(path, self.to_dict())
 
 
 def check_split(

@@ -5,13 +5,13 @@ A setting is to them what an epoch is to a network: the validation side chooses 
 
 import dataclasses
 import importlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ser.files import write_json, write_whole
 from keras_ser.models import MODELS
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
@@ -20,7 +20,7 @@ from keras_ser.splits import Split
 from keras_ser.training.data import NOISE_TASK, Data, shuffled, told_labels
 from keras_ser.training.loop import OnEpoch, check_monitor, monitored, validation_scores, write_csv
 from keras_ser.training.predict import judged, scored_streams
-from keras_ser.training.run import PIPELINES, RunError, write_atomically
+from keras_ser.training.run import PIPELINES, RunError
 
 
 def check_estimators(recipe: Recipe, data: Data, split: Split) -> None:
@@ -101,8 +101,8 @@ def train_estimators(
         if on_epoch:
             on_epoch(stage, number, len(settings), logs)
     about = {"seed": seed, "monitor": monitor if sides else None, "best_epoch": best[1], "epochs": rows}
-    write_atomically(out / "history.json", lambda p: p.write_text(json.dumps(about, indent=1)))
-    write_atomically(out / PIPELINES, best[2].save)
+    write_json(out / "history.json", about, allow_nan=True)
+    write_whole(out / PIPELINES, best[2].save)
 
 
 def load_estimators(file: Path, recipe: Recipe) -> Estimators:
@@ -179,7 +179,7 @@ def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np
     # one row for each utterance, of which the first number tells whether the others are there
     shape = len(source.cache) + len(source.cache.dropped), 1 + FUNCTIONALS[name]
     if not path.exists():
-        write_atomically(path, lambda p: np.lib.format.open_memmap(p, "w+", "float32", shape).flush())
+        write_whole(path, lambda p: np.lib.format.open_memmap(p, "w+", "float32", shape).flush())
     try:
         kept = np.load(path, mmap_mode="r+")
     except (OSError, EOFError, ValueError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ser.files import write_whole
 from keras_ser.models import MODELS
 from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import MEMORY_LIMIT, TrainingData, evaluation_batches
@@ -18,7 +19,7 @@ from keras_ser.training.estimators import check_estimators, train_estimators
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
 from keras_ser.training.network import build
 from keras_ser.training.predict import forward, judged, scored_streams
-from keras_ser.training.run import NETWORK, Run, claim, model_file, write_atomically
+from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets
 
 
@@ -156,7 +157,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             on_epoch,
         )
         whole = whole_model(extract, score, recipe.name)
-        write_atomically(out / NETWORK, whole.save)
+        write_whole(out / NETWORK, whole.save)
     finally:
         keras.config.set_dtype_policy(policy)
     (out / "state.npz").unlink(missing_ok=True)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from keras_ser import metrics
+from keras_ser.files import write_json, write_whole
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 from keras_ser.training.data import NOISE_TASK, told_labels
-from keras_ser.training.run import RunError, write_atomically
+from keras_ser.training.run import RunError
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
@@ -85,7 +86,7 @@ def train_epochs(
     for variable, value in zip(network.variables, best["weights"], strict=True):
         variable.assign(value)
     about = {"seed": seed, "monitor": monitor if validate else None, "best_epoch": best["epoch"], "epochs": rows}
-    write_atomically(out / "history.json", lambda p: p.write_text(json.dumps(about, indent=1)))
+    write_json(out / "history.json", about, allow_nan=True)
 
 
 def monitored(recipe: Recipe) -> str:
@@ -122,7 +123,7 @@ def _save(path: Path, rows: list[dict], best: dict[str, Any], variables: Sequenc
         with open(temporary, "wb") as file:
             np.savez(file, meta=json.dumps(meta), **arrays)
 
-    write_atomically(path, write)
+    write_whole(path, write)
 
 
 def _values(variables: Sequence) -> list[np.ndarray]:
@@ -154,7 +155,7 @@ def write_csv(path: Path, rows: Sequence[dict]) -> None:
             table.writeheader()
             table.writerows(rows)
 
-    write_atomically(path, write)
+    write_whole(path, write)
 
 
 def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:

@@ -1,18 +1,16 @@
-"""A run's folder: what it holds, who owns it, and how its files are written."""
+"""A run's folder: what it holds, and who owns it."""
 
 import json
-import os
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.files import TEMPORARY, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 
-TEMPORARY = ".part."  # in the names of half-written files, which a killed process leaves behind
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
@@ -129,9 +127,9 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
     elif any(not path.name.startswith(".") for path in out.iterdir()):
         raise RunError(f"{out} is not empty and holds no run. Give another --out.")
     # the owner first: a folder with anything in it and no owner is refused
-    write_atomically(owner, lambda p: p.write_text(json.dumps(about, indent=1)))
-    write_atomically(out / "recipe.json", lambda p: p.write_text(recipe.to_json()))
-    write_atomically(out / "split.json", split.write)
+    write_json(owner, about)
+    write_text(out / "recipe.json", recipe.to_json())
+    split.write(out / "split.json")
     for left in out.glob(f".[0-9]*{TEMPORARY}*"):
         left.unlink(missing_ok=True)
 
@@ -188,13 +186,3 @@ def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = 
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
     return json.loads(json.dumps({"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "data": data}))
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file of the same suffix, then put it in place: a kill leaves the old file or the new."""
-    temporary = path.with_name(f".{os.getpid()}{TEMPORARY}{path.name}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,9 +14,10 @@ import pandas as pd
 
 from keras_ser.evaluation import markdown
 from keras_ser.experiment.jobs import Job
+from keras_ser.files import write_figure, write_json, write_table, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.training.loop import monitored
-from keras_ser.training.run import RunError, write_atomically
+from keras_ser.training.run import RunError
 from keras_ser.tuning.space import Choice, Space, with_values
 from keras_ser.values import lookup
 
@@ -177,11 +178,11 @@ class Found:
     def save(self, folder: Path) -> None:
         """trials.json and trials.csv, tuning.md, and recipe.json, the best so far."""
         kept = [asdict(self.trials[number]) for number in sorted(self.trials)]
-        write_atomically(folder / TRIALS, lambda path: path.write_text(json.dumps(kept, indent=1)))
-        write_atomically(folder / "trials.csv", lambda path: self.table().to_csv(path, index=False))
+        write_json(folder / TRIALS, kept, allow_nan=True)
+        write_table(folder / "trials.csv", self.table())
         if not self.ranked:
             return
-        write_atomically(folder / "recipe.json", lambda path: path.write_text(self.best.to_json()))
+        write_text(folder / "recipe.json", self.best.to_json())
         text = [
             f"# {self.recipe.name}: a {self.method} search on {self.data.corpus.name}",
             "\n".join(f"- {note}" for note in self.notes()),
@@ -190,14 +191,12 @@ class Found:
             "![score against each number, and over the trials](tuning.png)",
             "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
         ]
-        write_atomically(folder / "tuning.md", lambda path: path.write_text("\n\n".join(text) + "\n", encoding="utf-8"))
+        write_text(folder / "tuning.md", "\n\n".join(text))
 
     def draw(self, folder: Path) -> None:
         """tuning.png, where there is anything to draw."""
         if self.ranked:
-            write_atomically(
-                folder / "tuning.png", lambda path: self.figure().savefig(path, dpi=130, metadata={"Software": None})
-            )
+            write_figure(folder / "tuning.png", self.figure())
 
     def figure(self) -> Figure:
         """The score against each number, and trial after trial with the best so far."""

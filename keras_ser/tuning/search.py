@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import math
 import sys
 import warnings
@@ -19,11 +18,12 @@ from sklearn.exceptions import ConvergenceWarning
 from keras_ser.corpora import CorpusError
 from keras_ser.experiment.jobs import Job, check_jobs, jobs
 from keras_ser.experiment.runner import lock
+from keras_ser.files import write_json
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
-from keras_ser.training.run import check_free, write_atomically
+from keras_ser.training.run import check_free
 from keras_ser.tuning.report import Found, Trial
 from keras_ser.tuning.space import Choice, Space, check_space, whole_numbers, with_values
 
@@ -235,4 +235,4 @@ def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequenc
         "method": method,
     }
     check_free(folder, OWNER, about, "search")
-    write_atomically(folder / OWNER, lambda p: p.write_text(json.dumps(about, indent=1)))
+    write_json(folder / OWNER, about)

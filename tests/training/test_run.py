@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from keras_ser.files import write_whole
 from keras_ser.splits import Split
-from keras_ser.training.run import Run, RunError, check_owner, claim, write_atomically
+from keras_ser.training.run import Run, RunError, check_owner, claim
 from tests.training import tiny
 
 SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
@@ -57,13 +58,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 @pytest.mark.parametrize("writes", [0, 1, 2])
 def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
     """Wherever the first claim was cut off, the next one of the same run succeeds."""
-    import keras_ser.training.run as room
+    import keras_ser.files as room
 
     class Killed(BaseException):
         pass
 
     left = [writes]
-    whole = room.write_atomically
+    whole = room.write_whole
 
     def cut(path, write):
         if not left[0]:
@@ -71,7 +72,7 @@ def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
         left[0] -= 1
         whole(path, write)
 
-    monkeypatch.setattr(room, "write_atomically", cut)
+    monkeypatch.setattr(room, "write_whole", cut)
     with pytest.raises(Killed):
         claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     monkeypatch.undo()
@@ -94,23 +95,11 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
         raise Killed
 
     with pytest.raises(Killed):
-        write_atomically(tmp_path / "state.npz", write)
+        write_whole(tmp_path / "state.npz", write)
     (tmp_path / "aside.kept").rename(tmp_path / write.name)
     assert not (tmp_path / "state.npz").exists()
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    (tmp_path / "state.npz").write_text("old")
-
-    def full(temporary):
-        temporary.write_text("new, cut off")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(tmp_path / "state.npz", full)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"state.npz": "old"}
 
 
 def test_an_unfinished_run_does_not_load(tmp_path):
