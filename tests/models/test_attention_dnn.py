@@ -85,6 +85,7 @@ def test_losses_are_weighted_by_the_tasks():
     assert weights == {"emotion": 0.9, "activation": 0.3} and set(losses) == {"emotion", "activation"}
 
 
+@pytest.mark.slow
 def test_a_run_with_derived_tasks(tmp_path):
     """Statistics of a clip in, emotion and what is derived from it out; the standardisation is that of the training side."""
     emotion = dataclasses.replace(EMOTION, labels=tiny.EMOTION.labels)

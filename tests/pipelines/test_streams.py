@@ -186,11 +186,8 @@ def test_targets_and_weights_are_the_clip_s_own(cache):
 AUGMENT = Augment(1.0, tempo=0.2, time_masks=1, time_mask_frames=5)
 
 
-@pytest.mark.parametrize(
-    "sampling",
-    [Sampling("crop", frames=20), pytest.param(Sampling("segments", 12, 9), marks=pytest.mark.slow)],
-    ids=lambda s: s.kind,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", [Sampling("crop", frames=20), Sampling("segments", 12, 9)], ids=lambda s: s.kind)
 def test_an_epoch_can_be_made_again(cache, sampling):
     """By the same object, and by one that keeps no features in memory."""
 

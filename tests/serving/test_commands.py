@@ -80,6 +80,7 @@ def test_bad_files_are_reported_at_the_end(served, files, capsys):
     assert "long.wav: expected at most 8 s, received 9.0 s. Cut it, or use predict --timeline." in err[2]
 
 
+@pytest.mark.slow
 def test_timeline(served, files, tmp_path, capsys):
     # longer than the export takes at once
     rng = np.random.default_rng(5)

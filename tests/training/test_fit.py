@@ -233,6 +233,7 @@ def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
     assert ROOM._extractor(tiny.CASCADE, first) == (("model 1",), {"segment": 30, "clean": 2})
 
 
+@pytest.mark.slow
 def test_a_continuous_task_trains(data, split, tmp_path):
     recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), sampling=Sampling("whole"))
     run = fit(recipe, data, split, tmp_path / "run")
@@ -259,6 +260,7 @@ def test_a_mask_needs_the_frames_as_they_are(data, split, tmp_path):
             fit(tiny.MASKED.replace(**change), data, split, tmp_path / str(i))
 
 
+@pytest.mark.slow
 def test_a_control_s_masks_are_other_examples(data, split, tmp_path, monkeypatch):
     """Of any stream: a clean example is as likely to be told a noisy one's mask as a noisy example is."""
     seen = []

@@ -70,6 +70,7 @@ def test_probabilities_are_the_models_for_that_clip(table, model, data):
             assert row[f"{task.name}/prediction"] == task.labels[int(shown.argmax())]
 
 
+@pytest.mark.slow
 def test_noises_are_drawn_from_the_seed(table, model, data, split):
     columns = [f"emotion/{label}" for label in tiny.EMOTION.labels]
     again = predict(model, tiny.EVERYTHING, data, split, seed=5)

@@ -130,7 +130,9 @@ def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_pat
     assert said.out == "" and "Traceback" not in said.err
 
 
-@pytest.mark.parametrize("method", list(module.METHODS))
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=pytest.mark.slow) if name != "grid" else name for name in module.METHODS]
+)
 def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
     plain, calls = module.fit, []
 
