@@ -60,16 +60,13 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
     import soundfile
 
     from keras_ser.audio.io import info, read
+    from keras_ser.files import write_whole
 
     rate = info(file).sample_rate
     cleaned = denoise(read(file, rate), rate)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        soundfile.write(temporary, cleaned, rate, subtype="FLOAT" if out.suffix.lower() == ".wav" else None)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    subtype = "FLOAT" if out.suffix.lower() == ".wav" else None
+    write_whole(out, lambda path: soundfile.write(path, cleaned, rate, subtype=subtype))
 
 
 def _denoiser(options: argparse.Namespace) -> Callable:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keras_ser.files import write_json, write_text
-
 try:
     import fcntl
 except ImportError:  # Windows: two processes with one --out are not kept apart there
@@ -19,6 +17,7 @@ from keras_ser.evaluation import Report, write_predictions
 from keras_ser.evaluation.report import paper_by_protocol
 from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
+from keras_ser.files import write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, fit
 from keras_ser.training.run import check_free, check_owner

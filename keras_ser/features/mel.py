@@ -103,7 +103,7 @@ def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
 
 def mel_spectrogram(power: Any, filters: Any) -> Any:
     """(batch, frames, fft // 2 + 1) power and (fft // 2 + 1, bins) filters -> (batch, frames, bins) power."""
-    if None in power.shape:
+    if None in power.shape or not isinstance(filters, np.ndarray):
         return ops.matmul(power, ops.convert_to_tensor(filters, dtype="float32"))
     # Filters are zeros nearly everywhere: a compiler is sooner done with a few of them and the frequencies that these look at.
     found = []

@@ -76,7 +76,7 @@ class FeatureExtractor:
         self.finish = tf.function(lambda found, mask: frontend.finish(found, mask), input_signature=[found, mask])
 
     def __call__(self, clips: Iterable[np.ndarray]) -> Iterator[Features]:
-        """feature -> (frames, bins) float32 of each clip, in order; the clips of a call share its memory.
+        """feature -> (frames, bins) float32 of each clip, in order.
 
         Args:
             clips: (samples,) float in [-1, 1] each, at `frontend.sample_rate`; of a generator, `threads` + 1 calls are read ahead.
@@ -126,7 +126,7 @@ class FeatureExtractor:
         found = {name: np.asarray(value) for name, value in found.items()}
         places = [slice(a, a + n) for a, n in zip(first, frames, strict=True)]
         if not (self.frontend.endpoint or self.frontend.normalize or self.frontend.statistics):
-            return [{name: found[name][place] for name in self.frontend.features} for place in places]
+            return [{name: found[name][place].copy() for name in self.frontend.features} for place in places]
         mask = np.arange(frames.max()) < frames[:, None]
         together = {}
         for name, value in found.items():
@@ -207,6 +207,6 @@ def _around(first: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 def _valid(found) -> list[Features]:
     """A front end's answer -> feature -> (frames, bins) of each clip, its valid frames alone."""
-    found = {name: value.numpy() for name, value in found.items()}
+    found = {name: np.asarray(value) for name, value in found.items()}
     frames = found.pop("mask").sum(axis=1)
-    return [{name: value[row, :n] for name, value in found.items()} for row, n in enumerate(frames)]
+    return [{name: value[row, :n].copy() for name, value in found.items()} for row, n in enumerate(frames)]

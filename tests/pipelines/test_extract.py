@@ -97,6 +97,17 @@ def test_nan_stays_in_its_clip(rng):
     assert found == [False, True, False]
 
 
+@pytest.mark.parametrize("endpoint", [False, True])
+def test_what_is_found_is_the_caller_s(rng, endpoint):
+    """Each clip's arrays can be changed, and hold nothing of its neighbours'."""
+    frontend, clips = Frontend(("mfcc", "energy"), endpoint=endpoint), clips_of(rng)[:4]
+    found = list(FeatureExtractor(frontend)(clips))
+    for name, value in found[0].items():
+        value -= value.mean(axis=0)
+        assert value.base is None, name
+    alike(frontend, clips[1:], found[1:])
+
+
 def test_nothing_is_left_of_earlier_clips(rng):
     """The threads' memory is used again."""
     frontend = Frontend(("mfcc", "energy"), endpoint=False)
