@@ -1,6 +1,6 @@
 """Throughput of `Frontend` against librosa on the same clips, in one run.
 
-    python benchmarks/frontend.py [--data DIR] [--clips 192] [--batch 48] [--repeats 5] [--threads 1]
+    python benchmarks/frontend.py [--data DIR] [--clips 192] [--batch 48] [--repeats 5] [--cores 1]
 
 Clips are read from DIR (any .wav or .flac below it, resampled to 16 kHz by `keras_ser.audio`), or synthesised: noise
 with syllable-like loudness, 1.5 to 5 s long. All get decoded float32 audio. "batches": the layer, in one graph with unknown
@@ -9,8 +9,9 @@ clips in their order, the copies into its stream in its time. librosa gets one c
 the same sizes. All compute the same numbers (see tests/features); the last column says how far apart they are here. All
 are warmed up, then take turns; the figures are medians.
 
-`--threads` are the extractor's calls at the same time. An operation of TensorFlow has one thread here: those of the extractor
-are too short to be shared, and batches gain nothing by it. librosa computes on one thread whatever it is allowed.
+The process may use `--cores`, no more (which only Linux knows to arrange). An operation of TensorFlow has one thread here:
+those of the extractor, which calculates on all cores by itself, are too short to be shared, and batches gain nothing by it.
+librosa computes on one core whatever it is allowed.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=192, help="how many clips (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=48, help="clips a batch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="timings, of which the median counts")
-    parser.add_argument("--threads", type=int, default=1, help="threads of either side (default: %(default)s)")
+    parser.add_argument("--cores", type=int, default=1, help="cores that the process may use (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -72,11 +73,11 @@ def frontend(name: str):
     return Frontend((name,), **sizes, **pitch, coefficients=COEFFICIENTS, preemphasis=0.0, endpoint=False)
 
 
-def extracted(name: str, audio: list, threads: int):
+def extracted(name: str, audio: list):
     """The same by a `FeatureExtractor`."""
     from keras_ser.pipelines.extract import FeatureExtractor
 
-    extract = FeatureExtractor(frontend(name), threads)
+    extract = FeatureExtractor(frontend(name))
     return lambda: [found[name] for found in extract(audio)]
 
 
@@ -167,27 +168,29 @@ def apart(name: str, a: list, b: list) -> str:
 
 def main() -> None:
     options = arguments()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    options.cores = len(os.sched_getaffinity(0))
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-        os.environ[f"{name}_NUM_THREADS"] = str(options.threads)
+        os.environ[f"{name}_NUM_THREADS"] = str(options.cores)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import librosa
     import numpy as np
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.cores)
     audio = clips(options)
     seconds = sum(len(x) for x in audio) / SAMPLE_RATE
     print(
         f"{len(audio)} clips, {seconds:.0f} s, {options.data.name if options.data else 'synthesised'}; batch "
-        f"{options.batch}, {options.threads} thread(s), times real time, median of {options.repeats}; TensorFlow {tf.__version__}, "
+        f"{options.batch}, {options.cores} core(s), times real time, median of {options.repeats}; TensorFlow {tf.__version__}, "
         f"librosa {librosa.__version__}, NumPy {np.__version__}"
     )
     print(f"{'feature':<10}{'batches':>12}{'extractor':>12}{'librosa':>12}{'ratios':>14}  apart")
     for name in ("mfcc", "log_mel", "pitch"):
         sides = {
             "batches": ours(name, audio, options.batch),
-            "extractor": extracted(name, audio, options.threads),
+            "extractor": extracted(name, audio),
             "librosa": theirs(name, audio),
         }
         found = {side: run() for side, run in sides.items()}

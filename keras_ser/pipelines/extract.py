@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 from keras_ser.features import Frontend, fitted_derivative
 from keras_ser.pipelines.threads import cores, in_order
 
-ROW, ROWS = 256, 32
+ROW, ROWS = 256, 40
 CALL = ROW * ROWS
 ALIGNED = 64  # bytes, of memory that TensorFlow takes as it is
 SIDE = 4  # frames on either side that a delta looks at
@@ -43,14 +44,15 @@ class FeatureExtractor:
     Args:
         frontend: with "short_term", which looks at whole clips, clips go through it one by one, as does a clip that
             fills more than a call of `CALL` frames.
-        threads: calls at the same time. Default: one for each core that the process may use.
+        threads: calls at the same time. Default: one more than the process may use cores, so that none of these waits while
+            another thread's call begins or ends.
         compiled: by XLA; as TensorFlow's own graph where False.
     """
 
     def __init__(self, frontend: Frontend, threads: int | None = None, compiled: bool = True):
         hop, (before, behind) = frontend.hop, frontend.reach
         self.frontend = frontend
-        self.threads = threads or cores()
+        self.threads = threads or cores() + 1
         self.before = -(-before // hop)  # frames
         self.row = (self.before + ROW - 1 - (-behind // hop)) * hop + frontend.window  # samples
         self.samples = (CALL - ROW) * hop + self.row
@@ -62,6 +64,7 @@ class FeatureExtractor:
         if not self.room:
             return
         self.heard = [name for name in ("waveform", "emphasised") if self._hears(name)]
+        self.counts = [tf.constant(rows) for rows in range(ROWS + 1)]
         streams = dict.fromkeys(self.heard, tf.TensorSpec((self.samples,), tf.float32))
         around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
         # the concrete function itself: a tf.function looks at its arguments first, for as long as a row takes
@@ -84,7 +87,7 @@ class FeatureExtractor:
         Raises:
             ValueError: a clip that is no (samples,) array, or holds no sample.
         """
-        groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence))
+        groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence, self.threads))
         for found in in_order(self._features, groups, self.pool, ahead=self.threads + 1):
             yield from found
 
@@ -122,7 +125,9 @@ class FeatureExtractor:
         first, frames = np.array([[clip.first, clip.frames] for clip in group]).T
         rows = -(-(first[-1] + frames[-1]) // ROW)
         streams = {name: self._stream(group, name, rows) for name in self.heard}
-        found = self.framewise(streams, tf.constant(_around(first, frames)), tf.constant(rows, tf.int32))
+        around, tensor = self._memory("around", CALL + 2 * SIDE, np.int32)
+        _around(first, frames, around)
+        found = self.framewise(streams, tensor, self.counts[rows])
         found = {name: np.asarray(value) for name, value in found.items()}
         places = [slice(a, a + n) for a, n in zip(first, frames, strict=True)]
         if not (self.frontend.endpoint or self.frontend.normalize or self.frontend.statistics):
@@ -136,9 +141,7 @@ class FeatureExtractor:
 
     def _stream(self, group: list[_Clip], name: str, rows: int) -> tf.Tensor:
         """(samples,) of which the first `rows` rows are filled; it lasts until the thread's next call."""
-        if not hasattr(self.local, name):
-            setattr(self.local, name, _shared(self.samples))
-        stream, tensor = getattr(self.local, name)
+        stream, tensor = self._memory(name, self.samples, np.float32)
         ends = 0
         for clip in group:
             start, x = (self.before + clip.first) * self.frontend.hop, clip.waveform
@@ -155,16 +158,27 @@ class FeatureExtractor:
         stream[ends : (rows - 1) * ROW * self.frontend.hop + self.row] = 0
         return tensor
 
+    def _memory(self, name: str, size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
+        """`_shared` memory of this thread."""
+        if not hasattr(self.local, name):
+            setattr(self.local, name, _shared(size, dtype))
+        return getattr(self.local, name)
 
-def _shared(samples: int) -> tuple[np.ndarray, tf.Tensor]:
-    """(samples,) float32 as an array and as a tensor, of the same memory: what is written to the one is read from the other."""
-    memory = np.zeros(samples + ALIGNED // 4, np.float32)
-    array = memory[-memory.ctypes.data % ALIGNED // 4 :][:samples]
+
+def _shared(size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
+    """(size,) of 4 bytes each, as an array and as a tensor of the same memory: what is written to one is read from the other."""
+    memory = np.zeros(size + ALIGNED // 4, dtype)
+    array = memory[-memory.ctypes.data % ALIGNED // 4 :][:size]
     return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def _groups(frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence: int) -> Iterator[list[_Clip]]:
-    """The clips, in order, in lists of which each is a call: `room` frames, `silence` samples behind each clip."""
+def _groups(
+    frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence: int, threads: int
+) -> Iterator[list[_Clip]]:
+    """The clips, in order, in lists of which each is a call: `room` frames, `silence` samples behind each clip.
+
+    What is left at the end is shared by the threads.
+    """
     group: list[_Clip] = []
     taken = 0
     for number, clip in enumerate(clips):
@@ -185,8 +199,10 @@ def _groups(frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence:
         else:
             group.append(_Clip(clip, taken, frames))
             taken += needed
-    if group:
-        yield group
+    share = max(ROW, -(-taken // threads))
+    for _, part in groupby(group, key=lambda clip: clip.first // share):
+        first, *others = part
+        yield [clip._replace(first=clip.first - first.first) for clip in (first, *others)]
 
 
 def _of_length(clip: np.ndarray, samples: int, margin: int) -> np.ndarray:
@@ -196,13 +212,13 @@ def _of_length(clip: np.ndarray, samples: int, margin: int) -> np.ndarray:
     return np.pad(clip, (0, samples + margin - len(clip)))
 
 
-def _around(first: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """(CALL + 2 `SIDE`,) int32: each frame of a stream, or the nearest one that is a clip's, where clips begin at `first`."""
+def _around(first: np.ndarray, frames: np.ndarray, out: np.ndarray) -> None:
+    """Into (CALL + 2 `SIDE`,) int32: each frame of a stream, or the nearest one that is a clip's, where clips begin at `first`."""
     ends = np.append(first[1:], CALL + 2 * SIDE)  # the first place that is nearer to the next clip
     repeats = np.diff(ends, prepend=0)
-    nearest = np.arange(-SIDE, CALL + SIDE, dtype=np.int32)
-    np.maximum(nearest, np.repeat(first.astype(np.int32), repeats), out=nearest)
-    return np.minimum(nearest, np.repeat((first + frames - 1).astype(np.int32), repeats), out=nearest)
+    out[:] = np.arange(-SIDE, CALL + SIDE)
+    np.maximum(out, np.repeat(first.astype(np.int32), repeats), out=out)
+    np.minimum(out, np.repeat((first + frames - 1).astype(np.int32), repeats), out=out)
 
 
 def _valid(found) -> list[Features]:

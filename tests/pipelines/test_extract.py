@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_ser.features import FEATURES, Frontend
-from keras_ser.pipelines.extract import CALL, ROW, FeatureExtractor
+from keras_ser.pipelines.extract import CALL, ROW, FeatureExtractor, _groups
 from tests.features.clips import speech, speech_like
 
 STREAMED = tuple(name for name in FEATURES if name != "short_term")
@@ -87,6 +87,15 @@ def test_reads_no_further_than_it_must():
     assert first["energy"].shape == (98, 1) and read < 4 * CALL / 98
     np.testing.assert_allclose(first["energy"], -20, atol=1e-4)
     answers.close()
+
+
+@pytest.mark.parametrize(("seconds", "threads", "expected"), [(1, 1, [40]), (1, 3, [14, 13, 13]), (0.05, 3, [24, 16])])
+def test_threads_share_what_is_left_at_the_end(seconds, threads, expected):
+    clips = [np.full(int(seconds * 16000), k, np.float32) for k in range(40)]
+    groups = list(_groups(Frontend(("mfcc",)), clips, CALL, 0, threads))
+    assert [len(group) for group in groups] == expected
+    assert [clip.waveform[0] for group in groups for clip in group] == list(range(40))
+    assert {group[0].first for group in groups} == {0}
 
 
 def test_nan_stays_in_its_clip(rng):
