@@ -48,7 +48,7 @@ def clips(options: argparse.Namespace) -> list:
             loudness = np.interp(np.arange(samples), knots, rng.uniform(0, 0.2, len(knots)))
             found.append((rng.standard_normal(samples) * loudness).astype(np.float32))
         return found
-    from keras_ser.audio.io import read
+    from keras_ser.audio import read
 
     paths = sorted(path for path in options.data.rglob("*") if path.suffix.lower() in (".wav", ".flac"))
     if not paths:

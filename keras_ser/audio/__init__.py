@@ -6,8 +6,10 @@ handed to the front end has one rate. What a silent or very short clip means is 
 it. Nothing here imports TensorFlow; `decode.decode_audio` does so when it is called.
 """
 
-from keras_ser.audio.io import AudioError, Info, content_hash, info, pad, problems, read
+from keras_ser.audio.errors import AudioError
+from keras_ser.audio.io import Info, info, read
 from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, noise_type, snr, speech_part, stretch
+from keras_ser.audio.waveforms import content_hash, pad, problems
 
 __all__ = [
     "COLOURS",

@@ -1,9 +1,7 @@
 """Reading audio files: any format to mono float32 at one rate, or an error that names the file."""
 
-import hashlib
 import os
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,16 +10,13 @@ import numpy as np
 import soundfile
 import soxr
 
+from keras_ser.audio.containers import VIDEO, open_container, read_container
+from keras_ser.audio.errors import AudioError
 from keras_ser.corpora.header import SLACK_SECONDS, promised_samples, slack_samples
 
-VIDEO = {".aac", ".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wma", ".wmv"}
 SOUNDFILE = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
 UNIMPLEMENTED = 18  # libsndfile: a format it knows with a codec it does not have
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
-
-
-class AudioError(ValueError):
-    """A file that can't be used as audio; the message is one line and names the file."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ def info(path: str | os.PathLike) -> Info:
             return Info(found.samplerate, found.channels, found.frames / found.samplerate, found.subtype)
         except soundfile.LibsndfileError as error:
             _raise_unless_foreign(path, error)
-    av, container, stream = _open_container(path)
+    av, container, stream = open_container(path)
     with container:
         if stream.duration:
             seconds = float(stream.duration * stream.time_base)
@@ -90,7 +85,7 @@ def read(
     if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
         raise AudioError(f"{path}: expected 0 <= start < end. Received: start={start}, end={end}.")
     if path.suffix.lower() in VIDEO:
-        waveform, rate = _read_container(path, start, end)
+        waveform, rate = _read_foreign(path, start, end)
     else:
         with path.open("rb") as raw:
             promised = promised_samples(raw)
@@ -99,7 +94,7 @@ def read(
                 waveform, rate = _read_soundfile(path, file, promised, start, end)
         except soundfile.LibsndfileError as error:
             _raise_unless_foreign(path, error)
-            waveform, rate = _read_container(path, start, end)
+            waveform, rate = _read_foreign(path, start, end)
     _check_finite(path, waveform)
     if rate == sample_rate:
         return waveform
@@ -174,36 +169,6 @@ def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
         raise AudioError(f"{name}: not readable ({_reason(error)}).") from error
 
 
-def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
-    """What is odd about a waveform, in words; an empty list if nothing is.
-
-    Args:
-        waveform: (samples,).
-        sample_rate: Hz.
-        window_seconds: length of the front end's window.
-
-    Returns:
-        Any of "empty"; "non-finite"; "silent" (all samples are equal); "clipped" (runs of at least three samples at a
-        rail of at least 0.99 of full scale, longer in sum than 0.1 % of the clip); "shorter than one window".
-    """
-    waveform = np.asarray(waveform)
-    if waveform.size == 0:
-        return ["empty"]
-    found = []
-    if not np.isfinite(waveform).all():
-        found.append("non-finite")
-    elif waveform.min() == waveform.max():
-        found.append("silent")
-    else:
-        # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
-        flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
-        if flat.sum() > max(2, 1e-3 * waveform.size):
-            found.append("clipped")
-    if waveform.size < window_seconds * sample_rate:
-        found.append("shorter than one window")
-    return found
-
-
 def find_audio(paths: Iterable[str | os.PathLike]) -> list[Path]:
     """The files that are named, and all audio and video files below the folders that are named, sorted.
 
@@ -223,28 +188,6 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Waveforms (samples,) -> one array (batch, samples), zero-padded, and the lengths (batch,) int32."""
-    lengths = np.array([len(x) for x in waveforms], np.int32)
-    padded = np.zeros((len(waveforms), lengths.max()), np.float32)
-    for row, x in zip(padded, waveforms, strict=True):
-        row[: len(x)] = x
-    return padded, lengths
-
-
-def content_hash(waveform: np.ndarray) -> str:
-    """SHA-1 of the decoded samples: equal for copies of the same audio under any name or lossless format."""
-    samples = np.ascontiguousarray(waveform, "<f4") + np.float32(0)  # -0.0 and 0.0 sound the same
-    return hashlib.sha1(samples.tobytes()).hexdigest()
-
-
-def _flat(waveform: np.ndarray, rail: float) -> np.ndarray:
-    if abs(rail) < 0.99:
-        return np.zeros(waveform.size, bool)
-    at = np.concatenate([[False], waveform == rail, [False]])
-    return at[:-2] & at[1:-1] & at[2:]
 
 
 def _existing(path: str | os.PathLike) -> Path:
@@ -290,6 +233,12 @@ def _span(path: Path, frames: int, rate: int, start: float | None, end: float | 
     return first, max(min(last, frames), first + 1)
 
 
+def _read_foreign(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+    waveform, rate = read_container(path, until=None if end is None else end + SLACK_SECONDS)
+    first, last = _span(path, len(waveform), rate, start, end)
+    return np.ascontiguousarray(waveform[first:last], np.float32), rate
+
+
 def _read_soundfile(path: Path, file: soundfile.SoundFile, promised: int, start: float | None, end: float | None):
     rate, frames = file.samplerate, file.frames
     if promised > frames:
@@ -316,60 +265,3 @@ def _check_finite(path: Path, waveform: np.ndarray) -> None:
         raise AudioError(
             f"{path}: {count} of {waveform.size} samples are NaN or infinite, or beyond {LOUDEST:.0e} of full scale."
         )
-
-
-def _check_riff(path: Path) -> None:
-    """FFmpeg reads half an .avi as a shorter one; its header knows better."""
-    with path.open("rb") as raw:
-        head = raw.read(8)
-    promised = struct.unpack("<I", head[4:])[0] if head[:4] == b"RIFF" and len(head) == 8 else 0
-    if path.stat().st_size < promised < 0xFFFFFF00:
-        raise AudioError(f"{path}: cut short: the header promises {promised + 8} bytes.")
-
-
-def _open_container(path: Path):
-    try:
-        import av
-    except ImportError as error:
-        raise AudioError(
-            f"{path}: reading this format needs PyAV. Install it by: pip install keras-ser[video], "
-            "or extract the audio as WAV."
-        ) from error
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise AudioError(f"{path}: corrupt or not audio ({str(error).splitlines()[0]}).") from error
-    if not container.streams.audio:
-        container.close()
-        raise AudioError(f"{path}: the file holds no audio track.")
-    return av, container, container.streams.audio[0]
-
-
-def _read_container(path: Path, start: float | None, end: float | None):
-    av, container, stream = _open_container(path)
-    _check_riff(path)
-    pieces, decoded = [], 0
-    with container:
-        # Only the sample format changes here; the rate is soxr's business.
-        planar = av.AudioResampler(format="fltp")
-        rate = stream.rate
-        expected = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        until = None if end is None else round((end + SLACK_SECONDS) * rate)
-        try:
-            for frame in container.decode(stream):
-                for piece in planar.resample(frame):
-                    pieces.append(piece.to_ndarray().mean(axis=0))  # (channels, samples) -> (samples,)
-                    decoded += pieces[-1].size
-                if until is not None and decoded > until:
-                    break
-        except (av.FFmpegError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise AudioError(f"{path}: corrupt after {decoded / rate:.3f} s ({reason}).") from error
-    whole = until is None or decoded <= until
-    if whole and decoded < 0.9 * expected * rate:
-        raise AudioError(
-            f"{path}: cut short: the header promises {expected:.3f} s, {decoded / rate:.3f} s could be decoded."
-        )
-    first, last = _span(path, decoded, rate, start, end)
-    waveform = np.concatenate(pieces)[first:last]
-    return np.ascontiguousarray(waveform, np.float32), rate

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.audio.io import AudioError, read
+from keras_ser.audio.errors import AudioError
+from keras_ser.audio.io import read
 
 # Exponent of f in the power spectral density; a step of 1 is 3.01 dB per octave.
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}

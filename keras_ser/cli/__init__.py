@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
-from keras_ser.cli import corpus, denoising, serving, training, tuning
+from keras_ser.cli import corpus, denoising, evaluation, serving, training, tuning
 from keras_ser.cli.guard import guarded
 from keras_ser.cli.training import recipe_main
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (corpus, training, tuning, denoising, serving):
+    for group in (corpus, training, evaluation, tuning, denoising, serving):
         group.add(commands)
     options = parser.parse_args(arguments)
     return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))

@@ -25,7 +25,8 @@ def add(commands) -> None:
 def _denoise(options: argparse.Namespace) -> int:
     import soundfile
 
-    from keras_ser.audio.io import AudioError, find_audio
+    from keras_ser.audio import AudioError
+    from keras_ser.audio.io import find_audio
 
     source, target = Path(options.input), Path(options.output)
     files = find_audio([source])
@@ -59,7 +60,7 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
     """Same length and rate as the file; mono, 32-bit floats in a .wav (nothing is clipped), else the format's own."""
     import soundfile
 
-    from keras_ser.audio.io import info, read
+    from keras_ser.audio import info, read
     from keras_ser.files import write_whole
 
     rate = info(file).sample_rate

@@ -115,7 +115,8 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
 
 def print_denoising(recipe, data, folder: Path, options: argparse.Namespace, paper) -> None:
     """Tables 5 to 8 of a trained experiment."""
-    from keras_ser.cli.training import folds_asked, step_printer
+    from keras_ser.cli.progress import step_printer
+    from keras_ser.cli.training import folds_asked
     from keras_ser.experiment.denoising import run_denoising
 
     noises = tested_noises(options)

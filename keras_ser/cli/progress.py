@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_ser.cli.guard import check_interrupt
@@ -58,3 +58,17 @@ class Progress:
         shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
         text = f"{stage}: {' '.join(shown)}" if shown else stage
         self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)
+
+
+def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:
+    """(number, steps in all, what) -> a line that is written over on a terminal, a line each elsewhere."""
+
+    def on_step(number: int, total: int, what: str) -> None:
+        check_interrupt()
+        if quiet:
+            return
+        live = sys.stderr.isatty()
+        line = f"[{number}/{total}] {what}"
+        print(f"\x1b[2K{line}" if live else line, end="\r" if live else "\n", file=sys.stderr, flush=True)
+
+    return on_step

@@ -161,7 +161,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
         raise ValueError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
-    from keras_ser.audio.io import AudioError
+    from keras_ser.audio import AudioError
     from keras_ser.serving.timeline import timeline
 
     predictor = _load(options.model)

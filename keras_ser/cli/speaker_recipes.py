@@ -48,9 +48,9 @@ def gain_main(
 
 
 def _run(variants, options: argparse.Namespace, over, reference: str, papers: Mapping[str, Figures]) -> int:
-    from keras_ser.cli.progress import Progress
+    from keras_ser.cli.progress import Progress, step_printer
     from keras_ser.cli.systems import chosen_systems, run_options, systems_folder
-    from keras_ser.cli.training import folds_asked, step_printer
+    from keras_ser.cli.training import folds_asked
 
     variant, recipes, data, _ = chosen_systems(variants, options)
 

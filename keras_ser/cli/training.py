@@ -1,4 +1,4 @@
-"""`train`, `evaluate`, `compare`, and what a recipe's own file runs."""
+"""`train`, and what a recipe's own file runs."""
 
 import argparse
 import importlib.util
@@ -8,39 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
-from keras_ser.cli.guard import check_interrupt, guarded
+from keras_ser.cli.guard import guarded
 from keras_ser.cli.progress import Progress
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
 
 def add(commands) -> None:
-    """Adds these commands to the parser."""
+    """Adds this command to the parser."""
     train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
     train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
     add_training_arguments(train)
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
-
-    evaluate = commands.add_parser("evaluate", help="score a run or an experiment again")
-    evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
-    evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
-    evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
-    evaluate.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
-    evaluate.add_argument(
-        "--denoiser",
-        metavar="RUN",
-        help="with --noise: a model 1 (a run, or an experiment with a run for each fold) whose mask goes before",
-    )
-    evaluate.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
-    evaluate.set_defaults(run=_evaluate)
-
-    compare = commands.add_parser("compare", help="paired difference of two experiments")
-    compare.add_argument("a", help="an experiment's folder, or a predictions.csv")
-    compare.add_argument("b", help="another one, over the same clips")
-    compare.add_argument("--task", default="emotion")
-    compare.add_argument("--metric", default="uar")
-    compare.add_argument("--protocol", help="default: the only one there is")
-    compare.set_defaults(run=_compare)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -302,61 +281,3 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         check_task(task, *holders)
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from keras_ser.experiment import evaluate
-
-    if options.noise:
-        return _evaluate_in_noise(options)
-    if options.denoiser or options.snr:
-        raise ValueError("--denoiser and --snr go with --noise DIR.")
-    made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
-    print("\n".join(made.lines()))
-    print(f"\nreport: {where / 'report.md'}")
-    return 0
-
-
-def _evaluate_in_noise(options: argparse.Namespace) -> int:
-    from keras_ser.experiment.reporting import data_of, runs_of
-    from keras_ser.experiment.robustness import SNRS, robustness
-
-    folder = Path(options.folder)
-    snrs = [float(value) for value in options.snr.split(",")] if options.snr else SNRS
-    denoisers = runs_of(Path(options.denoiser)) if options.denoiser else []
-    runs = runs_of(folder)
-    where = Path(options.out) if options.out else folder
-    made = robustness(
-        runs,
-        data_of(folder, options.corpus_root),
-        Path(options.noise),
-        where,
-        denoisers=denoisers,
-        snrs=snrs,
-        title=f"{runs[0].recipe.name} in noise",
-        on_step=step_printer(),
-    )
-    print("\n".join(made.lines()))
-    print(f"\nreport: {where / 'robustness.md'}")
-    return 0
-
-
-def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:
-    """(number, steps in all, what) -> a line that is written over on a terminal, a line each elsewhere."""
-
-    def on_step(number: int, total: int, what: str) -> None:
-        check_interrupt()
-        if quiet:
-            return
-        live = sys.stderr.isatty()
-        line = f"[{number}/{total}] {what}"
-        print(f"\x1b[2K{line}" if live else line, end="\r" if live else "\n", file=sys.stderr, flush=True)
-
-    return on_step
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from keras_ser.experiment import compare_folders
-
-    print(compare_folders(Path(options.a), Path(options.b), options.task, options.metric, options.protocol))
-    return 0

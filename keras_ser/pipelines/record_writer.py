@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ser.audio.io import AudioError, content_hash, info, problems, read
+from keras_ser.audio import AudioError, content_hash, info, problems, read
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.pipelines.threads import in_order
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.io import AudioError, info
+from keras_ser.audio import AudioError, info
 from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
 from keras_ser.corpora.corpus import listed
 from keras_ser.pipelines.augmentation import Windows

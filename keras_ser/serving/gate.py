@@ -15,7 +15,8 @@ import soundfile
 import soxr
 import tensorflow as tf
 
-from keras_ser.audio.io import pad, read_bytes
+from keras_ser.audio import pad
+from keras_ser.audio.io import read_bytes
 from keras_ser.corpora import demo
 from keras_ser.serving.facts import ExportError
 

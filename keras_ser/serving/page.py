@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ser.audio.io import info, problems, read
+from keras_ser.audio import info, problems, read
 from keras_ser.serving.predictor import Predictor
 from keras_ser.serving.timeline import HOP_SECONDS, WINDOW_SECONDS, timeline
 from keras_ser.tasks import Task

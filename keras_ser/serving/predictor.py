@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.io import AudioError, info, pad, read
+from keras_ser.audio import AudioError, info, pad, read
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.io import blocks, pad
+from keras_ser.audio import pad
+from keras_ser.audio.io import blocks
 from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output
 from keras_ser.tasks import Task
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import noise
-from keras_ser.audio.io import AudioError, read
+from keras_ser.audio import AudioError, noise, read
 from keras_ser.pipelines.noises import is_generated, noise_bank
 
 RATE = 8000

@@ -13,7 +13,7 @@ import soundfile
 import tensorflow as tf
 
 import keras_ser
-from keras_ser.audio.io import content_hash, read
+from keras_ser.audio import content_hash, read
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.pipelines import record_writer
 from keras_ser.pipelines.records import cache, corpus_fingerprint

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from keras_ser import serving
-from keras_ser.audio.io import read
+from keras_ser.audio import read
 from keras_ser.cli import main
 from keras_ser.serving.facts import FACTS
 from keras_ser.serving.predictor import Predictor

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 from matplotlib.image import imread
 
-from keras_ser.audio.io import read
+from keras_ser.audio import read
 from keras_ser.serving import Predictor, page
 from keras_ser.serving.timeline import timeline
 from keras_ser.tasks import Task

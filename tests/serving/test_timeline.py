@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio.io import read
+from keras_ser.audio import read
 from keras_ser.serving.timeline import Timeline, timeline
 from tests.serving import standin
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_ser
-from keras_ser.audio.io import content_hash, read
+from keras_ser.audio import content_hash, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance, read_corpus
 from keras_ser.splits import SIDES, LeakageError, Protocol, Split, check_split
 from tests.splits.made import EMOTIONS, GROUPED, check_partition, corpus_of, make, random_corpus, values

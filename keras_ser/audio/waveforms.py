@@ -1,0 +1,58 @@
+"""What can be said of a waveform, wherever it came from."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
+    """What is odd about a waveform, in words; an empty list if nothing is.
+
+    Args:
+        waveform: (samples,).
+        sample_rate: Hz.
+        window_seconds: length of the front end's window.
+
+    Returns:
+        Any of "empty"; "non-finite"; "silent" (all samples are equal); "clipped" (runs of at least three samples at a
+        rail of at least 0.99 of full scale, longer in sum than 0.1 % of the clip); "shorter than one window".
+    """
+    waveform = np.asarray(waveform)
+    if waveform.size == 0:
+        return ["empty"]
+    found = []
+    if not np.isfinite(waveform).all():
+        found.append("non-finite")
+    elif waveform.min() == waveform.max():
+        found.append("silent")
+    else:
+        # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
+        flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
+        if flat.sum() > max(2, 1e-3 * waveform.size):
+            found.append("clipped")
+    if waveform.size < window_seconds * sample_rate:
+        found.append("shorter than one window")
+    return found
+
+
+def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Waveforms (samples,) -> one array (batch, samples), zero-padded, and the lengths (batch,) int32."""
+    lengths = np.array([len(x) for x in waveforms], np.int32)
+    padded = np.zeros((len(waveforms), lengths.max()), np.float32)
+    for row, x in zip(padded, waveforms, strict=True):
+        row[: len(x)] = x
+    return padded, lengths
+
+
+def content_hash(waveform: np.ndarray) -> str:
+    """SHA-1 of the decoded samples: equal for copies of the same audio under any name or lossless format."""
+    samples = np.ascontiguousarray(waveform, "<f4") + np.float32(0)  # -0.0 and 0.0 sound the same
+    return hashlib.sha1(samples.tobytes()).hexdigest()
+
+
+def _flat(waveform: np.ndarray, rail: float) -> np.ndarray:
+    if abs(rail) < 0.99:
+        return np.zeros(waveform.size, bool)
+    at = np.concatenate([[False], waveform == rail, [False]])
+    return at[:-2] & at[1:-1] & at[2:]

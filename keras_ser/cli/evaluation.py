@@ -1,0 +1,74 @@
+"""`evaluate` and `compare`: what has been trained, scored again."""
+
+import argparse
+from pathlib import Path
+
+from keras_ser.cli.progress import step_printer
+
+
+def add(commands) -> None:
+    """Adds these commands to the parser."""
+    evaluate = commands.add_parser("evaluate", help="score a run or an experiment again")
+    evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
+    evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
+    evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    evaluate.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
+    evaluate.add_argument(
+        "--denoiser",
+        metavar="RUN",
+        help="with --noise: a model 1 (a run, or an experiment with a run for each fold) whose mask goes before",
+    )
+    evaluate.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
+    evaluate.set_defaults(run=_evaluate)
+
+    compare = commands.add_parser("compare", help="paired difference of two experiments")
+    compare.add_argument("a", help="an experiment's folder, or a predictions.csv")
+    compare.add_argument("b", help="another one, over the same clips")
+    compare.add_argument("--task", default="emotion")
+    compare.add_argument("--metric", default="uar")
+    compare.add_argument("--protocol", help="default: the only one there is")
+    compare.set_defaults(run=_compare)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from keras_ser.experiment import evaluate
+
+    if options.noise:
+        return _evaluate_in_noise(options)
+    if options.denoiser or options.snr:
+        raise ValueError("--denoiser and --snr go with --noise DIR.")
+    made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
+    print("\n".join(made.lines()))
+    print(f"\nreport: {where / 'report.md'}")
+    return 0
+
+
+def _evaluate_in_noise(options: argparse.Namespace) -> int:
+    from keras_ser.experiment.reporting import data_of, runs_of
+    from keras_ser.experiment.robustness import SNRS, robustness
+
+    folder = Path(options.folder)
+    snrs = [float(value) for value in options.snr.split(",")] if options.snr else SNRS
+    denoisers = runs_of(Path(options.denoiser)) if options.denoiser else []
+    runs = runs_of(folder)
+    where = Path(options.out) if options.out else folder
+    made = robustness(
+        runs,
+        data_of(folder, options.corpus_root),
+        Path(options.noise),
+        where,
+        denoisers=denoisers,
+        snrs=snrs,
+        title=f"{runs[0].recipe.name} in noise",
+        on_step=step_printer(),
+    )
+    print("\n".join(made.lines()))
+    print(f"\nreport: {where / 'robustness.md'}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from keras_ser.experiment import compare_folders
+
+    print(compare_folders(Path(options.a), Path(options.b), options.task, options.metric, options.protocol))
+    return 0

@@ -1,0 +1,77 @@
+import sys
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from keras_ser.audio import AudioError, info, read
+from keras_ser.audio.io import blocks
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "aac"), (".avi", "pcm_s16le"), (".mkv", "pcm_s16le"), (".webm", "opus")]
+)
+def test_video_containers(tmp_path, speechlike, suffix, codec):
+    av = pytest.importorskip("av")
+    path, rate = tmp_path / f"a{suffix}", 48000
+    stereo = np.stack([speechlike, 0.5 * speechlike]).astype("float32")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    waveform = read(path, rate)
+    assert abs(len(waveform) - len(speechlike)) < 3000  # codecs pad to their frames
+    # A codec delays by its own look-ahead; the best lag says so.
+    lags = signal.correlation_lags(len(waveform), len(speechlike))
+    correlation = signal.correlate(waveform, 0.75 * speechlike)
+    lag = lags[np.argmax(correlation)]
+    n = min(len(waveform) - max(lag, 0), len(speechlike)) - 1000
+    a, b = waveform[max(lag, 0) :][:n], 0.75 * speechlike[max(-lag, 0) :][:n]
+    assert np.corrcoef(a, b)[0, 1] > 0.9
+    assert np.std(a) / np.std(b) == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(read(path, rate, start=0.1, end=0.3), waveform[4800:14400], atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate(list(blocks(path, rate, 0.2))), waveform)
+    assert info(path).sample_rate == rate and info(path).channels == 2
+    with pytest.raises(AudioError, match="expected times within"):
+        read(path, rate, start=5.0)
+
+
+@pytest.mark.parametrize("case", ["garbage", "no audio"])
+def test_bad_containers(tmp_path, rng, case):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.mp4"
+    if case == "garbage":
+        path.write_bytes(rng.bytes(5000))
+    else:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (32, 32, 3)).astype("uint8"))
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                container.mux(packet)
+    with pytest.raises(AudioError, match="a.mp4: .*(corrupt or not audio|no audio track)"):
+        read(path)
+
+
+def test_truncated_container(tmp_path, speechlike):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray((speechlike[None] * 32767).astype("<i2"), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    contents = path.read_bytes()
+    np.testing.assert_allclose(read(path), speechlike, atol=1e-4)
+    path.write_bytes(contents[: len(contents) // 2])
+    with pytest.raises(AudioError, match="a.avi: c(ut short|orrupt)"):
+        read(path)
+
+
+def test_video_without_pyav(tmp_path, monkeypatch):
+    (tmp_path / "a.avi").write_bytes(b"RIFF")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=r"keras-ser\[video\]"):
+        read(tmp_path / "a.avi")

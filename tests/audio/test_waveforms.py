@@ -1,0 +1,39 @@
+import numpy as np
+import soundfile
+
+from keras_ser.audio import content_hash, pad, problems, read
+
+
+def test_problems(rng):
+    good = rng.normal(scale=0.1, size=16000).astype("float32")
+    assert problems(good, 16000) == []
+    assert problems(good[:0], 16000) == ["empty"]
+    assert problems(0 * good, 16000) == ["silent"]
+    assert problems(0 * good + 0.3, 16000) == ["silent"]
+    assert problems(np.clip(15 * good, -1, 1), 16000) == ["clipped"]
+    assert problems(good[:399], 16000) == ["shorter than one window"]
+    assert problems(good[:400], 16000) == []
+    assert problems(np.array([0.5]), 16000) == ["silent", "shorter than one window"]
+    assert problems(np.append(good, np.nan), 16000) == ["non-finite"]
+    # Loud, quantised, and peaking at full scale once is not clipped.
+    assert problems(good / np.abs(good).max(), 16000) == []
+
+
+def test_content_hash_sees_the_samples_alone(tmp_path, speechlike):
+    for name in ("a.wav", "b.flac"):
+        soundfile.write(tmp_path / name, np.rint(32767 * speechlike).astype("int16"), 16000, subtype="PCM_16")
+    first, second = read(tmp_path / "a.wav"), read(tmp_path / "b.flac")
+    assert content_hash(first) == content_hash(second) == content_hash(first[::-1][::-1])
+    assert content_hash(first) != content_hash(first[1:])
+    changed = first.copy()
+    changed[77] += 2.0**-15
+    assert content_hash(first) != content_hash(changed)
+
+
+def test_pad(rng):
+    waveforms = [rng.normal(size=n).astype("float32") for n in (5, 9, 1)]
+    padded, lengths = pad(waveforms)
+    assert padded.shape == (3, 9) and padded.dtype == np.float32
+    np.testing.assert_array_equal(lengths, [5, 9, 1])
+    for row, x in zip(padded, waveforms, strict=True):
+        np.testing.assert_array_equal(row, np.append(x, np.zeros(9 - len(x))))
