@@ -1,6 +1,6 @@
 """Throughput of `Frontend` against librosa on the same clips, in one run.
 
-    python benchmarks/frontend.py [--data DIR] [--clips 192] [--batch 48] [--repeats 5] [--cores 1]
+    python benchmarks/frontend.py [--data DIR] [--clips 192] [--batch 48] [--repeats 5] [--cores 2]
 
 Clips are read from DIR (any .wav or .flac below it, resampled to 16 kHz by `keras_ser.audio`), or synthesised: noise
 with syllable-like loudness, 1.5 to 5 s long. All get decoded float32 audio. "batches": the layer, in one graph with unknown
@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=192, help="how many clips (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=48, help="clips a batch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="timings, of which the median counts")
-    parser.add_argument("--cores", type=int, default=1, help="cores that the process may use (default: %(default)s)")
+    parser.add_argument("--cores", type=int, help="cores that the process may use (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
