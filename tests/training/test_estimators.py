@@ -138,6 +138,7 @@ def test_a_damaged_file_is_one_line(made, tmp_path):
         Run.load(tmp_path).model()
 
 
+@pytest.mark.slow
 def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
     """A forest hears the noisy stream, too, and names the noise; a continuous task is chosen by its CCC."""
     noisy = dataclasses.replace(tiny.NOISY, redraw=False)

@@ -110,6 +110,7 @@ def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path):
         module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", method="grid")
 
 
+@pytest.mark.slow
 def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_path, capsys):
     space, options = [parse("config.beta=0.1,6,0.2,8,0.3,7,0.4,9,0.6")], {"method": "random"}
     first = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, **options)
@@ -130,9 +131,8 @@ def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_pat
     assert said.out == "" and "Traceback" not in said.err
 
 
-@pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=pytest.mark.slow) if name != "grid" else name for name in module.METHODS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", module.METHODS)
 def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
     plain, calls = module.fit, []
 
