@@ -25,12 +25,14 @@ PITCH = (65.0, 500.0)
 
 
 def arguments() -> argparse.Namespace:
+    from keras_ser.cli.arguments import positive
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of .wav or .flac files (default: synthesised clips)")
     parser.add_argument("--clips", type=int, default=192, help="how many clips (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=48, help="clips a batch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="timings, of which the median counts")
-    parser.add_argument("--cores", type=int, help="cores that the process may use (default: all)")
+    parser.add_argument("--cores", type=positive, help="cores that the process may use (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -168,22 +170,21 @@ def apart(name: str, a: list, b: list) -> str:
 
 def main() -> None:
     options = arguments()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    options.cores = len(os.sched_getaffinity(0))
-    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-        os.environ[f"{name}_NUM_THREADS"] = str(options.cores)
+    if options.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import librosa
     import numpy as np
     import tensorflow as tf
 
+    from keras_ser.pipelines.threads import cores
+
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(options.cores)
     audio = clips(options)
     seconds = sum(len(x) for x in audio) / SAMPLE_RATE
     print(
         f"{len(audio)} clips, {seconds:.0f} s, {options.data.name if options.data else 'synthesised'}; batch "
-        f"{options.batch}, {options.cores} core(s), times real time, median of {options.repeats}; TensorFlow {tf.__version__}, "
+        f"{options.batch}, {cores()} core(s), times real time, median of {options.repeats}; TensorFlow {tf.__version__}, "
         f"librosa {librosa.__version__}, NumPy {np.__version__}"
     )
     print(f"{'feature':<10}{'batches':>12}{'extractor':>12}{'librosa':>12}{'ratios':>14}  apart")

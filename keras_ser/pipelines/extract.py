@@ -44,8 +44,8 @@ class FeatureExtractor:
     Args:
         frontend: with "short_term", which looks at whole clips, clips go through it one by one, as does a clip that
             fills more than a call of `CALL` frames.
-        threads: calls at the same time. Default: one more than the process may use cores, so that none of these waits while
-            another thread's call begins or ends.
+        threads: calls at the same time. Default: one more than there are cores that the process may use, so that none of them
+            waits while a call begins or ends.
         compiled: by XLA; as TensorFlow's own graph where False.
     """
 
@@ -201,8 +201,8 @@ def _groups(
             taken += needed
     share = max(ROW, -(-taken // threads))
     for _, part in groupby(group, key=lambda clip: clip.first // share):
-        first, *others = part
-        yield [clip._replace(first=clip.first - first.first) for clip in (first, *others)]
+        part = list(part)
+        yield [clip._replace(first=clip.first - part[0].first) for clip in part]
 
 
 def _of_length(clip: np.ndarray, samples: int, margin: int) -> np.ndarray:
