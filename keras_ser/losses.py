@@ -8,6 +8,8 @@ Keras's own default would count it.
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
+
 # Next to the smallest normal float32: a bound that keeps log and its gradient finite without cutting off any
 # probability that a float32 softmax can put out with a useful gradient.
 _TINY = 1e-37
@@ -122,7 +124,7 @@ class SparseCrossentropy(_Loss):
     ):
         super().__init__(name, reduction)
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"`label_smoothing` must be in [0, 1). Received: label_smoothing={label_smoothing}.")
+            raise UserError(f"`label_smoothing` must be in [0, 1). Received: label_smoothing={label_smoothing}.")
         self.label_smoothing = label_smoothing
         self.from_logits = from_logits
 

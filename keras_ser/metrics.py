@@ -9,6 +9,8 @@ Words: a row of a confusion matrix is the true class, a column the predicted one
 
 import numpy as np
 
+from keras_ser.errors import UserError
+
 
 def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
     """Confusion matrix: entry (t, p) counts examples of class t that were called p.
@@ -27,14 +29,14 @@ def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
     truth, predicted = np.ravel(truth).astype(np.int64), np.ravel(predicted).astype(np.int64)
     weight = np.ones(truth.shape) if weight is None else np.ravel(weight).astype(np.float64)
     if not truth.shape == predicted.shape == weight.shape:
-        raise ValueError(
+        raise UserError(
             "`truth`, `predicted` and `weight` must be of one length. "
             f"Received: {truth.size}, {predicted.size}, {weight.size}."
         )
     labelled = truth >= 0
     truth, predicted, weight = truth[labelled], predicted[labelled], weight[labelled]
     if truth.size and (max(truth.max(), predicted.max()) >= classes or predicted.min() < 0):
-        raise ValueError(
+        raise UserError(
             f"class indices must be in [0, {classes}). "
             f"Received: truth up to {truth.max()}, predicted from {predicted.min()} to {predicted.max()}."
         )
@@ -105,7 +107,7 @@ def sums(truth, predicted, weight=None) -> np.ndarray:
     x, y = np.ravel(truth).astype(np.float64), np.ravel(predicted).astype(np.float64)
     w = np.ones(x.shape) if weight is None else np.ravel(weight).astype(np.float64)
     if not x.shape == y.shape == w.shape:
-        raise ValueError(
+        raise UserError(
             f"`truth`, `predicted` and `weight` must be of one size. Received: {x.size}, {y.size}, {w.size}."
         )
     labelled = ~np.isnan(x) & (w != 0)

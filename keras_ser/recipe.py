@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_ser.errors import UserError
 from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -73,9 +74,9 @@ class Stream:
         object.__setattr__(self, "noises", as_tuple(self.noises))
         object.__setattr__(self, "snr", as_tuple(self.snr))
         if not 0 < self.share < float("inf"):
-            raise ValueError(f"`share` of stream {self.name!r} must be over 0. Received: {self.share}.")
+            raise UserError(f"`share` of stream {self.name!r} must be over 0. Received: {self.share}.")
         if self.noises and not self.snr:
-            raise ValueError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
+            raise UserError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,10 @@ class Sampling:
 
     def __post_init__(self):
         if self.kind not in ("segments", "crop", "whole"):
-            raise ValueError(f"`kind` must be segments, crop or whole. Received: {self.kind!r}.")
+            raise UserError(f"`kind` must be segments, crop or whole. Received: {self.kind!r}.")
         for name in ("frames", "hop", "rare_hop"):
             if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1 frame. Received: {getattr(self, name)}.")
+                raise UserError(f"`{name}` must be at least 1 frame. Received: {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,9 @@ class OptimizerConfig:
     def __post_init__(self):
         object.__setattr__(self, "steps", tuple(self.steps))
         if list(self.steps) != sorted(set(self.steps)) or (self.steps and self.steps[0] < 1):
-            raise ValueError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
+            raise UserError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
         if self.schedule == "step" and not self.steps:
-            raise ValueError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
+            raise UserError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
 
 
 @dataclass(frozen=True)
@@ -196,44 +197,42 @@ class Recipe:
         if self.config is None:
             object.__setattr__(self, "config", config_class(self.model)())
         if not self.tasks or not self.streams or not self.protocols or not self.seeds:
-            raise ValueError("a recipe needs at least one task, stream, protocol and seed.")
+            raise UserError("a recipe needs at least one task, stream, protocol and seed.")
         for kind, names in (
             ("tasks", [t.name for t in self.tasks]),
             ("streams", [s.name for s in self.streams]),
             ("protocols", [p.name for p in self.protocols]),
         ):
             if len(set(names)) != len(names):
-                raise ValueError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
+                raise UserError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"`seeds` must be distinct and at least 0. Received: {self.seeds}.")
+            raise UserError(f"`seeds` must be distinct and at least 0. Received: {self.seeds}.")
         taken = [task.name for task in self.tasks if task.name in ("source", "adversary")]
         if taken:
-            raise ValueError(f"a task can't be called {taken[0]!r}: the adversary's target is. Give it another name.")
+            raise UserError(f"a task can't be called {taken[0]!r}: the adversary's target is. Give it another name.")
         for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
+                raise UserError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
         if self.first is not None and self.discard == "mask":
             if not getattr(self.first.config, "mask_bins", 0):
-                raise ValueError(
-                    "discard='mask' needs a first model that estimates a mask: set first.config.mask_bins."
-                )
+                raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
             rates = self.first.frontend.sample_rate, self.frontend.sample_rate
             if rates[0] != rates[1]:
-                raise ValueError(
+                raise UserError(
                     f"both models of a cascade hear one sample rate. Received: {rates[0]} and {rates[1]} Hz."
                 )
         if self.augment.of_bins and not set(self.frontend.features) & set(SPECTRAL):
-            raise ValueError(
+            raise UserError(
                 "mel warp, bin masks and gain change spectra in decibels, and there is none among frontend.features: "
                 f"{', '.join(self.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
             )
         strays = set(self.shuffle) - {task.name for task in self.tasks}
         if strays:
-            raise ValueError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")
+            raise UserError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")
         if self.discard not in DISCARDS:
-            raise ValueError(f"`discard` must be one of {', '.join(DISCARDS)}. Received: {self.discard!r}.")
+            raise UserError(f"`discard` must be one of {', '.join(DISCARDS)}. Received: {self.discard!r}.")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}.")
+            raise UserError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         return plain(self)
@@ -334,5 +333,5 @@ def config_class(model: str) -> type:
     from keras_ser.models import MODELS
 
     if model not in MODELS:
-        raise ValueError(f"`model` must be one of {', '.join(MODELS)}. Received: {model!r}.")
+        raise UserError(f"`model` must be one of {', '.join(MODELS)}. Received: {model!r}.")
     return importlib.import_module(MODELS[model]).Config

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from keras_ser.errors import UserError
+
 MISSING = (None, "")
 
 
@@ -40,7 +42,7 @@ class Task:
 
     def __post_init__(self):
         if isinstance(self.labels, str) or isinstance(self.ignore, str):
-            raise ValueError(f"`labels` and `ignore` must be sequences. Received: {self.labels!r}, {self.ignore!r}.")
+            raise UserError(f"`labels` and `ignore` must be sequences. Received: {self.labels!r}, {self.ignore!r}.")
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "ignore", tuple(self.ignore))
         pairs = self.merge.items() if isinstance(self.merge, Mapping) else self.merge
@@ -48,26 +50,26 @@ class Task:
         bounds = sum(bound is not None for bound in (self.low, self.high))
         ranged = bounds == 2
         if self.identity and bounds:
-            raise ValueError(
+            raise UserError(
                 f"task {self.name!r} is an identity, which has no range. Received: {self.low}, {self.high}."
             )
         if not (self.identity and not self.labels) and (bool(self.labels) == ranged or bounds == 1):
-            raise ValueError(
+            raise UserError(
                 f"task {self.name!r} needs either labels or low and high. "
                 f"Received: labels={self.labels}, low={self.low}, high={self.high}."
             )
         if len(set(self.labels)) != len(self.labels) or "" in self.labels:
-            raise ValueError(f"labels of task {self.name!r} must be distinct and not empty. Received: {self.labels}.")
+            raise UserError(f"labels of task {self.name!r} must be distinct and not empty. Received: {self.labels}.")
         if ranged and not self.low < self.high:
-            raise ValueError(f"`low` must be under `high`. Received: low={self.low}, high={self.high}.")
+            raise UserError(f"`low` must be under `high`. Received: low={self.low}, high={self.high}.")
         strays = [b for _, b in self.merge if b not in self.labels]
         if strays:
-            raise ValueError(f"`merge` of task {self.name!r} must lead to its labels. Received: {strays}.")
+            raise UserError(f"`merge` of task {self.name!r} must lead to its labels. Received: {strays}.")
         both = [label for label in self.ignore if label in self.labels]
         if both:
-            raise ValueError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {both}.")
+            raise UserError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {both}.")
         if not 0 <= self.weight < float("inf"):
-            raise ValueError(f"`weight` of task {self.name!r} must be at least 0 and finite. Received: {self.weight}.")
+            raise UserError(f"`weight` of task {self.name!r} must be at least 0 and finite. Received: {self.weight}.")
         if self.column is None:
             object.__setattr__(self, "column", self.name)
 
@@ -92,15 +94,15 @@ class Task:
             try:
                 value = float(label)
             except (TypeError, ValueError):
-                raise ValueError(f"{self.name} must be a number. Received: {label!r}.") from None
+                raise UserError(f"{self.name} must be a number. Received: {label!r}.") from None
             if not self.low <= value <= self.high:
-                raise ValueError(f"{self.name} must be in [{self.low}, {self.high}]. Received: {value}.")
+                raise UserError(f"{self.name} must be in [{self.low}, {self.high}]. Received: {value}.")
             return value, 1.0
         label = dict(self.merge).get(label, label)
         if label in self.ignore or (self.identity and label not in self.labels):
             return 0, 0.0
         if label not in self.labels:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} must be one of {', '.join(self.labels)}. Received: {label!r}. "
                 "Add it to the task's labels, merge or ignore."
             )

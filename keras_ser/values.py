@@ -12,6 +12,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from keras_ser.errors import UnknownKeyError, UserError
+
 
 def as_tuple(value: Any) -> tuple:
     """A list or a single value as a tuple."""
@@ -39,16 +41,16 @@ def instance(cls: type, data: Any) -> Any:
         ValueError: an unknown or missing field, or a value of another type.
     """
     if not isinstance(data, Mapping):
-        raise ValueError(f"expected the fields of {_name(cls)}. Received: {data!r}.")
+        raise UserError(f"expected the fields of {_name(cls)}. Received: {data!r}.")
     fields = dataclasses.fields(cls)
     known = [f.name for f in fields]
     strays = sorted(set(data) - set(known))
     if strays:
-        raise ValueError(f"{_name(cls)} has no {', '.join(strays)}. It has: {', '.join(known)}.")
+        raise UserError(f"{_name(cls)} has no {', '.join(strays)}. It has: {', '.join(known)}.")
     unset = (dataclasses.MISSING, dataclasses.MISSING)
     lacking = [f.name for f in fields if f.name not in data and (f.default, f.default_factory) == unset]
     if lacking:
-        raise ValueError(f"{_name(cls)} needs {', '.join(lacking)}. Received: {', '.join(data) or 'nothing'}.")
+        raise UserError(f"{_name(cls)} needs {', '.join(lacking)}. Received: {', '.join(data) or 'nothing'}.")
     hints = typing.get_type_hints(cls)
     if hasattr(cls, "field_types"):
         hints |= cls.field_types(data)
@@ -57,7 +59,7 @@ def instance(cls: type, data: Any) -> Any:
         try:
             values[name] = _typed(value, hints[name])
         except TypeError:
-            raise ValueError(f"{_name(cls)}.{name}: expected {_name(hints[name])}. Received: {value!r}.") from None
+            raise UserError(f"{_name(cls)}.{name}: expected {_name(hints[name])}. Received: {value!r}.") from None
     return cls(**values)
 
 
@@ -138,7 +140,7 @@ def lookup(owner: Any, key: str) -> Any:
     """
     for head in key.split("."):
         if not (dataclasses.is_dataclass(owner) or isinstance(owner, tuple)):
-            raise KeyError(f"--set {key}: {owner!r} is a plain value, without {head!r}.")
+            raise UnknownKeyError(f"--set {key}: {owner!r} is a plain value, without {head!r}.")
         place = _place(owner, head, key)
         owner = owner[place] if isinstance(owner, tuple) else getattr(owner, place)
     return owner
@@ -156,27 +158,27 @@ def _place(owner: Any, head: str, key: str) -> Any:
             return names.index(head)
         if head.isdigit() and int(head) < len(owner):
             return int(head)
-        raise KeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
+        raise UnknownKeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
     names = [f.name for f in dataclasses.fields(owner)]
     if head in names:
         return head
     close = difflib.get_close_matches(head, names, 3)
     near = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise KeyError(f"--set {key}: {_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
+    raise UnknownKeyError(f"--set {key}: {_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
 
 
 def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
     """What a field or an item becomes."""
     if rest:
         if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
-            raise KeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
+            raise UnknownKeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
         return _override(old, rest, value, key, hint)
     holder = old[0] if isinstance(old, tuple) and old else old
     if dataclasses.is_dataclass(holder):
         names = [item.name for item in old] if isinstance(old, tuple) else []
         names += [f.name for f in dataclasses.fields(holder)]
-        raise KeyError(f"--set {key}: name a field of it: {', '.join(names)}.")
+        raise UnknownKeyError(f"--set {key}: name a field of it: {', '.join(names)}.")
     try:
         return _typed(_read(value, hint) if isinstance(value, str) else value, hint)
     except TypeError:
-        raise ValueError(f"--set {key}: expected {_name(hint)}, such as {old!r}. Received: {value!r}.") from None
+        raise UserError(f"--set {key}: expected {_name(hint)}, such as {old!r}. Received: {value!r}.") from None

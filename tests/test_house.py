@@ -10,6 +10,7 @@ import pytest
 import keras_ser
 
 ROOMS = [
+    "errors",
     "values",
     "files",
     "tasks",
@@ -31,7 +32,7 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
-LIGHT = ("keras_ser", "values", "files", "corpora", "splits", "recipe", "evaluation", "cli")
+LIGHT = ("keras_ser", "errors", "values", "files", "corpora", "splits", "recipe", "evaluation", "cli")
 
 
 def room(module: str) -> str:

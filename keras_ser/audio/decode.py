@@ -11,6 +11,8 @@ import struct
 
 import numpy as np
 
+from keras_ser.errors import UserError
+
 BACKENDS = (None, "soundfile", "tensorflow-io")
 
 
@@ -47,9 +49,9 @@ def decode_audio(contents, backend: str | None = None):
     import tensorflow as tf
 
     if backend not in BACKENDS:
-        raise ValueError(f"`backend` must be one of {', '.join(map(repr, BACKENDS))}. Received: {backend!r}.")
+        raise UserError(f"`backend` must be one of {', '.join(map(repr, BACKENDS))}. Received: {backend!r}.")
     if backend == "tensorflow-io" and not native():
-        raise ValueError(
+        raise UserError(
             "tensorflow-io's ops do not load here: it needs TensorFlow 2.16 or 2.17 (pip install keras-ser[io]). "
             'Use backend="soundfile".'
         )

@@ -9,6 +9,8 @@ import warnings
 
 import numpy as np
 
+from keras_ser.errors import UserError
+
 # set -> how many functionals: Eyben et al. 2016 (doi:10.1109/TAFFC.2015.2457417), Schuller et al. 2016
 # (doi:10.21437/Interspeech.2016-129)
 FUNCTIONALS = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
@@ -19,7 +21,7 @@ def _smile(name: str):
     try:
         import opensmile
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f'{name} is computed by openSMILE, which is not installed: pip install "keras-ser[opensmile]" (free for research, '
             f"not for commercial use). {error}"
         ) from None
@@ -50,4 +52,4 @@ def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02"
 def check_functionals(name: str | None) -> None:
     """Raises: ValueError for a set that there is not; None = none."""
     if name is not None and name not in FUNCTIONALS:
-        raise ValueError(f"`functionals` must be one of {', '.join(FUNCTIONALS)}. Received: {name!r}.")
+        raise UserError(f"`functionals` must be one of {', '.join(FUNCTIONALS)}. Received: {name!r}.")

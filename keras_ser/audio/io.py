@@ -13,6 +13,7 @@ import soxr
 from keras_ser.audio.containers import VIDEO, open_container, read_container
 from keras_ser.audio.errors import AudioError
 from keras_ser.corpora.header import SLACK_SECONDS, promised_samples, slack_samples
+from keras_ser.errors import UserError
 
 SOUNDFILE = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
 UNIMPLEMENTED = 18  # libsndfile: a format it knows with a codec it does not have
@@ -81,7 +82,7 @@ def read(
     """
     path = _existing(path)
     if sample_rate < 1:
-        raise ValueError(f"`sample_rate` must be positive. Received: {sample_rate}.")
+        raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
         raise AudioError(f"{path}: expected 0 <= start < end. Received: start={start}, end={end}.")
     if path.suffix.lower() in VIDEO:
@@ -181,10 +182,10 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> list[Path]:
             known = SOUNDFILE | VIDEO
             below = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
             if not below:
-                raise ValueError(f"expected audio files below {path}, found none.")
+                raise UserError(f"expected audio files below {path}, found none.")
             found += below
         elif not path.exists():
-            raise ValueError(f"expected a file or a folder. Received: {path}, where there is none.")
+            raise UserError(f"expected a file or a folder. Received: {path}, where there is none.")
         else:
             found.append(path)
     return found

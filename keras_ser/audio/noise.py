@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_ser.audio.errors import AudioError
 from keras_ser.audio.io import read
+from keras_ser.errors import UserError
 
 # Exponent of f in the power spectral density; a step of 1 is 3.01 dB per octave.
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
@@ -43,9 +44,9 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
         ValueError: an unknown name, or fewer than 2 samples.
     """
     if name not in COLOURS:
-        raise ValueError(f"`name` must be one of {', '.join(COLOURS)}. Received: {name!r}.")
+        raise UserError(f"`name` must be one of {', '.join(COLOURS)}. Received: {name!r}.")
     if samples < 2:
-        raise ValueError(f"`samples` must be at least 2. Received: {samples}.")
+        raise UserError(f"`samples` must be at least 2. Received: {samples}.")
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(samples))
     shape = np.arange(spectrum.size, dtype=float)
     shape[1:] **= COLOURS[name] / 2
@@ -71,11 +72,11 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
         ValueError: no speech to take from, or `talkers` or `samples` under 1.
     """
     if samples < 1 or talkers < 1:
-        raise ValueError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
+        raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
     # Without its offset a constant clip is silent.
     clips = [np.asarray(clip, float) - np.mean(clip) for clip in waveforms if np.size(clip) and np.ptp(clip) > 0]
     if not clips:
-        raise ValueError("`waveforms` must hold at least one clip that is not silent.")
+        raise UserError("`waveforms` must hold at least one clip that is not silent.")
     rng = np.random.default_rng(seed)
     total = np.zeros(samples)
     for _ in range(talkers):
@@ -89,7 +90,7 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
         total += voice
     level = _rms(total)
     if level == 0:
-        raise ValueError("the clips chosen for babble are silent where they were cut; give more or longer clips.")
+        raise UserError("the clips chosen for babble are silent where they were cut; give more or longer clips.")
     return (total / level).astype(np.float32)
 
 
@@ -136,9 +137,9 @@ def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
         fold: "train", "validation" or "test".
     """
     if fold not in STRETCHES:
-        raise ValueError(f"`fold` must be one of {', '.join(STRETCHES)}. Received: {fold!r}.")
+        raise UserError(f"`fold` must be one of {', '.join(STRETCHES)}. Received: {fold!r}.")
     if len(noise) < 5:
-        raise ValueError(f"`noise` must have at least 5 samples to be split. Received: {len(noise)}.")
+        raise UserError(f"`noise` must have at least 5 samples to be split. Received: {len(noise)}.")
     first, last = STRETCHES[fold]
     return noise[round(first * len(noise)) : round(last * len(noise))]
 
@@ -159,11 +160,11 @@ def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
     """
     clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
     if clean.shape != noisy.shape:
-        raise ValueError(f"`clean` and `noisy` must have the same length. Received: {clean.shape}, {noisy.shape}.")
+        raise UserError(f"`clean` and `noisy` must have the same length. Received: {clean.shape}, {noisy.shape}.")
     part = speech_part(clean) if active else np.ones(clean.size, bool)
     signal, error = np.sum(clean[part] ** 2), np.sum((noisy - clean)[part] ** 2)
     if signal == 0:
-        raise ValueError("`clean` is silent: a signal-to-noise ratio is not defined.")
+        raise UserError("`clean` is silent: a signal-to-noise ratio is not defined.")
     return float("inf") if error == 0 else float(10 * np.log10(signal / error))
 
 
@@ -209,11 +210,11 @@ def mix(
     """
     speech, noise = np.asarray(speech, float), np.asarray(noise, float)
     if not (np.isfinite(speech).all() and np.isfinite(noise).all() and np.isfinite(snr_db)):
-        raise ValueError("`speech`, `noise` and `snr_db` must be finite. Received NaN or infinity.")
+        raise UserError("`speech`, `noise` and `snr_db` must be finite. Received NaN or infinity.")
     if not speech.any():
-        raise ValueError("`speech` is silent: no noise has a finite signal-to-noise ratio to it.")
+        raise UserError("`speech` is silent: no noise has a finite signal-to-noise ratio to it.")
     if not noise.any():
-        raise ValueError("`noise` is silent: it can't be mixed at a signal-to-noise ratio.")
+        raise UserError("`noise` is silent: it can't be mixed at a signal-to-noise ratio.")
     spare = noise.size - speech.size
     # A long enough noise is not wrapped around, to avoid a click where its ends meet.
     first = 0 if rng is None else int(rng.integers(spare + 1 if spare >= 0 else noise.size))
@@ -221,7 +222,7 @@ def mix(
     part = speech_part(speech) if active else np.ones(speech.size, bool)
     power = np.sum(noise[part] ** 2)
     if power == 0:
-        raise ValueError("`noise` is silent in the stretch that is mixed in; take another start or a longer noise.")
+        raise UserError("`noise` is silent in the stretch that is mixed in; take another start or a longer noise.")
     noise = noise * np.sqrt(np.sum(speech[part] ** 2) / power * 10 ** (-snr_db / 10))
     return (speech + noise).astype(np.float32), noise.astype(np.float32)
 

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from keras_ser.audio.noise import snr
+from keras_ser.errors import UserError
 
 
 def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
@@ -55,7 +56,7 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray, zero_mean: bool = True) -> f
     s, e = _pair(clean, estimate)
     constant = np.ptp(s) == 0 if zero_mean else not s.any()
     if constant:
-        raise ValueError("`clean` is silent: a signal-to-distortion ratio is not defined.")
+        raise UserError("`clean` is silent: a signal-to-distortion ratio is not defined.")
     if zero_mean:
         s, e = s - s.mean(), e - e.mean()
     target = (e @ s) / (s @ s) * s
@@ -80,14 +81,14 @@ def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> f
     """
     s, e = _pair(clean, estimate)
     if sample_rate not in (8000, 16000):
-        raise ValueError(f"PESQ is defined at 8000 and 16000 Hz; resample first. Received: {sample_rate} Hz.")
+        raise UserError(f"PESQ is defined at 8000 and 16000 Hz; resample first. Received: {sample_rate} Hz.")
     package = _package("pesq", "PESQ")
     if not (s.any() and e.any()):
-        raise ValueError("PESQ is not defined for silence.")
+        raise UserError("PESQ is not defined for silence.")
     try:
         return float(package.pesq(sample_rate, s, e, "wb" if sample_rate == 16000 else "nb"))
     except (package.PesqError, ValueError) as error:
-        raise ValueError(f"PESQ can't score this clip ({_words(error)}).") from error
+        raise UserError(f"PESQ can't score this clip ({_words(error)}).") from error
 
 
 def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, extended: bool = False) -> float:
@@ -105,14 +106,14 @@ def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, exte
     s, e = _pair(clean, estimate)
     package = _package("pystoi", "STOI")
     if not s.any():
-        raise ValueError("`clean` is silent: STOI is not defined.")
+        raise UserError("`clean` is silent: STOI is not defined.")
     with warnings.catch_warnings():
         # Where the package warns it returns 1e-5, which is not a score.
         warnings.simplefilter("error", RuntimeWarning)
         try:
             return float(package.stoi(s, e, sample_rate, extended=extended))
         except (RuntimeWarning, ValueError) as error:
-            raise ValueError(f"STOI can't score this clip ({_words(error)}).") from error
+            raise UserError(f"STOI can't score this clip ({_words(error)}).") from error
 
 
 MEASURES: dict[str, Callable[..., float]] = {"snr_out": snr_out, "si_sdr": si_sdr, "pesq": pesq, "stoi": stoi}
@@ -127,9 +128,9 @@ def available() -> tuple[str, ...]:
 def _pair(clean: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     s, e = np.asarray(clean, np.float64), np.asarray(estimate, np.float64)
     if s.ndim != 1 or s.shape != e.shape or not s.size:
-        raise ValueError(f"`clean` and `estimate` must have the same length. Received: {s.shape}, {e.shape}.")
+        raise UserError(f"`clean` and `estimate` must have the same length. Received: {s.shape}, {e.shape}.")
     if not (np.isfinite(s).all() and np.isfinite(e).all()):
-        raise ValueError("`clean` and `estimate` must be finite. Received NaN or infinity.")
+        raise UserError("`clean` and `estimate` must be finite. Received NaN or infinity.")
     return s, e
 
 
@@ -137,7 +138,7 @@ def _package(name: str, measure: str):
     try:
         return import_module(name)
     except ImportError as error:
-        raise ValueError(f"{measure} needs the package {name}: pip install {name}.") from error
+        raise UserError(f"{measure} needs the package {name}: pip install {name}.") from error
 
 
 def _words(error: BaseException) -> str:

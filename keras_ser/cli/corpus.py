@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.errors import UserError
+
 
 def add(commands) -> None:
     """Adds these commands to the parser."""
@@ -39,7 +41,7 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--option takes KEY=VALUE. Received: {pair!r}.")
+            raise UserError(f"--option takes KEY=VALUE. Received: {pair!r}.")
         try:
             found[key] = json.loads(value)
         except json.JSONDecodeError:
@@ -57,7 +59,7 @@ def _read(options: argparse.Namespace):
         if not given:
             raise
         # an option of another kind than the adapter takes
-        raise ValueError(f"--option {', '.join(given)}: {error}.") from error
+        raise UserError(f"--option {', '.join(given)}: {error}.") from error
 
 
 def _progress(description: str) -> Callable[[Iterable], Iterable] | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.errors import UserError
+
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
 
@@ -35,12 +37,12 @@ def _denoise(options: argparse.Namespace) -> int:
     else:
         pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]
     if any(out.suffix.lower().lstrip(".").upper() not in soundfile.available_formats() for _, out in pairs):
-        raise ValueError(f"expected an OUT that ends in .wav or .flac, or a folder. Received: {target}.")
+        raise UserError(f"expected an OUT that ends in .wav or .flac, or a folder. Received: {target}.")
     if len({out for _, out in pairs}) < len(pairs):
-        raise ValueError(f"two files below {source} would be written to the same .wav; denoise them one by one.")
+        raise UserError(f"two files below {source} would be written to the same .wav; denoise them one by one.")
     there = [str(out) for _, out in pairs if out.exists()]
     if there and not options.overwrite:
-        raise ValueError(f"{there[0]} is there already. Give another OUT, or --overwrite.")
+        raise UserError(f"{there[0]} is there already. Give another OUT, or --overwrite.")
     denoise = _denoiser(options)
     failures = []
     for file, out in _shown(pairs):
@@ -74,10 +76,10 @@ def _denoiser(options: argparse.Namespace) -> Callable:
     """(waveform, rate) -> waveform of the same length and rate."""
     numbers = {name: getattr(options, name) for name in ("alpha", "beta") if getattr(options, name) is not None}
     if numbers and options.method != "spectral-subtraction":
-        raise ValueError(f"--{next(iter(numbers))} is of spectral-subtraction. Received: --method {options.method}.")
+        raise UserError(f"--{next(iter(numbers))} is of spectral-subtraction. Received: --method {options.method}.")
     if options.method in ("drop", "mask"):
         if not options.model:
-            raise ValueError(
+            raise UserError(
                 f"--method {options.method} needs --model RUN, a model 1 trained by recipes/aspmtl_noise.py."
             )
         from keras_ser.experiment.denoising import waveform_denoiser
@@ -85,7 +87,7 @@ def _denoiser(options: argparse.Namespace) -> Callable:
 
         return waveform_denoiser(Run.load(Run.find(options.model)), options.method)
     if options.model:
-        raise ValueError(f"--model goes with --method drop or mask. Received: --method {options.method}.")
+        raise UserError(f"--model goes with --method drop or mask. Received: --method {options.method}.")
     from keras_ser.audio.denoise import spectral_subtraction, wavelet_lms
 
     if options.method == "wavelet-lms":

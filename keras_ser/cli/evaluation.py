@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from keras_ser.cli.progress import step_printer
+from keras_ser.errors import UserError
 
 
 def add(commands) -> None:
@@ -36,7 +37,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.noise:
         return _evaluate_in_noise(options)
     if options.denoiser or options.snr:
-        raise ValueError("--denoiser and --snr go with --noise DIR.")
+        raise UserError("--denoiser and --snr go with --noise DIR.")
     made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
     print("\n".join(made.lines()))
     print(f"\nreport: {where / 'report.md'}")

@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from keras_ser.errors import UserError
+
 INTERRUPTED = 130
 _asked = threading.Event()
 
@@ -49,12 +51,9 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
         if _asked.is_set():  # TensorFlow may turn an interrupt into an error of its own
             print(interrupted, file=sys.stderr)
             return INTERRUPTED
-        if not isinstance(error, (ValueError, KeyError, OSError, FloatingPointError, ModuleNotFoundError)):
+        if not isinstance(error, (UserError, OSError)) or os.environ.get("KERAS_SER_TRACEBACK"):
             raise
-        if os.environ.get("KERAS_SER_TRACEBACK"):
-            raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"keras-ser: error: {' '.join(str(text).split())}", file=sys.stderr)
+        print(f"keras-ser: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     finally:
         if before is not None:

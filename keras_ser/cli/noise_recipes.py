@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
+from keras_ser.errors import UserError
 
 PAPER_NOISES = ("white", "pink", "babble", "factory")
 
@@ -34,7 +35,7 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
         there += [*stems, *(noise_type(stem) for stem in stems)]
     unknown = [name for name in unseen if name not in there]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
             + ("." if options.noise_root else "; name a folder of more with --noise-root.")
         )
@@ -51,11 +52,11 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
 def with_noises(recipe, options: argparse.Namespace):
     """The recipe, trained on the tested noises but the unseen ones."""
     if any(pair.split("=")[0] in ("streams.noisy.noises", "tasks.noise.labels") for pair in options.set):
-        raise ValueError("the noises are chosen by --noise-root and --unseen here, not by --set.")
+        raise UserError("the noises are chosen by --noise-root and --unseen here, not by --set.")
     unseen = {name.strip() for name in options.unseen.split(",")}
     trained = tuple(name for name in tested_noises(options) if name not in unseen)
     if not trained:
-        raise ValueError("--unseen holds every noise that there is: leave one to train on.")
+        raise UserError("--unseen holds every noise that there is: leave one to train on.")
     return recipe.override("streams.noisy.noises", trained).override("tasks.noise.labels", ("clean", *trained))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
+from keras_ser.errors import UserError
 
 FILES = ("jsonl", "csv", "table")
 PICTURES = (".png", ".pdf", ".svg")
@@ -92,7 +93,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     if options.plot and Path(options.plot).suffix.lower() not in PICTURES:
-        raise ValueError(f"--plot takes a name that ends in {', '.join(PICTURES)}. Received: {options.plot}.")
+        raise UserError(f"--plot takes a name that ends in {', '.join(PICTURES)}. Received: {options.plot}.")
     from keras_ser.serving.explain import explain
     from keras_ser.training.run import Run
 
@@ -126,13 +127,13 @@ def _predict(options: argparse.Namespace) -> int:
     allowed = TIMES if options.timeline else FILES
     if options.format not in allowed:
         kind = "a timeline" if options.timeline else "files (without --timeline)"
-        raise ValueError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
+        raise UserError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
     if not options.timeline:
         for name in ("plot", "task", "window", "hop"):
             if getattr(options, name) is not None:
-                raise ValueError(f"--{name} is about a timeline: add --timeline.")
+                raise UserError(f"--{name} is about a timeline: add --timeline.")
     if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
-        raise ValueError(
+        raise UserError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
     # a file's name may hold bytes that are no text: they are shown, and end nothing
@@ -160,7 +161,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
-        raise ValueError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
+        raise UserError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
     from keras_ser.audio import AudioError
     from keras_ser.serving.timeline import timeline
 

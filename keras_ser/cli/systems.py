@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_ser.errors import UserError
+
 # options of one recipe's training that would not mean the same for several
 MEANINGLESS = ("metadata", "aux_root")
 
@@ -180,26 +182,26 @@ def chosen_systems(
     for option in (*MEANINGLESS, *(["corpus"] if own is None else [])):
         if getattr(options, option):
             named = "--corpus-root is taken as it is" if options.corpus else "--variant names the corpus"
-            raise ValueError(f"--{option.replace('_', '-')} has no meaning here: {named}.")
+            raise UserError(f"--{option.replace('_', '-')} has no meaning here: {named}.")
     told: Sequence[str] = ()
     if options.corpus:
         name, (made, told) = options.corpus, _of_corpus(options, own)
         if options.protocol == "disjoint" and told:
-            raise ValueError(f"--protocol disjoint can't be had: {' '.join(told)}")
+            raise UserError(f"--protocol disjoint can't be had: {' '.join(told)}")
     else:
         name = options.variant or ("demo" if "demo" in variants and not options.corpus_root else next(iter(variants)))
         if name not in variants:
-            raise ValueError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
+            raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
         made = variants[name]
     absent = absent or {}
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
     if strays:
-        raise ValueError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
+        raise UserError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
     lacking = [system for system in asked if system in absent]
     if lacking:
         package = absent[lacking[0]]
-        raise ValueError(f'{lacking[0]} needs {package}, which is not installed: pip install "keras-ser[{package}]".')
+        raise UserError(f'{lacking[0]} needs {package}, which is not installed: pip install "keras-ser[{package}]".')
     recipes, pairs = {}, options.set
     for system in asked:
         options.variant = system
@@ -238,9 +240,9 @@ def _of_corpus(options: argparse.Namespace, own) -> tuple[Mapping[str, Any], Seq
     from keras_ser.corpora import read_corpus
 
     if options.variant:
-        raise ValueError("--variant names one of the recipe's own corpora, --corpus any other: give one of them.")
+        raise UserError("--variant names one of the recipe's own corpora, --corpus any other: give one of them.")
     if not options.corpus_root and options.corpus != "demo":
-        raise ValueError(f"--corpus {options.corpus} needs --corpus-root DIR.")
+        raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
     return own(read_corpus(options.corpus, options.corpus_root))
 
 

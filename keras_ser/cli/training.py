@@ -10,6 +10,7 @@ from typing import Any
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.guard import guarded
 from keras_ser.cli.progress import Progress
+from keras_ser.errors import UserError
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
@@ -106,14 +107,14 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
     if path.is_dir():
         path = path / "recipe.json"
     if not path.exists():
-        raise ValueError(
+        raise UserError(
             f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none."
         )
     if path.suffix == ".json":
         try:
             recipe = Recipe.from_json(path.read_text())
         except ValueError as error:
-            raise ValueError(f"{path} can't be read as a recipe: {error}") from error
+            raise UserError(f"{path} can't be read as a recipe: {error}") from error
         return {recipe.name: recipe}, None
     sys.path.insert(0, str(path.parent.resolve()))
     try:
@@ -121,7 +122,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"{path} can't be read as a recipe: {type(error).__name__}: {error}. Mend it, or name another."
         ) from error
     finally:
@@ -132,7 +133,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
         or not recipes
         or not all(isinstance(each, Recipe) for each in recipes.values())
     ):
-        raise ValueError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
+        raise UserError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
     return recipes, getattr(module, "DEMO", None)
 
 
@@ -141,16 +142,16 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     from keras_ser.recipe import Stream
 
     if Path(options.out).is_file():
-        raise ValueError(f"--out must be a folder. Received: the file {options.out}.")
+        raise UserError(f"--out must be a folder. Received: the file {options.out}.")
     variants = list(recipes)
     name = options.variant or (demo if demo and not options.corpus_root and not options.corpus else variants[0])
     if name not in recipes:
-        raise ValueError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
+        raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
     recipe = recipes[name]
     if options.corpus:
         recipe = recipe.replace(corpus=options.corpus)
     elif not options.corpus_root and recipe.corpus != "demo":
-        raise ValueError(f"{recipe.name} needs the corpus {recipe.corpus}: give --corpus-root DIR.")
+        raise UserError(f"{recipe.name} needs the corpus {recipe.corpus}: give --corpus-root DIR.")
     if options.protocol:
         recipe = recipe.replace(protocols=_protocols(recipe, options.protocol))
     if options.seed is not None or options.seeds:
@@ -175,7 +176,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     for pair in options.set:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
+            raise UserError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
         recipe = recipe.set(key, value)
     return recipe
 
@@ -201,7 +202,7 @@ def _protocols(recipe, asked: str):
     sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
     if not sets.get(asked):
         known = ", ".join(name for name, protocols in sets.items() if protocols)
-        raise ValueError(f"--protocol must be one of {known}. Received: {asked!r}.")
+        raise UserError(f"--protocol must be one of {known}. Received: {asked!r}.")
     return sets[asked]
 
 
@@ -262,7 +263,7 @@ def folds_asked(options: argparse.Namespace) -> list[int] | None:
         return None
     numbers = options.folds.split(",")
     if not all(number.strip().isdigit() for number in numbers):
-        raise ValueError(f"--folds takes numbers from 0 on, with commas. Received: {options.folds!r}.")
+        raise UserError(f"--folds takes numbers from 0 on, with commas. Received: {options.folds!r}.")
     return [int(number) for number in numbers]
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, locate, unknown_names
 from keras_ser.corpora.table import gender, read_metadata
+from keras_ser.errors import UserError
 
 CITATION = (
     "Valstar, M., Gratch, J., Schuller, B., et al. (2016). AVEC 2016: depression, mood, and emotion recognition "
@@ -51,7 +52,7 @@ def gold_standard(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         table = np.array([[float(row[-2]), float(row[-1])] for row in rows], dtype=np.float64)
         times, values = table[:, 0], table[:, 1]
         if not np.isfinite(table).all() or (np.diff(times) <= 0).any():
-            raise ValueError("times must rise and values be finite")
+            raise UserError("times must rise and values be finite")
     except (OSError, UnicodeDecodeError, StopIteration, ValueError, IndexError) as error:
         raise CorpusError(
             f"avec2016: expected an .arff file with @data rows 'train_1,0.04,0.123456'. Received: {path} "

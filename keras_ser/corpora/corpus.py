@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from keras_ser.errors import UserError
 
-class CorpusError(ValueError):
+
+class CorpusError(UserError):
     """The data on disk are not what the corpus should be; the message lists the first ten culprits."""
 
 

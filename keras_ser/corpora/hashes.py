@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.layout import AUDIO, VIDEO, entries, is_lfs_pointer
+from keras_ser.errors import UserError
 
 __all__ = ["HashReport", "Listed", "read_list", "verify"]
 
@@ -109,7 +110,7 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
         try:
             file = _row(line, columns) if table else _sum(line)
             if file.path in found:
-                raise ValueError("each file once")
+                raise UserError("each file once")
         except ValueError as error:
             raise CorpusError(f"{path.name}, line {number}: expected {error}. Received: {line[:100]!r}.") from error
         found[file.path] = file
@@ -121,19 +122,19 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
 def _row(line: str, columns: list[str]) -> Listed:
     cells = [cell.strip() for cell in line.split("\t")]
     if len(cells) != len(columns):
-        raise ValueError(f"{len(columns)} fields separated by tabs, as in the header ({', '.join(columns)})")
+        raise UserError(f"{len(columns)} fields separated by tabs, as in the header ({', '.join(columns)})")
     row = dict(zip(columns, cells, strict=True))
     if not SHA256.fullmatch(row["sha256"]):
-        raise ValueError("a sha256 of 64 hexadecimal digits")
+        raise UserError("a sha256 of 64 hexadecimal digits")
     if "bytes" in row and not re.fullmatch(r"[0-9]+", row["bytes"]):
-        raise ValueError("a whole number of bytes")
+        raise UserError("a whole number of bytes")
     return Listed(_relative(row["path"]), row["sha256"].lower(), int(row["bytes"]) if "bytes" in row else None)
 
 
 def _sum(line: str) -> Listed:
     match = SUM.fullmatch(line)
     if not match:
-        raise ValueError(
+        raise UserError(
             "'<64 hexadecimal digits>  <path>' as sha256sum writes it, or a first line that names the columns path, "
             "bytes and sha256, separated by tabs"
         )
@@ -143,7 +144,7 @@ def _sum(line: str) -> Listed:
 def _relative(text: str) -> PurePosixPath:
     path = PurePosixPath(PureWindowsPath(text).as_posix())
     if not path.name or ".." in path.parts or path.is_absolute() or PureWindowsPath(text).drive:
-        raise ValueError("a path within the folder")
+        raise UserError("a path within the folder")
     return path
 
 

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.layout import entries
 from keras_ser.corpora.table import gender, read_table
+from keras_ser.errors import UserError
 
 EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")
@@ -83,7 +84,7 @@ def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
     start, end = (_number(row[key]) if row.get(key) else None for key in ("start", "end"))
     wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]
     if wrong or (end is not None and end <= (start or 0.0)):
-        raise ValueError(f"start={row.get('start', '')!r}, end={row.get('end', '')!r}")
+        raise UserError(f"start={row.get('start', '')!r}, end={row.get('end', '')!r}")
     return start, end
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from keras_ser.errors import UserError
+
 RESAMPLES = 2000
 LEVEL = 0.95
 FEW_GROUPS = 20  # under this many groups a percentile interval covers visibly less than it says
@@ -121,6 +123,6 @@ def p_value(differences: np.ndarray) -> float:
 
 def _positive(groups: int, resamples: int) -> None:
     if groups < 1 or resamples < 1:
-        raise ValueError(
+        raise UserError(
             f"a bootstrap needs at least one group and one resample. Received: {groups} groups, {resamples} resamples."
         )

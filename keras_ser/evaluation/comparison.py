@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, p_value
 from keras_ser.evaluation.measures import Items, choose_stream, measure, measure_resamples, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
@@ -92,20 +93,20 @@ def compare(
     """
     names = metric_names(task)
     if metric not in names:
-        raise ValueError(f"`metric` of task {task.name!r} must be one of {', '.join(names)}. Received: {metric!r}.")
+        raise UserError(f"`metric` of task {task.name!r} must be one of {', '.join(names)}. Received: {metric!r}.")
     a, b = check_predictions(a, [task]), check_predictions(b, [task])
     protocols = sorted(set(a["protocol"]) | set(b["protocol"]))
     if protocol is None and len(protocols) == 1:
         protocol = protocols[0]
     if protocol not in protocols:
-        raise ValueError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
+        raise UserError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
     asked = None if stream is None else {task.name: stream}
     streams = [choose_stream(t, task, asked) for t in (a, b)]
     ours, theirs = (None if s is None else select(t, task, protocol, s) for t, s in zip((a, b), streams, strict=True))
     stream = " and ".join(dict.fromkeys(filter(None, streams)))
     if ours is None or theirs is None:
         empty = "the first" if ours is None else "the second"
-        raise ValueError(
+        raise UserError(
             f"both tables need clips with a label of {task.name!r} in protocol {protocol!r}, stream {stream!r}. "
             f"Received: none in {empty}."
         )
@@ -161,7 +162,7 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
     where = f"{task.name} under {protocol!r}, stream {stream!r}"
     if alone:
         listed = ", ".join(f"fold {fold} {name}" for fold, name in alone[:10])
-        raise ValueError(
+        raise UserError(
             f"two runs compare on the same clips ({where}). Received {len(alone)} that only one of them has: {listed}."
         )
     for what, x, y in (
@@ -171,6 +172,6 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
         bad = np.flatnonzero(x != y)
         if len(bad):
             listed = ", ".join(f"fold {first[i][0]} {first[i][1]}" for i in bad[:10])
-            raise ValueError(
+            raise UserError(
                 f"two runs compare on clips of the same {what} ({where}). Received {len(bad)} that differ: {listed}."
             )

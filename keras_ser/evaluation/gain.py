@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import resampling
 from keras_ser.evaluation.comparison import Comparison, compare
@@ -48,7 +49,7 @@ class GainReport:
 
     def __post_init__(self):
         if len(self.tables) != 2:
-            raise ValueError(f"a gain is of one system over another. Received: {', '.join(self.tables) or 'none'}.")
+            raise UserError(f"a gain is of one system over another. Received: {', '.join(self.tables) or 'none'}.")
 
     @property
     def metrics(self) -> list[str]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation.bootstrap import resample
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.tasks import Task
@@ -69,7 +70,7 @@ def choose_stream(frame: pd.DataFrame, task: Task, stream: Mapping[str, str] | N
     """
     if stream and task.name in stream:
         if not (frame["stream"] == stream[task.name]).any():
-            raise ValueError(
+            raise UserError(
                 f"the stream for task {task.name!r} must be one of {', '.join(sorted(set(frame['stream'])))}. "
                 f"Received: {stream[task.name]!r}."
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def confusion(result: TaskScores) -> Figure:
 
     matrix = result.confusion
     if matrix is None or len(matrix.labels) > MANY_CLASSES:
-        raise ValueError(
+        raise UserError(
             f"a confusion picture needs a classification task of at most {MANY_CLASSES} classes. "
             f"Received: task {result.task!r} with {len(result.labels)}."
         )
@@ -233,7 +234,7 @@ def curves(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
     quantities = _quantities(histories.values())
     if not quantities:
-        raise ValueError(f"learning curves need a history with a column beside the epoch. Received: {list(histories)}.")
+        raise UserError(f"learning curves need a history with a column beside the epoch. Received: {list(histories)}.")
     columns = min(3, len(quantities))
     lines = -(-len(quantities) // columns)
     figure = Figure(figsize=(3.6 * columns + 0.4, 2.5 * lines + 1.0), layout="constrained")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.files import write_table
 from keras_ser.tasks import Task
 
@@ -49,11 +50,11 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     columns = [c for t in tasks for c in (t.name, f"{t.name}/prediction", *probability_columns(t))]
     missing = [c for c in dict.fromkeys([*KEY, *TEXT, *columns]) if c not in predictions.columns]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"a predictions table needs the columns {_some(missing)}. Received: {_some(predictions.columns)}."
         )
     if not len(predictions):
-        raise ValueError("a predictions table needs at least one row. Received: none.")
+        raise UserError("a predictions table needs at least one row. Received: none.")
     frame = predictions.reset_index(drop=True).copy()
     for column in TEXT:
         frame[column] = _text(frame[column])
@@ -61,7 +62,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
         frame[column] = frame[column].astype(np.int64)
     doubled = frame.duplicated(KEY).to_numpy()
     if doubled.any():
-        raise ValueError(
+        raise UserError(
             "a row must stand once for each protocol, fold, seed, stream and id. "
             f"Received twice: {rows(frame, doubled)}."
         )
@@ -72,7 +73,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     for column in facts:
         bad = different[column].to_numpy()
         if bad.any():
-            raise ValueError(
+            raise UserError(
                 f"{column!r} of a clip must be the same for every seed. Received different ones at {rows(frame, bad)}."
             )
     return frame
@@ -86,7 +87,7 @@ def _check_task(frame: pd.DataFrame, task: Task) -> None:
         _refuse(frame, labelled(frame, task) & ~np.isfinite(frame[predicted]), f"{predicted!r} must be finite")
         return
     if "prediction" in task.labels:
-        raise ValueError(f"a label of task {name!r} cannot be called 'prediction': its column is taken. Rename it.")
+        raise UserError(f"a label of task {name!r} cannot be called 'prediction': its column is taken. Rename it.")
     frame[name], frame[predicted] = _text(frame[name]), _text(frame[predicted])
     columns = probability_columns(task)
     frame[columns] = frame[columns].astype(np.float64)
@@ -112,7 +113,7 @@ def _refuse(frame: pd.DataFrame, bad: np.ndarray, expected: str, column: str | N
     bad = np.asarray(bad, bool)
     if bad.any():
         values = f" (there: {_some(frame.loc[bad, column].unique())})" if column else ""
-        raise ValueError(f"{expected}. Received {bad.sum()} bad rows{values}: {rows(frame, bad)}.")
+        raise UserError(f"{expected}. Received {bad.sum()} bad rows{values}: {rows(frame, bad)}.")
 
 
 def rows(frame: pd.DataFrame, chosen: np.ndarray) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UnknownKeyError, UserError
 from keras_ser.evaluation import markdown, plots
 from keras_ser.evaluation.bootstrap import LEVEL, RESAMPLES
 from keras_ser.evaluation.measures import choose_stream, metric_names
@@ -56,7 +57,7 @@ class Report:
             if (result.protocol, result.task) == (protocol, task):
                 return result
         there = ", ".join(f"({r.protocol}, {r.task})" for r in self.results)
-        raise KeyError(f"expected a scored protocol and task: {there}. Received: ({protocol}, {task}).")
+        raise UnknownKeyError(f"expected a scored protocol and task: {there}. Received: ({protocol}, {task}).")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for strict JSON: NaN and infinity become None."""
@@ -175,7 +176,7 @@ def report(
     protocols |= {name: {} for name in sorted(known - set(protocols))}
     unknown = set(stream or ()) - {t.name for t in tasks}
     if unknown:
-        raise ValueError(f"`stream` must name tasks of the report. Received: {', '.join(sorted(unknown))}.")
+        raise UserError(f"`stream` must name tasks of the report. Received: {', '.join(sorted(unknown))}.")
     figures = paper_by_protocol(paper or {}, tasks, protocols)
     results = []
     for protocol in protocols:
@@ -223,14 +224,14 @@ def paper_by_protocol(
     nested = {key: value for key, value in paper.items() if isinstance(key, str)}
     strange = sorted(set(nested) - set(by_protocol))
     if strange:
-        raise ValueError(f"`paper` must name protocols among {', '.join(by_protocol)}. Received: {', '.join(strange)}.")
+        raise UserError(f"`paper` must name protocols among {', '.join(by_protocol)}. Received: {', '.join(strange)}.")
     for protocol, found in by_protocol.items():
         for (task, metric), value in {**flat, **nested.get(protocol, {})}.items():
             if metric not in metrics.get(task, ()):
                 there = "; ".join(f"{t}: {', '.join(names)}" for t, names in metrics.items())
-                raise ValueError(f"`paper` must name a task and its metric ({there}). Received: ({task}, {metric}).")
+                raise UserError(f"`paper` must name a task and its metric ({there}). Received: ({task}, {metric}).")
             if metric != "rmse" and not -1 <= value <= 1:
-                raise ValueError(
+                raise UserError(
                     f"a paper's figure is a fraction, as the measured one is. Received: {task} {metric} {value}; "
                     f"if that is percent, write {value / 100:g}."
                 )
@@ -254,11 +255,11 @@ def _runs(histories: Mapping[Any, pd.DataFrame], protocols: list[str]) -> dict[R
     for key, history in histories.items():
         full = (protocols[0], *key) if len(key) == 2 and len(protocols) == 1 else tuple(key)
         if len(full) != 3 or full[0] not in protocols:
-            raise ValueError(
+            raise UserError(
                 f"a history's key is (protocol, fold, seed) with a protocol of the report. Received: {key}."
             )
         if "epoch" not in history.columns:
-            raise ValueError(f"a history needs the column 'epoch'. Received at {key}: {', '.join(history.columns)}.")
+            raise UserError(f"a history needs the column 'epoch'. Received at {key}: {', '.join(history.columns)}.")
         runs[full] = history
     return runs
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UnknownKeyError
 from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, resample
 from keras_ser.evaluation.measures import (
     ALONE,
@@ -138,7 +139,7 @@ class TaskScores:
         for item in self.scores:
             if item.metric == metric:
                 return item
-        raise KeyError(f"expected one of {', '.join(s.metric for s in self.scores)}. Received: {metric!r}.")
+        raise UnknownKeyError(f"expected one of {', '.join(s.metric for s in self.scores)}. Received: {metric!r}.")
 
 
 def _scores(items: Items, predicted: np.ndarray, task: Task, resamples: int, seed: int) -> tuple[Score, ...]:

@@ -16,12 +16,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
+
 P_TARGET = 0.01
 
 _CHUNK = 2**14  # trials scored at once
 
 
-class TrialsError(ValueError):
+class TrialsError(UserError):
     """Clips that give no trials of both kinds."""
 
 
@@ -46,12 +48,12 @@ def trials(
     names = np.asarray(speakers, dtype=object).ravel()
     unknown = [i for i, name in enumerate(names) if name == "" or pd.isna(name)]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"each clip of a trial must have a speaker. Received: {len(unknown)} of {len(names)} without, the first at "
             f"{unknown[0]}. Leave them out."
         )
     if most is not None and most < 2:
-        raise ValueError(f"`most` must be 2 or more: a pair of one speaker and one of two. Received: most={most}.")
+        raise UserError(f"`most` must be 2 or more: a pair of one speaker and one of two. Received: most={most}.")
     codes = pd.factorize(names)[0]
     a, b = np.triu_indices(len(codes), 1)
     same = codes[a] == codes[b]
@@ -90,10 +92,10 @@ def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nda
 def _directions(x: np.ndarray) -> np.ndarray:
     x = x.astype(np.float64)
     if not np.isfinite(x).all():
-        raise ValueError("embeddings must be finite. Received: NaN or infinity; has the training diverged?")
+        raise UserError("embeddings must be finite. Received: NaN or infinity; has the training diverged?")
     largest = np.abs(x).max(axis=-1, keepdims=True, initial=0.0)
     if (largest == 0).any():
-        raise ValueError(
+        raise UserError(
             f"the cosine of a vector of zeros is not defined. Received: {np.count_nonzero(largest == 0)} of {len(x)} "
             "embeddings; take them before an activation that can silence all units."
         )
@@ -114,9 +116,9 @@ class Steps:
     def __init__(self, scores: np.ndarray, same: np.ndarray):
         scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
         if scores.shape != same.shape:
-            raise ValueError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
+            raise UserError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
         if np.isnan(scores).any():
-            raise ValueError(f"scores must be numbers. Received: NaN for {np.isnan(scores).sum()} of {scores.size}.")
+            raise UserError(f"scores must be numbers. Received: NaN for {np.isnan(scores).sum()} of {scores.size}.")
         self.order = np.argsort(-scores, kind="stable")
         scores = scores[self.order]
         self.same = same[self.order].astype(np.float64)
@@ -145,14 +147,14 @@ def _rates(scores, same, weight) -> tuple[Steps, np.ndarray, np.ndarray]:
     if weight is not None:
         weight = np.ravel(weight).astype(np.float64)
         if weight.shape != steps.order.shape or not (weight >= 0).all():
-            raise ValueError(
+            raise UserError(
                 f"`weight` must be {steps.order.size} numbers of 0 or more. Received: {weight.size}, the smallest "
                 f"{weight.min(initial=np.inf):g}."
             )
         weight = weight[steps.order]
     found = steps.rates(weight)
     if found is None:
-        raise ValueError("error rates need trials of one speaker and trials of two. Received: only one kind, or none.")
+        raise UserError("error rates need trials of one speaker and trials of two. Received: only one kind, or none.")
     return steps, *found
 
 
@@ -200,7 +202,7 @@ def accuracy_at(scores: np.ndarray, same: np.ndarray, threshold: float, weight: 
     """
     scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
     if scores.shape != same.shape:
-        raise ValueError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
+        raise UserError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
     return float(np.average((scores >= threshold) == same, weights=None if weight is None else np.ravel(weight)))
 
 
@@ -227,7 +229,7 @@ def min_dcf(
         ValueError: as `equal_error_rate`; p_target or a cost out of range.
     """
     if not (0 < p_target < 1 and c_miss > 0 and c_false_alarm > 0):
-        raise ValueError(
+        raise UserError(
             "`p_target` must be in (0, 1) and the costs over 0. "
             f"Received: p_target={p_target}, c_miss={c_miss}, c_false_alarm={c_false_alarm}."
         )

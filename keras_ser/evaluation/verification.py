@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.bootstrap import interval, resampling, weights
 from keras_ser.evaluation.denoising import Cell
@@ -89,25 +90,25 @@ class VerificationReport:
     def __post_init__(self):
         missing = [name for name in COLUMNS if name not in self.table]
         if missing or not len(self.table):
-            raise ValueError(
+            raise UserError(
                 f"a table of trials must have the columns {', '.join(COLUMNS)}, and rows. "
                 f"Received: {len(self.table)} rows, without {', '.join(missing) or 'no column'}."
             )
         same = self.table["same"].to_numpy(bool)
         false = int((same != (self.table["speaker_a"] == self.table["speaker_b"]).to_numpy()).sum())
         if false:
-            raise ValueError(f"`same` must say whether speaker_a is speaker_b. Received: {false} rows that do not.")
+            raise UserError(f"`same` must say whether speaker_a is speaker_b. Received: {false} rows that do not.")
         if not np.isfinite(self.table["score"].to_numpy(float)).all():
-            raise ValueError("scores must be finite. Received: NaN or infinity.")
+            raise UserError("scores must be finite. Received: NaN or infinity.")
         for key, rows in self.table.groupby(["system", "fold", "seed"], sort=False)["same"]:
             if rows.nunique() < 2:
-                raise ValueError(
+                raise UserError(
                     "each system, fold and seed must have trials of one speaker and trials of two. "
                     f"Received: {len(rows)} trials of one kind for {key}; see `trials`."
                 )
         unknown = {metric for figures in self.paper.values() for metric in figures} - set(METRICS)
         if unknown:
-            raise ValueError(f"the paper's metrics must be among {', '.join(METRICS)}. Received: {sorted(unknown)}.")
+            raise UserError(f"the paper's metrics must be among {', '.join(METRICS)}. Received: {sorted(unknown)}.")
 
     @property
     def systems(self) -> list[str]:
@@ -148,7 +149,7 @@ class VerificationReport:
         """
         column = _column(metric)
         if not np.array_equal(self._trials(a), self._trials(b)):
-            raise ValueError(f"only systems scored on the same trials can be compared. Received: {a!r} and {b!r}.")
+            raise UserError(f"only systems scored on the same trials can be compared. Received: {a!r} and {b!r}.")
         (of_a, count), (of_b, _) = self._figures(a, same_gender_only), self._figures(b, same_gender_only)
         return _cell(of_a[:, column] - of_b[:, column], count)
 
@@ -159,7 +160,7 @@ class VerificationReport:
     def _rows(self, system: str, same_gender_only: bool = False) -> pd.DataFrame:
         rows = self.table[self.table["system"] == system]
         if not len(rows):
-            raise ValueError(f"a system must be one of {', '.join(self.systems)}. Received: {system!r}.")
+            raise UserError(f"a system must be one of {', '.join(self.systems)}. Received: {system!r}.")
         return rows[self._same_gender(rows)] if same_gender_only else rows
 
     def _trials(self, system: str) -> np.ndarray:
@@ -325,7 +326,7 @@ class VerificationReport:
 
 def _column(metric: str) -> int:
     if metric not in METRICS:
-        raise ValueError(f"a metric must be one of {', '.join(METRICS)}. Received: {metric!r}.")
+        raise UserError(f"a metric must be one of {', '.join(METRICS)}. Received: {metric!r}.")
     return list(METRICS).index(metric)
 
 

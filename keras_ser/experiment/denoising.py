@@ -15,6 +15,7 @@ import soxr
 from keras_ser.audio import mix, pad
 from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
 from keras_ser.audio.quality import MEASURES, available
+from keras_ser.errors import UserError
 from keras_ser.evaluation.denoising import DenoisingReport
 from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.kept import kept
@@ -207,7 +208,7 @@ def mixed(waveform: np.ndarray, noise: np.ndarray, snr_in: float, rng: np.random
     try:
         return mix(waveform, noise, snr_in, rng=rng)[0]
     except ValueError as error:
-        raise ValueError(f"the noise {name!r}: {error}") from error
+        raise UserError(f"the noise {name!r}: {error}") from error
 
 
 def method_names() -> list[str]:
@@ -336,10 +337,10 @@ def inference(run: Run, method: str) -> Callable:
     from keras_ser.training.predict import forward
 
     if run.recipe.first is not None:
-        raise ValueError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
+        raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
     noise = next((task for task in run.recipe.tasks if task.name == NOISE_TASK), None)
     if noise is None:
-        raise ValueError(f"{run.folder} knows no noise: it needs a task {NOISE_TASK!r}.")
+        raise UserError(f"{run.folder} knows no noise: it needs a task {NOISE_TASK!r}.")
     if method == "mask":
         return forward(mask_denoiser(run.model()))
     return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0])))

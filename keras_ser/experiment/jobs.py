@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
@@ -51,7 +52,7 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
     strays = sorted(set(folds or ()) - numbers)
     if strays:
         told = "; ".join(f"{name}: 0 to {len(found) - 1}" for name, found in splits.items())
-        raise ValueError(f"there is no fold {strays[0]}. There are, {told}.")
+        raise UserError(f"there is no fold {strays[0]}. There are, {told}.")
     return [
         Job(recipe.name, protocol, split, seed)
         for seed in recipe.seeds

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.audio import load_noises, noise_type
+from keras_ser.errors import UserError
 from keras_ser.evaluation.robustness import CLEAN, RobustnessReport
 from keras_ser.experiment.denoising import Clip, batched, mixed, test_clips
 from keras_ser.experiment.jobs import unit
@@ -54,13 +55,13 @@ def robustness(
     recipe = runs[0].recipe
     task = recipe.tasks[0]
     if task.continuous:
-        raise ValueError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
+        raise UserError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
     if any(task not in judged(recipe.tasks, run.split) for run in runs):
-        raise ValueError(
+        raise UserError(
             f"the test side's {task.column}s were not trained on, so that {task.name!r} can't be scored there."
         )
     if denoisers and recipe.first is not None:
-        raise ValueError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
+        raise UserError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
     files = load_noises(noise_root, recipe.frontend.sample_rate)
     noises = {name: file_stretch(files, name, "test") for name in files}
     trained = trained_noises(recipe) | {name for each in denoisers for name in trained_noises(each.recipe)}
@@ -149,7 +150,7 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
         return {WITH: own, WITHOUT: lambda y, n: bare({"waveform": y, "length": n})[task]}
     if denoiser is not None:
         if denoiser.recipe.frontend.sample_rate != run.recipe.frontend.sample_rate:
-            raise ValueError("the denoiser works at another sample rate than the run; train one at its rate.")
+            raise UserError("the denoiser works at another sample rate than the run; train one at its rate.")
         mask = forward(mask_denoiser(denoiser.model()))
         masked = lambda y, n: own(mask({"waveform": y, "length": n})["waveform"], n)  # noqa: E731
         return {WITH: masked, WITHOUT: own}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation.trials import score_trials, trials
 from keras_ser.evaluation.verification import VerificationReport
 from keras_ser.experiment.jobs import jobs
@@ -51,7 +52,7 @@ def run_verification(
         ValueError: a corpus that names no speakers; a test side without two clips of one speaker.
     """
     if any(u.speaker is None for u in data.corpus):
-        raise ValueError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
+        raise UserError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
     todo = []
     for name, system in systems.items():
         protocol = system.recipe.protocols[-1].name

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
+
 A0 = 27.5  # Hz
 
 
@@ -37,7 +39,7 @@ def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.n
     if not compatible:
         return np.equal.outer(nearest % 12, np.arange(12)).astype(np.float32)
     if nearest.max() >= bins:
-        raise ValueError(
+        raise UserError(
             f"pyAudioAnalysis's chroma needs a window of more than {2 * nearest.max()} samples at {sample_rate} Hz. "
             f"Received: a window of half a spectrum of {bins} bins. Take a longer window, or `compatible=False`."
         )

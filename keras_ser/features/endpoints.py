@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import float32
 
 # Levels closer than this (dB) hold no speech and pauses to tell apart.
@@ -167,6 +168,6 @@ class EndpointDetection(keras.layers.Layer):
 def check_endpoints(high: float, low: float, limit: int, hangover: int) -> None:
     """Raises ValueError for thresholds or extents that `detect_endpoints` cannot use."""
     if not 0 < low <= high < 1:
-        raise ValueError(f"endpoint thresholds must satisfy 0 < low <= high < 1. Received: low={low}, high={high}.")
+        raise UserError(f"endpoint thresholds must satisfy 0 < low <= high < 1. Received: low={low}, high={high}.")
     if limit < 0 or hangover < 0:
-        raise ValueError(f"`limit` and `hangover` must not be negative. Received: {limit}, {hangover}.")
+        raise UserError(f"`limit` and `hangover` must not be negative. Received: {limit}, {hangover}.")

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
+
 
 def float32(kwargs: dict[str, Any]) -> dict[str, Any]:
     """A layer's keyword arguments with dtype float32: features do not follow the dtype policy."""
@@ -160,4 +162,4 @@ def check_positive(**values: int) -> None:
     """Raises ValueError for the first value that is no positive integer."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+            raise UserError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.clip_statistics import clip_statistics
 from keras_ser.features.endpoints import check_endpoints, detect_endpoints
 from keras_ser.features.fixed import fixed_length
@@ -131,14 +132,14 @@ class Frontend(keras.layers.Layer):
         features = (features,) if isinstance(features, str) else tuple(features)
         strays = [name for name in features if name not in FEATURES]
         if strays or not features or len(set(features)) != len(features):
-            raise ValueError(f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {features}.")
+            raise UserError(f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {features}.")
         check_positive(sample_rate=sample_rate, window=window, hop=hop)
         check_fft(window, fft)
         check_deltas(deltas)
         check_endpoints(endpoint_high, endpoint_low, endpoint_limit, endpoint_hangover)
         analysis_window(window, window_shape)
         if not 0 <= preemphasis < 1:
-            raise ValueError(f"`preemphasis` must be in [0, 1). Received: preemphasis={preemphasis}.")
+            raise UserError(f"`preemphasis` must be in [0, 1). Received: preemphasis={preemphasis}.")
         if "log_mel" in features or "mfcc" in features:
             mel_filters(sample_rate, fft, bins, fmin, fmax, area_normalised)
         if "mfcc" in features:
@@ -146,11 +147,11 @@ class Frontend(keras.layers.Layer):
         if "pitch" in features:
             check_pitch(sample_rate, pitch_fmin, pitch_fmax)
         if normalize and statistics:
-            raise ValueError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
+            raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
         if "short_term" in features:
             ShortTerm(sample_rate, window, hop, compatible)
         if seconds and not window <= seconds * sample_rate < float("inf"):
-            raise ValueError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
+            raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
         self.features = features
         self.sample_rate = sample_rate
         self.window = window

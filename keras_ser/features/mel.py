@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import check_positive, frame_mask
 from keras_ser.features.spectrogram import Spectrogram, decibels
 
@@ -57,7 +58,7 @@ def mel_filters(
     check_positive(bins=bins)
     fmax = sample_rate / 2 if fmax is None else fmax
     if not 0 <= fmin < fmax <= sample_rate / 2:
-        raise ValueError(
+        raise UserError(
             f"`fmin` and `fmax` must satisfy 0 <= fmin < fmax <= {sample_rate / 2:g} Hz (half the sample rate). "
             f"Received: fmin={fmin}, fmax={fmax}."
         )
@@ -69,7 +70,7 @@ def mel_filters(
     filters = np.maximum(0.0, np.minimum(rising, falling))
     empty = np.flatnonzero(filters.max(axis=0) == 0)
     if empty.size:
-        raise ValueError(
+        raise UserError(
             f"every mel filter must cover a bin of the Fourier transform, and {empty.size} of {bins} do not, the first "
             f"at {centre[empty[0]]:.0f} Hz. Received: bins={bins}, fft={fft}. Take fewer bins or a longer fft."
         )
@@ -94,7 +95,7 @@ def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
     """
     check_positive(bins=bins, coefficients=coefficients)
     if coefficients > bins:
-        raise ValueError(f"`coefficients` must be at most `bins`. Received: coefficients={coefficients}, bins={bins}.")
+        raise UserError(f"`coefficients` must be at most `bins`. Received: coefficients={coefficients}, bins={bins}.")
     n, k = np.arange(bins)[:, None], np.arange(coefficients)[None, :]
     matrix = np.sqrt(2.0 / bins) * np.cos(np.pi * k * (n + 0.5) / bins)
     matrix[:, 0] /= np.sqrt(2.0)
@@ -139,7 +140,7 @@ def savitzky_golay(order: int, width: int = 9) -> np.ndarray:
         (width,) float64.
     """
     if order not in (1, 2) or width < 3 or width % 2 == 0:
-        raise ValueError(f"`order` must be 1 or 2 and `width` odd, at least 3. Received: order={order}, width={width}.")
+        raise UserError(f"`order` must be 1 or 2 and `width` odd, at least 3. Received: order={order}, width={width}.")
     offsets = np.arange(width) - width // 2
     # The fit's coefficient of t^order times order! is the derivative at t = 0.
     return np.linalg.pinv(np.vander(offsets, order + 1, increasing=True))[order] * (1, 1, 2)[order]
@@ -273,4 +274,4 @@ class MFCC(LogMel):
 def check_deltas(deltas: int) -> None:
     """Raises ValueError unless `deltas` is 0, 1 or 2."""
     if deltas not in (0, 1, 2):
-        raise ValueError(f"`deltas` must be 0, 1 or 2. Received: deltas={deltas!r}.")
+        raise UserError(f"`deltas` must be 0, 1 or 2. Received: deltas={deltas!r}.")

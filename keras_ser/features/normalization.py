@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import float32
 
 
@@ -38,7 +39,7 @@ class Statistics:
         if not len(rows):
             return
         if not np.isfinite(rows).all():
-            raise ValueError("the features of valid frames must be finite. Received: NaN or infinity. Check the audio.")
+            raise UserError("the features of valid frames must be finite. Received: NaN or infinity. Check the audio.")
         mean, squares = rows.mean(axis=0), ((rows - rows.mean(axis=0)) ** 2).sum(axis=0)
         if not self.frames:
             self.frames, self._mean, self._squares = len(rows), mean, squares
@@ -61,7 +62,7 @@ class Statistics:
 
     def _checked(self, value):
         if not self.frames:
-            raise ValueError("statistics need at least one valid frame. Received: none. Call `update` first.")
+            raise UserError("statistics need at least one valid frame. Received: none. Call `update` first.")
         return value
 
 
@@ -120,15 +121,15 @@ class FeatureNormalization(keras.layers.Layer):
         """
         mean, variance = np.asarray(mean, np.float32), np.asarray(variance, np.float32)
         if not self.built:
-            raise ValueError("`set_statistics` needs a built layer. Call it on features, or `build`, first.")
+            raise UserError("`set_statistics` needs a built layer. Call it on features, or `build`, first.")
         bins = tuple(self.mean.shape)
         if mean.shape != bins or variance.shape != bins:
-            raise ValueError(
+            raise UserError(
                 f"mean and variance must have shape {bins}. Received: {mean.shape} and {variance.shape}. "
                 "Are they of this feature?"
             )
         if not (np.isfinite(mean).all() and np.isfinite(variance).all() and (variance >= 0).all()):
-            raise ValueError("mean and variance must be finite and the variance not negative.")
+            raise UserError("mean and variance must be finite and the variance not negative.")
         self.mean.assign(mean)
         self.variance.assign(variance)
 

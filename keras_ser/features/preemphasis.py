@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import float32, float_tensor
 
 
@@ -38,7 +39,7 @@ class PreEmphasis(keras.layers.Layer):
     def __init__(self, coefficient: float = 0.97, **kwargs):
         super().__init__(**float32(kwargs))
         if not 0 <= coefficient < 1:
-            raise ValueError(f"`coefficient` must be in [0, 1). Received: coefficient={coefficient}.")
+            raise UserError(f"`coefficient` must be in [0, 1). Received: coefficient={coefficient}.")
         self.coefficient = coefficient
 
     def call(self, waveform):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import (
     FrameLayer,
     check_positive,
@@ -267,7 +268,7 @@ def check_pitch(sample_rate: int, fmin: float, fmax: float) -> None:
     """Raises ValueError for a range in which `yin` cannot search."""
     check_positive(sample_rate=sample_rate)
     if not 0 < fmin < fmax <= sample_rate / 4:
-        raise ValueError(
+        raise UserError(
             f"the pitch range must satisfy 0 < fmin < fmax <= {sample_rate / 4:g} Hz (a quarter of the sample rate). "
             f"Received: fmin={fmin}, fmax={fmax}."
         )

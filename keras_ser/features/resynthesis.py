@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import (
     check_positive,
     float32,
@@ -177,7 +178,7 @@ class ApplyGain(keras.layers.Layer):
         check_positive(window=window, hop=hop)
         check_fft(window, fft)
         if hop > window:
-            raise ValueError(f"`hop` must be at most `window`. Received: hop={hop}, window={window}.")
+            raise UserError(f"`hop` must be at most `window`. Received: hop={hop}, window={window}.")
         analysis_window(window, window_shape)
         self.window = window
         self.hop = hop

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.chroma import chroma, chroma_matrix
 from keras_ser.features.descriptors import (
     BLOCKS,
@@ -123,7 +124,7 @@ def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
     edges = 133.33 + 200 / 3 * np.arange(13)
     edges = np.concatenate([edges, edges[-1] * 1.0711703 ** np.arange(1, 30)])  # (42,) Hz
     if np.floor(edges[-1] * bins / sample_rate) >= bins:
-        raise ValueError(
+        raise UserError(
             f"pyAudioAnalysis's filters need a sample rate of more than {edges[-1]:.0f} Hz. "
             f"Received: sample_rate={sample_rate}. Take `compatible=False`."
         )
@@ -278,14 +279,14 @@ def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
     """Raises ValueError for a window or a sample rate of which some feature cannot be had."""
     check_positive(sample_rate=sample_rate)
     if window < 2 * BLOCKS:
-        raise ValueError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")
+        raise UserError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")
     if compatible:
         talkbox_filters(window // 2, sample_rate)
     else:
         try:
             mel_filters(sample_rate, fast_size(window), MEL_BINS)
         except ValueError:
-            raise ValueError(
+            raise UserError(
                 f"`window` must be so long that each of {MEL_BINS} mel filters covers a bin of its spectrum. "
                 f"Received: window={window}, sample_rate={sample_rate}. 25 ms are enough at any rate."
             ) from None

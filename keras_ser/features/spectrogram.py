@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features.framing import FrameLayer, check_positive, float_tensor, frame, mask_samples, pad_to_window
 from keras_ser.features.preemphasis import preemphasis
 
@@ -34,7 +35,7 @@ def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
     try:
         a = {"hamming": 0.54, "hann": 0.5}[shape]
     except KeyError:
-        raise ValueError(f"`window_shape` must be 'hamming' or 'hann'. Received: window_shape={shape!r}.") from None
+        raise UserError(f"`window_shape` must be 'hamming' or 'hann'. Received: window_shape={shape!r}.") from None
     return (a - (1 - a) * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
@@ -129,4 +130,4 @@ def check_fft(window: int, fft: int) -> None:
     """Raises ValueError when a window does not fit its Fourier transform."""
     check_positive(fft=fft)
     if fft < window:
-        raise ValueError(f"`fft` must be at least `window`. Received: fft={fft}, window={window}.")
+        raise UserError(f"`fft` must be at least `window`. Received: fft={fft}, window={window}.")

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
 
 
@@ -35,7 +36,7 @@ class AttentionPooling(ExplicitMask):
     def __init__(self, units: int | None = None, **kwargs):
         super().__init__(**kwargs)
         if units is not None and units < 1:
-            raise ValueError(f"`units` must be None or >= 1. Received: units={units}.")
+            raise UserError(f"`units` must be None or >= 1. Received: units={units}.")
         self.units = units
 
     def build(self, input_shape):

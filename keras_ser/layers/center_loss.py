@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
+
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class CenterLoss(keras.layers.Layer):
@@ -31,7 +33,7 @@ class CenterLoss(keras.layers.Layer):
     def __init__(self, classes: int, initializer="zeros", **kwargs):
         super().__init__(**kwargs)
         if classes < 1:
-            raise ValueError(f"`classes` must be >= 1. Received: classes={classes}.")
+            raise UserError(f"`classes` must be >= 1. Received: classes={classes}.")
         self.classes = classes
         self.initializer = keras.initializers.get(initializer)
 

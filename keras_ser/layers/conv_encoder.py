@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
 from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
 
@@ -57,18 +58,18 @@ class ConvEncoder(ExplicitMask):
     ):
         super().__init__(**kwargs)
         if not len(filters) == len(kernels) == len(pools) >= 1:
-            raise ValueError(
+            raise UserError(
                 "`filters`, `kernels` and `pools` must be of one length, a value per block. "
                 f"Received: filters={filters}, kernels={kernels}, pools={pools}."
             )
         pools = [tuple(pool) for pool in pools]
         if min(*filters, *kernels, *(n for pool in pools for n in pool), stride) < 1 or {len(p) for p in pools} != {2}:
-            raise ValueError(
+            raise UserError(
                 "`filters`, `kernels` and `stride` must be >= 1, and `pools` pairs (frames, bins) of such numbers. "
                 f"Received: filters={filters}, kernels={kernels}, stride={stride}, pools={pools}."
             )
         if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
+            raise UserError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
         self.filters = tuple(filters)
         self.kernels = tuple(kernels)
         self.pools = tuple(pools)
@@ -76,7 +77,7 @@ class ConvEncoder(ExplicitMask):
         self.stride = stride
         self.pool_first = pool_first
         if average_bins and keep_bins:
-            raise ValueError("`average_bins` and `keep_bins` exclude each other. Received: both.")
+            raise UserError("`average_bins` and `keep_bins` exclude each other. Received: both.")
         self.average_bins = average_bins
         self.keep_bins = keep_bins
         self.momentum = momentum
@@ -111,7 +112,7 @@ class ConvEncoder(ExplicitMask):
     def build(self, input_shape):
         bins, channels = input_shape[2], input_shape[3] if len(input_shape) == 4 else 1
         if bins is None or channels is None:
-            raise ValueError(f"the numbers of bins and channels must be known. Received: input shape {input_shape}.")
+            raise UserError(f"the numbers of bins and channels must be known. Received: input shape {input_shape}.")
         for i, convolution in enumerate(self.convolutions):
             convolution.build((None, None, bins, channels))
             channels = self.filters[i]

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
+
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class FeatureAttention(keras.layers.Layer):
@@ -31,7 +33,7 @@ class FeatureAttention(keras.layers.Layer):
 
     def build(self, input_shape):
         if len(input_shape) != 2:
-            raise ValueError(f"expected an input (batch, width). Received: {tuple(input_shape)}.")
+            raise UserError(f"expected an input (batch, width). Received: {tuple(input_shape)}.")
         shape = (1,) if self.scalar else (input_shape[-1],)
         self.scale = self.add_weight(shape=shape, initializer="ones", name="scale", autocast=False)  # u
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
+
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class GradientReversal(keras.layers.Layer):
@@ -30,7 +32,7 @@ class GradientReversal(keras.layers.Layer):
     def __init__(self, rate: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate < float("inf"):
-            raise ValueError(f"`rate` must be a finite number >= 0. Received: rate={rate}.")
+            raise UserError(f"`rate` must be a finite number >= 0. Received: rate={rate}.")
         self.rate = float(rate)
 
     def call(self, x):

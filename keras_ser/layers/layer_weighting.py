@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask
 
 
@@ -25,7 +26,7 @@ class LayerWeighting(ExplicitMask):
     def build(self, input_shape):
         layers = len(input_shape) if _is_list(input_shape) else input_shape[1]
         if not layers:
-            raise ValueError(
+            raise UserError(
                 "expected a list of sequences, or one tensor (batch, layers, frames, units) that knows its number of "
                 f"layers. Received: shape {input_shape}."
             )

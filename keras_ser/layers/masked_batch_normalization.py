@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
 
 
@@ -34,7 +35,7 @@ class MaskedBatchNormalization(ExplicitMask):
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= momentum < 1:
-            raise ValueError(f"`momentum` must be in [0, 1). Received: momentum={momentum}.")
+            raise UserError(f"`momentum` must be in [0, 1). Received: momentum={momentum}.")
         self.momentum = momentum
         self.epsilon = epsilon
 

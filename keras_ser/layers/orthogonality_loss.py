@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
 
 
@@ -63,14 +64,14 @@ class OrthogonalityLoss(ExplicitMask):
     def __init__(self, weight: float = 1.0, normalize: bool = True, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= weight < float("inf"):
-            raise ValueError(f"`weight` must be a finite number >= 0. Received: weight={weight}.")
+            raise UserError(f"`weight` must be a finite number >= 0. Received: weight={weight}.")
         self.weight = float(weight)
         self.normalize = normalize
         self.tracker = None if keras.backend.backend() == "jax" else keras.metrics.Mean(name=self.name)
 
     def build(self, input_shape):
         if len(input_shape) < 2 or not all(len(shape) == 3 for shape in input_shape):
-            raise ValueError(
+            raise UserError(
                 "expected a list [shared, private, ...] of at least two sequences (batch, frames, units). "
                 f"Received: shapes {input_shape}."
             )

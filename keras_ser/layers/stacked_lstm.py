@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ser.errors import UserError
 from keras_ser.layers.layer_weighting import LayerWeighting
 from keras_ser.layers.masking import ExplicitMask, zero_padding
 
@@ -55,11 +56,11 @@ class StackedLSTM(ExplicitMask):
     ):
         super().__init__(**kwargs)
         if units < 1 or layers < 1:
-            raise ValueError(f"`units` and `layers` must be >= 1. Received: units={units}, layers={layers}.")
+            raise UserError(f"`units` and `layers` must be >= 1. Received: units={units}, layers={layers}.")
         if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
+            raise UserError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
         if use_cudnn not in (True, False, "auto"):
-            raise ValueError(f"`use_cudnn` must be True, False or 'auto'. Received: use_cudnn={use_cudnn!r}.")
+            raise UserError(f"`use_cudnn` must be True, False or 'auto'. Received: use_cudnn={use_cudnn!r}.")
         self.units = units
         self.layers = layers
         self.dropout = dropout

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
 
 
@@ -32,7 +33,7 @@ class StatisticsPooling(ExplicitMask):
     def __init__(self, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
         if not epsilon > 0:
-            raise ValueError(f"`epsilon` must be over 0. Received: epsilon={epsilon}.")
+            raise UserError(f"`epsilon` must be over 0. Received: epsilon={epsilon}.")
         self.epsilon = epsilon
 
     def call(self, x, mask=None):

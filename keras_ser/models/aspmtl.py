@@ -14,6 +14,7 @@ The encoder is the paper's stack of LSTM layers (`encoder="lstm"`), or convoluti
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
 # the losses' weights against the main one's
@@ -88,29 +89,29 @@ class Config:
             ("adversary", ("source", "label", None)),
         ):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"`{name}` must be one of {allowed}. Received: {getattr(self, name)!r}.")
+                raise UserError(f"`{name}` must be one of {allowed}. Received: {getattr(self, name)!r}.")
         for name in ("alpha", "beta", "gamma", "mu", "reversal", "mask_weight", "mask_loudness"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
+                raise UserError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
         for name in ("dropout", "label_smoothing", "block_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.")
+                raise UserError(f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.")
         for name, least in (("units", 1), ("layers", 0), ("dense", 0), ("projection", 1), ("stride", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)!r}.")
+                raise UserError(f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)!r}.")
         if self.encoder == "conv" and (self.frame_level or self.mask_bins):
-            raise ValueError("`frame_level` and `mask_bins` need every frame, which encoder='conv' pools: use 'lstm'.")
+            raise UserError("`frame_level` and `mask_bins` need every frame, which encoder='conv' pools: use 'lstm'.")
         if self.mask_bins < 0:
-            raise ValueError(f"`mask_bins` must be at least 0. Received: {self.mask_bins}.")
+            raise UserError(f"`mask_bins` must be at least 0. Received: {self.mask_bins}.")
         if self.encoder == "lstm" and self.layers < 1:
-            raise ValueError(f"the LSTM encoder needs at least one layer. Received: layers={self.layers}.")
+            raise UserError(f"the LSTM encoder needs at least one layer. Received: layers={self.layers}.")
         if not len(self.filters) == len(self.kernels) == len(self.pools):
-            raise ValueError(
+            raise UserError(
                 "`filters`, `kernels` and `pools` must have one entry a block. "
                 f"Received: {len(self.filters)}, {len(self.kernels)}, {len(self.pools)}."
             )
         if not 0 <= self.stem < len(self.filters):
-            raise ValueError(f"`stem` must leave a block to each encoder: under {len(self.filters)}. Got {self.stem}.")
+            raise UserError(f"`stem` must leave a block to each encoder: under {len(self.filters)}. Got {self.stem}.")
 
 
 def build(
@@ -141,16 +142,14 @@ def build(
     main, auxiliary = tasks[0], tuple(tasks[1:])
     adversary = config.adversary if auxiliary else None
     if adversary == "source" and streams < 2:
-        raise ValueError(
+        raise UserError(
             "adversary='source' tells streams apart, and there is only one: add a stream of another distribution "
             "(noise, another corpus), or choose adversary='label' or None."
         )
     if adversary == "label" and auxiliary[0].continuous:
-        raise ValueError(
-            f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous."
-        )
+        raise UserError(f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous.")
     if config.mask_bins and not auxiliary:
-        raise ValueError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
+        raise UserError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
     given = {name: keras.Input((None, bins), name=name) for name, bins in inputs.items()}
     mask = given["mask"] = keras.Input((None,), dtype="bool", name="mask")
     x = [given[name] for name in inputs]

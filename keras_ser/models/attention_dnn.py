@@ -11,6 +11,7 @@ compares with as its [25].
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
 ATTENTIONS = ("vector", "scalar", None)
@@ -36,13 +37,13 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "units", tuple(self.units))
         if not self.units or min(self.units) < 1:
-            raise ValueError(f"`units` must be widths of at least one layer. Received: {self.units}.")
+            raise UserError(f"`units` must be widths of at least one layer. Received: {self.units}.")
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"`activation` must be one of {ACTIVATIONS}. Received: {self.activation!r}.")
+            raise UserError(f"`activation` must be one of {ACTIVATIONS}. Received: {self.activation!r}.")
         if self.attention not in ATTENTIONS:
-            raise ValueError(f"`attention` must be one of {ATTENTIONS}. Received: {self.attention!r}.")
+            raise UserError(f"`attention` must be one of {ATTENTIONS}. Received: {self.attention!r}.")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
+            raise UserError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
 
 
 DNN = Config(attention=None)

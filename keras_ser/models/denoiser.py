@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, Frontend, Segment, apply_gain, ideal_ratio_mask, mask_samples
 from keras_ser.models.whole import inner_network, waveform_inputs
 
@@ -91,7 +92,7 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
     """
     frontend, network = _parts(first)
     if "gain" not in network.output:
-        raise ValueError("this model estimates no mask: train it with config.mask_bins, or use the method 'drop'.")
+        raise UserError("this model estimates no mask: train it with config.mask_bins, or use the method 'drop'.")
     given = waveform_inputs()
     features = first.get_layer("extractor")(given)
     masked = keras.Model(network.input, network.output["gain"], name="gain_network")
@@ -136,14 +137,14 @@ def frontend_of(first: keras.Model) -> Frontend:
     extract = first.get_layer("extractor")
     found = [layer for layer in extract.layers if isinstance(layer, Frontend)]
     if not found:
-        raise ValueError("expected a single model; this is a cascade: name its model_1.")
+        raise UserError("expected a single model; this is a cascade: name its model_1.")
     return found[0]
 
 
 def _parts(first: keras.Model):
     frontend = frontend_of(first)
     if frontend.endpoint or frontend.samples:
-        raise ValueError(
+        raise UserError(
             "a denoiser needs the frames as they lie in time, and this model drops silence or cuts clips before it looks: "
             "train it with --set frontend.endpoint=false --set frontend.seconds=0."
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
 # scikit-learn's own, which skops names one by one
@@ -53,10 +54,10 @@ def load_pipelines(path: Path | str) -> dict[str, Any]:
     try:
         strange = sorted(set(io.get_untrusted_types(file=path)) - set(TRUSTED))
         if strange:
-            raise ValueError(f"it holds {', '.join(strange)}, which skops does not trust")
+            raise UserError(f"it holds {', '.join(strange)}, which skops does not trust")
         return io.load(path, trusted=list(TRUSTED))
     except Exception as error:
-        raise ValueError(f"{path} can't be loaded: {error}. Train the run again.") from error
+        raise UserError(f"{path} can't be loaded: {error}. Train the run again.") from error
 
 
 def scores(pipeline, features: np.ndarray, task: Task) -> np.ndarray:

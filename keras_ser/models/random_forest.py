@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_ser.audio.functionals import check_functionals
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
 
@@ -27,9 +28,9 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "leaf", tuple(self.leaf))
         if self.trees < 1:
-            raise ValueError(f"`trees` must be at least 1. Received: {self.trees}.")
+            raise UserError(f"`trees` must be at least 1. Received: {self.trees}.")
         if not self.leaf or min(self.leaf) < 1:
-            raise ValueError(f"`leaf` must be at least one number of clips from 1 on. Received: {self.leaf}.")
+            raise UserError(f"`leaf` must be at least one number of clips from 1 on. Received: {self.leaf}.")
         check_functionals(self.functionals)
 
 

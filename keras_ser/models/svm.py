@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_ser.audio.functionals import check_functionals
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
 KERNELS = ("rbf", "linear")
@@ -34,9 +35,9 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "C", tuple(self.C))
         if not self.C or min(self.C) <= 0:
-            raise ValueError(f"`C` must be at least one number over 0. Received: {self.C}.")
+            raise UserError(f"`C` must be at least one number over 0. Received: {self.C}.")
         if self.kernel not in KERNELS:
-            raise ValueError(f"`kernel` must be one of {KERNELS}. Received: {self.kernel!r}.")
+            raise UserError(f"`kernel` must be one of {KERNELS}. Received: {self.kernel!r}.")
         check_functionals(self.functionals)
 
 

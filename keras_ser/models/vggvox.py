@@ -24,6 +24,7 @@ Reference:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
 
@@ -47,14 +48,14 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "filters", tuple(self.filters))
         if len(self.filters) != 5 or min(self.filters) < 1 or min(self.fc6, self.fc7) < 1:
-            raise ValueError(
+            raise UserError(
                 "`filters` must be five numbers of channels, `fc6` and `fc7` widths of at least 1. "
                 f"Received: filters={self.filters}, fc6={self.fc6}, fc7={self.fc7}."
             )
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"`momentum` must be in [0, 1). Received: {self.momentum}.")
+            raise UserError(f"`momentum` must be in [0, 1). Received: {self.momentum}.")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
+            raise UserError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
 
 
 def build(
@@ -81,15 +82,15 @@ def build(
     from keras_ser.models.heads import head
 
     if frames is None:
-        raise ValueError(
+        raise UserError(
             "this network takes clips of one length: set frontend.seconds (the paper: 4), frontend.endpoint=false, "
             "sampling.kind=whole and no augment.tempo."
         )
     if len(inputs) != 1:
-        raise ValueError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
+        raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
     ((name, bins),) = inputs.items()
     if after_pools(bins, 0) < 1 or after_pools(frames, 1) < 1:
-        raise ValueError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
+        raise UserError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
 
     def conv(x, filters, size, stride, padding, name):
         if padding:

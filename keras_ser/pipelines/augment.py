@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.errors import UserError
+
 # One number a draw, so that tempo, warp, masks .. of one seed are independent of each other.
 _CROP, _TEMPO, _WARP, _TIME, _BINS, _GAIN, _NOISE = range(7)
 
@@ -175,7 +177,7 @@ def stack_bank(noises: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
     """
     lengths = [len(noise) for noise in noises]
     if not lengths or min(lengths) == 0:
-        raise ValueError(f"`noises` must hold at least one noise, none of them empty. Received lengths: {lengths}.")
+        raise UserError(f"`noises` must hold at least one noise, none of them empty. Received lengths: {lengths}.")
     table = np.zeros((len(lengths), max(lengths)), np.float32)
     for row, noise in zip(table, noises, strict=True):
         row[: len(noise)] = noise
@@ -200,7 +202,7 @@ def mix_noise(waveform, length, bank, bank_lengths, snr: Sequence[float], seed) 
         of noise, stays unmixed.
     """
     if not len(snr):
-        raise ValueError("`snr` must hold at least one value in dB. Received none.")
+        raise UserError("`snr` must hold at least one value in dB. Received none.")
     clips = tf.shape(waveform)[0]
     seed = tf.convert_to_tensor(seed)
     if seed.shape.rank == 1:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from keras_ser.errors import UserError
+
 # Features whose bins are a frequency axis, in order.
 SPECTRAL = ("log_mel", "spectrogram")
 
@@ -26,7 +28,7 @@ class Windows:
 
     def __post_init__(self):
         if not 0 < self.share <= 1 or not 0 < self.hop_seconds < math.inf or self.each < 0:
-            raise ValueError(
+            raise UserError(
                 "`share` must be in (0, 1], `hop_seconds` over 0 and `each` at least 0. "
                 f"Received: {self.share}, {self.hop_seconds}, {self.each}."
             )
@@ -64,9 +66,9 @@ class Augment:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"`{field.name}` must be finite and at least 0. Received: {value}.")
+                raise UserError(f"`{field.name}` must be finite and at least 0. Received: {value}.")
         if self.probability > 1:
-            raise ValueError(f"`probability` must be in [0, 1]. Received: {self.probability}.")
+            raise UserError(f"`probability` must be in [0, 1]. Received: {self.probability}.")
 
     @property
     def off(self) -> bool:

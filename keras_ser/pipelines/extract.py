@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.errors import UserError
 from keras_ser.features import Frontend, fitted_derivative
 from keras_ser.pipelines.threads import cores, in_order
 
@@ -184,7 +185,7 @@ def _groups(
     for number, clip in enumerate(clips):
         clip = np.asarray(clip, np.float32)
         if clip.ndim != 1 or not len(clip):
-            raise ValueError(
+            raise UserError(
                 f"clip {number} must be an array (samples,) of at least one sample. Received one of shape {clip.shape}."
             )
         if frontend.samples:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ser.audio import AudioError, noise
+from keras_ser.errors import UserError
 
 
 def noise_bank(
@@ -35,7 +36,7 @@ def noise_bank(
         AudioError: see `keras_ser.audio.load_noises`; a file that is silent in this side's stretch.
     """
     if side not in noise.STRETCHES:
-        raise ValueError(f"`side` must be train, validation or test. Received: {side!r}.")
+        raise UserError(f"`side` must be train, validation or test. Received: {side!r}.")
     samples = int(seconds * sample_rate)
     files = noise.load_noises(root, sample_rate) if root else {}
     bank = []
@@ -50,7 +51,7 @@ def noise_bank(
             bank.append(noise.babble(speech, samples, rng))
         else:
             have = ", ".join((*noise.COLOURS, *(["babble"] if len(speech) else []), *sorted(files)))
-            raise ValueError(
+            raise UserError(
                 f"the noise {name!r} is neither generated nor a file. There are: {have}. "
                 "Name a folder that holds it (--noise-root), or leave it out (--set streams.NAME.noises=...)."
             )

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ser.corpora.corpus import Corpus, CorpusError
+from keras_ser.errors import UserError
 from keras_ser.pipelines.record_writer import FORMAT, FRAMING, bad_files, check_space, first_ten, remove_stale, write
 from keras_ser.pipelines.threads import cores
 
@@ -97,7 +98,7 @@ class RecordCache:
         strays = np.setdiff1d(asked, self.indices)
         if strays.size:
             shown = ", ".join(map(str, strays[:10]))
-            raise ValueError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
+            raise UserError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
         if keep_order:
             places = self._places
             wanted = [places[place] for place in np.searchsorted(self.indices, given)]
@@ -159,9 +160,9 @@ def cache(
         CorpusError: files that can't be used (the first ten are listed); no usable file at all; no space on the disk.
     """
     if bad not in ("raise", "drop"):
-        raise ValueError(f'`bad` must be "raise" or "drop". Received: {bad!r}.')
+        raise UserError(f'`bad` must be "raise" or "drop". Received: {bad!r}.')
     if sample_rate < 1:
-        raise ValueError(f"`sample_rate` must be positive. Received: {sample_rate}.")
+        raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     folder = Path(folder)
     fingerprint = corpus_fingerprint(corpus, sample_rate, window_seconds)
     path = folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', corpus.name)}-{fingerprint[:16]}.tfrecord"

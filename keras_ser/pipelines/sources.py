@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.errors import UserError
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.tasks import Task
@@ -67,7 +68,7 @@ def encode_labels(corpus, tasks: Sequence[Task]) -> dict[str, tuple[np.ndarray, 
             try:
                 rows.append(task.encode(utterance.column(task.column)))
             except ValueError as error:
-                raise ValueError(f"{corpus.name}, {utterance.id}: {error}") from None
+                raise UserError(f"{corpus.name}, {utterance.id}: {error}") from None
         values, weights = zip(*rows, strict=True)
         encoded[task.name] = (np.array(values, "float32" if task.continuous else "int32"), np.array(weights, "float32"))
     return encoded

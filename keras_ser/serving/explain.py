@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation import markdown
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
@@ -178,13 +179,13 @@ class Explainer:
             "recipes/mt_a_dnn.py."
         )
         if run.kind != "network":
-            raise ValueError(refusal)
+            raise UserError(refusal)
         whole = run.model()
         network = inner_network(whole)
         attentions = {layer.name: layer for layer in network.layers if isinstance(layer, FeatureAttention)}
         shared = [layer for layer in network.layers if layer.name.startswith("shared_")]
         if not attentions or not shared:
-            raise ValueError(refusal)
+            raise UserError(refusal)
         self.run, self.network = run, network
         self.extract = whole.get_layer("extractor")
         frontend = self.extract.get_layer("frontend")

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser._version import __version__
+from keras_ser.errors import UserError
 from keras_ser.serving.facts import FACTS, FORMAT
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ def export(
         )
     name = run.recipe.name if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        raise ValueError(f"a model's name is made of letters, digits, '_', '-' and '.'. Received: {name!r}.")
+        raise UserError(f"a model's name is made of letters, digits, '_', '-' and '.'. Received: {name!r}.")
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(f"a SavedModel is written by TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()}.")
+        raise UserError(f"a SavedModel is written by TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()}.")
     if not SHORTEST <= max_seconds <= LONGEST:
-        raise ValueError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
+        raise UserError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
     temperature = _temperatures(run, temperature or {})
     model = run.model()
     fuse_recurrent_layers(model)
@@ -163,9 +164,9 @@ def _temperatures(run: Run, given: Mapping[str, float]) -> dict[str, float]:
     known = [task.name for task in run.recipe.tasks if not task.continuous]
     strays = [name for name in given if name not in known]
     if strays:
-        raise ValueError(f"`temperature` is for {', '.join(known)}. Received: {', '.join(strays)}.")
+        raise UserError(f"`temperature` is for {', '.join(known)}. Received: {', '.join(strays)}.")
     if any(not 0 < value < float("inf") for value in given.values()):
-        raise ValueError(f"a temperature must be positive and finite. Received: {dict(given)}.")
+        raise UserError(f"a temperature must be positive and finite. Received: {dict(given)}.")
     return {name: float(given.get(name, 1.0)) for name in known}
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser._version import __version__
+from keras_ser.errors import UserError
 
 FACTS = Path("assets") / "keras_ser.json"
 FORMAT = 1
 
 
-class ExportError(RuntimeError):
+class ExportError(UserError):
     """An export that failed its own check; nothing of it is left."""
 
 
@@ -39,11 +40,11 @@ def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if not isinstance(facts, dict) or not {"format", "keras_ser"} <= set(facts):
-            raise ValueError("the file is of something else")
+            raise UserError("the file is of something else")
     except (OSError, ValueError) as error:  # also what is no JSON, or no text
-        raise ValueError(f"expected an export of keras-ser (with {FACTS}). Received: {folder} ({error}).") from error
+        raise UserError(f"expected an export of keras-ser (with {FACTS}). Received: {folder} ({error}).") from error
     if facts.get("format") != FORMAT:
-        raise ValueError(
+        raise UserError(
             f"{folder} is an export of format {facts.get('format')}, made by keras_ser {facts.get('keras_ser')}; this is "
             f"{__version__}, which reads format {FORMAT}. Export the run again, or install that version."
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ser.audio import info, problems, read
+from keras_ser.errors import UserError
 from keras_ser.serving.predictor import Predictor
 from keras_ser.serving.timeline import HOP_SECONDS, WINDOW_SECONDS, timeline
 from keras_ser.tasks import Task
@@ -183,7 +184,7 @@ def serve(predictor: Predictor, port: int = PORT, open_browser: bool = False) ->
         try:
             page.launch(**{name: value for name, value in options.items() if name in known})
         except OSError as error:
-            raise ValueError(f"port {port} of {HOST} is taken or not allowed. Choose another one.") from error
+            raise UserError(f"port {port} of {HOST} is taken or not allowed. Choose another one.") from error
         print(f"{predictor.name}: http://{HOST}:{port} (Ctrl+C ends it)", flush=True)
         _until_ended(page)
 
@@ -228,7 +229,7 @@ def _gradio():
     try:
         import gradio
     except ImportError as error:
-        raise ValueError('the page needs Gradio. Install it by: pip install "keras-ser[demo]"') from error
+        raise UserError('the page needs Gradio. Install it by: pip install "keras-ser[demo]"') from error
     return gradio
 
 

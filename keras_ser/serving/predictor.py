@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.audio import AudioError, info, pad, read
+from keras_ser.errors import UserError
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
 
@@ -97,7 +98,7 @@ def _of_export(folder: Path) -> Predictor:
         loaded = tf.saved_model.load(str(folder))
     except (tf.errors.OpError, OSError, IndexError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{folder} is damaged and can't be loaded ({reason}). Export the run again.") from error
+        raise UserError(f"{folder} is damaged and can't be loaded ({reason}). Export the run again.") from error
     predict = loaded.signatures["predict"]
 
     def score(waveform, lengths):

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ser.audio import pad
 from keras_ser.audio.io import blocks
+from keras_ser.errors import UserError
 from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output
 from keras_ser.tasks import Task
 
@@ -64,7 +65,7 @@ class Timeline:
             ValueError: a continuous task.
         """
         if self.task.continuous:
-            raise ValueError(
+            raise UserError(
                 f"segments have labels, and the task {self.task.name!r} is continuous. Use the format json or csv."
             )
         borders, means = self.cells()
@@ -107,7 +108,7 @@ class Timeline:
         elif form == "audacity":
             yield from (f"{start:.3f}\t{end:.3f}\t{label}" for start, end, label, _ in self.segments())
         else:
-            raise ValueError(f"`form` must be one of {', '.join(FORMATS)}. Received: {form!r}.")
+            raise UserError(f"`form` must be one of {', '.join(FORMATS)}. Received: {form!r}.")
 
     def figure(self):
         """A matplotlib Figure: the probabilities over time, and below them a band of the winning labels."""
@@ -175,14 +176,14 @@ def timeline(
     """
     names = [t.name for t in predictor.tasks]
     if task is not None and task not in names:
-        raise ValueError(f"`task` must be one of {', '.join(names)}. Received: {task!r}.")
+        raise UserError(f"`task` must be one of {', '.join(names)}. Received: {task!r}.")
     if not 0 < hop_seconds <= window_seconds <= predictor.max_seconds:
-        raise ValueError(
+        raise UserError(
             f"expected 0 < hop <= window <= {predictor.max_seconds:g} s. Received: window {window_seconds:g} s, hop "
             f"{hop_seconds:g} s."
         )
     if 0 < predictor.heard_seconds < window_seconds:
-        raise ValueError(
+        raise UserError(
             f"this model hears the middle {predictor.heard_seconds:g} s of what it is given, and would miss the rest of each "
             f"window: choose a window of at most that. Received: {window_seconds:g} s."
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.errors import UserError
 from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split
 
@@ -50,40 +51,40 @@ class Protocol:
 
     def __post_init__(self):
         if any(isinstance(fold, str) or not len(fold) for fold in self.stated):
-            raise ValueError(f"`stated` must hold a tuple of tested values for each fold. Received: {self.stated!r}.")
+            raise UserError(f"`stated` must hold a tuple of tested values for each fold. Received: {self.stated!r}.")
         object.__setattr__(self, "stated", tuple(tuple(str(v) for v in fold) for fold in self.stated))
         object.__setattr__(self, "apart", tuple(self.apart))
         if isinstance(self.match, str):
-            raise ValueError(f"`match` must be a tuple of columns. Received: {self.match!r}.")
+            raise UserError(f"`match` must be a tuple of columns. Received: {self.match!r}.")
         object.__setattr__(self, "match", tuple(self.match))
         kinds = ("random", "leave-one-out", "k-fold", "matched", "stated")
         if self.kind not in kinds:
-            raise ValueError(f"`kind` must be one of {', '.join(kinds)}. Received: {self.kind!r}.")
+            raise UserError(f"`kind` must be one of {', '.join(kinds)}. Received: {self.kind!r}.")
         if self.kind == "stated" and not self.stated:
-            raise ValueError("a stated protocol needs `stated`: for each fold the tested values.")
+            raise UserError("a stated protocol needs `stated`: for each fold the tested values.")
         if self.kind == "random" and not (0 < self.test < 1 and 0 <= self.validation < 1):
-            raise ValueError(
+            raise UserError(
                 f"`test` and `validation` must be shares in (0, 1) and [0, 1). Received: {self.test}, {self.validation}."
             )
         if not self.together and self.kind != "random":
-            raise ValueError(f"only a random split may leak (together=False). Received: kind={self.kind!r}.")
+            raise UserError(f"only a random split may leak (together=False). Received: kind={self.kind!r}.")
         if (self.kind == "matched") != bool(self.match):
-            raise ValueError(
+            raise UserError(
                 f"`match` names the columns of kind 'matched'. Received: kind={self.kind!r}, match={self.match}."
             )
         if self.kind == "matched" and not (0 < self.test < 1 or (self.test >= 1 and self.test == int(self.test))):
-            raise ValueError(
+            raise UserError(
                 f"`test` must be a whole number of values of {self.by!r}, or a share under 1. Received: {self.test}."
             )
         if self.kind == "random" and self.apart:
-            raise ValueError(
+            raise UserError(
                 f"a random split of clips keeps nothing apart. Received: apart={self.apart}. Use kind='k-fold' with by="
                 f"{self.apart[0]!r}."
             )
         if self.kind == "k-fold" and self.folds < 2:
-            raise ValueError(f"`folds` must be at least 2. Received: {self.folds}.")
+            raise UserError(f"`folds` must be at least 2. Received: {self.folds}.")
         if self.validation < 0 or (self.validation >= 1 and self.validation != int(self.validation)):
-            raise ValueError(
+            raise UserError(
                 f"`validation` must be a share under 1 or a whole number of values of {self.by!r}. Received: {self.validation}."
             )
 

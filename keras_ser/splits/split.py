@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.errors import UserError
 from keras_ser.files import write_json
 
 SIDES = ("train", "validation", "test")
 
 
-class LeakageError(ValueError):
+class LeakageError(UserError):
     """Something stands on two sides of a split that promises otherwise."""
 
 

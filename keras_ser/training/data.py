@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_ser.audio import load_noises
 from keras_ser.corpora import Corpus, CorpusError
+from keras_ser.errors import UserError
 from keras_ser.pipelines.balance import rules
 from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
@@ -83,7 +84,7 @@ class Data:
         """
         stream = recipe.streams[number]
         if stream.corpus and stream.corpus not in self.auxiliary:
-            raise ValueError(
+            raise UserError(
                 f"the stream {stream.name!r} reads the corpus {stream.corpus!r}: name its folder (--aux-root DIR)."
             )
         corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
@@ -205,7 +206,7 @@ def _facts(name: str, corpus: Corpus, waveforms: RecordCache) -> list:
 def _noise_class(task: Task, name: str) -> int:
     value, weight = task.encode(name)
     if not weight:
-        raise ValueError(
+        raise UserError(
             f"the task {task.name!r} ignores {name!r}, which a stream holds. Make it one of its labels, or merge it."
         )
     return int(value)

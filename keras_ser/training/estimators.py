@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.errors import UserError
 from keras_ser.files import write_json, write_whole
 from keras_ser.models import MODELS
 from keras_ser.models.estimators import Estimators, load_pipelines
@@ -34,7 +35,7 @@ def check_estimators(recipe: Recipe, data: Data, split: Split) -> None:
     """
     varied = any(stream.share != 1 or stream.redraw for stream in recipe.streams)
     if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off or varied:
-        raise ValueError(
+        raise UserError(
             f"{recipe.model!r} hears whole clips once, as they are: it needs sampling.kind=whole, no augmentation, no first "
             "model, and streams with share=1 and redraw=false."
         )
@@ -45,14 +46,14 @@ def check_estimators(recipe: Recipe, data: Data, split: Split) -> None:
         values = [task.encode(heard[i].column(task.column)) for i in split.train if i in heard]
         classes = sorted({task.labels[value] for value, weight in values if weight})
         if len(classes) < 2:
-            raise ValueError(
+            raise UserError(
                 f"{recipe.model!r} needs at least 2 classes of {task.name!r}. The training side of protocol {split.protocol!r}, "
                 f"fold {split.fold}, has {', '.join(classes) or 'none'}. Choose another protocol, or leave out the fold (--folds)."
             )
     settings = importlib.import_module(MODELS[recipe.model]).candidates(recipe.config)
     if not split.validation and len(settings) > 1:
         name = next(iter(settings[0]))
-        raise ValueError(
+        raise UserError(
             f"{recipe.model!r} has {len(settings)} settings of {name!r}, and fold {split.fold} of {split.protocol!r} no validation "
             f"side to choose one by: name one (--set config.{name}={settings[0][name]}), or give it one "
             f"(--set protocols.{split.protocol}.validation=..)."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ser.errors import UserError
 from keras_ser.files import write_whole
 from keras_ser.models import MODELS
 from keras_ser.pipelines.sources import Source
@@ -57,11 +58,11 @@ def fit(
         RunError: `out` holds another run.
     """
     if strategy not in (None, "mirrored"):
-        raise ValueError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
+        raise UserError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
     check_choice(recipe, data, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
-        raise ValueError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
+        raise UserError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
     stage = recipe.name if recipe.first is None else "model 2"
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
@@ -78,7 +79,7 @@ def check_choice(recipe: Recipe, data: Data, split: Split) -> None:
         check_estimators(recipe, data, split)
     main = recipe.tasks[0]
     if split.validation and not recipe.monitor and main not in judged(recipe.tasks, split, "validation"):
-        raise ValueError(
+        raise UserError(
             f"the epoch can't be chosen by {main.name!r}: the validation side holds other {main.column}s than the training side. "
             "Train all epochs (--set protocols.NAME.validation=0), or choose by a share of the clips (validation=0.1)."
         )
@@ -181,9 +182,9 @@ def _extractor(recipe: Recipe, first: Run | None):
         return mask_extractor(first.model(), frontend)
     noise = next((task for task in first.recipe.tasks if task.name == NOISE_TASK), None)
     if noise is None:
-        raise ValueError(f"the first model of a cascade needs a task {NOISE_TASK!r} to drop segments by.")
+        raise UserError(f"the first model of a cascade needs a task {NOISE_TASK!r} to drop segments by.")
     if first.recipe.frontend != recipe.frontend:
-        raise ValueError("both models of a cascade need the same frontend: set first.frontend like frontend.")
+        raise UserError("both models of a cascade need the same frontend: set first.frontend like frontend.")
     return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=int(noise.encode(CLEAN)[0]))
 
 

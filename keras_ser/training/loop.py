@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser import metrics
+from keras_ser.errors import DivergenceError, UserError
 from keras_ser.files import write_json, write_whole
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
@@ -46,7 +47,7 @@ def train_epochs(
         on_epoch: called with (stage, epoch, epochs, logs).
 
     Raises:
-        FloatingPointError: the loss or a weight is not finite.
+        DivergenceError: the loss or a weight is not finite.
         ValueError: `recipe.monitor` is no score of the validation side that is better when larger.
     """
     import tensorflow as tf
@@ -60,7 +61,7 @@ def train_epochs(
         logs = _one_epoch(network, epoch_batches(epoch))
         # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
         if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
-            raise FloatingPointError(
+            raise DivergenceError(
                 f"{stage}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
                 "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
             )
@@ -99,7 +100,7 @@ def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
     """Raises: ValueError where `monitor` is no validation score of which a larger one is better."""
     scores = [name for name in logs if name.startswith("val_") and name.endswith(SCORES)]
     if monitor not in scores:
-        raise ValueError(
+        raise UserError(
             f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
             f"Received: {monitor!r}."
         )

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_ser.errors import UserError
+
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class CoupledSGD(keras.optimizers.SGD):
@@ -26,7 +28,7 @@ class CoupledSGD(keras.optimizers.SGD):
     ):
         super().__init__(learning_rate=learning_rate, momentum=momentum, name=name, **kwargs)
         if not 0 <= decay < float("inf"):
-            raise ValueError(f"`decay` must be a finite number >= 0. Received: decay={decay}.")
+            raise UserError(f"`decay` must be a finite number >= 0. Received: decay={decay}.")
         self.decay = decay
 
     def update_step(self, gradient, variable, learning_rate):

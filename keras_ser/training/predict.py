@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from keras_ser.errors import UserError
 from keras_ser.models.estimators import Estimators
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
@@ -33,7 +34,7 @@ def scored_streams(recipe: Recipe) -> list[int]:
     """
     own = [k for k, stream in enumerate(recipe.streams) if not stream.corpus]
     if not own:
-        raise ValueError(f"a stream must read the recipe's own corpus. Received: {recipe.streams}.")
+        raise UserError(f"a stream must read the recipe's own corpus. Received: {recipe.streams}.")
     return own if any(task.name == NOISE_TASK for task in recipe.tasks) else own[:1]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.errors import UserError
 from keras_ser.files import TEMPORARY, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -16,7 +17,7 @@ NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
 
 
-class RunError(ValueError):
+class RunError(UserError):
     """A run's folder is not what it should be."""
 
 

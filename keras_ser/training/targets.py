@@ -2,6 +2,7 @@
 
 import importlib
 
+from keras_ser.errors import UserError
 from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
 from keras_ser.training.data import NOISE_TASK
@@ -28,7 +29,7 @@ def frame_targets(recipe: Recipe):
         or not recipe.augment.off
         or bins != settings.fft // 2 + 1
     ):
-        raise ValueError(
+        raise UserError(
             "a mask is learnt for the frames and bins of the front end as they are: it needs frontend.endpoint=false, no "
             f"augmentation, and config.mask_bins={settings.fft // 2 + 1}. Received: endpoint={settings.endpoint}, "
             f"{recipe.augment}, mask_bins={bins}."

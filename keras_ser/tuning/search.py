@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from keras_ser.corpora import CorpusError
+from keras_ser.errors import DivergenceError, UserError
 from keras_ser.experiment.jobs import Job, check_jobs, jobs
 from keras_ser.experiment.runner import lock
 from keras_ser.files import write_json
@@ -85,14 +86,14 @@ def search(
         RunError: the folder holds another search, or is at work elsewhere, or every trial failed.
     """
     if method not in METHODS:
-        raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
+        raise UserError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
     check_space(recipe, space)
     narrow = recipe.replace(protocols=(_judging(recipe),), seeds=recipe.seeds[:seeds])
     check_jobs(narrow, data, folds)
     todo = jobs(narrow, data, folds)
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
     if blind:
-        raise ValueError(f"a search needs a validation side, and {blind[0]} has none. Name another protocol or fold.")
+        raise UserError(f"a search needs a validation side, and {blind[0]} has none. Name another protocol or fold.")
     if method == "grid":
         _check_grid(space, trials)
     folder = Path(folder)
@@ -129,9 +130,11 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
         if not trial.failed:
             try:
                 trial = _trained(trial, tried)
-            except (FloatingPointError, ValueError) as error:
+            except UserError as error:
                 # numbers that don't go together are the space's to hold; what can't be trained as it stands is a mistake
-                if isinstance(error, RunError | CorpusError) or (number == 0 and isinstance(error, ValueError)):
+                if isinstance(error, RunError | CorpusError) or (
+                    number == 0 and not isinstance(error, DivergenceError)
+                ):
                     raise
                 trial = replace(trial, failed=str(error))
         found.add(trial)
@@ -172,10 +175,10 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
 def _check_grid(space: Space, trials: int) -> None:
     ranges = [str(each) for each in space if not isinstance(each, Choice)]
     if ranges:
-        raise ValueError(f"a grid is made of choices (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
+        raise UserError(f"a grid is made of choices (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
     settings = math.prod(len(each.values) for each in space)
     if settings > trials:
-        raise ValueError(
+        raise UserError(
             f"the grid has {settings} settings, and {trials} trials were given: ask for all of them (--trials)."
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_ser.errors import UserError
 from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
 from keras_ser.values import lookup
@@ -34,9 +35,9 @@ class Range:
 
     def __post_init__(self):
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"the range of {self.key} must go from a lower to a higher number. Received: {self}.")
+            raise UserError(f"the range of {self.key} must go from a lower to a higher number. Received: {self}.")
         if self.log and self.low <= 0:
-            raise ValueError(f"a range with logarithms begins over 0. Received: {self}.")
+            raise UserError(f"a range with logarithms begins over 0. Received: {self}.")
 
     def __str__(self) -> str:
         return f"{self.key}={self.low:g}:{self.high:g}" + (":log" if self.log else "")
@@ -57,7 +58,7 @@ class Choice:
     def __post_init__(self):
         object.__setattr__(self, "values", tuple(str(value) for value in self.values))
         if len(set(self.values)) < 2 or len(set(self.values)) < len(self.values):
-            raise ValueError(f"a choice needs two values or more, none of them twice. Received: {self}.")
+            raise UserError(f"a choice needs two values or more, none of them twice. Received: {self}.")
 
     def __str__(self) -> str:
         return f"{self.key}={','.join(self.values)}"
@@ -74,7 +75,7 @@ def parse(text: str) -> Range | Choice:
     """
     key, equals, values = text.partition("=")
     if not (key and equals and values):
-        raise ValueError(f"expected KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B[,..]. Received: {text!r}.")
+        raise UserError(f"expected KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B[,..]. Received: {text!r}.")
     if ":" not in values:
         return Choice(key, tuple(value.strip() for value in values.split(",")))
     low, high, *scale = values.split(":")
@@ -83,7 +84,7 @@ def parse(text: str) -> Range | Choice:
     except ValueError:
         ends = None
     if ends is None or scale not in ([], ["log"]):
-        raise ValueError(f"expected KEY=LOW:HIGH or KEY=LOW:HIGH:log with numbers. Received: {text!r}.")
+        raise UserError(f"expected KEY=LOW:HIGH or KEY=LOW:HIGH:log with numbers. Received: {text!r}.")
     return Range(key, *ends, log=bool(scale))
 
 
@@ -98,7 +99,7 @@ def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
         Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
     )
     if not found or len(recipe.tasks) < 2:
-        raise ValueError(f"{recipe.name} has one loss, whose weight changes nothing: say what to search (--space).")
+        raise UserError(f"{recipe.name} has one loss, whose weight changes nothing: say what to search (--space).")
     return found
 
 
@@ -117,14 +118,14 @@ def check_space(recipe: Recipe, space: Space) -> None:
     """
     keys = [each.key for each in space]
     if not keys or len(set(keys)) < len(keys):
-        raise ValueError(f"a search needs keys, each of them once. Received: {', '.join(keys) or 'none'}.")
+        raise UserError(f"a search needs keys, each of them once. Received: {', '.join(keys) or 'none'}.")
     for each in space:
         key = each.key.removeprefix("first.")
         room, field = key.split(".")[0], key.split(".")[-1]
         of_stream = room == "streams" and field not in ("share", "redraw")
         of_task = room == "tasks" and field != "weight"
         if room in FIXED or key == "frontend.sample_rate" or of_stream or of_task:
-            raise ValueError(
+            raise UserError(
                 f"{each.key} says what is learnt and judged, not how: recipes that differ in it can't be compared by a score."
             )
         try:
@@ -141,11 +142,11 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
         return each.values
     ends = each.low, each.high
     if not isinstance(lookup(recipe, each.key), int | float):
-        raise ValueError(f"{each.key} is no number: give a choice (KEY=A,B). Received: {each}.")
+        raise UserError(f"{each.key} is no number: give a choice (KEY=A,B). Received: {each}.")
     if not whole_numbers(recipe, each.key):
         return ends
     if any(end != int(end) for end in ends):
-        raise ValueError(f"{each.key} takes whole numbers. Received: {each}.")
+        raise UserError(f"{each.key} takes whole numbers. Received: {each}.")
     return tuple(int(end) for end in ends)
 
 

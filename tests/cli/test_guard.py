@@ -7,6 +7,8 @@ import pytest
 
 from keras_ser.cli import guard, main
 from keras_ser.cli.guard import guarded
+from keras_ser.corpora import CorpusError
+from keras_ser.errors import DivergenceError, UnknownKeyError, UserError
 
 
 def fail(error: Exception, asked: bool = False):
@@ -20,7 +22,7 @@ def fail(error: Exception, asked: bool = False):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("a\nb"), KeyError("a b"), OSError("a b"), FloatingPointError("a b")],
+    [UserError("a\nb"), UnknownKeyError("a b"), OSError("a b"), DivergenceError("a b"), CorpusError("a b")],
     ids=lambda e: type(e).__name__,
 )
 def test_a_mistake(error, capsys):
@@ -28,9 +30,11 @@ def test_a_mistake(error, capsys):
     assert capsys.readouterr().err == "keras-ser: error: a b\n"
 
 
-def test_a_fault_of_ours():
-    with pytest.raises(RuntimeError, match="ours"):
-        guarded(fail(RuntimeError("ours")))
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, ValueError])
+def test_faults_of_ours_keep_their_traceback(kind):
+    """KeyError: 'loss' is no mistake of a user."""
+    with pytest.raises(kind, match="ours"):
+        guarded(fail(kind("ours")))
 
 
 def test_an_interrupt_that_came_out_as_something_else(capsys):

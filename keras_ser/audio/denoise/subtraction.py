@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from keras_ser.audio.denoise.checks import check_rate, checked
+from keras_ser.errors import UserError
 
 
 def spectral_subtraction(
@@ -56,14 +57,14 @@ def spectral_subtraction(
     check_rate(sample_rate)
     window, hop = round(window_seconds * sample_rate), round(hop_seconds * sample_rate)
     if not (np.isfinite(alpha) and alpha > 0 and np.isfinite(beta) and beta >= 0):
-        raise ValueError(f"expected alpha > 0 and beta >= 0. Received: alpha={alpha}, beta={beta}.")
+        raise UserError(f"expected alpha > 0 and beta >= 0. Received: alpha={alpha}, beta={beta}.")
     if not 1 <= hop <= window // 2:
-        raise ValueError(
+        raise UserError(
             "the hop must be at least a sample and at most half the window. "
             f"Received: hop_seconds={hop_seconds}, window_seconds={window_seconds} at {sample_rate} Hz."
         )
     if noise is not None and len(noise := checked("noise", noise)) < window:
-        raise ValueError(f"`noise` must have at least {window} samples, one window. Received: {len(noise)}.")
+        raise UserError(f"`noise` must have at least {window} samples, one window. Received: {len(noise)}.")
     peak = np.abs(x).max()
     if x.size < window or peak == 0:
         return x.astype(np.float32)

@@ -7,6 +7,7 @@ from math import log, sqrt
 import numpy as np
 
 from keras_ser.audio.denoise.checks import check_rate, checked
+from keras_ser.errors import UserError
 
 # median |x| of a unit Gaussian
 MEDIAN_DEVIATION = 0.6745
@@ -89,16 +90,16 @@ def wavelet_shrinkage(
     check_rate(sample_rate)
     levels = max(1, round(np.log2(sample_rate / 250))) if levels is None else levels
     if levels < 1 or not 0 <= threshold < np.inf or not 0 <= quiet <= 1:
-        raise ValueError(
+        raise UserError(
             "expected levels >= 1, threshold >= 0 and 0 <= quiet <= 1. "
             f"Received: levels={levels}, threshold={threshold}, quiet={quiet}."
         )
     try:
         import pywt
     except ImportError as error:
-        raise ValueError('wavelets need PyWavelets: pip install "keras-ser[denoise]".') from error
+        raise UserError('wavelets need PyWavelets: pip install "keras-ser[denoise]".') from error
     if wavelet not in pywt.wavelist(kind="discrete"):
-        raise ValueError(f"`wavelet` must be a discrete wavelet of PyWavelets, like 'db8'. Received: {wavelet!r}.")
+        raise UserError(f"`wavelet` must be a discrete wavelet of PyWavelets, like 'db8'. Received: {wavelet!r}.")
     levels = min(levels, pywt.dwt_max_level(x.size, wavelet))
     peak = np.abs(x).max()
     if levels == 0 or peak == 0:
@@ -157,9 +158,9 @@ def line_enhancer(
     """
     x = checked("waveform", waveform)
     if order < 1 or delay < 1:
-        raise ValueError(f"`order` and `delay` must be at least 1. Received: order={order}, delay={delay}.")
+        raise UserError(f"`order` and `delay` must be at least 1. Received: order={order}, delay={delay}.")
     if not (0 <= memory < 1 and 0 <= gain < np.inf and 0 < smallest <= largest < 2):
-        raise ValueError(
+        raise UserError(
             "expected 0 <= memory < 1, gain >= 0 and 0 < smallest <= largest < 2. "
             f"Received: memory={memory}, gain={gain}, smallest={smallest}, largest={largest}."
         )

@@ -1,0 +1,20 @@
+"""Errors that are reported to users."""
+
+
+class UserError(ValueError):
+    """An input, setting or file that a user can put right.
+
+    The message is one line: what was expected, what was received, and the way out. Commands print it and exit with 2; any other
+    exception is a fault of this package and keeps its traceback. Subclasses name the kind: `CorpusError`, `LeakageError`,
+    `AudioError`, `RunError`, ..
+    """
+
+
+class UnknownKeyError(UserError, KeyError):
+    """A name that is not among those there are."""
+
+    __str__ = Exception.__str__  # KeyError would print the message in quotes
+
+
+class DivergenceError(UserError, FloatingPointError):
+    """A loss or a weight is not finite."""
