@@ -11,8 +11,8 @@ from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.models import MODELS
+from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
-from keras_ser.values import lookup
 
 # these say what is learnt and on whom, not how: scores of recipes that differ in them can't be compared
 FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor")
