@@ -64,9 +64,9 @@ def read_json(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise UserError("it is no JSON: lists or objects lie too deep in one another.") from None
+        raise UserError("expected JSON, and its lists lie too deep in one another.") from None
     except ValueError as error:
-        raise UserError(f"it is no JSON: {error}.") from error
+        raise UserError(f"expected JSON: {error}.") from error
 
 
 def instance(cls: type, data: Any) -> Any:

@@ -35,7 +35,20 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
-LIGHT = ("keras_ser", "errors", "checks", "values", "overrides", "settings", "files", "corpora", "splits", "recipe", "evaluation", "cli")
+LIGHT = (
+    "keras_ser",
+    "errors",
+    "checks",
+    "values",
+    "overrides",
+    "settings",
+    "files",
+    "corpora",
+    "splits",
+    "recipe",
+    "evaluation",
+    "cli",
+)
 
 
 def room(module: str) -> str:

@@ -2,8 +2,9 @@
 
 import argparse
 import importlib.util
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,8 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
         )
     if path.suffix == ".json":
         try:
-            recipe = Recipe.from_json(path.read_text())
-        except ValueError as error:
+            recipe = Recipe.from_json(path.read_text(encoding="utf-8"))
+        except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{path} can't be read as a recipe: {error}") from error
         return {recipe.name: recipe}, None
     sys.path.insert(0, str(path.parent.resolve()))
@@ -173,12 +174,18 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         recipe = shuffled(recipe)
     if not _draws(recipe):
         recipe = recipe.replace(seeds=recipe.seeds[:1])
-    for pair in options.set:
+    return recipe.change(changes_asked(options.set))
+
+
+def changes_asked(pairs: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE, .. as a dict."""
+    changes = {}
+    for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
-        recipe = recipe.set(key, value)
-    return recipe
+        changes[key] = value
+    return changes
 
 
 def _draws(recipe) -> bool:
@@ -206,8 +213,22 @@ def _protocols(recipe, asked: str):
     return sets[asked]
 
 
-def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None):
-    """The recipe that the options ask for, its corpora, decoded, and what the corpus was read by: (Recipe, Data, dict)."""
+def prepared(
+    recipes: Mapping[str, Any],
+    options: argparse.Namespace,
+    demo: str | None,
+    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
+    trained: Callable[[Any], Any] | None = None,
+):
+    """The recipe that the options ask for, its corpora, decoded, and what the corpus was read by.
+
+    Args:
+        recipes, options, demo, adjust: see `recipe_main`.
+        trained: recipe -> the one that is trained, if it is another: that one's splits are checked.
+
+    Returns:
+        (Recipe, Data, dict).
+    """
     from keras_ser.corpora import read_corpus
 
     recipe = choose(recipes, options, demo)
@@ -217,6 +238,7 @@ def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str 
     recipe, corpus = recipe.read(options.corpus_root, **told)
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     check_labels(recipe, corpus, auxiliary)
+    check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
 
     from keras_ser.training import Data, deterministic
 
@@ -229,6 +251,22 @@ def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str 
     if data.cache.dropped:
         check_labels(recipe, data.readable, auxiliary)
     return recipe, data, told | ({"root": options.corpus_root} if options.corpus_root else {})
+
+
+def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:
+    """Refuse, before anything is decoded, what can be seen in recipe, corpora and folds.
+
+    Raises:
+        UserError: what cannot be trained, split, monitored or reported.
+    """
+    from keras_ser.evaluation.report import paper_by_protocol
+    from keras_ser.experiment.jobs import check_splits
+    from keras_ser.experiment.reporting import paper_figures
+    from keras_ser.training.preflight import check_recipe
+
+    check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
+    paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
+    check_splits(recipe, corpus, folds_asked(options))
 
 
 def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
@@ -262,7 +300,7 @@ def folds_asked(options: argparse.Namespace) -> list[int] | None:
     if not options.folds:
         return None
     numbers = options.folds.split(",")
-    if not all(number.strip().isdigit() for number in numbers):
+    if not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", number) for number in numbers):
         raise UserError(f"--folds takes numbers from 0 on, with commas. Received: {options.folds!r}.")
     return [int(number) for number in numbers]
 

@@ -37,6 +37,7 @@ def add(commands) -> None:
 
 def _tune(options: argparse.Namespace) -> int:
     from keras_ser.tuning import check_space, default_space, parse, search_folder
+    from keras_ser.tuning.space import judging
 
     folds = folds_asked(options) or [0]
     recipes, demo = load_recipes(options.recipe)
@@ -48,7 +49,9 @@ def _tune(options: argparse.Namespace) -> int:
         check_space(recipe, space or default_space(recipe))
         return recipe
 
-    recipe, data, _ = prepared(recipes, options, demo, adjust)
+    recipe, data, _ = prepared(
+        recipes, options, demo, adjust, lambda recipe: recipe.replace(protocols=(judging(recipe),))
+    )
     space = space or default_space(recipe)
 
     from keras_ser.tuning.search import search
