@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,12 +106,14 @@ class Recipe:
             )
         strays = set(self.shuffle) - {task.name for task in self.tasks}
         if strays:
-            raise UserError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")
+            raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")
         if all(stream.corpus for stream in self.streams):
             raise UserError(
                 "a stream must read the recipe's own corpus. Received: "
-                f"{', '.join(f'{stream.name} of {stream.corpus}' for stream in self.streams)}."
+                f"{', '.join(f'{stream.name} of {shown(stream.corpus)}' for stream in self.streams)}."
             )
+        if not all(math.isfinite(figure) for _, _, figure, _ in self.paper):
+            raise UserError(f"the figures of `paper` must be finite. Received: {shown(self.paper)}.")
         scores = monitors(self.tasks)
         if self.monitor and self.monitor not in scores:
             raise UserError(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_ser.checks import check_choice, check_least, check_name, check_positive, check_share
+from keras_ser.checks import check_choice, check_least, check_name, check_positive, check_share, shown
 from keras_ser.errors import UserError
 from keras_ser.values import settle
 
@@ -41,7 +41,7 @@ class FrontendConfig:
         strays = [name for name in self.features if name not in FEATURES]
         if strays or not self.features or len(set(self.features)) != len(self.features):
             raise UserError(
-                f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {', '.join(self.features) or 'none'}."
+                f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {shown(self.features)}."
             )
         check_least(self, 1, "sample_rate", "window", "hop", "fft", "bins", "coefficients")
         check_choice(self, "deltas", (0, 1, 2))

@@ -7,6 +7,7 @@ No TensorFlow.
 import dataclasses
 import functools
 import json
+import math
 import numbers
 import types
 import typing
@@ -48,11 +49,6 @@ def differing(value: Any) -> Any:
 def _default(field: dataclasses.Field) -> Any:
     made = field.default_factory is not dataclasses.MISSING
     return field.default_factory() if made else field.default
-
-
-def as_tuples(value: Any) -> Any:
-    """Lists within lists as tuples within tuples; anything else as it is."""
-    return tuple(as_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def read_json(text: str) -> Any:
@@ -133,7 +129,7 @@ def typed(value: Any, hint: Any) -> Any:
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
-        return as_tuples(value)
+        return _hashable(value)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in inner:
             return None
@@ -154,6 +150,21 @@ def typed(value: Any, hint: Any) -> Any:
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise TypeError
     return value
+
+
+def _hashable(value: Any) -> Any:
+    """Text, a finite number, a bool, None or a dataclass; lists of those, also within lists, as tuples.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(item) for item in value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError
+    if value is None or isinstance(value, str | int | float) or dataclasses.is_dataclass(value):
+        return value
+    raise TypeError
 
 
 def item_hint(hint: Any, i: int) -> Any:

@@ -177,7 +177,8 @@ def chosen_systems(
     Raises:
         ValueError: an option that has no meaning here, an unknown variant or system.
     """
-    from keras_ser.cli.training import check_all, check_labels, choose
+    from keras_ser.cli.recipes import choose
+    from keras_ser.cli.training import check_all, check_labels
 
     for option in (*MEANINGLESS, *(["corpus"] if own is None else [])):
         if getattr(options, option):

@@ -5,7 +5,8 @@ import shlex
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress
-from keras_ser.cli.training import add_training_arguments, folds_asked, load_recipes, prepared
+from keras_ser.cli.recipes import load_recipes
+from keras_ser.cli.training import add_training_arguments, folds_asked, prepared
 
 
 def add(commands) -> None:
