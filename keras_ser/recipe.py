@@ -18,7 +18,7 @@ from keras_ser.overrides import lookup, override
 from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
 from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream
 from keras_ser.splits import Protocol
-from keras_ser.tasks import Task, monitors
+from keras_ser.tasks import Task, check_layers, monitors
 from keras_ser.values import differing, instance, plain, read_json, settle
 
 __all__ = ["FrontendConfig", "OptimizerConfig", "Recipe", "Sampling", "Stream", "config_class"]
@@ -91,6 +91,7 @@ class Recipe:
             names = [each.name for each in getattr(self, kind)]
             if len(set(names)) != len(names):
                 raise UserError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
+        check_layers(self.tasks)
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
             raise UserError(
                 f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."

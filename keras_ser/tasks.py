@@ -45,6 +45,20 @@ def check_task_name(name: str, column: str | None) -> None:
         )
 
 
+def check_layers(tasks: Sequence["Task"]) -> None:
+    """Refuse a task that is called as a layer of another one.
+
+    Raises:
+        UserError: such a task.
+    """
+    layers = {pattern.format(task.name): task.name for task in tasks for pattern in OF_A_TASK}
+    for task in tasks:
+        if task.name in layers:
+            raise UserError(
+                f"{task.name!r} is a layer of the task {layers[task.name]!r}: two tasks cannot be called so. Rename one of them."
+            )
+
+
 def check_labels(name: str, labels: tuple[str, ...]) -> None:
     """Refuse classes that cannot be columns of the predictions table. Spaces and slashes are fine.
 
