@@ -3,145 +3,31 @@
 Nothing here imports TensorFlow. Where the corpus lies on this machine is no part of a recipe: it is handed to `train`.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import importlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_choice, check_least, check_name, shown
+from keras_ser.errors import UnknownKeyError, UserError
+from keras_ser.overrides import lookup, override
 from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
+from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream
 from keras_ser.splits import Protocol
-from keras_ser.tasks import Task
-from keras_ser.values import as_tuple, as_tuples, instance, override, plain
+from keras_ser.tasks import Task, check_layers, monitors
+from keras_ser.values import differing, instance, plain, read_json, settle
+
+__all__ = ["FrontendConfig", "OptimizerConfig", "Recipe", "Sampling", "Stream", "config_class"]
 
 DISCARDS = ("drop", "mask")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
-
-@dataclass(frozen=True)
-class FrontendConfig:
-    """Arguments of `keras_ser.features.Frontend`; defaults: READING of the ASP-MTL paper (25 ms, 10 ms, 40 bands, 13 MFCC).
-
-    With `seconds`, a longer clip is cut at random in training, another stretch each epoch, and its middle is judged.
-    """
-
-    features: tuple[str, ...] = ("mfcc", "zero_crossing_rate", "energy", "pitch")
-    sample_rate: int = 16000
-    window: int = 400
-    hop: int = 160
-    fft: int = 512
-    bins: int = 40
-    coefficients: int = 13
-    deltas: int = 2
-    preemphasis: float = 0.97
-    endpoint: bool = True
-    seconds: float = 0.0
-    normalize: bool = False
-    statistics: bool = False
-    compatible: bool = False
-
-    def __post_init__(self):
-        object.__setattr__(self, "features", as_tuple(self.features))
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One source of training examples; a batch mixes the streams, and `task_id` is a stream's number.
-
-    Args:
-        name: as the adversary and the report call it.
-        corpus: an auxiliary corpus by name; None = the recipe's own.
-        noises: noises mixed in, one a clip: colours ("white", "pink", "brown", "blue", "violet"), "babble" (made of the
-            training clips), or stems of files under the noise root ("factory" also takes "factory1").
-        snr: signal-to-noise ratios in dB, one drawn for each clip.
-        share: share of each batch.
-        redraw: draw noise, stretch and SNR anew in each epoch; otherwise once a run, as a noisy copy of the corpus would be
-            made, and the features are computed once.
-    """
-
-    name: str
-    corpus: str | None = None
-    noises: tuple[str, ...] = ()
-    snr: tuple[float, ...] = (-10.0, -5.0, 5.0, 10.0)
-    share: float = 1.0
-    redraw: bool = False
-
-    def __post_init__(self):
-        object.__setattr__(self, "noises", as_tuple(self.noises))
-        object.__setattr__(self, "snr", as_tuple(self.snr))
-        if not 0 < self.share < float("inf"):
-            raise UserError(f"`share` of stream {self.name!r} must be over 0. Received: {self.share}.")
-        if self.noises and not self.snr:
-            raise UserError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """What one training example is.
-
-    Args:
-        kind: "segments" (of `frames` frames, cut every `hop`; a whole clip is then judged by the mean over its segments),
-            "crop" (`frames` frames at random, another stretch each epoch) or "whole".
-        frames, hop: in frames.
-        balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
-            segment, rare ones segments every `rare_hop` frames; which is which comes from the training split's counts.
-        rare_hop: in frames.
-        class_weights: weight each example by the inverse frequency of its class of the first task (mean 1).
-    """
-
-    kind: str = "segments"
-    frames: int = 96
-    hop: int = 96
-    balance: bool = True
-    rare_hop: int = 24
-    class_weights: bool = False
-
-    def __post_init__(self):
-        if self.kind not in ("segments", "crop", "whole"):
-            raise UserError(f"`kind` must be segments, crop or whole. Received: {self.kind!r}.")
-        for name in ("frames", "hop", "rare_hop"):
-            if getattr(self, name) < 1:
-                raise UserError(f"`{name}` must be at least 1 frame. Received: {getattr(self, name)}.")
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """Optimizer and schedule.
-
-    Args:
-        name: "adam", "adamw" or "sgd".
-        learning_rate: the largest one.
-        weight_decay: of "adam" and "adamw" Keras's own, apart from the gradient; of "sgd" that of the literature, added to the
-            gradient (so that momentum carries it), of kernels only.
-        clip_norm: of all gradients together; 0 = none.
-        momentum: of "sgd".
-        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0) or "step" (times `factor` after each of
-            `steps`).
-        warmup_epochs: of "cosine".
-        steps: epochs, of "step".
-        factor: of "step".
-    """
-
-    name: str = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    clip_norm: float = 0.0
-    schedule: str = "constant"
-    warmup_epochs: float = 0.0
-    momentum: float = 0.9
-    steps: tuple[int, ...] = ()
-    factor: float = 0.1
-
-    def __post_init__(self):
-        object.__setattr__(self, "steps", tuple(self.steps))
-        if list(self.steps) != sorted(set(self.steps)) or (self.steps and self.steps[0] < 1):
-            raise UserError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
-        if self.schedule == "step" and not self.steps:
-            raise UserError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
+LARGEST_SEED = 2**32 - 1  # of NumPy
+# those say which runs there are, not what a run is
+NOT_HASHED = ("name", "protocols", "seeds", "paper")
 
 
 @dataclass(frozen=True)
@@ -190,37 +76,30 @@ class Recipe:
     paper: tuple[tuple[str, str, float, str], ...] = ()
 
     def __post_init__(self):
-        for name in ("tasks", "protocols", "streams", "seeds", "shuffle"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("paper", "corpus_options"):
-            object.__setattr__(self, name, as_tuples(getattr(self, name)))
+        config = config_class(self.model)
         if self.config is None:
-            object.__setattr__(self, "config", config_class(self.model)())
+            object.__setattr__(self, "config", config())
+        if not isinstance(self.config, config | Mapping):
+            raise UserError(
+                f"`config` must be the Config of the model {self.model!r} ({config.__module__}). Received: {shown(self.config)}."
+            )
+        settle(self)
+        check_name("a recipe", self.name)
         if not self.tasks or not self.streams or not self.protocols or not self.seeds:
             raise UserError("a recipe needs at least one task, stream, protocol and seed.")
-        for kind, names in (
-            ("tasks", [t.name for t in self.tasks]),
-            ("streams", [s.name for s in self.streams]),
-            ("protocols", [p.name for p in self.protocols]),
-        ):
+        for kind in ("tasks", "streams", "protocols"):
+            names = [each.name for each in getattr(self, kind)]
             if len(set(names)) != len(names):
                 raise UserError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
-        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise UserError(f"`seeds` must be distinct and at least 0. Received: {self.seeds}.")
-        taken = [task.name for task in self.tasks if task.name in ("source", "adversary")]
-        if taken:
-            raise UserError(f"a task can't be called {taken[0]!r}: the adversary's target is. Give it another name.")
-        for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"`{name}` must be at least {least}. Received: {getattr(self, name)}.")
-        if self.first is not None and self.discard == "mask":
-            if not getattr(self.first.config, "mask_bins", 0):
-                raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
-            rates = self.first.frontend.sample_rate, self.frontend.sample_rate
-            if rates[0] != rates[1]:
-                raise UserError(
-                    f"both models of a cascade hear one sample rate. Received: {rates[0]} and {rates[1]} Hz."
-                )
+        check_layers(self.tasks)
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
+            raise UserError(
+                f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."
+            )
+        check_least(self, 1, "batch_size", "epochs")
+        check_least(self, 0, "patience")
+        check_choice(self, "discard", DISCARDS)
+        check_choice(self, "precision", PRECISIONS)
         if self.augment.of_bins and not set(self.frontend.features) & set(SPECTRAL):
             raise UserError(
                 "mel warp, bin masks and gain change spectra in decibels, and there is none among frontend.features: "
@@ -228,11 +107,22 @@ class Recipe:
             )
         strays = set(self.shuffle) - {task.name for task in self.tasks}
         if strays:
-            raise UserError(f"`shuffle` must name tasks of the recipe. Received: {', '.join(sorted(strays))}.")
-        if self.discard not in DISCARDS:
-            raise UserError(f"`discard` must be one of {', '.join(DISCARDS)}. Received: {self.discard!r}.")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}.")
+            raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")
+        if all(stream.corpus for stream in self.streams):
+            raise UserError(
+                "a stream must read the recipe's own corpus. Received: "
+                f"{', '.join(f'{stream.name} of {shown(stream.corpus)}' for stream in self.streams)}."
+            )
+        if not all(math.isfinite(figure) for _, _, figure, _ in self.paper):
+            raise UserError(f"the figures of `paper` must be finite. Received: {shown(self.paper)}.")
+        scores = monitors(self.tasks)
+        if self.monitor and self.monitor not in scores:
+            raise UserError(
+                f"`monitor` must be a validation score of which a larger one is better: {', '.join(scores)}. "
+                f"Received: {shown(self.monitor)}."
+            )
+        if self.first is not None:
+            check_cascade(self, self.first)
 
     def to_dict(self) -> dict[str, Any]:
         return plain(self)
@@ -252,19 +142,18 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        return cls.from_dict(json.loads(text))
+        """Raises: UserError where the text is no JSON of a recipe."""
+        return cls.from_dict(read_json(text))
 
     @property
     def hash(self) -> str:
-        """Eight hex digits of everything in the recipe but its name, its protocols, its seeds and the paper's figures.
+        """Eight hex digits of all settings that differ from their defaults, but name, protocols, seeds and the paper's figures.
 
-        Those say which runs there are, each in a folder of its own, not what a run is: an experiment can go on with more. The
-        same holds for `first`.
+        Those four select which runs to perform, each in a folder of its own, so that an experiment can be extended. The same
+        holds for `first`. A field that a later version adds, at its default, changes no hash.
         """
-        # through JSON, so that equal recipes have equal hashes (1 and 1.0, a list and a tuple)
-        data = Recipe.from_dict(self.to_dict()).to_dict()
-        data = {k: v for k, v in data.items() if k not in ("name", "protocols", "seeds", "paper")}
-        data["first"] = self.first and self.first.hash
+        data = {name: value for name, value in differing(self).items() if name not in NOT_HASHED}
+        data |= {"model": self.model, "first": self.first and self.first.hash}
         return hashlib.sha1(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
     def replace(self, **changes) -> "Recipe":
@@ -310,28 +199,97 @@ class Recipe:
                 as plain text.
 
         Raises:
-            KeyError: an unknown key; the message lists its neighbours.
-            ValueError: a value of another type.
+            UnknownKeyError: an unknown key; the message lists its neighbours.
+            UserError: a value of another type, or that the recipe refuses.
         """
-        return override(self, key, value)
+        return override(self, {key: value})
 
     def set(self, key: str, value: Any) -> "Recipe":
-        """`override`; what a cascade's two models must agree on, front end and tasks but the noise, follows in the first.
+        """`change` of one value."""
+        return self.change({key: value})
 
-        Args, Raises: see `override`.
+    def change(self, changes: Mapping[str, Any]) -> "Recipe":
+        """A copy with several values changed, checked when all of them are in place.
+
+        Front end and tasks, but the noise, follow in a cascade's first model, unless that is changed by a key of its own
+        ("first.frontend.bins"). Another `model` comes with the defaults of its `config`.
+
+        Args:
+            changes: key -> value; see `override`.
+
+        Raises:
+            UnknownKeyError, UserError: see `override`.
         """
-        changed = self.override(key, value)
+        changes, recipe = dict(changes), self
+        if "model" in changes:
+            recipe = self.replace(model=changes.pop("model"), config=None)
+        following = {}
+        if self.first is not None:
+            for key, value in changes.items():
+                room, *rest = self._by_name(key).split(".")
+                if (
+                    room in ("tasks", "frontend")
+                    and rest[:1] != ["noise"]
+                    and _has(self.first, ".".join([room, *rest]))
+                ):
+                    following[".".join(["first", room, *rest])] = value
+        return override(recipe, {**following, **changes})
+
+    def _by_name(self, key: str) -> str:
+        """A dotted key with a task's name instead of its number: the numbers of a cascade's models are not the same."""
         room, *rest = key.split(".")
-        if self.first is not None and room in ("tasks", "frontend") and rest[:1] != ["noise"]:
-            with contextlib.suppress(KeyError):
-                changed = changed.override(f"first.{key}", value)
-        return changed
+        names = [task.name for task in self.tasks]
+        if room == "tasks" and rest and rest[0] not in names and rest[0] in map(str, range(len(names))):
+            rest[0] = names[int(rest[0])]
+        return ".".join([room, *rest])
+
+
+def _has(recipe: Recipe, key: str) -> bool:
+    try:
+        lookup(recipe, key)
+    except UnknownKeyError:
+        return False
+    return True
+
+
+def check_cascade(second: Recipe, first: Recipe) -> None:
+    """Refuse two models that cannot work one after the other.
+
+    Raises:
+        UserError: the first finds no noise, or looks at other features than the second gets from it.
+    """
+    if hasattr(importlib.import_module(_module(first.model)), "estimator"):
+        raise UserError(f"the first model of a cascade must be a network. Received: first.model={first.model}.")
+    if second.discard == "mask":
+        if not getattr(first.config, "mask_bins", 0):
+            raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
+        rates = first.frontend.sample_rate, second.frontend.sample_rate
+        if rates[0] != rates[1]:
+            raise UserError(f"both models of a cascade need one sample rate. Received: {rates[0]} and {rates[1]} Hz.")
+        return
+    noise = next((task for task in first.tasks if task.name == "noise"), None)
+    if noise is None or "clean" not in (*noise.labels, *dict(noise.merge)):
+        raise UserError(
+            "the first model of a cascade needs a task 'noise' with the class 'clean' to drop segments by. Received: "
+            f"{', '.join(task.name for task in first.tasks)}{'' if noise is None else f'; noise: {shown(noise.labels)}'}."
+        )
+    for name in (each.name for each in dataclasses.fields(FrontendConfig)):
+        one, two = getattr(first.frontend, name), getattr(second.frontend, name)
+        if one != two:
+            raise UserError(
+                f"both models of a cascade need the same frontend. Received: first.frontend.{name}={one!r}, "
+                f"frontend.{name}={two!r}. Set frontend.{name} alone: the first model's follows."
+            )
 
 
 def config_class(model: str) -> type:
     """`Config` of a module in `keras_ser.models`."""
+    return importlib.import_module(_module(model)).Config
+
+
+def _module(model: str) -> str:
     from keras_ser.models import MODELS
 
-    if model not in MODELS:
-        raise UserError(f"`model` must be one of {', '.join(MODELS)}. Received: {model!r}.")
-    return importlib.import_module(MODELS[model]).Config
+    if not isinstance(model, str) or model not in MODELS:
+        raise UserError(f"`model` must be one of {', '.join(MODELS)}. Received: {shown(model)}.")
+    return MODELS[model]

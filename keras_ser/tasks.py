@@ -1,12 +1,83 @@
 """What is predicted: a `Task` names labels (or a range), and turns them into numbers and back."""
 
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from keras_ser.checks import check_least, check_name, shown
 from keras_ser.errors import UserError
+from keras_ser.values import instance, settle
 
 MISSING = (None, "")
+# columns of a predictions table; those that may be a task's are in FACTS
+COLUMNS = ("protocol", "fold", "seed", "stream", "id", "group", "emptied")
+FACTS = ("speaker", "gender")
+# a network's other inputs, outputs and targets
+INPUTS = ("mask", "waveform", "length", "index", "irm", "spectrogram", "magnitude", "log_mel", "mfcc")
+INPUTS += ("zero_crossing_rate", "energy", "pitch", "short_term")
+OUTPUTS = ("source", "adversary", "gain")
+# layers that a network has beside those of its tasks; tests/models/test_layer_names.py holds them against every model
+LAYERS = re.compile(
+    "features|normalization|stem|orthogonality|gradient_reversal|shared_and_private|clip|bins_first|image|"
+    r"shared(_lstm|_projection|_\d+)?|pool_(shared|private)|dropout_\d+|([am]pool|conv|fc)\d(_pad|_norm|_relu)?"
+)
+OF_A_TASK = ("{}_dense", "{}_dropout", "{}_frames", "private_{}", "private_{}_lstm", "private_{}_projection")
+OF_A_TASK += ("pool_{}", "attention_{}", "pool_private_{}")
+
+
+def check_task_name(name: str, column: str | None) -> None:
+    """Refuse a task's name that is taken in the predictions table or in a network.
+
+    Raises:
+        UserError: such a name, or one that is no name.
+    """
+    check_name("a task", name)
+    taken = ""
+    if name in COLUMNS or (name in FACTS and column not in (None, name)):
+        taken = "the predictions table has a column of that name"
+    elif name in INPUTS or name in OUTPUTS or LAYERS.fullmatch(name):
+        taken = "a network has a part of that name"
+    if taken:
+        raise UserError(
+            f"a task cannot be called {name!r}: {taken}. Give it another name, and name its labels by column={column or name!r}."
+        )
+
+
+def check_layers(tasks: Sequence["Task"]) -> None:
+    """Refuse a task that is called as a layer of another one.
+
+    Raises:
+        UserError: such a task.
+    """
+    layers = {pattern.format(task.name): task.name for task in tasks for pattern in OF_A_TASK}
+    for task in tasks:
+        if task.name in layers:
+            raise UserError(
+                f"{task.name!r} is a layer of the task {layers[task.name]!r}: two tasks cannot be called so. Rename one of them."
+            )
+
+
+def check_labels(name: str, labels: tuple[str, ...]) -> None:
+    """Refuse classes that cannot be columns of the predictions table. Spaces and slashes are fine.
+
+    Raises:
+        UserError: a label that is double, empty, "prediction", or holds a control character or a line's end.
+    """
+    if len(set(labels)) != len(labels) or "" in labels:
+        raise UserError(f"labels of task {name!r} must be distinct and not empty. Received: {shown(labels)}.")
+    if "prediction" in labels:
+        raise UserError(
+            f"a label of task {name!r} cannot be called 'prediction': the predictions table has the column {name}/prediction. "
+            "Merge it into another name."
+        )
+    odd = [label for label in labels if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in label)]
+    if odd:
+        raise UserError(
+            f"labels of task {name!r} must hold no control characters and no ends of lines. Received: {shown(odd[0])}. "
+            "Correct it in the corpus, or merge it into another name."
+        )
 
 
 @dataclass(frozen=True)
@@ -43,10 +114,10 @@ class Task:
     def __post_init__(self):
         if isinstance(self.labels, str) or isinstance(self.ignore, str):
             raise UserError(f"`labels` and `ignore` must be sequences. Received: {self.labels!r}, {self.ignore!r}.")
-        object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "ignore", tuple(self.ignore))
-        pairs = self.merge.items() if isinstance(self.merge, Mapping) else self.merge
-        object.__setattr__(self, "merge", tuple((str(a), str(b)) for a, b in pairs))
+        if isinstance(self.merge, Mapping):
+            object.__setattr__(self, "merge", tuple(self.merge.items()))
+        settle(self)
+        check_task_name(self.name, self.column)
         bounds = sum(bound is not None for bound in (self.low, self.high))
         ranged = bounds == 2
         if self.identity and bounds:
@@ -56,20 +127,18 @@ class Task:
         if not (self.identity and not self.labels) and (bool(self.labels) == ranged or bounds == 1):
             raise UserError(
                 f"task {self.name!r} needs either labels or low and high. "
-                f"Received: labels={self.labels}, low={self.low}, high={self.high}."
+                f"Received: labels={shown(self.labels)}, low={self.low}, high={self.high}."
             )
-        if len(set(self.labels)) != len(self.labels) or "" in self.labels:
-            raise UserError(f"labels of task {self.name!r} must be distinct and not empty. Received: {self.labels}.")
-        if ranged and not self.low < self.high:
-            raise UserError(f"`low` must be under `high`. Received: low={self.low}, high={self.high}.")
+        check_labels(self.name, self.labels)
+        if ranged and not -float("inf") < self.low < self.high < float("inf"):
+            raise UserError(f"`low` must be under `high`, and both finite. Received: low={self.low}, high={self.high}.")
         strays = [b for _, b in self.merge if b not in self.labels]
         if strays:
-            raise UserError(f"`merge` of task {self.name!r} must lead to its labels. Received: {strays}.")
+            raise UserError(f"`merge` of task {self.name!r} must lead to its labels. Received: {shown(strays)}.")
         both = [label for label in self.ignore if label in self.labels]
         if both:
-            raise UserError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {both}.")
-        if not 0 <= self.weight < float("inf"):
-            raise UserError(f"`weight` of task {self.name!r} must be at least 0 and finite. Received: {self.weight}.")
+            raise UserError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {shown(both)}.")
+        check_least(self, 0, "weight")
         if self.column is None:
             object.__setattr__(self, "column", self.name)
 
@@ -117,4 +186,11 @@ class Task:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Task":
-        return cls(**data)
+        return instance(cls, data)
+
+
+def monitors(tasks: Sequence[Task]) -> list[str]:
+    """The validation scores by which an epoch can be chosen: those of which a larger one is better."""
+    return [
+        f"val_{task.name}_{score}" for task in tasks for score in (("ccc",) if task.continuous else ("uar", "accuracy"))
+    ]

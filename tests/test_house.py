@@ -11,7 +11,9 @@ import keras_ser
 
 ROOMS = [
     "errors",
+    "checks",
     "values",
+    "overrides",
     "files",
     "tasks",
     "corpora",
@@ -23,6 +25,7 @@ ROOMS = [
     "losses",
     "metrics",
     "models",
+    "settings",
     "recipe",
     "training",
     "evaluation",
@@ -32,7 +35,20 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
-LIGHT = ("keras_ser", "errors", "values", "files", "corpora", "splits", "recipe", "evaluation", "cli")
+LIGHT = (
+    "keras_ser",
+    "errors",
+    "checks",
+    "values",
+    "overrides",
+    "settings",
+    "files",
+    "corpora",
+    "splits",
+    "recipe",
+    "evaluation",
+    "cli",
+)
 
 
 def room(module: str) -> str:

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_ser.tasks import Task
+from keras_ser.errors import UserError
+from keras_ser.tasks import Task, monitors
 
 EMOTION = Task(
     "emotion", ("sad", "angry", "happy"), merge={"excited": "happy", "furious": "angry"}, ignore=("other", "xxx")
@@ -110,3 +111,60 @@ def test_sequences_and_mappings_are_one():
 def test_mistakes(fields, message):
     with pytest.raises(ValueError, match=message):
         Task("emotion", **fields)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my emotion", "a/b", "a:b", "../../x", "", ".hidden", "-x", "Gefühl", "a\nb", "a\n", "x" * 101, None, 5, ("a",),
+        "protocol", "fold", "seed", "stream", "id", "group", "emptied", "mask", "index", "energy", "log_mel", "source",
+        "adversary", "gain", "irm", "shared", "normalization", "pool_shared", "conv1", "shared_1",
+    ],
+)  # fmt: skip
+def test_names_that_are_refused(name):
+    with pytest.raises(UserError) as caught:
+        Task(name, ("a", "b"))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["emotion", "emotion_2", "Arousal-mean", "v1.0", "_x", "9", "x" * 100, "noise", "speaker"]
+)
+def test_names_that_are_allowed(name):
+    assert Task(name, ("a", "b")).name == name
+
+
+@pytest.mark.parametrize("name", ["speaker", "gender"])
+def test_a_column_of_the_predictions_table_is_only_its_own_task(name):
+    assert Task(name, ("a", "b"), column=name).column == Task(name, ("a", "b")).column == name
+    with pytest.raises(UserError, match=f"cannot be called '{name}': the predictions table has a column of that name"):
+        Task(name, ("a", "b"), column="emotion")
+
+
+@pytest.mark.parametrize("label", ["very sad", "a/b", "Gefühl", "悲しい", "n/a", "0", "emotion/prediction", " x "])
+def test_labels_may_be_any_text_of_one_line(label):
+    assert Task("emotion", ("a", label)).encode(label) == (1, 1.0)
+
+
+@pytest.mark.parametrize("label", ["prediction", "a\nb", "a\0", "\x1b[31m", "a\u2028b", 5, None])
+def test_labels_that_cannot_be_columns(label):
+    with pytest.raises(UserError) as caught:
+        Task("emotion", ("a", label))
+    assert str(caught.value).isprintable()
+
+
+def test_monitors_are_what_validation_logs():
+    """Held against what the loop logs, of which a larger one is better."""
+    from keras_ser.training.loop import SCORES, validation_scores
+
+    class Source:
+        labels = {
+            "emotion": (np.array([0, 1, 2, 0]), np.ones(4)),
+            "arousal": (np.array([0.1, 0.5, -0.2, 0.3]), np.ones(4)),
+        }
+
+    rng = np.random.default_rng(0)
+    outputs = {"emotion": rng.dirichlet(np.ones(3), 4), "arousal": rng.uniform(-1, 1, (4, 1))}
+    batches = [({}, {"index": np.arange(4), "noise": np.zeros(4, int)})]
+    logs = validation_scores(lambda x: outputs, [(Source(), batches)], (EMOTION, AROUSAL))
+    assert set(monitors((EMOTION, AROUSAL))) == {name for name in logs if name.endswith(SCORES)}

@@ -108,23 +108,34 @@ def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, 
     Raises:
         AudioError: the folder is missing or holds no audio; a file is not audio or is silent; two share a stem.
     """
+    noises: dict[str, np.ndarray] = {}
+    for stem, path in noise_files(root).items():
+        noises[stem] = read(path, sample_rate)
+        if noises[stem].min() == noises[stem].max():
+            raise AudioError(f"{path}: the noise is silent.")
+    return noises
+
+
+def noise_files(root: str | os.PathLike) -> dict[str, Path]:
+    """Stem -> file of the noises under a folder, in alphabetical order, none of them decoded; see `load_noises`.
+
+    Raises:
+        AudioError: the folder is missing or holds no audio; two files share a stem.
+    """
     root = Path(root)
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder of noise files.")
-    noises: dict[str, np.ndarray] = {}
+    found: dict[str, Path] = {}
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
         if hidden or path.suffix.lower() in DOCUMENTS:
             continue
-        if path.stem in noises:
+        if path.stem in found:
             raise AudioError(f"{path}: another noise is called {path.stem!r} as well; rename one of them.")
-        noise = read(path, sample_rate)
-        if noise.min() == noise.max():
-            raise AudioError(f"{path}: the noise is silent.")
-        noises[path.stem] = noise
-    if not noises:
+        found[path.stem] = path
+    if not found:
         raise AudioError(f"{root}: no audio files under it.")
-    return dict(sorted(noises.items()))
+    return dict(sorted(found.items()))
 
 
 def stretch(noise: np.ndarray, fold: str) -> np.ndarray:

@@ -25,13 +25,12 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
     Raises:
         ValueError: an unseen noise that is not there.
     """
-    from keras_ser.audio import COLOURS, load_noises, noise_type
+    from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 
     unseen = tuple(name.strip() for name in options.unseen.split(",") if name.strip())
     there = [*COLOURS, "babble"]
-    stems: list[str] = []
-    if options.noise_root:
-        stems = list(load_noises(options.noise_root))
+    stems = list(noise_files(options.noise_root)) if options.noise_root else []
+    if stems:
         there += [*stems, *(noise_type(stem) for stem in stems)]
     unknown = [name for name in unseen if name not in there]
     if unknown:
@@ -57,7 +56,7 @@ def with_noises(recipe, options: argparse.Namespace):
     trained = tuple(name for name in tested_noises(options) if name not in unseen)
     if not trained:
         raise UserError("--unseen holds every noise that there is: leave one to train on.")
-    return recipe.override("streams.noisy.noises", trained).override("tasks.noise.labels", ("clean", *trained))
+    return recipe.change({"streams.noisy.noises": trained, "tasks.noise.labels": ("clean", *trained)})
 
 
 def ablation_main(

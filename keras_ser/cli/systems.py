@@ -177,7 +177,8 @@ def chosen_systems(
     Raises:
         ValueError: an option that has no meaning here, an unknown variant or system.
     """
-    from keras_ser.cli.training import check_labels, choose
+    from keras_ser.cli.recipes import choose
+    from keras_ser.cli.training import check_all, check_labels
 
     for option in (*MEANINGLESS, *(["corpus"] if own is None else [])):
         if getattr(options, option):
@@ -217,6 +218,7 @@ def chosen_systems(
     recipes = {system: each.for_corpus(corpus) for system, each in recipes.items()}
     for each in recipes.values():
         check_labels(each, corpus, {})
+        check_all(each, corpus, options)
 
     from keras_ser.training import Data, deterministic
 

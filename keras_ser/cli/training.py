@@ -1,8 +1,7 @@
 """`train`, and what a recipe's own file runs."""
 
 import argparse
-import importlib.util
-import sys
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.guard import guarded
 from keras_ser.cli.progress import Progress
+from keras_ser.cli.recipes import choose, load_recipes
 from keras_ser.errors import UserError
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
@@ -95,119 +95,22 @@ def _train(options: argparse.Namespace) -> int:
     return _run(recipes, options, demo)
 
 
-def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
-    """(variant -> Recipe, demo variant) from a recipe's .py file, a recipe.json, or the folder of a run.
+def prepared(
+    recipes: Mapping[str, Any],
+    options: argparse.Namespace,
+    demo: str | None,
+    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
+    trained: Callable[[Any], Any] | None = None,
+):
+    """The recipe that the options ask for, its corpora, decoded, and what the corpus was read by.
 
-    Raises:
-        ValueError: none of these.
+    Args:
+        recipes, options, demo, adjust: see `recipe_main`.
+        trained: recipe -> the one that is trained, if it is another: that one's splits are checked.
+
+    Returns:
+        (Recipe, Data, dict).
     """
-    from keras_ser.recipe import Recipe
-
-    path = Path(source)
-    if path.is_dir():
-        path = path / "recipe.json"
-    if not path.exists():
-        raise UserError(
-            f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none."
-        )
-    if path.suffix == ".json":
-        try:
-            recipe = Recipe.from_json(path.read_text())
-        except ValueError as error:
-            raise UserError(f"{path} can't be read as a recipe: {error}") from error
-        return {recipe.name: recipe}, None
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(
-            f"{path} can't be read as a recipe: {type(error).__name__}: {error}. Mend it, or name another."
-        ) from error
-    finally:
-        sys.path.pop(0)
-    recipes = getattr(module, "RECIPES", None)
-    if (
-        not isinstance(recipes, Mapping)
-        or not recipes
-        or not all(isinstance(each, Recipe) for each in recipes.values())
-    ):
-        raise UserError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
-    return recipes, getattr(module, "DEMO", None)
-
-
-def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):
-    """The recipe that the options ask for."""
-    from keras_ser.recipe import Stream
-
-    if Path(options.out).is_file():
-        raise UserError(f"--out must be a folder. Received: the file {options.out}.")
-    variants = list(recipes)
-    name = options.variant or (demo if demo and not options.corpus_root and not options.corpus else variants[0])
-    if name not in recipes:
-        raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
-    recipe = recipes[name]
-    if options.corpus:
-        recipe = recipe.replace(corpus=options.corpus)
-    elif not options.corpus_root and recipe.corpus != "demo":
-        raise UserError(f"{recipe.name} needs the corpus {recipe.corpus}: give --corpus-root DIR.")
-    if options.protocol:
-        recipe = recipe.replace(protocols=_protocols(recipe, options.protocol))
-    if options.seed is not None or options.seeds:
-        first = options.seed or 0
-        recipe = recipe.replace(seeds=tuple(range(first, first + (options.seeds or 1))))
-    if options.aux_root:
-        stream = Stream("auxiliary", corpus=options.aux_corpus, share=0.5)
-        # a recipe.json of such a training has it already
-        others = tuple(each for each in recipe.streams if each.name != stream.name)
-        recipe = recipe.replace(streams=(*others, stream))
-        recipe = recipe.override("config.adversary", "source")
-    changes = [("epochs", options.epochs), ("precision", options.precision)]
-    for key, value in changes:
-        if value is not None:
-            recipe = recipe.override(key, value)
-            if recipe.first is not None:
-                recipe = recipe.override(f"first.{key}", value)
-    if options.shuffle_labels:
-        recipe = shuffled(recipe)
-    if not _draws(recipe):
-        recipe = recipe.replace(seeds=recipe.seeds[:1])
-    for pair in options.set:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
-        recipe = recipe.set(key, value)
-    return recipe
-
-
-def _draws(recipe) -> bool:
-    """Whether another seed would give another model."""
-    from keras_ser.models import MODELS
-
-    drawn = recipe.shuffle or any(stream.noises for stream in recipe.streams)
-    return bool(drawn) or not getattr(importlib.import_module(MODELS[recipe.model]), "DETERMINISTIC", False)
-
-
-def shuffled(recipe):
-    """The control: every task of every model is trained, and its epoch chosen, on labels in random order."""
-    first = shuffled(recipe.first) if recipe.first is not None else None
-    return recipe.replace(shuffle=tuple(task.name for task in recipe.tasks), first=first)
-
-
-def _protocols(recipe, asked: str):
-    paper = recipe.protocols[:1]
-    disjoint = tuple(protocol for protocol in recipe.protocols if protocol.columns_apart)
-    sets = {"paper": paper, "disjoint": disjoint, "both": recipe.protocols}
-    sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
-    if not sets.get(asked):
-        known = ", ".join(name for name, protocols in sets.items() if protocols)
-        raise UserError(f"--protocol must be one of {known}. Received: {asked!r}.")
-    return sets[asked]
-
-
-def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None):
-    """The recipe that the options ask for, its corpora, decoded, and what the corpus was read by: (Recipe, Data, dict)."""
     from keras_ser.corpora import read_corpus
 
     recipe = choose(recipes, options, demo)
@@ -217,6 +120,7 @@ def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str 
     recipe, corpus = recipe.read(options.corpus_root, **told)
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     check_labels(recipe, corpus, auxiliary)
+    check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
 
     from keras_ser.training import Data, deterministic
 
@@ -229,6 +133,22 @@ def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str 
     if data.cache.dropped:
         check_labels(recipe, data.readable, auxiliary)
     return recipe, data, told | ({"root": options.corpus_root} if options.corpus_root else {})
+
+
+def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:
+    """Refuse, before anything is decoded, what can be seen in recipe, corpora and folds.
+
+    Raises:
+        UserError: what cannot be trained, split, monitored or reported.
+    """
+    from keras_ser.evaluation.report import paper_by_protocol
+    from keras_ser.experiment.jobs import check_splits
+    from keras_ser.experiment.reporting import paper_figures
+    from keras_ser.training.preflight import check_recipe
+
+    check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
+    paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
+    check_splits(recipe, corpus, folds_asked(options))
 
 
 def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
@@ -262,7 +182,7 @@ def folds_asked(options: argparse.Namespace) -> list[int] | None:
     if not options.folds:
         return None
     numbers = options.folds.split(",")
-    if not all(number.strip().isdigit() for number in numbers):
+    if not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", number) for number in numbers):
         raise UserError(f"--folds takes numbers from 0 on, with commas. Received: {options.folds!r}.")
     return [int(number) for number in numbers]
 

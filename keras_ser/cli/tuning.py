@@ -5,7 +5,8 @@ import shlex
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress
-from keras_ser.cli.training import add_training_arguments, folds_asked, load_recipes, prepared
+from keras_ser.cli.recipes import load_recipes
+from keras_ser.cli.training import add_training_arguments, folds_asked, prepared
 
 
 def add(commands) -> None:
@@ -37,6 +38,7 @@ def add(commands) -> None:
 
 def _tune(options: argparse.Namespace) -> int:
     from keras_ser.tuning import check_space, default_space, parse, search_folder
+    from keras_ser.tuning.space import judging
 
     folds = folds_asked(options) or [0]
     recipes, demo = load_recipes(options.recipe)
@@ -48,7 +50,9 @@ def _tune(options: argparse.Namespace) -> int:
         check_space(recipe, space or default_space(recipe))
         return recipe
 
-    recipe, data, _ = prepared(recipes, options, demo, adjust)
+    recipe, data, _ = prepared(
+        recipes, options, demo, adjust, lambda recipe: recipe.replace(protocols=(judging(recipe),))
+    )
     space = space or default_space(recipe)
 
     from keras_ser.tuning.search import search

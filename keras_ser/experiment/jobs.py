@@ -1,16 +1,19 @@
 """Which runs an experiment consists of, and where each of them lies."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
-from keras_ser.training.fit import check_choice
+from keras_ser.training.preflight import check_choice, check_recipe
+from keras_ser.training.run import is_of
 
 UNITS = ("speaker", "film", "session", "origin")
 
@@ -30,7 +33,13 @@ class Job:
 
 
 def experiment_folder(recipe: Recipe, out: Path | str = "saved_models") -> Path:
-    return Path(out) / f"{recipe.name}-{recipe.hash}"
+    """Where a recipe's experiment lies: OUT/NAME-HASH, or OUT/NAME-* of an earlier version, which hashed otherwise."""
+    folder = Path(out) / f"{recipe.name}-{recipe.hash}"
+    if folder.exists() or not folder.parent.is_dir():
+        return folder
+    named = re.compile(rf"{re.escape(recipe.name)}-[0-9a-f]{{8}}")
+    found = (path for path in sorted(folder.parent.iterdir()) if named.fullmatch(path.name))
+    return next((path for path in found if (path / "experiment.json").exists() and is_of(path, recipe)), folder)
 
 
 def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list[Job]:
@@ -42,24 +51,28 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
     Raises:
         ValueError: a fold that no protocol has.
     """
-    main = recipe.tasks[0]
-    stratify = None if main.continuous else main.column
-    splits = {
-        protocol.name: protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=stratify)
-        for protocol in recipe.protocols
-    }
-    numbers = {split.fold for found in splits.values() for split in found}
-    strays = sorted(set(folds or ()) - numbers)
-    if strays:
-        told = "; ".join(f"{name}: 0 to {len(found) - 1}" for name, found in splits.items())
-        raise UserError(f"there is no fold {strays[0]}. There are, {told}.")
+    splits = _splits(recipe, data.corpus, data.cache.hashes, folds)
     return [
         Job(recipe.name, protocol, split, seed)
         for seed in recipe.seeds
         for protocol in recipe.protocols
         for split in splits[protocol.name]
-        if folds is None or split.fold in folds
     ]
+
+
+def _splits(
+    recipe: Recipe, corpus: Corpus, hashes: Mapping[str, str], folds: Sequence[int] | None
+) -> dict[str, list[Split]]:
+    """Protocol -> the splits of the folds that are asked for."""
+    main = recipe.tasks[0]
+    stratify = None if main.continuous else main.column
+    splits = {protocol.name: protocol.splits(corpus, hashes=hashes, stratify=stratify) for protocol in recipe.protocols}
+    numbers = {split.fold for found in splits.values() for split in found}
+    strays = sorted(set(folds or ()) - numbers)
+    if strays:
+        told = "; ".join(f"{name}: 0 to {len(found) - 1}" for name, found in splits.items())
+        raise UserError(f"there is no fold {strays[0]}. There are, {told}.")
+    return {name: [s for s in found if folds is None or s.fold in folds] for name, found in splits.items()}
 
 
 def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> None:
@@ -67,12 +80,26 @@ def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -
 
     Raises:
         LeakageError: a split that leaks.
-        ValueError: what can't be trained, or chosen.
+        UserError: what can't be trained, or chosen.
     """
+    check_recipe(recipe, data.auxiliary, data.noise_root)
     auxiliary = [waveforms.hashes for _, waveforms in data.auxiliary.values()]
-    for split in {(job.protocol.name, job.split.fold): job.split for job in jobs(recipe, data, folds)}.values():
-        check_split(split, data.corpus, data.cache.hashes, auxiliary)
-        check_choice(recipe, data, split)
+    for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
+        for split in splits:
+            check_split(split, data.corpus, data.cache.hashes, auxiliary)
+            check_choice(recipe, data.readable, split)
+
+
+def check_splits(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None) -> None:
+    """`check_jobs` as far as it needs no samples: what is refused here is refused before anything is decoded.
+
+    Raises:
+        UserError: see `check_jobs`.
+    """
+    for splits in _splits(recipe, corpus, {}, folds).values():
+        for split in splits:
+            check_split(split, corpus)
+            check_choice(recipe, corpus, split)
 
 
 def unit(data: Data) -> str:

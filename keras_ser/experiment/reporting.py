@@ -1,7 +1,6 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
 import importlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.errors import UserError
 from keras_ser.evaluation import Report, read_predictions, report
 from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.models import MODELS
@@ -17,7 +17,7 @@ from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.predict import truths
-from keras_ser.training.run import OWNER, model_file
+from keras_ser.training.run import OWNER, as_object, model_file, stored
 
 
 def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
@@ -233,7 +233,7 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
         RunError: the folder is neither.
     """
     if (folder / "experiment.json").exists():
-        return folder, Recipe.from_json((folder / "recipe.json").read_text())
+        return folder, stored(folder / "recipe.json", Recipe.from_dict)
     if (folder / "run.json").exists():
         owner = next((up for up in folder.resolve().parents if (up / "experiment.json").exists()), None)
         return owner, Run.load(folder).recipe
@@ -248,7 +248,7 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
         corpus_root: where the corpus lies now.
     """
     owner, recipe = _owner(folder)
-    lay = json.loads((owner / "experiment.json").read_text()) if owner else {}
+    lay = stored(owner / "experiment.json", where_it_lay) if owner else {}
     root = corpus_root or lay.get("root")
     if root is None:
         raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
@@ -259,7 +259,7 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     if noises and not noises.is_dir():
         raise RunError(f"{folder} was trained with the noises of {noises}, which are not there: put them back.")
     data = Data.load(recipe, corpus, cache_folder, noise_root=noises, bad="drop")
-    about = json.loads((folder / ("experiment.json" if owner == folder else OWNER)).read_text())
+    about = lay if owner == folder else stored(folder / OWNER, as_object)
     # what else was learnt from, a run alone does not tell
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)
     if whole and about.get("data", data.digest) != data.digest:
@@ -268,6 +268,15 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
             "Name the corpus as it was (--corpus-root DIR)."
         )
     return data
+
+
+def where_it_lay(data: Any) -> dict[str, Any]:
+    """experiment.json, checked as far as it is used."""
+    found = as_object(data)
+    texts = [found[name] for name in ("root", "noise_root") if name in found]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(found.get("options", {}), dict):
+        raise UserError("expected texts as root and noise_root, and an object as options.")
+    return found
 
 
 def runs_of(folder: Path) -> list[Run]:

@@ -20,7 +20,7 @@ from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.files import write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, fit
-from keras_ser.training.run import check_free, check_owner
+from keras_ser.training.run import check_free, check_owner, stored
 
 LOG = logging.getLogger(__name__)
 OWNER = "experiment.json"
@@ -85,9 +85,9 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any]) -> Recipe:
     """Take the folder; the recipe with the protocols and seeds of all that it holds, those that keep nothing apart first."""
     about = {"recipe": recipe.hash, "data": data.digest}
-    check_free(folder, OWNER, about, "experiment")
+    check_free(folder, OWNER, about, "experiment", recipe)
     if (folder / "recipe.json").exists():
-        before = Recipe.from_json((folder / "recipe.json").read_text())
+        before = stored(folder / "recipe.json", Recipe.from_dict)
         protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
         recipe = recipe.replace(
             protocols=tuple(sorted(protocols.values(), key=lambda protocol: bool(protocol.columns_apart))),

@@ -14,8 +14,10 @@ The encoder is the paper's stack of LSTM layers (`encoder="lstm"`), or convoluti
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_ser.checks import check_choice, check_least, check_share
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+from keras_ser.values import settle
 
 # the losses' weights against the main one's
 SPACE = ("config.beta=0.01:10:log", "config.gamma=0.01:10:log", "config.mu=0.01:10:log")
@@ -80,29 +82,16 @@ class Config:
     mask_loudness: float = 1.0
 
     def __post_init__(self):
-        object.__setattr__(self, "filters", tuple(self.filters))
-        object.__setattr__(self, "kernels", tuple(self.kernels))
-        object.__setattr__(self, "pools", tuple(tuple(pool) for pool in self.pools))
-        for name, allowed in (
-            ("encoder", ("lstm", "conv")),
-            ("pooling", ("mean", "attention", "statistics")),
-            ("adversary", ("source", "label", None)),
-        ):
-            if getattr(self, name) not in allowed:
-                raise UserError(f"`{name}` must be one of {allowed}. Received: {getattr(self, name)!r}.")
-        for name in ("alpha", "beta", "gamma", "mu", "reversal", "mask_weight", "mask_loudness"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"`{name}` must be a finite number >= 0. Received: {name}={getattr(self, name)!r}.")
-        for name in ("dropout", "label_smoothing", "block_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.")
-        for name, least in (("units", 1), ("layers", 0), ("dense", 0), ("projection", 1), ("stride", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)!r}.")
+        settle(self)
+        check_choice(self, "encoder", ("lstm", "conv"))
+        check_choice(self, "pooling", ("mean", "attention", "statistics"))
+        check_choice(self, "adversary", ("source", "label", None))
+        check_least(self, 0, "alpha", "beta", "gamma", "mu", "reversal", "mask_weight", "mask_loudness")
+        check_share(self, "dropout", "label_smoothing", "block_dropout")
+        check_least(self, 0, "layers", "dense", "mask_bins")
+        check_least(self, 1, "units", "projection", "stride", "filters", "kernels")
         if self.encoder == "conv" and (self.frame_level or self.mask_bins):
             raise UserError("`frame_level` and `mask_bins` need every frame, which encoder='conv' pools: use 'lstm'.")
-        if self.mask_bins < 0:
-            raise UserError(f"`mask_bins` must be at least 0. Received: {self.mask_bins}.")
         if self.encoder == "lstm" and self.layers < 1:
             raise UserError(f"the LSTM encoder needs at least one layer. Received: layers={self.layers}.")
         if not len(self.filters) == len(self.kernels) == len(self.pools):
@@ -110,8 +99,33 @@ class Config:
                 "`filters`, `kernels` and `pools` must have one entry a block. "
                 f"Received: {len(self.filters)}, {len(self.kernels)}, {len(self.pools)}."
             )
+        if any(pooled < 1 for pool in self.pools for pooled in pool):
+            raise UserError(f"`pools` must be pairs (frames, bins) of numbers from 1 on. Received: {self.pools}.")
         if not 0 <= self.stem < len(self.filters):
-            raise UserError(f"`stem` must leave a block to each encoder: under {len(self.filters)}. Got {self.stem}.")
+            raise UserError(
+                f"`stem` must leave a block to each encoder: under {len(self.filters)}. Received: stem={self.stem}."
+            )
+
+
+def check(
+    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
+) -> None:
+    """Refuse what `build` cannot build; see there.
+
+    Raises:
+        UserError: an adversary that has nothing to tell apart, a mask without an auxiliary task.
+    """
+    auxiliary = tasks[1:]
+    adversary = config.adversary if auxiliary else None
+    if adversary == "source" and streams < 2:
+        raise UserError(
+            "adversary='source' tells streams apart, and there is only one: add a stream of another distribution "
+            "(noise, another corpus), or choose adversary='label' or None."
+        )
+    if adversary == "label" and auxiliary[0].continuous:
+        raise UserError(f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous.")
+    if config.mask_bins and not auxiliary:
+        raise UserError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
 
 
 def build(
@@ -139,17 +153,9 @@ def build(
     from keras_ser.layers import GradientReversal, MeanPooling, OrthogonalityLoss
     from keras_ser.models.heads import head
 
+    check(config, inputs, tasks, streams, frames)
     main, auxiliary = tasks[0], tuple(tasks[1:])
     adversary = config.adversary if auxiliary else None
-    if adversary == "source" and streams < 2:
-        raise UserError(
-            "adversary='source' tells streams apart, and there is only one: add a stream of another distribution "
-            "(noise, another corpus), or choose adversary='label' or None."
-        )
-    if adversary == "label" and auxiliary[0].continuous:
-        raise UserError(f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous.")
-    if config.mask_bins and not auxiliary:
-        raise UserError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
     given = {name: keras.Input((None, bins), name=name) for name, bins in inputs.items()}
     mask = given["mask"] = keras.Input((None,), dtype="bool", name="mask")
     x = [given[name] for name in inputs]

@@ -11,8 +11,10 @@ compares with as its [25].
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_ser.checks import check_choice, check_least, check_share
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+from keras_ser.values import settle
 
 ATTENTIONS = ("vector", "scalar", None)
 ACTIVATIONS = ("selu", "relu")
@@ -35,15 +37,13 @@ class Config:
     dropout: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "units", tuple(self.units))
-        if not self.units or min(self.units) < 1:
-            raise UserError(f"`units` must be widths of at least one layer. Received: {self.units}.")
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"`activation` must be one of {ACTIVATIONS}. Received: {self.activation!r}.")
-        if self.attention not in ATTENTIONS:
-            raise UserError(f"`attention` must be one of {ATTENTIONS}. Received: {self.attention!r}.")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
+        settle(self)
+        if not self.units:
+            raise UserError("`units` must be widths of at least one layer. Received: none.")
+        check_least(self, 1, "units")
+        check_choice(self, "activation", ACTIVATIONS)
+        check_choice(self, "attention", ATTENTIONS)
+        check_share(self, "dropout")
 
 
 DNN = Config(attention=None)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_ser.audio.functionals import check_functionals
+from keras_ser.checks import check_least
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+from keras_ser.values import settle
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,10 @@ class Config:
     functionals: str | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "leaf", tuple(self.leaf))
-        if self.trees < 1:
-            raise UserError(f"`trees` must be at least 1. Received: {self.trees}.")
-        if not self.leaf or min(self.leaf) < 1:
-            raise UserError(f"`leaf` must be at least one number of clips from 1 on. Received: {self.leaf}.")
+        settle(self)
+        check_least(self, 1, "trees", "leaf")
+        if not self.leaf or len(set(self.leaf)) < len(self.leaf):
+            raise UserError(f"`leaf` must be at least one number of clips, none of them twice. Received: {self.leaf}.")
         check_functionals(self.functionals)
 
 

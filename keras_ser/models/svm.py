@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_ser.audio.functionals import check_functionals
+from keras_ser.checks import check_choice, check_positive
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+from keras_ser.values import settle
 
 KERNELS = ("rbf", "linear")
 DETERMINISTIC = True  # the solver draws no numbers: other seeds would be the same run again
@@ -33,11 +35,11 @@ class Config:
     functionals: str | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "C", tuple(self.C))
-        if not self.C or min(self.C) <= 0:
-            raise UserError(f"`C` must be at least one number over 0. Received: {self.C}.")
-        if self.kernel not in KERNELS:
-            raise UserError(f"`kernel` must be one of {KERNELS}. Received: {self.kernel!r}.")
+        settle(self)
+        if not self.C or len(set(self.C)) < len(self.C):
+            raise UserError(f"`C` must be at least one number, none of them twice. Received: {self.C}.")
+        check_positive(self, "C")
+        check_choice(self, "kernel", KERNELS)
         check_functionals(self.functionals)
 
 

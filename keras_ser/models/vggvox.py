@@ -24,8 +24,10 @@ Reference:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_ser.checks import check_least, check_share
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+from keras_ser.values import settle
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,31 @@ class Config:
     dropout: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "filters", tuple(self.filters))
-        if len(self.filters) != 5 or min(self.filters) < 1 or min(self.fc6, self.fc7) < 1:
-            raise UserError(
-                "`filters` must be five numbers of channels, `fc6` and `fc7` widths of at least 1. "
-                f"Received: filters={self.filters}, fc6={self.fc6}, fc7={self.fc7}."
-            )
-        if not 0 <= self.momentum < 1:
-            raise UserError(f"`momentum` must be in [0, 1). Received: {self.momentum}.")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
+        settle(self)
+        if len(self.filters) != 5:
+            raise UserError(f"`filters` must be five numbers of channels. Received: filters={self.filters}.")
+        check_least(self, 1, "filters", "fc6", "fc7")
+        check_share(self, "momentum", "dropout")
+
+
+def check(
+    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
+) -> None:
+    """Refuse what `build` cannot build; see there.
+
+    Raises:
+        UserError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.
+    """
+    if frames is None:
+        raise UserError(
+            "this network takes clips of one length: set frontend.seconds (the paper: 4), frontend.endpoint=false, "
+            "sampling.kind=whole and no augment.tempo."
+        )
+    if len(inputs) != 1:
+        raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
+    (bins,) = inputs.values()
+    if after_pools(bins, 0) < 1 or after_pools(frames, 1) < 1:
+        raise UserError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
 
 
 def build(
@@ -81,16 +98,8 @@ def build(
     from keras_ser.features import FeatureNormalization
     from keras_ser.models.heads import head
 
-    if frames is None:
-        raise UserError(
-            "this network takes clips of one length: set frontend.seconds (the paper: 4), frontend.endpoint=false, "
-            "sampling.kind=whole and no augment.tempo."
-        )
-    if len(inputs) != 1:
-        raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
+    check(config, inputs, tasks, streams, frames)
     ((name, bins),) = inputs.items()
-    if after_pools(bins, 0) < 1 or after_pools(frames, 1) < 1:
-        raise UserError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
 
     def conv(x, filters, size, stride, padding, name):
         if padding:

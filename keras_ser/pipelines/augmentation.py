@@ -1,13 +1,15 @@
 """Which augmentation a recipe asks for: plain values, read without TensorFlow; `augment.py` does the work."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from keras_ser.checks import check_least, check_positive, check_share
 from keras_ser.errors import UserError
+from keras_ser.values import settle
 
 # Features whose bins are a frequency axis, in order.
 SPECTRAL = ("log_mel", "spectrogram")
+LARGEST_TEMPO = 2.0  # up to e^2 = 7.4 times as many frames
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,10 @@ class Windows:
     fewer: bool = False
 
     def __post_init__(self):
-        if not 0 < self.share <= 1 or not 0 < self.hop_seconds < math.inf or self.each < 0:
-            raise UserError(
-                "`share` must be in (0, 1], `hop_seconds` over 0 and `each` at least 0. "
-                f"Received: {self.share}, {self.hop_seconds}, {self.each}."
-            )
+        settle(self)
+        check_share(self, "share", closed=True)
+        check_positive(self, "share", "hop_seconds")
+        check_least(self, 0, "each")
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,11 @@ class Augment:
     bin_mask_bins: int = 8
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
-                raise UserError(f"`{field.name}` must be finite and at least 0. Received: {value}.")
-        if self.probability > 1:
-            raise UserError(f"`probability` must be in [0, 1]. Received: {self.probability}.")
+        settle(self)
+        check_least(self, 0, *(field.name for field in fields(self)))
+        check_share(self, "probability", closed=True)
+        if self.tempo > LARGEST_TEMPO:
+            raise UserError(f"`tempo` must be at most {LARGEST_TEMPO:g}. Received: tempo={self.tempo}.")
 
     @property
     def off(self) -> bool:

@@ -1,16 +1,18 @@
 """`Protocol`: how a corpus is split; with a corpus and a seed it always gives the same folds."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from keras_ser.checks import check_least, check_name
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
 from keras_ser.errors import UserError
 from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split
+from keras_ser.values import instance, settle
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,15 @@ class Protocol:
     together: bool = True
 
     def __post_init__(self):
-        if any(isinstance(fold, str) or not len(fold) for fold in self.stated):
+        folds = self.stated if isinstance(self.stated, list | tuple) else (None,)
+        if any(isinstance(fold, str) or not isinstance(fold, Collection) or not len(fold) for fold in folds):
             raise UserError(f"`stated` must hold a tuple of tested values for each fold. Received: {self.stated!r}.")
         object.__setattr__(self, "stated", tuple(tuple(str(v) for v in fold) for fold in self.stated))
-        object.__setattr__(self, "apart", tuple(self.apart))
         if isinstance(self.match, str):
             raise UserError(f"`match` must be a tuple of columns. Received: {self.match!r}.")
-        object.__setattr__(self, "match", tuple(self.match))
+        settle(self)
+        check_name("a protocol", self.name)
+        check_least(self, 0, "test", "validation")
         kinds = ("random", "leave-one-out", "k-fold", "matched", "stated")
         if self.kind not in kinds:
             raise UserError(f"`kind` must be one of {', '.join(kinds)}. Received: {self.kind!r}.")
@@ -83,7 +87,7 @@ class Protocol:
             )
         if self.kind == "k-fold" and self.folds < 2:
             raise UserError(f"`folds` must be at least 2. Received: {self.folds}.")
-        if self.validation < 0 or (self.validation >= 1 and self.validation != int(self.validation)):
+        if self.validation >= 1 and self.validation != int(self.validation):
             raise UserError(
                 f"`validation` must be a share under 1 or a whole number of values of {self.by!r}. Received: {self.validation}."
             )
@@ -190,7 +194,7 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Protocol":
-        return cls(**data)
+        return instance(cls, data)
 
 
 def _draw(

@@ -9,6 +9,7 @@ from typing import Any
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
+from keras_ser.values import instance, settle
 
 SIDES = ("train", "validation", "test")
 
@@ -45,9 +46,7 @@ class Split:
     together: bool = True
 
     def __post_init__(self):
-        for side in SIDES:
-            object.__setattr__(self, side, tuple(getattr(self, side)))
-        object.__setattr__(self, "apart", tuple(self.apart))
+        settle(self)
         if not self.train or not self.test:
             empty = "train" if not self.train else "test"
             raise CorpusError(
@@ -71,7 +70,7 @@ class Split:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Split":
-        return cls(**data)
+        return instance(cls, data)
 
     def write(self, path: Path) -> None:
         write_json(path, self.to_dict())

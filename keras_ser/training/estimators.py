@@ -11,53 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.errors import UserError
 from keras_ser.files import write_json, write_whole
 from keras_ser.models import MODELS
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.data import NOISE_TASK, Data, shuffled, told_labels
+from keras_ser.training.data import Data, shuffled, told_labels
 from keras_ser.training.loop import OnEpoch, check_monitor, monitored, validation_scores, write_csv
 from keras_ser.training.predict import judged, scored_streams
 from keras_ser.training.run import PIPELINES, RunError
-
-
-def check_estimators(recipe: Recipe, data: Data, split: Split) -> None:
-    """Refuse a recipe that asks of a scikit-learn model what it can't do.
-
-    Epochs, patience, batch size, optimizer, precision and strategy are a network's, and have no meaning here.
-
-    Raises:
-        ValueError: segments, augmentation, a first model, streams by shares or drawn anew, nothing to choose between
-            settings by, or a training side with a single class.
-    """
-    varied = any(stream.share != 1 or stream.redraw for stream in recipe.streams)
-    if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off or varied:
-        raise UserError(
-            f"{recipe.model!r} hears whole clips once, as they are: it needs sampling.kind=whole, no augmentation, no first "
-            "model, and streams with share=1 and redraw=false."
-        )
-    heard = {u.id: u for u in data.readable}
-    for task in recipe.tasks:
-        if task.continuous or task.name == NOISE_TASK:
-            continue
-        values = [task.encode(heard[i].column(task.column)) for i in split.train if i in heard]
-        classes = sorted({task.labels[value] for value, weight in values if weight})
-        if len(classes) < 2:
-            raise UserError(
-                f"{recipe.model!r} needs at least 2 classes of {task.name!r}. The training side of protocol {split.protocol!r}, "
-                f"fold {split.fold}, has {', '.join(classes) or 'none'}. Choose another protocol, or leave out the fold (--folds)."
-            )
-    settings = importlib.import_module(MODELS[recipe.model]).candidates(recipe.config)
-    if not split.validation and len(settings) > 1:
-        name = next(iter(settings[0]))
-        raise UserError(
-            f"{recipe.model!r} has {len(settings)} settings of {name!r}, and fold {split.fold} of {split.protocol!r} no validation "
-            f"side to choose one by: name one (--set config.{name}={settings[0][name]}), or give it one "
-            f"(--set protocols.{split.protocol}.validation=..)."
-        )
 
 
 def train_estimators(

@@ -3,23 +3,22 @@
 import contextlib
 import dataclasses
 import functools
-import importlib
 from pathlib import Path
 
 import numpy as np
 
 from keras_ser.errors import UserError
 from keras_ser.files import write_whole
-from keras_ser.models import MODELS
 from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import MEMORY_LIMIT, TrainingData, evaluation_batches
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.training.data import CLEAN, NOISE_TASK, Data, shuffled
-from keras_ser.training.estimators import check_estimators, train_estimators
+from keras_ser.training.estimators import train_estimators
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
 from keras_ser.training.network import build
 from keras_ser.training.predict import forward, judged, scored_streams
+from keras_ser.training.preflight import check_choice, check_recipe, fixed_frames, is_baseline
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets
 
@@ -59,7 +58,8 @@ def fit(
     """
     if strategy not in (None, "mirrored"):
         raise UserError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
-    check_choice(recipe, data, split)
+    check_recipe(recipe, data.auxiliary, data.noise_root)
+    check_choice(recipe, data.readable, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
         raise UserError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
@@ -68,28 +68,11 @@ def fit(
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
 
 
-def check_choice(recipe: Recipe, data: Data, split: Split) -> None:
-    """Refuse, before hours of training, what can't be trained, and a validation side that can't choose the epoch.
-
-    Raises:
-        ValueError: the main task, whose score chooses, can't be judged there; a recipe that asks of a scikit-learn model what it
-            can't do.
-    """
-    if hasattr(importlib.import_module(MODELS[recipe.model]), "estimator"):
-        check_estimators(recipe, data, split)
-    main = recipe.tasks[0]
-    if split.validation and not recipe.monitor and main not in judged(recipe.tasks, split, "validation"):
-        raise UserError(
-            f"the epoch can't be chosen by {main.name!r}: the validation side holds other {main.column}s than the training side. "
-            "Train all epochs (--set protocols.NAME.validation=0), or choose by a share of the clips (validation=0.1)."
-        )
-
-
 def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch) -> Run:
     claim(out, recipe, split, seed, data.digest)
     if model_file(out):
         return Run.load(out)
-    if hasattr(importlib.import_module(MODELS[recipe.model]), "estimator"):
+    if is_baseline(recipe):
         train_estimators(recipe, data, split, out, seed, stage, on_epoch)
         return Run.load(out)
     first = None
@@ -110,6 +93,7 @@ def _mirrored():
 def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
     import keras
 
+    from keras_ser.features import Frontend
     from keras_ser.models.whole import whole_model
 
     keras.utils.set_random_seed(seed)
@@ -118,7 +102,8 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
     try:
         # the front end computes in float32 whatever the precision of the network
         keras.config.set_dtype_policy("float32")
-        extract = _extractor(recipe, first)
+        frontend = Frontend(**dataclasses.asdict(recipe.frontend), name="frontend")
+        extract = _extractor(recipe, frontend, first)
         sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
         names = recipe.frontend.features
@@ -138,7 +123,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             sizes = {name: extract.output[name].shape[-1] for name in names}
-            network, score = build(recipe, sizes, training.steps, frames=_frames(recipe, extract))
+            network, score = build(recipe, sizes, training.steps, frames=fixed_frames(recipe, frontend))
             network.optimizer.build(network.trainable_variables)
         if not recipe.frontend.normalize:
             statistics = training.statistics
@@ -164,27 +149,15 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
     (out / "state.npz").unlink(missing_ok=True)
 
 
-def _frames(recipe: Recipe, extract) -> int | None:
-    """Frames of every example and every clip, where all have as many."""
-    varied = recipe.frontend.endpoint or recipe.sampling.kind != "whole" or recipe.augment.tempo
-    return None if varied else extract.output["mask"].shape[1]
-
-
-def _extractor(recipe: Recipe, first: Run | None):
-    from keras_ser.features import Frontend
+def _extractor(recipe: Recipe, frontend, first: Run | None):
     from keras_ser.models.cascade import drop_extractor, mask_extractor
     from keras_ser.models.whole import extractor
 
-    frontend = Frontend(**dataclasses.asdict(recipe.frontend), name="frontend")
     if first is None:
         return extractor(frontend)
     if recipe.discard == "mask":
         return mask_extractor(first.model(), frontend)
-    noise = next((task for task in first.recipe.tasks if task.name == NOISE_TASK), None)
-    if noise is None:
-        raise UserError(f"the first model of a cascade needs a task {NOISE_TASK!r} to drop segments by.")
-    if first.recipe.frontend != recipe.frontend:
-        raise UserError("both models of a cascade need the same frontend: set first.frontend like frontend.")
+    noise = next(task for task in first.recipe.tasks if task.name == NOISE_TASK)
     return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=int(noise.encode(CLEAN)[0]))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from keras_ser.errors import UserError
 from keras_ser.models.estimators import Estimators
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
@@ -27,14 +26,8 @@ def forward(model):
 
 
 def scored_streams(recipe: Recipe) -> list[int]:
-    """Numbers of the streams that are judged: the first of the recipe's own corpus; with a task "noise", all of its own.
-
-    Raises:
-        ValueError: every stream reads another corpus.
-    """
+    """Numbers of the streams that are judged: the first of the recipe's own corpus; with a task "noise", all of its own."""
     own = [k for k, stream in enumerate(recipe.streams) if not stream.corpus]
-    if not own:
-        raise UserError(f"a stream must read the recipe's own corpus. Received: {recipe.streams}.")
     return own if any(task.name == NOISE_TASK for task in recipe.tasks) else own[:1]
 
 

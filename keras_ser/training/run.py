@@ -2,6 +2,8 @@
 
 import json
 import zipfile
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from keras_ser.errors import UserError
 from keras_ser.files import TEMPORARY, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
+from keras_ser.values import read_json
 
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
@@ -39,18 +42,15 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path | str) -> "Run":
-        """Raises: RunError where the folder holds no finished run."""
+        """Raises: RunError where the folder holds no finished run, or one of its files is damaged."""
         folder = Path(folder)
         if not model_file(folder):
             raise RunError(
                 f"{folder} holds no finished run (no {NETWORK}, no {PIPELINES}). Finish its training, or name another folder."
             )
-        try:
-            about = json.loads((folder / "history.json").read_text())
-            recipe = Recipe.from_json((folder / "recipe.json").read_text())
-            split = Split.from_dict(json.loads((folder / "split.json").read_text()))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{folder} is damaged: {error}. Train it again.") from error
+        about = stored(folder / "history.json", _history)
+        recipe = stored(folder / "recipe.json", Recipe.from_dict)
+        split = stored(folder / "split.json", Split.from_dict)
         return cls(folder, recipe, split, about["seed"], about)
 
     @classmethod
@@ -97,12 +97,66 @@ class Run:
         import keras_ser.models.cascade  # noqa: F401
 
         file = self.folder / NETWORK
-        if not zipfile.is_zipfile(file):
-            raise RunError(f"{file} is damaged: it is no Keras file. Train the run again.")
+        check_archive(file)
         model = keras.saving.load_model(file, compile=False)
         # XLA would compile anew for every length of a batch
         model.jit_compile = False
         return model
+
+
+def stored(path: Path, read: Callable[[Any], Any] = lambda data: data) -> Any:
+    """What a run's or an experiment's JSON file holds.
+
+    Args:
+        path: the file.
+        read: what is read -> what it means; a `UserError` of it says that the file is damaged.
+
+    Raises:
+        RunError: the file is missing or damaged; it is named, with the way out.
+    """
+    try:
+        return read(read_json(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing. Put it back, or train the run again.") from None
+    except (UserError, UnicodeDecodeError) as error:
+        raise RunError(
+            f"{path} is damaged: {str(error).rstrip('.')}. Train the run again, or name another folder."
+        ) from error
+
+
+def as_object(data: Any) -> dict[str, Any]:
+    """JSON that must be an object."""
+    if not isinstance(data, dict):
+        raise UserError("expected an object.")
+    return data
+
+
+def _history(data: Any) -> dict[str, Any]:
+    """history.json, checked as far as it is used."""
+    numbers, rows = [as_object(data).get(name) for name in ("seed", "best_epoch")], data.get("epochs")
+    if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(rows, list):
+        raise UserError("expected an object with the numbers seed and best_epoch and the list epochs.")
+    if not all(isinstance(row, dict) for row in rows) or (rows and not 0 < data["best_epoch"] <= len(rows)):
+        raise UserError("expected an object for each of its epochs, best_epoch among them.")
+    return data
+
+
+def check_archive(file: Path) -> None:
+    """Refuse a Keras file that is cut off, overwritten or incomplete.
+
+    Raises:
+        RunError: such a file.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            bad = archive.testzip()
+            lacking = {"config.json", "model.weights.h5"} - set(archive.namelist())
+            if bad is None and not lacking:
+                return
+            fault = f"{bad} in it is not what was written" if bad else f"it has no {', '.join(sorted(lacking))}"
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        fault = "it is no Keras file, or is cut off"
+    raise RunError(f"{file} is damaged: {fault}. Train the run again.")
 
 
 def model_file(folder: Path) -> Path | None:
@@ -135,7 +189,7 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
         left.unlink(missing_ok=True)
 
 
-def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str) -> None:
+def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str, recipe: Recipe | None = None) -> None:
     """Make a folder, or refuse one that holds something else.
 
     Args:
@@ -143,6 +197,7 @@ def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str) -> No
         owner: the file that says what the folder holds.
         about: what is to go on in it: the same as there, as far as the keys go.
         kind: "experiment", "search", .., for the message.
+        recipe: of an experiment: compared with its recipe.json instead of `about["recipe"]`, a hash of its time.
 
     Raises:
         RunError: another one, or something that is none.
@@ -153,11 +208,10 @@ def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str) -> No
         if any(not held.name.startswith(".") for held in folder.iterdir()):
             raise RunError(f"{folder} is not empty and holds no {kind}. Give another --out.")
         return
-    try:
-        found = json.loads(path.read_text())
-        other = [key for key in about if found.get(key) != about[key]]
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunError(f"{folder} does not say which {kind} it holds ({error}). Remove that folder.") from error
+    found = _owned(path, kind)
+    other = [key for key in about if found.get(key) != about[key]]
+    if recipe is not None and "recipe" in other and is_of(folder, recipe):
+        other.remove("recipe")
     if other:
         raise RunError(
             f"{folder} holds another {kind} (other {', '.join(other)}). Give another --out, or remove that folder."
@@ -173,16 +227,33 @@ def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = 
     Raises:
         RunError: recipe, split, seed or data are others than those that the run was made of, or nothing says what it was made of.
     """
-    try:
-        found = json.loads((out / OWNER).read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{out} does not say which run it holds ({error}). Remove that folder.") from error
-    about = _about(recipe, split, seed, data)
+    found, about = _owned(out / OWNER, "run"), _about(recipe, split, seed, data)
     other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
+    if "recipe" in other and is_of(out, recipe):
+        other.remove("recipe")
     if other:
         raise RunError(
             f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder."
         )
+
+
+def is_of(folder: Path, recipe: Recipe) -> bool:
+    """Whether a folder's recipe.json says the same as a recipe: its hash may have been noted by an earlier version."""
+    try:
+        return stored(folder / "recipe.json", Recipe.from_dict).hash == recipe.hash
+    except (RunError, OSError):
+        return False
+
+
+def _owned(path: Path, kind: str) -> dict[str, Any]:
+    """What the owner's file of a folder says."""
+    try:
+        found = read_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path.parent} does not say which {kind} it holds ({error}). Remove that folder.") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} is damaged: {path.parent} does not say which {kind} it holds. Remove that folder.")
+    return found
 
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:

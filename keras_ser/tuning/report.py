@@ -15,11 +15,11 @@ import pandas as pd
 from keras_ser.evaluation import markdown
 from keras_ser.experiment.jobs import Job
 from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
 from keras_ser.tuning.space import Choice, Space, with_values
-from keras_ser.values import lookup
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,12 +21,11 @@ from keras_ser.experiment.jobs import Job, check_jobs, jobs
 from keras_ser.experiment.runner import lock
 from keras_ser.files import write_json
 from keras_ser.recipe import Recipe
-from keras_ser.splits import Protocol
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import check_free
 from keras_ser.tuning.report import Found, Trial
-from keras_ser.tuning.space import Choice, Space, check_space, whole_numbers, with_values
+from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers, with_values
 
 # it would show a traceback for each trial that diverges
 with contextlib.suppress(ImportError):
@@ -88,7 +87,7 @@ def search(
     if method not in METHODS:
         raise UserError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
     check_space(recipe, space)
-    narrow = recipe.replace(protocols=(_judging(recipe),), seeds=recipe.seeds[:seeds])
+    narrow = recipe.replace(protocols=(judging(recipe),), seeds=recipe.seeds[:seeds])
     check_jobs(narrow, data, folds)
     todo = jobs(narrow, data, folds)
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
@@ -115,18 +114,25 @@ def search(
 
 
 def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, on_job, options) -> None:
-    failed = {with_values(narrow, trial.values).hash: trial.failed for trial in found.trials.values() if trial.failed}
+    failed = {}
+    for trial in found.trials.values():
+        if trial.failed:
+            with contextlib.suppress(UserError):  # refused as a recipe: seen again below
+                failed[with_values(narrow, trial.values).hash] = trial.failed
     known: dict[str, float] = {}
 
     def judge(number: int, values: Mapping[str, Any]) -> float | None:
         """A setting's score; None where it has none."""
-        tried = with_values(narrow, values)
-        if tried.hash in known:
+        try:
+            tried, refused = with_values(narrow, values), ""
+        except UserError as error:  # numbers of which each is allowed, but not all of them together
+            tried, refused = narrow, str(error)
+        if not refused and tried.hash in known:
             found.repeats += 1
             return known[tried.hash]
         if on_trial:
             on_trial(number, trials)
-        trial = Trial(number, dict(values), failed=failed.get(tried.hash, ""))
+        trial = Trial(number, dict(values), failed=refused or failed.get(tried.hash, ""))
         if not trial.failed:
             try:
                 trial = _trained(trial, tried)
@@ -200,11 +206,6 @@ class _Tuner(keras_tuner.Tuner):
         if score is None:
             raise keras_tuner.errors.FailedTrialError
         return {"score": score}
-
-
-def _judging(recipe: Recipe) -> Protocol:
-    apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
-    return (apart or list(recipe.protocols))[0]
 
 
 def _oracle(method: str, recipe: Recipe, space: Space, trials: int):

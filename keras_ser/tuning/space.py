@@ -11,8 +11,9 @@ from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.models import MODELS
+from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
-from keras_ser.values import lookup
+from keras_ser.splits import Protocol
 
 # these say what is learnt and on whom, not how: scores of recipes that differ in them can't be compared
 FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor")
@@ -151,10 +152,14 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with other values, as `Recipe.set` sets them."""
-    for key, value in values.items():
-        recipe = recipe.set(key, value)
-    return recipe
+    """The recipe with other values, as `Recipe.change` sets them."""
+    return recipe.change(values)
+
+
+def judging(recipe: Recipe) -> Protocol:
+    """The protocol whose validation sides judge a search: the first one that keeps a column apart, else the first."""
+    apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
+    return (apart or list(recipe.protocols))[0]
 
 
 def search_folder(recipe: Recipe, space: Space, out: Path | str, folds: Sequence[int], seeds: int, method: str) -> Path:

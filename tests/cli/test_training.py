@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from keras_ser.cli.training import _protocols, add_training_arguments, choose
+from keras_ser.cli.recipes import _protocols, choose
+from keras_ser.cli.training import add_training_arguments
 from keras_ser.models import svm
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol

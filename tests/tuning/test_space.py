@@ -1,9 +1,9 @@
 import pytest
 
+from keras_ser.overrides import lookup
 from keras_ser.recipe import OptimizerConfig, Recipe
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
 from keras_ser.tuning.space import whole_numbers, with_values
-from keras_ser.values import lookup
 from tests.training import tiny
 
 

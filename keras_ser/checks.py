@@ -1,0 +1,68 @@
+"""Checks that the package's values share: names, ranges and choices. Each raises a one-line `UserError`. No TensorFlow."""
+
+import math
+import re
+from collections.abc import Collection
+from typing import Any
+
+from keras_ser.errors import UserError
+
+LONGEST_NAME = 100
+NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
+
+
+def check_name(what: str, name: Any) -> None:
+    """Refuse a name that cannot be a folder, a column, a layer and an exported model at once.
+
+    Args:
+        what: whose name it is, for the message, e.g. "a task".
+        name: what should be a name.
+    """
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise UserError(
+            f"the name of {what} must be 1 to {LONGEST_NAME} letters (a-z, A-Z), digits, '_', '-' and '.', the first a letter, "
+            f"a digit or '_'. Received: {shown(name)}. Choose another name."
+        )
+
+
+def check_least(owner: Any, least: float, *names: str) -> None:
+    """Refuse fields of `owner` that are not finite or less than `least`."""
+    for name, value in _numbers(owner, names):
+        if not (math.isfinite(value) and value >= least):
+            finite = " and finite" if isinstance(value, float) else ""
+            raise UserError(f"`{name}` must be at least {least}{finite}. Received: {name}={value}.")
+
+
+def check_positive(owner: Any, *names: str) -> None:
+    """Refuse fields of `owner` that are not finite or not over 0."""
+    for name, value in _numbers(owner, names):
+        if not (math.isfinite(value) and value > 0):
+            raise UserError(f"`{name}` must be over 0 and finite. Received: {name}={value}.")
+
+
+def check_share(owner: Any, *names: str, closed: bool = False) -> None:
+    """Refuse fields of `owner` outside [0, 1), or [0, 1] where `closed`."""
+    for name, value in _numbers(owner, names):
+        if not (0 <= value < 1 or (closed and value == 1)):
+            raise UserError(f"`{name}` must be in [0, 1{']' if closed else ')'}. Received: {name}={value}.")
+
+
+def check_choice(owner: Any, name: str, allowed: Collection) -> None:
+    """Refuse a field of `owner` that is none of `allowed`."""
+    if (value := getattr(owner, name)) not in allowed:
+        known = ", ".join(str(each) for each in allowed)
+        raise UserError(f"`{name}` must be one of {known}. Received: {name}={shown(value)}.")
+
+
+def shown(value: Any, most: int = 120) -> str:
+    """A value as a message shows it: on one line, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 23]} .. {text[-20:]}"
+
+
+def _numbers(owner: Any, names: tuple[str, ...]):
+    """(name, number) of fields; of a tuple, each of its numbers."""
+    for name in names:
+        value = getattr(owner, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            yield name, number

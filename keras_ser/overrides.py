@@ -1,0 +1,121 @@
+"""Fields of frozen values changed by their dotted keys, and looked up. No TensorFlow."""
+
+import copy
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from keras_ser.checks import shown
+from keras_ser.errors import UnknownKeyError, UserError
+from keras_ser.values import hint_name, hints_of, item_hint, typed
+
+
+def override(owner: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of a dataclass with values changed, checked when all of them are in place.
+
+    Args:
+        owner: the dataclass.
+        changes: dotted key -> value, as `Recipe.override` takes them.
+
+    Raises:
+        UnknownKeyError: an unknown key; the message lists its neighbours.
+        UserError: a value of another type, or that the dataclass refuses.
+    """
+    for key, value in changes.items():
+        owner = _override(owner, key.split("."), value, key, Any)
+    return _checked(owner)
+
+
+def lookup(owner: Any, key: str) -> Any:
+    """The value of a dotted key, as `override` takes it.
+
+    Raises:
+        UnknownKeyError: an unknown key; the message lists its neighbours.
+    """
+    for head in key.split("."):
+        if not (dataclasses.is_dataclass(owner) or isinstance(owner, tuple)):
+            raise UnknownKeyError(f"--set {key}: {owner!r} is a plain value, without {head!r}.")
+        place = _place(owner, head, key)
+        owner = owner[place] if isinstance(owner, tuple) else getattr(owner, place)
+    return owner
+
+
+def _override(owner: Any, path: list[str], value: Any, key: str, hint: Any) -> Any:
+    """`owner` with one value changed, unchecked: what goes with it may be changed next."""
+    head, rest = path[0], path[1:]
+    place = _place(owner, head, key)
+    if isinstance(owner, tuple):
+        changed = _changed(owner[place], rest, value, key, item_hint(hint, place))
+        return (*owner[:place], changed, *owner[place + 1 :])
+    changed = copy.copy(owner)
+    hint = hints_of(type(owner))[place]
+    object.__setattr__(changed, place, _changed(getattr(owner, place), rest, value, key, hint))
+    return changed
+
+
+def _checked(value: Any) -> Any:
+    """A value built anew from its parts, so that each dataclass checks itself."""
+    if dataclasses.is_dataclass(value):
+        return type(value)(**{f.name: _checked(getattr(value, f.name)) for f in dataclasses.fields(value)})
+    return tuple(_checked(item) for item in value) if isinstance(value, tuple) else value
+
+
+def _place(owner: Any, head: str, key: str) -> Any:
+    """An item's index, by its name or number, or a field's name.
+
+    Raises:
+        UnknownKeyError: there is none.
+    """
+    if isinstance(owner, tuple):
+        names = [getattr(item, "name", str(i)) for i, item in enumerate(owner)]
+        if head in names:
+            return names.index(head)
+        if head in (numbers := [str(i) for i in range(len(owner))]):
+            return numbers.index(head)
+        raise UnknownKeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
+    names = [f.name for f in dataclasses.fields(owner)]
+    if head in names:
+        return head
+    close = difflib.get_close_matches(head, names, 3)
+    near = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise UnknownKeyError(f"--set {key}: {hint_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
+
+
+def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
+    """What a field or an item becomes."""
+    if rest:
+        if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
+            raise UnknownKeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
+        return _override(old, rest, value, key, hint)
+    holder = old[0] if isinstance(old, tuple) and old else old
+    if dataclasses.is_dataclass(holder):
+        names = [item.name for item in old] if isinstance(old, tuple) else []
+        names += [f.name for f in dataclasses.fields(holder)]
+        raise UnknownKeyError(f"--set {key}: name a field of it: {', '.join(names)}.")
+    try:
+        return typed(_read(value, hint) if isinstance(value, str) else value, hint)
+    except TypeError:
+        raise UserError(
+            f"--set {key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}."
+        ) from None
+
+
+def _read(text: str, hint: Any) -> Any:
+    """What a command line means: JSON, a list with commas, or plain text, whatever the annotation takes."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    if type(None) in options and text in ("null", "none", "None"):
+        return None
+    if typing.get_origin(hint) is tuple and not text.startswith("["):
+        items = text.split(",") if text else []
+        fixed = typing.get_args(hint)[-1] is not Ellipsis and len(typing.get_args(hint)) != len(items)
+        return text if fixed else [_read(item.strip(), item_hint(hint, i)) for i, item in enumerate(items)]
+    if str in options and not text.startswith('"'):
+        return text
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(text, text))
+    except (ValueError, RecursionError):
+        return text

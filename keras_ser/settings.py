@@ -1,0 +1,165 @@
+"""The parts of a `Recipe`: front end, streams, sampling and optimizer as frozen values that check themselves. No TensorFlow."""
+
+from dataclasses import dataclass
+
+from keras_ser.checks import check_choice, check_least, check_name, check_positive, check_share, shown
+from keras_ser.errors import UserError
+from keras_ser.values import settle
+
+# names and order of `keras_ser.features.Frontend`, which needs Keras
+FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch", "short_term")
+KINDS = ("segments", "crop", "whole")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "step")
+LOUDEST = 100.0  # dB
+
+
+@dataclass(frozen=True)
+class FrontendConfig:
+    """Arguments of `keras_ser.features.Frontend`; defaults: READING of the ASP-MTL paper (25 ms, 10 ms, 40 bands, 13 MFCC).
+
+    With `seconds`, a longer clip is cut at random in training, another stretch each epoch, and its middle is judged.
+    """
+
+    features: tuple[str, ...] = ("mfcc", "zero_crossing_rate", "energy", "pitch")
+    sample_rate: int = 16000
+    window: int = 400
+    hop: int = 160
+    fft: int = 512
+    bins: int = 40
+    coefficients: int = 13
+    deltas: int = 2
+    preemphasis: float = 0.97
+    endpoint: bool = True
+    seconds: float = 0.0
+    normalize: bool = False
+    statistics: bool = False
+    compatible: bool = False
+
+    def __post_init__(self):
+        settle(self)
+        strays = [name for name in self.features if name not in FEATURES]
+        if strays or not self.features or len(set(self.features)) != len(self.features):
+            raise UserError(
+                f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {shown(self.features)}."
+            )
+        check_least(self, 1, "sample_rate", "window", "hop", "fft", "bins", "coefficients")
+        check_choice(self, "deltas", (0, 1, 2))
+        check_share(self, "preemphasis")
+        check_least(self, 0, "seconds")
+        if self.fft < self.window:
+            raise UserError(f"`fft` must be at least `window`. Received: fft={self.fft}, window={self.window}.")
+        if "mfcc" in self.features and self.coefficients > self.bins:
+            raise UserError(
+                f"`coefficients` must be at most `bins`. Received: coefficients={self.coefficients}, bins={self.bins}."
+            )
+        if self.normalize and self.statistics:
+            raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
+        if 0 < self.seconds * self.sample_rate < self.window:
+            raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={self.seconds}.")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One source of training examples; a batch mixes the streams, and `task_id` is a stream's number.
+
+    Args:
+        name: as the adversary and the report call it.
+        corpus: an auxiliary corpus by name; None = the recipe's own.
+        noises: noises mixed in, one a clip: colours ("white", "pink", "brown", "blue", "violet"), "babble" (made of the
+            training clips), or stems of files under the noise root ("factory" also takes "factory1").
+        snr: signal-to-noise ratios in dB, one drawn for each clip.
+        share: share of each batch.
+        redraw: draw noise, stretch and SNR anew in each epoch; otherwise once a run, as a noisy copy of the corpus would be
+            made, and the features are computed once.
+    """
+
+    name: str
+    corpus: str | None = None
+    noises: tuple[str, ...] = ()
+    snr: tuple[float, ...] = (-10.0, -5.0, 5.0, 10.0)
+    share: float = 1.0
+    redraw: bool = False
+
+    def __post_init__(self):
+        settle(self)
+        check_name("a stream", self.name)
+        if "" in self.noises or self.corpus == "":
+            raise UserError(
+                f"the stream {self.name!r} names a noise or a corpus that is empty. Leave it out, or name it."
+            )
+        check_positive(self, "share")
+        if not all(-LOUDEST <= ratio <= LOUDEST for ratio in self.snr):
+            raise UserError(
+                f"`snr` of stream {self.name!r} must be from {-LOUDEST:g} to {LOUDEST:g} dB. Received: {self.snr}."
+            )
+        if self.noises and not self.snr:
+            raise UserError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What one training example is.
+
+    Args:
+        kind: "segments" (of `frames` frames, cut every `hop`; a whole clip is then judged by the mean over its segments),
+            "crop" (`frames` frames at random, another stretch each epoch) or "whole".
+        frames, hop: in frames.
+        balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
+            segment, rare ones segments every `rare_hop` frames; which is which comes from the training split's counts.
+        rare_hop: in frames.
+        class_weights: weight each example by the inverse frequency of its class of the first task (mean 1).
+    """
+
+    kind: str = "segments"
+    frames: int = 96
+    hop: int = 96
+    balance: bool = True
+    rare_hop: int = 24
+    class_weights: bool = False
+
+    def __post_init__(self):
+        settle(self)
+        check_choice(self, "kind", KINDS)
+        check_least(self, 1, "frames", "hop", "rare_hop")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimizer and schedule.
+
+    Args:
+        name: "adam", "adamw" or "sgd".
+        learning_rate: the largest one.
+        weight_decay: of "adam" and "adamw" Keras's own, apart from the gradient; of "sgd" that of the literature, added to the
+            gradient (so that momentum carries it), of kernels only.
+        clip_norm: of all gradients together; 0 = none.
+        momentum: of "sgd".
+        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0) or "step" (times `factor` after each of
+            `steps`).
+        warmup_epochs: of "cosine".
+        steps: epochs, of "step".
+        factor: of "step".
+    """
+
+    name: str = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    steps: tuple[int, ...] = ()
+    factor: float = 0.1
+
+    def __post_init__(self):
+        settle(self)
+        check_choice(self, "name", OPTIMIZERS)
+        check_choice(self, "schedule", SCHEDULES)
+        check_positive(self, "learning_rate", "factor")
+        check_least(self, 0, "weight_decay", "clip_norm", "warmup_epochs")
+        check_share(self, "momentum")
+        if list(self.steps) != sorted(set(self.steps)) or (self.steps and self.steps[0] < 1):
+            raise UserError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
+        if self.schedule == "step" and not self.steps:
+            raise UserError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
