@@ -34,11 +34,15 @@ class NamedFiles:
         can be meant."""
         options = (text, PureWindowsPath(text).as_posix())
         found = next((option for option in options if option and _is_file(self.folder / option)), None)
-        if found is None:
-            alike = self._alike(text)
-            if len(alike) != 1 or not _utf8(alike[0]):
-                return None
-            found = self.respelled[text] = alike[0]
+        if found is not None:
+            return self._plain(found)
+        alike = self._alike(text)
+        if len(alike) != 1 or not _utf8(alike[0]):
+            return None
+        self.respelled[text] = self._plain(alike[0])
+        return self.respelled[text]
+
+    def _plain(self, found: str) -> str:
         plain = posixpath.normpath(found)
         return plain if _is_file(self.folder / plain) else found  # a link on the way may lead elsewhere
 
