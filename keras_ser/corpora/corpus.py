@@ -27,7 +27,7 @@ class Utterance:
         id: unique in its corpus, and free of machine paths.
         path: the audio file, POSIX style, relative to the corpus's root.
         start, end: seconds within the file; None = from its beginning, to its end.
-        speaker: name of the speaker, None where the corpus does not tell.
+        speaker: name of the speaker, None where unknown.
         gender: "female", "male" or None.
         labels: column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}.
         groups: what else may leak from training to test: "session", "sentence", "film", "subset", "origin" (the

@@ -29,7 +29,7 @@ COLUMNS = ("path", "sha256")
 
 
 class Listed(NamedTuple):
-    """One file of a list; `bytes` is None where the list does not tell."""
+    """One file of a list; `bytes` is None where the list has no sizes."""
 
     path: PurePosixPath
     sha256: str
@@ -90,8 +90,8 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
     """The files that a list names, in its order.
 
     Raises:
-        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is told) that is none of
-            the two formats, leads out of the folder, or names a file again.
+        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is given) in neither
+            format, leads out of the folder, or names a file again.
     """
     path = Path(path).expanduser()
     wanted = "expected a list of files and their SHA-256 in UTF-8."
@@ -108,7 +108,7 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
             file = _row(line, columns) if table else _sum(line)
             if file.path in found:
                 raise UserError("each file once")
-        except ValueError as error:
+        except UserError as error:
             raise CorpusError(f"{path.name}, line {number}: expected {error}. Received: {line[:100]!r}.") from error
         found[file.path] = file
     if not found:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
-from keras_ser.corpora.layout import entries
+from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.names import comparable, quoted, shown
 from keras_ser.corpora.table import gender, read_table
@@ -34,7 +34,8 @@ def _table(root: str | Path) -> Path:
     path = Path(root).expanduser()
     if not path.is_dir():
         return path
-    tables = [entry for entry in entries(path) if entry.suffix.lower() in (".csv", ".tsv") and entry.is_file()]
+    inside = entries(existing_folder(path, "manifest", EXPECTED_FILE))
+    tables = [entry for entry in inside if entry.suffix.lower() in (".csv", ".tsv") and entry.is_file()]
     if len(tables) != 1:
         raise CorpusError(
             f"manifest: the root must be {EXPECTED_FILE}. Received: the folder {path}, which holds "
@@ -97,11 +98,13 @@ def read(
         raise CorpusError(f"manifest: expected a row for every utterance. Received: {path}, which has none.")
     if isinstance(groups, str) or not isinstance(groups, Sequence):
         raise CorpusError(f'manifest: `groups` must be a list of columns, e.g. ["film"]. Received: {groups!r}.')
-    if labels is not None and not isinstance(labels, (Mapping, Sequence)):
+    named = {} if labels is None else labels if isinstance(labels, Mapping) else {"emotion": labels}
+    if not all(isinstance(values, Sequence) for values in named.values()):
         raise CorpusError(f'manifest: `labels` must be {{"column": ["a", "b", ..]}}, or a list. Received: {labels!r}.')
-    if labels is not None and not isinstance(labels, Mapping):
-        labels = {"emotion": (labels,) if isinstance(labels, str) else tuple(labels)}
-    labels = {column.lower(): tuple(values) for column, values in (labels or {}).items()}
+    labels = {
+        column.lower(): (values,) if isinstance(values, str) else tuple(map(str, values))
+        for column, values in named.items()
+    }
     groups = tuple(dict.fromkeys((*GROUPS, *(group.lower() for group in groups))))
     columns = list(rows[0][1])
     absent = [column for column in (*labels, *groups[len(GROUPS) :]) if column not in columns]

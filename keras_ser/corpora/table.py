@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.corpora.label_columns import without_value
 from keras_ser.corpora.names import quoted, shown, visible
 from keras_ser.corpora.plain_text import read_text
 
@@ -206,7 +207,7 @@ def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list
 def read_metadata(
     path: str | Path | None, name: str, resolve: Callable[[Mapping[str, str]], Iterable[str] | None]
 ) -> dict[str, dict[str, str]]:
-    """What a table says about clips that a corpus leaves anonymous: utterance id -> {column: text}.
+    """What a table says about clips that a corpus leaves anonymous: utterance id -> {column: text}, "" where it has no value.
 
     Args:
         path: a table with a column `id` and any of speaker, gender, film, session; None gives an empty dictionary.
@@ -225,14 +226,14 @@ def read_metadata(
         ids = resolve(row)
         if ids is None:
             continue
+        ids, about = list(ids), {column: "" if without_value(text) else text for column, text in row.items()}
         try:
-            gender(row.get("gender"))
+            gender(about.get("gender"))
         except CorpusError as error:
             raise CorpusError(f"{name}: {Path(path).name}, line {line}: {error}") from error
-        ids = list(ids)
         unknown += [] if ids else [f"{shown(row['id'])} (line {line})"]
         twice += [f"{shown(key)} (line {line})" for key in ids if key in found]
-        found.update(dict.fromkeys(ids, row))
+        found.update(dict.fromkeys(ids, about))
     if unknown:
         raise CorpusError(
             f"{name}: {Path(path).name} names clips that are not in the corpus: {listed(unknown)}. "

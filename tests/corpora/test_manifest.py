@@ -76,6 +76,11 @@ def test_labels_are_held_to(folder):
         manifest.read(table, labels=("fear", "anger"))
     allowed = manifest.read(table, labels={"Emotion": ("fear", "angst", "anger")})
     assert allowed.vocabulary["emotion"] == ("fear", "angst", "anger")
+    single = write(folder, "file,emotion,level\na/one.wav,anger,1\nthree.wav,,2\n", "single.csv")
+    assert manifest.read(single, labels={"emotion": "anger", "level": [1, 2]}).vocabulary == {
+        "emotion": ("anger",),
+        "level": ("1", "2"),
+    }
     with pytest.raises(CorpusError, match="table.csv has no column mood. Received: file, emotion"):
         manifest.read(table, labels={"mood": ("good",)})
 
@@ -91,7 +96,7 @@ def test_classes_that_are_numbers(folder):
     check_task(Task("mood", ("1", "2")), manifest.read(table, labels={"mood": ["1", "2"]}))
 
 
-@pytest.mark.parametrize("given", [{"labels": 5}, {"groups": 3}, {"groups": "film"}])
+@pytest.mark.parametrize("given", [{"labels": 5}, {"labels": {"emotion": 5}}, {"groups": 3}, {"groups": "film"}])
 def test_options_of_the_wrong_kind(given, folder):
     with pytest.raises(CorpusError, match=f"manifest: `{next(iter(given))}` must be"):
         manifest.read(write(folder, "file\na/one.wav\n"), **given)
@@ -241,7 +246,7 @@ def test_one_person_in_two_spellings(folder):
     spelled = [("a/one.wav", "Jos\u00e9"), ("a/two.flac", "Jose\u0301"), ("three.wav", "eva")]
     corpus = manifest.read(write(folder, "file,speaker\n" + "".join(f"{file},{name}\n" for file, name in spelled)))
     assert [u.speaker for u in corpus] == [name for _, name in spelled]
-    note = "speaker is spelt in several ways: 'Jose\\u0301', 'Jos\u00e9' differ by composed or combined characters. A split by speaker"
+    note = "speaker is spelt in several ways: 'Jose\\u0301', 'Jos\u00e9' differ by composed or combined characters."
     assert any(text.startswith(note) for text in check(corpus).notes)
     for split in Protocol("p", "leave-one-out", validation=0).splits(corpus):
         if split.test == ("three.wav",):
