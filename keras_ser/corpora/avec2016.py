@@ -178,7 +178,7 @@ def _recording_of(row: Mapping[str, str], files: Mapping[str, Path], subsets: Se
 
 
 def _seconds(path: Path) -> float:
-    """Length of a recording that has no gold standard to tell it."""
+    """Length of a recording without a gold standard."""
     from keras_ser.corpora.content import probe
 
     return probe(path).seconds

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_ser.corpora.content import content_hash, decode, digest, duplicates, same
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.corpora.names import difference, quoted, spellings
 
 __all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check", "content_hash", "duplicates"]
 
@@ -133,7 +134,8 @@ def check(
             problems["silent"].append(utterance.id)
 
     ranges, counts, untold = _columns(corpus)
-    notes = [
+    notes = [*corpus.notes]
+    notes += [
         f"only one utterance has the {column} {value!r}: it cannot be in training and in test."
         for column, values in counts.items()
         if column != "speaker"
@@ -146,11 +148,13 @@ def check(
             values = sorted({str(facts[i].column(column)) for i in ids if facts[i].column(column) is not None})
             if len(values) > 1:
                 notes.append(f"the same audio has the {column} {listed(values)}: {listed(ids)}.")
-    for column, values in counts.items():
-        spelt: dict[str, list[str]] = {}
-        for value in values:
-            spelt.setdefault(str(value).strip().lower(), []).append(str(value))
-        notes += [f"{column} is spelt in several ways: {listed(found)}." for found in spelt.values() if len(found) > 1]
+    groups = sorted({group for utterance in corpus for group in utterance.groups})
+    for column in (*counts, *groups):
+        notes += [
+            f"{column} is spelt in several ways: {listed(map(quoted, found))} differ by {difference(found)}. "
+            + (f"A split by {column} refuses them." if column in ("speaker", *groups) else "They are different labels.")
+            for found in spellings(corpus.counts(column))
+        ]
     if len(rates) > 1:
         notes.append(
             f"sample rates are mixed: {listed(f'{rate} Hz {count}' for rate, count in sorted(rates.items()))}."

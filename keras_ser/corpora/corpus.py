@@ -13,9 +13,10 @@ class CorpusError(UserError):
 
 
 def listed(items, most: int = 10) -> str:
-    """'a, b, c and 4 more': how every message of ours shortens a list."""
+    """'a, b, c and 4 more': how every message of ours shortens a list; what cannot be printed is escaped."""
     items = [str(item) for item in items]
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+    text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Utterance:
         id: unique in its corpus, and free of machine paths.
         path: the audio file, POSIX style, relative to the corpus's root.
         start, end: seconds within the file; None = from its beginning, to its end.
-        speaker: name of the speaker, None where the corpus does not tell.
+        speaker: name of the speaker, None where unknown.
         gender: "female", "male" or None.
         labels: column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}.
         groups: what else may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
@@ -73,6 +74,7 @@ class Corpus:
         expected: what the published corpus holds, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127,
             ..}}.
         flaws: known flaws of the published corpus, one sentence each.
+        notes: what the reader understood though it is written otherwise, a sentence each.
 
     Raises:
         CorpusError: no utterances, ids that occur twice, labels outside the vocabulary.
@@ -85,6 +87,7 @@ class Corpus:
     citation: str = ""
     expected: Mapping = field(default_factory=dict)
     flaws: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))

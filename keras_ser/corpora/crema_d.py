@@ -4,7 +4,7 @@ Files are `AudioWAV/<actor 1001..1091>_<sentence>_<emotion>_<intensity>.wav`, e.
 16 kHz, mono, 16-bit. Only the sentence IEO was acted in three intensities (LO, MD, HI), and not in neutral; all else is
 XX, unspecified. Who an actor is stands in `VideoDemographics.csv`, which many copies of the audio come without: it is in
 the authors' repository, github.com/CheyneyComputerScience/CREMA-D. The audio there is kept by Git LFS: a download as a
-zip holds pointers in its stead.
+zip holds pointers in its stead. Earlier copies call one file 1040_ITH_SAD_X: it is read as 1040_ITH_SAD_XX.
 
 The label `emotion` is what the actor was asked for. What raters perceived is another matter (of 7442 clips, 3897 were
 heard as neutral): `processedResults/summaryTable.csv`, where it is there, has the emotion that most raters chose from
@@ -67,6 +67,7 @@ PERCEIVED = {"perceived": "multimodalvote", "perceived_voice": "voicevote", "per
 NAME = re.compile(
     rf"(10(?:0[1-9]|[1-8]\d|9[01]))_({'|'.join(SENTENCES)})_({'|'.join(EMOTIONS)})_({'|'.join(INTENSITIES)})"
 )
+OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
 SPEECHLESS = "1076_MTI_SAD_XX"
 EXPECTED = {
     "utterances": 7441,
@@ -97,7 +98,7 @@ VOTE_FLAW = (
 
 def _holds(folder: Path) -> bool:
     wavs = folder / "AudioWAV"
-    return wavs.is_dir() and any(NAME.fullmatch(stem) for stem in audio_files(wavs))
+    return wavs.is_dir() and any(NAME.fullmatch(OLD_NAMES.get(stem, stem)) for stem in audio_files(wavs))
 
 
 def _actors(root: Path) -> dict[str, tuple[str, dict[str, str | float]]]:
@@ -145,15 +146,16 @@ def _perceived(root: Path, stems: Iterable[str]) -> dict[str, dict[str, str | No
     emotions = {emotion[0].upper(): emotion for emotion in EMOTIONS.values()}
     found, wrong = {}, []
     for line, row in read_table(path, "crema_d", required=("filename", *PERCEIVED.values())):
+        stem = OLD_NAMES.get(row["filename"], row["filename"])
         votes = {label: row[column].split(":") for label, column in PERCEIVED.items()}
         strays = [
             f"{row[PERCEIVED[label]]!r} in {PERCEIVED[label]}"
             for label, letters in votes.items()
             if not emotions.keys() >= set(letters)
         ]
-        strays += [f"a second row for {row['filename']}"] if row["filename"] in found else []
+        strays += [f"a second row for {stem}"] if stem in found else []
         wrong += [f"{' and '.join(strays)} (line {line})"] if strays else []
-        found[row["filename"]] = {
+        found[stem] = {
             label: emotions.get(letters[0]) if len(letters) == 1 else None for label, letters in votes.items()
         }
     if wrong:
@@ -193,6 +195,12 @@ def read(root: str | Path) -> Corpus:
     """
     root = locate(root, "crema_d", EXPECTED_FILE, _holds, inner=("AudioWAV",))
     files = audio_files(root / "AudioWAV")
+    old = [stem for stem in OLD_NAMES if stem in files]
+    twice = [f"{files[stem].name} and {files[OLD_NAMES[stem]].name}" for stem in old if OLD_NAMES[stem] in files]
+    if twice:
+        raise CorpusError(f"crema_d: expected each clip under one name. Received: {listed(twice)}. Take one away.")
+    notes = [f"{files[stem].name} has its name of earlier copies and is read as {OLD_NAMES[stem]}." for stem in old]
+    files = {OLD_NAMES.get(stem, stem): path for stem, path in files.items()}
     matches = {stem: NAME.fullmatch(stem) for stem in files}
     strays = [files[stem].name for stem, match in matches.items() if not match]
     if strays:
@@ -236,4 +244,5 @@ def read(root: str | Path) -> Corpus:
         citation=CITATION,
         expected=EXPECTED,
         flaws=FLAWS + (_vote_flaws(perceived[stem] for stem in matches) if perceived else ()),
+        notes=tuple(notes),
     )

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.layout import AUDIO, VIDEO, entries, is_lfs_pointer
+from keras_ser.corpora.names import comparable
+from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
 
 __all__ = ["HashReport", "Listed", "read_list", "verify"]
@@ -27,7 +29,7 @@ COLUMNS = ("path", "sha256")
 
 
 class Listed(NamedTuple):
-    """One file of a list; `bytes` is None where the list does not tell."""
+    """One file of a list; `bytes` is None where the list has no sizes."""
 
     path: PurePosixPath
     sha256: str
@@ -88,17 +90,12 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
     """The files that a list names, in its order.
 
     Raises:
-        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is told) that is none of
-            the two formats, leads out of the folder, or names a file again.
+        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is given) in neither
+            format, leads out of the folder, or names a file again.
     """
     path = Path(path).expanduser()
     wanted = "expected a list of files and their SHA-256 in UTF-8."
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{wanted} Received: {path}, which is no UTF-8 text.") from error
-    except OSError as error:
-        raise CorpusError(f"{wanted} Received: {path} ({error.strerror}). Check the path.") from error
+    text = read_text(path, wanted)
     # Not splitlines, which also breaks at characters that a file name may hold.
     rows = [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not rows:
@@ -111,7 +108,7 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
             file = _row(line, columns) if table else _sum(line)
             if file.path in found:
                 raise UserError("each file once")
-        except ValueError as error:
+        except UserError as error:
             raise CorpusError(f"{path.name}, line {number}: expected {error}. Received: {line[:100]!r}.") from error
         found[file.path] = file
     if not found:
@@ -159,10 +156,16 @@ class _Shelf:
                 self.paths |= {folder / path.name: path for path in entries(base / folder) if path.is_file()}
         # .WAV is .wav, as everywhere in this room.
         self.kinds = {(path.with_suffix(""), path.suffix.lower()): path for path in self.paths}
+        self.alike: dict[str, list[PurePosixPath]] = {}
+        for path in self.paths:
+            self.alike.setdefault(comparable(str(path)), []).append(path)
 
     def find(self, path: PurePosixPath) -> PurePosixPath | None:
-        """The file itself, whatever the case of its suffix."""
-        return path if path in self.paths else self.kinds.get((path.with_suffix(""), path.suffix.lower()))
+        """The file itself, whatever the case of its suffix; else the only one whose name is spelled alike."""
+        if path in self.paths:
+            return path
+        alike = self.alike.get(comparable(str(path)), [])
+        return self.kinds.get((path.with_suffix(""), path.suffix.lower())) or (alike[0] if len(alike) == 1 else None)
 
     def another_format(self, path: PurePosixPath) -> PurePosixPath | None:
         """The same recording as another kind of file."""

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.corpora.names import shown
 from keras_ser.tasks import Task
 
 
@@ -43,7 +44,7 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     lacking = [label for label in task.labels if label not in known]
     if unknown or lacking or len(task.labels) < 2:
         has = sorted(known - set(task.ignore))
-        found = ", ".join(f"{value} ({count})" for value, count in counts.items())
+        found = ", ".join(f"{shown(value)} ({count})" for value, count in counts.items())
         lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
         if way is None:
             way = "rename the corpus's labels, or use the task's merge and ignore"

@@ -2,12 +2,22 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.corpora.label_columns import without_value
+from keras_ser.corpora.names import quoted, shown, visible
+from keras_ser.corpora.plain_text import read_text
 
-DELIMITERS = ",;\t"
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+DELIMITERS = tuple(_SEPARATORS)
+NEWLINE = re.compile(r"\r\n|\r|\n")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_PANDAS_INDEX = re.compile(r"unnamed: [0-9]+")
 GENDERS = {
     **dict.fromkeys(("f", "female", "w", "woman"), "female"),
     **dict.fromkeys(("m", "male", "man"), "male"),
@@ -28,61 +38,176 @@ def gender(text: str | None) -> str | None:
 
 
 def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a UTF-8 table as (line number, {column: text}); column names in lower case, everything stripped.
+    """Rows of a UTF-8 table as (number of the line that the row begins in, {column: text}).
 
-    The separator (comma, semicolon or tab) is the one the header uses most; a byte order mark is passed over, and so
-    are empty lines.
+    The separator (comma, semicolon or tab) is the one the header uses most. Column names are in lower case. Fields are
+    stripped of spaces and byte order marks at their ends. Left out are empty lines, columns without name and values (a
+    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index).
 
     Raises:
-        CorpusError: the file is missing, empty or not UTF-8; a column is missing or occurs twice; a row has more or
-            fewer fields than the header.
+        CorpusError: the file is missing, empty or not UTF-8 text; a column is missing, has no name or occurs twice; a row
+            has more or fewer fields than the header, holds control characters, or repeats the header; a quote opens and
+            closes rows later, or never.
     """
     path = Path(path).expanduser()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{name}: expected a table in UTF-8. Received: {path}. Save it as UTF-8.") from error
-    except OSError as error:
-        raise CorpusError(
-            f"{name}: expected a CSV file. Received: {path} ({error.strerror}). Check the path."
-        ) from error
+    required = tuple(required)
+    text = read_text(path, f"{name}: expected a table in UTF-8.")
     if text.lstrip()[:4].lower() == "sep=":  # the first line of Excel's own
-        text = "\n" + text.lstrip().partition("\n")[2]  # an empty line, so that the others keep their numbers
-    header = text.lstrip().partition("\n")[0]
+        text = (
+            "\n" + NEWLINE.split(text.lstrip(), maxsplit=1)[-1]
+        )  # an empty line, so that the others keep their numbers
+    header = NEWLINE.split(text.lstrip(), maxsplit=1)[0]
     delimiter = max(DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        for fields in reader:
-            if any(field.strip() for field in fields):
-                rows.append((reader.line_num, [field.strip() for field in fields]))
-    except csv.Error as error:
-        raise CorpusError(f"{name}: {path.name}, line {reader.line_num}: {error}.") from error
-    if not rows:
+    records = _records(text, delimiter, required, f"{name}: {path.name}")
+    if not records:
         raise CorpusError(f"{name}: expected a header and rows. Received: {path}, which is empty.")
-    columns = [column.lower() for column in rows[0][1]]
+    columns, rows = _columns(records, f"{name}: {path.name}")
     missing = [column for column in required if column not in columns]
     if missing:
         raise CorpusError(
-            f"{name}: {path.name} must have the columns {listed(required)}. Received: {listed(columns)}. "
-            "Name them in the first line."
+            f"{name}: {path.name} must have the columns {listed(required)}. Received: {listed(map(shown, columns))}. "
+            "Name them in the first line, separated by commas, semicolons or tabs."
         )
-    if len(set(columns)) < len(columns):
-        twice = sorted({column for column in columns if columns.count(column) > 1})
-        raise CorpusError(f"{name}: {path.name} names these columns more than once: {listed(map(repr, twice))}.")
-    ragged = [str(line) for line, fields in rows[1:] if len(fields) != len(columns)]
-    if ragged:
+    cases = {
+        f"every row must have {len(columns)} fields, separated by {_SEPARATORS[delimiter]}": [
+            f"{len(fields)} in line {line}, {quoted(delimiter.join(fields[:9]), 40)}"
+            for line, fields in rows
+            if len(fields) != len(columns)
+        ],
+        "fields must not hold control characters": [
+            f"{quoted(field)} (line {line}, column {shown(column)})"
+            for line, fields in rows
+            for column, field in zip(columns, fields, strict=False)
+            if CONTROL.search(field)
+        ],
+        "the header must stand in the first line only": [
+            f"it again in line {line}"
+            for line, fields in rows
+            if fields[0].lower() == columns[0] and [_column(field) for field in fields] == columns
+        ],
+    }
+    ways = (f"Put fields that hold {_SEPARATORS[delimiter]} in double quotes", "Take them out", "Take these lines out")
+    for (rule, found), way in zip(cases.items(), ways, strict=True):
+        if found:
+            raise CorpusError(f"{name}: {path.name}: {rule}. Received: {listed(found)}. {way}.")
+    return [(line, dict(zip(columns, fields, strict=True))) for line, fields in rows]
+
+
+def _column(text: str) -> str:
+    """A column's name: in lower case, without what cannot be seen."""
+    return " ".join(unicodedata.normalize("NFC", visible(text)).lower().split())
+
+
+def _field(text: str) -> str:
+    """A field without spaces and byte order marks at its ends; "" where nothing can be seen."""
+    text = text.strip().strip("\ufeff").strip()
+    return text if text.isascii() or visible(text).strip() else ""
+
+
+def _records(text: str, delimiter: str, required: Sequence[str], where: str) -> list[tuple[int, list[str]]]:
+    """(line that it begins in, fields) of each line that is not empty.
+
+    Raises:
+        CorpusError: a quote that opens a field and does not close it, or closes it where another row's quote opens.
+    """
+    lines = io.StringIO(text, newline="").readlines()
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    records: list[tuple[int, list[str]]] = []
+    stray = "Double the quote, close it, or take it out"
+    while True:
+        first = reader.line_num
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return records
+        except csv.Error as error:
+            raise CorpusError(
+                f"{where}: expected fields of at most {csv.field_size_limit()} characters. Received: a longer one in the "
+                f"row that begins in line {first + 1}, perhaps by a double quote that does not close. {stray}."
+            ) from error
+        last = reader.line_num
+        if last - first > 1 or last == len(lines):
+            head = records[0][1] if records else fields
+            closed = _closes(lines[first:last], delimiter)
+            if not closed or _rows_within(lines[first:last], delimiter, head, required):
+                end = f"closes only in line {last}, which swallows rows" if closed else "never closes"
+                raise CorpusError(
+                    f"{where}, line {first + 1}: expected a field that ends in its row. Received: a double quote that opens "
+                    f"here and {end}. {stray}."
+                )
+        fields = [_field(field) for field in fields]
+        if any(fields):
+            records.append((first + 1, fields))
+
+
+def _closes(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether the last quote that opens a field in these lines, which are one row, is closed."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        return "unexpected end" not in str(error)
+    return True
+
+
+def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], required: Sequence[str]) -> bool:
+    """Whether a row of several lines holds what looks like rows of its own: a text on several lines does not.
+
+    A line looks like a row where it has a field for each column, and, in the column of the files, a name with a suffix.
+    """
+    columns = [_column(field) for field in header]
+    place = columns.index(required[0]) if required and required[0] in columns else 0
+    suffix = re.compile(r"\.\w{1,5}$")
+    fields = [line.rstrip("\r\n").split(delimiter) for line in lines]
+    suffixed = len(fields[0]) > place and suffix.search(fields[0][place].strip('" '))
+    return any(
+        len(parts) == len(columns) and (not suffixed or suffix.search(parts[place].strip('" '))) for parts in fields[1:]
+    )
+
+
+def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """(names of the columns, rows), without columns that are empty or number the rows.
+
+    Raises:
+        CorpusError: a column without a name that holds anything else; names that occur twice.
+    """
+    names = [_column(field) for field in records[0][1]]
+    width = max((place + 1 for place, name in enumerate(names) if name), default=0)
+    # rows may end in empty fields beyond the header, or lack those below a header's own
+    rows = [
+        (line, fields + [""] * (len(names) - len(fields)) if width <= len(fields) < len(names) else fields)
+        for line, fields in records[1:]
+    ]
+    rows = [(line, fields if any(fields[len(names) :]) else fields[: len(names)]) for line, fields in rows]
+    dropped, nameless = set(), []
+    for place, name in enumerate(names):
+        if name and not _PANDAS_INDEX.fullmatch(name):
+            continue
+        held = [(line, fields[place]) for line, fields in rows if place < len(fields) and fields[place]]
+        values = [value for _, value in held]
+        if len(set(values)) == len(values) and all(re.fullmatch(r"-?[0-9]+", value) for value in values):
+            dropped.add(place)
+        elif not name:
+            cases = listed(f"{quoted(value)} (line {line})" for line, value in held)
+            nameless.append(f"column {place + 1} with {cases}")
+    if nameless:
         raise CorpusError(
-            f"{name}: every row of {path.name} must have {len(columns)} fields. "
-            f"Received others in line {listed(ragged)}. Put fields that hold {delimiter!r} in double quotes."
+            f"{where}: every column with values must have a name in the header. Received: {listed(nameless, 3)}. "
+            "Name it, or take it out."
         )
-    return [(line, dict(zip(columns, fields, strict=True))) for line, fields in rows[1:]]
+    counts = Counter(name for place, name in enumerate(names) if place not in dropped)
+    twice = [repr(name) for name, count in counts.items() if count > 1]
+    if twice:
+        raise CorpusError(f"{where} names these columns more than once: {listed(twice)}. Rename or remove one of each.")
+    if dropped:
+        names = [name for place, name in enumerate(names) if place not in dropped]
+        rows = [(line, [field for place, field in enumerate(fields) if place not in dropped]) for line, fields in rows]
+    return names, rows
 
 
 def read_metadata(
     path: str | Path | None, name: str, resolve: Callable[[Mapping[str, str]], Iterable[str] | None]
 ) -> dict[str, dict[str, str]]:
-    """What a table says about clips that a corpus leaves anonymous: utterance id -> {column: text}.
+    """What a table says about clips that a corpus leaves anonymous: utterance id -> {column: text}, "" where it has no value.
 
     Args:
         path: a table with a column `id` and any of speaker, gender, film, session; None gives an empty dictionary.
@@ -101,14 +226,14 @@ def read_metadata(
         ids = resolve(row)
         if ids is None:
             continue
+        ids, about = list(ids), {column: "" if without_value(text) else text for column, text in row.items()}
         try:
-            gender(row.get("gender"))
+            gender(about.get("gender"))
         except CorpusError as error:
             raise CorpusError(f"{name}: {Path(path).name}, line {line}: {error}") from error
-        ids = list(ids)
-        unknown += [] if ids else [f"{row['id']} (line {line})"]
-        twice += [f"{key} (line {line})" for key in ids if key in found]
-        found.update(dict.fromkeys(ids, row))
+        unknown += [] if ids else [f"{shown(row['id'])} (line {line})"]
+        twice += [f"{shown(key)} (line {line})" for key in ids if key in found]
+        found.update(dict.fromkeys(ids, about))
     if unknown:
         raise CorpusError(
             f"{name}: {Path(path).name} names clips that are not in the corpus: {listed(unknown)}. "

@@ -26,7 +26,7 @@ def matched(
         seed: draws the choices.
 
     Raises:
-        CorpusError: a column that the corpus does not tell, or of which one value of `by` has several.
+        CorpusError: a column that the corpus lacks, or of which one value of `by` has several.
     """
     held = _held(corpus, by, match)
     columns = []
@@ -76,7 +76,7 @@ def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str 
 
 
 def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Value of `by` -> column -> value, "unknown" where the corpus tells none.
+    """Value of `by` -> column -> value, "unknown" where there is none.
 
     Raises:
         CorpusError: a column of which no utterance has a value, or of which one value of `by` has several.

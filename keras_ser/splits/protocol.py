@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_ser.checks import check_least, check_name
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.corpora.names import comparable, shown
 from keras_ser.errors import UserError
 from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split
@@ -143,8 +144,8 @@ class Protocol:
             strays = sorted({v for fold in tested for v in fold} - set(names))
             if strays:
                 raise CorpusError(
-                    f"the protocol {self.name!r} tests {self.by} {listed(strays)}, which the corpus lacks. "
-                    f"It has: {listed(names)}."
+                    f"the protocol {self.name!r} tests {self.by} {listed(map(shown, strays))}, which the corpus lacks. "
+                    f"It has: {listed(map(shown, names))}."
                 )
             names = list(dict.fromkeys([*(name for fold in tested for name in fold), *names]))
         folds = (self._fold(i, set(fold), names, values) for i, fold in enumerate(tested))
@@ -229,9 +230,9 @@ def _units(corpus: Corpus, hashes: Mapping[str, str]) -> list[list[str]]:
 
     first: dict[tuple[str, str], str] = {}
     for u in corpus:
-        for key in (("content", hashes.get(u.id)), ("origin", u.groups.get("origin"))):
-            if key[1] is not None:
-                parent[root(u.id)] = root(first.setdefault(key, u.id))
+        for kind, value in (("content", hashes.get(u.id)), ("origin", u.groups.get("origin"))):
+            if value is not None:
+                parent[root(u.id)] = root(first.setdefault((kind, comparable(value)), u.id))
     units: dict[str, list[str]] = {}
     for u in corpus:
         units.setdefault(root(u.id), []).append(u.id)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.corpora.names import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
 from keras_ser.values import instance, settle
@@ -91,8 +92,9 @@ def check_split(
         auxiliary: id -> content hash of each auxiliary corpus that trains beside it.
 
     Raises:
-        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; a clip
-            without a value of such a column; or an auxiliary corpus holds the content of a validation or test clip.
+        LeakageError: a value of a column in `split.apart` (in any spelling: `corpora.names.comparable`), an audio content or
+            an origin stands on two sides; a clip without a value of such a column; or an auxiliary corpus holds the content
+            of a validation or test clip.
         CorpusError: ids that the corpus does not hold.
     """
     known = {u.id: u for u in corpus}
@@ -113,9 +115,9 @@ def check_split(
         drawn = {} if split.validation_apart else {"validation": "train"}
         leaks = _on_two_sides(values, {i: drawn.get(side, side) for i, side in sides.items()})
         if leaks:
-            raise LeakageError(
-                f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. Split by {column}."
-            )
+            respelled = any(len({values[i] for i in ids}) > 1 for ids in leaks.values())
+            way = "Spell each name in one way" if respelled else f"Split by {column}"
+            raise LeakageError(f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. {way}.")
     for name, values in (("origin", {i: known[i].column("origin") for i in sides}), ("audio content", hashes)):
         leaks = _on_two_sides(values, sides) if split.together else {}
         if leaks:
@@ -134,9 +136,14 @@ def check_split(
 
 
 def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> dict[str, list[str]]:
-    """Value -> ids, of the values that stand on more than one side."""
+    """Value -> ids, of the values that stand on more than one side; spellings of one name are one value, "'a' = 'A'"."""
     ids: dict[str, list[str]] = {}
     for i in sides:
         if values.get(i) is not None:
-            ids.setdefault(str(values[i]), []).append(i)
-    return {value: found for value, found in ids.items() if len({sides[i] for i in found}) > 1}
+            ids.setdefault(comparable(str(values[i])), []).append(i)
+    leaks = {}
+    for found in ids.values():
+        if len({sides[i] for i in found}) > 1:
+            names = sorted({str(values[i]) for i in found})
+            leaks[" = ".join(map(quoted, names)) if len(names) > 1 else shown(names[0])] = found
+    return leaks

@@ -65,7 +65,7 @@ def test_metadata(tmp_path):
     table = tmp_path / "meta.csv"
     # A spreadsheet cuts leading zeros off; a row without a subset speaks of both clips of that id.
     table.write_text(
-        "\ufeffID;subset;Speaker;Gender;film\n53760;;anna;F;Heat\n000053857;Train;ben;male;\n000054800;Val;;;Up\n",
+        "\ufeffID;subset;Speaker;Gender;film\n53760;;anna;F;Heat\n000053857;Train;ben;male;\n000054800;Val;n/a;NaN;Up\n",
         "utf-8",
     )
     found = {u.id: u for u in afew.read(root, metadata=table)}
@@ -91,5 +91,5 @@ def test_wrong_metadata(text, message, tmp_path):
     (tmp_path / "meta.csv").write_text(text)
     with pytest.raises(CorpusError, match=message):
         afew.read(root, metadata=tmp_path / "meta.csv")
-    with pytest.raises(CorpusError, match="expected a CSV file. Received: .*none.csv .No such file"):
+    with pytest.raises(CorpusError, match="expected a table in UTF-8. Received: .*none.csv .No such file"):
         afew.read(root, metadata=tmp_path / "none.csv")

@@ -151,13 +151,36 @@ def test_tables_in_another_encoding(table, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("stray", ["1092_IEO_ANG_HI", "1000_IEO_ANG_HI", "1001_IEO_CAL_XX", "1001_IEO_ANG_HI (1)"])
+@pytest.mark.parametrize(
+    "stray", ["1092_IEO_ANG_HI", "1000_IEO_ANG_HI", "1001_IEO_CAL_XX", "1040_ITS_SAD_X", "1001_IEO_ANG_HI (1)"]
+)
 def test_names_that_are_none(stray, tmp_path):
     root = write_crema_d(tmp_path)
     disk.write_audio(root / "AudioWAV" / f"{stray}.wav", disk.recordings(1)[0])
     with pytest.raises(CorpusError, match="expected audio files named like AudioWAV/1001_DFA_ANG_XX.wav") as caught:
         crema_d.read(root)
     assert f"Received: {stray}.wav" in str(caught.value)
+
+
+def test_the_old_name_is_read_as_the_published_one(tmp_path):
+    """Copies before the renaming, of the audio and of the table of votes, call this one clip X."""
+    root = write_crema_d(tmp_path)
+    disk.write_audio(root / "AudioWAV" / "1040_ITH_SAD_X.wav", disk.recordings(1)[0])
+    (root / "VideoDemographics.csv").write_text(DEMOGRAPHICS + '1040,42,"Male","Caucasian","Not Hispanic"\n')
+    for name in ("1040_ITH_SAD_X", "1040_ITH_SAD_XX"):
+        (root / "processedResults" / "summaryTable.csv").write_text(
+            VOTES + f'"9","{name}","N","46","N","61.5","F","31.5"\n'
+        )
+        corpus = crema_d.read(root)
+        (clip,) = (u for u in corpus if u.speaker == "1040")
+        assert (clip.id, clip.path) == ("1040_ITH_SAD_XX", "AudioWAV/1040_ITH_SAD_X.wav")
+        assert (clip.labels["emotion"], clip.labels["intensity"]) == ("sadness", "unspecified")
+        assert (clip.labels["perceived_voice"], clip.labels["perceived"]) == ("neutral", "fear")
+        assert corpus.notes == ("1040_ITH_SAD_X.wav has its name of earlier copies and is read as 1040_ITH_SAD_XX.",)
+        assert set(corpus.notes) <= set(check(corpus).notes)
+    shutil.copy(root / clip.path, root / "AudioWAV" / "1040_ITH_SAD_XX.wav")
+    with pytest.raises(CorpusError, match="1040_ITH_SAD_X.wav and 1040_ITH_SAD_XX.wav. Take one away"):
+        crema_d.read(root)
 
 
 @pytest.fixture

@@ -139,6 +139,16 @@ def test_the_case_of_a_suffix_does_not_matter(twin, tmp_path):
     assert report.ok and report.agree == len(files)
 
 
+def test_file_names_are_compared_in_unicode_normalisation(tmp_path):
+    """A list written on Linux, files unpacked on macOS: the hashes decide; two files spelled alike stay missing."""
+    nfc, nfd = "jos\u00e9.wav", "jose\u0301.wav"
+    (tmp_path / nfd).write_bytes(b"audio")
+    listing = write_tsv(tmp_path / "list.tsv", {nfc: (5, hashlib.sha256(b"audio").hexdigest())})
+    assert verify(tmp_path, listing).ok
+    (tmp_path / nfd.upper()).write_bytes(b"another")
+    assert verify(tmp_path, listing).missing == (nfc,)
+
+
 @pytest.mark.parametrize("made_in", ["root", "wav", "above"])
 def test_lists_made_elsewhere(made_in, tmp_path):
     root = disk.write_emodb(tmp_path / "emodb")
@@ -179,7 +189,7 @@ def test_progress_goes_over_the_listed_files(twin, tmp_path):
         (f"{HEX}  C:\\a.wav\n", "line 1: expected a path within the folder"),
         (f"{HEX}  a.wav\n{HEX[:32]}  b.wav\n", "line 2: expected '<64 hexadecimal digits>  <path>'.*b.wav"),
         (f"a.wav\t1\t{HEX}\n", "line 1: expected.*a first line that names the columns path, bytes and sha256"),
-        ("<!DOCTYPE html>\n<html>", "line 1: expected.*DOCTYPE"),
+        ("<!DOCTYPE html>\n<html>", "which is a web page or XML. Download the file itself"),
     ],
 )
 def test_bad_lists(text, message, tmp_path):
@@ -191,11 +201,11 @@ def test_bad_lists(text, message, tmp_path):
 
 def test_lists_that_cannot_be_read(tmp_path, rng):
     (tmp_path / "list").write_bytes(b"\xff\xfe" + rng.bytes(64))
-    with pytest.raises(CorpusError, match="no UTF-8 text"):
+    with pytest.raises(CorpusError, match="which is UTF-16 text. Save it as UTF-8"):
         read_list(tmp_path / "list")
     with pytest.raises(CorpusError, match=r"nowhere.tsv \(No such file.*Check the path"):
         read_list(tmp_path / "nowhere.tsv")
-    with pytest.raises(CorpusError, match="Is a directory"):
+    with pytest.raises(CorpusError, match="which is a folder. Give the path of the file itself"):
         read_list(tmp_path)
 
 

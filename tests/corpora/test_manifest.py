@@ -1,7 +1,8 @@
 import pytest
 
 from keras_ser.corpora import CorpusError, check_task, manifest
-from keras_ser.splits import LeakageError, Split, check_split
+from keras_ser.corpora.check import check
+from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
 from tests import corpora_on_disk as disk
 
@@ -69,10 +70,17 @@ def test_numbers_only_where_all_are_numbers(folder):
 
 def test_labels_are_held_to(folder):
     table = write(folder, "file,emotion\na/one.wav,anger\na/two.flac,angst\nthree.wav,anger\n")
-    with pytest.raises(CorpusError, match="emotion must be one of fear, anger. Received: 'angst' .a/two.flac"):
+    with pytest.raises(
+        CorpusError, match=r"option `labels` \(emotion: fear, anger\). Received: emotion 'angst' \(line 3\)"
+    ):
         manifest.read(table, labels=("fear", "anger"))
     allowed = manifest.read(table, labels={"Emotion": ("fear", "angst", "anger")})
     assert allowed.vocabulary["emotion"] == ("fear", "angst", "anger")
+    single = write(folder, "file,emotion,level\na/one.wav,anger,1\nthree.wav,,2\n", "single.csv")
+    assert manifest.read(single, labels={"emotion": "anger", "level": [1, 2]}).vocabulary == {
+        "emotion": ("anger",),
+        "level": ("1", "2"),
+    }
     with pytest.raises(CorpusError, match="table.csv has no column mood. Received: file, emotion"):
         manifest.read(table, labels={"mood": ("good",)})
 
@@ -88,7 +96,7 @@ def test_classes_that_are_numbers(folder):
     check_task(Task("mood", ("1", "2")), manifest.read(table, labels={"mood": ["1", "2"]}))
 
 
-@pytest.mark.parametrize("given", [{"labels": 5}, {"groups": 3}, {"groups": "film"}])
+@pytest.mark.parametrize("given", [{"labels": 5}, {"labels": {"emotion": 5}}, {"groups": 3}, {"groups": "film"}])
 def test_options_of_the_wrong_kind(given, folder):
     with pytest.raises(CorpusError, match=f"manifest: `{next(iter(given))}` must be"):
         manifest.read(write(folder, "file\na/one.wav\n"), **given)
@@ -156,7 +164,10 @@ def test_backslashes(folder):
         ("file,emotion\n", "expected a row for every utterance"),
         ("path,emotion\na/one.wav,anger\n", "must have the columns file. Received: path, emotion"),
         ("file,emotion,emotion\na/one.wav,anger,fear\n", "more than once: 'emotion'"),
-        ("file,emotion\na/one.wav,anger,x\n", "must have 2 fields. Received others in line 2"),
+        (
+            "file,emotion\na/one.wav,anger,x\n",
+            "must have 2 fields, separated by commas. Received: 3 in line 2, 'a/one.wav,anger,x'",
+        ),
         ("file,start,end\na/one.wav,2,1\n", "0 <= start < end. Received: start='2', end='1' .line 2"),
         ("file,start,end\na/one.wav,,-1\n", "0 <= start < end"),
         ("file,start\na/one.wav,soon\n", "start='soon'"),
@@ -164,16 +175,89 @@ def test_backslashes(folder):
         ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),
         ("file,emotion\n/etc/x.wav,anger\n", "must be relative to the folder of table.csv. Received: /etc/x.wav"),
         ("file,emotion\nC:\\x.wav,anger\n", "must be relative to the folder"),
+        ("file,id\na/one.wav,/x\n", "must be relative to the folder of table.csv. Received: /x .line 2"),
+        ('file,start\na/one.wav,"0,5"\n', "seconds with a decimal point, .* start='0,5'"),
+        ("file\n" + "x" * 300 + ".wav\n", "Not found: 'xxx.*line 2: a name of 304 bytes, where file systems take 255"),
+        ("file\nhttps://x.org/a.wav\n", "line 2: an address: download the file"),
         (
             "file,emotion\na/one.wav,anger\na/one.wav,fear\n",
             "must have one row, or .*Received: a/one.wav \\(lines 2, 3",
         ),
-        ("file,speaker,gender\na/one.wav,kim,f\nthree.wav,kim,m\n", "these speakers two genders: kim"),
+        (
+            "file,speaker,gender\na/one.wav,kim,f\nthree.wav,kim,m\n",
+            "a speaker must have one gender. Received: kim female .line 2. and kim male .line 3",
+        ),
     ],
 )
 def test_wrong_tables(text, message, folder):
     with pytest.raises(CorpusError, match=message):
         manifest.read(write(folder, text))
+
+
+def test_missing_values_are_no_classes(folder):
+    """What pandas reads as missing is missing everywhere, and noted; in a column of numbers in any case."""
+    table = write(
+        folder,
+        "file,speaker,gender,emotion,arousal,session\na/one.wav,ann,f,anger,0.5,NULL\na/two.flac,NA,n/a,NaN,NONE,s1\n"
+        "three.wav,ben,,none,-,s2\n",
+    )
+    corpus = manifest.read(table)
+    assert corpus.vocabulary == {"emotion": ("anger", "none")}
+    found = [(u.speaker, u.gender, dict(u.labels), dict(u.groups)) for u in corpus]
+    assert found == [
+        ("ann", "female", {"emotion": "anger", "arousal": 0.5}, {}),
+        (None, None, {}, {"session": "s1"}),
+        ("ben", None, {"emotion": "none"}, {"session": "s2"}),
+    ]
+    note = (
+        "read as no value: 'NULL' in session (line 2), 'NA' in speaker (line 3), 'n/a' in gender (line 3), 'NaN' in emotion "
+        "(line 3), 'NONE' in arousal (line 3), '-' in arousal (line 4)."
+    )
+    assert corpus.notes == (note,) and note in check(corpus).notes
+    kept = manifest.read(table, labels={"emotion": ("anger", "NaN", "none")})  # a class, where the user says so
+    assert kept.counts("emotion") == {"anger": 1, "NaN": 1, "none": 1}
+
+
+def test_columns_of_numbers_refuse_what_is_nearly_one(folder):
+    table = write(folder, 'file,speaker,arousal\na/one.wav,a,0.5\na/two.flac,b,n/a\nthree.wav,c,"0,5"\n')
+    with pytest.raises(CorpusError, match=r"'0,5' \(line 4, column arousal\). Write a number with a decimal point"):
+        manifest.read(table)
+    assert manifest.read(table, labels={"arousal": ("0.5", "0,5")}).counts("arousal") == {"0.5": 1, "0,5": 1}
+    assert manifest.read(table, groups=("arousal",)).counts("arousal") == {"0,5": 1, "0.5": 1}
+
+
+def test_files_are_found_under_their_names_on_disk(folder):
+    disk.write_audio(folder / "jose\u0301.wav", disk.recordings(1)[0])
+    corpus = manifest.read(write(folder, "file\njos\u00e9.wav\nA/ONE.wav\nthree.wav\n"))
+    assert [u.path for u in corpus] == [u.id for u in corpus] == ["a/one.wav", "jose\u0301.wav", "three.wav"]
+    (note,) = corpus.notes
+    assert "'jos\u00e9.wav' in line 2 is 'jose\\u0301.wav', 'A/ONE.wav' in line 3 is 'a/one.wav'" in note
+    with pytest.raises(CorpusError, match=r"a/one.wav \(lines 2, 3\)"):
+        manifest.read(write(folder, "file\nA/one.wav\na/ONE.wav\n"))
+    disk.write_audio(folder / "Three.wav", disk.recordings(1)[0])
+    with pytest.raises(
+        CorpusError, match=r"THREE.WAV \(line 2: there are 'Three.wav' and 'three.wav', which differ by case"
+    ):
+        manifest.read(write(folder, "file\nTHREE.WAV\n"))
+
+
+def test_one_person_in_two_spellings(folder):
+    """Noted by `check`, one person where genders are compared, and refused on two sides of a split."""
+    spelled = [("a/one.wav", "Jos\u00e9"), ("a/two.flac", "Jose\u0301"), ("three.wav", "eva")]
+    corpus = manifest.read(write(folder, "file,speaker\n" + "".join(f"{file},{name}\n" for file, name in spelled)))
+    assert [u.speaker for u in corpus] == [name for _, name in spelled]
+    note = "speaker is spelt in several ways: 'Jose\\u0301', 'Jos\u00e9' differ by composed or combined characters."
+    assert any(text.startswith(note) for text in check(corpus).notes)
+    for split in Protocol("p", "leave-one-out", validation=0).splits(corpus):
+        if split.test == ("three.wav",):
+            check_split(split, corpus)
+            continue
+        with pytest.raises(LeakageError, match=r"'Jose\\u0301' = 'Jos\u00e9'. Spell each name in one way"):
+            check_split(split, corpus)
+    with pytest.raises(
+        CorpusError, match=r"one gender. Received: Ann female \(line 2\) and 'ann\\u200b' male \(line 3\)"
+    ):
+        manifest.read(write(folder, "file,speaker,gender\na/one.wav,Ann,f\nthree.wav,ann\u200b,m\n"))
 
 
 def test_not_utf8(folder):

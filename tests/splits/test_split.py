@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from keras_ser.corpora import CorpusError
+from keras_ser.corpora.names import quoted
 from keras_ser.splits import SIDES, LeakageError, Protocol, check_split
 from tests.splits.made import check_partition, corpus_of, make, split_of
 
@@ -93,6 +94,33 @@ def test_what_a_grouped_protocol_cannot_keep_is_found():
             check_partition(split, corpus)
         with pytest.raises(LeakageError, match="audio content"):
             check_split(splits[0], corpus, hashes)
+
+
+SPELLINGS = [("Jos\u00e9", "Jose\u0301"), ("ben", "ben\u200b"), ("Anna", "anna"), ("A Lee", "A  Lee")]
+
+
+@pytest.mark.parametrize("one, other", SPELLINGS)
+@pytest.mark.parametrize("column", ["speaker", "session", "film"])
+def test_one_name_in_two_spellings_on_two_sides_is_refused(column, one, other):
+    corpus = corpus_of(4, **{column: [one, other, "c", "d"]})
+    check_split(split_of([0, 1], [2], [3], (column,)), corpus)
+    check_split(split_of([0], [1], [2, 3], (column,), validation_apart=False), corpus)
+    check_split(split_of([0], [2], [1, 3]), corpus)  # nothing is promised
+    for sides in ([0], [1], [2, 3]), ([0, 2], [3], [1]), ([3], [0], [1, 2]):
+        with pytest.raises(LeakageError) as caught:
+            check_split(split_of(*sides, (column,)), corpus)
+        names = " = ".join(map(quoted, sorted([one, other])))
+        assert f"{column} must be on one side only. On two: {names}. Spell each name in one way." in str(caught.value)
+
+
+@pytest.mark.parametrize("one, other", SPELLINGS)
+def test_cuts_of_one_recording_in_two_spellings_stay_together(one, other):
+    corpus = corpus_of(20, origin=[one, other] * 5 + [f"r{i}" for i in range(10)])
+    with pytest.raises(LeakageError, match="origin must be on one side only. On two: c00, c01"):
+        check_split(split_of([0, 10], [], [1, 11]), corpus)
+    for seed in range(5):
+        (split,) = Protocol("p", test=0.3).splits(corpus, seed)
+        check_split(split, corpus)
 
 
 def test_a_long_list_of_leaks_is_shortened():

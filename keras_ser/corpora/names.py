@@ -1,0 +1,73 @@
+"""Names of people, groups and files: which of them are one name spelled in several ways, and how a message shows them."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+
+# What Unicode lets a reader ignore and does not count among the format characters (category Cf).
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def visible(text: str) -> str:
+    """A text without its invisible characters: zero-width spaces and joiners, byte order marks, soft hyphens, .."""
+    if text.isascii():
+        return text
+    return "".join(c for c in _IGNORABLE.sub("", text) if unicodedata.category(c) != "Cf")
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _composed(text: str) -> str:
+    return _spaced(unicodedata.normalize("NFKC", text))
+
+
+_STEPS: Mapping[str, Callable[[str], str]] = {
+    "spaces": _spaced,
+    "invisible characters": lambda text: _spaced(visible(text)),
+    "composed or combined characters": _composed,
+    "case": lambda text: _composed(text.casefold()),
+}
+
+
+def comparable(name: str) -> str:
+    """The form in which two spellings of one name are equal: NFKC, case folded, without invisible characters, single spaces.
+
+    Compare with it, but store and show the name as it was written.
+    """
+    for step in _STEPS.values():
+        name = step(name)
+    return name
+
+
+def difference(names: Iterable[str]) -> str:
+    """By what names with one `comparable` form differ, e.g. "case and spaces"."""
+    names, reasons = set(names), []
+    for reason, step in _STEPS.items():
+        reduced = {step(name) for name in names}
+        reasons += [reason] if len(reduced) < len(names) else []
+        names = reduced
+    return " and ".join(reasons)
+
+
+def spellings(names: Iterable[str]) -> list[list[str]]:
+    """The names that occur in several spellings: a sorted list of these for each, in the order of their first occurrence."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        found.setdefault(comparable(name), set()).add(name)
+    return [sorted(group) for group in found.values() if len(group) > 1]
+
+
+def quoted(text: str, most: int = 80) -> str:
+    """A text in quotes, on one line and at most about `most` characters long; what an eye could not tell apart is escaped."""
+    text = text if len(text) <= most else text[: most - 3] + "..."
+    plain = visible(text) == text and unicodedata.is_normalized("NFC", text)
+    return repr(text) if plain else ascii(text)
+
+
+def shown(text: str, most: int = 80) -> str:
+    """A text as it is where it is short and printable, else as `quoted`."""
+    return text if quoted(text, most) in (f"'{text}'", f'"{text}"') else quoted(text, most)
