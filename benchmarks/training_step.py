@@ -66,7 +66,7 @@ def keras_step_seconds(options) -> list[float]:
         "adversary": keras.layers.Dense(STREAMS, name="adversary")(GradientReversal()(shared)),
     }
     model = keras.Model({"x": x, "mask": mask}, outputs)
-    loss = {name: SparseCrossentropy(from_logits=True) for name in outputs}
+    loss = {name: SparseCrossentropy() for name in outputs}
     model.compile(keras.optimizers.Adam(RATE), loss, loss_weights=WEIGHTS, jit_compile=False)
 
     features, valid, labels = data(options)

@@ -10,29 +10,26 @@ from keras import ops
 
 from keras_ser.errors import UserError
 
-# Next to the smallest normal float32: a bound that keeps log and its gradient finite without cutting off any
-# probability that a float32 softmax can put out with a useful gradient.
-_TINY = 1e-37
-
 REDUCTION = "mean_with_sample_weight"
 
 
-def sparse_crossentropy(y_true, y_pred, label_smoothing: float = 0.0, from_logits: bool = False):
+def sparse_crossentropy(y_true, logits, label_smoothing: float = 0.0):
     """Cross-entropy of integer labels (equations 17-18 of ASP-MTL, for any number of classes).
 
-        L_i = -sum_c q_i,c log p_i,c,    q_i,c = (1 - e) [c = y_i] + e / classes,    e = label_smoothing
+        L_i = -sum_c q_i,c log p_i,c,    p_i = softmax(z_i),    q_i,c = (1 - e) [c = y_i] + e / classes
+
+    It takes logits, not probabilities: those of float32 reach 0 at a gap of about 100 between logits, and have no gradient
+    there.
 
     Args:
         y_true: class indices, (batch,) or (batch, 1).
-        y_pred: probabilities, or logits with `from_logits`: (batch, classes).
+        logits: z, (batch, classes).
         label_smoothing: e, in [0, 1).
-        from_logits: whether softmax is still to be taken.
 
     Returns:
         float32 (batch,).
     """
-    y_pred = ops.cast(y_pred, "float32")
-    log_p = ops.log_softmax(y_pred, axis=-1) if from_logits else ops.log(ops.maximum(y_pred, _TINY))
+    log_p = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     loss = -true_class(y_true, log_p)
     if label_smoothing:
         loss = (1.0 - label_smoothing) * loss - label_smoothing * ops.mean(log_p, axis=-1)
@@ -58,35 +55,6 @@ def squared_error(y_true, y_pred):
     return ops.square(_flat(y_true) - _flat(y_pred))
 
 
-def ccc_loss(y_true, y_pred, sample_weight=None):
-    """1 - the concordance correlation coefficient over a batch.
-
-        CCC = 2 cov(x, y) / (var x + var y + (mean x - mean y)^2)
-
-    Moments are the population's, weighted by `sample_weight`. With no or one weighted example CCC is 0.
-
-    Args:
-        y_true, y_pred: (batch,) or (batch, 1).
-        sample_weight: (batch,) or (batch, 1), or None.
-
-    Returns:
-        float32 scalar in [0, 2].
-
-    Reference:
-        Lin, *A Concordance Correlation Coefficient to Evaluate Reproducibility*, Biometrics 45 (1989).
-    """
-    x, y = _flat(y_true), _flat(y_pred)
-    w = ops.ones_like(x) if sample_weight is None else _flat(sample_weight)
-    w = w / ops.maximum(ops.sum(w), _TINY)
-    # A label of weight 0 may be NaN, and 0 * NaN is NaN.
-    x, y = ops.where(w > 0, x, 0.0), ops.where(w > 0, y, 0.0)
-    mean_x, mean_y = ops.sum(w * x), ops.sum(w * y)
-    dx, dy = x - mean_x, y - mean_y
-    spread = ops.sum(w * dx * dx) + ops.sum(w * dy * dy) + ops.square(mean_x - mean_y)
-    # The bound is far under any spread of labels, and keeps a batch of one finite, with its gradient.
-    return 1.0 - 2.0 * ops.sum(w * dx * dy) / (spread + 1e-8)
-
-
 def _flat(x):
     return ops.reshape(ops.cast(x, "float32"), (-1,))
 
@@ -105,11 +73,10 @@ class _Loss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class SparseCrossentropy(_Loss):
-    """`sparse_crossentropy` as a loss: integer labels (batch,), probabilities or logits (batch, classes).
+    """`sparse_crossentropy` as a loss: integer labels (batch,), logits (batch, classes).
 
     Args:
         label_smoothing: in [0, 1). Default 0.
-        from_logits: whether the model puts out logits. Default False.
 
     Raises:
         ValueError: a `label_smoothing` out of range.
@@ -118,7 +85,6 @@ class SparseCrossentropy(_Loss):
     def __init__(
         self,
         label_smoothing: float = 0.0,
-        from_logits: bool = False,
         reduction: str | None = REDUCTION,
         name: str = "sparse_crossentropy",
     ):
@@ -126,14 +92,12 @@ class SparseCrossentropy(_Loss):
         if not 0 <= label_smoothing < 1:
             raise UserError(f"`label_smoothing` must be in [0, 1). Received: label_smoothing={label_smoothing}.")
         self.label_smoothing = label_smoothing
-        self.from_logits = from_logits
 
     def call(self, y_true, y_pred):
-        return sparse_crossentropy(y_true, y_pred, self.label_smoothing, self.from_logits)
+        return sparse_crossentropy(y_true, y_pred, self.label_smoothing)
 
     def get_config(self):
-        config = {"label_smoothing": self.label_smoothing, "from_logits": self.from_logits}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -174,24 +138,3 @@ class FrameSquaredError(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y, w = ops.split(ops.cast(y_true, "float32"), 2, axis=-1)
         return ops.mean(w * ops.square(y - ops.cast(y_pred, "float32")), axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="keras_ser")
-class ConcordanceLoss(_Loss):
-    """`ccc_loss` of a continuous task: labels and outputs (batch,) or (batch, 1).
-
-    It is one number for a batch, and sample weights enter its moments. Without any weighted label it is 0.
-    """
-
-    def __init__(self, reduction: str | None = REDUCTION, name: str = "concordance"):
-        super().__init__(name, reduction)
-
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        weight = ops.ones_like(_flat(y_pred)) if sample_weight is None else _flat(sample_weight)
-        # The weights travel with the labels into `call`, and once more into Keras's reduction, which divides by their
-        # sum.
-        return super().__call__((y_true, weight), y_pred, weight)
-
-    def call(self, y_true, y_pred):
-        y_true, weight = y_true
-        return ccc_loss(y_true, y_pred, weight) * ops.ones_like(weight)

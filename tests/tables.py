@@ -92,6 +92,7 @@ LAYERS = [
     LayerRow("FeatureAttention", layers.FeatureAttention, _vectors(5), frames=False),
     LayerRow("FeatureAttention scalar", layers.FeatureAttention, _vectors(5), {"scalar": True}, frames=False),
     LayerRow("MeanPooling", layers.MeanPooling, _sequence(5), masked=True),
+    LayerRow("LogMeanPosterior", layers.LogMeanPosterior, _sequence(5), masked=True),
     LayerRow("StatisticsPooling", layers.StatisticsPooling, _sequence(5), masked=True),
     LayerRow("AttentionPooling", layers.AttentionPooling, _sequence(5), masked=True),
     LayerRow("AttentionPooling units", layers.AttentionPooling, _sequence(5), {"units": 3}, masked=True),

@@ -52,9 +52,8 @@ LIGHT = (
 
 
 def room(module: str) -> str:
-    """keras_ser.pipelines.streams -> pipelines; the Keras face of the metrics lives with them."""
-    name = (module.split(".") + [""])[1]
-    return {"keras_metrics": "metrics"}.get(name, name)
+    """keras_ser.pipelines.streams -> pipelines."""
+    return (module.split(".") + [""])[1]
 
 
 def imports(path: Path) -> set[str]:

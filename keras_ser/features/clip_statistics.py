@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ser.features.framing import float32
+from keras_ser.features.spectrogram import root
 
 
 def clip_statistics(x: Any, mask: Any = None, deviation: bool = False) -> Any:
@@ -26,11 +27,7 @@ def clip_statistics(x: Any, mask: Any = None, deviation: bool = False) -> Any:
     count = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1, keepdims=True), 1.0)  # (batch, 1, 1)
     mean = ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count  # (batch, 1, bins)
     spread = ops.sum(ops.square(ops.where(valid, x - mean, 0.0)), axis=1) / count[:, 0]  # (batch, bins)
-    if deviation:
-        # The root's slope at 0 is infinite: a bin that does not vary would make gradients NaN.
-        varies = spread > 0
-        spread = ops.where(varies, ops.sqrt(ops.where(varies, spread, 1.0)), 0.0)
-    return ops.concatenate([mean[:, 0], spread], axis=-1)
+    return ops.concatenate([mean[:, 0], root(spread) if deviation else spread], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.features.framing import float_tensor, frame_count, frame_sums, pad_to_window
+from keras_ser.features.spectrogram import root
 
 BLOCKS, SHARE = 10, 0.9
 # Guards the divisions and logarithms; pyAudioAnalysis's, which shows where a clip holds digital silence.
@@ -69,7 +70,7 @@ def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
     total = ops.where(total > 0, total, ops.ones_like(total))
     centroid = ops.sum(magnitude * frequencies, axis=-1) / total
     variance = ops.sum(magnitude * ops.square(frequencies - centroid[..., None]), axis=-1) / total
-    return centroid, ops.sqrt(variance)
+    return centroid, root(variance)
 
 
 def spectral_flux(magnitude: Any) -> Any:

@@ -32,7 +32,7 @@ from keras_ser.features.prosody import (
     zero_crossing_rate,
 )
 from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
-from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram
+from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, root
 
 FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch", "short_term")
 SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
@@ -272,7 +272,7 @@ class Frontend(keras.layers.Layer):
             if "spectrogram" in self.features:
                 found["spectrogram"] = decibels(power)
             if "magnitude" in self.features:
-                found["magnitude"] = ops.sqrt(power[..., : self.fft // 2])
+                found["magnitude"] = root(power[..., : self.fft // 2])
             if "log_mel" in self.features or "mfcc" in self.features:
                 filters = mel_filters(self.sample_rate, self.fft, self.bins, self.fmin, self.fmax, self.area_normalised)
                 log_mel = decibels(mel_spectrogram(power, filters))

@@ -31,7 +31,7 @@ from keras_ser.features.framing import (
 )
 from keras_ser.features.mel import mel_filters, mel_spectrogram, mfcc
 from keras_ser.features.prosody import fast_size, zero_crossing_rate
-from keras_ser.features.spectrogram import FLOOR, decibels, power_spectrogram
+from keras_ser.features.spectrogram import FLOOR, decibels, power_spectrogram, root
 
 SHORT_TERM_FEATURES = (
     "zero_crossing_rate",
@@ -82,7 +82,7 @@ def half_magnitude(frames: Any) -> Any:
     power = (ops.square(real) + ops.square(imaginary))[..., 1 : window // 2]
     # A few clicks of one bit in silence have bins that are exactly 0, which no transform in float32 finds.
     nothing = 4e-14 * ops.sum(ops.square(moving), axis=-1, keepdims=True)
-    above = ops.sqrt(ops.where(power > nothing, power, 0.0))
+    above = root(ops.where(power > nothing, power, 0.0))
     constant = ops.abs(ops.sum(frames, axis=-1, keepdims=True))
     return ops.concatenate([constant, above], axis=-1) / (window // 2)
 
@@ -178,7 +178,7 @@ def short_term(
         loud = energy > FLOOR
         parts = ops.where(loud[..., None], parts, 0.0)
         power = ops.where(loud[..., None], power[..., 1:], 0.0)  # (batch, frames, bins), bin k at (k + 1) / bins
-        magnitude, bins = ops.sqrt(power), fft // 2
+        magnitude, bins = root(power), fft // 2
         within = across = None
         rolloff = ops.where(loud, (rolloff_bin(power) + 1.0) / bins, 0.0)
 
@@ -187,7 +187,12 @@ def short_term(
     classes = chroma(power, chroma_matrix(bins, sample_rate, compatible))
     scalars = [crossings, energy, entropies[0], centroid, spread, entropies[1], spectral_flux(magnitude), rolloff]
     return ops.concatenate(
-        [ops.stack(scalars, axis=-1), mfcc(log_mel, COEFFICIENTS), classes, ops.std(classes, axis=-1, keepdims=True)],
+        [
+            ops.stack(scalars, axis=-1),
+            mfcc(log_mel, COEFFICIENTS),
+            classes,
+            root(ops.var(classes, axis=-1, keepdims=True)),
+        ],
         axis=-1,
     )
 

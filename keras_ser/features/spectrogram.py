@@ -22,6 +22,12 @@ def decibels(power: Any, floor: float = FLOOR) -> Any:
     return (10.0 / np.log(10.0)) * ops.log(ops.maximum(power, floor))
 
 
+def root(x: Any) -> Any:
+    """The square root, with gradient 0 instead of infinity at 0, which digital silence reaches; 0 below 0."""
+    positive = x > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
+
+
 @lru_cache(maxsize=16)
 def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
     """The periodic window a - (1 - a) cos(2 pi n / window): a = 0.54 for "hamming", 0.5 for "hann".

@@ -18,6 +18,7 @@ from keras_ser.layers.conv_encoder import ConvEncoder
 from keras_ser.layers.feature_attention import FeatureAttention
 from keras_ser.layers.gradient_reversal import GradientReversal
 from keras_ser.layers.layer_weighting import LayerWeighting
+from keras_ser.layers.log_mean_posterior import LogMeanPosterior
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
 from keras_ser.layers.mean_pooling import MeanPooling
 from keras_ser.layers.orthogonality_loss import OrthogonalityLoss
@@ -31,6 +32,7 @@ __all__ = [
     "FeatureAttention",
     "GradientReversal",
     "LayerWeighting",
+    "LogMeanPosterior",
     "MaskedBatchNormalization",
     "MeanPooling",
     "OrthogonalityLoss",

@@ -22,7 +22,8 @@ class ConvEncoder(ExplicitMask):
         filters: channels of each block.
         kernels: size of each block's square kernel, in frames and bins. Default (5, 3, 3, 3).
         pools: (frames, bins) of each block's pooling; what remains at an end is pooled by itself. Default (2, 2) each.
-        dropout: after each block; in [0, 1). Default 0.
+        dropout: rate of the spatial dropout after each block, which drops whole channels of an example; in [0, 1). Default
+            0.
         stride: over frames, in the first convolution: 2 halves the cost of everything. Default 1.
         pool_first: pool before the normalisation instead of after ReLU: another network, about a fifth cheaper, since
             the normalisation then runs over pooled maxima only. Default False.
@@ -105,8 +106,16 @@ class ConvEncoder(ExplicitMask):
             )
             # Two blocks with one seed would drop alike.
             block_seed = None if seed is None else seed + i
+            # One draw for all frames and bins of a channel, whose neighbours would give a single value away. It is
+            # SpatialDropout2D under the class name that stored models have.
             self.dropouts.append(
-                keras.layers.Dropout(dropout, seed=block_seed, dtype=self.dtype_policy, name=f"dropout_{i + 1}")
+                keras.layers.Dropout(
+                    dropout,
+                    noise_shape=(None, 1, 1, None),
+                    seed=block_seed,
+                    dtype=self.dtype_policy,
+                    name=f"dropout_{i + 1}",
+                )
             )
 
     def build(self, input_shape):
@@ -136,8 +145,8 @@ class ConvEncoder(ExplicitMask):
             else:
                 x = self.normalizations[i](x, mask=None if mask is None else real, training=training)
                 x, real = _max_pool(x, pool), real[:, :: pool[0]]
-            # ReLU and maximum commute, and here ReLU has less to do. It also makes the zeros of the padding, where they
-            # won against negative numbers, what they should be.
+            # ReLU commutes with max pooling and is cheaper afterwards. It also corrects the zeros of the padding where
+            # they won against negative numbers.
             x = self.dropouts[i](ops.relu(x), training=training)
         if self.average_bins:
             x = ops.mean(x, axis=2)  # (batch, frames', channels)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
+from keras_ser.layers.masking import ExplicitMask, zero_padding
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -14,8 +14,11 @@ class MaskedBatchNormalization(ExplicitMask):
         y = gamma (x - mu) / sqrt(sigma^2 + eps) + beta
 
     mu and sigma^2 are per channel: in training those of the batch, over real frames (and all bins), and moving
-    averages of them otherwise. `keras.layers.BatchNormalization` takes a mask too, but one over every axis except the
-    channels, and at more passes over the data.
+    averages of them otherwise. The variance is computed in two passes, as the mean square of x - mu, so that it does not
+    cancel where mu is large against sigma. A batch without a real frame leaves the moving averages as they are.
+
+    `keras.layers.BatchNormalization` takes a mask too, but one over every axis except the channels. It does not put out
+    zeros in the padding, and a batch without a real frame draws its moving averages to 0.
 
     Args:
         momentum: share of the old moving average that a training step keeps; in [0, 1). Default 0.9, since a run on a
@@ -49,31 +52,19 @@ class MaskedBatchNormalization(ExplicitMask):
 
     def call(self, x, mask=None, training=None):
         x = zero_padding(ops.cast(x, "float32"), mask)
-        if training and self.trainable:
-            mean, variance = self._moments(x, mask)
-            keep = self.momentum
+        axes, train = tuple(range(len(x.shape) - 1)), training and self.trainable
+        real = zero_padding(ops.ones_like(x[..., :1]), mask)  # (batch, frames, 1.., 1)
+        count = ops.maximum(ops.sum(real), 1.0)
+        mean = ops.sum(x, axes) / count if train else self.moving_mean
+        # Not x scale + (beta - mean scale): those are two large numbers where the mean is large.
+        apart = (x - mean) * real
+        variance = ops.sum(ops.square(apart), axes) / count if train else self.moving_variance
+        if train:
+            keep = ops.where(ops.any(real > 0), self.momentum, 1.0)
             self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
             self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
-        else:
-            mean, variance = self.moving_mean, self.moving_variance
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        shift = self.beta - mean * scale  # (channels,)
-        if mask is not None:
-            # x is 0 in the padding already, so that masking this small tensor saves a pass over the large one.
-            shift = ops.cast(expand(mask, x), "float32") * shift  # (batch, frames, 1.., channels)
-        return ops.cast(x * scale + shift, self.compute_dtype)
-
-    def _moments(self, x, mask):
-        axes = tuple(range(len(x.shape) - 1))
-        if mask is None:
-            mean, square = ops.mean(x, axes), ops.mean(ops.square(x), axes)
-        else:
-            count = ops.sum(ops.cast(mask, "float32"))
-            for size in x.shape[2:-1]:
-                count = count * size
-            count = ops.maximum(count, 1.0)
-            mean, square = ops.sum(x, axes) / count, ops.sum(ops.square(x), axes) / count
-        return mean, ops.maximum(square - ops.square(mean), 0.0)
+        y = apart * (self.gamma * ops.rsqrt(variance + self.epsilon)) + self.beta * real
+        return ops.cast(y, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -1,9 +1,10 @@
 """Models: one paper a file, each `Config` (frozen, defaults = the paper's values) and `build(config, inputs, tasks)`.
 
-`build` takes the feature sizes ({name: bins}) and the tasks, and returns a plain functional `keras.Model`: inputs
-{name: (batch, frames, bins), .., "mask": (batch, frames)}, outputs {task: (batch, classes)} and, in training, whatever else has
-a loss of its own ("adversary"). A baseline has `candidates(config)` and `estimator(config, candidate, task, seed)` instead, a
-scikit-learn pipeline for each task (`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
+`build` takes the feature sizes ({name: bins}) and the tasks, and returns a `keras.Model`: inputs {name: (batch, frames, bins), ..,
+"mask": (batch, frames)}, outputs {task: (batch, classes) logits, or (batch, 1) of a continuous task} and, in training, whatever
+else has a loss of its own ("adversary"). `keras_ser.models.whole.scorer` adds the softmax. A baseline has `candidates(config)` and
+`estimator(config, candidate, task, seed)` instead, a scikit-learn pipeline for each task (`keras_ser.models.estimators`). `Config`
+needs no Keras, so recipes can be read without it.
 
 A module may have a `NOTE`, a sentence that every report on the model shows, `DETERMINISTIC = True` where the seed draws
 nothing, and `SPACE`, what `keras-ser tune` searches unless it is told otherwise.

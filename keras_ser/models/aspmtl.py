@@ -131,7 +131,7 @@ def check(
 def build(
     config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
 ):
-    """The network, features in, probabilities out.
+    """The network, features in, logits out.
 
     Args:
         config: the settings.
@@ -141,8 +141,8 @@ def build(
         frames: of every clip, where all have as many; any number is right here.
 
     Returns:
-        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)},
-        with an adversary "adversary" (batch, classes), and with `mask_bins` "gain" (batch, frames, mask_bins).
+        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)
+        logits}, with an adversary "adversary" (batch, classes) logits, and with `mask_bins` "gain" (batch, frames, mask_bins).
 
     Raises:
         ValueError: an adversary that has nothing to tell apart.
@@ -150,7 +150,7 @@ def build(
     import keras
 
     from keras_ser.features import FeatureNormalization
-    from keras_ser.layers import GradientReversal, MeanPooling, OrthogonalityLoss
+    from keras_ser.layers import GradientReversal, LogMeanPosterior, MeanPooling, OrthogonalityLoss
     from keras_ser.models.heads import head
 
     check(config, inputs, tasks, streams, frames)
@@ -185,7 +185,8 @@ def build(
     for task in auxiliary:  # eq. 16
         if config.frame_level:
             frames = head(sequences[task.name], task, config.dense, config.dropout, name=f"{task.name}_frames")
-            outputs[task.name] = MeanPooling(name=task.name, dtype="float32")(frames, mask=valid)
+            mean = MeanPooling if task.continuous else LogMeanPosterior
+            outputs[task.name] = mean(name=task.name, dtype="float32")(frames, mask=valid)
         else:
             outputs[task.name] = head(h[task.name], task, config.dense, config.dropout)
     if config.mask_bins:
@@ -195,9 +196,7 @@ def build(
         classes = streams if adversary == "source" else auxiliary[0].size
         turned = GradientReversal(rate=config.reversal, name="gradient_reversal")(s)
         # eq. 11
-        outputs["adversary"] = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="adversary")(
-            turned
-        )
+        outputs["adversary"] = keras.layers.Dense(classes, dtype="float32", name="adversary")(turned)
     return keras.Model(given, outputs, name="aspmtl")
 
 

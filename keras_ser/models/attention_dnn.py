@@ -53,7 +53,7 @@ DNN_MTL = Config(units=(256, 256), activation="relu", attention=None)
 def build(
     config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
 ):
-    """The network, features in, probabilities out.
+    """The network, features in, logits out.
 
     Args:
         config: the settings.
@@ -63,7 +63,8 @@ def build(
         frames: of every clip: 1, the front end's statistics; of more the mean is taken.
 
     Returns:
-        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)}.
+        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)
+        logits}.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""What stands at the end of every model: a dense layer and the task's own output."""
+"""The end of every network: a dense layer and the task's own output."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,10 @@ from keras_ser.tasks import Task
 
 
 def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = None):
-    """Dense ReLU, dropout, then softmax (classes) or a linear unit (continuous task), in float32.
+    """Dense ReLU, dropout, then logits (classes) or a linear unit (continuous task), in float32.
+
+    Networks are trained on logits, whose cross-entropy has a gradient at any gap between them;
+    `keras_ser.models.whole.scorer` adds the softmax.
 
     Args:
         x: (batch, features), or (batch, frames, features) for an answer frame by frame.
@@ -18,14 +21,13 @@ def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = Non
         name: of the output layer; default: the task's.
 
     Returns:
-        (batch, .., classes) probabilities, or (batch, .., 1) for a continuous task.
+        (batch, .., classes) logits, or (batch, .., 1) for a continuous task.
     """
     if units:
         x = keras.layers.Dense(units, activation="relu", name=f"{task.name}_dense")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name=f"{task.name}_dropout")(x)
-    activation = None if task.continuous else "softmax"
-    return keras.layers.Dense(task.size, activation=activation, dtype="float32", name=name or task.name)(x)
+    return keras.layers.Dense(task.size, dtype="float32", name=name or task.name)(x)
 
 
 def task_losses(tasks: Sequence[Task]):

@@ -78,7 +78,7 @@ def check(
 def build(
     config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
 ):
-    """The network, spectrogram in, probabilities out.
+    """The network, spectrogram in, logits out.
 
     Args:
         config: the settings.
@@ -88,7 +88,8 @@ def build(
         frames: of every clip; the paper's 400.
 
     Returns:
-        keras.Model: inputs {feature: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)}.
+        keras.Model: inputs {feature: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)
+        logits}.
 
     Raises:
         ValueError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.

@@ -9,10 +9,12 @@ from keras_ser.tasks import Task
 
 
 def scorer(network, tasks: Sequence[Task], segment: int = 0):
-    """Features in, one row of probabilities a clip: the network without its adversary, averaged over segments.
+    """Features in, one row of probabilities a clip: the network with a softmax, without its adversary, averaged over segments.
+
+    The softmax is part of the inner network, so that `inner_network` gives probabilities.
 
     Args:
-        network: (features, mask) -> {task: (batch, classes)}, as a model file's `build` returns it.
+        network: (features, mask) -> {task: (batch, classes) logits}, as a model file's `build` returns it.
         tasks: the outputs to keep.
         segment: frames of the segments that a clip is cut into and averaged over; 0 = the clip as a whole.
     """
@@ -32,8 +34,12 @@ def scorer(network, tasks: Sequence[Task], segment: int = 0):
         x["mask"] = parts
     # without the adversary, and without the losses that the trained network would carry along; a mask stays inside,
     # for `keras_ser.models.denoiser`
-    inside = [task.name for task in tasks] + [name for name in network.output if name == "gain"]
-    inner = keras.Model(network.input, {name: network.output[name] for name in inside}, name=network.name)
+    inside = {name: value for name, value in network.output.items() if name == "gain"}
+    for task in tasks:
+        value = network.output[task.name]
+        softmax = keras.layers.Softmax(dtype="float32", name=f"softmax_{task.name}")
+        inside[task.name] = value if task.continuous else softmax(value)
+    inner = keras.Model(network.input, inside, name=network.name)
     found = inner(x)
     kept = {task.name: found[task.name] for task in tasks}
     if segment:
@@ -85,7 +91,7 @@ def embedder(whole, embedding):
 
 
 def inner_network(whole):
-    """The network on features inside a whole model."""
+    """The network on features inside a whole model; its outputs are probabilities."""
     import keras
 
     return next(layer for layer in whole.get_layer("scorer").layers if isinstance(layer, keras.Model))

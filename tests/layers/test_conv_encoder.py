@@ -104,6 +104,27 @@ def _with_weights_of(whole, part, block):
     return part
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_dropout_drops_whole_channels(masked):
+    """Each channel of an example is wholly 0, or wholly that of inference over 1 - rate."""
+    rng = np.random.default_rng(3)
+    layer = random_layer(
+        rng, 6, filters=(40,), kernels=(3,), pools=((2, 2),), dropout=0.5, keep_bins=True, momentum=0.0, seed=5
+    )
+    layer.normalizations[0].beta.assign(np.full(40, 3.0))  # so that ReLU leaves something of every channel
+    x = rng.normal(size=(4, 9, 6)).astype("float32")
+    mask = np.arange(9) < np.array([[9], [6], [9], [4]]) if masked else None
+    dropped, _ = layer(x, mask=mask, training=True)
+    # with no momentum the moving averages are now those of this batch
+    kept, _ = layer(x, mask=mask, training=False)
+    assert (kept.numpy() > 0).any(axis=(1, 2)).all()
+    zero = (dropped.numpy() == 0).all(axis=(1, 2))  # (batch, channels)
+    expected = np.where(zero[:, None, None, :], 0.0, 2.0 * kept.numpy())
+    np.testing.assert_allclose(dropped, expected, rtol=1e-4, atol=1e-4)
+    assert 0.3 < zero.mean() < 0.7
+    assert len({tuple(row) for row in zero}) == 4, "each example has a draw of its own"
+
+
 def test_default_is_four_blocks():
     layer = ConvEncoder()
     layer.build((None, None, 64))

@@ -9,6 +9,7 @@ from keras import ops
 from keras_ser.layers import ConvEncoder
 from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
+from keras_ser.models.whole import scorer
 from tests.models.rows import AROUSAL, CONV, EMOTION, GENDER, IDS, INPUTS, ROWS, STREAMS, by_name, features, outputs
 
 LENGTHS = (9, 1, 7, 4, 8)
@@ -181,7 +182,8 @@ def test_the_adversary_is_reversed_for_the_encoder_and_plain_for_the_discriminat
     pooled = keras.Model(network.input, network.get_layer("pool_shared").output)
     discriminator = network.get_layer("adversary")
 
-    def adversarial(p):
+    def adversarial(logits):
+        p = tf.nn.softmax(logits)
         cost = -tf.math.log(tf.gather(p, y["adversary"], axis=1, batch_dims=1))
         return config.gamma * tf.reduce_sum(cost * w["adversary"]) / tf.reduce_sum(w["adversary"])
 
@@ -267,14 +269,20 @@ def test_features_are_joined_in_the_order_given(rng):
     np.testing.assert_allclose(inner(network, x, "normalization"), expected, atol=1e-5)
 
 
-def test_outputs_are_probabilities_in_float32(row, network, rng):
-    found = outputs(network, features(rng, LENGTHS))
+def test_outputs_are_logits_in_float32_whose_softmax_the_scorer_takes(row, network, rng):
+    x = features(rng, LENGTHS)
+    found, scored = outputs(network, x), outputs(scorer(network, row.tasks), x)
+    assert set(scored) == {task.name for task in row.tasks}
     assert set(found) - {"adversary", "gain"} == {task.name for task in row.tasks}
     for task in row.tasks:
         assert found[task.name].shape == (len(LENGTHS), task.size)
-        if not task.continuous:
-            np.testing.assert_allclose(found[task.name].sum(-1), 1, atol=1e-6)
-            assert found[task.name].std(0).max() > 1e-3, "the clips differ, and their probabilities should"
+        if task.continuous:
+            np.testing.assert_array_equal(scored[task.name], found[task.name])
+            continue
+        e = np.exp(found[task.name].astype("float64"))
+        np.testing.assert_allclose(scored[task.name], e / e.sum(-1, keepdims=True), atol=1e-6)
+        assert scored[task.name].dtype == "float32"
+        assert scored[task.name].std(0).max() > 1e-3, "the clips differ, and their probabilities should"
     if "adversary" in found:
         classes = STREAMS if row.settings.adversary == "source" else row.tasks[1].size
         assert found["adversary"].shape == (len(LENGTHS), classes)
