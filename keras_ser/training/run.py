@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_ser.corpora.corpus import listed
 from keras_ser.errors import UserError
-from keras_ser.files import TEMPORARY, write_json, write_text
+from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 
@@ -131,8 +131,7 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
     write_json(owner, about)
     write_text(out / "recipe.json", recipe.to_json())
     split.write(out / "split.json")
-    for left in out.glob(f".[0-9]*{TEMPORARY}*"):
-        left.unlink(missing_ok=True)
+    remove_parts(out, older=0)  # a run is trained by one process at a time
 
 
 def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str) -> None:
