@@ -18,3 +18,7 @@ class UnknownKeyError(UserError, KeyError):
 
 class DivergenceError(UserError, FloatingPointError):
     """A loss or a weight is not finite."""
+
+
+class DiskError(UserError):
+    """A file that cannot be written: the disk is full or read-only, or permission is missing."""

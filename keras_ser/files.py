@@ -1,28 +1,134 @@
-"""Files written whole: a kill or a full disk leaves the old one, or the new one, never half of it. No TensorFlow."""
+"""Files written whole, and locks between processes. No TensorFlow.
+
+A kill, a crash or a full disk leaves the old file or the new one, never half of it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from keras_ser.errors import DiskError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 TEMPORARY = ".part."  # in the names of half-written files, which a killed process leaves behind
+STALE_SECONDS = 3600  # a half-written file that has not grown for so long is a left-over
+
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the system allows",
+}
+REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", errno.EROFS: "the disk is read-only"}
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file of the same suffix, then put it in place."""
-    temporary = path.with_name(f".{os.getpid()}{TEMPORARY}{path.name}")
+    """Let `write` fill a temporary file of the same suffix, then put it in place.
+
+    Args:
+        path: the file; its folder must exist.
+        write: called with the temporary path, which is unique to this call, in the same folder.
+
+    Raises:
+        DiskError: the disk is full or read-only, or the folder may not be written. The old file stays.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{TEMPORARY}{path.name}")
     try:
         write(temporary)
+        # some file systems report a full disk only here, and a power cut must not leave an empty file
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        told = disk_error(error, path, REFUSED)
+        if told is None:
+            raise
+        raise told from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def disk_error(error: BaseException, path: Path | None, more: dict[int, str] | None = None) -> DiskError | None:
+    """The error to report where a disk takes no more; None where `error` is about something else.
+
+    Args:
+        error: what was raised. TensorFlow and HDF5 give the cause in words alone.
+        path: what was to be written, if that is known.
+        more: further error numbers and what they mean, where `error` can only come from writing.
+    """
+    reasons = {**FULL, **(more or {})}
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        number = next((known for known in reasons if os.strerror(known) in str(error)), None)
+    reason = reasons.get(number)
+    if reason is None:
+        return None
+    what = f"{path.parent}: cannot write {path.name}, {reason}" if path else f"cannot write, {reason} ({error})"
+    way_out = "Free some space" if number in FULL else "Make the folder writable"
+    return DiskError(
+        f"{what}. All files written before are whole and are kept. {way_out}, or name another folder, and run the command again."
+    )
+
+
+def remove_parts(folder: Path, older: float = STALE_SECONDS) -> None:
+    """Delete the half-written files of killed processes.
+
+    Args:
+        folder: where to look; not in its subfolders.
+        older: seconds since a file was last written. 0 only where no other process can be writing.
+    """
+    for path in folder.glob(f".*{TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime >= older:
+                path.unlink()
+
+
+@contextlib.contextmanager
+def lock(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Keep other processes and threads away from a file or folder.
+
+    The lock is the file `.NAME.lock` beside it. It ends with its process, whatever ends that; the empty file stays.
+
+    Args:
+        path: what to lock; it need not exist, and its parent folder is made.
+        wait: wait until nobody else holds the lock.
+
+    Yields:
+        Whether the lock is held: False only where `wait` is False and another process or thread holds it.
+
+    Raises:
+        DiskError: the lock file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        file.acquire(timeout=-1 if wait else 0)
+        held = True
+    except Timeout:
+        held = False
+    except OSError as error:
+        told = disk_error(error, Path(file.lock_file), REFUSED)
+        if told is None:
+            raise
+        raise told from error
+    try:
+        yield held
+    finally:
+        if held:
+            file.release()
 
 
 def write_text(path: Path, text: str) -> None:

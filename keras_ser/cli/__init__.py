@@ -1,7 +1,8 @@
 """`keras-ser`: corpora, training, evaluation and serving from a shell.
 
 TensorFlow is imported by the commands that need it, not by --help. A user's mistake is one line on standard error and exit
-code 2; an interrupted training says how to go on (130).
+code 2; where some runs, trials or files failed and the others are done, the exit code is 1; an interrupted training says how to
+go on (130).
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """`evaluate` and `compare`: what has been trained, scored again."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from keras_ser.cli.progress import step_printer
@@ -45,7 +46,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_in_noise(options: argparse.Namespace) -> int:
-    from keras_ser.experiment.reporting import data_of, runs_of
+    from keras_ser.experiment.reporting import data_of, missing_runs, runs_of
     from keras_ser.experiment.robustness import SNRS, robustness
 
     folder = Path(options.folder)
@@ -53,14 +54,19 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
     denoisers = runs_of(Path(options.denoiser)) if options.denoiser else []
     runs = runs_of(folder)
     where = Path(options.out) if options.out else folder
+    data = data_of(folder, options.corpus_root)
+    missing = missing_runs(folder, runs, data)
+    for sentence in missing:
+        print(sentence, file=sys.stderr)
     made = robustness(
         runs,
-        data_of(folder, options.corpus_root),
+        data,
         Path(options.noise),
         where,
         denoisers=denoisers,
         snrs=snrs,
         title=f"{runs[0].recipe.name} in noise",
+        notes=missing,
         on_step=step_printer(),
     )
     print("\n".join(made.lines()))

@@ -6,8 +6,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from keras_ser.errors import UserError
+from keras_ser.files import disk_error
 
 INTERRUPTED = 130
 _asked = threading.Event()
@@ -26,7 +28,7 @@ def _interrupt(number, frame) -> None:
 
 
 def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") -> int:
-    """Run a command: mistakes become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows where they came from).
+    """Run a command: mistakes and full disks become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows where they came from).
 
     Args:
         action: the command; its return value is the exit code, None = 0.
@@ -51,6 +53,8 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
         if _asked.is_set():  # TensorFlow may turn an interrupt into an error of its own
             print(interrupted, file=sys.stderr)
             return INTERRUPTED
+        if not isinstance(error, UserError):
+            error = disk_error(error, Path(error.filename) if getattr(error, "filename", None) else None) or error
         if not isinstance(error, (UserError, OSError)) or os.environ.get("KERAS_SER_TRACEBACK"):
             raise
         print(f"keras-ser: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -110,7 +110,7 @@ def _ablation(systems, about, pairs, paper, options: argparse.Namespace) -> int:
         )
     print("\n".join(made.lines()))
     print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes, folds_asked(options)), 'ablation')}")
-    return 0
+    return 1 if progress.failures else 0
 
 
 def print_denoising(recipe, data, folder: Path, options: argparse.Namespace, paper) -> None:

@@ -9,10 +9,14 @@ from keras_ser.cli.guard import check_interrupt
 
 
 class Progress:
-    """Progress bars for jobs and epochs on a terminal; a line a job elsewhere."""
+    """Progress bars for jobs and epochs on a terminal; a line a job elsewhere.
+
+    `failures` counts the jobs that failed.
+    """
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
+        self.failures = 0
         self.bar: Any = None
         self.tasks: dict[str, Any] = {}
         self.stack = contextlib.ExitStack()
@@ -30,7 +34,8 @@ class Progress:
         self.stack.close()
 
     def job(self, number: int, total: int, job) -> None:
-        title = f"{job.recipe}: {job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
+        check_interrupt()
+        title = _title(job)
         if self.bar is None:
             if not self.quiet:
                 print(f"[{number}/{total}] {title}", file=sys.stderr, flush=True)
@@ -41,11 +46,15 @@ class Progress:
         for stage in [stage for stage in self.tasks if stage != "jobs"]:
             self.bar.remove_task(self.tasks.pop(stage))
 
-    def say(self, text: str) -> None:
-        """A line above the bars, or on standard error."""
+    def failure(self, job, reason: str) -> None:
+        self.failures += 1
+        self.say(f"{_title(job)} failed: {reason}", always=True)
+
+    def say(self, text: str, always: bool = False) -> None:
+        """A line above the bars, or on standard error; nothing with `quiet`, unless `always`."""
         if self.bar is not None:
-            self.bar.console.print(text)
-        elif not self.quiet:
+            self.bar.console.print(text, markup=False, highlight=False)
+        elif always or not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
     def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
@@ -58,6 +67,10 @@ class Progress:
         shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
         text = f"{stage}: {' '.join(shown)}" if shown else stage
         self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)
+
+
+def _title(job) -> str:
+    return f"{job.recipe}: {job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
 
 
 def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:

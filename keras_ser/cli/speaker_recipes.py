@@ -69,6 +69,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
     out = systems_folder(Path(options.out), recipes, folds_asked(options))
     protocol = first.protocols[-1]
+    missing = next(iter(systems.values())).missing
     told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept."]
     told += notes(first, data, folds_asked(options))
     told += [f"Paper: {paper.source}."] if paper.source else []
@@ -81,7 +82,7 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
             task=systems[over[1]].recipe.tasks[0],
             protocol=protocol.name,
             paper={system: paper.gain[system] for system in over if system in paper.gain},
-            notes=told,
+            notes=[*missing, *told],
             unit=unit(data),
         )
         print("\n".join(made.lines()))
@@ -99,10 +100,10 @@ def _run(variants, options: argparse.Namespace, over, reference: str, papers: Ma
         )
     except TrialsError as error:
         print(f"No speaker verification: {error}")
-        return 0
-    print("\n".join(found.lines()))
-    print(f"\nreport: {out / 'verification.md'}")
-    return 0
+    else:
+        print("\n".join(found.lines()))
+        print(f"\nreport: {out / 'verification.md'}")
+    return 1 if progress.failures else 0
 
 
 def _sides(recipe, data) -> list[str]:

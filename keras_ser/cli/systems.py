@@ -77,7 +77,10 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     with Progress(quiet=options.quiet) as progress:
         systems = run_systems(recipes, data, options.out, **run_options(options, progress))
     folds = folds_asked(options)
-    told = list(dict.fromkeys([*told, *(note for recipe in recipes.values() for note in notes(recipe, data, folds))]))
+    missing = next(iter(systems.values())).missing
+    told = list(
+        dict.fromkeys([*missing, *told, *(note for recipe in recipes.values() for note in notes(recipe, data, folds))])
+    )
     if absent and not options.systems:
         packages = ", ".join(f'pip install "keras-ser[{package}]"' for package in dict.fromkeys(absent.values()))
         told.append(f"Left out: {', '.join(absent)} ({packages}).")
@@ -117,7 +120,7 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
     )
     print("\n".join(made.lines()))
     print(f"\nreport: {made.save(systems_folder(Path(options.out), recipes, folds), 'systems')}")
-    return 0
+    return 1 if progress.failures else 0
 
 
 def _described(protocol, data, recipe) -> str:
@@ -267,6 +270,7 @@ def run_options(options: argparse.Namespace, progress) -> dict[str, Any]:
     return {
         "folds": folds_asked(options),
         "on_job": progress.job,
+        "on_failure": progress.failure,
         "on_epoch": progress.epoch,
         "read_options": {"root": options.corpus_root} if options.corpus_root else {},
         "strategy": options.strategy,

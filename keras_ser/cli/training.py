@@ -165,16 +165,17 @@ def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | No
             folder,
             folds=folds,
             on_job=progress.job,
+            on_failure=progress.failure,
             read_options=read_options,
             on_epoch=progress.epoch,
             strategy=options.strategy,
         )
     if after:
         after(recipe, data, folder, options)
-        return 0
-    print("\n".join(made.lines()))
-    print(f"\nreport: {folder / 'report.md'}")
-    return 0
+    else:
+        print("\n".join(made.lines()))
+        print(f"\nreport: {folder / 'report.md'}")
+    return 1 if progress.failures else 0
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:

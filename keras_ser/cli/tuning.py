@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import sys
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress
@@ -78,10 +79,13 @@ def _tune(options: argparse.Namespace) -> int:
             strategy=options.strategy,
         )
     print("\n".join(found.lines()))
+    again = [trial for trial in found.trials.values() if trial.again]
+    for trial in again:
+        print(f"trial {trial.number} failed: {trial.failed} The same command tries it again.", file=sys.stderr)
     told = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     told |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
     told |= {"--bad": options.bad} if options.bad != "raise" else {}
     words = [word for name, value in told.items() if value for word in (name, str(value))]
     following = shlex.join(["keras-ser", "train", str(folder / "recipe.json"), *words])
     print(f"\nreport: {folder / 'tuning.md'}\nnext: {following}")
-    return 0
+    return 1 if again else 0

@@ -78,6 +78,8 @@ def _cell(text: str) -> str:
 def render(report: Report, pictures: Sequence[tuple[str, str]] = ()) -> str:
     """report.md."""
     blocks = [f"# {report.title}"]
+    if report.missing:
+        blocks.append("\n".join(f"* {sentence}" for sentence in report.missing))
     for protocol, facts in report.protocols.items():
         mine = [r for r in report.results if r.protocol == protocol]
         blocks.append(f"## Protocol: {protocol}")
@@ -181,7 +183,7 @@ def _subsets(what: str, subsets: Sequence[Subset], metrics: Sequence[str], resul
 
 def terminal(report: Report) -> list[str]:
     """The short table: one line a protocol, task and metric (recalls left out)."""
-    lines = [report.title]
+    lines = [report.title, *report.missing]
     for protocol, facts in report.protocols.items():
         mine = [r for r in report.results if r.protocol == protocol]
         dependent = f" ({SPEAKER_DEPENDENT})" if facts.get("speaker_dependent") else ""

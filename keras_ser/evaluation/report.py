@@ -35,6 +35,7 @@ class Report:
         resamples, seed: of the bootstrap.
         predictions: the predictions table.
         histories: (protocol, fold, seed) -> history of the training.
+        missing: sentences on the runs that the report lacks, shown first.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Report:
     seed: int
     predictions: pd.DataFrame = field(repr=False, compare=False)
     histories: dict[Run, pd.DataFrame] = field(repr=False, compare=False, default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     def result(self, protocol: str, task: str) -> TaskScores:
         """The scores of one task under one protocol.
@@ -64,6 +66,7 @@ class Report:
         return _strict(
             {
                 "title": self.title,
+                "missing": self.missing,
                 "protocols": self.protocols,
                 "bootstrap": {
                     "kind": "percentile, over groups, of the mean over seeds",
@@ -144,6 +147,7 @@ def report(
     tables: Mapping[str, Any] | None = None,
     histories: Mapping[Run | tuple[int, int], pd.DataFrame] | None = None,
     stream: Mapping[str, str] | None = None,
+    missing: Iterable[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Report:
@@ -163,6 +167,7 @@ def report(
             e.g. {"adversary": {"accuracy": 0.52, "prior": 0.5}}.
         histories: (protocol, fold, seed) -> history with a column `epoch`; (fold, seed) if there is one protocol.
         stream: task -> the stream that it is scored on; default: the first row's that has a label of the task.
+        missing: sentences on the runs that the predictions lack, shown first.
         resamples, seed: of the bootstrap.
 
     Raises:
@@ -211,6 +216,7 @@ def report(
         seed=seed,
         predictions=frame,
         histories=_runs(histories or {}, list(protocols)),
+        missing=tuple(missing),
     )
 
 

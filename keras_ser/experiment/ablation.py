@@ -9,7 +9,8 @@ import pandas as pd
 from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.systems import SystemsReport
 from keras_ser.experiment.jobs import jobs, tested, unit
-from keras_ser.experiment.systems import run_systems
+from keras_ser.experiment.stored import PREDICTIONS, read_or_refuse
+from keras_ser.experiment.systems import System, run_systems
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run
 
@@ -46,30 +47,33 @@ def run_ablation(
     for name, system in found.items():
         tables[name] = system.predictions
         if f"{FIRST_ALONE} ({name})" in about:
-            tables[f"{FIRST_ALONE} ({name})"] = _first_alone(system.recipe, data, system.folder, folds)
-    protocol = next(iter(systems.values())).protocols[0].name
+            tables[f"{FIRST_ALONE} ({name})"] = _first_alone(system, data, folds)
+    first = next(iter(found.values()))
     return SystemsReport(
-        title=f"{next(iter(systems.values())).name.split('-', 1)[0]}: ablation on {data.corpus.name}",
+        title=f"{first.recipe.name.split('-', 1)[0]}: ablation on {data.corpus.name}",
         tables={name: tables[name] for name in about if name in tables},
         about=about,
-        task=next(iter(systems.values())).tasks[0],
-        protocol=protocol,
+        task=first.recipe.tasks[0],
+        protocol=first.recipe.protocols[0].name,
         paper=paper or {},
-        pairs=pairs,
-        notes=notes,
+        pairs=[pair for pair in pairs if set(pair) <= set(tables)],
+        notes=[*first.missing, *notes],
         unit=unit(data),
     )
 
 
-def _first_alone(recipe: Recipe, data: Data, folder: Path, folds: Sequence[int] | None) -> pd.DataFrame:
+def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.DataFrame:
     """The predictions of a cascade's model 1, run by run; kept beside it."""
-    assert recipe.first is not None
+    assert system.recipe.first is not None
     tables = []
-    for job in jobs(recipe, data, folds):
-        target = folder / job.folder / "model_1"
-        file = target / "predictions.csv"
+    for job in jobs(system.recipe, data, folds):
+        if (job.protocol.name, job.split.fold, job.seed) not in system.runs:
+            continue
+        target = system.folder / job.folder / "model_1"
+        file = target / PREDICTIONS
         if not file.exists():
             table = tested(Run.load(target), data, job.protocol.name)
             write_predictions(table, file)
-        tables.append(read_predictions(file))
+        again = "Remove it and run the command again: the trained model predicts again"
+        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
     return pd.concat(tables, ignore_index=True)

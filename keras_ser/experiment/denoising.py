@@ -17,11 +17,12 @@ from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
 from keras_ser.evaluation.denoising import DenoisingReport
+from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.kept import kept
 from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, Run, RunError
+from keras_ser.training import Data, Run
 from keras_ser.training.data import CLEAN, NOISE_TASK
 from keras_ser.training.run import model_file
 
@@ -89,14 +90,14 @@ def run_denoising(
         on_step: called with (number, steps in all, what) before each step.
 
     Raises:
-        RunError: no finished run.
+        RunError: no finished run (`AllFailedError` where one failed).
     """
     folder = Path(folder)
     # where there are several, the last protocol is the one that keeps speakers apart
     own = [job for job in jobs(recipe, data, folds) if job.protocol.name == recipe.protocols[-1].name]
     done = [job for job in own if model_file(folder / job.folder)]
-    if not done:
-        raise RunError(f"{folder} holds no finished run yet.")
+    there = {job.folder for job in done}
+    check_any(folder, own, there)
     trained = {name for stream in recipe.streams for name in stream.noises}
     measures = available()
     tables, number = [], 0
@@ -123,15 +124,13 @@ def run_denoising(
         tables.append(table)
     whole = pd.concat(tables, ignore_index=True)
     clean = whole[whole["noise"] == CLEAN]
-    told = [*notes, *_clean_notes(clean)]
+    told = [*left_out(folder, own, there), *notes, *_clean_notes(clean)]
     if folds is not None:
         told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
     if "babble" in noises and is_generated("babble", data.noise_root, recipe.frontend.sample_rate):
         told.append("The babble is generated: training and test hear different mixtures of the same training speakers.")
     if done[0].split.speaker_dependent:
         told.append("A speaker-dependent split: test speakers were heard in training.")
-    if len(done) < len(own):
-        told.append(f"{len(own) - len(done)} of {len(own)} runs are not finished, and left out.")
     missing = [name for name in MEASURES if name not in measures]
     missing += [name for name in METHODS if name not in set(whole["method"])]
     if missing:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.files import write_json, write_table
+from keras_ser.experiment.stored import read_or_refuse
+from keras_ser.files import lock, write_json, write_table
 
 WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
+ROWS = "rows in the table"
 
 
 def kept(
@@ -25,14 +27,35 @@ def kept(
 
     Returns:
         The table, and whether it was there.
+
+    Raises:
+        RunError: the table that is there is damaged.
     """
     table, question = folder / f"{name}.csv", folder / f"{name}.json"
-    if question.exists() and table.exists() and json.loads(question.read_text()) == json.loads(json.dumps(asked)):
-        words = dict.fromkeys(WORDS, str)
-        numbers = {name: [""] for name in pd.read_csv(table, nrows=0).columns if name not in words}
-        return pd.read_csv(table, dtype=words, keep_default_na=False, na_values=numbers), True
+    asked = json.loads(json.dumps(asked))
+    with lock(table):
+        if question.exists() and table.exists():
+            found = read_or_refuse(table, lambda: _read(table, question, asked), f"Remove {table} to score it again")
+            if found is not None:
+                return found, True
+    # not locked: another process may ask another question meanwhile, and what is kept is the answer to the last one
     made = score()
-    question.unlink(missing_ok=True)  # which says whose figures they are
-    write_table(table, made)
-    write_json(question, asked)
+    with lock(table):
+        question.unlink(missing_ok=True)  # which says whose figures they are
+        write_table(table, made)
+        write_json(question, {**asked, ROWS: len(made)})
     return made, False
+
+
+def _read(table: Path, question: Path, asked: Mapping[str, Any]) -> pd.DataFrame | None:
+    """The table; None where it answers another question."""
+    about = json.loads(question.read_text(encoding="utf-8"))
+    rows = about.pop(ROWS, None)  # which files of earlier versions lack
+    if about != asked:
+        return None
+    words = dict.fromkeys(WORDS, str)
+    numbers = {name: [""] for name in pd.read_csv(table, nrows=0).columns if name not in words}
+    found = pd.read_csv(table, dtype=words, keep_default_na=False, na_values=numbers, float_precision="round_trip")
+    if rows is not None and len(found) != rows:
+        raise ValueError(f"{len(found)} of {rows} rows are there")
+    return found

@@ -7,10 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
-from keras_ser.errors import UserError
 from keras_ser.evaluation import Report, read_predictions, report
+from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.jobs import jobs, tested, unit
+from keras_ser.experiment.stored import (
+    EXPERIMENT,
+    finished,
+    read_or_refuse,
+    run_predictions,
+    stored_facts,
+    stored_recipe,
+)
+from keras_ser.files import lock
 from keras_ser.models import MODELS
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, check_split, distributions
@@ -25,22 +33,23 @@ def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
 
 
 def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
-    """The report over all finished runs of an experiment's recipe, written into its folder."""
-    tables, histories, adversary, open_jobs = [], {}, [], []
+    """The report over all finished runs of an experiment's recipe, written into its folder.
+
+    Raises:
+        RunError: no run is finished (`AllFailedError` where one failed), or its files are damaged.
+    """
     every = jobs(recipe, data)
-    for job in every:
-        target = folder / job.folder
-        if not (target / "predictions.csv").exists():
-            open_jobs.append(job.folder)
-            continue
-        tables.append(read_predictions(target / "predictions.csv"))
-        run = Run.load(target)
+    done = [job for job in every if finished(folder, job)]
+    missing = left_out(folder, every, {job.folder for job in done})
+    check_any(folder, every, done)
+    tables, histories, adversary = [], {}, []
+    for job in done:
+        tables.append(run_predictions(folder, job, data))
+        run = Run.load(folder / job.folder)
         histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
         best = run.history[run.about["best_epoch"] - 1]
         if "adversary_accuracy" in best:
             adversary.append({"protocol": job.protocol.name, "accuracy": best["adversary_accuracy"]})
-    if not tables:
-        raise RunError(f"{folder} holds no finished run yet.")
     extra = {}
     if adversary:
         extra["adversary"] = _adversary(recipe, data, pd.DataFrame(adversary))
@@ -52,10 +61,6 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             )
     predictions = pd.concat(tables, ignore_index=True)
     told = notes(recipe, data, None)
-    if open_jobs:
-        told.append(
-            f"In no figure here, since they are not finished: {len(open_jobs)} of {len(every)} runs ({listed(open_jobs)})."
-        )
     if "emptied" in predictions:
         emptied = predictions["emptied"].astype(str) == "True"
         told.append(
@@ -72,6 +77,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         notes=told,
         tables=extra,
         histories=histories,
+        missing=missing,
     )
     made.save(folder)
     return made
@@ -206,7 +212,8 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
     owner, recipe = _owner(folder)
     data = data_of(folder, corpus_root)
     if owner == folder:
-        made = summarise(recipe, data, folder)
+        with lock(folder / "report"):
+            made = summarise(stored_recipe(folder), data, folder)
     else:
         run = Run.load(folder)
         check_split(run.split, data.corpus, data.cache.hashes)
@@ -232,10 +239,10 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
     Raises:
         RunError: the folder is neither.
     """
-    if (folder / "experiment.json").exists():
-        return folder, stored(folder / "recipe.json", Recipe.from_dict)
+    if (folder / EXPERIMENT).exists():
+        return folder, stored_recipe(folder)
     if (folder / "run.json").exists():
-        owner = next((up for up in folder.resolve().parents if (up / "experiment.json").exists()), None)
+        owner = next((up for up in folder.resolve().parents if (up / EXPERIMENT).exists()), None)
         return owner, Run.load(folder).recipe
     raise RunError(f"expected the folder of a run or of an experiment. Received: {folder}, which is neither.")
 
@@ -248,7 +255,7 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
         corpus_root: where the corpus lies now.
     """
     owner, recipe = _owner(folder)
-    lay = stored(owner / "experiment.json", where_it_lay) if owner else {}
+    lay = stored_facts(owner) if owner else {}
     root = corpus_root or lay.get("root")
     if root is None:
         raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
@@ -270,13 +277,14 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     return data
 
 
-def where_it_lay(data: Any) -> dict[str, Any]:
-    """experiment.json, checked as far as it is used."""
-    found = as_object(data)
-    texts = [found[name] for name in ("root", "noise_root") if name in found]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(found.get("options", {}), dict):
-        raise UserError("expected texts as root and noise_root, and an object as options.")
-    return found
+def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ...]:
+    """Sentences on the runs of an experiment's protocol that are not among `runs`; none where the folder is a run's."""
+    owner, recipe = _owner(folder)
+    if owner != folder:
+        return ()
+    found = {f"{run.folder.parent.name}/{run.folder.name}" for run in runs}
+    protocols = {run.folder.parent.name for run in runs}
+    return left_out(folder, [job for job in jobs(recipe, data) if job.protocol.name in protocols], found)
 
 
 def runs_of(folder: Path) -> list[Run]:
@@ -309,7 +317,8 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         file = path / "predictions.csv" if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
-        tables.append(read_predictions(file))
+        again = f"Make it again: keras-ser evaluate {file.parent}"
+        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
     labels = [c.removeprefix(f"{task}/") for c in tables[0].columns if c.startswith(f"{task}/")]
     labels = [label for label in labels if label != "prediction"]
     if f"{task}/prediction" not in tables[0]:

@@ -34,6 +34,7 @@ def robustness(
     denoisers: Sequence[Run] = (),
     snrs: Sequence[float] = SNRS,
     title: str = "",
+    notes: Sequence[str] = (),
     on_step: Callable[[int, int, str], None] | None = None,
 ) -> RobustnessReport:
     """Score runs in every noise of a folder, and write the report.
@@ -47,9 +48,11 @@ def robustness(
             has its own, and is scored with and without it.
         snrs: dB, over all samples of a clip.
         title: the report's heading.
+        notes: sentences for the reader, shown first.
         on_step: called with (number, steps in all, what).
 
     Raises:
+        LeakageError: no denoiser may go before any of the runs; runs for which none may are excluded, and named in the report.
         ValueError: the main task is continuous or names people that the split keeps apart, or a cascade is given another model 1.
     """
     recipe = runs[0].recipe
@@ -65,10 +68,18 @@ def robustness(
     files = load_noises(noise_root, recipe.frontend.sample_rate)
     noises = {name: file_stretch(files, name, "test") for name in files}
     trained = trained_noises(recipe) | {name for each in denoisers for name in trained_noises(each.recipe)}
-    tables, number = [], 0
-    total = len(runs) * (1 + len(noises) * len(snrs))
+    chosen, notes, refusals = [], list(notes), []
     for run in runs:
-        denoiser = _unheard(run, denoisers, data) if denoisers else None
+        try:
+            chosen.append((run, _unheard(run, denoisers, data) if denoisers else None))
+        except LeakageError as error:
+            refusals.append(error)
+            notes.append(f"Fold {run.split.fold}, seed {run.seed} is excluded: {error}")
+    if not chosen:
+        raise refusals[0]
+    tables, number = [], 0
+    total = len(chosen) * (1 + len(noises) * len(snrs))
+    for run, denoiser in chosen:
         asked = {"noises": noise_hashes(noises), "snrs": list(snrs), "data": data.digest}
         asked["denoiser"] = [str(denoiser.folder.resolve()), denoiser.recipe.hash] if denoiser else None
 
@@ -92,7 +103,6 @@ def robustness(
         tables.append(found)
     table = pd.concat(tables, ignore_index=True)
     table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
-    notes = []
     folds = {seed: set(part["fold"]) for seed, part in table.groupby("seed")}
     whole = set().union(*folds.values())
     incomplete = [seed for seed, found in folds.items() if found != whole]

@@ -8,10 +8,14 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs
 from keras_ser.experiment.runner import run_experiment
+from keras_ser.experiment.stored import finished
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError
+
+RunKey = tuple[str, int, int]  # protocol, fold, seed
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,20 @@ class System:
     Args:
         recipe: what was trained.
         folder: the experiment's.
-        predictions: of the test sides of the runs that were asked for.
+        predictions: of the test sides of the runs that were asked for and that all systems can be compared on.
+        missing: sentences on the runs that the comparison lacks, the same for all of its systems.
     """
 
     recipe: Recipe
     folder: Path
     predictions: pd.DataFrame
+    missing: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> set[RunKey]:
+        """The runs that `predictions` are of."""
+        columns = (self.predictions[name] for name in ("protocol", "fold", "seed"))
+        return {(protocol, int(fold), int(seed)) for protocol, fold, seed in zip(*columns, strict=True)}
 
 
 def run_systems(
@@ -36,40 +48,110 @@ def run_systems(
     *,
     folds: Sequence[int] | None = None,
     on_job: Callable[[int, int, Any], None] | None = None,
+    on_failure: Callable[[Any, str], None] | None = None,
     read_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, System]:
     """Train every system that is not finished, each in its own experiment.
 
+    Runs that fail do not end it: the systems are compared on the folds that all of them have finished (see `comparable`), and a
+    system of which nothing has finished is left out.
+
     Args:
         recipes: system -> recipe.
         data: the corpora.
         out: where the experiments go.
-        folds, on_job, read_options, **options: see `run_experiment`.
+        folds, on_job, on_failure, read_options, **options: see `run_experiment`.
 
     Raises:
-        RunError: other processes are still training some of the runs; see `run_experiment`, too.
+        RunError: other processes are still training some of the runs, or no fold has finished in all systems;
+            see `run_experiment`, too.
+        AllFailedError: no run of any system has finished.
     """
     for recipe in recipes.values():
         check_jobs(recipe, data, folds)
-    found = {}
+    tables, asked, missing, nothing = {}, {}, [], None
+    given = {"folds": folds, "on_job": on_job, "on_failure": on_failure, "read_options": read_options, **options}
     for name, recipe in recipes.items():
-        folder = experiment_folder(recipe, out)
-        made = run_experiment(recipe, data, folder, folds=folds, on_job=on_job, read_options=read_options, **options)
+        try:
+            tables[name] = run_experiment(recipe, data, experiment_folder(recipe, out), **given).predictions
+        except AllFailedError as error:
+            missing.append(f"{name} is excluded: {error}")
+            nothing = nothing or error
+    if not tables:
+        raise nothing
+    theirs = []
+    for name in tables:
+        folder, every = experiment_folder(recipes[name], out), jobs(recipes[name], data, folds)
         # the folder may hold more: systems are compared over the runs that were asked for
-        asked = {(job.protocol.name, job.split.fold, job.seed) for job in jobs(recipe, data, folds)}
-        table = made.predictions
-        runs = zip(table["protocol"], table["fold"], table["seed"], strict=True)
-        found[name] = System(recipe, folder, table[[run in asked for run in runs]])
+        asked[name] = {(job.protocol.name, job.split.fold, job.seed) for job in every}
+        open_jobs = [job for job in every if not finished(folder, job)]
+        theirs += [f"{recipes[name].name}/{job.folder}" for job in open_jobs if not failure(folder / job.folder)]
+        done = {job.folder for job in every if finished(folder, job)}
+        missing += [f"{name}: {sentence}" for sentence in left_out(folder, every, done)]
     # systems are compared on the same clips
-    theirs = [
-        f"{system.recipe.name}/{job.folder}"
-        for system in found.values()
-        for job in jobs(system.recipe, data, folds)
-        if not (system.folder / job.folder / "predictions.csv").exists()
-    ]
     if theirs:
         raise RunError(
             f"other processes are still training {listed(theirs)}. When they have ended, the same command makes the table."
         )
-    return found
+    keys = {name: list(zip(t["protocol"], t["fold"], t["seed"], strict=True)) for name, t in tables.items()}
+    chosen = comparable(asked, {name: asked[name] & set(keys[name]) for name in tables})
+    missing += [f"{name} is excluded: a protocol of it has no finished run." for name in tables if name not in chosen]
+    dropped = sorted(
+        {run[:2] for name in chosen for run in asked[name]} - {run[:2] for runs in chosen.values() for run in runs}
+    )
+    if dropped:
+        places = listed(f"{protocol}, fold {fold}" for protocol, fold in dropped)
+        missing.append(f"Compared without {places}, which not all systems have finished.")
+    for name, runs in chosen.items():
+        seeds = sorted({run[2] for run in asked[name]} - {run[2] for run in runs})
+        if seeds:
+            missing.append(f"Compared without seeds {', '.join(map(str, seeds))} of {name}, which lack folds.")
+    return {
+        name: System(
+            recipes[name],
+            experiment_folder(recipes[name], out),
+            tables[name][[key in runs for key in keys[name]]],
+            tuple(missing),
+        )
+        for name, runs in chosen.items()
+    }
+
+
+def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]) -> dict[str, set[RunKey]]:
+    """The runs on which systems can be compared: the same folds for all, and all of these for every seed.
+
+    Of each protocol, a system offers the folds of the seed that has most of them; the folds that all systems offer are kept, and
+    of each system the seeds that have all of these. A system without a finished run in one of its protocols is left out.
+
+    Args:
+        asked: system -> (protocol, fold, seed) of the runs that were asked for.
+        done: system -> those that are finished.
+
+    Raises:
+        RunError: no fold has finished in all systems, or no system is left.
+    """
+    folds: dict[tuple[str, str], dict[int, set[int]]] = {}  # (system, protocol) -> seed -> folds
+    for name, runs in done.items():
+        for protocol, fold, seed in runs:
+            folds.setdefault((name, protocol), {}).setdefault(seed, set()).add(fold)
+    names = [name for name in done if all((name, protocol) in folds for protocol, *_ in asked[name])]
+    shared: dict[str, set[int]] = {}
+    for name in names:
+        for protocol in {protocol for protocol, *_ in asked[name]}:
+            fullest = max(folds[name, protocol].values(), key=lambda found: (len(found), -min(found)))
+            shared[protocol] = shared.get(protocol, fullest) & fullest
+    empty = [protocol for protocol, found in shared.items() if not found]
+    if empty or not names:
+        where = f" of protocol {empty[0]!r}" if empty else ""
+        raise RunError(
+            f"no fold{where} has finished in all systems, so that they cannot be compared. Run the command again."
+        )
+    return {
+        name: {
+            (protocol, fold, seed)
+            for protocol, fold, seed in done[name]
+            if fold in shared[protocol] and shared[protocol] <= folds[name, protocol][seed]
+        }
+        for name in names
+    }

@@ -48,20 +48,26 @@ def run_verification(
         on_step: called with (number, steps in all, what) before each run.
 
     Raises:
-        RunError: a run that is not finished.
+        RunError: no run is finished.
         ValueError: a corpus that names no speakers; a test side without two clips of one speaker.
     """
     if any(u.speaker is None for u in data.corpus):
         raise UserError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
-    todo = []
+    todo, missing = [], [sentence for system in systems.values() for sentence in system.missing]
     for name, system in systems.items():
         protocol = system.recipe.protocols[-1].name
-        own = [job for job in jobs(system.recipe, data, folds) if job.protocol.name == protocol]
-        todo += [(name, system.folder / job.folder, job) for job in own]
+        for job in jobs(system.recipe, data, folds):
+            folder = system.folder / job.folder
+            if job.protocol.name != protocol or (protocol, job.split.fold, job.seed) not in system.runs:
+                continue
+            if model_file(folder):
+                todo.append((name, folder, job))
+            else:
+                missing.append(f"{name}: {job.folder} is unfinished and excluded.")
+    if not todo:
+        raise RunError(f"no run of {', '.join(systems)} is finished. Train them first.")
     tables = []
     for number, (name, folder, job) in enumerate(todo):
-        if not model_file(folder):
-            raise RunError(f"{folder} is not finished.")
         if on_step:
             on_step(number + 1, len(todo), f"{name}, fold {job.split.fold}, seed {job.seed}: embeddings")
         asked = {"data": data.digest, "most": most}
@@ -72,7 +78,7 @@ def run_verification(
         title=title or f"Speaker verification on {data.corpus.name}",
         table=pd.concat(tables, ignore_index=True),
         paper=paper or {},
-        notes=notes,
+        notes=list(dict.fromkeys([*missing, *notes])),
     )
     made.save(out)
     return made

@@ -1,6 +1,8 @@
 """The waveform cache's other side: how it is written so that half of one is never taken for a whole."""
 
 import contextlib
+import errno
+import glob
 import json
 import os
 import shutil
@@ -14,10 +16,11 @@ import tensorflow as tf
 
 from keras_ser.audio import AudioError, content_hash, info, problems, read
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.files import remove_parts, write_text, write_whole
 from keras_ser.pipelines.threads import in_order
 
 FORMAT = 1
-STALE_SECONDS = 3600  # a writer touches its file far more often
+UNUSED_SECONDS = 7 * 24 * 3600
 FRAMING = 16  # bytes that TFRecord adds to a record: length, payload, and a checksum of each
 
 
@@ -32,7 +35,7 @@ def write(
     threads: int,
     progress: bool,
 ) -> None:
-    """Reads every clip and writes the records and then their sidecar, each under another name until it is whole.
+    """Read every clip and write the records and then their sidecar, each under another name until it is whole.
 
     Args:
         path: of the records; for the others see `keras_ser.pipelines.records.cache`.
@@ -40,7 +43,8 @@ def write(
         pool, threads: what reads, and how many there are of them.
 
     Raises:
-        CorpusError: files that can't be used (unless `bad` is "drop"), none that can, or a disk that takes no more.
+        CorpusError: files that can't be used (unless `bad` is "drop"), or none that can.
+        DiskError: a disk that takes no more.
     """
 
     def load(index: int, utterance: Utterance):
@@ -52,8 +56,9 @@ def write(
         return _serialise(index, utterance, waveform), waveform.size, content_hash(waveform), odd
 
     utterances, dropped, size = {}, {}, 0
-    part = _part(path)
-    try:
+
+    def write_records(part: Path) -> None:
+        nonlocal size
         with tf.io.TFRecordWriter(str(part)) as writer:
             items = list(enumerate(corpus))
             results = in_order(load, items, pool, 4 * threads)
@@ -69,33 +74,58 @@ def write(
             raise bad_files(dropped, len(corpus))
         written = part.stat().st_size
         if written != size:
-            raise CorpusError(f"{part.parent}: {written} of {size} bytes of the cache reached the disk. Is it full?")
-        sidecar = {
-            "format": FORMAT,
-            "fingerprint": fingerprint,
-            "corpus": corpus.name,
-            "sample_rate": sample_rate,
-            "count": len(utterances),
-            "seconds": sum(entry["samples"] for entry in utterances.values()) / sample_rate,
-            "bytes": size,
-            "utterances": utterances,
-            "dropped": dropped,
-        }
-        _sync(part)
-        os.replace(part, path)
-        part = _part(path.with_suffix(".json"))
-        part.write_text(json.dumps(sidecar, indent=1), encoding="utf-8")
-        _sync(part)
-        os.replace(part, path.with_suffix(".json"))
-    except (OSError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        raise CorpusError(
-            f"{path.parent}: writing the cache failed ({reason}). Nothing half-written is kept; make room or name "
-            "another folder, and run again."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+            raise OSError(errno.ENOSPC, f"{written} of {size} bytes reached the disk")
+
+    remove_parts(path.parent)
+    write_whole(path, write_records)
+    sidecar = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "corpus": corpus.name,
+        "root": str(Path(corpus.root).resolve()),
+        "files": file_stats(corpus),
+        "sample_rate": sample_rate,
+        "count": len(utterances),
+        "seconds": sum(entry["samples"] for entry in utterances.values()) / sample_rate,
+        "bytes": size,
+        "utterances": utterances,
+        "dropped": dropped,
+    }
+    write_text(path.with_suffix(".json"), json.dumps(sidecar, indent=1))  # ASCII: names of files need not be Unicode
+
+
+def file_stats(corpus: Corpus) -> dict[str, list[int] | None]:
+    """Path in the corpus -> [bytes, time of the last change in ns] of every file; None where it is missing."""
+    return {path: _stat(Path(corpus.root) / path) for path in dict.fromkeys(u.path for u in corpus)}
+
+
+def _stat(path: Path) -> list[int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def remove_outdated(folder: Path, corpus: Corpus) -> None:
+    """Delete the caches that this corpus has left behind, with what is kept beside them.
+
+    A cache is deleted where it was made from the same folder, a file that it was made from has changed since, so that it can
+    never be opened again, and it was last opened a week ago or earlier: another process may still be training from it.
+
+    Args:
+        folder: where caches lie.
+        corpus: as it is now.
+    """
+    own = (str(Path(corpus.root).resolve()), corpus.name)
+    for sidecar in folder.glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            about = json.loads(sidecar.read_text(encoding="utf-8"))
+            if time.time() - sidecar.stat().st_mtime < UNUSED_SECONDS or (about["root"], about["corpus"]) != own:
+                continue
+            if any(_stat(Path(corpus.root) / path) != stat for path, stat in about["files"].items()):
+                for path in (sidecar, *folder.glob(f"{glob.escape(sidecar.stem)}.*")):  # the sidecar first
+                    path.unlink(missing_ok=True)
 
 
 def check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPoolExecutor) -> None:
@@ -121,14 +151,6 @@ def check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPool
             f"{folder}: the cache of {corpus.name} needs up to {total / 2**20:.1f} MiB, "
             f"{free / 2**20:.1f} MiB are free. Make room or name another folder."
         )
-
-
-def remove_stale(path: Path) -> None:
-    """Deletes what killed writers of this cache left: what has lain for an hour, since another may be at work."""
-    for part in path.parent.glob(f".{path.stem}.*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
 
 
 def bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
@@ -172,12 +194,3 @@ def _bar(results: Iterator, corpus: Corpus, progress: bool) -> Iterator:
     if not console.is_terminal:
         return results
     return iter(track(results, f"Reading {corpus.name}", total=len(corpus), console=console, transient=True))
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -4,9 +4,11 @@ A cache is two files in a folder, `<corpus>-<fingerprint>.tfrecord` and the same
 another name and renamed when they are complete, the JSON last: it is what makes a cache, and it holds the size that the
 records must have. So a kill or a full disk leaves nothing that the next run could take for a whole cache. The
 fingerprint covers the corpus's name, its utterances and their files' sizes and times, the rate and the format: a change
-of any of them makes another cache beside the old one, which may then be deleted.
+of any of them makes another cache beside the old one. An old cache whose files have changed is deleted a week after it was
+last opened (`remove_outdated`); the others may be deleted by hand.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -23,7 +25,17 @@ import tensorflow as tf
 
 from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.errors import UserError
-from keras_ser.pipelines.record_writer import FORMAT, FRAMING, bad_files, check_space, first_ten, remove_stale, write
+from keras_ser.files import lock
+from keras_ser.pipelines.record_writer import (
+    FORMAT,
+    FRAMING,
+    bad_files,
+    check_space,
+    file_stats,
+    first_ten,
+    remove_outdated,
+    write,
+)
 from keras_ser.pipelines.threads import cores
 
 READ_BUFFER = 2**20
@@ -158,6 +170,7 @@ def cache(
 
     Raises:
         CorpusError: files that can't be used (the first ten are listed); no usable file at all; no space on the disk.
+        DiskError: the disk got full, or the folder may not be written.
     """
     if bad not in ("raise", "drop"):
         raise UserError(f'`bad` must be "raise" or "drop". Received: {bad!r}.')
@@ -169,30 +182,31 @@ def cache(
     found = _open(path, fingerprint)
     if found is None:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_stale(path)
-        threads = threads or min(8, cores())
-        with ThreadPoolExecutor(threads) as pool:
-            check_space(corpus, folder, sample_rate, pool)
-            write(corpus, path, sample_rate, fingerprint, bad, window_seconds, pool, threads, progress)
-        found = _open(path, fingerprint)
-        if found is None:
-            raise CorpusError(f"{path}: another process removed or changed the cache while it was opened; try again.")
+        with lock(path):  # another process may be writing it
+            found = _open(path, fingerprint) or _written(
+                corpus, path, sample_rate, fingerprint, bad, window_seconds, threads or min(8, cores()), progress
+            )
     if found.dropped and bad == "raise":
         raise bad_files(found.dropped, len(corpus))
+    return found
+
+
+def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, threads, progress) -> RecordCache:
+    with ThreadPoolExecutor(threads) as pool:
+        check_space(corpus, path.parent, sample_rate, pool)
+        write(corpus, path, sample_rate, fingerprint, bad, window_seconds, pool, threads, progress)
+    remove_outdated(path.parent, corpus)
+    found = _open(path, fingerprint)
+    if found is None:
+        raise CorpusError(f"{path}: another process removed or changed the cache while it was opened; try again.")
     return found
 
 
 def corpus_fingerprint(corpus: Corpus, sample_rate: int, window_seconds: float = 0.025) -> str:
     """SHA-1 of all that the cached samples depend on; a missing file counts as such."""
     digest = hashlib.sha1(json.dumps([FORMAT, corpus.name, sample_rate, window_seconds]).encode())
-    stats: dict[str, list[int] | None] = {}
+    stats = file_stats(corpus)
     for u in corpus:
-        if u.path not in stats:
-            try:
-                stat = os.stat(corpus.file(u))
-                stats[u.path] = [stat.st_size, stat.st_mtime_ns]
-            except OSError:
-                stats[u.path] = None
         digest.update(json.dumps([u.id, u.path, u.start, u.end, stats[u.path]]).encode())
     return digest.hexdigest()
 
@@ -230,6 +244,8 @@ def _open(path: Path, fingerprint: str) -> RecordCache | None:
         return None
     if not whole:
         return None
+    with contextlib.suppress(OSError):  # a folder that may only be read
+        os.utime(path.with_suffix(".json"))  # `remove_outdated` asks when it was last opened
     entries = sidecar["utterances"]
     return RecordCache(
         path=path,

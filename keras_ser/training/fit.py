@@ -141,6 +141,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             seed,
             stage,
             on_epoch,
+            where=f"protocol {split.protocol!r}, fold {split.fold}, ",
         )
         whole = whole_model(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)

@@ -33,6 +33,7 @@ def train_epochs(
     seed: int,
     stage: str,
     on_epoch: OnEpoch | None = None,
+    where: str = "",
 ) -> None:
     """Train a compiled network and leave its best weights in it.
 
@@ -45,6 +46,7 @@ def train_epochs(
         seed: noted in history.json.
         stage: names the model in progress and errors.
         on_epoch: called with (stage, epoch, epochs, logs).
+        where: names the protocol and fold in errors.
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
@@ -62,7 +64,7 @@ def train_epochs(
         # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
         if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
             raise DivergenceError(
-                f"{stage}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
+                f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
                 "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
             )
         logs["learning_rate"] = float(network.optimizer.learning_rate)

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_ser.corpora.corpus import listed
 from keras_ser.errors import UserError
-from keras_ser.files import TEMPORARY, write_json, write_text
+from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.values import read_json
@@ -104,12 +104,17 @@ class Run:
         return model
 
 
-def stored(path: Path, read: Callable[[Any], Any] = lambda data: data) -> Any:
+def stored(
+    path: Path,
+    read: Callable[[Any], Any] = lambda data: data,
+    way_out: str = "Train the run again, or name another folder",
+) -> Any:
     """What a run's or an experiment's JSON file holds.
 
     Args:
         path: the file.
         read: what is read -> what it means; a `UserError` of it says that the file is damaged.
+        way_out: what to do about a damaged file.
 
     Raises:
         RunError: the file is missing or damaged; it is named, with the way out.
@@ -119,9 +124,7 @@ def stored(path: Path, read: Callable[[Any], Any] = lambda data: data) -> Any:
     except FileNotFoundError:
         raise RunError(f"{path} is missing. Put it back, or train the run again.") from None
     except (UserError, UnicodeDecodeError) as error:
-        raise RunError(
-            f"{path} is damaged: {str(error).rstrip('.')}. Train the run again, or name another folder."
-        ) from error
+        raise RunError(f"{path} is damaged: {str(error).rstrip('.')}. {way_out}.") from error
 
 
 def as_object(data: Any) -> dict[str, Any]:
@@ -185,8 +188,7 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
     write_json(owner, about)
     write_text(out / "recipe.json", recipe.to_json())
     split.write(out / "split.json")
-    for left in out.glob(f".[0-9]*{TEMPORARY}*"):
-        left.unlink(missing_ok=True)
+    remove_parts(out, older=0)  # a run is trained by one process at a time
 
 
 def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str, recipe: Recipe | None = None) -> None:

@@ -40,6 +40,7 @@ class Trial:
         scores: of the kept epochs, one for each fold and seed; empty where training diverged.
         epochs: the kept ones.
         failed: why it has no score.
+        again: whether the next search tries it again, since the setting is not the reason.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Trial:
     scores: tuple[float, ...] = ()
     epochs: tuple[int, ...] = ()
     failed: str = ""
+    again: bool = False
 
     @property
     def score(self) -> float:
@@ -147,6 +149,9 @@ class Found:
         failed = [trial for trial in self.trials.values() if np.isnan(trial.score)]
         if failed:
             told.append(f"{len(failed)} of {len(self.trials)} trials have no score, the first since {failed[0].failed}")
+        again = [f"trial {trial.number}: {trial.failed}" for trial in failed if trial.again]
+        if again:
+            told.append(f"The same command tries {len(again)} of them again: {_list(again)}")
         return told
 
     @functools.cached_property

@@ -17,9 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from keras_ser.corpora import CorpusError
 from keras_ser.errors import DivergenceError, UserError
+from keras_ser.experiment.failures import reason_of_job
 from keras_ser.experiment.jobs import Job, check_jobs, jobs
-from keras_ser.experiment.runner import lock
-from keras_ser.files import write_json
+from keras_ser.files import lock, remove_parts, write_json
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
@@ -60,7 +60,8 @@ def search(
     A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, mean over folds and seeds; no test side is
     heard. The recipe as it stands is the first trial, so that a search can't end with less. A search goes on where it was
     killed, and with more trials where it had ended: runs that are finished are not trained again, nor are settings that diverged
-    or that can't be trained; those are told and have no score.
+    or that can't be trained. A trial that fails does not end the search: it has no score, and the report gives the reason. Where
+    that is not the setting's (a damaged folder, too little memory), the next call tries it again.
 
     Args:
         recipe: what to begin with. Of its protocols the first one that keeps speakers (or sessions, films) apart judges, else
@@ -83,6 +84,7 @@ def search(
         KeyError, ValueError: see `check_space` and `check_jobs`; no validation side; an unknown method.
         LeakageError: a split that leaks.
         RunError: the folder holds another search, or is at work elsewhere, or every trial failed.
+        DiskError: the disk is full, or the folder may not be written.
     """
     if method not in METHODS:
         raise UserError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
@@ -96,10 +98,11 @@ def search(
     if method == "grid":
         _check_grid(space, trials)
     folder = Path(folder)
-    _claim(folder, recipe, data, space, todo, method)
-    with lock(folder) as mine:
+    with lock(folder, wait=False) as mine:
         if not mine:
             raise RunError(f"another process searches in {folder}. Wait for it, or give another --out.")
+        _claim(folder, recipe, data, space, todo, method)
+        remove_parts(folder, older=0)
         found = Found(recipe, tuple(space), tuple(todo), method, data)
         found.load(folder)
         try:
@@ -116,7 +119,7 @@ def search(
 def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, on_job, options) -> None:
     failed = {}
     for trial in found.trials.values():
-        if trial.failed:
+        if trial.failed and not trial.again:
             with contextlib.suppress(UserError):  # refused as a recipe: seen again below
                 failed[with_values(narrow, trial.values).hash] = trial.failed
     known: dict[str, float] = {}
@@ -136,13 +139,15 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
         if not trial.failed:
             try:
                 trial = _trained(trial, tried)
-            except UserError as error:
+            except Exception as error:
+                reason = reason_of_job(error, folder)
                 # numbers that don't go together are the space's to hold; what can't be trained as it stands is a mistake
-                if isinstance(error, RunError | CorpusError) or (
-                    number == 0 and not isinstance(error, DivergenceError)
-                ):
+                if reason is None or (number == 0 and not isinstance(error, DivergenceError)):
                     raise
-                trial = replace(trial, failed=str(error))
+                own = isinstance(error, UserError) and not isinstance(error, RunError | CorpusError)
+                trial = replace(trial, failed=reason, again=not own)
+            finally:
+                keras.backend.clear_session()  # graphs of past trials would pile up in memory
         found.add(trial)
         found.save(folder)
         if trial.failed:
@@ -159,7 +164,6 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
             kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
             scores.append(float(kept[monitored(tried)]))
             epochs.append(int(kept["epoch"]))
-        keras.backend.clear_session()  # graphs of finished trials would pile up in memory
         if not np.isfinite(scores).all():
             return replace(trial, failed=f"{monitored(tried)} is undefined.")
         return replace(trial, scores=tuple(scores), epochs=tuple(epochs))

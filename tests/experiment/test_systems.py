@@ -8,8 +8,8 @@ import pytest
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment.jobs import experiment_folder
 from keras_ser.experiment.reporting import protocol_facts
-from keras_ser.experiment.runner import lock
 from keras_ser.experiment.systems import run_systems
+from keras_ser.files import lock
 from keras_ser.models import random_forest, svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
@@ -48,7 +48,7 @@ def test_a_run_of_another_process_is_waited_for(data, tmp_path):
     target.parent.mkdir(parents=True)
     (target.parents[1] / "experiment.json").write_text(json.dumps(owner))
     with (
-        lock(target) as mine,
+        lock(target, wait=False) as mine,
         pytest.raises(RunError, match="other processes are still training forest/speakers/fold-01-seed-0. When they"),
     ):
         assert mine

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import tensorflow as tf
 import keras_ser
 from keras_ser.audio import content_hash, read
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.errors import DiskError
+from keras_ser.files import TEMPORARY
 from keras_ser.pipelines import record_writer
 from keras_ser.pipelines.records import cache, corpus_fingerprint
 
@@ -33,6 +36,11 @@ def make_corpus(root, count=7, name="tiny"):
     soundfile.write(root / "long.wav", long, 16000, subtype="FLOAT")
     utterances += [Utterance("a-first", "long.wav", end=1.0), Utterance("z-last", "long.wav", start=1.5, end=2.75)]
     return Corpus(name, root, tuple(utterances), {})
+
+
+def listed(folder):
+    """What lies in a folder of caches, but the locks."""
+    return sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
 
 
 @pytest.fixture
@@ -98,12 +106,12 @@ def test_indices(tmp_path, corpus):
 
 def test_second_time_opens_what_is_there(tmp_path, corpus, monkeypatch):
     first = cache(corpus, tmp_path / "cache", progress=False)
-    files = sorted(os.listdir(tmp_path / "cache"))
+    files = listed(tmp_path / "cache")
     assert files == [first.path.with_suffix(".json").name, first.path.name]
     monkeypatch.setattr(record_writer, "read", lambda *_: pytest.fail("read again"))
     second = cache(corpus, tmp_path / "cache", progress=False)
     assert second.hashes == first.hashes and second.path == first.path
-    assert sorted(os.listdir(tmp_path / "cache")) == files
+    assert listed(tmp_path / "cache") == files
 
 
 def test_same_bytes_whatever_the_threads(tmp_path, corpus):
@@ -189,7 +197,7 @@ def test_bad_files_are_reported_together(tmp_path, corpus):
     ) as caught:
         cache(corpus, tmp_path / "cache", progress=False)
     assert "\n" not in str(caught.value) and 'bad="drop"' in str(caught.value)
-    assert os.listdir(tmp_path / "cache") == []
+    assert listed(tmp_path / "cache") == []
 
 
 def test_the_first_ten_bad_files_are_listed(tmp_path):
@@ -238,9 +246,9 @@ def test_an_exception_midway_leaves_nothing(tmp_path, corpus, monkeypatch, error
         return read(*args)
 
     monkeypatch.setattr(record_writer, "read", failing)
-    with pytest.raises(CorpusError if isinstance(error, OSError) else error):
+    with pytest.raises(DiskError if isinstance(error, OSError) else error):
         cache(corpus, tmp_path / "cache", threads=1, progress=False)
-    assert os.listdir(tmp_path / "cache") == []
+    assert listed(tmp_path / "cache") == []
     monkeypatch.undo()
     assert len(list(cache(corpus, tmp_path / "cache", progress=False).dataset())) == 9
 
@@ -250,11 +258,13 @@ def test_a_full_disk(tmp_path, corpus):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40000, limits[1]))
     try:
-        with pytest.raises(CorpusError, match=r"writing the cache failed|reached the disk"):
+        with pytest.raises(
+            DiskError, match=rf"^{tmp_path}/cache: cannot write tiny-.*\.tfrecord, the file is larger than"
+        ):
             cache(corpus, tmp_path / "cache", progress=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert os.listdir(tmp_path / "cache") == []
+    assert listed(tmp_path / "cache") == []
     assert len(list(cache(corpus, tmp_path / "cache", progress=False).dataset())) == 9
 
 
@@ -289,24 +299,75 @@ def test_a_kill_while_writing(tmp_path, corpus):
     arguments = [*roots, str(corpus.root), str(tmp_path / "cache")]
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), *arguments], capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    left = os.listdir(tmp_path / "cache")
-    assert len(left) == 1 and left[0].endswith(".part")
+    left = listed(tmp_path / "cache")
+    assert len(left) == 1 and TEMPORARY in left[0]
     made = cache(corpus, tmp_path / "cache", progress=False)
     assert len(list(made.dataset())) == 9
 
 
-def test_leftovers_are_cleared_when_they_are_old(tmp_path, corpus):
+def test_half_written_caches_of_killed_processes_are_removed_after_an_hour(tmp_path, corpus):
     made = cache(corpus, tmp_path / "cache", progress=False)
     made.path.unlink()
-    old = made.path.with_name(f".{made.path.name}.1.part")
-    fresh = made.path.with_name(f".{made.path.name}.2.part")
-    other = made.path.with_name(".other-0123.tfrecord.1.part")
+    old = made.path.with_name(f".0123456789ab{TEMPORARY}{made.path.name}")
+    fresh = made.path.with_name(f".ba9876543210{TEMPORARY}{made.path.name}")
+    other = made.path.with_name(f".0123456789ab{TEMPORARY}other-0123.tfrecord")
     for path in (old, fresh, other):
         path.write_bytes(b"half")
     for path in (old, other):
         os.utime(path, (1e9, 1e9))
     cache(corpus, tmp_path / "cache", progress=False)
-    assert not old.exists() and fresh.exists() and other.exists()
+    assert not old.exists() and fresh.exists() and not other.exists()
+
+
+def test_caches_of_changed_files_are_removed_a_week_after_they_were_opened(tmp_path, corpus):
+    """Others are kept: of another rate, of another corpus in the folder, of another selection of the same files, lately opened."""
+    folder = tmp_path / "cache"
+    elsewhere = make_corpus(tmp_path / "elsewhere", 2)
+    part = Corpus("tiny", corpus.root, corpus.utterances[2:4], {})  # without 00.wav
+    week = time.time() - 8 * 24 * 3600
+    made = {
+        name: cache(c, folder, progress=False) for name, c in [("old", corpus), ("part", part), ("away", elsewhere)]
+    }
+    made["rate"] = cache(corpus, folder, sample_rate=8000, progress=False)
+    beside = made["old"].path.with_suffix(".eGeMAPSv02.npy")
+    beside.write_bytes(b"functionals")
+    for each in made.values():
+        os.utime(each.path.with_suffix(".json"), (week, week))
+    cache(corpus, folder, sample_rate=8000, progress=False)  # opened again
+    soundfile.write(corpus.root / "00.wav", np.zeros(4000), 16000)
+    new = cache(corpus, folder, progress=False)
+    assert new.path != made["old"].path and len(list(new.dataset())) == 9
+    assert not [path for path in folder.iterdir() if path.name.startswith(made["old"].path.stem)]
+    for name in ("part", "away", "rate"):
+        assert made[name].path.exists() and made[name].path.with_suffix(".json").exists(), name
+
+
+def test_two_processes_write_one_cache_once(tmp_path, corpus):
+    """The second waits for the first and opens what that has written."""
+    script = """
+        import sys, time
+        sys.path[:0] = sys.argv[1:3]
+        from pathlib import Path
+        from keras_ser.corpora.corpus import Corpus, Utterance
+        from keras_ser.pipelines import record_writer, records
+        plain = record_writer.read
+
+        def slow(*arguments):
+            print("read", flush=True)
+            time.sleep(0.1)
+            return plain(*arguments)
+
+        record_writer.read = slow
+        names = [f"{i:02}.{('wav', 'flac')[i % 2]}" for i in range(7)]
+        corpus = Corpus("two", Path(sys.argv[3]), tuple(Utterance(n, n) for n in names), {})
+        print(len(list(records.cache(corpus, sys.argv[4], threads=1, progress=False).dataset())))
+    """
+    roots = [str(Path(keras_ser.__path__[0]).parent), str(Path(__file__).parents[2])]
+    command = [sys.executable, "-c", textwrap.dedent(script), *roots, str(corpus.root), str(tmp_path / "cache")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(map(len, said)) == [1, 8] and {words[-1] for words in said} == {"7"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import keras_ser.tuning.search as module
+from keras_ser.errors import DivergenceError
 from keras_ser.recipe import Recipe
 from keras_ser.training import RunError
 from keras_ser.tuning import parse
@@ -41,7 +42,7 @@ def fitted(monkeypatch):
         seen.append((recipe, split.fold, seed, first))
         c = recipe.config
         if c.beta > 5:
-            raise FloatingPointError("the loss is nan in epoch 1.")
+            raise DivergenceError("the loss is nan in epoch 1.")
         return Trained(0.5 - 0.1 * np.log10(c.beta) ** 2 - 0.01 * abs(c.units - 6) + 0.02 * split.fold + 0.001 * seed)
 
     monkeypatch.setattr(module, "fit", fit)

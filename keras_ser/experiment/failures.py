@@ -1,0 +1,130 @@
+"""Jobs that fail: noted in their folders, so that the others go on and reports can say what is missing."""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from keras_ser.corpora.corpus import listed
+from keras_ser.errors import DiskError, UserError
+from keras_ser.experiment.jobs import Job
+from keras_ser.files import disk_error, write_json
+from keras_ser.training import RunError
+
+FAILED = "failed.json"
+SHOWN = 10
+
+
+class AllFailedError(RunError):
+    """No job of an experiment has finished, and at least one has failed."""
+
+
+def attempt(work: Callable[[], None], job: Job, target: Path) -> str:
+    """Do a job's work; a failure that concerns this job alone is noted in its folder.
+
+    Args:
+        work: trains and tests.
+        job: what it is.
+        target: its folder. failed.json in it holds the reason; it is removed when the job is tried again.
+
+    Returns:
+        Why the job failed; "" where it did not.
+
+    Raises:
+        DiskError: the disk is full, which concerns all jobs.
+        Exception: a fault of this package.
+    """
+    file = target / FAILED
+    file.unlink(missing_ok=True)
+    try:
+        work()
+    except Exception as error:
+        reason = reason_of_job(error, target)
+        if reason is None:
+            raise
+    else:
+        return ""
+    target.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"protocol": job.protocol.name, "fold": job.split.fold, "seed": job.seed, "reason": reason})
+    return reason
+
+
+def reason_of_job(error: Exception, folder: Path) -> str | None:
+    """Why a job failed, in a line; None where `error` concerns more than this job, or is a fault of this package.
+
+    Args:
+        error: what was raised.
+        folder: where the job writes.
+
+    Raises:
+        DiskError: the disk is full.
+    """
+    import tensorflow as tf
+
+    full = error if isinstance(error, DiskError) else disk_error(error, folder / "files")
+    if full is not None:
+        raise full from error
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        reason = (str(error) or "MemoryError").splitlines()[0]
+        return f"out of memory ({reason}). Lower batch_size, or close other programs."
+    return None
+
+
+def failure(target: Path) -> str:
+    """Why the job of a folder failed when it was last tried; "" where it did not."""
+    try:
+        return str(json.loads((target / FAILED).read_text(encoding="utf-8"))["reason"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the reason is lost, since {target / FAILED} is damaged."
+
+
+def named(job: Job) -> str:
+    return f"{job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
+
+
+def left_out(folder: Path, every: Sequence[Job], done: Collection[str]) -> tuple[str, ...]:
+    """What a report over the finished jobs must say first; empty where all are finished.
+
+    Args:
+        folder: of the experiment.
+        every: the jobs that the report is meant to be of.
+        done: folders of the jobs that are in the report.
+    """
+    missing = [job for job in every if job.folder not in done]
+    reasons = [(job, failure(folder / job.folder)) for job in missing]
+    failed = [(job, reason) for job, reason in reasons if reason]
+    others = [job.folder for job, reason in reasons if not reason]
+    found = []
+    if failed:
+        found.append(
+            f"{len(failed)} of {len(every)} runs failed and are excluded from all results. The same command tries them again."
+        )
+        found += [f"Failed: {named(job)}: {reason}" for job, reason in failed[:SHOWN]]
+        found += [f"Failed: {listed(job.folder for job, _ in failed[SHOWN:])}."] if len(failed) > SHOWN else []
+    if others:
+        found.append(
+            f"{len(others)} of {len(every)} runs are unfinished and excluded from all results: {listed(others)}."
+        )
+    return tuple(found)
+
+
+def check_any(folder: Path, every: Sequence[Job], done: Collection[str]) -> None:
+    """Refuse an experiment of which nothing is finished.
+
+    Args:
+        folder, every, done: see `left_out`.
+
+    Raises:
+        AllFailedError: and at least one job failed; the first reason is given.
+        RunError: nothing failed either.
+    """
+    if done:
+        return
+    for job in every:
+        reason = failure(folder / job.folder)
+        if reason:
+            raise AllFailedError(f"no run in {folder} has finished. The first that failed: {named(job)}: {reason}")
+    raise RunError(f"{folder} holds no finished run yet.")
