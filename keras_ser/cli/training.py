@@ -162,7 +162,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         # a recipe.json of such a training has it already
         others = tuple(each for each in recipe.streams if each.name != stream.name)
         recipe = recipe.replace(streams=(*others, stream))
-        recipe = recipe.override("config.adversary", "source")
+        if hasattr(recipe.config, "adversary"):
+            recipe = recipe.override("config.adversary", "source")
     changes = [("epochs", options.epochs), ("precision", options.precision)]
     for key, value in changes:
         if value is not None:
@@ -214,8 +215,8 @@ def prepared(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str 
     recipe = adjust(recipe, options) if adjust else recipe
     told = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
-    recipe, corpus = recipe.read(options.corpus_root, **told)
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
+    recipe, corpus = recipe.read(options.corpus_root, auxiliary.values(), **told)
     check_labels(recipe, corpus, auxiliary)
 
     from keras_ser.training import Data, deterministic
@@ -278,7 +279,9 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
     for task in recipe.tasks:
         if task.name == "noise":
             continue
-        holders = [corpus] if task is recipe.tasks[0] else [corpus, *auxiliary.values()]
+        # what an auxiliary corpus does not teach: see `Data.source`
+        alone = task.column == recipe.tasks[0].column and not task.identity
+        holders = [corpus] if alone else [corpus, *auxiliary.values()]
         check_task(task, *holders)
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)

@@ -69,9 +69,8 @@ def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -
         LeakageError: a split that leaks.
         ValueError: what can't be trained, or chosen.
     """
-    auxiliary = [waveforms.hashes for _, waveforms in data.auxiliary.values()]
     for split in {(job.protocol.name, job.split.fold): job.split for job in jobs(recipe, data, folds)}.values():
-        check_split(split, data.corpus, data.cache.hashes, auxiliary)
+        check_split(split, data.corpus, data.cache.hashes, data.others)
         check_choice(recipe, data, split)
 
 
