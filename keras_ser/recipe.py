@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,11 +159,12 @@ class Recipe:
     def replace(self, **changes) -> "Recipe":
         return dataclasses.replace(self, **changes)
 
-    def read(self, root: Any = None, **options: Any):
+    def read(self, root: Any = None, auxiliary: Iterable[Any] = (), **options: Any):
         """The recipe's corpus, cut into windows where it asks for that, and the recipe with its identity tasks' classes.
 
         Args:
             root, **options: of `keras_ser.corpora.read_corpus`, beside the recipe's own options.
+            auxiliary: the corpora that its streams name.
 
         Returns:
             (Recipe, Corpus).
@@ -174,21 +175,29 @@ class Recipe:
         corpus = read_corpus(self.corpus, root, **{**dict(self.corpus_options), **options})
         if self.windows is not None:
             corpus = cut_windows(corpus, self.windows, self.tasks[0])
-        return self.for_corpus(corpus), corpus
+        return self.for_corpus(corpus, *auxiliary), corpus
 
-    def for_corpus(self, corpus) -> "Recipe":
-        """A copy whose identity tasks without classes have those of a corpus, in order of name.
+    def for_corpus(self, corpus, *auxiliary) -> "Recipe":
+        """A copy whose identity tasks without classes have those of all corpora, in order of name.
 
         Args:
-            corpus: a `keras_ser.corpora.Corpus`.
+            corpus: the recipe's `keras_ser.corpora.Corpus`.
+            *auxiliary: the corpora that its streams name.
         """
+
+        def identities(task: Task) -> list[str]:
+            found = {
+                task.label(value, c.name, c is not corpus)
+                for c in (corpus, *auxiliary)
+                for value in c.counts(task.column)
+            }
+            return sorted(found - set(task.ignore))
+
         tasks = tuple(
-            dataclasses.replace(task, labels=sorted(corpus.counts(task.column)))
-            if task.identity and not task.labels
-            else task
+            dataclasses.replace(task, labels=identities(task)) if task.identity and not task.labels else task
             for task in self.tasks
         )
-        return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus))
+        return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus, *auxiliary))
 
     def override(self, key: str, value: Any) -> "Recipe":
         """A copy with one value changed.

@@ -80,6 +80,19 @@ def check_labels(name: str, labels: tuple[str, ...]) -> None:
         )
 
 
+def identity(value: Any, corpus: str) -> str:
+    """The name of a person, film, session .. among those of all corpora: "corpus/value".
+
+    A value with a "/" names its corpus itself ("ravdess/03" in a manifest) and is the same identity wherever it stands. Corpora of
+    one adapter have one name: two manifests with a speaker "anna" mean the same person.
+
+    Example:
+        >>> identity("03", "emodb"), identity("ravdess/03", "manifest")
+        ('emodb/03', 'ravdess/03')
+    """
+    return str(value) if "/" in str(value) else f"{corpus}/{value}"
+
+
 @dataclass(frozen=True)
 class Task:
     """One thing to predict from an utterance: a class out of `labels`, or a number in [`low`, `high`].
@@ -92,9 +105,10 @@ class Task:
         weight: weight of the task's loss before the model's own weights.
         column: the utterance's column that holds the label (default: `name`).
         ignore: corpus labels that are left out on purpose (weight 0, as if missing).
-        identity: the classes are who is there, e.g. speakers. They may be left empty, and are then those of the corpus
-            (`Recipe.for_corpus`); anybody else weighs 0, as if missing. Where a split keeps `column` apart, nobody it tests can
-            be named, and the task is judged by verification instead.
+        identity: If True, the classes are identities, e.g. speakers, named "corpus/speaker" (see `identity`). They may be left
+            empty, and are then taken from the corpora (`Recipe.for_corpus`). Any other identity is treated as missing
+            (weight 0). A label without a corpus ("03") stands for that identity of the recipe's own corpus. Where a split
+            keeps `column` apart, no test identity occurs in training, and the task is judged by verification instead.
 
     Raises:
         ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
@@ -176,6 +190,33 @@ class Task:
                 "Add it to the task's labels, merge or ignore."
             )
         return self.labels.index(label), 1.0
+
+    def label(self, value: Any, corpus: str, auxiliary: bool = False) -> Any:
+        """What this task calls a value that a corpus has in `column`: the value, or an identity's qualified name.
+
+        Args:
+            value: the corpus's label.
+            corpus: name of the corpus.
+            auxiliary: False for the recipe's own corpus, whose identities may also stand among the labels without its name.
+        """
+        if not self.identity or value in MISSING or value != value:
+            return value
+        merged = dict(self.merge)
+        names = [identity(value, corpus)] + ([] if auxiliary else [str(value)])
+        names = [merged.get(name, name) for name in names]
+        return next((name for name in names if name in self.labels or name in self.ignore), names[0])
+
+    def encode_utterance(self, utterance: Any, corpus: str, auxiliary: bool = False) -> tuple[float, float]:
+        """An utterance's label -> (value, weight), see `encode`.
+
+        Args:
+            utterance: a `keras_ser.corpora.Utterance`.
+            corpus, auxiliary: see `label`.
+
+        Raises:
+            ValueError: see `encode`.
+        """
+        return self.encode(self.label(utterance.column(self.column), corpus, auxiliary))
 
     def decode(self, value: float) -> str | float:
         """The inverse of `encode`: a class index -> its label; a number stays."""

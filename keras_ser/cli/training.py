@@ -117,8 +117,8 @@ def prepared(
     recipe = adjust(recipe, options) if adjust else recipe
     told = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
     # a mistake in a path or a label should be told before TensorFlow's seconds of import
-    recipe, corpus = recipe.read(options.corpus_root, **told)
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
+    recipe, corpus = recipe.read(options.corpus_root, auxiliary.values(), **told)
     check_labels(recipe, corpus, auxiliary)
     check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
 
@@ -148,7 +148,7 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
 
     check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
     paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
-    check_splits(recipe, corpus, folds_asked(options))
+    check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values())
 
 
 def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
@@ -199,7 +199,9 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
     for task in recipe.tasks:
         if task.name == "noise":
             continue
-        holders = [corpus] if task is recipe.tasks[0] else [corpus, *auxiliary.values()]
+        # what an auxiliary corpus does not teach: see `Data.source`
+        alone = task.column == recipe.tasks[0].column and not task.identity
+        holders = [corpus] if alone else [corpus, *auxiliary.values()]
         check_task(task, *holders)
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)

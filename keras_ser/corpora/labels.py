@@ -22,7 +22,8 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     """
     name, counts = corpora[0].name, Counter()
     for corpus in corpora:
-        counts.update(corpus.counts(task.column))
+        for value, count in corpus.counts(task.column).items():
+            counts[task.label(value, corpus.name, corpus is not corpora[0])] += count
     if not counts:
         way = way or (
             "name it in --metadata CSV (of a manifest in its own column), train it on an auxiliary corpus (--aux-corpus NAME "

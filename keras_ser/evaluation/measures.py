@@ -127,7 +127,9 @@ def select(
 
 def _name_groups(facts: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     alone = facts["group"] == ""
-    named = "speakers" if (facts["group"] == facts["speaker"]).all() else "groups"
+    # where speakers are a task's classes, their column holds "corpus/speaker"
+    bare = facts["speaker"].str.rpartition("/")[2]
+    named = "speakers" if ((facts["group"] == facts["speaker"]) | (facts["group"] == bare)).all() else "groups"
     unit = "clips" if alone.all() else named
     # A clip without a group is a group of its own; the mark keeps its name from meeting a real group's.
     names = [group or ALONE + clip for group, clip in zip(facts["group"], facts["id"], strict=True)]

@@ -1,7 +1,7 @@
 """Which runs an experiment consists of, and where each of them lies."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,22 +83,24 @@ def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -
         UserError: what can't be trained, or chosen.
     """
     check_recipe(recipe, data.auxiliary, data.noise_root)
-    auxiliary = [waveforms.hashes for _, waveforms in data.auxiliary.values()]
     for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
         for split in splits:
-            check_split(split, data.corpus, data.cache.hashes, auxiliary)
+            check_split(split, data.corpus, data.cache.hashes, data.others)
             check_choice(recipe, data.readable, split)
 
 
-def check_splits(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None) -> None:
+def check_splits(
+    recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None, auxiliary: Iterable[Corpus] = ()
+) -> None:
     """`check_jobs` as far as it needs no samples: what is refused here is refused before anything is decoded.
 
     Raises:
         UserError: see `check_jobs`.
     """
+    others = [(other, {}) for other in auxiliary]
     for splits in _splits(recipe, corpus, {}, folds).values():
         for split in splits:
-            check_split(split, corpus)
+            check_split(split, corpus, auxiliary=others)
             check_choice(recipe, corpus, split)
 
 

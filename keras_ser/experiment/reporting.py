@@ -184,7 +184,8 @@ def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[s
     main, found = recipe.tasks[0], {}
     if main.continuous or main.identity:
         return []
-    truth = dict(zip((u.id for u in data.readable), truths(main, data.readable.utterances), strict=True))
+    known = data.readable.utterances
+    truth = dict(zip((u.id for u in known), truths(main, known, data.corpus.name), strict=True))
     for job in jobs(recipe, data, folds):
         tested, trained = ({truth[i] for i in side if i in truth} for side in (job.split.test, job.split.train))
         lacking = tested - trained - {""}

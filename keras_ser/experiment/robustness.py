@@ -169,7 +169,7 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
 
 def _labelled(run: Run, data: Data) -> list[tuple[Clip, str]]:
     """The test clips that have a label of the main task, with it."""
-    truth = truths(run.recipe.tasks[0], data.corpus.utterances)
+    truth = truths(run.recipe.tasks[0], data.corpus.utterances, data.corpus.name)
     return [(clip, truth[clip.index]) for clip in test_clips(run, data) if truth[clip.index] != ""]
 
 

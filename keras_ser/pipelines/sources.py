@@ -13,9 +13,8 @@ import tensorflow as tf
 from keras_ser.errors import UserError
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.balance import RULES
+from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, grouped
 from keras_ser.tasks import Task
-
-EXTRACT_BATCH = 32
 
 Labels = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -54,19 +53,47 @@ class Source:
     origins: np.ndarray | None = None
     noise_odds: tuple[float, ...] = ()
 
+    @property
+    def noise_bytes(self) -> int:
+        """Memory of the bank, its noises padded to the longest (`augment.stack_bank`)."""
+        return 4 * len(self.bank) * max(map(len, self.bank), default=0)
 
-def encode_labels(corpus, tasks: Sequence[Task]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def batch_sizes(
+        self, batch_size: int = BATCH_CLIPS, order: np.ndarray | None = None, samples: int = 0
+    ) -> list[int]:
+        """Clips of each batch: `batch_size`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
+
+        Args:
+            batch_size: clips a batch.
+            order: utterance numbers in the order in which they are read; None = the corpus's.
+            samples: of a stretch that is cut from longer clips; 0 = whole clips.
+        """
+        order = np.unique(self.indices) if order is None else order
+        lengths = self.cache.lengths[np.searchsorted(self.cache.indices, order)]
+        lengths = np.minimum(lengths, samples) if samples else lengths
+        return [len(group) for group in grouped(lengths, int, batch_size, BATCH_SECONDS * self.cache.sample_rate)]
+
+
+def encode_labels(
+    corpus, tasks: Sequence[Task], untaught: Sequence[Task] = (), auxiliary: bool = False
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """task -> (values, weights) over the corpus's utterances, in order; "noise" is the stream's to know.
+
+    Args:
+        corpus: the corpus.
+        tasks: what is encoded.
+        untaught: those of them that the corpus does not teach: weight 0, whatever its labels.
+        auxiliary: whether it is an auxiliary corpus; see `Task.encode_utterance`.
 
     Raises:
         ValueError: a label that the task does not know; the message names the utterance.
     """
     encoded = {}
     for task in tasks:
-        rows = []
-        for utterance in corpus:
+        rows = [(0, 0.0)] * len(corpus) if task in untaught else []
+        for utterance in corpus if not rows else ():
             try:
-                rows.append(task.encode(utterance.column(task.column)))
+                rows.append(task.encode_utterance(utterance, corpus.name, auxiliary))
             except ValueError as error:
                 raise UserError(f"{corpus.name}, {utterance.id}: {error}") from None
         values, weights = zip(*rows, strict=True)
@@ -75,10 +102,10 @@ def encode_labels(corpus, tasks: Sequence[Task]) -> dict[str, tuple[np.ndarray, 
 
 
 class Stretches(NamedTuple):
-    """Random stretches of the clips, in random order.
+    """The clips, or random stretches of them, in random order.
 
     Args:
-        samples: of a stretch; a shorter clip stays whole.
+        samples: of a stretch; a shorter clip stays whole. 0 = all clips stay whole.
         drawn: (2,) integers that draw order and stretches.
     """
 
@@ -87,6 +114,8 @@ class Stretches(NamedTuple):
 
     def of(self, clip: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """A clip of the cache -> a stretch of it."""
+        if not self.samples:
+            return clip
         seed = tf.stack([tf.constant(self.drawn[1]), clip["index"]])
         waveform = augment.crop(clip["waveform"], self.samples, seed)
         return {**clip, "waveform": waveform, "length": tf.shape(waveform)[0]}
@@ -95,6 +124,24 @@ class Stretches(NamedTuple):
 def drawn_seed(seed: int, epoch: int, number: int):
     """A two-number seed for everything drawn in one epoch of one stream."""
     return np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32).astype("int64") % 2**31
+
+
+def padded(dataset: tf.data.Dataset, sizes: Sequence[int], shapes=None) -> tf.data.Dataset:
+    """Consecutive elements in padded batches.
+
+    Args:
+        dataset: as many elements as all batches together.
+        sizes: elements of each batch.
+        shapes: see `tf.data.Dataset.padded_batch`.
+    """
+    if {*sizes[:-1]} <= {sizes[0]} and sizes[-1] <= sizes[0]:
+        return dataset.padded_batch(sizes[0], shapes)
+    batch_of, count = tf.constant(np.repeat(np.arange(len(sizes)), sizes)), tf.constant(sizes, tf.int64)
+    return dataset.enumerate().group_by_window(
+        lambda place, _: tf.gather(batch_of, place),
+        lambda batch, elements: elements.map(lambda _, element: element).padded_batch(tf.gather(count, batch), shapes),
+        window_size_func=lambda batch: tf.gather(count, batch),
+    )
 
 
 def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
@@ -107,7 +154,7 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
 
 def waveforms(
     source: Source,
-    batch_size: int = EXTRACT_BATCH,
+    batch_size: int = BATCH_CLIPS,
     seed: int = 0,
     epoch: int = 0,
     clean: bool = False,
@@ -117,7 +164,7 @@ def waveforms(
 
     Args:
         source: the stream.
-        batch_size: clips a batch; they are padded to the longest.
+        batch_size: clips a batch, or fewer where they are long (`Source.batch_sizes`); they are padded to the longest.
         seed, epoch: draw the noises, their stretches and SNRs.
         clean: hand on the waveform before the noise, too, as "clean".
         stretches: of each clip, instead of the whole.
@@ -125,9 +172,10 @@ def waveforms(
     if stretches:
         order = np.random.default_rng(stretches.drawn).permutation(source.indices)
         dataset = source.cache.dataset(order, keep_order=True).map(stretches.of)
+        sizes = source.batch_sizes(batch_size, order, stretches.samples)
     else:
-        dataset = source.cache.dataset(source.indices)
-    dataset = dataset.padded_batch(batch_size, {"index": [], "waveform": [None], "length": []})
+        dataset, sizes = source.cache.dataset(source.indices), source.batch_sizes(batch_size)
+    dataset = padded(dataset, sizes, {"index": [], "waveform": [None], "length": []})
     drawn = drawn_seed(seed, epoch, source.number)
     bank = augment.stack_bank(source.bank) if source.bank else None
     classes = tf.constant(source.bank_labels or (0,) * max(1, len(source.bank)), tf.int32)
@@ -178,7 +226,7 @@ def clips(
 
 def rule_table(corpus, task: Task, ids: Sequence[str], find: Callable) -> np.ndarray:
     """`balance.RULES` index for each utterance, decided from the counts over the training ids."""
-    column = [task.encode(u.column(task.column)) for u in corpus]
+    column = [task.encode_utterance(u, corpus.name) for u in corpus]
     train = set(ids)
     counts = {label: 0 for label in task.labels}
     for utterance, (value, weight) in zip(corpus, column, strict=True):

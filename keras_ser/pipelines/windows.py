@@ -58,7 +58,7 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
 
 def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, list[Utterance]], list[Utterance]]:
     """Label -> windows; and the clips whose file can't be read, for the waveform cache to name, and to refuse or leave out."""
-    known = [(u, *task.encode(u.column(task.column))) for u in corpus]
+    known = [(u, *task.encode_utterance(u, corpus.name)) for u in corpus]
     known = [(u, task.decode(value)) for u, value, weight in known if weight]
     with ThreadPoolExecutor(8) as pool:
         seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))

@@ -10,10 +10,11 @@ import numpy as np
 
 from keras_ser.audio import AudioError, info, pad, read
 from keras_ser.errors import UserError
+from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
 
-BATCH_CLIPS, BATCH_SECONDS = 32, 120.0  # what is scored at once, at most; seconds with the padding
+BATCH_SECONDS = 120.0  # of what is scored at once, with the padding
 
 
 @dataclass(frozen=True)
@@ -135,21 +136,19 @@ def _of_run(path: str | os.PathLike) -> Predictor:
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
     """(path, answer) of each file, in order; instead of an answer, one line that says why there is none."""
-    waiting: list[tuple[Path, np.ndarray | str]] = []
-    longest = 0.0  # seconds
-    for path in paths:
-        try:
-            waveform: np.ndarray | str = read_clip(path, predictor.sample_rate, predictor.max_seconds)
-        except AudioError as error:
-            waveform = str(error)
-        seconds = 0.0 if isinstance(waveform, str) else len(waveform) / predictor.sample_rate
-        padded = (len(waiting) + 1) * max(longest, seconds)
-        if waiting and (len(waiting) == BATCH_CLIPS or padded > BATCH_SECONDS):
-            yield from _answered(predictor, waiting)
-            waiting, longest = [], 0.0
-        waiting.append((path, waveform))
-        longest = max(longest, seconds)
-    yield from _answered(predictor, waiting)
+
+    def clips() -> Iterator[tuple[Path, np.ndarray | str]]:
+        for path in paths:
+            try:
+                yield path, read_clip(path, predictor.sample_rate, predictor.max_seconds)
+            except AudioError as error:
+                yield path, str(error)
+
+    def seconds(clip: tuple[Path, np.ndarray | str]) -> float:
+        return 0.0 if isinstance(clip[1], str) else len(clip[1]) / predictor.sample_rate
+
+    for group in grouped(clips(), seconds, BATCH_CLIPS, BATCH_SECONDS):
+        yield from _answered(predictor, group)
 
 
 def read_clip(path: Path, sample_rate: int, max_seconds: float) -> np.ndarray:

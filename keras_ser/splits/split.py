@@ -1,7 +1,8 @@
 """`Split`: who trains, who chooses the model, who tests it; and `check_split`, which refuses one that leaks."""
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from keras_ser.corpora.corpus import Corpus, CorpusError, listed
 from keras_ser.corpora.names import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
+from keras_ser.tasks import identity
 from keras_ser.values import instance, settle
 
 SIDES = ("train", "validation", "test")
@@ -81,20 +83,24 @@ def check_split(
     split: Split,
     corpus: Corpus,
     hashes: Mapping[str, str] | None = None,
-    auxiliary: Sequence[Mapping[str, str]] = (),
+    auxiliary: Iterable[tuple[Corpus, Mapping[str, str]]] = (),
 ) -> None:
     """Refuse a split that leaks.
+
+    Values are compared in any spelling (`corpora.names.comparable`). Over several corpora
+    they are compared as `keras_ser.tasks.identity` names them: "corpus/value", so that equal names are one speaker, film, session
+    or sentence only in corpora of one adapter, or where a name says so itself ("ravdess/03" in a manifest).
 
     Args:
         split: the split.
         corpus: the corpus it belongs to.
         hashes: id -> content hash of its clips.
-        auxiliary: id -> content hash of each auxiliary corpus that trains beside it.
+        auxiliary: each auxiliary corpus that trains beside it, and id -> content hash of its clips.
 
     Raises:
-        LeakageError: a value of a column in `split.apart` (in any spelling: `corpora.names.comparable`), an audio content or
-            an origin stands on two sides; a clip without a value of such a column; or an auxiliary corpus holds the content
-            of a validation or test clip.
+        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; a clip
+            without a value of such a column; or an auxiliary corpus holds such a value, the content, or another cut of the
+            recording of a validation or test clip.
         CorpusError: ids that the corpus does not hold.
     """
     known = {u.id: u for u in corpus}
@@ -115,35 +121,54 @@ def check_split(
         drawn = {} if split.validation_apart else {"validation": "train"}
         leaks = _on_two_sides(values, {i: drawn.get(side, side) for i, side in sides.items()})
         if leaks:
-            respelled = any(len({values[i] for i in ids}) > 1 for ids in leaks.values())
-            way = "Spell each name in one way" if respelled else f"Split by {column}"
-            raise LeakageError(f"{where}: {column} must be on one side only. On two: {listed(sorted(leaks))}. {way}.")
+            spelled = [sorted({str(values[i]) for i in ids}) for ids in leaks]
+            names = [" = ".join(map(quoted, each)) if len(each) > 1 else shown(each[0]) for each in spelled]
+            way = "Spell each name in one way" if any(len(each) > 1 for each in spelled) else f"Split by {column}"
+            raise LeakageError(f"{where}: {column} must be on one side only. On two: {listed(sorted(names))}. {way}.")
     for name, values in (("origin", {i: known[i].column("origin") for i in sides}), ("audio content", hashes)):
-        leaks = _on_two_sides(values, sides) if split.together else {}
+        leaks = _on_two_sides(values, sides) if split.together else []
         if leaks:
             raise LeakageError(
-                f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks.values() for i in ids)}. "
+                f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks for i in ids)}. "
                 "Split by a column that holds them together."
             )
-    held_out = {hashes[i]: i for side in ("validation", "test") for i in getattr(split, side) if i in hashes}
-    for other in auxiliary:
-        both = [f"{i} = {held_out[h]}" for i, h in other.items() if h in held_out]
+    for other, contents in auxiliary:
+        _check_auxiliary(split, corpus, hashes, other, contents, where)
+
+
+def _check_auxiliary(
+    split: Split, corpus: Corpus, hashes: Mapping[str, str], other: Corpus, contents: Mapping[str, str], where: str
+) -> None:
+    """Refuse an auxiliary corpus that holds what the split keeps from training. Raises: LeakageError."""
+    known = {u.id: u for u in corpus}
+    tested = (*split.test, *(split.validation if split.validation_apart else ()))
+    for column in split.apart:
+        values = {comparable(identity(known[i].column(column), corpus.name)) for i in tested}
+        named = [identity(u.column(column), other.name) for u in other if u.column(column) is not None]
+        both = sorted({name for name in named if comparable(name) in values})
         if both:
             raise LeakageError(
-                f"{where}: an auxiliary corpus holds clips of the validation or test side: {listed(both)}. "
-                "Leave it out, or take it from other recordings."
+                f"{where}: {column} must be on one side only, and the auxiliary corpus {other.name} holds some of the validation "
+                f"or test side: {listed(both)}. Take their clips out of the auxiliary corpus; if they only share a name, write it "
+                "there as CORPUS/NAME."
             )
+    tested = (*split.validation, *split.test)
+    files = {os.path.realpath(corpus.file(known[i])): i for i in tested}
+    cuts = {u.id: files.get(os.path.realpath(other.file(u))) for u in other}
+    copies = {hashes[i]: i for i in tested if i in hashes}
+    cuts |= {i: copies[content] for i, content in contents.items() if content in copies}
+    both = [f"{i} = {held_out}" for i, held_out in cuts.items() if held_out]
+    if both:
+        raise LeakageError(
+            f"{where}: the auxiliary corpus {other.name} holds recordings of the validation or test side: {listed(both)}. "
+            "Leave them out, or take it from other recordings."
+        )
 
 
-def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> dict[str, list[str]]:
-    """Value -> ids, of the values that stand on more than one side; spellings of one name are one value, "'a' = 'A'"."""
+def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> list[list[str]]:
+    """Ids, by value, of the values that stand on more than one side; spellings of one name are one value."""
     ids: dict[str, list[str]] = {}
     for i in sides:
         if values.get(i) is not None:
             ids.setdefault(comparable(str(values[i])), []).append(i)
-    leaks = {}
-    for found in ids.values():
-        if len({sides[i] for i in found}) > 1:
-            names = sorted({str(values[i]) for i in found})
-            leaks[" = ".join(map(quoted, names)) if len(names) > 1 else shown(names[0])] = found
-    return leaks
+    return [found for found in ids.values() if len({sides[i] for i in found}) > 1]

@@ -73,7 +73,10 @@ class Data:
         return cls(corpus, decoded, loaded, noise_root)
 
     def source(self, recipe: Recipe, number: int, split: Split, side: str, seed: int) -> Source:
-        """Stream `number` of a recipe over one side of a split. An auxiliary corpus trains as a whole, and not the main task.
+        """Stream `number` of a recipe over one side of a split.
+
+        An auxiliary corpus trains as a whole. It teaches identities, which are named by corpus, and no other task of the main
+        task's column: its labels there may have another meaning, or names that the tasks do not know.
 
         Args:
             side: "train", "validation" or "test". Balance and class weights come from the training side always.
@@ -98,12 +101,9 @@ class Data:
                 "Mend the files, or choose another protocol or fold."
             )
         main, table = recipe.tasks[0], None
-        told = [task for task in recipe.tasks if task.name != NOISE_TASK]
-        # an auxiliary corpus is there for the auxiliary tasks: its own emotions may be called otherwise
-        labels = encode_labels(corpus, [task for task in told if not stream.corpus or task is not main])
-        if stream.corpus:
-            kind = "float32" if main.continuous else "int32"
-            labels[main.name] = (np.zeros(len(corpus), kind), np.zeros(len(corpus), "float32"))
+        tasks = [task for task in recipe.tasks if task.name != NOISE_TASK]
+        untaught = [task for task in tasks if stream.corpus and task.column == main.column and not task.identity]
+        labels = encode_labels(corpus, tasks, untaught, auxiliary=bool(stream.corpus))
         if not stream.corpus and not main.continuous and main.name in labels:
             table = rule_table(corpus, main, split.train, rules)
             if recipe.sampling.class_weights and side == "train":
@@ -132,6 +132,11 @@ class Data:
             redraw=stream.redraw,
             origins=_origins(corpus) if recipe.windows else None,
         )
+
+    @property
+    def others(self) -> list[tuple[Corpus, Mapping[str, str]]]:
+        """Each auxiliary corpus and its clips' content hashes, as `keras_ser.splits.check_split` takes them."""
+        return [(corpus, waveforms.hashes) for corpus, waveforms in self.auxiliary.values()]
 
     def speech(self, ids: Sequence[str]) -> list[np.ndarray]:
         wanted = set(ids) - set(self.cache.dropped)

@@ -63,7 +63,7 @@ def fit(
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
         raise UserError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
-    check_split(split, data.corpus, data.cache.hashes, [c.hashes for _, c in data.auxiliary.values()])
+    check_split(split, data.corpus, data.cache.hashes, data.others)
     stage = recipe.name if recipe.first is None else "model 2"
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
 

@@ -82,7 +82,7 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
             if task.name == NOISE_TASK:
                 truth = [task.labels[i] for i in np.concatenate(noises)]
             else:
-                truth = truths(task, utterances)
+                truth = truths(task, utterances, data.corpus.name)
             columns |= _columns(task, truth, np.concatenate(outputs[task.name]))
         if "emptied" in outputs:
             columns["emptied"] = np.concatenate(outputs["emptied"])
@@ -103,9 +103,9 @@ def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
         yield infer(given), extra
 
 
-def truths(task: Task, utterances: Sequence) -> list:
-    """The task's label of each utterance: a string ("" where missing), or a float (nan where missing)."""
-    encoded = [task.encode(u.column(task.column)) for u in utterances]
+def truths(task: Task, utterances: Sequence, corpus: str) -> list:
+    """The task's label of each utterance of a recipe's own corpus: a string ("" where missing), or a float (nan where missing)."""
+    encoded = [task.encode_utterance(u, corpus) for u in utterances]
     missing = float("nan") if task.continuous else ""
     return [task.decode(value) if weight else missing for value, weight in encoded]
 

@@ -149,7 +149,7 @@ def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
     for task in recipe.tasks:
         if task.continuous or task.name == NOISE_TASK:
             continue
-        values = [task.encode(heard[i].column(task.column)) for i in split.train if i in heard]
+        values = [task.encode_utterance(heard[i], corpus.name) for i in split.train if i in heard]
         classes = sorted({task.labels[value] for value, weight in values if weight})
         if len(classes) < 2:
             raise UserError(

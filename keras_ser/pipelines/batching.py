@@ -1,0 +1,32 @@
+"""How many clips share a batch: few enough that the longest of them does not pad the others beyond all memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+BATCH_CLIPS = 32
+BATCH_SECONDS = 1200.0
+TRAINING_SECONDS = 7200.0
+"""Padded seconds of a training batch: 64 clips of 112 s, 256 clips of 28 s."""
+
+Item = TypeVar("Item")
+
+
+def grouped(items: Iterable[Item], size: Callable[[Item], float], most: int, room: float) -> Iterator[list[Item]]:
+    """Consecutive items in lists whose padded size, their number times the largest of them, is at most `room`.
+
+    Args:
+        items: what is batched; a generator is read one item ahead.
+        size: of an item, in the unit of `room`.
+        most: items of a list.
+        room: padded size of a list; a larger item stands alone.
+    """
+    group: list[Item] = []
+    largest = 0.0
+    for item in items:
+        largest = max(largest, size(item))
+        if group and (len(group) == most or (len(group) + 1) * largest > room):
+            yield group
+            group, largest = [], size(item)
+        group.append(item)
+    if group:
+        yield group
