@@ -14,9 +14,9 @@ ROOMS = [
     "values",
     "files",
     "tasks",
+    "audio",
     "corpora",
     "splits",
-    "audio",
     "features",
     "pipelines",
     "layers",
@@ -32,7 +32,7 @@ ROOMS = [
     "cli",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
-LIGHT = ("keras_ser", "errors", "values", "files", "corpora", "splits", "recipe", "evaluation", "cli")
+LIGHT = ("keras_ser", "errors", "values", "files", "audio", "corpora", "splits", "recipe", "evaluation", "cli")
 
 
 def room(module: str) -> str:
