@@ -10,7 +10,7 @@
                                     recipe: Recipe = one choice of each of the above      tuning: many Recipes
 
 An import points only to a room earlier in this list (a test holds that):
-errors, values, files, tasks, corpora, splits, audio, features, pipelines, layers, losses, metrics, models, recipe, training,
+errors, values, files, tasks, audio, corpora, splits, features, pipelines, layers, losses, metrics, models, recipe, training,
 evaluation, experiment, tuning, serving, cli.
 
 One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,

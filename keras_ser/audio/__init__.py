@@ -2,29 +2,39 @@
 
 Conventions: a waveform is a float32 array (samples,), full scale is 1, rates are in Hz. Float files beyond full scale
 keep their values. Files are resampled once, when they are read, and always by soxr; what is written to the cache and
-handed to the front end has one rate. What a silent or very short clip means is the caller's decision: `problems` names
-it. Nothing here imports TensorFlow; `decode.decode_audio` does so when it is called.
+handed to the front end has one rate. There is one reader, `io`: of training, `corpus check`, `predict` and the demo page. What a
+silent or very short clip means is the caller's decision: `problems` names it. Nothing here imports TensorFlow;
+`decode.decode_audio` does so when it is called.
 """
 
+from keras_ser.audio.channels import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS
 from keras_ser.audio.errors import AudioError
-from keras_ser.audio.io import Info, info, read
+from keras_ser.audio.header import Info
+from keras_ser.audio.io import blocks, info, mixing_of, read, read_channels, read_with_problems
 from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, noise_type, snr, speech_part, stretch
 from keras_ser.audio.waveforms import content_hash, pad, problems
 
 __all__ = [
+    "CANCELLING",
     "COLOURS",
+    "CONSTANT_OFFSET",
+    "SILENT_CHANNELS",
     "AudioError",
     "Info",
     "babble",
+    "blocks",
     "colour",
     "content_hash",
     "info",
     "load_noises",
     "mix",
+    "mixing_of",
     "noise_type",
     "pad",
     "problems",
     "read",
+    "read_channels",
+    "read_with_problems",
     "snr",
     "speech_part",
     "stretch",

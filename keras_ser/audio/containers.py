@@ -1,83 +1,95 @@
 """The soundtracks of video containers, and codecs that libsndfile does not have, by PyAV (extra `video`)."""
 
-import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_ser.audio.errors import AudioError
+from keras_ser.audio.header import Info, check_rate, span
 
-VIDEO = {".aac", ".avi", ".m4a", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wma", ".wmv"}
+LACKING = 0.1  # of its promised duration, that a soundtrack may lack: containers round, and codecs delay
 
 
-def open_container(path: Path) -> tuple[Any, Any, Any]:
-    """PyAV, the open container, and its first audio stream.
+def soundtrack(
+    path: Path, name: str, start: float | None, end: float | None, seconds: float
+) -> Iterator[Info | np.ndarray]:
+    """The first audio track of a file: first what its header says, then its samples piece by piece.
+
+    Args:
+        path: the file.
+        name: of its format, for messages.
+        start, end: seconds; None = from the beginning, to the end. What lies further behind is not decoded.
+        seconds: of a piece, about.
+
+    Yields:
+        An `Info`; then float32 (samples, channels), at the track's own rate.
 
     Raises:
-        AudioError: PyAV is not installed; the file is not audio, or has no audio track.
+        AudioError: PyAV is not installed; the file has no audio track, is corrupt or cut short; times outside of it.
     """
+    av, container, stream = _open(path, name)
+    with container:
+        rate = stream.rate
+        check_rate(path, rate)
+        if stream.duration:
+            promised = float(stream.duration * stream.time_base)
+        else:
+            promised = (container.duration or 0) / av.time_base
+        yield Info(rate, stream.channels, promised, stream.codec_context.name)
+        first = 0 if start is None else round(start * rate)
+        last = None if end is None else max(round(end * rate), first + 1)
+        # Only the sample format changes here; the rate is soxr's business.
+        planar = av.AudioResampler(format="fltp")
+        waiting: list[np.ndarray] = []
+        held = decoded = 0
+        try:
+            for frame in container.decode(stream):
+                for part in planar.resample(frame):
+                    samples = part.to_ndarray().T  # (samples, channels)
+                    wanted = samples[max(0, first - decoded) : None if last is None else max(0, last - decoded)]
+                    decoded += len(samples)
+                    held += len(wanted)
+                    waiting.append(wanted)
+                if held >= seconds * rate:
+                    yield np.ascontiguousarray(np.concatenate(waiting), np.float32)
+                    waiting, held = [], 0
+                if last is not None and decoded > last:
+                    break
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(f"{path}: corrupt after {decoded / max(rate, 1):.3f} s ({_reason(error)}).") from error
+    if (last is None or decoded <= last) and decoded < (1 - LACKING) * promised * rate and name not in ESTIMATED:
+        raise AudioError(
+            f"{path}: cut short: the header promises {promised:.3f} s, {decoded / rate:.3f} s could be decoded."
+        )
+    span(path, decoded, rate, start, end)
+    if held:
+        yield np.ascontiguousarray(np.concatenate(waiting), np.float32)
+
+
+# Streams whose duration FFmpeg estimates from their bit rate; `sizes` counts the frames of the first two.
+ESTIMATED = ("AAC", "MPEG audio", "AC-3", "AMR", "MPEG program stream", "MPEG transport stream", "MPEG video")
+
+
+def _open(path: Path, name: str) -> tuple[Any, Any, Any]:
+    """PyAV, the open container, and its first audio stream."""
     try:
         import av
     except ImportError as error:
         raise AudioError(
-            f"{path}: reading this format needs PyAV. Install it by: pip install keras-ser[video], "
-            "or extract the audio as WAV."
+            f"{path}: reading {name} needs PyAV. Install it by: pip install keras-ser[video], or extract the audio as WAV: "
+            f"ffmpeg -i {path.name} -vn {path.stem}.wav."
         ) from error
     try:
         container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise AudioError(f"{path}: corrupt or not audio ({str(error).splitlines()[0]}).") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise AudioError(f"{path}: corrupt or not audio ({name}: {_reason(error)}).") from error
     if not container.streams.audio:
         container.close()
-        raise AudioError(f"{path}: the file holds no audio track.")
+        raise AudioError(f"{path}: the file holds no audio track ({name}).")
     return av, container, container.streams.audio[0]
 
 
-def read_container(path: Path, until: float | None = None) -> tuple[np.ndarray, int]:
-    """The soundtrack, channels averaged.
-
-    Args:
-        path: the file.
-        until: seconds; what lies further behind need not be decoded. None: everything.
-
-    Returns:
-        (samples,) at the soundtrack's own rate, and this rate in Hz.
-
-    Raises:
-        AudioError: as `open_container`; corrupt or cut short.
-    """
-    av, container, stream = open_container(path)
-    _check_riff(path)
-    pieces, decoded = [np.zeros(0, np.float32)], 0
-    with container:
-        # Only the sample format changes here; the rate is soxr's business.
-        planar = av.AudioResampler(format="fltp")
-        rate = stream.rate
-        expected = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        wanted = None if until is None else round(until * rate)
-        try:
-            for frame in container.decode(stream):
-                for piece in planar.resample(frame):
-                    pieces.append(piece.to_ndarray().mean(axis=0))  # (channels, samples) -> (samples,)
-                    decoded += pieces[-1].size
-                if wanted is not None and decoded > wanted:
-                    break
-        except (av.FFmpegError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise AudioError(f"{path}: corrupt after {decoded / rate:.3f} s ({reason}).") from error
-    whole = wanted is None or decoded <= wanted
-    if whole and decoded < 0.9 * expected * rate:
-        raise AudioError(
-            f"{path}: cut short: the header promises {expected:.3f} s, {decoded / rate:.3f} s could be decoded."
-        )
-    return np.concatenate(pieces), rate
-
-
-def _check_riff(path: Path) -> None:
-    """FFmpeg reads half an .avi as a shorter one; its header knows better."""
-    with path.open("rb") as raw:
-        head = raw.read(8)
-    promised = struct.unpack("<I", head[4:])[0] if head[:4] == b"RIFF" and len(head) == 8 else 0
-    if path.stat().st_size < promised < 0xFFFFFF00:
-        raise AudioError(f"{path}: cut short: the header promises {promised + 8} bytes.")
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,8 +1,14 @@
-"""Reading audio files: any format to mono float32 at one rate, or an error that names the file."""
+"""The one reader of audio files: any format to mono float32 at one rate, or an error that names the file.
 
+Training, `corpus check`, `predict` and the demo page all call it: what one of them reads, all read. A file's content says what it
+is, its container's sizes are compared with the file before a decoder sees it (`sizes`), and decoders have a limit of time
+(`limits`).
+"""
+
+import io
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,53 +16,55 @@ import numpy as np
 import soundfile
 import soxr
 
-from keras_ser.audio.containers import VIDEO, open_container, read_container
+from keras_ser.audio.channels import Mixing, survey
+from keras_ser.audio.chunks import DamagedError
+from keras_ser.audio.containers import soundtrack
 from keras_ser.audio.errors import AudioError
-from keras_ser.corpora.header import SLACK_SECONDS, promised_samples, slack_samples
+from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer
+from keras_ser.audio.header import Info, check_rate, span
+from keras_ser.audio.limits import limited
+from keras_ser.audio.sizes import checked
+from keras_ser.audio.waveforms import problems
 from keras_ser.errors import UserError
 
-SOUNDFILE = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
-UNIMPLEMENTED = 18  # libsndfile: a format it knows with a codec it does not have
+UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
-
-
-@dataclass(frozen=True)
-class Info:
-    """What a file's header says.
-
-    Args:
-        sample_rate: Hz.
-        channels: number of channels.
-        seconds: duration; 0 where the header does not tell.
-        subtype: libsndfile's name of the encoding ("PCM_16", "FLOAT", ..), or FFmpeg's codec ("aac").
-    """
-
-    sample_rate: int
-    channels: int
-    seconds: float
-    subtype: str
+PIECE_SECONDS = 60.0  # decoded at once
+UNKNOWN = 2**62  # samples that libsndfile says a FLAC file has whose header does not tell
+MPEG_SLACK = 2 * 1152  # samples that decoders leave away at the ends of MPEG audio, beyond what its header says
+KEPT_BYTES = 2**28  # the largest soundtrack that is kept for the next segment of it
 
 
 def info(path: str | os.PathLike) -> Info:
     """Rate, channels and duration from the header, without decoding.
 
     Raises:
-        AudioError: the file is missing, empty or not audio.
+        AudioError: the file is missing, empty, cut short or not audio.
+    """
+    with closing(_pieces(_existing(path))) as pieces:
+        return next(pieces)
+
+
+def read_channels(
+    path: str | os.PathLike, start: float | None = None, end: float | None = None
+) -> tuple[np.ndarray, int]:
+    """A file, or a stretch of it, as it was recorded: what `read` mixes and resamples.
+
+    Args:
+        path, start, end: see `read`.
+
+    Returns:
+        float32 (samples, channels), at least one sample, all finite; and the file's own rate in Hz.
+
+    Raises:
+        AudioError: as `read`.
     """
     path = _existing(path)
-    if path.suffix.lower() not in VIDEO:
-        try:
-            found = soundfile.info(_name(path))
-            return Info(found.samplerate, found.channels, found.frames / found.samplerate, found.subtype)
-        except soundfile.LibsndfileError as error:
-            _raise_unless_foreign(path, error)
-    av, container, stream = open_container(path)
-    with container:
-        if stream.duration:
-            seconds = float(stream.duration * stream.time_base)
-        else:
-            seconds = (container.duration or 0) / av.time_base
-        return Info(stream.rate, stream.channels, seconds, stream.codec_context.name)
+    if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
+        raise AudioError(f"{path}: expected 0 <= start < end. Received: start={start}, end={end}.")
+    samples, rate = _cut(path, start, end)
+    _check_finite(path, samples)
+    return samples, rate
 
 
 def read(
@@ -64,8 +72,12 @@ def read(
 ) -> np.ndarray:
     """Reads a file, or a stretch of it, as mono at the rate asked for.
 
-    libsndfile decodes what it can (WAV, FLAC, OGG, MP3, AIFF, ..), PyAV (extra `video`) the soundtracks of video
-    containers and other codecs. Channels are averaged. Resampling is soxr's "VHQ"; a file of one sample gives one.
+    libsndfile decodes what it can (WAV, FLAC, Ogg, MP3, AIFF, ..), PyAV (extra `video`) the soundtracks of video containers and
+    other codecs; a file's first bytes decide, not its name. Resampling is soxr's "VHQ"; a file of one sample gives one.
+
+    Channels are averaged. Silent ones are left out of the average: those whose peak is 80 dB or more under the loudest channel's
+    (an unused track). Where channels cancel each other, so that the average loses more than 20 dB of their mean energy, the first
+    one is used alone. A constant offset of more than 0.02 of full scale is taken off. `problems` names all three.
 
     Args:
         path: the file.
@@ -77,37 +89,44 @@ def read(
         float32 (samples,), at least one sample, all finite; silence is not an error (see `problems`).
 
     Raises:
-        AudioError: the file is missing, corrupt, cut short, without samples, or holds NaN or infinity; `start` or
-            `end` lie outside; PyAV is needed and not installed.
+        AudioError: the file is missing, corrupt, cut short, without samples, of no known format, or holds NaN or infinity; `start`
+            or `end` lie outside; PyAV is needed and not installed.
     """
-    path = _existing(path)
+    return read_with_problems(path, sample_rate, start, end)[0]
+
+
+def read_with_problems(
+    path: str | os.PathLike,
+    sample_rate: int = 16000,
+    start: float | None = None,
+    end: float | None = None,
+    window_seconds: float = 0.025,
+) -> tuple[np.ndarray, list[str]]:
+    """What `read` gives, and what `problems` says of it.
+
+    Args:
+        path, sample_rate, start, end: see `read`.
+        window_seconds: length of the front end's window.
+
+    Raises:
+        AudioError: as `read`.
+    """
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
-    if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
-        raise AudioError(f"{path}: expected 0 <= start < end. Received: start={start}, end={end}.")
-    if path.suffix.lower() in VIDEO:
-        waveform, rate = _read_foreign(path, start, end)
-    else:
-        with path.open("rb") as raw:
-            promised = promised_samples(raw)
-        try:
-            with soundfile.SoundFile(_name(path)) as file:
-                waveform, rate = _read_soundfile(path, file, promised, start, end)
-        except soundfile.LibsndfileError as error:
-            _raise_unless_foreign(path, error)
-            waveform, rate = _read_foreign(path, start, end)
-    _check_finite(path, waveform)
-    if rate == sample_rate:
-        return waveform
-    resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
-    # soxr rounds the length of a clip of one or two samples down to nothing.
-    return resampled if resampled.size else waveform.mean(keepdims=True)
+    samples, rate = read_channels(path, start, end)
+    mixing = survey([samples], rate)
+    waveform = mixing(samples)
+    if rate != sample_rate:
+        resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
+        # soxr rounds the length of a clip of one or two samples down to nothing.
+        waveform = resampled if resampled.size else waveform.mean(keepdims=True)
+    return waveform, [*mixing.problems, *problems(waveform, sample_rate, window_seconds)]
 
 
 def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:
     """Reads a file piece by piece, so that the memory does not grow with its length: together, what `read` gives.
 
-    Soundtracks of video containers are decoded whole first.
+    The file is decoded twice: what is to be done with its channels depends on all of it (see `read`).
 
     Args:
         path: the file.
@@ -118,40 +137,40 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
         float32 (samples,), mono, all finite.
 
     Raises:
-        AudioError: as `read`; damage is found where it lies, after the pieces before it.
+        AudioError: as `read`, before the first piece.
     """
     path = _existing(path)
-    foreign = path.suffix.lower() in VIDEO
-    if not foreign:
-        try:
-            soundfile.info(_name(path))
-        except soundfile.LibsndfileError as error:
-            _raise_unless_foreign(path, error)
-            foreign = True
-    if foreign:
-        whole, step = read(path, sample_rate), max(1, round(seconds * sample_rate))
-        yield from (whole[start : start + step] for start in range(0, len(whole), step))
-        return
-    with path.open("rb") as raw:
-        promised = promised_samples(raw)
-    with soundfile.SoundFile(_name(path)) as file:
-        rate, frames = file.samplerate, file.frames
-        if promised > frames or frames <= 0:
-            # the same words as `read`
-            _read_soundfile(path, file, promised, None, None)
-        resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
-        done = 0
-        while done < frames:
-            wanted = min(frames - done, max(1, round(seconds * rate)))
-            try:
-                waveform = _decoded(path, file, wanted)
-            except soundfile.LibsndfileError as error:
-                raise AudioError(f"{path}: corrupt: {_reason(error)}, after {done / rate:.1f} s.") from error
-            _check_finite(path, waveform)
-            done += wanted
-            piece = waveform if rate == sample_rate else resampler.resample_chunk(waveform, last=done >= frames)
-            if piece.size:
-                yield piece
+    mixing, rate = mixing_of(path)
+    resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
+    pieces = _pieces(path, seconds=seconds)
+    next(pieces)
+    waiting = next(pieces)
+    while waiting is not None:
+        following = next(pieces, None)
+        waveform = mixing(waiting)
+        if rate != sample_rate:
+            waveform = resampler.resample_chunk(waveform, last=following is None)
+        if waveform.size:
+            yield waveform
+        waiting = following
+
+
+def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
+    """What `read` does with the channels of a whole file and what is odd about them, in bounded memory; and its rate in Hz.
+
+    Raises:
+        AudioError: as `read`.
+    """
+    path = _existing(path)
+    pieces = _pieces(path)
+    rate = next(pieces).sample_rate
+
+    def sound() -> Iterator[np.ndarray]:
+        for samples in pieces:
+            _check_finite(path, samples)
+            yield samples
+
+    return survey(sound(), rate), rate
 
 
 def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
@@ -161,34 +180,12 @@ def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
         AudioError: as `read`, naming "audio bytes".
     """
     name = Path("audio bytes")
-    promised = promised_samples(contents)
-    contents.seek(0)
+    pieces = _by_soundfile(name, contents, _identified(name, contents), None, None, PIECE_SECONDS)
     try:
-        with soundfile.SoundFile(contents) as file:
-            return _read_soundfile(name, file, promised, None, None)
+        rate, samples = next(pieces).sample_rate, np.concatenate(list(pieces))
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{name}: not readable ({_reason(error)}).") from error
-
-
-def find_audio(paths: Iterable[str | os.PathLike]) -> list[Path]:
-    """The files that are named, and all audio and video files below the folders that are named, sorted.
-
-    Raises:
-        ValueError: a path that is not there, or a folder without any.
-    """
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            known = SOUNDFILE | VIDEO
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
-            if not below:
-                raise UserError(f"expected audio files below {path}, found none.")
-            found += below
-        elif not path.exists():
-            raise UserError(f"expected a file or a folder. Received: {path}, where there is none.")
-        else:
-            found.append(path)
-    return found
+    return survey([samples], rate)(samples), rate
 
 
 def _existing(path: str | os.PathLike) -> Path:
@@ -198,7 +195,7 @@ def _existing(path: str | os.PathLike) -> Path:
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file.") from error
+        raise AudioError(f"{path}: no such file.", "missing") from error
     except OSError as error:
         raise AudioError(f"{path}: can't be opened ({error.strerror}).") from error
     if found.st_size == 0:
@@ -206,9 +203,113 @@ def _existing(path: str | os.PathLike) -> Path:
     return path
 
 
-def _name(path: Path) -> str | bytes:
-    """What libsndfile is to open: where names are bytes, any of them, be it text or not."""
-    return os.fsencode(path) if os.name == "posix" else str(path)
+_kept: tuple[tuple, np.ndarray, int] | None = None  # the last soundtrack of which a stretch was read
+
+
+def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+    """See `read_channels`. One recording is often cut into many segments, one after the other: one decoded soundtrack is kept."""
+    global _kept
+    found = path.stat()
+    key = (path, found.st_mtime_ns, found.st_size)
+    kept = _kept
+    if kept is not None and kept[0] == key:
+        first, last = span(path, len(kept[1]), kept[2], start, end)
+        return kept[1][first:last], kept[2]
+    with path.open("rb") as raw:
+        kind = _identified(path, raw)
+    part = kind.decoder == SOUNDFILE or (start is None and end is None)
+    pieces = _pieces(path, *((start, end) if part else (None, None)))
+    rate, samples = next(pieces).sample_rate, list(pieces)
+    whole = samples[0] if len(samples) == 1 else np.concatenate(samples)
+    if part:
+        return whole, rate
+    if whole.nbytes <= KEPT_BYTES:
+        _kept = (key, whole, rate)
+    first, last = span(path, len(whole), rate, start, end)
+    return whole[first:last], rate
+
+
+def _pieces(
+    path: Path, start: float | None = None, end: float | None = None, seconds: float = PIECE_SECONDS
+) -> Iterator:
+    """An `Info`, then float32 (samples, channels) each, none of them empty; every step in its limit of time."""
+    steps = _unlimited(path, start, end, seconds)
+    while (found := limited(path, lambda: next(steps, None))) is not None:
+        yield found
+
+
+def _unlimited(path: Path, start: float | None, end: float | None, seconds: float) -> Iterator:
+    with path.open("rb") as raw:
+        kind = _identified(path, raw)
+        if kind.decoder == SOUNDFILE:
+            try:
+                yield from _by_soundfile(path, raw, kind, start, end, seconds)
+                return
+            except soundfile.LibsndfileError as error:
+                # it refuses some whole Opus streams; whether one is whole, its pages have shown
+                if error.code not in UNIMPLEMENTED and kind.name != "Ogg":
+                    raise AudioError(f"{path}: corrupt or not audio ({kind.name}: {_reason(error)}).") from error
+        else:
+            _checked(path, raw, kind)
+    yield from soundtrack(path, kind.name, start, end, seconds)
+
+
+def _identified(path: Path, raw: BinaryIO) -> Format:
+    kind = identify(raw, path.suffix)
+    if kind is not None:
+        return kind
+    if is_lfs_pointer(raw):
+        raise AudioError(f"{path}: a Git LFS pointer, not audio. Run `git lfs pull`.")
+    # libsndfile knows some rare formats; FFmpeg finds "audio" in random bytes, so they must not reach it
+    return Format("no format that is known by its first bytes", SOUNDFILE)
+
+
+def _checked(path: Path, raw: BinaryIO, kind: Format) -> BinaryIO | None:
+    try:
+        return checked(raw, kind)
+    except DamagedError as error:
+        raise AudioError(f"{path}: {error} ({kind.name}).") from error
+
+
+def _by_soundfile(
+    path: Path, raw: BinaryIO, kind: Format, start: float | None, end: float | None, seconds: float
+) -> Iterator:
+    source = _checked(path, raw, kind)
+    if source is None:
+        source = raw if isinstance(raw, io.BytesIO) else _descriptor(path, raw, kind)
+    if not isinstance(source, (int, str, bytes)):
+        source.seek(0)
+    with soundfile.SoundFile(source) as file:
+        rate, frames = file.samplerate, file.frames
+        check_rate(path, rate)
+        known = frames if frames < UNKNOWN else 0
+        exact = 0 if "MPEG" in file.subtype else known
+        yield Info(rate, file.channels, known / rate, file.subtype, exact)
+        first, last = span(path, frames, rate, start, end)
+        if first and known:
+            file.seek(first)
+        elif first:
+            for at in range(0, first, rate):
+                file.read(min(rate, first - at), dtype="float32")
+        wanted, done, step = last - first, 0, max(1, round(seconds * rate))
+        while done < wanted:
+            samples = file.read(min(step, wanted - done), dtype="float32", always_2d=True)  # (samples, channels)
+            done += len(samples)
+            if len(samples):
+                yield samples
+            # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
+            if len(samples) < step:
+                break
+        slack = MPEG_SLACK if "MPEG" in file.subtype else 0
+        if (known and done + slack < wanted) or not done:
+            raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {done} decoded.")
+
+
+def _descriptor(path: Path, raw: BinaryIO, kind: Format) -> int | str | bytes:
+    """What libsndfile opens: a descriptor, which it closes, since it and soundfile would believe the name."""
+    if kind == MPEG and path.suffix.lower() in (".mp2", ".mp3"):  # which it finds only so behind other bytes
+        return os.fsencode(path) if os.name == "posix" else str(path)
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:
@@ -217,52 +318,12 @@ def _reason(error: soundfile.LibsndfileError) -> str:
     return error.error_string.strip().rstrip(".")
 
 
-def _raise_unless_foreign(path: Path, error: soundfile.LibsndfileError) -> None:
-    """Passes only where FFmpeg may do better: it finds "audio" in random bytes, so corrupt files must not reach it."""
-    if path.suffix.lower() in SOUNDFILE and error.code != UNIMPLEMENTED:
-        raise AudioError(f"{path}: corrupt or not audio ({_reason(error)}).") from error
-
-
-def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
-    """Seconds -> (first sample, one past the last); checks that they lie within the file."""
-    if frames <= 0:
-        raise AudioError(f"{path}: the file holds no samples.")
-    first = 0 if start is None else round(start * rate)
-    last = frames if end is None else round(end * rate)
-    if first >= frames or last > frames + SLACK_SECONDS * rate:
-        raise AudioError(f"{path}: expected times within {frames / rate:.3f} s. Received: start={start}, end={end}.")
-    return first, max(min(last, frames), first + 1)
-
-
-def _read_foreign(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
-    waveform, rate = read_container(path, until=None if end is None else end + SLACK_SECONDS)
-    first, last = _span(path, len(waveform), rate, start, end)
-    return np.ascontiguousarray(waveform[first:last], np.float32), rate
-
-
-def _read_soundfile(path: Path, file: soundfile.SoundFile, promised: int, start: float | None, end: float | None):
-    rate, frames = file.samplerate, file.frames
-    if promised > frames:
-        raise AudioError(f"{path}: cut short: the header promises {promised} samples, the file holds {frames}.")
-    first, last = _span(path, frames, rate, start, end)
-    if first:
-        file.seek(first)
-    return _decoded(path, file, last - first), rate
-
-
-def _decoded(path: Path, file: soundfile.SoundFile, wanted: int) -> np.ndarray:
-    """The next samples of an open file, channels averaged: float32 (samples,)."""
-    # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
-    waveform = file.read(wanted, dtype="float32", always_2d=True)  # (samples, channels)
-    if len(waveform) + slack_samples(file.subtype) < wanted or not len(waveform):
-        raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {len(waveform)} decoded.")
-    mono = waveform[:, 0] if waveform.shape[1] == 1 else waveform.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return np.ascontiguousarray(mono)
-
-
-def _check_finite(path: Path, waveform: np.ndarray) -> None:
+def _check_finite(path: Path, samples: np.ndarray) -> None:
     # a comparison with NaN is False
-    if count := int(waveform.size - (np.abs(waveform) <= LOUDEST).sum()):
+    wrong = ~(np.abs(samples) <= LOUDEST)
+    if wrong.any():
         raise AudioError(
-            f"{path}: {count} of {waveform.size} samples are NaN or infinite, or beyond {LOUDEST:.0e} of full scale."
+            f"{path}: {int(wrong.any(axis=-1).sum())} of {len(samples)} samples are NaN or infinite, or beyond {LOUDEST:.0e} of "
+            "full scale.",
+            "non-finite",
         )

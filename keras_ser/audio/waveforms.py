@@ -5,18 +5,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_ser.audio.channels import survey
+
 
 def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
     """What is odd about a waveform, in words; an empty list if nothing is.
 
     Args:
-        waveform: (samples,).
+        waveform: (samples,); or (samples, channels) as `read_channels` gives them, of which the mix is judged (see `read`).
         sample_rate: Hz.
         window_seconds: length of the front end's window.
 
     Returns:
-        Any of "empty"; "non-finite"; "silent" (all samples are equal); "clipped" (runs of at least three samples at a
-        rail of at least 0.99 of full scale, longer in sum than 0.1 % of the clip); "shorter than one window".
+        Any of "empty"; "non-finite"; "silent channels", "cancelling channels" and "constant offset" (see `read`); "silent" (all
+        samples are equal); "clipped" (runs of at least three samples at a rail of at least 0.99 of full scale, longer in sum than
+        0.1 % of the clip); "shorter than one window".
     """
     waveform = np.asarray(waveform)
     if waveform.size == 0:
@@ -24,16 +27,22 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.0
     found = []
     if not np.isfinite(waveform).all():
         found.append("non-finite")
-    elif waveform.min() == waveform.max():
-        found.append("silent")
     else:
-        # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
-        flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
-        if flat.sum() > max(2, 1e-3 * waveform.size):
-            found.append("clipped")
-    if waveform.size < window_seconds * sample_rate:
+        samples = waveform[:, None] if waveform.ndim == 1 else waveform
+        mixing = survey([samples], sample_rate)
+        mono = waveform if waveform.ndim == 1 else mixing(samples)
+        found += [*mixing.problems, *_level(mono)]
+    if len(waveform) < window_seconds * sample_rate:
         found.append("shorter than one window")
     return found
+
+
+def _level(waveform: np.ndarray) -> list[str]:
+    if waveform.min() == waveform.max():
+        return ["silent"]
+    # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
+    flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
+    return ["clipped"] if flat.sum() > max(2, 1e-3 * waveform.size) else []
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -179,6 +179,10 @@ def _recording_of(row: Mapping[str, str], files: Mapping[str, Path], subsets: Se
 
 def _seconds(path: Path) -> float:
     """Length of a recording without a gold standard."""
-    from keras_ser.corpora.content import probe
+    from keras_ser.audio import info, read_channels
 
-    return probe(path).seconds
+    seconds = info(path).seconds
+    if not seconds:
+        samples, rate = read_channels(path)
+        seconds = len(samples) / rate
+    return seconds

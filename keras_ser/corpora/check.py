@@ -1,6 +1,6 @@
 """Looking into a corpus's files: counts against the published ones, broken or silent audio, and the same audio twice.
 
-`check` decodes every file, one at a time, and never stops at a bad one; what it finds is a `CorpusReport`.
+`check` decodes every file as training does, one at a time, and never stops at a bad one; what it finds is a `CorpusReport`.
 `duplicates` alone is what a split needs to know.
 """
 
@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.corpora.content import content_hash, decode, digest, duplicates, same
-from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
+from keras_ser.audio import problems as oddities
+from keras_ser.corpora.content import content_hash, digest, duplicates, same
+from keras_ser.corpora.corpus import Corpus, listed
 from keras_ser.corpora.names import difference, quoted, spellings
 
 __all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check", "content_hash", "duplicates"]
@@ -21,7 +23,10 @@ __all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check", "content_hash", "dupl
 SILENCE = 1e-3
 """Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3."""
 
-PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite")
+PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
+ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped")
+OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
+"""A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class CorpusReport:
         sample_rates, channels: Hz -> utterances, number of channels -> utterances.
         untold: column -> utterances that have no value in it.
         problems: kind (of `PROBLEMS`) -> what was found, one text each.
+        odd: kind (of `ODD`) -> ids: what can be trained on, and is not as recorded or not as it should be.
         differences: where the corpus is not the published one, a sentence each.
         flaws: known flaws of the published corpus.
         duplicates: groups of ids with the same audio.
@@ -54,6 +60,7 @@ class CorpusReport:
     channels: Mapping[int, int]
     untold: Mapping[str, int] = field(default_factory=dict)
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    odd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
     flaws: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, ...], ...] = ()
@@ -86,6 +93,7 @@ class CorpusReport:
         said += [f"no {column}: {count} utterances" for column, count in self.untold.items()]
         said += [f"difference: {text}" for text in self.differences]
         said += [f"{kind} ({len(cases)}): {listed(cases)}" for kind, cases in self.problems.items()]
+        said += [f"odd, {kind} ({len(ids)}): {listed(ids)}" for kind, ids in self.odd.items()]
         said += [f"same audio: {' = '.join(ids)}" for ids in self.duplicates]
         said += [f"known flaw: {text}" for text in self.flaws]
         said += [f"note: {text}" for text in self.notes]
@@ -104,34 +112,31 @@ def check(
         progress: wraps the sequence of utterances, e.g. `rich.progress.track`.
     """
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
+    odd: dict[str, list[str]] = {kind: [] for kind in ODD}
     rates: dict[int, int] = {}
     channels: dict[int, int] = {}
     hashes: dict[str, list[str]] = {}
-    lengths = []
+    lengths: dict[str, float] = {}
     for utterance in progress(corpus.utterances) if progress else corpus.utterances:
-        path = corpus.file(utterance)
-        if not path.is_file():
-            problems["missing"].append(f"{utterance.id} ({utterance.path})")
-            continue
         try:
-            samples, rate = decode(path, utterance.start, utterance.end)
-        except CorpusError as error:
-            problems["unreadable"].append(f"{utterance.id} ({error})")
+            samples, rate = read_channels(corpus.file(utterance), utterance.start, utterance.end)
+        except AudioError as error:
+            problems[error.kind].append(utterance.id if error.kind == "empty" else f"{utterance.id} ({error})")
             continue
-        lengths.append(len(samples) / rate)
+        seconds = lengths[utterance.id] = len(samples) / rate
         rates[rate] = rates.get(rate, 0) + 1
         channels[samples.shape[1]] = channels.get(samples.shape[1], 0) + 1
-        if not len(samples):
-            problems["empty"].append(utterance.id)
-            continue
         hashes.setdefault(digest(samples, rate), []).append(utterance.id)
-        if lengths[-1] < shortest_seconds:
-            problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {lengths[-1]:.3f} s)")
-        if not np.isfinite(samples).all():
-            problems["non-finite"].append(utterance.id)
+        if seconds < shortest_seconds:
+            problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")
         # The spread, not the level: a constant offset is silence too. One sample has no spread and is too short anyway.
-        elif len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:
+        if len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:
             problems["silent"].append(utterance.id)
+        for kind in oddities(samples, rate):
+            if kind == CANCELLING:
+                problems[kind].append(f"{utterance.id} ({samples.shape[1]} channels)")
+            elif kind in ODD:
+                odd[kind].append(utterance.id)
 
     ranges, counts, untold = _columns(corpus)
     notes = [*corpus.notes]
@@ -155,6 +160,11 @@ def check(
             + (f"A split by {column} refuses them." if column in ("speaker", *groups) else "They are different labels.")
             for found in spellings(corpus.counts(column))
         ]
+    middle = median(lengths.values()) if lengths else 0.0
+    long = {i: s for i, s in lengths.items() if s > max(OUTLIER_SECONDS, OUTLIER * middle)}
+    if long:
+        shown = listed(f"{i} {seconds:.0f} s" for i, seconds in long.items())
+        notes.append(f"far longer than the median of {middle:.1f} s, which takes memory in training: {shown}.")
     if len(rates) > 1:
         notes.append(
             f"sample rates are mixed: {listed(f'{rate} Hz {count}' for rate, count in sorted(rates.items()))}."
@@ -166,15 +176,16 @@ def check(
         counts=counts,
         ranges=ranges,
         seconds={
-            "total": math.fsum(lengths),
-            "min": min(lengths, default=0.0),
-            "median": median(lengths) if lengths else 0.0,
-            "max": max(lengths, default=0.0),
+            "total": math.fsum(lengths.values()),
+            "min": min(lengths.values(), default=0.0),
+            "median": middle,
+            "max": max(lengths.values(), default=0.0),
         },
         sample_rates=dict(sorted(rates.items())),
         channels=dict(sorted(channels.items())),
         untold=untold,
         problems={kind: tuple(cases) for kind, cases in problems.items() if cases},
+        odd={kind: tuple(ids) for kind, ids in odd.items() if ids},
         differences=tuple(_differences(corpus)),
         flaws=tuple(corpus.flaws),
         duplicates=tuple(same(hashes)),

@@ -10,10 +10,10 @@ from pathlib import Path
 from keras_ser.corpora.corpus import CorpusError, listed
 
 AUDIO = (".wav", ".flac")
-"""What soundfile decodes; the first of the two is taken where a recording lies there in both."""
+"""Suffixes of the corpora's own files; the first of the two is taken where a recording lies there in both."""
 
 VIDEO = (".avi", ".mp4")
-"""Containers whose soundtrack needs PyAV (the extra `video`)."""
+"""Suffixes of the corpora's own videos, whose soundtrack needs PyAV (the extra `video`)."""
 
 
 def entries(folder: Path) -> list[Path]:
@@ -108,13 +108,11 @@ def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git LFS leaves where a download went without it: a few lines that name the file meant."""
-    head = b"version https://git-lfs"
+    """Whether a file is what Git LFS leaves where a download went without it."""
+    from keras_ser.audio import formats
+
     try:
-        # No pointer is longer than 1024 bytes: that is how Git LFS tells them apart.
-        if path.stat().st_size > 1024:
-            return False
-        with path.open("rb") as file:
-            return file.read(len(head)) == head
+        with path.open("rb") as raw:
+            return formats.is_lfs_pointer(raw)
     except OSError:
         return False

@@ -71,7 +71,7 @@ def test_truncated_container(tmp_path, speechlike):
 
 
 def test_video_without_pyav(tmp_path, monkeypatch):
-    (tmp_path / "a.avi").write_bytes(b"RIFF")
+    (tmp_path / "a.avi").write_bytes(b"RIFF\0\0\0\0AVI LIST\4\0\0\0hdrl")
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(AudioError, match=r"keras-ser\[video\]"):
+    with pytest.raises(AudioError, match=r"a.avi: reading AVI needs PyAV.*keras-ser\[video\]"):
         read(tmp_path / "a.avi")

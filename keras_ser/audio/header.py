@@ -1,0 +1,51 @@
+"""What a file's header says, and which stretches of a file may be asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_ser.audio.errors import AudioError
+
+SLACK_SECONDS = 0.01  # label files round times: an `end` this far beyond the last sample means the last sample
+RATES = (1000, 1_000_000)  # Hz; a damaged header may hold any number, and resampling from 1 Hz takes all memory
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a file's header says.
+
+    Args:
+        sample_rate: Hz.
+        channels: number of channels.
+        seconds: duration; 0 where the header does not tell.
+        subtype: libsndfile's name of the encoding ("PCM_16", "FLOAT", ..), or FFmpeg's codec ("aac").
+        samples: of each channel; 0 where the header does not tell, or only about.
+    """
+
+    sample_rate: int
+    channels: int
+    seconds: float
+    subtype: str
+    samples: int = 0
+
+
+def check_rate(path: Path, rate: int) -> None:
+    """Raises AudioError for a sample rate that no audio has."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(
+            f"{path}: corrupt: expected a sample rate of {RATES[0]} to {RATES[1]} Hz, its header says {rate}."
+        )
+
+
+def span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+    """Seconds -> (first sample, one past the last) of a file of so many samples.
+
+    Raises:
+        AudioError: the file has none, or they lie outside.
+    """
+    if frames <= 0:
+        raise AudioError(f"{path}: the file holds no samples.", "empty")
+    first = 0 if start is None else round(start * rate)
+    last = frames if end is None else round(end * rate)
+    if first >= frames or last > frames + SLACK_SECONDS * rate:
+        raise AudioError(f"{path}: expected times within {frames / rate:.3f} s. Received: start={start}, end={end}.")
+    return first, max(min(last, frames), first + 1)
