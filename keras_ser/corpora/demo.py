@@ -21,7 +21,7 @@ from pathlib import Path
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-VERSION = 1
+VERSION = 2
 """Raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one."""
 
 INDEX = "demo.json"

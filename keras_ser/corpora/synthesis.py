@@ -122,17 +122,17 @@ def voice(gender: str, rng: np.random.Generator) -> Voice:
     female = gender == "female"
     habit = {
         emotion: Manner(
-            pitch=rng.normal(0, 1.0),
-            span=rng.lognormal(0, 0.12),
-            final=rng.normal(0, 0.8),
-            accent=rng.normal(0, 0.5),
-            rate=rng.lognormal(0, 0.05),
-            pauses=rng.lognormal(0, 0.2),
-            loudness=rng.normal(0, 1.5),
-            tilt=rng.normal(0, 1.5),
-            jitter=rng.lognormal(0, 0.2),
-            breath=rng.lognormal(0, 0.2),
-            tremor=rng.lognormal(0, 0.2),
+            pitch=rng.normal(0, 0.5),
+            span=rng.lognormal(0, 0.06),
+            final=rng.normal(0, 0.4),
+            accent=rng.normal(0, 0.25),
+            rate=rng.lognormal(0, 0.025),
+            pauses=rng.lognormal(0, 0.1),
+            loudness=rng.normal(0, 0.75),
+            tilt=rng.normal(0, 0.75),
+            jitter=rng.lognormal(0, 0.1),
+            breath=rng.lognormal(0, 0.1),
+            tremor=rng.lognormal(0, 0.1),
         )
         for emotion in MANNERS
     }
@@ -145,7 +145,7 @@ def voice(gender: str, rng: np.random.Generator) -> Voice:
         jitter=rng.lognormal(0, 0.25),
         breath=rng.lognormal(0.3 if female else 0.0, 0.3),
         loudness=rng.normal(0, 2.0),
-        expression=float(np.clip(rng.normal(1.0, 0.15), 0.7, 1.3)),
+        expression=float(np.clip(rng.normal(1.25, 0.15), 0.9, 1.6)),
         habits=habit,
     )
 
