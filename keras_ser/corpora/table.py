@@ -152,16 +152,18 @@ def _closes(lines: Sequence[str], delimiter: str) -> bool:
 def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], required: Sequence[str]) -> bool:
     """Whether a row of several lines holds what looks like rows of its own: a text on several lines does not.
 
-    A line looks like a row where it has a field for each column, and, in the column of the files, a name with a suffix.
+    A line looks like a row where it has a field for each column and, where the first line has one, a suffix in the column
+    of the files.
     """
     columns = [_column(field) for field in header]
     place = columns.index(required[0]) if required and required[0] in columns else 0
     suffix = re.compile(r"\.\w{1,5}$")
     fields = [line.rstrip("\r\n").split(delimiter) for line in lines]
     suffixed = len(fields[0]) > place and suffix.search(fields[0][place].strip('" '))
-    return any(
-        len(parts) == len(columns) and (not suffixed or suffix.search(parts[place].strip('" '))) for parts in fields[1:]
-    )
+    if not suffixed:
+        return any(len(parts) == len(columns) for parts in fields[1:])
+    # more of them where a text in quotes holds the delimiter
+    return any(len(parts) >= len(columns) and suffix.search(parts[place].strip('" ')) for parts in fields[1:])
 
 
 def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -78,6 +78,11 @@ def test_an_open_quote_is_named_by_the_line_it_opens_in(fields, opens, how, mark
         read(newline.join(rows))
 
 
+def test_an_open_quote_that_closes_in_a_text_with_commas(read):
+    with pytest.raises(CorpusError, match="t.csv, line 2: .* opens here and closes only in line 3"):
+        read('file,text\na.wav,"Oh\nb.wav,"Really, no"\nc.wav,x\n')
+
+
 def test_a_quote_that_swallows_a_long_table(read):
     with pytest.raises(CorpusError, match="at most 131072 characters.*the row that begins in line 3.*double quote"):
         read("file,speaker\na.wav,ann\n" + 'b.wav,"ben\n' + "c.wav,cat\n" * 20000)
