@@ -109,7 +109,7 @@ def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np
     infer = forward(embedder(run.model(), module.embedding))
     source = data.source(run.recipe, 0, run.split, side, run.seed)
     indices, found = [], []
-    for given, extra in waveforms(source, seed=run.seed):
+    for given, extra in waveforms(source, source.draw(run.seed)):
         found.append(np.asarray(infer(given)))
         indices.append(np.asarray(extra["index"]))
     return np.concatenate(indices), np.concatenate(found)

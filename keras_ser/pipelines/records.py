@@ -15,7 +15,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,37 +88,40 @@ class RecordCache:
             parts.append(f"kept {len(self.problems)} odd clips: {first_ten(odd)}")
         return "; ".join(parts)
 
-    def dataset(self, indices: Iterable[int] | None = None, keep_order: bool = False) -> tf.data.Dataset:
+    def dataset(self, indices=None) -> tf.data.Dataset:
         """The waveforms, read from disk as they are asked for.
 
         Args:
-            indices: numbers of utterances in the corpus; None = all.
-            keep_order: in the order of `indices`, each found at its place in the file; otherwise in the file's order, which is
-                the corpus's, and each once.
+            indices: numbers of utterances in the corpus, (clips,), in the order in which they are read; None = all. A tensor of a
+                graph is not checked before it is read.
 
         Returns:
             Elements {"index": int64 (), "waveform": float32 (samples,), "length": int32 ()}.
 
         Raises:
-            ValueError: an index that the cache does not hold: out of range, or dropped.
+            UserError: an index that the cache does not hold: out of range, or dropped.
         """
-        records = tf.data.TFRecordDataset(str(self.path), buffer_size=READ_BUFFER)
         if indices is None:
-            return records.map(_parse).apply(_known(len(self)))
-        given = np.fromiter((int(i) for i in indices), np.int64)
-        asked = np.unique(given)
-        strays = np.setdiff1d(asked, self.indices)
-        if strays.size:
-            shown = ", ".join(map(str, strays[:10]))
-            raise UserError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
-        if keep_order:
-            places = self._places
-            wanted = [places[place] for place in np.searchsorted(self.indices, given)]
-            return _at(self.path, wanted).map(_parse).apply(_known(len(wanted)))
-        # By place in the file, so that what is not wanted is not even parsed.
-        table = tf.constant(np.isin(self.indices, asked))
-        places = records.enumerate().filter(lambda place, record: tf.gather(table, place))
-        return places.map(lambda place, record: _parse(record)).apply(_known(asked.size))
+            return tf.data.TFRecordDataset(str(self.path), buffer_size=READ_BUFFER).map(_parse).apply(_known(len(self)))
+        asked = tf.get_static_value(indices) if tf.is_tensor(indices) else np.asarray(indices, np.int64)
+        if asked is not None:
+            strays = np.setdiff1d(asked, self.indices)
+            if strays.size:
+                shown = ", ".join(map(str, strays[:10]))
+                raise UserError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
+        spec = tf.TensorSpec((), tf.string)
+        records = tf.data.Dataset.from_generator(
+            self._payloads, args=(tf.cast(indices, tf.int64),), output_signature=spec
+        )
+        records = records.map(_parse)
+        return records if asked is None else records.apply(_known(asked.size))
+
+    def _payloads(self, indices: np.ndarray) -> Iterator[bytes]:
+        with open(self.path, "rb") as file:
+            for place in np.searchsorted(self.indices, indices):
+                first, size = self._places[place]
+                file.seek(first)
+                yield file.read(size)
 
     @functools.cached_property
     def _places(self) -> list[tuple[int, int]]:
@@ -132,18 +135,6 @@ class RecordCache:
                 found.append((at + 12, size))
                 at += size + FRAMING
         return found
-
-
-def _at(path: Path, places: Sequence[tuple[int, int]]) -> tf.data.Dataset:
-    """The payloads at so many places of a file, one after another."""
-
-    def payloads():
-        with open(path, "rb") as file:
-            for first, size in places:
-                file.seek(first)
-                yield file.read(size)
-
-    return tf.data.Dataset.from_generator(payloads, output_signature=tf.TensorSpec((), tf.string))
 
 
 def cache(

@@ -58,20 +58,61 @@ class Source:
         """Memory of the bank, its noises padded to the longest (`augment.stack_bank`)."""
         return 4 * len(self.bank) * max(map(len, self.bank), default=0)
 
-    def batch_sizes(
-        self, batch_size: int = BATCH_CLIPS, order: np.ndarray | None = None, samples: int = 0
-    ) -> list[int]:
+    def batch_sizes(self, order: np.ndarray, batch_size: int = BATCH_CLIPS, samples: int = 0) -> np.ndarray:
         """Clips of each batch: `batch_size`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
 
         Args:
+            order: utterance numbers in the order in which they are read.
             batch_size: clips a batch.
-            order: utterance numbers in the order in which they are read; None = the corpus's.
             samples: of a stretch that is cut from longer clips; 0 = whole clips.
         """
-        order = np.unique(self.indices) if order is None else order
         lengths = self.cache.lengths[np.searchsorted(self.cache.indices, order)]
         lengths = np.minimum(lengths, samples) if samples else lengths
-        return [len(group) for group in grouped(lengths, int, batch_size, BATCH_SECONDS * self.cache.sample_rate)]
+        return np.array([len(g) for g in grouped(lengths, int, batch_size, BATCH_SECONDS * self.cache.sample_rate)])
+
+    def draw(self, seed: int, epoch: int = 0, samples: int = 0, order: np.ndarray | None = None) -> "Draw":
+        """What is drawn for one reading of the stream.
+
+        Args:
+            seed, epoch: of the run.
+            samples: see `batch_sizes`.
+            order: see `batch_sizes`; None = the corpus's.
+        """
+        clips = np.unique(self.indices) if order is None else order
+        return Draw(
+            clips=clips.astype("int64"),
+            sizes=self.batch_sizes(clips, samples=samples),
+            noise=drawn_seed(seed, epoch if self.redraw else 0, self.number),
+            vary=drawn_seed(seed, epoch, 1000 + self.number),
+            stretch=drawn_seed(seed, epoch, 2000 + self.number),
+        )
+
+
+class Draw(NamedTuple):
+    """What is drawn for one reading of a stream, as arrays, so that one graph serves every epoch.
+
+    Args:
+        clips: (clips,) utterance numbers in the order in which they are read.
+        sizes: (batches,) clips of each batch, see `Source.batch_sizes`.
+        noise: (2,) seed of noises, their stretches and SNRs.
+        vary: (2,) seed of shuffling, augmentation and crops.
+        stretch: (2,) seed of stretches of the waveforms.
+        ends, parts: see `dealing.Examples.part`; empty where every example of the clips is taken.
+    """
+
+    clips: np.ndarray
+    sizes: np.ndarray
+    noise: np.ndarray
+    vary: np.ndarray
+    stretch: np.ndarray
+    ends: np.ndarray = np.zeros(0, "int64")
+    parts: np.ndarray = np.zeros(0, "int64")
+
+    @classmethod
+    def spec(cls) -> "Draw":
+        """Tensor specs of a draw."""
+        shapes = {"noise": [2], "vary": [2], "stretch": [2]}
+        return cls(**{name: tf.TensorSpec(shapes.get(name, [None]), tf.int64) for name in cls._fields})
 
 
 def encode_labels(
@@ -101,46 +142,29 @@ def encode_labels(
     return encoded
 
 
-class Stretches(NamedTuple):
-    """The clips, or random stretches of them, in random order.
-
-    Args:
-        samples: of a stretch; a shorter clip stays whole. 0 = all clips stay whole.
-        drawn: (2,) integers that draw order and stretches.
-    """
-
-    samples: int
-    drawn: np.ndarray
-
-    def of(self, clip: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """A clip of the cache -> a stretch of it."""
-        if not self.samples:
-            return clip
-        seed = tf.stack([tf.constant(self.drawn[1]), clip["index"]])
-        waveform = augment.crop(clip["waveform"], self.samples, seed)
-        return {**clip, "waveform": waveform, "length": tf.shape(waveform)[0]}
-
-
 def drawn_seed(seed: int, epoch: int, number: int):
     """A two-number seed for everything drawn in one epoch of one stream."""
     return np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32).astype("int64") % 2**31
 
 
-def padded(dataset: tf.data.Dataset, sizes: Sequence[int], shapes=None) -> tf.data.Dataset:
-    """Consecutive elements in padded batches.
+def padded(dataset: tf.data.Dataset, source: Source, draw: Draw, shapes=None, samples: int = 0) -> tf.data.Dataset:
+    """A stream's clips in padded batches of `draw.sizes`.
 
     Args:
-        dataset: as many elements as all batches together.
-        sizes: elements of each batch.
+        dataset: an element a clip, in the order of `draw.clips`.
+        source: the stream; draw: what is drawn for it.
         shapes: see `tf.data.Dataset.padded_batch`.
+        samples: see `Source.batch_sizes`.
     """
-    if {*sizes[:-1]} <= {sizes[0]} and sizes[-1] <= sizes[0]:
-        return dataset.padded_batch(sizes[0], shapes)
-    batch_of, count = tf.constant(np.repeat(np.arange(len(sizes)), sizes)), tf.constant(sizes, tf.int64)
+    longest = min(samples or np.inf, max(source.cache.lengths))
+    if longest * BATCH_CLIPS <= BATCH_SECONDS * source.cache.sample_rate:
+        return dataset.padded_batch(BATCH_CLIPS, shapes)
+    batch_of = tf.repeat(tf.range(tf.size(draw.sizes, tf.int64)), draw.sizes)
+    sizes = tf.convert_to_tensor(draw.sizes, tf.int64)
     return dataset.enumerate().group_by_window(
         lambda place, _: tf.gather(batch_of, place),
-        lambda batch, elements: elements.map(lambda _, element: element).padded_batch(tf.gather(count, batch), shapes),
-        window_size_func=lambda batch: tf.gather(count, batch),
+        lambda batch, elements: elements.map(lambda _, element: element).padded_batch(tf.gather(sizes, batch), shapes),
+        window_size_func=lambda batch: tf.gather(sizes, batch),
     )
 
 
@@ -152,31 +176,23 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
     return dataset.map(lambda x, e, n: ({name: value[:n] for name, value in x.items()}, e))
 
 
-def waveforms(
-    source: Source,
-    batch_size: int = BATCH_CLIPS,
-    seed: int = 0,
-    epoch: int = 0,
-    clean: bool = False,
-    stretches: Stretches | None = None,
-) -> tf.data.Dataset:
+def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0) -> tf.data.Dataset:
     """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "noise"}), noises mixed in.
 
     Args:
         source: the stream.
-        batch_size: clips a batch, or fewer where they are long (`Source.batch_sizes`); they are padded to the longest.
-        seed, epoch: draw the noises, their stretches and SNRs.
+        draw: `source.draw(seed)`, or tensors of a graph.
         clean: hand on the waveform before the noise, too, as "clean".
-        stretches: of each clip, instead of the whole.
+        samples: a random stretch of so many is taken of each longer clip; 0 = clips stay whole.
     """
-    if stretches:
-        order = np.random.default_rng(stretches.drawn).permutation(source.indices)
-        dataset = source.cache.dataset(order, keep_order=True).map(stretches.of)
-        sizes = source.batch_sizes(batch_size, order, stretches.samples)
-    else:
-        dataset, sizes = source.cache.dataset(source.indices), source.batch_sizes(batch_size)
-    dataset = padded(dataset, sizes, {"index": [], "waveform": [None], "length": []})
-    drawn = drawn_seed(seed, epoch, source.number)
+
+    def stretch(clip):
+        waveform = augment.crop(clip["waveform"], samples, tf.stack([draw.stretch[1], clip["index"]]))
+        return {**clip, "waveform": waveform, "length": tf.shape(waveform)[0]}
+
+    dataset = source.cache.dataset(draw.clips)
+    dataset = dataset.map(stretch) if samples else dataset
+    dataset = padded(dataset, source, draw, {"index": [], "waveform": [None], "length": []}, samples)
     bank = augment.stack_bank(source.bank) if source.bank else None
     classes = tf.constant(source.bank_labels or (0,) * max(1, len(source.bank)), tf.int32)
 
@@ -185,7 +201,7 @@ def waveforms(
         before = {"clean": waveform} if clean else {}
         picked = tf.zeros_like(length)
         if bank is not None:
-            each = tf.stack([tf.fill(tf.shape(index), tf.constant(drawn[0])), drawn[1] + index], axis=1)  # (batch, 2)
+            each = tf.stack([tf.fill(tf.shape(index), draw.noise[0]), draw.noise[1] + index], axis=1)  # (batch, 2)
             waveform, picked = augment.mix_noise(waveform, length, *bank, snr=source.snr, seed=each)
         given = {"waveform": waveform, "length": length, **before}
         return given, {"index": index, "noise": tf.gather(classes, picked)}
@@ -197,11 +213,10 @@ def clips(
     source: Source,
     extract: Callable,
     names: Sequence[str],
+    draw: Draw,
     *,
-    seed: int = 0,
-    epoch: int = 0,
     frame_targets: Callable | None = None,
-    stretches: Stretches | None = None,
+    samples: int = 0,
 ) -> tf.data.Dataset:
     """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "noise"}).
 
@@ -209,10 +224,9 @@ def clips(
         source: the stream.
         extract: {"waveform", "length"} -> {name: (batch, frames, bins), "mask": (batch, frames)}.
         names: the features to keep.
-        seed, epoch: see `waveforms`.
+        draw, samples: see `waveforms`.
         frame_targets: {"waveform", "length", "clean"} -> {name: (batch, frames, bins)}: what is learnt frame by frame; it
             goes the way of the features.
-        stretches: see `waveforms`.
     """
 
     def features(given, extra):
@@ -220,7 +234,7 @@ def clips(
         x = extract({name: given[name] for name in ("waveform", "length")})
         return {**{name: x[name] for name in (*names, "mask")}, **targets}, extra
 
-    dataset = waveforms(source, seed=seed, epoch=epoch, clean=frame_targets is not None, stretches=stretches)
+    dataset = waveforms(source, draw, clean=frame_targets is not None, samples=samples)
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 

@@ -129,7 +129,7 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_e
         noise = np.full(len(found), (source.bank_labels or (0,))[0])
         return found, {"index": source.indices, "noise": noise}
     rows, extras = [], []
-    for given, extra in waveforms(source, seed=seed):
+    for given, extra in waveforms(source, source.draw(seed)):
         rows.append(describe(given))
         extras.append({name: np.asarray(value) for name, value in extra.items()})
     return np.concatenate(rows), {name: np.concatenate([extra[name] for extra in extras]) for name in extras[0]}

@@ -99,7 +99,7 @@ def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
         yield model.judge(found), extra
         return
     infer = forward(model)
-    for given, extra in waveforms(source, seed=seed):
+    for given, extra in waveforms(source, source.draw(seed)):
         yield infer(given), extra
 
 

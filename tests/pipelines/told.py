@@ -10,6 +10,7 @@ from keras_ser.pipelines.sources import Source
 from keras_ser.tasks import Task
 
 FRAME = 10
+RATE = 1000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
 TRAIN = [i for i in range(40) if i % 4]  # the others are somebody's test side
 
@@ -25,17 +26,18 @@ class Clips:
             wave[:, 0] = i + np.arange(frames) / 1000
             self.waves.append(wave.reshape(-1))
         self.read = np.zeros(len(lengths), int)
+        self.sample_rate, self.indices = RATE, np.arange(len(lengths))
+        self.lengths = np.array([len(wave) for wave in self.waves])
 
-    def dataset(self, indices, keep_order=False):
-        def items():
-            for i in map(int, indices) if keep_order else sorted(map(int, indices)):
+    def dataset(self, indices):
+        def items(order):
+            for i in map(int, order):
                 self.read[i] += 1
                 yield {"index": i, "waveform": self.waves[i], "length": len(self.waves[i])}
 
         kinds = {"index": ([], tf.int64), "waveform": ([None], tf.float32), "length": ([], tf.int32)}
-        return tf.data.Dataset.from_generator(
-            items, output_signature={name: tf.TensorSpec(*kind) for name, kind in kinds.items()}
-        )
+        spec = {name: tf.TensorSpec(*kind) for name, kind in kinds.items()}
+        return tf.data.Dataset.from_generator(items, args=(tf.cast(indices, tf.int64),), output_signature=spec)
 
     def features(self, i):
         return features_of(self.waves[i])
