@@ -297,7 +297,11 @@ class Recipe:
         """
 
         def identities(task: Task) -> list[str]:
-            found = {task.label(value, c.name, c is not corpus) for c in (corpus, *auxiliary) for value in c.counts(task.column)}
+            found = {
+                task.label(value, c.name, c is not corpus)
+                for c in (corpus, *auxiliary)
+                for value in c.counts(task.column)
+            }
             return sorted(found - set(task.ignore))
 
         tasks = tuple(

@@ -4,12 +4,14 @@ A cache is two files in a folder, `<corpus>-<fingerprint>.tfrecord` and the same
 another name and renamed when they are complete, the JSON last: it is what makes a cache, and it holds the size that the
 records must have. So a kill or a full disk leaves nothing that the next run could take for a whole cache. The
 fingerprint covers the corpus's name, its utterances and their files' sizes and times, the rate and the format: a change
-of any of them makes another cache beside the old one, which may then be deleted.
+of any of them makes another cache beside the old one. The old one may belong to another recipe or another folder of the
+corpus, so it is never deleted here; a log message names it.
 """
 
 import functools
 import hashlib
 import json
+import logging
 import os
 import re
 import struct
@@ -21,12 +23,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ser.corpora.corpus import Corpus, CorpusError
+from keras_ser.corpora.corpus import Corpus, CorpusError, listed
 from keras_ser.errors import UserError
 from keras_ser.pipelines.record_writer import FORMAT, FRAMING, bad_files, check_space, first_ten, remove_stale, write
 from keras_ser.pipelines.threads import cores
 
 READ_BUFFER = 2**20
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,8 @@ def cache(
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     folder = Path(folder)
     fingerprint = corpus_fingerprint(corpus, sample_rate, window_seconds)
-    path = folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', corpus.name)}-{fingerprint[:16]}.tfrecord"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", corpus.name)
+    path = folder / f"{name}-{fingerprint[:16]}.tfrecord"
     found = _open(path, fingerprint)
     if found is None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,6 +181,14 @@ def cache(
         found = _open(path, fingerprint)
         if found is None:
             raise CorpusError(f"{path}: another process removed or changed the cache while it was opened; try again.")
+        others = sorted(other for other in folder.glob(f"{name}-{'?' * 16}.tfrecord") if other != path)
+        if others:
+            LOG.warning(
+                "%s holds %d other caches of %s (%.1f GB), made of other files, clips or sample rates. Delete those that are "
+                "no longer needed: %s.",
+                *(folder, len(others), corpus.name, sum(other.stat().st_size for other in others) / 1e9),
+                listed(other.name for other in others),
+            )
     if found.dropped and bad == "raise":
         raise bad_files(found.dropped, len(corpus))
     return found

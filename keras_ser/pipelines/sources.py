@@ -58,7 +58,9 @@ class Source:
         """Memory of the bank, its noises padded to the longest (`augment.stack_bank`)."""
         return 4 * len(self.bank) * max(map(len, self.bank), default=0)
 
-    def batch_sizes(self, batch_size: int = BATCH_CLIPS, order: np.ndarray | None = None, samples: int = 0) -> list[int]:
+    def batch_sizes(
+        self, batch_size: int = BATCH_CLIPS, order: np.ndarray | None = None, samples: int = 0
+    ) -> list[int]:
         """Clips of each batch: `batch_size`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
 
         Args:
