@@ -45,12 +45,11 @@ def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
     return tf.cond(tf.equal(rule, RULES.index("frequent")), lambda: ends, lambda: tf.range(0, last + 1, step))
 
 
-def segment_count(valid: np.ndarray, rule: np.ndarray, frames: int, hop: int, rare_hop: int) -> int:
-    """How many segments `segment_starts` gives over clips of `valid` frames (NumPy, for step counts)."""
+def segment_counts(valid: np.ndarray, rule: np.ndarray, frames: int, hop: int, rare_hop: int) -> np.ndarray:
+    """How many segments `segment_starts` gives of each clip of `valid` frames, (clips,)."""
     last = np.maximum(np.asarray(valid) - frames, 0)
     step = np.where(rule == RULES.index("rare"), rare_hop, hop)
-    count = np.where(rule == RULES.index("frequent"), np.where(last > 0, 2, 1), last // step + 1)
-    return int(count.sum())
+    return np.where(rule == RULES.index("frequent"), np.where(last > 0, 2, 1), last // step + 1)
 
 
 def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, tf.Tensor]:

@@ -59,7 +59,6 @@ class FeatureExtractor:
         self.samples = (CALL - ROW) * hop + self.row
         self.silence = max(before, behind, frontend.fft - frontend.window)  # samples
         self.room = 0 if "short_term" in frontend.features else CALL  # frames
-        self.pool = ThreadPoolExecutor(self.threads)
         self.local = threading.local()
         self.alone = tf.function(lambda x: frontend(x), input_signature=[tf.TensorSpec((1, None), tf.float32)])
         if not self.room:
@@ -89,8 +88,9 @@ class FeatureExtractor:
             ValueError: a clip that is no (samples,) array, or holds no sample.
         """
         groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence, self.threads))
-        for found in in_order(self._features, groups, self.pool, ahead=self.threads + 1):
-            yield from found
+        with ThreadPoolExecutor(self.threads) as pool:
+            for found in in_order(self._features, groups, pool, ahead=self.threads + 1):
+                yield from found
 
     def _hears(self, name: str) -> bool:
         return self.frontend.prosodic if name == "waveform" else self.frontend.spectral

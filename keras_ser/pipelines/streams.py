@@ -5,6 +5,8 @@ Where nothing random stands before the features they are computed once and kept 
 What is drawn for a clip depends on seed, epoch and the clip's number, not on the clips beside it.
 """
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -13,30 +15,45 @@ import tensorflow as tf
 
 from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import cut_segments, segment_count, segment_starts
-from keras_ser.pipelines.sources import Source, Stretches, clips, drawn_seed
+from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_starts
+from keras_ser.pipelines.batching import BATCH_CLIPS, TRAINING_SECONDS
+from keras_ser.pipelines.dealing import Examples
+from keras_ser.pipelines.sources import Source, Stretches, clips, drawn_seed, padded
 from keras_ser.tasks import Task
 
 SHUFFLE_EXAMPLES = 4096
-MEMORY_LIMIT = 2**30
+MEMORY_LIMIT = 3 * 2**29
+BATCH_FRAMES = round(100 * TRAINING_SECONDS)
+_DEAL = 3000
+
+LOG = logging.getLogger(__name__)
 
 
 class TrainingData:
     """The training side of a split: statistics once, then one data set an epoch.
 
     Args:
-        sources: the streams; the first sets the length of an epoch, shorter ones go round, the clips of longer ones take turns
-            from epoch to epoch.
+        sources: the streams. The first defines the length of an epoch. Shorter streams repeat; the examples of longer ones take
+            turns from epoch to epoch, each as often as the others.
         extract: see `clips`.
         names: features that the network takes.
         tasks: the recipe's tasks.
         sampling, augmentation: the recipe's `Sampling` and `Augment`.
         batch_size: examples a batch, over all streams.
         seed: draws order, crops, noises and augmentation, together with the epoch.
-        memory_limit: bytes of features to keep in memory, over all streams; streams beyond it are computed anew each epoch.
+        memory_limit: bytes to keep in memory, over all streams. A third is for shuffling, the rest for noises and features;
+            streams whose features do not fit are computed anew in each epoch.
         frame_targets: see `clips`; they are among the inputs of a batch, under their own names.
-        samples: a random stretch of so many of each clip is taken, another in each epoch; 0 = the clip.
-        measure: take the `statistics` of the features; without them, and with stretches, no clip is read before the first epoch.
+        samples: Take a random stretch of this length of each clip, another in each epoch; 0 = the clip.
+        measure: Compute the `statistics` of the features. Without them, and with stretches, no clip is read before the first
+            epoch.
+        batch_frames: frames of a batch with its padding. Longer clips than fit into it ("whole" and "crop") are cut to a random
+            stretch, another in each epoch, so that one long recording does not pad the others beyond all memory.
+
+    Attributes:
+        statistics: of the training frames.
+        steps: batches of each epoch.
+        left: bytes of the limit that features may still take.
     """
 
     def __init__(
@@ -53,15 +70,20 @@ class TrainingData:
         frame_targets: Callable | None = None,
         samples: int = 0,
         measure: bool = True,
+        batch_frames: int = BATCH_FRAMES,
     ):
         self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
         self.sizes = _sizes([source.share for source in self.sources], batch_size)
-        self.memory_limit, self.frame_targets = memory_limit, frame_targets
-        self.samples, self.measure = samples, measure
-        # of each stream: clip number -> its features, where they are kept; and how many turns its clips take
+        self.frame_targets, self.samples, self.measure = frame_targets, samples, measure
+        self.longest = batch_frames // sum(self.sizes)
+        if sampling.kind == "crop":
+            self.longest = min(sampling.frames, self.longest)
+        self.shuffle_bytes = memory_limit // 3 // len(self.sources)
+        self.left = max(0, memory_limit - memory_limit // 3 - sum(source.noise_bytes for source in self.sources))
+        # of each stream: clip number -> its features, where they are kept; and what is known of its examples
         self._kept: list[dict[int, tuple]] = []
-        self._turns: list[int] = []
+        self._examples: list[Examples] = []
         self.statistics = Statistics()
         self.steps = 0
         self._first_pass()
@@ -69,13 +91,12 @@ class TrainingData:
     def _first_pass(self) -> None:
         """Sums for the normalisation over the training streams, frames of each clip, and the kept features."""
         if self.samples and not self.measure and self.sampling.kind != "segments":
-            counts = [len(source.indices) for source in self.sources]
-            self.steps = -(-counts[0] // self.sizes[0])
-            self._kept = [{} for _ in counts]
-            self._turns = [max(1, n // (self.steps * size)) for n, size in zip(counts, self.sizes, strict=True)]
+            for source in self.sources:
+                self._kept.append({})
+                self._count(source, source.indices, np.ones(len(source.indices), int), 0)
             return
-        left = self.memory_limit if not self.samples else 0
-        for source, batch in zip(self.sources, self.sizes, strict=True):
+        room = self.left if not self.samples else 0
+        for source in self.sources:
             valid: dict[int, int] = {}
             kept: dict[int, tuple] = {}
             keep, size = not (source.bank and source.redraw), 0
@@ -88,81 +109,112 @@ class TrainingData:
                     self.statistics.update(joined[None], np.ones((1, len(joined)), bool))
                 valid[number] = len(joined)
                 size += sum(value.nbytes for value in x.values())
-                keep = keep and size <= left
+                keep = keep and size <= room
                 if keep:
                     kept[number] = x, {name: np.asarray(value) for name, value in extra.items()}
                 else:
                     kept.clear()
-            left -= size if keep else 0
-            examples = self._examples(source, np.array([*valid.values()]), np.array([*valid]))
-            self.steps = self.steps or -(-examples // batch)
+            room -= size if keep else 0
             self._kept.append(kept)
-            self._turns.append(max(1, examples // (self.steps * batch)))
+            width = sum(value.shape[-1] * value.dtype.size for value in self._spec[0].values())  # bytes a frame
+            self._count(source, np.array([*valid]), np.array([*valid.values()]), width)
+        self.left = self.left if self.samples else room
 
-    def _examples(self, source: Source, valid: np.ndarray, index: np.ndarray) -> int:
+    def _count(self, source: Source, index: np.ndarray, valid: np.ndarray, width: int) -> None:
+        """Take stock of a stream's examples: clips `index` of `valid` frames of `width` bytes. The first one sets `steps`."""
         s = self.sampling
-        if s.kind != "segments":
-            return len(valid)
-        return segment_count(valid, self._rules(source)[index], s.frames, s.hop, s.rare_hop)
+        if s.kind == "segments":
+            counts = segment_counts(valid, self._rules(source)[index], s.frames, s.hop, s.rare_hop)
+            frames = np.full(counts.sum(), s.frames)
+        else:
+            frames = valid * math.exp(self.augmentation.tempo)
+            cut = int((frames > self.longest).sum())
+            if cut and s.kind == "whole" and not self.samples:
+                LOG.warning(
+                    "%s: %d of %d clips are longer than the %d frames that a batch of %d has room for, and are cut to a random "
+                    "stretch in training. A smaller batch_size has room for more.",
+                    *(source.name, cut, len(valid), self.longest, sum(self.sizes)),
+                )
+            counts, frames = np.ones(len(valid), int), np.minimum(frames, self.longest)
+        number = len(self._examples)
+        self.steps = self.steps or -(-int(counts.sum()) // self.sizes[number])
+        # the largest number of examples that are sure to have room
+        fit = int(np.searchsorted(np.cumsum(np.sort(frames * width)[::-1]), self.shuffle_bytes, side="right"))
+        buffer = SHUFFLE_EXAMPLES if fit >= min(len(frames), SHUFFLE_EXAMPLES) else max(1, fit)
+        wanted = self.steps * self.sizes[number]
+        turns = max(1, len(index) // wanted) if s.kind != "segments" else 1
+        self._examples.append(Examples(index, counts, wanted, turns, buffer))
 
     def _rules(self, source: Source) -> np.ndarray:
         usual = np.zeros(1 + int(max(source.indices)), "int32")
         return source.rules if self.sampling.balance and source.rules is not None else usual
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
-        """The batches of one epoch; the same for the same (seed, epoch)."""
+        """The `steps` batches of one epoch; the same for the same (seed, epoch)."""
         streams = [self._stream(k, source, epoch) for k, source in enumerate(self.sources)]
         shapes = self._shapes(streams[0].element_spec)
         streams = [dataset.repeat() if k else dataset for k, dataset in enumerate(streams)]
         batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
         # without an end of their own the others would be read for another round, when the first has come to its end
         batches[1:] = [dataset.take(self.steps) for dataset in batches[1:]]
-        if len(batches) == 1:
-            return batches[0].prefetch(2)
-        return tf.data.Dataset.zip(tuple(batches)).map(_join).prefetch(2)
+        joined = batches[0] if len(batches) == 1 else tf.data.Dataset.zip(tuple(batches)).map(_join)
+        # tempo may leave the first stream fewer segments than were counted
+        return joined.repeat().take(self.steps).prefetch(2)
 
-    def _clips(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
-        """The clips that a stream gives to an epoch: all, or those whose turn it is."""
-        kept, turns = self._kept[k], self._turns[k]
+    def _chosen(self, k: int, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The clips that a stream gives to an epoch, in rising order, and, where not all of their segments are given, the
+        number of each segment among the stream's."""
+        source, examples = self.sources[k], self._examples[k]
+        if examples.dealt:
+            numbers = examples.of_epoch(epoch, [self.seed, source.number, _DEAL])
+            return np.unique(examples.clip_of(numbers)), numbers
         order = np.random.default_rng([self.seed, source.number]).permutation(source.indices)
-        chosen = np.sort(order[epoch % turns :: turns])
+        return np.sort(order[epoch % examples.turns :: examples.turns]), None
+
+    def _clips(self, k: int, source: Source, epoch: int, chosen: np.ndarray) -> tf.data.Dataset:
+        """The chosen clips' features."""
+        kept, examples = self._kept[k], self._examples[k]
         if kept:
             # neighbours in the cache are one speaker's clips: a shuffle over a window alone would leave them together
             chosen = np.random.default_rng([self.seed, source.number, epoch, 1]).permutation(chosen)
             return tf.data.Dataset.from_generator(lambda: (kept[int(i)] for i in chosen), output_signature=self._spec)
-        source = replace(source, indices=chosen)
         drawn = drawn_seed(self.seed, epoch, 2000 + source.number)
         return clips(
-            source,
+            replace(source, indices=chosen),
             self.extract,
             self.names,
             seed=self.seed,
             epoch=epoch if source.redraw else 0,
             frame_targets=self.frame_targets,
-            stretches=Stretches(self.samples, drawn) if self.samples else None,
+            # of a buffer that is small the same holds
+            stretches=Stretches(self.samples, drawn) if self.samples or examples.buffer < SHUFFLE_EXAMPLES else None,
         )
 
     def _stream(self, k: int, source: Source, epoch: int) -> tf.data.Dataset:
         drawn = drawn_seed(self.seed, epoch, 1000 + source.number)
-        dataset = self._clips(k, source, epoch)
+        chosen, numbers = self._chosen(k, epoch)
+        dataset = self._clips(k, source, epoch, chosen)
         s, target = self.sampling, self._targets(source)
+        cut = s.kind == "crop" or (s.kind == "whole" and not self.samples)
 
         def vary(x, extra):
             seed = tf.stack([tf.constant(drawn[1], tf.int64), extra["index"]])
             x = self.augmentation.apply(x, seed)
-            if s.kind == "crop":
+            if cut:
                 # every feature is cut at the same place, for the seed is the same
-                x = {name: augment.crop(value, s.frames, seed) for name, value in x.items()}
+                x = {name: augment.crop(value, self.longest, seed) for name, value in x.items()}
             return x, extra
 
         def whole(x, extra):
             return {**x, "mask": tf.ones([tf.shape(next(iter(x.values())))[0]], tf.bool)}, extra
 
         table = tf.constant(self._rules(source), tf.int32)
+        part = self._examples[k].part(numbers) if numbers is not None else None
 
         def segments(x, extra):
             valid = tf.shape(next(iter(x.values())))[0]
             starts = segment_starts(valid, tf.gather(table, extra["index"]), s.frames, s.hop, s.rare_hop)
+            starts = part(starts, extra["index"]) if part else starts
             extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
             return tf.data.Dataset.from_tensor_slices((cut_segments(x, starts, s.frames), extras))
 
@@ -170,7 +222,8 @@ class TrainingData:
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(whole)
         # stretches come in random order already, and what was made of them is much larger than they were
         if not self.samples or s.kind == "segments":
-            dataset = dataset.shuffle(SHUFFLE_EXAMPLES, seed=int(drawn[0]), reshuffle_each_iteration=False)
+            buffer = self._examples[k].buffer
+            dataset = dataset.shuffle(buffer, seed=int(drawn[0]), reshuffle_each_iteration=False)
         return dataset.map(target)
 
     def _targets(self, source: Source) -> Callable:
@@ -223,11 +276,13 @@ def _join(*streams):
     return x, y, w
 
 
-def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], batch_size: int = 32, seed: int = 0):
-    """Every clip once, whole, in order: batches of ({name, "mask"}, {"index", "noise"})."""
+def evaluation_batches(
+    source: Source, extract: Callable, names: Sequence[str], batch_size: int = BATCH_CLIPS, seed: int = 0
+):
+    """Every clip once, whole, in order: batches of ({name, "mask"}, {"index", "noise"}), smaller where clips are long."""
     dataset = clips(source, extract, names, seed=seed)
 
     def with_mask(x, extra):
         return {**x, "mask": tf.ones([tf.shape(next(iter(x.values())))[0]], tf.bool)}, extra
 
-    return dataset.map(with_mask).padded_batch(batch_size)
+    return padded(dataset.map(with_mask), source.batch_sizes(batch_size))

@@ -5,7 +5,8 @@ import tensorflow as tf
 from keras_ser.pipelines import streams
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.sources import EXTRACT_BATCH, Source, clips
+from keras_ser.pipelines.batching import BATCH_CLIPS
+from keras_ser.pipelines.sources import Source, clips
 from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import Sampling
 from keras_ser.tasks import Task
@@ -448,7 +449,7 @@ def test_evaluation_does_not_depend_on_the_batch(noisy):
 
 def test_clips_beyond_one_batch_are_theirs(rng):
     """More clips than are extracted at once."""
-    cache = Clips(rng.integers(1, 9, 2 * EXTRACT_BATCH + 5))
+    cache = Clips(rng.integers(1, 9, 2 * BATCH_CLIPS + 5))
     items = list(clips(source(cache, range(len(cache.waves))), extract, NAMES).as_numpy_iterator())
     assert [int(extra["index"]) for _, extra in items] == list(range(len(cache.waves)))
     for i, (x, _) in enumerate(items):

@@ -10,6 +10,7 @@ from keras_ser.pipelines.sources import Source
 from keras_ser.tasks import Task
 
 FRAME = 10
+RATE = 1000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
 TRAIN = [i for i in range(40) if i % 4]  # the others are somebody's test side
 
@@ -25,6 +26,8 @@ class Clips:
             wave[:, 0] = i + np.arange(frames) / 1000
             self.waves.append(wave.reshape(-1))
         self.read = np.zeros(len(lengths), int)
+        self.sample_rate, self.indices = RATE, np.arange(len(lengths))
+        self.lengths = np.array([len(wave) for wave in self.waves])
 
     def dataset(self, indices, keep_order=False):
         def items():
