@@ -12,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import logging
 import os
 import re
 import struct
@@ -39,6 +40,7 @@ from keras_ser.pipelines.record_writer import (
 from keras_ser.pipelines.threads import cores
 
 READ_BUFFER = 2**20
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,8 @@ def cache(
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     folder = Path(folder)
     fingerprint = corpus_fingerprint(corpus, sample_rate, window_seconds)
-    path = folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', corpus.name)}-{fingerprint[:16]}.tfrecord"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", corpus.name)
+    path = folder / f"{name}-{fingerprint[:16]}.tfrecord"
     found = _open(path, fingerprint)
     if found is None:
         folder.mkdir(parents=True, exist_ok=True)

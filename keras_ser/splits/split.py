@@ -1,5 +1,6 @@
 """`Split`: who trains, who chooses the model, who tests it; and `check_split`, which refuses one that leaks."""
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -7,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.names import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
@@ -153,8 +154,8 @@ def _check_auxiliary(
                 "there as CORPUS/NAME."
             )
     tested = (*split.validation, *split.test)
-    files = {os.path.realpath(corpus.file(known[i])): i for i in tested}
-    cuts = {u.id: files.get(os.path.realpath(other.file(u))) for u in other}
+    files = {_file(corpus, known[i]): i for i in tested}
+    cuts = {u.id: files.get(_file(other, u)) for u in other}
     copies = {hashes[i]: i for i in tested if i in hashes}
     cuts |= {i: copies[content] for i, content in contents.items() if content in copies}
     both = [f"{i} = {held_out}" for i, held_out in cuts.items() if held_out]
@@ -163,6 +164,14 @@ def _check_auxiliary(
             f"{where}: the auxiliary corpus {other.name} holds recordings of the validation or test side: {listed(both)}. "
             "Leave them out, or take it from other recordings."
         )
+
+
+def _file(corpus: Corpus, utterance: Utterance) -> tuple[str, str]:
+    folder, name = os.path.split(corpus.file(utterance))
+    return _folder(folder), name
+
+
+_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
 
 
 def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> list[list[str]]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from keras_ser.errors import UserError
 from keras_ser.files import write_whole
-from keras_ser.pipelines.sources import Source
-from keras_ser.pipelines.streams import MEMORY_LIMIT, TrainingData, evaluation_batches
+from keras_ser.pipelines.batching import TRAINING_SECONDS
+from keras_ser.pipelines.sources import Source, drawn_seed
+from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.training.data import CLEAN, NOISE_TASK, Data, shuffled
@@ -21,6 +22,8 @@ from keras_ser.training.predict import forward, judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_recipe, fixed_frames, is_baseline
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets
+
+CONTROL = 3000  # what the targets of a control are drawn by, beside `TrainingData`'s streams
 
 
 def deterministic() -> None:
@@ -119,6 +122,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             frame_targets=frame_targets(recipe),
             samples=round(recipe.frontend.seconds * recipe.frontend.sample_rate),
             measure=not recipe.frontend.normalize,
+            batch_frames=round(TRAINING_SECONDS * recipe.frontend.sample_rate / recipe.frontend.hop),
         )
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
@@ -130,13 +134,19 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
         choose = targets(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
+
+        def batches(epoch: int):
+            drawn = drawn_seed(seed, epoch, CONTROL)
+            numbered = training.epoch(epoch).enumerate()
+            return numbered.map(lambda step, batch: choose(*batch, seed=(drawn[0], drawn[1] + step))).map(spread)
+
         train_epochs(
             recipe,
             # Exactly `steps` batches, and known to be: Keras notices the end of a data set of unknown size only in a
             # step without data, in which seeds, counters and means race ahead.
-            lambda epoch: training.epoch(epoch).repeat().take(training.steps).map(choose).map(spread),
+            batches,
             network,
-            _validation(recipe, data, split, extract, score, seed),
+            _validation(recipe, data, split, extract, score, seed, training.left),
             out,
             seed,
             stage,
@@ -162,24 +172,30 @@ def _extractor(recipe: Recipe, frontend, first: Run | None):
     return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=int(noise.encode(CLEAN)[0]))
 
 
-def _validation(recipe, data, split, extract, score, seed):
-    """A function of no arguments that scores the network on the validation side, or None where there is no such side."""
+def _validation(recipe, data, split, extract, score, seed, room):
+    """A function of no arguments that scores the network on the validation side, or None where there is no such side.
+
+    Features are kept in memory as far as there is `room`, in bytes.
+    """
     if not split.validation:
         return None
     sides = []
     sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
+    room -= sum(source.noise_bytes for source in sources)
     for source in [shuffled(source, recipe, sources, seed) for source in sources]:
-        batches = evaluation_batches(source, extract, recipe.frontend.features)
-        sides.append((source, batches.cache() if _fits(source, extract, recipe) else batches))
+        batches, size = evaluation_batches(source, extract, recipe.frontend.features), _bytes(source, extract, recipe)
+        sides.append((source, batches.cache() if size <= room else batches))
+        room -= size if size <= room else 0
     infer = forward(score)
     tasks = judged(recipe.tasks, split, "validation")
     return lambda: validation_scores(infer, sides, tasks)
 
 
-def _fits(source: Source, extract, recipe: Recipe) -> bool:
-    """Whether the features of a stream may stay in memory (estimated: no frame dropped, none padded)."""
-    fixed = recipe.frontend.seconds * recipe.frontend.sample_rate
+def _bytes(source: Source, extract, recipe: Recipe) -> float:
+    """Memory of a stream's padded features (estimated: no frame dropped)."""
     lengths = source.cache.lengths[np.isin(source.cache.indices, source.indices)]
-    samples = fixed * len(lengths) if fixed else lengths.sum()
+    if recipe.frontend.seconds:
+        lengths = np.full(len(lengths), recipe.frontend.seconds * recipe.frontend.sample_rate)
+    parts = np.split(lengths, np.cumsum(source.batch_sizes())[:-1])
     bins = sum(extract.output[name].shape[-1] for name in recipe.frontend.features)
-    return 4 * bins * samples / recipe.frontend.hop <= MEMORY_LIMIT
+    return 4 * bins * sum(len(part) * part.max() for part in parts) / recipe.frontend.hop

@@ -45,26 +45,36 @@ def frame_targets(recipe: Recipe):
 
 
 def targets(recipe: Recipe, network):
-    """(x, y, w) of the pipeline -> of the network: each output's own target and weight."""
+    """(x, y, w) of the pipeline, and a seed -> of the network: each output's own target and weight.
+
+    In a control of the noise every example has the mask of another one of its batch, of any stream. Which one is drawn from the
+    seed, two integers that differ from batch to batch: one distance for all batches would tell the stream.
+    """
     import tensorflow as tf
 
     target = importlib.import_module(MODELS[recipe.model]).targets(recipe.config, recipe.tasks)
     keys = {name: target.get(name, name) for name in network.output}
 
-    def choose(x, y, w):
+    def choose(x, y, w, seed):
         if "irm" in x:
-            valid = tf.cast(x["mask"], tf.float32)
+            mask, valid = x["irm"], tf.cast(x["mask"], tf.float32)
             if NOISE_TASK in recipe.shuffle:
-                # another example's mask, of any stream: what is told of the noise tells nothing
-                draw = tf.random.stateless_uniform([tf.shape(valid)[0]], [recipe.batch_size, len(recipe.streams)])
-                order = tf.argsort(draw)
-                y, w = {**y, "irm": tf.gather(x["irm"], order)}, {**w, "irm": valid * tf.gather(valid, order)}
-            else:
-                y, w = {**y, "irm": x["irm"]}, {**w, "irm": valid}
+                mask, rolled = another(mask, seed), another(valid, seed)
+                # alone in its batch an example has only its own mask, and learns none
+                valid *= rolled * tf.cast(tf.shape(valid)[0] > 1, tf.float32)
+            y, w = {**y, "irm": mask}, {**w, "irm": valid}
             x = {name: value for name, value in x.items() if name != "irm"}
         return x, {name: y[key] for name, key in keys.items()}, {name: w[key] for name, key in keys.items()}
 
     return choose
+
+
+def another(values, seed):
+    """(batch, ..) moved on along the batch by 1 to batch - 1 places, drawn from `seed`: no example keeps its own value."""
+    import tensorflow as tf
+
+    most = tf.maximum(tf.shape(values)[0], 2)
+    return tf.roll(values, tf.random.stateless_uniform([], seed, 1, most, tf.int32), axis=0)
 
 
 def spread_over(replicas: int):
