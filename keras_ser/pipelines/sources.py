@@ -58,17 +58,16 @@ class Source:
         """Memory of the bank, its noises padded to the longest (`augment.stack_bank`)."""
         return 4 * len(self.bank) * max(map(len, self.bank), default=0)
 
-    def batch_sizes(self, order: np.ndarray, batch_size: int = BATCH_CLIPS, samples: int = 0) -> np.ndarray:
-        """Clips of each batch: `batch_size`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
+    def batch_sizes(self, order: np.ndarray, samples: int = 0) -> np.ndarray:
+        """Clips of each batch: `BATCH_CLIPS`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
 
         Args:
             order: utterance numbers in the order in which they are read.
-            batch_size: clips a batch.
             samples: of a stretch that is cut from longer clips; 0 = whole clips.
         """
         lengths = self.cache.lengths[np.searchsorted(self.cache.indices, order)]
         lengths = np.minimum(lengths, samples) if samples else lengths
-        return np.array([len(g) for g in grouped(lengths, int, batch_size, BATCH_SECONDS * self.cache.sample_rate)])
+        return np.array([len(g) for g in grouped(lengths, int, BATCH_CLIPS, BATCH_SECONDS * self.cache.sample_rate)])
 
     def draw(self, seed: int, epoch: int = 0, samples: int = 0, order: np.ndarray | None = None) -> "Draw":
         """What is drawn for one reading of the stream.

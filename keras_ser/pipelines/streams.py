@@ -116,7 +116,9 @@ class TrainingData:
                     kept.clear()
             room -= size if keep else 0
             self._kept.append(FeatureStore(kept) if kept else None)
-            width = sum(value.shape[-1] * value.dtype.size for value in dataset.element_spec[0].values())  # bytes a frame
+            width = sum(
+                value.shape[-1] * value.dtype.size for value in dataset.element_spec[0].values()
+            )  # bytes a frame
             self._count(source, np.array([*valid]), np.array([*valid.values()]), width)
         self.left = self.left if self.samples else room
 
@@ -169,7 +171,11 @@ class TrainingData:
 
     def _batches(self, draws: Sequence[Draw]) -> tf.data.Dataset:
         """The batches of an epoch."""
-        streams = [self._stream(k, source, draw) for k, (source, draw) in enumerate(zip(self.sources, draws, strict=True))]
+        # `shuffle` draws by the graph's seed, too, and takes no tensor beside a seed of 0
+        tf.compat.v1.set_random_seed(1)
+        streams = [
+            self._stream(k, source, draw) for k, (source, draw) in enumerate(zip(self.sources, draws, strict=True))
+        ]
         shapes = self._shapes(streams[0].element_spec)
         streams = [dataset.repeat() if k else dataset for k, dataset in enumerate(streams)]
         batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
@@ -201,9 +207,7 @@ class TrainingData:
         kept = self._kept[k]
         if kept:
             return kept.dataset(draw.clips)
-        return clips(
-            source, self.extract, self.names, draw, frame_targets=self.frame_targets, samples=self.samples
-        )
+        return clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets, samples=self.samples)
 
     def _stream(self, k: int, source: Source, draw: Draw) -> tf.data.Dataset:
         dataset = self._clips(k, source, draw)

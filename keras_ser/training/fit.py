@@ -134,17 +134,16 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
         choose = targets(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
+        drawn = drawn_seed(seed, 0, CONTROL)
 
-        def batches(epoch: int):
-            drawn = drawn_seed(seed, epoch, CONTROL)
-            numbered = training.epoch(epoch).enumerate()
+        def batches(first: int):
+            numbered = training.epochs(first, recipe.epochs).enumerate(first * training.steps)
             return numbered.map(lambda step, batch: choose(*batch, seed=(drawn[0], drawn[1] + step))).map(spread)
 
         train_epochs(
             recipe,
-            # Exactly `steps` batches, and known to be: Keras notices the end of a data set of unknown size only in a
-            # step without data, in which seeds, counters and means race ahead.
             batches,
+            training.steps,
             network,
             _validation(recipe, data, split, extract, score, seed, training.left),
             out,
@@ -196,6 +195,6 @@ def _bytes(source: Source, extract, recipe: Recipe) -> float:
     lengths = source.cache.lengths[np.isin(source.cache.indices, source.indices)]
     if recipe.frontend.seconds:
         lengths = np.full(len(lengths), recipe.frontend.seconds * recipe.frontend.sample_rate)
-    parts = np.split(lengths, np.cumsum(source.batch_sizes())[:-1])
+    parts = np.split(lengths, np.cumsum(source.draw(0).sizes)[:-1])
     bins = sum(extract.output[name].shape[-1] for name in recipe.frontend.features)
     return 4 * bins * sum(len(part) * part.max() for part in parts) / recipe.frontend.hop

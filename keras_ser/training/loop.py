@@ -1,5 +1,6 @@
 """Epoch after epoch: train, validate, save everything, until the epochs or the patience end."""
 
+import contextlib
 import csv
 import json
 import math
@@ -26,7 +27,8 @@ OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 def train_epochs(
     recipe: Recipe,
-    epoch_batches: Callable,
+    batches: Callable,
+    steps: int,
     network,
     validate: Callable[[], dict[str, float]] | None,
     out: Path,
@@ -39,7 +41,8 @@ def train_epochs(
 
     Args:
         recipe: its epochs, patience and monitor.
-        epoch_batches: epoch number -> tf.data.Dataset of (x, y, w), of known cardinality.
+        batches: number of the first epoch -> tf.data.Dataset of (x, y, w) from there to the last one.
+        steps: batches of an epoch.
         network: compiled, its optimizer built.
         validate: scores of the network as it stands ("val_.."); None = no validation side.
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
@@ -50,45 +53,61 @@ def train_epochs(
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
-        ValueError: `recipe.monitor` is no score of the validation side that is better when larger.
+        UserError: `recipe.monitor` is no score of the validation side that is better when larger.
     """
+    import keras
     import tensorflow as tf
 
-    monitor = monitored(recipe)
     variables = [*network.variables, *network.optimizer.variables]
     rows, best = _restore(out / "state.npz", variables)
-    writer = tf.summary.create_file_writer(str(out / "tensorboard"))
-    while len(rows) < recipe.epochs and not _patience_ended(rows, best, recipe.patience if validate else 0):
-        epoch = len(rows)
-        logs = _one_epoch(network, epoch_batches(epoch))
-        # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
-        if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
-            raise DivergenceError(
-                f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
-                "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
+    first, patience = len(rows), recipe.patience if validate else 0
+    with contextlib.ExitStack() as stack:
+        writer = tf.summary.create_file_writer(str(out / "tensorboard"))
+        stack.callback(writer.close)
+
+        def end_of_epoch(epoch: int, logs: dict[str, float]) -> None:
+            nonlocal best
+            logs = {name: float(value) for name, value in logs.items()}
+            # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
+            if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
+                raise DivergenceError(
+                    f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. "
+                    "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
+                )
+            logs["learning_rate"] = float(network.optimizer.learning_rate)
+            if validate:
+                logs.update(validate())
+                check_monitor(monitored(recipe), logs)
+            rows.append({"epoch": epoch + 1, **logs})
+            value = logs[monitored(recipe)] if validate else float(epoch)
+            # a score may be undefined (NaN), as the CCC of a constant is
+            if best is None or value > best["value"] or math.isnan(best["value"]):
+                best = {"value": value, "epoch": epoch + 1, "weights": _values(network.variables)}
+            write_csv(out / "history.csv", rows)
+            with writer.as_default(step=epoch + 1):
+                for name, number in logs.items():
+                    tf.summary.scalar(name, number)
+            writer.flush()
+            # the state last: an epoch that it calls finished is in every file
+            _save(out / "state.npz", rows, best, variables)
+            if on_epoch:
+                on_epoch(stage, epoch + 1, recipe.epochs, logs)
+            network.stop_training = _patience_ended(rows, best, patience)
+
+        if first < recipe.epochs and not _patience_ended(rows, best, patience):
+            network.fit(
+                batches(first),
+                initial_epoch=first,
+                epochs=recipe.epochs,
+                steps_per_epoch=steps,
+                verbose=0,
+                shuffle=False,
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_of_epoch)],
             )
-        logs["learning_rate"] = float(network.optimizer.learning_rate)
-        if validate:
-            logs.update(validate())
-            check_monitor(monitor, logs)
-        rows.append({"epoch": epoch + 1, **logs})
-        value = logs[monitor] if validate else float(epoch)
-        # a score may be undefined (NaN), as the CCC of a constant is
-        if best is None or value > best["value"] or math.isnan(best["value"]):
-            best = {"value": value, "epoch": epoch + 1, "weights": _values(network.variables)}
-        write_csv(out / "history.csv", rows)
-        with writer.as_default(step=epoch + 1):
-            for name, number in logs.items():
-                tf.summary.scalar(name, number)
-        writer.flush()
-        # the state last: an epoch that it calls finished is in every file
-        _save(out / "state.npz", rows, best, variables)
-        if on_epoch:
-            on_epoch(stage, epoch + 1, recipe.epochs, logs)
-    writer.close()
     for variable, value in zip(network.variables, best["weights"], strict=True):
         variable.assign(value)
-    about = {"seed": seed, "monitor": monitor if validate else None, "best_epoch": best["epoch"], "epochs": rows}
+    monitor = monitored(recipe) if validate else None
+    about = {"seed": seed, "monitor": monitor, "best_epoch": best["epoch"], "steps": steps, "epochs": rows}
     write_json(out / "history.json", about, allow_nan=True)
 
 
@@ -106,11 +125,6 @@ def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
             f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
             f"Received: {monitor!r}."
         )
-
-
-def _one_epoch(network, batches) -> dict[str, float]:
-    history = network.fit(batches, verbose=0, shuffle=False)
-    return {name: float(values[-1]) for name, values in history.history.items()}
 
 
 def _patience_ended(rows: Sequence[dict], best: dict | None, patience: int) -> bool:
