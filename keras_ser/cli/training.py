@@ -139,6 +139,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):
     """The recipe that the options ask for."""
+    from keras_ser.models import deterministic_model
     from keras_ser.recipe import Stream
 
     if Path(options.out).is_file():
@@ -171,7 +172,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
                 recipe = recipe.override(f"first.{key}", value)
     if options.shuffle_labels:
         recipe = shuffled(recipe)
-    if not _draws(recipe):
+    if deterministic_model(recipe):
         recipe = recipe.replace(seeds=recipe.seeds[:1])
     for pair in options.set:
         key, equals, value = pair.partition("=")
@@ -179,14 +180,6 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
             raise UserError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
         recipe = recipe.set(key, value)
     return recipe
-
-
-def _draws(recipe) -> bool:
-    """Whether another seed would give another model."""
-    from keras_ser.models import MODELS
-
-    drawn = recipe.shuffle or any(stream.noises for stream in recipe.streams)
-    return bool(drawn) or not getattr(importlib.import_module(MODELS[recipe.model]), "DETERMINISTIC", False)
 
 
 def shuffled(recipe):

@@ -164,7 +164,8 @@ def crossing(false_alarm: np.ndarray, miss: np.ndarray) -> tuple[float, int]:
     k = int(np.searchsorted(gap, 0.0))
     part = gap[k - 1] / (gap[k - 1] - gap[k])
     eer = false_alarm[k - 1] + part * (false_alarm[k] - false_alarm[k - 1])
-    return float(eer), k - 1 if -gap[k - 1] < gap[k] else k
+    # of two that are as near, but for rounding, the lower
+    return float(eer), k - 1 if -gap[k - 1] < gap[k] - 1e-12 else k
 
 
 def equal_error_rate(scores: np.ndarray, same: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:

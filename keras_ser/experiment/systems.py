@@ -10,6 +10,7 @@ import pandas as pd
 from keras_ser.corpora.corpus import listed
 from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs
 from keras_ser.experiment.runner import run_experiment
+from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError
 
@@ -27,6 +28,11 @@ class System:
     recipe: Recipe
     folder: Path
     predictions: pd.DataFrame
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether another seed would give the same model."""
+        return deterministic_model(self.recipe)
 
 
 def run_systems(
