@@ -1,5 +1,7 @@
 """Trials, scores and rates of speaker verification against scikit-learn, closed forms and plain loops."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -38,6 +40,31 @@ def test_a_draw_is_balanced_seeded_and_of_different_pairs(rng):
     assert kinds.sum() == (~kinds).sum() == trials(speakers)[2].sum()
     kinds = trials([*"xxxxxxxy"], most=30)[2]
     assert kinds.sum() == (~kinds).sum() == 7
+
+
+@pytest.mark.parametrize("most", [10, 300, 1201])
+def test_a_draw_is_that_from_the_list_of_all_pairs(rng, most):
+    speakers = rng.choice(list("uvwxyz"), 60)
+    a, b, same = trials(speakers)
+    kinds = np.flatnonzero(same), np.flatnonzero(~same)
+    each = min(most // 2, *map(len, kinds))
+    draws = np.random.default_rng(5)
+    chosen = np.sort(np.concatenate([draws.choice(kind, each, replace=False) for kind in kinds]))
+    for found, expected in zip(trials(speakers, 5, most), (a, b, same), strict=True):
+        assert np.array_equal(found, expected[chosen])
+
+
+def test_a_draw_does_not_hold_all_pairs(rng):
+    """All pairs of 6000 clips are 18 million, of 17 bytes each."""
+    speakers = rng.integers(0, 50, 6000).astype(str)
+    tracemalloc.start()
+    try:
+        a, b, same = trials(speakers, most=2000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(set(zip(a, b, strict=True))) == 2000 and (a < b).all() and same.sum() == 1000
+    assert peak < 10e6
 
 
 @pytest.mark.parametrize("speakers", [["x", "y", "z"], ["x", "x", "x"], ["x"], []])
