@@ -108,7 +108,9 @@ class SystemsReport:
         """What the figures are of, in a sentence."""
         first = next(iter(self.tables.values()))
         mine = first[first["protocol"] == self.protocol]
-        seeds = [len(self.scores[name]["uar"].seeds) for name in self.tables if name not in self.deterministic]
+        seeds = [
+            len(self.scores[name][self.metrics[0]].seeds) for name in self.tables if name not in self.deterministic
+        ]
         over = basis(mine["group"].nunique(), self.unit, over_seeds(*seeds) if seeds else "")
         return f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [{over}]."
 

@@ -216,24 +216,6 @@ def equal_error_rate(scores: np.ndarray, same: np.ndarray, weight: np.ndarray | 
     return eer, float(steps.thresholds[point])
 
 
-def accuracy_at(scores: np.ndarray, same: np.ndarray, threshold: float, weight: np.ndarray | None = None) -> float:
-    """Share of the trials that `score >= threshold` decides rightly.
-
-    At the EER's threshold it is 1 - EER whatever the share of same-speaker trials, up to one step of the curve.
-
-    Args:
-        scores, same, weight: as for `equal_error_rate`.
-        threshold: on the scale of the scores.
-
-    Raises:
-        ValueError: lengths that differ.
-    """
-    scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
-    if scores.shape != same.shape:
-        raise UserError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
-    return float(np.average((scores >= threshold) == same, weights=None if weight is None else np.ravel(weight)))
-
-
 def min_dcf(
     scores: np.ndarray,
     same: np.ndarray,
