@@ -172,13 +172,16 @@ def _confusion(items: Items, task: Task, deterministic: bool) -> Confusion:
     low = high = None
     names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
     if len(names) >= FEW_GROUPS and k <= MANY_CLASSES:
-        cells = np.zeros((len(names), len(cell), k, k))
-        for seed, own in enumerate(cell):
-            np.add.at(cells, (group, seed, own // k, own % k), 1)
-        found = jackknife(cells, lambda s: _shares(s).reshape(*s.shape[:-2], k * k), deterministic)
-        free = degrees(tally(items, items.predicted, task), task)[-k:].repeat(k)  # those of the row's recall
-        low, high = interval(found.whole.mean(axis=-1), *variance(found, degrees=free), "logit")
-        low, high = _table(low.reshape(k, k), float), _table(high.reshape(k, k), float)
+        free = degrees(tally(items, items.predicted, task), task)[-k:]  # those of the row's recall
+        ends = np.full((2, k, k), np.nan)
+        for i in range(k):  # row by row, since without speakers there are as many groups as clips
+            mine = items.truth == i
+            cells = np.zeros((len(names), len(cell), k))
+            for seed, own in enumerate(items.predicted):
+                np.add.at(cells, (group[mine], seed, own[mine]), 1)
+            found = jackknife(cells, _shares, deterministic)
+            ends[:, i] = interval(found.whole.mean(axis=-1), *variance(found, degrees=free[i]), "logit")
+        low, high = (_table(end, float) for end in ends)
     return Confusion(task.labels, _table(counts, int), _table(_shares(counts), float), low, high)
 
 
