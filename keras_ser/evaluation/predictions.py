@@ -1,7 +1,7 @@
 """The predictions table: what it must hold, and how it is read and written.
 
 One row per (protocol, fold, seed, stream, id). Columns: protocol, fold (int), seed (int), stream, id, speaker, gender,
-group (the bootstrap's unit; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
+group (what the intervals are over; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
 `T/<label>` (a probability per label); per continuous task: `T` (float, NaN = missing), `T/prediction` (float).
 """
 
