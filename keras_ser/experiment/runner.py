@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_ser.evaluation import Report, write_predictions
 from keras_ser.evaluation.report import paper_by_protocol
-from keras_ser.experiment.failures import attempt
+from keras_ser.experiment.failures import attempt, named
 from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
@@ -42,7 +42,7 @@ def run_experiment(
         folder: the experiment's folder.
         folds: see `jobs`.
         on_job: called with (number, jobs in all, job) before each job.
-        on_failure: called with (job, reason) after a job that failed.
+        on_failure: called with (job, reason) after a job that failed (default: a warning in the log).
         read_options: what `read_corpus` was given beside the recipe's own options ("root", "metadata"), noted for `evaluate`.
         **options: of `keras_ser.training.fit` (strategy, on_epoch).
 
@@ -71,11 +71,15 @@ def run_experiment(
             if on_job:
                 on_job(i + 1, len(todo), job)
             reason = attempt(lambda job=job, target=target: _run(recipe, data, job, target, options), job, target)
-        if reason and on_failure:
-            on_failure(job, reason)
+        if reason:
+            (on_failure or _warn)(job, reason)
     # another process may have asked for more since: the last report is of all
     with lock(folder / "report"):
         return summarise(stored_recipe(folder), data, folder)
+
+
+def _warn(job: Job, reason: str) -> None:
+    LOG.warning("%s: %s failed: %s", job.recipe, named(job), reason)
 
 
 def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[str, Any]) -> None:
