@@ -113,13 +113,13 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         for job in jobs(recipe, data):
             if finished(folder, job):
                 check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
-                run_predictions(
-                    folder, job, data
-                )  # what the report would refuse after hours of training is refused now
-        write_text(folder / RECIPE, recipe.to_json())
+                # what the report would refuse after hours of training is refused now
+                run_predictions(folder, job, data)
         # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
         if data.noise_root:
             about["noise_root"] = str(Path(data.noise_root).resolve())
+        # the owner first: a folder with anything in it and no owner is refused
         write_json(folder / EXPERIMENT, about)
+        write_text(folder / RECIPE, recipe.to_json())

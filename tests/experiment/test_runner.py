@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import keras_ser
+from keras_ser import files
 from keras_ser.cli import main
 from keras_ser.corpora import demo
 from keras_ser.errors import DiskError, DivergenceError
@@ -388,3 +389,28 @@ def test_a_damaged_predictions_file_is_named_when_experiments_are_compared(folde
     (tmp_path / "predictions.csv").write_bytes(b"")
     with pytest.raises(RunError, match=rf"^{tmp_path}/predictions.csv is damaged .* Make it again: keras-ser evaluate"):
         compare_folders(folder, tmp_path, "emotion", "uar", "speakers")
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_kill_while_the_folder_is_claimed_does_not_block_the_next_call(writes, data, tmp_path, monkeypatch):
+    """Wherever the first call was cut off, the next one takes the folder."""
+
+    class Killed(BaseException):
+        pass
+
+    left, whole = [writes], files.write_whole
+
+    def cut_off(path, write):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        whole(path, write)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_whole", cut_off)
+        with pytest.raises(Killed):
+            run_experiment(RECIPE, data, tmp_path / "quick")
+    with pytest.raises(Killed):
+        run_experiment(RECIPE, data, tmp_path / "quick", on_job=lambda *_: (_ for _ in ()).throw(Killed))
+    names = {path.name for path in (tmp_path / "quick").iterdir() if not path.name.startswith(".")}
+    assert {"experiment.json", "recipe.json"} <= names
