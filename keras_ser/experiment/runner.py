@@ -33,8 +33,9 @@ def run_experiment(
     """Train and test every job that is not finished, then write the report of all that the folder holds.
 
     An experiment can go on with more protocols, folds and seeds: those that are finished stay in its report. A job that fails does
-    not end the experiment: the report says which failed and why, and the next call tries them again. Several processes may work
-    on one experiment, each with protocols, folds and seeds of its own.
+    not end the experiment: the report says which failed and why, and the next call tries them again. What ends it is a full disk, a
+    fault of this package, and a mistake in the settings that the first job shows. Several processes may work on one experiment,
+    each with protocols, folds and seeds of its own.
 
     Args:
         recipe: what to run.
@@ -70,7 +71,10 @@ def run_experiment(
                 continue
             if on_job:
                 on_job(i + 1, len(todo), job)
-            reason = attempt(lambda job=job, target=target: _run(recipe, data, job, target, options), job, target)
+            first = not any(finished(folder, other) for other in todo)
+            reason = attempt(
+                lambda job=job, target=target: _run(recipe, data, job, target, options), job, target, first
+            )
         if reason:
             (on_failure or _warn)(job, reason)
     # another process may have asked for more since: the last report is of all

@@ -14,7 +14,7 @@ import keras_ser
 from keras_ser import files
 from keras_ser.cli import main
 from keras_ser.corpora import demo
-from keras_ser.errors import DiskError, DivergenceError
+from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import compare_folders, run_experiment, runner
 from keras_ser.experiment.failures import AllFailedError
@@ -215,6 +215,18 @@ def test_a_failed_job_does_not_end_the_experiment(data, tmp_path, monkeypatch):
     assert called == [("speakers", 1, 0), ("speakers", 2, 0)]
     assert len(runs_in(again.predictions)) == 5 and not again.missing
     assert not list((tmp_path / "quick").rglob("failed.json"))
+
+
+def test_a_mistake_in_the_settings_ends_the_experiment_at_its_first_job(data, tmp_path, monkeypatch):
+    """Where another job has finished, it is no mistake of all."""
+    called = failing(monkeypatch, UserError("expected another setting."), UserError("expected another setting."))
+    with pytest.raises(UserError, match="^expected another setting.$"):
+        run_experiment(RECIPE, data, tmp_path / "quick", folds=[1, 2])
+    assert called == [("speakers", 1, 0)] and not list((tmp_path / "quick").rglob("failed.json"))
+    made = run_experiment(RECIPE, data, tmp_path / "quick")
+    assert (
+        len(runs_in(made.predictions)) == 3 and "Failed: speakers, fold 2, seed 0: expected another" in made.missing[2]
+    )
 
 
 def test_where_every_job_fails_the_first_reason_is_the_error(data, tmp_path, monkeypatch):
