@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from keras_ser import metrics
+from keras_ser.errors import DivergenceError
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
@@ -491,3 +492,18 @@ def test_two_devices_are_one(tmp_path):
     np.testing.assert_allclose(*p, atol=5e-3)
     row = Run.load(tmp_path / "conv").history[0]
     assert np.isfinite(list(row.values())).all()
+
+
+@pytest.mark.slow
+def test_a_diverging_model_names_protocol_fold_and_seed(data, split, tmp_path):
+    """Both models of a cascade."""
+    first = tiny.CASCADE.override("first.optimizer.learning_rate", 1e38).override("first.optimizer.clip_norm", 0.0)
+    with pytest.raises(
+        DivergenceError, match=r"^model 1, protocol 'speakers', fold 1, seed 3: the loss is nan in epoch 1, or"
+    ):
+        fit(first, data, split, tmp_path / "first", seed=3)
+    alone = tiny.SINGLE.override("optimizer.learning_rate", 1e38).override("optimizer.clip_norm", 0.0)
+    with pytest.raises(
+        DivergenceError, match=r"^single, protocol 'speakers', fold 1, seed 4: the loss is nan in epoch 1, or"
+    ):
+        fit(alone, data, split, tmp_path / "alone", seed=4)

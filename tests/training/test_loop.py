@@ -170,9 +170,10 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, scale):
         return epochs(epoch, scale if epoch == 1 else 1.0)
 
     with pytest.raises(
-        FloatingPointError, match=r"tiny: the loss is .* in epoch 2, or .* Lower optimizer.learning_rate"
+        FloatingPointError,
+        match=r"^tiny, fold 2, seed 7: the loss is .* in epoch 2, or .* Lower optimizer.learning_rate",
     ):
-        train_epochs(RECIPE, broken, network(), scripted(), tmp_path, 0, "tiny")
+        train_epochs(RECIPE, broken, network(), scripted(), tmp_path, 7, "tiny", where="fold 2, ")
     assert len(pd.read_csv(tmp_path / "history.csv")) == 1, "what was finished before stays"
 
 

@@ -111,6 +111,36 @@ def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path):
         module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", method="grid")
 
 
+def test_a_trial_that_fails_for_another_reason_than_its_setting_is_tried_again(fitted, data, tmp_path, monkeypatch):
+    plain, fails = (
+        module.fit,
+        {0.1: RunError("the folder is damaged."), 0.2: MemoryError("9 GiB"), 0.3: DivergenceError("nan.")},
+    )
+
+    def fit(recipe, *arguments, **options):
+        if recipe.config.beta in fails:
+            raise fails[recipe.config.beta]
+        return plain(recipe, *arguments, **options)
+
+    monkeypatch.setattr(module, "fit", fit)
+    space, options = [parse("config.beta=0.1,0.2,0.3,0.4")], {"method": "grid", "trials": 4}
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    failed = {
+        float(trial.values["config.beta"]): (trial.failed, trial.again)
+        for trial in found.trials.values()
+        if trial.failed
+    }
+    memory = "out of memory (9 GiB). Lower batch_size, or close other programs."
+    assert failed == {0.1: ("the folder is damaged.", True), 0.2: (memory, True), 0.3: ("nan.", False)}
+    text = (tmp_path / "found/tuning.md").read_text()
+    assert "3 of 5 trials have no score" in text and "tries 2 of them again: trial 1: the folder is damaged." in text
+    fails.clear()
+    fitted.clear()
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    assert [float(trial.values["config.beta"]) for trial in found.trials.values() if trial.failed] == [0.3]
+    assert {recipe.config.beta for recipe, *_, new in fitted if new} == {0.1, 0.2}
+
+
 @pytest.mark.slow
 def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_path, capsys):
     space, options = [parse("config.beta=0.1,6,0.2,8,0.3,7,0.4,9,0.6")], {"method": "random"}
@@ -237,3 +267,16 @@ def test_trains_networks(data, tmp_path):
         assert trial.epochs == (about["best_epoch"],)
         assert trial.scores == (max(row["val_emotion_uar"] for row in about["epochs"]),)
         assert not (run / "predictions.csv").exists()
+
+
+def test_two_searches_do_not_share_a_folder(fitted, data, tmp_path):
+    """Another search's claim does not overwrite that of the search at work."""
+    folder, claims = tmp_path / "found", []
+
+    def meanwhile(number, trials):
+        claims.append((folder / "search.json").read_text())
+        with pytest.raises(RunError, match="another process searches in"):
+            module.search(tiny.TRAINED, data, [UNITS], folder, trials=1)
+
+    module.search(tiny.TRAINED, data, [BETA], folder, trials=1, on_trial=meanwhile)
+    assert set(claims) == {(folder / "search.json").read_text()}
