@@ -1,7 +1,7 @@
 """Epoch after epoch: train, validate, save everything, until the epochs or the patience end."""
 
+import contextlib
 import csv
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ from keras_ser.files import write_json, write_whole
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
+from keras_ser.training import state
 from keras_ser.training.data import NOISE_TASK, told_labels
-from keras_ser.training.run import RunError
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
@@ -40,7 +40,7 @@ def train_epochs(
     Args:
         recipe: its epochs, patience and monitor.
         epoch_batches: epoch number -> tf.data.Dataset of (x, y, w), of known cardinality.
-        network: compiled, its optimizer built.
+        network: compiled, its optimizers built (`keras_ser.training.state.optimizers` finds them).
         validate: scores of the network as it stands ("val_.."); None = no validation side.
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
         seed: noted in history.json.
@@ -50,42 +50,43 @@ def train_epochs(
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
+        RunError: state.npz is damaged, or of another network.
         ValueError: `recipe.monitor` is no score of the validation side that is better when larger.
     """
     import tensorflow as tf
 
     monitor = monitored(recipe)
-    variables = [*network.variables, *network.optimizer.variables]
-    rows, best = _restore(out / "state.npz", variables)
-    writer = tf.summary.create_file_writer(str(out / "tensorboard"))
-    while len(rows) < recipe.epochs and not _patience_ended(rows, best, recipe.patience if validate else 0):
-        epoch = len(rows)
-        logs = _one_epoch(network, epoch_batches(epoch))
-        # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
-        if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
-            raise DivergenceError(
-                f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
-                "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
-            )
-        logs["learning_rate"] = float(network.optimizer.learning_rate)
-        if validate:
-            logs.update(validate())
-            check_monitor(monitor, logs)
-        rows.append({"epoch": epoch + 1, **logs})
-        value = logs[monitor] if validate else float(epoch)
-        # a score may be undefined (NaN), as the CCC of a constant is
-        if best is None or value > best["value"] or math.isnan(best["value"]):
-            best = {"value": value, "epoch": epoch + 1, "weights": _values(network.variables)}
-        write_csv(out / "history.csv", rows)
-        with writer.as_default(step=epoch + 1):
-            for name, number in logs.items():
-                tf.summary.scalar(name, number)
-        writer.flush()
-        # the state last: an epoch that it calls finished is in every file
-        _save(out / "state.npz", rows, best, variables)
-        if on_epoch:
-            on_epoch(stage, epoch + 1, recipe.epochs, logs)
-    writer.close()
+    optimizers = state.optimizers(network)
+    rows, best = state.restore(out / "state.npz", network)
+    with contextlib.closing(tf.summary.create_file_writer(str(out / "tensorboard"))) as writer:
+        while len(rows) < recipe.epochs and not _patience_ended(rows, best, recipe.patience if validate else 0):
+            epoch = len(rows)
+            logs = _one_epoch(network, epoch_batches(epoch))
+            # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
+            if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in state.values(network.weights))):
+                raise DivergenceError(
+                    f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
+                    "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
+                )
+            for name, optimizer in optimizers.items():
+                logs[f"{name}_learning_rate".removeprefix("optimizer_")] = float(optimizer.learning_rate)
+            if validate:
+                logs.update(validate())
+                check_monitor(monitor, logs)
+            rows.append({"epoch": epoch + 1, **logs})
+            value = logs[monitor] if validate else float(epoch)
+            # a score may be undefined (NaN), as the CCC of a constant is
+            if best is None or value > best["value"] or math.isnan(best["value"]):
+                best = {"value": value, "epoch": epoch + 1, "weights": state.values(network.variables)}
+            write_csv(out / "history.csv", rows)
+            with writer.as_default(step=epoch + 1):
+                for name, number in logs.items():
+                    tf.summary.scalar(name, number)
+            writer.flush()
+            # the state last: an epoch that it calls finished is in every file
+            state.save(out / "state.npz", network, rows, best)
+            if on_epoch:
+                on_epoch(stage, epoch + 1, recipe.epochs, logs)
     for variable, value in zip(network.variables, best["weights"], strict=True):
         variable.assign(value)
     about = {"seed": seed, "monitor": monitor if validate else None, "best_epoch": best["epoch"], "epochs": rows}
@@ -115,38 +116,6 @@ def _one_epoch(network, batches) -> dict[str, float]:
 
 def _patience_ended(rows: Sequence[dict], best: dict | None, patience: int) -> bool:
     return bool(patience and best and rows[-1]["epoch"] - best["epoch"] >= patience)
-
-
-def _save(path: Path, rows: list[dict], best: dict[str, Any], variables: Sequence) -> None:
-    arrays = {f"variable_{i}": value for i, value in enumerate(_values(variables))}
-    arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}
-    meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}}
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, meta=json.dumps(meta), **arrays)
-
-    write_whole(path, write)
-
-
-def _values(variables: Sequence) -> list[np.ndarray]:
-    from keras import ops
-
-    return [np.array(ops.convert_to_numpy(v)) for v in variables]
-
-
-def _restore(path: Path, variables: Sequence) -> tuple[list[dict], dict | None]:
-    if not path.exists():
-        return [], None
-    with np.load(path) as saved:
-        meta = json.loads(str(saved["meta"]))
-        stored = [saved[f"variable_{i}"] for i in range(sum(name.startswith("variable_") for name in saved.files))]
-        weights = [saved[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in saved.files))]
-    if [v.shape for v in stored] != [tuple(v.shape) for v in variables]:
-        raise RunError(f"{path} was written by another network. Give another --out, or remove it to start again.")
-    for variable, value in zip(variables, stored, strict=True):
-        variable.assign(value)
-    return meta["rows"], {**meta["best"], "weights": weights}
 
 
 def write_csv(path: Path, rows: Sequence[dict]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_single_task(data, split, tmp_path):
     layer = model.get_layer("scorer").get_layer("single_task").get_layer("normalization")
     np.testing.assert_allclose(layer.mean, np.concatenate(frames).mean(0), rtol=1e-4)
     np.testing.assert_allclose(layer.variance, np.concatenate(frames).var(0), rtol=1e-3)
+
+
+def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_path, monkeypatch):
+    """Whatever the caller has drawn: the same initial weights, and its own generators as they were, after an error, too."""
+    seen = []
+
+    def look(recipe, epoch_batches, network, *_):
+        seen.append([np.array(v) for v in network.weights])
+        raise Reached
+
+    monkeypatch.setattr(ROOM, "train_epochs", look)
+    for number, seed in enumerate((3, 3, 4)):
+        random.seed(100 + number)
+        np.random.seed(100 + number)
+        expected = random.Random(100 + number).random(), np.random.RandomState(100 + number).random()
+        with pytest.raises(Reached):
+            fit(tiny.SINGLE, data, split, tmp_path / str(number), seed)
+        assert (random.random(), np.random.random()) == expected
+    first, same, other = seen
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize(("kind", "streams"), [pytest.param("segments", 2, marks=pytest.mark.slow), ("crop", 1)])

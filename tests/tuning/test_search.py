@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -105,10 +106,19 @@ def test_what_diverges_is_told_and_is_not_the_best(fitted, data, tmp_path):
     assert "2 of 5 trials have no score, the first since the loss is nan" in (tmp_path / "found/tuning.md").read_text()
 
 
-def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path):
-    recipe = tiny.TRAINED.override("config.beta", 8.0)
+def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path, capsys):
+    """Callbacks print to both streams; KerasTuner's own tables and tracebacks go nowhere."""
+
+    def on_trial(number, trials):
+        print(f"trial {number}")
+        print(f"note {number}", file=sys.stderr)
+
+    recipe, options = tiny.TRAINED.override("config.beta", 8.0), {"method": "grid", "on_trial": on_trial}
     with pytest.raises(RunError, match="every trial in .* failed: the loss is nan"):
-        module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", method="grid")
+        module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", **options)
+    said = capsys.readouterr()
+    assert said.out.split("\n") == ["trial 0", "trial 1", "trial 2", ""]
+    assert said.err.split("\n") == ["note 0", "note 1", "note 2", ""]
 
 
 def test_a_trial_that_fails_for_another_reason_than_its_setting_is_tried_again(fitted, data, tmp_path, monkeypatch):
