@@ -156,7 +156,7 @@ def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
     [
         ({"sampling": Sampling("segments", frames=30)}, "hears whole clips"),
         ({"augment": tiny.Augment(time_masks=1, time_mask_frames=3)}, "hears whole clips"),
-        ({"first": tiny.FIRST.replace(frontend=SVM.frontend)}, "hears whole clips"),
+        ({"first": tiny.FIRST.replace(frontend=SVM.frontend, augment=tiny.Augment())}, "hears whole clips"),
         ({"streams": (tiny.CLEAN, tiny.NOISY)}, "hears whole clips"),
         ({"protocols": (dataclasses.replace(tiny.SPEAKERS, validation=0),)}, "no validation side"),
     ],
