@@ -41,7 +41,7 @@ def check_task_name(name: str, column: str | None) -> None:
         taken = "a network has a part of that name"
     if taken:
         raise UserError(
-            f"a task cannot be called {name!r}: {taken}. Give it another name, and name its labels by column={shown(column or name)}."
+            f"a task cannot be called {name!r}: {taken}. Give it another name, and name its column: column={shown(column or name)}."
         )
 
 
