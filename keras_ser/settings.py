@@ -120,7 +120,7 @@ class Sampling:
 
     def __post_init__(self):
         settle(self)
-        check_choice(self, "kind", KINDS)
+        check_choice(self, "kind", KINDS, "sampling.")
         check_least(self, 1, "frames", "hop", "rare_hop")
 
 
@@ -154,8 +154,8 @@ class OptimizerConfig:
 
     def __post_init__(self):
         settle(self)
-        check_choice(self, "name", OPTIMIZERS)
-        check_choice(self, "schedule", SCHEDULES)
+        check_choice(self, "name", OPTIMIZERS, "optimizer.")
+        check_choice(self, "schedule", SCHEDULES, "optimizer.")
         check_positive(self, "learning_rate", "factor")
         check_least(self, 0, "weight_decay", "clip_norm", "warmup_epochs")
         check_share(self, "momentum")

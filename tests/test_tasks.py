@@ -116,7 +116,7 @@ def test_mistakes(fields, message):
 @pytest.mark.parametrize(
     "name",
     [
-        "my emotion", "a/b", "a:b", "../../x", "", ".hidden", "-x", "Gefühl", "a\nb", "a\n", "x" * 101, None, 5, ("a",),
+        "my emotion", "a/b", "a:b", "../../x", "_x", "", ".hidden", "-x", "Gefühl", "a\nb", "a\n", "x" * 101, None, 5, ("a",),
         "protocol", "fold", "seed", "stream", "id", "group", "emptied", "mask", "index", "energy", "log_mel", "source",
         "adversary", "gain", "irm", "shared", "normalization", "pool_shared", "conv1", "shared_1",
     ],
@@ -128,7 +128,7 @@ def test_names_that_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["emotion", "emotion_2", "Arousal-mean", "v1.0", "_x", "9", "x" * 100, "noise", "speaker"]
+    "name", ["emotion", "emotion_2", "Arousal-mean", "v1.0", "x_", "9", "x" * 100, "noise", "speaker"]
 )
 def test_names_that_are_allowed(name):
     assert Task(name, ("a", "b")).name == name

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser._version import __version__
+from keras_ser.checks import check_name
 from keras_ser.errors import UserError
 from keras_ser.serving.facts import FACTS, FORMAT
 
@@ -71,8 +71,7 @@ def export(
             f"{run.folder} holds scikit-learn pipelines, which TF Serving can't serve: use keras-ser predict."
         )
     name = run.recipe.name if name is None else name
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        raise UserError(f"a model's name is made of letters, digits, '_', '-' and '.'. Received: {name!r}.")
+    check_name("a model", name)
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"a SavedModel is written by TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()}.")
     if not SHORTEST <= max_seconds <= LONGEST:

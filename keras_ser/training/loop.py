@@ -65,8 +65,8 @@ def train_epochs(
             # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
             if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in state.values(network.weights))):
                 raise DivergenceError(
-                    f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. Lower "
-                    "optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
+                    f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. "
+                    "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
                 )
             for name, optimizer in optimizers.items():
                 logs[f"{name}_learning_rate".removeprefix("optimizer_")] = float(optimizer.learning_rate)

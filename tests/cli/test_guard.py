@@ -77,7 +77,7 @@ def test_an_interrupt_that_came_out_as_something_else(capsys):
         ("a.py", "RECIPES = {}", "defines no RECIPES"),
         ("a.py", "RECIPES = 5", "defines no RECIPES"),
         ("a.py", "RECIPES = {'a': 5}", "defines no RECIPES"),
-        ("a.json", "x", "a.json can't be read as a recipe: Expecting value"),
+        ("a.json", "x", "a.json can't be read as a recipe: expected JSON: Expecting value"),
         ("a.json", "[]", "a.json can't be read as a recipe"),
     ],
 )

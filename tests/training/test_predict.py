@@ -135,12 +135,6 @@ def test_scored_streams(streams, tasks, scored):
     assert scored_streams(recipe) == scored
 
 
-def test_a_recipe_without_a_stream_of_its_own():
-    recipe = tiny.SINGLE.replace(streams=(dataclasses.replace(tiny.CLEAN, corpus="other"),))
-    with pytest.raises(ValueError, match="a stream must read the recipe's own corpus"):
-        scored_streams(recipe)
-
-
 def test_forward_is_one_graph_for_every_length(model, rng):
     infer = forward(model)
     for batch, samples in ((1, 900), (3, 4000), (2, 16000)):

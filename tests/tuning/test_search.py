@@ -194,16 +194,18 @@ def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
     assert {trial.values["config.beta"] for trial in found.trials.values() if trial.number} == set(space[0].values)
 
 
-@pytest.mark.slow
-def test_numbers_that_do_not_go_together_are_told(data, tmp_path):
-    """A real `fit`: a window of 400 samples and a Fourier transform of 256."""
-    recipe = tiny.TRAINED.replace(epochs=1)
-    space = [parse("frontend.fft=256, 512")]
-    found = module.search(recipe, data, space, tmp_path / "found", trials=2, method="grid")
-    assert [trial.number for trial in found.ranked] == [0] and found.repeats == 1
-    assert ["fft" in trial.failed for trial in found.trials.values()] == [False, True]
-    with pytest.raises(ValueError, match="fft"):
-        module.search(recipe.override("frontend.fft", 256), data, [BETA], tmp_path / "other", trials=1)
+def test_numbers_that_do_not_go_together_are_failed_trials(fitted, data, tmp_path):
+    """A window of 400 samples and a Fourier transform of 256; each of them goes with another value of the space."""
+    space = [parse("frontend.window=200,400"), parse("frontend.fft=256,512")]
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
+    failed = [trial for trial in found.trials.values() if trial.failed]
+    assert [trial.values for trial in failed] == [{"frontend.window": "400", "frontend.fft": "256"}]
+    assert "`fft` must be at least `window`" in failed[0].failed
+    assert len(found.ranked) == 3 and found.repeats == 1
+    again = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
+    assert again.trials == found.trials
+    with pytest.raises(ValueError, match="--space|`fft` must be at least `window`"):
+        module.search(tiny.TRAINED, data, space[1:], tmp_path / "other", trials=2, method="grid")
 
 
 def test_a_setting_that_is_asked_for_again_is_one_trial(fitted, data, tmp_path):
