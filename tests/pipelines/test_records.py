@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import resource
@@ -293,6 +294,19 @@ def test_a_kill_while_writing(tmp_path, corpus):
     assert len(left) == 1 and left[0].endswith(".part")
     made = cache(corpus, tmp_path / "cache", progress=False)
     assert len(list(made.dataset())) == 9
+
+
+def test_other_caches_of_a_corpus_are_named(tmp_path, corpus, caplog):
+    """When another is made, and not when one is opened; those of another corpus are not of it."""
+    folder = tmp_path / "cache"
+    first = cache(corpus, folder, progress=False)
+    cache(dataclasses.replace(corpus, name=f"{corpus.name}-2"), folder, progress=False)
+    assert not caplog.text
+    second = cache(corpus, folder, sample_rate=8000, progress=False)
+    assert f"{folder} holds 1 other caches of {corpus.name}" in caplog.text
+    assert f"no longer needed: {first.path.name}." in caplog.text and second.path.name not in caplog.text
+    caplog.clear()
+    assert cache(corpus, folder, progress=False).path == first.path and not caplog.text
 
 
 def test_leftovers_are_cleared_when_they_are_old(tmp_path, corpus):
