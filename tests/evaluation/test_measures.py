@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from keras_ser.evaluation.measures import Items, measure, measure_resamples, metric_names, select, tally
+from keras_ser.evaluation.measures import Items, _name_groups, measure, measure_resamples, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 
@@ -80,3 +81,19 @@ def test_resamples_that_lack_a_class(rng):
     drawn = np.random.default_rng(2).integers(5, size=(50, 5))
     for row, values in zip(drawn, found, strict=True):
         np.testing.assert_allclose(values[:, 1], hits[:, sorted(set(row))].mean(axis=1) / 10)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "groups", "unit"),
+    [
+        (["a", "b"], ["a", "b"], "speakers"),
+        (["emodb/a", "other/b"], ["a", "b"], "speakers"),
+        (["a", "b"], ["x", "x"], "groups"),
+        (["emodb/a", "emodb/b"], ["emodb", "emodb"], "groups"),
+        (["a", "b"], ["", ""], "clips"),
+    ],
+)
+def test_groups_are_called_speakers_where_they_are_speakers(speakers, groups, unit):
+    """Also where speakers are a task's classes, which name their corpus."""
+    facts = pd.DataFrame({"id": ["1", "2"], "speaker": speakers, "group": groups})
+    assert _name_groups(facts)[1] == unit

@@ -18,6 +18,7 @@ from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
+from keras_ser.training import data as room
 from keras_ser.training.data import Data, class_weights, shuffled
 from keras_ser.training.predict import truths
 
@@ -154,6 +155,14 @@ def test_noises_of_each_side_and_seed_are_their_own(data):
             assert all(np.abs(a - b).max() > 0.1 for a, b in zip(bank, other, strict=True))
     again = data.source(RECIPE, 1, SPLIT, "train", 3).bank
     assert all(np.array_equal(a, b) for a, b in zip(banks[0], again, strict=True))
+
+
+def test_babble_is_made_of_the_beginnings_of_long_clips(data, monkeypatch):
+    whole = data.speech(SPLIT.train)
+    monkeypatch.setattr(room, "BABBLE_SECONDS", 0.2)
+    for a, b in zip(whole, data.speech(SPLIT.train), strict=True):
+        np.testing.assert_array_equal(a[:1600], b)
+    assert min(map(len, whole)) < 1600 < max(map(len, whole))
 
 
 def test_noises_that_the_task_does_not_know(data):
