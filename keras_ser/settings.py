@@ -103,7 +103,8 @@ class Sampling:
 
     Args:
         kind: "segments" (of `frames` frames, cut every `hop`; a whole clip is then judged by the mean over its segments),
-            "crop" (`frames` frames at random, another stretch each epoch) or "whole".
+            "crop" (`frames` frames at random, another stretch each epoch) or "whole" (a clip that a batch has no room for is cut
+            to a random stretch in training; see `keras_ser.pipelines.streams.TrainingData`).
         frames, hop: in frames.
         balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
             segment, rare ones segments every `rare_hop` frames; which is which comes from the training split's counts.

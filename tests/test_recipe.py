@@ -65,9 +65,33 @@ def test_identities_are_those_of_the_corpus(tmp_path):
     speaker, known = Task("speaker", identity=True), Task("who", ("m02", "f01"), column="speaker", identity=True)
     first = SIMPLE.replace(tasks=(EMOTION, speaker, NOISE))
     found = SIMPLE.replace(tasks=(EMOTION, speaker, known), first=first).for_corpus(corpus)
-    assert [task.labels for task in found.tasks] == [EMOTION.labels, ("f01", "f03", "m02", "m04"), known.labels]
+    expected = ("demo/f01", "demo/f03", "demo/m02", "demo/m04")
+    assert [task.labels for task in found.tasks] == [EMOTION.labels, expected, known.labels]
     assert found.first.tasks[1] == found.tasks[1] and found.hash != SIMPLE.replace(tasks=(EMOTION, speaker)).hash
     assert found.for_corpus(corpus) == found and SIMPLE.for_corpus(corpus) == SIMPLE
+
+
+def of_speakers(name, *speakers):
+    from keras_ser.corpora import Corpus, Utterance
+
+    utterances = (Utterance(f"{i}", f"{i}.wav", speaker=speaker) for i, speaker in enumerate(speakers))
+    return Corpus(name, ".", tuple(utterances), {})
+
+
+def test_identities_are_those_of_all_corpora():
+    """The same name in two corpora is two identities, unless it says so itself."""
+    recipe = SIMPLE.replace(tasks=(EMOTION, Task("speaker", identity=True)), first=SIMPLE)
+    recipe = recipe.replace(first=recipe.replace(first=None))
+    corpora = (
+        of_speakers("emodb", "08", "03", None),
+        of_speakers("ravdess", "03"),
+        of_speakers("manifest", "emodb/08", "z"),
+    )
+    found = recipe.for_corpus(*corpora)
+    assert found.tasks[1].labels == ("emodb/03", "emodb/08", "manifest/z", "ravdess/03")
+    assert found.first.tasks[1] == found.tasks[1]
+    left_out = recipe.override("tasks.speaker.ignore", ["03", "ravdess/03"]).for_corpus(*corpora)
+    assert left_out.tasks[1].labels == ("emodb/08", "manifest/z")
 
 
 @pytest.mark.parametrize(

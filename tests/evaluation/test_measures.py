@@ -1,8 +1,19 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from keras_ser.evaluation.measures import Items, chance, degrees, left_out, measure, metric_names, select, tally
+from keras_ser.evaluation.measures import (
+    Items,
+    _name_groups,
+    chance,
+    degrees,
+    left_out,
+    measure,
+    metric_names,
+    select,
+    tally,
+)
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 
@@ -116,3 +127,19 @@ def test_chance_is_of_the_classes_that_occur(classes):
     assert chance("uar", classes) == (1 / classes if classes else None)
     assert chance("ccc", 0) == 0
     assert all(chance(metric, 4) is None for metric in ("accuracy", "macro_f1", "weighted_f1", "recall/joy", "rmse"))
+
+
+@pytest.mark.parametrize(
+    ("speakers", "groups", "unit"),
+    [
+        (["a", "b"], ["a", "b"], "speakers"),
+        (["emodb/a", "other/b"], ["a", "b"], "speakers"),
+        (["a", "b"], ["x", "x"], "groups"),
+        (["emodb/a", "emodb/b"], ["emodb", "emodb"], "groups"),
+        (["a", "b"], ["", ""], "clips"),
+    ],
+)
+def test_groups_are_called_speakers_where_they_are_speakers(speakers, groups, unit):
+    """Also where speakers are a task's classes, which name their corpus."""
+    facts = pd.DataFrame({"id": ["1", "2"], "speaker": speakers, "group": groups})
+    assert _name_groups(facts)[1] == unit

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ from keras_ser.errors import DivergenceError
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
-from keras_ser.training.targets import spread_over
+from keras_ser.training.targets import another, spread_over, targets
 from tests.training import tiny
 
 # the module, whose name in its package is the function's
@@ -279,17 +280,25 @@ def test_a_control_s_masks_are_other_examples(data, split, tmp_path, monkeypatch
         raise Reached
 
     monkeypatch.setattr(ROOM, "train_epochs", look)
+    masks_of = {}
     for i, shuffle in enumerate(((), ("noise",))):
         seen.clear()
         with pytest.raises(Reached):
             fit(tiny.MASKED.replace(shuffle=shuffle), data, split, tmp_path / str(i))
         whole = [np.all(mask[w > 0] == 1) for _, masks, weights in seen for mask, w in zip(masks, weights, strict=True)]
+        masks_of[shuffle] = [masks for _, masks, _ in seen]
         stream = np.concatenate([y for y, _, _ in seen])
         clean, noisy = (np.mean([m for m, s in zip(whole, stream, strict=True) if s == k]) for k in (0, 1))
         if shuffle:
             assert 0.2 < clean < 0.8 and 0.2 < noisy < 0.8
         else:
             assert (clean, noisy) == (1, 0)
+    distances = set()
+    for own, given in zip(*masks_of.values(), strict=True):
+        found = [d for d in range(len(own)) if np.array_equal(np.roll(own, d, axis=0), given)]
+        assert len(found) == 1 and (found[0] or len(own) == 1)
+        distances |= {found[0]}
+    assert len(distances) > 1 or len(masks_of[()]) == 1, "another one in each batch"
 
 
 def test_shuffled_labels(data, split, tmp_path, monkeypatch):
@@ -323,8 +332,8 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
         assert source.noise_odds == pytest.approx((0.5, 0.25, 0.25))
     extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
-    monkeypatch.setattr(ROOM, "_fits", lambda *_: True)
-    ROOM._validation(recipe, data, split, extract, None, 5)
+    monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
+    ROOM._validation(recipe, data, split, extract, None, 5, 2**30)
     for source in judged:
         changed = 0
         for task, column in data.source(recipe, 0, split, "validation", 1).labels.items():
@@ -334,6 +343,26 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
             assert sorted(pairs[:, source.indices].T.tolist()) == sorted(before[:, source.indices].T.tolist())
             changed += (pairs != before).any()
         assert changed
+
+
+def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monkeypatch):
+    """By their size with the padding, one stream after the other; noises take of it, too."""
+    import tensorflow as tf
+
+    recipe = tiny.EVERYTHING
+    extract = ROOM._extractor(recipe, None)
+    kept = []
+    monkeypatch.setattr(ROOM, "forward", lambda score: None)
+    monkeypatch.setattr(tf.data.Dataset, "cache", lambda self: kept.append(self) or self)
+    sources = [data.source(recipe, k, split, "validation", 5) for k in range(2)]
+    bank = 2 * 30 * 16000 * 4  # two noises of 30 s
+    assert [source.noise_bytes for source in sources] == [0, bank]
+    (longest,) = {max(source.cache.lengths[source.indices]) for source in sources}
+    size = len(split.validation) * longest / recipe.frontend.hop * 9 * 4  # log_mel of 8 bins, energy
+    for room, count in ((bank + 2.01 * size, 2), (bank + 1.99 * size, 1), (bank + 0.99 * size, 0)):
+        kept.clear()
+        ROOM._validation(recipe, data, split, extract, None, 5, room)
+        assert len(kept) == count
 
 
 @pytest.mark.parametrize(
@@ -387,6 +416,38 @@ def test_build_compiles_what_the_recipe_says():
     assert set(score.output) == {"emotion", "gender", "noise"}
     assert not network.jit_compile
     assert network.optimizer.global_clipnorm == 5.0
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_no_example_of_a_control_keeps_its_own_mask(size):
+    """Every distance but 0 is as likely as the others."""
+    counts = np.zeros(size, int)
+    for step in range(300):
+        (first, *_) = found = another(np.arange(size), (3, step)).numpy()
+        np.testing.assert_array_equal(found, (np.arange(size) + first) % size)
+        counts[-first % size] += 1
+    assert counts[0] == 0
+    assert np.abs(counts[1:] - 300 / (size - 1)).max() < 5 * np.sqrt(300 / (size - 1))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_example_of_a_control_that_is_alone_learns_no_mask(size):
+    import tensorflow as tf
+
+    recipe = tiny.MASKED.replace(shuffle=("noise",))
+    network = SimpleNamespace(output=dict.fromkeys(("emotion", "noise", "adversary", "gain")))
+    mask = tf.constant([[True, True, False], [True, False, False]])[:size]
+    x = {
+        "log_mel": tf.zeros((size, 3, 8)),
+        "mask": mask,
+        "irm": tf.ones((size, 3, 1)) * tf.range(size, dtype=tf.float32)[:, None, None],
+    }
+    told = {name: tf.zeros(size) for name in ("emotion", "noise", "source")}
+    x, y, w = targets(recipe, network)(x, told, told, seed=(1, 2))
+    assert set(x) == {"log_mel", "mask"}
+    # where both examples are valid; the other one's mask
+    assert w["gain"].numpy().tolist() == ([[0, 0, 0]] if size == 1 else [[1, 0, 0], [1, 0, 0]])
+    assert y["gain"][:, 0, 0].numpy().tolist() == ([0] if size == 1 else [1, 0])
 
 
 def test_spread_gives_each_replica_a_part_like_the_whole(rng):

@@ -113,8 +113,8 @@ def test_truths():
 
     task = dataclasses.replace(tiny.EMOTION, merge={"rage": "anger"}, ignore=("boredom",))
     rows = [Row(emotion=label) for label in ("rage", "neutral", None, "boredom")]
-    assert truths(task, rows) == ["anger", "neutral", "", ""]
-    numbers = truths(tiny.AROUSAL, [Row(arousal=0.25), Row(arousal=None)])
+    assert truths(task, rows, "made") == ["anger", "neutral", "", ""]
+    numbers = truths(tiny.AROUSAL, [Row(arousal=0.25), Row(arousal=None)], "made")
     assert numbers[0] == 0.25 and np.isnan(numbers[1])
 
 
