@@ -7,6 +7,7 @@ is, its container's sizes are compared with the file before a decoder sees it (`
 
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +30,7 @@ from keras_ser.errors import UserError
 
 UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
+UNNAMED = Format("", SOUNDFILE)  # by its first bytes
 PIECE_SECONDS = 60.0  # decoded at once
 UNKNOWN = 2**62  # samples that libsndfile says a FLAC file has whose header does not tell
 MPEG_SLACK = 2 * 1152  # samples that decoders leave away at the ends of MPEG audio, beyond what its header says
@@ -184,7 +186,7 @@ def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
     try:
         rate, samples = next(pieces).sample_rate, np.concatenate(list(pieces))
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"{name}: not readable ({_reason(error)}).") from error
+        raise AudioError(f"{name}: not readable ({_words(error)}).") from error
     return survey([samples], rate)(samples), rate
 
 
@@ -192,6 +194,11 @@ def _existing(path: str | os.PathLike) -> Path:
     path = Path(path)
     try:
         found = path.stat()
+        # opening a pipe would wait for its other end
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise AudioError(
+                f"{path}: expected a file. Received: a pipe or a device; write its contents to a file first."
+            )
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
@@ -248,7 +255,7 @@ def _unlimited(path: Path, start: float | None, end: float | None, seconds: floa
             except soundfile.LibsndfileError as error:
                 # it refuses some whole Opus streams; whether one is whole, its pages have shown
                 if error.code not in UNIMPLEMENTED and kind.name != "Ogg":
-                    raise AudioError(f"{path}: corrupt or not audio ({kind.name}: {_reason(error)}).") from error
+                    raise AudioError(f"{path}: corrupt or not audio ({_reason(error, kind)}).") from error
         else:
             _checked(path, raw, kind)
     yield from soundtrack(path, kind.name, start, end, seconds)
@@ -261,7 +268,7 @@ def _identified(path: Path, raw: BinaryIO) -> Format:
     if is_lfs_pointer(raw):
         raise AudioError(f"{path}: a Git LFS pointer, not audio. Run `git lfs pull`.")
     # libsndfile knows some rare formats; FFmpeg finds "audio" in random bytes, so they must not reach it
-    return Format("no format that is known by its first bytes", SOUNDFILE)
+    return UNNAMED
 
 
 def _checked(path: Path, raw: BinaryIO, kind: Format) -> BinaryIO | None:
@@ -312,7 +319,13 @@ def _descriptor(path: Path, raw: BinaryIO, kind: Format) -> int | str | bytes:
     return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
-def _reason(error: soundfile.LibsndfileError) -> str:
+def _reason(error: soundfile.LibsndfileError, kind: Format) -> str:
+    if kind == UNNAMED:
+        return "no known format; give samples without a header one: ffmpeg -f s16le -ar 16000 -ac 1 -i x.raw x.wav"
+    return f"{kind.name}: {_words(error)}"
+
+
+def _words(error: soundfile.LibsndfileError) -> str:
     if error.code == 7:  # what libmpg123 makes of any file it can't parse: "File does not exist or ..."
         return "no valid MPEG audio in it"
     return error.error_string.strip().rstrip(".")
