@@ -37,6 +37,10 @@ MPEG_SLACK = 2 * 1152  # samples that decoders leave away at the ends of MPEG au
 KEPT_BYTES = 2**28  # the largest soundtrack that is kept for the next segment of it
 
 
+class _UnsuitedError(AudioError):
+    """A whole file that soundfile cannot read."""
+
+
 def info(path: str | os.PathLike) -> Info:
     """Rate, channels and duration from the header, without decoding.
 
@@ -252,6 +256,8 @@ def _unlimited(path: Path, start: float | None, end: float | None, seconds: floa
             try:
                 yield from _by_soundfile(path, raw, kind, start, end, seconds)
                 return
+            except _UnsuitedError:
+                pass
             except soundfile.LibsndfileError as error:
                 # it refuses some whole Opus streams; whether one is whole, its pages have shown
                 if error.code not in UNIMPLEMENTED and kind.name != "Ogg":
@@ -289,15 +295,12 @@ def _by_soundfile(
     with soundfile.SoundFile(source) as file:
         rate, frames = file.samplerate, file.frames
         check_rate(path, rate)
-        known = frames if frames < UNKNOWN else 0
-        exact = 0 if "MPEG" in file.subtype else known
-        yield Info(rate, file.channels, known / rate, file.subtype, exact)
+        if frames >= UNKNOWN:
+            raise _UnsuitedError(f"{path}: its header does not tell its length, and PyAV is needed to read it.")
+        yield Info(rate, file.channels, frames / rate, file.subtype, 0 if "MPEG" in file.subtype else frames)
         first, last = span(path, frames, rate, start, end)
-        if first and known:
+        if first:
             file.seek(first)
-        elif first:
-            for at in range(0, first, rate):
-                file.read(min(rate, first - at), dtype="float32")
         wanted, done, step = last - first, 0, max(1, round(seconds * rate))
         while done < wanted:
             samples = file.read(min(step, wanted - done), dtype="float32", always_2d=True)  # (samples, channels)
@@ -308,7 +311,7 @@ def _by_soundfile(
             if len(samples) < step:
                 break
         slack = MPEG_SLACK if "MPEG" in file.subtype else 0
-        if (known and done + slack < wanted) or not done:
+        if done + slack < wanted or not done:
             raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {done} decoded.")
 
 
