@@ -162,6 +162,9 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
         sizes.add(current.size)
         position = end = position + current.size
         frames += 1
+    raw.seek(position)
+    if not lacking and (rest := raw.read(4))[:1] == b"\xff" and len(rest) < 4:
+        lacking = frame.size - len(rest)
     # a frame may have a slot of padding
     constant = not sizes or max(sizes) - min(sizes) <= (4 if frame.layer == 1 else 1)
     return Stream(first, frame, tagged, promised, frames, constant, lacking, end)

@@ -13,8 +13,8 @@ from tests.audio.files import lying_list
 # The sizes are not checked, so that libsndfile itself meets the file, in which it searches for ever.
 SCRIPT = """
 import sys
-from keras_ser.audio import AudioError, io, limits
-io.checked = lambda raw, kind: None
+from keras_ser.audio import AudioError, io, limits, stream
+stream.checked = lambda raw, kind: None
 limits.SECONDS = float(sys.argv[2])
 print("begun", flush=True)
 try:
