@@ -43,7 +43,7 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
             raise UserError(f"expected a file or a folder. Received: {path}, where there is none.")
         else:
             files.append(path)
-    return Found(files, skipped)
+    return Found(files, sorted(skipped))
 
 
 def _below(root: Path, skipped: list[Path]) -> Iterator[Path]:

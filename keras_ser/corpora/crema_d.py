@@ -67,6 +67,8 @@ PERCEIVED = {"perceived": "multimodalvote", "perceived_voice": "voicevote", "per
 NAME = re.compile(
     rf"(10(?:0[1-9]|[1-8]\d|9[01]))_({'|'.join(SENTENCES)})_({'|'.join(EMOTIONS)})_({'|'.join(INTENSITIES)})"
 )
+OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
+"""Names of older copies of the corpus -> the published ones."""
 SPEECHLESS = "1076_MTI_SAD_XX"
 EXPECTED = {
     "utterances": 7441,
@@ -151,9 +153,10 @@ def _perceived(root: Path, stems: Iterable[str]) -> dict[str, dict[str, str | No
             for label, letters in votes.items()
             if not emotions.keys() >= set(letters)
         ]
-        strays += [f"a second row for {row['filename']}"] if row["filename"] in found else []
+        name = OLD_NAMES.get(row["filename"], row["filename"])
+        strays += [f"a second row for {name}"] if name in found else []
         wrong += [f"{' and '.join(strays)} (line {line})"] if strays else []
-        found[row["filename"]] = {
+        found[name] = {
             label: emotions.get(letters[0]) if len(letters) == 1 else None for label, letters in votes.items()
         }
     if wrong:
@@ -193,6 +196,8 @@ def read(root: str | Path) -> Corpus:
     """
     root = locate(root, "crema_d", EXPECTED_FILE, _holds, inner=("AudioWAV",))
     files = audio_files(root / "AudioWAV")
+    old = sorted(set(files) & set(OLD_NAMES) - {stem for stem, name in OLD_NAMES.items() if name in files})
+    files = {OLD_NAMES[stem] if stem in old else stem: path for stem, path in files.items()}
     matches = {stem: NAME.fullmatch(stem) for stem in files}
     strays = [files[stem].name for stem, match in matches.items() if not match]
     if strays:
@@ -235,5 +240,10 @@ def read(root: str | Path) -> Corpus:
         },
         citation=CITATION,
         expected=EXPECTED,
-        flaws=FLAWS + (_vote_flaws(perceived[stem] for stem in matches) if perceived else ()),
+        flaws=FLAWS
+        + tuple(
+            f"{files[OLD_NAMES[stem]].name} has the name of an older copy; it is read as {OLD_NAMES[stem]}."
+            for stem in old
+        )
+        + (_vote_flaws(perceived[stem] for stem in matches) if perceived else ()),
     )
