@@ -100,7 +100,7 @@ def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_pat
     """Whatever the caller has drawn: the same initial weights, and its own generators as they were, after an error, too."""
     seen = []
 
-    def look(recipe, epoch_batches, network, *_):
+    def look(recipe, epoch_batches, network, *_, **options):
         seen.append([np.array(v) for v in network.weights])
         raise Reached
 
