@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from keras_ser.corpora import ravdess
-from keras_ser.evaluation import compare, read_predictions
+from keras_ser.evaluation import Comparison, compare, corrected, read_predictions
 from keras_ser.evaluation.scores import Score, TaskScores, score
+from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 
@@ -63,12 +64,18 @@ def stored(folder: Path) -> tuple[Task, object] | None:
 
 
 @cache
+def draws_nothing(folder: Path) -> bool:
+    """Whether another seed of the recipe would give the same model."""
+    return deterministic_model(Recipe.from_json((folder / "recipe.json").read_text()))
+
+
+@cache
 def judged(results: Path) -> tuple[tuple[str, str, TaskScores], ...]:
     """(system, protocol, what it scores at the main task)."""
     folders = [folder for folder in sorted(results.iterdir()) if folder.is_dir() and stored(folder)]
     tables = [(folder.name, *stored(folder)) for folder in folders]
     return tuple(
-        (name, protocol, score(table, task, protocol))
+        (name, protocol, score(table, task, protocol, deterministic=draws_nothing(results / name)))
         for name, task, table in tables
         for protocol in dict.fromkeys(table["protocol"])
     )
@@ -109,13 +116,14 @@ def alone(results: Path = RESULTS) -> Iterator[tuple[str, str, int, Score]]:
                         yield folder.name, protocol, int(seed), found
 
 
-def differences(results: Path = RESULTS) -> Iterator[tuple[str, str, str, str, object]]:
-    """(first, second, protocol, metric, Comparison over the seeds that both have)."""
+def differences(results: Path = RESULTS) -> Iterator[tuple[str, str, str, str, Comparison]]:
+    """(first, second, protocol, metric, comparison); p values are corrected for their number."""
+    found = []
     for first, second, protocol, metric in DIFFERENCES:
         (task, a), (_, b) = stored(results / first), stored(results / second)
-        seeds = set(a["seed"]) & set(b["seed"])
-        a, b = (table[table["seed"].isin(seeds)] for table in (a, b))
-        yield first, second, protocol, metric, compare(a, b, task, metric, protocol=protocol)
+        known = draws_nothing(results / first), draws_nothing(results / second)
+        found.append(compare(a, b, task, metric, protocol=protocol, deterministic=known))
+    yield from ((*names, comparison) for names, comparison in zip(DIFFERENCES, corrected(found), strict=True))
 
 
 def main() -> None:
@@ -136,10 +144,10 @@ def main() -> None:
             cells = [cell(found), seeds, cell(mean) if mean else ""]
             print(" | ".join([f"| {system}", protocol, found.metric, *cells]) + " |")
     if options.differences:
-        print("\n| first - second | protocol | metric | difference |\n| --- | --- | --- | --- |")
+        print("\n| first - second | protocol | metric | difference | |\n| --- | --- | --- | --- | --- |")
         for first, second, protocol, metric, found in differences(options.results):
             shown = percent(found.difference, found.low, found.high)
-            print(f"| {first} - {second} | {protocol} | {metric} | {shown} |")
+            print(f"| {first} - {second} | {protocol} | {metric} | {shown} | {found.tested} |")
 
 
 def cell(found: Score) -> str:

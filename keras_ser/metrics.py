@@ -1,11 +1,19 @@
-"""Scores, in NumPy: of classes from a confusion matrix, of numbers from six sums.
+"""Scores, in NumPy: of classes from counts, of numbers from six sums. Every score of the package is computed here.
 
-Both are additive: the matrix (or the sums) of a set of speakers is the sum of theirs, so that folds are pooled and
-speakers resampled by adding. Every score therefore takes matrices (..., classes, classes) or sums (..., 6) and
-returns one value per leading index. A score that is not defined (no example, no spread) is NaN, without a warning.
+Both are additive: the counts (or the sums) of a set of speakers are the sum of theirs, so that folds are pooled and speakers
+left out by adding. Every score therefore takes matrices (..., classes, classes), or sums (..., 6), and returns one value per
+leading index; `classification` takes the margins of the matrix, which are enough where there are many classes. A score that is
+not defined (no example, no spread) is NaN, without a warning.
 
-Words: a row of a confusion matrix is the true class, a column the predicted one. WA is `accuracy`, UA is `uar`.
+With n_ij examples of class i called j, hits h_i = n_ii, r_i = sum_j n_ij true and c_i = sum_j n_ji predicted ones,
+
+    accuracy (WA) = sum_i h_i / sum_i r_i      recall_i = h_i / r_i      UAR (UA) = mean of recall_i over i with r_i > 0
+    F1_i = 2 h_i / (r_i + c_i)      macro F1 = mean of F1_i over i with r_i + c_i > 0      weighted F1 = sum_i r_i F1_i / sum_i r_i
+
+as in scikit-learn: a class that no example has is not in UAR, and is in macro F1 where it is predicted.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,54 +52,77 @@ def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
     return counts.reshape(classes, classes).astype(np.float64)
 
 
+class Scores(NamedTuple):
+    """The scores of a classification: (...,) each, `recall` and `f1` (..., classes)."""
+
+    accuracy: np.ndarray
+    uar: np.ndarray
+    macro_f1: np.ndarray
+    weighted_f1: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+
+
+def margins(matrix) -> np.ndarray:
+    """What the scores need of confusion matrices: hits, true and predicted examples of each class, (..., 3, classes)."""
+    matrix = np.asarray(matrix, np.float64)
+    return np.stack([np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2)], axis=-2)
+
+
+def classification(counts) -> Scores:
+    """All scores of `margins`, (..., 3, classes)."""
+    hits, true, predicted = np.moveaxis(np.asarray(counts, np.float64), -2, 0)
+    total = true.sum(-1)
+    recall, f1 = ratio(hits, true), ratio(2.0 * hits, true + predicted)
+    return Scores(
+        accuracy=ratio(hits.sum(-1), total),
+        uar=_mean(recall),
+        macro_f1=_mean(f1),
+        weighted_f1=ratio((np.nan_to_num(f1) * true).sum(-1), total),
+        recall=recall,
+        f1=f1,
+    )
+
+
 def accuracy(matrix) -> np.ndarray:
     """Share of all examples that are right (WA)."""
-    matrix = np.asarray(matrix, np.float64)
-    return _ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
+    return classification(margins(matrix)).accuracy
 
 
 def recall(matrix) -> np.ndarray:
     """Share of each class's examples that are right: (..., classes), NaN for a class without examples."""
-    matrix = np.asarray(matrix, np.float64)
-    return _ratio(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1))
-
-
-def present(matrix) -> np.ndarray:
-    """Whether each class has examples: bool (..., classes)."""
-    return np.asarray(matrix).sum(-1) > 0
-
-
-def absent(matrix) -> np.ndarray:
-    """How many classes have no example, and so are left out of `uar`."""
-    return (~present(matrix)).sum(-1)
+    return classification(margins(matrix)).recall
 
 
 def uar(matrix) -> np.ndarray:
     """Unweighted average recall (UA): mean recall over the classes that have examples (equation 22 of ASP-MTL)."""
-    there = present(matrix)
-    return _ratio(np.where(there, recall(matrix), 0.0).sum(-1), there.sum(-1))
+    return classification(margins(matrix)).uar
 
 
 def f1(matrix) -> np.ndarray:
-    """F1 of each class, (..., classes): 2 TP / (true + predicted); NaN for a class neither true nor predicted."""
-    matrix = np.asarray(matrix, np.float64)
-    return _ratio(2.0 * np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1) + matrix.sum(-2))
+    """F1 of each class, (..., classes); NaN for a class neither true nor predicted."""
+    return classification(margins(matrix)).f1
 
 
 def macro_f1(matrix) -> np.ndarray:
-    """Mean F1 over the classes that are true or predicted anywhere, as in scikit-learn."""
-    scores = f1(matrix)
-    return _ratio(np.nan_to_num(scores).sum(-1), (~np.isnan(scores)).sum(-1))
+    """Mean F1 over the classes that are true or predicted anywhere."""
+    return classification(margins(matrix)).macro_f1
 
 
 def weighted_f1(matrix) -> np.ndarray:
-    """Mean F1 weighted by each class's number of examples, as in scikit-learn."""
-    matrix = np.asarray(matrix, np.float64)
-    return _ratio((np.nan_to_num(f1(matrix)) * matrix.sum(-1)).sum(-1), matrix.sum((-2, -1)))
+    """Mean F1 weighted by each class's number of examples."""
+    return classification(margins(matrix)).weighted_f1
+
+
+def moments(truth, predicted) -> np.ndarray:
+    """1, x, y, x^2, y^2, x y of each example, for x = truth, y = predicted: (...,) -> (..., 6). Their sums are what `ccc` and
+    `rmse` take."""
+    x, y = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    return np.stack([np.ones_like(y), x, y, x * x, y * y, x * y], axis=-1)
 
 
 def sums(truth, predicted, weight=None) -> np.ndarray:
-    """The six sums that `ccc` and `rmse` need: of 1, x, y, x^2, y^2, x y, for x = truth, y = predicted.
+    """The sums of `moments`.
 
     Args:
         truth, predicted: numbers, any shape of one size, e.g. (examples,) and (examples, 1). NaN in `truth` means a
@@ -112,7 +143,7 @@ def sums(truth, predicted, weight=None) -> np.ndarray:
         )
     labelled = ~np.isnan(x) & (w != 0)
     x, y, w = x[labelled], y[labelled], w[labelled]
-    return np.array([w.sum(), w @ x, w @ y, w @ (x * x), w @ (y * y), w @ (x * y)])
+    return w @ moments(x, y)
 
 
 def ccc(total) -> np.ndarray:
@@ -123,17 +154,24 @@ def ccc(total) -> np.ndarray:
     n, x, y, xx, yy, xy = np.moveaxis(np.asarray(total, np.float64), -1, 0)
     # Multiplied by n^2: no mean is taken, so that no division can fail twice.
     spread = n * xx - x * x + n * yy - y * y + (x - y) ** 2
-    return _ratio(2.0 * (n * xy - x * y), np.where(spread > 1e-12 * n * (xx + yy), spread, 0.0))
+    return ratio(2.0 * (n * xy - x * y), np.where(spread > 1e-12 * n * (xx + yy), spread, 0.0))
 
 
 def rmse(total) -> np.ndarray:
     """Root of the mean squared error from `sums` (..., 6)."""
     n, _, _, xx, yy, xy = np.moveaxis(np.asarray(total, np.float64), -1, 0)
-    return np.sqrt(_ratio(np.maximum(xx + yy - 2.0 * xy, 0.0), n))
+    return np.sqrt(ratio(np.maximum(xx + yy - 2.0 * xy, 0.0), n))
 
 
-def _ratio(numerator, denominator):
+def ratio(numerator, denominator) -> np.ndarray:
+    """numerator / denominator, NaN where the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     result = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
     return result[()]
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, of what is defined."""
+    there = ~np.isnan(values)
+    return ratio(np.where(there, values, 0.0).sum(-1), there.sum(-1))

@@ -103,7 +103,8 @@ class Sampling:
 
     Args:
         kind: "segments" (of `frames` frames, cut every `hop`; a whole clip is then judged by the mean over its segments),
-            "crop" (`frames` frames at random, another stretch each epoch) or "whole".
+            "crop" (`frames` frames at random, another stretch each epoch) or "whole" (a clip that a batch has no room for is cut
+            to a random stretch in training; see `keras_ser.pipelines.streams.TrainingData`).
         frames, hop: in frames.
         balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
             segment, rare ones segments every `rare_hop` frames; which is which comes from the training split's counts.
@@ -120,7 +121,7 @@ class Sampling:
 
     def __post_init__(self):
         settle(self)
-        check_choice(self, "kind", KINDS)
+        check_choice(self, "kind", KINDS, "sampling.")
         check_least(self, 1, "frames", "hop", "rare_hop")
 
 
@@ -154,8 +155,8 @@ class OptimizerConfig:
 
     def __post_init__(self):
         settle(self)
-        check_choice(self, "name", OPTIMIZERS)
-        check_choice(self, "schedule", SCHEDULES)
+        check_choice(self, "name", OPTIMIZERS, "optimizer.")
+        check_choice(self, "schedule", SCHEDULES, "optimizer.")
         check_positive(self, "learning_rate", "factor")
         check_least(self, 0, "weight_decay", "clip_norm", "warmup_epochs")
         check_share(self, "momentum")

@@ -39,9 +39,11 @@ def check_task_name(name: str, column: str | None) -> None:
         taken = "the predictions table has a column of that name"
     elif name in INPUTS or name in OUTPUTS or LAYERS.fullmatch(name):
         taken = "a network has a part of that name"
+    elif name.startswith("_"):
+        taken = "TensorFlow names no variable so"
     if taken:
         raise UserError(
-            f"a task cannot be called {name!r}: {taken}. Give it another name, and name its labels by column={column or name!r}."
+            f"a task cannot be called {name!r}: {taken}. Give it another name, and name its column: column={shown(column or name)}."
         )
 
 

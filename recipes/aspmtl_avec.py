@@ -7,7 +7,7 @@ The paper speaks of seven emotion classes in AVEC 2016; the challenge has none (
 arousal and valence in time). This recipe reads it as it is: the label of a segment is the mean of the gold standard over it,
 arousal is the main task, valence the auxiliary one. Seven classes of one's own go through a manifest ("seven-classes").
 Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA names no speaker here (--metadata CSV can), so
-an interval without groups resamples segments and says so.
+an interval without groups is over segments and says so.
 """
 
 from aspmtl import variants

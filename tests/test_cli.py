@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from keras_ser.cli import main
+from keras_ser.files import lock
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "aspmtl_manifest.py"
 LABELS = '["anger", "sadness"]'
@@ -85,6 +86,12 @@ def manifest(tmp_path):
     return write_corpus(tmp_path / "corpus")
 
 
+def free(run) -> bool:
+    """Nobody holds a run's lock."""
+    with lock(run, wait=False) as mine:
+        return mine
+
+
 def mistake(capsys, code: int) -> str:
     """The one line on standard error of a command that was refused."""
     assert code == 2
@@ -113,7 +120,7 @@ def test_an_experiment_leaves_what_it_promises(trained):
     for name in ("model.keras", "recipe.json", "split.json", "history.json", "history.csv", "predictions.csv"):
         assert (run / name).stat().st_size
     assert list(experiment.glob("*.png")) and list((run / "tensorboard").glob("events*"))
-    assert not list(experiment.rglob("*.lock")) and not (run / "state.npz").exists()
+    assert not (run / "state.npz").exists() and free(run)
     text = (experiment / "report.md").read_text()
     assert "speaker-dependent split" in text and str(experiment.parent) not in text
     split = json.loads((run / "split.json").read_text())
@@ -292,4 +299,5 @@ def test_an_interrupted_training_says_how_to_go_on(manifest, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "goes on from the last finished epoch" in errors, errors
-    assert not list((tmp_path / "out").rglob("*.lock"))
+    (run,) = (tmp_path / "out").glob("*/*/fold-00-seed-0")
+    assert free(run)

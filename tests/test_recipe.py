@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import keras_ser
+from keras_ser.errors import UserError
 from keras_ser.models.aspmtl import Config
 from keras_ser.pipelines.augmentation import Augment, Windows
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
@@ -64,9 +65,33 @@ def test_identities_are_those_of_the_corpus(tmp_path):
     speaker, known = Task("speaker", identity=True), Task("who", ("m02", "f01"), column="speaker", identity=True)
     first = SIMPLE.replace(tasks=(EMOTION, speaker, NOISE))
     found = SIMPLE.replace(tasks=(EMOTION, speaker, known), first=first).for_corpus(corpus)
-    assert [task.labels for task in found.tasks] == [EMOTION.labels, ("f01", "f03", "m02", "m04"), known.labels]
+    expected = ("demo/f01", "demo/f03", "demo/m02", "demo/m04")
+    assert [task.labels for task in found.tasks] == [EMOTION.labels, expected, known.labels]
     assert found.first.tasks[1] == found.tasks[1] and found.hash != SIMPLE.replace(tasks=(EMOTION, speaker)).hash
     assert found.for_corpus(corpus) == found and SIMPLE.for_corpus(corpus) == SIMPLE
+
+
+def of_speakers(name, *speakers):
+    from keras_ser.corpora import Corpus, Utterance
+
+    utterances = (Utterance(f"{i}", f"{i}.wav", speaker=speaker) for i, speaker in enumerate(speakers))
+    return Corpus(name, ".", tuple(utterances), {})
+
+
+def test_identities_are_those_of_all_corpora():
+    """The same name in two corpora is two identities, unless it says so itself."""
+    recipe = SIMPLE.replace(tasks=(EMOTION, Task("speaker", identity=True)), first=SIMPLE)
+    recipe = recipe.replace(first=recipe.replace(first=None))
+    corpora = (
+        of_speakers("emodb", "08", "03", None),
+        of_speakers("ravdess", "03"),
+        of_speakers("manifest", "emodb/08", "z"),
+    )
+    found = recipe.for_corpus(*corpora)
+    assert found.tasks[1].labels == ("emodb/03", "emodb/08", "manifest/z", "ravdess/03")
+    assert found.first.tasks[1] == found.tasks[1]
+    left_out = recipe.override("tasks.speaker.ignore", ["03", "ravdess/03"]).for_corpus(*corpora)
+    assert left_out.tasks[1].labels == ("emodb/08", "manifest/z")
 
 
 @pytest.mark.parametrize(
@@ -140,11 +165,105 @@ SAME = {
 }
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tasks": (EMOTION,), "monitor": ""}, "needs a task 'noise' with the class 'clean'.* Received: emotion"),
+        ({"tasks": (EMOTION, Task("noise", ("pink", "white")))}, "with the class 'clean'.*noise: .'pink', 'white'"),
+        ({"frontend": dataclasses.replace(FIRST.frontend, hop=80)}, "first.frontend.hop=80, frontend.hop=160"),
+        ({"model": "svm", "config": None}, "must be a network. Received: first.model=svm"),
+    ],
+)
+def test_a_cascade_whose_models_do_not_fit_together(change, words):
+    with pytest.raises(UserError, match=words):
+        RECIPE.replace(first=FIRST.replace(**change))
+
+
+def test_setting_a_task_by_its_number_leaves_another_task_of_the_first_model_alone():
+    """Number 1 is the arousal in the second model and the noise in the first."""
+    changed = RECIPE.set("tasks.1.weight", 0.3)
+    assert [task.weight for task in changed.tasks] == [1.0, 0.3]
+    assert changed.first == RECIPE.first
+    first = FIRST.replace(tasks=(NOISE, EMOTION, AROUSAL))
+    for key in ("tasks.1.weight", "tasks.arousal.weight"):
+        changed = RECIPE.replace(first=first).set(key, 0.3)
+        assert [task.weight for task in changed.first.tasks] == [1.0, 1.0, 0.3], key
+    changed = RECIPE.replace(first=first).set("tasks.0.weight", 2)
+    assert [task.weight for task in changed.first.tasks] == [1.0, 2.0, 0.5]
+
+
+def test_front_end_and_shared_tasks_follow_in_the_first_model():
+    changed = RECIPE.change({"frontend.bins": 32, "tasks.emotion.labels": "anger,joy"})
+    assert changed.first.frontend == changed.frontend and changed.frontend.bins == 32
+    assert changed.first.tasks[0].labels == changed.tasks[0].labels == ("anger", "joy")
+    assert RECIPE.set("first.tasks.noise.weight", 3).first.tasks[1].weight == 3
+    masked = RECIPE.replace(first=FIRST.replace(config=Config(adversary=None, mask_bins=257)), discard="mask")
+    for changes in ({"frontend.hop": 80, "first.frontend.hop": 100}, {"first.frontend.hop": 100, "frontend.hop": 80}):
+        changed = masked.change(changes)
+        assert (changed.frontend.hop, changed.first.frontend.hop) == (80, 100), "a key of its own goes first"
+
+
+def test_another_model_comes_with_its_own_settings():
+    changed = SIMPLE.change({"model": "svm", "config.kernel": "linear"})
+    assert type(changed.config).__module__ == "keras_ser.models.svm" and changed.config.kernel == "linear"
+    with pytest.raises(UserError, match="`config` must be the Config of the model 'svm'"):
+        SIMPLE.replace(model="svm")
+
+
+@pytest.mark.parametrize("monitor", ["val_emotion_f1", "val_emotion_loss", "C", "emotion_uar", "val_arousal_uar"])
+def test_monitor_must_be_a_score_that_is_logged(monitor):
+    with pytest.raises(UserError, match="`monitor` must be .*val_emotion_uar, val_emotion_accuracy, val_arousal_ccc"):
+        RECIPE.replace(monitor=monitor)
+
+
+def test_a_stream_must_read_the_recipes_own_corpus():
+    with pytest.raises(UserError, match="a stream must read the recipe's own corpus. Received: s of 'other'"):
+        SIMPLE.replace(streams=(Stream("s", corpus="other"),))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": ("mfc",)}, {"features": ()}, {"features": ("mfcc", "mfcc")}, {"window": 0}, {"window": -400}, {"hop": 0},
+        {"fft": 399}, {"bins": 0}, {"coefficients": 41}, {"coefficients": 0}, {"sample_rate": 0}, {"preemphasis": 1.0},
+        {"preemphasis": -0.1}, {"preemphasis": float("nan")}, {"deltas": 3}, {"seconds": 0.001}, {"seconds": -1.0},
+        {"seconds": float("inf")}, {"normalize": True, "statistics": True},
+    ],
+)  # fmt: skip
+def test_the_settings_of_the_front_end_refuse_what_the_front_end_refuses(changes):
+    from keras_ser.features import Frontend
+
+    with pytest.raises(UserError):
+        FrontendConfig(**changes)
+    with pytest.raises(UserError):
+        Frontend(**{**dataclasses.asdict(FrontendConfig()), **changes})
+
+
+def test_values_from_python_are_typed_as_those_from_json():
+    for make in (
+        lambda: Stream(5),
+        lambda: Config(units="32"),
+        lambda: Config(dropout=None),
+        lambda: Sampling(frames=1.5),
+        lambda: OptimizerConfig(steps=(1.5,)),
+        lambda: Protocol("p", folds="5"),
+        lambda: Windows(share="all"),
+        lambda: Augment(tempo=True),
+        lambda: SIMPLE.replace(epochs=10**30),
+        lambda: SIMPLE.replace(corpus_options=(("a", {"b": 1}),)),
+    ):
+        with pytest.raises(UserError, match="expected "):
+            make()
+    import numpy as np
+
+    assert type(Config(units=np.int64(3)).units) is int and type(Config(beta=np.float32(0.5)).beta) is float
+
+
 def test_a_mask_cascade_needs_a_mask_and_one_rate():
     first = FIRST.replace(config=Config(adversary=None, mask_bins=257))
     with pytest.raises(ValueError, match="needs a first model that estimates a mask"):
         SIMPLE.replace(first=FIRST, discard="mask")
-    with pytest.raises(ValueError, match="one sample rate. Received: 16000 and 8000 Hz"):
+    with pytest.raises(ValueError, match="need one sample rate. Received: 16000 and 8000 Hz"):
         SIMPLE.replace(first=first, discard="mask", frontend=FrontendConfig(sample_rate=8000))
     assert SIMPLE.replace(first=first, discard="mask").discard == "mask"
 
@@ -328,7 +447,7 @@ def test_unknown_keys_list_their_neighbours(key, message):
         ("tasks.arousal.low", "x", r"expected float \| None"),
         ("name", 5, "expected str"),
         ("config.encoder", "rnn", "`encoder` must be one of"),
-        ("sampling.kind", "bits", "`kind` must be one of segments, crop, whole"),
+        ("sampling.kind", "bits", "`sampling.kind` must be one of segments, crop, whole"),
         ("streams.noisy.name", "clean", "the streams of a recipe need distinct names"),
         ("precision", "float8", "`precision` must be one of float32, mixed_bfloat16"),
         ("epochs", "0", "`epochs` must be at least 1"),

@@ -76,6 +76,61 @@ def test_an_identity_may_wait_for_its_classes():
     assert speaker.encode("m02") == known.encode("f03") == (0, 0.0), "a stranger is as good as missing"
 
 
+class Row(dict):
+    column = dict.get
+
+
+SPEAKERS = Task("speaker", ("emodb/03", "emodb/08", "ravdess/03"), identity=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "corpus", "encoded"),
+    [
+        ("03", "emodb", (0, 1.0)),
+        ("03", "ravdess", (2, 1.0)),
+        ("08", "ravdess", (0, 0.0)),
+        ("ravdess/03", "manifest", (2, 1.0)),
+        ("ravdess/03", "emodb", (2, 1.0)),
+        ("ravdess/08", "emodb", (0, 0.0)),
+        (None, "emodb", (0, 0.0)),
+        ("", "emodb", (0, 0.0)),
+    ],
+)
+def test_identities_are_named_by_corpus(name, corpus, encoded):
+    """Whether the corpus is the recipe's own or an auxiliary one; a name with a "/" names its corpus itself."""
+    for auxiliary in (False, True):
+        assert SPEAKERS.encode_utterance(Row(speaker=name), corpus, auxiliary) == encoded
+
+
+def test_identities_without_a_corpus_are_those_of_the_recipe_s_own_corpus():
+    """As recipes were stored before identities were named by corpus."""
+    stored = Task("speaker", ("03", "08"), identity=True)
+    assert stored.encode_utterance(Row(speaker="08"), "emodb") == (1, 1.0)
+    assert stored.encode_utterance(Row(speaker="09"), "emodb") == (0, 0.0)
+    assert stored.encode_utterance(Row(speaker="08"), "emodb", auxiliary=True) == (0, 0.0)
+    assert stored.encode_utterance(Row(speaker="08"), "ravdess", auxiliary=True) == (0, 0.0)
+
+
+def test_merged_and_ignored_identities():
+    """By either name; the merged ones are one person."""
+    merged = Task(
+        "speaker",
+        ("emodb/03", "emodb/08"),
+        identity=True,
+        merge={"3": "emodb/03", "ravdess/08": "emodb/08"},
+        ignore=("09",),
+    )
+    names = [("3", "emodb", False), ("08", "ravdess", True), ("09", "emodb", False), ("3", "ravdess", True)]
+    found = [merged.encode_utterance(Row(speaker=name), corpus, aux) for name, corpus, aux in names]
+    assert found == [(0, 1.0), (1, 1.0), (0, 0.0), (0, 0.0)]
+
+
+def test_labels_of_other_tasks_know_no_corpus():
+    assert EMOTION.encode_utterance(Row(emotion="excited"), "emodb", auxiliary=True) == (2, 1.0)
+    with pytest.raises(ValueError, match="Received: 'emodb/sad'"):
+        EMOTION.encode_utterance(Row(emotion="emodb/sad"), "emodb")
+
+
 @pytest.mark.parametrize("task", [EMOTION, AROUSAL, Task("speaker", identity=True)])
 def test_json_and_hash(task):
     again = Task.from_dict(json.loads(json.dumps(task.to_dict())))
@@ -116,7 +171,7 @@ def test_mistakes(fields, message):
 @pytest.mark.parametrize(
     "name",
     [
-        "my emotion", "a/b", "a:b", "../../x", "", ".hidden", "-x", "Gefühl", "a\nb", "a\n", "x" * 101, None, 5, ("a",),
+        "my emotion", "a/b", "a:b", "../../x", "_x", "", ".hidden", "-x", "Gefühl", "a\nb", "a\n", "x" * 101, None, 5, ("a",),
         "protocol", "fold", "seed", "stream", "id", "group", "emptied", "mask", "index", "energy", "log_mel", "source",
         "adversary", "gain", "irm", "shared", "normalization", "pool_shared", "conv1", "shared_1",
     ],
@@ -128,7 +183,7 @@ def test_names_that_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["emotion", "emotion_2", "Arousal-mean", "v1.0", "_x", "9", "x" * 100, "noise", "speaker"]
+    "name", ["emotion", "emotion_2", "Arousal-mean", "v1.0", "x_", "9", "x" * 100, "noise", "speaker"]
 )
 def test_names_that_are_allowed(name):
     assert Task(name, ("a", "b")).name == name

@@ -9,6 +9,7 @@ silent or very short clip means is the caller's decision: `problems` names it. N
 
 from keras_ser.audio.channels import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS
 from keras_ser.audio.errors import AudioError
+from keras_ser.audio.find import find_audio
 from keras_ser.audio.header import Info
 from keras_ser.audio.io import blocks, info, mixing_of, read, read_channels, read_with_problems
 from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, noise_type, snr, speech_part, stretch
@@ -25,6 +26,7 @@ __all__ = [
     "blocks",
     "colour",
     "content_hash",
+    "find_audio",
     "info",
     "load_noises",
     "mix",

@@ -88,7 +88,11 @@ def _open(path: Path, name: str) -> tuple[Any, Any, Any]:
     if not container.streams.audio:
         container.close()
         raise AudioError(f"{path}: the file holds no audio track ({name}).")
-    return av, container, container.streams.audio[0]
+    stream = container.streams.audio[0]
+    if stream.codec_context is None or not stream.rate:
+        container.close()
+        raise AudioError(f"{path}: corrupt, or of a codec that FFmpeg does not have ({name}).")
+    return av, container, stream
 
 
 def _reason(error: Exception) -> str:

@@ -50,11 +50,12 @@ SIGNS = (
     ("MPEG transport stream", PYAV, {0: b"\x47", 188: b"\x47"}),
     ("FLV", PYAV, {0: b"FLV\1"}),
     ("AMR", PYAV, {0: b"#!AMR"}),
-    ("Monkey's Audio", PYAV, {0: b"MAC "}),
+    ("Monkey's Audio", PYAV, {0: b"MAC ", 5: b"\x0f"}),
     ("WavPack", PYAV, {0: b"wvpk"}),
     ("True Audio", PYAV, {0: b"TTA1"}),
     ("Musepack", PYAV, {0: b"MPCK"}),
-    ("Musepack", PYAV, {0: b"MP+"}),
+    ("Musepack", PYAV, {0: b"MP+\x07"}),
+    ("Musepack", PYAV, {0: b"MP+\x17"}),
     ("Shorten", PYAV, {0: b"ajkg"}),
     ("NUT", PYAV, {0: b"nut/multimedia container"}),
     ("AC-3", PYAV, {0: b"\x0b\x77"}),
@@ -64,7 +65,7 @@ MPEG, AAC = Format("MPEG audio", SOUNDFILE), Format("AAC", PYAV)
 # Endings that promise audio: what has one of them and is none is an error, and not another kind of file in the folder.
 _OTHERS = (
     "3g2 3gp aac ac3 aif aifc amr ape asf avi bwf flv gsm m4a m4b m4v mka mkv mov mp2 mp4 mpc mpeg mpg mts nut oga ogv opus shn "
-    "snd sph ts tta vox webm wma wmv wv"
+    "snd sph tta vox webm wma wmv wv"
 )
 ENDINGS = frozenset(f".{name.lower()}" for name in (*soundfile.available_formats(), *_OTHERS.split()))
 
@@ -81,12 +82,21 @@ def identify(raw: BinaryIO, ending: str = "") -> Format | None:
     raw.seek(start)
     head = raw.read(HEAD)
     for name, decoder, sign in SIGNS:
-        if all(head[at : at + len(word)] == word for at, word in sign.items()):
+        if all(head[at : at + len(word)] == word for at, word in sign.items()) and _plausible(raw, head, name):
             return Format(name, decoder)
     found = first_frame(raw, start, 65536 if start or ending.lower() in (".mp2", ".mp3") else 1)
     if found is None:
         return None
     return AAC if found.layer == 0 else MPEG
+
+
+def _plausible(raw: BinaryIO, head: bytes, name: str) -> bool:
+    """Whether short signs, which a text may begin with, stand in a header that makes sense."""
+    if name == "MP4":
+        return head[4:8] == b"ftyp" or int.from_bytes(head[:4], "big") <= raw.seek(0, os.SEEK_END)
+    if name == "AC-3":  # rate and size by tables of 3 and 38, version
+        return len(head) > 5 and head[4] >> 6 < 3 and head[4] & 63 < 38 and head[5] >> 3 <= 10
+    return True
 
 
 def after_tags(raw: BinaryIO) -> int:

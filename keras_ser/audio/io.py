@@ -5,8 +5,8 @@ is, its container's sizes are compared with the file before a decoder sees it (`
 (`limits`).
 """
 
-import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,21 +17,14 @@ import soundfile
 import soxr
 
 from keras_ser.audio.channels import Mixing, survey
-from keras_ser.audio.chunks import DamagedError
-from keras_ser.audio.containers import soundtrack
 from keras_ser.audio.errors import AudioError
-from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer
-from keras_ser.audio.header import Info, check_rate, span
-from keras_ser.audio.limits import limited
-from keras_ser.audio.sizes import checked
+from keras_ser.audio.formats import SOUNDFILE
+from keras_ser.audio.header import Info, span
+from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
 from keras_ser.audio.waveforms import problems
 from keras_ser.errors import UserError
 
-UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
-PIECE_SECONDS = 60.0  # decoded at once
-UNKNOWN = 2**62  # samples that libsndfile says a FLAC file has whose header does not tell
-MPEG_SLACK = 2 * 1152  # samples that decoders leave away at the ends of MPEG audio, beyond what its header says
 KEPT_BYTES = 2**28  # the largest soundtrack that is kept for the next segment of it
 
 
@@ -41,7 +34,7 @@ def info(path: str | os.PathLike) -> Info:
     Raises:
         AudioError: the file is missing, empty, cut short or not audio.
     """
-    with closing(_pieces(_existing(path))) as pieces:
+    with closing(open_stream(_existing(path))) as pieces:
         return next(pieces)
 
 
@@ -142,7 +135,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
     path = _existing(path)
     mixing, rate = mixing_of(path)
     resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
-    pieces = _pieces(path, seconds=seconds)
+    pieces = open_stream(path, seconds=seconds)
     next(pieces)
     waiting = next(pieces)
     while waiting is not None:
@@ -162,7 +155,7 @@ def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
         AudioError: as `read`.
     """
     path = _existing(path)
-    pieces = _pieces(path)
+    pieces = open_stream(path)
     rate = next(pieces).sample_rate
 
     def sound() -> Iterator[np.ndarray]:
@@ -180,11 +173,11 @@ def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
         AudioError: as `read`, naming "audio bytes".
     """
     name = Path("audio bytes")
-    pieces = _by_soundfile(name, contents, _identified(name, contents), None, None, PIECE_SECONDS)
+    pieces = by_soundfile(name, contents, identified(name, contents), None, None, PIECE_SECONDS)
     try:
         rate, samples = next(pieces).sample_rate, np.concatenate(list(pieces))
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"{name}: not readable ({_reason(error)}).") from error
+        raise AudioError(f"{name}: not readable ({words(error)}).") from error
     return survey([samples], rate)(samples), rate
 
 
@@ -192,6 +185,11 @@ def _existing(path: str | os.PathLike) -> Path:
     path = Path(path)
     try:
         found = path.stat()
+        # opening a pipe would wait for its other end
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise AudioError(
+                f"{path}: expected a file. Received: a pipe or a device; write its contents to a file first."
+            )
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
@@ -216,9 +214,9 @@ def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray
         first, last = span(path, len(kept[1]), kept[2], start, end)
         return kept[1][first:last], kept[2]
     with path.open("rb") as raw:
-        kind = _identified(path, raw)
+        kind = identified(path, raw)
     part = kind.decoder == SOUNDFILE or (start is None and end is None)
-    pieces = _pieces(path, *((start, end) if part else (None, None)))
+    pieces = open_stream(path, *((start, end) if part else (None, None)))
     rate, samples = next(pieces).sample_rate, list(pieces)
     whole = samples[0] if len(samples) == 1 else np.concatenate(samples)
     if part:
@@ -227,95 +225,6 @@ def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray
         _kept = (key, whole, rate)
     first, last = span(path, len(whole), rate, start, end)
     return whole[first:last], rate
-
-
-def _pieces(
-    path: Path, start: float | None = None, end: float | None = None, seconds: float = PIECE_SECONDS
-) -> Iterator:
-    """An `Info`, then float32 (samples, channels) each, none of them empty; every step in its limit of time."""
-    steps = _unlimited(path, start, end, seconds)
-    while (found := limited(path, lambda: next(steps, None))) is not None:
-        yield found
-
-
-def _unlimited(path: Path, start: float | None, end: float | None, seconds: float) -> Iterator:
-    with path.open("rb") as raw:
-        kind = _identified(path, raw)
-        if kind.decoder == SOUNDFILE:
-            try:
-                yield from _by_soundfile(path, raw, kind, start, end, seconds)
-                return
-            except soundfile.LibsndfileError as error:
-                # it refuses some whole Opus streams; whether one is whole, its pages have shown
-                if error.code not in UNIMPLEMENTED and kind.name != "Ogg":
-                    raise AudioError(f"{path}: corrupt or not audio ({kind.name}: {_reason(error)}).") from error
-        else:
-            _checked(path, raw, kind)
-    yield from soundtrack(path, kind.name, start, end, seconds)
-
-
-def _identified(path: Path, raw: BinaryIO) -> Format:
-    kind = identify(raw, path.suffix)
-    if kind is not None:
-        return kind
-    if is_lfs_pointer(raw):
-        raise AudioError(f"{path}: a Git LFS pointer, not audio. Run `git lfs pull`.")
-    # libsndfile knows some rare formats; FFmpeg finds "audio" in random bytes, so they must not reach it
-    return Format("no format that is known by its first bytes", SOUNDFILE)
-
-
-def _checked(path: Path, raw: BinaryIO, kind: Format) -> BinaryIO | None:
-    try:
-        return checked(raw, kind)
-    except DamagedError as error:
-        raise AudioError(f"{path}: {error} ({kind.name}).") from error
-
-
-def _by_soundfile(
-    path: Path, raw: BinaryIO, kind: Format, start: float | None, end: float | None, seconds: float
-) -> Iterator:
-    source = _checked(path, raw, kind)
-    if source is None:
-        source = raw if isinstance(raw, io.BytesIO) else _descriptor(path, raw, kind)
-    if not isinstance(source, (int, str, bytes)):
-        source.seek(0)
-    with soundfile.SoundFile(source) as file:
-        rate, frames = file.samplerate, file.frames
-        check_rate(path, rate)
-        known = frames if frames < UNKNOWN else 0
-        exact = 0 if "MPEG" in file.subtype else known
-        yield Info(rate, file.channels, known / rate, file.subtype, exact)
-        first, last = span(path, frames, rate, start, end)
-        if first and known:
-            file.seek(first)
-        elif first:
-            for at in range(0, first, rate):
-                file.read(min(rate, first - at), dtype="float32")
-        wanted, done, step = last - first, 0, max(1, round(seconds * rate))
-        while done < wanted:
-            samples = file.read(min(step, wanted - done), dtype="float32", always_2d=True)  # (samples, channels)
-            done += len(samples)
-            if len(samples):
-                yield samples
-            # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
-            if len(samples) < step:
-                break
-        slack = MPEG_SLACK if "MPEG" in file.subtype else 0
-        if (known and done + slack < wanted) or not done:
-            raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {done} decoded.")
-
-
-def _descriptor(path: Path, raw: BinaryIO, kind: Format) -> int | str | bytes:
-    """What libsndfile opens: a descriptor, which it closes, since it and soundfile would believe the name."""
-    if kind == MPEG and path.suffix.lower() in (".mp2", ".mp3"):  # which it finds only so behind other bytes
-        return os.fsencode(path) if os.name == "posix" else str(path)
-    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-
-
-def _reason(error: soundfile.LibsndfileError) -> str:
-    if error.code == 7:  # what libmpg123 makes of any file it can't parse: "File does not exist or ..."
-        return "no valid MPEG audio in it"
-    return error.error_string.strip().rstrip(".")
 
 
 def _check_finite(path: Path, samples: np.ndarray) -> None:

@@ -1,9 +1,12 @@
 """A limit of time for decoders: libraries in C, in which a damaged file may keep a thread for ever."""
 
+import ctypes
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+import soundfile
 
 from keras_ser.audio.errors import AudioError
 
@@ -28,18 +31,31 @@ def limited(path: Path, work: Callable[[], T]) -> T:
     """
     found: list[T] = []
     raised: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
             found.append(work())
         except BaseException as error:
             raised.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, name=f"decoding {path.name}", daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    if thread.is_alive():
-        raise AudioError(f"{path}: corrupt: it could not be decoded within {SECONDS:g} s.")
+    threading.Thread(target=run, name=f"decoding {path.name}", daemon=True).start()
+    try:
+        # not `join`, after whose interrupt a thread counts as ended
+        done.wait(SECONDS)
+    finally:
+        if not done.is_set():
+            _keep_loaded()
     if raised:
         raise raised[0]
+    if not found:
+        raise AudioError(f"{path}: corrupt: it could not be decoded within {SECONDS:g} s.")
     return found[0]
+
+
+def _keep_loaded() -> None:
+    """Lets no library be unloaded at the end of the process, in which an abandoned thread still runs."""
+    library = getattr(soundfile, "_snd", None)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

@@ -49,6 +49,7 @@ class Stream(NamedTuple):
         tagged: the first frame is a Xing, Info or VBRI header, no audio.
         promised: frames that this header promises; 0 where it does not tell.
         frames: whole frames of audio.
+        constant: all of them have one bit rate.
         lacking: bytes that the last frame lacks.
         end: the byte behind the last whole frame.
     """
@@ -58,6 +59,7 @@ class Stream(NamedTuple):
     tagged: bool
     promised: int
     frames: int
+    constant: bool
     lacking: int
     end: int
 
@@ -141,7 +143,7 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
     raw.seek(first)
     tagged, promised = _promise(raw.read(frame.size), frame)
     position, frames = first, -1 if tagged else 0
-    end, lacking = first, 0
+    end, lacking, sizes = first, 0, set()
     while total - position >= 4:
         raw.seek(position)
         head = raw.read(11)
@@ -157,9 +159,15 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
         if position + current.size > total:
             lacking = position + current.size - total
             break
+        sizes.add(current.size)
         position = end = position + current.size
         frames += 1
-    return Stream(first, frame, tagged, promised, frames, lacking, end)
+    raw.seek(position)
+    if not lacking and (rest := raw.read(4))[:1] == b"\xff" and len(rest) < 4:
+        lacking = frame.size - len(rest)
+    # a frame may have a slot of padding
+    constant = not sizes or max(sizes) - min(sizes) <= (4 if frame.layer == 1 else 1)
+    return Stream(first, frame, tagged, promised, frames, constant, lacking, end)
 
 
 def _promise(body: bytes, frame: Frame) -> tuple[bool, int]:

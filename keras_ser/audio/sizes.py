@@ -189,7 +189,8 @@ def _mpeg(raw: BinaryIO, name: str) -> BinaryIO | None:
         raise DamagedError(f"cut short: its last frame lacks {stream.lacking} bytes")
     if stream.promised > stream.frames + 1:
         raise DamagedError(f"cut short: its header promises {stream.promised} frames, the file holds {stream.frames}")
-    if stream.promised or stream.frame.layer != 3:
+    # of a constant bit rate, and no more than a tag of 128 bytes at the end, libsndfile's estimate is right
+    if stream.promised or stream.frame.layer != 3 or (stream.constant and length(raw) - stream.end <= 128):
         return None
     return Spliced(mpeg.xing(raw, stream), raw, stream.first, stream.end - stream.first)
 

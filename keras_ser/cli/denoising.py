@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.arguments import report_skipped
 from keras_ser.errors import UserError
 
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
@@ -27,11 +28,11 @@ def add(commands) -> None:
 def _denoise(options: argparse.Namespace) -> int:
     import soundfile
 
-    from keras_ser.audio import AudioError
-    from keras_ser.audio.io import find_audio
+    from keras_ser.audio import AudioError, find_audio
 
     source, target = Path(options.input), Path(options.output)
-    files = find_audio([source])
+    files, skipped = find_audio([source])
+    report_skipped(skipped)
     if source.is_dir():
         pairs = [(file, (target / Path(file).relative_to(source)).with_suffix(".wav")) for file in files]
     else:

@@ -1,11 +1,13 @@
 """`evaluate` and `compare`: what has been trained, scored again."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 from keras_ser.cli.progress import step_printer
 from keras_ser.errors import UserError
+from keras_ser.settings import LOUDEST
 
 
 def add(commands) -> None:
@@ -50,7 +52,7 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
     from keras_ser.experiment.robustness import SNRS, robustness
 
     folder = Path(options.folder)
-    snrs = [float(value) for value in options.snr.split(",")] if options.snr else SNRS
+    snrs = decibels(options.snr) if options.snr else SNRS
     denoisers = runs_of(Path(options.denoiser)) if options.denoiser else []
     runs = runs_of(folder)
     where = Path(options.out) if options.out else folder
@@ -72,6 +74,21 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
     print("\n".join(made.lines()))
     print(f"\nreport: {where / 'robustness.md'}")
     return 0
+
+
+def decibels(text: str) -> list[float]:
+    """--snr as numbers.
+
+    Raises:
+        UserError: something else, or a ratio beyond all audio.
+    """
+    try:
+        ratios = [float(ratio) for ratio in text.split(",")]
+    except ValueError:
+        ratios = [math.nan]
+    if not all(-LOUDEST <= ratio <= LOUDEST for ratio in ratios):
+        raise UserError(f"--snr takes numbers from {-LOUDEST:g} to {LOUDEST:g} dB, with commas. Received: {text!r}.")
+    return ratios
 
 
 def _compare(options: argparse.Namespace) -> int:

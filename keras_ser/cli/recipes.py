@@ -55,6 +55,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):
     """The recipe that the options ask for."""
+    from keras_ser.models import deterministic_model
     from keras_ser.recipe import Stream
 
     if Path(options.out).is_file():
@@ -78,7 +79,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         # a recipe.json of such a training has it already
         others = tuple(each for each in recipe.streams if each.name != stream.name)
         recipe = recipe.replace(streams=(*others, stream))
-        recipe = recipe.override("config.adversary", "source")
+        if hasattr(recipe.config, "adversary"):
+            recipe = recipe.override("config.adversary", "source")
     changes = [("epochs", options.epochs), ("precision", options.precision)]
     for key, value in changes:
         if value is not None:
@@ -87,7 +89,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
                 recipe = recipe.override(f"first.{key}", value)
     if options.shuffle_labels:
         recipe = shuffled(recipe)
-    if not _draws(recipe):
+    if deterministic_model(recipe):
         recipe = recipe.replace(seeds=recipe.seeds[:1])
     return recipe.change(changes_asked(options.set))
 
@@ -101,14 +103,6 @@ def changes_asked(pairs: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
         changes[key] = value
     return changes
-
-
-def _draws(recipe) -> bool:
-    """Whether another seed would give another model."""
-    from keras_ser.models import MODELS
-
-    drawn = recipe.shuffle or any(stream.noises for stream in recipe.streams)
-    return bool(drawn) or not getattr(importlib.import_module(MODELS[recipe.model]), "DETERMINISTIC", False)
 
 
 def shuffled(recipe):

@@ -6,11 +6,12 @@ import io
 import json
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import positive
+from keras_ser.cli.arguments import positive, report_skipped
 from keras_ser.errors import UserError
 
 FILES = ("jsonl", "csv", "table")
@@ -139,44 +140,54 @@ def _predict(options: argparse.Namespace) -> int:
     # a file's name may hold bytes that are no text: they are shown, and end nothing
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    from keras_ser.audio.io import find_audio
-    from keras_ser.serving.predictor import predict_files
+    from keras_ser.audio import find_audio
 
-    files = find_audio(options.files)
+    files, skipped = find_audio(options.files)
+    report_skipped(skipped)
     if options.timeline:
         return _timelines(options, files)
+    from keras_ser.serving.predictor import predict_files
+
     predictor = _load(options.model)
     bad: list[str] = []
+    odd: dict[str, list[Path]] = {}
 
     def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
         for path, answer in predict_files(predictor, _progress(files)):
             if isinstance(answer, str):
                 bad.append(answer)
-            else:
-                yield path, answer
+                continue
+            for problem in answer.get("problems", ()):
+                odd.setdefault(problem, []).append(path)
+            yield path, answer
 
     {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
+    _warn(odd)
     return _report(bad, len(files))
 
 
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
         raise UserError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
-    from keras_ser.audio import AudioError
+    from keras_ser.audio import AudioError, mixing_of
     from keras_ser.serving.timeline import timeline
 
     predictor = _load(options.model)
     given = {"window_seconds": options.window, "hop_seconds": options.hop}
     seconds = {name: value for name, value in given.items() if value is not None}
     bad: list[str] = []
+    odd: dict[str, list[Path]] = {}
+    stems = Counter(path.stem for path in files)
     for number, path in enumerate(_progress(files)):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
+            for problem in mixing_of(path)[0].problems:
+                odd.setdefault(problem, []).append(path)
         except AudioError as error:
             bad.append(str(error))
             continue
-        twice = sum(other.stem == path.stem for other in files) > 1
-        recording = path.with_suffix("").as_posix().lstrip("./") if twice else None
+        # of one name, they are told apart by where they are and what they end in
+        recording = path.as_posix() if stems[path.stem] > 1 else None
         lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
         if options.format == "csv" and number:
             next(lines)
@@ -188,6 +199,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
                 target.mkdir(parents=True, exist_ok=True)
                 target = target / f"{number:04d}-{path.stem}.png"
             found.figure().savefig(target, dpi=120)
+    _warn(odd)
     return _report(bad, len(files))
 
 
@@ -198,6 +210,14 @@ def _progress(files: Sequence[Path]) -> Iterable[Path]:
     from rich.progress import track
 
     return track(files, description="files", console=Console(stderr=True))
+
+
+def _warn(odd: Mapping[str, Sequence[Path]]) -> None:
+    """What is odd about files that were answered (see `keras_ser.audio.problems`), a line each."""
+    from keras_ser.corpora import listed
+
+    for problem, paths in odd.items():
+        print(f"keras-ser: warning: {problem} ({len(paths)}): {listed(paths)}", file=sys.stderr)
 
 
 def _report(bad: Sequence[str], count: int) -> int:

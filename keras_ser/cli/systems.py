@@ -88,9 +88,6 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
         told.append(f"The paper's figures are of the classes {', '.join(paper.labels)}, and not shown.")
         paper = Paper(confused=paper.confused)
     told += [f"Paper: {paper.source}."] if paper.source else []
-    seeds = max(len(recipe.seeds) for recipe in recipes.values())
-    if seeds < 3:
-        told.append(f"{seeds} seed(s): intervals over speakers know nothing of the luck of an initialisation.")
     if first.windows is not None and not first.tasks[0].continuous:
         counts = sorted(data.readable.counts(first.tasks[0].column).items())
         told.append(f"Windows in all: {', '.join(f'{label} {count}' for label, count in counts)}.")
@@ -106,6 +103,7 @@ def _run(variants, options: argparse.Namespace, about, pairs, paper, own, needs)
             pairs=[pair for pair in pairs if set(pair) <= set(systems)],
             unit=unit(data),
             items="windows" if first.windows else "clips",
+            deterministic=[name for name, system in systems.items() if system.deterministic],
         )
         for protocol in first.protocols
         if any(protocol.name in set(system.predictions["protocol"]) for system in systems.values())

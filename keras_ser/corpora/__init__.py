@@ -13,6 +13,9 @@ Conventions of this room:
   the file system's is.
 * Emotions have one name in all corpora: anger, boredom, calm, disgust, excited, fear, frustration, happiness, neutral,
   sadness, surprise. A `Task` merges or leaves out.
+* Names of speakers and groups are those of their corpus. Over several corpora they are "corpus/name"
+  (`keras_ser.tasks.identity`): "03" of EmoDB and "03" of RAVDESS are two people. Corpora of one adapter share their names,
+  so the same name in two manifests is one person. A manifest may name another corpus's speaker, "ravdess/03".
 * Nothing is dropped in silence: what is missing, unknown or left over is a `CorpusError` that lists the first ten.
 * A root one level too high (and, where it can only mean one thing, too low) is understood.
 

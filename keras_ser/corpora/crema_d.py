@@ -68,6 +68,7 @@ NAME = re.compile(
     rf"(10(?:0[1-9]|[1-8]\d|9[01]))_({'|'.join(SENTENCES)})_({'|'.join(EMOTIONS)})_({'|'.join(INTENSITIES)})"
 )
 OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
+"""Names of older copies of the corpus -> the published ones."""
 SPEECHLESS = "1076_MTI_SAD_XX"
 EXPECTED = {
     "utterances": 7441,

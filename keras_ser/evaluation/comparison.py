@@ -1,13 +1,14 @@
-"""Is run A better than run B on the same clips? A paired bootstrap over groups."""
+"""Is run A better than run B on the same clips? A paired difference over groups and seeds (see `intervals`)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, p_value
-from keras_ser.evaluation.measures import Items, choose_stream, measure, measure_resamples, metric_names, select, tally
+from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
+from keras_ser.evaluation.measures import Items, choose_stream, degrees, left_out, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 
@@ -19,12 +20,15 @@ class Comparison:
     Args:
         protocol, task, stream, metric: what was compared.
         a, b: the two scores; `difference` is a - b.
-        low, high: the ends of the difference's 95 % interval; None with one group.
-        p: two-sided bootstrap p of "no difference" (`p_value`); None with one group.
-        groups: how many were drawn; `unit` says of what ("speakers", "groups", "clips").
+        low, high: the ends of the difference's 95 % interval; None where there is none.
+        p: two-sided p of "no difference"; None where there is none, and `without_p` says why.
+        groups: how many; `unit` says of what ("speakers", "groups", "clips").
         clips: how many were compared.
         seeds_a, seeds_b: the complete seeds of each run.
+        basis: what the interval is over, in words.
         notes: what was left out.
+        without_p: why there is no p; "" where there is one.
+        p_holm: p corrected over a table of comparisons (`corrected`); None where it was not.
     """
 
     protocol: str
@@ -42,11 +46,10 @@ class Comparison:
     clips: int
     seeds_a: tuple[int, ...]
     seeds_b: tuple[int, ...]
+    basis: str
     notes: tuple[str, ...]
-
-    @property
-    def too_narrow(self) -> bool:
-        return self.groups < FEW_GROUPS
+    without_p: str = ""
+    p_holm: float | None = None
 
     def lines(self) -> list[str]:
         """A few lines for the terminal: percent points, or plain numbers for CCC and RMSE."""
@@ -57,10 +60,22 @@ class Comparison:
 
         found = f"{self.task} {self.metric}: {shown(self.a)} - {shown(self.b)} = {shown(self.difference, '+')}{what}"
         if self.low is not None:
-            found += f", 95 % interval [{shown(self.low, '+')}, {shown(self.high, '+')}], p = {self.p:.3f}"
-        narrow = ": likely too narrow" if self.too_narrow else ""
-        drawn = f"{self.protocol}; {self.clips} clips, paired over {self.groups} {self.unit}{narrow}"
-        return [found, drawn, *self.notes]
+            found += f" [{shown(self.low, '+')}, {shown(self.high, '+')}]"
+        found += f", {self.tested}"
+        return [found, f"{self.protocol}; {self.clips} clips, paired; {self.basis}", *self.notes]
+
+    @property
+    def tested(self) -> str:
+        """The p value in words: corrected, where it is one of a table; "no p" and why, where there is none."""
+        if self.p is None:
+            return f"no p ({self.without_p})"
+        name, p = ("p", self.p) if self.p_holm is None else ("p (Holm)", self.p_holm)
+        return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.3f}"
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one table, with p values that are corrected for their number (Holm)."""
+    return [replace(c, p_holm=p) for c, p in zip(comparisons, holm([c.p for c in comparisons]), strict=True)]
 
 
 def compare(
@@ -71,13 +86,12 @@ def compare(
     *,
     protocol: str | None = None,
     stream: str | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    deterministic: tuple[bool, bool] = (False, False),
 ) -> Comparison:
-    """Compare two runs, clip by clip, over the same draws of speakers.
+    """Compare two runs on the same clips: the difference of their means over seeds, paired by speaker.
 
-    In every resample the same speakers are drawn for both, and the mean over seeds is taken for each, so what the
-    speakers share cancels out.
+    What the speakers share cancels out; what the initialisations of each run add does not (`intervals` has the equations).
+    With one seed of a system whose seeds differ there is an interval of the difference of these networks, and no p.
 
     Args:
         a, b: predictions tables. Their seeds and the names of their streams may differ; their (protocol, fold, id) and
@@ -86,7 +100,7 @@ def compare(
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
         protocol: default: the only one there is.
         stream: default: in each table the first row's that has a label of the task, which is what it was scored on.
-        resamples, seed: of the bootstrap.
+        deterministic: of each run, whether another seed would give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
         ValueError: a bad table, an unknown metric or protocol, or clips, truths or groups that do not match.
@@ -111,17 +125,21 @@ def compare(
             f"Received: none in {empty}."
         )
     _check_pairs(ours, theirs, task, protocol, stream)
-    cut, column = len(ours.seeds), names.index(metric)
-
-    sums = tally(ours, np.concatenate([ours.predicted, theirs.predicted]), task)
-    values = measure(sums.sum(axis=0), task)[:, column]
-    first, second = float(values[:cut].mean()), float(values[cut:].mean())
+    column = names.index(metric)
+    sums = [tally(items, items.predicted, task) for items in (ours, theirs)]
+    systems = [left_out(s, task, known) for s, known in zip(sums, deterministic, strict=True)]
+    systems = [s._replace(whole=s.whole[column], left_out=s.left_out[column]) for s in systems]
+    first, second = (float(s.whole.mean()) for s in systems)
+    groups = systems[0].groups
     low = high = p = None
-    if len(sums) > 1:
-        drawn = measure_resamples(sums, task, resamples, seed)[..., column]  # (resamples, seeds)
-        samples = (drawn[:, :cut].mean(axis=1) - drawn[:, cut:].mean(axis=1))[:, None]
-        (low,), (high,) = (tuple(map(float, ends)) for ends in interval(samples))
-        p = p_value(samples[:, 0])
+    if groups >= FEW_GROUPS:
+        spread = variance(*systems, degrees=degrees(sums[0], task)[column])
+        low, high = (None if np.isnan(end) else float(end) for end in interval(first - second, *spread))
+        p = float(p_value(first - second, *spread))
+    without = _without_p(systems, ours.unit)
+    if p is None or np.isnan(p):
+        without = without or f"under {FEW_GROUPS} {ours.unit} with such clips, or the same difference in all of them"
+    p = None if without else p
     notes = [
         f"{name}: seed {s} is incomplete and left out."
         for name, items in (("first", ours), ("second", theirs))
@@ -129,13 +147,6 @@ def compare(
     ]
     if streams[0] != streams[1]:
         notes.append(f"The first is scored on its stream {streams[0]!r}, the second on its stream {streams[1]!r}.")
-    if ours.unit == "clips":
-        notes.append("No speakers or groups are known: the interval resamples clips, likely too narrow.")
-    elif len(sums) < FEW_GROUPS:
-        notes.append(f"The interval resamples {len(sums)} {ours.unit}: likely too narrow (under {FEW_GROUPS}).")
-    if min(len(ours.seeds), len(theirs.seeds)) < 3:
-        counts = f"{len(ours.seeds)} and {len(theirs.seeds)} seed(s)"
-        notes.append(f"{counts}: the interval knows nothing of the luck of an initialisation, which may be larger.")
     return Comparison(
         protocol=protocol,
         task=task.name,
@@ -147,13 +158,36 @@ def compare(
         low=low,
         high=high,
         p=p,
-        groups=len(sums),
+        groups=groups,
         unit=ours.unit,
         clips=len(ours.truth),
         seeds_a=ours.seeds,
         seeds_b=theirs.seeds,
+        basis=basis(groups, ours.unit.removesuffix("s"), _seeds(systems)),
         notes=tuple(notes),
+        without_p=without,
     )
+
+
+def _without_p(systems: Sequence[Jackknife], unit: str) -> str:
+    """Why there is no p; "" where nothing stands against it."""
+    groups = systems[0].groups
+    if unit == "clips":
+        return "no speakers are known, and the clips of one are alike"
+    if groups < FEW_GROUPS:
+        counted = f"{groups} {unit.removesuffix('s') if groups == 1 else unit}"
+        return f"{counted}: the smallest that an exact test can give is {2.0 ** (1 - groups):.2g}"
+    if not seeds_known(*systems):
+        few = min(system.seeds for system in systems if not system.deterministic)
+        return f"{'one seed' if few == 1 else f'{few} seeds'}: the spread over initialisations is not known"
+    return ""
+
+
+def _seeds(systems: Sequence[Jackknife]) -> str:
+    drawn = [str(system.seeds) for system in systems if not system.deterministic]
+    if not drawn:
+        return ""
+    return f" and {' + '.join(drawn)} seeds" if seeds_known(*systems) else ", between these networks alone"
 
 
 def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: str) -> None:

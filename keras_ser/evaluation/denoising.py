@@ -2,7 +2,7 @@
 
 The table has one row a (fold, seed, noise, snr_in, id, method), with the columns `seen` (whether the noise's type was trained
 on), `group` (the speaker) and one for each measure of `keras_ser.audio.quality`; NaN where a measure is not defined for a clip.
-An interval is a 95 % percentile bootstrap over groups, and a difference is paired: clip by clip, over the same draws.
+Intervals are over groups and seeds (`intervals.py`); a difference is paired, clip by clip and network by network.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation import markdown
-from keras_ser.evaluation.bootstrap import RESAMPLES, interval, resample, resampling
+from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, interval, jackknife, over_seeds, variance
 from keras_ser.evaluation.plots import panels, styles
 from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.metrics import ratio
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ class Cell:
     """A mean over clips, or a mean of paired differences.
 
     Args:
-        value, low, high: the mean and the ends of its interval (None with one group).
+        value, low, high: the mean and the ends of its 95 % interval (None where there is none).
         clips: how many had the measure.
     """
 
@@ -79,12 +80,11 @@ class DenoisingReport:
         return [(n, s) for n in noises for s in sorted(set(self.table["snr_in"]), reverse=True)]
 
     def mean(self, measure: str, noise: str, snr_in: float, method: str) -> Cell:
-        return _cell(self._values(measure, noise, snr_in, [method])[method])
+        return _cell(self._values(measure, noise, snr_in, method))
 
     def difference(self, measure: str, noise: str, snr_in: float, a: str, b: str) -> Cell:
         """The paired difference a - b."""
-        wide = self._values(measure, noise, snr_in, [a, b])
-        return _cell((wide[a] - wide[b]).rename("difference"))
+        return _cell(self._values(measure, noise, snr_in, a) - self._values(measure, noise, snr_in, b))
 
     def wins(self, measure: str, method: str, seen_only: bool = True) -> tuple[int, int, int]:
         """(cells in which a method beats every compared one, those in which each interval is above 0, all cells)."""
@@ -103,12 +103,12 @@ class DenoisingReport:
     def _seen(self, noise: str) -> bool:
         return bool(self.table.loc[self.table["noise"] == noise, "seen"].all())
 
-    def _values(self, measure: str, noise: str, snr_in: float, methods: Sequence[str]) -> pd.DataFrame:
-        """(group, id) x method: a clip's mean over the seeds."""
+    def _values(self, measure: str, noise: str, snr_in: float, method: str) -> pd.DataFrame:
+        """(group, id) x seed."""
         part = self.table[(self.table["noise"] == noise) & (self.table["snr_in"] == snr_in)]
-        part = part[part["method"].isin(methods)]
+        part = part[part["method"] == method]
         part = part.assign(**{measure: part[measure].clip(lower=QUIETEST) if measure != "pesq" else part[measure]})
-        return part.pivot_table(index=["group", "id"], columns="method", values=measure, aggfunc="mean", dropna=False)
+        return part.pivot_table(index=["group", "id"], columns="seed", values=measure, aggfunc="mean", dropna=False)
 
     def lines(self) -> list[str]:
         """The tables of SNR_out and SI-SDR for the terminal."""
@@ -158,11 +158,11 @@ class DenoisingReport:
         return found
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
-        groups = self.table["group"].nunique()
+        over = basis(self.table["group"].nunique(), self.unit, over_seeds(self.table["seed"].nunique()))
         text = [f"# {self.title}", ""]
         text += [f"- {note}" for note in (*self.notes, *self._verdicts())]
         text += [
-            f"- Means over {self.table['id'].nunique()} clips, [95 % interval, {resampling(groups, self.unit)}].",
+            f"- Means over {self.table['id'].nunique()} clips [{over}].",
             "- SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain wherever the noise is louder than "
             "the speech. SI-SDR, PESQ and STOI do not.",
             "",
@@ -246,18 +246,31 @@ class DenoisingReport:
         return folder
 
 
-def _cell(values: pd.Series) -> Cell:
-    """The mean over clips, with groups resampled; `values` are indexed by (group, id)."""
-    values = values.dropna()
+def _cell(values: pd.DataFrame) -> Cell:
+    """The mean over clips, then seeds, of (group, id) x seed; where a seed lacks clips, of the clips' means over seeds."""
+    values = values.dropna(how="all")
     if not len(values):
         return Cell(float("nan"), None, None, 0)
-    by_group = values.groupby(level="group").agg(["sum", "count"]).to_numpy(float)  # (groups, 2)
-    mean = float(by_group[:, 0].sum() / by_group[:, 1].sum())
-    if len(by_group) < 2:
-        return Cell(mean, None, None, len(values))
-    drawn = resample(by_group, lambda sums: sums[:, :1] / sums[:, 1:], RESAMPLES)
-    (low,), (high,) = interval(drawn)
-    return Cell(mean, float(low), float(high), len(values))
+    if values.isna().any(axis=None):
+        values = values.mean(axis=1).to_frame()
+    by_group = values.groupby(level="group").agg(["sum", "count"]).to_numpy(float)
+    sums = by_group.reshape(len(by_group), -1, 2)  # (groups, seeds, 2)
+    return estimate(jackknife(sums, lambda s: ratio(s[..., :1], s[..., 1:])), clips=len(values))
+
+
+def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: float | np.ndarray | None = None) -> Cell:
+    """The mean over seeds of one score or, of two systems, of the first's less the second's, with its interval.
+
+    Args:
+        systems: one or two, of one metric each: (1, seeds) and (1, groups, seeds).
+        clips: how many it is of.
+        scale, degrees: see `intervals.interval` and `intervals.variance`.
+    """
+    value = float(systems[0].whole.mean() - sum(other.whole.mean() for other in systems[1:]))
+    if systems[0].groups < FEW_GROUPS:
+        return Cell(value, None, None, clips)
+    ends = interval(value, *variance(*systems, degrees=degrees), scale)
+    return Cell(value, *(None if np.isnan(end).all() else float(end.item()) for end in ends), clips)
 
 
 def _shown(cell: Cell, digits: int, intervals: bool = False, sign: str = "") -> str:

@@ -14,11 +14,11 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation import markdown
-from keras_ser.evaluation.bootstrap import resampling
-from keras_ser.evaluation.comparison import Comparison, compare
+from keras_ser.evaluation.comparison import Comparison, compare, corrected
+from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.plots import metric_title
 from keras_ser.evaluation.scores import Score
-from keras_ser.evaluation.systems import system_scores
+from keras_ser.evaluation.systems import FIGURES, system_scores
 from keras_ser.files import write_figure, write_json, write_text
 from keras_ser.tasks import Task
 
@@ -62,9 +62,10 @@ class GainReport:
 
     @functools.cached_property
     def differences(self) -> dict[str, Comparison]:
-        """Metric -> the second system's score less the first one's, paired."""
+        """Metric -> the second system's score less the first one's, paired; p values corrected for all of them (Holm)."""
         first, second = self.tables.values()
-        return {m: compare(second, first, self.task, m, protocol=self.protocol) for m in self.metrics}
+        found = [compare(second, first, self.task, m, protocol=self.protocol) for m in self.metrics]
+        return dict(zip(self.metrics, corrected(found), strict=True))
 
     def rows(self) -> list[list[str]]:
         """Header first."""
@@ -73,7 +74,7 @@ class GainReport:
         header = ["%"]
         for system in (a, b):
             header += [f"{system} (paper)"] * bool(self.paper) + [system]
-        header += ["gain (paper)"] * bool(self.paper) + ["gain", "difference", "p"]
+        header += ["gain (paper)"] * bool(self.paper) + ["gain", "difference", "p (Holm)"]
         rows = [header]
         for metric in self.metrics:
             row = [metric_title(metric).removeprefix("recall ")]
@@ -86,21 +87,28 @@ class GainReport:
             difference = self.differences[metric]
             row.append(_gain(first[metric].value, second[metric].value))
             row.append(_shown(difference.difference, difference.low, difference.high, "+"))
-            told = difference.p is not None and math.isfinite(difference.difference)
-            row.append(f"{difference.p:.3f}" if told else "")
+            known = difference.p_holm is not None and math.isfinite(difference.difference)
+            row.append(f"{difference.p_holm:.3f}" if known else "–")
             rows.append(row)
         return rows
 
     def lines(self) -> list[str]:
-        return [self.title, "", *markdown.aligned(self.rows())]
+        return [self.title, "", *markdown.aligned(self.rows()), "", *self._tests()]
+
+    def _tests(self) -> list[str]:
+        """What the column of differences is, and why a p is lacking."""
+        whole = self.differences["uar"]
+        said = [f"Difference: paired, {whole.basis}; p values corrected for their number (Holm)."]
+        return said + ([f"No p: {whole.without_p}."] if whole.without_p else [])
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
         first = next(iter(self.tables.values()))
+        seeds = [len(scores["uar"].seeds) for scores in self.scores.values()]
+        over = basis(first["group"].nunique(), self.unit, over_seeds(*seeds))
         text = [f"# {self.title}", "", *(f"- {note}" for note in self.notes)]
         text += [
-            f"- {self.task.name}, protocol {self.protocol}, {first['id'].nunique()} clips; % [95 % interval, "
-            f"{resampling(first['group'].nunique(), self.unit)}]. The gain is relative; the difference is paired, clip by clip, "
-            "over the same draws.",
+            f"- {self.task.name}, protocol {self.protocol}, {first['id'].nunique()} clips; % [{over}]. The gain is relative.",
+            *(f"- {line}" for line in self._tests()),
             "",
             markdown.table(self.rows()),
             "",
@@ -144,8 +152,10 @@ class GainReport:
                 for system, s in self.scores.items()
             }
             paper = {system: self.paper.get(system, {}).get(metric) for system in self.tables}
-            difference = {key: _finite(getattr(d, key)) for key in ("difference", "low", "high", "p")}
-            rows.append({"metric": metric, "measured": measured, "paper": paper, **difference})
+            difference = {key: _finite(getattr(d, key)) for key in FIGURES[1:]}
+            rows.append(
+                {"metric": metric, "measured": measured, "paper": paper, **difference, "without_p": d.without_p}
+            )
         return {"title": self.title, "notes": list(self.notes), "systems": list(self.tables), "rows": rows}
 
     def save(self, folder: str | PathLike[str], name: str) -> Path:

@@ -28,8 +28,8 @@ for seed, part in rows.groupby("seed"):  # UAR of each seed, all folds pooled
     print(seed, recall_score(part[{task!r}], part[{prediction!r}], average="macro", labels=part[{task!r}].unique()))
 ```
 
-`keras_ser.evaluation.report(table, tasks, title=..., resamples={resamples}, seed={seed})` gives the whole report again,
-intervals included. Incomplete seeds, where there are any, are named above and left out. "paper" is what the paper
+`keras_ser.evaluation.report(table, tasks, title=...)` gives the whole report again, intervals included. Incomplete
+seeds, where there are any, are named above and left out. "paper" is what the paper
 prints: it is not measured here."""
 
 
@@ -101,9 +101,7 @@ def render(report: Report, pictures: Sequence[tuple[str, str]] = ()) -> str:
     classes = next((r for r in report.results if r.labels), None)
     if classes:
         facts = {"protocol": classes.protocol, "stream": classes.stream, "task": classes.task}
-        text = RECOMPUTE.format(
-            **facts, prediction=f"{classes.task}/prediction", resamples=report.resamples, seed=report.seed
-        )
+        text = RECOMPUTE.format(**facts, prediction=f"{classes.task}/prediction")
         blocks += ["## How to compute this again", text]
     else:
         text = (

@@ -1,19 +1,8 @@
-"""From the predictions table to sums per group, and from sums to metrics.
+"""From the predictions table to sums per group, and from sums to metrics: those of `keras_ser.metrics`.
 
-With n_ij clips of class i named j (pooled over folds), r_i = sum_j n_ij, c_j = sum_i n_ij and P the set of classes with
-r_i > 0,
-
-    accuracy (WA) = sum_i n_ii / sum_i r_i          recall_i = n_ii / r_i          UAR (UA) = mean over P of recall_i
-    F1_i = 2 n_ii / (r_i + c_i)      macro F1 = mean over P of F1_i      weighted F1 = sum_i r_i F1_i / sum_i r_i
-
-so a class that no clip has is left out. A bootstrap resample without a class that the table has is left out of the intervals of
-UAR and macro F1, as where few speakers of either gender are drawn from: it would measure something else. Only where most
-resamples are such, as where each speaker is a class, the class is left out of the resample instead. For continuous tasks, with
-moments over all clips (variances divide by n),
-
-    CCC = 2 cov(t, p) / (var t + var p + (mean t - mean p)^2)          RMSE = sqrt(mean (t - p)^2)
-
-Reference: Lin, A concordance correlation coefficient to evaluate reproducibility, Biometrics 45 (1989).
+Of scores without one group (`keras_ser.evaluation.intervals`): a class that this group alone has is not in their UAR and macro
+F1, which would measure something else. Where most groups have a class to themselves, as where each speaker is a class, that
+is what UAR is: a mean over groups. Otherwise UAR and macro F1 have no interval there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser import metrics
 from keras_ser.errors import UserError
-from keras_ser.evaluation.bootstrap import resample
+from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, jackknife
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.tasks import Task
 
@@ -142,20 +132,19 @@ def tally(items: Items, predicted: np.ndarray, task: Task) -> np.ndarray:
     Args:
         items: the clips.
         predicted: (seeds, clips).
-        task: classification: hits n_ii, true r_i and named c_i of each class; continuous: n, sums of t, p, tt, pp, tp
-            and (t - p)^2, after the mean of t is taken off both (CCC does not see it, rounding does).
+        task: classification: `metrics.margins`; continuous: `metrics.moments`, after the mean of the truth is taken off both
+            (the scores do not see it, rounding does).
 
     Returns:
-        (groups, seeds, 3, classes) or (groups, seeds, 7), groups in the order of their names.
+        (groups, seeds, 3, classes) or (groups, seeds, 6), groups in the order of their names.
     """
     names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
     seeds, clips = predicted.shape
     if task.continuous:
-        t = np.broadcast_to(items.truth - items.truth.mean(), predicted.shape)
-        p = predicted - items.truth.mean()
-        moments = np.stack([np.ones_like(p), t, p, t * t, p * p, t * p, (t - p) ** 2], axis=-1)
-        sums = np.zeros((len(names), seeds, 7))
-        np.add.at(sums, group, moments.swapaxes(0, 1))  # (clips, seeds, 7)
+        centre = items.truth.mean()
+        moments = metrics.moments(np.broadcast_to(items.truth - centre, predicted.shape), predicted - centre)
+        sums = np.zeros((len(names), seeds, 6))
+        np.add.at(sums, group, moments.swapaxes(0, 1))  # (clips, seeds, 6)
         return sums
     sums = np.zeros((len(names), seeds, 3, task.size))
     seed = np.repeat(np.arange(seeds), clips)
@@ -167,44 +156,57 @@ def tally(items: Items, predicted: np.ndarray, task: Task) -> np.ndarray:
 
 
 def measure(sums: np.ndarray, task: Task) -> np.ndarray:
-    """Sums, (..., 3, classes) or (..., 7) -> metrics, (..., metrics) in the order of `metric_names`; NaN: undefined."""
+    """Sums, (..., 3, classes) or (..., 6) -> metrics, (..., metrics) in the order of `metric_names`; NaN: undefined."""
     if task.continuous:
-        n, t, p, tt, pp, tp, squares = np.moveaxis(sums, -1, 0)
-        t, p = t / n, p / n
-        spread = np.maximum(tt / n - t * t, 0) + np.maximum(pp / n - p * p, 0) + (t - p) ** 2
-        return np.stack([ratio(2 * (tp / n - t * p), spread), np.sqrt(squares / n)], axis=-1)
-    hits, true, named = np.moveaxis(sums, -2, 0)
-    recall = ratio(hits, true)
-    f1 = np.where(true > 0, ratio(2 * hits, true + named), np.nan)
-    total = true.sum(axis=-1)
-    accuracy = ratio(hits.sum(axis=-1), total)
-    weighted = ratio(np.nansum(f1 * true, axis=-1), total)
-    whole = np.stack([accuracy, _mean(recall), _mean(f1), weighted], axis=-1)
-    return np.concatenate([whole, recall], axis=-1)
+        return np.stack([metrics.ccc(sums), metrics.rmse(sums)], axis=-1)
+    found = metrics.classification(sums)
+    whole = np.stack([found.accuracy, found.uar, found.macro_f1, found.weighted_f1], axis=-1)
+    return np.concatenate([whole, found.recall], axis=-1)
 
 
-def measure_resamples(sums: np.ndarray, task: Task, resamples: int, seed: int) -> np.ndarray:
-    """(resamples, seeds, metrics) of `tally`'s sums, (groups, seeds, ..); NaN: undefined, or lacking a class (see above)."""
+def scale(metric: str) -> str:
+    """The scale on which a metric's interval is symmetric, see `intervals.interval`."""
+    return {"ccc": "z", "rmse": "log"}.get(metric, "logit")
+
+
+def chance(metric: str, classes: int) -> float | None:
+    """What knowing nothing scores, where that does not depend on the test clips' labels beyond the classes that there are.
+
+    Args:
+        metric: see `metric_names`.
+        classes: how many occur in the truth.
+
+    Returns:
+        UAR: 1 / classes; CCC: 0. None of the others: the commonest class is one of the training side, which is not here.
+    """
+    return {"uar": 1 / classes if classes else None, "ccc": 0.0}.get(metric)
+
+
+def left_out(sums: np.ndarray, task: Task, deterministic: bool = False) -> Jackknife:
+    """The metrics of `tally`'s sums and those without each group, metrics in front."""
+    return jackknife(sums, lambda drawn: measure(drawn, task), deterministic)
+
+
+def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
+    """df_G of each metric (see `intervals`), (metrics,); NaN: no interval.
+
+    Of a recall the groups are the h_i that have clips of class i; UAR, a mean of recalls of as much variance each as they have
+    groups, has Satterthwaite's (sum_i 1 / h_i)^2 / sum_i (1 / h_i^2 / (h_i - 1)), at most G - 1, and so has macro F1.
+
+    Args:
+        sums: as `tally` gives them, (groups, seeds, ..).
+        task: what is scored.
+    """
+    groups = len(sums)
+    most = groups - 1 if groups >= FEW_GROUPS else np.nan
     if task.continuous:
-        return resample(sums, lambda drawn: measure(drawn, task), resamples, seed)
-    there = sums[:, 0, 1].sum(axis=0) > 0  # (classes,)
-    lacking = []
-
-    def statistic(drawn: np.ndarray) -> np.ndarray:
-        lacking.append((drawn[:, 0, 1][:, there] == 0).any(axis=1))
-        return measure(drawn, task)
-
-    found, lacks = resample(sums, statistic, resamples, seed), np.concatenate(lacking)
-    if lacks.mean() < 0.5:
-        found[lacks, :, 1:3] = np.nan  # UAR, macro F1
-    return found
-
-
-def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """above / below; NaN where below is 0."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    there = ~np.isnan(values)
-    return ratio(np.where(there, values, 0).sum(axis=-1), there.sum(axis=-1))
+        return np.full(2, most, np.float64)
+    there = sums[:, 0, 1] > 0  # (groups, classes)
+    holders = there.sum(axis=0).astype(np.float64)
+    recalls = np.where(holders >= FEW_GROUPS, holders - 1, np.nan)
+    present, single = holders[holders > 0], holders == 1
+    if not single.any():
+        over_classes = min(most, (1 / present).sum() ** 2 / (1 / present**2 / (present - 1)).sum())
+    else:
+        over_classes = most if there[:, single].any(axis=1).mean() >= 0.5 else np.nan
+    return np.array([most, over_classes, over_classes, most, *recalls])

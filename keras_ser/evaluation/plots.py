@@ -209,7 +209,7 @@ def _whiskers(axes: Axes, result: TaskScores, rows: Sequence[Score]) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    narrow = ", likely too narrow" if result.too_narrow or result.unit == "clips" else ""
+    narrow = ": intervals too narrow" if result.unit == "clips" else ""
     axes.set_title(
         f"{result.task}, {result.protocol}: {result.clips} clips, {result.groups} {result.unit}{narrow}",
         fontsize=9.5,

@@ -1,7 +1,7 @@
 """The predictions table: what it must hold, and how it is read and written.
 
 One row per (protocol, fold, seed, stream, id). Columns: protocol, fold (int), seed (int), stream, id, speaker, gender,
-group (the bootstrap's unit; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
+group (what the intervals are over; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
 `T/<label>` (a probability per label); per continuous task: `T` (float, NaN = missing), `T/prediction` (float).
 """
 
@@ -138,7 +138,20 @@ def write_predictions(predictions: pd.DataFrame, path: str | PathLike[str]) -> N
 
 
 def read_predictions(path: str | PathLike[str]) -> pd.DataFrame:
-    """Read a predictions.csv as it was written: labels called "NA" or "None" stay labels, "" stays missing."""
+    """Read a predictions.csv as it was written: labels called "NA" or "None" stay labels, "" stays missing.
+
+    Raises:
+        UserError: the file is no such table, or is damaged.
+    """
+    try:
+        return _read(path)
+    except ValueError as error:  # also what pandas raises of a text that is no table, and of bytes that are no text
+        raise UserError(
+            f"{path} is damaged, or no table of predictions: {error}. Test the run again, or name another file."
+        ) from error
+
+
+def _read(path: str | PathLike[str]) -> pd.DataFrame:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
     names = {c.removesuffix("/prediction") for c in frame.columns if c.endswith("/prediction")}
     for column in frame.columns:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from keras_ser.evaluation import markdown
 from keras_ser.evaluation.plots import NAMES, confusions
 from keras_ser.evaluation.scores import TaskScores
-from keras_ser.evaluation.systems import SystemsReport, shown, system_result
+from keras_ser.evaluation.systems import PAIRED, SystemsReport, shown, system_result
 from keras_ser.files import write_figure, write_json, write_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ class ProtocolsReport:
         """Protocol -> the scores of the system whose confusion is shown."""
         if self.confused is None:
             return {}
-        return {r.protocol: system_result(r.tables[self.confused], r.task, r.protocol) for r in self.reports}
+        return {
+            r.protocol: system_result(r.tables[self.confused], r.task, r.protocol, self.confused in r.deterministic)
+            for r in self.reports
+        }
 
     def rows(self, metric: str) -> list[list[str]]:
         """Header first: a row a system, a column a protocol; of several also the first less the last."""
@@ -77,9 +80,9 @@ class ProtocolsReport:
             for protocol, result in self.confusion.items():
                 matrix = result.confusion
                 cells = ["–" if math.isnan(share) else f"{100 * share:.1f}" for share in matrix.share[i]]
-                if matrix.low is not None and not math.isnan(matrix.low[i][0]):
-                    ends = zip(matrix.low[i], matrix.high[i], strict=True)
-                    cells = [f"{c} [{100 * a:.1f}, {100 * b:.1f}]" for c, (a, b) in zip(cells, ends, strict=True)]
+                if matrix.low is not None:
+                    ends = zip(cells, matrix.low[i], matrix.high[i], strict=True)
+                    cells = [c if math.isnan(a) else f"{c} [{100 * a:.1f}, {100 * b:.1f}]" for c, a, b in ends]
                 rows.append([label, protocol, *cells])
         return rows
 
@@ -103,7 +106,7 @@ class ProtocolsReport:
             text += ["", markdown.table(self.rows(metric))]
         text += ["", "The protocols test other clips: the difference between their columns is plain, not paired."]
         for report in self.reports:
-            text += ["", f"## {report.protocol}", "", "Paired differences, over the same draws of groups:", ""]
+            text += ["", f"## {report.protocol}", "", PAIRED, ""]
             text += [f"- {line}" for line in report.verdicts()]
         if self.confused:
             text += ["", f"## Confusion of {self.confused}", "", "% of the true class [95 % interval].", ""]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from keras_ser.errors import UnknownKeyError, UserError
 from keras_ser.evaluation import markdown, plots
-from keras_ser.evaluation.bootstrap import LEVEL, RESAMPLES
+from keras_ser.evaluation.intervals import LEVEL
 from keras_ser.evaluation.measures import choose_stream, metric_names
 from keras_ser.evaluation.predictions import check_predictions, write_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
@@ -32,7 +32,6 @@ class Report:
         protocols: name -> {"description", "speaker_dependent", ..}.
         notes: sentences for the reader.
         tables: name -> rows (each a mapping), printed as they are.
-        resamples, seed: of the bootstrap.
         predictions: the predictions table.
         histories: (protocol, fold, seed) -> history of the training.
         missing: sentences on the runs that the report lacks, shown first.
@@ -43,8 +42,6 @@ class Report:
     protocols: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
     tables: dict[str, tuple[dict[str, Any], ...]]
-    resamples: int
-    seed: int
     predictions: pd.DataFrame = field(repr=False, compare=False)
     histories: dict[Run, pd.DataFrame] = field(repr=False, compare=False, default_factory=dict)
     missing: tuple[str, ...] = ()
@@ -68,12 +65,7 @@ class Report:
                 "title": self.title,
                 "missing": self.missing,
                 "protocols": self.protocols,
-                "bootstrap": {
-                    "kind": "percentile, over groups, of the mean over seeds",
-                    "level": LEVEL,
-                    "resamples": self.resamples,
-                    "seed": self.seed,
-                },
+                "intervals": {"kind": "t, jackknife over groups, of the mean over seeds", "level": LEVEL},
                 "results": [_result(r) for r in self.results],
                 "tables": self.tables,
                 "notes": self.notes,
@@ -148,8 +140,7 @@ def report(
     histories: Mapping[Run | tuple[int, int], pd.DataFrame] | None = None,
     stream: Mapping[str, str] | None = None,
     missing: Iterable[str] = (),
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    deterministic: bool = False,
 ) -> Report:
     """Score a predictions table.
 
@@ -168,7 +159,7 @@ def report(
         histories: (protocol, fold, seed) -> history with a column `epoch`; (fold, seed) if there is one protocol.
         stream: task -> the stream that it is scored on; default: the first row's that has a label of the task.
         missing: sentences on the runs that the predictions lack, shown first.
-        resamples, seed: of the bootstrap.
+        deterministic: another seed would give the same model, see `score`.
 
     Raises:
         ValueError: a bad table, an unknown task, metric or stream, or a paper's figure in percent.
@@ -198,8 +189,7 @@ def report(
                 stream=own,
                 folds=folds,
                 paper=figures[protocol].get(task.name),
-                resamples=resamples,
-                seed=seed,
+                deterministic=deterministic,
                 checked=True,
             )
             if result:
@@ -212,8 +202,6 @@ def report(
         protocols=protocols,
         notes=tuple(notes),
         tables={name: _rows(table) for name, table in (tables or {}).items()},
-        resamples=resamples,
-        seed=seed,
         predictions=frame,
         histories=_runs(histories or {}, list(protocols)),
         missing=tuple(missing),
@@ -281,7 +269,6 @@ def _subset(item: Subset) -> dict[str, Any]:
 
 def _result(result: TaskScores) -> dict[str, Any]:
     plain = asdict(result)
-    plain["too_narrow"] = result.too_narrow
     plain["incomplete"] = {s: {"folds": f, "clips": n} for s, (f, n) in result.incomplete.items()}
     for name in ("scores", "ensemble"):
         plain[name] = [_score(s) for s in getattr(result, name)]

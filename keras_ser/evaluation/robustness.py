@@ -2,8 +2,8 @@
 
 The table has one row a (fold, seed, system, noise, snr, id) with `seen` (whether the noise's type was trained on), `group` (the
 speaker), `truth` and `prediction`; the clean clips stand under the noise "clean" with an infinite SNR. UAR is that of the pooled
-predictions of all folds of a seed, the mean over seeds; intervals resample groups. The area is that under UAR over SNR in dB by
-the trapezoid rule, divided by the range: a mean UAR.
+predictions of all folds of a seed, the mean over seeds; intervals are those of a report's UAR (`intervals.py`). The area is that
+under UAR over SNR in dB by the trapezoid rule, divided by the range: a mean UAR.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.evaluation import markdown
-from keras_ser.evaluation.bootstrap import interval, resample, resampling
-from keras_ser.evaluation.denoising import Cell
+from keras_ser.evaluation.denoising import Cell, estimate
+from keras_ser.evaluation.intervals import basis, jackknife, over_seeds
+from keras_ser.evaluation.measures import chance, degrees
 from keras_ser.evaluation.plots import panels, styles
 from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,27 +67,26 @@ class RobustnessReport:
         return bool(self.table.loc[self.table["noise"] == noise, "seen"].all())
 
     def uar(self, system: str, noise: str, snr: float = np.inf) -> Cell:
-        return self._cell(self._sums(system, [(noise, snr)]), _uar)
+        return self._cell(self._sums(system, [(noise, snr)]), np.ones(1))
 
     def area(self, system: str, noise: str) -> Cell:
         """Under UAR over SNR, clean clips apart."""
-        return self._cell(self._sums(system, [(noise, s) for s in self.snrs]), self._area_of)
+        return self._cell(self._sums(system, self._curve(noise)), self._widths())
 
     def area_difference(self, a: str, b: str, noise: str) -> Cell:
-        """The area of system a less that of system b, over the same draws of groups."""
-        points = [(noise, s) for s in self.snrs]
-        both = np.concatenate([self._sums(a, points), self._sums(b, points)], axis=2)
-        half = len(points)
-        return self._cell(both, lambda x: self._area_of(x[:, :, :half]) - self._area_of(x[:, :, half:]))
+        """The area of system a less that of system b, which are one network with and without something: paired by seed, too."""
+        both = np.concatenate([self._sums(a, self._curve(noise)), self._sums(b, self._curve(noise))], axis=2)
+        return self._cell(both, np.concatenate([self._widths(), -self._widths()]), "plain")
 
-    def _area_of(self, sums: np.ndarray) -> np.ndarray:
-        """(resamples, seeds, snrs, classes, classes) -> (resamples,)."""
-        values = metrics.uar(sums).mean(axis=1)  # (resamples, snrs)
-        at = np.array(self.snrs)
-        widths = -np.diff(at)
-        if not len(widths):
-            return values[:, 0]
-        return ((values[:, 1:] + values[:, :-1]) / 2 * widths).sum(axis=1) / widths.sum()
+    def _curve(self, noise: str) -> list[tuple[str, float]]:
+        return [(noise, snr) for snr in self.snrs]
+
+    def _widths(self) -> np.ndarray:
+        """What each SNR weighs in the trapezoid rule, (snrs,)."""
+        gaps = -np.diff(np.array(self.snrs))
+        if not len(gaps):
+            return np.ones(1)
+        return (np.append(gaps, 0.0) + np.append(0.0, gaps)) / (2 * gaps.sum())
 
     def _sums(self, system: str, points: Sequence[tuple[str, float]]) -> np.ndarray:
         """Confusion matrices: (groups, seeds, points, classes, classes)."""
@@ -105,13 +106,11 @@ class RobustnessReport:
             np.add.at(sums, at, 1.0)
         return sums
 
-    def _cell(self, sums: np.ndarray, statistic) -> Cell:
-        value = float(statistic(sums.sum(axis=0)[None])[0])
-        clips = int(sums[:, 0, 0].sum())
-        if len(sums) < 2:
-            return Cell(value, None, None, clips)
-        (low,), (high,) = interval(resample(sums, lambda x: statistic(x)[:, None]))
-        return Cell(value, float(low), float(high), clips)
+    def _cell(self, sums: np.ndarray, weights: np.ndarray, scale: str = "logit") -> Cell:
+        """The weighted sum of the points' UAR."""
+        found = jackknife(sums, lambda x: (metrics.uar(x) @ weights)[..., None])
+        free = degrees(metrics.margins(sums[:, :, 0]), Task("scored", tuple(self.labels)))[1]
+        return estimate(found, clips=int(sums[:, 0, 0].sum()), scale=scale, degrees=free)
 
     def _rows(self) -> list[list[str]]:
         rows = [["noise", "system", CLEAN, *(f"{s:g} dB" for s in self.snrs), "area"]]
@@ -140,11 +139,11 @@ class RobustnessReport:
         return found
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
-        groups = self.table["group"].nunique()
+        over = basis(self.table["group"].nunique(), self.unit, over_seeds(self.table["seed"].nunique()))
         text = [f"# {self.title}", ""]
         text += [f"- {note}" for note in (*self.notes, *self._differences())]
         text += [
-            f"- UAR in %, [95 % interval, {resampling(groups, self.unit)}].",
+            f"- UAR in % [{over}].",
             "- The area is the mean of UAR over SNR in dB (trapezoids), clean clips apart. Noises in their test stretch, which "
             "no training has heard.",
             "",
@@ -169,7 +168,9 @@ class RobustnessReport:
                 if all(c.low is not None for c in cells):
                     ends = [[100 * c.low for c in cells], [100 * c.high for c in cells]]
                     axis.fill_between(places, *ends, color=looks[system]["color"], alpha=0.15, linewidth=0)
-            axis.axhline(100 / len(self.labels), color="#8c9bab", linewidth=1, linestyle=":")
+            axis.axhline(
+                100 * chance("uar", self.table["truth"].nunique()), color="#8c9bab", linewidth=1, linestyle=":"
+            )
             axis.set_title(noise if self.seen(noise) else f"{noise} (unseen)", fontsize=10)
             axis.set_xticks(places, [*(f"{s:g}" for s in levels), CLEAN], fontsize=8)
             axis.grid(alpha=0.3)
@@ -209,11 +210,6 @@ class RobustnessReport:
         write_figure(folder / "robustness.png", self.figure())
         write_text(folder / "robustness.md", self.to_markdown([("robustness.png", "UAR against SNR")]))
         return folder
-
-
-def _uar(sums: np.ndarray) -> np.ndarray:
-    """(resamples, seeds, 1, classes, classes) -> (resamples,)."""
-    return metrics.uar(sums).mean(axis=(1, 2))
 
 
 def _percent(cell: Cell, sign: str = "") -> str:

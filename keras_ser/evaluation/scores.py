@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser import metrics
 from keras_ser.errors import UnknownKeyError
-from keras_ser.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, interval, resample
+from keras_ser.evaluation.intervals import FEW_GROUPS, SEED_DEGREES, basis, interval, jackknife, over_seeds, variance
 from keras_ser.evaluation.measures import (
     ALONE,
     Items,
+    chance,
     choose_stream,
-    measure,
-    measure_resamples,
+    degrees,
+    left_out,
     metric_names,
-    ratio,
+    scale,
     select,
     tally,
 )
@@ -35,9 +37,9 @@ class Score:
     Args:
         metric: "accuracy", "uar", "macro_f1", "weighted_f1", "recall/<label>", "ccc" or "rmse".
         value: the mean over `seeds`; NaN where it is undefined.
-        low, high: the ends of the 95 % interval of `value`; None where none can be had.
+        low, high: the ends of the 95 % interval of `value` (see `intervals`); None where there is none.
         seeds: the score of each seed, pooled over its folds.
-        chance: what always naming the commonest class (or, continuous, the mean) scores.
+        chance: what knowing nothing scores, of UAR and CCC (see `measures.chance`).
         paper: the figure a paper prints, in the unit of `value`.
     """
 
@@ -71,7 +73,8 @@ class Confusion:
         labels: the classes.
         counts: (classes, classes), clips summed over folds and seeds.
         share: (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row.
-        low, high: (classes, classes), the ends of the share's 95 % interval; None with one group or many classes.
+        low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
+            where there is none.
     """
 
     labels: tuple[str, ...]
@@ -98,10 +101,10 @@ class TaskScores:
 
     Args:
         protocol, task, labels, stream: what was scored; `labels` is empty for a continuous task.
-        unit: what the bootstrap draws: "speakers", "groups" or "clips" (no groups are known).
-        groups: how many of them; `too_narrow` where there are under 20.
+        unit: what the intervals are over: "speakers", "groups" or "clips" (no groups are known).
+        groups: how many of them.
         speakers, clips: how many were scored; `unlabelled` clips had no label.
-        folds, seeds: those that were scored.
+        folds, seeds: those that were scored; `deterministic`: another seed would give the same model.
         incomplete: seed -> (missing folds, number of missing clips), the seeds that were left out.
         absent: class -> the folds that it is absent from; `absent_altogether`: the classes left out everywhere.
         scores: of the mean over seeds. `ensemble`: of the probabilities averaged over seeds (empty with one seed).
@@ -121,6 +124,7 @@ class TaskScores:
     unlabelled: int
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
+    deterministic: bool
     incomplete: dict[int, tuple[tuple[int, ...], int]]
     absent: dict[str, tuple[int, ...]]
     absent_altogether: tuple[str, ...]
@@ -131,10 +135,6 @@ class TaskScores:
     by_speaker: tuple[Subset, ...]
     notes: tuple[str, ...]
 
-    @property
-    def too_narrow(self) -> bool:
-        return self.groups < FEW_GROUPS
-
     def __getitem__(self, metric: str) -> Score:
         for item in self.scores:
             if item.metric == metric:
@@ -142,22 +142,22 @@ class TaskScores:
         raise UnknownKeyError(f"expected one of {', '.join(s.metric for s in self.scores)}. Received: {metric!r}.")
 
 
-def _scores(items: Items, predicted: np.ndarray, task: Task, resamples: int, seed: int) -> tuple[Score, ...]:
-    """The scores of `predicted` (seeds, clips); `resamples` 0 leaves out the intervals."""
-    sums = tally(items, predicted, task)
-    per_seed = measure(sums.sum(axis=0), task)  # (seeds, metrics)
-    low = high = np.full(per_seed.shape[1], np.nan)
-    if resamples and len(sums) > 1:
-        low, high = interval(measure_resamples(sums, task, resamples, seed).mean(axis=1))
-    if task.continuous:
-        chance = np.array([0.0, items.truth.std()])
-    else:
-        commonest = np.full((1, len(items.truth)), np.bincount(items.truth, minlength=task.size).argmax())
-        chance = measure(tally(items, commonest, task).sum(axis=0), task)[0]
-        chance[4:] = np.nan  # of one class it would be 0 or 1
+def _scores(
+    items: Items, predicted: np.ndarray, task: Task, deterministic: bool, intervals: bool = True
+) -> tuple[Score, ...]:
+    """The scores of `predicted` (seeds, clips)."""
+    sums, names = tally(items, predicted, task), metric_names(task)
+    found = left_out(sums, task, deterministic)
+    values = found.whole.mean(axis=-1)
+    low = high = np.full(len(names), np.nan)
+    if intervals and len(sums) >= FEW_GROUPS:
+        spread = variance(found, degrees=degrees(sums, task))
+        ends = [interval(v, *each, scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
+        low, high = np.array(ends).T
+    classes = 0 if task.continuous else len(np.unique(items.truth))
     return tuple(
-        Score(name, float(v.mean()), _known(a), _known(b), tuple(map(float, v)), _known(c))
-        for name, v, a, b, c in zip(metric_names(task), per_seed.T, low, high, chance, strict=True)
+        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), chance(name, classes))
+        for name, v, a, b, seeds in zip(names, values, low, high, found.whole, strict=True)
     )
 
 
@@ -165,25 +165,28 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _confusion(items: Items, task: Task, resamples: int, seed: int) -> Confusion:
-    names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
+def _confusion(items: Items, task: Task, deterministic: bool) -> Confusion:
     k = task.size
     cell = items.truth * k + items.predicted  # (seeds, clips)
     counts = np.bincount(cell.ravel(), minlength=k * k).reshape(k, k)
     low = high = None
-    if len(names) > 1 and k <= MANY_CLASSES:
-        cells = np.zeros((len(names), k * k))
-        np.add.at(cells, (np.broadcast_to(group, cell.shape), cell), 1)
-        low, high = interval(
-            resample(cells, lambda s: _shares(s.reshape(-1, k, k)).reshape(-1, k * k), resamples, seed)
-        )
-        low, high = _table(low.reshape(k, k), float), _table(high.reshape(k, k), float)
+    names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
+    if len(names) >= FEW_GROUPS and k <= MANY_CLASSES:
+        free = degrees(tally(items, items.predicted, task), task)[-k:]  # those of the row's recall
+        ends = np.full((2, k, k), np.nan)
+        for i in range(k):  # row by row, since without speakers there are as many groups as clips
+            mine = items.truth == i
+            cells = np.zeros((len(names), len(cell), k))
+            for seed, own in enumerate(items.predicted):
+                np.add.at(cells, (group[mine], seed, own[mine]), 1)
+            found = jackknife(cells, _shares, deterministic)
+            ends[:, i] = interval(found.whole.mean(axis=-1), *variance(found, degrees=free[i]), "logit")
+        low, high = (_table(end, float) for end in ends)
     return Confusion(task.labels, _table(counts, int), _table(_shares(counts), float), low, high)
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
-    total = np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape)
-    return ratio(counts.astype(np.float64), total)
+    return metrics.ratio(counts, counts.sum(axis=-1, keepdims=True))
 
 
 def _table(values: np.ndarray, kind: type) -> tuple[tuple, ...]:
@@ -195,12 +198,12 @@ def _absent(items: Items, task: Task) -> tuple[str, ...]:
     return tuple(label for i, label in enumerate(task.labels) if i not in there)
 
 
-def _subsets(items: Items, column: str, task: Task, resamples: int, seed: int) -> tuple[Subset, ...]:
+def _subsets(items: Items, column: str, task: Task, deterministic: bool, intervals: bool = True) -> tuple[Subset, ...]:
     values = items.facts[column].to_numpy(str)
     found = []
     for value in sorted(set(values.tolist())):
         part = items.part(values == value)
-        scores = _scores(part, part.predicted, task, resamples, seed)
+        scores = _scores(part, part.predicted, task, deterministic, intervals)
         groups = part.facts["group"].nunique()
         found.append(Subset(value, len(part.truth), groups, scores, _absent(part, task)))
     return tuple(found) if any(s.value for s in found) else ()
@@ -214,8 +217,7 @@ def score(
     stream: str | None = None,
     folds: Iterable[int] | None = None,
     paper: Mapping[str, float] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    deterministic: bool = False,
     checked: bool = False,
 ) -> TaskScores | None:
     """Score one task under one protocol.
@@ -227,7 +229,7 @@ def score(
         stream: whose rows are scored; default: the first row's that has a label of the task.
         folds: the folds that a complete seed has; default: those that any seed has.
         paper: metric -> a paper's figure, in the unit of the score.
-        resamples, seed: of the bootstrap.
+        deterministic: another seed would give the same model (`keras_ser.models.deterministic_model`).
         checked: the table comes from `check_predictions`.
 
     Returns:
@@ -241,7 +243,7 @@ def score(
     items = None if stream is None else select(frame, task, protocol, stream, folds)
     if items is None:
         return None
-    scores = _scores(items, items.predicted, task, resamples, seed)
+    scores = _scores(items, items.predicted, task, deterministic)
     scores = tuple(replace(s, paper=(paper or {}).get(s.metric)) for s in scores)
     several = len(items.seeds) > 1
     present = {}
@@ -265,32 +267,34 @@ def score(
         unlabelled=items.unlabelled,
         folds=tuple(present),
         seeds=items.seeds,
+        deterministic=deterministic,
         incomplete=items.incomplete,
         absent={label: where for label, where in absent.items() if where},
         absent_altogether=altogether,
         scores=scores,
-        ensemble=_scores(items, items.ensemble, task, resamples, seed) if several else (),
-        confusion=None if task.continuous else _confusion(items, task, resamples, seed),
-        by_gender=_subsets(items, "gender", task, resamples, seed),
-        by_speaker=_subsets(items, "speaker", task, 0, seed),
+        ensemble=_scores(items, items.ensemble, task, deterministic) if several else (),
+        confusion=None if task.continuous else _confusion(items, task, deterministic),
+        by_gender=_subsets(items, "gender", task, deterministic),
+        by_speaker=_subsets(items, "speaker", task, deterministic, intervals=False),
         notes=(),
     )
     return replace(result, notes=_notes(result, items, folds))
 
 
 def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tuple[str, ...]:
-    notes = []
-    if items.unit == "clips":
-        notes.append(f"No speakers or groups are known: intervals resample {result.groups} clips, likely too narrow.")
-    elif result.groups == 1:
-        notes.append(f"Only one of the {items.unit} to resample: no interval.")
-    elif result.too_narrow:
-        notes.append(f"Intervals resample {result.groups} {items.unit}: likely too narrow (under {FEW_GROUPS}).")
-    else:
-        notes.append(f"Intervals resample {result.groups} {items.unit}.")
+    seeds = "" if result.deterministic else over_seeds(len(items.seeds))
+    said = basis(result.groups, items.unit.removesuffix("s"), seeds)
+    notes = [f"{said[0].upper()}{said[1:]}."]
+    if len(items.seeds) <= SEED_DEGREES and not result.deterministic:
+        counted = "One seed" if len(items.seeds) == 1 else f"{len(items.seeds)} seeds"
+        notes.append(f"{counted}: intervals leave out the spread over initialisations, which takes three to estimate.")
+    if result.groups >= FEW_GROUPS and any(s.low is None and s.value == s.value for s in result.scores):
+        notes.append(
+            f"No interval (–): under {FEW_GROUPS} {items.unit} with such clips, or the same score of all of them."
+        )
     alone = int(items.facts["group"].str.startswith(ALONE).sum())
     if alone and items.unit != "clips":
-        notes.append(f"{alone} clips name no group; each is resampled as a group of its own.")
+        notes.append(f"{alone} clips name no group; each is a group of its own.")
     if items.partial:
         lacking = sorted(set(folds or ()) - set(result.folds))
         lack = f" Missing folds: {_listed(lacking)}." if lacking else ""
@@ -298,13 +302,10 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
     for seed, (lacking, clips) in items.incomplete.items():
         lack = f"fold {_listed(lacking)} missing" if lacking else "clips missing"
         notes.append(f"Seed {seed} is incomplete and left out: {lack} ({clips} clips).")
-    if len(items.seeds) < 3:
-        notes.append(f"Spread over {len(items.seeds)} seed(s); it takes at least 3 to say anything.")
-        notes.append("Intervals over speakers know nothing of the luck of an initialisation, which may be larger.")
     if result.unlabelled:
         notes.append(f"{result.unlabelled} clips without a label are left out.")
     for label in result.absent_altogether:
-        notes.append(f"No clip is {label}: left out of UAR and macro F1.")
+        notes.append(f"No clip is {label}: left out of UAR.")
     for label, where in result.absent.items():
         notes.append(f"{label} is absent from {len(where)} of {len(result.folds)} folds ({_listed(where)}).")
     return tuple(notes)

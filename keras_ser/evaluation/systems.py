@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from keras_ser.evaluation import markdown
-from keras_ser.evaluation.bootstrap import resampling
-from keras_ser.evaluation.comparison import Comparison, compare
+from keras_ser.evaluation.comparison import Comparison, compare, corrected
+from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.plots import NAMES
 from keras_ser.evaluation.report import report
 from keras_ser.evaluation.scores import Score, TaskScores
@@ -22,6 +22,10 @@ from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+FIGURES = ("metric", "difference", "low", "high", "p", "p_holm")  # of a comparison, in a report's JSON
+PAIRED = "Paired differences [95 % CI], with p values corrected for their number (Holm):"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class SystemsReport:
         metrics: to be shown.
         notes: sentences for the reader.
         unit: what a group is, see `DenoisingReport`; items: what one row of a table is.
+        deterministic: the systems of which another seed would give the same model.
     """
 
     title: str
@@ -51,20 +56,34 @@ class SystemsReport:
     notes: Sequence[str] = ()
     unit: str = "speaker"
     items: str = "clips"
+    deterministic: Collection[str] = ()
 
     @functools.cached_property
     def scores(self) -> dict[str, dict[str, Score]]:
         """System -> metric -> score."""
-        return {name: system_scores(table, self.task, self.protocol) for name, table in self.tables.items()}
+        return {
+            name: system_scores(table, self.task, self.protocol, name in self.deterministic)
+            for name, table in self.tables.items()
+        }
 
     @functools.cached_property
     def differences(self) -> list[tuple[str, str, Comparison]]:
-        """(a, b, a less b), metric by metric."""
-        return [
-            (a, b, compare(self.tables[a], self.tables[b], self.task, metric, protocol=self.protocol))
-            for metric in self.metrics
-            for a, b in self.pairs
-        ]
+        """(a, b, a less b), metric by metric; their p values are corrected for all of them (Holm)."""
+        pairs = [(a, b, metric) for metric in self.metrics for a, b in self.pairs]
+        found = corrected(
+            [
+                compare(
+                    self.tables[a],
+                    self.tables[b],
+                    self.task,
+                    metric,
+                    protocol=self.protocol,
+                    deterministic=(a in self.deterministic, b in self.deterministic),
+                )
+                for a, b, metric in pairs
+            ]
+        )
+        return [(a, b, comparison) for (a, b, _), comparison in zip(pairs, found, strict=True)]
 
     def rows(self) -> list[list[str]]:
         header = ["system"]
@@ -89,10 +108,11 @@ class SystemsReport:
         """What the figures are of, in a sentence."""
         first = next(iter(self.tables.values()))
         mine = first[first["protocol"] == self.protocol]
-        return (
-            f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [95 % interval, "
-            f"{resampling(mine['group'].nunique(), self.unit)}]."
-        )
+        seeds = [
+            len(self.scores[name][self.metrics[0]].seeds) for name in self.tables if name not in self.deterministic
+        ]
+        over = basis(mine["group"].nunique(), self.unit, over_seeds(*seeds) if seeds else "")
+        return f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [{over}]."
 
     def lines(self) -> list[str]:
         return [self.title, "", *markdown.aligned(self.rows()), "", *self.verdicts()]
@@ -104,7 +124,7 @@ class SystemsReport:
             "",
             markdown.table(self.rows()),
             "",
-            "Paired differences, over the same draws of groups:",
+            PAIRED,
             "",
             *(f"- {line}" for line in self.verdicts()),
             "",
@@ -155,7 +175,7 @@ class SystemsReport:
                 for name in self.tables
             },
             "differences": [
-                {"a": a, "b": b, "metric": c.metric, "difference": c.difference, "low": c.low, "high": c.high, "p": c.p}
+                {"a": a, "b": b, **{key: getattr(c, key) for key in FIGURES}, "without_p": c.without_p}
                 for a, b, c in self.differences
             ],
         }
@@ -170,14 +190,15 @@ class SystemsReport:
         return folder / f"{name}.md"
 
 
-def system_result(table: pd.DataFrame, task: Task, protocol: str) -> TaskScores:
-    """One task in a predictions table, under one protocol."""
-    return report(table, [task], title="", protocols={protocol: {}}).result(protocol, task.name)
+def system_result(table: pd.DataFrame, task: Task, protocol: str, deterministic: bool = False) -> TaskScores:
+    """One task in a predictions table, under one protocol; `deterministic` as in `score`."""
+    made = report(table, [task], title="", protocols={protocol: {}}, deterministic=deterministic)
+    return made.result(protocol, task.name)
 
 
-def system_scores(table: pd.DataFrame, task: Task, protocol: str) -> dict[str, Score]:
+def system_scores(table: pd.DataFrame, task: Task, protocol: str, deterministic: bool = False) -> dict[str, Score]:
     """Metric -> score of one task in a predictions table, under one protocol."""
-    return {score.metric: score for score in system_result(table, task, protocol).scores}
+    return {score.metric: score for score in system_result(table, task, protocol, deterministic).scores}
 
 
 def shown(score: Score) -> str:

@@ -35,8 +35,8 @@ def trials(
     Args:
         speakers: each clip's speaker, (clips,).
         seed: of the draw; without `most` there is none.
-        most: None for all pairs i < j. Otherwise at most this many, half of them of one speaker and half of two, drawn
-            without replacement; fewer where there are not so many of a kind.
+        most: None for all pairs i < j, half the square of the clips. Otherwise at most this many, half of them of one speaker
+            and half of two, drawn without replacement; fewer where there are not so many of a kind.
 
     Returns:
         (trials,) a < b as whole numbers and (trials,) same: bool; ordered by a, then b.
@@ -55,20 +55,47 @@ def trials(
     if most is not None and most < 2:
         raise UserError(f"`most` must be 2 or more: a pair of one speaker and one of two. Received: most={most}.")
     codes = pd.factorize(names)[0]
-    a, b = np.triu_indices(len(codes), 1)
-    same = codes[a] == codes[b]
-    kinds = np.flatnonzero(same), np.flatnonzero(~same)
-    if not all(map(len, kinds)):
+    clips = np.arange(len(codes))
+    # later clips of each clip's speaker, and of others: how many trials each row of the pairs i < j has
+    later = pd.Series(codes).groupby(codes).cumcount(ascending=False).to_numpy()
+    numbers = {True: later, False: len(codes) - 1 - clips - later}
+    if not all(found.any() for found in numbers.values()):
         raise TrialsError(
             "verification needs a pair of clips of one speaker and a pair of two. "
             f"Received: {len(codes)} clips of {len(set(codes))} speakers. Take test sides with more of them."
         )
-    if most is not None:
-        rng = np.random.default_rng(seed)
-        each = min(most // 2, *map(len, kinds))
-        chosen = np.sort(np.concatenate([rng.choice(kind, each, replace=False) for kind in kinds]))
-        a, b, same = a[chosen], b[chosen], same[chosen]
-    return a, b, same
+    if most is None:
+        a, b = np.triu_indices(len(codes), 1)
+        return a, b, codes[a] == codes[b]
+    rng = np.random.default_rng(seed)
+    each = min(most // 2, *(int(found.sum()) for found in numbers.values()))
+    drawn = [
+        _pairs(codes, found, rng.choice(found.sum(), each, replace=False), of_one) for of_one, found in numbers.items()
+    ]
+    a, b = np.concatenate(drawn, axis=1)
+    order = np.lexsort([b, a])
+    return a[order], b[order], (codes[a] == codes[b])[order]
+
+
+def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: bool) -> np.ndarray:
+    """The chosen pairs of one kind, (2, trials); the others are never held, which grow with the square of the clips.
+
+    Args:
+        codes: each clip's speaker, (clips,).
+        numbers: how many pairs i < j of the kind each clip i begins, (clips,).
+        chosen: places in the list of all pairs of the kind, by i, then j; in any order.
+        of_one: whether the kind is that of one speaker.
+    """
+    chosen = np.sort(chosen)
+    ends = np.cumsum(numbers)
+    a = np.searchsorted(ends, chosen, side="right")
+    place = chosen - (ends - numbers)[a]
+    b = np.empty_like(a)
+    for clip in np.unique(a):
+        at = slice(*np.searchsorted(a, [clip, clip + 1]))
+        rest = codes[clip + 1 :] == codes[clip]
+        b[at] = clip + 1 + np.flatnonzero(rest if of_one else ~rest)[place[at]]
+    return np.stack([a, b])
 
 
 def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -164,7 +191,8 @@ def crossing(false_alarm: np.ndarray, miss: np.ndarray) -> tuple[float, int]:
     k = int(np.searchsorted(gap, 0.0))
     part = gap[k - 1] / (gap[k - 1] - gap[k])
     eer = false_alarm[k - 1] + part * (false_alarm[k] - false_alarm[k - 1])
-    return float(eer), k - 1 if -gap[k - 1] < gap[k] else k
+    # of two that are as near, but for rounding, the lower
+    return float(eer), k - 1 if -gap[k - 1] < gap[k] - 1e-12 else k
 
 
 def equal_error_rate(scores: np.ndarray, same: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
@@ -186,24 +214,6 @@ def equal_error_rate(scores: np.ndarray, same: np.ndarray, weight: np.ndarray | 
     steps, false_alarm, miss = _rates(scores, same, weight)
     eer, point = crossing(false_alarm, miss)
     return eer, float(steps.thresholds[point])
-
-
-def accuracy_at(scores: np.ndarray, same: np.ndarray, threshold: float, weight: np.ndarray | None = None) -> float:
-    """Share of the trials that `score >= threshold` decides rightly.
-
-    At the EER's threshold it is 1 - EER whatever the share of same-speaker trials, up to one step of the curve.
-
-    Args:
-        scores, same, weight: as for `equal_error_rate`.
-        threshold: on the scale of the scores.
-
-    Raises:
-        ValueError: lengths that differ.
-    """
-    scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
-    if scores.shape != same.shape:
-        raise UserError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
-    return float(np.average((scores >= threshold) == same, weights=None if weight is None else np.ravel(weight)))
 
 
 def min_dcf(

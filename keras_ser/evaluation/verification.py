@@ -6,19 +6,15 @@ The report's table has one row a (fold, seed, system, trial), see `COLUMNS`. Sco
 trials of two folds or seeds are never pooled: a figure is that of each (fold, seed) with its own threshold, its mean over the
 folds, each counting alike, and then over the seeds.
 
-Intervals are 95 % percentile bootstraps over speakers. A trial hangs on two of them: where speaker s is drawn w_s times,
-
-    a same-speaker trial of s counts w_s times, a different-speaker trial of s and t counts w_s w_t times,
-
-as if each draw were a speaker of their own; there are no trials of one speaker's two draws against each other. A fold that a
-draw leaves without either kind of trial is left out of that draw's mean. Bisani & Ney (2004) bootstrap word error rates by
-drawing utterances; since the clips of a speaker depend on each other, speakers are drawn here. That trials share speakers, too,
-Wu et al. (2017) meet by drawing sets of trials (one layer), or sets and then trials within them (two layers), and find larger
-standard errors than of trials drawn singly. Fogliato et al. (2024) review intervals for such data; their double-or-nothing
-bootstrap has the same products, of weights 0 and 2. Where errors are rare, every bootstrap has little to draw from.
+Intervals are over speakers and seeds (`intervals.py`). A trial hangs on two speakers: without speaker s all trials go that s has
+a part in, which is Arvesen's jackknife of a U-statistic. A fold that is then left without either kind of trial is left out of that
+mean. Bisani & Ney (2004) draw utterances; since the clips of a speaker depend on each other, speakers are left out here, and
+since trials share speakers, too, both of a trial (Wu et al. 2017; Fogliato et al. 2024 review intervals for such data). Where
+errors are rare there is little to see variation of.
 
 References:
     Martin et al., The DET Curve in Assessment of Detection Task Performance, Eurospeech 1997.
+    Arvesen, Jackknifing U-Statistics, The Annals of Mathematical Statistics 40 (1969).
     Bisani & Ney, Bootstrap Estimates for Confidence Intervals in ASR Performance Evaluation, ICASSP 2004.
     Wu, Martin, Greenberg & Kacker, The Impact of Data Dependency on Speaker Recognition Evaluation, IEEE/ACM Transactions on
     Audio, Speech, and Language Processing 25(1), 2017.
@@ -39,9 +35,9 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation import markdown
-from keras_ser.evaluation.bootstrap import interval, resampling, weights
-from keras_ser.evaluation.denoising import Cell
+from keras_ser.evaluation.denoising import Cell, estimate
 from keras_ser.evaluation.det import det_figure, mean_curve
+from keras_ser.evaluation.intervals import Jackknife, basis, over_seeds
 from keras_ser.evaluation.trials import P_TARGET, Steps, crossing, least_cost
 from keras_ser.files import write_figure, write_json, write_table, write_text
 
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
 # a and b are the clips' ids; a gender may be "": unknown
 COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")
 METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
-RESAMPLES = 500  # fewer than of sums: each one goes through all trials
 
 
 def read_trials(path: str | PathLike[str]) -> pd.DataFrame:
@@ -72,7 +67,6 @@ class VerificationReport:
         paper: system -> {metric: the paper's figure}, rates as fractions; for all trials. A name that is no system of the
             table has a line of its own.
         notes: sentences for the reader.
-        resamples: draws of speakers behind an interval.
         p_target: of the detection cost; both costs are 1.
 
     Raises:
@@ -83,7 +77,6 @@ class VerificationReport:
     table: pd.DataFrame = field(repr=False)
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: Sequence[str] = ()
-    resamples: int = RESAMPLES
     p_target: float = P_TARGET
     _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -138,11 +131,11 @@ class VerificationReport:
             ValueError: an unknown system or metric.
         """
         column = _column(metric)
-        figures, count = self._figures(system, same_gender_only)
-        return _cell(figures[:, column], count)
+        found, count = self._figures(system, same_gender_only)
+        return _cell([_only(found, column)], count, "logit")
 
     def difference(self, a: str, b: str, metric: str, same_gender_only: bool = False) -> Cell:
-        """The metric of system a less that of system b, over the same draws of speakers.
+        """The metric of system a less that of system b, paired by speaker.
 
         Raises:
             ValueError: as `score`; systems that were not scored on the same trials.
@@ -151,7 +144,7 @@ class VerificationReport:
         if not np.array_equal(self._trials(a), self._trials(b)):
             raise UserError(f"only systems scored on the same trials can be compared. Received: {a!r} and {b!r}.")
         (of_a, count), (of_b, _) = self._figures(a, same_gender_only), self._figures(b, same_gender_only)
-        return _cell(of_a[:, column] - of_b[:, column], count)
+        return _cell([_only(of_a, column), _only(of_b, column)], count, "plain")
 
     @staticmethod
     def _same_gender(rows: pd.DataFrame) -> np.ndarray:
@@ -170,33 +163,30 @@ class VerificationReport:
     def _runs(self, system: str, same_gender_only: bool) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:
         yield from self._rows(system, same_gender_only).groupby(["fold", "seed"], sort=True)
 
-    def _figures(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, int]:
-        """Metrics of all trials, then of each resample, (1 + resamples, metrics), and the number of trials a seed."""
+    def _figures(self, system: str, same_gender_only: bool) -> tuple[Jackknife, int]:
+        """Metrics of all trials and of those without each speaker, metrics in front, and the number of trials a seed."""
         key = (system, same_gender_only)
         if key not in self._known:
             self._known[key] = self._measure(*key)
         return self._known[key]
 
-    def _measure(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, int]:
+    def _measure(self, system: str, same_gender_only: bool) -> tuple[Jackknife, int]:
         every = self._rows(system)
         folds, seeds = sorted(every["fold"].unique()), sorted(every["seed"].unique())
         speakers = self.speakers
         number = {name: i for i, name in enumerate(speakers)}
-        draws = [np.ones(len(speakers)), *weights(len(speakers), self.resamples)]
-        found = np.full((len(draws), len(seeds), len(folds), len(METRICS)), np.nan)
+        found = np.full((len(METRICS), 1 + len(speakers), len(folds), len(seeds)), np.nan)  # first with all speakers
         count = 0
         for (fold, seed), rows in self._runs(system, same_gender_only):
             steps = Steps(rows["score"].to_numpy(), rows["same"].to_numpy())
             a, b = (rows[c].map(number).to_numpy(int)[steps.order] for c in ("speaker_a", "speaker_b"))
-            # the pairs that occur are fewer than the trials, and so are their products
-            pairs, pair = np.unique(a * len(speakers) + b, return_inverse=True)
-            one, other = np.divmod(pairs, len(speakers))
-            at = seeds.index(seed), folds.index(fold)
-            for r, drawn in enumerate(draws):
-                of_pair = np.where(one == other, drawn[one], drawn[one] * drawn[other])
-                found[r, *at] = self._metrics(steps, of_pair[pair])
+            for left_out in range(-1, len(speakers)):
+                kept = ((a != left_out) & (b != left_out)).astype(np.float64)
+                at = 1 + left_out, folds.index(fold), seeds.index(seed)
+                found[:, *at] = self._metrics(steps, kept)
             count += len(rows)
-        return _mean(_mean(found, axis=2), axis=1), round(count / len(seeds))
+        means = _mean(found, axis=2)  # (metrics, 1 + speakers, seeds)
+        return Jackknife(means[:, 0], means[:, 1:]), round(count / len(seeds))
 
     def _metrics(self, steps: Steps, weight: np.ndarray) -> tuple[float, float, float]:
         wrong, right = steps.counts(weight)
@@ -259,8 +249,7 @@ class VerificationReport:
         text = [f"# {self.title}", ""]
         text += [f"- {note}" for note in (*self.notes, *self._differences())]
         text += [
-            f"- [95 % interval, {resampling(len(self.speakers), 'speaker')}; {self.resamples} draws]: a trial of two "
-            "speakers counts as often as both were drawn, multiplied.",
+            f"- [{basis(len(self.speakers), 'speaker', over_seeds(seeds))}].",
             f"- Folds: {folds}, seeds: {seeds}. Each has its own network and so its own threshold; figures are means over "
             "folds, then seeds, and `number` is the trials a seed.",
             "- Accuracy is that at the equal-error threshold, which is chosen on the trials that it decides: 1 - EER, up to a "
@@ -295,7 +284,6 @@ class VerificationReport:
             "title": self.title,
             "notes": list(self.notes),
             "speakers": len(self.speakers),
-            "resamples": self.resamples,
             "p_target": self.p_target,
             "paper": {system: dict(figures) for system, figures in self.paper.items()},
             "scores": [
@@ -338,12 +326,16 @@ def _mean(x: np.ndarray, axis: int) -> np.ndarray:
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 
-def _cell(figures: np.ndarray, count: int) -> Cell:
-    """(1 + resamples,): the figure itself, then the resamples'."""
-    if np.isnan(figures[0]):
+def _only(found: Jackknife, column: int) -> Jackknife:
+    """One metric, and the seeds that have trials for it."""
+    known = ~np.isnan(found.whole[column])
+    return Jackknife(found.whole[column][known], found.left_out[column][:, known])
+
+
+def _cell(systems: Sequence[Jackknife], count: int, scale: str) -> Cell:
+    if not all(system.seeds for system in systems):
         return Cell(float("nan"), None, None, count)
-    (low,), (high,) = interval(figures[1:, None])
-    return Cell(float(figures[0]), _finite(low), _finite(high), count)
+    return estimate(*systems, clips=count, scale=scale)
 
 
 def _finite(value: float) -> float | None:

@@ -3,12 +3,24 @@
     saved_models/<recipe>-<hash>/<protocol>/fold-00-seed-0/    a run (see keras_ser.training), with its predictions.csv
     saved_models/<recipe>-<hash>/                              recipe.json, experiment.json, predictions.csv, report.md, ..
 
-Several processes may share an experiment: each run is claimed by a lock file while it trains, and who finds a live lock goes
-on with the next.
+Several processes may work on one experiment, each with protocols, folds and seeds of its own: each run is locked while it trains,
+a process that finds a run locked goes on with the next, and the last report is of all that was asked for. A run that fails leaves
+failed.json in its folder and does not end the experiment; the report says which failed and why, and the next call tries them again.
 """
 
+from keras_ser.experiment.failures import AllFailedError
 from keras_ser.experiment.jobs import Job, experiment_folder, jobs, unit
 from keras_ser.experiment.reporting import compare_folders, evaluate, summarise
 from keras_ser.experiment.runner import run_experiment
 
-__all__ = ["Job", "compare_folders", "evaluate", "experiment_folder", "jobs", "run_experiment", "summarise", "unit"]
+__all__ = [
+    "AllFailedError",
+    "Job",
+    "compare_folders",
+    "evaluate",
+    "experiment_folder",
+    "jobs",
+    "run_experiment",
+    "summarise",
+    "unit",
+]

@@ -4,33 +4,42 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from keras_ser.corpora.corpus import listed
-from keras_ser.errors import DiskError, UserError
+from keras_ser.audio import AudioError
+from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.experiment.jobs import Job
 from keras_ser.files import disk_error, write_json
 from keras_ser.training import RunError
 
 FAILED = "failed.json"
 SHOWN = 10
+OF_ONE = (
+    DivergenceError,
+    RunError,
+    CorpusError,
+    AudioError,
+)  # what a user can put right, and other jobs need not share
 
 
 class AllFailedError(RunError):
     """No job of an experiment has finished, and at least one has failed."""
 
 
-def attempt(work: Callable[[], None], job: Job, target: Path) -> str:
+def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = False) -> str:
     """Do a job's work; a failure that concerns this job alone is noted in its folder.
 
     Args:
         work: trains and tests.
         job: what it is.
         target: its folder. failed.json in it holds the reason; it is removed when the job is tried again.
+        first: no job of the experiment has finished yet.
 
     Returns:
         Why the job failed; "" where it did not.
 
     Raises:
         DiskError: the disk is full, which concerns all jobs.
+        UserError: a mistake in the settings, of the first job, which would end every other job as well.
         Exception: a fault of this package.
     """
     file = target / FAILED
@@ -39,7 +48,8 @@ def attempt(work: Callable[[], None], job: Job, target: Path) -> str:
         work()
     except Exception as error:
         reason = reason_of_job(error, target)
-        if reason is None:
+        of_all = first and isinstance(error, UserError) and not isinstance(error, OF_ONE)
+        if reason is None or of_all:
             raise
     else:
         return ""

@@ -105,7 +105,7 @@ def check_splits(
 
 
 def unit(data: Data) -> str:
-    """What the bootstrap resamples: the first of speaker, film, session, origin (the recording that a window was cut from) that
+    """What the intervals are over: the first of speaker, film, session, origin (the recording that a window was cut from) that
     every utterance names; "none" = the clips themselves."""
     for column in UNITS:
         if all(u.column(column) is not None for u in data.corpus):

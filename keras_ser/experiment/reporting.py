@@ -1,6 +1,7 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
 import importlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.experiment.stored import (
     EXPERIMENT,
+    RECIPE,
     finished,
     read_or_refuse,
     run_predictions,
@@ -19,11 +21,12 @@ from keras_ser.experiment.stored import (
     stored_recipe,
 )
 from keras_ser.files import lock
-from keras_ser.models import MODELS
+from keras_ser.models import MODELS, deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.data import CLEAN, NOISE_TASK
 from keras_ser.training.predict import truths
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
@@ -78,6 +81,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         tables=extra,
         histories=histories,
         missing=missing,
+        deterministic=deterministic_model(recipe),
     )
     made.save(folder)
     return made
@@ -85,14 +89,24 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
 
 def _adversary(recipe: Recipe, data: Data, table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """The discriminator's accuracy on training batches at the kept epoch, beside its prior, by protocol."""
-    if recipe.config.adversary == "source":
-        shares = [stream.share for stream in recipe.streams]
-        prior = max(shares) / sum(shares)
-    else:
-        counts = data.corpus.counts(recipe.tasks[1].column)
-        prior = max(counts.values()) / sum(counts.values())
+    prior = adversary_prior(recipe, data)
     means = table.groupby("protocol")["accuracy"].mean()
     return {name: {"accuracy": float(value), "prior": prior} for name, value in means.items()}
+
+
+def adversary_prior(recipe: Recipe, data: Data) -> float:
+    """The share of the commonest class that the discriminator tells apart: streams, noises, or labels of the auxiliary task."""
+    shares = [stream.share / sum(each.share for each in recipe.streams) for stream in recipe.streams]
+    if recipe.config.adversary == "source":
+        return max(shares)
+    task, found = recipe.tasks[1], Counter()
+    if task.name == NOISE_TASK:
+        for stream, share in zip(recipe.streams, shares, strict=True):
+            for noise in stream.noises or (CLEAN,):
+                found[task.encode(noise)[0]] += share / len(stream.noises or (CLEAN,))
+    else:
+        found.update(label for label in truths(task, data.readable.utterances) if label != "")
+    return max(found.values()) / sum(found.values())
 
 
 def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, Any]:
@@ -169,12 +183,12 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
         found.append(f"{len(silent)} clips are odd but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`).")
     if unit(data) == "origin":
         found.append(
-            "The corpus names no speaker, film or session for every clip: intervals resample the recordings that windows were cut "
-            "from, and are too narrow."
+            "The corpus names no speaker, film or session for every clip: intervals are over the recordings that windows were cut "
+            "from, and too narrow."
         )
     if unit(data) == "none":
         found.append(
-            "The corpus names no speaker, film or session for every clip: intervals resample clips, and are too narrow."
+            "The corpus names no speaker, film or session for every clip: intervals are over clips, and too narrow."
         )
     return found
 
@@ -228,6 +242,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
             protocols=facts,
             notes=notes(recipe, data, None),
             histories={(protocol, run.split.fold, run.seed): pd.DataFrame(run.history)},
+            deterministic=deterministic_model(recipe),
         )
     where = Path(out) if out else folder
     made.save(where)
@@ -308,22 +323,25 @@ def runs_of(folder: Path) -> list[Run]:
 def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | None = None) -> str:
     """The paired difference of two experiments over the same clips, in words.
 
+    A folder's recipe says whether its seed draws anything; of a predictions.csv alone one seed gives no p.
+
     Raises:
         RunError: no predictions; another error of `keras_ser.evaluation.compare`.
     """
     from keras_ser.evaluation import compare
 
-    tables = []
+    tables, known = [], []
     for path in (a, b):
         file = path / "predictions.csv" if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
         again = f"Make it again: keras-ser evaluate {file.parent}"
         tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
+        known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
     labels = [c.removeprefix(f"{task}/") for c in tables[0].columns if c.startswith(f"{task}/")]
     labels = [label for label in labels if label != "prediction"]
     if f"{task}/prediction" not in tables[0]:
         known = [c.removesuffix("/prediction") for c in tables[0].columns if c.endswith("/prediction")]
         raise RunError(f"the task must be one of {', '.join(known)}. Received: {task!r}.")
     known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
-    return "\n".join(compare(*tables, known_task, metric, protocol=protocol).lines())
+    return "\n".join(compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known)).lines())

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_ser.evaluation import Report, write_predictions
 from keras_ser.evaluation.report import paper_by_protocol
-from keras_ser.experiment.failures import attempt
+from keras_ser.experiment.failures import attempt, named
 from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
@@ -33,8 +33,9 @@ def run_experiment(
     """Train and test every job that is not finished, then write the report of all that the folder holds.
 
     An experiment can go on with more protocols, folds and seeds: those that are finished stay in its report. A job that fails does
-    not end the experiment: the report says which failed and why, and the next call tries them again. Several processes may work
-    on one experiment, each with protocols, folds and seeds of its own.
+    not end the experiment: the report says which failed and why, and the next call tries them again. What ends it is a full disk, a
+    fault of this package, and a mistake in the settings that the first job shows. Several processes may work on one experiment,
+    each with protocols, folds and seeds of its own.
 
     Args:
         recipe: what to run.
@@ -42,7 +43,7 @@ def run_experiment(
         folder: the experiment's folder.
         folds: see `jobs`.
         on_job: called with (number, jobs in all, job) before each job.
-        on_failure: called with (job, reason) after a job that failed.
+        on_failure: called with (job, reason) after a job that failed (default: a warning in the log).
         read_options: what `read_corpus` was given beside the recipe's own options ("root", "metadata"), noted for `evaluate`.
         **options: of `keras_ser.training.fit` (strategy, on_epoch).
 
@@ -70,12 +71,19 @@ def run_experiment(
                 continue
             if on_job:
                 on_job(i + 1, len(todo), job)
-            reason = attempt(lambda job=job, target=target: _run(recipe, data, job, target, options), job, target)
-        if reason and on_failure:
-            on_failure(job, reason)
+            first = not any(finished(folder, other) for other in todo)
+            reason = attempt(
+                lambda job=job, target=target: _run(recipe, data, job, target, options), job, target, first
+            )
+        if reason:
+            (on_failure or _warn)(job, reason)
     # another process may have asked for more since: the last report is of all
     with lock(folder / "report"):
         return summarise(stored_recipe(folder), data, folder)
+
+
+def _warn(job: Job, reason: str) -> None:
+    LOG.warning("%s: %s failed: %s", job.recipe, named(job), reason)
 
 
 def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[str, Any]) -> None:
@@ -109,13 +117,13 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         for job in jobs(recipe, data):
             if finished(folder, job):
                 check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
-                run_predictions(
-                    folder, job, data
-                )  # what the report would refuse after hours of training is refused now
-        write_text(folder / RECIPE, recipe.to_json())
+                # what the report would refuse after hours of training is refused now
+                run_predictions(folder, job, data)
         # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
         if data.noise_root:
             about["noise_root"] = str(Path(data.noise_root).resolve())
+        # the owner first: a folder with anything in it and no owner is refused
         write_json(folder / EXPERIMENT, about)
+        write_text(folder / RECIPE, recipe.to_json())

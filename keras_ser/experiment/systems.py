@@ -12,6 +12,7 @@ from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs
 from keras_ser.experiment.runner import run_experiment
 from keras_ser.experiment.stored import finished
+from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError
 
@@ -39,6 +40,11 @@ class System:
         """The runs that `predictions` are of."""
         columns = (self.predictions[name] for name in ("protocol", "fold", "seed"))
         return {(protocol, int(fold), int(seed)) for protocol, fold, seed in zip(*columns, strict=True)}
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether another seed would give the same model."""
+        return deterministic_model(self.recipe)
 
 
 def run_systems(

@@ -23,6 +23,8 @@ from keras_ser.features.spectrogram import decibels
 # As librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
 # smallest step of 16 bits, and -100 dB, the floor of `decibels`: below it there is what resampling leaves of digital silence.
 ZERO = 1e-5
+# Frames of a clip that `yin` works on together; in a batch whose number of frames is known and small, all of them.
+BLOCK, MOST_FRAMES = 64, 320
 
 
 def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
@@ -125,16 +127,35 @@ def yin(
         A. de Cheveigne, H. Kawahara, "YIN, a fundamental frequency estimator for speech and music", JASA 111 (2002).
     """
     shortest, longest = yin_lags(sample_rate, fmin, fmax)
-    # One lag more, so that the longest period has a neighbour on either side.
-    lags = longest + 1
     span = yin_span(sample_rate, fmin) if span is None else span
     x = pad_to_window(float_tensor(waveform), window)
     count = frame_count(ops.shape(x)[1], window, hop)
     left, skip = max(span // 2 - window // 2, 0), max(window // 2 - span // 2, 0)
     x = ops.pad(x, ((0, 0), (left, span)))[:, skip:]
-    x = frame(x, span, hop)[:, :count]  # (batch, frames, span)
-    x = x - ops.mean(x, axis=-1, keepdims=True)
+    arguments = (sample_rate, shortest, longest, fmin, fmax, threshold)
+    if isinstance(count, int) and count <= MOST_FRAMES:
+        return yin_of_frames(frame(x, span, hop)[:, :count], *arguments)
 
+    # (batch, blocks, samples): a frame's `span` samples are far more than its hop, and exist for a few blocks at a time
+    x = ops.pad(x, ((0, 0), (0, BLOCK * hop)))
+    x = frame(x, (BLOCK - 1) * hop + span, BLOCK * hop)[:, : -(-count // BLOCK)]
+    blocks = ops.shape(x)[1]
+
+    def block(samples):
+        return ops.stack([pair[0] for pair in yin_of_frames(frame(samples[None], span, hop), *arguments)], axis=-1)
+
+    found = ops.map(block, ops.reshape(x, (-1, x.shape[-1])))  # (batch blocks, BLOCK, 2)
+    found = ops.reshape(found, (-1, blocks * BLOCK, 2))[:, :count]
+    return found[..., 0], found[..., 1]
+
+
+def yin_of_frames(
+    x: Any, sample_rate: int, shortest: int, longest: int, fmin: float, fmax: float, threshold: float
+) -> tuple[Any, Any]:
+    """`yin` of frames (batch, frames, span), the shortest and the longest period given in samples."""
+    # One lag more, so that the longest period has a neighbour on either side.
+    lags = longest + 1
+    x = x - ops.mean(x, axis=-1, keepdims=True)
     correlation = autocorrelation(x, lags)[..., 1:]  # (batch, frames, lags) for tau = 1 .. lags
     square = ops.square(x)
     energy = ops.sum(square, axis=-1, keepdims=True)

@@ -10,6 +10,9 @@ A module may have a `NOTE`, a sentence that every report on the model shows, `DE
 nothing, and `SPACE`, what `keras-ser tune` searches unless it is told otherwise.
 """
 
+import importlib
+from typing import Any
+
 MODELS = {
     "aspmtl": "keras_ser.models.aspmtl",
     "attention_dnn": "keras_ser.models.attention_dnn",
@@ -18,4 +21,11 @@ MODELS = {
     "vggvox": "keras_ser.models.vggvox",
 }
 
-__all__ = ["MODELS"]
+__all__ = ["MODELS", "deterministic_model"]
+
+
+def deterministic_model(recipe: Any) -> bool:
+    """Whether another seed of a `Recipe` would give the same model: neither the model nor its data draw numbers."""
+    if recipe.shuffle or any(stream.noises for stream in recipe.streams):
+        return False
+    return bool(getattr(importlib.import_module(MODELS[recipe.model]), "DETERMINISTIC", False))

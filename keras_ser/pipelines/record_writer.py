@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ser.audio import AudioError, content_hash, info, problems, read
+from keras_ser.audio import AudioError, content_hash, info, read_with_problems
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.files import remove_parts, write_text, write_whole
 from keras_ser.pipelines.threads import in_order
 
-FORMAT = 1
+FORMAT = 2  # 2: silent and cancelling channels and offsets are left out
 UNUSED_SECONDS = 7 * 24 * 3600
 FRAMING = 16  # bytes that TFRecord adds to a record: length, payload, and a checksum of each
 
@@ -49,10 +49,11 @@ def write(
 
     def load(index: int, utterance: Utterance):
         try:
-            waveform = read(corpus.file(utterance), sample_rate, utterance.start, utterance.end)
+            waveform, odd = read_with_problems(
+                corpus.file(utterance), sample_rate, utterance.start, utterance.end, window_seconds
+            )
         except AudioError as error:
             return str(error)
-        odd = problems(waveform, sample_rate, window_seconds)
         return _serialise(index, utterance, waveform), waveform.size, content_hash(waveform), odd
 
     utterances, dropped, size = {}, {}, 0

@@ -273,5 +273,5 @@ def explain(run: Run, path: Path | str) -> Explanation:
     from keras_ser.serving.export import MAX_SECONDS
     from keras_ser.serving.predictor import read_clip
 
-    waveform = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
+    waveform, _ = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
     return Explainer(run)(waveform, path)

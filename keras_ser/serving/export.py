@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser._version import __version__
+from keras_ser.checks import check_name
 from keras_ser.errors import UserError
 from keras_ser.serving.facts import FACTS, FORMAT
 
@@ -71,8 +71,7 @@ def export(
             f"{run.folder} holds scikit-learn pipelines, which TF Serving can't serve: use keras-ser predict."
         )
     name = run.recipe.name if name is None else name
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        raise UserError(f"a model's name is made of letters, digits, '_', '-' and '.'. Received: {name!r}.")
+    check_name("a model", name)
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"a SavedModel is written by TensorFlow. Received: KERAS_BACKEND={keras.backend.backend()}.")
     if not SHORTEST <= max_seconds <= LONGEST:
@@ -113,8 +112,9 @@ def _stop_counting(model) -> None:
     False, holds for all layers after it.
     """
     from keras_ser.layers import OrthogonalityLoss
+    from keras_ser.serving.fused import layers_inside
 
-    for layer in model._flatten_layers():
+    for layer in layers_inside(model):
         if isinstance(layer, OrthogonalityLoss):
             layer.tracker = None
 
@@ -192,11 +192,15 @@ def _facts(run: Run, name: str, max_seconds: float, temperature: Mapping[str, fl
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    """UAR and accuracy on the run's own test side, with what they are worth: its protocol and number of speakers."""
+    """UAR and accuracy on the run's own test side, each task on the stream that a report scores it on.
+
+    With what they are worth: whether speakers are shared with the training side, and how many there are.
+    """
     import numpy as np
 
     from keras_ser import metrics
     from keras_ser.evaluation import read_predictions
+    from keras_ser.evaluation.measures import choose_stream
     from keras_ser.training.predict import judged
 
     file = run.folder / "predictions.csv"
@@ -206,16 +210,17 @@ def _metrics(run: Run) -> dict[str, Any]:
     speakers = set(table["speaker"]) - {""}
     found: dict[str, Any] = {"speaker_dependent": run.split.speaker_dependent, "speakers": len(speakers)}
     for task in judged(run.recipe.tasks, run.split):
-        told = table[table[task.name] != ""] if task.name in table else table.iloc[:0]
-        if task.continuous or told.empty:
+        stream = choose_stream(table, task) if task.name in table else None
+        if task.continuous or stream is None:
             continue
+        scored = table[(table["stream"] == stream) & (table[task.name] != "")]
         classes = {label: i for i, label in enumerate(task.labels)}
-        truth, predicted = (np.array(told[c].map(classes)) for c in (task.name, f"{task.name}/prediction"))
+        truth, predicted = (np.array(scored[c].map(classes)) for c in (task.name, f"{task.name}/prediction"))
         matrix = metrics.confusion(truth, predicted, task.size)
         found[task.name] = {
             "uar": float(metrics.uar(matrix)),
             "accuracy": float(metrics.accuracy(matrix)),
-            "clips": len(told),
+            "clips": len(scored),
         }
     return found
 

@@ -5,6 +5,7 @@ inference alone; its output is that of `keras.layers.LSTM`, which the export's o
 """
 
 import functools
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -22,13 +23,30 @@ def fuse_recurrent_layers(model: keras.Model) -> int:
         how many layers are covered.
     """
     covered = 0
-    for layer in model._flatten_layers():
+    for layer in layers_inside(model):
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False
         if type(layer) is keras.layers.LSTM and _covered(layer):
             layer.call = functools.partial(_call, layer, layer.call)
             covered += 1
     return covered
+
+
+def layers_inside(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """A layer and every layer inside it, once each: those of a model, and those in a layer's attributes and lists.
+
+    Keras has no public way to a layer's own layers.
+    """
+    found, waiting = {}, [layer]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in found:
+            continue
+        found[id(each)] = each
+        held = [each.layers] if isinstance(each, keras.Model) else [v for k, v in vars(each).items() if k[0] != "_"]
+        for value in held:
+            waiting += [x for x in (value if isinstance(value, list) else [value]) if isinstance(x, keras.layers.Layer)]
+    yield from found.values()
 
 
 def _covered(layer: keras.layers.LSTM) -> bool:

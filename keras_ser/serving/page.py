@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ser.audio import info, problems, read
+from keras_ser.audio import info, read_with_problems
 from keras_ser.errors import UserError
 from keras_ser.serving.predictor import Predictor
 from keras_ser.serving.timeline import HOP_SECONDS, WINDOW_SECONDS, timeline
@@ -104,7 +104,7 @@ def build(predictor: Predictor) -> gr.Blocks:
                 yield ["", *emptied, *hidden()]
                 return
             try:
-                waveform, seconds = _heard(predictor, path)
+                waveform, seconds, odd = _heard(predictor, path)
                 answer = predictor([waveform])[0] if waveform is not None else {}
                 figure = _figure(predictor, path, seconds, task)
             except ValueError as error:
@@ -114,7 +114,7 @@ def build(predictor: Predictor) -> gr.Blocks:
                 raise gr.Error(text, print_exception=False) from error
             values = [gr.update(value=_value(answer.get(name)), visible=bool(answer)) for name in names]
             drawn = [gr.update(visible=len(names) > 1), gr.update(value=figure, visible=True)] if figure else hidden()
-            yield [_note(predictor, waveform, seconds, answer), *values, *drawn]
+            yield [_note(predictor, waveform, seconds, answer, odd), *values, *drawn]
 
         def draw(path: str | None, task: str):
             if path is None:
@@ -233,15 +233,15 @@ def _gradio():
     return gradio
 
 
-def _heard(predictor: Predictor, path: str) -> tuple[np.ndarray | None, float]:
-    """(samples,), and seconds; None for the samples of a recording that is too long to be one clip."""
+def _heard(predictor: Predictor, path: str) -> tuple[np.ndarray | None, float, list[str]]:
+    """(samples,), seconds, and what is odd; None for the samples of a recording that is too long to be one clip."""
     seconds = info(path).seconds
     if seconds > predictor.max_seconds:
-        return None, seconds
-    waveform = read(path, predictor.sample_rate)
+        return None, seconds, []
+    waveform, odd = read_with_problems(path, predictor.sample_rate)
     # not every header tells
     seconds = len(waveform) / predictor.sample_rate
-    return (waveform if seconds <= predictor.max_seconds else None), seconds
+    return (waveform if seconds <= predictor.max_seconds else None), seconds, odd
 
 
 def _figure(predictor: Predictor, path: str, seconds: float, task: str) -> Figure | None:
@@ -261,12 +261,12 @@ def _value(answer: dict[str, Any] | None):
     return answer["value"] if "value" in answer else answer["probabilities"]
 
 
-def _note(predictor: Predictor, waveform: np.ndarray | None, seconds: float, answer: dict[str, Any]) -> str:
+def _note(
+    predictor: Predictor, waveform: np.ndarray | None, seconds: float, answer: dict[str, Any], odd: list[str]
+) -> str:
     if waveform is None:
         return (
             f"{seconds:.1f} s, longer than a clip of {predictor.max_seconds:g} s: only how it goes over time is shown."
         )
-    odd = problems(waveform, predictor.sample_rate)
-    if answer.get("emptied"):
-        odd.append("noise throughout to its own ears")
+    odd = [*odd, "noise throughout to its own ears"] if answer.get("emptied") else odd
     return f"{seconds:.1f} s" + (f", and {', '.join(odd)}: do not lean on the answer." if odd else "")

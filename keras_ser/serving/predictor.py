@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio import AudioError, info, pad, read
+from keras_ser.audio import AudioError, info, pad, read_with_problems
 from keras_ser.errors import UserError
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.serving.facts import find_export, read_facts
@@ -135,41 +135,45 @@ def _of_run(path: str | os.PathLike) -> Predictor:
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
-    """(path, answer) of each file, in order; instead of an answer, one line that says why there is none."""
+    """(path, answer) of each file, in order; instead of an answer, one line that says why there is none.
 
-    def clips() -> Iterator[tuple[Path, np.ndarray | str]]:
+    An answer has what is odd about its file (see `keras_ser.audio.problems`) as "problems", where there is any.
+    """
+
+    def clips() -> Iterator[tuple[Path, np.ndarray | str, list[str]]]:
         for path in paths:
             try:
-                yield path, read_clip(path, predictor.sample_rate, predictor.max_seconds)
+                yield path, *read_clip(path, predictor.sample_rate, predictor.max_seconds)
             except AudioError as error:
-                yield path, str(error)
+                yield path, str(error), []
 
-    def seconds(clip: tuple[Path, np.ndarray | str]) -> float:
+    def seconds(clip: tuple[Path, np.ndarray | str, list[str]]) -> float:
         return 0.0 if isinstance(clip[1], str) else len(clip[1]) / predictor.sample_rate
 
     for group in grouped(clips(), seconds, BATCH_CLIPS, BATCH_SECONDS):
         yield from _answered(predictor, group)
 
 
-def read_clip(path: Path, sample_rate: int, max_seconds: float) -> np.ndarray:
-    """(samples,) float32 of a file that may be as long as `max_seconds`.
+def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
+    """(samples,) float32 of a file that may be as long as `max_seconds`, and what is odd about it.
 
     Raises:
         AudioError: it is longer, or can't be read.
     """
     seconds = info(path).seconds
     if seconds <= max_seconds:
-        waveform = read(path, sample_rate)
+        waveform, odd = read_with_problems(path, sample_rate)
+        # not every header tells
         seconds = len(waveform) / sample_rate
     if seconds > max_seconds:
         raise AudioError(
             f"{path}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
         )
-    return waveform
+    return waveform, odd
 
 
-def _answered(predictor: Predictor, waiting: Sequence[tuple[Path, np.ndarray | str]]) -> Iterator:
-    waveforms = [x for _, x in waiting if not isinstance(x, str)]
+def _answered(predictor: Predictor, waiting: Sequence[tuple[Path, np.ndarray | str, list[str]]]) -> Iterator:
+    waveforms = [x for _, x, _ in waiting if not isinstance(x, str)]
     answers = iter(predictor(waveforms) if waveforms else ())
-    for path, x in waiting:
-        yield path, x if isinstance(x, str) else next(answers)
+    for path, x, odd in waiting:
+        yield path, x if isinstance(x, str) else next(answers) | ({"problems": odd} if odd else {})

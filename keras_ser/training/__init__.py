@@ -2,7 +2,7 @@
 
 A run is a folder: model.keras (waveform in, probabilities out), recipe.json, split.json, history.csv and history.json,
 tensorboard/; a cascade's first model lies in model_1/, a baseline's scikit-learn pipelines in model.skops. While it trains,
-state.npz holds every variable (layers, optimizer, seed generators), the best weights and the history, written as one file after
+state.npz holds every variable (layers, optimizers, seed generators), the best weights and the history, written as one file after
 each epoch, so that a killed run goes on from its last finished epoch. The test side is not read here.
 """
 

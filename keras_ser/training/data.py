@@ -22,7 +22,7 @@ from keras_ser.tasks import Task
 
 NOISE_TASK = "noise"
 CLEAN = "clean"
-BABBLE_CLIPS = 64
+BABBLE_CLIPS, BABBLE_SECONDS = 64, 60.0
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,12 @@ class Data:
         return [(corpus, waveforms.hashes) for corpus, waveforms in self.auxiliary.values()]
 
     def speech(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """What babble is made of: the beginnings of `BABBLE_CLIPS` clips, evenly spread, (samples,) each."""
         wanted = set(ids) - set(self.cache.dropped)
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
-        return [clip["waveform"] for clip in self.cache.dataset(indices).as_numpy_iterator()]
+        most = round(BABBLE_SECONDS * self.cache.sample_rate)
+        return [clip["waveform"][:most].copy() for clip in self.cache.dataset(indices).as_numpy_iterator()]
 
 
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:

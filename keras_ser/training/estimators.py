@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.files import write_json, write_whole
+from keras_ser.files import lock, write_json, write_whole
 from keras_ser.models import MODELS
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
@@ -142,8 +142,10 @@ def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np
     path = source.cache.path.with_suffix(f".{name}.npy")
     # one row for each utterance, of which the first number tells whether the others are there
     shape = len(source.cache) + len(source.cache.dropped), 1 + FUNCTIONALS[name]
-    if not path.exists():
-        write_whole(path, lambda p: np.lib.format.open_memmap(p, "w+", "float32", shape).flush())
+    with lock(path):
+        if not path.exists():
+            # zeros that are written, not a hole: where the disk is full, this fails, and not the writes through the map
+            write_whole(path, lambda part: np.save(part, np.zeros(shape, "float32")))
     try:
         kept = np.load(path, mmap_mode="r+")
     except (OSError, EOFError, ValueError) as error:

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import functools
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +52,8 @@ def fit(
         data: the decoded corpora.
         split: who trains, validates and tests.
         out: the run's folder; a finished run in it is returned as it is, an unfinished one goes on.
-        seed: draws initial weights, order, crops, noises, augmentation and dropout. It seeds Keras, NumPy and Python
-            for the whole process.
+        seed: draws initial weights, order, crops, noises, augmentation and dropout. It seeds Keras and TensorFlow for the
+            whole process; NumPy's and Python's global generators are left as they were.
         strategy: None or "mirrored" (all local accelerators).
         on_epoch: called with (stage, epoch, epochs, logs) after each epoch; see `OnEpoch`.
 
@@ -93,16 +95,30 @@ def _mirrored():
     return tf.distribute.MirroredStrategy()
 
 
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed all generators that Keras draws from, and leave NumPy's and Python's global ones as they were."""
+    import keras
+
+    numpys, pythons = np.random.get_state(), random.getstate()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(numpys)
+        random.setstate(pythons)
+
+
 def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
     import keras
 
     from keras_ser.features import Frontend
     from keras_ser.models.whole import whole_model
 
-    keras.utils.set_random_seed(seed)
     policy = keras.config.dtype_policy()
     mirrored = _mirrored() if strategy else None
-    try:
+    with _seeded(seed), contextlib.ExitStack() as stack:
+        stack.callback(keras.config.set_dtype_policy, policy)
         # the front end computes in float32 whatever the precision of the network
         keras.config.set_dtype_policy("float32")
         frontend = Frontend(**dataclasses.asdict(recipe.frontend), name="frontend")
@@ -128,7 +144,8 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             sizes = {name: extract.output[name].shape[-1] for name in names}
             network, score = build(recipe, sizes, training.steps, frames=fixed_frames(recipe, frontend))
-            network.optimizer.build(network.trainable_variables)
+            if not network.optimizer.built:
+                network.optimizer.build(network.trainable_variables)
         if not recipe.frontend.normalize:
             statistics = training.statistics
             network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
@@ -154,8 +171,6 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         )
         whole = whole_model(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
-    finally:
-        keras.config.set_dtype_policy(policy)
     (out / "state.npz").unlink(missing_ok=True)
 
 

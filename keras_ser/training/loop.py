@@ -2,12 +2,12 @@
 
 import contextlib
 import csv
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ser import metrics
@@ -16,8 +16,8 @@ from keras_ser.files import write_json, write_whole
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
+from keras_ser.training import state
 from keras_ser.training.data import NOISE_TASK, told_labels
-from keras_ser.training.run import RunError
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
@@ -43,7 +43,7 @@ def train_epochs(
         recipe: its epochs, patience and monitor.
         batches: number of the first epoch -> tf.data.Dataset of (x, y, w) from there to the last one.
         steps: batches of an epoch.
-        network: compiled, its optimizer built.
+        network: compiled, its optimizers built (`keras_ser.training.state.optimizers` finds them).
         validate: scores of the network as it stands ("val_.."); None = no validation side.
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
         seed: noted in history.json.
@@ -53,62 +53,85 @@ def train_epochs(
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
+        RunError: state.npz is damaged, or of another network.
         UserError: `recipe.monitor` is no score of the validation side that is better when larger.
     """
-    import keras
     import tensorflow as tf
 
-    variables = [*network.variables, *network.optimizer.variables]
-    rows, best = _restore(out / "state.npz", variables)
-    first, patience = len(rows), recipe.patience if validate else 0
-    with contextlib.ExitStack() as stack:
-        writer = tf.summary.create_file_writer(str(out / "tensorboard"))
-        stack.callback(writer.close)
+    path = out / "state.npz"
+    rows, best = state.restore(path, network)
+    with contextlib.closing(tf.summary.create_file_writer(str(out / "tensorboard"))) as writer:
 
-        def end_of_epoch(epoch: int, logs: dict[str, float]) -> None:
-            nonlocal best
-            logs = {name: float(value) for name, value in logs.items()}
-            # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
-            if not (math.isfinite(logs["loss"]) and all(np.isfinite(v).all() for v in _values(network.weights))):
-                raise DivergenceError(
-                    f"{stage}, {where}seed {seed}: the loss is {logs['loss']} in epoch {epoch + 1}, or a weight is not finite. "
-                    "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
-                )
-            logs["learning_rate"] = float(network.optimizer.learning_rate)
-            if validate:
-                logs.update(validate())
-                check_monitor(monitored(recipe), logs)
-            rows.append({"epoch": epoch + 1, **logs})
-            value = logs[monitored(recipe)] if validate else float(epoch)
-            # a score may be undefined (NaN), as the CCC of a constant is
-            if best is None or value > best["value"] or math.isnan(best["value"]):
-                best = {"value": value, "epoch": epoch + 1, "weights": _values(network.variables)}
+        def write(rows: list[dict], best: dict[str, Any]) -> None:
             write_csv(out / "history.csv", rows)
-            with writer.as_default(step=epoch + 1):
-                for name, number in logs.items():
+            with writer.as_default(step=len(rows)):
+                for name, number in rows[-1].items():
                     tf.summary.scalar(name, number)
             writer.flush()
             # the state last: an epoch that it calls finished is in every file
-            _save(out / "state.npz", rows, best, variables)
+            state.save(path, network, rows, best)
             if on_epoch:
-                on_epoch(stage, epoch + 1, recipe.epochs, logs)
-            network.stop_training = _patience_ended(rows, best, patience)
+                on_epoch(stage, len(rows), recipe.epochs, rows[-1])
 
-        if first < recipe.epochs and not _patience_ended(rows, best, patience):
+        kept = EpochEnd(recipe, validate, rows, best, write, f"{stage}, {where}seed {seed}")
+        if len(rows) < recipe.epochs and not kept.patience_ended:
             network.fit(
-                batches(first),
-                initial_epoch=first,
+                batches(len(rows)),
+                initial_epoch=len(rows),
                 epochs=recipe.epochs,
                 steps_per_epoch=steps,
                 verbose=0,
                 shuffle=False,
-                callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_of_epoch)],
+                callbacks=[kept],
             )
-    for variable, value in zip(network.variables, best["weights"], strict=True):
+    for variable, value in zip(network.variables, kept.best["weights"], strict=True):
         variable.assign(value)
-    monitor = monitored(recipe) if validate else None
-    about = {"seed": seed, "monitor": monitor, "best_epoch": best["epoch"], "steps": steps, "epochs": rows}
-    write_json(out / "history.json", about, allow_nan=True)
+    about = {"seed": seed, "monitor": monitored(recipe) if validate else None, "best_epoch": kept.best["epoch"]}
+    write_json(out / "history.json", {**about, "steps": steps, "epochs": rows}, allow_nan=True)
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """What is done after each epoch: look for NaN, validate, keep the best weights, write, stop when the patience ends.
+
+    Args:
+        recipe: its epochs, patience and monitor.
+        validate: see `train_epochs`.
+        rows: the logs of the epochs so far; it grows.
+        best: "value", "epoch" and "weights" of the best epoch so far, or None.
+        write: called with rows and best.
+        what: names the run in errors.
+    """
+
+    def __init__(self, recipe: Recipe, validate, rows: list[dict], best: dict[str, Any] | None, write, what: str):
+        super().__init__()
+        self.recipe, self.validate, self.rows, self.best = recipe, validate, rows, best
+        self.write, self.what = write, what
+
+    @property
+    def patience_ended(self) -> bool:
+        patience = self.recipe.patience if self.validate else 0
+        return bool(patience and self.best and self.rows[-1]["epoch"] - self.best["epoch"] >= patience)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
+        # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
+        if not (math.isfinite(row["loss"]) and all(np.isfinite(v).all() for v in state.values(self.model.weights))):
+            raise DivergenceError(
+                f"{self.what}: the loss is {row['loss']} in epoch {epoch + 1}, or a weight is not finite. "
+                "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
+            )
+        for name, optimizer in state.optimizers(self.model).items():
+            row[f"{name}_learning_rate".removeprefix("optimizer_")] = float(optimizer.learning_rate)
+        if self.validate:
+            row.update(self.validate())
+            check_monitor(monitored(self.recipe), row)
+        self.rows.append(row)
+        value = row[monitored(self.recipe)] if self.validate else float(epoch)
+        # a score may be undefined (NaN), as the CCC of a constant is
+        if self.best is None or value > self.best["value"] or math.isnan(self.best["value"]):
+            self.best = {"value": value, "epoch": epoch + 1, "weights": state.values(self.model.variables)}
+        self.write(self.rows, self.best)
+        self.model.stop_training = self.patience_ended
 
 
 def monitored(recipe: Recipe) -> str:
@@ -125,42 +148,6 @@ def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
             f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
             f"Received: {monitor!r}."
         )
-
-
-def _patience_ended(rows: Sequence[dict], best: dict | None, patience: int) -> bool:
-    return bool(patience and best and rows[-1]["epoch"] - best["epoch"] >= patience)
-
-
-def _save(path: Path, rows: list[dict], best: dict[str, Any], variables: Sequence) -> None:
-    arrays = {f"variable_{i}": value for i, value in enumerate(_values(variables))}
-    arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}
-    meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}}
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, meta=json.dumps(meta), **arrays)
-
-    write_whole(path, write)
-
-
-def _values(variables: Sequence) -> list[np.ndarray]:
-    from keras import ops
-
-    return [np.array(ops.convert_to_numpy(v)) for v in variables]
-
-
-def _restore(path: Path, variables: Sequence) -> tuple[list[dict], dict | None]:
-    if not path.exists():
-        return [], None
-    with np.load(path) as saved:
-        meta = json.loads(str(saved["meta"]))
-        stored = [saved[f"variable_{i}"] for i in range(sum(name.startswith("variable_") for name in saved.files))]
-        weights = [saved[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in saved.files))]
-    if [v.shape for v in stored] != [tuple(v.shape) for v in variables]:
-        raise RunError(f"{path} was written by another network. Give another --out, or remove it to start again.")
-    for variable, value in zip(variables, stored, strict=True):
-        variable.assign(value)
-    return meta["rows"], {**meta["best"], "weights": weights}
 
 
 def write_csv(path: Path, rows: Sequence[dict]) -> None:

@@ -51,7 +51,7 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
         data: the decoded corpora.
         split: the split; side: which of its sides.
         seed: draws the noises of noisy streams.
-        group: the column that the bootstrap resamples.
+        group: the column whose values the intervals are over.
 
     Returns:
         pandas.DataFrame of the tasks that can be `judged`: stream, id, speaker, gender, group, then `<task>`,

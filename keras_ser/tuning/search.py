@@ -27,12 +27,6 @@ from keras_ser.training.run import check_free
 from keras_ser.tuning.report import Found, Trial
 from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers, with_values
 
-# it would show a traceback for each trial that diverges
-with contextlib.suppress(ImportError):
-    from keras_tuner.src import config as _tuner_config
-
-    _tuner_config.DEBUG = False
-
 METHODS = {
     "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
     "random": keras_tuner.oracles.RandomSearchOracle,
@@ -172,9 +166,11 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
     # A search that goes on begins anew: the method is told its seed and the same scores, so that it asks for the same trials,
     # whose finished runs are read and not trained. What KerasTuner reloads of its own state is not what it had.
     oracle = _oracle(found.method, narrow, found.space, trials)
-    shown = sys.stdout
+    shown = sys.stdout, sys.stderr
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # KerasTuner prints a table for each trial, and a traceback for each that diverges
+        hidden = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+        with hidden[0], hidden[1], warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # of a Gaussian process on few trials
             tuner = _Tuner(judge, shown, oracle=oracle, directory=folder, project_name="tuner", overwrite=True)
             tuner.search(verbose=0)
@@ -194,7 +190,7 @@ def _check_grid(space: Space, trials: int) -> None:
 
 
 class _Tuner(keras_tuner.Tuner):
-    """KerasTuner asks for a trial, `judge` gives its score; `shown` is where its callbacks may print."""
+    """KerasTuner asks for a trial, `judge` gives its score; `shown` is where its callbacks print: output and errors."""
 
     def __init__(self, judge: Callable[[int, Mapping[str, Any]], float | None], shown, **kwargs):
         self.judge, self.shown = judge, shown
@@ -202,7 +198,7 @@ class _Tuner(keras_tuner.Tuner):
 
     def run_trial(self, trial, **kwargs):
         try:
-            with contextlib.redirect_stdout(self.shown):
+            with contextlib.redirect_stdout(self.shown[0]), contextlib.redirect_stderr(self.shown[1]):
                 score = self.judge(int(trial.trial_id) + 1, trial.hyperparameters.values)
         except Exception as error:
             # KerasTuner would go on with the next one

@@ -1,7 +1,9 @@
 """What a search may change, and between which values. No TensorFlow."""
 
+import contextlib
 import hashlib
 import importlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ser.errors import UserError
+from keras_ser.errors import UnknownKeyError, UserError
 from keras_ser.models import MODELS
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
@@ -17,6 +19,7 @@ from keras_ser.splits import Protocol
 
 # these say what is learnt and on whom, not how: scores of recipes that differ in them can't be compared
 FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor")
+MOST_TRIED = 256
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,27 @@ def check_space(recipe: Recipe, space: Space) -> None:
             )
         try:
             for value in _ends(recipe, each):
-                recipe.override(each.key, value)
-        except (KeyError, ValueError) as error:
+                _check_value(recipe, each.key, value, [other for other in space if other is not each])
+        except UserError as error:
             # what it says of a key it says of `--set`
             raise type(error)(str(error.args[0]).replace("--set ", "--space ", 1)) from None
+
+
+def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:
+    """Refuse a value that the recipe refuses, as it is and with the ends of what else is searched."""
+    try:
+        recipe.override(key, value)
+        return
+    except UnknownKeyError:
+        raise
+    except UserError as error:
+        refused = error
+    ends = [[(other.key, end) for end in _ends(recipe, other)] for other in others]
+    for together in itertools.islice(itertools.product(*ends), MOST_TRIED):
+        with contextlib.suppress(UserError):
+            recipe.change({**dict(together), key: value})
+            return
+    raise refused
 
 
 def _ends(recipe: Recipe, each: Range | Choice) -> tuple:

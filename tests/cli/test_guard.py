@@ -30,6 +30,30 @@ def test_a_mistake(error, capsys):
     assert capsys.readouterr().err == "keras-ser: error: a b\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OSError(28, "No space left on device", "/out/part/a.txt"),
+            "/out/part: cannot write a.txt, the disk is full. ",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            "cannot write, the disk is full ([Errno 28] No space left on device). ",
+        ),
+        (
+            RuntimeError("/out; No space left on device"),
+            "cannot write, the disk is full (/out; No space left on device). ",
+        ),
+    ],
+)
+def test_a_full_disk_is_one_line(error, words, capsys):
+    """Whoever raises it: Python, or TensorFlow with an error of its own."""
+    assert guarded(fail(error)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"keras-ser: error: {words}All files written before are whole") and said.count("\n") == 1
+
+
 @pytest.mark.parametrize("kind", [RuntimeError, KeyError, ValueError])
 def test_faults_of_ours_keep_their_traceback(kind):
     """KeyError: 'loss' is no mistake of a user."""
@@ -53,7 +77,7 @@ def test_an_interrupt_that_came_out_as_something_else(capsys):
         ("a.py", "RECIPES = {}", "defines no RECIPES"),
         ("a.py", "RECIPES = 5", "defines no RECIPES"),
         ("a.py", "RECIPES = {'a': 5}", "defines no RECIPES"),
-        ("a.json", "x", "a.json can't be read as a recipe: Expecting value"),
+        ("a.json", "x", "a.json can't be read as a recipe: expected JSON: Expecting value"),
         ("a.json", "[]", "a.json can't be read as a recipe"),
     ],
 )

@@ -35,3 +35,15 @@ def test_bars_of_epochs_settings_and_clips(monkeypatch):
         "eGeMAPSv02": (30, 100),
         "baseline: emotion_uar 0.250": (1, 4),
     }
+
+
+def test_a_failed_job_is_counted_and_said_even_where_all_else_is_quiet(monkeypatch, capsys):
+    for quiet in (True, False):
+        with Progress(quiet=quiet) as progress:
+            progress.failure(JOBS[0], "[Errno 5] the loss is nan.")
+        assert progress.failures == 1
+        assert capsys.readouterr().err == "svm: loso, fold 3, seed 1 failed: [Errno 5] the loss is nan.\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Progress(quiet=False) as progress:
+        progress.failure(JOBS[0], "[bold] is no markup.")
+    assert "[bold] is no markup." in capsys.readouterr().err

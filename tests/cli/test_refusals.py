@@ -5,6 +5,7 @@ import json
 import pytest
 
 from keras_ser.cli import main
+from keras_ser.errors import UserError
 from tests.test_cli import mistake, write_rows
 
 RECIPES = """
@@ -89,8 +90,8 @@ TABLE = [
     ("label", 'tasks.emotion.labels=["anger", "prediction"]', ["'prediction'", "emotion/prediction"]),
     ("label", "protocols.clips.name=a/b", ["name of a protocol"]),
     ("label", "streams.clips.name=a b", ["name of a stream"]),
-    ("label", "optimizer.name=lion", ["`name`", "adam, adamw, sgd", "'lion'"]),
-    ("label", "optimizer.schedule=linear", ["`schedule`", "constant, cosine, step", "'linear'"]),
+    ("label", "optimizer.name=lion", ["`optimizer.name`", "adam, adamw, sgd", "'lion'"]),
+    ("label", "optimizer.schedule=linear", ["`optimizer.schedule`", "constant, cosine, step", "'linear'"]),
     ("label", "optimizer.learning_rate=0", ["`learning_rate` must be over 0"]),
     ("label", "optimizer.learning_rate=NaN", ["`learning_rate` must be over 0", "nan"]),
     ("label", "optimizer.weight_decay=-1", ["`weight_decay` must be at least 0"]),
@@ -213,3 +214,21 @@ def test_a_name_never_leads_out_of_the_output_folder(train, corpus, tmp_path, ca
     command = ["train", str(stored), "--corpus-root", str(corpus[1]), "--out", str(tmp_path / "a" / "b" / "c")]
     assert "name of a recipe" in mistake(capsys, main(command))
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
+
+
+@pytest.mark.parametrize("snr", ["loud", "NaN", "0,inf", "5,,5", "101"])
+def test_evaluate_refuses_ratios_that_are_no_decibels(snr):
+    from keras_ser.cli.evaluation import decibels
+
+    with pytest.raises(UserError, match="--snr takes numbers from -100 to 100 dB"):
+        decibels(snr)
+    assert decibels("-5, 10") == [-5.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"a,b\n1\n1,2,3\n", b"fold,seed\nx,0\n", b"t/prediction,t\nx,1\n"]
+)
+def test_compare_refuses_files_that_are_no_predictions(content, tmp_path, capsys):
+    (tmp_path / "predictions.csv").write_bytes(content)
+    command = ["compare", str(tmp_path / "predictions.csv"), str(tmp_path / "predictions.csv"), "--task", "t"]
+    assert str(tmp_path / "predictions.csv") in mistake(capsys, main(command))

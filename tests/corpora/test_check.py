@@ -1,4 +1,5 @@
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from keras_ser.audio import AudioError, read
 from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
 from keras_ser.corpora.check import check
 from tests import corpora_on_disk as disk
+from tests.audio import files
+from tests.audio.test_sizes import encode
 
 
 def corpus_of(folder, names, **more):
@@ -88,6 +91,68 @@ def test_files_that_training_would_refuse_are_found(tmp_path, rng):
                 read(corpus.file(utterance), 16000, utterance.start, utterance.end)
         else:
             assert len(read(corpus.file(utterance), 16000, utterance.start, utterance.end))
+
+
+def test_check_and_training_read_the_same_files(tmp_path, rng):
+    """By content: what training refuses is unreadable, and nothing else is."""
+    clip = 0.1 * rng.standard_normal(48000)
+    form = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 12)  # 12-bit samples in 16
+    (tmp_path / "twelve.wav").write_bytes(files.riff((b"fmt ", form), (b"data", files.pcm(clip))))
+    soundfile.write(tmp_path / "gsm.wav", clip, 8000, subtype="GSM610")
+    soundfile.write(tmp_path / "x.sph", clip, 16000, format="NIST")
+    soundfile.write(tmp_path / "flac.wav", clip, 16000, format="FLAC")
+    for name, container, codec in (
+        ("a.m4a", "ipod", "aac"),
+        ("a.webm", "webm", "libopus"),
+        ("a.3gp", "3gp", "aac"),
+        ("webm.wav", "webm", "libopus"),
+    ):
+        encode(tmp_path / name, clip, container, codec)
+    (tmp_path / "hang.wav").write_bytes(files.lying_list())
+    (tmp_path / "headerless.raw").write_bytes(bytes(32000))
+    (tmp_path / "list.wav").write_bytes(
+        files.riff(files.form(), (b"LIST", b"INFOabcdef"), (b"data", files.pcm(clip[:9000])))
+    )
+    for name in ("half.w64", "half.webm", "half.m4a"):
+        whole = tmp_path / name.replace("half", "a")
+        if name == "half.w64":
+            soundfile.write(whole, clip[::-1], 16000)
+        (tmp_path / name).write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    soundfile.write(tmp_path / "huge.wav", np.append(clip, 1e30), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "none.wav", clip[:0], 16000)
+    corpus = corpus_of(tmp_path, sorted(path.name for path in tmp_path.iterdir()))
+    report = check(corpus)
+    refused = {case.split()[0] for kind in ("unreadable", "empty", "non-finite") for case in report.problems[kind]}
+    assert refused == {"half.m4a", "half.w64", "half.webm", "hang.wav", "headerless.raw", "huge.wav", "none.wav"}
+    assert sum(report.sample_rates.values()) == len(corpus) - len(refused)
+    for utterance in corpus:
+        if utterance.id in refused:
+            with pytest.raises(AudioError):
+                read(corpus.file(utterance))
+        else:
+            assert len(read(corpus.file(utterance)))
+
+
+def test_channels_offsets_and_outliers_are_named(tmp_path, rng):
+    clip = 0.1 * rng.standard_normal(16000)
+    for name, channels in {
+        "cancelling.wav": [clip, -clip],
+        "one_of_six.wav": [0 * clip] * 5 + [clip[::-1]],
+        "offset.wav": [0.5 * clip + 0.1],
+        "clipped.wav": [np.clip(30 * clip, -1, 1)],
+        "plain.wav": [clip, clip[::-1]],
+    }.items():
+        soundfile.write(tmp_path / name, np.stack(channels, 1), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "long.flac", np.tile(clip, 61), 16000)
+    report = check(corpus_of(tmp_path, sorted(path.name for path in tmp_path.iterdir())))
+    assert report.problems == {"cancelling channels": ("cancelling.wav (2 channels)",)} and not report.ok
+    assert report.odd == {
+        "silent channels": ("one_of_six.wav",),
+        "constant offset": ("offset.wav",),
+        "clipped": ("clipped.wav",),
+    }
+    assert "odd, constant offset (1): offset.wav" in report.lines()
+    assert "far longer than the median of 1.0 s, which takes memory in training: long.flac 61 s." in report.notes
 
 
 def test_odd_labels_are_noted(tmp_path):

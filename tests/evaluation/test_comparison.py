@@ -1,45 +1,107 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import recall_score
 
-from keras_ser.evaluation import compare, score
+from keras_ser.evaluation import compare, corrected, score
+from tests.evaluation import slow
 
 
-def test_difference_interval_and_p_are_those_of_a_slow_loop(make_table, emotion):
-    a, b = make_table(seeds=(0, 1), skill=1.3, draw=1), make_table(seeds=(5, 6, 7), skill=1.0, draw=2)
-    found = compare(a, b.sample(frac=1, random_state=1), emotion, resamples=50, seed=8)
-    groups = sorted(a["group"].unique())
+def _uar(table):
+    return recall_score(
+        table["emotion"], table["emotion/prediction"], labels=sorted(set(table["emotion"])), average="macro"
+    )
 
-    def uar(table):
-        parts = [(p["emotion"], p["emotion/prediction"]) for _, p in table.groupby("seed")]
-        return np.mean([recall_score(t, p, labels=sorted(set(t)), average="macro") for t, p in parts])
 
-    differences = []
-    for draw in np.random.default_rng(8).integers(8, size=(50, 8)):
-        first, second = (pd.concat([t[t["group"] == groups[g]] for g in draw]) for t in (a, b))
-        differences.append(uar(first) - uar(second))
-    differences = np.array(differences)
-    assert (found.a, found.b) == pytest.approx((uar(a), uar(b)))
-    assert found.difference == pytest.approx(uar(a) - uar(b))
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
-    tail = min((differences <= 0).sum(), (differences >= 0).sum())
-    assert found.p == pytest.approx(min(1, 2 * (1 + tail) / 51))
+@pytest.mark.parametrize("seeds", [((0, 1, 2), (5, 6)), ((0, 1), (0, 1)), ((0, 1, 2, 3), (0, 1, 2, 3, 4))])
+def test_difference_interval_and_p_are_those_of_a_slow_loop(make_table, emotion, seeds):
+    a, b = make_table(seeds=seeds[0], skill=1.3, draw=1), make_table(seeds=seeds[1], skill=1.0, draw=2)
+    # an initialisation that is luckier than the others
+    lucky = (a["seed"] == 1) & (np.arange(len(a)) % 4 == 0)
+    a.loc[lucky, [f"emotion/{label}" for label in emotion.labels]] = 0.0
+    for label in emotion.labels:
+        a.loc[lucky & (a["emotion"] == label), ["emotion/prediction", f"emotion/{label}"]] = label, 1.0
+    found = compare(a, b.sample(frac=1, random_state=1), emotion)
+    first, second = (np.mean([_uar(part) for _, part in t.groupby("seed")]) for t in (a, b))
+    assert (found.a, found.b) == pytest.approx((first, second))
+    assert found.difference == pytest.approx(first - second)
+    total, free = slow.variance(a, b, _uar, slow.degrees(a, "emotion", "uar"))
+    assert (found.low, found.high) == pytest.approx(slow.plain_interval(first - second, total, free))
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(first - second) / total**0.5, free))
     assert (found.groups, found.unit, found.clips) == (8, "speakers", a["id"].nunique())
-    assert (found.seeds_a, found.seeds_b) == ((0, 1), (5, 6, 7))
-    assert found.too_narrow and "8 speakers: likely too narrow" in found.notes[0]
+    assert (found.seeds_a, found.seeds_b) == seeds
+    assert found.basis == f"95 % CI over 8 speakers and {len(seeds[0])} + {len(seeds[1])} seeds (t)"
 
 
 def test_a_run_does_not_differ_from_itself_and_sides_swap(make_table, emotion, arousal):
     a, b = make_table(draw=1), make_table(draw=2, skill=0.7)
     for task, metric in ((emotion, "uar"), (emotion, "recall/joy"), (arousal, "ccc"), (arousal, "rmse")):
         same = compare(a, a, task, metric)
-        assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
+        assert (same.difference, same.p) == (0, 1)
         there, back = compare(a, b, task, metric), compare(b, a, task, metric)
         assert there.difference == pytest.approx(-back.difference)
         assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
         assert there.p == pytest.approx(back.p)
         assert there.a == pytest.approx(score(a, task, "disjoint")[metric].value)
+
+
+@pytest.mark.parametrize("seeds", [((0,), (0,)), ((0,), (0, 1, 2)), ((0, 1, 2), (4,))])
+def test_one_seed_gives_no_p_and_says_so(make_table, emotion, seeds):
+    a, b = make_table(seeds=seeds[0], skill=2.5, draw=1), make_table(seeds=seeds[1], skill=0.2, draw=2)
+    found = compare(a, b, emotion)
+    assert found.p is None and found.without_p == "one seed: the spread over initialisations is not known"
+    assert found.low is not None and found.basis == "95 % CI over 8 speakers, between these networks alone (t)"
+    first, second, *_ = found.lines()
+    assert first.endswith("no p (one seed: the spread over initialisations is not known)")
+    assert "between these networks alone" in second
+
+
+def test_deterministic_systems_have_a_p_with_one_seed(make_table, emotion):
+    a, b = make_table(seeds=(0,), skill=2.5, draw=1), make_table(seeds=(0,), skill=0.2, draw=2)
+    found = compare(a, b, emotion, deterministic=(True, True))
+    total, free = slow.variance(a, b, _uar, slow.degrees(a, "emotion", "uar"))
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.difference) / total**0.5, free))
+    assert found.basis == "95 % CI over 8 speakers (t)"
+    same = compare(a, a, emotion, deterministic=(True, True))
+    assert (same.difference, same.p, same.low) == (0, 1, None)
+    # beside one whose seeds differ
+    assert compare(a, b, emotion, deterministic=(True, False)).p is None
+    three = make_table(skill=0.2, draw=2)
+    assert compare(a, three, emotion, deterministic=(True, False)).p is not None
+    assert compare(a, three, emotion, deterministic=(False, True)).p is None
+
+
+@pytest.mark.parametrize(("speakers", "smallest"), [(1, "1"), (2, "0.5"), (5, "0.062")])
+def test_under_six_speakers_there_is_no_p(make_table, emotion, speakers, smallest):
+    """Two test speakers once gave p = 0.001."""
+    a, b = make_table(speakers=speakers, skill=3.0, draw=1), make_table(speakers=speakers, skill=0.0, draw=2)
+    found = compare(a, b, emotion)
+    assert (found.low, found.high, found.p) == (None, None, None)
+    assert found.without_p.endswith(f"the smallest that an exact test can give is {smallest}")
+    assert found.basis == f"no 95 % CI: {speakers} speaker{'s' * (speakers > 1)}, and it takes 6"
+    assert "[" not in found.lines()[0]
+
+
+def test_clips_of_unknown_speakers_give_no_p(make_table, emotion):
+    a, b = (make_table(draw=i).assign(group="", speaker="") for i in (1, 2))
+    found = compare(a, b, emotion)
+    assert found.p is None and found.without_p == "no speakers are known, and the clips of one are alike"
+    assert found.basis.endswith("too narrow, since no speakers are known")
+
+
+def test_p_values_of_a_table_are_corrected(make_table, emotion):
+    tables = [make_table(draw=i, skill=skill) for i, skill in enumerate((1.0, 1.1, 2.0, 0.6))]
+    few = make_table(seeds=(0,))
+    made = [compare(tables[0], other, emotion) for other in (*tables[1:], few)]
+    found = corrected(made)
+    assert [c.p for c in found] == [c.p for c in made]
+    ordered = sorted(c.p for c in made[:3])
+    expected = [min(1, (3 - i) * p) for i, p in enumerate(ordered)]
+    expected = [max(expected[: i + 1]) for i in range(3)]
+    assert sorted(c.p_holm for c in found[:3]) == pytest.approx(expected)
+    assert found[3].p_holm is None
+    assert "p (Holm)" in found[0].lines()[0] and "Holm" not in made[0].lines()[0]
 
 
 def test_pairing_is_narrower_than_two_intervals(make_table, emotion, name_label):
@@ -53,8 +115,8 @@ def test_pairing_is_narrower_than_two_intervals(make_table, emotion, name_label)
 
 def test_a_clear_difference_is_found_and_no_difference_is_not(make_table, emotion):
     strong, weak = make_table(skill=2.5, draw=1, speakers=20), make_table(skill=0.5, draw=2, speakers=20)
-    found = compare(strong, weak, emotion, resamples=999)
-    assert found.low > 0 and found.p == pytest.approx(2 / 1000) and not found.too_narrow
+    found = compare(strong, weak, emotion)
+    assert found.low > 0 and found.p < 0.001 and "p < 0.001" in found.lines()[0]
     again = compare(make_table(draw=3, speakers=20), make_table(draw=4, speakers=20), emotion)
     assert again.p > 0.05 and again.low < 0 < again.high
 
@@ -101,8 +163,8 @@ def test_several_protocols_need_a_name(make_table, emotion):
 def test_streams_may_have_other_names(make_table, emotion):
     """The same clips, called "main" by one recipe and "clean" by another, which has a noisy stream beside it."""
     a, b, noisy = make_table(draw=1), make_table(draw=2, skill=0.6), make_table(draw=3, streams=("noisy",))
-    expected = compare(a, b, emotion, resamples=100)
-    found = compare(a.assign(stream="main"), pd.concat([b, noisy]), emotion, resamples=100)
+    expected = compare(a, b, emotion)
+    found = compare(a.assign(stream="main"), pd.concat([b, noisy]), emotion)
     assert (found.difference, found.low, found.high) == (expected.difference, expected.low, expected.high)
     assert "The first is scored on its stream 'main', the second on its stream 'clean'." in found.notes
     with pytest.raises(ValueError, match="the stream for task 'emotion' must be one of main"):

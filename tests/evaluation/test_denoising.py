@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from keras_ser.evaluation.denoising import DenoisingReport
 
 METHODS = {"none": "nothing", "a": "one", "b": "another", "ours": "ours"}
 
 
-def make(rng, groups=5, clips=4, noises=(("white", True), ("volvo", False)), snrs=(-5.0, 10.0)) -> pd.DataFrame:
+def make(rng, groups=6, clips=4, noises=(("white", True), ("volvo", False)), snrs=(-5.0, 10.0)) -> pd.DataFrame:
     rows = []
     for noise, seen in noises:
         for snr in snrs:
@@ -48,9 +49,40 @@ def test_means_and_intervals_are_those_of_a_loop(made):
     plain = values(made.table, "white", -5.0, "a", "si_sdr")
     assert found.value == pytest.approx(plain.mean()) and found.clips == len(plain)
     group = plain.index.str[0].astype(int)
-    draws = np.random.default_rng(0).integers(5, size=(2000, 5))
-    means = [np.concatenate([plain[group == g] for g in row]).mean() for row in draws]
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, (0.025, 0.975))))
+    without = [plain[group != g].mean() for g in range(6)]
+    variance = 5 / 6 * sum((x - np.mean(without)) ** 2 for x in without)
+    half = stats.t.ppf(0.975, 5) * variance**0.5
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+
+
+def test_intervals_are_over_the_seeds_of_model_1(rng):
+    """The network's luck widens the interval of its method, and of its difference from one without a network."""
+    one = make(rng)
+    several = []
+    for seed, luck in enumerate((-1.0, 0.0, 1.0)):
+        ours = one["method"] == "ours"
+        several.append(one.assign(seed=seed, snr_out=one["snr_out"] + luck * ours))
+    made = DenoisingReport("t", pd.concat(several), METHODS, ours=("ours",), against=("a",))
+    alone = DenoisingReport("t", one, METHODS)
+    for found, single in (
+        (made.mean("snr_out", "white", 10.0, "ours"), alone.mean("snr_out", "white", 10.0, "ours")),
+        (
+            made.difference("snr_out", "white", 10.0, "ours", "a"),
+            alone.difference("snr_out", "white", 10.0, "ours", "a"),
+        ),
+    ):
+        assert found.value == pytest.approx(single.value) and found.clips == single.clips
+        assert found.high - found.low > 1.2 * (single.high - single.low)
+    same, single = (m.mean("snr_out", "white", 10.0, "a") for m in (made, alone))
+    assert (same.low, same.high) == pytest.approx((single.low, single.high))
+    assert "95 % CI over 6 speakers and 3 seeds (t)" in made.to_markdown()
+
+
+def test_clips_that_a_seed_lacks_are_still_in_the_mean(made):
+    table = pd.concat([made.table, made.table.assign(seed=1)])
+    lacking = DenoisingReport("t", table[(table["seed"] == 0) | (table["group"] != "s2")], METHODS)
+    found, whole = (m.mean("snr_out", "white", 10.0, "a") for m in (lacking, made))
+    assert (found.value, found.clips) == (pytest.approx(whole.value), whole.clips)
 
 
 def test_differences_are_paired(made):
@@ -88,8 +120,9 @@ def test_a_measure_that_is_not_defined_for_a_clip_leaves_it_out(made):
     )
 
 
-def test_one_speaker_has_no_interval(rng):
-    cell = DenoisingReport("t", make(rng, groups=1), METHODS).mean("stoi", "white", 10.0, "a")
+@pytest.mark.parametrize("groups", [1, 5])
+def test_few_speakers_have_no_interval(rng, groups):
+    cell = DenoisingReport("t", make(rng, groups=groups), METHODS).mean("stoi", "white", 10.0, "a")
     assert (cell.low, cell.high) == (None, None)
 
 
@@ -120,4 +153,8 @@ def test_what_is_written(made, tmp_path):
     )
     assert cell["value"] == pytest.approx(values(again, "white", 10, "b", "stoi").mean(), abs=1e-3)
     text = (tmp_path / "denoising.md").read_text()
-    assert "SNR_out alone rewards silence" in text and "likely too narrow" in text and "- a note" in text
+    assert (
+        "SNR_out alone rewards silence" in text
+        and "95 % CI over 6 speakers, of this one network (t)" in text
+        and "- a note" in text
+    )

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import accuracy_score, recall_score
 
+from keras_ser.evaluation import compare, holm
 from keras_ser.evaluation.gain import GainReport
 from keras_ser.tasks import Task
 
@@ -39,7 +41,17 @@ def made():
 
 def test_every_figure_is_scikit_learns(made):
     header, *rows = made.rows()
-    assert header == ["%", "alone (paper)", "alone", "both (paper)", "both", "gain (paper)", "gain", "difference", "p"]
+    assert header == [
+        "%",
+        "alone (paper)",
+        "alone",
+        "both (paper)",
+        "both",
+        "gain (paper)",
+        "gain",
+        "difference",
+        "p (Holm)",
+    ]
     found = {row[0]: row for row in rows}
     assert list(found) == ["anger", "joy", "fear", "accuracy (WA)", "UAR (UA)"]
     scores = {}
@@ -57,17 +69,26 @@ def test_every_figure_is_scikit_learns(made):
 
 
 def test_the_interval_is_of_paired_speakers(made):
-    """By a bootstrap of its own, draw by draw."""
     a, b = made.tables.values()
-    groups = sorted(set(a["group"]))
-    right = {
-        name: np.array([(t["emotion"] == t["emotion/prediction"])[t["group"] == g].mean() for g in groups])
-        for name, t in (("a", a), ("b", b))
-    }
-    drawn = np.random.default_rng(3).integers(len(groups), size=(20000, len(groups)))
-    low, high = np.percentile((right["b"] - right["a"])[drawn].mean(axis=1), [2.5, 97.5])
+    right = [(t["emotion"] == t["emotion/prediction"]).groupby(t["group"]).mean() for t in (a, b)]
+    expected = stats.ttest_rel(right[1], right[0]).confidence_interval(0.95)  # speakers have as many clips each
     found = made.differences["accuracy"]
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+
+
+def test_p_values_are_corrected_over_the_rows():
+    tables = {
+        name: pd.concat([table(np.random.default_rng(9 * i + s), right, 8).assign(seed=s) for s in range(3)])
+        for i, (name, right) in enumerate((("alone", 0.5), ("both", 0.75)))
+    }
+    made = GainReport("t", tables, TASK, "apart")
+    header, *rows = made.rows()
+    assert header[-1] == "p (Holm)"
+    alone = [compare(tables["both"], tables["alone"], TASK, metric).p for metric in made.metrics]
+    expected = holm(alone)
+    assert [float(row[-1]) for row in rows] == pytest.approx(expected, abs=5e-4)
+    assert "p values corrected for their number (Holm)" in made.to_markdown()
+    assert "95 % CI over 8 speakers and 3 + 3 seeds (t)" in made.to_markdown()
 
 
 def test_saved(made, tmp_path):
@@ -75,7 +96,8 @@ def test_saved(made, tmp_path):
     text = path.read_text()
     assert "| joy | 37.1 |" in text and "![Scores with 95 % intervals](gain.png)" in text
     assert (tmp_path / "gain.png").stat().st_size > 10_000 and (tmp_path / "gain.json").exists()
-    assert "likely too narrow" in text
+    assert "95 % CI over 6 speakers, of this one network (t)" in text
+    assert "No p: one seed: the spread over initialisations is not known." in text
 
 
 def test_a_class_that_nobody_was_tested_on(made, tmp_path):
@@ -83,7 +105,7 @@ def test_a_class_that_nobody_was_tested_on(made, tmp_path):
     tables = {name: t[t["emotion"] != "fear"] for name, t in made.tables.items()}
     less = GainReport("t", tables, TASK, "apart", {"both": {"recall/fear": 0.42}})
     rows = {row[0]: row for row in less.rows()}
-    assert rows["fear"] == ["fear", "", "–", "42.0", "–", "", "", "–", ""]
+    assert rows["fear"] == ["fear", "", "–", "42.0", "–", "", "", "–", "–"]
     less.save(tmp_path, "less")
     told = json.loads((tmp_path / "less.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert next(row for row in told["rows"] if row["metric"] == "recall/fear")["measured"]["both"]["value"] is None

@@ -1,8 +1,19 @@
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.metrics import f1_score, precision_recall_fscore_support
+from sklearn.metrics import f1_score, recall_score
 
-from keras_ser.evaluation.measures import Items, measure, measure_resamples, metric_names, select, tally
+from keras_ser.evaluation.measures import (
+    Items,
+    _name_groups,
+    chance,
+    degrees,
+    left_out,
+    measure,
+    metric_names,
+    select,
+    tally,
+)
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 
@@ -22,23 +33,33 @@ def test_sums_are_of_the_groups(make_table, emotion):
 
 
 @pytest.mark.parametrize("labels", [(0, 1, 2, 3), (0, 2), (3,)])
-def test_classes_without_clips_are_left_out(rng, emotion, labels):
-    truth, predicted = rng.choice(labels, 90), rng.integers(4, size=90)
+@pytest.mark.parametrize("named", [(0, 1, 2, 3), (1, 2), (0,)])
+def test_scores_are_scikit_learns_with_absent_and_predicted_only_classes(rng, emotion, labels, named):
+    truth, predicted = rng.choice(labels, 90), rng.choice(named, 90)
     counts = np.zeros((3, 4))
     for t, p in zip(truth, predicted, strict=True):
         counts[0, t] += t == p
         counts[1, t] += 1
         counts[2, p] += 1
     found = dict(zip(metric_names(emotion), measure(counts, emotion), strict=True))
-    _, recall, f1, _ = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
-    weighted = f1_score(truth, predicted, labels=labels, average="weighted", zero_division=0)
+    recall = recall_score(truth, predicted, labels=labels, average=None, zero_division=0)
     assert found["accuracy"] == pytest.approx((truth == predicted).mean())
     assert found["uar"] == pytest.approx(recall.mean())
-    assert found["macro_f1"] == pytest.approx(f1.mean())
-    assert found["weighted_f1"] == pytest.approx(weighted)
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, predicted, average="macro", zero_division=0))
+    assert found["weighted_f1"] == pytest.approx(f1_score(truth, predicted, average="weighted", zero_division=0))
     for k, label in enumerate(emotion.labels):
         expected = recall[labels.index(k)] if k in labels else np.nan
         assert found[f"recall/{label}"] == pytest.approx(expected, nan_ok=True)
+
+
+def test_macro_f1_counts_predicted_only_classes(emotion):
+    """Five clips of two classes each, all right but one that is called a third class: its F1 is 0."""
+    counts = np.array([[5, 4, 0, 0], [5, 5, 0, 0], [5, 4, 1, 0]])
+    found = dict(zip(metric_names(emotion), measure(counts, emotion), strict=True))
+    expected = f1_score([0] * 5 + [1] * 5, [0] * 5 + [1] * 4 + [2], average="macro")
+    assert expected == pytest.approx((1 + 8 / 9 + 0) / 3)
+    assert found["macro_f1"] == pytest.approx(expected)
+    assert found["uar"] == pytest.approx(0.9)
 
 
 def test_ccc_is_unhurt_by_a_far_mean(make_table, arousal):
@@ -53,30 +74,72 @@ def test_ccc_is_unhurt_by_a_far_mean(make_table, arousal):
 
 
 def test_ccc_of_constants_is_undefined(arousal):
-    sums = np.array([5.0, 0, 0, 0, 0, 0, 0])  # five clips, truth and prediction always 0
+    sums = np.array([5.0, 0, 0, 0, 0, 0])  # five clips, truth and prediction always 0
     ccc, rmse = measure(sums, arousal)
     assert np.isnan(ccc) and rmse == 0
 
 
-def test_resamples_that_lack_a_class(rng):
-    """Two speakers of each gender: one draw in eight knows one gender only, whose UAR would be that class's recall."""
-    task = Task("gender", ("female", "male"))
-    sums = np.zeros((4, 1, 3, 2))
-    for speaker, (gender, hits) in enumerate([(0, 9), (0, 8), (1, 1), (1, 2)]):
-        sums[speaker, 0, 0, gender], sums[speaker, 0, 1, gender], sums[speaker, 0, 2] = hits, 10, 10
-    found = measure_resamples(sums, task, 4000, 1)
-    lacks = np.isnan(found[:, 0, 1])
-    assert lacks.mean() == pytest.approx(1 / 8, abs=0.02) and np.array_equal(
-        lacks, np.isnan(found[:, 0, 4:]).any(axis=1)
-    )
-    assert (np.nanmin(found[:, 0, 1]), np.nanmax(found[:, 0, 1])) == pytest.approx((0.45, 0.55))
-    assert not np.isnan(found[:, 0, 0]).any()
-    # each speaker a class of its own: nearly every resample lacks one, and its UAR is of those drawn
-    sums = np.zeros((5, 2, 3, 5))
-    hits = rng.integers(1, 10, (2, 5))
-    for speaker in range(5):
+def of_gender(holders: tuple[int, int], clips: int = 10) -> np.ndarray:
+    """Sums of speakers of one gender each."""
+    sums = np.zeros((sum(holders), 1, 3, 2))
+    for speaker in range(sum(holders)):
+        gender = int(speaker >= holders[0])
+        sums[speaker, 0, 0, gender], sums[speaker, 0, 1, gender], sums[speaker, 0, 2] = 3 + speaker, clips, clips // 2
+    return sums
+
+
+@pytest.mark.parametrize(
+    ("holders", "over_classes", "recalls"),
+    [
+        ((5, 5), (2 / 5) ** 2 / (2 / 25 / 4), (np.nan, np.nan)),
+        ((2, 8), (1 / 2 + 1 / 8) ** 2 / (1 / 4 / 1 + 1 / 64 / 7), (np.nan, 7)),
+        ((1, 9), np.nan, (np.nan, 8)),  # who is the only one of a gender has no spread
+        ((2, 3), np.nan, (np.nan, np.nan)),  # five speakers
+    ],
+)
+def test_degrees_of_classes_that_few_speakers_have(holders, over_classes, recalls):
+    found = degrees(of_gender(holders), Task("gender", ("female", "male")))
+    whole = sum(holders) - 1 if sum(holders) >= 6 else np.nan
+    np.testing.assert_allclose(found, [whole, over_classes, over_classes, whole, *recalls])
+
+
+def test_degrees_of_classes_that_all_speakers_have(rng):
+    sums = rng.integers(1, 9, size=(8, 2, 3, 4)).astype(float)
+    found = degrees(sums, Task("emotion", tuple("abcd")))
+    assert found.tolist() == [7.0] * 8
+    assert degrees(sums[..., 0, :1].repeat(6, axis=-1), Task("arousal", low=0, high=1)).tolist() == [7.0, 7.0]
+
+
+def test_uar_without_a_speaker_who_is_a_class_is_that_of_the_others(rng):
+    sums = np.zeros((7, 2, 3, 7))
+    hits = rng.integers(1, 10, (2, 7))
+    for speaker in range(7):
         sums[speaker, :, 0, speaker], sums[speaker, :, 1, speaker], sums[speaker, :, 2] = hits[:, speaker], 10, 2
-    found = measure_resamples(sums, Task("speaker", tuple("abcde")), 50, 2)
-    drawn = np.random.default_rng(2).integers(5, size=(50, 5))
-    for row, values in zip(drawn, found, strict=True):
-        np.testing.assert_allclose(values[:, 1], hits[:, sorted(set(row))].mean(axis=1) / 10)
+    task = Task("speaker", tuple("abcdefg"))
+    found = left_out(sums, task)
+    for speaker in range(7):
+        np.testing.assert_allclose(found.left_out[1, speaker], np.delete(hits, speaker, axis=1).mean(axis=1) / 10)
+    assert degrees(sums, task)[1] == 6
+
+
+@pytest.mark.parametrize("classes", [0, 1, 4])
+def test_chance_is_of_the_classes_that_occur(classes):
+    assert chance("uar", classes) == (1 / classes if classes else None)
+    assert chance("ccc", 0) == 0
+    assert all(chance(metric, 4) is None for metric in ("accuracy", "macro_f1", "weighted_f1", "recall/joy", "rmse"))
+
+
+@pytest.mark.parametrize(
+    ("speakers", "groups", "unit"),
+    [
+        (["a", "b"], ["a", "b"], "speakers"),
+        (["emodb/a", "other/b"], ["a", "b"], "speakers"),
+        (["a", "b"], ["x", "x"], "groups"),
+        (["emodb/a", "emodb/b"], ["emodb", "emodb"], "groups"),
+        (["a", "b"], ["", ""], "clips"),
+    ],
+)
+def test_groups_are_called_speakers_where_they_are_speakers(speakers, groups, unit):
+    """Also where speakers are a task's classes, which name their corpus."""
+    facts = pd.DataFrame({"id": ["1", "2"], "speaker": speakers, "group": groups})
+    assert _name_groups(facts)[1] == unit

@@ -64,7 +64,7 @@ def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
     lines = [line.get_xydata() for line in figure.axes[1].lines]
     for y, item in enumerate(results[1].scores):
         for expected in (
-            [[100 * item.low, y], [100 * item.high, y]],
+            *([[[100 * item.low, y], [100 * item.high, y]]] if item.low is not None else []),
             [[100 * item.value, y]],
             [[100 * s, y + 0.29] for s in item.seeds],
             *([[[100 * item.chance, y - 0.42], [100 * item.chance, y + 0.42]]] if item.chance is not None else []),
@@ -74,7 +74,7 @@ def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert labels[:4] == ["accuracy (WA)", "UAR (UA)", "macro F1", "weighted F1"]
     assert "recall surprise" not in labels and "recall disgust" in labels  # no clip is surprise
-    assert "12 speakers, likely too narrow" in figure.axes[0].get_title(loc="left")
+    assert "12 speakers" in figure.axes[0].get_title(loc="left")
     for axes in figure.axes:
         assert not _overlaps([t.get_window_extent(renderer) for t in axes.get_yticklabels()])
 
@@ -116,16 +116,16 @@ def test_the_legend_of_whiskers_is_of_what_is_drawn(many, make_table, emotion):
     def legend(*results):
         return [text.get_text() for text in plots.scores(results).legends[0].get_texts()]
 
-    one = score(make_table(seeds=(0,)), emotion, "disjoint", resamples=5)
+    one = score(make_table(seeds=(0,)), emotion, "disjoint")
     assert legend(one) == ["measured, 95 % interval", "chance"]
-    several = score(make_table(), emotion, "disjoint", resamples=5)
+    several = score(make_table(), emotion, "disjoint")
     expected = ["mean over seeds, 95 % interval", "one seed", "seeds averaged", "chance", "paper"]
     assert several.ensemble and legend(one, several, many) == expected
 
 
 def test_what_cannot_be_drawn_is_an_error(make_table, arousal):
     with pytest.raises(ValueError, match="at most 32 classes. Received: task 'arousal' with 0"):
-        plots.confusion(score(make_table(seeds=(0,)), arousal, "disjoint", resamples=5))
+        plots.confusion(score(make_table(seeds=(0,)), arousal, "disjoint"))
     with pytest.raises(ValueError, match="a column beside the epoch"):
         plots.curves({"a": pd.DataFrame({"epoch": [1, 2]})})
 

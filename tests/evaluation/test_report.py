@@ -5,11 +5,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, mean_squared_error, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_squared_error, recall_score
 
 from keras_ser.evaluation import read_predictions, report, write_predictions
-
-RESAMPLES = 15
+from tests.evaluation import slow
 
 
 @pytest.fixture
@@ -42,8 +41,6 @@ def whole(make_table, emotion, gender, arousal, histories):
         tables={"adversary": {"emotion": {"accuracy": 0.527, "prior": 0.5}}},
         histories=histories,
         notes=["Trained on nothing."],
-        resamples=RESAMPLES,
-        seed=3,
     )
 
 
@@ -52,40 +49,25 @@ def _metrics(t: np.ndarray, p: np.ndarray, labels: list[str]) -> dict[str, float
         ccc = 2 * np.cov(t, p, bias=True)[0, 1] / (np.var(t) + np.var(p) + (np.mean(t) - np.mean(p)) ** 2)
         return {"ccc": ccc, "rmse": mean_squared_error(t, p) ** 0.5}
     there = [label for label in labels if (t == label).any()]
-    _, recall, f1, clips = precision_recall_fscore_support(t, p, labels=there, zero_division=0)
+    recall = recall_score(t, p, labels=there, average=None, zero_division=0)
     found = {
         "accuracy": accuracy_score(t, p),
         "uar": recall.mean(),
-        "macro_f1": f1.mean(),
-        "weighted_f1": np.average(f1, weights=clips),
+        "macro_f1": f1_score(t, p, average="macro", zero_division=0),
+        "weighted_f1": f1_score(t, p, average="weighted", zero_division=0),
     }
     recalls = dict(zip(there, recall, strict=True))
     return found | {f"recall/{label}": recalls.get(label) for label in labels}
 
 
-def _check_scores(scores, rows, task, labels, predicted, seed):
-    """Every figure of a list of scores against scikit-learn on the rows; intervals by repeating the rows."""
+def _check_scores(scores, rows, task, labels, predicted, intervals=True):
+    """Every figure of a list of scores against scikit-learn on the rows; intervals by a loop over speakers."""
     pairs = {s: part[[task, predicted]].T.to_numpy() for s, part in rows.groupby("seed")}
     per_seed = [_metrics(*pair, labels) for pair in pairs.values()]
-    samples = {item["metric"]: [] for item in scores if item["low"] is not None}
-    lacking = []
-    if samples:
-        classes = rows[task].nunique()
-        groups = sorted(rows["group"].unique())
-        where = {(s, g): np.flatnonzero(part["group"] == g) for s, part in rows.groupby("seed") for g in groups}
-        for draw in np.random.default_rng(seed).integers(len(groups), size=(RESAMPLES, len(groups))):
-            drawn = {s: np.concatenate([where[s, groups[g]] for g in draw]) for s in pairs}
-            values = [_metrics(*pairs[s][:, index], labels) for s, index in drawn.items()]
-            (truth, _), index = next(iter(pairs.values())), next(iter(drawn.values()))
-            lacking.append(bool(labels) and len(set(truth[index])) < classes)
-            for metric, found in samples.items():
-                told = [v[metric] for v in values]
-                found.append(np.nan if None in told else np.mean(told))
-        if np.mean(lacking) < 0.5:  # a resample without a class measures something else
-            for metric in samples.keys() & {"uar", "macro_f1"}:
-                samples[metric] = np.where(lacking, np.nan, samples[metric])
+    measured = {}
     for item in scores:
-        values = [v[item["metric"]] for v in per_seed]
+        metric = item["metric"]
+        values = [v[metric] for v in per_seed]
         if None in values:
             assert item["value"] is None and item["low"] is None
             continue
@@ -93,9 +75,25 @@ def _check_scores(scores, rows, task, labels, predicted, seed):
         assert item["value"] == pytest.approx(np.mean(values))
         assert (item["min"], item["max"]) == pytest.approx((min(values), max(values)))
         assert item["std"] == (pytest.approx(np.std(values, ddof=1)) if len(values) > 1 else None)
-        if item["low"] is not None:
-            ends = np.nanpercentile(samples[item["metric"]], [2.5, 97.5])
-            assert (item["low"], item["high"]) == pytest.approx(tuple(ends))
+        free = slow.degrees(rows, task, metric) if labels else (rows["group"].nunique() >= 6) * 7
+        if not (free and intervals):
+            assert item["low"] is None and item["high"] is None
+            continue
+
+        def measure(part, metric=metric):
+            # one table is measured for all metrics
+            key = part.index.to_numpy().tobytes()
+            if key not in measured:
+                measured[key] = _metrics(part[task].to_numpy(), part[predicted].to_numpy(), labels)
+            value = measured[key][metric]
+            return np.nan if value is None else value
+
+        total, free = slow.variance(rows, None, measure, free)
+        if not total > 1e-18:  # nothing varies
+            assert item["low"] is None
+            continue
+        ends = slow.interval(metric)(item["value"], total, free)
+        assert (item["low"], item["high"]) == pytest.approx(ends)
 
 
 def test_every_figure_follows_from_predictions_csv(whole, tmp_path):
@@ -105,7 +103,7 @@ def test_every_figure_follows_from_predictions_csv(whole, tmp_path):
     assert [(r["protocol"], r["task"]) for r in written["results"]] == [
         (p, t) for p in ("random", "disjoint") for t in ("emotion", "gender_task", "arousal")
     ]
-    draw = written["bootstrap"]["seed"]
+    assert written["intervals"] == {"kind": "t, jackknife over groups, of the mean over seeds", "level": 0.95}
     for result in written["results"]:
         task, labels = result["task"], result["labels"]
         rows = table[(table["protocol"] == result["protocol"]) & (table["stream"] == result["stream"])]
@@ -115,41 +113,47 @@ def test_every_figure_follows_from_predictions_csv(whole, tmp_path):
         rows = rows[rows["seed"].isin(result["seeds"])]
         rows = rows[rows[task] != ""] if labels else rows[rows[task].notna()]
         name = f"{task}/prediction"
-        _check_scores(result["scores"], rows, task, labels, name, draw)
+        _check_scores(result["scores"], rows, task, labels, name)
         for column in ("gender", "speaker"):
             assert [s["value"] for s in result[f"by_{column}"]] == sorted(rows[column].unique())
             for subset in result[f"by_{column}"]:
                 mine = rows[rows[column] == subset["value"]]
-                _check_scores(subset["scores"], mine, task, labels, name, draw)
+                _check_scores(subset["scores"], mine, task, labels, name, column == "gender")
                 assert subset["clips"] == mine["id"].nunique()
         first = rows[rows["seed"] == rows["seed"].min()].set_index("id")
         columns = [f"{task}/{label}" for label in labels] or [name]
         mean = rows.groupby("id")[columns].mean().loc[first.index]
         together = np.array(labels)[mean.to_numpy().argmax(axis=1)] if labels else mean[name]
-        _check_scores(result["ensemble"], first.assign(together=together), task, labels, "together", draw)
+        _check_scores(result["ensemble"], first.assign(together=together), task, labels, "together")
         assert (result["clips"], result["groups"], result["speakers"]) == (len(first), 8, 8)
         if labels:
             matrix = confusion_matrix(rows[task], rows[name], labels=labels)
             assert result["confusion"]["counts"] == matrix.tolist()
             share = matrix / matrix.sum(axis=1, keepdims=True)
             np.testing.assert_allclose(result["confusion"]["share"], share)
-            groups = sorted(rows["group"].unique())
-            each = [
-                confusion_matrix(*rows.loc[rows["group"] == g, [task, name]].T.to_numpy(), labels=labels)
-                for g in groups
-            ]
-            drawn = np.random.default_rng(draw).integers(8, size=(RESAMPLES, 8))
-            cells = np.array([sum(each[g] for g in row) for row in drawn]).astype(float)
-            total = cells.sum(axis=2, keepdims=True)  # 0 where a resample lacks the class
-            shares = np.divide(cells, total, out=np.full_like(cells, np.nan), where=total > 0)
-            ends = np.nanpercentile(shares, [2.5, 97.5], axis=0)
-            np.testing.assert_allclose([result["confusion"]["low"], result["confusion"]["high"]], ends, atol=1e-12)
+            known = {}
+            for i, row in enumerate(labels):
+                free = slow.degrees(rows, task, f"recall/{row}")
+                for j in range(len(labels)):
+                    ends = [result["confusion"][end][i][j] for end in ("low", "high")]
+
+                    def measure(part, i=i, j=j, known=known, columns=(task, name), labels=labels):
+                        key = part.index.to_numpy().tobytes()
+                        if key not in known:
+                            known[key] = confusion_matrix(*part[list(columns)].T.to_numpy(), labels=labels)
+                        return np.nan if not known[key][i].sum() else known[key][i, j] / known[key][i].sum()
+
+                    total, degrees = slow.variance(rows, None, measure, free) if free else (0.0, 0.0)
+                    if total > 1e-18:
+                        assert ends == pytest.approx(slow.logit_interval(share[i][j], total, degrees))
+                    else:
+                        assert ends == [None, None]
 
 
 def test_reading_the_csv_gives_the_same_report(whole, emotion, gender, arousal, tmp_path):
     write_predictions(whole.predictions, tmp_path / "predictions.csv")
     table = read_predictions(tmp_path / "predictions.csv")
-    options = {"title": "again", "resamples": RESAMPLES, "seed": 3, "protocols": whole.protocols}
+    options = {"title": "again", "protocols": whole.protocols}
     again = report(table, [emotion, gender, arousal], **options).to_dict()["results"]
     before = whole.to_dict()["results"]
     for result in (r for r in before if r["task"] == "emotion"):
@@ -161,7 +165,7 @@ def test_reading_the_csv_gives_the_same_report(whole, emotion, gender, arousal, 
 def test_row_order_changes_no_file(make_table, emotion, tmp_path):
     table = make_table(protocols=("b", "a"), seeds=(0, 1), speakers=4)
     for name, rows in (("x", table), ("y", table.sample(frac=1, random_state=2))):
-        report(rows, [emotion], title="t", resamples=20).save(tmp_path / name)
+        report(rows, [emotion], title="t").save(tmp_path / name)
     names = sorted(p.name for p in (tmp_path / "x").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "y").iterdir())
     for name in names:
@@ -188,7 +192,7 @@ def test_markdown_says_what_a_reader_must_know(whole, tmp_path):
     line = next(row for row in disjoint.splitlines() if row.startswith(f"| UAR (UA) | {100 * uar.value:.1f} |"))
     assert line.endswith("|  |")  # no paper's figure: empty
     for part in (
-        "8 speakers: likely too narrow",
+        "95 % CI over 8 speakers and 3 seeds (t).",
         "Per gender:",
         "Per speaker",
         "UAR (UA), ensemble of 3 seeds",
@@ -227,7 +231,7 @@ def test_lines_are_short_and_aligned(whole):
     assert "protocol random (speaker-dependent split)" in lines and "protocol disjoint" in lines
     value = f"{100 * whole.result('disjoint', 'emotion')['uar'].value:.1f}"
     assert any(line.split()[:4] == ["emotion", "UAR", "(UA)", value] for line in lines)
-    assert any("8 speakers: likely too narrow" in line for line in lines)
+    assert any("95 % CI over 8 speakers and 3 seeds (t)" in line for line in lines)
     assert max(map(len, lines)) <= 120
     assert not any("recall" in line for line in lines)
 
@@ -235,7 +239,7 @@ def test_lines_are_short_and_aligned(whole):
 def test_paper_figures_by_protocol(make_table, emotion):
     table = make_table(protocols=("random", "disjoint"), seeds=(0,))
     paper = {("emotion", "uar"): 0.5, "random": {("emotion", "recall/joy"): 0.7}}
-    made = report(table, [emotion], title="t", paper=paper, resamples=10)
+    made = report(table, [emotion], title="t", paper=paper)
     assert made.result("disjoint", "emotion")["uar"].paper == 0.5
     assert made.result("random", "emotion")["uar"].paper == 0.5
     assert made.result("random", "emotion")["recall/joy"].paper == 0.7
@@ -257,12 +261,12 @@ def test_paper_figures_by_protocol(make_table, emotion):
 )
 def test_what_does_not_fit_is_an_error(make_table, emotion, options, message):
     with pytest.raises(ValueError, match=message):
-        report(make_table(seeds=(0,)), [emotion], title="t", resamples=10, **options)
+        report(make_table(seeds=(0,)), [emotion], title="t", **options)
 
 
 def test_a_task_without_labels_is_noted(make_table, emotion, gender):
     table = make_table(seeds=(0,)).assign(gender_task="")
-    made = report(table, [emotion, gender], title="t", resamples=10)
+    made = report(table, [emotion, gender], title="t")
     assert [r.task for r in made.results] == ["emotion"]
     assert "No clip has a label of gender_task under protocol disjoint: not scored." in made.notes
 
@@ -273,7 +277,6 @@ def test_values_that_json_lacks_become_none(make_table, emotion, tmp_path):
         table[table["emotion"] != "sadness"],
         [emotion],
         title="t",
-        resamples=10,
         protocols={"disjoint": {"ratio": np.float32(np.inf), "folds": np.int64(4), "apart": ("speaker",)}},
         tables={"extra": pd.DataFrame({"x": [1.5, np.nan]}), "rows": [{"a": 1}, {"b": None}]},
     )
@@ -288,7 +291,7 @@ def test_values_that_json_lacks_become_none(make_table, emotion, tmp_path):
 
 def test_names_that_are_no_file_names(make_table, emotion, tmp_path):
     table = make_table(seeds=(0,), protocols=("a/b", "a b", "../c|d"))
-    folder = report(table, [emotion], title="t", resamples=10).save(tmp_path / "out")
+    folder = report(table, [emotion], title="t").save(tmp_path / "out")
     assert len(list(folder.glob("*.png"))) == 6
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_ser.evaluation import compare, report
+from keras_ser.evaluation import compare, corrected, report
 from keras_ser.evaluation.systems import SystemsReport
 
 
@@ -29,7 +29,25 @@ def test_scores_and_differences(made, emotion):
         assert made.scores[system] == {score.metric: score for score in own.scores}
     ((a, b, found),) = [d for d in made.differences if d[2].metric == "uar"]
     assert (a, b) == ("full", "A")
-    assert found == compare(made.tables["full"], made.tables["A"], emotion, "uar", protocol=made.protocol)
+    expected = [
+        compare(made.tables["full"], made.tables["A"], emotion, metric, protocol=made.protocol)
+        for metric in made.metrics
+    ]
+    # a table's p values are corrected for all that it shows
+    assert [c for *_, c in made.differences] == corrected(expected)
+    assert found.p_holm >= found.p and "p (Holm)" in "\n".join(made.lines())
+
+
+def test_deterministic_systems_are_compared_with_one_seed(made):
+    one = {name: table[table["seed"] == 0] for name, table in made.tables.items()}
+    drawn = SystemsReport("t", one, made.about, made.task, made.protocol, pairs=made.pairs)
+    known = SystemsReport("t", one, made.about, made.task, made.protocol, pairs=made.pairs, deterministic=("full", "A"))
+    assert all(
+        c.p is None and "no p (one seed" in line
+        for (*_, c), line in zip(drawn.differences, drawn.verdicts(), strict=True)
+    )
+    assert all(c.p is not None for *_, c in known.differences)
+    assert "of this one network" in drawn.scale() and "95 % CI over 8 speakers (t)" in known.scale()
 
 
 def test_what_is_printed_and_written(made, tmp_path):

@@ -12,7 +12,7 @@ import soundfile
 from keras_ser.audio import AudioError
 from keras_ser.cli import main
 from keras_ser.experiment import robustness as room
-from keras_ser.experiment.reporting import runs_of
+from keras_ser.experiment.reporting import missing_runs, runs_of
 from keras_ser.models import cascade
 from keras_ser.models.denoiser import mask_denoiser
 from keras_ser.splits import LeakageError
@@ -79,6 +79,29 @@ def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, 
     with pytest.raises(LeakageError, match="test speakers were heard by the denoiser"):
         room.robustness(runs, data, noise_root, tmp_path, denoisers=[other])
     assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
+
+
+def test_a_run_without_a_denoiser_and_unfinished_runs_are_left_out_and_named(found, masked, noise_root, tmp_path):
+    """Model 1 has finished fold 0 alone; fold 2 of the run's own experiment failed."""
+    recipe, data, folder = masked
+    (run,) = runs_of(folder)
+    second = dataclasses.replace(run, split=recipe.protocols[0].splits(data.corpus)[1])
+    failed = folder / "speakers" / "fold-02-seed-0"
+    failed.mkdir()
+    (failed / "failed.json").write_text('{"reason": "the loss is nan."}')
+    try:
+        missing = missing_runs(folder, [run], data)
+    finally:
+        shutil.rmtree(failed)
+    assert missing[1:] == (
+        "Failed: speakers, fold 2, seed 0: the loss is nan.",
+        "2 of 4 runs are unfinished and excluded from all results: speakers/fold-01-seed-0, speakers/fold-03-seed-0.",
+    )
+    made = room.robustness([run, second], data, noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0], notes=missing)
+    assert set(made.table["fold"]) == {0}
+    lines = (tmp_path / "robustness.md").read_text().splitlines()
+    assert lines[2:5] == [f"- {sentence}" for sentence in missing]
+    assert lines[5].startswith("- Fold 1, seed 0 is excluded: ") and "heard by the denoiser" in lines[5]
 
 
 def test_another_noise_of_the_same_name_is_scored_anew(masked, noise_root, tmp_path, found, monkeypatch):

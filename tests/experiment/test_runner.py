@@ -1,14 +1,23 @@
 """An experiment of quick runs: what is skipped, what is refused, what the report says of its folds."""
 
 import dataclasses
+import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import keras_ser
+from keras_ser import files
+from keras_ser.cli import main
 from keras_ser.corpora import demo
+from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
-from keras_ser.experiment import run_experiment
+from keras_ser.experiment import compare_folders, run_experiment, runner
+from keras_ser.experiment.failures import AllFailedError
 from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.reporting import evaluate
 from keras_ser.models import svm
@@ -35,19 +44,26 @@ RECIPE = Recipe(
 )
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
+def few_sad(root):
     """Four speakers; only the first of them is ever sad."""
-    made = demo.read(tmp_path_factory.mktemp("corpus"), speakers=4, sentences=1, emotions=RECIPE.tasks[0].labels)
+    made = demo.read(root, speakers=4, sentences=1, emotions=RECIPE.tasks[0].labels)
     first = made.utterances[0].speaker
     kept = [u for u in made if u.speaker == first or u.labels["emotion"] != "sadness"]
     return dataclasses.replace(made, utterances=tuple(kept), expected={})
 
 
+def decoded(clips, cache):
+    return Data.load(RECIPE, cut_windows(clips, RECIPE.windows, RECIPE.tasks[0]), cache, progress=False)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return few_sad(tmp_path_factory.mktemp("corpus"))
+
+
 @pytest.fixture(scope="module")
 def data(clips, tmp_path_factory):
-    corpus = cut_windows(clips, RECIPE.windows, RECIPE.tasks[0])
-    return Data.load(RECIPE, corpus, tmp_path_factory.mktemp("cache"), progress=False)
+    return decoded(clips, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +108,7 @@ def test_an_experiment_can_go_on_with_more(data, folder, tmp_path, monkeypatch):
 
 def test_a_leak_in_the_last_fold_is_told_before_the_first(clips, tmp_path):
     """Two speakers share a recording: the fold that parts them comes late."""
-    data = Data.load(RECIPE, cut_windows(clips, RECIPE.windows, RECIPE.tasks[0]), tmp_path / "cache", progress=False)
+    data = decoded(clips, tmp_path / "cache")
     last = max(u.speaker for u in data.corpus)
     groups = {"origin": next(u.groups["origin"] for u in data.corpus if u.speaker != last)}
     shared = [dataclasses.replace(u, groups=groups) if u.speaker == last else u for u in data.corpus]
@@ -148,3 +164,265 @@ def test_windows_of_nobody_are_resampled_by_their_recording(data):
     lone = dataclasses.replace(data, corpus=dataclasses.replace(data.corpus, utterances=tuple(nameless)))
     assert unit(data) == "speaker" and unit(lone) == "origin"
     assert len(np.unique([u.column("origin") for u in lone.corpus])) < len(lone.corpus)
+
+
+def runs_in(table) -> set:
+    return set(zip(table["protocol"], table["fold"], table["seed"], strict=True))
+
+
+def failing(monkeypatch, *errors):
+    """`fit` fails in fold 1, 2, .. of the protocol "speakers" with these errors; returns the folds it was called for."""
+    plain, called = runner.fit, []
+
+    def fit(recipe, data, split, out, seed=0, **options):
+        called.append((split.protocol, split.fold, seed))
+        if split.protocol == "speakers" and 1 <= split.fold <= len(errors):
+            (Path(out) / "state.npz").parent.mkdir(parents=True, exist_ok=True)
+            raise errors[split.fold - 1]
+        return plain(recipe, data, split, out, seed, **options)
+
+    monkeypatch.setattr(runner, "fit", fit)
+    return called
+
+
+DIVERGED = DivergenceError("quick, protocol 'speakers', fold 1, seed 0: the loss is nan in epoch 3.")
+
+
+def test_a_failed_job_does_not_end_the_experiment(data, tmp_path, monkeypatch):
+    failures = []
+    with monkeypatch.context() as patch:
+        failing(patch, DIVERGED, MemoryError("cannot allocate 9 GiB"))
+        made = run_experiment(RECIPE, data, tmp_path / "quick", on_failure=lambda *told: failures.append(told))
+    assert runs_in(made.predictions) == {("random", 0, 0), ("speakers", 0, 0), ("speakers", 3, 0)}
+    assert [(job.split.fold, reason) for job, reason in failures] == [
+        (1, str(DIVERGED)),
+        (2, "out of memory (cannot allocate 9 GiB). Lower batch_size, or close other programs."),
+    ]
+    expected = [
+        "2 of 5 runs failed and are excluded from all results. The same command tries them again.",
+        f"Failed: speakers, fold 1, seed 0: {DIVERGED}",
+        f"Failed: speakers, fold 2, seed 0: {failures[1][1]}",
+    ]
+    assert made.lines()[1:4] == expected
+    markdown = (tmp_path / "quick" / "report.md").read_text().split("\n\n")
+    assert markdown[1].splitlines() == [f"* {line}" for line in expected]
+    assert json.loads((tmp_path / "quick" / "report.json").read_text())["missing"] == expected
+    note = json.loads((tmp_path / "quick/speakers/fold-01-seed-0/failed.json").read_text())
+    assert note == {"protocol": "speakers", "fold": 1, "seed": 0, "reason": str(DIVERGED)}
+    # the next call tries them again, and these alone
+    called = failing(monkeypatch)
+    again = run_experiment(RECIPE, data, tmp_path / "quick")
+    assert called == [("speakers", 1, 0), ("speakers", 2, 0)]
+    assert len(runs_in(again.predictions)) == 5 and not again.missing
+    assert not list((tmp_path / "quick").rglob("failed.json"))
+
+
+def test_a_mistake_in_the_settings_ends_the_experiment_at_its_first_job(data, tmp_path, monkeypatch):
+    """Where another job has finished, it is no mistake of all."""
+    called = failing(monkeypatch, UserError("expected another setting."), UserError("expected another setting."))
+    with pytest.raises(UserError, match="^expected another setting.$"):
+        run_experiment(RECIPE, data, tmp_path / "quick", folds=[1, 2])
+    assert called == [("speakers", 1, 0)] and not list((tmp_path / "quick").rglob("failed.json"))
+    made = run_experiment(RECIPE, data, tmp_path / "quick")
+    assert (
+        len(runs_in(made.predictions)) == 3 and "Failed: speakers, fold 2, seed 0: expected another" in made.missing[2]
+    )
+
+
+def test_where_every_job_fails_the_first_reason_is_the_error(data, tmp_path, monkeypatch):
+    failing(monkeypatch, DIVERGED, RunError("other"), RunError("other"))
+    with pytest.raises(
+        AllFailedError, match=r"no run in .*quick has finished\. .*speakers, fold 1, seed 0: .* loss is nan"
+    ):
+        run_experiment(RECIPE, data, tmp_path / "quick", folds=[1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "fault", [KeyboardInterrupt(), RuntimeError("ours"), DiskError("full"), OSError(28, "No space left")]
+)
+def test_what_concerns_more_than_one_job_ends_the_experiment(fault, data, tmp_path, monkeypatch):
+    called = failing(monkeypatch, fault)
+    with pytest.raises(DiskError if isinstance(fault, OSError) else type(fault)):
+        run_experiment(RECIPE, data, tmp_path / "quick")
+    assert called[-1] == ("speakers", 1, 0)
+    kept = read_predictions(tmp_path / "quick/speakers/fold-00-seed-0/predictions.csv")
+    assert len(kept) and not list((tmp_path / "quick").rglob("failed.json"))
+
+
+def test_a_failed_job_is_exit_code_1_and_all_failed_exit_code_2(clips, tmp_path, monkeypatch, capsys):
+    read = lambda recipe, *_, **__: (recipe, cut_windows(clips, RECIPE.windows, RECIPE.tasks[0]))  # noqa: E731
+    monkeypatch.setattr(Recipe, "read", read)
+    (tmp_path / "recipe.json").write_text(RECIPE.to_json())
+    command = [
+        "train",
+        str(tmp_path / "recipe.json"),
+        "--out",
+        str(tmp_path / "out"),
+        "--protocol",
+        "speakers",
+        "--quiet",
+    ]
+    failing(monkeypatch, DIVERGED)
+    assert main([*command, "--folds", "1"]) == 2
+    failed, error = capsys.readouterr().err.splitlines()
+    assert error.startswith("keras-ser: error: no run in ") and error.endswith(str(DIVERGED))
+    assert main([*command, "--folds", "0,1"]) == 1
+    said = capsys.readouterr()
+    assert said.err == failed + "\n" == f"quick: speakers, fold 1, seed 0 failed: {DIVERGED}\n"
+    assert f"Failed: speakers, fold 1, seed 0: {DIVERGED}" in said.out.splitlines() and "report: " in said.out
+    assert main([*command, "--folds", "0"]) == 0, "what was asked for is there"
+
+
+def test_more_that_is_asked_for_meanwhile_stays_in_the_report(data, tmp_path):
+    """Another question is asked and answered while the first one's last job runs: the first one's report comes last."""
+    other = RECIPE.replace(protocols=(SPEAKERS,), seeds=(1,))
+
+    def meanwhile(number, total, job):
+        if number == total:
+            run_experiment(other, data, tmp_path / "quick", folds=[2])
+
+    made = run_experiment(RECIPE.replace(protocols=(LEAKING,)), data, tmp_path / "quick", on_job=meanwhile)
+    both = {("random", 0, 0), ("speakers", 2, 1)}
+    assert runs_in(made.predictions) == runs_in(read_predictions(tmp_path / "quick" / "predictions.csv")) == both
+    stored = Recipe.from_json((tmp_path / "quick" / "recipe.json").read_text())
+    assert {p.name for p in stored.protocols} == {"random", "speakers"} and stored.seeds == (0, 1)
+
+
+QUESTIONS = {
+    "random": (RECIPE.replace(protocols=(LEAKING,), seeds=(0, 1)), None),
+    "speakers": (RECIPE.replace(protocols=(SPEAKERS,), seeds=(0, 3)), [2]),
+}
+ASK = """
+import json, sys
+from pathlib import Path
+from tests.experiment.test_runner import *
+question, corpus, cache, out = sys.argv[1:]
+recipe, folds = QUESTIONS[question]
+data = decoded(few_sad(Path(corpus)), Path(cache))
+print("ready", flush=True)
+sys.stdin.readline()
+made = run_experiment(recipe, data, out, folds=folds)
+print(json.dumps(sorted(map(str, runs_in(made.predictions)))))
+print("\\n".join(made.lines()))
+"""
+
+
+def test_two_processes_with_different_questions_on_one_experiment(clips, data, tmp_path):
+    """Both finish, each with the runs it asked for; the folder's report holds both, and no protocol or seed is lost."""
+    expected = {
+        "random": {("random", 0, 0), ("random", 0, 1)},
+        "speakers": {("speakers", 2, 0), ("speakers", 2, 3)},
+    }
+    places = [str(clips.root.parent), str(data.cache.path.parent), str(tmp_path / "quick")]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    root = Path(keras_ser.__file__).parents[1]
+    processes = {
+        question: subprocess.Popen([sys.executable, "-c", ASK, question, *places], text=True, cwd=root, **pipes)
+        for question in QUESTIONS
+    }
+    try:
+        for process in processes.values():
+            assert process.stdout.readline() == "ready\n", process.stderr.read()
+        for process in processes.values():
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = {question: process.communicate(timeout=300) for question, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+    for question, (out, err) in said.items():
+        assert processes[question].returncode == 0, err
+        assert {str(run) for run in expected[question]} <= set(json.loads(out.splitlines()[0]))
+        assert f"protocol {question}" in out
+    whole = runs_in(read_predictions(tmp_path / "quick" / "predictions.csv"))
+    assert whole == expected["random"] | expected["speakers"]
+    stored = Recipe.from_json((tmp_path / "quick" / "recipe.json").read_text())
+    assert [p.name for p in stored.protocols] == ["random", "speakers"] and stored.seeds == (0, 1, 3)
+    text = (tmp_path / "quick" / "report.md").read_text()
+    assert "## Protocol: random" in text and "## Protocol: speakers" in text
+
+
+def cut(path: Path) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        (
+            "speakers/fold-02-seed-0/predictions.csv",
+            cut,
+            "test clips are missing, .* Remove it and run the recipe again",
+        ),
+        (
+            "speakers/fold-02-seed-0/predictions.csv",
+            lambda path: path.write_bytes(b""),
+            "Remove it and run the recipe again",
+        ),
+        ("speakers/fold-02-seed-0/predictions.csv", lambda path: path.write_bytes(b"\xff\0,"), "Remove it and run"),
+        ("recipe.json", cut, "Remove it and run the recipe again, which writes it again"),
+        (
+            "recipe.json",
+            lambda path: path.write_text("[]"),
+            "Remove it and run the recipe again, which writes it again",
+        ),
+    ],
+)
+def test_damaged_files_of_an_experiment_are_named_before_any_training(
+    name, damage, words, data, folder, tmp_path, monkeypatch
+):
+    part = tmp_path / "quick"
+    shutil.copytree(folder, part)
+    shutil.rmtree(part / "speakers" / "fold-03-seed-0")
+    damage(part / name)
+    with pytest.raises(RunError, match=rf"^{part / name} is damaged \(.*{words}") as caught:
+        run_experiment(RECIPE, data, part, on_job=lambda *_: pytest.fail("trained"))
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, data.corpus))
+    with pytest.raises(RunError, match=rf"^{part / name} is damaged"):
+        evaluate(part, out=tmp_path / "again")
+    if damage is cut:  # and the way out leads out
+        (part / name).unlink()
+        assert len(runs_in(run_experiment(RECIPE, data, part).predictions)) == 5
+
+
+def test_a_damaged_experiment_json_is_named(folder, tmp_path):
+    part = tmp_path / "quick"
+    shutil.copytree(folder, part)
+    for damage in ("", "{", "[]"):
+        (part / "experiment.json").write_text(damage)
+        with pytest.raises(RunError, match=rf"^{part}/experiment.json is damaged \(.*\)\. Replace it by a copy"):
+            evaluate(part)
+
+
+def test_a_damaged_predictions_file_is_named_when_experiments_are_compared(folder, tmp_path):
+    (tmp_path / "predictions.csv").write_bytes(b"")
+    with pytest.raises(RunError, match=rf"^{tmp_path}/predictions.csv is damaged .* Make it again: keras-ser evaluate"):
+        compare_folders(folder, tmp_path, "emotion", "uar", "speakers")
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_kill_while_the_folder_is_claimed_does_not_block_the_next_call(writes, data, tmp_path, monkeypatch):
+    """Wherever the first call was cut off, the next one takes the folder."""
+
+    class Killed(BaseException):
+        pass
+
+    left, whole = [writes], files.write_whole
+
+    def cut_off(path, write):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        whole(path, write)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_whole", cut_off)
+        with pytest.raises(Killed):
+            run_experiment(RECIPE, data, tmp_path / "quick")
+    with pytest.raises(Killed):
+        run_experiment(RECIPE, data, tmp_path / "quick", on_job=lambda *_: (_ for _ in ()).throw(Killed))
+    names = {path.name for path in (tmp_path / "quick").iterdir() if not path.name.startswith(".")}
+    assert {"experiment.json", "recipe.json"} <= names

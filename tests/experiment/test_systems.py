@@ -5,10 +5,13 @@ import json
 
 import pytest
 
+from keras_ser.errors import DivergenceError
 from keras_ser.evaluation import read_predictions
+from keras_ser.experiment import runner
+from keras_ser.experiment.failures import AllFailedError
 from keras_ser.experiment.jobs import experiment_folder
 from keras_ser.experiment.reporting import protocol_facts
-from keras_ser.experiment.systems import run_systems
+from keras_ser.experiment.systems import comparable, run_systems
 from keras_ser.files import lock
 from keras_ser.models import random_forest, svm
 from keras_ser.pipelines.augmentation import Windows
@@ -97,3 +100,75 @@ def test_splits_of_windows_are_described_as_they_are(protocol, words, others, co
     data = Data.load(recipe, cut_windows(corpus, recipe.windows, tiny.EMOTION), tmp_path)
     told = protocol_facts(protocol, data, recipe)["description"]
     assert all(word in told for word in words) and others not in told, told
+
+
+def asked(seeds, folds, protocol="p"):
+    return {(protocol, fold, seed) for fold in folds for seed in seeds}
+
+
+@pytest.mark.parametrize(
+    ("missing", "kept"),
+    [
+        # a system keeps the seeds that have all folds
+        ({"a": [("p", 1, 0)]}, {"a": asked([1, 2], range(3)), "b": asked([0], range(3))}),
+        # where it has no such seed, the fold is left out for all
+        ({"b": [("p", 1, 0)]}, {"a": asked([0, 1, 2], [0, 2]), "b": asked([0], [0, 2])}),
+        # of several seeds the one that has most folds decides
+        (
+            {"a": [("p", 1, 0), ("p", 2, 0), ("p", 0, 1), ("p", 0, 2), ("p", 1, 2)]},
+            {"a": asked([1], [1, 2]), "b": asked([0], [1, 2])},
+        ),
+        # a system without anything is left out
+        ({"b": [("p", fold, 0) for fold in range(3)]}, {"a": asked([0, 1, 2], range(3))}),
+        ({}, {"a": asked([0, 1, 2], range(3)), "b": asked([0], range(3))}),
+    ],
+)
+def test_systems_are_compared_on_the_folds_that_all_have_finished(missing, kept):
+    wanted = {"a": asked([0, 1, 2], range(3)), "b": asked([0], range(3))}
+    done = {name: runs - set(missing.get(name, ())) for name, runs in wanted.items()}
+    assert comparable(wanted, done) == kept
+
+
+def test_systems_without_a_common_fold_are_not_compared():
+    wanted = {name: asked([0], [0, 1]) for name in "ab"}
+    with pytest.raises(RunError, match="no fold of protocol 'p' has finished in all systems"):
+        comparable(wanted, {"a": asked([0], [0]), "b": asked([0], [1])})
+    with pytest.raises(RunError, match="no fold has finished in all systems"):
+        comparable(wanted, {"a": set(), "b": set()})
+
+
+def test_a_failed_run_of_one_system_is_left_out_of_the_comparison(data, tmp_path, monkeypatch):
+    plain, failures = runner.fit, []
+
+    def fit(recipe, data, split, *arguments, **options):
+        if (recipe.name, split.fold) in failing:
+            raise DivergenceError(f"{recipe.name}, fold {split.fold}: the loss is nan.")
+        return plain(recipe, data, split, *arguments, **options)
+
+    monkeypatch.setattr(runner, "fit", fit)
+    failing = {("machine", 1), ("forest", 0), ("forest", 1)}
+    told = lambda job, reason: failures.append((job.recipe, job.split.fold))  # noqa: E731
+    found = run_systems(SYSTEMS, data, tmp_path, folds=[0, 1], on_failure=told)
+    assert failures == [("machine", 1), ("forest", 0), ("forest", 1)]
+    assert list(found) == ["svm"] and found["svm"].runs == {("speakers", 0, 0)}
+    said = "\n".join(found["svm"].missing)
+    assert "svm: Failed: speakers, fold 1, seed 0: machine, fold 1: the loss is nan." in said
+    assert "forest is excluded: no run in " in said and "forest, fold 0: the loss is nan." in said
+    failing = {("machine", 1)}
+    found = run_systems(SYSTEMS, data, tmp_path, folds=[0, 1])
+    assert {name: system.runs for name, system in found.items()} == dict.fromkeys(SYSTEMS, {("speakers", 0, 0)})
+    assert found["forest"].missing == found["svm"].missing
+    assert found["svm"].missing[-1] == "Compared without speakers, fold 1, which not all systems have finished."
+    failing = set()
+    found = run_systems(SYSTEMS, data, tmp_path, folds=[0, 1])
+    assert all(system.runs == {("speakers", 0, 0), ("speakers", 1, 0)} for system in found.values())
+    assert not found["svm"].missing
+
+
+def test_where_every_run_of_every_system_fails_the_first_reason_is_the_error(data, tmp_path, monkeypatch):
+    def fit(recipe, *_, **__):
+        raise DivergenceError(f"{recipe.name}: the loss is nan.")
+
+    monkeypatch.setattr(runner, "fit", fit)
+    with pytest.raises(AllFailedError, match="machine: the loss is nan"):
+        run_systems(SYSTEMS, data, tmp_path, folds=[0])

@@ -133,8 +133,12 @@ def test_nothing_is_scored_twice(made, found, monkeypatch):
     pd.testing.assert_frame_equal(again.table[found.table.columns], found.table, check_dtype=False)
 
 
-def test_a_run_that_is_not_finished(made, corpus):
+def test_runs_that_are_not_finished_are_left_out_and_named(made):
     systems, data, out = made
-    unfinished = {"both": room.System(systems["both"].recipe, out / "elsewhere", systems["both"].predictions)}
-    with pytest.raises(RunError, match="is not finished"):
-        room.run_verification(unfinished, data, out / "never")
+    unfinished = dataclasses.replace(systems["both"], folder=out / "elsewhere", missing=("1 run failed.",))
+    found = room.run_verification({**systems, "both": unfinished}, data, out / "part", most=None)
+    assert set(found.table["system"]) == {"speaker"}
+    first = (out / "part" / "verification.md").read_text().split("\n\n")[1].splitlines()
+    assert first[:2] == ["- 1 run failed.", "- both: apart/fold-00-seed-0 is unfinished and excluded."]
+    with pytest.raises(RunError, match="no run of both is finished"):
+        room.run_verification({"both": unfinished}, data, out / "never")

@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import librosa
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_ser.features import Frontend, Pitch, ShortTimeEnergy, ZeroCrossingRate, pitch_features, yin
-from keras_ser.features.prosody import autocorrelation, fast_size
+from keras_ser.features.prosody import autocorrelation, fast_size, yin_lags, yin_of_frames, yin_span
 from tests.features.clips import batch, speech, speech_like
 
 
@@ -52,6 +56,45 @@ def test_autocorrelation_equals_numpy(rng):
 
 def test_fast_size():
     assert [fast_size(n) for n in (2, 9, 11, 13, 1236, 1281, 1537)] == [2, 10, 12, 16, 1280, 1536, 2048]
+
+
+@pytest.mark.parametrize("samples", [399, 400 + 160 * 62, 400 + 160 * 63, 400 + 160 * 64, 400 + 160 * 321 + 159])
+def test_pitch_in_blocks_is_pitch_of_all_frames_at_once(rng, samples):
+    """As many frames as fill a block, one fewer and one more; a clip that ends before the batch does."""
+    x = np.stack([speech_like(rng, samples, f0) for f0 in (110.0, 230.0)])
+    x[1, samples // 2 :] = 0
+    blocks = tf.function(yin, input_signature=[tf.TensorSpec((None, None), tf.float32)])(x)
+    span, frames = yin_span(16000, 65.0), max(1, 1 + (samples - 400) // 160)
+    padded = np.pad(x, ((0, 0), (span // 2 - 200, span)))
+    cut = np.stack([padded[:, t * 160 : t * 160 + span] for t in range(frames)], axis=1)
+    whole = yin_of_frames(cut, 16000, *yin_lags(16000, 65.0, 500.0), 65.0, 500.0, 0.1)
+    for found, expected in zip(blocks, whole, strict=True):
+        assert found.shape == (2, frames)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+MEMORY = """
+import resource
+import numpy as np
+import tensorflow as tf
+from keras_ser.features import yin
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+infer = tf.function(yin, input_signature=[tf.TensorSpec((None, None), tf.float32)])
+x = np.random.default_rng(0).normal(size=(1, 16000 * 900)).astype("float32")
+infer(x[:, :16000 * 30])
+before = peak()
+infer(x)
+print(peak() - before)
+"""
+
+
+def test_pitch_of_a_long_clip_never_holds_all_frames():
+    """15 minutes are 356 MB of frames, of which there were a dozen arrays, and 58 MB of samples."""
+    run = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=300)
+    assert 0 < int(run.stdout) < 90000 * yin_span(16000, 65.0) * 4
 
 
 def librosa_yin(clip, frames, span=988):

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,26 @@ def test_reads_no_further_than_it_must():
     assert first["energy"].shape == (98, 1) and read < 4 * CALL / 98
     np.testing.assert_allclose(first["energy"], -20, atol=1e-4)
     answers.close()
+
+
+@pytest.mark.parametrize("end", ["all", "error", "closed"])
+def test_no_thread_is_left(rng, end):
+    """When every clip is done, when one is refused, and when the caller has seen enough."""
+    before = set(threading.enumerate())
+    extract = FeatureExtractor(Frontend(("energy",), endpoint=False), threads=2, compiled=False)
+    clips = [rng.normal(0, 0.1, 20000).astype(np.float32) for _ in range(6 * CALL // 125)]
+    answers = extract([*clips, np.zeros((2, 2))] if end == "error" else clips)
+    next(answers)
+    assert set(threading.enumerate()) > before
+    if end == "error":
+        with pytest.raises(ValueError, match="must be an array"):
+            list(answers)
+    elif end == "closed":
+        answers.close()
+    else:
+        list(answers)
+    assert set(threading.enumerate()) <= before
+    assert len(list(extract(clips[:3]))) == 3, "and it can be called again"
 
 
 @pytest.mark.parametrize(("seconds", "threads", "expected"), [(1, 1, [40]), (1, 3, [14, 13, 13]), (0.05, 3, [24, 16])])

@@ -5,13 +5,13 @@ import tensorflow as tf
 from keras_ser.pipelines import streams
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.batching import BATCH_CLIPS
+from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS
 from keras_ser.pipelines.sources import Source, clips
 from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import Sampling
 from keras_ser.tasks import Task
 from tests.pipelines.test_balance import starts_of
-from tests.pipelines.told import EMOTION, FRAME, TRAIN, Clips, extract, source
+from tests.pipelines.told import EMOTION, FRAME, RATE, TRAIN, Clips, extract, source
 
 GENDER = Task("gender", ("female", "male"))
 NOISE = Task("noise", ("white", "clean", "pink"))
@@ -226,14 +226,46 @@ def test_order_crops_and_augmentation_change_from_epoch_to_epoch():
 
 
 def test_the_memory_limit(cache):
-    """In bytes of features, over all streams; what is over it is read again in each epoch."""
+    """Two thirds of it are for features, over all streams; what is over them is read again in each epoch."""
     size = sum(len(cache.waves[i]) // FRAME for i in TRAIN) * 3 * 4
-    for limit, reads in ((2 * size, (1, 1)), (2 * size - 1, (1, 2)), (size - 1, (2, 2))):
+    for limit, reads, left in (
+        (3 * size, (1, 1), 0),
+        (3 * size - 3, (1, 2), size - 2),
+        (3 * size // 2 - 3, (2, 2), size - 2),
+    ):
         caches = [Clips([len(wave) // FRAME for wave in cache.waves]) for _ in range(2)]
         training = data([source(c, TRAIN, k) for k, c in enumerate(caches)], Sampling("whole"), 12, memory_limit=limit)
         batches(training)
+        assert training.left == left
         for c, expected in zip(caches, reads, strict=True):
             assert set(c.read[TRAIN]) == {expected}, limit
+
+
+def test_noises_count_against_the_memory_limit(cache, noisy):
+    """As they are held: each as long as the longest."""
+    size = sum(len(cache.waves[i]) // FRAME for i in TRAIN) * 3 * 4
+    bank = 4 * len(noisy.bank) * max(map(len, noisy.bank))
+    for features, kept in ((size, True), (size - 2, False)):
+        limit = 3 * (features + bank) // 2
+        training = data([noisy], Sampling("whole"), 12, memory_limit=limit)
+        assert training.left == (0 if kept else features)
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("whole", 59), ("crop", 20), ("segments", 12)])
+def test_shuffling_is_bounded_in_bytes(cache, monkeypatch, kind, frames):
+    """By a third of the limit, over all streams, whatever the examples' length; a stream that does not fit is read at random."""
+    buffers = []
+    shuffle = tf.data.Dataset.shuffle
+    spy = lambda self, size, *args, **more: buffers.append(size) or shuffle(self, size, *args, **more)  # noqa: E731
+    monkeypatch.setattr(tf.data.Dataset, "shuffle", spy)
+    limit = 3 * 2 * 10 * frames * 3 * 4  # room for ten of the longest examples of each of two streams
+    streams = [source(cache, TRAIN), source(cache, TRAIN, 1)]
+    training = data(streams, Sampling(kind, frames, 9), memory_limit=limit)
+    found = batches(training)
+    assert len(buffers) == 2 and all(10 <= size < 30 for size in buffers)
+    own = [[i for (i, _), k in zip(whose(x), y["source"], strict=True) if k == 0] for x, y, _ in found]
+    # shuffled in a window of ten, clips that were read in order would come in order but for ten places
+    assert max(abs(i - TRAIN[n * len(TRAIN) // len(own)]) for n, row in enumerate(own) for i in row) > 25
 
 
 def test_nothing_of_another_side_is_touched(cache):
@@ -315,8 +347,8 @@ def test_streams_of_different_lengths_and_labels(cache):
 
 
 @pytest.mark.parametrize("limit", [2**30, 0])
-def test_the_clips_of_a_long_stream_take_turns(cache, limit):
-    """Each is heard, as often as the others, however long the stream."""
+def test_clips_of_a_long_stream_take_turns(cache, limit):
+    """Each as often as the others, however long the stream."""
     long = Clips([4] * 33, seed=3)
     training = data([source(cache, TRAIN[:10]), source(long, range(33), 1)], Sampling("whole"), 20, memory_limit=limit)
     epochs = []
@@ -324,8 +356,110 @@ def test_the_clips_of_a_long_stream_take_turns(cache, limit):
         found = [list(zip(whose(x), y["source"], strict=True)) for x, y, _ in batches(training, epoch)]
         epochs.append([i for batch in found for (i, _), k in batch if k])
     assert {len(epoch) for epoch in epochs} == {10} and {len(set(epoch)) for epoch in epochs} == {10}
-    heard = [i for epoch in epochs for i in epoch]
-    assert len(set(heard[:30])) == 30 and max(map(heard.count, heard)) == 2
+    seen = [i for epoch in epochs for i in epoch]
+    assert len(set(seen[:30])) == 30 and max(map(seen.count, seen)) == 2
+
+
+def examples_of(training, epochs, number=1):
+    """(clip, first frame) of each of a stream's examples, epoch by epoch."""
+    found = []
+    for epoch in epochs:
+        own = [zip(whose(x), y["source"], strict=True) for x, y, _ in batches(training, epoch)]
+        found.append([example for batch in own for example, k in batch if k == number])
+    return found
+
+
+@pytest.mark.parametrize("limit", [2**30, 0])
+def test_segments_of_a_long_stream_come_up_evenly(limit):
+    """Clips of 1, 5 and 34 segments, of which an epoch takes 8: each segment once in five epochs, wherever it stands."""
+    main, long = Clips([3] * 8), Clips([2, 15, 104], seed=3)
+    streams = [source(main, range(8)), source(long, range(3), 1)]
+    training = data(streams, Sampling("segments", 3, 3), 16, memory_limit=limit)
+    assert training.steps == 1
+    every = [(i, 3 * j) for i, count in enumerate((1, 5, 34)) for j in range(count)]
+    epochs = examples_of(training, range(10))
+    assert {len(epoch) for epoch in epochs} == {8}
+    assert sorted(sum(epochs[:5], [])) == sorted(sum(epochs[5:], [])) == every
+    assert epochs[:5] != epochs[5:] and epochs == examples_of(training, range(10))
+
+
+def test_segments_of_a_long_stream_come_up_evenly_under_tempo():
+    """Where a clip has more or fewer segments than were counted: as many examples, from its whole length."""
+    main, long = Clips([3] * 12), Clips([90, 90, 180], seed=3)
+    streams = [source(main, range(12)), source(long, range(3), 1)]
+    training = data(streams, Sampling("segments", 3, 3), 24, augmentation=Augment(1.0, tempo=0.4))
+    epochs = examples_of(training, range(10))
+    assert {len(epoch) for epoch in epochs} == {12}
+    clips_of, places = zip(*sum(epochs, []), strict=True)
+    assert np.bincount(clips_of).tolist() == [30, 30, 60]
+    # tempo has moved the frames, and not what they hold: a place in the clip is a share of its length
+    shares = np.array(places) / np.array([90, 90, 180])[list(clips_of)]
+    assert np.histogram(shares, 4, (0, 1))[0].min() > 15
+
+
+def test_a_surplus_beyond_the_buffer_is_dealt_evenly():
+    """1.5 times as many clips as an epoch takes, and a buffer for few of them: the last ones come up as often as the first."""
+    main, long = Clips([4] * 20), Clips([4] * 30, seed=3)
+    streams = [source(main, range(20)), source(long, range(30), 1)]
+    training = data(streams, Sampling("whole"), 8, memory_limit=3 * 2 * 5 * 4 * 3 * 4)
+    epochs = examples_of(training, range(6))
+    clips_of = [i for epoch in epochs for i, _ in epoch]
+    assert np.bincount(clips_of).tolist() == [4] * 30
+
+
+def some_streams(rng, kind):
+    """One to three streams of any lengths, some with a single clip, some with clips that are far longer than all others."""
+    streams = []
+    for k in range(int(rng.integers(1, 4))):
+        count = int(rng.integers(1, 14))
+        lengths = rng.integers(1, rng.choice([4, 30, 150]), count)
+        bank = (rng.normal(size=99).astype("float32"),) if rng.random() < 0.3 else ()
+        rules = rng.integers(0, 3, count).astype("int32") if k == 0 else None
+        share, redraw = float(rng.choice([0.1, 0.5, 1.0, 3.0])), bool(rng.random() < 0.5)
+        cache = Clips(lengths, seed=k)
+        streams.append(
+            source(
+                cache, range(count), k, share=share, bank=bank, bank_labels=(0,), snr=(9.0,), redraw=redraw, rules=rules
+            )
+        )
+    return streams
+
+
+ROW_1 = ([12 * [3], 2 * [300]], Sampling("segments", 3, 3), 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["segments", "crop", "whole"])
+@pytest.mark.parametrize("seed", range(6))
+def test_streams_never_run_dry(kind, seed):
+    """Any lengths, batch sizes, shares, memory and augmentation: every epoch has its steps, every batch all of its streams."""
+    rng = np.random.default_rng([seed, len(kind)])
+    streams, size = some_streams(rng, kind), int(rng.integers(1, 12))
+    augmentation = Augment(1.0, tempo=0.4) if rng.random() < 0.5 else Augment()
+    limit = int(rng.choice([0, 3000, 2**30]))
+    frames, hop = int(rng.integers(1, 9)), int(rng.integers(1, 9))
+    sampling = Sampling(kind, frames, hop, rare_hop=2, balance=bool(rng.random() < 0.5))
+    check_epochs(data(streams, sampling, size, augmentation=augmentation, memory_limit=limit, seed=seed))
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_long_clips_of_a_second_stream_do_not_run_dry(limit):
+    """12 clips of one segment beside two of a hundred."""
+    lengths, sampling, size = ROW_1
+    streams = [source(Clips(own, seed=k), range(len(own)), k) for k, own in enumerate(lengths)]
+    check_epochs(data(streams, sampling, size, memory_limit=limit))
+
+
+def check_epochs(training):
+    sizes = np.array(training.sizes)
+    for epoch in (0, 1, 2, 7):
+        found = batches(training, epoch)
+        assert len(found) == training.steps > 0
+        for n, (_, y, _) in enumerate(found):
+            counts = np.bincount(y["source"], minlength=len(sizes))
+            assert counts[1:].tolist() == sizes[1:].tolist()
+            assert counts[0] == sizes[0] or (0 < counts[0] < sizes[0])
+            assert n == training.steps - 1 or counts[0] == sizes[0] or not training.augmentation.off
 
 
 # noise
@@ -430,6 +564,57 @@ def test_evaluation_keeps_every_clip_in_order(cache):
             for name, value in cache.features(i).items():
                 np.testing.assert_allclose(x[name][row, :n], value, rtol=1e-6)
                 assert not x[name][row, n:].any()
+
+
+def test_a_long_clip_does_not_pad_the_others_in_evaluation(noisy):
+    """Batches of bounded size, in order, with the numbers and noises that whole batches have."""
+    lengths = [len(wave) // FRAME for wave in noisy.cache.waves]
+    lengths[21] = room = round(BATCH_SECONDS * RATE / FRAME)
+    cache = Clips(lengths)
+    given = Source(**{**vars(noisy), "cache": cache})
+    found = list(evaluation_batches(given, extract, NAMES).as_numpy_iterator())
+    assert [extra["index"].tolist() for _, extra in found] == [
+        [i for i in TRAIN if i < 21],
+        [21],
+        [i for i in TRAIN if i > 21],
+    ]
+    assert max(x["mask"].size for x, _ in found) <= room
+    others = [i for i in TRAIN if i != 21]
+    (whole,) = evaluation_batches(
+        Source(**{**vars(given), "indices": np.array(others)}), extract, NAMES
+    ).as_numpy_iterator()
+    x, extra = whole
+    expected = {int(i): (x["energy"][row][x["mask"][row]], extra["noise"][row]) for row, i in enumerate(extra["index"])}
+    seen = 0
+    for x, extra in found:
+        for row, i in enumerate(extra["index"]):
+            if i != 21:
+                np.testing.assert_allclose(x["energy"][row][x["mask"][row]], expected[i][0], rtol=1e-5)
+                assert extra["noise"][row] == expected[i][1]
+                seen += 1
+    assert seen == len(others)
+
+
+@pytest.mark.parametrize("kind", ["whole", "crop"])
+def test_a_long_clip_does_not_pad_the_others_in_training(kind, caplog):
+    """It is cut to what a batch has room for: another stretch in each epoch, of all features alike, with its own label."""
+    cache = Clips([9, 600, 5, 7, 8, 700, 3])
+    training = data([source(cache, range(7))], Sampling(kind, frames=1000), 4, batch_frames=4 * 50)
+    firsts = set()
+    for epoch in range(4):
+        for x, y, w in batches(training, epoch):
+            assert x["mask"].size <= 4 * 50
+            for row, (i, first) in enumerate(whose(x)):
+                whole, n = cache.features(i), int(x["mask"][row].sum())
+                assert n == min(50, len(whole["told"]))
+                np.testing.assert_allclose(x["energy"][row, :n], whole["energy"][first : first + n], rtol=1e-6)
+                values, weights = training.sources[0].labels["emotion"]
+                assert (y["emotion"][row], w["emotion"][row]) == (values[i], weights[i])
+                firsts.add((i, first))
+    assert {i for i, first in firsts if first} == {1, 5} and len(firsts) > 5 + 4
+    assert ("2 of 7 clips are longer than the 50 frames that a batch of 4 has room for" in caplog.text) == (
+        kind == "whole"
+    )
 
 
 def test_evaluation_does_not_depend_on_the_batch(noisy):

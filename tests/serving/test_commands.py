@@ -18,6 +18,7 @@ from keras_ser.audio import read
 from keras_ser.cli import main
 from keras_ser.serving.facts import FACTS
 from keras_ser.serving.predictor import Predictor
+from tests.audio.files import lying_list
 
 
 @pytest.fixture
@@ -223,3 +224,59 @@ def test_mistakes_are_told_before_tensorflow_is_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_predict_answers_whole_files_beside_unusable_ones(served, files, capsys):
+    """One that libsndfile never comes back from, samples without a header, a pipe, a folder named like a file, a table."""
+    (files / "hang.wav").write_bytes(lying_list())
+    (files / "headerless.raw").write_bytes(bytes(32000))
+    (files / "x.wav").mkdir()
+    shutil.copy(files / "b.wav", files / "x.wav" / "inner.dat")
+    (files / "x.wav" / "up").symlink_to(files)
+    os.mkfifo(files / "pipe.wav")
+    (files / "labels.csv").write_text("file,emotion\n")
+    assert main(["predict", str(served.export), str(files)]) == 1
+    out, err = lines(capsys)
+    answered = [Path(json.loads(line)["file"]).relative_to(files).as_posix() for line in out]
+    assert answered == ["a.flac", "b.wav", "c.wav", "x.wav/inner.dat"]
+    assert err[0] == f"keras-ser: skipped, not audio (2): {files / 'labels.csv'}, {files / 'pipe.wav'}"
+    assert err[1] == "keras-ser: 2 of 6 files could not be answered:"
+    assert "hang.wav: corrupt: in its chunk LIST" in err[2] and "headerless.raw: corrupt or not audio" in err[3]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "table", "timeline"])
+def test_predict_names_odd_files(served, files, capsys, form):
+    wave, rate = soundfile.read(files / "b.wav", dtype="float32")
+    soundfile.write(files / "d.wav", np.stack([wave, -wave], 1), rate)
+    soundfile.write(files / "e.wav", np.stack([0 * wave, wave], 1), rate)
+    soundfile.write(files / "f.wav", wave + 0.1, rate)
+    options = ["--timeline"] if form == "timeline" else ["--format", form]
+    assert main(["predict", str(served.export), str(files), *options]) == 0
+    out, err = lines(capsys)
+    assert err == [
+        f"keras-ser: warning: cancelling channels (1): {files / 'd.wav'}",
+        f"keras-ser: warning: silent channels (1): {files / 'e.wav'}",
+        f"keras-ser: warning: constant offset (1): {files / 'f.wav'}",
+    ]
+    if form == "jsonl":
+        rows = {Path(row["file"]).name: row for row in map(json.loads, out)}
+        assert {name: row["problems"] for name, row in rows.items() if "problems" in row} == {
+            "d.wav": ["cancelling channels"],
+            "e.wav": ["silent channels"],
+            "f.wav": ["constant offset"],
+        }
+        for name in ("d.wav", "e.wav", "f.wav"):  # and they are answered as the voice in them is
+            expected, found = (rows[n]["emotion"]["probabilities"] for n in ("b.wav", name))
+            assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_timelines_of_one_name_keep_their_whole_path(served, files, tmp_path, monkeypatch, capsys):
+    """Dots at the beginning of a path belong to it."""
+    for folder in ("..x", "x", ".x"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(files / "b.wav", tmp_path / folder / "talk.wav")
+    shutil.copy(files / "a.flac", tmp_path / "x" / "talk.flac")
+    monkeypatch.chdir(tmp_path / "x")
+    paths = ["../..x/talk.wav", "../.x/talk.wav", "talk.wav", "./talk.flac"]
+    assert main(["predict", str(served.export), "--timeline", "--format", "rttm", *paths]) == 0
+    assert sorted({line.split()[1] for line in lines(capsys)[0]}) == [*paths[:2], "talk.flac", "talk.wav"]

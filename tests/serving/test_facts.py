@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
+import pandas as pd
 import pytest
 import tensorflow as tf
 
 import keras_ser
-from keras_ser.evaluation import read_predictions
+from keras_ser.evaluation import read_predictions, report
 from keras_ser.recipe import Recipe
 from keras_ser.serving import ExportVersionWarning, find_export, read_facts
 from keras_ser.serving.facts import FACTS, FORMAT
@@ -55,6 +57,32 @@ def test_metrics_are_those_of_the_predictions(served):
         assert found[task]["uar"] == pytest.approx(uar)
         assert found[task]["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
         assert found[task]["clips"] == len(told)
+
+
+def test_metrics_are_of_the_stream_that_the_report_scores(tmp_path):
+    """A clean and a noisy stream of the same two clips; the noise, of which only the second has labels, on that one."""
+    emotion, noise = Task("emotion", ("calm", "cross")), Task("noise", ("hum", "hiss"))
+    columns = ["stream", "id", "emotion", "emotion/prediction", "noise", "noise/prediction"]
+    rows = [
+        ("clean", "a", "calm", "calm", "", "hum"),
+        ("clean", "b", "cross", "cross", "", "hum"),
+        ("noisy", "a", "calm", "cross", "hum", "hiss"),
+        ("noisy", "b", "cross", "calm", "hiss", "hiss"),
+    ]
+    table = pd.DataFrame(rows, columns=columns).assign(protocol="p", fold=0, seed=0, gender="")
+    table["speaker"] = table["group"] = table["id"]
+    for task in (emotion, noise):
+        for label in task.labels:
+            table[f"{task.name}/{label}"] = (table[f"{task.name}/prediction"] == label).astype(float)
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    split = SimpleNamespace(apart=(), speaker_dependent=True)
+    run = SimpleNamespace(folder=tmp_path, split=split, recipe=SimpleNamespace(tasks=(emotion, noise)))
+    found = sys.modules["keras_ser.serving.export"]._metrics(run)
+    assert found["emotion"] == {"uar": 1.0, "accuracy": 1.0, "clips": 2}
+    assert found["noise"] == {"uar": 0.5, "accuracy": 0.5, "clips": 2}
+    told = report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both")
+    for result in told.results:
+        assert result["uar"].value == found[result.task]["uar"]
 
 
 @pytest.mark.slow

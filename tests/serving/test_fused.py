@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ser.layers import StackedLSTM
-from keras_ser.serving.fused import fuse_recurrent_layers
+from keras_ser.layers import LayerWeighting, StackedLSTM
+from keras_ser.serving.fused import fuse_recurrent_layers, layers_inside
 
 
 def randomise(model, rng):
@@ -39,6 +39,20 @@ def test_output_is_that_of_keras(rng, batch):
     # the weights are read when it is called, not when it was changed
     randomise(model, rng)
     assert np.abs(model({"x": x, "mask": mask}).numpy() - expected).max() > 1e-2
+
+
+def test_every_layer_inside_is_found_once():
+    """In models in models, in lists and in attributes of layers."""
+    x = keras.Input((None, 5), name="x")
+    inner = stacked(bidirectional=True)
+    outer = keras.Model(x, StackedLSTM(3, 2, name="more")(inner({"x": x, "mask": x[..., 0] > 0})))
+    found = list(layers_inside(outer))
+    assert len({id(layer) for layer in found}) == len(found)
+    names = sorted(layer.name for layer in found if type(layer) is keras.layers.LSTM)
+    both = sorted(f"{way}_lstm_{i}" for way in ("forward", "backward") for i in (1, 2, 3))
+    assert names == [*both, "lstm_1", "lstm_2"]
+    kinds = {type(layer) for layer in found}
+    assert {keras.layers.Bidirectional, keras.layers.LayerNormalization, keras.layers.Dropout, LayerWeighting} <= kinds
 
 
 @pytest.mark.parametrize("kind", ["bidirectional", "mixed_bfloat16", "relu", "backwards", "no bias"])

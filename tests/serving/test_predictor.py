@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio.io import find_audio, read
+from keras_ser.audio import read
 from keras_ser.serving.predictor import BATCH_CLIPS, BATCH_SECONDS, Predictor, predict_files
 from tests.serving import standin
 
@@ -49,19 +49,6 @@ def test_bad_files_are_told_in_their_place(tmp_path, rng):
     assert [isinstance(answer, str) for _, answer in found] == [False, True, False, True]
     assert "b.wav: corrupt or not audio" in found[1][1]
     assert "d.wav: expected at most 20 s, received 21.0 s. Cut it, or use predict --timeline." in found[3][1]
-
-
-def test_find_audio(tmp_path, rng):
-    (tmp_path / "x" / "y").mkdir(parents=True)
-    files = [write(tmp_path / "x" / name, rng, 0.1) for name in ("b.wav", "a.flac", "y/c.WAV")]
-    (tmp_path / "x" / "notes.txt").write_text("no")
-    (tmp_path / "x" / ".hidden.wav").write_text("no")
-    assert find_audio([files[0], tmp_path / "x"]) == [files[0], *sorted(files)]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="expected audio files below .*empty, found none"):
-        find_audio([tmp_path / "empty"])
-    with pytest.raises(ValueError, match="expected a file or a folder"):
-        find_audio([tmp_path / "nowhere.wav"])
 
 
 def test_load_refuses_what_is_no_model(tmp_path):

@@ -71,16 +71,93 @@ def test_cuts_of_one_recording_on_two_sides_are_refused():
         check_split(split_of([0, 1], [3], [4], validation_apart=False), corpus)
 
 
-def test_an_auxiliary_corpus_may_not_hold_what_is_tested():
-    corpus = corpus_of(4)
+def auxiliary(count=2, name="other", **columns):
+    """An auxiliary corpus without hashes, in a folder of its own."""
+    return dataclasses.replace(corpus_of(count, **columns), name=name, root="elsewhere"), {}
+
+
+def test_an_auxiliary_corpus_may_not_hold_copies_of_what_is_tested():
+    corpus, (other, _) = corpus_of(4), auxiliary()
     hashes = {f"c{i:02}": f"h{i}" for i in range(4)}
     split = split_of([0], [1], [2, 3])
-    check_split(split, corpus, hashes, [{"x": "h0", "y": "h9"}, {}])  # what trains may train twice
+    check_split(split, corpus, hashes, [(other, {"x": "h0", "y": "h9"}), (other, {})])  # what trains may train twice
     for content, clip in (("h1", "c01"), ("h3", "c03")):
         with pytest.raises(
-            LeakageError, match=f"auxiliary corpus .* validation or test side: x = {clip}. Leave it out"
+            LeakageError, match=f"auxiliary corpus other holds recordings .* test side: x = {clip}. Leave them out"
         ):
-            check_split(split, corpus, hashes, [{"z": "h9"}, {"x": content}])
+            check_split(split, corpus, hashes, [(other, {"z": "h9"}), (other, {"x": content})])
+
+
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_an_auxiliary_corpus_may_not_hold_other_cuts_of_what_is_tested(side, tmp_path):
+    """The same file, through another root, a link in the way."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    corpus = dataclasses.replace(corpus_of(4), root=tmp_path / "a" / "b")
+    other = dataclasses.replace(corpus_of(1), root=tmp_path / "link")
+    sides = {"train": [0], "validation": [1], "test": [2]}
+    for number in (0, 3, sides[side][0]):
+        cut = dataclasses.replace(other.utterances[0], id="cut", path=f"b/{number}.wav", start=0.5)
+        given = [(dataclasses.replace(other, utterances=(cut,)), {})]
+        if number in (0, 3):  # 3 is on no side
+            check_split(split_of(*sides.values()), corpus, None, given)
+            continue
+        with pytest.raises(LeakageError, match=f"holds recordings of the validation or test side: cut = c0{number}"):
+            check_split(split_of(*sides.values()), corpus, None, given)
+
+
+@pytest.mark.parametrize("column", ["speaker", "session", "film", "sentence"])
+def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
+    """Of one adapter equal names are one group, of two they are not, unless a name says so."""
+    corpus = dataclasses.replace(corpus_of(4, **{column: ["01", "02", "03", "04"]}), name="ravdess")
+    split = split_of([0], [1], [2, 3], (column,))
+
+    def check(name, *values, split=split):
+        check_split(split, corpus, None, [auxiliary(len(values), name, **{column: values})])
+
+    for name, *values in (("ravdess", "01", "09", None), ("emodb", "02", "03"), ("manifest", "ravdess/01", "emodb/03")):
+        check(name, *values)
+    for name, *values in (
+        ("ravdess", "01", "02"),
+        ("ravdess", "03"),
+        ("manifest", "ravdess/04"),
+        ("manifest", "RAVDESS/04\u200b "),
+    ):
+        leak = values[-1] if "/" in values[-1] else f"ravdess/{values[-1]}"
+        with pytest.raises(
+            LeakageError,
+            match=f"{column} must be on one side only, and the auxiliary corpus {name} holds .*: {leak}. Take",
+        ):
+            check(name, *values)
+        check(name, *values, split=dataclasses.replace(split, apart=()))
+    # a validation side of the training side's own groups keeps none from training
+    drawn = dataclasses.replace(split, validation_apart=False)
+    check("ravdess", "02", split=drawn)
+    with pytest.raises(LeakageError, match="ravdess/03"):
+        check("ravdess", "03", split=drawn)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Zoe\u0308", "Zo\u00eb"),
+        ("Anna", "anna"),
+        ("an\u200bna", "anna"),
+        ("anna ", "anna"),
+        ("Stra\u00dfe", "STRASSE"),
+    ],
+)
+def test_a_group_on_two_sides_is_found_under_another_spelling(one, other):
+    corpus = corpus_of(4, speaker=[one, "b", other, "c"])
+    with pytest.raises(LeakageError, match="speaker must be on one side only. On two: "):
+        check_split(split_of([0, 1], [], [2, 3], ("speaker",)), corpus)
+    check_split(split_of([0, 2], [], [1, 3], ("speaker",)), corpus)
+
+
+def test_other_names_are_no_other_spelling():
+    corpus = corpus_of(4, speaker=["01", "1", "a-b", "ab"])
+    for i in range(3):
+        check_split(split_of([i], [], [i + 1], ("speaker",)), corpus)
 
 
 def test_what_a_grouped_protocol_cannot_keep_is_found():

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from keras_ser.cli.training import check_labels
 from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.experiment.jobs import check_jobs
 from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.whole import extractor
@@ -14,9 +16,11 @@ from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
-from keras_ser.splits import Protocol, Split
+from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
+from keras_ser.training import data as room
 from keras_ser.training.data import Data, class_weights, shuffled
+from keras_ser.training.predict import truths
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
@@ -153,6 +157,14 @@ def test_noises_of_each_side_and_seed_are_their_own(data):
     assert all(np.array_equal(a, b) for a, b in zip(banks[0], again, strict=True))
 
 
+def test_babble_is_made_of_the_beginnings_of_long_clips(data, monkeypatch):
+    whole = data.speech(SPLIT.train)
+    monkeypatch.setattr(room, "BABBLE_SECONDS", 0.2)
+    for a, b in zip(whole, data.speech(SPLIT.train), strict=True):
+        np.testing.assert_array_equal(a[:1600], b)
+    assert min(map(len, whole)) < 1600 < max(map(len, whole))
+
+
 def test_noises_that_the_task_does_not_know(data):
     with pytest.raises(ValueError, match="noise must be one of white, babble, clean. Received: 'pink'"):
         data.source(RECIPE.override("streams.noisy.noises", "pink"), 1, SPLIT, "train", 0)
@@ -226,19 +238,32 @@ def test_evaluation_reads_what_predict_reads(data, extract):
 # auxiliary corpora
 
 
-def auxiliary(folder):
+def auxiliary(folder, name="manifest", **columns):
+    """Four clips of 750 samples; `columns`: one value a clip, of "speaker", "gender" or a label."""
     folder.mkdir()
     rng = np.random.default_rng(5)
     utterances = []
     for i in range(4):
         soundfile.write(folder / f"{i}.wav", rng.normal(size=1500) / 9, 16000, subtype="FLOAT")
-        utterances.append(Utterance(f"a{i}", f"{i}.wav", gender=("female", "male")[i % 2]))
-    return Corpus("aux", folder, tuple(utterances), {})
+        told = {column: values[i] for column, values in columns.items()}
+        fields = {column: told.pop(column) for column in ("speaker", "gender") if column in told}
+        labels = {column: value for column, value in told.items() if value is not None}
+        utterances.append(Utterance(f"a{i}", f"{i}.wav", labels=labels, **fields))
+    return Corpus(name, folder, tuple(utterances), {})
+
+
+GENDERS = ("female", "male", "female", "male")
+WITH_OTHER = RECIPE.replace(streams=(RECIPE.streams[0], Stream("other", corpus="manifest")))
+
+
+def beside(data, folder, recipe=WITH_OTHER, **columns):
+    """The recipe with its identities, and the corpora, of which the second is auxiliary."""
+    other = auxiliary(folder / "aux", **columns)
+    return recipe.for_corpus(data.corpus, other), load(folder, recipe, data.corpus, auxiliary={"manifest": other})
 
 
 def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
-    recipe = RECIPE.replace(streams=(RECIPE.streams[0], Stream("other", corpus="manifest")))
-    both = load(tmp_path, recipe, data.corpus, auxiliary={"manifest": auxiliary(tmp_path / "aux")})
+    recipe, both = beside(data, tmp_path, gender=GENDERS)
     source = both.source(recipe, 1, SPLIT, "train", 0)
     assert source.indices.tolist() == [0, 1, 2, 3] and source.rules is None and source.number == 1
     assert not source.labels["emotion"][1].any()  # no emotion is known: weight 0
@@ -248,6 +273,73 @@ def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
     assert both.source(recipe, 0, SPLIT, "train", 0).indices.tolist() == [*range(20)]
     with pytest.raises(ValueError, match="stream 'other' reads the corpus 'manifest': name its folder .--aux-root"):
         data.source(recipe, 1, SPLIT, "train", 0)
+
+
+SPEAKER = Task("speaker", identity=True)
+
+
+@pytest.mark.parametrize("tasks", [(EMOTION, SPEAKER), (SPEAKER,), (SPEAKER, EMOTION)], ids=str)
+def test_an_auxiliary_corpus_teaches_its_own_speakers(data, tmp_path, tasks):
+    """Those of the same name are others, whatever else is learnt; nobody needs another label."""
+    recipe, both = beside(data, tmp_path, WITH_OTHER.replace(tasks=tasks), speaker=("s1", "x", None, "made/s2"))
+    (task,) = (task for task in recipe.tasks if task.name == "speaker")
+    assert task.labels == ("made/s0", "made/s1", "made/s2", "made/s3", "manifest/s1", "manifest/x")
+    main, other = (both.source(recipe, k, SPLIT, "train", 0).labels["speaker"] for k in range(2))
+    assert [task.labels[value] for value in main[0]] == [f"made/{u.speaker}" for u in data.corpus] and main[1].all()
+    assert [task.labels[value] for value in other[0][[0, 1, 3]]] == ["manifest/s1", "manifest/x", "made/s2"]
+    assert other[1].tolist() == [1, 1, 0, 1]
+
+
+def test_a_stored_recipe_s_speakers_are_those_of_its_own_corpus(data, tmp_path):
+    stored = Task("speaker", ("s0", "s1", "s2", "s3"), identity=True)
+    recipe, both = beside(
+        data, tmp_path, WITH_OTHER.replace(tasks=(EMOTION, stored)), speaker=("s1", "s2", None, "made/s2")
+    )
+    assert recipe.tasks[1] == stored
+    values, weights = both.source(recipe, 0, SPLIT, "train", 0).labels["speaker"]
+    assert [stored.labels[value] for value in values] == [u.speaker for u in data.corpus] and weights.all()
+    assert not both.source(recipe, 1, SPLIT, "train", 0).labels["speaker"][1].any()
+    assert truths(stored, data.corpus.utterances[:11], "made") == ["s0"] * 10 + ["s1"]
+
+
+def test_an_auxiliary_corpus_teaches_no_task_of_the_main_column(data, tmp_path):
+    """Its emotions may be called otherwise; other columns' labels must be known."""
+    angry = Task("angry", ("yes", "no"), merge={"anger": "yes", "joy": "no", "fear": "no"}, column="emotion")
+    recipe = WITH_OTHER.replace(tasks=(EMOTION, angry, GENDER))
+    recipe, both = beside(data, tmp_path, recipe, gender=GENDERS, emotion=("anger", "wrath", None, "joy"))
+    labels = both.source(recipe, 1, SPLIT, "train", 0).labels
+    assert not labels["emotion"][1].any() and not labels["angry"][1].any() and labels["gender"][1].all()
+    assert both.source(recipe, 0, SPLIT, "train", 0).labels["angry"][1].any()
+    check_labels(recipe, data.corpus, {"manifest": both.auxiliary["manifest"][0]})
+    mood = Task("mood", ("good", "bad"))
+    with pytest.raises(ValueError, match="manifest, a2: mood must be one of good, bad. Received: 'so-so'"):
+        wrong = auxiliary(tmp_path / "wrong", mood=("good", "bad", "so-so", None))
+        given = load(tmp_path, recipe, data.corpus, auxiliary={"manifest": wrong})
+        given.source(WITH_OTHER.replace(tasks=(EMOTION, mood)), 1, SPLIT, "train", 0)
+
+
+def test_labels_are_checked_over_all_corpora_that_teach_them(data, tmp_path):
+    """Speakers of the auxiliary corpus alone; a gender that neither corpus has."""
+    nameless = dataclasses.replace(
+        data.corpus, utterances=tuple(dataclasses.replace(u, speaker=None) for u in data.corpus)
+    )
+    other = auxiliary(tmp_path / "aux", speaker=("x", "y", "x", "y"))
+    recipe = WITH_OTHER.replace(tasks=(EMOTION, SPEAKER)).for_corpus(nameless, other)
+    assert recipe.tasks[1].labels == ("manifest/x", "manifest/y")
+    check_labels(recipe, nameless, {"manifest": other})
+    with pytest.raises(CorpusError, match="made has no 'speaker' for any clip"):
+        check_labels(recipe, nameless, {})
+
+
+def test_tested_speakers_may_not_stand_in_an_auxiliary_corpus(data, tmp_path):
+    """Before anything is trained."""
+    recipe = WITH_OTHER.replace(protocols=(Protocol("p", "leave-one-out", validation=1),))
+    _, both = beside(data, tmp_path, recipe, gender=GENDERS, speaker=("x", "made/s3", "s2", None))
+    with pytest.raises(
+        LeakageError, match="fold 2: speaker must be .* auxiliary corpus manifest holds .*: made/s3. Take"
+    ):
+        check_jobs(recipe, both, folds=[2])
+    check_jobs(recipe, both, folds=[0])
 
 
 # clips that can't be read

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,10 +16,11 @@ import pandas as pd
 import pytest
 
 from keras_ser import metrics
+from keras_ser.errors import DivergenceError
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
-from keras_ser.training.targets import spread_over
+from keras_ser.training.targets import another, spread_over, targets
 from tests.training import tiny
 
 # the module, whose name in its package is the function's
@@ -91,6 +94,27 @@ def test_single_task(data, split, tmp_path):
     layer = model.get_layer("scorer").get_layer("single_task").get_layer("normalization")
     np.testing.assert_allclose(layer.mean, np.concatenate(frames).mean(0), rtol=1e-4)
     np.testing.assert_allclose(layer.variance, np.concatenate(frames).var(0), rtol=1e-3)
+
+
+def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_path, monkeypatch):
+    """Whatever the caller has drawn: the same initial weights, and its own generators as they were, after an error, too."""
+    seen = []
+
+    def look(recipe, epoch_batches, network, *_, **options):
+        seen.append([np.array(v) for v in network.weights])
+        raise Reached
+
+    monkeypatch.setattr(ROOM, "train_epochs", look)
+    for number, seed in enumerate((3, 3, 4)):
+        random.seed(100 + number)
+        np.random.seed(100 + number)
+        expected = random.Random(100 + number).random(), np.random.RandomState(100 + number).random()
+        with pytest.raises(Reached):
+            fit(tiny.SINGLE, data, split, tmp_path / str(number), seed)
+        assert (random.random(), np.random.random()) == expected
+    first, same, other = seen
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize(("kind", "streams"), [pytest.param("segments", 2, marks=pytest.mark.slow), ("crop", 1)])
@@ -208,21 +232,6 @@ def test_cascade(data, split, tmp_path):
     assert table["emptied"].dtype == bool
 
 
-@pytest.mark.parametrize(
-    ("first", "words"),
-    [
-        (tiny.SINGLE.replace(epochs=1), "needs a task 'noise'"),
-        (tiny.FIRST.replace(frontend=dataclasses.replace(tiny.FIRST.frontend, bins=9)), "need the same frontend"),
-    ],
-)
-def test_a_cascade_that_does_not_fit_together(data, split, tmp_path, monkeypatch, first, words):
-    monkeypatch.setattr(ROOM.Run, "model", lambda self: None)
-    recipe = tiny.CASCADE.replace(first=first)
-    run = Run(tmp_path, first, split, 0, {})
-    with pytest.raises(ValueError, match=words):
-        ROOM._extractor(recipe, run)
-
-
 def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
     import keras_ser.models.cascade as room
 
@@ -230,7 +239,7 @@ def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
     first = Run(tmp_path, tiny.FIRST.replace(tasks=(tiny.EMOTION, noise)), split, 0, {})
     monkeypatch.setattr(Run, "model", lambda self: "model 1")
     monkeypatch.setattr(room, "drop_extractor", lambda *args, **kwargs: (args, kwargs))
-    assert ROOM._extractor(tiny.CASCADE, first) == (("model 1",), {"segment": 30, "clean": 2})
+    assert ROOM._extractor(tiny.CASCADE, None, first) == (("model 1",), {"segment": 30, "clean": 2})
 
 
 @pytest.mark.slow
@@ -271,17 +280,25 @@ def test_a_control_s_masks_are_other_examples(data, split, tmp_path, monkeypatch
         raise Reached
 
     monkeypatch.setattr(ROOM, "train_epochs", look)
+    masks_of = {}
     for i, shuffle in enumerate(((), ("noise",))):
         seen.clear()
         with pytest.raises(Reached):
             fit(tiny.MASKED.replace(shuffle=shuffle), data, split, tmp_path / str(i))
         whole = [np.all(mask[w > 0] == 1) for _, masks, weights in seen for mask, w in zip(masks, weights, strict=True)]
+        masks_of[shuffle] = [masks for _, masks, _ in seen]
         stream = np.concatenate([y for y, _, _ in seen])
         clean, noisy = (np.mean([m for m, s in zip(whole, stream, strict=True) if s == k]) for k in (0, 1))
         if shuffle:
             assert 0.2 < clean < 0.8 and 0.2 < noisy < 0.8
         else:
             assert (clean, noisy) == (1, 0)
+    distances = set()
+    for own, given in zip(*masks_of.values(), strict=True):
+        found = [d for d in range(len(own)) if np.array_equal(np.roll(own, d, axis=0), given)]
+        assert len(found) == 1 and (found[0] or len(own) == 1)
+        distances |= {found[0]}
+    assert len(distances) > 1 or len(masks_of[()]) == 1, "another one in each batch"
 
 
 def test_shuffled_labels(data, split, tmp_path, monkeypatch):
@@ -315,8 +332,8 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
         assert source.noise_odds == pytest.approx((0.5, 0.25, 0.25))
     extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
-    monkeypatch.setattr(ROOM, "_fits", lambda *_: True)
-    ROOM._validation(recipe, data, split, extract, None, 5)
+    monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
+    ROOM._validation(recipe, data, split, extract, None, 5, 2**30)
     for source in judged:
         changed = 0
         for task, column in data.source(recipe, 0, split, "validation", 1).labels.items():
@@ -326,6 +343,26 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
             assert sorted(pairs[:, source.indices].T.tolist()) == sorted(before[:, source.indices].T.tolist())
             changed += (pairs != before).any()
         assert changed
+
+
+def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monkeypatch):
+    """By their size with the padding, one stream after the other; noises take of it, too."""
+    import tensorflow as tf
+
+    recipe = tiny.EVERYTHING
+    extract = ROOM._extractor(recipe, None)
+    kept = []
+    monkeypatch.setattr(ROOM, "forward", lambda score: None)
+    monkeypatch.setattr(tf.data.Dataset, "cache", lambda self: kept.append(self) or self)
+    sources = [data.source(recipe, k, split, "validation", 5) for k in range(2)]
+    bank = 2 * 30 * 16000 * 4  # two noises of 30 s
+    assert [source.noise_bytes for source in sources] == [0, bank]
+    (longest,) = {max(source.cache.lengths[source.indices]) for source in sources}
+    size = len(split.validation) * longest / recipe.frontend.hop * 9 * 4  # log_mel of 8 bins, energy
+    for room, count in ((bank + 2.01 * size, 2), (bank + 1.99 * size, 1), (bank + 0.99 * size, 0)):
+        kept.clear()
+        ROOM._validation(recipe, data, split, extract, None, 5, room)
+        assert len(kept) == count
 
 
 @pytest.mark.parametrize(
@@ -368,15 +405,6 @@ def test_step_schedule():
     np.testing.assert_allclose(rates, [0.5] * 8 + [0.05] * 4 + [0.005] * 8, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [({"name": "lion"}, "`optimizer.name` must be one of"), ({"schedule": "saw"}, "`optimizer.schedule` must be")],
-)
-def test_bad_optimizer(changes, words):
-    with pytest.raises(ValueError, match=words):
-        optimizer(tiny.SINGLE.replace(optimizer=OptimizerConfig(**changes)), 5)
-
-
 def test_bad_strategy(data, split, tmp_path):
     with pytest.raises(ValueError, match="`strategy` must be None or 'mirrored'. Received: 'tpu'"):
         fit(tiny.SINGLE, data, split, tmp_path / "run", strategy="tpu")
@@ -388,6 +416,38 @@ def test_build_compiles_what_the_recipe_says():
     assert set(score.output) == {"emotion", "gender", "noise"}
     assert not network.jit_compile
     assert network.optimizer.global_clipnorm == 5.0
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_no_example_of_a_control_keeps_its_own_mask(size):
+    """Every distance but 0 is as likely as the others."""
+    counts = np.zeros(size, int)
+    for step in range(300):
+        (first, *_) = found = another(np.arange(size), (3, step)).numpy()
+        np.testing.assert_array_equal(found, (np.arange(size) + first) % size)
+        counts[-first % size] += 1
+    assert counts[0] == 0
+    assert np.abs(counts[1:] - 300 / (size - 1)).max() < 5 * np.sqrt(300 / (size - 1))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_example_of_a_control_that_is_alone_learns_no_mask(size):
+    import tensorflow as tf
+
+    recipe = tiny.MASKED.replace(shuffle=("noise",))
+    network = SimpleNamespace(output=dict.fromkeys(("emotion", "noise", "adversary", "gain")))
+    mask = tf.constant([[True, True, False], [True, False, False]])[:size]
+    x = {
+        "log_mel": tf.zeros((size, 3, 8)),
+        "mask": mask,
+        "irm": tf.ones((size, 3, 1)) * tf.range(size, dtype=tf.float32)[:, None, None],
+    }
+    told = {name: tf.zeros(size) for name in ("emotion", "noise", "source")}
+    x, y, w = targets(recipe, network)(x, told, told, seed=(1, 2))
+    assert set(x) == {"log_mel", "mask"}
+    # where both examples are valid; the other one's mask
+    assert w["gain"].numpy().tolist() == ([[0, 0, 0]] if size == 1 else [[1, 0, 0], [1, 0, 0]])
+    assert y["gain"][:, 0, 0].numpy().tolist() == ([0] if size == 1 else [1, 0])
 
 
 def test_spread_gives_each_replica_a_part_like_the_whole(rng):
@@ -491,3 +551,18 @@ def test_two_devices_are_one(tmp_path):
     np.testing.assert_allclose(*p, atol=5e-3)
     row = Run.load(tmp_path / "conv").history[0]
     assert np.isfinite(list(row.values())).all()
+
+
+@pytest.mark.slow
+def test_a_diverging_model_names_protocol_fold_and_seed(data, split, tmp_path):
+    """Both models of a cascade."""
+    first = tiny.CASCADE.override("first.optimizer.learning_rate", 1e38).override("first.optimizer.clip_norm", 0.0)
+    with pytest.raises(
+        DivergenceError, match=r"^model 1, protocol 'speakers', fold 1, seed 3: the loss is nan in epoch 1, or"
+    ):
+        fit(first, data, split, tmp_path / "first", seed=3)
+    alone = tiny.SINGLE.override("optimizer.learning_rate", 1e38).override("optimizer.clip_norm", 0.0)
+    with pytest.raises(
+        DivergenceError, match=r"^single, protocol 'speakers', fold 1, seed 4: the loss is nan in epoch 1, or"
+    ):
+        fit(alone, data, split, tmp_path / "alone", seed=4)

@@ -11,7 +11,6 @@ from keras import ops
 
 from keras_ser import metrics
 from keras_ser.training.loop import train_epochs, validation_scores
-from keras_ser.training.run import RunError
 from tests.training import tiny
 
 SCORES = [0.3, 0.6, 0.5, 0.6, 0.4, 0.2, 0.1]
@@ -125,16 +124,6 @@ def test_stopped_after_its_last_epoch_it_only_ends(tmp_path):
     assert (tmp_path / "a" / "history.json").read_text() == (tmp_path / "b" / "history.json").read_text()
 
 
-def test_the_state_of_another_network_is_refused(tmp_path):
-    def interrupt(stage, epoch, epochs, logs):
-        raise Stopped
-
-    with pytest.raises(Stopped):
-        train_epochs(RECIPE, epochs, network(), scripted(), tmp_path, 0, "tiny", interrupt)
-    with pytest.raises(RunError, match="was written by another network"):
-        train_epochs(RECIPE, epochs, network(units=5), scripted(), tmp_path, 0, "tiny")
-
-
 def test_history_on_disk(tmp_path):
     logs = []
     train_epochs(RECIPE, epochs, network(), scripted(), tmp_path, 4, "stage", lambda *call: logs.append(call))
@@ -170,10 +159,21 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, scale):
         return epochs(epoch, scale if epoch == 1 else 1.0)
 
     with pytest.raises(
-        FloatingPointError, match=r"tiny: the loss is .* in epoch 2, or .* Lower optimizer.learning_rate"
+        FloatingPointError,
+        match=r"^tiny, fold 2, seed 7: the loss is .* in epoch 2, or .* Lower optimizer.learning_rate",
     ):
-        train_epochs(RECIPE, broken, network(), scripted(), tmp_path, 0, "tiny")
+        train_epochs(RECIPE, broken, network(), scripted(), tmp_path, 7, "tiny", where="fold 2, ")
     assert len(pd.read_csv(tmp_path / "history.csv")) == 1, "what was finished before stays"
+
+
+def test_the_tensorboard_writer_is_closed_on_an_error(tmp_path, monkeypatch):
+    made, create = [], tf.summary.create_file_writer
+    monkeypatch.setattr(tf.summary, "create_file_writer", lambda *given: made.append(create(*given)) or made[-1])
+    with pytest.raises(FloatingPointError):
+        train_epochs(RECIPE, lambda epoch: epochs(epoch, np.nan), network(), scripted(), tmp_path, 0, "tiny")
+    (writer,) = made
+    with pytest.raises(RuntimeError, match="already closed"):
+        writer.as_default()
 
 
 @pytest.mark.parametrize("monitor", ["val_emotion_loss", "val_mood_uar"])

@@ -1,10 +1,12 @@
 """A run's folder: whose it is, and what a kill leaves."""
 
 import json
+import zipfile
 
 import pytest
 
 from keras_ser.files import write_whole
+from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
 from tests.training import tiny
@@ -117,3 +119,116 @@ def test_a_damaged_run_says_so(tmp_path, name):
     with pytest.raises(RunError, match=f"{tmp_path}.* is damaged: .* Train ") as caught:
         Run.load(tmp_path).model()
     assert "\n" not in str(caught.value)
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut": b'{"seed": 0, "best_epo',
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"1e400",
+    "an object": b"{}",
+    "binary": bytes(range(128, 256)),
+    "deep": b"[" * 100_000,
+    "nothing right": b'{"seed": "0", "best_epoch": null, "epochs": 3, "name": 5, "train": 1, "hash": []}',
+}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A folder of which everything but the model is whole."""
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    (tmp_path / "history.json").write_text('{"seed": 0, "best_epoch": 1, "monitor": null, "epochs": [{"epoch": 1}]}')
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(1000))
+    assert Run.load(tmp_path).recipe == tiny.SINGLE
+    return tmp_path
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json"])
+def test_damaged_run_file_is_named_in_one_line(finished, name, content):
+    (finished / name).write_bytes(content)
+    with pytest.raises(RunError, match=f"{finished / name} is damaged: .* Train the run again") as caught:
+        Run.load(finished)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json"])
+def test_missing_run_file_is_named(finished, name):
+    (finished / name).unlink()
+    with pytest.raises(RunError, match=f"{finished / name} is missing"):
+        Run.load(finished)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        {"seed": 0, "best_epoch": 2, "epochs": [{"epoch": 1}]},
+        {"seed": 0, "best_epoch": 0, "epochs": [{"epoch": 1}]},
+        {"seed": True, "best_epoch": 1, "epochs": []},
+        {"seed": -1, "best_epoch": 1, "epochs": []},
+        {"seed": 0, "best_epoch": 1, "epochs": [[1]]},
+        {"seed": 0, "epochs": []},
+    ],
+)
+def test_history_that_does_not_hold_together(finished, history):
+    (finished / "history.json").write_text(json.dumps(history))
+    with pytest.raises(RunError, match="history.json is damaged"):
+        Run.load(finished)
+
+
+def test_truncated_or_overwritten_model_is_named(finished):
+    file = finished / "model.keras"
+    whole = file.read_bytes()
+    place = whole.index(bytes(100))
+    for content in (b"", whole[: len(whole) // 2], whole[:-1], whole[:place] + b"x" + whole[place + 1 :]):
+        file.write_bytes(content)
+        with pytest.raises(RunError, match=r"model\.keras is damaged: .* Train the run again"):
+            Run.load(finished).model()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(RunError, match=r"it has no model\.weights\.h5"):
+        Run.load(finished).model()
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_run_whose_owner_is_damaged_is_refused_and_left_alone(tmp_path, content):
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(RunError, match="Remove that folder|holds another run") as caught:
+        claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    assert str(caught.value).isprintable()
+    assert (tmp_path / "run.json").read_bytes() == content
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("name", ["recipe.json", "split.json"])
+def test_an_unfinished_run_goes_on_over_a_damaged_recipe_or_split(tmp_path, name, content):
+    """Its owner says what it is; both files are written anew."""
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    (tmp_path / name).write_bytes(content)
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    assert Recipe.from_json((tmp_path / "recipe.json").read_text()) == tiny.SINGLE
+    assert Split.from_dict(json.loads((tmp_path / "split.json").read_text())) == SPLIT
+
+
+def as_hashed_before(folder, recipe) -> None:
+    """Let a folder be one of an earlier version, which noted another hash."""
+    owner = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(owner | {"hash": "0123abcd"}))
+    assert owner["hash"] == recipe.hash
+
+
+def test_a_run_of_an_earlier_version_is_known_by_its_recipe(tmp_path):
+    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
+    as_hashed_before(tmp_path, tiny.SINGLE)
+    check_owner(tmp_path, tiny.SINGLE, SPLIT, 0)
+    for other in (tiny.SINGLE.replace(batch_size=17), tiny.SINGLE.replace(epochs=5)):
+        with pytest.raises(RunError, match="other recipe"):
+            check_owner(tmp_path, other, SPLIT, 0)
+    # without its recipe nothing says that it is the same
+    (tmp_path / "recipe.json").unlink()
+    with pytest.raises(RunError, match="other recipe"):
+        check_owner(tmp_path, tiny.SINGLE, SPLIT, 0)

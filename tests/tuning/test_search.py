@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -105,10 +106,49 @@ def test_what_diverges_is_told_and_is_not_the_best(fitted, data, tmp_path):
     assert "2 of 5 trials have no score, the first since the loss is nan" in (tmp_path / "found/tuning.md").read_text()
 
 
-def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path):
-    recipe = tiny.TRAINED.override("config.beta", 8.0)
+def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path, capsys):
+    """Callbacks print to both streams; KerasTuner's own tables and tracebacks go nowhere."""
+
+    def on_trial(number, trials):
+        print(f"trial {number}")
+        print(f"note {number}", file=sys.stderr)
+
+    recipe, options = tiny.TRAINED.override("config.beta", 8.0), {"method": "grid", "on_trial": on_trial}
     with pytest.raises(RunError, match="every trial in .* failed: the loss is nan"):
-        module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", method="grid")
+        module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", **options)
+    said = capsys.readouterr()
+    assert said.out.split("\n") == ["trial 0", "trial 1", "trial 2", ""]
+    assert said.err.split("\n") == ["note 0", "note 1", "note 2", ""]
+
+
+def test_a_trial_that_fails_for_another_reason_than_its_setting_is_tried_again(fitted, data, tmp_path, monkeypatch):
+    plain, fails = (
+        module.fit,
+        {0.1: RunError("the folder is damaged."), 0.2: MemoryError("9 GiB"), 0.3: DivergenceError("nan.")},
+    )
+
+    def fit(recipe, *arguments, **options):
+        if recipe.config.beta in fails:
+            raise fails[recipe.config.beta]
+        return plain(recipe, *arguments, **options)
+
+    monkeypatch.setattr(module, "fit", fit)
+    space, options = [parse("config.beta=0.1,0.2,0.3,0.4")], {"method": "grid", "trials": 4}
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    failed = {
+        float(trial.values["config.beta"]): (trial.failed, trial.again)
+        for trial in found.trials.values()
+        if trial.failed
+    }
+    memory = "out of memory (9 GiB). Lower batch_size, or close other programs."
+    assert failed == {0.1: ("the folder is damaged.", True), 0.2: (memory, True), 0.3: ("nan.", False)}
+    text = (tmp_path / "found/tuning.md").read_text()
+    assert "3 of 5 trials have no score" in text and "tries 2 of them again: trial 1: the folder is damaged." in text
+    fails.clear()
+    fitted.clear()
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    assert [float(trial.values["config.beta"]) for trial in found.trials.values() if trial.failed] == [0.3]
+    assert {recipe.config.beta for recipe, *_, new in fitted if new} == {0.1, 0.2}
 
 
 @pytest.mark.slow
@@ -154,16 +194,18 @@ def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
     assert {trial.values["config.beta"] for trial in found.trials.values() if trial.number} == set(space[0].values)
 
 
-@pytest.mark.slow
-def test_numbers_that_do_not_go_together_are_told(data, tmp_path):
-    """A real `fit`: a window of 400 samples and a Fourier transform of 256."""
-    recipe = tiny.TRAINED.replace(epochs=1)
-    space = [parse("frontend.fft=256, 512")]
-    found = module.search(recipe, data, space, tmp_path / "found", trials=2, method="grid")
-    assert [trial.number for trial in found.ranked] == [0] and found.repeats == 1
-    assert ["fft" in trial.failed for trial in found.trials.values()] == [False, True]
-    with pytest.raises(ValueError, match="fft"):
-        module.search(recipe.override("frontend.fft", 256), data, [BETA], tmp_path / "other", trials=1)
+def test_numbers_that_do_not_go_together_are_failed_trials(fitted, data, tmp_path):
+    """A window of 400 samples and a Fourier transform of 256; each of them goes with another value of the space."""
+    space = [parse("frontend.window=200,400"), parse("frontend.fft=256,512")]
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
+    failed = [trial for trial in found.trials.values() if trial.failed]
+    assert [trial.values for trial in failed] == [{"frontend.window": "400", "frontend.fft": "256"}]
+    assert "`fft` must be at least `window`" in failed[0].failed
+    assert len(found.ranked) == 3 and found.repeats == 1
+    again = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
+    assert again.trials == found.trials
+    with pytest.raises(ValueError, match="--space|`fft` must be at least `window`"):
+        module.search(tiny.TRAINED, data, space[1:], tmp_path / "other", trials=2, method="grid")
 
 
 def test_a_setting_that_is_asked_for_again_is_one_trial(fitted, data, tmp_path):
@@ -237,3 +279,16 @@ def test_trains_networks(data, tmp_path):
         assert trial.epochs == (about["best_epoch"],)
         assert trial.scores == (max(row["val_emotion_uar"] for row in about["epochs"]),)
         assert not (run / "predictions.csv").exists()
+
+
+def test_two_searches_do_not_share_a_folder(fitted, data, tmp_path):
+    """Another search's claim does not overwrite that of the search at work."""
+    folder, claims = tmp_path / "found", []
+
+    def meanwhile(number, trials):
+        claims.append((folder / "search.json").read_text())
+        with pytest.raises(RunError, match="another process searches in"):
+            module.search(tiny.TRAINED, data, [UNITS], folder, trials=1)
+
+    module.search(tiny.TRAINED, data, [BETA], folder, trials=1, on_trial=meanwhile)
+    assert set(claims) == {(folder / "search.json").read_text()}

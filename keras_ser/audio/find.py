@@ -1,0 +1,80 @@
+"""The audio files below folders: those whose content is audio, and those whose name promises it."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_ser.audio.formats import ENDINGS, identify
+from keras_ser.errors import UserError
+
+
+class Found(NamedTuple):
+    """What lies below folders.
+
+    Args:
+        files: to be read; one that is broken, or only named like audio, is among them, so that it is named as unusable.
+        skipped: what is neither audio by content nor by name, and folders that can't be entered.
+    """
+
+    files: list[Path]
+    skipped: list[Path]
+
+
+def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
+    """The files that are named, and all audio and video files below the folders that are named, sorted.
+
+    Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
+
+    Raises:
+        UserError: a path that is not there, or a folder without any.
+    """
+    files: list[Path] = []
+    skipped: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            below = sorted(_below(path, skipped))
+            audio = [file for file in below if _is_audio(file)]
+            skipped += [file for file in below if file not in set(audio)]
+            if not audio:
+                raise UserError(f"expected audio files below {path}, found none.")
+            files += audio
+        elif not path.exists():
+            raise UserError(f"expected a file or a folder. Received: {path}, where there is none.")
+        else:
+            files.append(path)
+    return Found(files, sorted(skipped))
+
+
+def _below(root: Path, skipped: list[Path]) -> Iterator[Path]:
+    """The files below a folder; links to folders last, so that a file has its own name where it has one."""
+    seen: set[tuple[int, int]] = set()
+    folders, links = [root], []
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        except OSError:
+            skipped.append(folder)
+            continue
+        for path in entries:
+            if path.is_dir():
+                (links if path.is_symlink() else folders).append(path)
+            elif path.is_file():
+                yield path
+            else:  # a link to nothing, a pipe, a device
+                skipped.append(path)
+
+
+def _is_audio(path: Path) -> bool:
+    if path.suffix.lower() in ENDINGS:
+        return True
+    try:
+        with path.open("rb") as raw:
+            return identify(raw) is not None
+    except OSError:
+        return False

@@ -1,0 +1,123 @@
+"""Decoding piece by piece: by libsndfile what it can, by PyAV the rest, once a file is as large as its container promises."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import soundfile
+
+from keras_ser.audio.chunks import DamagedError
+from keras_ser.audio.containers import soundtrack
+from keras_ser.audio.errors import AudioError
+from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer
+from keras_ser.audio.header import Info, check_rate, span
+from keras_ser.audio.limits import limited
+from keras_ser.audio.sizes import checked
+
+UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
+UNNAMED = Format("", SOUNDFILE)  # by its first bytes
+PIECE_SECONDS = 60.0  # decoded at once
+UNKNOWN = 2**62  # samples that libsndfile says a FLAC file has whose header does not tell
+MPEG_SLACK = 2 * 1152  # samples that decoders leave away at the ends of MPEG audio, beyond what its header says
+
+
+class UnsuitedError(AudioError):
+    """A whole file that soundfile cannot read."""
+
+
+def open_stream(
+    path: Path, start: float | None = None, end: float | None = None, seconds: float = PIECE_SECONDS
+) -> Iterator:
+    """An `Info`, then float32 (samples, channels) each, none of them empty; every step in its limit of time."""
+    steps = _unlimited(path, start, end, seconds)
+    while (found := limited(path, lambda: next(steps, None))) is not None:
+        yield found
+
+
+def _unlimited(path: Path, start: float | None, end: float | None, seconds: float) -> Iterator:
+    with path.open("rb") as raw:
+        kind = identified(path, raw)
+        if kind.decoder == SOUNDFILE:
+            try:
+                yield from by_soundfile(path, raw, kind, start, end, seconds)
+                return
+            except UnsuitedError:
+                pass
+            except soundfile.LibsndfileError as error:
+                # it refuses some whole Opus streams; whether one is whole, its pages have shown
+                if error.code not in UNIMPLEMENTED and kind.name != "Ogg":
+                    raise AudioError(f"{path}: corrupt or not audio ({_reason(error, kind)}).") from error
+        else:
+            _checked(path, raw, kind)
+    yield from soundtrack(path, kind.name, start, end, seconds)
+
+
+def identified(path: Path, raw: BinaryIO) -> Format:
+    """The format of an open file; of an unknown one, something for libsndfile to try."""
+    kind = identify(raw, path.suffix)
+    if kind is not None:
+        return kind
+    if is_lfs_pointer(raw):
+        raise AudioError(f"{path}: a Git LFS pointer, not audio. Run `git lfs pull`.")
+    # libsndfile knows some rare formats; FFmpeg finds "audio" in random bytes, so they must not reach it
+    return UNNAMED
+
+
+def _checked(path: Path, raw: BinaryIO, kind: Format) -> BinaryIO | None:
+    try:
+        return checked(raw, kind)
+    except DamagedError as error:
+        raise AudioError(f"{path}: {error} ({kind.name}).") from error
+
+
+def by_soundfile(
+    path: Path, raw: BinaryIO, kind: Format, start: float | None, end: float | None, seconds: float
+) -> Iterator:
+    source = _checked(path, raw, kind)
+    if source is None:
+        source = raw if isinstance(raw, io.BytesIO) else _descriptor(path, raw, kind)
+    if not isinstance(source, (int, str, bytes)):
+        source.seek(0)
+    with soundfile.SoundFile(source) as file:
+        rate, frames = file.samplerate, file.frames
+        check_rate(path, rate)
+        if frames >= UNKNOWN:
+            raise UnsuitedError(f"{path}: its header does not tell its length, and PyAV is needed to read it.")
+        yield Info(rate, file.channels, frames / rate, file.subtype, 0 if "MPEG" in file.subtype else frames)
+        first, last = span(path, frames, rate, start, end)
+        if first:
+            file.seek(first)
+        wanted, done, step = last - first, 0, max(1, round(seconds * rate))
+        while done < wanted:
+            samples = file.read(min(step, wanted - done), dtype="float32", always_2d=True)  # (samples, channels)
+            done += len(samples)
+            if len(samples):
+                yield samples
+            # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
+            if len(samples) < step:
+                break
+        slack = MPEG_SLACK if "MPEG" in file.subtype else 0
+        if done + slack < wanted or not done:
+            raise AudioError(f"{path}: cut short or corrupt: {wanted} samples expected, {done} decoded.")
+
+
+def _descriptor(path: Path, raw: BinaryIO, kind: Format) -> int | str | bytes:
+    """What libsndfile opens: a descriptor, which it closes, since it and soundfile would believe the name."""
+    if kind == MPEG and path.suffix.lower() in (".mp2", ".mp3"):  # which it finds only so behind other bytes
+        return os.fsencode(path) if os.name == "posix" else str(path)
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
+def _reason(error: soundfile.LibsndfileError, kind: Format) -> str:
+    if kind == UNNAMED:
+        return "no known format; give samples without a header one: ffmpeg -f s16le -ar 16000 -ac 1 -i x.raw x.wav"
+    return f"{kind.name}: {words(error)}"
+
+
+def words(error: soundfile.LibsndfileError) -> str:
+    """libsndfile's reason."""
+    if error.code == 7:  # what libmpg123 makes of any file it can't parse: "File does not exist or ..."
+        return "no valid MPEG audio in it"
+    return error.error_string.strip().rstrip(".")

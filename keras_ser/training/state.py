@@ -1,0 +1,149 @@
+"""state.npz, what a stopped training goes on from: every variable of a network and its optimizers, best weights, history."""
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser.files import write_whole
+from keras_ser.training.run import RunError
+
+
+def optimizers(network) -> dict[str, Any]:
+    """The optimizers of a model by the names of the attributes that hold them.
+
+    Args:
+        network: a keras.Model. Optimizers are found in its attributes, in lists, tuples and dicts there, and in the models
+            inside it.
+
+    Returns:
+        name -> keras.optimizers.Optimizer: "optimizer" for the compiled one; others as "critic_optimizer", "players/0", ..
+
+    Raises:
+        ValueError: an optimizer is not built, so that nothing could be restored into it.
+    """
+    found: dict[str, Any] = {}
+    for name, each in _optimizers("", network, set()):
+        if not each.built:
+            raise ValueError(
+                f"the optimizer {name!r} of the network must be built before training, so that its state can be restored: call "
+                "its `build` with the variables that it trains."
+            )
+        found[name] = each
+    return found
+
+
+def _optimizers(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    import keras
+
+    if id(value) in seen:
+        return
+    inside: Mapping[Any, Any] = {}
+    if isinstance(value, keras.optimizers.Optimizer):
+        yield name, value
+    elif isinstance(value, keras.Model):
+        # Keras's own private attributes list the same objects again
+        own = {k: v for k, v in vars(value).items() if k[0] != "_" or isinstance(v, keras.optimizers.Optimizer)}
+        inside = own | {layer.name: layer for layer in value.layers if isinstance(layer, keras.Model)}
+    elif isinstance(value, dict):
+        inside = value
+    elif isinstance(value, list | tuple):
+        inside = dict(enumerate(value))
+    else:
+        return
+    seen.add(id(value))
+    for key, each in inside.items():
+        yield from _optimizers(f"{name}/{key}" if name else str(key), each, seen)
+
+
+def variables(network) -> dict[str, Any]:
+    """Every variable of a network and of its optimizers, by a name that is the same in every process."""
+    groups = {"network": network.variables, **{name: each.variables for name, each in optimizers(network).items()}}
+    # the numbers that Keras appends to names count what the process has made before
+    return {
+        f"{group}/{i}/{re.sub(r'_[0-9]+(?=[_/]|$)', '', variable.path)}": variable
+        for group, members in groups.items()
+        for i, variable in enumerate(members)
+    }
+
+
+def values(some: Sequence) -> list[np.ndarray]:
+    """Variables as arrays."""
+    from keras import ops
+
+    return [np.array(ops.convert_to_numpy(v)) for v in some]
+
+
+def save(path: Path, network, rows: list[dict], best: Mapping[str, Any]) -> None:
+    """Write the state whole.
+
+    Args:
+        path: state.npz.
+        network: its optimizers built.
+        rows: history, a row for each epoch.
+        best: "value", "epoch" and "weights" of the best epoch.
+    """
+    named = variables(network)
+    arrays = {f"variable_{i}": value for i, value in enumerate(values(list(named.values())))}
+    arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}
+    meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}, "names": list(named)}
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.savez(file, meta=json.dumps(meta), **arrays)
+
+    write_whole(path, write)
+
+
+def restore(path: Path, network) -> tuple[list[dict], dict | None]:
+    """Put a saved state into a network and its optimizers.
+
+    Returns:
+        rows and best, as `save` took them; [] and None where there is no file.
+
+    Raises:
+        RunError: the file is damaged, or of another network: names or shapes differ.
+    """
+    named = variables(network)
+    if not path.exists():
+        return [], None
+    try:
+        with open(path, "rb") as file, np.load(file) as saved:
+            meta = json.loads(str(saved["meta"]))
+            stored = [saved[f"variable_{i}"] for i in range(sum(name.startswith("variable_") for name in saved.files))]
+            weights = [saved[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in saved.files))]
+            rows, best = list(meta["rows"]), {**meta["best"], "weights": weights}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise RunError(f"{path} is damaged: {cause}. Remove it to train from the start.") from error
+    # states of earlier versions have no names; they hold the network's variables, then those of its one optimizer
+    names = meta.get("names") or list(named)[: len(stored)]
+    other = _difference(dict(zip(names, stored, strict=False)), named)
+    if other or len(names) != len(stored) or len(weights) != len(network.variables):
+        raise RunError(
+            f"{path} was written by another network{other}. Give another --out, or remove it to train from the start."
+        )
+    for name, value in zip(names, stored, strict=True):
+        named[name].assign(value)
+    return rows, best
+
+
+def _difference(stored: Mapping[str, np.ndarray], named: Mapping[str, Any]) -> str:
+    """What a state lacks, holds beyond, or holds in another shape: the first of each; "" where nothing."""
+    parts = []
+    for what, names in (
+        ("it lacks", [name for name in named if name not in stored]),
+        ("it has", [name for name in stored if name not in named]),
+    ):
+        if names:
+            parts.append(f"{what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+    for name, value in stored.items():
+        if name in named and value.shape != tuple(named[name].shape):
+            parts.append(f"{name} has shape {value.shape} instead of {tuple(named[name].shape)}")
+            break
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,102 @@
+"""Tables kept beside a run: whose answer they are, for two processes at once, and when they are damaged."""
+
+import json
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ser.experiment.kept import kept
+from keras_ser.training import RunError
+
+
+def table(snr: float) -> pd.DataFrame:
+    rng = np.random.default_rng(int(snr))
+    return pd.DataFrame({"id": [f"{i:03}" for i in range(50)], "snr": snr, "score": rng.normal(size=50)})
+
+
+def ask(folder, snr: float):
+    return kept(folder, "in-noise", {"snrs": [snr]}, lambda: table(snr))
+
+
+def test_a_kept_table_is_the_one_that_was_scored(tmp_path):
+    made, was_there = ask(tmp_path, 5.0)
+    again, is_there = ask(tmp_path, 5.0)
+    assert (was_there, is_there) == (False, True)
+    pd.testing.assert_frame_equal(again, made, check_exact=True, check_dtype=False)
+    other, was_there = ask(tmp_path, 10.0)
+    assert not was_there and set(other["snr"]) == {10.0}
+
+
+def test_two_questions_at_once_get_their_own_tables(tmp_path):
+    """The second question is asked while the first is being scored; then both again and again, from many threads."""
+
+    def score():
+        other, _ = ask(tmp_path, 10.0)
+        assert set(other["snr"]) == {10.0}
+        return table(5.0)
+
+    made, _ = kept(tmp_path, "in-noise", {"snrs": [5.0]}, score)
+    assert set(made["snr"]) == {5.0} and ask(tmp_path, 5.0)[1]
+    wrong, start = [], threading.Barrier(6)
+
+    def work(snr):
+        start.wait()
+        for _ in range(30):
+            try:
+                found, _ = ask(tmp_path, snr)
+                if set(found["snr"]) != {snr} or len(found) != 50:
+                    wrong.append((snr, found))
+            except Exception as error:
+                wrong.append((snr, error))
+
+    threads = [threading.Thread(target=work, args=(float(n % 3),)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    question = json.loads((tmp_path / "in-noise.json").read_text())
+    assert set(pd.read_csv(tmp_path / "in-noise.csv")["snr"]) == set(question["snrs"])
+
+
+def test_a_killed_writer_leaves_no_answer_to_the_wrong_question(tmp_path, monkeypatch):
+    """Killed between the table and the question: the table of 10 dB must not pass for that of 5 dB."""
+    from keras_ser.experiment import kept as room
+
+    ask(tmp_path, 5.0)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(room, "write_json", killed)
+    with pytest.raises(Killed):
+        ask(tmp_path, 10.0)
+    monkeypatch.undo()
+    assert set(ask(tmp_path, 5.0)[0]["snr"]) == {5.0}
+
+
+@pytest.mark.parametrize("name", ["in-noise.csv", "in-noise.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "bytes"])
+def test_a_damaged_table_is_named(name, damage, tmp_path):
+    ask(tmp_path, 5.0)
+    file = tmp_path / name
+    content = file.read_bytes()
+    file.write_bytes(
+        {"cut": content[: content.index(b"\n", len(content) // 2) + 1], "empty": b"", "bytes": b"\xff\0"}[damage]
+    )
+    with pytest.raises(RunError, match=rf"^{tmp_path}/in-noise.csv is damaged \(.*\)\. Remove .* to score it again\.$"):
+        ask(tmp_path, 5.0)
+    (tmp_path / "in-noise.csv").unlink()
+    assert len(ask(tmp_path, 5.0)[0]) == 50
+
+
+def test_tables_kept_by_earlier_versions_are_read(tmp_path):
+    """Their question does not say how many rows the table has."""
+    ask(tmp_path, 5.0)
+    (tmp_path / "in-noise.json").write_text('{"snrs": [5.0]}')
+    assert ask(tmp_path, 5.0)[1]
