@@ -21,7 +21,7 @@ from keras_ser.audio.errors import AudioError
 from keras_ser.audio.formats import SOUNDFILE
 from keras_ser.audio.header import Info, span
 from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
-from keras_ser.audio.waveforms import problems
+from keras_ser.audio.waveforms import level_problems
 from keras_ser.errors import UserError
 
 LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
@@ -34,7 +34,7 @@ def info(path: str | os.PathLike) -> Info:
     Raises:
         AudioError: the file is missing, empty, cut short or not audio.
     """
-    with closing(open_stream(_existing(path))) as pieces:
+    with closing(open_stream(_existing(path), ahead=1)) as pieces:
         return next(pieces)
 
 
@@ -85,7 +85,7 @@ def read(
         AudioError: the file is missing, corrupt, cut short, without samples, of no known format, or holds NaN or infinity; `start`
             or `end` lie outside; PyAV is needed and not installed.
     """
-    return read_with_problems(path, sample_rate, start, end)[0]
+    return _read(path, sample_rate, start, end)[0]
 
 
 def read_with_problems(
@@ -104,6 +104,13 @@ def read_with_problems(
     Raises:
         AudioError: as `read`.
     """
+    waveform, mixing = _read(path, sample_rate, start, end)
+    return waveform, [*mixing.problems, *level_problems(waveform, sample_rate, window_seconds)]
+
+
+def _read(
+    path: str | os.PathLike, sample_rate: int, start: float | None, end: float | None
+) -> tuple[np.ndarray, Mixing]:
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     samples, rate = read_channels(path, start, end)
@@ -113,7 +120,7 @@ def read_with_problems(
         resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
         # soxr rounds the length of a clip of one or two samples down to nothing.
         waveform = resampled if resampled.size else waveform.mean(keepdims=True)
-    return waveform, [*mixing.problems, *problems(waveform, sample_rate, window_seconds)]
+    return waveform, mixing
 
 
 def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:

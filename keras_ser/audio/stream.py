@@ -1,6 +1,7 @@
 """Decoding piece by piece: by libsndfile what it can, by PyAV the rest, once a file is as large as its container promises."""
 
 import io
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,12 +29,22 @@ class UnsuitedError(AudioError):
 
 
 def open_stream(
-    path: Path, start: float | None = None, end: float | None = None, seconds: float = PIECE_SECONDS
+    path: Path, start: float | None = None, end: float | None = None, seconds: float = PIECE_SECONDS, ahead: int = 3
 ) -> Iterator:
-    """An `Info`, then float32 (samples, channels) each, none of them empty; every step in its limit of time."""
+    """An `Info`, then float32 (samples, channels) each, none of them empty.
+
+    Args:
+        path, start, end: as `keras_ser.audio.read`; the file is there.
+        seconds: of a piece, about.
+        ahead: steps that share one limit of time; a clip of one piece takes three.
+    """
     steps = _unlimited(path, start, end, seconds)
-    while (found := limited(path, lambda: next(steps, None))) is not None:
-        yield found
+    found: list = []
+    while len(found) in (0, ahead):
+        found = limited(path, lambda: list(itertools.islice(steps, ahead)))
+        if not found:
+            return
+        yield from found
 
 
 def _unlimited(path: Path, start: float | None, end: float | None, seconds: float) -> Iterator:

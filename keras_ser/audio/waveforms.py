@@ -24,25 +24,27 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.0
     waveform = np.asarray(waveform)
     if waveform.size == 0:
         return ["empty"]
-    found = []
     if not np.isfinite(waveform).all():
-        found.append("non-finite")
+        return ["non-finite"] + (["shorter than one window"] if len(waveform) < window_seconds * sample_rate else [])
+    samples = waveform[:, None] if waveform.ndim == 1 else waveform
+    mixing = survey([samples], sample_rate)
+    mono = waveform if waveform.ndim == 1 else mixing(samples)
+    return [*mixing.problems, *level_problems(mono, sample_rate, window_seconds)]
+
+
+def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float) -> list[str]:
+    """Those of `problems` that a mix has: finite (samples,), at least one."""
+    found = []
+    if waveform.min() == waveform.max():
+        found.append("silent")
     else:
-        samples = waveform[:, None] if waveform.ndim == 1 else waveform
-        mixing = survey([samples], sample_rate)
-        mono = waveform if waveform.ndim == 1 else mixing(samples)
-        found += [*mixing.problems, *_level(mono)]
-    if len(waveform) < window_seconds * sample_rate:
+        # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
+        flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
+        if flat.sum() > max(2, 1e-3 * waveform.size):
+            found.append("clipped")
+    if waveform.size < window_seconds * sample_rate:
         found.append("shorter than one window")
     return found
-
-
-def _level(waveform: np.ndarray) -> list[str]:
-    if waveform.min() == waveform.max():
-        return ["silent"]
-    # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
-    flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
-    return ["clipped"] if flat.sum() > max(2, 1e-3 * waveform.size) else []
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
