@@ -64,14 +64,15 @@ def train_epochs(
 
         def write(rows: list[dict], best: dict[str, Any]) -> None:
             write_csv(out / "history.csv", rows)
+            logs = {name: value for name, value in rows[-1].items() if name != "epoch"}
             with writer.as_default(step=len(rows)):
-                for name, number in rows[-1].items():
-                    tf.summary.scalar(name, number)
+                for name, value in logs.items():
+                    tf.summary.scalar(name, value)
             writer.flush()
             # the state last: an epoch that it calls finished is in every file
             state.save(path, network, rows, best)
             if on_epoch:
-                on_epoch(stage, len(rows), recipe.epochs, rows[-1])
+                on_epoch(stage, len(rows), recipe.epochs, logs)
 
         kept = EpochEnd(recipe, validate, rows, best, write, f"{stage}, {where}seed {seed}")
         if len(rows) < recipe.epochs and not kept.patience_ended:

@@ -83,22 +83,17 @@ def test_sixteen_bits_are_stored_as_such(tmp_path):
     np.testing.assert_array_equal(c, extremes / np.float32(16384))
 
 
-def test_indices(tmp_path, corpus):
+def test_clips_are_read_in_the_order_asked_for(tmp_path, corpus):
     made = cache(corpus, tmp_path / "cache", progress=False)
     whole = list(made.dataset().as_numpy_iterator())
-    some = made.dataset([5, 0, 8, 5])
-    assert int(some.cardinality()) == 3
-    for element, index in zip(some.as_numpy_iterator(), (0, 5, 8), strict=True):
-        assert element["index"] == index
-        np.testing.assert_array_equal(element["waveform"], whole[index]["waveform"])
-    # and in an order of one's own
     order = [5, 0, 8, 5, 2]
-    ordered = made.dataset(order, keep_order=True)
+    ordered = made.dataset(order)
     assert [int(e["index"]) for e in ordered.as_numpy_iterator()] == order and len(ordered) == 5
-    for element in ordered.as_numpy_iterator():
+    in_graph = tf.data.Dataset.from_tensors(order).flat_map(made.dataset)
+    for element, again in zip(ordered.as_numpy_iterator(), in_graph.as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(element["waveform"], whole[int(element["index"])]["waveform"])
-    assert ordered.element_spec == some.element_spec
-    assert list(made.dataset([])) == []
+        np.testing.assert_array_equal(element["waveform"], again["waveform"])
+    assert list(made.dataset(np.zeros(0, int))) == []
     assert len(list(made.dataset(np.array([2], "int32")).repeat(3))) == 3
     with pytest.raises(ValueError, match="not in it: -1, 9"):
         made.dataset([3, 9, -1])
@@ -350,14 +345,14 @@ def test_two_processes_write_one_cache_once(tmp_path, corpus):
         from pathlib import Path
         from keras_ser.corpora.corpus import Corpus, Utterance
         from keras_ser.pipelines import record_writer, records
-        plain = record_writer.read
+        plain = record_writer.read_with_problems
 
         def slow(*arguments):
             print("read", flush=True)
             time.sleep(0.1)
             return plain(*arguments)
 
-        record_writer.read = slow
+        record_writer.read_with_problems = slow
         names = [f"{i:02}.{('wav', 'flac')[i % 2]}" for i in range(7)]
         corpus = Corpus("two", Path(sys.argv[3]), tuple(Utterance(n, n) for n in names), {})
         print(len(list(records.cache(corpus, sys.argv[4], threads=1, progress=False).dataset())))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from keras_ser.audio.noise import snr
 from keras_ser.corpora import Corpus, Utterance
+from keras_ser.pipelines import sources
 from keras_ser.pipelines.balance import RULES, rules
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table, waveforms
 from keras_ser.tasks import Task
@@ -14,7 +16,11 @@ from tests.pipelines.told import EMOTION, TRAIN, source
 def mixed(given, seed=0, epoch=0, batch_size=7):
     """clip -> (noisy samples, class of its noise)"""
     found = {}
-    for x, extra in waveforms(given, batch_size, seed, epoch).as_numpy_iterator():
+    given = replace(given, redraw=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "BATCH_CLIPS", batch_size)
+        batches = list(waveforms(given, given.draw(seed, epoch)).as_numpy_iterator())
+    for x, extra in batches:
         for wave, length, index, kind in zip(x["waveform"], x["length"], extra["index"], extra["noise"], strict=True):
             assert not wave[length:].any()
             found[int(index)] = wave[:length], int(kind)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.pipelines import streams
+from keras_ser.pipelines import sources, streams
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS
@@ -550,9 +550,10 @@ def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
 # evaluation
 
 
-def test_evaluation_keeps_every_clip_in_order(cache):
+def test_evaluation_keeps_every_clip_in_order(cache, monkeypatch):
+    monkeypatch.setattr(sources, "BATCH_CLIPS", 5)
     indices = [i for i in range(40) if i % 4 == 0] + [7, 3]
-    found = list(evaluation_batches(source(cache, indices), extract, NAMES, batch_size=5).as_numpy_iterator())
+    found = list(evaluation_batches(source(cache, indices), extract, NAMES).as_numpy_iterator())
     assert [len(extra["index"]) for _, extra in found] == [5, 5, 2]
     assert [i for _, extra in found for i in extra["index"]] == sorted(indices)
     for x, extra in found:
@@ -617,15 +618,16 @@ def test_a_long_clip_does_not_pad_the_others_in_training(kind, caplog):
     )
 
 
-def test_evaluation_does_not_depend_on_the_batch(noisy):
-    whole, parts = (
-        [
+def test_evaluation_does_not_depend_on_the_batch(noisy, monkeypatch):
+    def found(size):
+        monkeypatch.setattr(sources, "BATCH_CLIPS", size)
+        return [
             {name: value[row][mask] for name, value in x.items() if name != "mask"}
-            for x, _ in evaluation_batches(noisy, extract, NAMES, size).as_numpy_iterator()
+            for x, _ in evaluation_batches(noisy, extract, NAMES).as_numpy_iterator()
             for row, mask in enumerate(x["mask"])
         ]
-        for size in (32, 3)
-    )
+
+    whole, parts = found(32), found(3)
     assert len(whole) == len(parts) == len(TRAIN)
     for a, b in zip(whole, parts, strict=True):
         for name in NAMES:
@@ -635,7 +637,8 @@ def test_evaluation_does_not_depend_on_the_batch(noisy):
 def test_clips_beyond_one_batch_are_theirs(rng):
     """More clips than are extracted at once."""
     cache = Clips(rng.integers(1, 9, 2 * BATCH_CLIPS + 5))
-    items = list(clips(source(cache, range(len(cache.waves))), extract, NAMES).as_numpy_iterator())
+    given = source(cache, range(len(cache.waves)))
+    items = list(clips(given, extract, NAMES, given.draw(0)).as_numpy_iterator())
     assert [int(extra["index"]) for _, extra in items] == list(range(len(cache.waves)))
     for i, (x, _) in enumerate(items):
         np.testing.assert_allclose(x["told"], cache.features(i)["told"], rtol=1e-6)

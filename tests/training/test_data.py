@@ -11,6 +11,7 @@ from keras_ser.experiment.jobs import check_jobs
 from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.whole import extractor
+from keras_ser.pipelines import sources as reading
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source
@@ -219,12 +220,13 @@ def test_statistics_of_the_training_side(data, extract):
     np.testing.assert_allclose(training.statistics.variance, rows.var(axis=0, dtype=float), rtol=1e-3)
 
 
-def test_evaluation_reads_what_predict_reads(data, extract):
+def test_evaluation_reads_what_predict_reads(data, extract, monkeypatch):
     """Validation scores and predictions hear the same noises, whatever the batch size."""
     source = data.source(RECIPE, 1, SPLIT, "test", 0)
-    sizes = [
-        list(evaluation_batches(source, extract, RECIPE.frontend.features, n).as_numpy_iterator()) for n in (4, 32)
-    ]
+    sizes = []
+    for clips in (4, 32):
+        monkeypatch.setattr(reading, "BATCH_CLIPS", clips)
+        sizes.append(list(evaluation_batches(source, extract, RECIPE.frontend.features).as_numpy_iterator()))
     few, many = (
         [(x["energy"][k][m], e["index"][k], e["noise"][k]) for x, e in s for k, m in enumerate(x["mask"])]
         for s in sizes

@@ -17,6 +17,7 @@ import pytest
 
 from keras_ser import metrics
 from keras_ser.errors import DivergenceError
+from keras_ser.features import Frontend
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
@@ -100,7 +101,7 @@ def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_pat
     """Whatever the caller has drawn: the same initial weights, and its own generators as they were, after an error, too."""
     seen = []
 
-    def look(recipe, epoch_batches, network, *_, **options):
+    def look(recipe, batches, steps, network, *_, **options):
         seen.append([np.array(v) for v in network.weights])
         raise Reached
 
@@ -122,12 +123,12 @@ def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, 
     """Also where tempo changes the number of segments from epoch to epoch."""
     seen = []
 
-    def look(recipe, epoch_batches, network, *_):
-        for epoch in range(2):
-            batches = epoch_batches(epoch)
-            steps = network.optimizer._learning_rate.decay_steps + network.optimizer._learning_rate.warmup_steps
-            assert int(batches.cardinality()) == sum(1 for _ in batches) == steps // recipe.epochs
-        seen.append(steps)
+    def look(recipe, batches, steps, network, *_, **options):
+        rate = network.optimizer._learning_rate
+        assert steps * recipe.epochs == rate.decay_steps + rate.warmup_steps
+        for first in range(3):
+            assert sum(1 for _ in batches(first)) == steps * (recipe.epochs - first)
+        seen.append(steps * recipe.epochs)
         raise Reached
 
     monkeypatch.setattr(ROOM, "train_epochs", look)
@@ -274,8 +275,8 @@ def test_a_control_s_masks_are_other_examples(data, split, tmp_path, monkeypatch
     """Of any stream: a clean example is as likely to be told a noisy one's mask as a noisy example is."""
     seen = []
 
-    def look(recipe, epoch_batches, *_, **__):
-        for _, y, w in epoch_batches(0):
+    def look(recipe, batches, steps, *_, **__):
+        for _, y, w in batches(0).take(steps):
             seen.append((y["adversary"].numpy(), y["gain"].numpy()[..., :257], w["gain"].numpy()))
         raise Reached
 
@@ -350,7 +351,7 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     import tensorflow as tf
 
     recipe = tiny.EVERYTHING
-    extract = ROOM._extractor(recipe, None)
+    extract = ROOM._extractor(recipe, Frontend(**dataclasses.asdict(recipe.frontend)), None)
     kept = []
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(tf.data.Dataset, "cache", lambda self: kept.append(self) or self)

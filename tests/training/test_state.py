@@ -8,10 +8,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.training import state
-from keras_ser.training.loop import train_epochs
 from keras_ser.training.run import RunError
 from tests.training import test_loop
-from tests.training.test_loop import RECIPE, SCORES, Stopped, epochs, equal, scripted, values
+from tests.training.test_loop import RECIPE, SCORES, Stopped, epochs, equal, scripted, train, values
 
 
 class Players(keras.Model):
@@ -72,7 +71,7 @@ def stopped(tmp_path, network, after: int = 3, given=epochs) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_epochs(RECIPE, given, network, scripted(), tmp_path, 0, "tiny", interrupt)
+        train(RECIPE, given, network, scripted(), tmp_path, 0, "tiny", interrupt)
 
 
 NAMES = {
@@ -89,10 +88,10 @@ def test_a_second_optimizer_is_resumed_bit_equal(tmp_path, hold):
     assert set(state.optimizers(unbroken)) == {"optimizer", NAMES[hold]}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    train_epochs(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
+    train(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
     stopped(tmp_path / "b", made(hold, 1))
     resumed = made(hold, 2)
-    train_epochs(RECIPE, epochs, resumed, scripted(SCORES[3:]), tmp_path / "b", 0, "tiny")
+    train(RECIPE, epochs, resumed, scripted(SCORES[3:]), tmp_path / "b", 0, "tiny")
     assert equal(values(unbroken), values(resumed))
     for a, b in zip(state.optimizers(unbroken).values(), state.optimizers(resumed).values(), strict=True):
         assert equal(state.values(a.variables), state.values(b.variables))
@@ -107,7 +106,7 @@ def test_an_optimizer_that_is_not_built_is_refused_before_training(tmp_path):
     network = made("critic_optimizer", 0)
     network.third_optimizer = keras.optimizers.SGD(momentum=0.9)
     with pytest.raises(ValueError, match="the optimizer 'third_optimizer' of the network must be built"):
-        train_epochs(RECIPE, epochs, network, scripted(), tmp_path, 0, "tiny")
+        train(RECIPE, epochs, network, scripted(), tmp_path, 0, "tiny")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ def test_the_state_of_another_network_is_refused_by_name(tmp_path, other, words)
     network = other()
     before = values(network)
     with pytest.raises(RunError, match=f"was written by another network .*{words}.*Give another --out") as caught:
-        train_epochs(RECIPE, epochs, network, scripted(), tmp_path, 0, "tiny")
+        train(RECIPE, epochs, network, scripted(), tmp_path, 0, "tiny")
     assert "\n" not in str(caught.value)
     assert equal(before, values(network)), "nothing is assigned"
 
@@ -144,7 +143,7 @@ def test_a_state_without_names_is_restored_by_order(tmp_path):
     unbroken = test_loop.network(seed=1)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    train_epochs(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
+    train(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
     path = tmp_path / "b" / "state.npz"
     stopped(path.parent, test_loop.network(seed=1))
     with np.load(path) as saved:
@@ -153,7 +152,7 @@ def test_a_state_without_names_is_restored_by_order(tmp_path):
     del meta["names"]
     np.savez(path, meta=json.dumps(meta), **arrays)
     resumed = test_loop.network(seed=2)
-    train_epochs(RECIPE, epochs, resumed, scripted(SCORES[3:]), path.parent, 0, "tiny")
+    train(RECIPE, epochs, resumed, scripted(SCORES[3:]), path.parent, 0, "tiny")
     assert equal(values(unbroken), values(resumed))
 
 
@@ -193,5 +192,5 @@ def test_a_damaged_state_is_one_line(tmp_path, damage):
     path = tmp_path / "state.npz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RunError, match=r"state.npz is damaged: .+ Remove it to train from the start") as caught:
-        train_epochs(RECIPE, epochs, test_loop.network(), scripted(), tmp_path, 0, "tiny")
+        train(RECIPE, epochs, test_loop.network(), scripted(), tmp_path, 0, "tiny")
     assert "\n" not in str(caught.value)
