@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import json
 import os
 import time
@@ -146,9 +147,18 @@ def write_json(path: Path, value: Any, allow_nan: bool = False) -> None:
 
 
 def write_table(path: Path, table: pd.DataFrame, **options: Any) -> None:
-    """CSV without an index; `options` are those of `DataFrame.to_csv`."""
+    """CSV without an index, packed where `path` ends in .gz; `options` are those of `DataFrame.to_csv`."""
     given = {"index": False, "lineterminator": "\n", "encoding": "utf-8", **options}
-    write_whole(path, lambda temporary: table.to_csv(temporary, **given))
+
+    def write(temporary: Path) -> None:
+        if path.suffix != ".gz":
+            table.to_csv(temporary, **given)
+            return
+        # without a name and a time in its header, one table is one file
+        with open(temporary, "wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            table.to_csv(packed, **given)
+
+    write_whole(path, write)
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -93,7 +93,7 @@ def test_manifests_end_in_a_table_or_in_one_line(tmp_path, capsys):
         said = capsys.readouterr()
         assert code in (0, 1, 2)
         if code == 2:
-            assert len(said.err.splitlines()) == 1 and len(said.err) < 3000, said.err
+            assert len(said.err.splitlines()) == 1 and len(said.err) < 1100, said.err
 
 
 class Accepted(BaseException):
@@ -129,7 +129,7 @@ def test_recipes_are_accepted_or_refused_in_one_line(tmp_path, capsys, monkeypat
             continue
         said = capsys.readouterr()
         assert code == 2, text
-        assert len(said.err.splitlines()) == 1 and len(said.err) < 3000, said.err
+        assert len(said.err.splitlines()) == 1 and len(said.err) < 1100, said.err
     outside = [
         found
         for found in sorted(tmp_path.rglob("*"))

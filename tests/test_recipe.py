@@ -80,8 +80,8 @@ def of_speakers(name, *speakers):
 
 def test_identities_are_those_of_all_corpora():
     """The same name in two corpora is two identities, unless it says so itself."""
-    recipe = SIMPLE.replace(tasks=(EMOTION, Task("speaker", identity=True)), first=SIMPLE)
-    recipe = recipe.replace(first=recipe.replace(first=None))
+    speaker, noise = Task("speaker", identity=True), Task("noise", ("clean", "white"))
+    recipe = SIMPLE.replace(tasks=(EMOTION, speaker), first=SIMPLE.replace(tasks=(EMOTION, speaker, noise)))
     corpora = (
         of_speakers("emodb", "08", "03", None),
         of_speakers("ravdess", "03"),

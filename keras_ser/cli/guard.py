@@ -12,6 +12,7 @@ from keras_ser.errors import UserError
 from keras_ser.files import disk_error
 
 INTERRUPTED = 130
+LONGEST = 1000  # characters of a message; what was received may be anything
 _asked = threading.Event()
 
 
@@ -57,7 +58,10 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
             error = disk_error(error, Path(error.filename) if getattr(error, "filename", None) else None) or error
         if not isinstance(error, (UserError, OSError)) or os.environ.get("KERAS_SER_TRACEBACK"):
             raise
-        print(f"keras-ser: error: {' '.join(str(error).split())}", file=sys.stderr)
+        text = " ".join(str(error).split())
+        print(
+            f"keras-ser: error: {text if len(text) <= LONGEST else text[:700] + ' .. ' + text[-250:]}", file=sys.stderr
+        )
         return 2
     finally:
         if before is not None:

@@ -303,9 +303,7 @@ class VerificationReport:
         """Write verification.csv.gz (the trials), verification.json, verification.md and verification.png."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # without the time, one table is one file
-        packed = {"method": "gzip", "mtime": 0}
-        write_table(folder / "verification.csv.gz", self.table[list(COLUMNS)], compression=packed)
+        write_table(folder / "verification.csv.gz", self.table[list(COLUMNS)])
         write_json(folder / "verification.json", self.to_dict())
         write_figure(folder / "verification.png", self.figure())
         write_text(folder / "verification.md", self.to_markdown([("verification.png", "DET curves")]))

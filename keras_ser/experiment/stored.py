@@ -79,4 +79,4 @@ def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value
         return read()
     except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunError(f"{path} is damaged ({reason}). {way_out}.") from error
+        raise RunError(f"{path} is damaged: {reason.rstrip('.')}. {way_out}.") from error

@@ -70,12 +70,13 @@ class StackedLSTM(ExplicitMask):
         self.use_cudnn = use_cudnn
         self.seed = seed
 
-        self.lstms, self.normalizations, self.dropouts = [], [], []
+        self.lstms, self.normalizations, self.dropouts, copied = [], [], [], []
         for i in range(1, layers + 1):
             lstm = keras.layers.LSTM(
                 units, return_sequences=True, use_cudnn=use_cudnn, dtype=self.dtype_policy, name=f"lstm_{i}"
             )
             if bidirectional:
+                copied.append(lstm)
                 lstm = keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=f"lstm_{i}")
             self.lstms.append(lstm)
             self.normalizations.append(
@@ -87,6 +88,9 @@ class StackedLSTM(ExplicitMask):
                 self.dropouts.append(
                     keras.layers.Dropout(dropout, seed=layer_seed, dtype=self.dtype_policy, name=f"dropout_{i}")
                 )
+        # `Bidirectional` copies what it is given. While a file is loaded, Keras knows objects by their addresses: the next layer
+        # would get the address of one that is gone, and be taken for it. A function is no state to track.
+        self._keep = lambda: copied
         fused = weighting and layers > 1
         self.fusion = LayerWeighting(dtype=self.dtype_policy, name="weighting") if fused else None
 

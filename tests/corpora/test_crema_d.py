@@ -251,22 +251,3 @@ def test_the_recordings_themselves(shared_data):
     assert report.seconds["total"] / 60 == pytest.approx(0.88, abs=0.005)
     assert report.counts["speaker"]["1001"] == 6
     assert {text.split(":")[0] for text in report.differences} >= {"speaker", "expected 7441 utterances, found 22."}
-
-
-def test_the_old_name_of_a_clip_is_read_as_the_published_one(tmp_path):
-    """Older copies hold 1040_ITH_SAD_X.wav; the list of the published files has 1040_ITH_SAD_XX.wav only."""
-    root = write_crema_d(tmp_path)
-    clip = root / "AudioWAV" / "1040_ITH_SAD_X.wav"
-    clip.write_bytes((root / "AudioWAV" / "1001_IEO_ANG_HI.wav").read_bytes())
-    (root / "VideoDemographics.csv").write_text(DEMOGRAPHICS + '1040,42,"Male","Caucasian","Not Hispanic"\n')
-    for name in ("1040_ITH_SAD_X", "1040_ITH_SAD_XX"):
-        (root / "processedResults" / "summaryTable.csv").write_text(VOTES + f'"9","{name}","S","1","N","1","S:N","1"\n')
-        corpus = crema_d.read(root)
-        (found,) = (u for u in corpus if u.speaker == "1040")
-        assert (found.id, found.path) == ("1040_ITH_SAD_XX", "AudioWAV/1040_ITH_SAD_X.wav")
-        assert (found.labels["intensity"], found.labels["perceived_voice"]) == ("unspecified", "sadness")
-        assert "perceived" not in found.labels
-        assert "1040_ITH_SAD_X.wav has the name of an older copy; it is read as 1040_ITH_SAD_XX." in corpus.flaws
-    clip.rename(clip.with_name("1041_ITH_SAD_X.wav"))
-    with pytest.raises(CorpusError, match="1041_ITH_SAD_X.wav"):
-        crema_d.read(root)

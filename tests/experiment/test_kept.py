@@ -89,7 +89,7 @@ def test_a_damaged_table_is_named(name, damage, tmp_path):
     file.write_bytes(
         {"cut": content[: content.index(b"\n", len(content) // 2) + 1], "empty": b"", "bytes": b"\xff\0"}[damage]
     )
-    with pytest.raises(RunError, match=rf"^{tmp_path}/in-noise.csv is damaged \(.*\)\. Remove .* to score it again\.$"):
+    with pytest.raises(RunError, match=rf"^{tmp_path}/in-noise.csv is damaged: .*\. Remove .* to score it again\.$"):
         ask(tmp_path, 5.0)
     (tmp_path / "in-noise.csv").unlink()
     assert len(ask(tmp_path, 5.0)[0]) == 50

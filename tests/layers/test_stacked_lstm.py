@@ -137,3 +137,14 @@ def test_cudnn_can_be_refused():
     layer = StackedLSTM(3, layers=2, use_cudnn=False)
     assert [lstm.use_cudnn for lstm in layer.lstms] == [False, False]
     assert isinstance(layer.lstms[0], keras.layers.LSTM)
+
+
+def test_bidirectional_layers_are_loaded_again_and_again(tmp_path):
+    """Keras took a layer for one whose address it had got, in one of four loads."""
+    x = keras.Input((None, 3))
+    model = keras.Model(x, [StackedLSTM(4, 3, bidirectional=True)(x) for _ in range(4)])
+    model.save(tmp_path / "model.keras")
+    for _ in range(12):
+        loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    for a, b in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
