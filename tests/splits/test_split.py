@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from keras_ser.corpora import CorpusError
-from keras_ser.corpora.names import quoted, shown
+from keras_ser.corpora import CorpusError, listed
+from keras_ser.corpora.names import quoted
 from keras_ser.splits import SIDES, LeakageError, Protocol, check_split
 from tests.splits.made import check_partition, corpus_of, make, split_of
 
@@ -127,7 +127,7 @@ def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
         leak = values[-1] if "/" in values[-1] else f"ravdess/{values[-1]}"
         with pytest.raises(
             LeakageError,
-            match=f"{column} must be on one side only, and the auxiliary corpus {name} holds .*: {re.escape(shown(leak))}. Take",
+            match=f"{column} must be on one side only, and the auxiliary corpus {name} holds .*: {re.escape(listed([leak]))}. Take",
         ):
             check(name, *values)
         check(name, *values, split=dataclasses.replace(split, apart=()))
