@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_ser.errors import UserError
+
 
 def positive(text: str) -> int:
     """A whole number from 1 on.
@@ -23,3 +25,19 @@ def report_skipped(skipped: Sequence[Path]) -> None:
 
     if skipped:
         print(f"keras-ser: skipped, not audio ({len(skipped)}): {listed(skipped)}", file=sys.stderr)
+
+
+def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[str, str]:
+    """What a repeated option sets: KEY -> VALUE.
+
+    Args:
+        option: its name, for the message; pairs: its arguments.
+        example: one, for the message.
+
+    Raises:
+        UserError: an argument without "=".
+    """
+    bare = [pair for pair in pairs if "=" not in pair]
+    if bare:
+        raise UserError(f"{option} takes KEY=VALUE{example and ', e.g. ' + example}. Received: {bare[0]!r}.")
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -1,12 +1,14 @@
 """`corpus check` and `corpus show`."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.arguments import assignments
 from keras_ser.errors import UserError
 
 
@@ -37,15 +39,10 @@ def add(commands) -> None:
 
 
 def _options(pairs: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--option takes KEY=VALUE. Received: {pair!r}.")
-        try:
+    found: dict[str, Any] = assignments("--option", pairs)
+    for key, value in found.items():
+        with contextlib.suppress(json.JSONDecodeError):
             found[key] = json.loads(value)
-        except json.JSONDecodeError:
-            found[key] = value
     return found
 
 

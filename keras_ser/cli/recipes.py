@@ -4,10 +4,11 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.arguments import assignments
 from keras_ser.errors import UserError
 
 
@@ -91,18 +92,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         recipe = shuffled(recipe)
     if deterministic_model(recipe):
         recipe = recipe.replace(seeds=recipe.seeds[:1])
-    return recipe.change(changes_asked(options.set))
-
-
-def changes_asked(pairs: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE, .. as a dict."""
-    changes = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--set takes KEY=VALUE, e.g. config.beta=0.2. Received: {pair!r}.")
-        changes[key] = value
-    return changes
+    return recipe.change(assignments("--set", options.set, "config.beta=0.2"))
 
 
 def shuffled(recipe):

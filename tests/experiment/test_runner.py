@@ -399,7 +399,9 @@ def test_a_damaged_experiment_json_is_named(folder, tmp_path):
 
 def test_a_damaged_predictions_file_is_named_when_experiments_are_compared(folder, tmp_path):
     (tmp_path / "predictions.csv").write_bytes(b"")
-    with pytest.raises(RunError, match=rf"^{tmp_path}/predictions.csv is damaged: .* Make it again: keras-ser evaluate"):
+    with pytest.raises(
+        RunError, match=rf"^{tmp_path}/predictions.csv is damaged: .* Make it again: keras-ser evaluate"
+    ):
         compare_folders(folder, tmp_path, "emotion", "uar", "speakers")
 
 
