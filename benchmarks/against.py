@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     checkouts = {"this": HERE, "other": options.other.resolve()}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in checkouts}
-    for name, checkout in checkouts.items():  # what is written once, such as the demo corpus
+    for checkout in checkouts.values():  # what is written once, such as the demo corpus
         run(checkout, [*options.command, "--epochs", "1"])
     for _ in range(options.repeats):
         for name, checkout in checkouts.items():
