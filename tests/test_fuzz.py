@@ -77,7 +77,9 @@ def test_corpus_check_and_training_refuse_what_predict_refuses(audio, answered, 
     assert done.returncode == 1
     problems = json.loads(done.stdout)["problems"]
     refused = {
-        name.split(" (")[0] for kind in ("missing", "unreadable", "empty", "non-finite") for name in problems.get(kind, ())
+        name.split(" (")[0]
+        for kind in ("missing", "unreadable", "empty", "non-finite")
+        for name in problems.get(kind, ())
     }
     assert refused == {path.name for path in audio} - answered
     decoded = cache(read_corpus("manifest", table), tmp_path / "cache", sample_rate=16000, bad="drop")
