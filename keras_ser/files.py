@@ -162,5 +162,6 @@ def write_table(path: Path, table: pd.DataFrame, **options: Any) -> None:
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """PNG; the same figure gives the same bytes."""
-    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, metadata={"Software": None}))
+    """PNG, PDF or SVG, by the ending; the same figure gives the same bytes of PNG."""
+    metadata = {"Software": None} if path.suffix.lower() == ".png" else None
+    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, metadata=metadata))

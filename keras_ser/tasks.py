@@ -14,6 +14,8 @@ MISSING = (None, "")
 # columns of a predictions table; those that may be a task's are in FACTS
 COLUMNS = ("protocol", "fold", "seed", "stream", "id", "group", "emptied")
 FACTS = ("speaker", "gender")
+# what an answer of `predict` holds beside those of the tasks
+ANSWER = ("file", "problems", "start", "end")
 # a network's other inputs, outputs and targets
 INPUTS = ("mask", "waveform", "length", "index", "irm", "spectrogram", "magnitude", "log_mel", "mfcc")
 INPUTS += ("zero_crossing_rate", "energy", "pitch", "short_term")
@@ -37,6 +39,8 @@ def check_task_name(name: str, column: str | None) -> None:
     taken = ""
     if name in COLUMNS or (name in FACTS and column not in (None, name)):
         taken = "the predictions table has a column of that name"
+    elif name in ANSWER:
+        taken = "an answer of `keras-ser predict` has a field of that name"
     elif name in INPUTS or name in OUTPUTS or LAYERS.fullmatch(name):
         taken = "a network has a part of that name"
     elif name.startswith("_"):

@@ -237,3 +237,13 @@ def test_a_figure_gives_the_same_bytes(tmp_path):
         write_figure(tmp_path / name, figure)
     found = (tmp_path / "a.png").read_bytes()
     assert found == (tmp_path / "b.png").read_bytes() and found.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("ending", "sign"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml"), (".PNG", b"\x89PNG")]
+)
+def test_a_figure_is_of_the_kind_of_its_ending(tmp_path, ending, sign):
+    figure = Figure()
+    figure.subplots().plot([1, 3, 2])
+    write_figure(tmp_path / f"a{ending}", figure)
+    assert (tmp_path / f"a{ending}").read_bytes().startswith(sign)

@@ -75,7 +75,12 @@ def test_corpus_check_and_training_refuse_what_predict_refuses(audio, answered, 
     table.write_text("file,speaker,emotion\n" + "".join(f"{path.name},a,anger\n" for path in audio))
     done = command("corpus", "check", "manifest", table, "--json")
     assert done.returncode == 1
-    refused = {Path(name).name for name in json.loads(done.stdout)["unreadable"]}
+    problems = json.loads(done.stdout)["problems"]
+    refused = {
+        name.split(" (")[0]
+        for kind in ("missing", "unreadable", "empty", "non-finite")
+        for name in problems.get(kind, ())
+    }
     assert refused == {path.name for path in audio} - answered
     decoded = cache(read_corpus("manifest", table), tmp_path / "cache", sample_rate=16000, bad="drop")
     assert {Path(name).name for name in decoded.dropped} == refused

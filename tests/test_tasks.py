@@ -174,6 +174,7 @@ def test_mistakes(fields, message):
         "my emotion", "a/b", "a:b", "../../x", "_x", "", ".hidden", "-x", "Gefühl", "a\nb", "a\n", "x" * 101, None, 5, ("a",),
         "protocol", "fold", "seed", "stream", "id", "group", "emptied", "mask", "index", "energy", "log_mel", "source",
         "adversary", "gain", "irm", "shared", "normalization", "pool_shared", "conv1", "shared_1",
+        "file", "problems", "start", "end",
     ],
 )  # fmt: skip
 def test_names_that_are_refused(name):

@@ -92,8 +92,9 @@ def chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
         position = start + size
         padding = -(position - layout.first) % layout.align
         # some writers leave the padding away
-        if padding and layout.first == 12 and _names(raw, position) and not _names(raw, position + padding):
-            padding = 0
+        if padding and layout.first == 12:
+            unpadded, padded = (_is_chunk(raw, position + more, layout, total) for more in (0, padding))
+            padding = 0 if unpadded and not padded else padding
         position += padding
         if position >= total:
             return
@@ -113,9 +114,15 @@ def _shown(name: bytes) -> str:
     return text.strip() if text.isascii() and text.isprintable() else repr(name)
 
 
-def _names(raw: BinaryIO, position: int) -> bool:
+def _is_chunk(raw: BinaryIO, position: int, layout: Layout, total: int) -> bool:
+    """Whether a chunk with a known name, or with a printable one and a size within the file, begins here."""
     raw.seek(position)
-    return raw.read(4) in RIFF_NAMES
+    head = raw.read(HEAD)
+    if len(head) < 8:
+        return False
+    name, own, size = layout.parse(head)
+    text = name.decode("latin-1")
+    return name in RIFF_NAMES or (text.isascii() and text.isprintable() and position + own + size <= total)
 
 
 class Spliced(io.RawIOBase):

@@ -79,7 +79,7 @@ def _open(path: Path, name: str) -> tuple[Any, Any, Any]:
     except ImportError as error:
         raise AudioError(
             f"{path}: reading {name} needs PyAV. Install it by: pip install keras-ser[video], or extract the audio as WAV: "
-            f"ffmpeg -i {path.name} -vn {path.stem}.wav."
+            f"ffmpeg -i {path.name} -vn {path.stem}{'-audio' * (path.suffix.lower() == '.wav')}.wav."
         ) from error
     try:
         container = av.open(str(path))

@@ -10,6 +10,20 @@ from keras_ser.audio.mpeg import first_frame
 SOUNDFILE, PYAV = "libsndfile", "PyAV"
 HEAD = 264  # bytes that identify a file; MPEG transport streams repeat their sign every 188
 LFS_POINTER = b"version https://git-lfs"
+# What downloads leave under an audio file's name: (first bytes in lower case, what it is).
+NO_AUDIO = (
+    (b"<!doctype", "a web page, perhaps of a download that failed"),
+    (b"<html", "a web page, perhaps of a download that failed"),
+    (b"<?xml", "an XML document"),
+    (b"pk\3\4", "a zip archive: unpack it"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"rar!", "a RAR archive: unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it"),
+    (b"%pdf", "a PDF document"),
+    (b"\x89png", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\0\5\x16\7", "what macOS keeps beside a file, without its audio"),
+)
 
 
 class Format(NamedTuple):
@@ -110,6 +124,13 @@ def after_tags(raw: BinaryIO) -> int:
         # four times seven bits, and a footer of ten bytes where a flag says so
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         start += 10 + size + (10 if head[5] & 16 else 0)
+
+
+def no_audio(raw: BinaryIO) -> str | None:
+    """What an open file is whose first bytes are those of another kind of file than audio."""
+    raw.seek(0)
+    head = raw.read(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((what for sign, what in NO_AUDIO if head.startswith(sign)), None)
 
 
 def is_lfs_pointer(raw: BinaryIO) -> bool:

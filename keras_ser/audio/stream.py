@@ -12,7 +12,7 @@ import soundfile
 from keras_ser.audio.chunks import DamagedError
 from keras_ser.audio.containers import soundtrack
 from keras_ser.audio.errors import AudioError
-from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer
+from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer, no_audio
 from keras_ser.audio.header import Info, check_rate, span
 from keras_ser.audio.limits import limited
 from keras_ser.audio.sizes import checked
@@ -72,6 +72,8 @@ def identified(path: Path, raw: BinaryIO) -> Format:
         return kind
     if is_lfs_pointer(raw):
         raise AudioError(f"{path}: a Git LFS pointer, not audio. Run `git lfs pull`.")
+    if what := no_audio(raw):
+        raise AudioError(f"{path}: corrupt or not audio ({what}).")
     # libsndfile knows some rare formats; FFmpeg finds "audio" in random bytes, so they must not reach it
     return UNNAMED
 

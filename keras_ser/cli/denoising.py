@@ -1,13 +1,14 @@
 """`denoise`: noise taken out of audio files."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import report_skipped
-from keras_ser.errors import UserError
+from keras_ser.errors import DiskError, UserError
 
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
@@ -49,6 +50,8 @@ def _denoise(options: argparse.Namespace) -> int:
     for file, out in _shown(pairs):
         try:
             _one(Path(file), out, denoise)
+        except DiskError:  # the next file would fail as well
+            raise
         except (AudioError, ValueError) as error:
             failures.append(str(error))
         except (OSError, TypeError, soundfile.SoundFileError) as error:
@@ -69,8 +72,11 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
     rate = info(file).sample_rate
     cleaned = denoise(read(file, rate), rate)
     out.parent.mkdir(parents=True, exist_ok=True)
-    subtype = "FLOAT" if out.suffix.lower() == ".wav" else None
-    write_whole(out, lambda path: soundfile.write(path, cleaned, rate, subtype=subtype))
+    kind = out.suffix.lstrip(".").upper()
+    # libsndfile does not say why it cannot write: it writes to memory
+    made = io.BytesIO()
+    soundfile.write(made, cleaned, rate, format=kind, subtype="FLOAT" if kind == "WAV" else None)
+    write_whole(out, lambda path: path.write_bytes(made.getbuffer()))
 
 
 def _denoiser(options: argparse.Namespace) -> Callable:

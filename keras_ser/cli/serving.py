@@ -105,8 +105,10 @@ def _explain(options: argparse.Namespace) -> int:
         else "\n".join(made.lines(options.top))
     )
     if options.plot:
+        from keras_ser.files import write_figure
+
         Path(options.plot).parent.mkdir(parents=True, exist_ok=True)
-        made.figure(options.top).savefig(options.plot, dpi=130)
+        write_figure(Path(options.plot), made.figure(options.top))
     return 0
 
 
@@ -170,6 +172,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
         raise UserError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
     from keras_ser.audio import AudioError, mixing_of
+    from keras_ser.files import write_figure
     from keras_ser.serving.timeline import timeline
 
     predictor = _load(options.model)
@@ -196,9 +199,11 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         if options.plot:
             target = Path(options.plot)
             if len(files) > 1:
-                target.mkdir(parents=True, exist_ok=True)
                 target = target / f"{number:04d}-{path.stem}.png"
-            found.figure().savefig(target, dpi=120)
+            elif not target.suffix:
+                target = target.with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_figure(target, found.figure())
     _warn(odd)
     return _report(bad, len(files))
 

@@ -68,13 +68,17 @@ def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> lis
             f"{name}: {path.name} must have the columns {listed(required)}. Received: {listed(map(shown, columns))}. "
             "Name them in the first line, separated by commas, semicolons or tabs."
         )
+    separators = _SEPARATORS[delimiter]
     cases = {
-        f"every row must have {len(columns)} fields, separated by {_SEPARATORS[delimiter]}": [
+        f"every row must have {len(columns)} fields, separated by {separators}": [
             f"{len(fields)} in line {line}, {quoted(delimiter.join(fields[:9]), 40)}"
             for line, fields in rows
             if len(fields) != len(columns)
         ],
         "fields must not hold control characters": [
+            f"{quoted(column)} (header)" for column in columns if CONTROL.search(column)
+        ]
+        + [
             f"{quoted(field)} (line {line}, column {shown(column)})"
             for line, fields in rows
             for column, field in zip(columns, fields, strict=False)
@@ -86,7 +90,10 @@ def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> lis
             if fields[0].lower() == columns[0] and [_column(field) for field in fields] == columns
         ],
     }
-    ways = (f"Put fields that hold {_SEPARATORS[delimiter]} in double quotes", "Take them out", "Take these lines out")
+    split = f"Put fields that hold {separators} in double quotes"
+    if rows and all(len(fields) == len(columns) + 1 for _, fields in rows):  # as R's write.table does
+        split = "Name the column that the header lacks"
+    ways = (split, "Take them out", "Take these lines out")
     for (rule, found), way in zip(cases.items(), ways, strict=True):
         if found:
             raise CorpusError(f"{name}: {path.name}: {rule}. Received: {listed(found)}. {way}.")

@@ -105,7 +105,8 @@ def adversary_prior(recipe: Recipe, data: Data) -> float:
             for noise in stream.noises or (CLEAN,):
                 found[task.encode(noise)[0]] += share / len(stream.noises or (CLEAN,))
     else:
-        found.update(label for label in truths(task, data.readable.utterances, data.corpus.name) if label != "")
+        corpus = data.readable
+        found.update(label for label in truths(task, corpus.utterances, corpus.name) if label != "")
     return max(found.values()) / sum(found.values())
 
 

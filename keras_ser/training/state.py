@@ -94,8 +94,11 @@ def save(path: Path, network, rows: list[dict], best: Mapping[str, Any]) -> None
     meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}, "names": list(named)}
 
     def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, meta=json.dumps(meta), **arrays)
+        # as np.savez, which leaves its archive open on a full disk, so that its destructor prints a traceback
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, value in {"meta": json.dumps(meta), **arrays}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asanyarray(value), allow_pickle=False)
 
     write_whole(path, write)
 

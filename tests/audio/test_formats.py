@@ -52,7 +52,9 @@ def test_containers_named_wav(tmp_path, speechlike, container, codec, name):
 def test_a_format_that_needs_pyav_is_named(tmp_path, speechlike, monkeypatch):
     path = encode(tmp_path / "a.wav", speechlike, "webm", "libopus")
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(AudioError, match=r"a.wav: reading Matroska or WebM needs PyAV.*keras-ser\[video\]"):
+    with pytest.raises(
+        AudioError, match=r"a.wav: reading Matroska or WebM needs PyAV.*keras-ser\[video\].*-i a.wav -vn a-audio.wav"
+    ):
         read(path)
 
 
@@ -99,3 +101,22 @@ def test_files_without_a_header_are_named(tmp_path, rng):
     (tmp_path / "d.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with pytest.raises(AudioError, match="d.wav: a Git LFS pointer, not audio. Run `git lfs pull`"):
         read(tmp_path / "d.wav")
+
+
+@pytest.mark.parametrize(
+    ("contents", "what"),
+    [
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>404 Not Found</html>", "a web page"),
+        (b"<HTML><body>Sign in</body></HTML>", "a web page"),
+        (b"PK\3\4" + bytes(200), "a zip archive: unpack it"),
+        (b"%PDF-1.7\n" + bytes(2000), "a PDF document"),
+        (b"\xff\xd8\xff\xe0" + bytes(2000), "a JPEG picture"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "a PNG picture"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X", "what macOS keeps beside"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac"])
+def test_other_kinds_of_files_are_named(tmp_path, contents, what, ending):
+    (tmp_path / f"a{ending}").write_bytes(contents)
+    with pytest.raises(AudioError, match=f"a{ending}: corrupt or not audio .{what}"):
+        read(tmp_path / f"a{ending}")

@@ -120,11 +120,26 @@ def test_mp3_of_variable_rate_without_a_length(tmp_path, speechlike, tag):
         lambda f, d: riff(f, (b"note", b"abc"), d),
         lambda f, d: riff(f, (b"note", b"abc"), d, pad=False),
         lambda f, d: riff((b"JUNK", bytes(27)), f, d, pad=False),
+        lambda f, d: riff(f, (b"note", b"abc"), (b"xyzw", b"hello"), d, pad=False),
+        lambda f, d: riff((b"abcd", b"abc"), (b"efgh", b"four"), f, (b"xyzw", b"e"), d, pad=False),
+        lambda f, d: riff(f, (b"note", b"abc"), (b"xyzw", b"hello"), d),
         lambda f, d: riff(f, d, (b"LIST", b"INFOabcdef")),
         lambda f, d: riff(f, d, (b"LIST", b"INFO" + bytes(7))) + b"trailing bytes",
         lambda f, d: riff(f, d) + b"ID3\3\0\0\0\0\0\0",
     ],
-    ids=["list", "software", "odd", "odd unpadded", "junk first", "list last", "trailing", "tag"],
+    ids=[
+        "list",
+        "software",
+        "odd",
+        "odd unpadded",
+        "junk first",
+        "two unpadded",
+        "unknown unpadded",
+        "two padded",
+        "list last",
+        "trailing",
+        "tag",
+    ],
 )
 def test_wav_with_other_chunks_is_read_whole(tmp_path, speechlike, build):
     path = tmp_path / "a.wav"

@@ -93,6 +93,10 @@ def test_a_quote_that_swallows_a_long_table(read):
     [
         (b"file,speaker\na.wav,a\0nn\n", r"control characters. Received: 'a\\x00nn' \(line 2, column speaker\)"),
         ("file,emotion\na.wav,\x1b[31mred\n", r"Received: '\\x1b\[31mred' \(line 2, column emotion\)"),
+        ("file,emo\0tion\na.wav,fear\n", r"control characters. Received: 'emo\\x00tion' \(header\). Take them out"),
+        ("\x1b[31mfile,speaker\na.wav,ann\n", "must have the columns file"),
+        ("file,speaker\n0,a.wav,ann\n1,b.wav,ben\n", "3 in line 2, .* Name the column that the header lacks"),
+        ("file,speaker\na.wav,ann\nb.wav,ben,x\n", "3 in line 3, .* Put fields that hold commas in double quotes"),
         (",file\nx,a.wav\n", r"have a name in the header. Received: column 1 with 'x' \(line 2\). Name it"),
         (",file\n1,a.wav\n1,b.wav\n", r"column 1 with '1' \(line 2\), '1' \(line 3\)"),
         ("file,,speaker\na.wav,2.5,ann\n", "column 2 with '2.5'"),

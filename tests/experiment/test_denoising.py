@@ -15,6 +15,7 @@ from keras_ser.cli import noise_recipes as cli
 from keras_ser.experiment import denoising
 from keras_ser.models.denoiser import mask_denoiser
 from keras_ser.training import Run
+from tests import disk
 from tests.training import tiny
 
 
@@ -109,6 +110,22 @@ def test_another_rate_goes_through_the_models_own(masked, rng):
     wave = (0.3 * np.sin(2 * np.pi * 440 * time)).astype("float32")
     found = denoising.waveform_denoiser(run, "mask")(wave, 22050)
     assert found.shape == wave.shape and np.isfinite(found).all()
+
+
+def test_denoise_on_a_full_disk_names_the_folder_and_stops(tmp_path, rng, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / "in" / name, 0.1 * rng.standard_normal(16000), 16000)
+    out = tmp_path / "out"
+    with disk.at_most(1000):
+        assert main(["denoise", str(tmp_path / "in"), str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{out}: cannot write a.wav, the file is larger than the system allows" in line
+    assert list(out.iterdir()) == []
+    assert main(["denoise", str(tmp_path / "in"), str(out)]) == 0
+    assert soundfile.info(out / "b.wav").frames == 16000 and soundfile.info(out / "b.wav").subtype == "FLOAT"
+    assert main(["denoise", str(tmp_path / "in" / "a.wav"), str(tmp_path / "one.flac")]) == 0
+    assert soundfile.info(tmp_path / "one.flac").format == "FLAC"
 
 
 @pytest.mark.slow

@@ -29,9 +29,7 @@ def data_of(**columns):
     """Clips with these labels."""
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     clips = [types.SimpleNamespace(id=str(i), column=row.get) for i, row in enumerate(rows)]
-    return types.SimpleNamespace(
-        readable=types.SimpleNamespace(utterances=clips), corpus=types.SimpleNamespace(name="x")
-    )
+    return types.SimpleNamespace(readable=types.SimpleNamespace(name="demo", utterances=clips))
 
 
 STYLES = data_of(style=["read"] * 4 + ["acted"] * 3 + ["played"] * 3 + ["noise"] * 5 + [None] * 2)

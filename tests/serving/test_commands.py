@@ -18,6 +18,7 @@ from keras_ser.audio import read
 from keras_ser.cli import main
 from keras_ser.serving.facts import FACTS
 from keras_ser.serving.predictor import Predictor
+from tests import disk
 from tests.audio.files import lying_list
 
 
@@ -96,6 +97,12 @@ def test_timeline(served, files, tmp_path, capsys):
     expected = predictor([piece])[0]["emotion"]["probabilities"]
     assert rows[4]["emotion"]["probabilities"] == pytest.approx(expected, abs=1e-5)
     assert (tmp_path / "talk.png").read_bytes().startswith(b"\x89PNG")
+    with disk.at_most(1000):
+        assert main([*ask, f"--plot={tmp_path / 'full' / 'talk.svg'}"]) == 2
+    assert f"{tmp_path / 'full'}: cannot write talk.svg, the file is larger" in capsys.readouterr().err
+    assert list((tmp_path / "full").iterdir()) == []
+    assert main([*ask, f"--plot={tmp_path / 'full' / 'talk'}"]) == 0
+    assert lines(capsys)[0] and [path.name for path in (tmp_path / "full").iterdir()] == ["talk.png"]
     for form, columns in (("rttm", 10), ("audacity", 3)):
         assert main([*ask, f"--format={form}"]) == 0
         out, _ = lines(capsys)

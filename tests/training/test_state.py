@@ -1,5 +1,6 @@
 """state.npz: all optimizers of a model are restored, and what cannot be restored is refused by name."""
 
+import gc
 import json
 
 import keras
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ser.errors import DiskError
 from keras_ser.training import state
 from keras_ser.training.run import RunError
+from tests import disk
 from tests.training import test_loop
 from tests.training.test_loop import RECIPE, SCORES, Stopped, epochs, equal, scripted, train, values
 
@@ -194,3 +197,17 @@ def test_a_damaged_state_is_one_line(tmp_path, damage):
     with pytest.raises(RunError, match=r"state.npz is damaged: .+ Remove it to train from the start") as caught:
         train(RECIPE, epochs, test_loop.network(), scripted(), tmp_path, 0, "tiny")
     assert "\n" not in str(caught.value)
+
+
+def test_a_state_on_a_full_disk_is_one_error_and_no_exception_of_a_destructor(tmp_path):
+    """The old state stays."""
+    network = test_loop.network()
+    stopped(tmp_path, network)
+    path, best = tmp_path / "state.npz", {"value": 0.0, "epoch": 1, "weights": values(network)}
+    state.save(path, network, [], best)
+    old = path.read_bytes()
+    for share in (0.0, 0.3, 0.6, 0.99):  # in the first array, between them, and in the archive's list of its members
+        with disk.at_most(int(share * len(old))), pytest.raises(DiskError, match="cannot write state.npz"):
+            state.save(path, network, [], best)
+        gc.collect()  # pytest fails on what a destructor raises
+        assert path.read_bytes() == old and sorted(tmp_path.glob(".*.part.*")) == []
