@@ -192,7 +192,9 @@ def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0)
     dataset = source.cache.dataset(draw.clips)
     dataset = dataset.map(stretch) if samples else dataset
     dataset = padded(dataset, source, draw, {"index": [], "waveform": [None], "length": []}, samples)
-    bank = augment.stack_bank(source.bank) if source.bank else None
+    # outside the graph that may be traced now: its constants are copied several times, and may take 2 GB at most
+    with tf.init_scope():
+        bank = augment.stack_bank(source.bank) if source.bank else None
     classes = tf.constant(source.bank_labels or (0,) * max(1, len(source.bank)), tf.int32)
 
     def mixed(batch):
