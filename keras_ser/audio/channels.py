@@ -9,7 +9,7 @@ SILENT_CHANNELS, CANCELLING, CONSTANT_OFFSET = "silent channels", "cancelling ch
 
 SILENT_DB = -80.0  # a channel this far under the loudest one is silent
 CANCELLED_DB = -20.0  # a mix this far under its channels' mean energy has lost the signal
-OFFSET = 0.02  # of full scale; the recordings of EmoDB, RAVDESS, CREMA-D, ASED and LibriSpeech stay under 0.005
+OFFSET = 0.01  # of full scale; the clips of EmoDB, RAVDESS, CREMA-D, ASED, LibriSpeech and SLR45 stay under 0.007
 FRAME_SECONDS = 0.1  # an offset is the mean of every frame; the mean of low-pitched sounds comes and goes
 STEADY, FEWEST = 3.0, 3  # how far above its spread over the frames an offset lies; and of how many frames
 
@@ -78,7 +78,7 @@ class Survey:
 
         The mix is the mean of the live channels: those whose peak (about their middle, so that an offset is none) is not more
         than 80 dB under the loudest one's. Where it has lost more than 20 dB of the channels' mean energy, it is the first live
-        channel alone. A constant offset of more than 0.02 of full scale is taken off.
+        channel alone. A constant offset of more than 0.01 of full scale is taken off.
         """
         channels = len(self._low)
         peaks = self._high.astype(np.float64) - self._low

@@ -70,7 +70,7 @@ def read(
 
     Channels are averaged. Silent ones are left out of the average: those whose peak is 80 dB or more under the loudest channel's
     (an unused track). Where channels cancel each other, so that the average loses more than 20 dB of their mean energy, the first
-    one is used alone. A constant offset of more than 0.02 of full scale is taken off. `problems` names all three.
+    one is used alone. A constant offset of more than 0.01 of full scale is taken off. `problems` names all three.
 
     Args:
         path: the file.
