@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_ser.audio.io import LOUDEST
+from keras_ser.serving.mixing import mixed
 
 RATES = (8000, 48000)  # Hz
 CHUNKS = 64  # to look through for the samples; a file of nothing but tiny chunks would hold the server up
@@ -43,7 +44,7 @@ def sound(waveform):
 
 
 def decode_wav(contents, clip, max_seconds: float):
-    """The bytes of one WAV file -> its samples, channels averaged.
+    """The bytes of one WAV file -> its samples, live channels averaged, without a constant offset (`serving.mixing`).
 
     Args:
         contents: () string.
@@ -64,8 +65,9 @@ def decode_wav(contents, clip, max_seconds: float):
     size = header.frames * header.channels * tf.cast(bits // 8, tf.int64)
     raw = _cut(contents, header.start, size)
     samples = tf.switch_case(tf.cast(header.kind, tf.int32), [lambda k=k: _samples(raw, *k) for k in KINDS])
-    waveform = tf.reduce_mean(tf.reshape(samples, tf.stack([header.frames, header.channels])), axis=1)
-    with tf.control_dependencies([check(tf.reduce_all(sound(waveform)), clip, UNSOUND, ".")]):
+    samples = tf.reshape(samples, tf.stack([header.frames, header.channels]))
+    with tf.control_dependencies([check(tf.reduce_all(sound(samples)), clip, UNSOUND, ".")]):
+        waveform = mixed(samples, header.rate)
         return tf.ensure_shape(tf.identity(waveform), (None,)), header.rate
 
 
