@@ -243,9 +243,9 @@ def test_afew(tmp_path, suffix):
     metadata = ("--corpus-root", str(root), "--metadata", str(tmp_path / "clips.csv"))
     report = run("aspmtl_afew", tmp_path / "out", *metadata, "--protocol=both")
     assert set(report["protocols"]) == {"paper-random-80-20", "official-train-val"}
-    # nobody is named, so clips are resampled and the report says it
+    # nobody is named, so intervals are over clips and the report says it
     text = (next((tmp_path / "out").glob("*/report.md"))).read_text()
-    assert "resample clips" in text and "90.1" in text
+    assert "intervals are over clips" in text and "90.1" in text
 
 
 @pytest.mark.slow

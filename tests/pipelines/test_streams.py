@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -194,7 +196,8 @@ def test_an_epoch_can_be_made_again(cache, sampling):
 
     def make(**more):
         noisy = source(cache, TRAIN[:10], 1, bank=(np.sin(np.arange(33)).astype("float32"),), snr=(0.0, 10.0))
-        augmentation = AUGMENT if sampling.kind == "segments" else Augment()
+        # tempo changes how many segments there are; which of them have no room depends on their order
+        augmentation = replace(AUGMENT, tempo=0.0) if sampling.kind == "segments" else Augment()
         return data([source(cache, TRAIN), noisy], sampling, augmentation=augmentation, **more)
 
     kept, anew = make(seed=5), make(seed=5, memory_limit=0)
