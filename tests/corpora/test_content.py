@@ -75,6 +75,7 @@ def test_soundtracks_of_videos(tmp_path):
     assert [case.split()[0] for case in broken.problems["unreadable"]] == ["Val/000055840"]
 
 
+@pytest.mark.slow
 def test_ravdess_holds_one_clip_twice(shared_data):
     corpus = ravdess.read(shared_data / "ravdess")
     found = duplicates(corpus)

@@ -217,6 +217,7 @@ def test_a_failed_job_does_not_end_the_experiment(data, tmp_path, monkeypatch):
     assert not list((tmp_path / "quick").rglob("failed.json"))
 
 
+@pytest.mark.slow
 def test_a_mistake_in_the_settings_ends_the_experiment_at_its_first_job(data, tmp_path, monkeypatch):
     """Where another job has finished, it is no mistake of all."""
     called = failing(monkeypatch, UserError("expected another setting."), UserError("expected another setting."))
@@ -237,6 +238,7 @@ def test_where_every_job_fails_the_first_reason_is_the_error(data, tmp_path, mon
         run_experiment(RECIPE, data, tmp_path / "quick", folds=[1, 2, 3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [KeyboardInterrupt(), RuntimeError("ours"), DiskError("full"), OSError(28, "No space left")]
 )
@@ -273,6 +275,7 @@ def test_a_failed_job_is_exit_code_1_and_all_failed_exit_code_2(clips, tmp_path,
     assert main([*command, "--folds", "0"]) == 0, "what was asked for is there"
 
 
+@pytest.mark.slow
 def test_more_that_is_asked_for_meanwhile_stays_in_the_report(data, tmp_path):
     """Another question is asked and answered while the first one's last job runs: the first one's report comes last."""
     other = RECIPE.replace(protocols=(SPEAKERS,), seeds=(1,))
@@ -307,6 +310,7 @@ print("\\n".join(made.lines()))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_with_different_questions_on_one_experiment(clips, data, tmp_path):
     """Both finish, each with the runs it asked for; the folder's report holds both, and no protocol or seed is lost."""
     expected = {

@@ -137,6 +137,7 @@ def test_systems_without_a_common_fold_are_not_compared():
         comparable(wanted, {"a": set(), "b": set()})
 
 
+@pytest.mark.slow
 def test_a_failed_run_of_one_system_is_left_out_of_the_comparison(data, tmp_path, monkeypatch):
     plain, failures = runner.fit, []
 

@@ -34,6 +34,7 @@ def test_each_bin_is_scaled_over_the_frames_of_its_own_clip(rng):
     assert 0 < np.abs(normalized(np.float32(1e-7) * x / 40, mask)).max() < 0.05
 
 
+@pytest.mark.slow
 def test_the_spectrogram_of_the_paper(rng):
     """512 x 400: 4 s, 25 ms Hamming windows every 10 ms, a 1024-point transform; magnitudes by librosa."""
     frontend = Frontend(("magnitude",), fft=1024, preemphasis=0.0, endpoint=False, seconds=4.0)

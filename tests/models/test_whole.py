@@ -58,6 +58,7 @@ def test_alone_in_a_batch_or_padded_with_garbage(models, name, rng):
     np.testing.assert_allclose(together["emotion"].sum(-1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_keras_files_hold_everything(models, rng, tmp_path):
     """Here and in a fresh process that knows nothing but the package, without custom_objects."""
     waveform, length = clips(rng)

@@ -337,6 +337,7 @@ def test_caches_of_changed_files_are_removed_a_week_after_they_were_opened(tmp_p
         assert made[name].path.exists() and made[name].path.with_suffix(".json").exists(), name
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_cache_once(tmp_path, corpus):
     """The second waits for the first and opens what that has written."""
     script = """

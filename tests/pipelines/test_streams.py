@@ -349,6 +349,7 @@ def test_streams_of_different_lengths_and_labels(cache):
     assert len(heard[1]) == 2 * 5 and {heard[1].count(i) for i in range(3)} <= {3, 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2**30, 0])
 def test_clips_of_a_long_stream_take_turns(cache, limit):
     """Each as often as the others, however long the stream."""
@@ -372,6 +373,7 @@ def examples_of(training, epochs, number=1):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2**30, 0])
 def test_segments_of_a_long_stream_come_up_evenly(limit):
     """Clips of 1, 5 and 34 segments, of which an epoch takes 8: each segment once in five epochs, wherever it stands."""
@@ -386,6 +388,7 @@ def test_segments_of_a_long_stream_come_up_evenly(limit):
     assert epochs[:5] != epochs[5:] and epochs == examples_of(training, range(10))
 
 
+@pytest.mark.slow
 def test_segments_of_a_long_stream_come_up_evenly_under_tempo():
     """Where a clip has more or fewer segments than were counted: as many examples, from its whole length."""
     main, long = Clips([3] * 12), Clips([90, 90, 180], seed=3)
@@ -400,6 +403,7 @@ def test_segments_of_a_long_stream_come_up_evenly_under_tempo():
     assert np.histogram(shares, 4, (0, 1))[0].min() > 15
 
 
+@pytest.mark.slow
 def test_a_surplus_beyond_the_buffer_is_dealt_evenly():
     """1.5 times as many clips as an epoch takes, and a buffer for few of them: the last ones come up as often as the first."""
     main, long = Clips([4] * 20), Clips([4] * 30, seed=3)

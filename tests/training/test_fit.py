@@ -97,6 +97,7 @@ def test_single_task(data, split, tmp_path):
     np.testing.assert_allclose(layer.variance, np.concatenate(frames).var(0), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_path, monkeypatch):
     """Whatever the caller has drawn: the same initial weights, and its own generators as they were, after an error, too."""
     seen = []

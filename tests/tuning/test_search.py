@@ -121,6 +121,7 @@ def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path, capsys):
     assert said.err.split("\n") == ["note 0", "note 1", "note 2", ""]
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_for_another_reason_than_its_setting_is_tried_again(fitted, data, tmp_path, monkeypatch):
     plain, fails = (
         module.fit,
@@ -194,6 +195,7 @@ def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
     assert {trial.values["config.beta"] for trial in found.trials.values() if trial.number} == set(space[0].values)
 
 
+@pytest.mark.slow
 def test_numbers_that_do_not_go_together_are_failed_trials(fitted, data, tmp_path):
     """A window of 400 samples and a Fourier transform of 256; each of them goes with another value of the space."""
     space = [parse("frontend.window=200,400"), parse("frontend.fft=256,512")]
@@ -215,6 +217,7 @@ def test_a_setting_that_is_asked_for_again_is_one_trial(fitted, data, tmp_path):
     assert "7 times the method asked for a setting again" in (tmp_path / "found/tuning.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_grid_is_of_choices_and_is_tried_whole(fitted, data, tmp_path):
     space = [parse("config.beta=0.1,0.2,0.3"), parse("config.units=2,3")]
     with pytest.raises(ValueError, match="has 6 settings, and 5 trials"):
