@@ -150,6 +150,7 @@ def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
     continuous = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(tasks=(tiny.AROUSAL, tiny.NOISE)))
     with pytest.raises(ValueError, match="'arousal' is continuous"):
         room.robustness([continuous], data, noise_root, tmp_path)
-    cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=tiny.FIRST))
+    first = tiny.FIRST.replace(frontend=runs[0].recipe.frontend)
+    cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=first))
     with pytest.raises(ValueError, match="a model 1 of its own"):
         room.robustness([cascaded], data, noise_root, tmp_path, denoisers=runs)
