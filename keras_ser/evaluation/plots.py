@@ -152,7 +152,9 @@ def _keys(panels: Sequence[tuple[TaskScores, Sequence[Score]]]) -> list[Line2D]:
     drawn = [(result, score) for result, rows in panels for score in rows if not np.isnan(score.value)]
     several = any(len(score.seeds) > 1 for _, score in drawn)
     value = "mean over seeds" if several else "measured"
-    keys = [Line2D([], [], color=_DARK, marker="o", markersize=6, label=f"{value}, 95 % interval")]
+    lines = any(score.low is not None for _, score in drawn)
+    label, style = (f"{value}, 95 % interval", "-") if lines else (value, "")
+    keys = [Line2D([], [], color=_DARK, marker="o", markersize=6, linestyle=style, label=label)]
     if several:
         keys.append(Line2D([], [], color=_LIGHT, marker="|", linestyle="", markersize=7, label="one seed"))
     if any(score.metric == other.metric for result, score in drawn for other in result.ensemble):

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,8 @@ def test_the_legend_of_whiskers_is_of_what_is_drawn(many, make_table, emotion):
 
     one = score(make_table(seeds=(0,)), emotion, "disjoint")
     assert legend(one) == ["measured, 95 % interval", "chance"]
+    few = replace(one, scores=tuple(replace(each, low=None, high=None) for each in one.scores))
+    assert legend(few) == ["measured", "chance"], "under six speakers there is no interval"
     several = score(make_table(), emotion, "disjoint")
     expected = ["mean over seeds, 95 % interval", "one seed", "seeds averaged", "chance", "paper"]
     assert several.ensemble and legend(one, several, many) == expected
