@@ -347,7 +347,7 @@ def test_a_taken_port_is_told(site):
     code = "from keras_ser.serving.page import serve; " + STAND_IN.format(port=port)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.rstrip().endswith(
-        f"ValueError: port {port} of 127.0.0.1 is taken or not allowed. Choose another one."
+        f"UserError: port {port} of 127.0.0.1 is taken or not allowed. Choose another one."
     )
 
 
