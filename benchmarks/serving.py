@@ -44,7 +44,7 @@ def random_run(folder: Path):
 
     from keras_ser.features import Frontend
     from keras_ser.models.aspmtl import Config
-    from keras_ser.models.whole import extractor, whole_model
+    from keras_ser.models.whole_model import extractor, whole_model
     from keras_ser.recipe import Recipe
     from keras_ser.splits import Protocol, Split
     from keras_ser.tasks import Task
@@ -62,8 +62,8 @@ def random_run(folder: Path):
     )
     keras.utils.set_random_seed(0)
     extract = extractor(Frontend(name="frontend"))
-    inputs = {name: extract.output[name].shape[-1] for name in recipe.frontend.features}
-    assert sum(inputs.values()) == INPUTS
+    inputs = {name: extract.output[name].shape[1:] for name in recipe.frontend.features}
+    assert sum(bins for _, bins in inputs.values()) == INPUTS
     _, score = build(recipe, inputs)
     folder.mkdir(parents=True)
     whole_model(extract, score, recipe.name).save(folder / "model.keras")

@@ -63,9 +63,9 @@ def keras_steps(options) -> dict:
         Task("speaker", tuple(map(str, range(SPEAKERS))), identity=True),
     )
     keras.config.set_dtype_policy(options.precision)
-    network = vggvox.build(vggvox.Config(), {"magnitude": BINS}, tasks, frames=FRAMES)
-    losses, weights = vggvox.losses(vggvox.Config(), tasks)
-    network.compile(CoupledSGD(RATE, momentum=MOMENTUM, decay=DECAY), losses, loss_weights=weights, jit_compile=False)
+    made = vggvox.build(vggvox.Config(), {"magnitude": (FRAMES, BINS)}, tasks)
+    network, losses = made.model, {name: output.loss for name, output in made.outputs.items()}
+    network.compile(CoupledSGD(RATE, momentum=MOMENTUM, decay=DECAY), losses, jit_compile=False)
     x, emotion, speaker = data(options)
     given = {"magnitude": x, "mask": np.ones((options.batch, FRAMES), bool)}
     seconds = []
@@ -136,7 +136,6 @@ def waiting(options) -> dict:
     """Of a training: seconds that it waits for its next batch, all of its seconds, those before the first batch, its steps; and
     batches a second of the pipeline alone."""
     _tensorflow(options)
-    import dataclasses
 
     root = Path(__file__).resolve().parents[1]
     sys.path.insert(0, str(root / "recipes"))
@@ -144,7 +143,7 @@ def waiting(options) -> dict:
 
     from keras_ser.corpora import read_corpus
     from keras_ser.features import Frontend
-    from keras_ser.models.whole import extractor
+    from keras_ser.models.whole_model import extractor
     from keras_ser.pipelines.streams import TrainingData
     from keras_ser.training import Data
     from keras_ser.training.network import build
@@ -155,7 +154,7 @@ def waiting(options) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         loaded = Data.load(recipe, corpus, Path(folder), progress=False)
         (split,) = recipe.protocols[0].splits(corpus)
-        extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
+        extract = extractor(Frontend(**recipe.frontend.options()))
         training = TrainingData(
             [loaded.source(recipe, 0, split, "train", 0)],
             extract,
@@ -167,16 +166,16 @@ def waiting(options) -> dict:
             samples=round(recipe.frontend.seconds * recipe.frontend.sample_rate),
             measure=False,
         )
-        network, _ = build(recipe, {"magnitude": BINS}, training.steps, frames=FRAMES)
+        network, _ = build(recipe, {"magnitude": (FRAMES, BINS)}, training.steps)
         start = time.perf_counter()
         alone = sum(1 for _ in training.epoch(1).take(4)) / (time.perf_counter() - start)
-        batches = iter(training.epoch(0).map(targets(recipe, network)))
+        batches = iter(training.epoch(0).map(lambda *batch: targets(recipe, network)(*batch, seed=(0, 0))))
         waits, steps = [], []
         for _ in range(1 + 3 * options.steps):
             start = time.perf_counter()
             x, y, w = next(batches)
             middle = time.perf_counter()
-            network.train_on_batch(x, y, w)
+            network.model.train_on_batch(x, y, w)
             waits.append(middle - start)
             steps.append(time.perf_counter() - start)
     return report([sum(waits[1:]), sum(steps[1:]), waits[0], len(steps) - 1, alone])

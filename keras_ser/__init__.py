@@ -10,8 +10,8 @@
                                     recipe: Recipe = one choice of each of the above      tuning: many Recipes
 
 An import points only to a room earlier in this list (a test holds that):
-errors, checks, values, overrides, files, tasks, audio, corpora, splits, features, pipelines, layers, losses, metrics, models,
-settings, recipe, training, evaluation, experiment, tuning, serving, cli.
+errors, checks, values, overrides, files, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses, metrics,
+models, recipe, training, evaluation, experiment, tuning, serving, cli.
 
 One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
 units, rate, seed. Integers are samples or frames unless the name ends in `_seconds`. A waveform is float32 (batch, samples) with

@@ -5,7 +5,6 @@ Nothing here imports TensorFlow. Where the corpus lies on this machine is no par
 
 import dataclasses
 import hashlib
-import importlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -14,11 +13,13 @@ from typing import Any
 
 from keras_ser.checks import check_choice, check_least, check_name, shown
 from keras_ser.errors import UnknownKeyError, UserError
+from keras_ser.models import is_baseline, model_flags, model_module
+from keras_ser.models.aspmtl import check_pair
 from keras_ser.overrides import lookup, override
 from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
-from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream
+from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream, of_stream
 from keras_ser.splits import Protocol
-from keras_ser.tasks import Task, check_layers, monitors
+from keras_ser.tasks import Task, monitors
 from keras_ser.values import differing, instance, plain, read_json, settle
 
 __all__ = ["FrontendConfig", "OptimizerConfig", "Recipe", "Sampling", "Stream", "config_class"]
@@ -49,6 +50,7 @@ class Recipe:
         windows: cut the corpus's clips again, each window an utterance; None = clips as they are.
         discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
+        frontends: front ends beside `frontend`, each with a name; their features are the network's inputs "name.feature".
     """
 
     name: str
@@ -74,6 +76,7 @@ class Recipe:
     windows: Windows | None = None
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
+    frontends: tuple[FrontendConfig, ...] = ()
 
     def __post_init__(self):
         config = config_class(self.model)
@@ -87,11 +90,23 @@ class Recipe:
         check_name("a recipe", self.name)
         if not self.tasks or not self.streams or not self.protocols or not self.seeds:
             raise UserError("a recipe needs at least one task, stream, protocol and seed.")
-        for kind in ("tasks", "streams", "protocols"):
+        for kind in ("tasks", "streams", "protocols", "frontends"):
             names = [each.name for each in getattr(self, kind)]
             if len(set(names)) != len(names):
                 raise UserError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
-        check_layers(self.tasks)
+        taken = [task.name for task in self.tasks if task.name in model_flags()]
+        if taken:
+            raise UserError(f"a task cannot be called {taken[0]!r}: the predictions table has a column of that name.")
+        if self.frontend.name or not all(each.name for each in self.frontends):
+            raise UserError("the main front end has no name, and each of `frontends` needs one.")
+        rates = {each.sample_rate for each in self.every_frontend}
+        if len(rates) > 1:
+            raise UserError(f"all front ends need one sample rate. Received: {', '.join(map(str, sorted(rates)))} Hz.")
+        if self.frontends and (not self.augment.off or (self.sampling.kind != "whole" and not self.sampling.seconds)):
+            raise UserError(
+                "several front ends see the same stretch of the waveform, or whole clips: set sampling.seconds or "
+                "sampling.kind=whole, and no augmentation."
+            )
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
             raise UserError(
                 f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."
@@ -122,7 +137,16 @@ class Recipe:
                 f"Received: {shown(self.monitor)}."
             )
         if self.first is not None:
-            check_cascade(self, self.first)
+            if is_baseline(self.first):
+                raise UserError(
+                    f"the first model of a cascade must be a network. Received: first.model={self.first.model}."
+                )
+            check_pair(self, self.first)
+
+    @property
+    def every_frontend(self) -> tuple[FrontendConfig, ...]:
+        """The main front end, then the further ones."""
+        return (self.frontend, *self.frontends)
 
     def to_dict(self) -> dict[str, Any]:
         return plain(self)
@@ -238,7 +262,7 @@ class Recipe:
                 room, *rest = self._by_name(key).split(".")
                 if (
                     room in ("tasks", "frontend")
-                    and rest[:1] != ["noise"]
+                    and not any(of_stream(task) for task in self.first.tasks if rest[:1] == [task.name])
                     and _has(self.first, ".".join([room, *rest]))
                 ):
                     following[".".join(["first", room, *rest])] = value
@@ -261,44 +285,6 @@ def _has(recipe: Recipe, key: str) -> bool:
     return True
 
 
-def check_cascade(second: Recipe, first: Recipe) -> None:
-    """Refuse two models that cannot work one after the other.
-
-    Raises:
-        UserError: the first finds no noise, or looks at other features than the second gets from it.
-    """
-    if hasattr(importlib.import_module(_module(first.model)), "estimator"):
-        raise UserError(f"the first model of a cascade must be a network. Received: first.model={first.model}.")
-    if second.discard == "mask":
-        if not getattr(first.config, "mask_bins", 0):
-            raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
-        rates = first.frontend.sample_rate, second.frontend.sample_rate
-        if rates[0] != rates[1]:
-            raise UserError(f"both models of a cascade need one sample rate. Received: {rates[0]} and {rates[1]} Hz.")
-        return
-    noise = next((task for task in first.tasks if task.name == "noise"), None)
-    if noise is None or "clean" not in (*noise.labels, *dict(noise.merge)):
-        raise UserError(
-            "the first model of a cascade needs a task 'noise' with the class 'clean' to drop segments by. Received: "
-            f"{', '.join(task.name for task in first.tasks)}{'' if noise is None else f'; noise: {shown(noise.labels)}'}."
-        )
-    for name in (each.name for each in dataclasses.fields(FrontendConfig)):
-        one, two = getattr(first.frontend, name), getattr(second.frontend, name)
-        if one != two:
-            raise UserError(
-                f"both models of a cascade need the same frontend. Received: first.frontend.{name}={one!r}, "
-                f"frontend.{name}={two!r}. Set frontend.{name} alone: the first model's follows."
-            )
-
-
 def config_class(model: str) -> type:
     """`Config` of a module in `keras_ser.models`."""
-    return importlib.import_module(_module(model)).Config
-
-
-def _module(model: str) -> str:
-    from keras_ser.models import MODELS
-
-    if not isinstance(model, str) or model not in MODELS:
-        raise UserError(f"`model` must be one of {', '.join(MODELS)}. Received: {shown(model)}.")
-    return MODELS[model]
+    return model_module(model).Config

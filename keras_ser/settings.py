@@ -1,24 +1,52 @@
 """The parts of a `Recipe`: front end, streams, sampling and optimizer as frozen values that check themselves. No TensorFlow."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from keras_ser.checks import check_choice, check_least, check_name, check_positive, check_share, shown
 from keras_ser.errors import UserError
+from keras_ser.tasks import Task
 from keras_ser.values import settle
 
 # names and order of `keras_ser.features.Frontend`, which needs Keras
-FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch", "short_term")
+FEATURES = (
+    "spectrogram",
+    "magnitude",
+    "log_mel",
+    "mfcc",
+    "zero_crossing_rate",
+    "energy",
+    "pitch",
+    "short_term",
+    "waveform",
+)
 KINDS = ("segments", "crop", "whole")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 LOUDEST = 100.0  # dB
+# of a stream without noises
+CLEAN = "clean"
+# what an extractor says beside features and masks: how long each stretch of a clip is
+STRETCH = "stretch"
+
+
+def mask_of(name: str) -> str:
+    """The mask of an input: "mfcc" -> "mask"; "image.log_mel", of the front end "image" -> "image.mask"."""
+    prefix, dot, _ = name.rpartition(".")
+    return f"{prefix}{dot}mask"
+
+
+def of_stream(task: Task) -> bool:
+    """Whether a stream, and not the corpus, knows the labels of a task: the class of the noise that is mixed into a clip."""
+    return task.column == "noise"
 
 
 @dataclass(frozen=True)
 class FrontendConfig:
     """Arguments of `keras_ser.features.Frontend`; defaults: READING of the ASP-MTL paper (25 ms, 10 ms, 40 bands, 13 MFCC).
 
-    With `seconds`, a longer clip is cut at random in training, another stretch each epoch, and its middle is judged.
+    With `seconds`, a longer clip is cut at random in training, another stretch each epoch, and its middle is judged. `name` is
+    that of a further front end, whose features are the inputs "name.feature" of a network.
     """
 
     features: tuple[str, ...] = ("mfcc", "zero_crossing_rate", "energy", "pitch")
@@ -35,9 +63,12 @@ class FrontendConfig:
     normalize: bool = False
     statistics: bool = False
     compatible: bool = False
+    name: str = ""
 
     def __post_init__(self):
         settle(self)
+        if self.name and not self.name.isidentifier():
+            raise UserError(f"the name of a front end must be letters, digits and '_'. Received: {shown(self.name)}.")
         strays = [name for name in self.features if name not in FEATURES]
         if strays or not self.features or len(set(self.features)) != len(self.features):
             raise UserError(
@@ -57,6 +88,19 @@ class FrontendConfig:
             raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
         if 0 < self.seconds * self.sample_rate < self.window:
             raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={self.seconds}.")
+        if "waveform" in self.features and self.window != self.hop:
+            raise UserError(
+                f"the feature 'waveform' needs window = hop. Received: window={self.window}, hop={self.hop}."
+            )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The network's inputs: the features, those of a further front end under its name."""
+        return tuple(f"{self.name}.{feature}" if self.name else feature for feature in self.features)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of `keras_ser.features.Frontend`, with a name for the layer."""
+        return {**asdict(self), "name": f"frontend_{self.name}" if self.name else "frontend"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +154,9 @@ class Sampling:
             segment, rare ones segments every `rare_hop` frames; which is which comes from the training split's counts.
         rare_hop: in frames.
         class_weights: weight each example by the inverse frequency of its class of the first task (mean 1).
+        seconds: of "segments": Cut the waveform into stretches of this length before the front ends, so that several front ends
+            see the same stretch, instead of cutting features into `frames`. A rest of less than half a stretch is left out, a
+            longer one padded with zeros. 0 = cut features.
     """
 
     kind: str = "segments"
@@ -118,11 +165,19 @@ class Sampling:
     balance: bool = True
     rare_hop: int = 24
     class_weights: bool = False
+    seconds: float = 0.0
 
     def __post_init__(self):
         settle(self)
         check_choice(self, "kind", KINDS, "sampling.")
         check_least(self, 1, "frames", "hop", "rare_hop")
+        check_least(self, 0, "seconds")
+        if self.seconds and self.kind != "segments":
+            raise UserError(f"sampling.seconds cuts segments: set sampling.kind=segments. Received: kind={self.kind}.")
+        if self.seconds and self.balance:
+            raise UserError(
+                "sampling.balance is of segments of features: with sampling.seconds set sampling.balance=false."
+            )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What is predicted: a `Task` names labels (or a range), and turns them into numbers and back."""
 
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,25 +11,14 @@ from keras_ser.values import instance, settle
 
 MISSING = (None, "")
 # columns of a predictions table; those that may be a task's are in FACTS
-COLUMNS = ("protocol", "fold", "seed", "stream", "id", "group", "emptied")
+COLUMNS = ("protocol", "fold", "seed", "stream", "id", "group")
 FACTS = ("speaker", "gender")
 # what an answer of `predict` holds beside those of the tasks
 ANSWER = ("file", "problems", "start", "end")
-# a network's other inputs, outputs and targets
-INPUTS = ("mask", "waveform", "length", "index", "irm", "spectrogram", "magnitude", "log_mel", "mfcc")
-INPUTS += ("zero_crossing_rate", "energy", "pitch", "short_term")
-OUTPUTS = ("source", "adversary", "gain")
-# layers that a network has beside those of its tasks; tests/models/test_layer_names.py holds them against every model
-LAYERS = re.compile(
-    "features|normalization|stem|orthogonality|gradient_reversal|shared_and_private|clip|bins_first|image|"
-    r"shared(_lstm|_projection|_\d+)?|pool_(shared|private)|dropout_\d+|([am]pool|conv|fc)\d(_pad|_norm|_relu)?"
-)
-OF_A_TASK = ("{}_dense", "{}_dropout", "{}_frames", "private_{}", "private_{}_lstm", "private_{}_projection")
-OF_A_TASK += ("pool_{}", "attention_{}", "pool_private_{}")
 
 
 def check_task_name(name: str, column: str | None) -> None:
-    """Refuse a task's name that is taken in the predictions table or in a network.
+    """Refuse a task's name that is taken in the predictions table.
 
     Raises:
         UserError: such a name, or one that is no name.
@@ -41,28 +29,12 @@ def check_task_name(name: str, column: str | None) -> None:
         taken = "the predictions table has a column of that name"
     elif name in ANSWER:
         taken = "an answer of `keras-ser predict` has a field of that name"
-    elif name in INPUTS or name in OUTPUTS or LAYERS.fullmatch(name):
-        taken = "a network has a part of that name"
     elif name.startswith("_"):
         taken = "TensorFlow names no variable so"
     if taken:
         raise UserError(
             f"a task cannot be called {name!r}: {taken}. Give it another name, and name its column: column={shown(column or name)}."
         )
-
-
-def check_layers(tasks: Sequence["Task"]) -> None:
-    """Refuse a task that is called as a layer of another one.
-
-    Raises:
-        UserError: such a task.
-    """
-    layers = {pattern.format(task.name): task.name for task in tasks for pattern in OF_A_TASK}
-    for task in tasks:
-        if task.name in layers:
-            raise UserError(
-                f"{task.name!r} is a layer of the task {layers[task.name]!r}: two tasks cannot be called so. Rename one of them."
-            )
 
 
 def check_labels(name: str, labels: tuple[str, ...]) -> None:

@@ -56,7 +56,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):
     """The recipe that the options ask for."""
-    from keras_ser.models import deterministic_model
+    from keras_ser.models import deterministic_model, model_module
     from keras_ser.recipe import Stream
 
     if Path(options.out).is_file():
@@ -80,8 +80,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         # a recipe.json of such a training has it already
         others = tuple(each for each in recipe.streams if each.name != stream.name)
         recipe = recipe.replace(streams=(*others, stream))
-        if hasattr(recipe.config, "adversary"):
-            recipe = recipe.override("config.adversary", "source")
+        for key, value in getattr(model_module(recipe.model), "AUXILIARY", {}).items():
+            recipe = recipe.override(key, value)
     changes = [("epochs", options.epochs), ("precision", options.precision)]
     for key, value in changes:
         if value is not None:

@@ -195,9 +195,10 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         CorpusError: a task without a label, a label that the task does not know, a class without a clip.
     """
     from keras_ser.corpora import check_task
+    from keras_ser.settings import of_stream
 
     for task in recipe.tasks:
-        if task.name == "noise":
+        if of_stream(task):
             continue
         # what an auxiliary corpus does not teach: see `Data.source`
         alone = task.column == recipe.tasks[0].column and not task.identity

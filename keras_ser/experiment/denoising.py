@@ -22,8 +22,8 @@ from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.kept import kept
 from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
+from keras_ser.settings import CLEAN, of_stream
 from keras_ser.training import Data, Run
-from keras_ser.training.data import CLEAN, NOISE_TASK
 from keras_ser.training.run import model_file
 
 Waveforms = Sequence[np.ndarray]
@@ -243,7 +243,7 @@ test_clips.__test__ = False  # a name that pytest would collect
 
 def denoisers(run: Run) -> dict[str, Denoiser]:
     """The methods of the table, at the run's rate."""
-    from keras_ser.models.denoiser import frontend_of, ideal
+    from keras_ser.models.aspmtl.denoiser import frontend_of, ideal
 
     rate = run.recipe.frontend.sample_rate
     frontend = frontend_of(run.model())
@@ -332,14 +332,14 @@ def inference(run: Run, method: str) -> Callable:
     Raises:
         ValueError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
     """
-    from keras_ser.models.denoiser import drop_denoiser, mask_denoiser
+    from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
     from keras_ser.training.predict import forward
 
     if run.recipe.first is not None:
         raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
-    noise = next((task for task in run.recipe.tasks if task.name == NOISE_TASK), None)
+    noise = next(filter(of_stream, run.recipe.tasks), None)
     if noise is None:
-        raise UserError(f"{run.folder} knows no noise: it needs a task {NOISE_TASK!r}.")
+        raise UserError(f"{run.folder} knows no noise: it needs a task with column='noise'.")
     if method == "mask":
         return forward(mask_denoiser(run.model()))
-    return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0])))
+    return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name))

@@ -1,7 +1,5 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
-import importlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,11 @@ from keras_ser.experiment.stored import (
     stored_recipe,
 )
 from keras_ser.files import lock
-from keras_ser.models import MODELS, deterministic_model
+from keras_ser.models import deterministic_model, model_flags, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
-from keras_ser.training.data import CLEAN, NOISE_TASK
 from keras_ser.training.predict import truths
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
@@ -45,17 +42,16 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     done = [job for job in every if finished(folder, job)]
     missing = left_out(folder, every, {job.folder for job in done})
     check_any(folder, every, done)
-    tables, histories, adversary = [], {}, []
+    tables, histories, adversaries = [], {}, []
     for job in done:
         tables.append(run_predictions(folder, job, data))
         run = Run.load(folder / job.folder)
         histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
         best = run.history[run.about["best_epoch"] - 1]
-        if "adversary_accuracy" in best:
-            adversary.append({"protocol": job.protocol.name, "accuracy": best["adversary_accuracy"]})
-    extra = {}
-    if adversary:
-        extra["adversary"] = _adversary(recipe, data, pd.DataFrame(adversary))
+        for name, prior in run.about.get("priors", {}).items():
+            row = {"output": name, "protocol": job.protocol.name, "prior": prior}
+            adversaries.append({**row, "accuracy": best[f"{name}_accuracy"]})
+    extra = _beside_priors(adversaries)
     for protocol in recipe.protocols:
         if protocol.match:
             split = next(job.split for job in jobs(recipe, data) if job.protocol is protocol)
@@ -64,12 +60,10 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             )
     predictions = pd.concat(tables, ignore_index=True)
     told = notes(recipe, data, None)
-    if "emptied" in predictions:
-        emptied = predictions["emptied"].astype(str) == "True"
-        told.append(
-            f"Model 1 would have dropped every segment of {emptied.sum()} of {len(emptied)} tested clips; of those its least "
-            "noisy segment was judged (column `emptied`)."
-        )
+    for name, flag in model_flags().items():
+        if name in predictions:
+            count = (predictions[name].astype(str) == "True").sum()
+            told.append(flag.report.format(count=count, clips=len(predictions)))
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in predictions]
     made = report(
         predictions,
@@ -87,27 +81,12 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     return made
 
 
-def _adversary(recipe: Recipe, data: Data, table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The discriminator's accuracy on training batches at the kept epoch, beside its prior, by protocol."""
-    prior = adversary_prior(recipe, data)
-    means = table.groupby("protocol")["accuracy"].mean()
-    return {name: {"accuracy": float(value), "prior": prior} for name, value in means.items()}
-
-
-def adversary_prior(recipe: Recipe, data: Data) -> float:
-    """The share of the commonest class that the discriminator tells apart: streams, noises, or labels of the auxiliary task."""
-    shares = [stream.share / sum(each.share for each in recipe.streams) for stream in recipe.streams]
-    if recipe.config.adversary == "source":
-        return max(shares)
-    task, found = recipe.tasks[1], Counter()
-    if task.name == NOISE_TASK:
-        for stream, share in zip(recipe.streams, shares, strict=True):
-            for noise in stream.noises or (CLEAN,):
-                found[task.encode(noise)[0]] += share / len(stream.noises or (CLEAN,))
-    else:
-        corpus = data.readable
-        found.update(label for label in truths(task, corpus.utterances, corpus.name) if label != "")
-    return max(found.values()) / sum(found.values())
+def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]]]:
+    """Output that is no task -> protocol -> its accuracy on training batches at the kept epoch, beside its prior."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for (name, protocol), part in pd.DataFrame(rows).groupby(["output", "protocol"]) if rows else ():
+        found.setdefault(name, {})[protocol] = {key: float(part[key].mean()) for key in ("accuracy", "prior")}
+    return found
 
 
 def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, Any]:
@@ -166,7 +145,7 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             f"What is trained and tested are {len(data.readable)} windows of {recordings} recordings: a long one counts more often."
         )
     found += _untaught(recipe, data, folds)
-    note = getattr(importlib.import_module(MODELS[recipe.model]), "NOTE", None)
+    note = getattr(model_module(recipe.model), "NOTE", None)
     found += [note] if note else []
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):

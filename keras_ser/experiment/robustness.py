@@ -147,8 +147,8 @@ def _is_one_of(noise: str, names: set[str]) -> bool:
 
 def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     """Name -> (waveform, length) -> probabilities of the main task."""
-    from keras_ser.models.cascade import without_first
-    from keras_ser.models.denoiser import mask_denoiser
+    from keras_ser.models.aspmtl.cascade import without_first
+    from keras_ser.models.aspmtl.denoiser import mask_denoiser
     from keras_ser.training.predict import forward
 
     task = run.recipe.tasks[0].name

@@ -3,7 +3,6 @@
 Trials go into each run's folder as they are scored (verification.csv), and are not scored twice.
 """
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from keras_ser.evaluation.verification import VerificationReport
 from keras_ser.experiment.jobs import jobs
 from keras_ser.experiment.kept import kept
 from keras_ser.experiment.systems import System
-from keras_ser.models import MODELS
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import model_file
@@ -102,11 +100,10 @@ def trial_scores(run: Run, data: Data, most: int | None = TRIALS) -> pd.DataFram
 
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
-    from keras_ser.models.whole import embedder
+    from keras_ser.models.whole_model import recipe_embedder
     from keras_ser.training.predict import forward
 
-    module = importlib.import_module(MODELS[run.recipe.model])
-    infer = forward(embedder(run.model(), module.embedding))
+    infer = forward(recipe_embedder(run.recipe, run.model()))
     source = data.source(run.recipe, 0, run.split, side, run.seed)
     indices, found = [], []
     for given, extra in waveforms(source, source.draw(run.seed)):

@@ -45,6 +45,7 @@ from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_ma
 from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
 from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
 from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram, short_time_spectrum
+from keras_ser.features.stretches import AverageStretches, CutStretches, stretch_count
 
 __all__ = [
     "FEATURES",
@@ -52,7 +53,9 @@ __all__ = [
     "MFCC",
     "ApplyGain",
     "AverageSegments",
+    "AverageStretches",
     "ClipStatistics",
+    "CutStretches",
     "EndpointDetection",
     "FeatureNormalization",
     "Frontend",
@@ -91,6 +94,7 @@ __all__ = [
     "short_term",
     "short_time_energy",
     "short_time_spectrum",
+    "stretch_count",
     "unfold",
     "with_deltas",
     "yin",

@@ -13,6 +13,7 @@ from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import (
     check_positive,
     float32,
+    frame,
     frame_count,
     frame_mask,
     mask_samples,
@@ -34,7 +35,17 @@ from keras_ser.features.prosody import (
 from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, root
 
-FEATURES = ("spectrogram", "magnitude", "log_mel", "mfcc", "zero_crossing_rate", "energy", "pitch", "short_term")
+FEATURES = (
+    "spectrogram",
+    "magnitude",
+    "log_mel",
+    "mfcc",
+    "zero_crossing_rate",
+    "energy",
+    "pitch",
+    "short_term",
+    "waveform",
+)
 SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
 
 
@@ -57,6 +68,7 @@ class Frontend(keras.layers.Layer):
     | energy | 1 | mean square, dB |
     | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
     | short_term | 34 | those of `ShortTerm` |
+    | waveform | hop | the samples; window = hop |
 
     dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
 
@@ -146,6 +158,8 @@ class Frontend(keras.layers.Layer):
             dct_matrix(bins, coefficients)
         if "pitch" in features:
             check_pitch(sample_rate, pitch_fmin, pitch_fmax)
+        if "waveform" in features and window != hop:
+            raise UserError(f"the feature 'waveform' needs window = hop. Received: window={window}, hop={hop}.")
         if normalize and statistics:
             raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
         if "short_term" in features:
@@ -190,6 +204,7 @@ class Frontend(keras.layers.Layer):
             "energy": 1,
             "pitch": 2,
             "short_term": len(SHORT_TERM_FEATURES),
+            "waveform": self.hop,
         }
         return {name: (1 + self.statistics) * sizes[name] for name in self.features}
 
@@ -284,6 +299,8 @@ class Frontend(keras.layers.Layer):
             found["zero_crossing_rate"] = zero_crossing_rate(waveform, self.window, self.hop)[..., None]
         if self.endpoint or "energy" in self.features:
             found["energy"] = short_time_energy(waveform, self.window, self.hop)[..., None]
+        if "waveform" in self.features:
+            found["waveform"] = frame(waveform, self.window, self.hop)
         if "pitch" in self.features:
             f0, aperiodicity = yin(waveform, self.sample_rate, self.window, self.hop, self.pitch_fmin, self.pitch_fmax)
             found["pitch"] = pitch_features(f0, aperiodicity, self.pitch_fmin, self.pitch_voicing)

@@ -65,11 +65,23 @@ def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:
     Returns:
         (batch, classes) float32.
     """
-    batch, classes = ops.shape(mask)[0], outputs.shape[-1]
+    batch = ops.shape(mask)[0]
     segments = ops.shape(outputs)[0] // ops.maximum(batch, 1) if not isinstance(batch, int) else -1
     shape = (batch, segments)
-    weights = ops.reshape(ops.sum(ops.cast(segment_mask, "float32"), axis=1), shape)  # (batch, segments)
-    outputs = ops.reshape(ops.cast(outputs, "float32"), (*shape, classes))
+    return weighted_mean(outputs, ops.reshape(ops.sum(ops.cast(segment_mask, "float32"), axis=1), shape))
+
+
+def weighted_mean(outputs: Any, weights: Any) -> Any:
+    """The mean of the outputs of a clip's parts.
+
+    Args:
+        outputs: (batch * parts, classes) float, a clip's parts in a row, static classes.
+        weights: (batch, parts) float; a part that weighs 0 does not count, whatever its output (NaN included).
+
+    Returns:
+        (batch, classes) float32; 0 where all weights of a clip are.
+    """
+    outputs = ops.reshape(ops.cast(outputs, "float32"), (*ops.shape(weights), outputs.shape[-1]))
     outputs = ops.where(weights[..., None] > 0, outputs, ops.zeros_like(outputs))
     total = ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
     return ops.sum(outputs * (weights / total)[..., None], axis=1)

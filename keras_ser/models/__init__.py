@@ -1,17 +1,20 @@
-"""Models: one paper a file, each `Config` (frozen, defaults = the paper's values) and `build(config, inputs, tasks)`.
+"""Models: one paper a module, `Config` (frozen, defaults = the paper's values) and `build(config, inputs, tasks, ..) -> Network`.
 
-`build` takes the feature sizes ({name: bins}) and the tasks, and returns a `keras.Model`: inputs {name: (batch, frames, bins), ..,
-"mask": (batch, frames)}, outputs {task: (batch, classes) logits, or (batch, 1) of a continuous task} and, in training, whatever
-else has a loss of its own ("adversary"). `keras_ser.models.whole.scorer` adds the softmax. A baseline has `candidates(config)` and
-`estimator(config, candidate, task, seed)` instead, a scikit-learn pipeline for each task (`keras_ser.models.estimators`). `Config`
-needs no Keras, so recipes can be read without it.
+`keras_ser.models.paper` has the contract, `keras_ser.models.whole_model` joins front end and network. A baseline has
+`candidates(config)` and `estimator(config, candidate, task, seed)` instead of `build`, a scikit-learn pipeline for each task
+(`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
 
 A module may have a `NOTE`, a sentence that every report on the model shows, `DETERMINISTIC = True` where the seed draws
-nothing, and `SPACE`, what `keras-ser tune` searches unless it is told otherwise.
+nothing, `SPACE`, what `keras-ser tune` searches unless it is told otherwise, and `AUXILIARY`, what changes in a recipe that gets an
+auxiliary corpus.
 """
 
 import importlib
+from types import ModuleType
 from typing import Any
+
+from keras_ser.checks import shown
+from keras_ser.errors import UserError
 
 MODELS = {
     "aspmtl": "keras_ser.models.aspmtl",
@@ -21,11 +24,35 @@ MODELS = {
     "vggvox": "keras_ser.models.vggvox",
 }
 
-__all__ = ["MODELS", "deterministic_model"]
+__all__ = ["MODELS", "deterministic_model", "is_baseline", "model_flags", "model_module"]
+
+
+def model_module(name: str) -> ModuleType:
+    """The module of a model.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if not isinstance(name, str) or name not in MODELS:
+        raise UserError(f"`model` must be one of {', '.join(MODELS)}. Received: {shown(name)}.")
+    return importlib.import_module(MODELS[name])
+
+
+def is_baseline(recipe: Any) -> bool:
+    """Whether the model of a `Recipe` is a scikit-learn pipeline and no network."""
+    return hasattr(model_module(recipe.model), "estimator")
 
 
 def deterministic_model(recipe: Any) -> bool:
     """Whether another seed of a `Recipe` would give the same model: neither the model nor its data draw numbers."""
     if recipe.shuffle or any(stream.noises for stream in recipe.streams):
         return False
-    return bool(getattr(importlib.import_module(MODELS[recipe.model]), "DETERMINISTIC", False))
+    return bool(getattr(model_module(recipe.model), "DETERMINISTIC", False))
+
+
+def model_flags() -> dict[str, Any]:
+    """Every output of a trained model that is no task but says something of a clip, by name: its `keras_ser.models.paper.Flag`."""
+    found = {}
+    for name in MODELS:
+        found |= getattr(model_module(name), "FLAGS", {})
+    return found

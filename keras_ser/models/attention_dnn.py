@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from keras_ser.checks import check_choice, check_least, check_share
 from keras_ser.errors import UserError
+from keras_ser.models.paper import Network, given, joined
+from keras_ser.settings import FrontendConfig
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
@@ -51,38 +53,39 @@ DNN_MTL = Config(units=(256, 256), activation="relu", attention=None)
 
 
 def build(
-    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
-):
-    """The network, features in, logits out.
+    config: Config,
+    inputs: Mapping[str, tuple[int | None, int]],
+    tasks: Sequence[Task],
+    streams: int = 1,
+    frontend: FrontendConfig | None = None,
+) -> Network:
+    """The network, features in, logits out; its loss is the weighted sum of the tasks' cross-entropies.
 
     Args:
         config: the settings.
-        inputs: feature name -> bins, in the order in which they are joined; the paper's: {"short_term": 68}.
+        inputs: feature -> (frames, bins), in the order in which they are joined; the paper's: {"short_term": (1, 68)}. Of more
+            than one frame the mean is taken.
         tasks: one output each, the main task first.
-        streams: of a batch; the network does not tell them apart.
-        frames: of every clip: 1, the front end's statistics; of more the mean is taken.
+        streams, frontend: not used.
 
     Returns:
-        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)
-        logits}.
+        Network. Outputs: {task: (batch, classes) logits}. The embedding is the last shared layer, (batch, units).
     """
     import keras
 
     from keras_ser.features import FeatureNormalization
     from keras_ser.layers import FeatureAttention, MeanPooling
-    from keras_ser.models.heads import head
+    from keras_ser.models.heads import head, task_outputs
 
-    given = {name: keras.Input((frames, bins), name=name) for name, bins in inputs.items()}
-    mask = given["mask"] = keras.Input((frames,), dtype="bool", name="mask")
-    x = [given[name] for name in inputs]
-    x = keras.layers.Concatenate(name="features", dtype="float32")(x) if len(x) > 1 else x[0]
-    x = FeatureNormalization(name="normalization")(x, mask)
-    x = MeanPooling(name="clip")(x, mask=mask)  # (batch, bins)
+    inside, normalization = given(inputs), FeatureNormalization(name="normalization")
+    x = normalization(joined(inside, tuple(inputs)), inside["mask"])
+    x = MeanPooling(name="clip")(x, mask=inside["mask"])  # (batch, bins)
     initial = "lecun_normal" if config.activation == "selu" else "he_uniform"
     for i, units in enumerate(config.units):
         x = keras.layers.Dense(units, activation=config.activation, kernel_initializer=initial, name=f"shared_{i + 1}")(
             x
         )
+        embedding = x
         if config.dropout:
             x = keras.layers.Dropout(config.dropout, name=f"dropout_{i + 1}")(x)
     outputs = {}
@@ -90,22 +93,5 @@ def build(
         scalar = config.attention == "scalar"
         seen = FeatureAttention(scalar, name=f"attention_{task.name}")(x) if config.attention else x
         outputs[task.name] = head(seen, task, 0)
-    return keras.Model(given, outputs, name="attention_dnn")
-
-
-def losses(config: Config, tasks: Sequence[Task]):
-    """({output: loss}, {output: weight}) of the weighted sum."""
-    from keras_ser.models.heads import task_losses
-
-    return task_losses(tasks)
-
-
-def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
-    """Every output learns its own task."""
-    return {}
-
-
-def embedding(network):
-    """What the tasks share: the last shared layer, (batch, units)."""
-    names = [layer.name for layer in network.layers if layer.name.startswith("shared_")]
-    return network.get_layer(names[-1]).output
+    model = keras.Model(inside, outputs, name="attention_dnn")
+    return Network(model, task_outputs(tasks), embedding, {tuple(inputs): normalization})

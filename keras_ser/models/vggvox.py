@@ -26,6 +26,8 @@ from dataclasses import dataclass
 
 from keras_ser.checks import check_least, check_share
 from keras_ser.errors import UserError
+from keras_ser.models.paper import Network, given
+from keras_ser.settings import FrontendConfig, mask_of
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
@@ -55,52 +57,35 @@ class Config:
         check_share(self, "momentum", "dropout")
 
 
-def check(
-    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
-) -> None:
-    """Refuse what `build` cannot build; see there.
+def build(
+    config: Config,
+    inputs: Mapping[str, tuple[int | None, int]],
+    tasks: Sequence[Task],
+    streams: int = 1,
+    frontend: FrontendConfig | None = None,
+) -> Network:
+    """The network, spectrogram in, logits out; its loss is the sum of the tasks' cross-entropies (eq. 2).
+
+    Args:
+        config: the settings.
+        inputs: {feature: (frames, bins)}, one feature; the paper's: (400, 512).
+        tasks: one output each.
+        streams, frontend: not used.
+
+    Returns:
+        Network. Outputs: {task: (batch, classes) logits}. The embedding is fc7, (batch, 1024), before its ReLU, which could leave
+        nothing.
 
     Raises:
         UserError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.
     """
-    if frames is None:
-        raise UserError(
-            "this network takes clips of one length: set frontend.seconds (the paper: 4), frontend.endpoint=false, "
-            "sampling.kind=whole and no augment.tempo."
-        )
-    if len(inputs) != 1:
-        raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
-    (bins,) = inputs.values()
-    if after_pools(bins, 0) < 1 or after_pools(frames, 1) < 1:
-        raise UserError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
-
-
-def build(
-    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
-):
-    """The network, spectrogram in, logits out.
-
-    Args:
-        config: the settings.
-        inputs: {feature: bins}, one feature; the paper's has 512 bins.
-        tasks: one output each.
-        streams: of a batch; the network does not tell them apart.
-        frames: of every clip; the paper's 400.
-
-    Returns:
-        keras.Model: inputs {feature: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)
-        logits}.
-
-    Raises:
-        ValueError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.
-    """
     import keras
 
     from keras_ser.features import FeatureNormalization
-    from keras_ser.models.heads import head
+    from keras_ser.models.heads import head, task_outputs
 
-    check(config, inputs, tasks, streams, frames)
-    ((name, bins),) = inputs.items()
+    _check(inputs)
+    ((name, (frames, bins)),) = inputs.items()
 
     def conv(x, filters, size, stride, padding, name):
         if padding:
@@ -112,8 +97,9 @@ def build(
     def pool(x, size, stride, name):
         return keras.layers.MaxPooling2D(size, stride, name=name)(x)
 
-    given = {name: keras.Input((frames, bins), name=name), "mask": keras.Input((frames,), dtype="bool", name="mask")}
-    x = FeatureNormalization(name="normalization")(given[name], given["mask"])
+    inside = given(inputs)
+    normalization = FeatureNormalization(name="normalization")
+    x = normalization(inside[name], inside[mask_of(name)])
     x = keras.layers.Permute((2, 1), name="bins_first")(x)
     x = keras.layers.Reshape((bins, frames, 1), name="image")(x)
     x = conv(x, config.filters[0], 7, 2, 1, "conv1")
@@ -128,9 +114,24 @@ def build(
     x = conv(x, config.fc6, (x.shape[1], 1), 1, 0, "fc6")
     x = keras.layers.GlobalAveragePooling2D(name="apool6")(x)
     x = keras.layers.Dense(config.fc7, use_bias=False, name="fc7")(x)
-    x = keras.layers.BatchNormalization(momentum=config.momentum, epsilon=1e-5, name="fc7_norm")(x)
-    x = keras.layers.ReLU(name="fc7_relu")(x)
-    return keras.Model(given, {task.name: head(x, task, 0, config.dropout) for task in tasks}, name="vggvox")
+    embedding = keras.layers.BatchNormalization(momentum=config.momentum, epsilon=1e-5, name="fc7_norm")(x)
+    x = keras.layers.ReLU(name="fc7_relu")(embedding)
+    model = keras.Model(inside, {task.name: head(x, task, 0, config.dropout) for task in tasks}, name="vggvox")
+    return Network(model, task_outputs(tasks), embedding, {(name,): normalization})
+
+
+def _check(inputs: Mapping[str, tuple[int | None, int]]) -> None:
+    """Refuse what cannot be built; see `build`."""
+    if len(inputs) != 1:
+        raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
+    ((frames, bins),) = inputs.values()
+    if frames is None:
+        raise UserError(
+            "this network takes clips of one length: set frontend.seconds (the paper: 4), frontend.endpoint=false, "
+            "sampling.kind=whole and no augment.tempo."
+        )
+    if after_pools(bins, 0) < 1 or after_pools(frames, 1) < 1:
+        raise UserError(f"a spectrogram of {bins} bins and {frames} frames is too small for five poolings.")
 
 
 def after_pools(size: int, extra: int) -> int:
@@ -140,20 +141,3 @@ def after_pools(size: int, extra: int) -> int:
     size = (size + 2 - 5) // 2 + 1
     size = (size - 3) // 2 + 1
     return (size - 3) // 2 + 1 if extra else (size - 5) // 3 + 1
-
-
-def losses(config: Config, tasks: Sequence[Task]):
-    """({output: loss}, {output: weight}) of eq. 2, times the tasks' weights."""
-    from keras_ser.models.heads import task_losses
-
-    return task_losses(tasks)
-
-
-def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
-    """Every output learns its own task."""
-    return {}
-
-
-def embedding(network):
-    """fc7, (batch, 1024), before its ReLU, which could leave nothing: what two clips are compared by."""
-    return network.get_layer("fc7_norm").output

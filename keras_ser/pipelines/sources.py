@@ -4,7 +4,7 @@ What is drawn for a clip depends on seed, epoch and the clip's number, not on th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from keras_ser.errors import UserError
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, grouped
+from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
 
 Labels = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -32,11 +33,12 @@ class Source:
         share: share of each batch.
         rules: index into `balance.RULES` for each utterance of the corpus.
         bank: noises to mix in, one waveform each; empty = none.
-        bank_labels: class of each of the bank's noises in the task "noise"; of a stream without a bank, that of "clean" alone.
+        mixed: task -> class of each of the bank's noises; of a stream without a bank, the class of what it holds. These are
+            the tasks whose labels the stream knows, and not the corpus (`keras_ser.settings.of_stream`).
         snr: signal-to-noise ratios in dB to draw from.
         redraw: draw the noises anew in each epoch.
         origins: number of the recording that each window of the corpus was cut from; None = the clips are no windows.
-        noise_odds: of the noise classes, where training labels are drawn by them instead of told (a control).
+        odds: task of `mixed` -> share of each class, where labels are drawn by them, whatever was mixed in (a control).
     """
 
     name: str
@@ -47,16 +49,33 @@ class Source:
     share: float = 1.0
     rules: np.ndarray | None = None
     bank: tuple[np.ndarray, ...] = ()
-    bank_labels: tuple[int, ...] = ()
+    mixed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     snr: tuple[float, ...] = ()
     redraw: bool = False
     origins: np.ndarray | None = None
-    noise_odds: tuple[float, ...] = ()
+    odds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def noise_bytes(self) -> int:
         """Memory of the bank, its noises padded to the longest (`augment.stack_bank`)."""
         return 4 * len(self.bank) * max(map(len, self.bank), default=0)
+
+    def targets(self, task: str, index: np.ndarray, mixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The labels of clips of this stream: (values, weights), (clips,) each.
+
+        Args:
+            task: name of the task.
+            index: (clips,) utterance numbers.
+            mixed: (clips,) numbers of the noises in the bank that were mixed in.
+        """
+        if task not in self.mixed:
+            values, weights = self.labels[task]
+            return values[index], weights[index]
+        values = np.array(self.mixed[task])[mixed]
+        if task in self.odds:
+            drawn = np.random.default_rng([self.number, len(index)])
+            values = drawn.choice(len(self.odds[task]), len(index), p=self.odds[task])
+        return values, np.ones(len(index), "float32")
 
     def batch_sizes(self, order: np.ndarray, samples: int = 0) -> np.ndarray:
         """Clips of each batch: `BATCH_CLIPS`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
@@ -117,7 +136,7 @@ class Draw(NamedTuple):
 def encode_labels(
     corpus, tasks: Sequence[Task], untaught: Sequence[Task] = (), auxiliary: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """task -> (values, weights) over the corpus's utterances, in order; "noise" is the stream's to know.
+    """task -> (values, weights) over the corpus's utterances, in order.
 
     Args:
         corpus: the corpus.
@@ -168,19 +187,28 @@ def padded(dataset: tf.data.Dataset, source: Source, draw: Draw, shapes=None, sa
 
 
 def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
-    """A batch of padded features -> its clips, trimmed to their valid frames."""
-    valid = tf.reduce_sum(tf.cast(features["mask"], tf.int32), axis=1)
-    rows = {name: value for name, value in features.items() if name != "mask"}
+    """A batch of padded features -> its clips, trimmed to their valid frames; of stretches, to the clip's own stretches."""
+    rows = dict(features)
+    if STRETCH in rows:
+        stretch = rows.pop(STRETCH)  # (clips, stretches)
+        shapes = {name: [None, *x.shape[1:]] for name, x in rows.items()}
+        rows = {name: tf.reshape(x, tf.concat([tf.shape(stretch), tf.shape(x)[1:]], 0)) for name, x in rows.items()}
+        valid = dict.fromkeys(rows, tf.math.count_nonzero(stretch, axis=1, dtype=tf.int32))
+    else:
+        masks = {name: rows.pop(name) for name in features if name.rpartition(".")[2] == "mask"}
+        shapes = {name: [None, *x.shape[2:]] for name, x in rows.items()}
+        frames = {name: tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) for name, mask in masks.items()}
+        valid = {name: frames[mask_of(name)] for name in rows}
     dataset = tf.data.Dataset.from_tensor_slices((rows, dict(extra), valid))
-    return dataset.map(lambda x, e, n: ({name: value[:n] for name, value in x.items()}, e))
+    return dataset.map(lambda x, e, n: ({k: tf.ensure_shape(v[: n[k]], shapes[k]) for k, v in x.items()}, e))
 
 
 def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0) -> tf.data.Dataset:
-    """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "noise"}), noises mixed in.
+    """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "mixed"}), noises mixed in.
 
     Args:
         source: the stream.
-        draw: `source.draw(seed)`, or tensors of a graph.
+        draw: `source.draw(seed)`, or tensors of a graph; "mixed" is the number of the noise in the bank, 0 without one.
         clean: hand on the waveform before the noise, too, as "clean".
         samples: a random stretch of so many is taken of each longer clip; 0 = clips stay whole.
     """
@@ -195,7 +223,6 @@ def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0)
     # outside the graph that may be traced now: its constants are copied several times, and may take 2 GB at most
     with tf.init_scope():
         bank = augment.stack_bank(source.bank) if source.bank else None
-    classes = tf.constant(source.bank_labels or (0,) * max(1, len(source.bank)), tf.int32)
 
     def mixed(batch):
         waveform, length, index = batch["waveform"], batch["length"], batch["index"]
@@ -205,7 +232,7 @@ def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0)
             each = tf.stack([tf.fill(tf.shape(index), draw.noise[0]), draw.noise[1] + index], axis=1)  # (batch, 2)
             waveform, picked = augment.mix_noise(waveform, length, *bank, snr=source.snr, seed=each)
         given = {"waveform": waveform, "length": length, **before}
-        return given, {"index": index, "noise": tf.gather(classes, picked)}
+        return given, {"index": index, "mixed": picked}
 
     return dataset.map(mixed, num_parallel_calls=1, deterministic=True)
 
@@ -216,26 +243,29 @@ def clips(
     names: Sequence[str],
     draw: Draw,
     *,
-    frame_targets: Callable | None = None,
+    frame_targets: Mapping[str, Callable] | None = None,
     samples: int = 0,
 ) -> tf.data.Dataset:
-    """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "noise"}).
+    """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "mixed"}).
+
+    Of an extractor that cuts stretches, features and masks are (stretches, frames, bins) and (stretches, frames).
 
     Args:
         source: the stream.
-        extract: {"waveform", "length"} -> {name: (batch, frames, bins), "mask": (batch, frames)}.
+        extract: {"waveform", "length"} -> features and masks, as `keras_ser.models.whole_model.extractor`.
         names: the features to keep.
         draw, samples: see `waveforms`.
-        frame_targets: {"waveform", "length", "clean"} -> {name: (batch, frames, bins)}: what is learnt frame by frame; it
-            goes the way of the features.
+        frame_targets: name -> a function: {"waveform", "length", "clean"} -> (batch, frames, bins): what is learnt frame by
+            frame; it goes the way of the features.
     """
+    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
 
     def features(given, extra):
-        targets = frame_targets(given) if frame_targets else {}
         x = extract({name: given[name] for name in ("waveform", "length")})
-        return {**{name: x[name] for name in (*names, "mask")}, **targets}, extra
+        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
+        return {**kept, **{name: compute(given) for name, compute in (frame_targets or {}).items()}}, extra
 
-    dataset = waveforms(source, draw, clean=frame_targets is not None, samples=samples)
+    dataset = waveforms(source, draw, clean=bool(frame_targets), samples=samples)
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 

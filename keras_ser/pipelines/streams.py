@@ -7,7 +7,7 @@ What is drawn for a clip depends on seed, epoch and the clip's number, not on th
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,13 +18,16 @@ from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_st
 from keras_ser.pipelines.batching import TRAINING_SECONDS
 from keras_ser.pipelines.dealing import Examples
 from keras_ser.pipelines.feature_store import FeatureStore
-from keras_ser.pipelines.sources import Draw, Source, clips, drawn_seed, padded
+from keras_ser.pipelines.sources import Draw, Source, clips, drawn_seed, waveforms
+from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
 
 SHUFFLE_EXAMPLES = 4096
 MEMORY_LIMIT = 3 * 2**29
 BATCH_FRAMES = round(100 * TRAINING_SECONDS)
 _DEAL = 3000
+# the target that is the number of the stream
+SOURCE = "stream/number"
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class TrainingData:
         memory_limit: bytes to keep in memory, over all streams. A third is for shuffling, the rest for noises and features;
             streams whose features do not fit are computed anew in each epoch.
         frame_targets: see `clips`; they are among the inputs of a batch, under their own names.
+        stretch: samples of the stretches that `extract` cuts; 0 = it cuts none.
         samples: Take a random stretch of this length of each clip, another in each epoch; 0 = the clip.
         measure: Compute the `statistics` of the features. Without them, and with stretches, no clip is read before the first
             epoch.
@@ -51,7 +55,7 @@ class TrainingData:
             stretch, another in each epoch, so that one long recording does not pad the others beyond all memory.
 
     Attributes:
-        statistics: of the training frames.
+        statistics: feature -> `Statistics` of the training frames.
         steps: batches of each epoch.
         left: bytes of the limit that features may still take.
     """
@@ -67,15 +71,16 @@ class TrainingData:
         batch_size: int,
         seed: int = 0,
         memory_limit: int = MEMORY_LIMIT,
-        frame_targets: Callable | None = None,
+        frame_targets: Mapping[str, Callable] | None = None,
         samples: int = 0,
+        stretch: int = 0,
         measure: bool = True,
         batch_frames: int = BATCH_FRAMES,
     ):
         self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
         self.sizes = _sizes([source.share for source in self.sources], batch_size)
-        self.frame_targets, self.samples, self.measure = frame_targets, samples, measure
+        self.frame_targets, self.samples, self.measure, self.stretch = frame_targets, samples, measure, stretch
         self.longest = batch_frames // sum(self.sizes)
         if sampling.kind == "crop":
             self.longest = min(sampling.frames, self.longest)
@@ -84,7 +89,7 @@ class TrainingData:
         # of each stream: its features, where they are kept; and what is known of its examples
         self._kept: list[FeatureStore | None] = []
         self._examples: list[Examples] = []
-        self.statistics = Statistics()
+        self.statistics = {name: Statistics() for name in self.names}
         self.steps = 0
         self._first_pass()
 
@@ -104,10 +109,11 @@ class TrainingData:
             dataset = clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets)
             for x, extra in dataset:
                 x, number = {name: np.asarray(value) for name, value in x.items()}, int(extra["index"])
-                joined = np.concatenate([x[name] for name in self.names], axis=-1)  # (frames, bins)
-                if self.measure:
-                    self.statistics.update(joined[None], np.ones((1, len(joined)), bool))
-                valid[number] = len(joined)
+                for name in self.names if self.measure else ():
+                    value = x[name] if self.stretch else x[name][None]  # (stretches or 1, frames, bins)
+                    mask = x[mask_of(name)] if self.stretch else np.ones(value.shape[:2], bool)
+                    self.statistics[name].update(value, mask)
+                valid[number] = len(x[self.names[0]])
                 size += sum(value.nbytes for value in x.values())
                 keep = keep and size <= room
                 if keep:
@@ -116,16 +122,17 @@ class TrainingData:
                     kept.clear()
             room -= size if keep else 0
             self._kept.append(FeatureStore(kept) if kept else None)
-            width = sum(
-                value.shape[-1] * value.dtype.size for value in dataset.element_spec[0].values()
-            )  # bytes a frame
+            # bytes of a frame, or of a stretch
+            width = sum(math.prod(value.shape[1:]) * value.dtype.size for value in dataset.element_spec[0].values())
             self._count(source, np.array([*valid]), np.array([*valid.values()]), width)
         self.left = self.left if self.samples else room
 
     def _count(self, source: Source, index: np.ndarray, valid: np.ndarray, width: int) -> None:
         """Take stock of a stream's examples: clips `index` of `valid` frames of `width` bytes. The first one sets `steps`."""
         s = self.sampling
-        if s.kind == "segments":
+        if self.stretch:
+            counts, frames = valid, np.ones(valid.sum(), int)
+        elif s.kind == "segments":
             counts = segment_counts(valid, self._rules(source)[index], s.frames, s.hop, s.rare_hop)
             frames = np.full(counts.sum(), s.frames)
         else:
@@ -215,6 +222,8 @@ class TrainingData:
         cut = s.kind == "crop" or (s.kind == "whole" and not self.samples)
 
         def vary(x, extra):
+            if self.stretch:
+                return x, extra
             seed = tf.stack([draw.vary[1], extra["index"]])
             x = self.augmentation.apply(x, seed)
             if cut:
@@ -222,21 +231,23 @@ class TrainingData:
                 x = {name: augment.crop(value, self.longest, seed) for name, value in x.items()}
             return x, extra
 
-        def whole(x, extra):
-            return {**x, "mask": tf.ones([tf.shape(next(iter(x.values())))[0]], tf.bool)}, extra
-
         table = tf.constant(self._rules(source), tf.int32)
         part = self._examples[k].taken(draw.ends, draw.parts) if self._examples[k].dealt else None
 
         def segments(x, extra):
-            valid = tf.shape(next(iter(x.values())))[0]
+            valid = tf.shape(x[self.names[0]])[0]
+            if self.stretch:
+                starts = tf.range(valid)
+                starts = part(starts, extra["index"]) if part else starts
+                extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
+                return tf.data.Dataset.from_tensor_slices(({k: tf.gather(v, starts) for k, v in x.items()}, extras))
             starts = segment_starts(valid, tf.gather(table, extra["index"]), s.frames, s.hop, s.rare_hop)
             starts = part(starts, extra["index"]) if part else starts
             extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
             return tf.data.Dataset.from_tensor_slices((cut_segments(x, starts, s.frames), extras))
 
         dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
-        dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(whole)
+        dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(with_masks)
         # stretches come in random order already, and what was made of them is much larger than they were
         if not self.samples or s.kind == "segments":
             dataset = dataset.shuffle(self._examples[k].buffer, seed=draw.vary[0], reshuffle_each_iteration=False)
@@ -245,29 +256,28 @@ class TrainingData:
     def _targets(self, source: Source) -> Callable:
         tables = {task: (tf.constant(v), tf.constant(w)) for task, (v, w) in source.labels.items()}
 
-        def told(extra):
-            if not source.noise_odds:
-                return extra["noise"]
+        def mixed(task, extra):
+            if task not in source.odds:
+                return tf.gather(tf.constant(source.mixed[task], tf.int32), extra["mixed"])
             # of a clip the same in every stream and epoch, as a wrong label would be
             draw = tf.random.stateless_uniform([], tf.stack([tf.constant(self.seed, tf.int64), extra["index"]]))
-            ends = tf.constant(np.cumsum(source.noise_odds[:-1]), tf.float32)
+            ends = tf.constant(np.cumsum(source.odds[task][:-1]), tf.float32)
             return tf.reduce_sum(tf.cast(draw >= ends, tf.int32))
 
         def target(x, extra):
             y = {task: tf.gather(v, extra["index"]) for task, (v, _) in tables.items()}
             w = {task: tf.gather(w, extra["index"]) for task, (_, w) in tables.items()}
-            if any(task.name == "noise" for task in self.tasks):
-                y["noise"], w["noise"] = told(extra), tf.ones([])
-            y["source"], w["source"] = tf.constant(source.number), tf.ones([])
-            return x, y, w
+            y |= {task: mixed(task, extra) for task in source.mixed}
+            w |= {task: tf.ones([]) for task in source.mixed}
+            return x, {**y, SOURCE: tf.constant(source.number)}, {**w, SOURCE: tf.ones([])}
 
         return target
 
     def _shapes(self, example):
         """Shapes to pad examples to."""
-        frames = self.sampling.frames if self.sampling.kind == "segments" else None
         x, y, w = tf.nest.map_structure(lambda spec: list(spec.shape), example)
-        x = {name: [frames] if name == "mask" else [frames, shape[-1]] for name, shape in x.items()}
+        if self.sampling.kind == "segments" and not self.stretch:
+            x = {name: [self.sampling.frames, *shape[1:]] for name, shape in x.items()}
         return x, y, w
 
 
@@ -280,24 +290,33 @@ def _sizes(shares: Sequence[float], batch_size: int) -> list[int]:
 def _join(*streams):
     """Batches of K streams -> one, padded to the longest."""
     xs, ys, ws = zip(*streams, strict=True)
-    longest = tf.reduce_max([tf.shape(x["mask"])[1] for x in xs])
 
-    def padded(value):
-        gap = longest - tf.shape(value)[1]
-        return tf.pad(value, [[0, 0], [0, gap]] + [[0, 0]] * (len(value.shape) - 2))
+    def joined(*values):
+        longest = tf.reduce_max([tf.shape(value)[1] for value in values])
+        gaps = [[[0, 0], [0, longest - tf.shape(value)[1]]] + [[0, 0]] * (len(value.shape) - 2) for value in values]
+        return tf.concat([tf.pad(value, gap) for value, gap in zip(values, gaps, strict=True)], 0)
 
-    x = {name: tf.concat([padded(x[name]) for x in xs], 0) for name in xs[0]}
-    y = {name: tf.concat([y[name] for y in ys], 0) for name in ys[0]}
-    w = {name: tf.concat([w[name] for w in ws], 0) for name in ws[0]}
+    x = {name: joined(*(x[name] for x in xs)) for name in xs[0]}
+    y, w = ({name: tf.concat([each[name] for each in parts], 0) for name in parts[0]} for parts in (ys, ws))
     return x, y, w
 
 
+def with_masks(x, extra):
+    """A clip's features with a mask for each front end: every frame is valid."""
+    sizes = {mask_of(name): tf.shape(value)[0] for name, value in reversed(x.items()) if "/" not in name}
+    return {**x, **{mask: tf.ones([frames], tf.bool) for mask, frames in sizes.items()}}, extra
+
+
 def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
-    """Every clip once, whole, in order: batches of ({name, "mask"}, {"index", "noise"}), smaller where clips are long."""
-    draw = source.draw(seed)
-    dataset = clips(source, extract, names, draw)
+    """Every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller where clips are long."""
+    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
 
-    def with_mask(x, extra):
-        return {**x, "mask": tf.ones([tf.shape(next(iter(x.values())))[0]], tf.bool)}, extra
+    def features(given, extra):
+        x = extract(given)
+        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
+        if STRETCH not in kept:
+            longest = {mask: tf.reduce_max(tf.reduce_sum(tf.cast(kept[mask], tf.int32), axis=1)) for mask in masks}
+            kept = {name: value[:, : longest[mask_of(name)]] for name, value in kept.items()}
+        return kept, extra
 
-    return padded(dataset.map(with_mask), source, draw)
+    return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)

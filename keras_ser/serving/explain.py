@@ -172,7 +172,7 @@ class Explainer:
         import keras
 
         from keras_ser.layers import FeatureAttention
-        from keras_ser.models.whole import inner_network
+        from keras_ser.models.whole_model import inner_network
 
         refusal = (
             f"{run.folder} has no attention over features to explain (model {run.recipe.model!r}): train mt-a-dnn or a-dnn of "

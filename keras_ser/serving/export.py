@@ -121,17 +121,14 @@ def _stop_counting(model) -> None:
 
 def _functions(run: Run, model, temperature):
     """(score, embed) as graphs."""
-    import importlib
-
     import tensorflow as tf
 
-    from keras_ser.models import MODELS
-    from keras_ser.models.whole import embedder
+    from keras_ser.models.whole_model import recipe_embedder
     from keras_ser.serving.graph import answers
 
     extra = [name for name in model.output if name not in {task.name for task in run.recipe.tasks}]
     named = answers(run.recipe.tasks, temperature, extra)
-    embedding = embedder(model, importlib.import_module(MODELS[run.recipe.model]).embedding)
+    embedding = recipe_embedder(run.recipe, model)
     spec = {"waveform": tf.TensorSpec((None, None), tf.float32), "length": tf.TensorSpec((None,), tf.int32)}
     return (
         tf.function(lambda given: named(model(given, training=False)), input_signature=[spec], autograph=False),

@@ -17,11 +17,10 @@ from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
+from keras_ser.settings import CLEAN, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 
-NOISE_TASK = "noise"
-CLEAN = "clean"
 BABBLE_CLIPS, BABBLE_SECONDS = 64, 60.0
 
 
@@ -101,7 +100,7 @@ class Data:
                 "Mend the files, or choose another protocol or fold."
             )
         main, table = recipe.tasks[0], None
-        tasks = [task for task in recipe.tasks if task.name != NOISE_TASK]
+        tasks = [task for task in recipe.tasks if not of_stream(task)]
         untaught = [task for task in tasks if stream.corpus and task.column == main.column and not task.identity]
         labels = encode_labels(corpus, tasks, untaught, auxiliary=bool(stream.corpus))
         if not stream.corpus and not main.continuous and main.name in labels:
@@ -116,8 +115,8 @@ class Data:
         if stream.noises:
             speech = self.speech(split.train) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
-        task = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
-        classes = tuple(_noise_class(task, name) for name in stream.noises or (CLEAN,)) if task else ()
+        held = stream.noises or (CLEAN,)
+        mixed = {t.name: tuple(_noise_class(t, name) for name in held) for t in recipe.tasks if of_stream(t)}
         return Source(
             name=stream.name,
             number=number,
@@ -127,7 +126,7 @@ class Data:
             share=stream.share,
             rules=table,
             bank=tuple(bank),
-            bank_labels=classes,
+            mixed=mixed,
             snr=stream.snr,
             redraw=stream.redraw,
             origins=_origins(corpus) if recipe.windows else None,
@@ -167,30 +166,13 @@ def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: in
             place = place.reshape(-1)  # of another shape in NumPy 2.0
             values[indices], weights[indices] = values[order][place], weights[order][place]
             labels[task.name] = values, weights
-    odds = ()
-    if NOISE_TASK in recipe.shuffle:
-        task = next(task for task in recipe.tasks if task.name == NOISE_TASK)
-        seen = [np.bincount(s.bank_labels, minlength=task.size) / len(s.bank_labels) * s.share for s in sources]
-        odds = tuple(np.sum(seen, axis=0) / np.sum(seen))
-    return replace(source, labels=labels, noise_odds=odds)
-
-
-def told_labels(source: Source, task: Task, index: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What clips of a stream are said to be: (values, weights), (clips,) each.
-
-    Args:
-        source: the stream.
-        task: what is asked.
-        index: (clips,) utterance numbers.
-        noise: (clips,) classes of the noises that were mixed in; told, or drawn by the stream's `noise_odds` instead.
-    """
-    if task.name != NOISE_TASK:
-        values, weights = source.labels[task.name]
-        return values[index], weights[index]
-    if source.noise_odds:
-        drawn = np.random.default_rng([source.number, len(index)])
-        noise = drawn.choice(len(source.noise_odds), len(index), p=source.noise_odds)
-    return noise, np.ones(len(index), "float32")
+    odds = {}
+    for task in recipe.tasks:
+        if task.name in recipe.shuffle and task.name in source.mixed:
+            mixed = [(s.mixed[task.name], s.share) for s in sources]
+            seen = [np.bincount(classes, minlength=task.size) / len(classes) * share for classes, share in mixed]
+            odds[task.name] = tuple(np.sum(seen, axis=0) / np.sum(seen))
+    return replace(source, labels=labels, odds=odds)
 
 
 def _origins(corpus: Corpus) -> np.ndarray:

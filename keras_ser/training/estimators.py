@@ -3,8 +3,6 @@
 A setting is to them what an epoch is to a network: the validation side chooses one, and history.csv has a row for each.
 """
 
-import dataclasses
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from keras_ser.files import lock, write_json, write_whole
-from keras_ser.models import MODELS
+from keras_ser.models import model_module
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.data import Data, shuffled, told_labels
+from keras_ser.training.data import Data, shuffled
 from keras_ser.training.loop import OnEpoch, check_monitor, monitored, validation_scores, write_csv
 from keras_ser.training.predict import judged, scored_streams
 from keras_ser.training.run import PIPELINES, RunError
@@ -34,7 +32,7 @@ def train_estimators(
         stage: names the model in progress and errors.
         on_epoch: called with (stage, setting's number, settings, logs), and with (functionals' set, clip, clips, {}).
     """
-    module = importlib.import_module(MODELS[recipe.model])
+    module = model_module(recipe.model)
     describe = describer(recipe)
 
     def described(side: str, streams: Sequence[int]) -> list[tuple[Source, Any]]:
@@ -100,10 +98,10 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
 
     from keras_ser.features import Frontend
     from keras_ser.layers import MeanPooling
-    from keras_ser.models.whole import extractor
+    from keras_ser.models.whole_model import extractor
     from keras_ser.training.predict import forward
 
-    extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
+    extract = extractor(Frontend(**recipe.frontend.options()))
     names = recipe.frontend.features
     joined = [MeanPooling(dtype="float32")(extract.output[name], mask=extract.output["mask"]) for name in names]
     joined = keras.layers.Concatenate(dtype="float32")(joined) if len(joined) > 1 else joined[0]
@@ -122,12 +120,11 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_e
         on_epoch: told of openSMILE's progress; see `train_estimators`.
 
     Returns:
-        (clips, features), and {"index", "noise"} of the clips. openSMILE's functionals are kept beside the waveform cache.
+        (clips, features), and {"index", "mixed"} of the clips. openSMILE's functionals are kept beside the waveform cache.
     """
     if recipe.config.functionals and not source.bank:
         found = _kept_functionals(source, recipe.config.functionals, on_epoch)
-        noise = np.full(len(found), (source.bank_labels or (0,))[0])
-        return found, {"index": source.indices, "noise": noise}
+        return found, {"index": source.indices, "mixed": np.zeros(len(found), int)}
     rows, extras = [], []
     for given, extra in waveforms(source, source.draw(seed)):
         rows.append(describe(given))
@@ -167,7 +164,7 @@ def _fitted(pipeline, task, training: Sequence):
     """A pipeline trained on the clips that have a label of its task."""
     xs, ys, ws = [], [], []
     for source, (found, extra) in training:
-        values, weights = told_labels(source, task, extra["index"], extra["noise"])
+        values, weights = source.targets(task.name, extra["index"], extra["mixed"])
         xs.append(found[weights > 0])
         ys.append(values[weights > 0])
         ws.append(weights[weights > 0])

@@ -1,27 +1,28 @@
 """`fit`: one recipe on one split with one seed."""
 
 import contextlib
-import dataclasses
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_ser.errors import UserError
 from keras_ser.files import write_whole
+from keras_ser.models import is_baseline
+from keras_ser.models.paper import Network, build_network
 from keras_ser.pipelines.batching import TRAINING_SECONDS
 from keras_ser.pipelines.sources import Source, drawn_seed
 from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
-from keras_ser.training.data import CLEAN, NOISE_TASK, Data, shuffled
+from keras_ser.training.data import Data, shuffled
 from keras_ser.training.estimators import train_estimators
 from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
-from keras_ser.training.network import build
+from keras_ser.training.network import compiled, priors
 from keras_ser.training.predict import forward, judged, scored_streams
-from keras_ser.training.preflight import check_choice, check_recipe, fixed_frames, is_baseline
+from keras_ser.training.preflight import check_choice, check_recipe, frontends, input_shapes
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets
 
@@ -63,7 +64,8 @@ def fit(
     """
     if strategy not in (None, "mirrored"):
         raise UserError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
-    check_recipe(recipe, data.auxiliary, data.noise_root)
+    with _seeded(seed):
+        check_recipe(recipe, data.auxiliary, data.noise_root)
     check_choice(recipe, data.readable, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
@@ -112,43 +114,27 @@ def _seeded(seed: int) -> Iterator[None]:
 def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
     import keras
 
-    from keras_ser.features import Frontend
-    from keras_ser.models.whole import whole_model
+    from keras_ser.models.whole_model import whole_model
 
     policy = keras.config.dtype_policy()
     mirrored = _mirrored() if strategy else None
     with _seeded(seed), contextlib.ExitStack() as stack:
         stack.callback(keras.config.set_dtype_policy, policy)
-        # the front end computes in float32 whatever the precision of the network
+        # the front ends compute in float32 whatever the precision of the network
         keras.config.set_dtype_policy("float32")
-        frontend = Frontend(**dataclasses.asdict(recipe.frontend), name="frontend")
-        extract = _extractor(recipe, frontend, first)
+        layers = frontends(recipe)
+        extract = recipe_extractor(recipe, layers, first)
         sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
-        names = recipe.frontend.features
-        training = TrainingData(
-            sources,
-            extract,
-            names,
-            recipe.tasks,
-            recipe.sampling,
-            recipe.augment,
-            recipe.batch_size,
-            seed,
-            frame_targets=frame_targets(recipe),
-            samples=round(recipe.frontend.seconds * recipe.frontend.sample_rate),
-            measure=not recipe.frontend.normalize,
-            batch_frames=round(TRAINING_SECONDS * recipe.frontend.sample_rate / recipe.frontend.hop),
-        )
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
-            sizes = {name: extract.output[name].shape[-1] for name in names}
-            network, score = build(recipe, sizes, training.steps, frames=fixed_frames(recipe, frontend))
-            if not network.optimizer.built:
-                network.optimizer.build(network.trainable_variables)
-        if not recipe.frontend.normalize:
-            statistics = training.statistics
-            network.get_layer("normalization").set_statistics(statistics.mean, statistics.variance)
+            network = build_network(recipe, input_shapes(recipe, layers))
+        keras.config.set_dtype_policy("float32")
+        training = _training_data(recipe, sources, extract, seed, frame_targets(recipe, network))
+        keras.config.set_dtype_policy(recipe.precision)
+        with mirrored.scope() if mirrored else contextlib.nullcontext():
+            score = compiled(recipe, network, training.steps)
+            _standardise(network, training)
         choose = targets(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
         drawn = drawn_seed(seed, 0, CONTROL)
@@ -161,29 +147,63 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             recipe,
             batches,
             training.steps,
-            network,
+            network.model,
             _validation(recipe, data, split, extract, score, seed, training.left),
             out,
             seed,
             stage,
             on_epoch,
             where=f"protocol {split.protocol!r}, fold {split.fold}, ",
+            about={"priors": priors(network, recipe, sources)},
         )
         whole = whole_model(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
     (out / "state.npz").unlink(missing_ok=True)
 
 
-def _extractor(recipe: Recipe, frontend, first: Run | None):
-    from keras_ser.models.cascade import drop_extractor, mask_extractor
-    from keras_ser.models.whole import extractor
+def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> TrainingData:
+    """The training side; a batch holds the examples of all streams."""
+    settings = recipe.frontend
+    return TrainingData(
+        sources,
+        extract,
+        [name for each in recipe.every_frontend for name in each.inputs],
+        recipe.tasks,
+        recipe.sampling,
+        recipe.augment,
+        recipe.batch_size,
+        seed,
+        frame_targets=computed,
+        samples=round(settings.seconds * settings.sample_rate),
+        stretch=round(recipe.sampling.seconds * settings.sample_rate),
+        measure=not all(each.normalize for each in recipe.every_frontend),
+        batch_frames=round(TRAINING_SECONDS * settings.sample_rate / settings.hop),
+    )
 
-    if first is None:
-        return extractor(frontend)
-    if recipe.discard == "mask":
-        return mask_extractor(first.model(), frontend)
-    noise = next(task for task in first.recipe.tasks if task.name == NOISE_TASK)
-    return drop_extractor(first.model(), segment=first.recipe.sampling.frames, clean=int(noise.encode(CLEAN)[0]))
+
+def _standardise(network: Network, training: TrainingData) -> None:
+    """Give the network's normalisations the statistics of the training side, where it has measured them."""
+    for names, layer in network.normalizations.items():
+        found = [training.statistics[name] for name in names]
+        if training.measure:
+            layer.set_statistics(*(np.concatenate([getattr(s, kind) for s in found]) for kind in ("mean", "variance")))
+
+
+def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None):
+    """A recipe's front ends as a model, in a cascade behind the first model; see `keras_ser.models.whole_model.extractor`.
+
+    Args:
+        recipe: the recipe.
+        layers: its front ends, the main one first.
+        first: the first model of a cascade.
+    """
+    from keras_ser.models.aspmtl.cascade import second_extractor
+    from keras_ser.models.whole_model import extractor
+
+    if first is not None:
+        return second_extractor(first, recipe, layers[0])
+    further = {config.name: layer for config, layer in zip(recipe.frontends, layers[1:], strict=True)}
+    return extractor(layers[0], further, round(recipe.sampling.seconds * recipe.frontend.sample_rate))
 
 
 def _validation(recipe, data, split, extract, score, seed, room):
@@ -197,7 +217,8 @@ def _validation(recipe, data, split, extract, score, seed, room):
     sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
     room -= sum(source.noise_bytes for source in sources)
     for source in [shuffled(source, recipe, sources, seed) for source in sources]:
-        batches, size = evaluation_batches(source, extract, recipe.frontend.features), _bytes(source, extract, recipe)
+        names = [name for each in recipe.every_frontend for name in each.inputs]
+        batches, size = evaluation_batches(source, extract, names), _bytes(source, extract, recipe)
         sides.append((source, batches.cache() if size <= room else batches))
         room -= size if size <= room else 0
     infer = forward(score)
@@ -207,9 +228,11 @@ def _validation(recipe, data, split, extract, score, seed, room):
 
 def _bytes(source: Source, extract, recipe: Recipe) -> float:
     """Memory of a stream's padded features (estimated: no frame dropped)."""
+    settings = recipe.frontend
     lengths = source.cache.lengths[np.isin(source.cache.indices, source.indices)]
-    if recipe.frontend.seconds:
-        lengths = np.full(len(lengths), recipe.frontend.seconds * recipe.frontend.sample_rate)
+    if settings.seconds:
+        lengths = np.full(len(lengths), settings.seconds * settings.sample_rate)
     parts = np.split(lengths, np.cumsum(source.draw(0).sizes)[:-1])
-    bins = sum(extract.output[name].shape[-1] for name in recipe.frontend.features)
-    return 4 * bins * sum(len(part) * part.max() for part in parts) / recipe.frontend.hop
+    samples = sum(len(part) * part.max() for part in parts)
+    hops = {name: each.hop for each in recipe.every_frontend for name in each.inputs}
+    return 4 * samples * sum(extract.output[name].shape[-1] / hop for name, hop in hops.items())

@@ -15,9 +15,9 @@ from keras_ser.errors import DivergenceError, UserError
 from keras_ser.files import write_json, write_whole
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
+from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 from keras_ser.training import state
-from keras_ser.training.data import NOISE_TASK, told_labels
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
@@ -36,6 +36,7 @@ def train_epochs(
     stage: str,
     on_epoch: OnEpoch | None = None,
     where: str = "",
+    about: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a compiled network and leave its best weights in it.
 
@@ -50,6 +51,7 @@ def train_epochs(
         stage: names the model in progress and errors.
         on_epoch: called with (stage, epoch, epochs, logs).
         where: names the protocol and fold in errors.
+        about: noted in history.json beside the epochs.
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
@@ -87,8 +89,8 @@ def train_epochs(
             )
     for variable, value in zip(network.variables, kept.best["weights"], strict=True):
         variable.assign(value)
-    about = {"seed": seed, "monitor": monitored(recipe) if validate else None, "best_epoch": kept.best["epoch"]}
-    write_json(out / "history.json", {**about, "steps": steps, "epochs": rows}, allow_nan=True)
+    chosen = {"seed": seed, "monitor": monitored(recipe) if validate else None, "best_epoch": kept.best["epoch"]}
+    write_json(out / "history.json", {**chosen, **(about or {}), "steps": steps, "epochs": rows}, allow_nan=True)
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -122,7 +124,9 @@ class EpochEnd(keras.callbacks.Callback):
                 "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
             )
         for name, optimizer in state.optimizers(self.model).items():
-            row[f"{name}_learning_rate".removeprefix("optimizer_")] = float(optimizer.learning_rate)
+            row[f"{name}_learning_rate".removeprefix("optimizer_").removeprefix("optimizers/")] = float(
+                optimizer.learning_rate
+            )
         if self.validate:
             row.update(self.validate())
             check_monitor(monitored(self.recipe), row)
@@ -168,26 +172,26 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
 
     Args:
         score: features -> {task: probabilities}, as `predict.forward` makes it.
-        sides: (source, batches) of each stream of the recipe's own corpus; the task "noise" is judged on all of them, the
-            others on the first.
+        sides: (source, batches) of each stream of the recipe's own corpus; tasks whose labels streams know are judged on all of
+            them, the others on the first.
         tasks: the recipe's tasks.
     """
     logs: dict[str, float] = {}
     truth: dict[str, list] = {task.name: [] for task in tasks}
     for source, batches in sides:
         outputs = {task.name: [] for task in tasks}
-        noises, indices = [], []
+        mixed, indices = [], []
         for x, extra in batches:
             found = score(x)
             for name in outputs:
                 outputs[name].append(np.asarray(found[name], "float32"))
-            noises.append(np.asarray(extra["noise"]))
+            mixed.append(np.asarray(extra["mixed"]))
             indices.append(np.asarray(extra["index"]))
         index = np.concatenate(indices)
         for task in tasks:
-            if task.name != NOISE_TASK and source is not sides[0][0]:
+            if not of_stream(task) and source is not sides[0][0]:
                 continue
-            values, weights = told_labels(source, task, index, np.concatenate(noises))
+            values, weights = source.targets(task.name, index, np.concatenate(mixed))
             kept = weights > 0
             truth[task.name].append((values[kept], np.concatenate(outputs[task.name])[kept]))
     for task in tasks:

@@ -1,86 +1,143 @@
-"""A recipe's network, compiled: losses, metrics, optimizer and schedule."""
+"""A recipe's network, compiled: losses, metrics, optimizers and schedules."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_ser.models import MODELS
+from keras_ser.errors import UserError
+from keras_ser.models.paper import Frames, Label, Network, Output, Reconstruction, StreamNumber, build_network
 from keras_ser.recipe import Recipe
-from keras_ser.tasks import Task
+from keras_ser.settings import OptimizerConfig
 
 
-def build(recipe: Recipe, inputs: Mapping[str, int], steps: int = 1, frames: int | None = None):
-    """The recipe's network, compiled, and its scorer (the same weights; see `keras_ser.models.whole.scorer`).
+def build(recipe: Recipe, inputs: Mapping[str, tuple[int | None, int]], steps: int = 1) -> tuple[Network, Any]:
+    """A recipe's network, compiled, and its scorer; see `build_network` and `compiled`."""
+    network = build_network(recipe, inputs)
+    return network, compiled(recipe, network, steps)
+
+
+def compiled(recipe: Recipe, network: Network, steps: int = 1):
+    """Compile a recipe's network and build its optimizers.
 
     Args:
-        recipe: names model, tasks, streams and optimizer.
-        inputs: feature name -> bins.
+        recipe: names optimizer and precision.
+        network: from `keras_ser.models.paper.build_network`.
         steps: optimizer steps of an epoch, for the schedule.
-        frames: of every clip, where the front end makes them equal.
-    """
-    from keras_ser.models.whole import scorer
 
-    module = importlib.import_module(MODELS[recipe.model])
-    network = module.build(recipe.config, inputs, recipe.tasks, streams=len(recipe.streams), frames=frames)
-    losses, weights = module.losses(recipe.config, recipe.tasks)
-    network.compile(
-        optimizer=optimizer(recipe, steps),
-        loss={name: losses[name] for name in network.output},
-        loss_weights={name: weights[name] for name in network.output},
-        weighted_metrics={name: _metrics(recipe, network, name, losses[name]) for name in network.output},
+    Returns:
+        The network's scorer, which has the same weights; see `keras_ser.models.whole_model.scorer`.
+
+    Raises:
+        UserError: float16 for a network with optimizers of its own.
+    """
+    model = network.model
+    if network.optimizers and recipe.precision == "mixed_float16":
+        raise UserError(
+            f"{recipe.model!r} has optimizers of its own, whose gradients float16 would lose: set precision=mixed_bfloat16."
+        )
+    alone = len(network.outputs) == 1
+    model.compile(
+        optimizer=optimizer(recipe.optimizer, steps, recipe.epochs),
+        loss={name: output.loss for name, output in network.outputs.items()},
+        loss_weights={name: output.weight for name, output in network.outputs.items()},
+        weighted_metrics={name: _metrics(name, output, alone) for name, output in network.outputs.items()},
         # XLA is several times slower than the plain graph for recurrent layers on CPU
         jit_compile=False,
     )
+    own: set[int] = set()
+    if network.optimizers:
+        model.optimizers = {}
+    for name, part in network.optimizers.items():
+        model.optimizers[name] = optimizer(part.settings or recipe.optimizer, steps, recipe.epochs)
+        model.optimizers[name].build(list(part.variables))
+        own |= {id(variable) for variable in part.variables}
+    model.optimizer.build([variable for variable in model.trainable_variables if id(variable) not in own])
     _build_loss(network)
-    score = scorer(network, recipe.tasks, recipe.sampling.frames if recipe.sampling.kind == "segments" else 0)
+    return recipe_scorer(recipe, network)
+
+
+def recipe_scorer(recipe: Recipe, network: Network):
+    """The scorer of a recipe's network; see `keras_ser.models.whole_model.scorer`."""
+    from keras_ser.models.whole_model import scorer
+
+    sampling = recipe.sampling
+    segment = sampling.frames if sampling.kind == "segments" and not sampling.seconds else 0
+    score = scorer(network, recipe.tasks, segment, stretched=bool(sampling.seconds))
     score.jit_compile = False
-    return network, score
+    return score
 
 
-def _build_loss(network) -> None:
+def _build_loss(network: Network) -> None:
     """Make the variables that count the loss. Keras makes them in its first step, and then has to trace that step again."""
     y_pred, y, w = {}, {}, {}
-    for name, output in network.output.items():
-        y_pred[name] = np.full([size or 1 for size in output.shape], 1 / output.shape[-1], "float32")
-        y[name] = np.zeros((1, 1, 2 * output.shape[-1]) if name == "gain" else 1, "float32")
+    for name, output in network.outputs.items():
+        value = network.model.output[name]
+        y_pred[name] = np.full([size or 1 for size in value.shape], 1 / value.shape[-1], "float32")
+        shape = {Frames: (1, 1, getattr(output.target, "values", 0)), Reconstruction: y_pred[name].shape}
+        y[name] = np.zeros(shape.get(type(output.target), 1), "float32")
         w[name] = np.ones(y[name].shape[:2], "float32")
-    network.compute_loss(y=y, y_pred=y_pred, sample_weight=w)
-    network.reset_metrics()
+    network.model.compute_loss(y=y, y_pred=y_pred, sample_weight=w)
+    network.model.reset_metrics()
 
 
-def _metrics(recipe: Recipe, network, name: str, loss) -> list:
+def _metrics(name: str, output: Output, alone: bool) -> list:
     """What is logged of an output beside its loss, so that it is called <output>_accuracy and <output>_loss in any network."""
     import keras
 
     # Keras puts the output's name before its own only where there are several outputs, and else logs the total alone
-    alone = len(network.output) == 1
-    found = []
-    if name != "gain" and not _continuous(recipe.tasks, name):
-        found.append(keras.metrics.SparseCategoricalAccuracy(name=f"{name}_accuracy" if alone else "accuracy"))
-    if alone:
-        found.append(keras.metrics.MeanMetricWrapper(loss.call, name=f"{name}_loss"))
+    if not alone:
+        return list(output.metrics)
+    renamed = [type(m).from_config({**m.get_config(), "name": f"{name}_{m.name}"}) for m in output.metrics]
+    return [*renamed, keras.metrics.MeanMetricWrapper(output.loss.call, name=f"{name}_loss")]
+
+
+def priors(network: Network, recipe: Recipe, sources: Sequence) -> dict[str, float]:
+    """The share of the commonest class among the training examples, of each output of classes that is no task's own.
+
+    It is what the output's accuracy has to be held against, e.g. an adversary's.
+
+    Args:
+        network: the network.
+        recipe: its tasks.
+        sources: the training streams, `keras_ser.pipelines.sources.Source`.
+    """
+    tasks, found = {task.name: task for task in recipe.tasks}, {}
+    for name, output in network.outputs.items():
+        if isinstance(output.target, StreamNumber):
+            shares = [source.share for source in sources]
+        elif (
+            isinstance(output.target, Label) and output.target.task != name and not tasks[output.target.task].continuous
+        ):
+            shares = np.sum([_shares(source, tasks[output.target.task]) for source in sources], axis=0)
+        else:
+            continue
+        found[name] = float(np.max(shares) / np.sum(shares))
     return found
 
 
-def _continuous(tasks: Sequence[Task], name: str) -> bool:
-    return any(task.name == name and task.continuous for task in tasks)
+def _shares(source, task) -> np.ndarray:
+    """(classes,) how much of a batch each class of a task is, by one stream."""
+    if task.name in source.mixed:
+        counts = np.bincount(source.mixed[task.name], minlength=task.size)
+    else:
+        values, weights = source.labels[task.name]
+        counts = np.bincount(values[source.indices], weights[source.indices] > 0, minlength=task.size)
+    return source.share * counts / max(counts.sum(), 1)
 
 
-def optimizer(recipe: Recipe, steps: int):
-    """The recipe's optimizer, its schedule over `steps` x epochs."""
+def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
+    """An optimizer, its schedule over `steps` x `epochs`."""
     import keras
 
     from keras_ser.training.optimizers import CoupledSGD
 
-    settings = recipe.optimizer
     rate = settings.learning_rate
     if settings.schedule == "cosine":
         warmup = int(settings.warmup_epochs * steps)
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=rate / 10 if warmup else rate,
-            decay_steps=max(1, steps * recipe.epochs - warmup),
+            decay_steps=max(1, steps * epochs - warmup),
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )

@@ -7,9 +7,10 @@ import numpy as np
 from keras_ser.models.estimators import Estimators
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import Recipe
+from keras_ser.settings import of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
-from keras_ser.training.data import NOISE_TASK, Data
+from keras_ser.training.data import Data
 
 
 def forward(model):
@@ -26,9 +27,10 @@ def forward(model):
 
 
 def scored_streams(recipe: Recipe) -> list[int]:
-    """Numbers of the streams that are judged: the first of the recipe's own corpus; with a task "noise", all of its own."""
+    """Numbers of the streams that are judged: the first of the recipe's own corpus; or all of its own, if a task is
+    labelled by streams (`of_stream`)."""
     own = [k for k, stream in enumerate(recipe.streams) if not stream.corpus]
-    return own if any(task.name == NOISE_TASK for task in recipe.tasks) else own[:1]
+    return own if any(map(of_stream, recipe.tasks)) else own[:1]
 
 
 def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
@@ -55,8 +57,7 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
 
     Returns:
         pandas.DataFrame of the tasks that can be `judged`: stream, id, speaker, gender, group, then `<task>`,
-        `<task>/prediction`, `<task>/<label>`; of a cascade also "emptied": whether model 1 would have dropped all of a clip, so
-        that its least noisy segment was judged.
+        `<task>/prediction`, `<task>/<label>`, and what the model says of a clip beside them (`keras_ser.models.model_flags`).
     """
     import pandas as pd
 
@@ -64,12 +65,12 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
     for k in scored_streams(recipe):
         source = data.source(recipe, k, split, side, seed)
         outputs: dict[str, list] = {}
-        noises, indices = [], []
+        mixed, indices = [], []
         for found, extra in _answers(model, recipe, source, seed):
             for name, value in found.items():
                 outputs.setdefault(name, []).append(np.asarray(value))
             indices.append(np.asarray(extra["index"]))
-            noises.append(np.asarray(extra["noise"]))
+            mixed.append(np.asarray(extra["mixed"]))
         utterances = [data.corpus.utterances[i] for i in np.concatenate(indices)]
         columns = {
             "stream": source.name,
@@ -79,19 +80,19 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
             "group": [str(u.column(group) or "") for u in utterances],
         }
         for task in judged(recipe.tasks, split, side):
-            if task.name == NOISE_TASK:
-                truth = [task.labels[i] for i in np.concatenate(noises)]
+            if of_stream(task):
+                truth = [task.labels[source.mixed[task.name][i]] for i in np.concatenate(mixed)]
             else:
                 truth = truths(task, utterances, data.corpus.name)
             columns |= _columns(task, truth, np.concatenate(outputs[task.name]))
-        if "emptied" in outputs:
-            columns["emptied"] = np.concatenate(outputs["emptied"])
+        tasks = {task.name for task in recipe.tasks}
+        columns |= {name: np.concatenate(value) for name, value in outputs.items() if name not in tasks}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 
 def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
-    """({task: scores}, {"index", "noise"}) of a stream's clips, batch by batch."""
+    """({task: scores}, {"index", "mixed"}) of a stream's clips, batch by batch."""
     if isinstance(model, Estimators):
         from keras_ser.training.estimators import features
 

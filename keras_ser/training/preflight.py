@@ -1,18 +1,18 @@
 """What a recipe, a corpus and a split are refused for, before anything is decoded or trained."""
 
-import dataclasses
-import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
-from keras_ser.models import MODELS
+from keras_ser.models import is_baseline, model_module
+from keras_ser.models.paper import build_network
 from keras_ser.recipe import Recipe
+from keras_ser.settings import CLEAN, FrontendConfig, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import monitors
-from keras_ser.training.data import CLEAN, NOISE_TASK
+from keras_ser.training.network import recipe_scorer
 from keras_ser.training.predict import judged
 from keras_ser.training.targets import frame_targets
 
@@ -35,18 +35,13 @@ def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Pa
             check_baseline(each) if is_baseline(each) else check_network(each)
 
 
-def is_baseline(recipe: Recipe) -> bool:
-    """Whether the model is a scikit-learn pipeline and no network."""
-    return hasattr(importlib.import_module(MODELS[recipe.model]), "estimator")
-
-
 def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[str]) -> None:
-    """Refuse streams of corpora and noises that are not there, or of noises that are no class of the task "noise".
+    """Refuse streams of corpora and noises that are not there, or of noises that are no class of the task that names them.
 
     Raises:
         UserError: such a stream.
     """
-    noise = next((task for task in recipe.tasks if task.name == NOISE_TASK), None)
+    noise = next(filter(of_stream, recipe.tasks), None)
     known = {*COLOURS, "babble", *stems, *map(noise_type, stems)}
     for stream in recipe.streams:
         if stream.corpus and stream.corpus not in auxiliary:
@@ -63,32 +58,60 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
         for name in (stream.noises or (CLEAN,)) if noise else ():
             if not noise.encode(name)[1]:
                 raise UserError(
-                    f"the task {NOISE_TASK!r} ignores {name!r}, which the stream {stream.name!r} holds. Make it one of its labels, "
+                    f"the task {noise.name!r} ignores {name!r}, which the stream {stream.name!r} holds. Make it one of its labels, "
                     "or merge it."
                 )
 
 
 def check_network(recipe: Recipe) -> None:
-    """Refuse a front end or a network that cannot be built.
+    """Refuse front ends or a network that cannot be built.
 
     Raises:
         UserError: settings that do not go together.
     """
+    try:
+        network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
+        recipe_scorer(recipe, network)
+    except ValueError as error:
+        if isinstance(error, UserError) or "unique" not in str(error):
+            raise
+        # Keras names the layer
+        raise UserError(
+            f"a task cannot be called as another part of the network. Give it another name. {error}"
+        ) from error
+    frame_targets(recipe, network)
+
+
+def frontends(recipe: Recipe) -> list:
+    """The front ends of a recipe as layers, the main one first."""
     from keras_ser.features import Frontend
 
-    frontend = Frontend(**dataclasses.asdict(recipe.frontend), name="frontend")
-    module = importlib.import_module(MODELS[recipe.model])
-    if hasattr(module, "check"):
-        module.check(recipe.config, frontend.sizes, recipe.tasks, len(recipe.streams), fixed_frames(recipe, frontend))
-    frame_targets(recipe)
+    return [Frontend(**each.options()) for each in recipe.every_frontend]
 
 
-def fixed_frames(recipe: Recipe, frontend) -> int | None:
+def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:
+    """Input of the network -> (frames, bins), frames None where clips differ.
+
+    Args:
+        recipe: the recipe.
+        layers: its front ends.
+    """
+    found = {}
+    for config, layer in zip(recipe.every_frontend, layers, strict=True):
+        frames = fixed_frames(recipe, config, layer)
+        found |= {name: (frames, bins) for name, bins in zip(config.inputs, layer.sizes.values(), strict=True)}
+    return found
+
+
+def fixed_frames(recipe: Recipe, config: FrontendConfig, layer) -> int | None:
     """Frames of every example and every clip, where all have as many; else None."""
-    varied = recipe.frontend.endpoint or recipe.sampling.kind != "whole" or recipe.augment.tempo
-    if varied or not (frontend.samples or frontend.statistics):
+    if layer.statistics:
+        varied = recipe.sampling.kind != "whole" and not recipe.sampling.seconds
+        return None if varied or config.endpoint or recipe.augment.tempo else 1
+    stretch = round(recipe.sampling.seconds * config.sample_rate)
+    if config.endpoint or not (layer.samples or stretch) or (recipe.sampling.kind != "whole" and not stretch):
         return None
-    return 1 if frontend.statistics else int(frontend.frames(0))
+    return None if recipe.augment.tempo else int(layer.frames(stretch))
 
 
 def check_baseline(recipe: Recipe) -> None:
@@ -97,9 +120,11 @@ def check_baseline(recipe: Recipe) -> None:
     Raises:
         UserError: segments, augmentation, a first model, streams by shares or drawn anew.
     """
-    from keras_ser.features import Frontend
-
-    Frontend(**dataclasses.asdict(recipe.frontend))
+    frontends(recipe)
+    if recipe.frontends:
+        raise UserError(
+            f"{recipe.model!r} takes the features of one front end. Received: {len(recipe.every_frontend)}."
+        )
     varied = any(stream.share != 1 or stream.redraw for stream in recipe.streams)
     if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off or varied:
         raise UserError(
@@ -147,7 +172,7 @@ def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
     """
     heard = {u.id: u for u in corpus}
     for task in recipe.tasks:
-        if task.continuous or task.name == NOISE_TASK:
+        if task.continuous or of_stream(task):
             continue
         values = [task.encode_utterance(heard[i], corpus.name) for i in split.train if i in heard]
         classes = sorted({task.labels[value] for value, weight in values if weight})
@@ -156,7 +181,7 @@ def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
                 f"{recipe.model!r} needs at least 2 classes of {task.name!r}. The training side of protocol {split.protocol!r}, "
                 f"fold {split.fold}, has {', '.join(classes) or 'none'}. Choose another protocol, or leave out the fold (--folds)."
             )
-    settings = importlib.import_module(MODELS[recipe.model]).candidates(recipe.config)
+    settings = model_module(recipe.model).candidates(recipe.config)
     if not split.validation and len(settings) > 1:
         name = next(iter(settings[0]))
         raise UserError(

@@ -94,7 +94,7 @@ class Run:
         # these register the layers that the file names
         import keras_ser.features
         import keras_ser.layers
-        import keras_ser.models.cascade  # noqa: F401
+        import keras_ser.models.aspmtl.cascade  # noqa: F401
 
         file = self.folder / NETWORK
         check_archive(file)

@@ -1,72 +1,85 @@
 """What a network is told in training: each output's target and weight, of an example or of its frames."""
 
-import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from keras_ser.errors import UserError
-from keras_ser.models import MODELS
+from keras_ser.models.paper import Frames, Label, Network, Reconstruction
+from keras_ser.pipelines.streams import SOURCE
 from keras_ser.recipe import Recipe
-from keras_ser.training.data import NOISE_TASK
+from keras_ser.settings import mask_of
 
 
-def frame_targets(recipe: Recipe):
-    """What the network learns frame by frame: the ideal ratio mask and its weights ("irm") where it estimates one.
+def frame_targets(recipe: Recipe, network: Network) -> dict[str, Callable]:
+    """What is computed for every frame, by the name under which the pipeline hands it on.
 
     Raises:
-        ValueError: the frames of mask and features would not be the same.
+        UserError: the frames of such a target and those of the features would not be the same.
     """
-    from keras import ops
-
-    from keras_ser.features import ideal_ratio_mask, loudness_weights
-
-    bins = getattr(recipe.config, "mask_bins", 0)
-    if not bins:
-        return None
+    found = {name: output.target for name, output in network.outputs.items() if isinstance(output.target, Frames)}
     settings = recipe.frontend
-    if (
-        settings.endpoint
-        or settings.seconds
-        or settings.normalize
-        or not recipe.augment.off
-        or bins != settings.fft // 2 + 1
-    ):
+    changed = settings.endpoint or settings.seconds or settings.normalize or recipe.sampling.seconds
+    if found and (changed or not recipe.augment.off):
         raise UserError(
-            "a mask is learnt for the frames and bins of the front end as they are: it needs frontend.endpoint=false, no "
-            f"augmentation, and config.mask_bins={settings.fft // 2 + 1}. Received: endpoint={settings.endpoint}, "
-            f"{recipe.augment}, mask_bins={bins}."
+            f"{next(iter(found))!r} is learnt for the frames of the front end as they are: it needs frontend.endpoint=false, "
+            f"frontend.seconds=0, frontend.normalize=false, no sampling.seconds and no augmentation. Received: "
+            f"endpoint={settings.endpoint}, seconds={settings.seconds}, normalize={settings.normalize}, "
+            f"sampling.seconds={recipe.sampling.seconds}, {recipe.augment}."
         )
-
-    def targets(given):
-        sizes = (settings.window, settings.hop, settings.fft)
-        mask = ideal_ratio_mask(given["clean"], given["waveform"], given["length"], *sizes)
-        weights = loudness_weights(given["waveform"], given["length"], *sizes, exponent=recipe.config.mask_loudness)
-        return {"irm": ops.concatenate([mask, weights], axis=-1)}
-
-    return targets
+    return {f"target/{name}": target.compute for name, target in found.items()}
 
 
-def targets(recipe: Recipe, network):
+def targets(recipe: Recipe, network: Network) -> Callable:
     """(x, y, w) of the pipeline, and a seed -> of the network: each output's own target and weight.
 
-    In a control of the noise every example has the mask of another one of its batch, of any stream. Which one is drawn from the
-    seed, two integers that differ from batch to batch: one distance for all batches would tell the stream.
+    In a control with shuffled labels every example has the `Frames` of another one of its batch, of any stream. Which one is drawn
+    from the seed, two integers that differ from batch to batch: one distance for all batches would tell the stream.
     """
     import tensorflow as tf
 
-    target = importlib.import_module(MODELS[recipe.model]).targets(recipe.config, recipe.tasks)
-    keys = {name: target.get(name, name) for name in network.output}
+    standardised = _standardised(network)
 
     def choose(x, y, w, seed):
-        if "irm" in x:
-            mask, valid = x["irm"], tf.cast(x["mask"], tf.float32)
-            if NOISE_TASK in recipe.shuffle:
-                mask, rolled = another(mask, seed), another(valid, seed)
-                # alone in its batch an example has only its own mask, and learns none
-                valid *= rolled * tf.cast(tf.shape(valid)[0] > 1, tf.float32)
-            y, w = {**y, "irm": mask}, {**w, "irm": valid}
-            x = {name: value for name, value in x.items() if name != "irm"}
-        return x, {name: y[key] for name, key in keys.items()}, {name: w[key] for name, key in keys.items()}
+        inputs = {name: value for name, value in x.items() if "/" not in name}
+        found, weights = {}, {}
+        for name, output in network.outputs.items():
+            target = output.target
+            if isinstance(target, Frames):
+                values, valid = x[f"target/{name}"], tf.cast(x["mask"], tf.float32)
+                if target.task in recipe.shuffle:
+                    values, rolled = another(values, seed), another(valid, seed)
+                    # alone in its batch an example has only its own frames, and learns none
+                    valid *= rolled * tf.cast(tf.shape(valid)[0] > 1, tf.float32)
+                found[name], weights[name] = values, valid
+            elif isinstance(target, Reconstruction):
+                mask = x[mask_of(target.feature)]
+                found[name] = standardised(target.feature, x[target.feature], mask)
+                weights[name] = tf.cast(mask, tf.float32)
+            else:
+                key = target.task if isinstance(target, Label) else SOURCE
+                found[name], weights[name] = y[key], w[key]
+        return inputs, found, weights
 
     return choose
+
+
+def _standardised(network: Network) -> Callable[[str, Any, Any], Any]:
+    """A function: (feature, its values, its mask) -> as the network's own normalisation has them."""
+    import tensorflow as tf
+
+    scales = {}
+    for names, layer in network.normalizations.items():
+        ends = np.cumsum([0, *(network.model.input[name].shape[-1] for name in names)])
+        mean, deviation = np.array(layer.mean), np.sqrt(np.array(layer.variance) + layer.epsilon)
+        scales |= {n: (mean[a:b], deviation[a:b]) for n, a, b in zip(names, ends[:-1], ends[1:], strict=True)}
+
+    def of(name, x, mask):
+        mean, deviation = scales.get(name, (0.0, 1.0))
+        return tf.where(mask[..., None], (x - mean) / deviation, 0.0)
+
+    return of
 
 
 def another(values, seed):
@@ -84,9 +97,9 @@ def spread_over(replicas: int):
     def spread(x, y, w):
         if replicas == 1:
             return x, y, w
-        order = tf.argsort(tf.range(tf.shape(x["mask"])[0]) % replicas, stable=True)
+        order = tf.argsort(tf.range(tf.shape(next(iter(y.values())))[0]) % replicas, stable=True)
         # the network makes bool of it again; Keras takes the mean of its first batch over the replicas
-        x = {**x, "mask": tf.cast(x["mask"], tf.float32)}
+        x = {name: tf.cast(value, tf.float32) if value.dtype == tf.bool else value for name, value in x.items()}
         return tf.nest.map_structure(lambda value: tf.gather(value, order), (x, y, w))
 
     return spread

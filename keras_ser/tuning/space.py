@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib
 import itertools
 import json
 import math
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UnknownKeyError, UserError
-from keras_ser.models import MODELS
+from keras_ser.models import model_module
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
@@ -98,7 +97,7 @@ def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
     Raises:
         ValueError: the recipe has one loss only.
     """
-    named = getattr(importlib.import_module(MODELS[recipe.model]), "SPACE", ())
+    named = getattr(model_module(recipe.model), "SPACE", ())
     found = tuple(parse(text) for text in named) or tuple(
         Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
     )

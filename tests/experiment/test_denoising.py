@@ -13,7 +13,7 @@ from keras_ser.audio.quality import si_sdr
 from keras_ser.cli import main
 from keras_ser.cli import noise_recipes as cli
 from keras_ser.experiment import denoising
-from keras_ser.models.denoiser import mask_denoiser
+from keras_ser.models.aspmtl.denoiser import mask_denoiser
 from keras_ser.training import Run
 from tests import disk
 from tests.training import tiny

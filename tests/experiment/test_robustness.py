@@ -13,8 +13,8 @@ from keras_ser.audio import AudioError
 from keras_ser.cli import main
 from keras_ser.experiment import robustness as room
 from keras_ser.experiment.reporting import missing_runs, runs_of
-from keras_ser.models import cascade
-from keras_ser.models.denoiser import mask_denoiser
+from keras_ser.models.aspmtl import cascade
+from keras_ser.models.aspmtl.denoiser import mask_denoiser
 from keras_ser.splits import LeakageError
 from keras_ser.training import Run, RunError
 from keras_ser.training.predict import predict

@@ -10,8 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from keras_ser.experiment import verification as room
 from keras_ser.experiment.robustness import robustness
 from keras_ser.experiment.systems import run_systems
-from keras_ser.models import vggvox
-from keras_ser.models.whole import embedder
+from keras_ser.models.whole_model import embedder
 from keras_ser.splits import Protocol
 from keras_ser.training import Data, Run, RunError, fit
 from tests.training import tiny
@@ -52,7 +51,7 @@ def test_speakers_of_the_test_side_are_not_named(made):
 def test_trials_are_the_cosines_of_the_embeddings(made, found):
     systems, data, _ = made
     run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
-    infer = embedder(run.model(), vggvox.embedding)
+    infer = embedder(run.model(), "fc7_norm")
     vectors = {}
     for i, u in enumerate(data.corpus):
         if u.id in run.split.test:

@@ -9,13 +9,14 @@ from keras import ops
 
 from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
+from keras_ser.models.paper import Network
 from keras_ser.tasks import Task
 
 EMOTION = Task("emotion", ("anger", "neutral", "sadness"), weight=0.8)
 GENDER = Task("gender", ("female", "male"))
 NOISE = Task("noise", ("clean", "white", "pink", "babble"), weight=1.5)
 AROUSAL = Task("arousal", low=-1.0, high=1.0)
-INPUTS = {"log_mel": 7, "energy": 1}
+INPUTS = {"log_mel": (None, 7), "energy": (None, 1)}
 CONV = {"encoder": "conv", "filters": (3, 4, 5), "kernels": (5, 3, 2), "pools": ((2, 2), (1, 2), (2, 1)), "stem": 2}
 CONV |= {"projection": 6}
 STREAMS = 3
@@ -40,10 +41,14 @@ class Row:
         weights = {"alpha": 1.3, "beta": 0.7, "gamma": 0.4, "mu": 2.5, "label_smoothing": 0.15, "reversal": 0.6}
         return Config(**{"units": 4, "dense": 5, "dropout": 0.4, **weights, **self.config})
 
-    def build(self, seed: int = 0) -> keras.Model:
+    def network(self, seed: int = 0) -> Network:
         """The network with random, asymmetric weights and statistics."""
         network = aspmtl.build(self.settings, INPUTS, self.tasks, streams=STREAMS)
-        return randomized(network, seed)
+        randomized(network.model, seed)
+        return network
+
+    def build(self, seed: int = 0) -> keras.Model:
+        return self.network(seed).model
 
 
 ROWS = [
@@ -92,7 +97,7 @@ def features(rng: np.random.Generator, lengths, frames: int | None = None) -> di
     lengths = np.asarray(lengths)
     frames = frames or int(lengths.max())
     mask = np.arange(frames) < lengths[:, None]
-    x = {name: rng.normal(size=(*mask.shape, bins)).astype("float32") for name, bins in INPUTS.items()}
+    x = {name: rng.normal(size=(*mask.shape, bins)).astype("float32") for name, (_, bins) in INPUTS.items()}
     return {**{name: value * mask[..., None] for name, value in x.items()}, "mask": mask}
 
 

@@ -9,7 +9,9 @@ from keras import ops
 from keras_ser.layers import ConvEncoder
 from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
-from keras_ser.models.whole import scorer
+from keras_ser.models.paper import Label, StreamNumber
+from keras_ser.models.whole_model import scorer
+from keras_ser.settings import FrontendConfig
 from tests.models.rows import AROUSAL, CONV, EMOTION, GENDER, IDS, INPUTS, ROWS, STREAMS, by_name, features, outputs
 
 LENGTHS = (9, 1, 7, 4, 8)
@@ -119,11 +121,11 @@ def numpy_losses(config, tasks, network, x, y, w):
 
 
 def compiled(row, network, **options):
-    losses, weights = aspmtl.losses(row.settings, row.tasks)
+    outputs = row.network().outputs
     network.compile(
         "sgd",
-        loss={name: losses[name] for name in network.output},
-        loss_weights={name: weights[name] for name in network.output},
+        loss={name: output.loss for name, output in outputs.items()},
+        loss_weights={name: output.weight for name, output in outputs.items()},
         **{"run_eagerly": True, **options},
     )
     return network
@@ -271,7 +273,7 @@ def test_features_are_joined_in_the_order_given(rng):
 
 def test_outputs_are_logits_in_float32_whose_softmax_the_scorer_takes(row, network, rng):
     x = features(rng, LENGTHS)
-    found, scored = outputs(network, x), outputs(scorer(network, row.tasks), x)
+    found, scored = outputs(network, x), outputs(scorer(row.network(), row.tasks), x)
     assert set(scored) == {task.name for task in row.tasks}
     assert set(found) - {"adversary", "gain"} == {task.name for task in row.tasks}
     for task in row.tasks:
@@ -332,8 +334,11 @@ def test_keras_file_round_trip(row, network, rng, tmp_path):
 
 def test_targets_of_outputs_that_are_no_task():
     tasks = (EMOTION, GENDER)
-    assert aspmtl.targets(Config(adversary="label"), tasks) == {"adversary": "gender", "gain": "irm"}
-    assert aspmtl.targets(Config(adversary="source"), tasks) == {"adversary": "source", "gain": "irm"}
+    label = aspmtl.build(Config(adversary="label"), INPUTS, tasks).outputs
+    assert label["adversary"].target == Label("gender") and set(label) == {"emotion", "gender", "adversary"}
+    masked = aspmtl.build(Config(adversary="source", mask_bins=257), INPUTS, tasks, STREAMS, FrontendConfig()).outputs
+    assert masked["adversary"].target == StreamNumber()
+    assert (masked["gain"].target.values, masked["gain"].target.task, masked["gain"].kept) == (514, "gender", True)
 
 
 def test_the_mask_is_read_from_the_first_auxiliary_tasks_private_features(rng):
@@ -351,12 +356,11 @@ def test_a_mask_needs_an_auxiliary_task():
         aspmtl.build(Config(mask_bins=6), INPUTS, (EMOTION,))
 
 
-@pytest.mark.parametrize("name", ["label_smoothing", "beta", "gamma", "mu"])
-def test_label_smoothing_is_the_main_tasks_alone(name):
-    losses, weights = aspmtl.losses(Config(label_smoothing=0.2, beta=0.3, gamma=0.4), (EMOTION, GENDER))
-    assert (losses["emotion"].label_smoothing, losses["gender"].label_smoothing) == (0.2, 0)
-    assert losses["adversary"].label_smoothing == 0
-    assert weights == {"emotion": 0.8, "gender": 0.3, "adversary": 0.4, "gain": 1.0}
+def test_label_smoothing_is_the_main_tasks_alone():
+    config = Config(label_smoothing=0.2, beta=0.3, gamma=0.4)
+    outputs = aspmtl.build(config, INPUTS, (EMOTION, GENDER), STREAMS).outputs
+    assert {n: o.loss.label_smoothing for n, o in outputs.items()} == {"emotion": 0.2, "gender": 0, "adversary": 0}
+    assert {n: o.weight for n, o in outputs.items()} == {"emotion": 0.8, "gender": 0.3, "adversary": 0.4}
 
 
 @pytest.mark.parametrize(
@@ -372,7 +376,7 @@ def test_an_adversary_with_nothing_to_tell_apart_is_refused(config, tasks, strea
 
 
 def test_a_single_task_needs_no_streams():
-    assert set(aspmtl.build(Config(adversary="source"), INPUTS, (EMOTION,), 1).output) == {"emotion"}
+    assert set(aspmtl.build(Config(adversary="source"), INPUTS, (EMOTION,), 1).outputs) == {"emotion"}
 
 
 @pytest.mark.parametrize(

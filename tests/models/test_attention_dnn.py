@@ -46,7 +46,8 @@ def softmax(x):
     ids=["vector", "scalar", "two relu layers", "without attention"],
 )
 def test_the_equations(config, rng):
-    network = randomized(attention_dnn.build(config, {"short_term": 5, "energy": 2}, TASKS, frames=1))
+    made = attention_dnn.build(config, {"short_term": (1, 5), "energy": (1, 2)}, TASKS)
+    network = randomized(made.model)
     network.get_layer("normalization").set_statistics(np.linspace(-1, 2, 7), np.linspace(0.5, 3, 7))
     x = {
         "short_term": rng.normal(size=(4, 1, 5)).astype("float32"),
@@ -67,22 +68,22 @@ def test_the_equations(config, rng):
             z = softmax(u * h) * h
         kernel, bias = (np.asarray(w, float) for w in network.get_layer(task.name).get_weights())
         np.testing.assert_allclose(np.asarray(found[task.name]), z @ kernel + bias, rtol=1e-4, atol=1e-4)
-    shared = keras.Model(network.input, attention_dnn.embedding(network))({**x, "mask": np.ones((4, 1), bool)})
+    shared = keras.Model(network.input, made.embedding)({**x, "mask": np.ones((4, 1), bool)})
     np.testing.assert_allclose(np.asarray(shared), h, rtol=1e-3, atol=1e-3)
 
 
 def test_the_sizes_of_the_papers():
-    ours = attention_dnn.build(Config(), {"short_term": 68}, TASKS, frames=1)
+    ours = attention_dnn.build(Config(), {"short_term": (1, 68)}, TASKS).model
     assert ours.count_params() == 2 * 68 + 68 * 128 + 128 + 2 * 128 + 129 * 4 + 129 * 2
-    letter = attention_dnn.build(Config(attention="scalar"), {"short_term": 68}, TASKS, frames=1)
+    letter = attention_dnn.build(Config(attention="scalar"), {"short_term": (1, 68)}, TASKS).model
     assert letter.count_params() == ours.count_params() - 2 * 127
-    other = attention_dnn.build(DNN_MTL, {"short_term": 68}, TASKS, frames=1)
+    other = attention_dnn.build(DNN_MTL, {"short_term": (1, 68)}, TASKS).model
     assert other.count_params() == 2 * 68 + 69 * 256 + 257 * 256 + 257 * 4 + 257 * 2
 
 
 def test_losses_are_weighted_by_the_tasks():
-    losses, weights = attention_dnn.losses(Config(), TASKS)
-    assert weights == {"emotion": 0.9, "activation": 0.3} and set(losses) == {"emotion", "activation"}
+    outputs = attention_dnn.build(Config(), {"short_term": (1, 68)}, TASKS).outputs
+    assert {name: output.weight for name, output in outputs.items()} == {"emotion": 0.9, "activation": 0.3}
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from keras_ser.features import segments
-from keras_ser.models.cascade import DropNoise, drop_extractor, surviving
-from keras_ser.models.whole import whole_model
+from keras_ser.models.aspmtl.cascade import DropNoise, drop_extractor, surviving
+from keras_ser.models.whole_model import whole_model
 from tests.models.wholes import FRONTEND, SEGMENT, cascade, clips, run_model, single
 
 FRAMES = 4

@@ -9,9 +9,9 @@ from keras_ser.features import Frontend, apply_gain, ideal_ratio_mask
 from keras_ser.features.segments import segment
 from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
-from keras_ser.models.cascade import mask_extractor
-from keras_ser.models.denoiser import SilenceNoise, drop_denoiser, ideal, mask_denoiser
-from keras_ser.models.whole import extractor, scorer, whole_model
+from keras_ser.models.aspmtl.cascade import mask_extractor
+from keras_ser.models.aspmtl.denoiser import SilenceNoise, drop_denoiser, ideal, mask_denoiser
+from keras_ser.models.whole_model import extractor, scorer, whole_model
 from tests.models import wholes
 from tests.models.rows import EMOTION, GENDER, NOISE, randomized
 from tests.models.wholes import FRONTEND, SEGMENT, clips, run_model
@@ -21,8 +21,9 @@ SIZES = (FRONTEND["window"], FRONTEND["hop"], FRONTEND["fft"])
 
 def model_1(endpoint: bool = False, seed: int = 3, **config) -> keras.Model:
     config = Config(**{"units": 3, "layers": 1, "dense": 4, "frame_level": True, "mask_bins": 129, **config})
-    network = randomized(aspmtl.build(config, {"log_mel": 7, "energy": 1}, (EMOTION, NOISE), streams=2), seed)
-    network.get_layer("normalization").set_statistics(np.linspace(-45, -25, 8), np.linspace(300, 200, 8))
+    network = aspmtl.build(config, {"log_mel": (None, 7), "energy": (None, 1)}, (EMOTION, NOISE), streams=2)
+    randomized(network.model, seed)
+    network.model.get_layer("normalization").set_statistics(np.linspace(-45, -25, 8), np.linspace(300, 200, 8))
     extract = extractor(Frontend(**FRONTEND, endpoint=endpoint))
     return whole_model(extract, scorer(network, (EMOTION, NOISE), SEGMENT), "model_1")
 

@@ -58,9 +58,8 @@ def test_every_output_has_its_gradient_at_any_gap(name, gap, rng):
     """With kernels of 0 the logits are the bias; its gradient is the weight of the output times p - q."""
     row = NETWORKS[name]
     module = modules()[row.model]
-    network = module.build(row.config, {"magnitude": 128}, row.tasks, streams=2, frames=FRAMES)
-    losses, weights = module.losses(row.config, row.tasks)
-    outputs = [output for output in network.output if output != "gain"]
+    made = module.build(row.config, {"magnitude": (FRAMES, 128)}, row.tasks, streams=2)
+    network, outputs = made.model, made.outputs
     assert {task.name for task in row.tasks} <= set(outputs)
     heads = {output: network.get_layer(dict(row.heads).get(output, output)) for output in outputs}
     expected = {}
@@ -71,14 +70,14 @@ def test_every_output_has_its_gradient_at_any_gap(name, gap, rng):
         layer.set_weights([0 * kernel, bias])
         z = bias.astype("float64")
         p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
-        expected[output] = weights[output] * (p - np.eye(len(p))[0])
+        expected[output] = outputs[output].weight * (p - np.eye(len(p))[0])
     x = {
         "magnitude": rng.normal(size=(2, FRAMES, 128)).astype("float32"),
         "mask": np.arange(FRAMES) < np.array([[FRAMES], [100]]),
     }
     with tf.GradientTape() as tape:
         found = network(x, training=False)
-        total = sum(weights[output] * losses[output](np.zeros(2, int), found[output]) for output in outputs)
+        total = sum(o.weight * o.loss(np.zeros(2, int), found[name]) for name, o in outputs.items())
     gradients = tape.gradient(total, [layer.bias.value for layer in heads.values()])
     for (output, value), gradient in zip(expected.items(), gradients, strict=True):
         np.testing.assert_allclose(gradient, value, atol=1e-5, err_msg=output)

@@ -8,9 +8,9 @@ import pytest
 
 import keras_ser.features
 import keras_ser.layers
-import keras_ser.models.cascade  # noqa: F401
-from keras_ser.models.cascade import drop_extractor
-from keras_ser.models.whole import inner_network
+import keras_ser.models.aspmtl.cascade  # noqa: F401
+from keras_ser.models.aspmtl.cascade import drop_extractor
+from keras_ser.models.whole_model import inner_network
 from tests.models.wholes import SEGMENT, run_model
 
 STORED = Path(__file__).parent / "stored"

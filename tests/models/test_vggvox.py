@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 from keras_ser.features import Frontend
 from keras_ser.models import vggvox
 from keras_ser.models.vggvox import Config
-from keras_ser.models.whole import embedder, extractor, scorer, whole_model
+from keras_ser.models.whole_model import embedder, extractor, scorer, whole_model
 from keras_ser.tasks import Task
 from tests.models.rows import randomized
 from tests.models.wholes import run_model
@@ -38,7 +38,7 @@ KERNELS = {"conv1": (7, 7), "conv2": (5, 5), "conv3": (3, 3), "conv4": (3, 3), "
 
 @pytest.fixture(scope="module")
 def network():
-    return vggvox.build(Config(), {"magnitude": 512}, (EMOTION, SPEAKER), frames=400)
+    return vggvox.build(Config(), {"magnitude": (400, 512)}, (EMOTION, SPEAKER)).model
 
 
 @pytest.mark.parametrize("layer", TABLE)
@@ -65,16 +65,18 @@ def test_nothing_stands_beside_the_table(network):
 
 def small(tasks=(EMOTION, SPEAKER), frames=131, seed=0):
     """Random weights, and the statistics that normalise what they make of noise."""
-    made = randomized(vggvox.build(Config(**SMALL, momentum=0.0), {"magnitude": 128}, tasks, frames=frames), seed)
+    made = vggvox.build(Config(**SMALL, momentum=0.0), {"magnitude": (frames, 128)}, tasks)
     x = np.random.default_rng(seed).normal(size=(5, frames, 128)).astype("float32")
-    made({"magnitude": x, "mask": np.ones((5, frames), bool)}, training=True)
+    randomized(made.model, seed)
+    made.model({"magnitude": x, "mask": np.ones((5, frames), bool)}, training=True)
     return made
 
 
 def test_the_network_is_pytorchs(rng):
     torch = pytest.importorskip("torch", reason="the extra `backends` is not installed: pip install '.[backends]'")
     nn = torch.nn.functional
-    network = small()
+    made = small()
+    network = made.model
     x = rng.normal(size=(3, 131, 128)).astype("float32")
     found = network({"magnitude": x, "mask": np.ones((3, 131), bool)}, training=False)
 
@@ -103,7 +105,7 @@ def test_the_network_is_pytorchs(rng):
         kernel, bias = weights(task)
         theirs = (torch.relu(fc7) @ kernel + bias).numpy()
         np.testing.assert_allclose(np.asarray(found[task]), theirs, atol=1e-5 * np.abs(theirs).max())
-    embedded = keras.Model(network.input, vggvox.embedding(network))
+    embedded = keras.Model(network.input, made.embedding)
     ours = embedded({"magnitude": x, "mask": np.ones((3, 131), bool)}, training=False)
     np.testing.assert_allclose(np.asarray(ours), fc7.numpy(), atol=1e-4 * float(fc7.abs().max()))
 
@@ -113,18 +115,18 @@ def test_what_the_pools_leave_is_what_is_said(bins, frames):
     left = vggvox.after_pools(bins, 0), vggvox.after_pools(frames, 1)
     if min(left) < 1:
         with pytest.raises(ValueError, match="too small for five poolings"):
-            vggvox.build(Config(**SMALL), {"magnitude": bins}, (EMOTION,), frames=frames)
+            vggvox.build(Config(**SMALL), {"magnitude": (frames, bins)}, (EMOTION,))
     else:
-        made = vggvox.build(Config(**SMALL), {"magnitude": bins}, (EMOTION,), frames=frames)
+        made = vggvox.build(Config(**SMALL), {"magnitude": (frames, bins)}, (EMOTION,)).model
         assert made.get_layer("mpool5").output.shape[1:3] == left
 
 
 def test_loss_is_the_weighted_sum(rng):
     """eq. 2, with the weights of the tasks."""
     tasks = (EMOTION, SPEAKER, AROUSAL)
-    network = small(tasks)
-    losses, weights = vggvox.losses(Config(), tasks)
-    network.compile(loss={n: losses[n] for n in network.output}, loss_weights={n: weights[n] for n in network.output})
+    made = small(tasks)
+    network, outputs = made.model, made.outputs.items()
+    network.compile(loss={n: o.loss for n, o in outputs}, loss_weights={n: o.weight for n, o in outputs})
     x = {"magnitude": rng.normal(size=(4, 131, 128)).astype("float32"), "mask": np.ones((4, 131), bool)}
     y = {"emotion": np.array([0, 5, 2, 1]), "speaker": np.array([90, 3, 7, 7]), "arousal": rng.uniform(-1, 1, 4)}
     z = {name: np.asarray(value, "float64") for name, value in network(x, training=False).items()}
@@ -145,7 +147,7 @@ def test_whole_alone_in_a_batch_padded_and_reloaded(rng, tmp_path):
     waveform = (0.1 * rng.normal(size=(4, 9000))).astype("float32")
     together = run_model(whole, waveform, length)
     assert together["emotion"].std(0).max() > 1e-3
-    vectors = embedder(whole, vggvox.embedding)({"waveform": waveform, "length": length})
+    vectors = embedder(whole, network.embedding_layer)({"waveform": waveform, "length": length})
     assert vectors.shape == (4, 8) and np.asarray(vectors).std(0).max() > 1e-3
     whole.save(tmp_path / "whole.keras")
     again = keras.saving.load_model(tmp_path / "whole.keras", compile=False)
@@ -156,17 +158,18 @@ def test_whole_alone_in_a_batch_padded_and_reloaded(rng, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("inputs", "words"),
     [
-        ({"frames": None}, "takes clips of one length: set frontend.seconds"),
-        ({"inputs": {"magnitude": 512, "energy": 1}}, "takes one feature, a spectrogram. Received: magnitude, energy"),
+        ({"magnitude": (None, 512)}, "takes clips of one length: set frontend.seconds"),
+        (
+            {"magnitude": (400, 512), "energy": (400, 1)},
+            "takes one feature, a spectrogram. Received: magnitude, energy",
+        ),
     ],
 )
-def test_what_it_does_not_take(arguments, words):
+def test_what_it_does_not_take(inputs, words):
     with pytest.raises(ValueError, match=words):
-        vggvox.build(
-            **{"config": Config(**SMALL), "inputs": {"magnitude": 512}, "tasks": (EMOTION,), "frames": 400} | arguments
-        )
+        vggvox.build(Config(**SMALL), inputs, (EMOTION,))
 
 
 @pytest.mark.parametrize("changes", [{"filters": (1, 2, 3)}, {"fc6": 0}, {"momentum": 1.0}, {"dropout": -0.1}])

@@ -11,7 +11,7 @@ from keras import ops
 from scipy.special import softmax
 
 from keras_ser.features import Frontend
-from keras_ser.models.whole import scorer
+from keras_ser.models.whole_model import scorer
 from tests.models.rows import CONV, INPUTS, by_name, features, outputs
 from tests.models.wholes import FRONTEND, cascade, clips, run_model, single
 
@@ -24,7 +24,7 @@ MODELS = {
 RELOAD = """
 import sys
 import keras, numpy as np
-import keras_ser.features, keras_ser.layers, keras_ser.models.cascade
+import keras_ser.features, keras_ser.layers, keras_ser.models.aspmtl.cascade
 given = dict(np.load(sys.argv[1]))
 found = {}
 for path in sys.argv[3:]:
@@ -86,7 +86,7 @@ def test_keras_files_hold_everything(models, rng, tmp_path):
 def test_a_clip_is_judged_by_the_mean_of_its_segments_probabilities(rng):
     """Weighted by valid frames, so that the last, short segment counts as little as it holds."""
     row, frames = by_name("lstm label attention"), 4
-    network = row.build()
+    network = row.network()
     score, whole_clip = scorer(network, row.tasks, segment=frames), scorer(network, row.tasks)
     lengths = (13, 1, 9, 8)
     x = features(rng, lengths)
@@ -104,10 +104,10 @@ def test_a_clip_is_judged_by_the_mean_of_its_segments_probabilities(rng):
 
 def test_scorer_is_the_network_without_its_adversary(rng):
     row = by_name("conv label")
-    network = row.build()
+    network = row.network()
     score = scorer(network, row.tasks)
     x = features(rng, (13, 5, 9))
-    found, logits = outputs(score, x), outputs(network, x)
+    found, logits = outputs(score, x), outputs(network.model, x)
     assert set(found) == {"emotion", "gender"}
     for task, value in found.items():
         np.testing.assert_allclose(value, softmax(logits[task], axis=-1), atol=1e-6)
@@ -115,10 +115,10 @@ def test_scorer_is_the_network_without_its_adversary(rng):
 
 def test_scorer_shares_the_networks_weights(rng):
     row = by_name("lstm single statistics")
-    network = row.build()
+    network = row.network()
     score, x = scorer(network, row.tasks, segment=5), features(rng, (13, 5, 9))
     before = outputs(score, x)["emotion"]
-    for weight in network.trainable_variables:
+    for weight in network.model.trainable_variables:
         weight.assign(weight * 1.5)
     assert np.abs(outputs(score, x)["emotion"] - before).max() > 1e-3
 

@@ -7,8 +7,8 @@ from keras_ser.features import Frontend
 from keras_ser.features.segments import segment
 from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
-from keras_ser.models.cascade import drop_extractor
-from keras_ser.models.whole import extractor, scorer, whole_model
+from keras_ser.models.aspmtl.cascade import drop_extractor
+from keras_ser.models.whole_model import extractor, scorer, whole_model
 from tests.models.rows import CONV, EMOTION, GENDER, NOISE, randomized
 
 SEGMENT = 4
@@ -57,9 +57,10 @@ def _undecided(first: keras.Model) -> keras.Model:
 
 def _network(tasks, seed, **config):
     config = Config(**{"units": 3, "layers": 1, "dense": 4, "adversary": "source", **config})
-    network = randomized(aspmtl.build(config, {"log_mel": 7, "energy": 1}, tasks, streams=2), seed)
+    network = aspmtl.build(config, {"log_mel": (None, 7), "energy": (None, 1)}, tasks, streams=2)
+    randomized(network.model, seed)
     # statistics near those of decibels, so that the networks see numbers of a sensible size
-    network.get_layer("normalization").set_statistics(np.linspace(-45, -25, 8), np.linspace(300, 200, 8))
+    network.model.get_layer("normalization").set_statistics(np.linspace(-45, -25, 8), np.linspace(300, 200, 8))
     return network
 
 

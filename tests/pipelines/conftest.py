@@ -11,4 +11,4 @@ def cache(rng):
 @pytest.fixture
 def noisy(cache, rng):
     bank = tuple(rng.normal(size=n).astype("float32") for n in (501, 37, 2000))
-    return source(cache, TRAIN, 1, bank=bank, bank_labels=(2, 0, 5), snr=(-10.0, -5.0, 5.0, 10.0))
+    return source(cache, TRAIN, 1, bank=bank, mixed={"noise": (2, 0, 5)}, snr=(-10.0, -5.0, 5.0, 10.0))

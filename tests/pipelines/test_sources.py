@@ -22,9 +22,9 @@ def mixed(given, seed=0, epoch=0, batch_size=7):
         patch.setattr(sources, "BATCH_CLIPS", batch_size)
         batches = list(waveforms(given, given.draw(seed, epoch)).as_numpy_iterator())
     for x, extra in batches:
-        for wave, length, index, kind in zip(x["waveform"], x["length"], extra["index"], extra["noise"], strict=True):
+        for wave, length, index, kind in zip(x["waveform"], x["length"], extra["index"], extra["mixed"], strict=True):
             assert not wave[length:].any()
-            found[int(index)] = wave[:length], int(kind)
+            found[int(index)] = wave[:length], given.mixed["noise"][kind]
     return found
 
 
@@ -39,7 +39,7 @@ def test_noise_is_mixed_at_the_ratios_asked_for(cache, noisy):
         kinds.append(kind)
         noise = wave - clean
         match = {}
-        for label, wanted in zip(noisy.bank_labels, noisy.bank, strict=True):
+        for label, wanted in zip(noisy.mixed["noise"], noisy.bank, strict=True):
             # the stretch of the noise, gone round, that fits best
             rolled = np.lib.stride_tricks.sliding_window_view(
                 np.tile(wanted, 2 + len(noise) // len(wanted)), len(noise)
@@ -54,7 +54,7 @@ def test_a_clip_s_noise_does_not_depend_on_the_others(noisy):
     whole = mixed(noisy, 3, 2)
     for indices, batch_size in ((TRAIN, 32), (TRAIN[5:9], 3), (TRAIN[::3], 1)):
         part = mixed(
-            source(noisy.cache, indices, 1, bank=noisy.bank, bank_labels=noisy.bank_labels, snr=noisy.snr),
+            source(noisy.cache, indices, 1, bank=noisy.bank, mixed=noisy.mixed, snr=noisy.snr),
             3,
             2,
             batch_size,

@@ -9,7 +9,7 @@ from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS
 from keras_ser.pipelines.sources import Source, clips
-from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.pipelines.streams import SOURCE, TrainingData, evaluation_batches
 from keras_ser.recipe import Sampling
 from keras_ser.tasks import Task
 from tests.pipelines.test_balance import starts_of
@@ -46,7 +46,7 @@ def main_examples(found):
     """The examples of the first stream, whatever their order: what they hold, with target and weight."""
     rows = []
     for x, y, w in found:
-        for i in np.flatnonzero(y["source"] == y["source"].min()):
+        for i in np.flatnonzero(y[SOURCE] == y[SOURCE].min()):
             rows.append((x["told"][i][x["mask"][i]].tobytes(), int(y["emotion"][i]), float(w["emotion"][i])))
     return sorted(rows)
 
@@ -69,7 +69,7 @@ def test_stretches_are_drawn_for_each_clip_and_epoch():
     labels = {"emotion": (np.arange(8, dtype="int32") % 3, np.arange(1, 9, dtype="float32"))}  # a weight is its clip
     stream = source(cache, range(8), labels=labels)
     training = data([stream], Sampling("whole"), batch_size=3, samples=12 * FRAME, measure=False, tasks=(EMOTION,))
-    assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics.frames
+    assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics["told"].frames
     orders, places = [], []
     for epoch in range(5):
         found = {}
@@ -179,7 +179,7 @@ def test_targets_and_weights_are_the_clip_s_own(cache):
             values, weights = given.labels[task]
             np.testing.assert_array_equal(y[task], values[clip])
             np.testing.assert_array_equal(w[task], weights[clip])  # 0 = missing
-        assert set(y["source"]) == {3} and set(w["source"]) == {1.0} and "noise" not in y
+        assert set(y[SOURCE]) == {3} and set(w[SOURCE]) == {1.0} and "noise" not in y
         assert y["emotion"].dtype == np.int32 and w["emotion"].dtype == np.float32
 
 
@@ -201,7 +201,7 @@ def test_an_epoch_can_be_made_again(cache, sampling):
         return data([source(cache, TRAIN), noisy], sampling, augmentation=augmentation, **more)
 
     kept, anew = make(seed=5), make(seed=5, memory_limit=0)
-    np.testing.assert_array_equal(kept.statistics.mean, anew.statistics.mean)
+    np.testing.assert_array_equal(kept.statistics["told"].mean, anew.statistics["told"].mean)
     assert kept.steps == anew.steps
     first = batches(kept, 2)
     assert same(first, batches(kept, 2)) and same(batches(anew, 2), batches(anew, 2))
@@ -266,7 +266,7 @@ def test_shuffling_is_bounded_in_bytes(cache, monkeypatch, kind, frames):
     training = data(streams, Sampling(kind, frames, 9), memory_limit=limit)
     found = batches(training)
     assert len(buffers) == 2 and all(10 <= size < 30 for size in buffers)
-    own = [[i for (i, _), k in zip(whose(x), y["source"], strict=True) if k == 0] for x, y, _ in found]
+    own = [[i for (i, _), k in zip(whose(x), y[SOURCE], strict=True) if k == 0] for x, y, _ in found]
     # shuffled in a window of ten, clips that were read in order would come in order but for ten places
     assert max(abs(i - TRAIN[n * len(TRAIN) // len(own)]) for n, row in enumerate(own) for i in row) > 25
 
@@ -276,7 +276,7 @@ def test_nothing_of_another_side_is_touched(cache):
     other.waves = [wave if i in TRAIN else wave * np.nan for i, wave in enumerate(cache.waves)]
     a, b = (data([source(c, TRAIN)], Sampling("segments", 12, 9), memory_limit=0) for c in (cache, other))
     assert same(batches(a), batches(b))
-    np.testing.assert_array_equal(a.statistics.mean, b.statistics.mean)
+    np.testing.assert_array_equal(a.statistics["told"].mean, b.statistics["told"].mean)
     assert not other.read[[i for i in range(40) if i not in TRAIN]].any()
 
 
@@ -287,9 +287,11 @@ def test_statistics_are_those_of_the_training_frames(cache):
     training = data(streams, Sampling("crop", frames=5), augmentation=AUGMENT)
     clip_features = [cache.features(i) for i in TRAIN] + [second.features(i) for i in (0, 2)]
     frames = np.concatenate([np.concatenate([x[name] for name in NAMES], axis=1) for x in clip_features])
-    np.testing.assert_allclose(training.statistics.mean, frames.mean(axis=0, dtype=float), rtol=1e-6)
-    np.testing.assert_allclose(training.statistics.variance, frames.var(axis=0, dtype=float), rtol=1e-5)
-    assert training.statistics.frames == len(frames)
+    found = [training.statistics[name] for name in NAMES]
+    mean, variance = np.concatenate([s.mean for s in found]), np.concatenate([s.variance for s in found])
+    np.testing.assert_allclose(mean, frames.mean(axis=0, dtype=float), rtol=1e-6)
+    np.testing.assert_allclose(variance, frames.var(axis=0, dtype=float), rtol=1e-5)
+    assert {s.frames for s in found} == {len(frames)}
 
 
 # several streams
@@ -305,7 +307,7 @@ def test_every_batch_has_its_shares():
     training = of_shares((0.5, 0.3, 0.2), 20)
     found = batches(training)
     for _, y, _ in found:
-        assert np.bincount(y["source"]).tolist() == [10, 6, 4]
+        assert np.bincount(y[SOURCE]).tolist() == [10, 6, 4]
     assert len(found) == training.steps == 6
 
 
@@ -337,7 +339,7 @@ def test_streams_of_different_lengths_and_labels(cache):
     for x, y, w in batches(data(streams, Sampling("whole"))):
         assert x["mask"].any(axis=0).all()
         for row, (i, _) in enumerate(whose(x)):
-            k = y["source"][row]
+            k = y[SOURCE][row]
             heard[k].append(i)
             n = int(x["mask"][row].sum())
             np.testing.assert_allclose(x["energy"][row, :n], (cache, short)[k].features(i)["energy"], rtol=1e-6)
@@ -357,7 +359,7 @@ def test_clips_of_a_long_stream_take_turns(cache, limit):
     training = data([source(cache, TRAIN[:10]), source(long, range(33), 1)], Sampling("whole"), 20, memory_limit=limit)
     epochs = []
     for epoch in range(4):
-        found = [list(zip(whose(x), y["source"], strict=True)) for x, y, _ in batches(training, epoch)]
+        found = [list(zip(whose(x), y[SOURCE], strict=True)) for x, y, _ in batches(training, epoch)]
         epochs.append([i for batch in found for (i, _), k in batch if k])
     assert {len(epoch) for epoch in epochs} == {10} and {len(set(epoch)) for epoch in epochs} == {10}
     seen = [i for epoch in epochs for i in epoch]
@@ -368,7 +370,7 @@ def examples_of(training, epochs, number=1):
     """(clip, first frame) of each of a stream's examples, epoch by epoch."""
     found = []
     for epoch in epochs:
-        own = [zip(whose(x), y["source"], strict=True) for x, y, _ in batches(training, epoch)]
+        own = [zip(whose(x), y[SOURCE], strict=True) for x, y, _ in batches(training, epoch)]
         found.append([example for batch in own for example, k in batch if k == number])
     return found
 
@@ -426,7 +428,15 @@ def some_streams(rng, kind):
         cache = Clips(lengths, seed=k)
         streams.append(
             source(
-                cache, range(count), k, share=share, bank=bank, bank_labels=(0,), snr=(9.0,), redraw=redraw, rules=rules
+                cache,
+                range(count),
+                k,
+                share=share,
+                bank=bank,
+                mixed={"noise": (0,)},
+                snr=(9.0,),
+                redraw=redraw,
+                rules=rules,
             )
         )
     return streams
@@ -463,7 +473,7 @@ def check_epochs(training):
         found = batches(training, epoch)
         assert len(found) == training.steps > 0
         for n, (_, y, _) in enumerate(found):
-            counts = np.bincount(y["source"], minlength=len(sizes))
+            counts = np.bincount(y[SOURCE], minlength=len(sizes))
             assert counts[1:].tolist() == sizes[1:].tolist()
             assert counts[0] == sizes[0] or (0 < counts[0] < sizes[0])
             assert n == training.steps - 1 or counts[0] == sizes[0] or not training.augmentation.off
@@ -495,12 +505,12 @@ def test_noise_is_drawn_once_or_in_each_epoch(redraw, rng):
 
 def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
     """ "clean" may stand anywhere among the labels."""
-    clean = source(cache, TRAIN, 0, bank_labels=(1,))
-    noisy = Source(**{**vars(noisy), "bank_labels": (0, 2, 2)})
+    clean = source(cache, TRAIN, 0, mixed={"noise": (1,)})
+    noisy = Source(**{**vars(noisy), "mixed": {"noise": (0, 2, 2)}})
     kinds = {0: set(), 1: set()}
     for _, y, w in batches(data([clean, noisy], Sampling("whole"), tasks=(EMOTION, NOISE))):
         assert set(w["noise"]) == {1.0}
-        for k, kind in zip(y["source"], y["noise"], strict=True):
+        for k, kind in zip(y[SOURCE], y["noise"], strict=True):
             kinds[k].add(int(kind))
     assert kinds == {0: {1}, 1: {0, 2}}
 
@@ -508,14 +518,14 @@ def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
 def test_a_control_s_noise_labels_are_drawn_by_their_odds(cache, noisy):
     """For each clip, the same in every stream and epoch: nothing that is heard tells the label."""
     odds = (0.5, 0.1, 0.4)
-    clean = source(Clips([3] * 600), range(600), 0, bank_labels=(1,), noise_odds=odds)
-    second = Source(**{**vars(clean), "number": 1, "bank": noisy.bank, "bank_labels": (0, 2, 2), "snr": (5.0,)})
+    clean = source(Clips([3] * 600), range(600), 0, mixed={"noise": (1,)}, odds={"noise": odds})
+    second = Source(**{**vars(clean), "number": 1, "bank": noisy.bank, "mixed": {"noise": (0, 2, 2)}, "snr": (5.0,)})
     kinds = {}
     training = data([clean, second], Sampling("whole"), tasks=(EMOTION, NOISE), batch_size=60)
     for epoch in (0, 1):
         for _, y, w in batches(training, epoch):
             assert set(w["noise"]) == {1.0}
-            for k, kind in zip(y["source"], y["noise"], strict=True):
+            for k, kind in zip(y[SOURCE], y["noise"], strict=True):
                 kinds.setdefault((epoch, int(k)), []).append(int(kind))
     counts = [np.bincount(found, minlength=3) for found in kinds.values()]
     assert len(counts) == 4 and all(np.array_equal(count, counts[0]) for count in counts)
@@ -533,23 +543,23 @@ def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
         clean, noisy = (
             tf.reshape(given[name], [tf.shape(given[name])[0], -1, FRAME]) for name in ("clean", "waveform")
         )
-        return {"irm": tf.concat([clean[..., :2], noisy[..., :1]], -1)}
+        return tf.concat([clean[..., :2], noisy[..., :1]], -1)
 
-    noisy = source(cache, TRAIN, 1, bank=(rng.normal(size=99).astype("float32"),), bank_labels=(1,), snr=(3.0,))
-    training = data([source(cache, TRAIN), noisy], sampling, frame_targets=targets)
-    assert len(training.statistics.mean) == 3, "a target is no feature"
+    noisy = source(cache, TRAIN, 1, bank=(rng.normal(size=99).astype("float32"),), snr=(3.0,))
+    training = data([source(cache, TRAIN), noisy], sampling, frame_targets={"target/mask": targets})
+    assert set(training.statistics) == {"told", "energy"}, "a target is no feature"
     seen = 0
     for x, y, _ in batches(training):
-        for row in range(len(y["source"])):
+        for row in range(len(y[SOURCE])):
             valid = x["mask"][row]
-            assert not x["irm"][row][~valid].any()
-            clean, heard = x["irm"][row][valid, :2], x["irm"][row][valid, 2]
+            assert not x["target/mask"][row][~valid].any()
+            clean, heard = x["target/mask"][row][valid, :2], x["target/mask"][row][valid, 2]
             np.testing.assert_array_equal(heard, x["told"][row][valid, 0])
             # the clean waveform says whose frame it is
             clip, frame = int(clean[0, 0]), round((clean[0, 0] - int(clean[0, 0])) * 1000)
             expected = cache.features(clip)["told"][frame : frame + valid.sum()]
             np.testing.assert_allclose(clean, expected, atol=1e-6)
-            assert np.array_equal(heard, clean[:, 0]) == (y["source"][row] == 0)
+            assert np.array_equal(heard, clean[:, 0]) == (y[SOURCE][row] == 0)
             seen += 1
     assert seen > 40
 
@@ -564,7 +574,7 @@ def test_evaluation_keeps_every_clip_in_order(cache, monkeypatch):
     assert [len(extra["index"]) for _, extra in found] == [5, 5, 2]
     assert [i for _, extra in found for i in extra["index"]] == sorted(indices)
     for x, extra in found:
-        assert set(extra["noise"]) == {0}
+        assert set(extra["mixed"]) == {0}
         assert [i for i, _ in whose(x)] == list(extra["index"])
         for row, i in enumerate(extra["index"]):
             n = len(cache.waves[i]) // FRAME
@@ -592,13 +602,13 @@ def test_a_long_clip_does_not_pad_the_others_in_evaluation(noisy):
         Source(**{**vars(given), "indices": np.array(others)}), extract, NAMES
     ).as_numpy_iterator()
     x, extra = whole
-    expected = {int(i): (x["energy"][row][x["mask"][row]], extra["noise"][row]) for row, i in enumerate(extra["index"])}
+    expected = {int(i): (x["energy"][row][x["mask"][row]], extra["mixed"][row]) for row, i in enumerate(extra["index"])}
     seen = 0
     for x, extra in found:
         for row, i in enumerate(extra["index"]):
             if i != 21:
                 np.testing.assert_allclose(x["energy"][row][x["mask"][row]], expected[i][0], rtol=1e-5)
-                assert extra["noise"][row] == expected[i][1]
+                assert extra["mixed"][row] == expected[i][1]
                 seen += 1
     assert seen == len(others)
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_ser.features import Frontend
-from keras_ser.models.cascade import drop_extractor
-from keras_ser.models.whole import extractor, whole_model
+from keras_ser.models.aspmtl.cascade import drop_extractor
+from keras_ser.models.whole_model import extractor, whole_model
 from keras_ser.recipe import Augment, Recipe
 from keras_ser.serving import gate
 from keras_ser.training import Run, build
@@ -52,13 +52,14 @@ def write(recipe: Recipe, folder: Path, split, seed: int = 0) -> Run:
     try:
         keras.config.set_dtype_policy("float32")
         if recipe.first is None:
-            extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
+            extract = extractor(Frontend(**recipe.frontend.options()))
         else:
             first = write(recipe.first, folder / "model_1", split, seed + 1).model()
             extract = drop_extractor(first, recipe.first.sampling.frames)
         keras.config.set_dtype_policy(recipe.precision)
         names = recipe.frontend.features
-        network, score = build(recipe, {name: extract.output[name].shape[-1] for name in names})
+        made, score = build(recipe, {name: extract.output[name].shape[1:] for name in names})
+        network = made.model
         randomized(network, seed)
         features = extract(dict(zip(("waveform", "length"), gate.batch(gate.golden(16000)), strict=True)))
         heard = np.concatenate([features[name] for name in names], axis=-1)[np.asarray(features["mask"])]

@@ -1,6 +1,5 @@
 """What an explanation promises: shares that sum to 1, contributions that sum to the difference, loops that agree."""
 
-import dataclasses
 import json
 
 import keras
@@ -11,7 +10,7 @@ import soundfile
 from keras_ser.cli import main
 from keras_ser.features import Frontend
 from keras_ser.models.attention_dnn import Config
-from keras_ser.models.whole import extractor, whole_model
+from keras_ser.models.whole_model import extractor, whole_model
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.serving.explain import Explainer, explain, shared_out
 from keras_ser.tasks import Task
@@ -37,12 +36,13 @@ def write(recipe: Recipe, folder, corpus) -> Run:
     """A finished run with random weights."""
     split = tiny.SPEAKERS.splits(corpus)[0]
     claim(folder, recipe, split, 0)
-    extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend), name="frontend"))
-    sizes = {name: extract.output[name].shape[-1] for name in recipe.frontend.features}
-    network, score = build(recipe, sizes, frames=1)
+    extract = extractor(Frontend(**recipe.frontend.options()))
+    sizes = {name: extract.output[name].shape[1:] for name in recipe.frontend.features}
+    made, score = build(recipe, sizes)
+    network = made.model
     randomized(network, 5)
     network.get_layer("normalization").set_statistics(
-        np.linspace(-1, 1, sum(sizes.values())), np.full(sum(sizes.values()), 4.0)
+        np.linspace(-1, 1, bins := sum(size for _, size in sizes.values())), np.full(bins, 4.0)
     )
     whole_model(extract, score, recipe.name).save(folder / "model.keras")
     (folder / "history.json").write_text(

@@ -109,11 +109,10 @@ def test_other_rates(served, rng, rate):
 
 def test_embeddings(served, rng):
     """The features that the heads see: Keras's own, of every clip by itself; garbage in the padding is not heard."""
-    from keras_ser.models import aspmtl
-    from keras_ser.models.whole import embedder
+    from keras_ser.models.whole_model import embedder
 
     given = batch(files([spoken(rng, s) for s in (1.1, 0.3, 2.2)]))
-    keras_embed = embedder(served.run.model(), aspmtl.embedding)
+    keras_embed = embedder(served.run.model(), "pool_shared")
     expected = keras_embed(given, training=False).numpy()
     waveform = given["waveform"].copy()
     for row, length in zip(waveform, given["length"], strict=True):

@@ -10,7 +10,7 @@ from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.experiment.jobs import check_jobs
 from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
-from keras_ser.models.whole import extractor
+from keras_ser.models.whole_model import extractor
 from keras_ser.pipelines import sources as reading
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
@@ -72,7 +72,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def extract():
-    return extractor(Frontend(**dataclasses.asdict(RECIPE.frontend), name="frontend"))
+    return extractor(Frontend(**RECIPE.frontend.options()))
 
 
 def test_each_side_reads_its_own_clips(data):
@@ -136,15 +136,11 @@ def test_streams_as_the_recipe_has_them(data):
     assert (clean.name, clean.number, clean.share, clean.bank) == ("clean", 0, 1.0, ())
     assert (noisy.name, noisy.number, noisy.share, noisy.snr) == ("noisy", 1, 0.5, (0.0, 10.0))
     assert not noisy.redraw and data.source(RECIPE.override("streams.noisy.redraw", True), 1, SPLIT, "train", 0).redraw
-    assert noisy.bank_labels == (1, 0) and clean.bank_labels == (2,)
+    assert noisy.mixed == {"noise": (1, 0)} and clean.mixed == {"noise": (2,)}
     for task in (EMOTION, GENDER):
         np.testing.assert_array_equal(noisy.labels[task.name][0], clean.labels[task.name][0])
     without = RECIPE.replace(tasks=(EMOTION, GENDER))
-    assert (
-        data.source(without, 1, SPLIT, "train", 0).bank_labels
-        == data.source(without, 0, SPLIT, "train", 0).bank_labels
-        == ()
-    )
+    assert all(data.source(without, k, SPLIT, "train", 0).mixed == {} for k in range(2))
 
 
 def test_noises_of_each_side_and_seed_are_their_own(data):
@@ -183,7 +179,7 @@ def test_noise_files(data, tmp_path, rng):
     with_files = Data(data.corpus, data.cache, {}, tmp_path)
     source = with_files.source(recipe, 1, SPLIT, "test", 0)
     np.testing.assert_allclose(source.bank[0], samples[4000:], atol=1e-6)
-    assert source.bank_labels == (1,)
+    assert source.mixed == {"noise": (1,)}
 
 
 def test_nothing_of_validation_and_test_reaches_training(data, extract, tmp_path):
@@ -194,7 +190,8 @@ def test_nothing_of_validation_and_test_reaches_training(data, extract, tmp_path
         np.testing.assert_array_equal(a, b)
     names = RECIPE.frontend.features
     made = [TrainingData(s, extract, names, RECIPE.tasks, RECIPE.sampling, Augment(), 8) for s in sources]
-    np.testing.assert_array_equal(made[0].statistics.mean, made[1].statistics.mean)
+    for name in names:
+        np.testing.assert_array_equal(made[0].statistics[name].mean, made[1].statistics[name].mean)
     first, second = (list(training.epoch(1).as_numpy_iterator()) for training in made)
     assert len(first) == len(second) == made[0].steps
     for a, b in zip(first, second, strict=True):
@@ -216,8 +213,9 @@ def test_statistics_of_the_training_side(data, extract):
         x = extract({"waveform": wave[None], "length": np.array([len(wave)], "int32")})
         rows.append(np.concatenate([np.asarray(x[name])[0][np.asarray(x["mask"])[0]] for name in names], axis=1))
     rows = np.concatenate(rows)
-    np.testing.assert_allclose(training.statistics.mean, rows.mean(axis=0, dtype=float), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(training.statistics.variance, rows.var(axis=0, dtype=float), rtol=1e-3)
+    mean, variance = (np.concatenate([getattr(training.statistics[n], k) for n in names]) for k in ("mean", "variance"))
+    np.testing.assert_allclose(mean, rows.mean(axis=0, dtype=float), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(variance, rows.var(axis=0, dtype=float), rtol=1e-3)
 
 
 def test_evaluation_reads_what_predict_reads(data, extract, monkeypatch):
@@ -228,7 +226,7 @@ def test_evaluation_reads_what_predict_reads(data, extract, monkeypatch):
         monkeypatch.setattr(reading, "BATCH_CLIPS", clips)
         sizes.append(list(evaluation_batches(source, extract, RECIPE.frontend.features).as_numpy_iterator()))
     few, many = (
-        [(x["energy"][k][m], e["index"][k], e["noise"][k]) for x, e in s for k, m in enumerate(x["mask"])]
+        [(x["energy"][k][m], e["index"][k], e["mixed"][k]) for x, e in s for k, m in enumerate(x["mask"])]
         for s in sizes
     )
     assert [index for _, index, _ in few] == list(range(30, 40))

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,11 +15,12 @@ import pandas as pd
 import pytest
 
 from keras_ser import metrics
-from keras_ser.errors import DivergenceError
-from keras_ser.features import Frontend
+from keras_ser.errors import DivergenceError, UserError
+from keras_ser.pipelines.streams import SOURCE
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
+from keras_ser.training.preflight import frontends
 from keras_ser.training.targets import another, spread_over, targets
 from tests.training import tiny
 
@@ -235,13 +235,13 @@ def test_cascade(data, split, tmp_path):
 
 
 def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
-    import keras_ser.models.cascade as room
+    import keras_ser.models.aspmtl.cascade as room
 
     noise = dataclasses.replace(tiny.NOISE, labels=("white", "pink", "clean"))
     first = Run(tmp_path, tiny.FIRST.replace(tasks=(tiny.EMOTION, noise)), split, 0, {})
     monkeypatch.setattr(Run, "model", lambda self: "model 1")
-    monkeypatch.setattr(room, "drop_extractor", lambda *args, **kwargs: (args, kwargs))
-    assert ROOM._extractor(tiny.CASCADE, None, first) == (("model 1",), {"segment": 30, "clean": 2})
+    monkeypatch.setattr(room, "drop_extractor", lambda *args: args)
+    assert room.second_extractor(first, tiny.CASCADE, None) == ("model 1", 30, 2, "noise")
 
 
 @pytest.mark.slow
@@ -265,9 +265,7 @@ def test_a_mask_needs_the_frames_as_they_are(data, split, tmp_path):
             {"config": dataclasses.replace(tiny.MASKED.config, mask_bins=129)},
         )
     ):
-        with pytest.raises(
-            ValueError, match="needs frontend.endpoint=false, no augmentation, and config.mask_bins=257"
-        ):
+        with pytest.raises(UserError, match="frontend.endpoint=false.*no augmentation|set config.mask_bins=257"):
             fit(tiny.MASKED.replace(**change), data, split, tmp_path / str(i))
 
 
@@ -331,7 +329,7 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
         assert (emotion != np.stack(plain.labels["emotion"])[:, train]).any()
         np.testing.assert_array_equal(emotion, np.stack(shuffled[0].labels["emotion"])[:, train])
         # half of the examples are clean, the others white or pink
-        assert source.noise_odds == pytest.approx((0.5, 0.25, 0.25))
+        assert source.odds == {"noise": pytest.approx((0.5, 0.25, 0.25))}
     extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
@@ -352,7 +350,7 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     import tensorflow as tf
 
     recipe = tiny.EVERYTHING
-    extract = ROOM._extractor(recipe, Frontend(**dataclasses.asdict(recipe.frontend)), None)
+    extract = ROOM.recipe_extractor(recipe, frontends(recipe))
     kept = []
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(tf.data.Dataset, "cache", lambda self: kept.append(self) or self)
@@ -380,7 +378,7 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     ],
 )
 def test_optimizer(changes, kind, config):
-    made = optimizer(tiny.SINGLE.replace(optimizer=OptimizerConfig(**changes)), 5)
+    made = optimizer(OptimizerConfig(**changes), 5, 2)
     assert type(made).__name__ == kind
     found = made.get_config()
     assert {key: found[key] for key in config} == pytest.approx(config)
@@ -389,7 +387,7 @@ def test_optimizer(changes, kind, config):
 def test_cosine_schedule():
     settings = dataclasses.replace(tiny.EVERYTHING.optimizer, learning_rate=0.5, warmup_epochs=1.5)
     steps, epochs = 4, 5
-    schedule = optimizer(tiny.SINGLE.replace(optimizer=settings, epochs=epochs), steps)._learning_rate
+    schedule = optimizer(settings, steps, epochs)._learning_rate
     for step in range(steps * epochs + 1):
         warm = 6
         if step < warm:
@@ -402,7 +400,7 @@ def test_cosine_schedule():
 def test_step_schedule():
     """A tenth after the 2nd and after the 3rd epoch, to the step."""
     settings = OptimizerConfig("sgd", 0.5, schedule="step", steps=(2, 3))
-    schedule = optimizer(tiny.SINGLE.replace(optimizer=settings, epochs=5), 4)._learning_rate
+    schedule = optimizer(settings, 4, 5)._learning_rate
     rates = [float(schedule(step)) for step in range(20)]
     np.testing.assert_allclose(rates, [0.5] * 8 + [0.05] * 4 + [0.005] * 8, rtol=1e-6)
 
@@ -413,7 +411,8 @@ def test_bad_strategy(data, split, tmp_path):
 
 
 def test_build_compiles_what_the_recipe_says():
-    network, score = build(tiny.EVERYTHING, {"log_mel": 8, "energy": 1}, steps=3)
+    made, score = build(tiny.EVERYTHING, {"log_mel": (None, 8), "energy": (None, 1)}, steps=3)
+    network = made.model
     assert set(network.output) == {"emotion", "gender", "noise", "adversary"}
     assert set(score.output) == {"emotion", "gender", "noise"}
     assert not network.jit_compile
@@ -437,14 +436,14 @@ def test_an_example_of_a_control_that_is_alone_learns_no_mask(size):
     import tensorflow as tf
 
     recipe = tiny.MASKED.replace(shuffle=("noise",))
-    network = SimpleNamespace(output=dict.fromkeys(("emotion", "noise", "adversary", "gain")))
+    network, _ = build(recipe, {"log_mel": (None, 8)})
     mask = tf.constant([[True, True, False], [True, False, False]])[:size]
     x = {
         "log_mel": tf.zeros((size, 3, 8)),
         "mask": mask,
-        "irm": tf.ones((size, 3, 1)) * tf.range(size, dtype=tf.float32)[:, None, None],
+        "target/gain": tf.ones((size, 3, 1)) * tf.range(size, dtype=tf.float32)[:, None, None],
     }
-    told = {name: tf.zeros(size) for name in ("emotion", "noise", "source")}
+    told = {name: tf.zeros(size) for name in ("emotion", "noise", SOURCE)}
     x, y, w = targets(recipe, network)(x, told, told, seed=(1, 2))
     assert set(x) == {"log_mel", "mask"}
     # where both examples are valid; the other one's mask

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ser import metrics
+from keras_ser.pipelines.sources import Source
 from keras_ser.training.loop import train_epochs, validation_scores
 from tests.training import tiny
 
@@ -203,11 +204,12 @@ def test_validation_scores(rng):
     }
     made = []
 
-    class Side:
+    class Side(Source):
         def __init__(self, indices, noises):
-            self.labels, self.noise_odds = labels, ()
-            self.batches = [
-                ({"batch": len(made), "part": part}, {"index": indices[part], "noise": noises[part]})
+            super().__init__("side", 0, None, indices, labels, mixed={"noise": (0, 1, 2)})
+            object.__setattr__(self, "batches", [])
+            self.batches[:] = [
+                ({"batch": len(made), "part": part}, {"index": indices[part], "mixed": noises[part]})
                 for part in (slice(0, 3), slice(3, None))
             ]
             p = {task.name: rng.dirichlet(np.ones(task.size), len(indices)) for task in tasks}

@@ -18,10 +18,11 @@ from tests.training import tiny
 def untrained(recipe):
     """The recipe's whole model with its first weights, statistics of decibels and all."""
     from keras_ser.features import Frontend
-    from keras_ser.models.whole import extractor, whole_model
+    from keras_ser.models.whole_model import extractor, whole_model
 
-    extract = extractor(Frontend(**dataclasses.asdict(recipe.frontend)))
-    network, score = build(recipe, {name: extract.output[name].shape[-1] for name in recipe.frontend.features})
+    extract = extractor(Frontend(**recipe.frontend.options()))
+    made, score = build(recipe, {name: extract.output[name].shape[1:] for name in recipe.frontend.features})
+    network = made.model
     bins = network.get_layer("normalization").mean.shape[0]
     network.get_layer("normalization").set_statistics(np.full(bins, -40.0), np.full(bins, 300.0))
     return whole_model(extract, score, "untrained")

@@ -5,16 +5,14 @@ that masks stay right-padded. Where nothing would survive, the least noisy segme
 that model 1's ratio mask leaves.
 """
 
-from dataclasses import asdict
-from typing import Any
-
 import keras
 from keras import ops
 
-from keras_ser.features import Frontend, Segment
+from keras_ser.features import Frontend
 from keras_ser.features.packing import pack
-from keras_ser.models.denoiser import mask_denoiser, surviving
-from keras_ser.models.whole import extractor, inner_network, waveform_inputs, whole_model
+from keras_ser.models.aspmtl.denoiser import mask_denoiser, surviving
+from keras_ser.models.whole_model import extractor, inner_network, parts, waveform_inputs, whole_model
+from keras_ser.settings import CLEAN, of_stream
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -57,13 +55,14 @@ class DropNoise(keras.layers.Layer):
         return {**super().get_config(), "frames": self.frames, "clean": self.clean}
 
 
-def drop_extractor(first: keras.Model, segment: int, clean: int = 0) -> keras.Model:
+def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
     """Model 1 as model 2's front end.
 
     Args:
-        first: a whole model (`keras_ser.models.whole.whole_model`) with an output "noise".
+        first: a whole model (`keras_ser.models.whole_model.whole_model`).
         segment: frames of the segments that are judged and dropped.
         clean: the class "clean".
+        task: the output that finds the noise.
 
     Returns:
         {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
@@ -74,10 +73,8 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0) -> keras.Mo
     given = waveform_inputs()
     x = features(given)
     names = [name for name in network.input if name != "mask"]
-    cut: dict[str, Any] = {}
-    for name in names:
-        cut[name], cut["mask"] = Segment(segment, name=f"segments_{name}")(x[name], x["mask"])
-    noise = network(cut)["noise"]
+    cut, _ = parts(x, list(network.input), segment)
+    noise = network(cut)[task]
     drop = DropNoise(segment, clean, name="drop_noise")
     return keras.Model(given, drop({name: x[name] for name in names}, x["mask"], noise, cut["mask"]), name="extractor")
 
@@ -97,6 +94,20 @@ def mask_extractor(first: keras.Model, frontend: Frontend) -> keras.Model:
     return keras.Model(given, frontend(cleaned, given["length"]), name="extractor")
 
 
+def second_extractor(run, recipe, frontend):
+    """What model 2 of a cascade hears: its front end behind model 1.
+
+    Args:
+        run: model 1's `keras_ser.training.Run`.
+        recipe: model 2's recipe; its `discard` says how.
+        frontend: model 2's front end.
+    """
+    if recipe.discard == "mask":
+        return mask_extractor(run.model(), frontend)
+    noise = next(filter(of_stream, run.recipe.tasks))
+    return drop_extractor(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name)
+
+
 def without_first(whole: keras.Model, frontend) -> keras.Model:
     """A cascade's model 2 alone: every frame of every clip goes to it.
 
@@ -104,5 +115,5 @@ def without_first(whole: keras.Model, frontend) -> keras.Model:
         whole: the cascade.
         frontend: settings of model 2's front end (`keras_ser.recipe.FrontendConfig`).
     """
-    extract = extractor(Frontend(**asdict(frontend), name="frontend"))
+    extract = extractor(Frontend(**frontend.options()))
     return whole_model(extract, whole.get_layer("scorer"), "without_model_1")

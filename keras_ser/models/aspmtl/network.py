@@ -6,16 +6,18 @@ layer (eq. 11-12), and shared and private features are held orthogonal (eq. 13):
 
     L = alpha L_main + beta L_aux + gamma L_adv + mu L_diff                                                          (eq. 19)
 
-The paper's model 1 takes noise as the auxiliary task, model 2 gender; `keras_ser.models.cascade` puts one before the other.
+The paper's model 1 takes noise as the auxiliary task, model 2 gender; `keras_ser.models.aspmtl.cascade` puts one before the other.
 With `mask_bins`, model 1 also estimates the ideal ratio mask of every frame from its private noise features.
 The encoder is the paper's stack of LSTM layers (`encoder="lstm"`), or convolutional blocks inside the same frame (`"conv"`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keras_ser.checks import check_choice, check_least, check_share
 from keras_ser.errors import UserError
+from keras_ser.models.paper import Frames, Label, Network, Output, StreamNumber, given, joined
+from keras_ser.settings import FrontendConfig
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
@@ -107,60 +109,51 @@ class Config:
             )
 
 
-def check(
-    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
-) -> None:
-    """Refuse what `build` cannot build; see there.
-
-    Raises:
-        UserError: an adversary that has nothing to tell apart, a mask without an auxiliary task.
-    """
-    auxiliary = tasks[1:]
-    adversary = config.adversary if auxiliary else None
-    if adversary == "source" and streams < 2:
-        raise UserError(
-            "adversary='source' tells streams apart, and there is only one: add a stream of another distribution "
-            "(noise, another corpus), or choose adversary='label' or None."
-        )
-    if adversary == "label" and auxiliary[0].continuous:
-        raise UserError(f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous.")
-    if config.mask_bins and not auxiliary:
-        raise UserError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
-
-
 def build(
-    config: Config, inputs: Mapping[str, int], tasks: Sequence[Task], streams: int = 1, frames: int | None = None
-):
-    """The network, features in, logits out.
+    config: Config,
+    inputs: Mapping[str, tuple[int | None, int]],
+    tasks: Sequence[Task],
+    streams: int = 1,
+    frontend: FrontendConfig | None = None,
+) -> Network:
+    """The network, features in, logits out; its losses are those of eq. 19.
 
     Args:
         config: the settings.
-        inputs: feature name -> bins, in the order in which they are joined.
+        inputs: feature -> (frames, bins), in the order in which they are joined; the network takes any number of frames.
         tasks: the main task first. With one task this is the single-task baseline: one encoder, no adversary.
         streams: how many sources a batch mixes (the classes of `adversary="source"`).
-        frames: of every clip, where all have as many; any number is right here.
+        frontend: what the ratio mask's frames are computed by, with `mask_bins`.
 
     Returns:
-        keras.Model: inputs {name: (batch, frames, bins), "mask": (batch, frames)}; outputs {task: (batch, classes)
-        logits}, with an adversary "adversary" (batch, classes) logits, and with `mask_bins` "gain" (batch, frames, mask_bins).
+        Network. Outputs: {task: (batch, classes) logits}, with an adversary "adversary" (batch, classes) logits, and with
+        `mask_bins` "gain" (batch, frames, mask_bins). The embedding is the pooled shared features s; of the single-task baseline,
+        those of its one encoder.
 
     Raises:
-        ValueError: an adversary that has nothing to tell apart.
+        UserError: an adversary that has nothing to tell apart, a mask without an auxiliary task or of other bins than the front
+            end's.
     """
     import keras
 
     from keras_ser.features import FeatureNormalization
     from keras_ser.layers import GradientReversal, LogMeanPosterior, MeanPooling, OrthogonalityLoss
-    from keras_ser.models.heads import head
+    from keras_ser.losses import FrameSquaredError
+    from keras_ser.models.heads import class_output, head, task_outputs
 
-    check(config, inputs, tasks, streams, frames)
     main, auxiliary = tasks[0], tuple(tasks[1:])
     adversary = config.adversary if auxiliary else None
-    given = {name: keras.Input((None, bins), name=name) for name, bins in inputs.items()}
-    mask = given["mask"] = keras.Input((None,), dtype="bool", name="mask")
-    x = [given[name] for name in inputs]
-    x = keras.layers.Concatenate(name="features", dtype="float32")(x) if len(x) > 1 else x[0]
-    x = FeatureNormalization(name="normalization")(x, mask)  # (batch, frames, bins)
+    _check(config, auxiliary, adversary, streams, frontend)
+    inside = given({name: (None, bins) for name, (_, bins) in inputs.items()})
+    mask = inside["mask"]
+    normalization = FeatureNormalization(name="normalization")
+    normalizations = {tuple(inputs): normalization}
+    x = normalization(joined(inside, tuple(inputs)), mask)  # (batch, frames, bins)
+    learns = task_outputs(tasks, label_smoothing={main.name: config.label_smoothing})
+    learns = {
+        name: replace(output, weight=output.weight * (config.alpha if name == main.name else config.beta))
+        for name, output in learns.items()
+    }
     if config.encoder == "conv" and config.stem:
         x, mask = _blocks(config, slice(0, config.stem), "stem")(x, mask=mask)
 
@@ -168,7 +161,7 @@ def build(
     if not auxiliary:
         h = _pool(config, *private[main.name], "pool_private")
         outputs = {main.name: head(h, main, config.dense, config.dropout)}
-        return keras.Model(given, outputs, name="single_task")
+        return Network(keras.Model(inside, outputs, name="single_task"), learns, h, normalizations)
 
     shared, valid = _encode(config, x, mask, "shared")
     apart = OrthogonalityLoss(weight=config.mu, normalize=config.normalize, name="orthogonality")
@@ -180,8 +173,8 @@ def build(
         for name, k in sequences.items()
         if name == main.name or not config.frame_level
     }
-    joined = keras.layers.Concatenate(name="shared_and_private")([s, h[main.name]])  # eq. 14
-    outputs = {main.name: head(joined, main, config.dense, config.dropout)}  # eq. 15
+    both = keras.layers.Concatenate(name="shared_and_private")([s, h[main.name]])  # eq. 14
+    outputs = {main.name: head(both, main, config.dense, config.dropout)}  # eq. 15
     for task in auxiliary:  # eq. 16
         if config.frame_level:
             frames = head(sequences[task.name], task, config.dense, config.dropout, name=f"{task.name}_frames")
@@ -192,38 +185,58 @@ def build(
     if config.mask_bins:
         sigmoid = keras.layers.Dense(config.mask_bins, activation="sigmoid", dtype="float32", name="gain")
         outputs["gain"] = sigmoid(sequences[auxiliary[0].name])
+        target = ratio_mask(config, frontend, auxiliary[0].name)
+        learns["gain"] = Output(target, FrameSquaredError(), config.mask_weight, kept=True)
     if adversary:
         classes = streams if adversary == "source" else auxiliary[0].size
         turned = GradientReversal(rate=config.reversal, name="gradient_reversal")(s)
         # eq. 11
         outputs["adversary"] = keras.layers.Dense(classes, dtype="float32", name="adversary")(turned)
-    return keras.Model(given, outputs, name="aspmtl")
+        learns["adversary"] = class_output(
+            StreamNumber() if adversary == "source" else Label(auxiliary[0].name), config.gamma
+        )
+    return Network(keras.Model(inside, outputs, name="aspmtl"), learns, s, normalizations)
 
 
-def losses(config: Config, tasks: Sequence[Task]):
-    """({output: loss}, {output: weight}) of eq. 19; the orthogonality loss is added by its own layer."""
-    from keras_ser.losses import FrameSquaredError, SparseCrossentropy
-    from keras_ser.models.heads import task_losses
-
-    main, auxiliary = tasks[0], tasks[1:]
-    by_output, _ = task_losses(tasks)
-    if not main.continuous:
-        by_output[main.name] = SparseCrossentropy(label_smoothing=config.label_smoothing)
-    by_output["adversary"] = SparseCrossentropy()
-    by_output["gain"] = FrameSquaredError()
-    weights = {main.name: config.alpha * main.weight, "adversary": config.gamma, "gain": config.mask_weight}
-    return by_output, weights | {task.name: config.beta * task.weight for task in auxiliary}
-
-
-def targets(config: Config, tasks: Sequence[Task]) -> dict[str, str]:
-    """Which target an output learns that is no task: the adversary's stream ("source") or auxiliary label; the mask."""
-    return {"adversary": tasks[1].name if config.adversary == "label" and len(tasks) > 1 else "source", "gain": "irm"}
+def _check(config: Config, auxiliary: Sequence[Task], adversary: str | None, streams: int, frontend) -> None:
+    """Refuse what cannot be built; see `build`."""
+    if adversary == "source" and streams < 2:
+        raise UserError(
+            "adversary='source' tells streams apart, and there is only one: add a stream of another distribution "
+            "(noise, another corpus), or choose adversary='label' or None."
+        )
+    if adversary == "label" and auxiliary[0].continuous:
+        raise UserError(f"adversary='label' needs classes, and the auxiliary task {auxiliary[0].name!r} is continuous.")
+    if config.mask_bins and not auxiliary:
+        raise UserError("`mask_bins` needs an auxiliary task, whose private features the mask is read from.")
+    if config.mask_bins and frontend is not None and config.mask_bins != frontend.fft // 2 + 1:
+        raise UserError(
+            f"the ratio mask has the bins of the front end: set config.mask_bins={frontend.fft // 2 + 1}. Received: "
+            f"mask_bins={config.mask_bins}."
+        )
 
 
-def embedding(network):
-    """The pooled shared features s of a built network; of the single-task baseline, those of its one encoder."""
-    names = {layer.name for layer in network.layers}
-    return network.get_layer("pool_shared" if "pool_shared" in names else "pool_private").output
+def ratio_mask(config: Config, frontend: FrontendConfig | None, task: str) -> Frames:
+    """The ideal ratio mask of every frame and bin, then the weights of its squared error: 2 `mask_bins` values.
+
+    Args:
+        config: its `mask_bins` and `mask_loudness`.
+        frontend: window, hop and DFT. Default: `FrontendConfig()`.
+        task: the auxiliary task, of the noises.
+    """
+    frontend = frontend or FrontendConfig()
+    sizes = (frontend.window, frontend.hop, frontend.fft)
+
+    def compute(waves):
+        from keras import ops
+
+        from keras_ser.features import ideal_ratio_mask, loudness_weights
+
+        mask = ideal_ratio_mask(waves["clean"], waves["waveform"], waves["length"], *sizes)
+        weights = loudness_weights(waves["waveform"], waves["length"], *sizes, exponent=config.mask_loudness)
+        return ops.concatenate([mask, weights], axis=-1)
+
+    return Frames(compute, 2 * config.mask_bins, task)
 
 
 def _encode(config: Config, x, mask, name: str):

@@ -13,8 +13,8 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features import ApplyGain, Frontend, Segment, apply_gain, ideal_ratio_mask, mask_samples
-from keras_ser.models.whole import inner_network, waveform_inputs
+from keras_ser.features import ApplyGain, Frontend, apply_gain, ideal_ratio_mask, mask_samples
+from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
@@ -85,7 +85,7 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}: the estimated ratio mask.
 
     Args:
-        first: a whole model (`keras_ser.models.whole.whole_model`) whose network has an output "gain".
+        first: a whole model (`keras_ser.models.whole_model.whole_model`) whose network has an output "gain".
 
     Raises:
         ValueError: it has none.
@@ -101,22 +101,20 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
     return keras.Model(given, {"waveform": resynthesis(given["waveform"], given["length"], gain)}, name="mask_denoiser")
 
 
-def drop_denoiser(first: keras.Model, segment: int, clean: int = 0) -> keras.Model:
+def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), "emptied": (batch,)}.
 
     Args:
-        first: a whole model with an output "noise".
+        first: a whole model.
         segment: frames of the segments that are judged.
         clean: the class "clean".
+        task: the output that finds the noise.
     """
     frontend, network = _parts(first)
     given = waveform_inputs()
     x = first.get_layer("extractor")(given)
-    cut: dict[str, Any] = {}
-    for name in network.input:
-        if name != "mask":
-            cut[name], cut["mask"] = Segment(segment, name=f"segments_{name}")(x[name], x["mask"])
-    judge = keras.Model(network.input, network.output["noise"], name="noise_network")
+    cut, _ = parts(x, list(network.input), segment)
+    judge = keras.Model(network.input, network.output[task], name="noise_network")
     silence = SilenceNoise(segment, frontend.hop, clean, name="silence_noise")
     found = silence(given["waveform"], given["length"], x["mask"], judge(cut), cut["mask"])
     return keras.Model(given, found, name="drop_denoiser")

@@ -1,0 +1,50 @@
+"""What two models in a row need of each other, and what the pair says of a clip. No TensorFlow."""
+
+import dataclasses
+from typing import Any
+
+from keras_ser.checks import shown
+from keras_ser.errors import UserError
+from keras_ser.models.paper import Flag
+from keras_ser.settings import CLEAN, FrontendConfig, of_stream
+
+FLAGS = {
+    "emptied": Flag(
+        "Model 1 would have dropped every segment of {count} of {clips} tested clips; of those its least noisy segment was judged "
+        "(column `emptied`).",
+        "model 1 classified the whole clip as noise; the result is unreliable",
+    )
+}
+# what changes in a recipe that gets a second corpus: then there are sources to tell apart
+AUXILIARY = {"config.adversary": "source"}
+
+
+def check_pair(second: Any, first: Any) -> None:
+    """Refuse two models that cannot work one after the other.
+
+    Args:
+        second, first: their recipes.
+
+    Raises:
+        UserError: the first finds no noise, or looks at other features than the second gets from it.
+    """
+    if second.discard == "mask":
+        if not getattr(first.config, "mask_bins", 0):
+            raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
+        rates = first.frontend.sample_rate, second.frontend.sample_rate
+        if rates[0] != rates[1]:
+            raise UserError(f"both models of a cascade need one sample rate. Received: {rates[0]} and {rates[1]} Hz.")
+        return
+    noise = next((task for task in first.tasks if of_stream(task)), None)
+    if noise is None or CLEAN not in (*noise.labels, *dict(noise.merge)):
+        raise UserError(
+            "the first model of a cascade needs a task 'noise' with the class 'clean' to drop segments by. Received: "
+            f"{', '.join(task.name for task in first.tasks)}{'' if noise is None else f'; noise: {shown(noise.labels)}'}."
+        )
+    for name in (each.name for each in dataclasses.fields(FrontendConfig)):
+        one, two = getattr(first.frontend, name), getattr(second.frontend, name)
+        if one != two:
+            raise UserError(
+                f"both models of a cascade need the same frontend. Received: first.frontend.{name}={one!r}, "
+                f"frontend.{name}={two!r}. Set frontend.{name} alone: the first model's follows."
+            )

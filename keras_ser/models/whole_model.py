@@ -1,0 +1,156 @@
+"""From a network on features to the whole model: waveform and length in, probabilities out.
+
+Everything between decoded audio and the probabilities is inside, so what was evaluated is what is served:
+
+    waveform -> extractor (front ends) -> scorer (network, softmax, mean over segments) -> {task: (batch, classes)}
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from keras_ser.models.paper import Network
+from keras_ser.settings import STRETCH, mask_of
+from keras_ser.tasks import Task
+
+
+def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int = 0):
+    """The front ends as a model: {"waveform": (batch, samples), "length": (batch,)} -> features and masks.
+
+    Args:
+        frontend: the main `keras_ser.features.Frontend`: {feature: (batch, frames, bins), "mask": (batch, frames)}.
+        further: name -> another front end: {"name.feature": .., "name.mask": ..}.
+        stretch: samples of the stretches that clips are cut into before the front ends; 0 = clips stay whole. With stretches the
+            features are (batch * stretches, frames, bins), and "stretch" (batch, stretches) has the valid samples of each.
+    """
+    import keras
+
+    from keras_ser.features import CutStretches
+
+    given = waveform_inputs()
+    waveform, length, found = given["waveform"], given["length"], {}
+    if stretch:
+        waveform, length, found[STRETCH] = CutStretches(stretch, name="stretches")(waveform, length)
+    features = dict(frontend(waveform, length))
+    for name, each in (further or {}).items():
+        features |= {f"{name}.{feature}": value for feature, value in each(waveform, length).items()}
+    return keras.Model(given, {**features, **found}, name="extractor")
+
+
+def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched: bool = False):
+    """Features in, one row of probabilities a clip: the network with a softmax, averaged over segments.
+
+    The softmax is part of the inner network, so that `inner_network` gives probabilities. Outputs that only training needs, and the
+    losses that the trained network would carry along, are left out.
+
+    Args:
+        network: the network.
+        tasks: whose outputs to put out.
+        segment: frames of the segments that a clip is cut into and averaged over; 0 = the clip as a whole.
+        stretched: The features are those of stretches; see `extractor`.
+    """
+    import keras
+
+    made, kept = network.model, {name for name, output in network.outputs.items() if output.kept}
+    inside = {name: value for name, value in made.output.items() if name in kept}
+    for task in tasks:
+        value = made.output[task.name]
+        softmax = keras.layers.Softmax(dtype="float32", name=f"softmax_{task.name}")
+        inside[task.name] = value if task.continuous else softmax(value)
+    inner = keras.Model(made.input, inside, name=made.name)
+    given = {}
+    for name, value in made.input.items():
+        # as many frames as the network was made for; of segments any number
+        shape = (None, *value.shape[2:]) if segment else value.shape[1:]
+        given[name] = keras.Input(shape, dtype=value.dtype, name=name)
+    if stretched:
+        given[STRETCH] = keras.Input((None,), dtype="int32", name=STRETCH)
+    x, average = parts(given, list(made.input), segment)
+    found = inner(x)
+    scores = {task.name: average(found[task.name], f"mean_{task.name}") for task in tasks}
+    return keras.Model(given, scores, name="scorer")
+
+
+def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> tuple[dict[str, Any], Callable]:
+    """A network's inputs, cut into segments, and what averages its outputs over them.
+
+    Args:
+        given: features and masks, of whole clips or of stretches.
+        names: of the network's inputs.
+        segment: frames of the segments; 0 = none.
+
+    Returns:
+        ({input: tensor}, function), the function (outputs (rows, units), layer's name) -> (batch, units).
+    """
+    from keras_ser.features import AverageSegments, AverageStretches, Segment
+
+    x = {name: given[name] for name in names}
+    if STRETCH in given:
+        return x, lambda outputs, name: AverageStretches(name=name)(outputs, given[STRETCH])
+    if not segment:
+        return x, lambda outputs, name: outputs
+    masks = {mask_of(name) for name in names}
+    for name in (name for name in names if name not in masks):
+        mask = mask_of(name)
+        x[name], x[mask] = Segment(segment, name=f"segments_{name}")(given[name], given[mask])
+    return x, lambda outputs, name: AverageSegments(name=name)(outputs, x["mask"], given["mask"])
+
+
+def whole_model(extract, score, name: str):
+    """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front ends and scorer as one model.
+
+    What the extractor says of a clip beside features (`keras_ser.models.model_flags`) is put out, too.
+    """
+    import keras
+
+    given = waveform_inputs()
+    features = extract(given)
+    outputs = dict(score({name: features[name] for name in score.input}))
+    outputs |= {name: value for name, value in features.items() if len(value.shape) == 1}
+    return keras.Model(given, outputs, name=name)
+
+
+def embedder(whole, layer: str):
+    """{"waveform", "length"} -> (batch, units): a whole model's embedding instead of its answers, averaged over segments.
+
+    Args:
+        whole: from `whole_model`, or loaded from its file.
+        layer: name of the network's layer whose output is the embedding; see `keras_ser.models.paper.Network.embedding_layer`.
+    """
+    import keras
+
+    from keras_ser.features import Segment
+
+    given, network = waveform_inputs(), inner_network(whole)
+    segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
+    x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
+    found = keras.Model(network.input, network.get_layer(layer).output, name="embedding")(x)
+    return keras.Model(given, average(found, "mean_embedding"), name="embedder")
+
+
+def recipe_embedder(recipe, whole):
+    """`embedder` of a trained recipe: what its model names as the embedding.
+
+    Args:
+        recipe: a `keras_ser.recipe.Recipe`.
+        whole: its trained model.
+    """
+    from keras_ser.models.paper import build_network
+
+    inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
+    return embedder(whole, build_network(recipe, inputs).embedding_layer)
+
+
+def inner_network(whole):
+    """The network on features inside a whole model; its outputs are probabilities."""
+    import keras
+
+    return next(layer for layer in whole.get_layer("scorer").layers if isinstance(layer, keras.Model))
+
+
+def waveform_inputs():
+    import keras
+
+    return {
+        "waveform": keras.Input((None,), dtype="float32", name="waveform"),
+        "length": keras.Input((), dtype="int32", name="length"),
+    }
