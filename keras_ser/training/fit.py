@@ -124,13 +124,14 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         keras.config.set_dtype_policy("float32")
         layers = frontends(recipe)
         extract = recipe_extractor(recipe, layers, first)
+        features = forward(extract)  # one graph for all that the pipelines do with it
         sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             network = build_network(recipe, input_shapes(recipe, layers))
         keras.config.set_dtype_policy("float32")
-        training = _training_data(recipe, sources, extract, seed, frame_targets(recipe, network))
+        training = _training_data(recipe, sources, features, seed, frame_targets(recipe, network))
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             score = compiled(recipe, network, training.steps)
@@ -148,7 +149,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             batches,
             training.steps,
             network.model,
-            _validation(recipe, data, split, extract, score, seed, training.left),
+            _validation(recipe, data, split, extract, features, score, seed, training.left),
             out,
             seed,
             stage,
@@ -206,7 +207,7 @@ def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None)
     return extractor(layers[0], further, round(recipe.sampling.seconds * recipe.frontend.sample_rate))
 
 
-def _validation(recipe, data, split, extract, score, seed, room):
+def _validation(recipe, data, split, extract, features, score, seed, room):
     """A function of no arguments that scores the network on the validation side, or None where there is no such side.
 
     Features are kept in memory as far as there is `room`, in bytes.
@@ -218,7 +219,7 @@ def _validation(recipe, data, split, extract, score, seed, room):
     room -= sum(source.noise_bytes for source in sources)
     for source in [shuffled(source, recipe, sources, seed) for source in sources]:
         names = [name for each in recipe.every_frontend for name in each.inputs]
-        batches, size = evaluation_batches(source, extract, names), _bytes(source, extract, recipe)
+        batches, size = evaluation_batches(source, features, names), _bytes(source, extract, recipe)
         sides.append((source, batches.cache() if size <= room else batches))
         room -= size if size <= room else 0
     infer = forward(score)

@@ -333,7 +333,7 @@ def test_shuffled_labels(data, split, tmp_path, monkeypatch):
     extract = keras.Model(*[keras.Input((3,), name="x")] * 2)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
-    ROOM._validation(recipe, data, split, extract, None, 5, 2**30)
+    ROOM._validation(recipe, data, split, extract, extract, None, 5, 2**30)
     for source in judged:
         changed = 0
         for task, column in data.source(recipe, 0, split, "validation", 1).labels.items():
@@ -361,7 +361,7 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     size = len(split.validation) * longest / recipe.frontend.hop * 9 * 4  # log_mel of 8 bins, energy
     for room, count in ((bank + 2.01 * size, 2), (bank + 1.99 * size, 1), (bank + 0.99 * size, 0)):
         kept.clear()
-        ROOM._validation(recipe, data, split, extract, None, 5, room)
+        ROOM._validation(recipe, data, split, extract, extract, None, 5, room)
         assert len(kept) == count
 
 
