@@ -7,7 +7,7 @@ is, its container's sizes are compared with the file before a decoder sees it (`
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -94,26 +94,32 @@ def read_with_problems(
     start: float | None = None,
     end: float | None = None,
     window_seconds: float = 0.025,
+    reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
 ) -> tuple[np.ndarray, list[str]]:
     """What `read` gives, and what `problems` says of it.
 
     Args:
         path, sample_rate, start, end: see `read`.
         window_seconds: length of the front end's window.
+        reader: decodes the file; takes and returns what `read_channels` does.
 
     Raises:
         AudioError: as `read`.
     """
-    waveform, mixing = _read(path, sample_rate, start, end)
+    waveform, mixing = _read(path, sample_rate, start, end, reader)
     return waveform, [*mixing.problems, *level_problems(waveform, sample_rate, window_seconds)]
 
 
 def _read(
-    path: str | os.PathLike, sample_rate: int, start: float | None, end: float | None
+    path: str | os.PathLike,
+    sample_rate: int,
+    start: float | None,
+    end: float | None,
+    reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
 ) -> tuple[np.ndarray, Mixing]:
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
-    samples, rate = read_channels(path, start, end)
+    samples, rate = reader(path, start, end)
     mixing = survey([samples], rate)
     waveform = mixing(samples)
     if rate != sample_rate:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ser.audio import AudioError, content_hash, info, read_with_problems
+from keras_ser.audio import AudioError, content_hash, info, read_channels, read_with_problems
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.files import remove_parts, write_text, write_whole
+from keras_ser.pipelines import wav_decoder
 from keras_ser.pipelines.threads import in_order
 
 FORMAT = 2  # 2: silent and cancelling channels and offsets are left out
@@ -46,11 +47,12 @@ def write(
         CorpusError: files that can't be used (unless `bad` is "drop"), or none that can.
         DiskError: a disk that takes no more.
     """
+    reader = wav_decoder.read_channels if len(corpus) >= wav_decoder.FEWEST else read_channels
 
     def load(index: int, utterance: Utterance):
         try:
             waveform, odd = read_with_problems(
-                corpus.file(utterance), sample_rate, utterance.start, utterance.end, window_seconds
+                corpus.file(utterance), sample_rate, utterance.start, utterance.end, window_seconds, reader
             )
         except AudioError as error:
             return str(error)
