@@ -7,7 +7,6 @@ than a window is zero-padded to exactly one frame.
 from math import gcd
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -127,35 +126,6 @@ def frame_sums(x: Any, window: int, hop: int) -> Any:
 def zero_beyond(features: Any, mask: Any) -> Any:
     """(batch, frames, bins) features, 0 where the (batch, frames) mask is False."""
     return ops.where(mask[..., None], features, 0.0)
-
-
-class FrameLayer(keras.layers.Layer):
-    """What the feature layers share: (waveform, length) -> (batch, frames, `width`), 0 beyond a clip's frames.
-
-    A child defines `width` and `features(waveform, length)`, which must not depend on samples beyond `length`.
-
-    Args:
-        window, hop: samples.
-    """
-
-    def __init__(self, window: int = 400, hop: int = 160, **kwargs):
-        super().__init__(**float32(kwargs))
-        check_positive(window=window, hop=hop)
-        self.window = window
-        self.hop = hop
-
-    def call(self, waveform, length=None):
-        length = valid_lengths(waveform, length)
-        mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)
-        return zero_beyond(self.features(waveform, length), mask)
-
-    def compute_output_shape(self, waveform_shape, length_shape=None):
-        batch, samples = waveform_shape
-        frames = None if samples is None else frame_count(samples, self.window, self.hop)
-        return (batch, frames, self.width)
-
-    def get_config(self):
-        return {**super().get_config(), "window": self.window, "hop": self.hop}
 
 
 def check_positive(**values: int) -> None:
