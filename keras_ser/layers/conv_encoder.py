@@ -27,16 +27,14 @@ class ConvEncoder(ExplicitMask):
         stride: over frames, in the first convolution: 2 halves the cost of everything. Default 1.
         pool_first: pool before the normalisation instead of after ReLU: another network, about a fifth cheaper, since
             the normalisation then runs over pooled maxima only. Default False.
-        average_bins: put out the mean over the remaining bins instead of all of them. Default False.
-        keep_bins: leave bins and channels two axes, for a further ConvEncoder. Default False; not with `average_bins`.
+        keep_bins: keep bins and channels as two axes, for a further ConvEncoder. Default False.
         momentum, epsilon: of the batch normalisation (`MaskedBatchNormalization`).
         seed: of the dropout; an integer or None.
 
     Input shape: (batch, frames, bins) or (batch, frames, bins, channels), with bins and channels known; `mask` (batch,
         frames), right-padded.
-    Output: (sequence, mask): (batch, frames', bins' channels), or (batch, frames', channels) with `average_bins`, or
-        (batch, frames', bins', channels) with `keep_bins`, 0 where the mask is False; bool (batch, frames'), all True
-        if no mask was given.
+    Output: (sequence, mask): (batch, frames', bins' channels), or (batch, frames', bins', channels) with `keep_bins`, 0
+        where the mask is False; bool (batch, frames'), all True if no mask was given.
 
     Raises:
         ValueError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
@@ -50,7 +48,6 @@ class ConvEncoder(ExplicitMask):
         dropout: float = 0.0,
         stride: int = 1,
         pool_first: bool = False,
-        average_bins: bool = False,
         keep_bins: bool = False,
         momentum: float = 0.9,
         epsilon: float = 1e-3,
@@ -77,9 +74,6 @@ class ConvEncoder(ExplicitMask):
         self.dropout = dropout
         self.stride = stride
         self.pool_first = pool_first
-        if average_bins and keep_bins:
-            raise UserError("`average_bins` and `keep_bins` exclude each other. Received: both.")
-        self.average_bins = average_bins
         self.keep_bins = keep_bins
         self.momentum = momentum
         self.epsilon = epsilon
@@ -148,9 +142,7 @@ class ConvEncoder(ExplicitMask):
             # ReLU commutes with max pooling and is cheaper afterwards. It also corrects the zeros of the padding where
             # they won against negative numbers.
             x = self.dropouts[i](ops.relu(x), training=training)
-        if self.average_bins:
-            x = ops.mean(x, axis=2)  # (batch, frames', channels)
-        elif not self.keep_bins:
+        if not self.keep_bins:
             x = ops.reshape(x, (ops.shape(x)[0], ops.shape(x)[1], x.shape[2] * x.shape[3]))
         return x, real
 
@@ -168,7 +160,7 @@ class ConvEncoder(ExplicitMask):
             frames = None if frames is None else -(-frames // step_frames)
             bins = -(-bins // step_bins)
         channels = self.filters[-1]
-        shape = (bins, channels) if self.keep_bins else (channels if self.average_bins else bins * channels,)
+        shape = (bins, channels) if self.keep_bins else (bins * channels,)
         return (
             keras.KerasTensor((batch, frames, *shape), dtype=self.compute_dtype),
             keras.KerasTensor((batch, frames), dtype="bool"),
@@ -183,12 +175,16 @@ class ConvEncoder(ExplicitMask):
             "dropout": self.dropout,
             "stride": self.stride,
             "pool_first": self.pool_first,
-            "average_bins": self.average_bins,
             "keep_bins": self.keep_bins,
             "momentum": self.momentum,
             "epsilon": self.epsilon,
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        config.pop("average_bins", None)  # False in files of earlier versions
+        return cls(**config)
 
 
 def _max_pool(x, pool):

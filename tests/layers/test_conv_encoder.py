@@ -40,9 +40,7 @@ def oracle(layer, x):
         x = np.maximum((x - mean) / np.sqrt(variance + layer.epsilon) * gamma + beta, 0)
         if not layer.pool_first:
             x = pooled(x, pool)
-    if layer.keep_bins:
-        return x
-    return x.mean(1) if layer.average_bins else x.reshape(len(x), -1)
+    return x if layer.keep_bins else x.reshape(len(x), -1)
 
 
 def random_layer(rng, *tail, **kwargs):
@@ -60,7 +58,7 @@ def random_layer(rng, *tail, **kwargs):
     [
         {"kernels": (5, 3), "pools": ((2, 2), (2, 2))},
         {"kernels": (3, 4), "pools": ((3, 2), (1, 3)), "pool_first": True},
-        {"kernels": (5, 3), "pools": ((2, 1), (1, 1)), "stride": 2, "average_bins": True},
+        {"kernels": (5, 3), "pools": ((2, 1), (1, 1)), "stride": 2},
         {"kernels": (4, 3), "pools": ((2, 2), (4, 5)), "stride": 3, "pool_first": True, "dropout": 0.5},
     ],
     ids=str,
@@ -148,6 +146,11 @@ def test_default_is_four_blocks():
 def test_arguments_are_checked(kwargs, message):
     with pytest.raises(ValueError, match=message):
         ConvEncoder(**kwargs)
+
+
+def test_config_of_earlier_versions_is_read():
+    layer = ConvEncoder.from_config({**ConvEncoder(stride=2).get_config(), "average_bins": False})
+    assert layer.stride == 2
 
 
 def test_bins_must_be_known():
