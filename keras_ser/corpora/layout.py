@@ -4,6 +4,7 @@ there.
 Hidden files (macOS leaves `._name.wav` beside `name.wav`) are no part of any corpus and are passed over everywhere.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -96,6 +97,19 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
     found: dict[str, Path] = {}
     for path in sorted(files, key=lambda path: (path.stem, rank[path.suffix.lower()])):
         found.setdefault(path.stem, path)
+    return found
+
+
+def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
+    """Stem -> (file, what its stem matches) of the `audio_files` of a folder.
+
+    Raises:
+        CorpusError: a stem that does not match.
+    """
+    found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
+    strays = [path.name for path, match in found.values() if not match]
+    if strays:
+        raise unknown_names(name, strays, expected)
     return found
 
 

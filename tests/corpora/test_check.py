@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from keras_ser.audio import AudioError, read
-from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
+from keras_ser.corpora import Corpus, Utterance, afew, emodb, manifest, ravdess
 from keras_ser.corpora.check import check
 from tests import corpora_on_disk as disk
 from tests.audio import files
@@ -189,3 +189,38 @@ def test_emodb_is_the_edition_of_535(shared_data):
     assert report.duplicates == ()
     assert report.seconds["total"] / 60 == pytest.approx(24.78, abs=0.01)
     assert "editions, of 535 clips (2005) and of 816" in "\n".join(report.lines())
+
+
+def test_same_audio_is_found_over_files_formats_and_segments(tmp_path):
+    one, two = disk.recordings(2)
+    for name, clip in {
+        "a.wav": one,
+        "b.flac": one,
+        "c.wav": two,
+        "d.wav": one[3200:6400],
+        "late.wav": np.roll(one, 1),
+    }.items():
+        disk.write_audio(tmp_path / name, clip)
+    disk.write_audio(tmp_path / "slow.wav", one, 8000)
+    names = ("a.wav", "b.flac", "c.wav", "d.wav", "late.wav", "slow.wav")
+    clips = [Utterance(name, name) for name in names]
+    clips += [Utterance("segment", "b.flac", start=0.2, end=0.4), Utterance("tail", "a.wav", start=0.2)]
+    assert check(Corpus("test", tmp_path, tuple(clips), {})).duplicates == (("a.wav", "b.flac"), ("d.wav", "segment"))
+
+
+def test_soundtracks_of_videos_are_checked(tmp_path):
+    root = disk.write_afew(tmp_path / "avi", ".avi", train=1)
+    report, waves = (check(afew.read(r)) for r in (root, disk.write_afew(tmp_path / "wav", ".wav", train=1)))
+    assert not report.problems and report.sample_rates == waves.sample_rates
+    assert report.seconds["total"] == pytest.approx(waves.seconds["total"])
+    (root / "Val" / "Fear" / "000055840.avi").write_bytes(b"RIFF....AVI nothing")
+    (case,) = check(afew.read(root)).problems["unreadable"]
+    assert case.startswith("Val/000055840")
+
+
+@pytest.mark.slow
+def test_ravdess_holds_one_clip_twice(shared_data):
+    corpus = ravdess.read(shared_data / "ravdess")
+    (found,) = check(corpus).duplicates
+    assert found == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
+    assert all(name in corpus.flaws[0] for name in found)

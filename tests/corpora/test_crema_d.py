@@ -139,21 +139,7 @@ def test_broken_votes(old, new, message, tmp_path):
     assert "summaryTable.csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("table", ["VideoDemographics.csv", "processedResults/summaryTable.csv"])
-def test_tables_in_another_encoding(table, tmp_path):
-    root = write_crema_d(tmp_path)
-    text = (root / table).read_text()
-    (root / table).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert len(crema_d.read(root)) == 7
-    (root / table).write_bytes(text.replace("Age", "\xc2ge").replace("Level", "L\xe9vel").encode("latin-1"))
-    with pytest.raises(CorpusError, match="expected a table in UTF-8") as caught:
-        crema_d.read(root)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "stray", ["1092_IEO_ANG_HI", "1000_IEO_ANG_HI", "1001_IEO_CAL_XX", "1040_ITS_SAD_X", "1001_IEO_ANG_HI (1)"]
-)
+@pytest.mark.parametrize("stray", ["1092_IEO_ANG_HI", "1001_IEO_CAL_XX"])
 def test_names_that_are_none(stray, tmp_path):
     root = write_crema_d(tmp_path)
     disk.write_audio(root / "AudioWAV" / f"{stray}.wav", disk.recordings(1)[0])
@@ -212,14 +198,6 @@ def test_expected_counts_are_those_of_the_published_lists(published):
     assert set(crema_d.SENTENCES) == {sentence for (_, sentence, _, _), _ in kept}
 
 
-def test_the_flaw_of_same_audio_is_that_of_the_published_hashes(published):
-    same = {}
-    for stem, (sha256, _) in published.items():
-        same.setdefault(sha256, []).append(stem)
-    assert sorted(tuple(sorted(stems)) for stems in same.values() if len(stems) > 1) == list(crema_d.SAME_AUDIO)
-    assert "1013_WSI_DIS_XX = 1013_WSI_SAD_XX" in " ".join(crema_d.FLAWS)
-
-
 def test_the_published_corpus_is_as_expected(published, shared_data, tmp_path):
     """All 7442 names, over the published tables: reading looks at names alone, so the files may be empty."""
     (tmp_path / "AudioWAV").mkdir()
@@ -241,13 +219,3 @@ def test_the_published_corpus_is_as_expected(published, shared_data, tmp_path):
         letters = dict(zip("ADFHNS", crema_d.EMOTIONS.values(), strict=True))
         assert corpus.counts(label) == {letters[letter]: count for letter, count in single.items()}
         assert f"{label} {len(votes) - single.total()}" in corpus.flaws[2]
-
-
-def test_the_recordings_themselves(shared_data):
-    report = check(crema_d.read(shared_data / "crema-d"))
-    assert report.utterances == 22
-    assert not report.problems and not report.duplicates
-    assert report.sample_rates == {16000: 22} and report.channels == {1: 22}
-    assert report.seconds["total"] / 60 == pytest.approx(0.88, abs=0.005)
-    assert report.counts["speaker"]["1001"] == 6
-    assert {text.split(":")[0] for text in report.differences} >= {"speaker", "expected 7441 utterances, found 22."}
