@@ -17,7 +17,7 @@ from tests.splits.made import EMOTIONS, GROUPED, check_partition, corpus_of, mak
 
 
 @pytest.mark.parametrize("protocol", GROUPED, ids=lambda p: p.name)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_always_holds_of_grouped_splits(protocol, seed):
     corpus, hashes = random_corpus(seed)
     splits = protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
@@ -46,7 +46,7 @@ def test_what_always_holds_of_grouped_splits(protocol, seed):
     assert splits == protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_what_always_holds_of_random_splits(seed):
     rng = np.random.default_rng(seed)
     test, validation = rng.uniform(0.1, 0.4), rng.choice([0.0, 0.1, 0.25])
@@ -248,7 +248,7 @@ def test_ravdess_folds_and_its_double_take(shared_data):
         assert Counter(u.gender for u in corpus if u.id in set(split.test)) == {"male": 120, "female": 120}
     random = Protocol("random", test=0.2, validation=0.1)
     together = 0
-    for seed in range(25):
+    for seed in range(12):
         (split,) = random.splits(corpus, seed, hashes, "emotion")
         check_split(split, corpus, hashes)
         assert any(set(pair) <= set(getattr(split, side)) for side in SIDES)
@@ -257,4 +257,4 @@ def test_ravdess_folds_and_its_double_take(shared_data):
             together += 1
         except LeakageError as error:
             assert set(pair) <= set(str(error).replace(",", "").replace(".", "").split())
-    assert 0 < together < 25  # unknown hashes leave it to chance
+    assert 0 < together < 12  # unknown hashes leave it to chance
