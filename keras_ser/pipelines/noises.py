@@ -58,9 +58,9 @@ def noise_bank(
     return [np.asarray(wave, "float32") for wave in bank]
 
 
-def is_generated(name: str, root: Path | None, sample_rate: int) -> bool:
+def is_generated(name: str, root: Path | None) -> bool:
     """Whether `noise_bank` generates a noise, for want of a file of that name."""
-    stems = noise.load_noises(root, sample_rate) if root else ()
+    stems = noise.noise_files(root) if root else ()
     return not any(name in (stem, noise.noise_type(stem)) for stem in stems)
 
 

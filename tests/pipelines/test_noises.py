@@ -91,7 +91,7 @@ def test_a_file_goes_before_a_colour_of_its_name(root):
     ("name", "generated"), [("white", False), ("factory", False), ("factory2", False), ("babble", True), ("pink", True)]
 )
 def test_what_is_generated(root, name, generated):
-    assert is_generated(name, root, RATE) is generated and is_generated(name, None, RATE)
+    assert is_generated(name, root) is generated and is_generated(name, None)
 
 
 def test_unknown_noises_are_errors(root):
