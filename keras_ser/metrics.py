@@ -32,7 +32,7 @@ def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
         float64 (classes, classes).
 
     Raises:
-        ValueError: lengths that differ, or an index of `classes` or more.
+        UserError: lengths that differ, or an index of `classes` or more.
     """
     truth, predicted = np.ravel(truth).astype(np.int64), np.ravel(predicted).astype(np.int64)
     weight = np.ones(truth.shape) if weight is None else np.ravel(weight).astype(np.float64)
@@ -133,7 +133,7 @@ def sums(truth, predicted, weight=None) -> np.ndarray:
         float64 (6,).
 
     Raises:
-        ValueError: sizes that differ.
+        UserError: sizes that differ.
     """
     x, y = np.ravel(truth).astype(np.float64), np.ravel(predicted).astype(np.float64)
     w = np.ones(x.shape) if weight is None else np.ravel(weight).astype(np.float64)

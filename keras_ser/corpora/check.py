@@ -30,23 +30,23 @@ OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What `check` found.
+    """The findings of `check`.
 
     Args:
         name: the corpus.
         root: its folder.
-        utterances: how many there are.
+        utterances: number of utterances.
         counts: column -> value -> utterances, for the labels, the gender and the speaker.
         ranges: continuous label -> (lowest, mean, highest).
         seconds: "total", "min", "median" and "max" over the utterances that could be read.
         sample_rates, channels: Hz -> utterances, number of channels -> utterances.
-        untold: column -> utterances that have no value in it.
+        untold: column -> number of utterances without a value in it.
         problems: kind (of `PROBLEMS`) -> what was found, one text each.
-        odd: kind (of `ODD`) -> ids: what can be trained on, and is not as recorded or not as it should be.
-        differences: where the corpus is not the published one, a sentence each.
+        odd: kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be.
+        differences: how the corpus differs from the published one, a sentence each.
         flaws: known flaws of the published corpus.
         duplicates: groups of ids with the same audio.
-        notes: what is allowed but may surprise, a sentence each.
+        notes: what is allowed but unexpected, a sentence each.
     """
 
     name: str
@@ -107,7 +107,7 @@ def check(
 
     Args:
         corpus: what to check.
-        shortest_seconds: what is shorter is named too short.
+        shortest_seconds: shorter clips are reported as too short.
         progress: wraps the sequence of utterances, e.g. `rich.progress.track`.
     """
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}

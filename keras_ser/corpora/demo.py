@@ -134,7 +134,7 @@ def clip(speaker: int, gender: str, sentence: int, emotion: str, seed: int) -> b
 
 
 def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
-    """Whether the folder holds this very corpus, every file of the length it was written with."""
+    """Whether the folder holds this corpus, with every file of the size it was written with."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         sizes = index["bytes"]

@@ -4,7 +4,7 @@ Files are `wav/<speaker 2><text 3><emotion 1><version 1>.wav`, e.g. `wav/03a01Fa
 (Freude), version a. The emotion letters are those of the German words. 16 kHz, mono, 16-bit; every clip is
 peak-normalised, so absolute loudness says nothing.
 
-Two editions are about: the 535 clips of 2005, chosen by listeners (at least 80 % recognised, 60 % found natural), on
+There are two editions: the 535 clips of 2005, chosen by listeners (at least 80 % recognised, 60 % found natural), on
 which nearly every published figure stands, and a later one of 816. Figures of one are not comparable with the other.
 
 Licence: free for research (the authors' page); a later edition is given as CC0.

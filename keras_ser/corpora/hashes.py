@@ -1,11 +1,11 @@
-"""A download against a published list of its files: which are missing, which differ, which are extra.
+"""Compare a download with a published list of its files: missing, different and extra files.
 
 Two kinds of list are read, both in UTF-8:
 
 * separated by tabs, the header naming the columns `path`, `sha256` and, where it is known, `bytes`;
 * what `sha256sum` writes: `<64 hexadecimal digits>  <path>`.
 
-Paths are relative to the corpus's folder; a list made in a folder of it, or in the one above, is understood.
+Paths are relative to the corpus's folder, a folder in it, or the one above.
 """
 
 import hashlib
@@ -38,17 +38,17 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class HashReport:
-    """What `verify` found; paths are relative to `root`, as the list has them.
+    """The findings of `verify`; paths are relative to `root`, as in the list.
 
     Args:
         root: the folder that the list's paths start from.
         listing: the list.
-        files: how many it names.
-        agree: how many of these are there with the listed size and hash.
-        missing: listed files that are not there, in any format.
-        differ: files that are there and are others, with what is wrong: the size, or else the hash.
+        files: number of listed files.
+        agree: number of files with the listed size and hash.
+        missing: listed files not found in any format.
+        differ: files of another size or hash, with what differs.
         pointers: Git LFS pointers that stand where a file should be.
-        not_comparable: listed files that are there in another format (.flac for .wav): their hash says nothing.
+        not_comparable: listed files found in another format (.flac for .wav), whose hash cannot be compared.
         extra: audio, or files of a listed kind, that lie beside listed ones and are not listed.
     """
 

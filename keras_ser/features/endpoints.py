@@ -21,7 +21,7 @@ def detect_endpoints(
     limit: int = 25,
     hangover: int = 5,
 ) -> Any:
-    """The frames to keep, each clip by itself.
+    """Return the frames to keep, for each clip by itself.
 
     With peak and floor the loudest and the 10 % quietest level of the clip (the floor at most 60 dB under the peak, so that digital
     silence does not count):
@@ -69,8 +69,8 @@ def detect_endpoints(
     kept = grow(kept, rough, limit)
     kept = ops.logical_and(mask, grow(kept, ops.ones_like(mask), hangover))
 
-    told = ops.logical_and(spread >= LEAST_RANGE, ops.any(kept, axis=1, keepdims=True))
-    return ops.where(told, kept, mask)
+    found = ops.logical_and(spread >= LEAST_RANGE, ops.any(kept, axis=1, keepdims=True))
+    return ops.where(found, kept, mask)
 
 
 def runs_with(seed: Any, passable: Any) -> Any:
@@ -125,7 +125,7 @@ def latest(flag: Any, limit: int) -> Any:
 
 
 def check_endpoints(high: float, low: float, limit: int, hangover: int) -> None:
-    """Raises ValueError for thresholds or extents that `detect_endpoints` cannot use."""
+    """Raise UserError for thresholds or extents that `detect_endpoints` cannot use."""
     if not 0 < low <= high < 1:
         raise UserError(f"endpoint thresholds must satisfy 0 < low <= high < 1. Received: low={low}, high={high}.")
     if limit < 0 or hangover < 0:

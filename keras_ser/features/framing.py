@@ -1,4 +1,4 @@
-"""Waveform to frames: how many there are, which are valid, and how they are cut.
+"""Frames of a waveform: their number, their mask, and how they are cut.
 
 Frame t covers samples t hop .. t hop + window - 1: no centring, a last partial frame is dropped, and a clip shorter
 than a window is zero-padded to exactly one frame.
@@ -31,7 +31,7 @@ def frame_count(length: Any, window: int, hop: int) -> Any:
         window, hop: samples.
 
     Returns:
-        What came, as frames.
+        The number of frames, of the same type as `length`.
     """
     if isinstance(length, int | np.integer):
         return max(1, 1 + (int(length) - window) // hop)
@@ -50,7 +50,7 @@ def valid_lengths(waveform: Any, length: Any = None) -> Any:
 
 
 def mask_samples(waveform: Any, length: Any) -> Any:
-    """The waveform, 0 at and beyond `length` (whatever stood there, NaN included).
+    """Zero the waveform at and beyond `length`, whatever it holds there (NaN included).
 
     Args:
         waveform: (batch, samples) float.
@@ -86,7 +86,7 @@ def pad_to_window(x: Any, window: int) -> Any:
 
 
 def frame(waveform: Any, window: int, hop: int) -> Any:
-    """Cuts overlapping frames.
+    """Cut overlapping frames.
 
     Args:
         waveform: (batch, samples) float.
@@ -129,7 +129,7 @@ def zero_beyond(features: Any, mask: Any) -> Any:
 
 
 def check_positive(**values: int) -> None:
-    """Raises ValueError for the first value that is no positive integer."""
+    """Raise UserError for the first value that is no positive integer."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise UserError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")

@@ -38,7 +38,7 @@ def mel_filters(
         (fft // 2 + 1, bins) float32.
 
     Raises:
-        ValueError: when the range is not 0 <= fmin < fmax <= sample_rate / 2, or a filter lies between two bins of
+        UserError: when the range is not 0 <= fmin < fmax <= sample_rate / 2, or a filter lies between two bins of
             the Fourier transform and would hold nothing.
     """
     check_positive(bins=bins)
@@ -78,7 +78,7 @@ def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
         (bins, coefficients) float32.
 
     Raises:
-        ValueError: when more coefficients are asked for than there are bins.
+        UserError: more coefficients than bins.
     """
     check_positive(bins=bins, coefficients=coefficients)
     if coefficients > bins:
@@ -90,13 +90,13 @@ def mel_spectrogram(power: Any, filters: Any) -> Any:
     """(batch, frames, fft // 2 + 1) power and (fft // 2 + 1, bins) filters -> (batch, frames, bins) power."""
     if None in power.shape or not isinstance(filters, np.ndarray):
         return ops.matmul(power, ops.convert_to_tensor(filters, dtype="float32"))
-    # Filters are zeros nearly everywhere: a compiler is sooner done with a few of them and the frequencies that these look at.
+    # Filters are mostly zeros: XLA is faster on a few of them and the frequencies that they cover.
     found = []
     for first in range(0, filters.shape[1], BLOCK):
         block = filters[:, first : first + BLOCK]
-        heard = np.flatnonzero(block.any(axis=1))
-        heard = slice(heard.min(initial=len(block) - 1), heard.max(initial=0) + 1)
-        found.append(ops.matmul(power[..., heard], ops.convert_to_tensor(block[heard], dtype="float32")))
+        covered = np.flatnonzero(block.any(axis=1))
+        covered = slice(covered.min(initial=len(block) - 1), covered.max(initial=0) + 1)
+        found.append(ops.matmul(power[..., covered], ops.convert_to_tensor(block[covered], dtype="float32")))
     return ops.concatenate(found, axis=-1)
 
 
@@ -158,6 +158,6 @@ def with_deltas(features: Any, mask: Any, deltas: int) -> Any:
 
 
 def check_deltas(deltas: int) -> None:
-    """Raises ValueError unless `deltas` is 0, 1 or 2."""
+    """Raise UserError unless `deltas` is 0, 1 or 2."""
     if deltas not in (0, 1, 2):
         raise UserError(f"`deltas` must be 0, 1 or 2. Received: deltas={deltas!r}.")

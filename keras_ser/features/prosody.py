@@ -1,4 +1,4 @@
-"""What a voice does beside its spectrum: zero-crossing rate, short-time energy, and pitch by YIN."""
+"""Zero-crossing rate, short-time energy, and pitch by YIN."""
 
 from math import ceil, floor
 from typing import Any
@@ -145,7 +145,7 @@ def yin_of_frames(x: Any, sample_rate: int, shortest: int, longest: int, fmin: f
     square = ops.square(x)
     energy = ops.sum(square, axis=-1, keepdims=True)
     head = ops.cumsum(square[..., :lags], axis=-1)
-    # What float32 cannot tell from nothing: d' of silence becomes 1 instead of a ratio of rounding errors.
+    # The rounding error of float32: d' of silence becomes 1 instead of a ratio of rounding errors.
     nothing = 1e-6 * energy + 1e-9
     difference = ops.maximum(2.0 * (energy - correlation) - head, 0.0)
     mean = ops.cumsum(difference, axis=-1) / np.arange(1, lags + 1, dtype=np.float32)
@@ -185,7 +185,7 @@ def fast_size(least: int) -> int:
 
 
 def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float = 0.3) -> Any:
-    """Pitch as a network wants it.
+    """Pitch as input of a network.
 
     Args:
         f0: (batch, frames) Hz.
@@ -202,7 +202,7 @@ def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float 
 
 
 def check_pitch(sample_rate: int, fmin: float, fmax: float) -> None:
-    """Raises ValueError for a range in which `yin` cannot search."""
+    """Raise UserError for a range in which `yin` cannot search."""
     check_positive(sample_rate=sample_rate)
     if not 0 < fmin < fmax <= sample_rate / 4:
         raise UserError(

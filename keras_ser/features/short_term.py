@@ -65,7 +65,7 @@ def centred_and_scaled(waveform: Any, length: Any) -> Any:
 def half_magnitude(frames: Any) -> Any:
     """The magnitudes of bins 0 .. window // 2 - 1 of the Fourier transform of each frame, over window // 2.
 
-    No window function, and without the bin at half the sample rate. What float32 cannot tell from nothing is 0.
+    No window function, and without the bin at half the sample rate. Magnitudes below the rounding error of float32 are 0.
 
     Args:
         frames: (batch, frames, window) float32, static window.
@@ -117,7 +117,7 @@ def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
         (bins, 40) float32.
 
     Raises:
-        ValueError: when the filters reach beyond the spectrum.
+        UserError: when the filters reach beyond the spectrum.
     """
     edges = 133.33 + 200 / 3 * np.arange(13)
     edges = np.concatenate([edges, edges[-1] * 1.0711703 ** np.arange(1, 30)])  # (42,) Hz
@@ -167,14 +167,14 @@ def short_term(
     by which it divides, so that no scale remains here), and the following differs:
 
     * Each clip less its mean, over its largest absolute value + 1e-10: loudness is lost between clips, and a click
-      changes every frame. Over the clip's valid samples, never those of the batch.
+      changes every frame. The clip's valid samples count, never those of the batch.
     * Zero crossings over the window - 1 pairs; every value counts however small, and one into or out of an exact 0
       counts half.
     * No window function: X is that of bins 0 .. window / 2 - 1, over window / 2. The f_k above are those of the next
       bin (40 Hz too high at 400 samples) in centroid, spread and chroma; the rolloff is k / bins, which is right.
     * The tenths' shares are of everything, also of the bins or samples left over when they do not divide by ten.
     * MFCC of log10 of filtered magnitudes, not of power in dB, with the filters of `talkbox_filters`, an octave too
-      low: nothing over 3427 Hz is heard, at any sample rate.
+      low: nothing over 3427 Hz is used, at any sample rate.
     * Chroma by its folding, see `chroma_matrix`: most bins over 1 kHz are in no class, and the 12 do not add up to 1.
     * 2.2e-16 is added where something could be 0, so that digital silence is at -15.7 before the cosine transform;
       there is no other floor, so that silence with traces of noise in it has the shares of that noise.
@@ -239,7 +239,7 @@ def short_term(
 
 
 def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
-    """Raises ValueError for a window or a sample rate of which some feature cannot be had."""
+    """Raise UserError for a window or sample rate for which some feature is undefined."""
     check_positive(sample_rate=sample_rate)
     if window < 2 * BLOCKS:
         raise UserError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")

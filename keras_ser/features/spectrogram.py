@@ -35,7 +35,7 @@ def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
         (window,) float32.
 
     Raises:
-        ValueError: on another shape.
+        UserError: on another shape.
     """
     if shape not in ("hamming", "hann"):
         raise UserError(f"`window_shape` must be 'hamming' or 'hann'. Received: window_shape={shape!r}.")
@@ -75,7 +75,7 @@ def power_spectrogram(
 
 
 def check_fft(window: int, fft: int) -> None:
-    """Raises ValueError when a window does not fit its Fourier transform."""
+    """Raise UserError when a window does not fit its Fourier transform."""
     check_positive(fft=fft)
     if fft < window:
         raise UserError(f"`fft` must be at least `window`. Received: fft={fft}, window={window}.")

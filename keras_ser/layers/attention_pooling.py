@@ -1,4 +1,4 @@
-"""A sequence to a vector: a learned weighting of its real frames."""
+"""Pool a sequence by a learned weighting of its real frames."""
 
 import keras
 from keras import ops
@@ -26,7 +26,7 @@ class AttentionPooling(ExplicitMask):
     Output shape: (batch, width).
 
     Raises:
-        ValueError: `units` under 1.
+        UserError: `units` under 1.
 
     Reference:
         Mirsamadi et al., *Automatic Speech Emotion Recognition Using Recurrent Neural Networks with Local Attention*,

@@ -1,4 +1,4 @@
-"""Centre loss: each class has a learned centre that its features are drawn to."""
+"""Centre loss: features are drawn to a learned centre of their class."""
 
 import keras
 from keras import ops
@@ -13,18 +13,18 @@ class CenterLoss(keras.layers.Layer):
         d_i,c = 1/2 || f_i - c_c ||^2
 
     The layer owns the centres and needs no labels: compiled with `keras_ser.losses.TrueClass`, which picks d_i,y_i, its
-    output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; inference leaves the output
-    away. The centres descend the same loss as the features (Wen et al. move them by a rule of their own).
+    output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; the output is dropped at
+    inference time. The centres descend the same loss as the features (Wen et al. move them by a rule of their own).
 
     Args:
         classes: number of classes; an integer >= 1.
-        initializer: of the centres. Default "zeros": every class starts without a preference.
+        initializer: of the centres. Default "zeros".
 
     Input shape: (batch, units).
     Output shape: (batch, classes), float32 whatever the dtype policy.
 
     Raises:
-        ValueError: `classes` under 1.
+        UserError: `classes` under 1.
 
     Reference:
         Wen et al., *A Discriminative Feature Learning Approach for Deep Face Recognition*, ECCV 2016.

@@ -14,19 +14,19 @@ from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
 class ConvEncoder(ExplicitMask):
     """Blocks of convolution, batch normalisation, ReLU, max pooling and dropout, over frames and bins.
 
-    It knows where an example ends: padding is 0 before every convolution (as is what "same" adds at a true end), the
-    statistics see real frames only, and a pooled frame is real if its first frame is. So T real frames become
+    Padding is set to 0 before every convolution, statistics are taken over real frames only, and a pooled frame is real if its
+    first frame is. So T real frames become
     ceil(T / stride / pool ..) real ones, at least 1, and their numbers do not depend on the padding behind them.
 
     Args:
         filters: channels of each block.
         kernels: size of each block's square kernel, in frames and bins. Default (5, 3, 3, 3).
-        pools: (frames, bins) of each block's pooling; what remains at an end is pooled by itself. Default (2, 2) each.
+        pools: (frames, bins) of each block's pooling; a shorter rest at an end is pooled, too. Default (2, 2) each.
         dropout: rate of the spatial dropout after each block, which drops whole channels of an example; in [0, 1). Default
             0.
         stride: over frames, in the first convolution: 2 halves the cost of everything. Default 1.
-        pool_first: pool before the normalisation instead of after ReLU: another network, about a fifth cheaper, since
-            the normalisation then runs over pooled maxima only. Default False.
+        pool_first: pool before the normalisation instead of after ReLU: a different network, about a fifth cheaper.
+            Default False.
         keep_bins: keep bins and channels as two axes, for a further ConvEncoder. Default False.
         momentum, epsilon: of the batch normalisation (`MaskedBatchNormalization`).
         seed: of the dropout; an integer or None.
@@ -37,7 +37,7 @@ class ConvEncoder(ExplicitMask):
         where the mask is False; bool (batch, frames'), all True if no mask was given.
 
     Raises:
-        ValueError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
+        UserError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
     """
 
     def __init__(
@@ -98,10 +98,9 @@ class ConvEncoder(ExplicitMask):
             self.normalizations.append(
                 MaskedBatchNormalization(momentum, epsilon, dtype=self.dtype_policy, name=f"normalization_{i + 1}")
             )
-            # Two blocks with one seed would drop alike.
+            # Blocks with one seed would drop the same channels.
             block_seed = None if seed is None else seed + i
-            # One draw for all frames and bins of a channel, whose neighbours would give a single value away. It is
-            # SpatialDropout2D under the class name that stored models have.
+            # SpatialDropout2D, under the class name that stored models have.
             self.dropouts.append(
                 keras.layers.Dropout(
                     dropout,

@@ -1,4 +1,4 @@
-"""What the layers here do with a mask."""
+"""Operations on masks that the layers share."""
 
 import keras
 from keras import ops

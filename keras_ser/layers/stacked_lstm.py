@@ -1,4 +1,4 @@
-"""The encoder of ASP-MTL: a stack of LSTM layers, each normalised, fused by learned weights."""
+"""The encoder of ASP-MTL: stacked LSTM layers, each normalised, fused by learned weights."""
 
 import keras
 
@@ -15,15 +15,15 @@ class StackedLSTM(ExplicitMask):
         LN(x) = gamma (x - mu) / sqrt(sigma^2 + eps) + beta       (3)-(6), mu and sigma^2 over the units of one frame
         S_t   = alpha [s_1,t .. s_L,t]^T                          (9), (10), `LayerWeighting`
 
-    s_0 is the input, without dropout; what goes round inside the LSTM is its own state, not the normalised one, so that
-    the layer stays a plain LSTM (and cuDNN's).
+    s_0 is the input, without dropout. The recurrence runs over the LSTM's own state, not the normalised one, so that the layer
+    stays a plain LSTM (and can use cuDNN).
 
     Args:
         units: width of each layer (of each direction); an integer >= 1.
         layers: L, the number of LSTM layers; an integer >= 1. Default 2.
-        dropout: part of a layer's normalised output that the next layer does not see in training; in [0, 1). Default 0.
+        dropout: share of a layer's normalised output that is dropped before the next layer in training; in [0, 1). Default 0.
         bidirectional: also run backward and concatenate both: 2 `units` wide. Default False.
-        weighting: True fuses all layers (equations 9-10); False, or one layer, puts out the last one.
+        weighting: True fuses all layers (equations 9-10); False, or one layer, returns the last one.
         epsilon: eps of equation 5. Default 1e-3.
         use_cudnn: True, False or "auto", as in `keras.layers.LSTM`. A model that is traced for export on a machine
             with a GPU needs False.
@@ -36,7 +36,7 @@ class StackedLSTM(ExplicitMask):
     frame, and the fast path stays open. The backward direction needs it.
 
     Raises:
-        ValueError: an argument out of its range.
+        UserError: an argument out of its range.
 
     Reference:
         Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access.

@@ -1,4 +1,4 @@
-"""A sequence to a vector: mean and standard deviation of its real frames."""
+"""Pool a sequence by the mean and standard deviation of its real frames."""
 
 import keras
 from keras import ops
@@ -18,13 +18,13 @@ class StatisticsPooling(ExplicitMask):
     An example without a real frame gives zeros and sqrt(epsilon).
 
     Args:
-        epsilon: keeps the root's gradient finite where a unit does not move; over 0. Default 1e-5.
+        epsilon: over 0; keeps the gradient finite where a unit is constant. Default 1e-5.
 
     Input shape: (batch, frames, units); `mask` (batch, frames).
     Output shape: (batch, 2 units).
 
     Raises:
-        ValueError: `epsilon` not over 0.
+        UserError: `epsilon` not over 0.
 
     Reference:
         Snyder et al., *X-vectors: Robust DNN Embeddings for Speaker Recognition*, ICASSP 2018.

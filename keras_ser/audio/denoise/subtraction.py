@@ -1,4 +1,4 @@
-"""Spectral subtraction, and what it takes for the noise."""
+"""Spectral subtraction and its noise estimates."""
 
 import functools
 
@@ -46,7 +46,7 @@ def spectral_subtraction(
         float32 (samples,). A waveform shorter than a window is returned as it is.
 
     Raises:
-        ValueError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
+        UserError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
             shorter than a window.
 
     Reference:
@@ -91,7 +91,7 @@ def spectral_subtraction(
 
 
 def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
-    """How many samples pass before speech begins, by the front end's endpoint detection.
+    """Return how many samples precede the speech, by the front end's endpoint detection.
 
     The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
     frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
@@ -103,7 +103,7 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
         sample_rate: Hz.
 
     Returns:
-        samples; 0 where the clip starts with speech, or where nothing tells speech from pause.
+        samples; 0 if the clip starts with speech, or speech and pause cannot be told apart.
     """
     window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     if len(waveform) < window:
@@ -129,12 +129,12 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
 
 
 def minimum_statistics(power: np.ndarray, sample_rate: int, window: int, hop: int, alpha: float = 2.0) -> np.ndarray:
-    """The noise in each bin by its minimum over time: speech leaves every bin now and then.
+    """Estimate the noise in each bin by its minimum over time, since speech leaves every bin now and then.
 
         N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
 
-    B undoes that the minimum of an estimate lies under its mean. It is not looked up, but measured: the same minimum
-    over white noise of mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
+    B corrects for the minimum of an estimate lying under its mean. It is measured, as the same minimum over white noise of
+    mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
     and in that the window looks ahead.
 
     Args:
