@@ -1,8 +1,5 @@
 """What holds of every denoiser."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -103,12 +100,3 @@ def test_refuses_what_is_not_a_waveform(waveform, words):
 def test_arguments_out_of_range(rng, call, words):
     with pytest.raises(ValueError, match=words):
         call(rng.standard_normal(2000))
-
-
-def test_import_is_light():
-    code = (
-        "import sys, keras_ser.audio.denoise, keras_ser.audio.quality;"
-        "print([m for m in ('tensorflow', 'keras', 'pywt', 'numba', 'pesq', 'pystoi') if m in sys.modules])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
