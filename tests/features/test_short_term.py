@@ -150,22 +150,6 @@ def test_what_resampling_leaves_of_digital_silence_is_silence(rng):
     np.testing.assert_allclose(a, b, atol=2e-3)
 
 
-def test_compatible_knows_no_loudness_and_no_offset(rng):
-    x = speech_like(rng, 8000)[None]
-    expected = short_term(x, compatible=True)
-    np.testing.assert_allclose(short_term(0.03125 * x, compatible=True), expected, atol=2e-4)
-    np.testing.assert_allclose(short_term(x + 0.125, compatible=True), expected, atol=2e-3)
-
-
-def test_clean_knows_loudness(rng):
-    x = speech_like(rng, 8000)[None] + np.float32(1e-2) * rng.standard_normal((1, 8000)).astype(np.float32)
-    a, b = (np.asarray(short_term(y)) for y in (x, 0.5 * x))
-    np.testing.assert_allclose(b[..., 1], a[..., 1] / 4, rtol=1e-5)
-    np.testing.assert_allclose(b[..., 8], a[..., 8] - 20 * np.log10(2) * np.sqrt(40), atol=1e-3)
-    rest = [i for i in range(2, 34) if i != 8]
-    np.testing.assert_allclose(b[..., rest], a[..., rest], atol=1e-3)
-
-
 @pytest.mark.parametrize(("frequency", "note"), [(440.0, 1), (1046.5, 4), (2489.0, 7), (3520.0, 1)])
 def test_a_tone_is_at_its_frequency_and_note(frequency, note):
     """In the clean form; pyAudioAnalysis's spectrum without a window spreads it, and puts it a bin too high."""
@@ -177,11 +161,3 @@ def test_a_tone_is_at_its_frequency_and_note(frequency, note):
     np.testing.assert_allclose(found["spectral_rolloff"] * 8000, frequency, atol=64)
     np.testing.assert_allclose(found["zero_crossing_rate"] * 8000, frequency, atol=45)
     np.testing.assert_allclose(found["energy"], 0.5, atol=0.02)
-
-
-def test_centroids_of_an_exact_tone_are_one_bin_apart():
-    """A quarter of the rate, in the middle of both spectra: there in the clean form, 40 Hz over it in the other."""
-    x = np.cos(2 * np.pi * 4000 * np.arange(8000) / 16000)[None].astype(np.float32)
-    clean, other = (8000 * np.asarray(short_term(x, compatible=c))[0, :, 3] for c in (False, True))
-    np.testing.assert_allclose(clean, 4000, atol=1)
-    np.testing.assert_allclose(other, 4040, atol=1)

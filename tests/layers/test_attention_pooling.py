@@ -38,8 +38,3 @@ def test_large_scores_stay_finite():
     winner = (x @ np.array([5.0, -7.0, 3.0])).argmax(1)
     for mask in (None, np.ones((2, 6), bool)):
         np.testing.assert_allclose(layer(x, mask=mask), x[[0, 1], winner], rtol=1e-5)
-
-
-def test_units_are_checked():
-    with pytest.raises(ValueError, match="`units` must be None or >= 1. Received: units=0"):
-        AttentionPooling(0)

@@ -45,8 +45,3 @@ def test_distances_are_float32_under_mixed_precision():
     found = CenterLoss(2, dtype="mixed_float16")(features)
     assert found.dtype == "float32"
     assert np.isfinite(found.numpy()).all() and found.numpy().max() > np.finfo("float16").max
-
-
-def test_classes_are_checked():
-    with pytest.raises(ValueError, match="`classes` must be >= 1. Received: classes=0"):
-        CenterLoss(0)

@@ -66,8 +66,3 @@ def test_without_a_mask_it_is_keras_batch_normalization():
     np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-5)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_momentum_is_checked():
-    with pytest.raises(ValueError, match=r"`momentum` must be in \[0, 1\). Received: momentum=1.0"):
-        MaskedBatchNormalization(1.0)
