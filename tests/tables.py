@@ -55,13 +55,9 @@ class LayerRow:
 SMALL_CONV = {"filters": (3, 4), "kernels": (5, 3), "pools": ((2, 2), (3, 2))}
 
 LAYERS = [
-    LayerRow("StackedLSTM", layers.StackedLSTM, _sequence(5), {"units": 4}, masked=True),
+    LayerRow("StackedLSTM", layers.StackedLSTM, _sequence(5), {"units": 4, "layers": 3}, masked=True),
     LayerRow(
-        "StackedLSTM bidirectional",
-        layers.StackedLSTM,
-        _sequence(5),
-        {"units": 4, "bidirectional": True, "dropout": 0.3, "seed": 1},
-        masked=True,
+        "StackedLSTM dropout", layers.StackedLSTM, _sequence(5), {"units": 4, "dropout": 0.3, "seed": 1}, masked=True
     ),
     LayerRow("LayerWeighting", layers.LayerWeighting, _several(*3 * [_sequence(4)])),
     LayerRow("GradientReversal", layers.GradientReversal, _sequence(4), {"rate": 0.7}),
@@ -87,7 +83,7 @@ LAYERS = [
     LayerRow("MeanPooling", layers.MeanPooling, _sequence(5), masked=True),
     LayerRow("LogMeanPosterior", layers.LogMeanPosterior, _sequence(5), masked=True),
     LayerRow("StatisticsPooling", layers.StatisticsPooling, _sequence(5), masked=True),
-    LayerRow("AttentionPooling", layers.AttentionPooling, _sequence(5), {"units": 3}, masked=True),
+    LayerRow("AttentionPooling", layers.AttentionPooling, _sequence(5), masked=True),
     LayerRow("MaskedBatchNormalization", layers.MaskedBatchNormalization, _sequence(6, 4), masked=True),
     LayerRow("ConvEncoder", layers.ConvEncoder, _sequence(7), {**SMALL_CONV}, masked=True),
     LayerRow(

@@ -18,6 +18,7 @@ from keras_ser.errors import UserError
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
+WINDOW, BELOW_DB = 400, 30.0  # of `speech_part`: samples, the last window may be shorter; dB
 
 Seed = int | np.random.Generator
 
@@ -178,22 +179,20 @@ def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(signal / error))
 
 
-def speech_part(waveform: np.ndarray, window: int = 400, threshold_db: float = 30.0) -> np.ndarray:
-    """Mark speech by energy: samples in windows less than 30 dB under the loudest one.
+def speech_part(waveform: np.ndarray) -> np.ndarray:
+    """Mark speech by energy: samples in windows of 400 whose mean power is less than 30 dB under the loudest one's.
 
     Args:
         waveform: clean speech, (samples,).
-        window: samples; windows do not overlap, the last may be shorter.
-        threshold_db: how far under the loudest window's mean power speech may lie.
 
     Returns:
         bool (samples,); all False for a silent waveform.
     """
     waveform = np.asarray(waveform, float)
-    starts = np.arange(0, waveform.size, window)
-    sizes = np.minimum(window, waveform.size - starts)
+    starts = np.arange(0, waveform.size, WINDOW)
+    sizes = np.minimum(WINDOW, waveform.size - starts)
     power = np.add.reduceat(waveform**2, starts) / sizes if waveform.size else np.zeros(0)
-    loud = (power > power.max(initial=0) * 10 ** (-threshold_db / 10)) & (power > 0)
+    loud = (power > power.max(initial=0) * 10 ** (-BELOW_DB / 10)) & (power > 0)
     return np.repeat(loud, sizes)
 
 

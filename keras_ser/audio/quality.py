@@ -34,15 +34,14 @@ def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
     return snr(*_pair(clean, estimate))
 
 
-def si_sdr(clean: np.ndarray, estimate: np.ndarray, zero_mean: bool = True) -> float:
+def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
     """Scale-invariant signal-to-distortion ratio, in dB: neither level nor offset of the estimate counts.
 
-        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2
+        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2, both less their means
 
     Args:
-        clean: s, (samples,), not constant (not silent, where `zero_mean` is False).
+        clean: s, (samples,), not constant.
         estimate: s^, of the same length.
-        zero_mean: subtract the mean of each signal first. Default True, as the reference assumes.
 
     Returns:
         dB; infinite if the estimate is a multiple of `clean`, minus infinity where it holds nothing of it (silence).
@@ -54,11 +53,9 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray, zero_mean: bool = True) -> f
         J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
     """
     s, e = _pair(clean, estimate)
-    constant = np.ptp(s) == 0 if zero_mean else not s.any()
-    if constant:
+    if np.ptp(s) == 0:
         raise UserError("`clean` is silent: a signal-to-distortion ratio is not defined.")
-    if zero_mean:
-        s, e = s - s.mean(), e - e.mean()
+    s, e = s - s.mean(), e - e.mean()
     target = (e @ s) / (s @ s) * s
     power, error = target @ target, np.sum((target - e) ** 2)
     if power == 0:

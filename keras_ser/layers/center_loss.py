@@ -18,7 +18,6 @@ class CenterLoss(keras.layers.Layer):
 
     Args:
         classes: number of classes; an integer >= 1.
-        initializer: of the centres. Default "zeros".
 
     Input shape: (batch, units).
     Output shape: (batch, classes), float32 whatever the dtype policy.
@@ -30,16 +29,15 @@ class CenterLoss(keras.layers.Layer):
         Wen et al., *A Discriminative Feature Learning Approach for Deep Face Recognition*, ECCV 2016.
     """
 
-    def __init__(self, classes: int, initializer="zeros", **kwargs):
+    def __init__(self, classes: int, **kwargs):
         super().__init__(**kwargs)
         if classes < 1:
             raise UserError(f"`classes` must be >= 1. Received: classes={classes}.")
         self.classes = classes
-        self.initializer = keras.initializers.get(initializer)
 
     def build(self, input_shape):
         self.centers = self.add_weight(
-            shape=(self.classes, input_shape[-1]), initializer=self.initializer, name="centers", autocast=False
+            shape=(self.classes, input_shape[-1]), initializer="zeros", name="centers", autocast=False
         )
 
     def call(self, features):
@@ -53,8 +51,4 @@ class CenterLoss(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "classes": self.classes,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), "classes": self.classes}

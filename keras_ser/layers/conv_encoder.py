@@ -28,7 +28,6 @@ class ConvEncoder(ExplicitMask):
         pool_first: pool before the normalisation instead of after ReLU: a different network, about a fifth cheaper.
             Default False.
         keep_bins: keep bins and channels as two axes, for a further ConvEncoder. Default False.
-        momentum, epsilon: of the batch normalisation (`MaskedBatchNormalization`).
         seed: of the dropout; an integer or None.
 
     Input shape: (batch, frames, bins) or (batch, frames, bins, channels), with bins and channels known; `mask` (batch,
@@ -40,6 +39,8 @@ class ConvEncoder(ExplicitMask):
         UserError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
     """
 
+    dropped = ("average_bins", "momentum", "epsilon")
+
     def __init__(
         self,
         filters: Sequence[int] = (24, 48, 64, 96),
@@ -49,8 +50,6 @@ class ConvEncoder(ExplicitMask):
         stride: int = 1,
         pool_first: bool = False,
         keep_bins: bool = False,
-        momentum: float = 0.9,
-        epsilon: float = 1e-3,
         seed: int | None = None,
         **kwargs,
     ):
@@ -75,8 +74,6 @@ class ConvEncoder(ExplicitMask):
         self.stride = stride
         self.pool_first = pool_first
         self.keep_bins = keep_bins
-        self.momentum = momentum
-        self.epsilon = epsilon
         self.seed = seed
 
         self.convolutions, self.normalizations, self.dropouts = [], [], []
@@ -95,9 +92,7 @@ class ConvEncoder(ExplicitMask):
                     name=f"convolution_{i + 1}",
                 )
             )
-            self.normalizations.append(
-                MaskedBatchNormalization(momentum, epsilon, dtype=self.dtype_policy, name=f"normalization_{i + 1}")
-            )
+            self.normalizations.append(MaskedBatchNormalization(dtype=self.dtype_policy, name=f"normalization_{i + 1}"))
             # Blocks with one seed would drop the same channels.
             block_seed = None if seed is None else seed + i
             # SpatialDropout2D, under the class name that stored models have.
@@ -175,15 +170,8 @@ class ConvEncoder(ExplicitMask):
             "stride": self.stride,
             "pool_first": self.pool_first,
             "keep_bins": self.keep_bins,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
             "seed": self.seed,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config.pop("average_bins", None)  # False in files of earlier versions
-        return cls(**config)
 
 
 def _max_pool(x, pool):
