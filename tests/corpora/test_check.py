@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from keras_ser.audio import AudioError, read
-from keras_ser.corpora import Corpus, Utterance, afew, emodb, manifest, ravdess
+from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
 from keras_ser.corpora.check import check
 from tests import corpora_on_disk as disk
 from tests.audio import files
@@ -182,16 +182,6 @@ def test_same_audio_is_found_over_files_formats_and_segments(tmp_path):
     clips = [Utterance(name, name) for name in names]
     clips += [Utterance("segment", "b.flac", start=0.2, end=0.4), Utterance("tail", "a.wav", start=0.2)]
     assert check(Corpus("test", tmp_path, tuple(clips), {})).duplicates == (("a.wav", "b.flac"), ("d.wav", "segment"))
-
-
-def test_soundtracks_of_videos_are_checked(tmp_path):
-    root = disk.write_afew(tmp_path / "avi", ".avi", train=1)
-    report, waves = (check(afew.read(r)) for r in (root, disk.write_afew(tmp_path / "wav", ".wav", train=1)))
-    assert not report.problems and report.sample_rates == waves.sample_rates
-    assert report.seconds["total"] == pytest.approx(waves.seconds["total"])
-    (root / "Val" / "Fear" / "000055840.avi").write_bytes(b"RIFF....AVI nothing")
-    (case,) = check(afew.read(root)).problems["unreadable"]
-    assert case.startswith("Val/000055840")
 
 
 @pytest.mark.slow

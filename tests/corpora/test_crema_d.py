@@ -169,40 +169,14 @@ def test_the_old_name_is_read_as_the_published_one(tmp_path):
         crema_d.read(root)
 
 
-@pytest.fixture
-def published(shared_data):
-    """Stem -> (sha256, demographics) of all 7442 files, from the published lists and not from our reader."""
-    with open(shared_data / "crema-d" / "VideoDemographics.csv", newline="") as file:
-        actors = {row["ActorID"]: row for row in csv.DictReader(file)}
-    with open(shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    found = {PurePosixPath(row["path"]).stem: (row["sha256"], actors[row["path"][9:13]]) for row in rows}
-    assert len(rows) == len(found) == 7442 and len(actors) == 91
-    return found
-
-
-def test_expected_counts_are_those_of_the_published_lists(published):
-    matches = {stem: crema_d.NAME.fullmatch(stem) for stem in published}
-    assert all(matches.values())
-    kept = [(matches[stem].groups(), who) for stem, (_, who) in published.items() if stem != crema_d.SPEECHLESS]
-    expected = crema_d.EXPECTED
-    assert expected["utterances"] == len(kept) == 7441
-    assert expected["speaker"] == len({actor for (actor, *_), _ in kept})
-    assert expected["gender"] == Counter(who["Sex"].lower() for _, who in kept)
-    assert expected["emotion"] == Counter(crema_d.EMOTIONS[emotion] for (_, _, emotion, _), _ in kept)
-    assert expected["intensity"] == Counter(crema_d.INTENSITIES[level] for (*_, level), _ in kept)
-    assert expected["ethnicity"] == Counter(who["Ethnicity"].lower().replace(" ", "_") for _, who in kept)
-    decades = Counter(int(who["Age"]) // 10 for _, who in kept)
-    assert expected["age_group"] == {f"{decade}0-{decade}9": count for decade, count in decades.items()}
-    assert expected["race"] == len({who["Race"] for _, who in kept} - {"Unknown"})
-    assert set(crema_d.SENTENCES) == {sentence for (_, sentence, _, _), _ in kept}
-
-
-def test_the_published_corpus_is_as_expected(published, shared_data, tmp_path):
+def test_the_published_corpus_is_as_expected(shared_data, tmp_path):
     """All 7442 names, over the published tables: reading looks at names alone, so the files may be empty."""
     (tmp_path / "AudioWAV").mkdir()
-    for stem in published:
-        (tmp_path / "AudioWAV" / f"{stem}.wav").touch()
+    with open(shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv", newline="") as file:
+        names = [PurePosixPath(row["path"]).name for row in csv.DictReader(file, delimiter="\t")]
+    assert len(set(names)) == 7442
+    for name in names:
+        (tmp_path / "AudioWAV" / name).touch()
     shutil.copy(shared_data / "crema-d" / "VideoDemographics.csv", tmp_path)
     shutil.copytree(shared_data / "crema-d" / "processedResults", tmp_path / "processedResults")
     corpus = crema_d.read(tmp_path)

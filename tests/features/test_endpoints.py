@@ -83,21 +83,6 @@ def test_finds_where_speech_was_put(rng):
     assert abs(kept[0] * 160 - 16000) < 3000 and abs(kept[-1] * 160 - 32000) < 5000
 
 
-def test_unvoiced_frames_join_where_they_touch_speech():
-    energy = np.full(100, -60.0)
-    energy[40:60] = -20.0
-    crossings = np.full(100, 0.1)
-    crossings[60:70] = 0.5
-    crossings[90:93] = 0.5
-    mask = np.ones((1, 100), bool)
-    kept = np.asarray(detect_endpoints(energy[None].astype("f4"), crossings[None].astype("f4"), mask, hangover=0))[0]
-    # The quietest level is that of every pause: mean and deviation of their rate decide.
-    noise = crossings[energy == -60]
-    threshold = noise.mean() + 2 * noise.std()
-    assert 0.25 < threshold < 0.5
-    assert np.flatnonzero(kept).tolist() == list(range(40, 70))
-
-
 @pytest.mark.parametrize("level", [-100.0, -30.0])
 def test_keeps_everything_where_nothing_tells_speech_from_pause(level, rng):
     energy = (level + rng.uniform(0, 5, (1, 50))).astype(np.float32)

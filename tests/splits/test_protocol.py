@@ -204,16 +204,6 @@ def test_json(tmp_path):
         assert Split.from_dict(json.loads((tmp_path / "split.json").read_text())) == split
 
 
-def test_emodb_leaves_each_speaker_out(shared_data):
-    corpus = read_corpus("emodb", shared_data / "emodb")
-    splits = Protocol("loso", "leave-one-out", validation=1).splits(corpus)
-    assert len(splits) == 10 and sum(len(split.test) for split in splits) == 535
-    for split in splits:
-        check_partition(split, corpus)
-        check_split(split, corpus)
-        assert [len(values(corpus, getattr(split, side), "speaker")) for side in SIDES] == [8, 1, 1]
-
-
 def test_ravdess_folds_and_its_double_take(shared_data):
     corpus = read_corpus("ravdess", shared_data / "ravdess")
     seventh = [u for u in corpus if u.speaker == "07"]
