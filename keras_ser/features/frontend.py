@@ -56,7 +56,7 @@ class Frontend(keras.layers.Layer):
     | zero_crossing_rate | 1 | sign changes over samples |
     | energy | 1 | mean square, dB |
     | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
-    | short_term | 34 | `short_term` |
+    | short_term | 34 | those of `ShortTerm` |
 
     dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
 
