@@ -1,9 +1,9 @@
-"""Throughput of `ShortTerm` against pyAudioAnalysis 0.3.14 on the same clips, in one run.
+"""Throughput of the short-term features against pyAudioAnalysis 0.3.14 on the same clips, in one run.
 
     python benchmarks/short_term.py [--data DIR] [--clips 96] [--batch 8] [--repeats 5] [--threads 1]
 
 Clips are read from DIR (any .wav or .flac below it, resampled to 16 kHz by `keras_ser.audio`), or synthesised: noise
-with syllable-like loudness, 1.5 to 5 s long. Both sides get decoded audio. `ShortTerm` gets batches of clips of similar
+with syllable-like loudness, 1.5 to 5 s long. Both sides get decoded audio. `Frontend` gets batches of clips of similar
 length, padded, in one graph with unknown batch and samples (the padding is in its time); on one core few clips a batch
 are faster, since their frames stay in the cache. pyAudioAnalysis gets one clip at a time, without its deltas. With
 `compatible` both compute the same numbers; the last column says how far apart they are here, as the largest difference
@@ -39,10 +39,10 @@ def ours(audio: list, batch: int, compatible: bool):
     """A function of no arguments that computes the features of all clips, and returns them clip by clip."""
     from frontend import in_batches
 
-    from keras_ser.features.short_term import ShortTerm
+    from keras_ser.features import Frontend
 
-    layer = ShortTerm(SAMPLE_RATE, WINDOW, HOP, compatible)
-    return in_batches(lambda waveform, length: layer(waveform, length), audio, batch)
+    layer = Frontend(("short_term",), SAMPLE_RATE, WINDOW, HOP, endpoint=False, compatible=compatible)
+    return in_batches(lambda waveform, length: layer(waveform, length)["short_term"], audio, batch)
 
 
 def theirs(audio: list):

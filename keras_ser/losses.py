@@ -1,8 +1,8 @@
-"""Losses that need a label, for `compile`. Those that need none are added by a layer (`OrthogonalityLoss`).
+"""Losses that need labels, for `compile`; those without labels are added by a layer (`OrthogonalityLoss`).
 
-All are computed in float32 whatever the dtype policy, and all are by default a mean over what carries a label:
-`reduction="mean_with_sample_weight"`, where a missing label has sample weight 0 and is neither summed nor counted.
-Keras's own default would count it.
+All are computed in float32 whatever the dtype policy, and by default averaged over the labelled examples:
+`reduction="mean_with_sample_weight"`, where a missing label has sample weight 0 and is neither summed nor counted
+(Keras's default counts it).
 """
 
 import keras
@@ -18,8 +18,7 @@ def sparse_crossentropy(y_true, logits, label_smoothing: float = 0.0):
 
         L_i = -sum_c q_i,c log p_i,c,    p_i = softmax(z_i),    q_i,c = (1 - e) [c = y_i] + e / classes
 
-    It takes logits, not probabilities: those of float32 reach 0 at a gap of about 100 between logits, and have no gradient
-    there.
+    It takes logits, not probabilities: in float32 these reach 0, and lose their gradient, at a gap of about 100 between logits.
 
     Args:
         y_true: class indices, (batch,) or (batch, 1).
@@ -79,7 +78,7 @@ class SparseCrossentropy(_Loss):
         label_smoothing: in [0, 1). Default 0.
 
     Raises:
-        ValueError: a `label_smoothing` out of range.
+        UserError: a `label_smoothing` out of range.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
         float64 (classes, classes).
 
     Raises:
-        ValueError: lengths that differ, or an index of `classes` or more.
+        UserError: lengths that differ, or an index of `classes` or more.
     """
     truth, predicted = np.ravel(truth).astype(np.int64), np.ravel(predicted).astype(np.int64)
     weight = np.ones(truth.shape) if weight is None else np.ravel(weight).astype(np.float64)
@@ -89,29 +89,9 @@ def accuracy(matrix) -> np.ndarray:
     return classification(margins(matrix)).accuracy
 
 
-def recall(matrix) -> np.ndarray:
-    """Share of each class's examples that are right: (..., classes), NaN for a class without examples."""
-    return classification(margins(matrix)).recall
-
-
 def uar(matrix) -> np.ndarray:
     """Unweighted average recall (UA): mean recall over the classes that have examples (equation 22 of ASP-MTL)."""
     return classification(margins(matrix)).uar
-
-
-def f1(matrix) -> np.ndarray:
-    """F1 of each class, (..., classes); NaN for a class neither true nor predicted."""
-    return classification(margins(matrix)).f1
-
-
-def macro_f1(matrix) -> np.ndarray:
-    """Mean F1 over the classes that are true or predicted anywhere."""
-    return classification(margins(matrix)).macro_f1
-
-
-def weighted_f1(matrix) -> np.ndarray:
-    """Mean F1 weighted by each class's number of examples."""
-    return classification(margins(matrix)).weighted_f1
 
 
 def moments(truth, predicted) -> np.ndarray:
@@ -133,7 +113,7 @@ def sums(truth, predicted, weight=None) -> np.ndarray:
         float64 (6,).
 
     Raises:
-        ValueError: sizes that differ.
+        UserError: sizes that differ.
     """
     x, y = np.ravel(truth).astype(np.float64), np.ravel(predicted).astype(np.float64)
     w = np.ones(x.shape) if weight is None else np.ravel(weight).astype(np.float64)

@@ -5,8 +5,9 @@
     python recipes/aspmtl_afew.py --corpus-root AFEW --aux-corpus ravdess --aux-root RAVDESS
 
 Protocols: the paper's random 80/20 (speaker-dependent: one actor and one film stand on both sides) and the challenge's official
-Train/Val, whose films are disjoint; on the demo corpus four speakers of twelve. On the demo corpus batch (16), epochs (3 of
-model 1, which finds the noise, 10 of model 2), dropout (0.2) and learning rate (3e-3, falling to 0) are ours, so that it learns in a minute; elsewhere they are the paper's.
+Train/Val, whose films are disjoint; on the demo corpus four speakers of twelve. On the demo corpus batch (16), epochs (3
+of model 1, which finds the noise, 10 of model 2), dropout (0.2) and learning rate (3e-3, falling to 0) are ours, so that it
+learns in a minute; elsewhere they are the paper's.
 AFEW names neither speaker nor gender nor film: gender comes from --metadata (columns id, gender, and if known speaker, film),
 or is learnt from an auxiliary corpus.
 Noises: generated white and pink, babble of training clips; the paper's factory noise with --noise-root DIR and

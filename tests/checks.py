@@ -90,7 +90,7 @@ def keras_round_trip(row: LayerRow, folder):
     model = functional(row)
     model.save(folder / "model.keras")
     again = keras.saving.load_model(folder / "model.keras")
-    for a, b in zip(flat(model.predict(feed(row), verbose=0)), flat(again.predict(feed(row), verbose=0)), strict=True):
+    for a, b in zip(flat(model(feed(row))), flat(again(feed(row))), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -121,7 +121,7 @@ def mixed_precision_trains(row: LayerRow, policy: str):
     outputs = [o for o in keras.tree.flatten(core.output) if o.dtype != "bool"]
     heads = [keras.layers.Dense(1, dtype="float32")(keras.layers.Flatten()(_pooled(o))) for o in outputs]
     model = keras.Model(core.input, keras.layers.Add()(heads) if len(heads) > 1 else heads[0])
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile("adam", "mse", run_eagerly=True)
     y = rng_of(row).normal(size=(BATCH, 1)).astype("float32")
     history = model.fit(feed(row), y, batch_size=BATCH, epochs=1, verbose=0).history
     assert all(np.isfinite(values).all() for values in history.values())
@@ -205,11 +205,11 @@ def gradients_flow(row: LayerRow):
 def batch_is_alone(row: LayerRow):
     """An example gives the same alone, cut to its own length, as in a batch."""
     model, (x, mask) = functional(row), example(row)
-    together = flat(model.predict(feed(row, x, mask), verbose=0))
+    together = flat(model(feed(row, x, mask)))
     for i in range(BATCH):
         end = None if mask is None else int(mask[i].sum())
         own = [leaf[i : i + 1, :end] for leaf in keras.tree.flatten(x)]
-        alone = flat(model.predict(feed(row, own, None if mask is None else mask[i : i + 1, :end]), verbose=0))
+        alone = flat(model(feed(row, own, None if mask is None else mask[i : i + 1, :end])))
         for a, b in zip(alone, together, strict=True):
             same_and_then_nothing(a, b[i : i + 1], anything=row.identity)
 

@@ -230,18 +230,7 @@ def test_a_table_comes_back(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_figure_gives_the_same_bytes(tmp_path):
-    figure = Figure()
-    figure.subplots().plot([1, 3, 2])
-    for name in ("a.png", "b.png"):
-        write_figure(tmp_path / name, figure)
-    found = (tmp_path / "a.png").read_bytes()
-    assert found == (tmp_path / "b.png").read_bytes() and found.startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("ending", "sign"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml"), (".PNG", b"\x89PNG")]
-)
+@pytest.mark.parametrize(("ending", "sign"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".PNG", b"\x89PNG")])
 def test_a_figure_is_of_the_kind_of_its_ending(tmp_path, ending, sign):
     figure = Figure()
     figure.subplots().plot([1, 3, 2])

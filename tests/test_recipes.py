@@ -60,11 +60,11 @@ def test_help_prints_the_page(path):
 
 @pytest.mark.parametrize(("name", "corpus"), [("emodb", "emodb"), ("ravdess", "ravdess")])
 def test_recipes_fit_the_real_corpora(shared_data, name, corpus):
-    from keras_ser.corpora.content import duplicates
+    from keras_ser.corpora.check import check
 
     corpus = read_corpus(corpus, shared_data / corpus)
     recipes, _ = load_recipes(str(RECIPES / f"aspmtl_{name}.py"))
-    hashes = {i: str(k) for k, ids in enumerate(duplicates(corpus)) for i in ids}
+    hashes = {i: str(k) for k, ids in enumerate(check(corpus).duplicates) for i in ids}
     for recipe in recipes.values():
         check_labels(recipe, corpus, {})
         for protocol in recipe.protocols:

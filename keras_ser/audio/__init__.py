@@ -2,9 +2,8 @@
 
 Conventions: a waveform is a float32 array (samples,), full scale is 1, rates are in Hz. Float files beyond full scale
 keep their values. Files are resampled once, when they are read, and always by soxr; what is written to the cache and
-handed to the front end has one rate. There is one reader, `io`: of training, `corpus check`, `predict` and the demo page. What a
-silent or very short clip means is the caller's decision: `problems` names it. Nothing here imports TensorFlow;
-`decode.decode_audio` does so when it is called.
+handed to the front end has one rate. Training, `corpus check`, `predict` and the demo page share one reader, `io`. The caller
+decides what to do with a silent or very short clip: `problems` names it. Nothing here imports TensorFlow.
 """
 
 from keras_ser.audio.channels import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS

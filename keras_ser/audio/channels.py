@@ -1,4 +1,4 @@
-"""From channels to one: which of them are live, whether they cancel each other, and what constant offset they share."""
+"""Mix channels to one: find which are live, whether they cancel, and their constant offset."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ STEADY, FEWEST = 3.0, 3  # how far above its spread over the frames an offset li
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the channels of a recording become one.
+    """How the channels of a recording are mixed to one.
 
     Args:
-        channels: how many there are.
-        live: numbers, from 0, of those that are averaged.
-        offset: taken off each sample of the average; 0 = none.
+        channels: number of channels.
+        live: indices of the channels that are averaged.
+        offset: subtracted from each sample of the average; 0 = none.
         problems: any of "silent channels", "cancelling channels", "constant offset".
     """
 
@@ -43,7 +43,7 @@ class Mixing:
 
 @dataclass
 class Survey:
-    """Collects what `mixing` needs, from a recording's samples piece by piece.
+    """Accumulate what `mixing` needs from the pieces of a recording.
 
     Args:
         sample_rate: Hz.
@@ -58,7 +58,7 @@ class Survey:
     _means: list[np.ndarray] = field(default_factory=list, repr=False)  # (frames, channels) each
 
     def add(self, samples: np.ndarray) -> None:
-        """Takes in float32 (samples, channels), all finite; offsets are measured in whole frames of each piece."""
+        """Add a piece, float32 (samples, channels), all finite; offsets are measured in its whole frames."""
         low, high = samples.min(axis=0), samples.max(axis=0)
         self._low = low if self._low is None else np.minimum(self._low, low)
         self._high = high if self._high is None else np.maximum(self._high, high)
@@ -74,11 +74,11 @@ class Survey:
             self._means.append(cut.mean(axis=1, dtype=np.float64))
 
     def mixing(self) -> Mixing:
-        """What to do with the channels, after everything was taken in.
+        """Decide how to mix the channels, once all pieces are added.
 
         The mix is the mean of the live channels: those whose peak (about their middle, so that an offset is none) is not more
         than 80 dB under the loudest one's. Where it has lost more than 20 dB of the channels' mean energy, it is the first live
-        channel alone. A constant offset of more than 0.01 of full scale is taken off.
+        channel alone. A constant offset of more than 0.01 of full scale is subtracted.
         """
         channels = len(self._low)
         peaks = self._high.astype(np.float64) - self._low

@@ -1,4 +1,4 @@
-"""Containers made of chunks, each with a name and a size: walked before a decoder sees them, which may trust the sizes."""
+"""Walk containers made of chunks with a name and a size, before a decoder that trusts the sizes reads them."""
 
 import io
 import os
@@ -6,12 +6,12 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
-MOST = 100_000  # chunks to look through; a file of nothing but empty ones would take hours
+MOST = 100_000  # chunks to walk; a file of empty chunks would take hours
 HEAD = 24  # bytes of the longest head of a chunk
 
 
 class DamagedError(Exception):
-    """A container that contradicts itself; the text says how, and names no file."""
+    """A container contradicts itself; the message says how, without naming the file."""
 
 
 class Chunk(NamedTuple):
@@ -68,7 +68,7 @@ def length(raw: BinaryIO) -> int:
 
 
 def chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
-    """The chunks of an open file, in their order; the last one may promise more than the file holds.
+    """Iterate over the chunks of an open file; the last one may promise more than the file holds.
 
     Raises:
         DamagedError: a size below zero, or more than `MOST` chunks.
@@ -91,7 +91,7 @@ def chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
             return
         position = start + size
         padding = -(position - layout.first) % layout.align
-        # some writers leave the padding away
+        # some writers omit the padding
         if padding and layout.first == 12:
             unpadded, padded = (_is_chunk(raw, position + more, layout, total) for more in (0, padding))
             padding = 0 if unpadded and not padded else padding
@@ -102,7 +102,7 @@ def chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
 
 
 def check_within(chunk: Chunk, total: int) -> None:
-    """Raises DamagedError for a chunk that promises more than the file's `total` bytes."""
+    """Raise DamagedError for a chunk that promises more than the file's `total` bytes."""
     if chunk.start + chunk.size > total:
         raise DamagedError(
             f"cut short: its header promises {chunk.size} bytes of {_shown(chunk.name)}, the file holds {total - chunk.start}"
@@ -126,7 +126,7 @@ def _is_chunk(raw: BinaryIO, position: int, layout: Layout, total: int) -> bool:
 
 
 class Spliced(io.RawIOBase):
-    """A file's stretch behind other bytes: what a decoder is to see in place of a header that it would misread.
+    """Part of a file behind other bytes, for a decoder that would misread the file's own header.
 
     Args:
         head: these bytes come first.

@@ -15,12 +15,12 @@ LACKING = 0.1  # of its promised duration, that a soundtrack may lack: container
 def soundtrack(
     path: Path, name: str, start: float | None, end: float | None, seconds: float
 ) -> Iterator[Info | np.ndarray]:
-    """The first audio track of a file: first what its header says, then its samples piece by piece.
+    """Decode the first audio track of a file: yield its header, then its samples piece by piece.
 
     Args:
         path: the file.
         name: of its format, for messages.
-        start, end: seconds; None = from the beginning, to the end. What lies further behind is not decoded.
+        start, end: seconds; None = from the beginning, to the end. Nothing behind `end` is decoded.
         seconds: of a piece, about.
 
     Yields:

@@ -1,4 +1,4 @@
-"""What is raised where a file can't be used."""
+"""The error for files that cannot be used."""
 
 from keras_ser.errors import UserError
 

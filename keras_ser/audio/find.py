@@ -1,4 +1,4 @@
-"""The audio files below folders: those whose content is audio, and those whose name promises it."""
+"""Find audio files below folders, by content and by name."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,11 @@ from keras_ser.errors import UserError
 
 
 class Found(NamedTuple):
-    """What lies below folders.
+    """What was found below folders.
 
     Args:
-        files: to be read; one that is broken, or only named like audio, is among them, so that it is named as unusable.
-        skipped: what is neither audio by content nor by name, and folders that can't be entered.
+        files: audio by content or name, including broken files, so that they are reported.
+        skipped: files that are not audio by content or name, and folders that cannot be read.
     """
 
     files: list[Path]
@@ -22,7 +22,7 @@ class Found(NamedTuple):
 
 
 def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
-    """The files that are named, and all audio and video files below the folders that are named, sorted.
+    """Return the named files, and all audio and video files below the named folders, sorted.
 
     Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
 

@@ -1,4 +1,4 @@
-"""What a file is, by its content: its name's ending decides nothing."""
+"""Identify a file by its content, whatever its suffix."""
 
 import os
 from typing import BinaryIO, NamedTuple
@@ -76,7 +76,7 @@ SIGNS = (
 )
 MPEG, AAC = Format("MPEG audio", SOUNDFILE), Format("AAC", PYAV)
 
-# Endings that promise audio: what has one of them and is none is an error, and not another kind of file in the folder.
+# Suffixes of audio: a file with one of them that is not audio is an error, not another kind of file.
 _OTHERS = (
     "3g2 3gp aac ac3 aif aifc amr ape asf avi bwf flv gsm m4a m4b m4v mka mkv mov mp2 mp4 mpc mpeg mpg mts nut oga ogv opus shn "
     "snd sph tta vox webm wma wmv wv"
@@ -85,7 +85,7 @@ ENDINGS = frozenset(f".{name.lower()}" for name in (*soundfile.available_formats
 
 
 def identify(raw: BinaryIO, ending: str = "") -> Format | None:
-    """The format of an open file, by its first bytes; None where they are no known sign.
+    """Return the format of an open file by its first bytes, or None if it is unknown.
 
     Args:
         raw: seekable; read from its beginning.
@@ -127,7 +127,7 @@ def after_tags(raw: BinaryIO) -> int:
 
 
 def no_audio(raw: BinaryIO) -> str | None:
-    """What an open file is whose first bytes are those of another kind of file than audio."""
+    """Name the kind of an open file that is known not to be audio."""
     raw.seek(0)
     head = raw.read(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for sign, what in NO_AUDIO if head.startswith(sign)), None)

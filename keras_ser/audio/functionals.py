@@ -40,7 +40,7 @@ def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02"
         (functionals,) float32. What openSMILE can't tell of a clip (NaN: it is too short) is 0.
 
     Raises:
-        ValueError: another set, or openSMILE is not installed.
+        UserError: another set, or openSMILE is not installed.
     """
     check_functionals(name)
     with warnings.catch_warnings():
@@ -50,6 +50,6 @@ def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02"
 
 
 def check_functionals(name: str | None) -> None:
-    """Raises: ValueError for a set that there is not; None = none."""
+    """Raise UserError for an unknown set; None means no functionals."""
     if name is not None and name not in FUNCTIONALS:
         raise UserError(f"`functionals` must be one of {', '.join(FUNCTIONALS)}. Received: {name!r}.")

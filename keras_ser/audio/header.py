@@ -1,4 +1,4 @@
-"""What a file's header says, and which stretches of a file may be asked for."""
+"""The header of an audio file, and the range of samples between two times."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,14 @@ RATES = (1000, 1_000_000)  # Hz; a damaged header may hold any number, and resam
 
 @dataclass(frozen=True)
 class Info:
-    """What a file's header says.
+    """The header of an audio file.
 
     Args:
         sample_rate: Hz.
         channels: number of channels.
-        seconds: duration; 0 where the header does not tell.
+        seconds: duration; 0 if unknown.
         subtype: libsndfile's name of the encoding ("PCM_16", "FLOAT", ..), or FFmpeg's codec ("aac").
-        samples: of each channel; 0 where the header does not tell, or only about.
+        samples: of each channel; 0 if unknown or approximate.
     """
 
     sample_rate: int
@@ -29,7 +29,7 @@ class Info:
 
 
 def check_rate(path: Path, rate: int) -> None:
-    """Raises AudioError for a sample rate that no audio has."""
+    """Raise AudioError for a sample rate that no audio has."""
     if not RATES[0] <= rate <= RATES[1]:
         raise AudioError(
             f"{path}: corrupt: expected a sample rate of {RATES[0]} to {RATES[1]} Hz, its header says {rate}."
@@ -37,10 +37,10 @@ def check_rate(path: Path, rate: int) -> None:
 
 
 def span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
-    """Seconds -> (first sample, one past the last) of a file of so many samples.
+    """Convert seconds to (first sample, one past the last) of a file of `frames` samples.
 
     Raises:
-        AudioError: the file has none, or they lie outside.
+        AudioError: the file has no samples, or the times lie outside.
     """
     if frames <= 0:
         raise AudioError(f"{path}: the file holds no samples.", "empty")

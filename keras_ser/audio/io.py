@@ -1,13 +1,12 @@
-"""The one reader of audio files: any format to mono float32 at one rate, or an error that names the file.
+"""Read audio files of any format as mono float32 at one rate, or raise an error that names the file.
 
-Training, `corpus check`, `predict` and the demo page all call it: what one of them reads, all read. A file's content says what it
-is, its container's sizes are compared with the file before a decoder sees it (`sizes`), and decoders have a limit of time
-(`limits`).
+Training, `corpus check`, `predict` and the demo page all use this reader. Files are identified by content, the sizes in their
+containers are compared with the file before decoding (`sizes`), and decoders have a time limit (`limits`).
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +28,7 @@ KEPT_BYTES = 2**28  # the largest soundtrack that is kept for the next segment o
 
 
 def info(path: str | os.PathLike) -> Info:
-    """Rate, channels and duration from the header, without decoding.
+    """Return rate, channels and duration from the header, without decoding.
 
     Raises:
         AudioError: the file is missing, empty, cut short or not audio.
@@ -41,7 +40,7 @@ def info(path: str | os.PathLike) -> Info:
 def read_channels(
     path: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """A file, or a stretch of it, as it was recorded: what `read` mixes and resamples.
+    """Read a file, or a part of it, before mixing and resampling.
 
     Args:
         path, start, end: see `read`.
@@ -63,14 +62,14 @@ def read_channels(
 def read(
     path: str | os.PathLike, sample_rate: int = 16000, start: float | None = None, end: float | None = None
 ) -> np.ndarray:
-    """Reads a file, or a stretch of it, as mono at the rate asked for.
+    """Read a file, or a part of it, as mono at a given rate.
 
     libsndfile decodes what it can (WAV, FLAC, Ogg, MP3, AIFF, ..), PyAV (extra `video`) the soundtracks of video containers and
     other codecs; a file's first bytes decide, not its name. Resampling is soxr's "VHQ"; a file of one sample gives one.
 
     Channels are averaged. Silent ones are left out of the average: those whose peak is 80 dB or more under the loudest channel's
     (an unused track). Where channels cancel each other, so that the average loses more than 20 dB of their mean energy, the first
-    one is used alone. A constant offset of more than 0.01 of full scale is taken off. `problems` names all three.
+    one is used alone. A constant offset of more than 0.01 of full scale is subtracted. `problems` names all three.
 
     Args:
         path: the file.
@@ -94,26 +93,32 @@ def read_with_problems(
     start: float | None = None,
     end: float | None = None,
     window_seconds: float = 0.025,
+    reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
 ) -> tuple[np.ndarray, list[str]]:
-    """What `read` gives, and what `problems` says of it.
+    """Return the waveform of `read` and its `problems`.
 
     Args:
         path, sample_rate, start, end: see `read`.
         window_seconds: length of the front end's window.
+        reader: decodes the file; takes and returns what `read_channels` does.
 
     Raises:
         AudioError: as `read`.
     """
-    waveform, mixing = _read(path, sample_rate, start, end)
+    waveform, mixing = _read(path, sample_rate, start, end, reader)
     return waveform, [*mixing.problems, *level_problems(waveform, sample_rate, window_seconds)]
 
 
 def _read(
-    path: str | os.PathLike, sample_rate: int, start: float | None, end: float | None
+    path: str | os.PathLike,
+    sample_rate: int,
+    start: float | None,
+    end: float | None,
+    reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
 ) -> tuple[np.ndarray, Mixing]:
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
-    samples, rate = read_channels(path, start, end)
+    samples, rate = reader(path, start, end)
     mixing = survey([samples], rate)
     waveform = mixing(samples)
     if rate != sample_rate:
@@ -124,9 +129,9 @@ def _read(
 
 
 def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:
-    """Reads a file piece by piece, so that the memory does not grow with its length: together, what `read` gives.
+    """Read a file piece by piece in bounded memory; the pieces together equal the result of `read`.
 
-    The file is decoded twice: what is to be done with its channels depends on all of it (see `read`).
+    The file is decoded twice, since the mixing of its channels depends on the whole file (see `read`).
 
     Args:
         path: the file.
@@ -156,7 +161,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
 
 
 def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
-    """What `read` does with the channels of a whole file and what is odd about them, in bounded memory; and its rate in Hz.
+    """Return how `read` mixes the channels of a whole file, and its rate in Hz, in bounded memory.
 
     Raises:
         AudioError: as `read`.
@@ -235,7 +240,7 @@ def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray
 
 
 def _check_finite(path: Path, samples: np.ndarray) -> None:
-    # a comparison with NaN is False
+    # comparisons with NaN are False
     wrong = ~(np.abs(samples) <= LOUDEST)
     if wrong.any():
         raise AudioError(

@@ -1,4 +1,4 @@
-"""A limit of time for decoders: libraries in C, in which a damaged file may keep a thread for ever."""
+"""A time limit for decoders: C libraries may loop forever on a damaged file."""
 
 import ctypes
 import threading
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 
 def limited(path: Path, work: Callable[[], T]) -> T:
-    """Does `work` in a thread of its own and gives it up when its time is over.
+    """Run `work` in a thread of its own and abandon it after `SECONDS`.
 
-    The caller waits in Python, where an interrupt (Ctrl+C) reaches it. An abandoned thread runs until the process ends, and does
-    not keep the process from ending. A child process would also survive a decoder that crashes, but costs seconds of imports per
+    The caller waits in Python, where an interrupt (Ctrl+C) reaches it. An abandoned thread runs until the process ends, without
+    keeping it alive. A child process would also survive a decoder that crashes, but costs seconds of imports per
     reading thread and a pipe for all samples; `sizes` keeps known causes of crashes from the decoders.
 
     Args:
         path: the file, for the message.
-        work: takes nothing.
+        work: called without arguments.
 
     Raises:
         AudioError: it took longer than `SECONDS`.
@@ -56,6 +56,6 @@ def limited(path: Path, work: Callable[[], T]) -> T:
 
 
 def _keep_loaded() -> None:
-    """Lets no library be unloaded at the end of the process, in which an abandoned thread still runs."""
+    """Keep libsndfile loaded at exit, since an abandoned thread may still run in it."""
     library = getattr(soundfile, "_snd", None)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

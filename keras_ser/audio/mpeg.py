@@ -1,6 +1,6 @@
 """MPEG audio (MP3 and its kin) and ADTS (AAC) frame by frame: how long a stream is, and whether its last frame is whole.
 
-The length that decoders give of a stream of variable rate without a Xing header is an estimate; the frames say it.
+Decoders only estimate the length of a variable-rate stream without a Xing header; counting frames gives the exact length.
 """
 
 import os
@@ -41,16 +41,16 @@ class Frame(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """What walking over a stream's frames found.
+    """Summary of a stream's frames.
 
     Args:
         first: the first frame's byte.
         frame: the first frame.
-        tagged: the first frame is a Xing, Info or VBRI header, no audio.
-        promised: frames that this header promises; 0 where it does not tell.
+        tagged: whether the first frame is a Xing, Info or VBRI header instead of audio.
+        promised: frames that this header promises; 0 if unknown.
         frames: whole frames of audio.
-        constant: all of them have one bit rate.
-        lacking: bytes that the last frame lacks.
+        constant: whether all frames have one bit rate.
+        lacking: bytes missing from the last frame.
         end: the byte behind the last whole frame.
     """
 
@@ -128,7 +128,7 @@ def _goes_on(raw: BinaryIO, position: int, frame: Frame, total: int) -> bool:
 
 
 def walk(raw: BinaryIO, start: int) -> Stream | None:
-    """Follows a stream from frame to frame; None where there is none, or in free format.
+    """Walk a stream from frame to frame; return None if there is none, or in free format.
 
     Args:
         raw: seekable.
@@ -186,7 +186,7 @@ def _side(frame: Frame) -> int:
 
 
 def xing(raw: BinaryIO, stream: Stream) -> bytes:
-    """A frame that says how many frames follow, so that a decoder need not estimate it: to be put before the first."""
+    """Build a frame that states how many frames follow, to be placed before the first one."""
     raw.seek(stream.first)
     head = bytearray(raw.read(4))
     at = _side(stream.frame)

@@ -18,12 +18,13 @@ from keras_ser.errors import UserError
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
+WINDOW, BELOW_DB = 400, 30.0  # of `speech_part`: samples, the last window may be shorter; dB
 
 Seed = int | np.random.Generator
 
 
 def noise_type(name: str) -> str:
-    """ "factory1" -> "factory": names that differ by a number only are of one type of noise."""
+    """ "factory1" -> "factory": names that differ only by a number are one type of noise."""
     return name.rstrip("0123456789")
 
 
@@ -41,7 +42,7 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
         float32 (samples,), mean 0, RMS 1. It is periodic in its length, so it loops without a click.
 
     Raises:
-        ValueError: an unknown name, or fewer than 2 samples.
+        UserError: an unknown name, or fewer than 2 samples.
     """
     if name not in COLOURS:
         raise UserError(f"`name` must be one of {', '.join(COLOURS)}. Received: {name!r}.")
@@ -56,7 +57,7 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
 
 def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: int = 8) -> np.ndarray:
-    """Many people talking at once: each talker a random sequence of clips from a random start, equal in RMS, summed.
+    """Sum several talkers of equal RMS, each a random sequence of clips from a random start.
 
     Args:
         waveforms: speech clips, each (samples,); use the training split's only for training noise. Silent ones are
@@ -69,7 +70,7 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
         float32 (samples,), RMS 1.
 
     Raises:
-        ValueError: no speech to take from, or `talkers` or `samples` under 1.
+        UserError: no speech to take from, or `talkers` or `samples` under 1.
     """
     if samples < 1 or talkers < 1:
         raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
@@ -95,11 +96,10 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
 
 
 def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, np.ndarray]:
-    """All noise files under a folder (and its sub-folders), by their stem, in alphabetical order.
+    """Read all noise files under a folder (and its sub-folders), by stem, in alphabetical order.
 
     Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are passed over; anything else must be
-    audio. Another rate is resampled; a clipped noise is a noise like any other; one shorter than a clip goes round in it
-    (see `mix`).
+    audio. Other rates are resampled; a noise shorter than a clip is looped (see `mix`).
 
     Args:
         root: the folder.
@@ -139,9 +139,9 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
 
 
 def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
-    """The part of a noise that one side of a split may use: its first 60 % for training, then 20 %, 20 %.
+    """Return the part of a noise that one side of a split may use: the first 60 % for training, then 20 % and 20 %.
 
-    Apart in time, so that no sample of a test noise is ever trained on.
+    The parts do not overlap, so that no sample of a test noise is used in training.
 
     Args:
         noise: (samples,), at least 5.
@@ -167,7 +167,7 @@ def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
         dB; infinite if the two are equal.
 
     Raises:
-        ValueError: different lengths, or `clean` is silent.
+        UserError: different lengths, or `clean` is silent.
     """
     clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
     if clean.shape != noisy.shape:
@@ -179,29 +179,27 @@ def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(signal / error))
 
 
-def speech_part(waveform: np.ndarray, window: int = 400, threshold_db: float = 30.0) -> np.ndarray:
-    """Which samples are speech by an energy criterion: those in windows less than 30 dB under the loudest one.
+def speech_part(waveform: np.ndarray) -> np.ndarray:
+    """Mark speech by energy: samples in windows of 400 whose mean power is less than 30 dB under the loudest one's.
 
     Args:
         waveform: clean speech, (samples,).
-        window: samples; windows do not overlap, the last may be shorter.
-        threshold_db: how far under the loudest window's mean power speech may lie.
 
     Returns:
         bool (samples,); all False for a silent waveform.
     """
     waveform = np.asarray(waveform, float)
-    starts = np.arange(0, waveform.size, window)
-    sizes = np.minimum(window, waveform.size - starts)
+    starts = np.arange(0, waveform.size, WINDOW)
+    sizes = np.minimum(WINDOW, waveform.size - starts)
     power = np.add.reduceat(waveform**2, starts) / sizes if waveform.size else np.zeros(0)
-    loud = (power > power.max(initial=0) * 10 ** (-threshold_db / 10)) & (power > 0)
+    loud = (power > power.max(initial=0) * 10 ** (-BELOW_DB / 10)) & (power > 0)
     return np.repeat(loud, sizes)
 
 
 def mix(
     speech: np.ndarray, noise: np.ndarray, snr_db: float, active: bool = False, rng: np.random.Generator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Adds noise to speech so that `snr(speech, mixed, active)` is `snr_db`, to 0.01 dB.
+    """Add noise to speech so that `snr(speech, mixed, active)` is `snr_db`, to 0.01 dB.
 
     The speech keeps its level; y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)). A noise shorter than the
     speech is looped. The sum may exceed full scale; it is not clipped.
@@ -217,7 +215,7 @@ def mix(
         y and g n, both float32 (samples,).
 
     Raises:
-        ValueError: speech or noise is silent (the noise: in the stretch that is mixed in), or not finite.
+        UserError: speech or noise is silent (the noise: in the stretch that is mixed in), or not finite.
     """
     speech, noise = np.asarray(speech, float), np.asarray(noise, float)
     if not (np.isfinite(speech).all() and np.isfinite(noise).all() and np.isfinite(snr_db)):

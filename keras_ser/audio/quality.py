@@ -1,4 +1,4 @@
-"""How good a denoiser's output is beside the clean speech: SNR_out, SI-SDR, PESQ and STOI.
+"""Measures of a denoiser's output against the clean speech: SNR_out, SI-SDR, PESQ and STOI.
 
 Conventions: `clean` and `estimate` are waveforms (samples,) of one length and rate, aligned; the sums are float64.
 More is better in all four.
@@ -18,8 +18,8 @@ from keras_ser.errors import UserError
 def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
     """SNR_out = 10 lg(sum s^2 / sum (s^ - s)^2) (eq. 23 of ASP-MTL), in dB.
 
-    Silence scores 0 dB, which under 0 dB of noise is a gain: alone, this measure rewards an output that is too faint
-    and never tells nothing from something. `si_sdr` beside it does.
+    Silence scores 0 dB, which is a gain where the noisy speech has less. This measure alone rewards outputs that are too faint:
+    report `si_sdr` beside it.
 
     Args:
         clean: s, (samples,), not silent.
@@ -29,36 +29,33 @@ def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
         dB; infinite if the two are equal.
 
     Raises:
-        ValueError: different lengths, samples that are not finite, or `clean` is silent.
+        UserError: different lengths, samples that are not finite, or `clean` is silent.
     """
     return snr(*_pair(clean, estimate))
 
 
-def si_sdr(clean: np.ndarray, estimate: np.ndarray, zero_mean: bool = True) -> float:
+def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
     """Scale-invariant signal-to-distortion ratio, in dB: neither level nor offset of the estimate counts.
 
-        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2
+        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2, both less their means
 
     Args:
-        clean: s, (samples,), not constant (not silent, where `zero_mean` is False).
+        clean: s, (samples,), not constant.
         estimate: s^, of the same length.
-        zero_mean: take the mean of either away first. Default True, as the reference assumes.
 
     Returns:
         dB; infinite if the estimate is a multiple of `clean`, minus infinity where it holds nothing of it (silence).
 
     Raises:
-        ValueError: different lengths, samples that are not finite, or a `clean` without power.
+        UserError: different lengths, samples that are not finite, or a `clean` without power.
 
     Reference:
         J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
     """
     s, e = _pair(clean, estimate)
-    constant = np.ptp(s) == 0 if zero_mean else not s.any()
-    if constant:
+    if np.ptp(s) == 0:
         raise UserError("`clean` is silent: a signal-to-distortion ratio is not defined.")
-    if zero_mean:
-        s, e = s - s.mean(), e - e.mean()
+    s, e = s - s.mean(), e - e.mean()
     target = (e @ s) / (s @ s) * s
     power, error = target @ target, np.sum((target - e) ** 2)
     if power == 0:
@@ -76,7 +73,7 @@ def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> f
         sample_rate: 8000 or 16000 Hz.
 
     Raises:
-        ValueError: the package is not installed, another rate, lengths that differ, samples that are not finite, or
+        UserError: the package is not installed, another rate, lengths that differ, samples that are not finite, or
             nothing in them that PESQ takes for an utterance (a quarter of a second of speech at least).
     """
     s, e = _pair(clean, estimate)
@@ -100,7 +97,7 @@ def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, exte
         extended: ESTOI (Jensen & Taal 2016). Default False: STOI (Taal et al. 2011).
 
     Raises:
-        ValueError: the package is not installed, lengths that differ, samples that are not finite, a silent `clean`,
+        UserError: the package is not installed, lengths that differ, samples that are not finite, a silent `clean`,
             or fewer than 30 frames (0.4 s) of speech.
     """
     s, e = _pair(clean, estimate)

@@ -213,10 +213,6 @@ def _voc(raw: BinaryIO, name: str) -> None:
         check_within(chunk, total)
 
 
-def _mp4(raw: BinaryIO, name: str) -> None:
-    _within(b"moov", all_of_them=True)(raw, name)
-
-
 def _matroska(raw: BinaryIO, name: str) -> None:
     """The segment is whole, where its size was filled in."""
     raw.seek(0)
@@ -254,7 +250,7 @@ CHECKS = {
     "NIST SPHERE": _nist,
     "Ogg": _ogg,
     "AVI": _avi,
-    "MP4": _mp4,
+    "MP4": _within(b"moov", all_of_them=True),
     "ASF": _within(b"\x36\x26\xb2\x75"),
     "Matroska or WebM": _matroska,
     MPEG.name: _mpeg,

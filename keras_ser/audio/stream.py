@@ -1,4 +1,4 @@
-"""Decoding piece by piece: by libsndfile what it can, by PyAV the rest, once a file is as large as its container promises."""
+"""Decode piece by piece, by libsndfile or PyAV, once a file is as large as its container promises."""
 
 import io
 import itertools
@@ -20,8 +20,8 @@ from keras_ser.audio.sizes import checked
 UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
 UNNAMED = Format("", SOUNDFILE)  # by its first bytes
 PIECE_SECONDS = 60.0  # decoded at once
-UNKNOWN = 2**62  # samples that libsndfile says a FLAC file has whose header does not tell
-MPEG_SLACK = 2 * 1152  # samples that decoders leave away at the ends of MPEG audio, beyond what its header says
+UNKNOWN = 2**62  # samples that libsndfile reports for a FLAC file whose header gives no length
+MPEG_SLACK = 2 * 1152  # samples that decoders drop at the ends of MPEG audio, beyond what its header says
 
 
 class UnsuitedError(AudioError):
@@ -66,7 +66,7 @@ def _unlimited(path: Path, start: float | None, end: float | None, seconds: floa
 
 
 def identified(path: Path, raw: BinaryIO) -> Format:
-    """The format of an open file; of an unknown one, something for libsndfile to try."""
+    """Return the format of an open file; libsndfile tries unknown ones."""
     kind = identify(raw, path.suffix)
     if kind is not None:
         return kind

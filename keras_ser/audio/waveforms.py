@@ -1,4 +1,4 @@
-"""What can be said of a waveform, wherever it came from."""
+"""Problems, padding and hashes of waveforms."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from keras_ser.audio.channels import survey
 
 
 def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
-    """What is odd about a waveform, in words; an empty list if nothing is.
+    """List what is odd about a waveform; an empty list if nothing is.
 
     Args:
         waveform: (samples,); or (samples, channels) as `read_channels` gives them, of which the mix is judged (see `read`).
@@ -48,7 +48,7 @@ def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Waveforms (samples,) -> one array (batch, samples), zero-padded, and the lengths (batch,) int32."""
+    """Stack waveforms (samples,) as a zero-padded array (batch, samples), with their lengths (batch,) int32."""
     lengths = np.array([len(x) for x in waveforms], np.int32)
     padded = np.zeros((len(waveforms), lengths.max()), np.float32)
     for row, x in zip(padded, waveforms, strict=True):
@@ -58,7 +58,7 @@ def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def content_hash(waveform: np.ndarray) -> str:
     """SHA-1 of the decoded samples: equal for copies of the same audio under any name or lossless format."""
-    samples = np.ascontiguousarray(waveform, "<f4") + np.float32(0)  # -0.0 and 0.0 sound the same
+    samples = np.ascontiguousarray(waveform, "<f4") + np.float32(0)  # -0.0 and 0.0 are the same sample
     return hashlib.sha1(samples.tobytes()).hexdigest()
 
 

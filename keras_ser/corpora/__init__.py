@@ -1,4 +1,4 @@
-"""Corpora: what was said, by whom, and what it is labelled with; from a folder on disk, or from nothing (`demo`).
+"""Corpora: labelled utterances with their speakers, read from a folder on disk or synthesised (`demo`).
 
     corpus = read_corpus("emodb", "/data/emodb")
     for utterance in corpus:
@@ -7,17 +7,17 @@
 Conventions of this room:
 
 * An adapter is a module: prose about the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
-  It looks at names and label files and never decodes audio, so reading is quick; `keras_ser.corpora.check` looks into
-  the files.
-* `.wav` and `.flac` are the same to every adapter. Hidden files are passed over. The order is that of the ids, whatever
-  the file system's is.
+  It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.check` inspects the
+  audio.
+* Every adapter reads `.wav` and `.flac` alike. Hidden files are ignored. Utterances are sorted by id, independently of the
+  file system.
 * Emotions have one name in all corpora: anger, boredom, calm, disgust, excited, fear, frustration, happiness, neutral,
   sadness, surprise. A `Task` merges or leaves out.
 * Names of speakers and groups are those of their corpus. Over several corpora they are "corpus/name"
   (`keras_ser.tasks.identity`): "03" of EmoDB and "03" of RAVDESS are two people. Corpora of one adapter share their names,
   so the same name in two manifests is one person. A manifest may name another corpus's speaker, "ravdess/03".
-* Nothing is dropped in silence: what is missing, unknown or left over is a `CorpusError` that lists the first ten.
-* A root one level too high (and, where it can only mean one thing, too low) is understood.
+* Nothing is dropped silently: missing, unknown or extra files raise a `CorpusError` that lists the first ten.
+* A root one level too high (or, where it is unambiguous, too low) is accepted.
 
 No TensorFlow here.
 """
@@ -52,7 +52,7 @@ CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
 
 
 def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Corpus:
-    """A corpus by its adapter's name.
+    """Read a corpus by its adapter's name.
 
     Args:
         name: a key of `CORPORA`.

@@ -30,9 +30,6 @@ CITATION = (
 )
 EXPECTED_FILE = "recordings_audio/train_1.wav and ratings_gold_standard/arousal/train_1.arff"
 DIMENSIONS = ("arousal", "valence")
-RANGE = (-1.0, 1.0)
-"""The bounds of both dimensions."""
-
 SUBSETS = ("train", "dev", "test")
 RECORDINGS = 9
 """Recordings in each subset."""

@@ -1,9 +1,9 @@
-"""Looking into a corpus's files: counts against the published ones, broken or silent audio, and the same audio twice.
+"""Inspect a corpus's files: counts against the published ones, broken or silent audio, and the same audio twice.
 
-`check` decodes every file as training does, one at a time, and never stops at a bad one; what it finds is a `CorpusReport`.
-`duplicates` alone is what a split needs to know.
+`check` decodes every file as training does, one at a time, never stops at a bad one, and returns a `CorpusReport`.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,11 +14,10 @@ import numpy as np
 
 from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
 from keras_ser.audio import problems as oddities
-from keras_ser.corpora.content import content_hash, digest, duplicates, same
 from keras_ser.corpora.corpus import Corpus, listed
 from keras_ser.corpora.names import difference, quoted, spellings
 
-__all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check", "content_hash", "duplicates"]
+__all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check"]
 
 SILENCE = 1e-3
 """Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3."""
@@ -31,23 +30,23 @@ OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What `check` found.
+    """The findings of `check`.
 
     Args:
         name: the corpus.
         root: its folder.
-        utterances: how many there are.
+        utterances: number of utterances.
         counts: column -> value -> utterances, for the labels, the gender and the speaker.
         ranges: continuous label -> (lowest, mean, highest).
         seconds: "total", "min", "median" and "max" over the utterances that could be read.
         sample_rates, channels: Hz -> utterances, number of channels -> utterances.
-        untold: column -> utterances that have no value in it.
+        untold: column -> number of utterances without a value in it.
         problems: kind (of `PROBLEMS`) -> what was found, one text each.
-        odd: kind (of `ODD`) -> ids: what can be trained on, and is not as recorded or not as it should be.
-        differences: where the corpus is not the published one, a sentence each.
+        odd: kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be.
+        differences: how the corpus differs from the published one, a sentence each.
         flaws: known flaws of the published corpus.
         duplicates: groups of ids with the same audio.
-        notes: what is allowed but may surprise, a sentence each.
+        notes: what is allowed but unexpected, a sentence each.
     """
 
     name: str
@@ -108,7 +107,7 @@ def check(
 
     Args:
         corpus: what to check.
-        shortest_seconds: what is shorter is named too short.
+        shortest_seconds: shorter clips are reported as too short.
         progress: wraps the sequence of utterances, e.g. `rich.progress.track`.
     """
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
@@ -126,7 +125,7 @@ def check(
         seconds = lengths[utterance.id] = len(samples) / rate
         rates[rate] = rates.get(rate, 0) + 1
         channels[samples.shape[1]] = channels.get(samples.shape[1], 0) + 1
-        hashes.setdefault(digest(samples, rate), []).append(utterance.id)
+        hashes.setdefault(_digest(samples, rate), []).append(utterance.id)
         if seconds < shortest_seconds:
             problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")
         # The spread, not the level: a constant offset is silence too. One sample has no spread and is too short anyway.
@@ -148,7 +147,8 @@ def check(
         if count == 1
     ]
     facts = {u.id: u for u in corpus}
-    for ids in same(hashes):
+    duplicates = sorted(tuple(sorted(ids)) for ids in hashes.values() if len(ids) > 1)
+    for ids in duplicates:
         for column in ("speaker", *corpus.vocabulary):
             values = sorted({str(facts[i].column(column)) for i in ids if facts[i].column(column) is not None})
             if len(values) > 1:
@@ -188,9 +188,15 @@ def check(
         odd={kind: tuple(ids) for kind, ids in odd.items() if ids},
         differences=tuple(_differences(corpus)),
         flaws=tuple(corpus.flaws),
-        duplicates=tuple(same(hashes)),
+        duplicates=tuple(duplicates),
         notes=tuple(notes),
     )
+
+
+def _digest(samples: np.ndarray, rate: int) -> str:
+    """SHA-256 of samples (samples, channels), their rate and the number of channels: the same for a .wav and its .flac."""
+    facts = f"{rate} {samples.shape[1]} ".encode()
+    return hashlib.sha256(facts + np.ascontiguousarray(samples, dtype="<f4").tobytes()).hexdigest()
 
 
 def _columns(corpus: Corpus) -> tuple[dict, dict, dict]:

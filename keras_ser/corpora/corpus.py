@@ -1,4 +1,4 @@
-"""The nouns of this room: an `Utterance` (one labelled stretch of audio) and a `Corpus` (all of them)."""
+"""`Utterance`, one labelled part of an audio file, and `Corpus`, a collection of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from keras_ser.errors import UserError
 
 
 class CorpusError(UserError):
-    """The data on disk are not what the corpus should be; the message lists the first ten culprits."""
+    """The data on disk do not match the corpus; the message lists the first ten cases."""
 
 
 def listed(items, most: int = 10) -> str:
-    """'a, b, c and 4 more': how every message of ours shortens a list; what cannot be printed is escaped."""
+    """Join items as 'a, b, c and 4 more'; unprintable characters are escaped."""
     items = [str(item) for item in items]
     text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -21,7 +21,7 @@ def listed(items, most: int = 10) -> str:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One labelled stretch of one audio file.
+    """One labelled part of one audio file.
 
     Args:
         id: unique in its corpus, and free of machine paths.
@@ -30,7 +30,7 @@ class Utterance:
         speaker: name of the speaker, None where unknown.
         gender: "female", "male" or None.
         labels: column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}.
-        groups: what else may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
+        groups: further columns that may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
             recording a clip was cut or copied from).
     """
 
@@ -70,11 +70,11 @@ class Corpus:
         root: the folder that the utterances' paths start from.
         utterances: sorted by id; ids are unique.
         vocabulary: column -> the labels it may hold, in the corpus's own order.
-        citation: whom to cite.
+        citation: reference to cite.
         expected: what the published corpus holds, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127,
             ..}}.
         flaws: known flaws of the published corpus, one sentence each.
-        notes: what the reader understood though it is written otherwise, a sentence each.
+        notes: deviations that the reader corrected, a sentence each.
 
     Raises:
         CorpusError: no utterances, ids that occur twice, labels outside the vocabulary.
@@ -121,7 +121,7 @@ class Corpus:
         return self.root / utterance.path
 
     def counts(self, column: str) -> dict[str, int]:
-        """How many utterances hold each value of a column, in the vocabulary's order, then by name."""
+        """Count the utterances with each value of a column, in the vocabulary's order, then by name."""
         found: dict[str, int] = {}
         for utterance in self.utterances:
             value = utterance.column(column)

@@ -1,4 +1,4 @@
-"""CREMA-D: twelve English sentences spoken by 91 actors in six emotions, and what a crowd heard and saw in them.
+"""CREMA-D: twelve English sentences spoken by 91 actors in six emotions, with crowd-sourced ratings.
 
 Files are `AudioWAV/<actor 1001..1091>_<sentence>_<emotion>_<intensity>.wav`, e.g. `AudioWAV/1001_IEO_ANG_HI.wav`.
 16 kHz, mono, 16-bit. Only the sentence IEO was acted in three intensities (LO, MD, HI), and not in neutral; all else is
@@ -7,9 +7,9 @@ the authors' repository, github.com/CheyneyComputerScience/CREMA-D. The audio th
 zip holds pointers in its stead. Earlier copies call one file 1040_ITH_SAD_X: it is read as 1040_ITH_SAD_XX.
 
 The label `emotion` is what the actor was asked for. What raters perceived is another matter (of 7442 clips, 3897 were
-heard as neutral): `processedResults/summaryTable.csv`, where it is there, has the emotion that most raters chose from
+perceived as neutral): `processedResults/summaryTable.csv`, where it is there, has the emotion that most raters chose from
 the voice alone (`perceived_voice`), the face alone (`perceived_face`) and both together (`perceived`). Where two or more
-emotions had equally many votes ("A:D"), there is no single label, and the clip has none: choosing one would invent it.
+emotions had equally many votes ("A:D"), the clip has no such label.
 
 Ages are 20 to 74 years; `age_group` is the decade, both ends included (20-29, .., 70-79). `race` and `ethnicity` are the
 actors' own statements; the race of one actor is unknown, and those clips have none.

@@ -1,24 +1,23 @@
-"""The demo corpus: speech-like utterances synthesised from a seed, so that everything runs at once and nothing is
-downloaded.
+"""The demo corpus: speech-like utterances synthesised from a seed, so that everything can be tried without a download.
 
 Each of `speakers` voices (f01, m02, f03, ..: women and men in turn) says each of `sentences` nonsense sentences in each
-of AFEW's seven emotions; `synthesis` tells how, and after whom. 16 kHz, mono, 16-bit WAV. A speaker's clips do not
-change when speakers or sentences are added. It is no speech: what a model reaches on it says that the machinery works,
-and no more.
+of AFEW's seven emotions (see `synthesis`). 16 kHz, mono, 16-bit WAV. A speaker's clips do not change when speakers or sentences
+are added. It is not speech: a model's scores on it show that the software works, and no more.
 """
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
 import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.files import lock
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VERSION = 2
@@ -33,26 +32,14 @@ def default_root() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
 
 
-def _speakers(count: int) -> list[tuple[str, str]]:
-    """(name, gender) of each speaker, women and men in turn."""
-    return [("m", "male") if place % 2 else ("f", "female") for place in range(count)]
-
-
-def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> list[tuple[str, str, str, int, int]]:
+def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> list[tuple[str, str, str, int, int, str]]:
     """Every clip: (file name, speaker, gender, speaker's number, sentence's number, emotion)."""
-    return [
-        (
-            f"{letter}{place + 1:02d}_{emotion}_s{number + 1}.wav",
-            f"{letter}{place + 1:02d}",
-            gender,
-            place,
-            number,
-            emotion,
-        )
-        for place, (letter, gender) in enumerate(_speakers(speakers))
-        for emotion in emotions
-        for number in range(sentences)
-    ]
+    found = []
+    for place, emotion, number in itertools.product(range(speakers), emotions, range(sentences)):
+        speaker = f"{'fm'[place % 2]}{place + 1:02d}"
+        gender = ("female", "male")[place % 2]
+        found.append((f"{speaker}_{emotion}_s{number + 1}.wav", speaker, gender, place, number, emotion))
+    return found
 
 
 def read(
@@ -65,8 +52,8 @@ def read(
 ) -> Corpus:
     """The demo corpus, written under `root` first if it is not there yet.
 
-    It lies in a folder of its own, named after its parameters, that appears only when it is complete. Each utterance
-    has the label `emotion` and the group `sentence`.
+    It has a folder of its own, named after its parameters, which appears only when it is complete. Each utterance has
+    the label `emotion` and the group `sentence`.
 
     Args:
         root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
@@ -77,7 +64,8 @@ def read(
         progress: wraps the sequence of clips while they are written, e.g. `rich.progress.track`.
 
     Raises:
-        CorpusError: a parameter out of range; `root` cannot be written, e.g. because the disk is full.
+        CorpusError: a parameter out of range; the disk is full.
+        DiskError: `root` may not be written.
     """
     for name, value, least in (("speakers", speakers, 1), ("sentences", sentences, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -100,7 +88,9 @@ def read(
     folder = base / f"demo-{digest}"
     plan = _plan(speakers, sentences, emotions)
     if not _complete(folder, parameters, plan):
-        _write(folder, parameters, plan, progress)
+        with lock(folder):  # another process may be writing it
+            if not _complete(folder, parameters, plan):
+                _write(folder, parameters, plan, progress)
     return Corpus(
         name="demo",
         root=folder,
@@ -144,7 +134,7 @@ def clip(speaker: int, gender: str, sentence: int, emotion: str, seed: int) -> b
 
 
 def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
-    """Whether the folder holds this very corpus, every file of the length it was written with."""
+    """Whether the folder holds this corpus, with every file of the size it was written with."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         sizes = index["bytes"]
@@ -157,10 +147,10 @@ def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
 
 def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | None) -> None:
     """Write the corpus beside its place, then move it there whole."""
-    part = None
+    part = folder.with_name(f".{folder.name}")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        shutil.rmtree(part, ignore_errors=True)  # what a killed process left
+        part.mkdir()
         sizes = {}
         for name, _, gender, speaker, sentence, emotion in progress(plan) if progress else plan:
             data = clip(speaker, gender, sentence, emotion, parameters["seed"])
@@ -168,21 +158,12 @@ def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | 
             sizes[name] = len(data)
         index = json.dumps({"parameters": parameters, "bytes": sizes}, indent=1, sort_keys=True)
         (part / INDEX).write_text(index, encoding="utf-8")
-        part.chmod(0o755)
-        if _complete(folder, parameters, plan):  # another process was quicker, and may be reading it
-            return
-        if folder.exists():  # damaged: put it out of the way before the whole one takes its name
-            broken = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)) / "broken"
-            folder.rename(broken)
-            shutil.rmtree(broken.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
         part.rename(folder)
     except OSError as error:
-        # Another process may have been quicker; a whole corpus of its making is as good as ours.
-        if not _complete(folder, parameters, plan):
-            raise CorpusError(
-                f"demo: expected to write {len(plan)} clips (about {len(plan) * 0.06:.0f} MB) under {folder.parent}. "
-                f"Received: {error.strerror or error}. Free some space or name another root."
-            ) from error
+        raise CorpusError(
+            f"demo: expected to write {len(plan)} clips (about {len(plan) * 0.06:.0f} MB) under {folder.parent}. "
+            f"Received: {error.strerror or error}. Free some space or name another root."
+        ) from error
     finally:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)

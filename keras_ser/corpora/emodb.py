@@ -4,7 +4,7 @@ Files are `wav/<speaker 2><text 3><emotion 1><version 1>.wav`, e.g. `wav/03a01Fa
 (Freude), version a. The emotion letters are those of the German words. 16 kHz, mono, 16-bit; every clip is
 peak-normalised, so absolute loudness says nothing.
 
-Two editions are about: the 535 clips of 2005, chosen by listeners (at least 80 % recognised, 60 % found natural), on
+There are two editions: the 535 clips of 2005, chosen by listeners (at least 80 % recognised, 60 % found natural), on
 which nearly every published figure stands, and a later one of 816. Figures of one are not comparable with the other.
 
 Licence: free for research (the authors' page); a later edition is given as CC0.
@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, locate, unknown_names
+from keras_ser.corpora.layout import audio_files, locate, matched_files
 
 CITATION = (
     "Burkhardt, F., Paeschke, A., Rolfes, M., Sendlmeier, W., Weiss, B. (2005). A database of German emotional speech. "
@@ -69,18 +69,13 @@ def read(root: str | Path) -> Corpus:
         CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
     """
     root = locate(root, "emodb", EXPECTED_FILE, _holds, inner=("wav",))
-    files = audio_files(root / "wav")
-    matches = {stem: NAME.fullmatch(stem) for stem in files}
-    strays = [files[stem].name for stem, match in matches.items() if not match]
-    if strays:
-        raise unknown_names("emodb", strays, EXPECTED_FILE)
     utterances = []
-    for stem, match in matches.items():
+    for stem, (path, match) in matched_files(root / "wav", NAME, "emodb", EXPECTED_FILE).items():
         speaker, text, letter, _ = match.groups()
         utterances.append(
             Utterance(
                 id=stem,
-                path=files[stem].relative_to(root).as_posix(),
+                path=path.relative_to(root).as_posix(),
                 speaker=speaker,
                 gender="male" if speaker in MALE else "female",
                 labels={"emotion": EMOTIONS[letter]},

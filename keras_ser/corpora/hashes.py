@@ -1,11 +1,11 @@
-"""A download against a published list of its files: which are missing, which differ, which are extra.
+"""Compare a download with a published list of its files: missing, different and extra files.
 
 Two kinds of list are read, both in UTF-8:
 
 * separated by tabs, the header naming the columns `path`, `sha256` and, where it is known, `bytes`;
 * what `sha256sum` writes: `<64 hexadecimal digits>  <path>`.
 
-Paths are relative to the corpus's folder; a list made in a folder of it, or in the one above, is understood.
+Paths are relative to the corpus's folder, a folder in it, or the one above.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.layout import AUDIO, VIDEO, entries, is_lfs_pointer
-from keras_ser.corpora.names import comparable
+from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
 
@@ -38,17 +38,17 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class HashReport:
-    """What `verify` found; paths are relative to `root`, as the list has them.
+    """The findings of `verify`; paths are relative to `root`, as in the list.
 
     Args:
         root: the folder that the list's paths start from.
         listing: the list.
-        files: how many it names.
-        agree: how many of these are there with the listed size and hash.
-        missing: listed files that are not there, in any format.
-        differ: files that are there and are others, with what is wrong: the size, or else the hash.
+        files: number of listed files.
+        agree: number of files with the listed size and hash.
+        missing: listed files not found in any format.
+        differ: files of another size or hash, with what differs.
         pointers: Git LFS pointers that stand where a file should be.
-        not_comparable: listed files that are there in another format (.flac for .wav): their hash says nothing.
+        not_comparable: listed files found in another format (.flac for .wav), whose hash cannot be compared.
         extra: audio, or files of a listed kind, that lie beside listed ones and are not listed.
     """
 
@@ -145,48 +145,19 @@ def _relative(text: str) -> PurePosixPath:
     return path
 
 
-class _Shelf:
-    """The visible files of the folders that a list names, under one base."""
-
-    def __init__(self, base: Path, files: Iterable[Listed]):
-        self.base = base
-        self.paths: dict[PurePosixPath, Path] = {}
-        for folder in sorted({file.path.parent for file in files}):
-            if (base / folder).is_dir():
-                self.paths |= {folder / path.name: path for path in entries(base / folder) if path.is_file()}
-        # .WAV is .wav, as everywhere in this room.
-        self.kinds = {(path.with_suffix(""), path.suffix.lower()): path for path in self.paths}
-        self.alike: dict[str, list[PurePosixPath]] = {}
-        for path in self.paths:
-            self.alike.setdefault(comparable(str(path)), []).append(path)
-
-    def find(self, path: PurePosixPath) -> PurePosixPath | None:
-        """The file itself, whatever the case of its suffix; else the only one whose name is spelled alike."""
-        if path in self.paths:
-            return path
-        alike = self.alike.get(comparable(str(path)), [])
-        return self.kinds.get((path.with_suffix(""), path.suffix.lower())) or (alike[0] if len(alike) == 1 else None)
-
-    def another_format(self, path: PurePosixPath) -> PurePosixPath | None:
-        """The same recording as another kind of file."""
-        kinds = (*AUDIO, *VIDEO)
-        if path.suffix.lower() not in kinds:
-            return None
-        there = (self.kinds.get((path.with_suffix(""), kind)) for kind in kinds)
-        return next((place for place in there if place), None)
-
-    def holds_any(self, files: Iterable[Listed]) -> bool:
-        return any(self.find(file.path) or self.another_format(file.path) for file in files)
+def _another_format(names: NamedFiles, path: PurePosixPath) -> str | None:
+    """The same recording as another kind of file."""
+    kinds = (*AUDIO, *VIDEO) if path.suffix.lower() in (*AUDIO, *VIDEO) else ()
+    return next((place for kind in kinds if (place := names.find(str(path.with_suffix(kind))))), None)
 
 
-def _shelf(root: Path, files: tuple[Listed, ...]) -> _Shelf:
-    """The list's files under the folder that its paths start from: the root, else a folder in it or the one above."""
-    own = _Shelf(root, files)
-    if own.holds_any(files):
-        return own
-    folders = [path for path in (*entries(root), root.resolve().parent) if path.is_dir()]
-    others = (_Shelf(folder, files) for folder in folders)
-    return next((shelf for shelf in others if shelf.holds_any(files)), own)
+def _base(root: Path, files: tuple[Listed, ...]) -> NamedFiles:
+    """The folder that the list's paths start from: the root, else a folder in it or the one above."""
+    folders = [path for path in (root, *entries(root), root.resolve().parent) if path.is_dir()]
+    for names in map(NamedFiles, folders):
+        if any(names.find(str(file.path)) or _another_format(names, file.path) for file in files):
+            return names
+    return NamedFiles(root)
 
 
 def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable], Iterable] | None = None) -> HashReport:
@@ -204,31 +175,35 @@ def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable],
     root = Path(root).expanduser()
     if not root.is_dir():
         raise CorpusError(f"expected the folder that {Path(listing).name} is about. Received: {root}, which is none.")
-    shelf = _shelf(root, files)
+    names = _base(root, files)
     found: dict[str, list[str]] = {kind: [] for kind in ("missing", "differ", "pointers", "not_comparable")}
     agree, seen = 0, set()
     for file in progress(files) if progress else files:
-        place = shelf.find(file.path)
+        place = names.find(str(file.path))
         if place is None:
-            other = shelf.another_format(file.path)
+            other = _another_format(names, file.path)
             found["not_comparable" if other else "missing"].append(str(file.path))
             seen.add(other)
             continue
         seen.add(place)
-        kind, what = _compare(shelf.paths[place], file)
+        kind, what = _compare(names.folder / place, file)
         if kind:
             found[kind].append(f"{file.path}{what}")
         else:
             agree += 1
     kinds = {*AUDIO, *(file.path.suffix.lower() for file in files)}
     itself = Path(listing).expanduser().resolve()
+    folders = [folder for folder in sorted({names.folder / file.path.parent for file in files}) if folder.is_dir()]
     extra = [
-        str(place)
-        for place, path in sorted(shelf.paths.items())
-        if place not in seen and place.suffix.lower() in kinds and path.resolve() != itself
+        place
+        for path in (path for folder in folders for path in entries(folder))
+        if (place := path.relative_to(names.folder).as_posix()) not in seen
+        and path.suffix.lower() in kinds
+        and path.is_file()
+        and path.resolve() != itself
     ]
     return HashReport(
-        root=str(shelf.base),
+        root=str(names.folder),
         listing=Path(listing).name,
         files=len(files),
         agree=agree,

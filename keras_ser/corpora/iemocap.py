@@ -7,8 +7,7 @@ who wore the motion-capture markers, the letter of the *last* field who speaks, 
 letter). Dimensions are 1 to 5, in the order valence, activation (here: arousal), dominance.
 
 10,039 utterances in eleven codes; `xxx`, no majority among the raters, is the label `undecided`. The usual task has
-four classes, with excited counted as happiness: 5531 utterances. `FOUR` is that task, and `read(root,
-emotions=FOUR_EMOTIONS)` reads only them.
+four classes, with excited counted as happiness: 5531 utterances, which `read(root, emotions=FOUR_EMOTIONS)` returns.
 
 Licence: by agreement with the authors (SAIL, USC), for research.
 """
@@ -19,7 +18,6 @@ from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
-from keras_ser.tasks import Task
 
 CITATION = (
     "Busso, C., Bulut, M., Lee, C.-C., et al. (2008). IEMOCAP: interactive emotional dyadic motion capture database. "
@@ -40,18 +38,9 @@ EMOTIONS = {
     "xxx": "undecided",
 }
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness", "excited")
-FOUR = Task(
-    "emotion",
-    labels=FOUR_EMOTIONS[:4],
-    merge={"excited": "happiness"},
-    ignore=tuple(emotion for emotion in EMOTIONS.values() if emotion not in FOUR_EMOTIONS),
-)
-"""The usual four classes: excited is happiness, all others are left out."""
+"""What the usual task of four classes takes, excited counted as happiness."""
 
 DIMENSIONS = ("valence", "arousal", "dominance")
-RANGE = (1.0, 5.0)
-"""The bounds of the dimensions."""
-
 COUNTS = dict(zip(EMOTIONS.values(), (1103, 595, 1708, 1084, 1041, 1849, 40, 107, 2, 3, 2507), strict=True))
 SESSIONS = dict(zip("12345", (1819, 1811, 2136, 2103, 2170), strict=True))
 NAME = re.compile(r"(Ses0([1-5])[FM]_(impro|script)\d\d\w*)_([FM])\d{3}")

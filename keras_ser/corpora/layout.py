@@ -1,9 +1,9 @@
-"""Where a corpus lies on disk: its root, its audio files in an order of their own, and what to say when they are not
-there.
+"""Locate a corpus on disk: its root, its audio files in a fixed order, and the errors when they are missing.
 
-Hidden files (macOS leaves `._name.wav` beside `name.wav`) are no part of any corpus and are passed over everywhere.
+Hidden files (macOS leaves `._name.wav` beside `name.wav`) are ignored everywhere.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 def existing_folder(root: str | Path, name: str, expected: str) -> Path:
-    """`root` as a Path, once it is known to be a folder with something in it.
+    """Return `root` as a Path, checked to be a folder that is not empty.
 
     Args:
         root: the folder the user named.
@@ -49,14 +49,14 @@ def existing_folder(root: str | Path, name: str, expected: str) -> Path:
 def locate(
     root: str | Path, name: str, expected: str, holds: Callable[[Path], bool], inner: Iterable[str] = ()
 ) -> Path:
-    """The folder that holds the corpus: `root` itself, or the one folder in it that does.
+    """Return the folder that holds the corpus: `root` itself, or the one folder in it that does.
 
     Args:
-        root: what the user named; one level too high is put right.
+        root: the folder the user named, perhaps one level too high.
         name: the corpus, for the message.
         expected: what should be under the root.
         holds: says whether a folder is the corpus's own.
-        inner: names of folders within the corpus that may be given in its stead (one level too low).
+        inner: names of folders within the corpus that are accepted as the root (one level too low).
 
     Raises:
         CorpusError: as `existing_folder`; no folder holds the corpus, or several do.
@@ -99,6 +99,19 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
     return found
 
 
+def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
+    """Stem -> (file, what its stem matches) of the `audio_files` of a folder.
+
+    Raises:
+        CorpusError: a stem that does not match.
+    """
+    found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
+    strays = [path.name for path, match in found.values() if not match]
+    if strays:
+        raise unknown_names(name, strays, expected)
+    return found
+
+
 def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError:
     """The error for audio files whose names are not the corpus's."""
     return CorpusError(
@@ -108,7 +121,7 @@ def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git LFS leaves where a download went without it."""
+    """Whether a file is a Git LFS pointer instead of its content."""
     from keras_ser.audio import formats
 
     try:

@@ -1,10 +1,10 @@
-"""Any corpus as a table: one row an utterance, the root is the CSV file, and its paths start from that file's folder.
+"""Any corpus as a CSV table with one row per utterance; the root is that file, and paths are relative to its folder.
 
     file,speaker,gender,emotion,start,end,session,sentence,arousal
     audio/a.wav,anna,female,anger,,,1,s07,0.7
     audio/b.flac,ben,male,neutral,1.25,3.5,1,s02,-0.1
 
-`file` is needed, all else is optional: `id`, `speaker`, `gender` (female, male, f, w, m), `start` and `end` in seconds,
+Only `file` is required: `id`, `speaker`, `gender` (female, male, f, w, m), `start` and `end` in seconds,
 the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`, and any other column as labels. An empty field
 means that there is no value, and so does what pandas reads as missing (NA, n/a, NaN, null, None, ..) and a hyphen.
 `emotion` is text; another label column is read as numbers where all its values are numbers. Comma, semicolon or tab; UTF-8.
@@ -30,7 +30,7 @@ GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
 
 
 def _table(root: str | Path) -> Path:
-    """The CSV file, also where the folder was named that holds one and no other."""
+    """Return the CSV file, also if its folder was named and holds no other."""
     path = Path(root).expanduser()
     if not path.is_dir():
         return path
@@ -62,7 +62,7 @@ def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
     """(start, end) of a row.
 
     Raises:
-        ValueError: no numbers, under 0, or the end not after the start.
+        UserError: no numbers, under 0, or the end not after the start.
     """
     start, end = (number(row[key]) if row.get(key) else None for key in ("start", "end"))
     wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]

@@ -1,4 +1,4 @@
-"""The file on disk that a table's row names, also where the two spell its name differently."""
+"""Find the file that a table names, also if the two spell its name differently."""
 
 import os
 import posixpath
@@ -47,7 +47,7 @@ class NamedFiles:
         return plain if _is_file(self.folder / plain) else found  # a link on the way may lead elsewhere
 
     def reason(self, text: str) -> str:
-        """Why `find` gives None, with the way out where there is one; "" where nothing is known."""
+        """Explain why `find` returned None, with a remedy if there is one; "" if the reason is unknown."""
         path = PurePosixPath(PureWindowsPath(text).as_posix())
         if _ADDRESS.match(text):
             return "an address: download the file, and unpack archives"

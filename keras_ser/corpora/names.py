@@ -1,4 +1,4 @@
-"""Names of people, groups and files: which of them are one name spelled in several ways, and how a message shows them."""
+"""Names of people, groups and files: spellings of one name, and how messages show them."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The text of a file that a person made: UTF-8, or an error that says what the file is instead."""
+"""Read a UTF-8 text file, or raise an error that says what the file is instead."""
 
 import os
 import re

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, locate, unknown_names
+from keras_ser.corpora.layout import audio_files, locate, matched_files
 
 CITATION = (
     "Surfingtech (2018). ST-AEDS-20180100_1, Free ST American English Corpus. OpenSLR 45, https://www.openslr.org/45."
@@ -37,22 +37,18 @@ def read(root: str | Path) -> Corpus:
         CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
     """
     root = locate(root, "slr45", EXPECTED_FILE, _holds)
-    files = audio_files(root)
-    matches = {stem: NAME.fullmatch(stem) for stem in files}
-    strays = [files[stem].name for stem, match in matches.items() if not match]
-    if strays:
-        raise unknown_names("slr45", strays, EXPECTED_FILE)
+    files = matched_files(root, NAME, "slr45", EXPECTED_FILE)
     return Corpus(
         name="slr45",
         root=root,
         utterances=tuple(
             Utterance(
                 id=stem,
-                path=files[stem].name,
+                path=path.name,
                 speaker=match[1],
                 gender="female" if match[2] == "f" else "male",
             )
-            for stem, match in matches.items()
+            for stem, (path, match) in files.items()
         ),
         vocabulary={},
         citation=CITATION,

@@ -11,26 +11,17 @@ with p the phase within a cycle, f and b a formant's frequency and bandwidth, r 
 sentences of consonant-vowel syllables without meaning, spoken with pauses.
 
 An emotion shifts pitch level, range and final contour, rate, pauses, loudness, spectral tilt, jitter and breath, in the
-directions on which the reviews agree (anger and happiness high, wide, loud and bright; sadness low, narrow, slow, soft
-and dull; fear high, fast and unsteady; disgust slow and falling; surprise wide and rising). Speakers differ in all of
-these, in how much they express and in how; and the microphone's gain and colour change with every clip. So no average
-spectrum gives the emotion away, and the movement of pitch and the timing matter.
+directions on which the reviews agree: Murray & Arnott 1993 (J. Acoust. Soc. Am. 93, table I), Banse & Scherer 1996 (J. Pers. Soc.
+Psychol. 70), Juslin & Laukka 2003 (Psychol. Bull. 129, table 7), and Cahn 1990 (J. Am. Voice I/O Soc. 8) for surprise. Speakers
+differ in all of these, in how much they express and in how; and the microphone's gain and colour change with every clip. So no
+average spectrum gives the emotion away, and the movement of pitch and the timing matter.
 
 Reference:
-    Murray, I. R., Arnott, J. L. (1993). Toward the simulation of emotion in synthetic speech. J. Acoust. Soc. Am. 93,
-        1097-1108 (table I: anger, happiness, sadness, fear, disgust).
-    Banse, R., Scherer, K. R. (1996). Acoustic profiles in vocal emotion expression. J. Pers. Soc. Psychol. 70, 614-636.
-    Juslin, P. N., Laukka, P. (2003). Communication of emotions in vocal expression and music performance. Psychol.
-        Bull. 129(5), 770-814 (table 7).
-    Cahn, J. E. (1990). The generation of affect in synthesized speech. J. Am. Voice I/O Soc. 8, 1-19 (surprise).
-    Rosenberg, A. E. (1971). Effect of glottal pulse shape on the quality of natural vowels. J. Acoust. Soc. Am. 49.
-    Klatt, D. H. (1980). Software for a cascade/parallel formant synthesizer. J. Acoust. Soc. Am. 67(3), 971-995.
-    Peterson, G. E., Barney, H. L. (1952). Control methods used in a study of the vowels. J. Acoust. Soc. Am. 24(2).
+    Rosenberg (1971), J. Acoust. Soc. Am. 49; Klatt (1980), J. Acoust. Soc. Am. 67; Peterson & Barney (1952), ibid. 24.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
@@ -69,74 +60,52 @@ CONSONANTS = {
 """Kind, and for noises the band in Hz."""
 
 
-class Manner(NamedTuple):
-    """What an emotion does to a voice, against neutral speech.
-
-    pitch in semitones; span as a factor on pitch movements; final = semitones the last syllable moves by; accent =
-    semitones of the stressed syllables; rate and pauses as factors; loudness in dB; tilt in dB from 0 to 5 kHz; jitter
-    in percent; breath = share of aspiration noise; tremor in semitones.
-    """
-
-    pitch: float = 0.0
-    span: float = 1.0
-    final: float = -2.0
-    accent: float = 1.5
-    rate: float = 1.0
-    pauses: float = 1.0
-    loudness: float = 0.0
-    tilt: float = 0.0
-    jitter: float = 0.6
-    breath: float = 0.02
-    tremor: float = 0.1
-
+PARTS = {
+    "pitch": ("sum", 0.5, 0.8),
+    "span": ("factor", 0.06, 0.12),
+    "final": ("sum", 0.4, 0.8),
+    "accent": ("sum", 0.25, 0.4),
+    "rate": ("factor", 0.025, 0.05),
+    "pauses": ("factor", 0.1, 0.3),
+    "loudness": ("sum", 0.75, 1.2),
+    "tilt": ("sum", 0.75, 1.2),
+    "jitter": ("factor", 0.1, 0.2),
+    "breath": ("factor", 0.1, 0.3),
+    "tremor": ("factor", 0.1, 0.3),
+}
+"""Part of a manner -> (whether deviations are added or multiplied, their spread over speakers, over clips)."""
 
 MANNERS = {
-    "anger": Manner(3.5, 1.5, -6.0, 4.0, 1.18, 0.4, 7.0, 6.0, 1.6, 0.02, 0.1),
-    "disgust": Manner(-2.0, 1.1, -6.0, 2.0, 0.72, 1.3, -1.0, 1.0, 2.0, 0.03, 0.1),
-    "fear": Manner(6.0, 0.6, 0.0, 0.5, 1.35, 1.4, -1.0, 0.0, 3.2, 0.08, 0.9),
-    "happiness": Manner(4.5, 1.8, 3.0, 3.5, 1.08, 0.6, 3.5, 2.5, 0.5, 0.02, 0.1),
-    "neutral": Manner(),
-    "sadness": Manner(-1.5, 0.4, -2.0, 0.4, 0.74, 2.2, -6.0, -6.0, 1.0, 0.05, 0.3),
-    "surprise": Manner(4.0, 1.4, 10.0, 2.0, 0.95, 0.8, 2.0, 1.0, 0.8, 0.03, 0.1),
+    "anger": (3.5, 1.5, -6.0, 4.0, 1.18, 0.4, 7.0, 6.0, 1.6, 0.02, 0.1),
+    "disgust": (-2.0, 1.1, -6.0, 2.0, 0.72, 1.3, -1.0, 1.0, 2.0, 0.03, 0.1),
+    "fear": (6.0, 0.6, 0.0, 0.5, 1.35, 1.4, -1.0, 0.0, 3.2, 0.08, 0.9),
+    "happiness": (4.5, 1.8, 3.0, 3.5, 1.08, 0.6, 3.5, 2.5, 0.5, 0.02, 0.1),
+    "neutral": (0.0, 1.0, -2.0, 1.5, 1.0, 1.0, 0.0, 0.0, 0.6, 0.02, 0.1),
+    "sadness": (-1.5, 0.4, -2.0, 0.4, 0.74, 2.2, -6.0, -6.0, 1.0, 0.05, 0.3),
+    "surprise": (4.0, 1.4, 10.0, 2.0, 0.95, 0.8, 2.0, 1.0, 0.8, 0.03, 0.1),
 }
+"""Emotion -> the values of `PARTS`.
+
+pitch in semitones; span as a factor on pitch movements; final = semitones that the last syllable moves by; accent =
+semitones of the stressed syllables; rate and pauses as factors; loudness in dB; tilt in dB from 0 to 5 kHz; jitter
+in percent; breath = share of aspiration noise; tremor in semitones.
+"""
 
 
-@dataclass(frozen=True)
-class Voice:
-    """A speaker: pitch in Hz, length of the vocal tract as a factor on the formants, and habits."""
+def voice(gender: str, rng: np.random.Generator) -> SimpleNamespace:
+    """A voice drawn for a gender ("female" or "male"), with its own way of expressing every emotion.
 
-    pitch: float
-    tract: float
-    formants: tuple[float, ...]
-    rate: float
-    tilt: float
-    jitter: float
-    breath: float
-    loudness: float
-    expression: float
-    habits: dict[str, Manner]
-
-
-def voice(gender: str, rng: np.random.Generator) -> Voice:
-    """A voice drawn for a gender ("female" or "male"), with its own way of expressing every emotion."""
+    Returns:
+        pitch in Hz, tract = a factor on the formants, formants (5,), rate, tilt, jitter, breath, loudness, expression, and
+        habits: emotion -> part of a manner -> deviation.
+    """
     female = gender == "female"
-    habit = {
-        emotion: Manner(
-            pitch=rng.normal(0, 0.5),
-            span=rng.lognormal(0, 0.06),
-            final=rng.normal(0, 0.4),
-            accent=rng.normal(0, 0.25),
-            rate=rng.lognormal(0, 0.025),
-            pauses=rng.lognormal(0, 0.1),
-            loudness=rng.normal(0, 0.75),
-            tilt=rng.normal(0, 0.75),
-            jitter=rng.lognormal(0, 0.1),
-            breath=rng.lognormal(0, 0.1),
-            tremor=rng.lognormal(0, 0.1),
-        )
-        for emotion in MANNERS
+    draws = {"sum": rng.normal, "factor": rng.lognormal}
+    habits = {
+        emotion: {part: draws[kind](0, spread) for part, (kind, spread, _) in PARTS.items()} for emotion in MANNERS
     }
-    return Voice(
+    return SimpleNamespace(
+        habits=habits,
         pitch=(205 if female else 118) * 2 ** (rng.normal(0, 1.8) / 12),
         tract=(1.16 if female else 1.0) * rng.lognormal(0, 0.04),
         formants=tuple(rng.lognormal(0, 0.03, size=5)),
@@ -146,7 +115,6 @@ def voice(gender: str, rng: np.random.Generator) -> Voice:
         breath=rng.lognormal(0.3 if female else 0.0, 0.3),
         loudness=rng.normal(0, 2.0),
         expression=float(np.clip(rng.normal(1.25, 0.15), 0.9, 1.6)),
-        habits=habit,
     )
 
 
@@ -168,35 +136,20 @@ def sentence(rng: np.random.Generator) -> list[tuple[str, str, float, bool]]:
     ]
 
 
-def _performance(voice: Voice, emotion: str, rng: np.random.Generator) -> Manner:
+def _performance(voice: SimpleNamespace, emotion: str, rng: np.random.Generator) -> SimpleNamespace:
     """The manner of one utterance: the emotion's, as far as this speaker expresses it, with the speaker's and the
     moment's own deviations."""
-    target, rest, habit, x = MANNERS[emotion], Manner(), voice.habits[emotion], voice.expression * rng.normal(1.0, 0.15)
-    linear = {
-        key: getattr(rest, key)
-        + x * (getattr(target, key) - getattr(rest, key))
-        + getattr(habit, key)
-        + rng.normal(0, spread)
-        for key, spread in (("pitch", 0.8), ("final", 0.8), ("accent", 0.4), ("loudness", 1.2), ("tilt", 1.2))
-    }
-    scale = {
-        key: getattr(rest, key)
-        * (getattr(target, key) / getattr(rest, key)) ** x
-        * getattr(habit, key)
-        * rng.lognormal(0, spread)
-        for key, spread in (
-            ("span", 0.12),
-            ("rate", 0.05),
-            ("pauses", 0.3),
-            ("jitter", 0.2),
-            ("breath", 0.3),
-            ("tremor", 0.3),
-        )
-    }
-    return Manner(**linear, **scale)
+    rest, target = (dict(zip(PARTS, MANNERS[name], strict=True)) for name in ("neutral", emotion))
+    habit, x, found = voice.habits[emotion], voice.expression * rng.normal(1.0, 0.15), {}
+    for part, (kind, _, spread) in sorted(PARTS.items(), key=lambda item: item[1][0] == "factor"):
+        if kind == "sum":
+            found[part] = rest[part] + x * (target[part] - rest[part]) + habit[part] + rng.normal(0, spread)
+        else:
+            found[part] = rest[part] * (target[part] / rest[part]) ** x * habit[part] * rng.lognormal(0, spread)
+    return SimpleNamespace(**found)
 
 
-def utterance(voice: Voice, emotion: str, words: list, rng: np.random.Generator) -> np.ndarray:
+def utterance(voice: SimpleNamespace, emotion: str, words: list, rng: np.random.Generator) -> np.ndarray:
     """One clip: `words` said by `voice` in the manner of `emotion`.
 
     Args:
@@ -223,7 +176,7 @@ def utterance(voice: Voice, emotion: str, words: list, rng: np.random.Generator)
     return _record(speech, level, rng)
 
 
-def _score(voice: Voice, manner: Manner, words: list, rng: np.random.Generator):
+def _score(voice: SimpleNamespace, manner: SimpleNamespace, words: list, rng: np.random.Generator):
     """The plan of an utterance in blocks: pitch in Hz and voicing (blocks,), formants in Hz (blocks, 5), noise
     bursts."""
     rate = voice.rate * manner.rate

@@ -1,4 +1,4 @@
-"""Tables that a person wrote: rows as dictionaries with the line each came from, genders, metadata beside a corpus."""
+"""Read hand-written tables: rows as dictionaries with their line numbers, genders, and metadata of a corpus."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ GENDERS = {
 
 
 def gender(text: str | None) -> str | None:
-    """What a person wrote, as "female", "male" or None ("" and "unknown").
+    """Parse a gender as "female", "male" or None ("" and "unknown").
 
     Raises:
         CorpusError: any other word.

@@ -127,7 +127,7 @@ def run_denoising(
     told = [*left_out(folder, own, there), *notes, *_clean_notes(clean)]
     if folds is not None:
         told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
-    if "babble" in noises and is_generated("babble", data.noise_root, recipe.frontend.sample_rate):
+    if "babble" in noises and is_generated("babble", data.noise_root):
         told.append("The babble is generated: training and test hear different mixtures of the same training speakers.")
     if done[0].split.speaker_dependent:
         told.append("A speaker-dependent split: test speakers were heard in training.")

@@ -10,17 +10,15 @@ Conventions:
 * Every logarithm of a power is in decibels over a fixed floor, 10 lg max(x, 1e-10).
 * float32 whatever the dtype policy. Only `keras.ops`, no variables but the normalisation's, no shape that must be known
   before the call except the bins: the layers run in a `tf.data` map, in functional models, in a SavedModel.
-* Each file holds pure functions on tensors first and a thin layer after them.
+* Each file holds pure functions on tensors; `Frontend` composes them. A layer stands beside a function only where a model needs it.
 """
 
-from keras_ser.features.clip_statistics import ClipStatistics, clip_statistics
-from keras_ser.features.endpoints import EndpointDetection, detect_endpoints
+from keras_ser.features.clip_statistics import clip_statistics
+from keras_ser.features.endpoints import detect_endpoints
 from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
 from keras_ser.features.frontend import FEATURES, Frontend
 from keras_ser.features.mel import (
-    MFCC,
-    LogMel,
     dct_matrix,
     delta,
     fitted_derivative,
@@ -31,11 +29,8 @@ from keras_ser.features.mel import (
 )
 from keras_ser.features.normalization import FeatureNormalization, Statistics, normalized
 from keras_ser.features.packing import pack
-from keras_ser.features.preemphasis import PreEmphasis, preemphasis
+from keras_ser.features.preemphasis import preemphasis
 from keras_ser.features.prosody import (
-    Pitch,
-    ShortTimeEnergy,
-    ZeroCrossingRate,
     pitch_features,
     short_time_energy,
     yin,
@@ -43,31 +38,21 @@ from keras_ser.features.prosody import (
 )
 from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
 from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
-from keras_ser.features.spectrogram import Spectrogram, decibels, power_spectrogram, short_time_spectrum
+from keras_ser.features.short_term import SHORT_TERM_FEATURES, short_term
+from keras_ser.features.spectrogram import decibels, power_spectrogram, short_time_spectrum
 from keras_ser.features.stretches import AverageStretches, CutStretches, stretch_count
 
 __all__ = [
     "FEATURES",
     "SHORT_TERM_FEATURES",
-    "MFCC",
     "ApplyGain",
     "AverageSegments",
     "AverageStretches",
-    "ClipStatistics",
     "CutStretches",
-    "EndpointDetection",
     "FeatureNormalization",
     "Frontend",
-    "LogMel",
-    "Pitch",
-    "PreEmphasis",
     "Segment",
-    "ShortTerm",
-    "ShortTimeEnergy",
-    "Spectrogram",
     "Statistics",
-    "ZeroCrossingRate",
     "apply_gain",
     "clip_statistics",
     "dct_matrix",

@@ -33,7 +33,7 @@ def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.n
         (bins, 12) float32.
 
     Raises:
-        ValueError: for a spectrum that pyAudioAnalysis's has no room for.
+        UserError: for a spectrum that pyAudioAnalysis's has no room for.
     """
     nearest = semitones(bins, sample_rate)
     if not compatible:

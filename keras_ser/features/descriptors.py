@@ -1,4 +1,4 @@
-"""What a frame's energy and spectrum look like, each in a number or two."""
+"""Descriptors of a frame's energy and spectrum, one or two numbers each."""
 
 from math import gcd
 from typing import Any

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import float32
 
-# Levels closer than this (dB) hold no speech and pauses to tell apart.
-LEAST_RANGE = 6.0
+LEAST_RANGE = 6.0  # dB between peak and floor under which nothing tells speech from pause
+QUIETEST = 0.1  # share of the valid frames taken for noise
+DYNAMIC = 60.0  # dB between the peak and the lowest floor
+UNVOICED = 0.25  # least zero-crossing rate of an unvoiced frame
 
 
 def detect_endpoints(
@@ -18,20 +18,18 @@ def detect_endpoints(
     mask: Any,
     high: float = 0.5,
     low: float = 0.25,
-    percentile: float = 0.1,
-    dynamic: float = 60.0,
-    unvoiced: float = 0.25,
     limit: int = 25,
     hangover: int = 5,
 ) -> Any:
-    """The frames to keep, each clip by itself.
+    """Return the frames to keep, for each clip by itself.
 
-    With peak and floor the loudest and the `percentile` quietest level of the clip (the floor at least peak - dynamic):
+    With peak and floor the loudest and the 10 % quietest level of the clip (the floor at most 60 dB under the peak, so that digital
+    silence does not count):
 
     1. core: energy > floor + high (peak - floor);
     2. a run of frames with energy > floor + low (peak - floor) is kept where it holds a core;
     3. from what is kept, up to `limit` frames on either side as long as the zero-crossing rate exceeds
-       max(unvoiced, mean + 2 deviations of the rate over the clip's frames at its floor): fricatives;
+       max(0.25, mean + 2 deviations of the rate over the clip's frames at its floor): fricatives;
     4. `hangover` frames on either side.
 
     Where peak and floor differ by less than 6 dB, or nothing is kept, every valid frame stays.
@@ -41,9 +39,6 @@ def detect_endpoints(
         crossings: (batch, frames), zero-crossing rate in [0, 1].
         mask: (batch, frames) bool, right-padded.
         high, low: fractions of the range between floor and peak, low <= high.
-        percentile: fraction of the valid frames taken for noise.
-        dynamic: dB under the peak where the floor lies at least: digital silence does not count.
-        unvoiced: least zero-crossing rate of an unvoiced frame.
         limit, hangover: frames.
 
     Returns:
@@ -57,9 +52,9 @@ def detect_endpoints(
     infinity = ops.full_like(energy, float("inf"))
     peak = ops.max(ops.where(mask, energy, -infinity), axis=1, keepdims=True)
     ranked = ops.sort(ops.where(mask, energy, infinity), axis=1)
-    rank = ops.cast(percentile * ops.cast(ops.maximum(valid - 1, 0), "float32"), "int32")
+    rank = ops.cast(QUIETEST * ops.cast(ops.maximum(valid - 1, 0), "float32"), "int32")
     quiet = ops.take_along_axis(ranked, rank, axis=1)  # (batch, 1)
-    floor = ops.maximum(quiet, peak - dynamic)
+    floor = ops.maximum(quiet, peak - DYNAMIC)
     spread = peak - floor
 
     core = ops.logical_and(mask, energy > floor + high * spread)
@@ -70,12 +65,12 @@ def detect_endpoints(
     frames = ops.maximum(ops.sum(noise, axis=1, keepdims=True), 1.0)
     mean = ops.sum(noise * crossings, axis=1, keepdims=True) / frames
     variance = ops.sum(noise * ops.square(crossings - mean), axis=1, keepdims=True) / frames
-    rough = ops.logical_and(mask, crossings > ops.maximum(mean + 2.0 * ops.sqrt(variance), unvoiced))
+    rough = ops.logical_and(mask, crossings > ops.maximum(mean + 2.0 * ops.sqrt(variance), UNVOICED))
     kept = grow(kept, rough, limit)
     kept = ops.logical_and(mask, grow(kept, ops.ones_like(mask), hangover))
 
-    told = ops.logical_and(spread >= LEAST_RANGE, ops.any(kept, axis=1, keepdims=True))
-    return ops.where(told, kept, mask)
+    found = ops.logical_and(spread >= LEAST_RANGE, ops.any(kept, axis=1, keepdims=True))
+    return ops.where(found, kept, mask)
 
 
 def runs_with(seed: Any, passable: Any) -> Any:
@@ -129,44 +124,8 @@ def latest(flag: Any, limit: int) -> Any:
     return ops.max_pool(index, limit + 1, strides=1, padding="valid", data_format="channels_last")[..., 0]
 
 
-@keras.saving.register_keras_serializable(package="keras_ser")
-class EndpointDetection(keras.layers.Layer):
-    """`detect_endpoints` as a layer: (energy, crossings, mask) -> (batch, frames) bool.
-
-    Args:
-        high, low: fractions of a clip's range between noise floor and peak. Default 0.5, 0.25.
-        limit: frames by which unvoiced sounds extend speech at most. Default 25.
-        hangover: frames kept on either side. Default 5.
-    """
-
-    def __init__(self, high: float = 0.5, low: float = 0.25, limit: int = 25, hangover: int = 5, **kwargs):
-        super().__init__(**float32(kwargs))
-        check_endpoints(high, low, limit, hangover)
-        self.high = high
-        self.low = low
-        self.limit = limit
-        self.hangover = hangover
-
-    def call(self, energy, crossings, mask):
-        return detect_endpoints(
-            energy, crossings, mask, high=self.high, low=self.low, limit=self.limit, hangover=self.hangover
-        )
-
-    def compute_output_spec(self, energy, crossings, mask):
-        return keras.KerasTensor(mask.shape, dtype="bool")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "high": self.high,
-            "low": self.low,
-            "limit": self.limit,
-            "hangover": self.hangover,
-        }
-
-
 def check_endpoints(high: float, low: float, limit: int, hangover: int) -> None:
-    """Raises ValueError for thresholds or extents that `detect_endpoints` cannot use."""
+    """Raise UserError for thresholds or extents that `detect_endpoints` cannot use."""
     if not 0 < low <= high < 1:
         raise UserError(f"endpoint thresholds must satisfy 0 < low <= high < 1. Received: low={low}, high={high}.")
     if limit < 0 or hangover < 0:

@@ -1,4 +1,4 @@
-"""Waveform to frames: how many there are, which are valid, and how they are cut.
+"""Frames of a waveform: their number, their mask, and how they are cut.
 
 Frame t covers samples t hop .. t hop + window - 1: no centring, a last partial frame is dropped, and a clip shorter
 than a window is zero-padded to exactly one frame.
@@ -7,7 +7,6 @@ than a window is zero-padded to exactly one frame.
 from math import gcd
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -32,7 +31,7 @@ def frame_count(length: Any, window: int, hop: int) -> Any:
         window, hop: samples.
 
     Returns:
-        What came, as frames.
+        The number of frames, of the same type as `length`.
     """
     if isinstance(length, int | np.integer):
         return max(1, 1 + (int(length) - window) // hop)
@@ -51,7 +50,7 @@ def valid_lengths(waveform: Any, length: Any = None) -> Any:
 
 
 def mask_samples(waveform: Any, length: Any) -> Any:
-    """The waveform, 0 at and beyond `length` (whatever stood there, NaN included).
+    """Zero the waveform at and beyond `length`, whatever it holds there (NaN included).
 
     Args:
         waveform: (batch, samples) float.
@@ -87,7 +86,7 @@ def pad_to_window(x: Any, window: int) -> Any:
 
 
 def frame(waveform: Any, window: int, hop: int) -> Any:
-    """Cuts overlapping frames.
+    """Cut overlapping frames.
 
     Args:
         waveform: (batch, samples) float.
@@ -129,37 +128,8 @@ def zero_beyond(features: Any, mask: Any) -> Any:
     return ops.where(mask[..., None], features, 0.0)
 
 
-class FrameLayer(keras.layers.Layer):
-    """What the feature layers share: (waveform, length) -> (batch, frames, `width`), 0 beyond a clip's frames.
-
-    A child defines `width` and `features(waveform, length)`, which must not depend on samples beyond `length`.
-
-    Args:
-        window, hop: samples.
-    """
-
-    def __init__(self, window: int = 400, hop: int = 160, **kwargs):
-        super().__init__(**float32(kwargs))
-        check_positive(window=window, hop=hop)
-        self.window = window
-        self.hop = hop
-
-    def call(self, waveform, length=None):
-        length = valid_lengths(waveform, length)
-        mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)
-        return zero_beyond(self.features(waveform, length), mask)
-
-    def compute_output_shape(self, waveform_shape, length_shape=None):
-        batch, samples = waveform_shape
-        frames = None if samples is None else frame_count(samples, self.window, self.hop)
-        return (batch, frames, self.width)
-
-    def get_config(self):
-        return {**super().get_config(), "window": self.window, "hop": self.hop}
-
-
 def check_positive(**values: int) -> None:
-    """Raises ValueError for the first value that is no positive integer."""
+    """Raise UserError for the first value that is no positive integer."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise UserError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")

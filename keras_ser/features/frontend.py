@@ -32,7 +32,7 @@ from keras_ser.features.prosody import (
     yin_span,
     zero_crossing_rate,
 )
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, ShortTerm, short_term
+from keras_ser.features.short_term import SHORT_TERM_FEATURES, check_short_term, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, root
 
 FEATURES = (
@@ -67,7 +67,7 @@ class Frontend(keras.layers.Layer):
     | zero_crossing_rate | 1 | sign changes over samples |
     | energy | 1 | mean square, dB |
     | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
-    | short_term | 34 | those of `ShortTerm` |
+    | short_term | 34 | those of `short_term` |
     | waveform | hop | the samples; window = hop |
 
     dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
@@ -75,7 +75,7 @@ class Frontend(keras.layers.Layer):
     With `seconds` every clip has the same length: of a longer one its middle, a shorter one with zeros behind it, and as many
     frames as hops go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance
     1 over the clip's frames (Nagrani et al. 2017), and silence stays small: the variance is that and 1e-10. With `statistics` a
-    clip is one frame: mean and variance of each bin over its frames, the means first (`ClipStatistics`).
+    clip is one frame: mean and variance of each bin over its frames, the means first (`clip_statistics`).
 
     Args:
         features: names out of the table, in the order of the output.
@@ -163,7 +163,7 @@ class Frontend(keras.layers.Layer):
         if normalize and statistics:
             raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
         if "short_term" in features:
-            ShortTerm(sample_rate, window, hop, compatible)
+            check_short_term(sample_rate, window, compatible)
         if seconds and not window <= seconds * sample_rate < float("inf"):
             raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
         self.features = features

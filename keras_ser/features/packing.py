@@ -1,4 +1,4 @@
-"""Dropped frames leave; the kept ones move left, so that masks stay right-padded."""
+"""Pack kept frames to the left, so that masks stay right-padded."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 def pack(features: Any, keep: Any) -> tuple[Any, Any]:
-    """Moves what is kept to the left, in order, and zeroes the rest.
+    """Move kept frames to the left, in order, and zero the rest.
 
     A stable sort by the mask and a gather: nothing depends on the other rows, and right-padded masks are what cuDNN's
     recurrent layers ask for.

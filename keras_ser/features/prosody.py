@@ -1,23 +1,13 @@
-"""What a voice does beside its spectrum: zero-crossing rate, short-time energy, and pitch by YIN."""
+"""Zero-crossing rate, short-time energy, and pitch by YIN."""
 
 from math import ceil, floor
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import (
-    FrameLayer,
-    check_positive,
-    float_tensor,
-    frame,
-    frame_count,
-    frame_sums,
-    mask_samples,
-    pad_to_window,
-)
+from keras_ser.features.framing import check_positive, float_tensor, frame, frame_count, frame_sums, pad_to_window
 from keras_ser.features.spectrogram import decibels
 
 # As librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
@@ -25,6 +15,7 @@ from keras_ser.features.spectrogram import decibels
 ZERO = 1e-5
 # Frames of a clip that `yin` works on together; in a batch whose number of frames is known and small, all of them.
 BLOCK, MOST_FRAMES = 64, 320
+THRESHOLD = 0.1  # of YIN's d'
 
 
 def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
@@ -95,17 +86,15 @@ def yin(
     hop: int = 160,
     fmin: float = 65.0,
     fmax: float = 500.0,
-    threshold: float = 0.1,
-    span: int | None = None,
 ) -> tuple[Any, Any]:
     """Pitch by YIN, and how periodic the frame is at the period found.
 
-    A frame's x is the `span` samples centred on the frame's centre t hop + window / 2, with zeros beyond the clip, less
+    A frame's x is the `yin_span` samples centred on the frame's centre t hop + window / 2, with zeros beyond the clip, less
     their mean:
 
         d(tau)  = sum_{j < span} (x[j] - x[j + tau])^2, x[j] = 0 for j >= span            (eq. 6)
         d'(tau) = d(tau) / ((1 / tau) sum_{i = 1 .. tau} d(i))                             (eq. 8)
-        period  = the first dip of d' under `threshold`, else its deepest point, refined by a parabola
+        period  = the first dip of d' under 0.1, else its deepest point, refined by a parabola
         aperiodicity = sum_{j < span - tau} (x[j] - x[j + tau])^2 / sum_{j < span - tau} (x[j]^2 + x[j + tau]^2)
 
     Zeros beyond the frame, as `librosa.yin` from 0.11 has them, raise d with tau and so favour the shortest of several
@@ -117,8 +106,6 @@ def yin(
         sample_rate: Hz.
         window, hop: samples; where the frames of the other features stand.
         fmin, fmax: Hz.
-        threshold: of d'.
-        span: samples. Default: `yin_span`.
 
     Returns:
         f0 (batch, frames) float32 in [fmin, fmax] in every frame, and aperiodicity (batch, frames) float32 in [0, 1].
@@ -127,12 +114,12 @@ def yin(
         A. de Cheveigne, H. Kawahara, "YIN, a fundamental frequency estimator for speech and music", JASA 111 (2002).
     """
     shortest, longest = yin_lags(sample_rate, fmin, fmax)
-    span = yin_span(sample_rate, fmin) if span is None else span
+    span = yin_span(sample_rate, fmin)
     x = pad_to_window(float_tensor(waveform), window)
     count = frame_count(ops.shape(x)[1], window, hop)
     left, skip = max(span // 2 - window // 2, 0), max(window // 2 - span // 2, 0)
     x = ops.pad(x, ((0, 0), (left, span)))[:, skip:]
-    arguments = (sample_rate, shortest, longest, fmin, fmax, threshold)
+    arguments = (sample_rate, shortest, longest, fmin, fmax)
     if isinstance(count, int) and count <= MOST_FRAMES:
         return yin_of_frames(frame(x, span, hop)[:, :count], *arguments)
 
@@ -149,9 +136,7 @@ def yin(
     return found[..., 0], found[..., 1]
 
 
-def yin_of_frames(
-    x: Any, sample_rate: int, shortest: int, longest: int, fmin: float, fmax: float, threshold: float
-) -> tuple[Any, Any]:
+def yin_of_frames(x: Any, sample_rate: int, shortest: int, longest: int, fmin: float, fmax: float) -> tuple[Any, Any]:
     """`yin` of frames (batch, frames, span), the shortest and the longest period given in samples."""
     # One lag more, so that the longest period has a neighbour on either side.
     lags = longest + 1
@@ -160,14 +145,14 @@ def yin_of_frames(
     square = ops.square(x)
     energy = ops.sum(square, axis=-1, keepdims=True)
     head = ops.cumsum(square[..., :lags], axis=-1)
-    # What float32 cannot tell from nothing: d' of silence becomes 1 instead of a ratio of rounding errors.
+    # The rounding error of float32: d' of silence becomes 1 instead of a ratio of rounding errors.
     nothing = 1e-6 * energy + 1e-9
     difference = ops.maximum(2.0 * (energy - correlation) - head, 0.0)
     mean = ops.cumsum(difference, axis=-1) / np.arange(1, lags + 1, dtype=np.float32)
     curve = (difference + nothing) / (mean + nothing)
 
     low, here, high = (curve[..., i : i + longest - shortest + 1] for i in (shortest - 2, shortest - 1, shortest))
-    dip = ops.logical_and(ops.logical_and(here < low, here <= high), here < threshold)
+    dip = ops.logical_and(ops.logical_and(here < low, here <= high), here < THRESHOLD)
     first = ops.argmax(ops.cast(dip, "float32"), axis=-1)
     chosen = ops.cast(ops.where(ops.any(dip, axis=-1), first, ops.argmin(here, axis=-1)), "int32")
     at = ops.cast(ops.equal(ops.arange(longest - shortest + 1, dtype="int32"), chosen[..., None]), "float32")
@@ -200,7 +185,7 @@ def fast_size(least: int) -> int:
 
 
 def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float = 0.3) -> Any:
-    """Pitch as a network wants it.
+    """Pitch as input of a network.
 
     Args:
         f0: (batch, frames) Hz.
@@ -216,77 +201,8 @@ def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float 
     return ops.stack([ops.where(voiced, octaves, ops.zeros_like(octaves)), 1.0 - aperiodicity], axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_ser")
-class ZeroCrossingRate(FrameLayer):
-    """`zero_crossing_rate`: (waveform, length) -> (batch, frames, 1).
-
-    Args:
-        window, hop: samples. Default 400, 160.
-    """
-
-    width = 1
-
-    def features(self, waveform, length):
-        return zero_crossing_rate(mask_samples(waveform, length), self.window, self.hop)[..., None]
-
-
-@keras.saving.register_keras_serializable(package="keras_ser")
-class ShortTimeEnergy(FrameLayer):
-    """`short_time_energy` in decibels: (waveform, length) -> (batch, frames, 1).
-
-    Args:
-        window, hop: samples. Default 400, 160.
-    """
-
-    width = 1
-
-    def features(self, waveform, length):
-        return short_time_energy(mask_samples(waveform, length), self.window, self.hop)[..., None]
-
-
-@keras.saving.register_keras_serializable(package="keras_ser")
-class Pitch(FrameLayer):
-    """YIN: (waveform, length) -> (batch, frames, 2), f0 in Hz (in every frame) and aperiodicity in [0, 1].
-
-    Args:
-        sample_rate: Hz. Default 16000.
-        fmin, fmax: Hz. Default 65, 500.
-        threshold: of YIN's d'. Default 0.1.
-        window, hop: samples. Default 400, 160.
-
-    Raises:
-        ValueError: when the range is not 0 < fmin < fmax <= sample_rate / 4.
-    """
-
-    width = 2
-
-    def __init__(
-        self, sample_rate: int = 16000, fmin: float = 65.0, fmax: float = 500.0, threshold: float = 0.1, **kwargs
-    ):
-        super().__init__(**kwargs)
-        check_pitch(sample_rate, fmin, fmax)
-        self.sample_rate = sample_rate
-        self.fmin = fmin
-        self.fmax = fmax
-        self.threshold = threshold
-
-    def features(self, waveform, length):
-        waveform = mask_samples(waveform, length)
-        pair = yin(waveform, self.sample_rate, self.window, self.hop, self.fmin, self.fmax, self.threshold)
-        return ops.stack(pair, axis=-1)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "sample_rate": self.sample_rate,
-            "fmin": self.fmin,
-            "fmax": self.fmax,
-            "threshold": self.threshold,
-        }
-
-
 def check_pitch(sample_rate: int, fmin: float, fmax: float) -> None:
-    """Raises ValueError for a range in which `yin` cannot search."""
+    """Raise UserError for a range in which `yin` cannot search."""
     check_positive(sample_rate=sample_rate)
     if not 0 < fmin < fmax <= sample_rate / 4:
         raise UserError(

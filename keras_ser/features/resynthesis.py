@@ -1,4 +1,4 @@
-"""Back from a gain in time and frequency to a waveform: ratio masks and what they leave of noisy speech."""
+"""Ratio masks, and waveforms from gains in time and frequency."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def ideal_ratio_mask(
     window_shape: str = "hamming",
     exponent: float = 0.5,
 ) -> Any:
-    """How much of every bin is speech, known where both are known:
+    """Return the share of speech in every bin, given the clean and the noisy waveform:
 
         IRM(t, k) = (|S|^2 / (|S|^2 + |N|^2))^exponent, N = Y - S
 
@@ -67,7 +67,7 @@ def loudness_weights(
     window_shape: str = "hamming",
     exponent: float = 1.0,
 ) -> Any:
-    """How much an error of the gain is heard in each bin: |Y|^exponent over its mean in the clip.
+    """Weights of errors of the gain in each bin: |Y|^exponent over its mean in the clip.
 
     Args:
         waveform: y, (batch, samples).
@@ -97,7 +97,7 @@ def apply_gain(
     fft: int = 512,
     window_shape: str = "hamming",
 ) -> Any:
-    """A gain for every frame and bin, applied with the waveform's own phase, and added up to a waveform again.
+    """Apply a gain for every frame and bin, with the waveform's own phase, and resynthesise a waveform.
 
         s^ = sum_t w_t F^-1[g_t F[w_t y]] / sum_t w_t^2
 
@@ -107,8 +107,8 @@ def apply_gain(
     Args:
         waveform: y, (batch, samples) float.
         length: (batch,) int, valid samples; None = all.
-        gain: g, (batch, frames, fft // 2 + 1), frame t starting at sample t hop; beyond a clip's own frames it is not
-            looked at.
+        gain: g, (batch, frames, fft // 2 + 1), frame t starting at sample t hop; ignored beyond a
+            clip's own frames.
         window, hop, fft, window_shape: of the spectra.
 
     Returns:
@@ -170,7 +170,7 @@ class ApplyGain(keras.layers.Layer):
         window_shape: "hamming" or "hann".
 
     Raises:
-        ValueError: on a window that does not fit its transform, or a hop that leaves samples out.
+        UserError: on a window that does not fit its transform, or a hop that leaves samples out.
     """
 
     def __init__(self, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming", **kwargs):

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -20,7 +19,6 @@ from keras_ser.features.descriptors import (
     spectral_flux,
 )
 from keras_ser.features.framing import (
-    FrameLayer,
     check_positive,
     float_tensor,
     frame,
@@ -67,7 +65,7 @@ def centred_and_scaled(waveform: Any, length: Any) -> Any:
 def half_magnitude(frames: Any) -> Any:
     """The magnitudes of bins 0 .. window // 2 - 1 of the Fourier transform of each frame, over window // 2.
 
-    No window function, and without the bin at half the sample rate. What float32 cannot tell from nothing is 0.
+    No window function, and without the bin at half the sample rate. Magnitudes below the rounding error of float32 are 0.
 
     Args:
         frames: (batch, frames, window) float32, static window.
@@ -119,7 +117,7 @@ def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
         (bins, 40) float32.
 
     Raises:
-        ValueError: when the filters reach beyond the spectrum.
+        UserError: when the filters reach beyond the spectrum.
     """
     edges = 133.33 + 200 / 3 * np.arange(13)
     edges = np.concatenate([edges, edges[-1] * 1.0711703 ** np.arange(1, 30)])  # (42,) Hz
@@ -142,7 +140,47 @@ def short_term(
     hop: int = 160,
     compatible: bool = False,
 ) -> Any:
-    """The 34 features of `ShortTerm`, of every frame of the padded batch, those beyond a clip's frames included.
+    """34 short-term features of every frame of the padded batch, including those beyond a clip's frames.
+
+    With x the frame's samples, X_k the magnitudes of its spectrum and f_k = (k + 1) / bins, k = 0 .. bins - 1,
+    frequencies in halves of the sample rate:
+
+    | feature | what |
+    | --- | --- |
+    | zero_crossing_rate | sign changes between neighbours over samples, `zero_crossing_rate` |
+    | energy | mean square |
+    | energy_entropy | -sum_j s_j lb s_j, s_j the tenths' shares of the energy |
+    | spectral_centroid | C = sum_k f_k X_k / sum_k X_k |
+    | spectral_spread | sqrt(sum_k (f_k - C)^2 X_k / sum_k X_k) |
+    | spectral_entropy | as energy_entropy, of X_k^2 |
+    | spectral_flux | sum_k (X_k / sum X - the same of the frame before)^2, 0 in the first frame |
+    | spectral_rolloff | the first f_k up to which more than 90 % of sum X_k^2 lie |
+    | mfcc_1 .. mfcc_13 | of the log-mel spectrum without pre-emphasis, dB |
+    | chroma_1 .. chroma_12 | share of sum X_k^2 nearest to a note A, A#, .. G# of any octave |
+    | chroma_deviation | standard deviation of the 12 |
+
+    The spectrum is the room's: a periodic Hamming window, zero-padded to a length the Fourier transform is fast at (512
+    for 400), bins 1 .. fft / 2. A frame under -100 dB is silence: all but its energy and its MFCC are 0. Nothing is
+    taken over the clip.
+
+    With `compatible` the numbers are those that pyAudioAnalysis 0.3.14 gives for the waveform in 16 bits (times 2^15,
+    by which it divides, so that no scale remains here), and the following differs:
+
+    * Each clip less its mean, over its largest absolute value + 1e-10: loudness is lost between clips, and a click
+      changes every frame. The clip's valid samples count, never those of the batch.
+    * Zero crossings over the window - 1 pairs; every value counts however small, and one into or out of an exact 0
+      counts half.
+    * No window function: X is that of bins 0 .. window / 2 - 1, over window / 2. The f_k above are those of the next
+      bin (40 Hz too high at 400 samples) in centroid, spread and chroma; the rolloff is k / bins, which is right.
+    * The tenths' shares are of everything, also of the bins or samples left over when they do not divide by ten.
+    * MFCC of log10 of filtered magnitudes, not of power in dB, with the filters of `talkbox_filters`, an octave too
+      low: nothing over 3427 Hz is used, at any sample rate.
+    * Chroma by its folding, see `chroma_matrix`: most bins over 1 kHz are in no class, and the 12 do not add up to 1.
+    * 2.2e-16 is added where something could be 0, so that digital silence is at -15.7 before the cosine transform;
+      there is no other floor, so that silence with traces of noise in it has the shares of that noise.
+
+    What both share and pyAudioAnalysis has not: a clip shorter than a window is one frame, zero-padded; and float32, in
+    which a rolloff may be a bin apart where a bin ends within 1e-6 of 90 % (one frame in some ten thousand).
 
     Args:
         waveform: (batch, samples) float in [-1, 1].
@@ -153,6 +191,9 @@ def short_term(
 
     Returns:
         (batch, frames, 34) float32, in the order of `SHORT_TERM_FEATURES`.
+
+    Reference:
+        T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10 (2015).
     """
     length = valid_lengths(waveform, length)
     x = mask_samples(waveform, length)
@@ -197,91 +238,8 @@ def short_term(
     )
 
 
-@keras.saving.register_keras_serializable(package="keras_ser")
-class ShortTerm(FrameLayer):
-    """34 short-term features: (waveform, length) -> (batch, frames, 34), 0 beyond a clip's frames.
-
-    With x the frame's samples, X_k the magnitudes of its spectrum and f_k = (k + 1) / bins, k = 0 .. bins - 1,
-    frequencies in halves of the sample rate:
-
-    | feature | what |
-    | --- | --- |
-    | zero_crossing_rate | sign changes between neighbours over samples, `zero_crossing_rate` |
-    | energy | mean square |
-    | energy_entropy | -sum_j s_j lb s_j, s_j the tenths' shares of the energy |
-    | spectral_centroid | C = sum_k f_k X_k / sum_k X_k |
-    | spectral_spread | sqrt(sum_k (f_k - C)^2 X_k / sum_k X_k) |
-    | spectral_entropy | as energy_entropy, of X_k^2 |
-    | spectral_flux | sum_k (X_k / sum X - the same of the frame before)^2, 0 in the first frame |
-    | spectral_rolloff | the first f_k up to which more than 90 % of sum X_k^2 lie |
-    | mfcc_1 .. mfcc_13 | those of `MFCC` without pre-emphasis and deltas, dB |
-    | chroma_1 .. chroma_12 | share of sum X_k^2 nearest to a note A, A#, .. G# of any octave |
-    | chroma_deviation | standard deviation of the 12 |
-
-    The spectrum is the room's: a periodic Hamming window, zero-padded to a length the Fourier transform is fast at (512
-    for 400), bins 1 .. fft / 2. A frame under -100 dB is silence: all but its energy and its MFCC are 0. Nothing is
-    taken over the clip.
-
-    With `compatible` the numbers are those that pyAudioAnalysis 0.3.14 gives for the waveform in 16 bits (times 2^15,
-    by which it divides, so that no scale remains here), and the following differs:
-
-    * Each clip less its mean, over its largest absolute value + 1e-10: loudness is lost between clips, and a click
-      changes every frame. Over the clip's valid samples, never those of the batch.
-    * Zero crossings over the window - 1 pairs; every value counts however small, and one into or out of an exact 0
-      counts half.
-    * No window function: X is that of bins 0 .. window / 2 - 1, over window / 2. The f_k above are those of the next
-      bin (40 Hz too high at 400 samples) in centroid, spread and chroma; the rolloff is k / bins, which is right.
-    * The tenths' shares are of everything, also of the bins or samples left over when they do not divide by ten.
-    * MFCC of log10 of filtered magnitudes, not of power in dB, with the filters of `talkbox_filters`, an octave too
-      low: nothing over 3427 Hz is heard, at any sample rate.
-    * Chroma by its folding, see `chroma_matrix`: most bins over 1 kHz are in no class, and the 12 do not add up to 1.
-    * 2.2e-16 is added where something could be 0, so that digital silence is at -15.7 before the cosine transform;
-      there is no other floor, so that silence with traces of noise in it has the shares of that noise.
-
-    What both share and pyAudioAnalysis has not: a clip shorter than a window is one frame, zero-padded; and float32, in
-    which a rolloff may be a bin apart where a bin ends within 1e-6 of 90 % (one frame in some ten thousand).
-
-    Args:
-        sample_rate: Hz. Default 16000.
-        window, hop: samples. Default 400, 160.
-        compatible: pyAudioAnalysis's numbers. Default False.
-
-    Input shape:
-        waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
-
-    Output shape:
-        (batch, frames, 34) float32, in the order of `SHORT_TERM_FEATURES`; the mask is that of `frame_mask`.
-
-    Raises:
-        ValueError: when the window is too short, or the sample rate too low, for the filters or the chroma.
-
-    Example:
-        >>> x = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)[None].astype("float32")
-        >>> features = keras.ops.convert_to_numpy(ShortTerm()(x))
-        >>> features.shape, SHORT_TERM_FEATURES[21 + features[0, 50, 21:33].argmax()]
-        ((1, 98, 34), 'chroma_1')
-
-    Reference:
-        T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10 (2015).
-    """
-
-    width = len(SHORT_TERM_FEATURES)
-
-    def __init__(self, sample_rate: int = 16000, window: int = 400, hop: int = 160, compatible: bool = False, **kwargs):
-        super().__init__(window=window, hop=hop, **kwargs)
-        check_short_term(sample_rate, window, compatible)
-        self.sample_rate = sample_rate
-        self.compatible = compatible
-
-    def features(self, waveform, length):
-        return short_term(waveform, length, self.sample_rate, self.window, self.hop, self.compatible)
-
-    def get_config(self):
-        return {**super().get_config(), "sample_rate": self.sample_rate, "compatible": self.compatible}
-
-
 def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
-    """Raises ValueError for a window or a sample rate of which some feature cannot be had."""
+    """Raise UserError for a window or sample rate for which some feature is undefined."""
     check_positive(sample_rate=sample_rate)
     if window < 2 * BLOCKS:
         raise UserError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")

@@ -3,10 +3,10 @@
 Conventions of this room:
 
 * A sequence is (batch, frames, units) or (batch, frames, bins); its `mask` is boolean (batch, frames), True where a
-  frame is real, True...True False...False along the frames (padding on the right). It is handed on as the argument
+  frame is real, True...True False...False along the frames (padding on the right). It is passed as the argument
   `mask`, by name; nothing relies on Keras's implicit masks. `mask=None` means that every frame is real.
-* What stands under a False of the mask never matters (it may be NaN), and whatever is put out there is 0: an example
-  gives the same numbers alone, in a batch, and with more padding.
+* Values where the mask is False never matter (they may be NaN), and outputs there are 0: an example gives the same
+  numbers alone, in a batch, and with more padding.
 * Softmax, statistics and losses are float32 whatever the dtype policy; everything else follows the policy.
 * A loss that needs no label is added by the layer that owns it (`OrthogonalityLoss`); one that needs a label is an
   output of the model and is compiled (`CenterLoss` with `keras_ser.losses.TrueClass`).

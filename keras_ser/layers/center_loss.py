@@ -1,4 +1,4 @@
-"""Centre loss: each class has a learned centre that its features are drawn to."""
+"""Centre loss: features are drawn to a learned centre of their class."""
 
 import keras
 from keras import ops
@@ -13,33 +13,31 @@ class CenterLoss(keras.layers.Layer):
         d_i,c = 1/2 || f_i - c_c ||^2
 
     The layer owns the centres and needs no labels: compiled with `keras_ser.losses.TrueClass`, which picks d_i,y_i, its
-    output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; inference leaves the output
-    away. The centres descend the same loss as the features (Wen et al. move them by a rule of their own).
+    output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; the output is dropped at
+    inference time. The centres descend the same loss as the features (Wen et al. move them by a rule of their own).
 
     Args:
         classes: number of classes; an integer >= 1.
-        initializer: of the centres. Default "zeros": every class starts without a preference.
 
     Input shape: (batch, units).
     Output shape: (batch, classes), float32 whatever the dtype policy.
 
     Raises:
-        ValueError: `classes` under 1.
+        UserError: `classes` under 1.
 
     Reference:
         Wen et al., *A Discriminative Feature Learning Approach for Deep Face Recognition*, ECCV 2016.
     """
 
-    def __init__(self, classes: int, initializer="zeros", **kwargs):
+    def __init__(self, classes: int, **kwargs):
         super().__init__(**kwargs)
         if classes < 1:
             raise UserError(f"`classes` must be >= 1. Received: classes={classes}.")
         self.classes = classes
-        self.initializer = keras.initializers.get(initializer)
 
     def build(self, input_shape):
         self.centers = self.add_weight(
-            shape=(self.classes, input_shape[-1]), initializer=self.initializer, name="centers", autocast=False
+            shape=(self.classes, input_shape[-1]), initializer="zeros", name="centers", autocast=False
         )
 
     def call(self, features):
@@ -53,8 +51,4 @@ class CenterLoss(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "classes": self.classes,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), "classes": self.classes}

@@ -14,33 +14,32 @@ from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
 class ConvEncoder(ExplicitMask):
     """Blocks of convolution, batch normalisation, ReLU, max pooling and dropout, over frames and bins.
 
-    It knows where an example ends: padding is 0 before every convolution (as is what "same" adds at a true end), the
-    statistics see real frames only, and a pooled frame is real if its first frame is. So T real frames become
+    Padding is set to 0 before every convolution, statistics are taken over real frames only, and a pooled frame is real if its
+    first frame is. So T real frames become
     ceil(T / stride / pool ..) real ones, at least 1, and their numbers do not depend on the padding behind them.
 
     Args:
         filters: channels of each block.
         kernels: size of each block's square kernel, in frames and bins. Default (5, 3, 3, 3).
-        pools: (frames, bins) of each block's pooling; what remains at an end is pooled by itself. Default (2, 2) each.
+        pools: (frames, bins) of each block's pooling; a shorter rest at an end is pooled, too. Default (2, 2) each.
         dropout: rate of the spatial dropout after each block, which drops whole channels of an example; in [0, 1). Default
             0.
         stride: over frames, in the first convolution: 2 halves the cost of everything. Default 1.
-        pool_first: pool before the normalisation instead of after ReLU: another network, about a fifth cheaper, since
-            the normalisation then runs over pooled maxima only. Default False.
-        average_bins: put out the mean over the remaining bins instead of all of them. Default False.
-        keep_bins: leave bins and channels two axes, for a further ConvEncoder. Default False; not with `average_bins`.
-        momentum, epsilon: of the batch normalisation (`MaskedBatchNormalization`).
+        pool_first: pool before the normalisation instead of after ReLU: a different network, about a fifth cheaper.
+            Default False.
+        keep_bins: keep bins and channels as two axes, for a further ConvEncoder. Default False.
         seed: of the dropout; an integer or None.
 
     Input shape: (batch, frames, bins) or (batch, frames, bins, channels), with bins and channels known; `mask` (batch,
         frames), right-padded.
-    Output: (sequence, mask): (batch, frames', bins' channels), or (batch, frames', channels) with `average_bins`, or
-        (batch, frames', bins', channels) with `keep_bins`, 0 where the mask is False; bool (batch, frames'), all True
-        if no mask was given.
+    Output: (sequence, mask): (batch, frames', bins' channels), or (batch, frames', bins', channels) with `keep_bins`, 0
+        where the mask is False; bool (batch, frames'), all True if no mask was given.
 
     Raises:
-        ValueError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
+        UserError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
     """
+
+    dropped = ("average_bins", "momentum", "epsilon")
 
     def __init__(
         self,
@@ -50,10 +49,7 @@ class ConvEncoder(ExplicitMask):
         dropout: float = 0.0,
         stride: int = 1,
         pool_first: bool = False,
-        average_bins: bool = False,
         keep_bins: bool = False,
-        momentum: float = 0.9,
-        epsilon: float = 1e-3,
         seed: int | None = None,
         **kwargs,
     ):
@@ -77,12 +73,7 @@ class ConvEncoder(ExplicitMask):
         self.dropout = dropout
         self.stride = stride
         self.pool_first = pool_first
-        if average_bins and keep_bins:
-            raise UserError("`average_bins` and `keep_bins` exclude each other. Received: both.")
-        self.average_bins = average_bins
         self.keep_bins = keep_bins
-        self.momentum = momentum
-        self.epsilon = epsilon
         self.seed = seed
 
         self.convolutions, self.normalizations, self.dropouts = [], [], []
@@ -101,13 +92,10 @@ class ConvEncoder(ExplicitMask):
                     name=f"convolution_{i + 1}",
                 )
             )
-            self.normalizations.append(
-                MaskedBatchNormalization(momentum, epsilon, dtype=self.dtype_policy, name=f"normalization_{i + 1}")
-            )
-            # Two blocks with one seed would drop alike.
+            self.normalizations.append(MaskedBatchNormalization(dtype=self.dtype_policy, name=f"normalization_{i + 1}"))
+            # Blocks with one seed would drop the same channels.
             block_seed = None if seed is None else seed + i
-            # One draw for all frames and bins of a channel, whose neighbours would give a single value away. It is
-            # SpatialDropout2D under the class name that stored models have.
+            # SpatialDropout2D, under the class name that stored models have.
             self.dropouts.append(
                 keras.layers.Dropout(
                     dropout,
@@ -148,9 +136,7 @@ class ConvEncoder(ExplicitMask):
             # ReLU commutes with max pooling and is cheaper afterwards. It also corrects the zeros of the padding where
             # they won against negative numbers.
             x = self.dropouts[i](ops.relu(x), training=training)
-        if self.average_bins:
-            x = ops.mean(x, axis=2)  # (batch, frames', channels)
-        elif not self.keep_bins:
+        if not self.keep_bins:
             x = ops.reshape(x, (ops.shape(x)[0], ops.shape(x)[1], x.shape[2] * x.shape[3]))
         return x, real
 
@@ -168,7 +154,7 @@ class ConvEncoder(ExplicitMask):
             frames = None if frames is None else -(-frames // step_frames)
             bins = -(-bins // step_bins)
         channels = self.filters[-1]
-        shape = (bins, channels) if self.keep_bins else (channels if self.average_bins else bins * channels,)
+        shape = (bins, channels) if self.keep_bins else (bins * channels,)
         return (
             keras.KerasTensor((batch, frames, *shape), dtype=self.compute_dtype),
             keras.KerasTensor((batch, frames), dtype="bool"),
@@ -183,10 +169,7 @@ class ConvEncoder(ExplicitMask):
             "dropout": self.dropout,
             "stride": self.stride,
             "pool_first": self.pool_first,
-            "average_bins": self.average_bins,
             "keep_bins": self.keep_bins,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
             "seed": self.seed,
         }
 

@@ -1,4 +1,4 @@
-"""A vector to a vector: each feature times the weight that attention gives it."""
+"""Weigh the features of a vector by attention."""
 
 import keras
 from keras import ops
@@ -13,9 +13,9 @@ class FeatureAttention(keras.layers.Layer):
         a_i = exp(u_i y_i) / sum_j exp(u_j y_j)
         z_i = a_i y_i
 
-    MT-A-DNN gives each task one of these behind the shared layer, so that a task finds the features that are salient for it.
-    As printed u is one number; a number for each feature lets a task learn which features count, whatever their size, and is the
-    default here. u starts at 1: the largest features first.
+    MT-A-DNN gives each task one of these behind the shared layer, so that each task weighs the features by its own needs.
+    In the paper u is one number. By default it is one number per feature here, which lets a task learn which features count,
+    whatever their size. u starts at 1.
 
     Args:
         scalar: one u for all features, the letter of the paper.
@@ -24,7 +24,7 @@ class FeatureAttention(keras.layers.Layer):
     Output shape: (batch, width).
 
     Raises:
-        ValueError: an input that is no vector for each example.
+        UserError: an input that is no vector for each example.
     """
 
     def __init__(self, scalar: bool = False, **kwargs):

@@ -1,4 +1,4 @@
-"""Gradient reversal: one backward pass plays both sides of an adversarial game."""
+"""Gradient reversal, for adversarial training in one backward pass."""
 
 import keras
 from keras import ops
@@ -22,7 +22,7 @@ class GradientReversal(keras.layers.Layer):
     Input shape: any. Output shape: that of the input.
 
     Raises:
-        ValueError: a negative or not finite `rate`.
+        UserError: a negative or not finite `rate`.
 
     Reference:
         Ganin et al., *Domain-Adversarial Training of Neural Networks*, JMLR 17 (2016);

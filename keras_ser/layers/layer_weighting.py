@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask
 
 
@@ -15,8 +14,7 @@ class LayerWeighting(ExplicitMask):
 
     The paper does not say how alpha is kept in bounds; the softmax is our reading.
 
-    Input shape: a list of L tensors of one shape, e.g. (batch, frames, units), or one tensor that stacks them on axis
-        1: (batch, layers, frames, units).
+    Input shape: a list of L tensors of one shape, e.g. (batch, frames, units).
     Output shape: that of one of them.
 
     Reference:
@@ -24,27 +22,14 @@ class LayerWeighting(ExplicitMask):
     """
 
     def build(self, input_shape):
-        layers = len(input_shape) if _is_list(input_shape) else input_shape[1]
-        if not layers:
-            raise UserError(
-                "expected a list of sequences, or one tensor (batch, layers, frames, units) that knows its number of "
-                f"layers. Received: shape {input_shape}."
-            )
-        self.logits = self.add_weight(shape=(layers,), initializer="zeros", name="logits", autocast=False)
+        shape = (len(input_shape),)
+        self.logits = self.add_weight(shape=shape, initializer="zeros", name="logits", autocast=False)
 
     def call(self, sequences):
         # Not ops.softmax, which warns about a single layer.
         weights = ops.exp(self.logits - ops.max(self.logits))
         weights = weights / ops.sum(weights)  # (layers,)
-        if not isinstance(sequences, list | tuple):
-            sequences = ops.unstack(sequences, axis=1, num=self.logits.shape[0])
         return sum(ops.cast(weights[i], s.dtype) * s for i, s in enumerate(sequences))
 
     def compute_output_shape(self, input_shape):
-        if _is_list(input_shape):
-            return tuple(input_shape[0])
-        return (input_shape[0], *input_shape[2:])
-
-
-def _is_list(shape):
-    return isinstance(shape[0], list | tuple)
+        return tuple(input_shape[0])

@@ -1,4 +1,4 @@
-"""A sequence of logits to the logits of its mean posterior."""
+"""Pool a sequence of logits to the logits of its mean posterior."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics see real frames only."""
+"""Batch normalisation over real frames only."""
 
 import keras
 from keras import ops
@@ -9,7 +9,7 @@ from keras_ser.layers.masking import ExplicitMask, zero_padding
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class MaskedBatchNormalization(ExplicitMask):
-    """Batch normalisation over the real frames, float32 inside; padding is put out as 0.
+    """Batch normalisation over the real frames, float32 inside; padding becomes 0.
 
         y = gamma (x - mu) / sqrt(sigma^2 + eps) + beta
 
@@ -17,8 +17,8 @@ class MaskedBatchNormalization(ExplicitMask):
     averages of them otherwise. The variance is computed in two passes, as the mean square of x - mu, so that it does not
     cancel where mu is large against sigma. A batch without a real frame leaves the moving averages as they are.
 
-    `keras.layers.BatchNormalization` takes a mask too, but one over every axis except the channels. It does not put out
-    zeros in the padding, and a batch without a real frame draws its moving averages to 0.
+    `keras.layers.BatchNormalization` takes a mask too, but one over every axis except the channels. It does not zero
+    the padding, and a batch without a real frame draws its moving averages to 0.
 
     Args:
         momentum: share of the old moving average that a training step keeps; in [0, 1). Default 0.9, since a run on a
@@ -29,7 +29,7 @@ class MaskedBatchNormalization(ExplicitMask):
     Output shape: that of the input.
 
     Raises:
-        ValueError: a `momentum` out of [0, 1).
+        UserError: a `momentum` out of [0, 1).
 
     Reference:
         Ioffe and Szegedy, *Batch Normalization*, ICML 2015.

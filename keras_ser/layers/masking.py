@@ -1,11 +1,20 @@
-"""What the layers here do with a mask."""
+"""Operations on masks that the layers share."""
 
 import keras
 from keras import ops
 
 
 class ExplicitMask(keras.layers.Layer):
-    """A layer that takes `mask` as an argument and attaches none to its outputs."""
+    """A layer that takes `mask` as an argument and attaches none to its outputs.
+
+    `dropped` names arguments of earlier versions, which files may still hold, all with the values that are fixed now.
+    """
+
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{key: value for key, value in config.items() if key not in cls.dropped})
 
     def compute_mask(self, inputs, previous_mask=None):
         # Without this method Keras warns that the layer destroys the mask it was given.

@@ -1,4 +1,4 @@
-"""A sequence to a vector: the mean of its real frames."""
+"""Pool a sequence by the mean of its real frames."""
 
 import keras
 from keras import ops

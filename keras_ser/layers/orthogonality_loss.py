@@ -1,4 +1,4 @@
-"""The orthogonality between what is shared and what is private."""
+"""Orthogonality between shared and private features."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
 
 
 def orthogonality(shared, private, mask=None, normalize: bool = True):
-    """How much two feature sequences share, one number per example (equation 13 of ASP-MTL).
+    """Measure how much two feature sequences share, one number per example (equation 13 of ASP-MTL).
 
     Args:
         shared: S, (batch, frames, units_s).
@@ -54,7 +54,7 @@ class OrthogonalityLoss(ExplicitMask):
     and not in a bare call, as an export makes it; nor on JAX, whose trainer hides metrics from layers.
 
     Raises:
-        ValueError: a negative or not finite `weight`; fewer than two inputs.
+        UserError: a negative or not finite `weight`; fewer than two inputs.
 
     Reference:
         Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access;

@@ -1,10 +1,11 @@
-"""A sequence to a vector: mean and standard deviation of its real frames."""
+"""Pool a sequence by the mean and standard deviation of its real frames."""
 
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
+
+EPSILON = 1e-5  # keeps the gradient finite where a unit is constant
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -17,24 +18,14 @@ class StatisticsPooling(ExplicitMask):
 
     An example without a real frame gives zeros and sqrt(epsilon).
 
-    Args:
-        epsilon: keeps the root's gradient finite where a unit does not move; over 0. Default 1e-5.
-
     Input shape: (batch, frames, units); `mask` (batch, frames).
     Output shape: (batch, 2 units).
-
-    Raises:
-        ValueError: `epsilon` not over 0.
 
     Reference:
         Snyder et al., *X-vectors: Robust DNN Embeddings for Speaker Recognition*, ICASSP 2018.
     """
 
-    def __init__(self, epsilon: float = 1e-5, **kwargs):
-        super().__init__(**kwargs)
-        if not epsilon > 0:
-            raise UserError(f"`epsilon` must be over 0. Received: epsilon={epsilon}.")
-        self.epsilon = epsilon
+    dropped = ("epsilon",)
 
     def call(self, x, mask=None):
         x = zero_padding(ops.cast(x, "float32"), mask)
@@ -42,11 +33,8 @@ class StatisticsPooling(ExplicitMask):
         mean = ops.sum(x, axis=1) / count  # (batch, units)
         # two passes: the difference of two large numbers would lose the small one
         apart = zero_padding(x - ops.expand_dims(mean, axis=1), mask)
-        deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1) / count + self.epsilon)
+        deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1) / count + EPSILON)
         return ops.cast(ops.concatenate([mean, deviation], axis=-1), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 2 * input_shape[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}

@@ -30,24 +30,24 @@ class _Clip(NamedTuple):
 
 
 class FeatureExtractor:
-    """What a front end says of each clip: the same numbers as `frontend(waveform, length)`, sooner.
+    """Compute the features of many clips: the same numbers as `frontend(waveform, length)`, faster.
 
         extract = FeatureExtractor(Frontend(("mfcc",)))
         for found in extract(read(path) for path in paths):
             found["mfcc"]  # (frames, 39)
 
-    The clips stand one behind the other in a stream, with silence between them as long as a frame looks beyond itself: nothing
-    is computed for padding, and every call has the same shape, so that it is compiled once (which takes a second) and goes
-    through the stream in rows that stay in a core's cache. What the frames of a clip say together (endpoints, normalisation,
-    statistics) follows for the clips of a call in a batch. A single clip is done sooner by the front end itself. Quickest where
-    TensorFlow's operations have one thread each (`tf.config.threading.set_intra_op_parallelism_threads(1)`).
+    The clips are concatenated to a stream, with as much silence between them as a frame looks beyond itself: nothing is computed
+    for padding, and every call has the same shape, so that it is compiled once (which takes a second) and processes the stream
+    in rows that fit a core's cache. What depends on all frames of a clip (endpoints, normalisation, statistics) is computed for
+    the clips of a call in a batch. For a single clip the front end itself is faster. Fastest if TensorFlow's operations have one
+    thread each (`tf.config.threading.set_intra_op_parallelism_threads(1)`).
 
     Args:
         frontend: with "short_term", which looks at whole clips, clips go through it one by one, as does a clip that
             fills more than a call of `CALL` frames.
-        threads: calls at the same time. Default: one more than there are cores that the process may use, so that none of them
-            waits while a call begins or ends.
-        compiled: by XLA; as TensorFlow's own graph where False.
+        threads: concurrent calls. Default: one more than the cores that the process may use, so that no core waits while a
+            call begins or ends.
+        compiled: compile by XLA; False = TensorFlow's own graph.
     """
 
     def __init__(self, frontend: Frontend, threads: int | None = None, compiled: bool = True):
@@ -63,9 +63,9 @@ class FeatureExtractor:
         self.alone = tf.function(lambda x: frontend(x), input_signature=[tf.TensorSpec((1, None), tf.float32)])
         if not self.room:
             return
-        self.heard = [name for name in ("waveform", "emphasised") if self._hears(name)]
+        self.inputs = [name for name in ("waveform", "emphasised") if self._uses(name)]
         self.counts = [tf.constant(rows) for rows in range(ROWS + 1)]
-        streams = dict.fromkeys(self.heard, tf.TensorSpec((self.samples,), tf.float32))
+        streams = dict.fromkeys(self.inputs, tf.TensorSpec((self.samples,), tf.float32))
         around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
         # the concrete function itself: a tf.function looks at its arguments first, for as long as a row takes
         self.framewise = tf.function(self._framewise, jit_compile=compiled).get_concrete_function(
@@ -85,14 +85,14 @@ class FeatureExtractor:
             clips: (samples,) float in [-1, 1] each, at `frontend.sample_rate`; of a generator, `threads` + 1 calls are read ahead.
 
         Raises:
-            ValueError: a clip that is no (samples,) array, or holds no sample.
+            UserError: a clip that is no (samples,) array, or holds no sample.
         """
         groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence, self.threads))
         with ThreadPoolExecutor(self.threads) as pool:
             for found in in_order(self._features, groups, pool, ahead=self.threads + 1):
                 yield from found
 
-    def _hears(self, name: str) -> bool:
+    def _uses(self, name: str) -> bool:
         return self.frontend.prosodic if name == "waveform" else self.frontend.spectral
 
     def _framewise(self, streams, around, count):
@@ -125,7 +125,7 @@ class FeatureExtractor:
             return _valid(self.alone(group[0].waveform[None]))
         first, frames = np.array([[clip.first, clip.frames] for clip in group]).T
         rows = -(-(first[-1] + frames[-1]) // ROW)
-        streams = {name: self._stream(group, name, rows) for name in self.heard}
+        streams = {name: self._stream(group, name, rows) for name in self.inputs}
         around, tensor = self._memory("around", CALL + 2 * SIDE, np.int32)
         _around(first, frames, around)
         found = self.framewise(streams, tensor, self.counts[rows])

@@ -1,4 +1,4 @@
-"""A bank of noises for one stream and one side of the split: generated colours, babble of training clips, files."""
+"""Noises for one stream and one side of the split: generated colours, babble of training clips, files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ def noise_bank(
     root: Path | None = None,
     seconds: float = 30.0,
 ) -> list[np.ndarray]:
-    """One waveform a noise, of its own length, float32.
+    """Return one waveform per noise, of its own length, float32.
 
     Args:
         names: colours, "babble", or stems of files under `root` ("factory" also takes factory1, factory2, joined). A file goes
             before a generated noise of its name.
         side: "train", "validation" or "test": colours and babble are drawn anew for each side, files are cut in time, so
-            that no side hears another side's stretch. Babble is of the same voices on every side, mixed otherwise.
+            that no side shares samples with another. Babble has the same voices on every side, mixed differently.
         sample_rate: in Hz.
         seed: draws colours and babble.
         speech: waveforms that babble is made of (training clips only).
@@ -32,7 +32,7 @@ def noise_bank(
         seconds: length of the generated ones.
 
     Raises:
-        ValueError: a name that is neither a colour, "babble", nor a file; another side.
+        UserError: a name that is neither a colour, "babble", nor a file; another side.
         AudioError: see `keras_ser.audio.load_noises`; a file that is silent in this side's stretch.
     """
     if side not in noise.STRETCHES:
@@ -58,14 +58,14 @@ def noise_bank(
     return [np.asarray(wave, "float32") for wave in bank]
 
 
-def is_generated(name: str, root: Path | None, sample_rate: int) -> bool:
-    """Whether `noise_bank` generates a noise, for want of a file of that name."""
-    stems = noise.load_noises(root, sample_rate) if root else ()
+def is_generated(name: str, root: Path | None) -> bool:
+    """Whether `noise_bank` generates a noise because there is no file of that name."""
+    stems = noise.noise_files(root) if root else ()
     return not any(name in (stem, noise.noise_type(stem)) for stem in stems)
 
 
 def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:
-    """The part of a noise file that one side may hear (see `keras_ser.audio.stretch`).
+    """Return the part of a noise file that one side may use (see `keras_ser.audio.stretch`).
 
     Raises:
         AudioError: it is silent, so that nothing would be mixed in.

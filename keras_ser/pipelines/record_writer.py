@@ -1,4 +1,4 @@
-"""The waveform cache's other side: how it is written so that half of one is never taken for a whole."""
+"""Write the waveform cache so that an incomplete one is never mistaken for a complete one."""
 
 import contextlib
 import errno
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ser.audio import AudioError, content_hash, info, read_with_problems
+from keras_ser.audio import AudioError, content_hash, info, read_channels, read_with_problems
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.files import remove_parts, write_text, write_whole
+from keras_ser.pipelines import wav_decoder
 from keras_ser.pipelines.threads import in_order
 
 FORMAT = 2  # 2: silent and cancelling channels and offsets are left out
@@ -40,17 +41,18 @@ def write(
     Args:
         path: of the records; for the others see `keras_ser.pipelines.records.cache`.
         fingerprint: of the corpus and the settings.
-        pool, threads: what reads, and how many there are of them.
+        pool, threads: the readers, and their number.
 
     Raises:
         CorpusError: files that can't be used (unless `bad` is "drop"), or none that can.
         DiskError: a disk that takes no more.
     """
+    reader = wav_decoder.read_channels if len(corpus) >= wav_decoder.FEWEST else read_channels
 
     def load(index: int, utterance: Utterance):
         try:
             waveform, odd = read_with_problems(
-                corpus.file(utterance), sample_rate, utterance.start, utterance.end, window_seconds
+                corpus.file(utterance), sample_rate, utterance.start, utterance.end, window_seconds, reader
             )
         except AudioError as error:
             return str(error)
@@ -130,7 +132,7 @@ def remove_outdated(folder: Path, corpus: Corpus) -> None:
 
 
 def check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPoolExecutor) -> None:
-    """Refuses before any work is done what can't fit; files that can't be opened are reported when they are read."""
+    """Raise CorpusError if the cache will not fit on the disk; unreadable files are reported when they are read."""
 
     def needed(path: Path) -> tuple[float, int]:
         try:
@@ -155,7 +157,7 @@ def check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPool
 
 
 def bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
-    """What is said of `dropped` files (id -> reason) of so many."""
+    """Return the error for `dropped` files (id -> reason) out of `count`."""
     return CorpusError(
         f"{len(dropped)} of {count} files can't be used: {first_ten(dropped.values())}. "
         'Mend or remove them, or go on without them: bad="drop" (--bad drop).'
@@ -163,7 +165,7 @@ def bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
 
 
 def first_ten(items: Iterable[str]) -> str:
-    """Up to ten sentences, and how many there are more."""
+    """Join up to ten sentences, and count the others."""
     items = [item.rstrip(".") for item in items]
     return "; ".join(items[:10]) + (f"; and {len(items) - 10} more" if len(items) > 10 else "")
 

@@ -79,7 +79,7 @@ class RecordCache:
 
     @property
     def message(self) -> str:
-        """One line that says what was left out and what is odd; "" if there is nothing to say."""
+        """One line about clips that were left out or are odd; "" if there are none."""
         parts = []
         if self.dropped:
             parts.append(
@@ -148,14 +148,14 @@ def cache(
     threads: int | None = None,
     progress: bool = True,
 ) -> RecordCache:
-    """Opens the corpus's cache in a folder, and writes it first where there is none.
+    """Open the corpus's cache in a folder, and write it first if there is none.
 
     Args:
         corpus: what to read, by `audio.read`.
-        folder: where caches lie; made if missing.
+        folder: of the caches; made if missing.
         sample_rate: Hz of the cached waveforms.
-        bad: what to do with files that can't be read (missing, corrupt, empty, NaN): "raise", or "drop" = leave them
-            out; they are then listed in `RecordCache.dropped`. All files are tried before an error is raised.
+        bad: what to do with unusable files (missing, corrupt, empty, NaN): "raise", or "drop" = omit them and list them in
+            `RecordCache.dropped`. All files are tried before an error is raised.
         window_seconds: clips shorter than this are listed in `RecordCache.problems`, as are silent and clipped ones;
             they stay in the cache.
         threads: readers; default: the number of CPUs, at most 8.
@@ -197,7 +197,7 @@ def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, thread
 
 
 def corpus_fingerprint(corpus: Corpus, sample_rate: int, window_seconds: float = 0.025) -> str:
-    """SHA-1 of all that the cached samples depend on; a missing file counts as such."""
+    """SHA-1 of everything that the cached samples depend on, missing files included."""
     digest = hashlib.sha1(json.dumps([FORMAT, corpus.name, sample_rate, window_seconds]).encode())
     stats = file_stats(corpus)
     for u in corpus:

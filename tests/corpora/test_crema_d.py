@@ -139,21 +139,7 @@ def test_broken_votes(old, new, message, tmp_path):
     assert "summaryTable.csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("table", ["VideoDemographics.csv", "processedResults/summaryTable.csv"])
-def test_tables_in_another_encoding(table, tmp_path):
-    root = write_crema_d(tmp_path)
-    text = (root / table).read_text()
-    (root / table).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert len(crema_d.read(root)) == 7
-    (root / table).write_bytes(text.replace("Age", "\xc2ge").replace("Level", "L\xe9vel").encode("latin-1"))
-    with pytest.raises(CorpusError, match="expected a table in UTF-8") as caught:
-        crema_d.read(root)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "stray", ["1092_IEO_ANG_HI", "1000_IEO_ANG_HI", "1001_IEO_CAL_XX", "1040_ITS_SAD_X", "1001_IEO_ANG_HI (1)"]
-)
+@pytest.mark.parametrize("stray", ["1092_IEO_ANG_HI", "1001_IEO_CAL_XX"])
 def test_names_that_are_none(stray, tmp_path):
     root = write_crema_d(tmp_path)
     disk.write_audio(root / "AudioWAV" / f"{stray}.wav", disk.recordings(1)[0])
@@ -183,48 +169,14 @@ def test_the_old_name_is_read_as_the_published_one(tmp_path):
         crema_d.read(root)
 
 
-@pytest.fixture
-def published(shared_data):
-    """Stem -> (sha256, demographics) of all 7442 files, from the published lists and not from our reader."""
-    with open(shared_data / "crema-d" / "VideoDemographics.csv", newline="") as file:
-        actors = {row["ActorID"]: row for row in csv.DictReader(file)}
-    with open(shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    found = {PurePosixPath(row["path"]).stem: (row["sha256"], actors[row["path"][9:13]]) for row in rows}
-    assert len(rows) == len(found) == 7442 and len(actors) == 91
-    return found
-
-
-def test_expected_counts_are_those_of_the_published_lists(published):
-    matches = {stem: crema_d.NAME.fullmatch(stem) for stem in published}
-    assert all(matches.values())
-    kept = [(matches[stem].groups(), who) for stem, (_, who) in published.items() if stem != crema_d.SPEECHLESS]
-    expected = crema_d.EXPECTED
-    assert expected["utterances"] == len(kept) == 7441
-    assert expected["speaker"] == len({actor for (actor, *_), _ in kept})
-    assert expected["gender"] == Counter(who["Sex"].lower() for _, who in kept)
-    assert expected["emotion"] == Counter(crema_d.EMOTIONS[emotion] for (_, _, emotion, _), _ in kept)
-    assert expected["intensity"] == Counter(crema_d.INTENSITIES[level] for (*_, level), _ in kept)
-    assert expected["ethnicity"] == Counter(who["Ethnicity"].lower().replace(" ", "_") for _, who in kept)
-    decades = Counter(int(who["Age"]) // 10 for _, who in kept)
-    assert expected["age_group"] == {f"{decade}0-{decade}9": count for decade, count in decades.items()}
-    assert expected["race"] == len({who["Race"] for _, who in kept} - {"Unknown"})
-    assert set(crema_d.SENTENCES) == {sentence for (_, sentence, _, _), _ in kept}
-
-
-def test_the_flaw_of_same_audio_is_that_of_the_published_hashes(published):
-    same = {}
-    for stem, (sha256, _) in published.items():
-        same.setdefault(sha256, []).append(stem)
-    assert sorted(tuple(sorted(stems)) for stems in same.values() if len(stems) > 1) == list(crema_d.SAME_AUDIO)
-    assert "1013_WSI_DIS_XX = 1013_WSI_SAD_XX" in " ".join(crema_d.FLAWS)
-
-
-def test_the_published_corpus_is_as_expected(published, shared_data, tmp_path):
+def test_the_published_corpus_is_as_expected(shared_data, tmp_path):
     """All 7442 names, over the published tables: reading looks at names alone, so the files may be empty."""
     (tmp_path / "AudioWAV").mkdir()
-    for stem in published:
-        (tmp_path / "AudioWAV" / f"{stem}.wav").touch()
+    with open(shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv", newline="") as file:
+        names = [PurePosixPath(row["path"]).name for row in csv.DictReader(file, delimiter="\t")]
+    assert len(set(names)) == 7442
+    for name in names:
+        (tmp_path / "AudioWAV" / name).touch()
     shutil.copy(shared_data / "crema-d" / "VideoDemographics.csv", tmp_path)
     shutil.copytree(shared_data / "crema-d" / "processedResults", tmp_path / "processedResults")
     corpus = crema_d.read(tmp_path)
@@ -241,13 +193,3 @@ def test_the_published_corpus_is_as_expected(published, shared_data, tmp_path):
         letters = dict(zip("ADFHNS", crema_d.EMOTIONS.values(), strict=True))
         assert corpus.counts(label) == {letters[letter]: count for letter, count in single.items()}
         assert f"{label} {len(votes) - single.total()}" in corpus.flaws[2]
-
-
-def test_the_recordings_themselves(shared_data):
-    report = check(crema_d.read(shared_data / "crema-d"))
-    assert report.utterances == 22
-    assert not report.problems and not report.duplicates
-    assert report.sample_rates == {16000: 22} and report.channels == {1: 22}
-    assert report.seconds["total"] / 60 == pytest.approx(0.88, abs=0.005)
-    assert report.counts["speaker"]["1001"] == 6
-    assert {text.split(":")[0] for text in report.differences} >= {"speaker", "expected 7441 utterances, found 22."}

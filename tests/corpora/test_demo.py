@@ -17,6 +17,11 @@ def digest(corpus):
     return {u.id: hashlib.sha256(corpus.file(u).read_bytes()).hexdigest() for u in corpus}
 
 
+def folders(root):
+    """What lies in a root, but the locks."""
+    return [path.name for path in root.iterdir() if not path.name.endswith(".lock")]
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     return demo.read(tmp_path_factory.mktemp("demo"), speakers=4, sentences=1, seed=3)
@@ -42,13 +47,6 @@ def test_same_seed_same_bytes_in_another_process(small, tmp_path):
     again = demo.read(tmp_path, speakers=4, sentences=1, seed=3)
     assert again.root.name == small.root.name
     assert digest(again) == digest(small)
-
-
-def test_another_seed_other_bytes(small, tmp_path):
-    other = demo.read(tmp_path, speakers=2, sentences=1, seed=4, emotions=("fear", "anger"))
-    ours = digest(small)
-    assert len(other) == 4
-    assert all(ours[key] != value for key, value in digest(other).items())
 
 
 def test_more_speakers_and_sentences_change_no_clip(small, tmp_path):
@@ -85,7 +83,7 @@ def test_half_a_corpus_is_never_taken(damage, tmp_path):
         index.write_text(json.dumps(json.loads(index.read_text()) | {"parameters": {"seed": 1}}))
     again = demo.read(tmp_path, **options)
     assert digest(again) == whole
-    assert [path.name for path in tmp_path.iterdir()] == [corpus.root.name]
+    assert folders(tmp_path) == [corpus.root.name]
 
 
 def test_a_kill_or_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -100,7 +98,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CorpusError, match="expected to write 14 clips.*No space left on device. Free some space"):
         demo.read(tmp_path, speakers=2, sentences=1)
-    assert list(tmp_path.iterdir()) == []
+    assert folders(tmp_path) == []
     monkeypatch.undo()
 
     def stop(plan):
@@ -109,7 +107,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         demo.read(tmp_path, speakers=2, sentences=1, progress=stop)
-    assert list(tmp_path.iterdir()) == []
+    assert folders(tmp_path) == []
 
 
 def test_where_it_goes_without_a_root(tmp_path, monkeypatch):
@@ -133,86 +131,19 @@ def test_wrong_options(options, message, tmp_path):
         demo.read(tmp_path, **options)
 
 
-def pitch(clip):
-    """Pitch in semitones over 100 Hz (frames,), by the autocorrelation of 40 ms, where it is loud and periodic."""
-    found = []
-    for start in range(0, len(clip) - 640, 160):
-        frame = clip[start : start + 640] - clip[start : start + 640].mean()
-        power = np.sum(frame**2)
-        if power < 0.02 * np.max(np.abs(clip)) ** 2 * len(frame):
-            continue
-        correlation = np.correlate(frame, frame, "full")[639:] / np.arange(640, 0, -1) * 640 / power
-        lag = 32 + int(np.argmax(correlation[32:246]))
-        if correlation[lag] > 0.6:
-            found.append(12 * np.log2(16000 / lag / 100))
-    return np.array(found)
-
-
-def test_emotion_and_gender_act_as_the_literature_says(tmp_path):
-    corpus = demo.read(tmp_path, speakers=6, sentences=2, seed=11)
-    measured = {key: {} for key in ("pitch", "loudness", "seconds", "sex")}
-    for utterance in corpus:
-        clip, _ = soundfile.read(corpus.file(utterance))
-        emotion = utterance.labels["emotion"]
-        track = pitch(clip)
-        measured["pitch"].setdefault(emotion, []).append(np.median(track))
-        measured["loudness"].setdefault(emotion, []).append(20 * np.log10(clip.std()))
-        measured["seconds"].setdefault(emotion, []).append(len(clip))
-        measured["sex"].setdefault(utterance.gender, []).append(np.median(track))
-    mean = {key: {label: np.mean(values) for label, values in table.items()} for key, table in measured.items()}
-    # Murray & Arnott 1993, table I; Juslin & Laukka 2003, table 7.
-    for high in ("anger", "fear", "happiness", "surprise"):
-        assert mean["pitch"][high] > mean["pitch"]["neutral"] + 1
-    assert mean["pitch"]["sadness"] < mean["pitch"]["neutral"] + 0.5
-    assert mean["loudness"]["anger"] > mean["loudness"]["neutral"] + 2
-    assert mean["loudness"]["sadness"] < mean["loudness"]["neutral"] - 2
-    assert mean["seconds"]["fear"] < mean["seconds"]["neutral"] < mean["seconds"]["sadness"]
-    assert mean["seconds"]["disgust"] > mean["seconds"]["neutral"]
-    assert mean["sex"]["female"] > mean["sex"]["male"] + 5
-
-
-@pytest.mark.slow
-def test_mean_mfcc_do_not_solve_it_and_prosody_helps(tmp_path):
+def test_emotion_and_gender_act_as_the_literature_says(small):
+    """Loudness, duration and pitch by Murray & Arnott 1993, table I, and Juslin & Laukka 2003, table 7."""
     librosa = pytest.importorskip("librosa")
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    from sklearn.metrics import recall_score
-    from sklearn.model_selection import GroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    corpus = demo.read(tmp_path)
-    spectral, prosodic = [], []
-    for utterance in corpus:
-        clip, rate = soundfile.read(corpus.file(utterance))
-        spectral.append(librosa.feature.mfcc(y=clip, sr=rate, n_mfcc=20, n_fft=512, hop_length=160).mean(axis=1))
-        f0 = librosa.yin(clip, fmin=65, fmax=500, sr=rate, frame_length=1024, hop_length=160)
-        energy = librosa.feature.rms(y=clip, frame_length=400, hop_length=160)[0][: len(f0)]
-        voiced = energy > 0.15 * energy.max()
-        track = 12 * np.log2(f0[: len(energy)][voiced] / 100)
-        moves = np.abs(np.diff(track))
-        prosodic.append(
-            (
-                np.median(track),
-                np.percentile(track, 90) - np.percentile(track, 10),
-                np.median(track[-12:]) - np.median(track),
-                np.median(track[-12:]) - np.median(track[-40:-25]),
-                moves.mean(),
-                np.median(moves),
-                voiced.mean(),
-                voiced.sum(),
-                (np.diff(voiced.astype(int)) == 1).sum(),
-                20 * np.log10(energy.max()),
-                np.log(energy + 1e-5).std(),
-            )
-        )
-    emotions = [utterance.labels["emotion"] for utterance in corpus]
-    speakers = [utterance.speaker for utterance in corpus]
-
-    def uar(features):
-        model = make_pipeline(StandardScaler(), linear_model.LogisticRegression(max_iter=2000))
-        told = cross_val_predict(model, np.array(features), emotions, groups=speakers, cv=GroupKFold(6))
-        return 100 * recall_score(emotions, told, average="macro")
-
-    # Chance is 14.3; measured with seed 0: 37 and 62.
-    assert 20 < uar(spectral) < 55
-    assert 55 < uar(prosodic) < 90
+    mean = {}
+    for utterance in small:
+        clip, rate = soundfile.read(small.file(utterance))
+        loud = librosa.util.frame(clip, frame_length=1024, hop_length=160).std(axis=0) > 0.2 * clip.std()
+        f0 = librosa.yin(clip, fmin=65, fmax=500, sr=rate, frame_length=1024, hop_length=160, center=False)
+        facts = 12 * np.log2(np.median(f0[loud])), 20 * np.log10(clip.std()), len(clip)
+        for label in (utterance.labels["emotion"], utterance.gender):
+            mean.setdefault(label, []).append(facts)
+    pitch, loudness, samples = ({label: np.mean(f, axis=0)[i] for label, f in mean.items()} for i in range(3))
+    assert min(pitch[high] for high in ("anger", "fear", "happiness", "surprise")) > pitch["neutral"] + 1
+    assert pitch["female"] > pitch["male"] + 5
+    assert loudness["anger"] > loudness["neutral"] + 2 > loudness["sadness"] + 4
+    assert samples["fear"] < samples["neutral"] < min(samples["sadness"], samples["disgust"])

@@ -2,13 +2,11 @@ import hashlib
 import json
 import shutil
 
-import numpy as np
 import pytest
 import soundfile
 
 from keras_ser.cli import main
-from keras_ser.corpora import CorpusError, emodb
-from keras_ser.corpora.check import check
+from keras_ser.corpora import CorpusError
 from keras_ser.corpora.hashes import read_list, verify
 from tests import corpora_on_disk as disk
 from tests.corpora.crema_d_on_disk import write_crema_d
@@ -100,53 +98,12 @@ def test_what_is_wrong_is_told_apart(twin, tmp_path):
     assert json.loads(json.dumps(report.to_dict()))["differ"][0].startswith(names[1])
 
 
-def test_the_size_tells_before_the_hash(twin, tmp_path):
-    root, files = twin
-    name, (size, sha256) = next(iter(files.items()))
-    report = verify(root, write_tsv(tmp_path / "list.tsv", {**files, name: (size - 7, sha256)}))
-    assert report.differ == (f"{name} ({size} bytes, listed {size - 7})",)
-    report = verify(root, write_tsv(tmp_path / "list.tsv", {**files, name: (size, HEX)}))
-    assert report.differ == (f"{name} (another sha256)",)
-
-
-def test_only_an_extra_file_is_not_ok(twin, tmp_path):
-    root, files = twin
-    listing = write_tsv(tmp_path / "list.tsv", files)
-    assert verify(root, listing).ok
-    shutil.copy(root / next(iter(files)), (root / next(iter(files))).with_name("x.flac"))
-    report = verify(root, listing)
-    assert report.agree == report.files and len(report.extra) == 1 and not report.ok
-
-
-def test_a_format_of_its_own_is_not_the_listed_one(twin, tmp_path):
-    root, files = twin
-    folder = disk.write_ravdess(tmp_path / "flac", ".flac")
-    report = verify(folder, write_tsv(tmp_path / "list.tsv", files))
-    assert report.not_comparable == tuple(files)
-    assert not report.missing and not report.extra and not report.agree and not report.ok
-    # Not every file of that name is the recording in another format.
-    name = next(iter(files))
-    (folder / name).with_suffix(".flac").unlink()
-    (folder / name).with_suffix(".txt").write_text("x")
-    assert verify(folder, tmp_path / "list.tsv").missing == (name,)
-
-
 def test_the_case_of_a_suffix_does_not_matter(twin, tmp_path):
     root, files = twin
     name = next(iter(files))
     (root / name).rename((root / name).with_suffix(".WAV"))
     report = verify(root, write_tsv(tmp_path / "list.tsv", files))
     assert report.ok and report.agree == len(files)
-
-
-def test_file_names_are_compared_in_unicode_normalisation(tmp_path):
-    """A list written on Linux, files unpacked on macOS: the hashes decide; two files spelled alike stay missing."""
-    nfc, nfd = "jos\u00e9.wav", "jose\u0301.wav"
-    (tmp_path / nfd).write_bytes(b"audio")
-    listing = write_tsv(tmp_path / "list.tsv", {nfc: (5, hashlib.sha256(b"audio").hexdigest())})
-    assert verify(tmp_path, listing).ok
-    (tmp_path / nfd.upper()).write_bytes(b"another")
-    assert verify(tmp_path, listing).missing == (nfc,)
 
 
 @pytest.mark.parametrize("made_in", ["root", "wav", "above"])
@@ -160,36 +117,19 @@ def test_lists_made_elsewhere(made_in, tmp_path):
     assert verify(root, inside).ok
 
 
-def test_progress_goes_over_the_listed_files(twin, tmp_path):
-    root, files = twin
-    seen = []
-
-    def progress(items):
-        for item in items:
-            seen.append(str(item.path))
-            yield item
-
-    assert verify(root, write_tsv(tmp_path / "list.tsv", files), progress).ok
-    assert seen == list(files)
-
-
 @pytest.mark.parametrize(
     "text, message",
     [
         ("", "is empty"),
-        ("\n \n", "is empty"),
         ("path\tbytes\tsha256\n", "has a header and no files"),
         (f"path\tbytes\tsha256\na.wav\t1\t{HEX}\nb.wav\tx\t{HEX}\n", "list, line 3: expected a whole number of bytes"),
-        (f"path\tbytes\tsha256\na.wav\t-1\t{HEX}\n", "line 2: expected a whole number"),
         (f"path\tbytes\tsha256\n\na.wav\t1\t{HEX[1:]}\n", "line 3: expected a sha256 of 64 hexadecimal digits"),
         (f"path\tbytes\tsha256\na.wav\t1\t{HEX}\t9\n", "line 2: expected 3 fields separated by tabs"),
         (f"path\tbytes\tsha256\na.wav\t1\t{HEX}\n./a.wav\t1\t{HEX}\n", "line 3: expected each file once"),
         (f"path\tbytes\tsha256\n/etc/passwd\t1\t{HEX}\n", "line 2: expected a path within the folder"),
-        (f"{HEX}  a/../../b.wav\n", "line 1: expected a path within the folder"),
         (f"{HEX}  C:\\a.wav\n", "line 1: expected a path within the folder"),
         (f"{HEX}  a.wav\n{HEX[:32]}  b.wav\n", "line 2: expected '<64 hexadecimal digits>  <path>'.*b.wav"),
         (f"a.wav\t1\t{HEX}\n", "line 1: expected.*a first line that names the columns path, bytes and sha256"),
-        ("<!DOCTYPE html>\n<html>", "which is a web page or XML. Download the file itself"),
     ],
 )
 def test_bad_lists(text, message, tmp_path):
@@ -197,45 +137,6 @@ def test_bad_lists(text, message, tmp_path):
     with pytest.raises(CorpusError, match=message) as caught:
         verify(tmp_path, tmp_path / "list")
     assert "\n" not in str(caught.value)
-
-
-def test_lists_that_cannot_be_read(tmp_path, rng):
-    (tmp_path / "list").write_bytes(b"\xff\xfe" + rng.bytes(64))
-    with pytest.raises(CorpusError, match="which is UTF-16 text. Save it as UTF-8"):
-        read_list(tmp_path / "list")
-    with pytest.raises(CorpusError, match=r"nowhere.tsv \(No such file.*Check the path"):
-        read_list(tmp_path / "nowhere.tsv")
-    with pytest.raises(CorpusError, match="which is a folder. Give the path of the file itself"):
-        read_list(tmp_path)
-
-
-def test_pointers_are_no_audio_to_check_either(tmp_path):
-    root = disk.write_emodb(tmp_path)
-    names = [path.name for path in sorted((root / "wav").iterdir())]
-    (root / "wav" / names[0]).write_text(POINTER.format(HEX))
-    # Audio of any length may begin with these bytes; a pointer is short.
-    (root / "wav" / names[1]).write_bytes(POINTER.format(HEX).encode() + bytes(2000))
-    unreadable = check(emodb.read(root)).problems["unreadable"]
-    assert "a Git LFS pointer, not audio. Run `git lfs pull`." in unreadable[0]
-    assert len(unreadable) == 2 and "LFS" not in unreadable[1]
-
-
-def test_from_a_shell(tmp_path, capsys):
-    root = write_crema_d(tmp_path / "crema")
-    listing = write_tsv(tmp_path / "list.tsv", sums(root))
-    arguments = ["corpus", "check", "crema_d", str(root), "--hashes", str(listing)]
-    # The twin is not the published corpus: not ok, though all hashes agree.
-    assert main(arguments) == 1
-    shown = capsys.readouterr().out
-    assert "8 of 8 listed files agree" in shown and "hashes ok" in shown
-    (root / "AudioWAV" / "1001_IEO_ANG_HI.wav").unlink()
-    assert main([*arguments, "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["hashes"]["missing"] == ["AudioWAV/1001_IEO_ANG_HI.wav"] and told["ok"] is False
-    listing.write_text("nonsense\n")
-    assert main(arguments) == 2
-    message = capsys.readouterr().err
-    assert "list.tsv, line 1" in message and message.count("\n") == 1
 
 
 def test_what_the_adapter_misses_is_compared_all_the_same(tmp_path, capsys):
@@ -261,22 +162,3 @@ def test_the_exit_code_is_that_of_the_hashes(tmp_path, capsys):
     assert main(arguments) == 0
     assert main([*arguments, "--hashes", str(listing)]) == 1
     assert "differ (1): b.wav (another sha256)" in capsys.readouterr().out
-
-
-def test_the_recordings_themselves(shared_data, tmp_path):
-    """The clips beside the project are the authors' as .flac; written as .wav again, they have the published hashes."""
-    root, listing = shared_data / "crema-d", shared_data / "crema-d" / "AudioWAV.sha256sizes.tsv"
-    report = verify(root, listing)
-    assert (report.files, report.agree, len(report.not_comparable), len(report.missing)) == (7442, 0, 22, 7420)
-    assert not report.extra and not report.differ
-    (tmp_path / "AudioWAV").mkdir()
-    for path in (root / "AudioWAV").glob("*.flac"):
-        samples, rate = soundfile.read(path, dtype="int16")
-        soundfile.write(tmp_path / "AudioWAV" / f"{path.stem}.wav", samples, rate, subtype="PCM_16")
-    report = verify(tmp_path, listing)
-    assert (report.agree, len(report.missing)) == (22, 7420)
-    clip = tmp_path / "AudioWAV" / "1001_DFA_ANG_XX.wav"
-    samples, rate = soundfile.read(clip, dtype="int16")
-    soundfile.write(clip, np.roll(samples, 1), rate, subtype="PCM_16")
-    report = verify(tmp_path, listing)
-    assert report.agree == 21 and report.differ == ("AudioWAV/1001_DFA_ANG_XX.wav (another sha256)",)

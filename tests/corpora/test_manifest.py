@@ -43,9 +43,9 @@ def test_columns(folder):
     assert all(corpus.file(u).is_file() for u in corpus)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("delimiter", "encoding", "newline"), [(",", "utf-8", "\n"), (";", "utf-8-sig", "\r\n"), ("\t", "utf-8", "\n")]
+)
 def test_separators_and_marks(delimiter, encoding, newline, folder):
     rows = (("File", "Speaker", "emotion"), ("three.wav", '"Zoë, née B; C\tD"', "anger"), ("a/one.wav", "ben", "fear"))
     table = write(folder, newline.join(delimiter.join(row) for row in rows) + newline * 2, encoding=encoding)
@@ -132,13 +132,6 @@ def test_what_is_cut_from_one_file_has_one_origin(folder):
         check_split(split, corpus)
 
 
-def test_the_first_line_of_excel(folder):
-    table = write(folder, "sep=;\nfile;emotion\na/one.wav;anger\n")
-    assert manifest.read(table).counts("emotion") == {"anger": 1}
-    with pytest.raises(CorpusError, match=r"b\.wav \(line 3\)"):
-        manifest.read(write(folder, "sep=;\nfile;emotion\nb.wav;anger\n"))
-
-
 def test_further_groups(folder):
     table = write(folder, "file,emotion,film,room\na/one.wav,anger,Heat,r1\n")
     one = manifest.read(table, groups=("room",)).utterances[0]
@@ -153,32 +146,19 @@ def test_missing_files_are_listed(folder):
         manifest.read(table)
 
 
-def test_backslashes(folder):
-    assert manifest.read(write(folder, "file,emotion\na\\one.wav,anger\n")).utterances[0].path == "a/one.wav"
-
-
 @pytest.mark.parametrize(
     "text, message",
     [
         ("", "expected a header and rows. Received: .*which is empty"),
         ("file,emotion\n", "expected a row for every utterance"),
         ("path,emotion\na/one.wav,anger\n", "must have the columns file. Received: path, emotion"),
-        ("file,emotion,emotion\na/one.wav,anger,fear\n", "more than once: 'emotion'"),
-        (
-            "file,emotion\na/one.wav,anger,x\n",
-            "must have 2 fields, separated by commas. Received: 3 in line 2, 'a/one.wav,anger,x'",
-        ),
         ("file,start,end\na/one.wav,2,1\n", "0 <= start < end. Received: start='2', end='1' .line 2"),
-        ("file,start,end\na/one.wav,,-1\n", "0 <= start < end"),
         ("file,start\na/one.wav,soon\n", "start='soon'"),
-        ("file,end\na/one.wav,nan\n", "end='nan'"),
         ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),
         ("file,emotion\n/etc/x.wav,anger\n", "must be relative to the folder of table.csv. Received: /etc/x.wav"),
-        ("file,emotion\nC:\\x.wav,anger\n", "must be relative to the folder"),
         ("file,id\na/one.wav,/x\n", "must be relative to the folder of table.csv. Received: /x .line 2"),
         ('file,start\na/one.wav,"0,5"\n', "seconds with a decimal point, .* start='0,5'"),
         ("file\n" + "x" * 300 + ".wav\n", "Not found: 'xxx.*line 2: a name of 304 bytes, where file systems take 255"),
-        ("file\nhttps://x.org/a.wav\n", "line 2: an address: download the file"),
         (
             "file,emotion\na/one.wav,anger\na/one.wav,fear\n",
             "must have one row, or .*Received: a/one.wav \\(lines 2, 3",
@@ -218,14 +198,6 @@ def test_missing_values_are_no_classes(folder):
     assert kept.counts("emotion") == {"anger": 1, "NaN": 1, "none": 1}
 
 
-def test_columns_of_numbers_refuse_what_is_nearly_one(folder):
-    table = write(folder, 'file,speaker,arousal\na/one.wav,a,0.5\na/two.flac,b,n/a\nthree.wav,c,"0,5"\n')
-    with pytest.raises(CorpusError, match=r"'0,5' \(line 4, column arousal\). Write a number with a decimal point"):
-        manifest.read(table)
-    assert manifest.read(table, labels={"arousal": ("0.5", "0,5")}).counts("arousal") == {"0.5": 1, "0,5": 1}
-    assert manifest.read(table, groups=("arousal",)).counts("arousal") == {"0,5": 1, "0.5": 1}
-
-
 def test_files_are_found_under_their_names_on_disk(folder):
     disk.write_audio(folder / "jose\u0301.wav", disk.recordings(1)[0])
     corpus = manifest.read(write(folder, "file\njos\u00e9.wav\nA/ONE.wav\nthree.wav\n"))
@@ -258,11 +230,6 @@ def test_one_person_in_two_spellings(folder):
         CorpusError, match=r"one gender. Received: Ann female \(line 2\) and 'ann\\u200b' male \(line 3\)"
     ):
         manifest.read(write(folder, "file,speaker,gender\na/one.wav,Ann,f\nthree.wav,ann\u200b,m\n"))
-
-
-def test_not_utf8(folder):
-    with pytest.raises(CorpusError, match="expected a table in UTF-8.*Save it as UTF-8"):
-        manifest.read(write(folder, "file,speaker\na/one.wav,Zoë\n", encoding="latin-1"))
 
 
 def test_the_root_is_the_file(folder):

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from keras_ser.features import Frontend
+
 
 def speech(shared_data: Path, corpus: str, count: int) -> list[np.ndarray]:
     """`count` clips spread over a corpus of real recordings at 16 kHz, float32."""
@@ -34,6 +36,13 @@ def batch(clips: list[np.ndarray], extra: int = 0, fill: float = 0.0) -> tuple[n
     for row, clip in zip(waveform, clips, strict=True):
         row[: len(clip)] = clip
     return waveform, length
+
+
+def found_by(waveform, length=None, **options) -> np.ndarray:
+    """The one feature of a `Frontend` without pre-emphasis and endpoint detection: (batch, frames, bins)."""
+    frontend = Frontend(**{"preemphasis": 0.0, "endpoint": False, **options})
+    (name,) = frontend.features
+    return np.asarray(frontend(waveform, length)[name])
 
 
 def close_to_peak(ours, theirs, tolerance: float = 1e-5) -> None:

@@ -53,23 +53,3 @@ def test_the_spectrogram_of_the_paper(rng):
             librosa.stft(padded, n_fft=1024, hop_length=160, win_length=400, window="hamming", center=False)
         )
         np.testing.assert_allclose(row, theirs[:512].T, atol=1e-5 * theirs.max())
-
-
-def test_a_fixed_length_is_known_before_any_clip(rng):
-    import keras
-
-    frontend = Frontend(
-        ("magnitude", "energy"), window=300, hop=110, fft=512, endpoint=False, seconds=0.5, normalize=True
-    )
-    symbolic = frontend(keras.Input((None,)), keras.Input((), dtype="int32"))
-    found = frontend(*batch([speech_like(rng, n, 150.0) for n in (300, 9000)]))
-    assert {name: value.shape[1:] for name, value in symbolic.items()} == {
-        name: tuple(value.shape[1:]) for name, value in found.items()
-    }
-    assert found["mask"].shape[1] == 8000 // 110 == frontend.frames(99)
-
-
-@pytest.mark.parametrize("seconds", [-1.0, 0.01, float("inf")])
-def test_a_length_that_holds_no_window(seconds):
-    with pytest.raises(ValueError, match="`seconds` must hold at least one window"):
-        Frontend(("magnitude",), seconds=seconds)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.features import Frontend, Pitch, ShortTimeEnergy, ZeroCrossingRate, pitch_features, yin
-from keras_ser.features.prosody import autocorrelation, fast_size, yin_lags, yin_of_frames, yin_span
-from tests.features.clips import batch, speech, speech_like
+from keras_ser.features import pitch_features, yin
+from keras_ser.features.prosody import fast_size, yin_lags, yin_of_frames, yin_span
+from tests.features.clips import batch, found_by, speech, speech_like
 
 
 @pytest.mark.parametrize(("window", "hop"), [(400, 160), (401, 77)])
@@ -17,7 +17,7 @@ def test_zero_crossing_rate_equals_librosa(rng, window, hop):
     clips[1][300:700] = 0.0
     clips[0][::7] *= 1e-6
     waveform, length = batch(clips, extra=99, fill=-1.0)
-    ours = np.asarray(ZeroCrossingRate(window, hop)(waveform, length))
+    ours = found_by(waveform, length, features="zero_crossing_rate", window=window, hop=hop)
     for row, clip in enumerate(clips):
         sizes = {"frame_length": window, "hop_length": hop}
         theirs = librosa.feature.zero_crossing_rate(clip, **sizes, center=False, threshold=1e-5)[0]
@@ -25,22 +25,12 @@ def test_zero_crossing_rate_equals_librosa(rng, window, hop):
         assert not ours[row, len(theirs) :].any()
 
 
-def test_what_resampling_leaves_of_digital_silence_is_silence(rng):
-    """Speech between zeros, and between traces of 1e-6: the same frames are speech, and the same rate is found."""
-    clean = np.concatenate([np.zeros(9000), speech_like(rng, 16000), np.zeros(7000)]).astype(np.float32)
-    traced = clean + (1e-6 * rng.standard_normal(clean.size)).astype(np.float32)
-    frontend = Frontend(("zero_crossing_rate", "log_mel"))
-    found, expected = (frontend(x[None], np.array([x.size])) for x in (traced, clean))
-    np.testing.assert_array_equal(found["mask"], expected["mask"])
-    np.testing.assert_allclose(found["zero_crossing_rate"], expected["zero_crossing_rate"], atol=0.02)
-
-
 @pytest.mark.parametrize(("window", "hop"), [(400, 160), (401, 77)])
 def test_energy_equals_numpy(rng, window, hop):
     clips = [rng.standard_normal(n).astype(np.float32) * scale for n, scale in ((5003, 1), (1201, 1e-3), (150, 0.1))]
     clips[0][900:2500] = 0
     waveform, length = batch(clips, extra=99, fill=np.nan)
-    ours = np.asarray(ShortTimeEnergy(window, hop)(waveform, length))
+    ours = found_by(waveform, length, features="energy", window=window, hop=hop)
     for row, clip in enumerate(clips):
         clip = np.pad(clip, (0, max(0, window - len(clip)))).astype(np.float64)
         starts = range(0, len(clip) - window + 1, hop)
@@ -48,17 +38,11 @@ def test_energy_equals_numpy(rng, window, hop):
         np.testing.assert_allclose(ours[row, : len(power), 0], 10 * np.log10(np.maximum(power, 1e-10)), atol=1e-4)
 
 
-def test_autocorrelation_equals_numpy(rng):
-    x = rng.standard_normal((2, 3, 301)).astype(np.float32)
-    theirs = np.stack([np.correlate(f, f, "full")[300:371] for f in x.reshape(-1, 301)]).reshape(2, 3, 71)
-    np.testing.assert_allclose(autocorrelation(x, 70), theirs, atol=1e-3)
-
-
 def test_fast_size():
     assert [fast_size(n) for n in (2, 9, 11, 13, 1236, 1281, 1537)] == [2, 10, 12, 16, 1280, 1536, 2048]
 
 
-@pytest.mark.parametrize("samples", [399, 400 + 160 * 62, 400 + 160 * 63, 400 + 160 * 64, 400 + 160 * 321 + 159])
+@pytest.mark.parametrize("samples", [399, 400 + 160 * 63, 400 + 160 * 321 + 159])
 def test_pitch_in_blocks_is_pitch_of_all_frames_at_once(rng, samples):
     """As many frames as fill a block, one fewer and one more; a clip that ends before the batch does."""
     x = np.stack([speech_like(rng, samples, f0) for f0 in (110.0, 230.0)])
@@ -67,7 +51,7 @@ def test_pitch_in_blocks_is_pitch_of_all_frames_at_once(rng, samples):
     span, frames = yin_span(16000, 65.0), max(1, 1 + (samples - 400) // 160)
     padded = np.pad(x, ((0, 0), (span // 2 - 200, span)))
     cut = np.stack([padded[:, t * 160 : t * 160 + span] for t in range(frames)], axis=1)
-    whole = yin_of_frames(cut, 16000, *yin_lags(16000, 65.0, 500.0), 65.0, 500.0, 0.1)
+    whole = yin_of_frames(cut, 16000, *yin_lags(16000, 65.0, 500.0), 65.0, 500.0)
     for found, expected in zip(blocks, whole, strict=True):
         assert found.shape == (2, frames)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -106,16 +90,14 @@ def librosa_yin(clip, frames, span=988):
     return f0[:frames]
 
 
-@pytest.mark.parametrize("corpus", ["emodb", "ravdess"])
-def test_pitch_of_real_speech_is_librosas(shared_data, corpus):
-    clips = speech(shared_data, corpus, 12)
-    waveform, length = batch(clips, extra=1001, fill=0.5)
-    ours = np.asarray(Pitch()(waveform, length))
+def test_pitch_of_real_speech_is_librosas(shared_data):
+    clips = speech(shared_data, "emodb", 6) + speech(shared_data, "ravdess", 6)
+    ours = found_by(*batch(clips, extra=1001, fill=0.5), features="pitch")
     close, frames = 0, 0
     for row, clip in enumerate(clips):
-        f0, aperiodicity = ours[row, : 1 + (len(clip) - 400) // 160].T
-        voiced = aperiodicity < 0.3
-        close += np.sum(np.abs(f0 / librosa_yin(clip, len(f0)) - 1)[voiced] < 0.01)
+        octaves, periodicity = ours[row, : 1 + (len(clip) - 400) // 160].T
+        voiced = periodicity > 0.7
+        close += np.sum(np.abs(65 * 2**octaves / librosa_yin(clip, len(octaves)) - 1)[voiced] < 0.01)
         frames += voiced.sum()
     assert frames > 700
     assert close / frames >= 0.95
@@ -156,17 +138,3 @@ def test_pitch_features_are_octaves_where_voiced(rng):
     expected = np.stack([np.where(aperiodicity < 0.3, np.log2(f0 / 65), 0), 1 - aperiodicity], -1)
     got = pitch_features(f0.astype(np.float32), aperiodicity.astype(np.float32), 65.0)
     np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
-def test_speech_like_pitch_glides(rng):
-    x = speech_like(rng, 16000)
-    f0, aperiodicity = (np.asarray(v)[0] for v in yin(x[None]))
-    voiced = aperiodicity < 0.1
-    centres = (np.arange(len(f0)) * 160 + 200) / 16000
-    assert voiced.sum() > 20
-    np.testing.assert_allclose(f0[voiced], (140 + 40 * centres)[voiced], rtol=0.02)
-
-
-def test_errors():
-    with pytest.raises(ValueError, match=r"0 < fmin < fmax <= 4000 Hz .* Received: fmin=500, fmax=65"):
-        Pitch(fmin=500, fmax=65)

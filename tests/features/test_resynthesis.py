@@ -6,9 +6,7 @@ import pytest
 import scipy.signal
 from keras import ops
 
-from keras_ser.audio.quality import si_sdr
 from keras_ser.features import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
-from keras_ser.features.resynthesis import overlap_add
 from keras_ser.features.spectrogram import analysis_window
 from tests.features.clips import batch, speech_like
 
@@ -109,25 +107,6 @@ def test_loudness_weights(rng):
             loud = np.abs(np.fft.rfft(cut, 512)) ** exponent
             np.testing.assert_allclose(found[i, :valid], loud / loud.mean() if loud.any() else 1, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(loudness_weights(y, length, exponent=0.0)[0], 1, rtol=1e-6)
-
-
-def test_the_ideal_mask_denoises(rng):
-    speech = speech_like(rng, 16000)
-    noisy = speech + (0.05 * rng.standard_normal(16000)).astype("float32")
-    mask = ideal_ratio_mask(speech[None], noisy[None])
-    found = np.asarray(apply_gain(noisy[None], None, mask))[0]
-    assert si_sdr(speech, found) > si_sdr(speech, noisy) + 5
-
-
-def test_overlap_add_is_the_loop(rng):
-    frames = rng.standard_normal((2, 5, 7)).astype("float32")
-    total = np.zeros((2, 4 * 3 + 7))
-    for t in range(5):
-        total[:, 3 * t : 3 * t + 7] += frames[:, t]
-    found = np.asarray(overlap_add(frames, 3))
-    assert found.shape == (2, 21)
-    np.testing.assert_allclose(found[:, :19], total, atol=1e-6)
-    assert not found[:, 19:].any()
 
 
 def test_layer_in_a_model_of_unknown_sizes(rng, tmp_path):

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from keras_ser.layers import AttentionPooling
 
@@ -9,17 +8,14 @@ def oracle(x, layer):
     v = layer.vector.numpy().astype("float64")[:, 0]
     scores = []
     for frame in x.astype("float64"):
-        if layer.units:
-            frame = np.tanh(frame @ layer.kernel.numpy() + layer.bias.numpy())
         scores.append(np.exp(frame @ v))
     return sum(score * frame for score, frame in zip(scores, x, strict=True)) / sum(scores)
 
 
-@pytest.mark.parametrize("units", [None, 3])
-def test_against_a_loop_over_frames(units):
+def test_against_a_loop_over_frames():
     rng = np.random.default_rng(0)
     x, lengths = rng.normal(size=(4, 6, 5)).astype("float32"), [6, 2, 1, 0]
-    layer = AttentionPooling(units)
+    layer = AttentionPooling()
     layer.build(x.shape)
     for weight in layer.weights:
         weight.assign(rng.normal(size=weight.shape))
@@ -38,8 +34,3 @@ def test_large_scores_stay_finite():
     winner = (x @ np.array([5.0, -7.0, 3.0])).argmax(1)
     for mask in (None, np.ones((2, 6), bool)):
         np.testing.assert_allclose(layer(x, mask=mask), x[[0, 1], winner], rtol=1e-5)
-
-
-def test_units_are_checked():
-    with pytest.raises(ValueError, match="`units` must be None or >= 1. Received: units=0"):
-        AttentionPooling(0)

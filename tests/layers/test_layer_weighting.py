@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from keras_ser.layers import LayerWeighting
 
@@ -13,9 +12,3 @@ def test_starts_as_the_mean_and_weighs_by_softmax():
     layer.logits.assign(logits)
     expected = sum(np.exp(a) * s for a, s in zip(logits, sequences, strict=True)) / np.exp(logits).sum()
     np.testing.assert_allclose(layer(sequences), expected, atol=1e-6)
-    np.testing.assert_allclose(layer(np.stack(sequences, axis=1)), expected, atol=1e-6)
-
-
-def test_unknown_number_of_layers():
-    with pytest.raises(ValueError, match="knows its number of layers"):
-        LayerWeighting().build((None, None, None, 4))

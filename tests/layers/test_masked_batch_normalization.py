@@ -66,18 +66,3 @@ def test_without_a_mask_it_is_keras_batch_normalization():
     np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-5)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_frozen_it_keeps_its_statistics():
-    rng = np.random.default_rng(3)
-    layer = random_layer(rng, 2)
-    layer.trainable = False
-    x, before = rng.normal(size=(3, 4, 2)).astype("float32"), layer.get_weights()
-    np.testing.assert_array_equal(layer(x, training=True), layer(x, training=False))
-    for a, b in zip(before, layer.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_momentum_is_checked():
-    with pytest.raises(ValueError, match=r"`momentum` must be in \[0, 1\). Received: momentum=1.0"):
-        MaskedBatchNormalization(1.0)

@@ -42,32 +42,6 @@ def test_against_a_loop_over_entries(normalize):
     np.testing.assert_allclose(layer.losses, [0.3 * expected], rtol=1e-5)
 
 
-def test_orthogonal_features_cost_nothing():
-    rng = np.random.default_rng(1)
-    q, _ = np.linalg.qr(rng.normal(size=(9, 6)))
-    layer = OrthogonalityLoss()
-    layer([q[None, :, :2].astype("float32"), q[None, :, 2:].astype("float32")])
-    assert float(layer.losses[0]) < 1e-12
-
-
-def test_the_weight_means_the_same_at_any_size():
-    """Repeating examples, frames or units leaves the normalised loss, and multiplies the letter of the paper."""
-    shared, (private, _), _, _ = data()
-
-    def loss(s, h, normalize):
-        layer = OrthogonalityLoss(normalize=normalize)
-        layer([s, h])
-        return float(layer.losses[0])
-
-    def repeated(x, axis):
-        return np.repeat(x, 3, axis=axis)
-
-    for axis, factor in ((0, 3), (1, 9), (2, 9)):
-        s, h = repeated(shared, axis), repeated(private, axis)
-        assert loss(s, h, True) == pytest.approx(loss(shared, private, True), rel=1e-5)
-        assert loss(s, h, False) == pytest.approx(factor * loss(shared, private, False), rel=1e-5)
-
-
 def test_fit_and_evaluate_log_it_by_name_and_unweighted():
     shared, (private, _), lengths, mask = data()
     inputs = {

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -30,20 +29,14 @@ def normalized(x, gamma, beta, epsilon):
 def oracle(layer, x):
     """Equations 3-10 on one example (frames, bins) of its own length."""
     weights = [w.numpy().astype("float64") for w in layer.weights if "seed" not in w.path]
-    per_layer = 3 * (2 if layer.bidirectional else 1) + 2
     sequences, x = [], x.astype("float64")
     for i in range(layer.layers):
         own = {w.path.split("/", 1)[1]: v for w, v in zip(layer.weights, weights, strict=False)}
         parts = [v for path, v in own.items() if path.startswith(f"lstm_{i + 1}/")]
         gamma, beta = (own[f"normalization_{i + 1}/{name}"] for name in ("gamma", "beta"))
-        h = lstm(x, *parts[:3])
-        if layer.bidirectional:
-            h = np.concatenate([h, lstm(x[::-1], *parts[3:])[::-1]], axis=-1)
-        assert len(parts) + 2 == per_layer
-        x = normalized(h, gamma, beta, layer.epsilon)
+        h = lstm(x, *parts)
+        x = normalized(h, gamma, beta, 1e-3)
         sequences.append(x)
-    if not layer.weighting:
-        return sequences[-1]
     alpha = np.exp(own["weighting/logits"])
     return sum(a * s for a, s in zip(alpha / alpha.sum(), sequences, strict=True))
 
@@ -57,11 +50,9 @@ def random_layer(rng, bins, **kwargs):
     return layer
 
 
-@pytest.mark.parametrize("weighting", [True, False])
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_against_a_loop_over_gates_and_frames(bidirectional, weighting):
+def test_against_a_loop_over_gates_and_frames():
     rng = np.random.default_rng(0)
-    layer = random_layer(rng, 5, layers=3, bidirectional=bidirectional, weighting=weighting, dropout=0.4)
+    layer = random_layer(rng, 5, layers=3, dropout=0.4)
     lengths = [9, 4, 1]
     x = rng.normal(size=(3, 9, 5)).astype("float32")
     found = layer(x, mask=np.arange(9) < np.array(lengths)[:, None]).numpy()
@@ -87,7 +78,7 @@ def test_against_pytorch():
             theirs.weight_hh_l0.copy_(recurrent.T)
             theirs.bias_ih_l0.copy_(bias)
             theirs.bias_hh_l0.zero_()
-            h = torch.nn.functional.layer_norm(theirs(h)[0], (4,), gamma, beta, layer.epsilon)
+            h = torch.nn.functional.layer_norm(theirs(h)[0], (4,), gamma, beta, 1e-3)
         expected = expected + alpha[i] * h
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected.numpy(), atol=2e-6)
 
@@ -105,27 +96,12 @@ def test_dropout_stands_between_the_layers():
     np.testing.assert_allclose(two(x, training=True), two(x, training=False), atol=1e-6)
 
 
-def test_one_seed_gives_one_dropout():
-    x = np.random.default_rng(4).normal(size=(2, 6, 5)).astype("float32")
-    layers = [random_layer(np.random.default_rng(5), 5, layers=3, dropout=0.5, seed=7) for _ in range(2)]
-    a, b = (layer(x, training=True) for layer in layers)
-    np.testing.assert_array_equal(a, b)
-
-
-def test_a_row_without_a_real_frame_gives_zeros():
-    for bidirectional in (False, True):
-        layer = random_layer(np.random.default_rng(6), 5, bidirectional=bidirectional)
-        mask = np.array([[True, True, False], [False, False, False]])
-        assert not layer(np.full((2, 3, 5), np.nan, "float32") * ~mask[..., None] * 0, mask=mask).numpy()[1].any()
-
-
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
         ({"units": 0}, "must be >= 1. Received: units=0"),
         ({"units": 3, "layers": 0}, "layers=0"),
         ({"units": 3, "dropout": 1.0}, r"must be in \[0, 1\). Received: dropout=1.0"),
-        ({"units": 3, "use_cudnn": "yes"}, "Received: use_cudnn='yes'"),
     ],
 )
 def test_arguments_are_checked(kwargs, message):
@@ -133,18 +109,6 @@ def test_arguments_are_checked(kwargs, message):
         StackedLSTM(**kwargs)
 
 
-def test_cudnn_can_be_refused():
-    layer = StackedLSTM(3, layers=2, use_cudnn=False)
-    assert [lstm.use_cudnn for lstm in layer.lstms] == [False, False]
-    assert isinstance(layer.lstms[0], keras.layers.LSTM)
-
-
-def test_bidirectional_layers_are_loaded_again_and_again(tmp_path):
-    """Keras took a layer for one whose address it had got, in one of four loads."""
-    x = keras.Input((None, 3))
-    model = keras.Model(x, [StackedLSTM(4, 3, bidirectional=True)(x) for _ in range(4)])
-    model.save(tmp_path / "model.keras")
-    for _ in range(6):
-        loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
-    for a, b in zip(model.weights, loaded.weights, strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_config_of_earlier_versions_is_read():
+    old = {"bidirectional": False, "weighting": True, "epsilon": 1e-3, "use_cudnn": "auto"}
+    assert StackedLSTM.from_config({**StackedLSTM(4, 3).get_config(), **old}).layers == 3

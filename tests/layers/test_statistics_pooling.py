@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from keras_ser.layers import StatisticsPooling
 
@@ -20,8 +19,3 @@ def test_a_large_mean_does_not_drown_the_deviation():
     x = np.random.default_rng(1).normal(1000, 1, size=(1, 500, 2)).astype("float32")
     found = StatisticsPooling()(x).numpy()[0, 2:]
     np.testing.assert_allclose(found, x.astype("float64").std(1)[0], rtol=1e-3)
-
-
-def test_epsilon_must_be_over_0():
-    with pytest.raises(ValueError, match="epsilon=0"):
-        StatisticsPooling(epsilon=0)

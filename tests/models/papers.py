@@ -10,7 +10,15 @@ TASKS = (Task("emotion", EMOTIONS), Task("gender", ("female", "male")))
 CEPSTRA = FrontendConfig(features=("mfcc", "energy"), endpoint=False)
 STATISTICS = FrontendConfig(features=("short_term",), window=800, hop=400, fft=1024, endpoint=False, statistics=True)
 MAGNITUDE = FrontendConfig(("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=1.0, normalize=True)
-CONV = {"encoder": "conv", "layers": 0, "filters": (8, 16), "kernels": (3, 3), "pools": ((2, 2), (2, 2)), "stem": 1}
+CONV = {
+    "encoder": "conv",
+    "layers": 0,
+    "projection": 32,
+    "filters": (16, 32),
+    "kernels": (3, 3),
+    "pools": ((2, 2), (2, 2)),
+    "stem": 1,
+}
 
 
 def _recipe(name: str, config, frontend=CEPSTRA, rate: float = 1e-2, **more) -> Recipe:
@@ -30,7 +38,7 @@ def _recipe(name: str, config, frontend=CEPSTRA, rate: float = 1e-2, **more) -> 
 def recipes() -> dict[str, Recipe]:
     """Name -> recipe; the part before a blank is the entry of MODELS."""
     segments = Sampling("segments", frames=48, hop=48, balance=False)
-    small = {"units": 12, "dense": 12, "dropout": 0.0, "adversary": "label", "gamma": 0.02}
+    small = {"units": 12, "dropout": 0.0, "adversary": "label", "gamma": 0.02}
     found = [
         _recipe("aspmtl-lstm", aspmtl.Config(**small), sampling=segments, model="aspmtl"),
         _recipe("aspmtl-conv", aspmtl.Config(**small, **CONV, block_dropout=0.0), rate=3e-3, model="aspmtl"),

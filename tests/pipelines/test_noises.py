@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import AudioError, noise, read
+from keras_ser.audio import AudioError, read
 from keras_ser.pipelines.noises import is_generated, noise_bank
 
 RATE = 8000
@@ -36,23 +36,6 @@ def speech(rng):
 
 def bank(names, side="train", seed=0, **more):
     return noise_bank(names, side, RATE, seed, seconds=1.5, **more)
-
-
-def test_generated_noises_are_what_they_are_called(speech):
-    """The slope of the power spectrum over octaves, fitted; babble is none of the colours."""
-    names = (*noise.COLOURS, "babble")
-    made = bank(names, speech=speech)
-    assert [len(wave) for wave in made] == [12000] * len(names) and {wave.dtype for wave in made} == {
-        np.dtype("float32")
-    }
-    for name, wave in zip(names, made, strict=True):
-        assert np.sqrt(np.mean(wave**2)) == pytest.approx(1, abs=1e-3)
-        if name in noise.COLOURS:
-            power = np.abs(np.fft.rfft(wave)) ** 2
-            edges = np.geomspace(4, len(power), 11).astype(int)
-            mean = [np.log2(power[a:b].mean()) for a, b in zip(edges, edges[1:], strict=False)]
-            slope = np.polyfit(np.log2(edges[:-1]), mean, 1)[0]
-            assert slope == pytest.approx(noise.COLOURS[name], abs=0.3)
 
 
 def test_seed_and_side_decide(speech):
@@ -108,11 +91,7 @@ def test_a_file_goes_before_a_colour_of_its_name(root):
     ("name", "generated"), [("white", False), ("factory", False), ("factory2", False), ("babble", True), ("pink", True)]
 )
 def test_what_is_generated(root, name, generated):
-    assert is_generated(name, root, RATE) is generated and is_generated(name, None, RATE)
-
-
-def test_files_are_resampled(root):
-    assert len(noise_bank(["volvo"], "train", 16000, 0, root=root)[0]) == pytest.approx(0.6 * 4 * 16000, abs=2)
+    assert is_generated(name, root) is generated and is_generated(name, None)
 
 
 def test_unknown_noises_are_errors(root):
@@ -128,12 +107,3 @@ def test_unknown_noises_are_errors(root):
         bank(["white"], root=root / "nowhere")
     with pytest.raises(ValueError, match="`side` must be train, validation or test. Received: 'dev'"):
         bank(["white"], "dev")
-
-
-def test_real_noises(shared_data):
-    names = ("white", "pink", "babble", "factory")
-    train, test = (noise_bank(names, side, 16000, 0, root=shared_data / "noisex92") for side in ("train", "test"))
-    for a, b in zip(train, test, strict=True):
-        assert len(a) == pytest.approx(3 * len(b), rel=1e-3) and np.isfinite(a).all() and a.std() > 0
-    # factory1 and factory2, one after the other
-    assert len(train[3]) == pytest.approx(2 * len(train[0]), rel=0.2)

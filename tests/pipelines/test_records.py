@@ -144,12 +144,6 @@ def test_fingerprint_sees_every_change(corpus):
     assert len(set(prints)) == len(prints)
 
 
-def test_fingerprint_does_not_depend_on_where_the_corpus_lies(tmp_path, corpus):
-    shutil.copytree(corpus.root, tmp_path / "moved")  # keeps the times
-    moved = Corpus("tiny", tmp_path / "moved", corpus.utterances, {})
-    assert corpus_fingerprint(moved, 16000) == corpus_fingerprint(corpus, 16000)
-
-
 def test_odd_clips_are_kept_and_named(tmp_path):
     root = tmp_path / "corpus"
     root.mkdir()
@@ -195,14 +189,6 @@ def test_bad_files_are_reported_together(tmp_path, corpus):
     assert listed(tmp_path / "cache") == []
 
 
-def test_the_first_ten_bad_files_are_listed(tmp_path):
-    corpus = make_corpus(tmp_path / "corpus", 20)
-    spoil(corpus, range(13))
-    with pytest.raises(CorpusError, match="^13 of 22 files.*; and 3 more") as caught:
-        cache(corpus, tmp_path / "cache", progress=False)
-    assert sum(f"{i:02}." in str(caught.value) for i in range(20)) == 10
-
-
 def test_dropping_is_asked_for_and_told(tmp_path, corpus):
     (corpus.root / "02.wav").write_bytes(b"")
     soundfile.write(corpus.root / "04.wav", np.array([0.1, np.nan] * 900), 16000, subtype="FLOAT")
@@ -223,14 +209,7 @@ def test_dropping_is_asked_for_and_told(tmp_path, corpus):
     assert cache(corpus, tmp_path / "cache", bad="drop", progress=False).dropped == made.dropped
 
 
-def test_nothing_left(tmp_path, corpus):
-    for path in corpus.root.iterdir():
-        path.write_bytes(b"")
-    with pytest.raises(CorpusError, match="9 of 9 files"):
-        cache(corpus, tmp_path / "cache", bad="drop", progress=False)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_an_exception_midway_leaves_nothing(tmp_path, corpus, monkeypatch, error):
     calls = []
 
@@ -366,21 +345,15 @@ def test_two_processes_write_one_cache_once(tmp_path, corpus):
     assert sorted(map(len, said)) == [1, 8] and {words[-1] for words in said} == {"7"}
 
 
-@pytest.mark.parametrize(
-    "damage", ["truncated", "longer", "no records", "no sidecar", "half sidecar", "sidecar of another"]
-)
+@pytest.mark.parametrize("damage", ["truncated", "no records", "half sidecar", "sidecar of another"])
 def test_half_a_cache_is_made_again(tmp_path, corpus, damage):
     made = cache(corpus, tmp_path / "cache", progress=False)
     contents, sidecar = made.path.read_bytes(), made.path.with_suffix(".json")
     text = sidecar.read_text()
     if damage == "truncated":
         made.path.write_bytes(contents[: len(contents) // 2])
-    elif damage == "longer":
-        made.path.write_bytes(contents + b"\0")
     elif damage == "no records":
         made.path.unlink()
-    elif damage == "no sidecar":
-        sidecar.unlink()
     elif damage == "half sidecar":
         sidecar.write_text(text[: len(text) // 2])
     else:
@@ -397,27 +370,3 @@ def test_flipped_bits_are_an_error(tmp_path, corpus):
     made.path.write_bytes(contents)
     with pytest.raises(tf.errors.DataLossError):
         list(made.dataset())
-
-
-def test_arguments(tmp_path, corpus):
-    with pytest.raises(ValueError, match='`bad` must be "raise" or "drop"'):
-        cache(corpus, tmp_path, bad="ignore")
-    with pytest.raises(ValueError, match="`sample_rate` must be positive"):
-        cache(corpus, tmp_path, sample_rate=0)
-
-
-def test_names_that_are_no_file_names(tmp_path):
-    corpus = make_corpus(tmp_path / "corpus", 1, name="my/corpus: v2")
-    made = cache(corpus, tmp_path / "cache", progress=False)
-    assert made.path.parent == tmp_path / "cache" and len(list(made.dataset())) == 3
-
-
-def test_copies_in_real_recordings_share_a_hash(tmp_path, shared_data):
-    """RAVDESS's known duplicate in Actor_07, found by content."""
-    root = shared_data / "ravdess"
-    files = sorted(root.rglob("*-07.flac"))
-    corpus = Corpus("ravdess", root, tuple(Utterance(f.stem, f.relative_to(root).as_posix()) for f in files), {})
-    made = cache(corpus, tmp_path / "cache", progress=False)
-    assert len(made) == 60 and made.problems == {}
-    twins = [i for i in made.ids if list(made.hashes.values()).count(made.hashes[i]) > 1]
-    assert twins == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]

@@ -17,7 +17,7 @@ from tests.splits.made import EMOTIONS, GROUPED, check_partition, corpus_of, mak
 
 
 @pytest.mark.parametrize("protocol", GROUPED, ids=lambda p: p.name)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_always_holds_of_grouped_splits(protocol, seed):
     corpus, hashes = random_corpus(seed)
     splits = protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
@@ -46,7 +46,7 @@ def test_what_always_holds_of_grouped_splits(protocol, seed):
     assert splits == protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_what_always_holds_of_random_splits(seed):
     rng = np.random.default_rng(seed)
     test, validation = rng.uniform(0.1, 0.4), rng.choice([0.0, 0.1, 0.25])
@@ -104,15 +104,6 @@ def test_validation_follows_the_tested_ones_and_rotates():
         assert values(corpus, split.validation, "speaker") == {f"s{(i + 1) % 5}", f"s{(i + 2) % 5}"}
     lists = Protocol("p", "stated", stated=(("s4", "s1"), ("s0",)), validation=1).splits(corpus)
     assert [values(corpus, split.validation, "speaker") for split in lists] == [{"s0"}, {"s2"}]
-
-
-def test_a_value_may_be_tested_in_several_folds():
-    corpus = make([f"s{i}" for i in range(4)])
-    splits = Protocol("p", "stated", stated=(("s0", "s1"), ("s1", "s2"), ("s0",)), validation=1).splits(corpus)
-    for split in splits:
-        check_partition(split, corpus)
-        check_split(split, corpus)
-        assert len(values(corpus, split.validation, "speaker")) == 1
 
 
 def test_the_seed_draws_the_folds():
@@ -180,32 +171,22 @@ def test_a_corpus_that_a_protocol_cannot_split(protocol, message):
         protocol.splits(make(["s0", "s1", "s2"]))
 
 
-def test_a_corpus_too_small_for_a_random_split():
-    with pytest.raises(CorpusError, match="test side is empty"):
-        Protocol("p", test=0.2).splits(corpus_of(2))
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"kind": "loso"}, "random, leave-one-out, k-fold, matched, stated. Received: 'loso'"),
         ({"kind": "stated"}, "needs `stated`"),
         ({"kind": "stated", "stated": ("Val",)}, "tuple of tested values for each fold"),
-        ({"kind": "stated", "stated": ((),)}, "tuple of tested values for each fold"),
         ({"test": 0.0}, "shares"),
-        ({"test": 1.0}, "shares"),
         ({"apart": ("session",)}, "keeps nothing apart. .* Use kind=.k-fold. with by=.session."),
-        ({"validation": 1}, "shares"),
         ({"kind": "k-fold", "folds": 1}, "`folds` must be at least 2"),
         ({"kind": "k-fold", "validation": 1.5}, "whole number of values of 'speaker'"),
         ({"kind": "k-fold", "validation": -0.1}, "`validation` must be"),
         ({"kind": "matched"}, "`match` names the columns of kind 'matched'. Received: kind='matched', match=()"),
-        ({"kind": "k-fold", "match": ("gender",)}, "`match` names the columns of kind 'matched'"),
         (
             {"kind": "matched", "match": ("gender",), "test": 0},
             "`test` must be a whole number of values of 'speaker', or a share",
         ),
-        ({"kind": "matched", "match": ("gender",), "test": 1.5}, "`test` must be a whole number"),
         ({"kind": "matched", "match": "gender"}, "`match` must be a tuple of columns"),
     ],
 )
@@ -223,16 +204,6 @@ def test_json(tmp_path):
         assert Split.from_dict(json.loads((tmp_path / "split.json").read_text())) == split
 
 
-def test_emodb_leaves_each_speaker_out(shared_data):
-    corpus = read_corpus("emodb", shared_data / "emodb")
-    splits = Protocol("loso", "leave-one-out", validation=1).splits(corpus)
-    assert len(splits) == 10 and sum(len(split.test) for split in splits) == 535
-    for split in splits:
-        check_partition(split, corpus)
-        check_split(split, corpus)
-        assert [len(values(corpus, getattr(split, side), "speaker")) for side in SIDES] == [8, 1, 1]
-
-
 def test_ravdess_folds_and_its_double_take(shared_data):
     corpus = read_corpus("ravdess", shared_data / "ravdess")
     seventh = [u for u in corpus if u.speaker == "07"]
@@ -248,7 +219,7 @@ def test_ravdess_folds_and_its_double_take(shared_data):
         assert Counter(u.gender for u in corpus if u.id in set(split.test)) == {"male": 120, "female": 120}
     random = Protocol("random", test=0.2, validation=0.1)
     together = 0
-    for seed in range(25):
+    for seed in range(12):
         (split,) = random.splits(corpus, seed, hashes, "emotion")
         check_split(split, corpus, hashes)
         assert any(set(pair) <= set(getattr(split, side)) for side in SIDES)
@@ -257,4 +228,4 @@ def test_ravdess_folds_and_its_double_take(shared_data):
             together += 1
         except LeakageError as error:
             assert set(pair) <= set(str(error).replace(",", "").replace(".", "").split())
-    assert 0 < together < 25  # unknown hashes leave it to chance
+    assert 0 < together < 12  # unknown hashes leave it to chance

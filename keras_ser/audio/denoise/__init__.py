@@ -1,8 +1,8 @@
-"""Denoisers that learn nothing: spectral subtraction, and wavelet shrinkage followed by an adaptive line enhancer.
+"""Denoisers without training: spectral subtraction, and wavelet shrinkage followed by an adaptive line enhancer.
 
-Both are called with a waveform (samples,) and its rate and return float32 of the same length. They know no absolute
-level: the waveform is brought to peak 1 first and back to its own level at the end, so that g x gives g times what x
-gives. A silent waveform stays silent; one too short to tell speech from noise comes back as it was.
+Both take a waveform (samples,) and its rate and return float32 of the same length. The result scales with the input: the
+waveform is normalised to peak 1 first and scaled back at the end. A silent waveform stays silent; one too short to tell
+speech from noise is returned unchanged.
 """
 
 from collections.abc import Callable

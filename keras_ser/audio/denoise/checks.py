@@ -1,4 +1,4 @@
-"""What every denoiser asks of its waveform."""
+"""Argument checks that all denoisers share."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from keras_ser.errors import UserError
 
 
 def checked(name: str, waveform: np.ndarray) -> np.ndarray:
-    """The waveform as float64, or a ValueError."""
+    """Return the waveform as float64, or raise UserError."""
     x = np.asarray(waveform)
     if x.ndim != 1 or x.size == 0 or x.dtype.kind not in "fi":
         raise UserError(f"`{name}` must be real samples in one dimension. Received: {x.dtype} {x.shape}.")

@@ -1,4 +1,4 @@
-"""Spectral subtraction, and what it takes for the noise."""
+"""Spectral subtraction and its noise estimates."""
 
 import functools
 
@@ -7,6 +7,9 @@ import numpy as np
 from keras_ser.audio.denoise.checks import check_rate, checked
 from keras_ser.errors import UserError
 
+WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.008
+SMOOTHING_SECONDS, SEARCH_SECONDS = 0.15, 1.5  # of `minimum_statistics`; cut to the length of the clip
+
 
 def spectral_subtraction(
     waveform: np.ndarray,
@@ -14,8 +17,6 @@ def spectral_subtraction(
     alpha: float = 2.0,
     beta: float = 0.5,
     noise: np.ndarray | None = None,
-    window_seconds: float = 0.032,
-    hop_seconds: float = 0.008,
 ) -> np.ndarray:
     """Spectral subtraction with a power exponent and a noise correction.
 
@@ -40,13 +41,12 @@ def spectral_subtraction(
         alpha: positive. Default 2 (power); 1 subtracts magnitudes.
         beta: not negative. Default 0.5; 0 returns the input.
         noise: (samples,), noise alone at the same rate and level, at least one window; None = estimated.
-        window_seconds, hop_seconds: s; the hop at most half the window.
 
     Returns:
         float32 (samples,). A waveform shorter than a window is returned as it is.
 
     Raises:
-        ValueError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
+        UserError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
             shorter than a window.
 
     Reference:
@@ -55,14 +55,11 @@ def spectral_subtraction(
     """
     x = checked("waveform", waveform)
     check_rate(sample_rate)
-    window, hop = round(window_seconds * sample_rate), round(hop_seconds * sample_rate)
+    window, hop = round(WINDOW_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
     if not (np.isfinite(alpha) and alpha > 0 and np.isfinite(beta) and beta >= 0):
         raise UserError(f"expected alpha > 0 and beta >= 0. Received: alpha={alpha}, beta={beta}.")
-    if not 1 <= hop <= window // 2:
-        raise UserError(
-            "the hop must be at least a sample and at most half the window. "
-            f"Received: hop_seconds={hop_seconds}, window_seconds={window_seconds} at {sample_rate} Hz."
-        )
+    if hop < 1:
+        raise UserError(f"`sample_rate` must be at least {0.5 / HOP_SECONDS:g} Hz. Received: {sample_rate}.")
     if noise is not None and len(noise := checked("noise", noise)) < window:
         raise UserError(f"`noise` must have at least {window} samples, one window. Received: {len(noise)}.")
     peak = np.abs(x).max()
@@ -94,7 +91,7 @@ def spectral_subtraction(
 
 
 def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
-    """How many samples pass before speech begins, by the front end's endpoint detection.
+    """Return how many samples precede the speech, by the front end's endpoint detection.
 
     The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
     frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
@@ -106,7 +103,7 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
         sample_rate: Hz.
 
     Returns:
-        samples; 0 where the clip starts with speech, or where nothing tells speech from pause.
+        samples; 0 if the clip starts with speech, or speech and pause cannot be told apart.
     """
     window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     if len(waveform) < window:
@@ -131,21 +128,13 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
     return (first - 1) * hop + window if first else 0
 
 
-def minimum_statistics(
-    power: np.ndarray,
-    sample_rate: int,
-    window: int,
-    hop: int,
-    alpha: float = 2.0,
-    smoothing_seconds: float = 0.15,
-    search_seconds: float = 1.5,
-) -> np.ndarray:
-    """The noise in each bin by its minimum over time: speech leaves every bin now and then.
+def minimum_statistics(power: np.ndarray, sample_rate: int, window: int, hop: int, alpha: float = 2.0) -> np.ndarray:
+    """Estimate the noise in each bin by its minimum over time, since speech leaves every bin now and then.
 
         N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
 
-    B undoes that the minimum of an estimate lies under its mean. It is not looked up, but measured: the same minimum
-    over white noise of mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
+    B corrects for the minimum of an estimate lying under its mean. It is measured, as the same minimum over white noise of
+    mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
     and in that the window looks ahead.
 
     Args:
@@ -153,7 +142,6 @@ def minimum_statistics(
         sample_rate: Hz.
         window, hop: samples.
         alpha: the exponent in `power`.
-        smoothing_seconds, search_seconds: s; cut to the length of the clip.
 
     Returns:
         (frames, bins), an estimate of the mean of |N|^alpha.
@@ -163,8 +151,8 @@ def minimum_statistics(
         Trans. Speech and Audio Processing 9 (2001).
     """
     frames = len(power)
-    smoothing = min(frames, max(1, round(smoothing_seconds * sample_rate / hop)))
-    search = min(frames - smoothing + 1, max(1, round(search_seconds * sample_rate / hop)))
+    smoothing = min(frames, max(1, round(SMOOTHING_SECONDS * sample_rate / hop)))
+    search = min(frames - smoothing + 1, max(1, round(SEARCH_SECONDS * sample_rate / hop)))
     minimum = _minimum(power, smoothing, search)
     middle = np.arange(frames) - (smoothing + search - 1) // 2
     return minimum[np.clip(middle, 0, len(minimum) - 1)] * _bias(window, hop, alpha, smoothing, search)
