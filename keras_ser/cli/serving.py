@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,10 +117,10 @@ def _load(path: str):
     """Load a predictor; print a warning about its version as one line on standard error."""
     from keras_ser.serving import ExportVersionWarning, Predictor
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ExportVersionWarning)
         predictor = Predictor.load(path)
-    for warning in told:
+    for warning in caught:
         if issubclass(warning.category, ExportVersionWarning):
             print(f"keras-ser: warning: {warning.message}", file=sys.stderr)
     return predictor
@@ -152,8 +152,7 @@ def _predict(options: argparse.Namespace) -> int:
     from keras_ser.serving.predictor import predict_files
 
     predictor = _load(options.model)
-    bad: list[str] = []
-    odd: dict[str, list[Path]] = {}
+    bad, problems = [], defaultdict(list)
 
     def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
         for path, answer in predict_files(predictor, _progress(files)):
@@ -161,12 +160,11 @@ def _predict(options: argparse.Namespace) -> int:
                 bad.append(answer)
                 continue
             for problem in answer.get("problems", ()):
-                odd.setdefault(problem, []).append(path)
+                problems[problem].append(path)
             yield path, answer
 
     {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
-    _warn(odd)
-    return _report(bad, len(files))
+    return _finish(len(files), bad, problems)
 
 
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
@@ -179,14 +177,13 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     predictor = _load(options.model)
     given = {"window_seconds": options.window, "hop_seconds": options.hop}
     seconds = {name: value for name, value in given.items() if value is not None}
-    bad: list[str] = []
-    odd: dict[str, list[Path]] = {}
+    bad, problems = [], defaultdict(list)
     stems = Counter(path.stem for path in files)
     for number, path in enumerate(_progress(files)):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
             for problem in mixing_of(path)[0].problems:
-                odd.setdefault(problem, []).append(path)
+                problems[problem].append(path)
         except AudioError as error:
             bad.append(str(error))
             continue
@@ -205,8 +202,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
                 target = target.with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             write_figure(target, found.figure())
-    _warn(odd)
-    return _report(bad, len(files))
+    return _finish(len(files), bad, problems)
 
 
 def _progress(files: Sequence[Path]) -> Iterable[Path]:
@@ -214,21 +210,16 @@ def _progress(files: Sequence[Path]) -> Iterable[Path]:
     return track(files) if track and len(files) > 1 else files
 
 
-def _warn(odd: Mapping[str, Sequence[Path]]) -> None:
-    """Print the problems of predicted files (see `keras_ser.audio.problems`), one per line."""
+def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
+    """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
     from keras_ser.corpora import listed
 
-    for problem, paths in odd.items():
-        print(f"keras-ser: warning: {problem} ({len(paths)}): {listed(paths)}", file=sys.stderr)
-
-
-def _report(bad: Sequence[str], count: int) -> int:
-    if not bad:
-        return 0
-    print(f"keras-ser: {len(bad)} of {count} files could not be predicted:", file=sys.stderr)
-    for line in bad:
-        print(f"  {line}", file=sys.stderr)
-    return 1
+    lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
+    if bad:
+        lines += [f"keras-ser: {len(bad)} of {count} files could not be predicted:", *(f"  {line}" for line in bad)]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 1 if bad else 0
 
 
 def _print_lines(predictor, answers: Iterable) -> None:
@@ -254,22 +245,18 @@ def _print_csv(predictor, answers: Iterable) -> None:
 
 
 def _print_table(predictor, answers: Iterable) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from keras_ser.evaluation.markdown import aligned
     from keras_ser.serving.predictor import FLAGS
 
-    table = Table("file", *(task.name for task in predictor.tasks))
+    rows = [["file", *(task.name for task in predictor.tasks)]]
     for path, answer in answers:
         cells = []
         for task in predictor.tasks:
             found = answer[task.name]
             cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
         cells[0] += "".join(f" ({text})" for name, text in FLAGS.items() if answer.get(name))
-        table.add_row(*(Text(cell, overflow="fold") for cell in (str(path), *cells)))
-    # a pipe has no width: do not wrap
-    Console(width=None if sys.stdout.isatty() else 10**4).print(table)
+        rows.append([str(path), *cells])
+    print("\n".join(aligned(rows, left=len(rows[0]))))
 
 
 def _demo(options: argparse.Namespace) -> int:

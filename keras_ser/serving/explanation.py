@@ -71,17 +71,17 @@ class Explanation:
 
     def lines(self, top: int = TOP) -> list[str]:
         text = [str(self.path)]
-        for told in self.tasks:
+        for each in self.tasks:
             rows = [["feature", "value", "contribution", "attention %", "of an even one"]]
-            for name, value, contribution, attention, even in told.features.head(top).itertuples(index=False):
+            for name, value, contribution, attention, even in each.features.head(top).itertuples(index=False):
                 ratio = attention / even if even > 0 else 1.0
                 rows.append([name, f"{value:+.2f}", f"{contribution:+.3f}", f"{100 * attention:.1f}", f"x {ratio:.2f}"])
-            rest = told.features[top:]
+            rest = each.features[top:]
             if len(rest):
                 sums = f"{rest['contribution'].sum():+.3f}", f"{100 * rest['attention'].sum():.1f}"
                 rows.append([f"{len(rest)} others", "", *sums, ""])
-            spread = f"attention on {told.effective_units:.1f} of {len(told.units)} units"
-            text += ["", f"{told.task}: {told.label} ({told.probability:.3f}); {spread}", *markdown.aligned(rows)]
+            spread = f"attention on {each.effective_units:.1f} of {len(each.units)} units"
+            text += ["", f"{each.task}: {each.label} ({each.probability:.3f}); {spread}", *markdown.aligned(rows)]
         return [
             *text,
             "",
@@ -91,9 +91,9 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         found = {}
-        for told in self.tasks:
-            answer = {"label": told.label, "probability": told.probability}
-            found[told.task] = answer | {"features": told.features.to_dict("records"), "units": told.units.tolist()}
+        for each in self.tasks:
+            answer = {"label": each.label, "probability": each.probability}
+            found[each.task] = answer | {"features": each.features.to_dict("records"), "units": each.units.tolist()}
         return {"file": str(self.path), "tasks": found}
 
     def figure(self, top: int = TOP):
@@ -103,14 +103,14 @@ class Explanation:
         top = min(top, len(self.tasks[0].features))
         figure = Figure(figsize=(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3), layout="constrained")
         grid = figure.subplots(len(self.tasks), 2, squeeze=False)
-        for (left, right), told in zip(grid, self.tasks, strict=True):
-            shown, rows = told.features.head(top), range(top)
+        for (left, right), each in zip(grid, self.tasks, strict=True):
+            shown, rows = each.features.head(top), range(top)
             colours = np.where(shown["contribution"] > 0, "#1b3a5c", "#d9a066")
             left.barh(rows, shown["contribution"], color=colours, height=0.7, edgecolor="black", linewidth=0.4)
             left.axvline(0, color="black", linewidth=0.8)
             left.set_yticks(rows, shown["feature"].str.replace("_", " "), fontsize=8)
-            left.set_title(f"{told.task}: {told.label} ({told.probability:.2f})", fontsize=10, loc="left")
-            left.set_xlabel(f"contribution to log p({told.label})", fontsize=8)
+            left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
+            left.set_xlabel(f"contribution to log p({each.label})", fontsize=8)
             right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
             right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="an even one")
             right.set_yticks(rows, [""] * top)

@@ -99,18 +99,17 @@ def check_parity(
     loaded = tf.saved_model.load(str(folder))  # its signatures do not keep its variables alive
     found: dict[str, float] = {}
 
+    def inputs(some: Sequence[Clip], *names: str) -> dict[str, tf.Tensor]:
+        return dict(zip(names, map(tf.constant, batch(some)), strict=True))
+
     def keras_side(model):
-        return lambda some: model(dict(zip(("waveform", "length"), map(tf.constant, batch(some)), strict=True)))
+        return lambda some: model(inputs(some, "waveform", "length"))
 
     def exported(name: str):
-        def run(some: Sequence[Clip]):
-            if name in ("predict", "embed"):
-                return loaded.signatures[name](
-                    **dict(zip(("waveform", "lengths"), map(tf.constant, batch(some)), strict=True))
-                )
-            return loaded.signatures[name](audio=tf.constant([clip.contents for clip in some]))
-
-        return run
+        function = loaded.signatures[name]
+        if name in ("predict", "embed"):
+            return lambda some: function(**inputs(some, "waveform", "lengths"))
+        return lambda some: function(audio=tf.constant([clip.contents for clip in some]))
 
     def compare(what: str, reference: Mapping, got: Mapping, limit: float) -> None:
         found[what] = _largest_difference(what, reference, got, limit)
