@@ -72,7 +72,9 @@ def write(recipe: Recipe, folder: Path, seed: int = 0) -> Run:
         for task in recipe.tasks:
             if not task.continuous:
                 kernel, bias = network.get_layer(task.name).get_weights()
-                network.get_layer(task.name).set_weights([kernel, bias - np.median(np.log(outputs[task.name]), axis=0)])
+                network.get_layer(task.name).set_weights(
+                    [kernel, bias - np.median(np.log(np.maximum(outputs[task.name], 1e-30)), axis=0)]
+                )
         folder.mkdir(parents=True, exist_ok=True)
         whole.save(folder / "model.keras")
     finally:
