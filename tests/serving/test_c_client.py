@@ -11,6 +11,7 @@ import pytest
 from tests.serving.clips import files, spoken
 
 SOURCE = Path(__file__).parent / "client.c"
+pytestmark = pytest.mark.slow
 LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 
 
@@ -36,7 +37,7 @@ def run(client, export, *arguments) -> subprocess.CompletedProcess:
     return subprocess.run([client, export, *arguments], capture_output=True, text=True, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("name", ["served", pytest.param("cascaded", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["served", "cascaded"])
 def test_c_client_answers_as_python(client, request, name, rng, tmp_path):
     """Bad requests are one line each and exit code 1, and the process goes on."""
     served = request.getfixturevalue(name)
