@@ -42,17 +42,6 @@ def test_invalid_spaces_are_refused(text, words):
         parse(text)
 
 
-FIXED = [
-    "streams.noisy.snr=-5:20",
-    "streams.0.noises=white,pink",
-    "protocols.speakers.validation=1,2",
-    "seeds=1,2",
-    "frontend.sample_rate=8000,16000",
-    "tasks.emotion.column=a,b",
-    "first.seeds=1,2",
-]
-
-
 @pytest.mark.parametrize(
     ("space", "error", "words"),
     [
@@ -62,7 +51,10 @@ FIXED = [
         (["config.units=1.5:4"], ValueError, "takes integers"),
         (["batch_size=0:4"], ValueError, "at least 1"),
         (["config.pooling=1:2"], ValueError, "is not a number"),
-        *(([text], ValueError, "defines the task or the data") for text in FIXED),
+        (["streams.noisy.snr=-5:20"], ValueError, "defines the task or the data"),
+        (["frontend.sample_rate=8000,16000"], ValueError, "defines the task or the data"),
+        (["tasks.emotion.column=a,b"], ValueError, "defines the task or the data"),
+        (["first.seeds=1,2"], ValueError, "defines the task or the data"),
         (["optimizer.name=adam,sgd", "config.units=3,x"], ValueError, "expected int"),
         (["optimizer.name=adam,lion"], ValueError, "`optimizer.name` must be one of"),
         (["first.config.beta=0:1"], KeyError, "--space first.config.beta"),  # it has no first model
@@ -77,12 +69,6 @@ def test_first_model_of_a_cascade_can_be_searched():
     key = "first.config.gamma"
     check_space(tiny.CASCADE, [parse(f"{key}=0:1"), parse("epochs=1,2")])
     assert lookup(tiny.CASCADE.override(key, 0.7), key) == 0.7
-
-
-def test_integer_in_a_float_field_takes_floats():
-    recipe = tiny.TRAINED.replace(optimizer=OptimizerConfig("sgd", learning_rate=1))
-    assert not whole_numbers(recipe, "optimizer.learning_rate")
-    check_space(recipe, [parse("optimizer.learning_rate=0.1:1.5")])
 
 
 def test_models_of_a_cascade_share_the_front_end():
@@ -101,16 +87,11 @@ def test_default_space_is_the_weights_of_the_losses():
         default_space(tiny.SINGLE)
 
 
-def test_whole_numbers():
-    recipe = tiny.TRAINED
+def test_integer_in_a_float_field_takes_floats():
+    recipe = tiny.TRAINED.replace(optimizer=OptimizerConfig("sgd", learning_rate=1))
     kinds = {"config.units": True, "batch_size": True, "config.beta": False, "optimizer.learning_rate": False}
     assert {key: whole_numbers(recipe, key) for key in kinds} == kinds
-
-
-def test_lookup_finds_what_override_set():
-    recipe = tiny.TRAINED
-    for key, value in {"config.beta": 0.25, "streams.noisy.share": 0.5, "tasks.0.weight": 2.0, "epochs": 7}.items():
-        assert lookup(recipe.override(key, value), key) == value
+    check_space(recipe, [parse("optimizer.learning_rate=0.1:1.5")])
 
 
 def test_search_folder_depends_on_every_argument(tmp_path):
