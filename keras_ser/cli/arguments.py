@@ -1,4 +1,4 @@
-"""What several commands do with their arguments."""
+"""Parse and report arguments that several commands share."""
 
 import argparse
 import sys
@@ -9,18 +9,18 @@ from keras_ser.errors import UserError
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on.
+    """Parse a positive integer.
 
     Raises:
-        argparse.ArgumentTypeError: anything else.
+        argparse.ArgumentTypeError: The text is anything else.
     """
     if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on. Received: {text}.")
+        raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text}.")
     return int(text)
 
 
 def report_skipped(skipped: Sequence[Path]) -> None:
-    """Names, on standard error, what lies in the folders that were given and is no audio."""
+    """List non-audio files of the given folders on standard error."""
     from keras_ser.corpora import listed
 
     if skipped:
@@ -28,14 +28,15 @@ def report_skipped(skipped: Sequence[Path]) -> None:
 
 
 def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[str, str]:
-    """What a repeated option sets: KEY -> VALUE.
+    """Parse a repeated option: KEY -> VALUE.
 
     Args:
-        option: its name, for the message; pairs: its arguments.
-        example: one, for the message.
+        option: Name of the option, for the message.
+        pairs: Its arguments.
+        example: An example, for the message.
 
     Raises:
-        UserError: an argument without "=".
+        UserError: An argument lacks "=".
     """
     bare = [pair for pair in pairs if "=" not in pair]
     if bare:

@@ -4,21 +4,22 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import assignments
+from keras_ser.cli.progress import tracker
 from keras_ser.errors import UserError
 
 
 def add(commands) -> None:
-    """Adds these commands to the parser."""
+    """Add these commands to the parser."""
     corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(
         metavar="ACTION", required=True
     )
     for action, text in (
-        ("check", "count, compare with the published corpus, find bad and double files"),
+        ("check", "count clips, compare with the published corpus, find bad and duplicate files"),
         ("show", "list clips"),
     ):
         sub = corpus.add_parser(action, help=text, description=text)
@@ -30,7 +31,7 @@ def add(commands) -> None:
             sub.add_argument(
                 "--hashes",
                 metavar="FILE",
-                help="compare the files with a list too: columns path, bytes, sha256 separated by tabs, or sha256sum's",
+                help="also compare the files with a list: columns path, bytes, sha256 separated by tabs, or sha256sum's output",
             )
             sub.set_defaults(run=_corpus_check)
         else:
@@ -55,18 +56,8 @@ def _read(options: argparse.Namespace):
     except TypeError as error:
         if not given:
             raise
-        # an option of another kind than the adapter takes
+        # an option that the adapter does not take
         raise UserError(f"--option {', '.join(given)}: {error}.") from error
-
-
-def _progress(description: str) -> Callable[[Iterable], Iterable] | None:
-    """What wraps a sequence to show how far it is read; None where nobody looks."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-    from rich.progress import track
-
-    return lambda items: track(items, description=description, console=Console(stderr=True))
 
 
 def _corpus_check(options: argparse.Namespace) -> int:
@@ -75,23 +66,23 @@ def _corpus_check(options: argparse.Namespace) -> int:
     from keras_ser.corpora.hashes import read_list, verify
 
     if options.hashes:
-        # A mistake in the list is told before minutes of reading.
+        # refuse a mistaken list before minutes of reading
         read_list(options.hashes)
     try:
         corpus = _read(options)
     except CorpusError:
-        # what the adapter misses may be what the list names
+        # the list may name what the adapter misses
         if options.hashes and options.root and Path(options.root).is_dir():
-            print("\n".join(verify(options.root, options.hashes, progress=_progress("hashing")).lines()))
+            print("\n".join(verify(options.root, options.hashes, progress=tracker("hashing")).lines()))
         raise
-    found = check(corpus, progress=_progress("reading"))
-    told, lines, ok = found.to_dict(), found.lines(), found.ok
+    found = check(corpus, progress=tracker("reading"))
+    facts, lines, ok = found.to_dict(), found.lines(), found.ok
     if options.hashes:
-        hashes = verify(corpus.root, options.hashes, progress=_progress("hashing"))
+        hashes = verify(corpus.root, options.hashes, progress=tracker("hashing"))
         ok = ok and hashes.ok
-        told |= {"hashes": hashes.to_dict(), "ok": ok}
+        facts |= {"hashes": hashes.to_dict(), "ok": ok}
         lines += hashes.lines()
-    print(json.dumps(told, indent=1) if options.json else "\n".join(lines))
+    print(json.dumps(facts, indent=1) if options.json else "\n".join(lines))
     return 0 if ok else 1
 
 

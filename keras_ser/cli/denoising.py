@@ -14,7 +14,7 @@ METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
 
 def add(commands) -> None:
-    """Adds these commands to the parser."""
+    """Add these commands to the parser."""
     denoise = commands.add_parser("denoise", help="take noise out of audio files")
     denoise.add_argument("input", metavar="IN", help="an audio file, or a folder of them")
     denoise.add_argument("output", metavar="OUT", help="the file to write (.wav, .flac), or a folder")

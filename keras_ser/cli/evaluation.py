@@ -11,7 +11,7 @@ from keras_ser.settings import LOUDEST
 
 
 def add(commands) -> None:
-    """Adds these commands to the parser."""
+    """Add these commands to the parser."""
     evaluate = commands.add_parser("evaluate", help="score a run or an experiment again")
     evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
     evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")

@@ -75,7 +75,7 @@ def ablation_main(
         paper: system -> {metric: the paper's figure}.
         description: the recipe's page, for --help.
     """
-    from keras_ser.cli.guard import guarded
+    from keras_ser.cli.error_handling import guarded
     from keras_ser.cli.systems import systems_parser
     from keras_ser.cli.training import INTERRUPTED
 

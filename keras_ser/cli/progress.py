@@ -1,11 +1,11 @@
-"""What a training shows while it runs."""
+"""Progress of commands on a terminal."""
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from keras_ser.cli.guard import check_interrupt
+from keras_ser.cli.error_handling import check_interrupt
 
 
 class Progress:
@@ -71,6 +71,16 @@ class Progress:
 
 def _title(job) -> str:
     return f"{job.recipe}: {job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
+
+
+def tracker(description: str) -> Callable[[Iterable], Iterable] | None:
+    """A wrapper that shows the progress through a sequence; None if standard error is not a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import track
+
+    return lambda items: track(items, description=description, console=Console(stderr=True))
 
 
 def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:

@@ -1,4 +1,4 @@
-"""`export`, `predict` and `demo`: a trained model at work."""
+"""`export`, `predict`, `explain` and `demo`: use a trained model."""
 
 import argparse
 import csv
@@ -6,12 +6,13 @@ import io
 import json
 import sys
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive, report_skipped
+from keras_ser.cli.progress import tracker
 from keras_ser.errors import UserError
 
 FILES = ("jsonl", "csv", "table")
@@ -20,42 +21,42 @@ TIMES = ("jsonl", "csv", "rttm", "audacity")
 
 
 def add(commands) -> None:
-    """Adds these commands to the parser."""
-    export = commands.add_parser("export", help="a run as a SavedModel for TensorFlow Serving")
+    """Add these commands to the parser."""
+    export = commands.add_parser("export", help="write a run as a SavedModel for TensorFlow Serving")
     export.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
     export.add_argument("--name", help="the model's name on the server (default: the recipe's)")
     export.add_argument("--out", metavar="DIR", default="saved_models", help="where NAME/VERSION goes")
     export.add_argument("--max-seconds", type=float, default=60.0, metavar="S", help="longer clips are refused (60)")
     export.set_defaults(run=_export)
 
-    predict = commands.add_parser("predict", help="ask a model about audio files")
+    predict = commands.add_parser("predict", help="predict audio files")
     _add_model(predict)
     predict.add_argument("files", nargs="+", metavar="FILE_OR_FOLDER", help="audio files, or folders of them")
     predict.add_argument(
         "--format",
         choices=sorted({*FILES, *TIMES}),
         default="jsonl",
-        help="jsonl (default), csv, table; of a --timeline jsonl, csv, rttm, audacity (a label track)",
+        help="jsonl (default), csv, table; with --timeline jsonl, csv, rttm, audacity (a label track)",
     )
     predict.add_argument("--timeline", action="store_true", help="answers over time, for recordings of any length")
-    predict.add_argument("--window", type=float, metavar="S", help="seconds a window (3)")
-    predict.add_argument("--hop", type=float, metavar="S", help="seconds between two windows (1)")
-    predict.add_argument("--task", help="the task of a --timeline (default: the model's first)")
-    predict.add_argument("--plot", metavar="PNG", help="draw the --timeline; a folder if there are several recordings")
+    predict.add_argument("--window", type=float, metavar="S", help="duration of a window in seconds (3)")
+    predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (1)")
+    predict.add_argument("--task", help="the task of the --timeline (default: the model's first)")
+    predict.add_argument("--plot", metavar="PNG", help="plot the --timeline; a folder for several recordings")
     predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
 
-    explain = commands.add_parser("explain", help="which features of a clip carried weight, by a model's attention")
+    explain = commands.add_parser("explain", help="show which input features drove a prediction")
     explain.add_argument("run_folder", metavar="RUN", help="folder of a run of recipes/mt_a_dnn.py (mt-a-dnn, a-dnn)")
     explain.add_argument("file", metavar="FILE", help="audio file")
-    explain.add_argument("--top", type=positive, default=10, metavar="N", help="features of each task (10)")
+    explain.add_argument("--top", type=positive, default=10, metavar="N", help="number of features per task (10)")
     explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
-    explain.add_argument("--plot", metavar="PNG", help="draw bars, a row a task")
+    explain.add_argument("--plot", metavar="PNG", help="plot bars, a row per task")
     explain.set_defaults(run=_explain)
 
-    demo = commands.add_parser("demo", help="a page in the browser to try a model (extra: demo)")
+    demo = commands.add_parser("demo", help="serve a page in the browser to try a model (extra: demo)")
     _add_model(demo)
     demo.add_argument("--port", type=_port, default=7860)
-    demo.add_argument("--open", action="store_true", help="open the browser, too")
+    demo.add_argument("--open", action="store_true", help="also open the browser")
     demo.set_defaults(run=_demo)
 
 
@@ -95,7 +96,7 @@ def _export(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     if options.plot and Path(options.plot).suffix.lower() not in PICTURES:
         raise UserError(f"--plot takes a name that ends in {', '.join(PICTURES)}. Received: {options.plot}.")
-    from keras_ser.serving.explain import explain
+    from keras_ser.serving.explanation import explain
     from keras_ser.training.run import Run
 
     made = explain(Run.load(Run.find(options.run_folder)), Path(options.file))
@@ -113,33 +114,33 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _load(path: str):
-    """A predictor; a warning of its version is one line on standard error."""
+    """Load a predictor; print a warning about its version as one line on standard error."""
     from keras_ser.serving import ExportVersionWarning, Predictor
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ExportVersionWarning)
         predictor = Predictor.load(path)
-    for warning in told:
+    for warning in caught:
         if issubclass(warning.category, ExportVersionWarning):
             print(f"keras-ser: warning: {warning.message}", file=sys.stderr)
     return predictor
 
 
 def _predict(options: argparse.Namespace) -> int:
-    # what is wrong with the command should be said before TensorFlow's seconds of import
+    # refuse a mistaken command before TensorFlow is imported, which takes seconds
     allowed = TIMES if options.timeline else FILES
     if options.format not in allowed:
-        kind = "a timeline" if options.timeline else "files (without --timeline)"
-        raise UserError(f"--format of {kind} must be one of {', '.join(allowed)}. Received: {options.format}.")
+        how = "with" if options.timeline else "without"
+        raise UserError(f"--format {how} --timeline must be one of {', '.join(allowed)}. Received: {options.format}.")
     if not options.timeline:
         for name in ("plot", "task", "window", "hop"):
             if getattr(options, name) is not None:
-                raise UserError(f"--{name} is about a timeline: add --timeline.")
+                raise UserError(f"--{name} requires --timeline.")
     if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
         raise UserError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
-    # a file's name may hold bytes that are no text: they are shown, and end nothing
+    # a file's name may hold bytes that are not text
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     from keras_ser.audio import find_audio
@@ -151,8 +152,7 @@ def _predict(options: argparse.Namespace) -> int:
     from keras_ser.serving.predictor import predict_files
 
     predictor = _load(options.model)
-    bad: list[str] = []
-    odd: dict[str, list[Path]] = {}
+    bad, problems = [], defaultdict(list)
 
     def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
         for path, answer in predict_files(predictor, _progress(files)):
@@ -160,36 +160,34 @@ def _predict(options: argparse.Namespace) -> int:
                 bad.append(answer)
                 continue
             for problem in answer.get("problems", ()):
-                odd.setdefault(problem, []).append(path)
+                problems[problem].append(path)
             yield path, answer
 
     {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
-    _warn(odd)
-    return _report(bad, len(files))
+    return _finish(len(files), bad, problems)
 
 
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
-        raise UserError(f"a label track is of one recording. Received: {len(files)} files; use rttm, csv or jsonl.")
+        raise UserError(f"--format audacity takes one recording; use rttm, csv or jsonl. Received: {len(files)} files.")
     from keras_ser.audio import AudioError, mixing_of
     from keras_ser.files import write_figure
-    from keras_ser.serving.timeline import timeline
+    from keras_ser.serving.timelines import timeline
 
     predictor = _load(options.model)
     given = {"window_seconds": options.window, "hop_seconds": options.hop}
     seconds = {name: value for name, value in given.items() if value is not None}
-    bad: list[str] = []
-    odd: dict[str, list[Path]] = {}
+    bad, problems = [], defaultdict(list)
     stems = Counter(path.stem for path in files)
     for number, path in enumerate(_progress(files)):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
             for problem in mixing_of(path)[0].problems:
-                odd.setdefault(problem, []).append(path)
+                problems[problem].append(path)
         except AudioError as error:
             bad.append(str(error))
             continue
-        # of one name, they are told apart by where they are and what they end in
+        # recordings of the same name are identified by their paths
         recording = path.as_posix() if stems[path.stem] > 1 else None
         lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
         if options.format == "csv" and number:
@@ -204,34 +202,24 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
                 target = target.with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             write_figure(target, found.figure())
-    _warn(odd)
-    return _report(bad, len(files))
+    return _finish(len(files), bad, problems)
 
 
 def _progress(files: Sequence[Path]) -> Iterable[Path]:
-    if not sys.stderr.isatty() or len(files) < 2:
-        return files
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(files, description="files", console=Console(stderr=True))
+    track = tracker("files")
+    return track(files) if track and len(files) > 1 else files
 
 
-def _warn(odd: Mapping[str, Sequence[Path]]) -> None:
-    """What is odd about files that were answered (see `keras_ser.audio.problems`), a line each."""
+def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
+    """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
     from keras_ser.corpora import listed
 
-    for problem, paths in odd.items():
-        print(f"keras-ser: warning: {problem} ({len(paths)}): {listed(paths)}", file=sys.stderr)
-
-
-def _report(bad: Sequence[str], count: int) -> int:
-    if not bad:
-        return 0
-    print(f"keras-ser: {len(bad)} of {count} files could not be answered:", file=sys.stderr)
-    for line in bad:
-        print(f"  {line}", file=sys.stderr)
-    return 1
+    lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
+    if bad:
+        lines += [f"keras-ser: {len(bad)} of {count} files could not be predicted:", *(f"  {line}" for line in bad)]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 1 if bad else 0
 
 
 def _print_lines(predictor, answers: Iterable) -> None:
@@ -244,38 +232,35 @@ def _print_csv(predictor, answers: Iterable) -> None:
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     header = ["file", *(column for task in predictor.tasks for column in columns(task))]
-    number = 0
-    for number, (path, answer) in enumerate(answers, 1):
-        more = [answer["emptied"]] if "emptied" in answer else []
-        if number == 1:
-            writer.writerow(header + ["emptied"] * len(more))
+    further = None
+    for path, answer in answers:
+        if further is None:
+            further = sorted(set(answer) - {task.name for task in predictor.tasks} - {"problems"})
+            writer.writerow([*header, *further])
         row = [cell for task in predictor.tasks for cell in cells(task, answer[task.name])]
-        writer.writerow([path, *row, *more])
+        writer.writerow([path, *row, *(answer[name] for name in further)])
         sys.stdout.flush()
-    if not number:
+    if further is None:
         writer.writerow(header)
 
 
 def _print_table(predictor, answers: Iterable) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from keras_ser.evaluation.markdown import aligned
+    from keras_ser.serving.predictor import FLAGS
 
-    table = Table("file", *(task.name for task in predictor.tasks))
+    rows = [["file", *(task.name for task in predictor.tasks)]]
     for path, answer in answers:
         cells = []
         for task in predictor.tasks:
-            told = answer[task.name]
-            cells.append(f"{told['value']:.3f}" if task.continuous else f"{told['label']} {told['score']:.2f}")
-        if answer.get("emptied"):
-            cells[0] += " (all noise)"
-        table.add_row(*(Text(cell, overflow="fold") for cell in (str(path), *cells)))
-    # a pipe has no width
-    Console(width=None if sys.stdout.isatty() else 10**4).print(table)
+            found = answer[task.name]
+            cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
+        cells[0] += "".join(f" ({text})" for name, text in FLAGS.items() if answer.get(name))
+        rows.append([str(path), *cells])
+    print("\n".join(aligned(rows, left=len(rows[0]))))
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from keras_ser.serving.page import serve
+    from keras_ser.serving.demo_page import serve
 
     serve(_load(options.model), port=options.port, open_browser=options.open)
     return 0

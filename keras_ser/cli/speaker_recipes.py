@@ -39,7 +39,7 @@ def gain_main(
         reference: the system that the others' verification is compared with.
         papers: variant -> a paper's figures of that very setting.
     """
-    from keras_ser.cli.guard import guarded
+    from keras_ser.cli.error_handling import guarded
     from keras_ser.cli.systems import systems_parser
     from keras_ser.cli.training import INTERRUPTED
 

@@ -53,7 +53,7 @@ def systems_main(
         own: corpus -> (system -> recipe, notes), for any corpus that is named (--corpus NAME).
         needs: system -> the package that it needs and that may be missing: the system is then left out, unless it is asked for.
     """
-    from keras_ser.cli.guard import guarded
+    from keras_ser.cli.error_handling import guarded
     from keras_ser.cli.training import INTERRUPTED
 
     options = systems_parser(description).parse_args()

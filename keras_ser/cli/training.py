@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
-from keras_ser.cli.guard import guarded
+from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, load_recipes
 from keras_ser.errors import UserError

@@ -1,4 +1,4 @@
-"""`tune`: a search over a recipe's numbers."""
+"""`tune`: search a recipe's hyperparameters."""
 
 import argparse
 import shlex
@@ -11,13 +11,13 @@ from keras_ser.cli.training import add_training_arguments, folds_asked, prepared
 
 
 def add(commands) -> None:
-    """Adds this command to the parser."""
+    """Add this command to the parser."""
     tune = commands.add_parser(
         "tune",
-        help="search a recipe's numbers (its losses' weights) by KerasTuner, on validation sides alone",
-        description="Train a recipe with other numbers again and again, and keep those with the best validation score. No test "
-        "side is heard. --folds (default 0) and --seeds (default 1) say what each trial is trained on; --protocol by which "
-        "protocol (default: one that keeps speakers apart).",
+        help="search a recipe's hyperparameters (by default its losses' weights) by KerasTuner, on validation sides only",
+        description="Train a recipe with different hyperparameters and keep those with the best validation score. No test side "
+        "is used. --folds (default 0) and --seeds (default 1) select the runs of each trial, --protocol their protocol "
+        "(default: one that keeps speakers apart).",
     )
     tune.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
     add_training_arguments(tune)
@@ -27,14 +27,14 @@ def add(commands) -> None:
         metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
         help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the weights of the losses)",
     )
-    tune.add_argument("--trials", type=positive, default=20, metavar="N", help="how many settings (default 20)")
+    tune.add_argument("--trials", type=positive, default=20, metavar="N", help="number of settings (default 20)")
     tune.add_argument(
         "--method",
         choices=["bayesian", "random", "grid"],
         default="bayesian",
-        help="KerasTuner's (default bayesian; a grid takes choices)",
+        help="method of KerasTuner (default bayesian; a grid takes choices only)",
     )
-    tune.set_defaults(run=_tune, interrupted="interrupted; the same command goes on from the last finished epoch")
+    tune.set_defaults(run=_tune, interrupted="interrupted; the same command continues from the last finished epoch")
 
 
 def _tune(options: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def _tune(options: argparse.Namespace) -> int:
     seeds = options.seeds or 1
 
     def adjust(recipe, _):
-        # what can't be searched is told before the corpus is read
+        # refuse what cannot be searched before the corpus is read
         check_space(recipe, space or default_space(recipe))
         return recipe
 
@@ -56,7 +56,7 @@ def _tune(options: argparse.Namespace) -> int:
     )
     space = space or default_space(recipe)
 
-    from keras_ser.tuning.search import search
+    from keras_ser.tuning.tuner import search
 
     folder = search_folder(recipe, space, options.out, folds, seeds, options.method)
     with Progress(quiet=options.quiet) as progress:
@@ -81,11 +81,11 @@ def _tune(options: argparse.Namespace) -> int:
     print("\n".join(found.lines()))
     again = [trial for trial in found.trials.values() if trial.again]
     for trial in again:
-        print(f"trial {trial.number} failed: {trial.failed} The same command tries it again.", file=sys.stderr)
-    told = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
-    told |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
-    told |= {"--bad": options.bad} if options.bad != "raise" else {}
-    words = [word for name, value in told.items() if value for word in (name, str(value))]
+        print(f"trial {trial.number} failed: {trial.failed} The same command repeats it.", file=sys.stderr)
+    given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
+    given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
+    given |= {"--bad": options.bad} if options.bad != "raise" else {}
+    words = [word for name, value in given.items() if value for word in (name, str(value))]
     following = shlex.join(["keras-ser", "train", str(folder / "recipe.json"), *words])
     print(f"\nreport: {folder / 'tuning.md'}\nnext: {following}")
     return 1 if again else 0

@@ -1,7 +1,7 @@
-"""From a run to a server: one SavedModel, audio in, named probabilities out, and the same answers offline."""
+"""Serve a run: one SavedModel, audio in, named probabilities out, with the same answers as offline."""
 
-from keras_ser.serving.export import export
 from keras_ser.serving.facts import ExportError, ExportVersionWarning, find_export, read_facts
 from keras_ser.serving.predictor import Predictor
+from keras_ser.serving.saved_model import export
 
 __all__ = ["ExportError", "ExportVersionWarning", "Predictor", "export", "find_export", "read_facts"]

@@ -1,4 +1,4 @@
-"""What an export says of itself, read without TensorFlow."""
+"""Read an export's metadata (assets/keras_ser.json) without TensorFlow."""
 
 import json
 import os
@@ -14,15 +14,15 @@ FORMAT = 1
 
 
 class ExportError(UserError):
-    """An export that failed its own check; nothing of it is left."""
+    """An export was refused; nothing of it is left on disk."""
 
 
 class ExportVersionWarning(UserWarning):
-    """The export was made by another version of the package."""
+    """Another version of the package wrote the export."""
 
 
 def find_export(path: str | os.PathLike) -> Path | None:
-    """The folder of an export: `path` itself, or the newest version below it; None where neither is one."""
+    """Find an export: `path` itself, or the newest version below it. None if neither is an export."""
     path = Path(path)
     if (path / FACTS).exists():
         return path
@@ -31,17 +31,17 @@ def find_export(path: str | os.PathLike) -> Path | None:
 
 
 def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
-    """The export's assets/keras_ser.json; warns where another version of the package wrote it.
+    """Read an export's assets/keras_ser.json. Warn if another version of the package wrote it.
 
     Raises:
-        ValueError: no export, or one of a format that is newer than this package.
+        UserError: The folder holds no export, or one of another format.
     """
     folder = Path(folder)
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if not isinstance(facts, dict) or not {"format", "keras_ser"} <= set(facts):
-            raise UserError("the file is of something else")
-    except (OSError, ValueError) as error:  # also what is no JSON, or no text
+            raise UserError("it lacks 'format' or 'keras_ser'")
+    except (OSError, ValueError) as error:  # ValueError: not JSON, or not text
         raise UserError(f"expected an export of keras-ser (with {FACTS}). Received: {folder} ({error}).") from error
     if facts.get("format") != FORMAT:
         raise UserError(
@@ -50,8 +50,8 @@ def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
         )
     if facts["keras_ser"] != __version__:
         warnings.warn(
-            f"{folder} was exported by keras_ser {facts['keras_ser']}, and this is {__version__}: its answers are its own, "
-            "but a run trained anew may differ.",
+            f"{folder} was exported by keras_ser {facts['keras_ser']}, and this is {__version__}: its answers are unchanged, "
+            "but those of a newly trained run may differ.",
             ExportVersionWarning,
             stacklevel=2,
         )

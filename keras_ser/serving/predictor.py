@@ -1,4 +1,4 @@
-"""`Predictor`: one way to ask a run or an export, and files in, answers out in bounded memory."""
+"""`Predictor`: one interface to a run or an export, and predictions for files in bounded memory."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,11 +10,14 @@ import numpy as np
 
 from keras_ser.audio import AudioError, info, pad, read_with_problems
 from keras_ser.errors import UserError
+from keras_ser.models import model_flags
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.tasks import Task
 
-BATCH_SECONDS = 120.0  # of what is scored at once, with the padding
+BATCH_SECONDS = 120.0  # padded audio that is scored at once
+# further outputs of a model that tell the user something when they are True
+FLAGS = {name: flag.warning for name, flag in model_flags().items()}
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,13 @@ class Predictor:
     """A trained model that takes decoded audio.
 
     Args:
-        name: the model's.
-        tasks: what it answers.
-        sample_rate: Hz of the waveforms it takes.
-        max_seconds: of a clip.
-        facts: an export's assets/keras_ser.json; {} of a run.
-        heard_seconds: of a longer clip only the middle of this length is heard; 0 = all of it.
+        name: Name of the model.
+        tasks: The tasks it answers.
+        sample_rate: Sample rate of the waveforms in Hz.
+        max_seconds: Longest clip.
         score: (waveform (batch, samples), lengths (batch,)) -> {output: (batch, ..)}.
+        facts: An export's assets/keras_ser.json; {} for a run.
+        centre_seconds: Longer clips are centre-cropped to this duration; 0 means they are not cropped.
     """
 
     name: str
@@ -37,39 +40,44 @@ class Predictor:
     max_seconds: float
     score: Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]] = field(repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    heard_seconds: float = 0.0
+    centre_seconds: float = 0.0
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Predictor":
-        """From the folder of a run, of an experiment of one run, of an export, or of a model's versions (the newest is taken).
+        """Load the folder of a run, of an experiment of one run, of an export, or of a model's versions (the newest).
 
         Raises:
-            ValueError: the folder is none of these.
+            UserError: The folder is none of these.
         """
         export = find_export(path)
         return _of_export(export) if export is not None else _of_run(path)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        """One answer a clip: {task: {"label", "score", "probabilities": {label: p}}}, {task: {"value"}} of a continuous task.
+        """Predict one answer per clip.
 
         Args:
             waveforms: (samples,) float32 each, at `sample_rate`.
+
+        Returns:
+            {task: {"label", "score", "probabilities": {label: p}}}, {task: {"value"}} for a continuous task, and the model's
+            further outputs, the flags, by name.
         """
         outputs = self.score(*pad(waveforms))
-        found = []
-        for i in range(len(waveforms)):
-            told: dict[str, Any] = {task.name: answer(task, outputs[output(task)][i]) for task in self.tasks}
-            found.append(told | ({"emptied": bool(outputs["emptied"][i])} if "emptied" in outputs else {}))
-        return found
+        further = [name for name in outputs if "/" not in name]
+        return [
+            {task.name: answer(task, outputs[output(task)][i]) for task in self.tasks}
+            | {name: outputs[name][i].item() for name in further}
+            for i in range(len(waveforms))
+        ]
 
 
 def output(task: Task) -> str:
-    """Name of the output that holds a task's probabilities or value."""
+    """Name the output that holds a task's probabilities or value."""
     return f"{task.name}/{'value' if task.continuous else 'probabilities'}"
 
 
 def answer(task: Task, values: np.ndarray) -> dict[str, Any]:
-    """One clip's probabilities (classes,), or value () or (1,), in words: see `Predictor.__call__`."""
+    """Convert one clip's probabilities (classes,), or its value () or (1,); see `Predictor.__call__`."""
     if task.continuous:
         return {"value": float(np.reshape(values, ()))}
     best = int(np.argmax(values))
@@ -78,16 +86,16 @@ def answer(task: Task, values: np.ndarray) -> dict[str, Any]:
 
 
 def columns(task: Task) -> list[str]:
-    """A task's columns in a CSV, named as in predictions.csv."""
+    """List a task's columns in a CSV, named as in predictions.csv."""
     names = ["prediction"] if task.continuous else ["prediction", "score", *task.labels]
     return [f"{task.name}/{name}" for name in names]
 
 
-def cells(task: Task, told: Mapping[str, Any]) -> list[Any]:
-    """An `answer` in these columns."""
+def cells(task: Task, found: Mapping[str, Any]) -> list[Any]:
+    """Convert an `answer` to these columns."""
     if task.continuous:
-        return [told["value"]]
-    return [told["label"], told["score"], *(told["probabilities"][label] for label in task.labels)]
+        return [found["value"]]
+    return [found["label"], found["score"], *(found["probabilities"][label] for label in task.labels)]
 
 
 def _of_export(folder: Path) -> Predictor:
@@ -99,7 +107,7 @@ def _of_export(folder: Path) -> Predictor:
         loaded = tf.saved_model.load(str(folder))
     except (tf.errors.OpError, OSError, IndexError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{folder} is damaged and can't be loaded ({reason}). Export the run again.") from error
+        raise UserError(f"{folder} is damaged and cannot be loaded ({reason}). Export the run again.") from error
     predict = loaded.signatures["predict"]
 
     def score(waveform, lengths):
@@ -109,12 +117,12 @@ def _of_export(folder: Path) -> Predictor:
     # a signature does not keep the variables of its model alive
     score.model = loaded
     tasks = tuple(Task.from_dict(task) for task in facts["tasks"])
-    heard = facts["recipe"]["frontend"].get("seconds", 0.0)
-    return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts, heard)
+    seconds = facts["recipe"]["frontend"].get("seconds", 0.0)
+    return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts, seconds)
 
 
 def _of_run(path: str | os.PathLike) -> Predictor:
-    from keras_ser.serving.export import MAX_SECONDS
+    from keras_ser.serving.saved_model import MAX_SECONDS
     from keras_ser.training.predict import forward
     from keras_ser.training.run import Run
 
@@ -129,15 +137,13 @@ def _of_run(path: str | os.PathLike) -> Predictor:
         return found
 
     frontend = run.recipe.frontend
-    return Predictor(
-        run.recipe.name, run.recipe.tasks, frontend.sample_rate, MAX_SECONDS, score, heard_seconds=frontend.seconds
-    )
+    return Predictor(run.recipe.name, run.recipe.tasks, frontend.sample_rate, MAX_SECONDS, score, {}, frontend.seconds)
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
-    """(path, answer) of each file, in order; instead of an answer, one line that says why there is none.
+    """Yield (path, answer) for each file in order; for an unusable file, one line with the reason takes the answer's place.
 
-    An answer has what is odd about its file (see `keras_ser.audio.problems`) as "problems", where there is any.
+    An answer lists the problems of its file (`keras_ser.audio.problems`), if any, under "problems".
     """
 
     def clips() -> Iterator[tuple[Path, np.ndarray | str, list[str]]]:
@@ -151,29 +157,24 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
         return 0.0 if isinstance(clip[1], str) else len(clip[1]) / predictor.sample_rate
 
     for group in grouped(clips(), seconds, BATCH_CLIPS, BATCH_SECONDS):
-        yield from _answered(predictor, group)
+        waveforms = [x for _, x, _ in group if not isinstance(x, str)]
+        answers = iter(predictor(waveforms) if waveforms else ())
+        for path, x, problems in group:
+            yield path, x if isinstance(x, str) else next(answers) | ({"problems": problems} if problems else {})
 
 
 def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
-    """(samples,) float32 of a file that may be as long as `max_seconds`, and what is odd about it.
+    """Read a file: (samples,) float32, and its problems.
 
     Raises:
-        AudioError: it is longer, or can't be read.
+        AudioError: The file cannot be read or is longer than `max_seconds`.
     """
     seconds = info(path).seconds
     if seconds <= max_seconds:
-        waveform, odd = read_with_problems(path, sample_rate)
-        # not every header tells
-        seconds = len(waveform) / sample_rate
+        waveform, problems = read_with_problems(path, sample_rate)
+        seconds = len(waveform) / sample_rate  # not every header states the length
     if seconds > max_seconds:
         raise AudioError(
             f"{path}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
         )
-    return waveform, odd
-
-
-def _answered(predictor: Predictor, waiting: Sequence[tuple[Path, np.ndarray | str, list[str]]]) -> Iterator:
-    waveforms = [x for _, x, _ in waiting if not isinstance(x, str)]
-    answers = iter(predictor(waveforms) if waveforms else ())
-    for path, x, odd in waiting:
-        yield path, x if isinstance(x, str) else next(answers) | ({"problems": odd} if odd else {})
+    return waveform, problems

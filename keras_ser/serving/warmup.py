@@ -1,8 +1,8 @@
-"""Requests that TensorFlow Serving plays when it loads an export, so that the first client does not wait for them.
+"""Write the requests that TensorFlow Serving replays when it loads an export, so that the first client does not wait.
 
-The file is a TFRecord of `tensorflow.serving.PredictionLog` messages. Their few fields are written here by hand (the Protocol
-Buffers wire format: a field's number and kind, its length, its bytes), so that exporting needs no package of the server's;
-the tests read them by the server's own.
+The file is a TFRecord of `tensorflow.serving.PredictionLog` messages. Their few fields are encoded here (Protocol Buffers wire
+format: a field's number and kind, its length, its bytes), so that exporting does not require the server's package; the tests
+parse them with it.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ def write_warmup(folder: Path, name: str, requests: Mapping[str, Mapping[str, np
     """Write `assets.extra/tf_serving_warmup_requests` into a SavedModel.
 
     Args:
-        folder: the SavedModel.
-        name: the model's name on the server.
+        folder: The SavedModel.
+        name: Name of the model on the server.
         requests: signature -> its inputs by name.
     """
     path = folder / "assets.extra" / "tf_serving_warmup_requests"

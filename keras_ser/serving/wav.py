@@ -1,8 +1,7 @@
-"""WAV files decoded inside the graph, by ops that every TensorFlow server has.
+"""Decode WAV files inside the graph, with ops that every TensorFlow server has.
 
-TensorFlow's own decoder takes 16-bit samples only; here RIFF is read by hand: 8, 16, 24 and 32-bit integers, 32 and 64-bit
-floats, plain or extensible headers, other chunks before and after the samples. What a file promises and does not hold is
-an error that names the clip.
+TensorFlow's own decoder supports 16-bit samples only. This one reads 8, 16, 24 and 32-bit integers and 32 and 64-bit floats,
+plain or extensible headers, and other chunks before and after the samples. A damaged file is an error that names the clip.
 """
 
 from typing import NamedTuple
@@ -10,13 +9,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_ser.audio.io import LOUDEST
-from keras_ser.serving.mixing import mixed
+from keras_ser.serving.downmixing import downmix
 
 RATES = (8000, 48000)  # Hz
-CHUNKS = 64  # to look through for the samples; a file of nothing but tiny chunks would hold the server up
-# Writers to a pipe can't go back to fill the size in: it stays 0, (nearly) all ones, or half of that.
+CHUNKS = 64  # searched for the samples; a file of nothing but tiny chunks would stall the server
+# A writer to a pipe cannot go back to fill in the size: it stays 0, (nearly) all ones, or half of that.
 PIPED = 0x7FFFF000
-UNSOUND = f"it holds samples that are NaN, infinite or beyond {LOUDEST:.0e} of full scale"
+UNSOUND = f"it holds samples that are NaN, infinite or beyond {LOUDEST:.0e} of full scale."
 # (format tag, bits): PCM, then IEEE floats
 KINDS = ((1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64))
 EXTENSIBLE = 0xFFFE
@@ -32,31 +31,37 @@ class Header(NamedTuple):
     frames: tf.Tensor  # samples a channel
 
 
-def check(ok, clip, *message) -> tf.Operation:
-    """An op that fails with "clip <number>: <message>" unless `ok`; message: strings and scalar tensors."""
-    words = [part if isinstance(part, str) else tf.strings.as_string(part) for part in message]
-    return tf.debugging.Assert(ok, [tf.strings.join(["clip ", tf.strings.as_string(clip), ": ", *words])])
+def joined(message: str, *values) -> tf.Tensor:
+    """A string tensor: the message with scalar tensors in place of each {}."""
+    first, *rest = message.split("{}")
+    shown = [x if x.dtype == tf.string else tf.strings.as_string(x) for x in map(tf.convert_to_tensor, values)]
+    return tf.strings.join([first, *(part for pair in zip(shown, rest, strict=True) for part in pair)])
+
+
+def check(ok, clip, message: str, *values) -> tf.Operation:
+    """An op that fails with "clip <number>: <message>" unless `ok`; see `joined`."""
+    return tf.debugging.Assert(ok, [joined("clip {}: " + message, clip, *values)])
 
 
 def sound(waveform):
-    """Which samples are numbers that can be reckoned with: neither NaN nor infinite nor absurdly large."""
+    """True for usable samples: neither NaN nor infinite nor beyond `LOUDEST`."""
     return tf.abs(waveform) <= LOUDEST
 
 
 def decode_wav(contents, clip, max_seconds: float):
-    """The bytes of one WAV file -> its samples, live channels averaged, without a constant offset (`serving.mixing`).
+    """Decode one WAV file: live channels averaged, without a constant offset (`serving.downmixing`).
 
     Args:
         contents: () string.
         clip: () int, the number that errors name.
-        max_seconds: longer clips are refused, before they are decoded.
+        max_seconds: Longer clips are refused before they are decoded.
 
     Returns:
-        float32 (samples,), at least one sample, all `sound`; and the sample rate, int64 () Hz.
+        float32 (samples,), at least one sample, all `sound`; and the sample rate, int64 () in Hz.
 
     Raises:
-        tf.errors.InvalidArgumentError: when it runs: no WAV, an encoding or a rate that is not read, a size beyond the
-            end of the file, no samples, more than `max_seconds`, samples that are not `sound`.
+        tf.errors.InvalidArgumentError: At run time: not a WAV file, an unsupported encoding or rate, a size beyond the end
+            of the file, no samples, more than `max_seconds`, samples that are not `sound`.
     """
     header = read_header(contents, clip)
     with tf.control_dependencies([_check_duration(header, clip, max_seconds)]):
@@ -66,96 +71,65 @@ def decode_wav(contents, clip, max_seconds: float):
     raw = _cut(contents, header.start, size)
     samples = tf.switch_case(tf.cast(header.kind, tf.int32), [lambda k=k: _samples(raw, *k) for k in KINDS])
     samples = tf.reshape(samples, tf.stack([header.frames, header.channels]))
-    with tf.control_dependencies([check(tf.reduce_all(sound(samples)), clip, UNSOUND, ".")]):
-        waveform = mixed(samples, header.rate)
+    with tf.control_dependencies([check(tf.reduce_all(sound(samples)), clip, UNSOUND)]):
+        waveform = downmix(samples, header.rate)
         return tf.ensure_shape(tf.identity(waveform), (None,)), header.rate
 
 
 def read_header(contents, clip) -> Header:
-    """See `decode_wav`; nothing is decoded."""
+    """Read a WAV file's header without decoding samples; see `decode_wav`."""
     size = tf.cast(tf.strings.length(contents), tf.int64)
-    # a cut that begins beyond the end is an error, one that ends there is not
+    # substr fails where it begins beyond the end, not where it ends there
     head = tf.strings.join([_cut(contents, 0, 12), b"\0" * 12])
     riff = (_cut(head, 0, 4) == b"RIFF") & (_cut(head, 8, 4) == b"WAVE")
-    with tf.control_dependencies(
-        [check(riff, clip, "expected a WAV file (RIFF .. WAVE), received ", size, " bytes of something else.")]
-    ):
+    expected = "expected a WAV file (RIFF .. WAVE), received {} bytes of something else."
+    with tf.control_dependencies([check(riff, clip, expected, size)]):
         contents = tf.identity(contents)
     form, form_size, start, promised = _chunks(contents, size)
-    with tf.control_dependencies(
-        [
-            check((form > 0) & (form_size >= 16) & (form + 16 <= size), clip, "its header is cut short or damaged."),
-            check(start > 0, clip, f"it holds no chunk of samples (data) among its first {CHUNKS}."),
-        ]
-    ):
+    whole = (form > 0) & (form_size >= 16) & (form + 16 <= size)
+    checks = [
+        check(whole, clip, "its header is cut short or damaged."),
+        check(start > 0, clip, f"it holds no chunk of samples (data) among its first {CHUNKS}."),
+    ]
+    with tf.control_dependencies(checks):
         contents = tf.identity(contents)
-    tag, channels = _number(contents, form, 2), _number(contents, form + 2, 2)
-    rate, align, bits = _number(contents, form + 4, 4), _number(contents, form + 12, 2), _number(contents, form + 14, 2)
+    tag, channels, rate, align, bits = (
+        _number(contents, form + at, size) for at, size in ((0, 2), (2, 2), (4, 4), (12, 2), (14, 2))
+    )
     extended = (tag == EXTENSIBLE) & (form_size >= 26) & (form + 26 <= size)
     tag = tf.where(extended, _number(contents, tf.where(extended, form + 24, form), 2), tag)
     matches = tf.stack([(tag == t) & (bits == b) for t, b in KINDS])
-    kind = tf.argmax(tf.cast(matches, tf.int32))
-    there = size - start
+    available = size - start
     written = _number(contents, 4, 4)
-    # no samples at all, where the file's own size was filled in and reaches beyond them: other chunks follow
+    # no samples at all only if the file's own size was filled in and reaches beyond them: other chunks follow
     unfinished = (written + 8 <= start) | (written >= PIPED)
     endless = ((promised == 0) & unfinished) | (promised >= PIPED)
-    promised = tf.where(endless, there, promised)
+    promised = tf.where(endless, available, promised)
     frames = promised // tf.maximum(align, 1)
-    known = tf.reduce_any(matches)
-    with tf.control_dependencies(
-        [
-            check(
-                known,
-                clip,
-                "expected PCM of 8, 16, 24 or 32 bits or floats of 32 or 64, received format ",
-                tag,
-                " of ",
-                bits,
-                " bits.",
-            ),
-            check(
-                (channels > 0) & (align == channels * bits // 8),
-                clip,
-                "its header contradicts itself: ",
-                channels,
-                " channels of ",
-                bits,
-                " bits in ",
-                align,
-                " bytes.",
-            ),
-            check(
-                (rate >= RATES[0]) & (rate <= RATES[1]),
-                clip,
-                f"expected a sample rate of {RATES[0]} to {RATES[1]} Hz, received ",
-                rate,
-                ".",
-            ),
-            check(
-                promised <= there,
-                clip,
-                "cut short: its header promises ",
-                promised,
-                " bytes of samples, and ",
-                there,
-                " are there.",
-            ),
-            check(frames > 0, clip, "it holds no samples."),
-        ]
-    ):
+    agree = (channels > 0) & (align == channels * bits // 8)
+    encodings = "expected PCM of 8, 16, 24 or 32 bits or floats of 32 or 64, received format {} of {} bits."
+    rates = f"expected a sample rate of {RATES[0]} to {RATES[1]} Hz, received {{}}."
+    cut_short = "cut short: its header promises {} bytes of samples, and {} are there."
+    checks = [
+        check(tf.reduce_any(matches), clip, encodings, tag, bits),
+        check(agree, clip, "its header contradicts itself: {} channels of {} bits in {} bytes.", channels, bits, align),
+        check((rate >= RATES[0]) & (rate <= RATES[1]), clip, rates, rate),
+        check(promised <= available, clip, cut_short, promised, available),
+        check(frames > 0, clip, "it holds no samples."),
+    ]
+    with tf.control_dependencies(checks):
+        kind = tf.argmax(tf.cast(matches, tf.int32))
         return Header(*(tf.identity(x) for x in (kind, channels, rate, start, frames)))
 
 
 def _check_duration(header: Header, clip, max_seconds: float) -> tf.Operation:
     seconds = tf.cast(header.frames, tf.float64) / tf.cast(header.rate, tf.float64)
-    shown = tf.strings.as_string(seconds, precision=1)
-    return check(seconds <= max_seconds, clip, f"expected at most {max_seconds:g} s, received ", shown, " s; cut it.")
+    message = f"expected at most {max_seconds:g} s, received {{}} s; cut it."
+    return check(seconds <= max_seconds, clip, message, tf.strings.as_string(seconds, precision=1))
 
 
 def _chunks(contents, size):
-    """(start and size of the "fmt " chunk, start and size of the "data" chunk); a start of 0 = not found."""
-    nothing = tf.constant(0, tf.int64)
+    """(start and size of the "fmt " chunk, start and size of the "data" chunk); a start of 0 means not found."""
 
     def more(position, form, form_size, start, promised, count):
         return (start == 0) & (position + 8 <= size) & (count < CHUNKS)
@@ -174,9 +148,8 @@ def _chunks(contents, size):
             count + 1,
         )
 
-    state = (tf.constant(12, tf.int64), nothing, nothing, nothing, nothing, tf.constant(0))
-    _, form, form_size, start, promised, _ = tf.while_loop(more, step, state)
-    return form, form_size, start, promised
+    state = [tf.constant(x, tf.int64) for x in (12, 0, 0, 0, 0, 0)]
+    return tf.while_loop(more, step, state)[1:5]
 
 
 def _cut(contents, position, size):

@@ -1,6 +1,6 @@
-"""One recipe out of many: a search by KerasTuner, judged on validation sides and nothing else.
+"""Search a recipe's hyperparameters by KerasTuner, on validation sides only.
 
-`search` is imported from `keras_ser.tuning.search`: KerasTuner imports TensorFlow, and a space should be refused before that.
+Import `search` from `keras_ser.tuning.tuner`: KerasTuner imports TensorFlow, and a space can be checked without it.
 """
 
 from keras_ser.tuning.space import Choice, Range, check_space, default_space, parse, search_folder

@@ -1,4 +1,4 @@
-"""What a search may change, and between which values. No TensorFlow."""
+"""The search space: which keys a search may change, and to which values. No TensorFlow."""
 
 import contextlib
 import hashlib
@@ -16,19 +16,19 @@ from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 
-# these say what is learnt and on whom, not how: scores of recipes that differ in them can't be compared
+# these define the task and the data: scores of recipes that differ in them cannot be compared
 FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor")
 MOST_TRIED = 256
 
 
 @dataclass(frozen=True)
 class Range:
-    """Every number between two.
+    """All numbers from `low` to `high`, inclusive.
 
     Args:
-        key: dotted, as `Recipe.override` takes it.
-        low, high: both belong to the range.
-        log: draw the logarithm evenly, not the number.
+        key: Dotted key, as in `Recipe.override`.
+        low, high: The ends.
+        log: Sample uniformly on a logarithmic scale.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Range:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise UserError(f"the range of {self.key} must go from a lower to a higher number. Received: {self}.")
         if self.log and self.low <= 0:
-            raise UserError(f"a range with logarithms begins over 0. Received: {self}.")
+            raise UserError(f"a logarithmic range must start above 0. Received: {self}.")
 
     def __str__(self) -> str:
         return f"{self.key}={self.low:g}:{self.high:g}" + (":log" if self.log else "")
@@ -51,8 +51,8 @@ class Choice:
     """One of several values.
 
     Args:
-        key: dotted.
-        values: as `Recipe.override` reads them.
+        key: Dotted key.
+        values: Values as in `Recipe.override`.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Choice:
     def __post_init__(self):
         object.__setattr__(self, "values", tuple(str(value) for value in self.values))
         if len(set(self.values)) < 2 or len(set(self.values)) < len(self.values):
-            raise UserError(f"a choice needs two values or more, none of them twice. Received: {self}.")
+            raise UserError(f"a choice needs two or more different values. Received: {self}.")
 
     def __str__(self) -> str:
         return f"{self.key}={','.join(self.values)}"
@@ -71,10 +71,10 @@ Space = Sequence[Range | Choice]
 
 
 def parse(text: str) -> Range | Choice:
-    """A range as it is written, config.beta=0.01:1:log, or a choice, config.units=16,32,64.
+    """Parse a range, such as config.beta=0.01:1:log, or a choice, such as config.units=16,32,64.
 
     Raises:
-        ValueError: neither.
+        UserError: The text is neither.
     """
     key, equals, values = text.partition("=")
     if not (key and equals and values):
@@ -92,36 +92,36 @@ def parse(text: str) -> Range | Choice:
 
 
 def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
-    """The weights of the losses: those that the model's file names (`SPACE`), else one of each task beside the main one.
+    """The weights of the losses: the model's `SPACE`, else the weight of each task but the main one.
 
     Raises:
-        ValueError: the recipe has one loss only.
+        UserError: The recipe has one loss only.
     """
     named = getattr(model_module(recipe.model), "SPACE", ())
     found = tuple(parse(text) for text in named) or tuple(
         Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
     )
     if not found or len(recipe.tasks) < 2:
-        raise UserError(f"{recipe.name} has one loss, whose weight changes nothing: say what to search (--space).")
+        raise UserError(f"{recipe.name} has a single loss, whose weight has no effect: name a search space (--space).")
     return found
 
 
 def whole_numbers(recipe: Recipe, key: str) -> bool:
-    """Whether a key takes whole numbers only."""
-    # through JSON a whole number in a field of floats is a float
+    """Return whether a key takes integers only."""
+    # an integer in a float field becomes a float through JSON
     return type(lookup(Recipe.from_dict(recipe.to_dict()), key)) is int
 
 
 def check_space(recipe: Recipe, space: Space) -> None:
-    """Refuse, before the first training, what can't be searched.
+    """Refuse, before training, a space that cannot be searched.
 
     Raises:
-        KeyError: a key that the recipe does not have.
-        ValueError: a value that the key does not take; a key twice; a key that says what is learnt, and not how.
+        UnknownKeyError: The recipe lacks a key.
+        UserError: A key does not accept a value, occurs twice, or defines the task or the data.
     """
     keys = [each.key for each in space]
     if not keys or len(set(keys)) < len(keys):
-        raise UserError(f"a search needs keys, each of them once. Received: {', '.join(keys) or 'none'}.")
+        raise UserError(f"a search space needs one or more different keys. Received: {', '.join(keys) or 'none'}.")
     for each in space:
         key = each.key.removeprefix("first.")
         room, field = key.split(".")[0], key.split(".")[-1]
@@ -129,18 +129,17 @@ def check_space(recipe: Recipe, space: Space) -> None:
         of_task = room == "tasks" and field != "weight"
         if room in FIXED or key == "frontend.sample_rate" or of_stream or of_task:
             raise UserError(
-                f"{each.key} says what is learnt and judged, not how: recipes that differ in it can't be compared by a score."
+                f"{each.key} defines the task or the data: recipes that differ in it cannot be compared by a score."
             )
         try:
             for value in _ends(recipe, each):
                 _check_value(recipe, each.key, value, [other for other in space if other is not each])
         except UserError as error:
-            # what it says of a key it says of `--set`
             raise type(error)(str(error.args[0]).replace("--set ", "--space ", 1)) from None
 
 
 def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:
-    """Refuse a value that the recipe refuses, as it is and with the ends of what else is searched."""
+    """Refuse a value that the recipe refuses, alone and with the ends of every other range."""
     try:
         recipe.override(key, value)
         return
@@ -157,32 +156,32 @@ def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:
 
 
 def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
-    """The values that must be allowed, if all are to be."""
+    """The values whose validity implies that of all others."""
     if isinstance(each, Choice):
         return each.values
     ends = each.low, each.high
     if not isinstance(lookup(recipe, each.key), int | float):
-        raise UserError(f"{each.key} is no number: give a choice (KEY=A,B). Received: {each}.")
+        raise UserError(f"{each.key} is not a number: give a choice (KEY=A,B). Received: {each}.")
     if not whole_numbers(recipe, each.key):
         return ends
     if any(end != int(end) for end in ends):
-        raise UserError(f"{each.key} takes whole numbers. Received: {each}.")
+        raise UserError(f"{each.key} takes integers. Received: {each}.")
     return tuple(int(end) for end in ends)
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with other values, as `Recipe.change` sets them."""
+    """Set values by `Recipe.change`."""
     return recipe.change(values)
 
 
 def judging(recipe: Recipe) -> Protocol:
-    """The protocol whose validation sides judge a search: the first one that keeps a column apart, else the first."""
+    """The protocol whose validation sides a search is scored on: the first that keeps a column apart, else the first."""
     apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
     return (apart or list(recipe.protocols))[0]
 
 
 def search_folder(recipe: Recipe, space: Space, out: Path | str, folds: Sequence[int], seeds: int, method: str) -> Path:
-    """Where a search lies: another space, fold, seed or method is another search."""
+    """The folder of a search, which depends on its space, folds, seeds and method."""
     what = [
         [str(each) for each in space],
         list(folds),

@@ -45,8 +45,8 @@ def test_from_a_corpus_to_a_recipe(manifest, tmp_path, capsys):
     [
         (["--space=config.betta=0:1"], ["--space config.betta", "Did you mean beta"]),
         (["--space=config.beta"], ["KEY=LOW:HIGH", "config.beta"]),
-        (["--space=config.units=2.5:4"], ["whole numbers"]),
-        (["--space=seeds=1,2"], ["what is learnt"]),
+        (["--space=config.units=2.5:4"], ["takes integers"]),
+        (["--space=seeds=1,2"], ["defines the task"]),
         (["--space=config.beta=0:1", "--folds=9"], ["no fold 9"]),
         (["--space=config.beta=0:1", "--set=protocols.speaker-folds.validation=0"], ["needs a validation side"]),
     ],

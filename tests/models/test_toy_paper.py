@@ -97,8 +97,8 @@ def test_its_export_passes_the_gate(experiment, folder):
 
 
 def test_the_tuner_searches_it(experiment, folder):
-    from keras_ser.tuning.search import search
     from keras_ser.tuning.space import default_space
+    from keras_ser.tuning.tuner import search
 
     recipe, data, split, *_ = experiment
     recipe = recipe.replace(epochs=1)

@@ -1,6 +1,5 @@
-"""Exports that the whole room asks, each made once, whichever of the test processes needs it first."""
+"""Exports that the whole room uses, each made once for all processes of a test run."""
 
-import fcntl
 import functools
 import os
 from collections.abc import Callable
@@ -9,19 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.training import tiny
+from keras_ser.files import lock
 
-TEMPERATURE = 2.5
+MAX_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Served:
-    """A run and its export.
-
-    Args:
-        folder: the run's.
-        export: the SavedModel's.
-    """
+    """A run's folder and its export's."""
 
     folder: Path
     export: Path
@@ -51,23 +45,22 @@ class Served:
 
         return forward(self.run.model())
 
-    def ask(self, audio: list[bytes], signature: str = "serving_default") -> dict:
+    def ask(self, signature: str = "serving_default", **inputs) -> dict:
         import tensorflow as tf
 
-        found = self.loaded.signatures[signature](audio=tf.constant(audio, tf.string))
+        found = self.loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in found.items()}
 
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """(name, make) -> the folder `make` filled, once for all processes of a test run."""
+    """(name, make) -> the folder that `make` filled, once for all processes of a test run."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
 
     def folder(name: str, make: Callable[[Path], None]) -> Path:
-        with (root / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock(root / name):
             done = root / name / "done"
             if not done.exists():
                 make(root / name)
@@ -77,58 +70,30 @@ def once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
     return folder
 
 
-@pytest.fixture(scope="session")
-def corpus(once):
-    return tiny.corpus(once("corpus", lambda root: tiny.corpus(root) and None))
-
-
-@pytest.fixture(scope="session")
-def split(corpus):
-    return tiny.SPEAKERS.splits(corpus)[1]
-
-
-@pytest.fixture(scope="session")
-def served(once, corpus, split) -> Served:
-    """Judged on its test side and exported beside an older version; for clips of up to 8 s."""
-
-    def make(root: Path) -> None:
-        from keras_ser.evaluation import write_predictions
-        from keras_ser.serving import export
-        from keras_ser.training import Data, predict
-        from tests.serving import runs
-
-        data = Data.load(runs.SHARED_PRIVATE, corpus, root / "cache")
-        run = runs.write(runs.SHARED_PRIVATE, root / "run", split)
-        table = predict(run.model(), run.recipe, data, split)
-        write_predictions(
-            table.assign(protocol=split.protocol, fold=split.fold, seed=0), run.folder / "predictions.csv"
-        )
-        (root / "exports" / "emotions" / "7").mkdir(parents=True)
-        (root / "exports" / "emotions" / "notes.txt").write_text("7 is the one that the app asks")
-        export(run, root / "exports", "emotions", max_seconds=8)
-
-    root = once("served", make)
-    return Served(root / "run", root / "exports" / "emotions" / "8")
-
-
-def _of_random_weights(once, split, name: str, **options) -> Served:
+def _served(once, name: str, model: str | None = None, **options) -> Served:
     def make(root: Path) -> None:
         from keras_ser.serving import export
         from tests.serving import runs
 
-        export(runs.write(getattr(runs, name), root / "run", split), root / "exports", **options)
+        export(runs.write(getattr(runs, name), root / "run"), root / "exports", model, **options)
 
     root = once(name.lower(), make)
-    return Served(root / "run", root / "exports" / name.lower() / "1")
+    return Served(root / "run", root / "exports" / (model or name.lower()) / "1")
 
 
 @pytest.fixture(scope="session")
-def cascaded(once, split) -> Served:
-    """Two models as one graph, with a continuous task beside the emotion, whose probabilities are tempered."""
-    return _of_random_weights(once, split, "CASCADE", temperature={"emotion": TEMPERATURE})
+def served(once) -> Served:
+    """An LSTM network of two tasks."""
+    return _served(once, "SHARED_PRIVATE", "emotions", max_seconds=MAX_SECONDS)
 
 
 @pytest.fixture(scope="session")
-def halved(once, split) -> Served:
-    """In mixed precision."""
-    return _of_random_weights(once, split, "HALVED")
+def cascaded(once) -> Served:
+    """Two models as one graph, with a continuous task beside the emotion."""
+    return _served(once, "CASCADE")
+
+
+@pytest.fixture(scope="session")
+def halved(once) -> Served:
+    """Mixed precision."""
+    return _served(once, "HALVED")

@@ -1,4 +1,4 @@
-"""Run folders to export: one tiny recipe of each kind, with random weights where training them would prove no more."""
+"""Finished runs with random weights, a tiny recipe of each kind, where training would prove nothing more."""
 
 import dataclasses
 import json
@@ -11,12 +11,14 @@ from keras_ser.features import Frontend
 from keras_ser.models.aspmtl.cascade import drop_extractor
 from keras_ser.models.whole_model import extractor, whole_model
 from keras_ser.recipe import Augment, Recipe
-from keras_ser.serving import gate
+from keras_ser.serving.export_checks import batch, golden
+from keras_ser.splits import Split
 from keras_ser.training import Run, build
 from tests.models.rows import randomized
 from tests.training import tiny
 
-# the paper's network; on one stream and without augmentation, so that an epoch takes seconds
+SPLIT = Split("speakers", 1, ("a",), (), ("b",), apart=("speaker",))
+# the paper's network; one stream without augmentation, so that an epoch takes seconds
 SHARED_PRIVATE = tiny.TRAINED.replace(
     name="shared_private",
     streams=(tiny.CLEAN,),
@@ -24,7 +26,7 @@ SHARED_PRIVATE = tiny.TRAINED.replace(
     augment=Augment(),
     epochs=1,
 )
-# convolutions; model 2 has a continuous task, too
+# convolutions; model 2 also has a continuous task
 FRONTEND = dataclasses.replace(tiny.SINGLE.frontend, endpoint=False)
 CASCADE = tiny.CASCADE.replace(
     tasks=(tiny.EMOTION, tiny.AROUSAL), frontend=FRONTEND, first=tiny.FIRST.replace(frontend=FRONTEND)
@@ -37,7 +39,7 @@ MASK_CASCADE = tiny.SINGLE.replace(
     discard="mask",
     epochs=1,
 )
-# judging a clip as a whole, in mixed precision
+# whole clips, mixed precision
 HALVED = tiny.SINGLE.replace(
     name="halved",
     config=dataclasses.replace(tiny.LSTM, adversary=None),
@@ -46,40 +48,38 @@ HALVED = tiny.SINGLE.replace(
 )
 
 
-def write(recipe: Recipe, folder: Path, split, seed: int = 0) -> Run:
-    """A finished run that never trained: random asymmetric weights, statistics of a few clips."""
+def write(recipe: Recipe, folder: Path, seed: int = 0) -> Run:
+    """Write a run that never trained: random asymmetric weights, normalised by a few clips, every class predicted for some."""
     policy = keras.config.dtype_policy()
+    speech = dict(zip(("waveform", "length"), batch(golden(16000)), strict=True))
     try:
         keras.config.set_dtype_policy("float32")
         if recipe.first is None:
             extract = extractor(Frontend(**recipe.frontend.options()))
         else:
-            first = write(recipe.first, folder / "model_1", split, seed + 1).model()
+            first = write(recipe.first, folder / "model_1", seed + 1).model()
             extract = drop_extractor(first, recipe.first.sampling.frames)
         keras.config.set_dtype_policy(recipe.precision)
         names = recipe.frontend.features
         made, score = build(recipe, {name: extract.output[name].shape[1:] for name in names})
         network = made.model
         randomized(network, seed)
-        features = extract(dict(zip(("waveform", "length"), gate.batch(gate.golden(16000)), strict=True)))
-        heard = np.concatenate([features[name] for name in names], axis=-1)[np.asarray(features["mask"])]
-        network.get_layer("normalization").set_statistics(heard.mean(axis=0), heard.var(axis=0))
-        folder.mkdir(parents=True, exist_ok=True)
+        features = extract(speech)
+        frames = np.concatenate([features[name] for name in names], axis=-1)[np.asarray(features["mask"])]
+        network.get_layer("normalization").set_statistics(frames.mean(axis=0), frames.var(axis=0))
         whole = whole_model(extract, score, recipe.name)
-        _undecided(whole, [network.get_layer(task.name) for task in recipe.tasks if not task.continuous])
+        outputs = whole(speech, training=False)
+        for task in recipe.tasks:
+            if not task.continuous:
+                kernel, bias = network.get_layer(task.name).get_weights()
+                network.get_layer(task.name).set_weights(
+                    [kernel, bias - np.median(np.log(np.maximum(outputs[task.name], 1e-30)), axis=0)]
+                )
+        folder.mkdir(parents=True, exist_ok=True)
         whole.save(folder / "model.keras")
     finally:
         keras.config.set_dtype_policy(policy)
     (folder / "recipe.json").write_text(recipe.to_json())
-    split.write(folder / "split.json")
+    SPLIT.write(folder / "split.json")
     (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "monitor": None, "seed": seed, "epochs": []}))
     return Run.load(folder)
-
-
-def _undecided(model: keras.Model, heads: list) -> None:
-    """Shift the heads' biases until every class wins some clips, as after training."""
-    waveform, length = gate.batch(gate.golden(16000))
-    outputs = model({"waveform": waveform, "length": length}, training=False)
-    for head in heads:
-        kernel, bias = head.get_weights()
-        head.set_weights([kernel, bias - np.median(np.log(outputs[head.name]), axis=0)])

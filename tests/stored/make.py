@@ -17,8 +17,7 @@ import soundfile
 from keras_ser.experiment import experiment_folder, run_experiment
 from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
-from keras_ser.serving import Predictor
-from keras_ser.serving.export import export
+from keras_ser.serving import Predictor, export
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run

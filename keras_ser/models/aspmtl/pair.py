@@ -12,7 +12,7 @@ FLAGS = {
     "emptied": Flag(
         "Model 1 would have dropped every segment of {count} of {clips} tested clips; of those its least noisy segment was judged "
         "(column `emptied`).",
-        "model 1 classified the whole clip as noise; the result is unreliable",
+        "all noise",
     )
 }
 # what changes in a recipe that gets a second corpus: then there are sources to tell apart

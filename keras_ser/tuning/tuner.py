@@ -1,4 +1,4 @@
-"""`search`: a recipe's numbers chosen by KerasTuner, on validation sides and nothing else."""
+"""`search`: choose a recipe's hyperparameters by KerasTuner, on validation sides only."""
 
 import contextlib
 import io
@@ -49,36 +49,36 @@ def search(
     on_job: Callable[[int, int, Job], None] | None = None,
     **options: Any,
 ) -> Found:
-    """Train a recipe with other numbers again and again, and keep those whose validation score is best.
+    """Train a recipe with different hyperparameters and keep those with the best validation score.
 
     A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, mean over folds and seeds; no test side is
-    heard. The recipe as it stands is the first trial, so that a search can't end with less. A search goes on where it was
-    killed, and with more trials where it had ended: runs that are finished are not trained again, nor are settings that diverged
-    or that can't be trained. A trial that fails does not end the search: it has no score, and the report gives the reason. Where
-    that is not the setting's (a damaged folder, too little memory), the next call tries it again.
+    used. The unchanged recipe is the first trial, so that the result cannot be worse. An interrupted search continues where it
+    stopped, and a finished one can be extended by more trials: finished runs are not trained again, nor are settings that
+    diverged or cannot be trained. A failed trial does not end the search: it has no score, and the report gives the reason. If
+    the setting is not the reason (a damaged folder, too little memory), the next call repeats the trial.
 
     Args:
-        recipe: what to begin with. Of its protocols the first one that keeps speakers (or sessions, films) apart judges, else
-            the first.
-        data: its corpora, decoded.
-        space: what to change, and between which values.
-        folder: where the search lies: runs/, tuner/ (KerasTuner's own files), trials.csv, tuning.md, tuning.png, recipe.json.
-        trials: how many, the recipe as it stands not counted; a grid may have so many settings.
-        folds: whose validation sides judge.
-        seeds: how many of the recipe's seeds a trial is trained with.
-        method: "bayesian" (a Gaussian process), "random" or "grid" (of choices): KerasTuner's oracles, on the first seed.
-        on_trial: called with (number, trials) before each trial; 0 is the recipe as it stands.
-        on_job: called with (number, jobs, job) before each run of a trial.
-        **options: of `keras_ser.training.fit` (strategy, on_epoch).
+        recipe: The recipe to start from. Its first protocol that keeps speakers (or sessions, films) apart is used, else its
+            first protocol.
+        data: Its decoded corpora.
+        space: The keys to change, with their ranges or values.
+        folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, tuning.png, recipe.json.
+        trials: Number of trials besides the unchanged recipe; upper limit of the size of a grid.
+        folds: Folds whose validation sides are scored.
+        seeds: Number of the recipe's seeds that each trial is trained with.
+        method: "bayesian" (a Gaussian process), "random" or "grid" (choices only): KerasTuner's oracles, on the first seed.
+        on_trial: Called with (number, trials) before each trial; 0 is the unchanged recipe.
+        on_job: Called with (number, jobs, job) before each run of a trial.
+        **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
 
     Returns:
-        the trials; `best` is the recipe with the best numbers, all its protocols and seeds.
+        The trials; `best` is the recipe with the best hyperparameters and all its protocols and seeds.
 
     Raises:
-        KeyError, ValueError: see `check_space` and `check_jobs`; no validation side; an unknown method.
-        LeakageError: a split that leaks.
-        RunError: the folder holds another search, or is at work elsewhere, or every trial failed.
-        DiskError: the disk is full, or the folder may not be written.
+        UserError: See `check_space` and `check_jobs`; no validation side; an unknown method.
+        LeakageError: A split leaks.
+        RunError: The folder holds another search, another process searches in it, or every trial failed.
+        DiskError: The disk is full, or the folder is not writable.
     """
     if method not in METHODS:
         raise UserError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
@@ -103,7 +103,7 @@ def search(
             _search(found, narrow, folder, trials, on_trial, on_job, options)
         finally:
             found.save(folder)
-            with contextlib.suppress(ValueError):  # a picture is no reason to lose what is being said
+            with contextlib.suppress(ValueError):  # a plot that fails must not hide another error
                 found.draw(folder)
     if not found.ranked:
         raise RunError(f"every trial in {folder} failed: {found.trials[0].failed}")
@@ -114,15 +114,15 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
     failed = {}
     for trial in found.trials.values():
         if trial.failed and not trial.again:
-            with contextlib.suppress(UserError):  # refused as a recipe: seen again below
+            with contextlib.suppress(UserError):  # an invalid recipe is refused again below
                 failed[with_values(narrow, trial.values).hash] = trial.failed
     known: dict[str, float] = {}
 
     def judge(number: int, values: Mapping[str, Any]) -> float | None:
-        """A setting's score; None where it has none."""
+        """A setting's score; None if the trial failed."""
         try:
             tried, refused = with_values(narrow, values), ""
-        except UserError as error:  # numbers of which each is allowed, but not all of them together
+        except UserError as error:  # values that are valid one by one, but not together
             tried, refused = narrow, str(error)
         if not refused and tried.hash in known:
             found.repeats += 1
@@ -135,13 +135,13 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
                 trial = _trained(trial, tried)
             except Exception as error:
                 reason = reason_of_job(error, folder)
-                # numbers that don't go together are the space's to hold; what can't be trained as it stands is a mistake
+                # a fault of ours, or an unchanged recipe that cannot be trained, ends the search
                 if reason is None or (number == 0 and not isinstance(error, DivergenceError)):
                     raise
                 own = isinstance(error, UserError) and not isinstance(error, RunError | CorpusError)
                 trial = replace(trial, failed=reason, again=not own)
             finally:
-                keras.backend.clear_session()  # graphs of past trials would pile up in memory
+                keras.backend.clear_session()  # graphs of past trials would accumulate in memory
         found.add(trial)
         found.save(folder)
         if trial.failed:
@@ -163,8 +163,8 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
         return replace(trial, scores=tuple(scores), epochs=tuple(epochs))
 
     judge(0, {})
-    # A search that goes on begins anew: the method is told its seed and the same scores, so that it asks for the same trials,
-    # whose finished runs are read and not trained. What KerasTuner reloads of its own state is not what it had.
+    # A continued search starts anew: with the same seed and scores the method proposes the same trials, whose finished runs are
+    # read, not trained. KerasTuner does not restore its own state completely.
     oracle = _oracle(found.method, narrow, found.space, trials)
     shown = sys.stdout, sys.stderr
     try:
@@ -181,16 +181,16 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
 def _check_grid(space: Space, trials: int) -> None:
     ranges = [str(each) for each in space if not isinstance(each, Choice)]
     if ranges:
-        raise UserError(f"a grid is made of choices (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
+        raise UserError(f"a grid takes choices only (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
     settings = math.prod(len(each.values) for each in space)
     if settings > trials:
         raise UserError(
-            f"the grid has {settings} settings, and {trials} trials were given: ask for all of them (--trials)."
+            f"the grid has {settings} settings, more than {trials} trials: set --trials {settings} or remove values."
         )
 
 
 class _Tuner(keras_tuner.Tuner):
-    """KerasTuner asks for a trial, `judge` gives its score; `shown` is where its callbacks print: output and errors."""
+    """`judge` scores the trials that KerasTuner proposes; its callbacks print to `shown`: (stdout, stderr)."""
 
     def __init__(self, judge: Callable[[int, Mapping[str, Any]], float | None], shown, **kwargs):
         self.judge, self.shown = judge, shown
@@ -201,7 +201,7 @@ class _Tuner(keras_tuner.Tuner):
             with contextlib.redirect_stdout(self.shown[0]), contextlib.redirect_stderr(self.shown[1]):
                 score = self.judge(int(trial.trial_id) + 1, trial.hyperparameters.values)
         except Exception as error:
-            # KerasTuner would go on with the next one
+            # any other exception would let KerasTuner continue with the next trial
             raise keras_tuner.errors.FatalError(str(error)) from error
         if score is None:
             raise keras_tuner.errors.FailedTrialError
@@ -223,14 +223,14 @@ def _oracle(method: str, recipe: Recipe, space: Space, trials: int):
         objective=keras_tuner.Objective("score", "max"),
         max_trials=trials,
         hyperparameters=numbers,
-        seed=recipe.seeds[0] + 1,  # 0 is none to it
-        # a setting that diverges is told, and no reason to end the search
+        seed=recipe.seeds[0] + 1,  # KerasTuner takes 0 for no seed
+        # settings that diverge do not end the search
         max_consecutive_failed_trials=sys.maxsize,
     )
 
 
 def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequence[Job], method: str) -> None:
-    """Take the folder for this search, or go on with the same one."""
+    """Claim the folder for this search, or continue the same one."""
     about = {
         "recipe": recipe.hash,
         "data": data.digest,

@@ -1,16 +1,16 @@
-"""Channels to one in a graph, as `keras_ser.audio.channels` mixes them offline."""
+"""Mix channels to one inside the graph, as `keras_ser.audio.channels` does offline."""
 
 import tensorflow as tf
 
 from keras_ser.audio.channels import CANCELLED_DB, FEWEST, FRAME_SECONDS, OFFSET, SILENT_DB, STEADY
 
 
-def mixed(samples, rate):
-    """The mean of a clip's live channels, without its constant offset; see `keras_ser.audio.channels.Survey.mixing`.
+def downmix(samples, rate):
+    """Average a clip's live channels and subtract a constant offset; see `keras_ser.audio.channels.Survey.mixing`.
 
     Args:
         samples: float32 (samples, channels), at least one of each.
-        rate: int64 () Hz.
+        rate: int64 (), Hz.
 
     Returns:
         float32 (samples,).
@@ -36,7 +36,7 @@ def _mean(samples, weights):
 
 
 def _offset(mix, rate):
-    """What is taken off each sample of (samples,); 0 where its mean is small, or comes and goes."""
+    """The constant offset of (samples,); 0 where its mean is small or varies over time."""
     size = tf.maximum(1, tf.cast(tf.round(FRAME_SECONDS * tf.cast(rate, tf.float64)), tf.int32))
     count = tf.size(mix) // size
     frames = tf.reshape(mix[: count * size], [count, size])

@@ -1,7 +1,7 @@
-"""Recurrent layers of an export as one op each, instead of a loop of a dozen small ones a frame.
+"""Compute each LSTM of an export by one op instead of a loop of a dozen small ops a frame.
 
 `BlockLSTMV2` is in every TensorFlow server, on CPU and GPU. Its gradient is wrong (by finite differences), so it is for
-inference alone; its output is that of `keras.layers.LSTM`, which the export's own check holds to.
+inference only; its output equals that of `keras.layers.LSTM`, which every export is checked for.
 """
 
 import functools
@@ -12,30 +12,29 @@ import tensorflow as tf
 
 
 def fuse_recurrent_layers(model: keras.Model) -> int:
-    """Let every LSTM in a model that the op covers be computed by it, from now on.
+    """Replace the computation of every supported LSTM in a model, in place.
 
-    Covered: float32, the usual activations with a bias, forwards in time, sequences in and out, no mask (`StackedLSTM` gives
-    none unless it is bidirectional: right-padded frames can't touch those before them) and no initial state. Other layers,
-    and other calls of these, stay as they are; they are only kept from putting cuDNN's op into the graph, which a server on
-    CPU does not run.
+    Supported: float32, the default activations with a bias, forward in time, sequences in and out, no mask (`StackedLSTM`
+    passes none: padding on the right cannot affect earlier frames) and no initial state. Other
+    layers and calls are unchanged, except that cuDNN's op, which a server on CPU cannot run, is disabled in all of them.
 
     Returns:
-        how many layers are covered.
+        The number of replaced layers.
     """
-    covered = 0
+    replaced = 0
     for layer in layers_inside(model):
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False
-        if type(layer) is keras.layers.LSTM and _covered(layer):
+        if type(layer) is keras.layers.LSTM and _supported(layer):
             layer.call = functools.partial(_call, layer, layer.call)
-            covered += 1
-    return covered
+            replaced += 1
+    return replaced
 
 
 def layers_inside(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """A layer and every layer inside it, once each: those of a model, and those in a layer's attributes and lists.
+    """Yield a layer and every layer inside it once: those of a model, and those in a layer's attributes and lists.
 
-    Keras has no public way to a layer's own layers.
+    Keras has no public access to a layer's sublayers.
     """
     found, waiting = {}, [layer]
     while waiting:
@@ -49,7 +48,7 @@ def layers_inside(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     yield from found.values()
 
 
-def _covered(layer: keras.layers.LSTM) -> bool:
+def _supported(layer: keras.layers.LSTM) -> bool:
     return (
         layer.compute_dtype == "float32"
         and layer.activation is keras.activations.tanh

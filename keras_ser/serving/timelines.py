@@ -1,5 +1,8 @@
-"""Emotion over time in a recording of any length: windows, their answers, and segments of equal answers."""
+"""Answers over time in a recording of any length: overlapping windows, and segments of equal labels."""
 
+import csv
+import io
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from keras_ser.tasks import Task
 
 WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
 FORMATS = ("json", "csv", "rttm", "audacity")
-# Okabe and Ito's, which colour-blind readers can tell apart
+# Okabe and Ito's palette, distinguishable for colour-blind readers
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666", "#C9B800")
 _DARK = ("#0072B2", "#666666", "#009E73", "#D55E00")
 
@@ -26,10 +29,10 @@ class Timeline:
     """A model's answers over windows of one recording.
 
     Args:
-        path: the recording.
-        task: whose answers.
+        path: The recording.
+        task: The task that is answered.
         starts, ends: (windows,) seconds; the last window may be shorter than the others.
-        values: (windows, classes) probabilities, or (windows, 1) of a continuous task.
+        values: (windows, classes) probabilities, or (windows, 1) for a continuous task.
     """
 
     path: Path
@@ -39,30 +42,31 @@ class Timeline:
     values: np.ndarray
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dict a window: file, start, end, then label, score and probabilities, or value."""
+        """Yield a dict per window: file, start, end, and the task's label, score and probabilities, or value."""
         for start, end, row in zip(self.starts, self.ends, self.values, strict=True):
             about = {"file": str(self.path), "start": round(float(start), 3), "end": round(float(end), 3)}
             yield about | {self.task.name: answer(self.task, row)}
 
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Non-overlapping stretches between the windows' borders, and the mean answer of the windows over each.
+        """Average overlapping windows.
 
         Returns:
-            borders (cells + 1,) seconds, and (cells, classes).
+            borders (cells + 1,) in seconds: all starts and ends of windows; and (cells, classes), the mean of the windows over
+            each cell between two borders.
         """
         borders = np.unique(np.round(np.concatenate([self.starts, self.ends]), 6))
         middles = (borders[:-1] + borders[1:]) / 2
-        # windows are sorted by start and by end: those over a point are neighbours
+        # windows are sorted by start and by end, so those over a point are consecutive
         first = np.searchsorted(self.ends, middles, side="right")
         last = np.searchsorted(self.starts, middles, side="right")
         sums = np.concatenate([np.zeros((1, self.values.shape[1])), np.cumsum(self.values, axis=0, dtype=np.float64)])
         return borders, (sums[last] - sums[first]) / (last - first)[:, None]
 
     def segments(self) -> list[tuple[float, float, str, float]]:
-        """(start, end, label, mean probability): neighbouring cells of the same label joined. Classes only.
+        """Join neighbouring cells of the same label: (start, end, label, mean probability).
 
         Raises:
-            ValueError: a continuous task.
+            UserError: The task is continuous.
         """
         if self.task.continuous:
             raise UserError(
@@ -79,27 +83,21 @@ class Timeline:
         return found
 
     def write(self, form: str, recording: str | None = None) -> Iterator[str]:
-        """The lines of a file: "json" (a JSON object a window), "csv", "rttm" or "audacity" (a label track).
+        """Yield the lines of a file.
 
         Args:
-            form: one of these.
-            recording: what "rttm" calls the recording. Default: the file's stem.
+            form: "json" (one object per window), "csv", "rttm" or "audacity" (a label track).
+            recording: Name of the recording in "rttm". Default: the file's stem.
         """
-        import csv
-        import io
-        import json
-
         if form == "json":
             yield from (json.dumps(row) for row in self.rows())
         elif form == "csv":
-            table = [["file", "start", "end", *columns(self.task)]]
-            table += (
-                [row["file"], row["start"], row["end"], *cells(self.task, row[self.task.name])] for row in self.rows()
-            )
-            for line in table:
-                text = io.StringIO()
-                csv.writer(text, lineterminator="").writerow(line)
-                yield text.getvalue()
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(["file", "start", "end", *columns(self.task)])
+            for row in self.rows():
+                writer.writerow([row["file"], row["start"], row["end"], *cells(self.task, row[self.task.name])])
+            yield from text.getvalue().split("\n")[:-1]
         elif form == "rttm":
             name = "_".join((recording or self.path.stem).split())
             for start, end, label, score in self.segments():
@@ -111,7 +109,7 @@ class Timeline:
             raise UserError(f"`form` must be one of {', '.join(FORMATS)}. Received: {form!r}.")
 
     def figure(self):
-        """A matplotlib Figure: the probabilities over time, and below them a band of the winning labels."""
+        """Draw a matplotlib Figure: probabilities over time, above a band of the most probable labels."""
         from matplotlib.figure import Figure
 
         borders, means = _coarser(*self.cells())
@@ -138,7 +136,7 @@ class Timeline:
 
 
 def _coarser(borders: np.ndarray, means: np.ndarray, most: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many cells, each the mean over time of neighbours: a long recording has more than a picture can show."""
+    """Average neighbouring cells over time until at most `most` are left."""
     step = -(-len(means) // most)
     if step == 1:
         return borders, means
@@ -149,7 +147,7 @@ def _coarser(borders: np.ndarray, means: np.ndarray, most: int = 300) -> tuple[n
 
 
 def _line(number: int) -> dict[str, Any]:
-    """Colour and dashes of a class: neighbours differ in both, so that print without colours can be read, too."""
+    """Colour and dashes of a class: neighbours differ in both, so that the plot is readable in black and white."""
     dashes = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
     return {"color": _PALETTE[number % len(_PALETTE)], "linestyle": dashes[number % len(dashes)], "linewidth": 1.7}
 
@@ -161,18 +159,18 @@ def timeline(
     hop_seconds: float = HOP_SECONDS,
     task: str | None = None,
 ) -> Timeline:
-    """Asks a model about every window of a recording, which is read piece by piece.
+    """Predict every window of a recording, which is read block by block.
 
     Args:
-        predictor: the model.
-        path: the recording.
-        window_seconds: of a window; a shorter recording is one window.
-        hop_seconds: between the beginnings of two windows, at most `window_seconds`.
-        task: name of a task of the model. Default: its first.
+        predictor: The model.
+        path: The recording.
+        window_seconds: Duration of a window; a shorter recording is one window.
+        hop_seconds: Time between the starts of two windows, at most `window_seconds`.
+        task: Name of a task of the model. Default: its first.
 
     Raises:
-        AudioError: the file can't be read.
-        ValueError: sizes that leave gaps, windows longer than the model hears, or a task that the model does not have.
+        AudioError: The file cannot be read.
+        UserError: The windows leave gaps, are longer than the model accepts, or the model lacks the task.
     """
     names = [t.name for t in predictor.tasks]
     if task is not None and task not in names:
@@ -182,10 +180,10 @@ def timeline(
             f"expected 0 < hop <= window <= {predictor.max_seconds:g} s. Received: window {window_seconds:g} s, hop "
             f"{hop_seconds:g} s."
         )
-    if 0 < predictor.heard_seconds < window_seconds:
+    if 0 < predictor.centre_seconds < window_seconds:
         raise UserError(
-            f"this model hears the middle {predictor.heard_seconds:g} s of what it is given, and would miss the rest of each "
-            f"window: choose a window of at most that. Received: {window_seconds:g} s."
+            f"this model crops clips to their middle {predictor.centre_seconds:g} s and would skip the rest of each window: "
+            f"choose a window of at most that. Received: {window_seconds:g} s."
         )
     chosen = predictor.tasks[names.index(task) if task else 0]
     rate = predictor.sample_rate
@@ -206,7 +204,7 @@ def timeline(
         if len(waiting) >= BATCH_CLIPS:
             score()
 
-    kept, begin = np.zeros(0, np.float32), 0  # not yet asked about, and where it begins
+    kept, begin = np.zeros(0, np.float32), 0  # samples of windows to come, and the position of the first
     for piece in blocks(path, rate):
         kept = np.concatenate([kept, piece])
         while len(kept) > window:

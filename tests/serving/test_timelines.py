@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from keras_ser.audio import read
-from keras_ser.serving.timeline import Timeline, timeline
+from keras_ser.serving.timelines import Timeline, timeline
 from tests.serving import standin
 
 
@@ -67,7 +67,7 @@ def test_segments_cover_the_recording_and_alternate(recording):
     assert fast[0][0] == pytest.approx(0.3 * 10.35, abs=0.6) and fast[-1][1] == pytest.approx(0.7 * 10.35, abs=0.6)
 
 
-def test_formats(recording):
+def test_formats_hold_the_windows_and_segments(recording):
     line = timeline(standin.predictor(), recording, 3.0, 1.0)
     rows = [json.loads(text) for text in line.write("json")]
     assert len(rows) == len(line.starts)
@@ -117,19 +117,18 @@ def test_figure_shows_the_cells(recording, task):
 
 
 @pytest.mark.parametrize(("window", "hop"), [(1.0, 2.0), (0.0, 0.0), (25.0, 1.0), (3.0, -1.0)])
-def test_sizes_that_make_no_sense(recording, window, hop):
+def test_invalid_window_and_hop_are_refused(recording, window, hop):
     with pytest.raises(ValueError, match="expected 0 < hop <= window <= 20 s"):
         timeline(standin.predictor(), recording, window, hop)
 
 
-def test_a_window_longer_than_what_is_heard(recording):
-    """A model that hears the middle 2 s of a clip would pass over the rest of every window."""
-    predictor = dataclasses.replace(standin.predictor(), heard_seconds=2.0)
-    with pytest.raises(ValueError, match="hears the middle 2 s .* Received: 2.5 s"):
+def test_window_longer_than_the_crop_of_the_model_is_refused(recording):
+    predictor = dataclasses.replace(standin.predictor(), centre_seconds=2.0)
+    with pytest.raises(ValueError, match="crops clips to their middle 2 s .* Received: 2.5 s"):
         timeline(predictor, recording, 2.5, 1.0)
     assert len(timeline(predictor, recording, 2.0, 1.0).values) > 5
 
 
-def test_unknown_task(recording):
+def test_unknown_task_is_refused(recording):
     with pytest.raises(ValueError, match="must be one of emotion, arousal"):
         timeline(standin.predictor(), recording, task="valence")

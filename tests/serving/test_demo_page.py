@@ -1,7 +1,6 @@
-"""The page, read in Chromium (Debian: chromium, chromium-driver) while it is served by another process."""
+"""The demo page, read in Chromium (Debian: chromium, chromium-driver) while another process serves it."""
 
 import base64
-import contextlib
 import importlib.util
 import io
 import json
@@ -22,8 +21,8 @@ import soundfile
 from matplotlib.image import imread
 
 from keras_ser.audio import read
-from keras_ser.serving import Predictor, page
-from keras_ser.serving.timeline import timeline
+from keras_ser.serving import demo_page as page
+from keras_ser.serving.timelines import timeline
 from keras_ser.tasks import Task
 from tests.serving import standin
 
@@ -40,8 +39,11 @@ FACTS = {
     "run": {"protocol": "leave-one-speaker-out", "fold": 2, "seed": 0},
     "metrics": METRICS,
 }
-STAND_IN = "from tests.serving.test_page import stand_in; serve(stand_in(), {port})"
-LOADED = "from keras_ser.serving import Predictor; serve(Predictor.load({path!r}), {port})"
+SERVE = """
+from keras_ser.serving.demo_page import serve
+from tests.serving.test_demo_page import stand_in
+serve(stand_in(), {port})
+"""
 BROWSER = [
     "--headless",
     "--no-sandbox",
@@ -52,7 +54,7 @@ BROWSER = [
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1280,1400",
-    # a microphone that beeps, and a hand that allows it
+    # a microphone that beeps, with permission to use it
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
@@ -77,37 +79,22 @@ def write(path, rng, seconds, rate=standin.RATE, fastest=1.5):
     return path
 
 
-def test_what_is_said_of_an_export():
+def test_about_describes_tasks_and_scores():
     text = page.about(stand_in())
-    assert "# stand-in" in text
+    assert "# stand-in" in text and "up to 6 s" in text and page.CAUTION in text
     assert "**emotion** (low, middle, high), **loud** (no, yes), **arousal** (-1 to 1)" in text
-    assert "up to 6 s" in text
     assert "Trained on emodb, protocol leave-one-speaker-out." in text
-    assert "emotion 45.7 % (chance 33.3 %), on 321 clips (7 speakers it had not heard)" in text
-    assert "speaker-dependent" not in text
-    assert "acted emotions of its corpus, and not a measurement of what a person feels" in text
-
-
-def test_a_split_that_mixes_speakers_is_called_so():
-    mixed = replace(stand_in(), facts=FACTS | {"metrics": METRICS | {"speaker_dependent": True}})
-    assert "speaker-dependent split" in page.about(mixed)
-    assert "not heard" not in page.about(mixed)
-
-
-def test_what_is_said_of_a_run():
-    text = page.about(standin.predictor())
-    assert "Trained" not in text
-    assert "UAR" not in text
-    assert page.CAUTION in text
-
-
-def test_many_classes_are_counted():
+    assert "emotion 45.7 % (chance 33.3 %), on 321 clips (7 speakers not in the training data)" in text
+    mixed = page.about(replace(stand_in(), facts=FACTS | {"metrics": METRICS | {"speaker_dependent": True}}))
+    assert "speaker-dependent split" in mixed and "not in the training data" not in mixed
+    run = page.about(standin.predictor())
+    assert "Trained" not in run and "UAR" not in run
     speakers = Task("speaker", tuple(f"s{i}" for i in range(40)))
     assert "**speaker** (40 classes)" in page.about(replace(standin.predictor(), tasks=(speakers,)))
 
 
 @pytest.mark.parametrize("use", [page.build, page.serve])
-def test_without_gradio(monkeypatch, use):
+def test_missing_gradio_is_named(monkeypatch, use):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(ValueError, match=r'^the page needs Gradio.*pip install "keras-ser\[demo\]"$'):
         use(standin.predictor())
@@ -119,24 +106,26 @@ def needs(*modules: str) -> None:
             pytest.skip(f"{module} is not installed")
 
 
-@contextlib.contextmanager
-def serving(code: str, name: str, aside: Path, **values):
-    """The address of a page that another process serves; Ctrl+C must end it, and leave nothing of it in `aside`."""
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a page that another process serves; Ctrl+C must end it and delete the uploads."""
+    needs("gradio", "selenium")
+    uploads = tmp_path_factory.mktemp("uploads")
     with socket.socket() as free:
         free.bind((page.HOST, 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from keras_ser.serving.page import serve; " + code.format(port=port, **values)],
+        [sys.executable, "-c", SERVE.format(port=port)],
         cwd=ROOT,
-        # a proxy that is not there: the page is not to need one
-        env=os.environ | {"TMPDIR": str(aside), "http_proxy": "http://127.0.0.1:9", "no_proxy": ""},
+        # an unreachable proxy, which must not be used
+        env=os.environ | {"TMPDIR": str(uploads), "http_proxy": "http://127.0.0.1:9", "no_proxy": ""},
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl+C is sent to it alone
+        # Ctrl+C reaches this process alone
         start_new_session=True,
     )
     try:
-        assert process.stdout.readline() == f"{name}: http://127.0.0.1:{port} (Ctrl+C ends it)\n"
+        assert process.stdout.readline() == f"stand-in: http://127.0.0.1:{port} (Ctrl+C ends it)\n"
         yield f"http://127.0.0.1:{port}"
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)
@@ -144,14 +133,7 @@ def serving(code: str, name: str, aside: Path, **values):
     finally:
         process.kill()
         process.wait()
-    assert not [p for p in aside.rglob("*") if p.is_file()], "uploads are deleted when the page ends"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    needs("gradio", "selenium")
-    with serving(STAND_IN, "stand-in", tmp_path_factory.mktemp("aside")) as address:
-        yield address
+    assert not [p for p in uploads.rglob("*") if p.is_file()], "uploads are deleted when the page ends"
 
 
 @pytest.fixture(scope="module")
@@ -232,9 +214,23 @@ def assert_answered(found: dict, model, path) -> None:
             assert found[task.name] == pytest.approx(expected[task.name]["probabilities"], abs=1e-5)
 
 
+def assert_pictured(visit: Visit, path, task: str) -> None:
+    figure = timeline(stand_in(), path, task=task).figure()
+    wanted = io.BytesIO()
+    figure.savefig(wanted, dpi=page.DPI)
+    wanted.seek(0)
+    expected = imread(wanted)
+
+    def alike() -> bool:
+        shown = visit.picture()
+        found = imread(io.BytesIO(shown)) if shown else None
+        return found is not None and found.shape == expected.shape and np.allclose(found, expected, atol=0.02)
+
+    visit.wait(alike)
+
+
 @pytest.mark.slow
-def test_an_answer_an_error_and_an_answer(browser, site, tmp_path, rng):
-    """The page goes on after a broken file."""
+def test_page_goes_on_after_a_broken_file(browser, site, tmp_path, rng):
     visit, model = Visit(browser, site), stand_in()
     assert browser.title == "stand-in"
     assert page.CAUTION in visit.all("body")[0].text
@@ -260,8 +256,8 @@ def test_an_answer_an_error_and_an_answer(browser, site, tmp_path, rng):
 
 
 @pytest.mark.slow
-def test_over_time(browser, site, tmp_path, rng):
-    """Longer than a window: the answers and the timeline, of whichever task."""
+def test_page_shows_answers_over_time(browser, site, tmp_path, rng):
+    """Of any task; of a recording longer than a clip, nothing else."""
     visit, model = Visit(browser, site), stand_in()
     clip = write(tmp_path / "five.wav", rng, 5.0)
     visit.upload(clip)
@@ -271,37 +267,16 @@ def test_over_time(browser, site, tmp_path, rng):
     assert [e.get_attribute("value") for e in buttons] == ["emotion", "loud", "arousal"]
     buttons[2].click()
     assert_pictured(visit, clip, "arousal")
+    long = write(tmp_path / "seven.wav", rng, 7.0)
+    visit.upload(long)
+    visit.wait(lambda: visit.note() == "7.0 s, longer than a clip of 6 s: only the answers over time are shown.")
+    assert_pictured(visit, long, "arousal")
+    assert not visit.all("meter")
 
 
 @pytest.mark.slow
-def test_longer_than_a_clip(browser, site, tmp_path, rng):
-    """Only the timeline is shown, and that is said."""
-    visit = Visit(browser, site)
-    clip = write(tmp_path / "seven.wav", rng, 7.0)
-    visit.upload(clip)
-    visit.wait(lambda: visit.note() == "7.0 s, longer than a clip of 6 s: only how it goes over time is shown.")
-    assert_pictured(visit, clip, "emotion")
-    assert not visit.all("[id^=task-]")
-
-
-def assert_pictured(visit: Visit, path, task: str) -> None:
-    figure = timeline(stand_in(), path, task=task).figure()
-    wanted = io.BytesIO()
-    figure.savefig(wanted, dpi=page.DPI)
-    wanted.seek(0)
-    expected = imread(wanted)
-
-    def alike() -> bool:
-        shown = visit.picture()
-        found = imread(io.BytesIO(shown)) if shown else None
-        return found is not None and found.shape == expected.shape and np.allclose(found, expected, atol=0.02)
-
-    visit.wait(alike)
-
-
-@pytest.mark.slow
-def test_a_recording(browser, site):
-    """Chromium's make-believe microphone beeps."""
+def test_page_answers_a_recording(browser, site):
+    """Of Chromium's fake microphone, which beeps."""
     visit = Visit(browser, site)
     visit.all("#clip [aria-label='Record audio']")[0].click()
     visit.wait(lambda: visit.all("#clip .record-button"))[0].click()
@@ -313,7 +288,7 @@ def test_a_recording(browser, site):
 
 
 @pytest.mark.slow
-def test_no_other_host_is_asked(browser, site, tmp_path, rng):
+def test_page_contacts_no_other_host(browser, site, tmp_path, rng):
     browser.get_log("performance")
     visit = Visit(browser, site)
     visit.upload(write(tmp_path / "five.wav", rng, 5.0))
@@ -326,40 +301,20 @@ def test_no_other_host_is_asked(browser, site, tmp_path, rng):
             asked.append(message["params"]["request"]["url"])
         elif message["method"] == "Network.webSocketCreated":
             asked.append(message["params"]["url"])
-    # what the browser has in itself, and what the page has in itself
+    # built into the browser, or into the page
     asked = [url for url in asked if not url.startswith(("chrome:", "data:", f"blob:{site}"))]
     assert len(asked) > 10
     assert [url for url in asked if not url.startswith(f"{site}/")] == []
 
 
 @pytest.mark.slow
-def test_other_machines_find_nobody_there(site):
+def test_page_listens_on_the_loopback_address_only(site):
     port = int(site.rpartition(":")[2])
     socket.create_connection((page.HOST, port), timeout=10).close()
-    # this machine too, but another of its addresses: a server for all of them would answer
+    # another address of this machine, where a server for all addresses would answer
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.2", port), timeout=10)
-
-
-@pytest.mark.slow
-def test_a_taken_port_is_told(site):
-    port = int(site.rpartition(":")[2])
-    code = "from keras_ser.serving.page import serve; " + STAND_IN.format(port=port)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", SERVE.format(port=port)], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.rstrip().endswith(
         f"UserError: port {port} of 127.0.0.1 is taken or not allowed. Choose another one."
     )
-
-
-@pytest.mark.slow
-def test_an_export(browser, served, tmp_path, rng):
-    """A trained run's SavedModel, asked by the page and asked directly."""
-    model = Predictor.load(served.export)
-    clip = write(tmp_path / "clip.wav", rng, 4.0, 22050)
-    aside = tmp_path / "aside"
-    aside.mkdir()
-    with serving(LOADED, "emotions", aside, path=str(served.export)) as address:
-        visit = Visit(browser, address)
-        assert f"protocol {model.facts['run']['protocol']}. Measured UAR: emotion " in visit.all("body")[0].text
-        visit.upload(clip)
-        assert_answered(visit.answer(4.0, model.tasks), model, clip)

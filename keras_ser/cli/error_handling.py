@@ -1,4 +1,4 @@
-"""What every command runs under: a mistake is one line on standard error and an exit code, not a traceback."""
+"""Run a command: a user's mistake becomes one line on standard error and an exit code, not a traceback."""
 
 import logging
 import os
@@ -12,32 +12,32 @@ from keras_ser.errors import UserError
 from keras_ser.files import disk_error
 
 INTERRUPTED = 130
-LONGEST = 1000  # characters of a message; what was received may be anything
+LONGEST = 1000  # characters of a message, which may quote any input
 _asked = threading.Event()
 
 
 def check_interrupt() -> None:
-    """Raises KeyboardInterrupt where the user asked for it and it was lost."""
+    """Raise KeyboardInterrupt if an earlier one was lost."""
     if _asked.is_set():
         raise KeyboardInterrupt
 
 
 def _interrupt(number, frame) -> None:
-    # Python drops an exception that is raised while a destructor runs, as TensorFlow's often do: what was asked is kept
+    # Python drops an exception that is raised while a destructor runs, as TensorFlow's often do: remember the request
     _asked.set()
     raise KeyboardInterrupt
 
 
 def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") -> int:
-    """Run a command: mistakes and full disks become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows where they came from).
+    """Run a command: mistakes and full disks become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows the traceback).
 
     Args:
-        action: the command; its return value is the exit code, None = 0.
-        interrupted: what to say when the user interrupts it (130).
+        action: The command; its return value is the exit code, None means 0.
+        interrupted: Message for an interrupt by the user (exit code 130).
     """
-    # TensorFlow's own start-up lines would bury ours
+    # hide TensorFlow's start-up lines
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # many models in one process are no mistake: its advice on retracing is for who made one in a loop
+    # its advice on retracing does not apply to many models in one process
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _asked.clear()
     before = None
@@ -51,7 +51,7 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
     except BrokenPipeError:
         return 0
     except Exception as error:
-        if _asked.is_set():  # TensorFlow may turn an interrupt into an error of its own
+        if _asked.is_set():  # TensorFlow may convert an interrupt to an error of its own
             print(interrupted, file=sys.stderr)
             return INTERRUPTED
         if not isinstance(error, UserError):

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from keras_ser.cli import guard, main
-from keras_ser.cli.guard import guarded
+from keras_ser.cli import error_handling, main
+from keras_ser.cli.error_handling import guarded
 from keras_ser.corpora import CorpusError
 from keras_ser.errors import DivergenceError, UnknownKeyError, UserError
 
@@ -14,7 +14,7 @@ from keras_ser.errors import DivergenceError, UnknownKeyError, UserError
 def fail(error: Exception, asked: bool = False):
     def action():
         if asked:
-            guard._asked.set()
+            error_handling._asked.set()
         raise error
 
     return action

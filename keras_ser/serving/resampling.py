@@ -1,28 +1,28 @@
-"""Resampling inside the graph: any pair of rates, by the spectrum of the whole clip.
+"""Resample inside the graph, between any pair of rates, through the spectrum of the whole clip.
 
-The clip is padded to a length that both rates divide, transformed, its spectrum cut (or filled up with zeros) to the other
-length, and transformed back. The transition band is that of soxr's "VHQ", by which clips are resampled on ingest.
+The clip is padded to a length that both rates divide and transformed; its spectrum is cut (or zero-padded) to the other length
+and transformed back. The transition band is that of soxr's "VHQ", which resamples clips on ingest.
 """
 
 import numpy as np
 import tensorflow as tf
 
-# Of the lower of the two Nyquist frequencies: where soxr's VHQ passes half, and how wide it falls there (measured from
-# its impulse responses, which follow 1/2 erfc((f - CENTRE) / (sqrt 2 WIDTH)) to 0.004 of full gain).
+# Relative to the lower of the two Nyquist frequencies: where the gain of soxr's VHQ is one half, and the width of its transition
+# (measured from its impulse responses, which follow 1/2 erfc((f - CENTRE) / (sqrt 2 WIDTH)) to 0.004 of full gain).
 CENTRE, WIDTH = 0.9556, 0.0102
-MARGIN = 20  # parts of a second of silence between the clip's end and, round the circle, its beginning
+MARGIN = 20  # at least 1 / MARGIN seconds of silence keep the clip's end from wrapping around to its beginning
 
 
 def resample(waveform, rate, target: int):
-    """A clip at another rate.
+    """Resample a clip.
 
     Args:
-        waveform: (samples,) float32, at least one.
-        rate: () int, Hz, known when it runs.
+        waveform: (samples,) float32, at least one sample.
+        rate: () int, Hz; a tensor.
         target: Hz.
 
     Returns:
-        (round(samples target / rate),) float32, at least one; the waveform itself where the rates are equal.
+        (round(samples target / rate),) float32, at least one sample; the waveform itself if the rates are equal.
     """
     rate = tf.cast(rate, tf.int64)
     result = tf.cond(rate == target, lambda: waveform, lambda: _by_spectrum(waveform, rate, target))
@@ -54,7 +54,7 @@ def _gcd(a, b):
 
 
 def _smooth(n):
-    """The next number of at most four significant bits from n on: transforms are slow where a length has large prime factors."""
+    """Round up to a number of four significant bits: transforms are slow for lengths with large prime factors."""
     bits = tf.cast(tf.math.floor(tf.math.log(tf.cast(n, tf.float64)) / np.log(2.0)), tf.int64)
     step = tf.bitwise.left_shift(tf.constant(1, tf.int64), tf.maximum(bits - 3, 0))
     return (n + step - 1) // step * step

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import keras_ser.tuning.search as module
+import keras_ser.tuning.tuner as module
 from keras_ser.errors import DivergenceError
 from keras_ser.recipe import Recipe
 from keras_ser.training import RunError
@@ -57,20 +57,20 @@ def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
         data,
         [BETA, UNITS],
         tmp_path / "found",
-        trials=25,
+        trials=15,
         method="random",
         folds=(0, 2),
         seeds=2,
         on_trial=lambda number, trials: told.append((number, trials)),
     )
-    assert told == [(number, 25) for number in range(26)]
+    assert told == [(number, 15) for number in range(16)]
     assert {(fold, seed) for _, fold, seed, _ in fitted} == {(0, 0), (0, 1), (2, 0), (2, 1)}
     best = found.best
     assert best.config.units in range(4, 9) and 0.3 < best.config.beta < 3.5
     assert best.seeds == tiny.TRAINED.seeds and best.protocols == tiny.TRAINED.protocols
     assert Recipe.from_json((tmp_path / "found/recipe.json").read_text()) == best
     table = pd.read_csv(tmp_path / "found/trials.csv")
-    assert table["trial"].tolist() == list(range(26))
+    assert table["trial"].tolist() == list(range(16))
     whole = table[table["failed"].isna()]
     expected = 0.5 - 0.1 * np.log10(whole["config.beta"]) ** 2 - 0.01 * (whole["config.units"] - 6).abs() + 0.0205
     np.testing.assert_allclose(whole["score"], expected)
@@ -97,7 +97,7 @@ def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
     assert (tmp_path / "found/tuning.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_diverges_is_told_and_is_not_the_best(fitted, data, tmp_path):
+def test_diverged_trials_are_reported_and_never_best(fitted, data, tmp_path):
     space = [parse("config.beta=0.1,6,7,0.9")]
     found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=9, method="grid")
     table = pd.read_csv(tmp_path / "found/trials.csv")
@@ -106,7 +106,7 @@ def test_what_diverges_is_told_and_is_not_the_best(fitted, data, tmp_path):
     assert "2 of 5 trials have no score, the first since the loss is nan" in (tmp_path / "found/tuning.md").read_text()
 
 
-def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path, capsys):
+def test_search_whose_trials_all_diverge_is_an_error(fitted, data, tmp_path, capsys):
     """Callbacks print to both streams; KerasTuner's own tables and tracebacks go nowhere."""
 
     def on_trial(number, trials):
@@ -122,7 +122,7 @@ def test_where_all_diverge_there_is_no_best(fitted, data, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_trial_that_fails_for_another_reason_than_its_setting_is_tried_again(fitted, data, tmp_path, monkeypatch):
+def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_path, monkeypatch):
     plain, fails = (
         module.fit,
         {0.1: RunError("the folder is damaged."), 0.2: MemoryError("9 GiB"), 0.3: DivergenceError("nan.")},
@@ -153,7 +153,7 @@ def test_a_trial_that_fails_for_another_reason_than_its_setting_is_tried_again(f
 
 
 @pytest.mark.slow
-def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_path, capsys):
+def test_more_trials_train_nothing_twice(fitted, data, tmp_path, capsys):
     space, options = [parse("config.beta=0.1,6,0.2,8,0.3,7,0.4,9,0.6")], {"method": "random"}
     first = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, **options)
     assert "the loss is nan in epoch 1." in [trial.failed for trial in first.trials.values()]
@@ -175,7 +175,7 @@ def test_goes_on_with_more_trials_and_trains_nothing_twice(fitted, data, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", module.METHODS)
-def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
+def test_killed_search_continues(method, fitted, data, tmp_path, monkeypatch):
     plain, calls = module.fit, []
 
     def killed(*args, **options):
@@ -196,7 +196,7 @@ def test_a_killed_search_goes_on(method, fitted, data, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_numbers_that_do_not_go_together_are_failed_trials(fitted, data, tmp_path):
+def test_incompatible_values_are_failed_trials(fitted, data, tmp_path):
     """A window of 400 samples and a Fourier transform of 256; each of them goes with another value of the space."""
     space = [parse("frontend.window=200,400"), parse("frontend.fft=256,512")]
     found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
@@ -210,7 +210,7 @@ def test_numbers_that_do_not_go_together_are_failed_trials(fitted, data, tmp_pat
         module.search(tiny.TRAINED, data, space[1:], tmp_path / "other", trials=2, method="grid")
 
 
-def test_a_setting_that_is_asked_for_again_is_one_trial(fitted, data, tmp_path):
+def test_repeated_settings_are_one_trial(fitted, data, tmp_path):
     space = [parse("config.beta=0.1,0.5,2")]
     found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=9)
     assert len(found.trials) == 3 and found.repeats == 7  # 0.5 is the recipe's own
@@ -218,50 +218,50 @@ def test_a_setting_that_is_asked_for_again_is_one_trial(fitted, data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_grid_is_of_choices_and_is_tried_whole(fitted, data, tmp_path):
+def test_grid_takes_choices_and_all_settings(fitted, data, tmp_path):
     space = [parse("config.beta=0.1,0.2,0.3"), parse("config.units=2,3")]
-    with pytest.raises(ValueError, match="has 6 settings, and 5 trials"):
+    with pytest.raises(ValueError, match="has 6 settings, more than 5 trials"):
         module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method="grid")
-    with pytest.raises(ValueError, match="made of choices"):
+    with pytest.raises(ValueError, match="takes choices only"):
         module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=5, method="grid")
     assert len(module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=6, method="grid").trials) == 7
 
 
-def test_a_mistake_ends_the_search(fitted, data, tmp_path, monkeypatch):
-    def broken(*args, **options):
-        raise OSError("no such thing")
+def test_faults_of_ours_end_the_search(fitted, data, tmp_path, monkeypatch):
+    plain = module.fit
 
-    module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+    def broken(recipe, *args, **options):
+        if recipe.config.units != tiny.TRAINED.config.units:
+            raise OSError("no such thing")
+        return plain(recipe, *args, **options)
+
     monkeypatch.setattr(module, "fit", broken)
     with pytest.raises(OSError, match="^no such thing$"):
-        module.search(tiny.TRAINED, data, [UNITS], tmp_path / "other", trials=3)
+        module.search(tiny.TRAINED, data, [UNITS], tmp_path / "found", trials=3)
 
 
-def test_another_search_s_folder_is_refused(fitted, data, tmp_path):
-    module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+def test_folder_of_another_search_and_damaged_records_are_refused(fitted, data, tmp_path):
+    folder, options = tmp_path / "found", {"trials": 1}
+    module.search(tiny.TRAINED, data, [BETA], folder, **options)
     with pytest.raises(RunError, match=r"another search \(other space\)"):
-        module.search(tiny.TRAINED, data, [UNITS], tmp_path / "found", trials=1)
+        module.search(tiny.TRAINED, data, [UNITS], folder, **options)
     with pytest.raises(RunError, match=r"other recipe, runs, method"):
         recipe = tiny.TRAINED.replace(epochs=9)
-        module.search(recipe, data, [BETA], tmp_path / "found", trials=1, folds=(1,), method="random")
+        module.search(recipe, data, [BETA], folder, folds=(1,), method="random", **options)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     with pytest.raises(RunError, match="holds no search"):
-        module.search(tiny.TRAINED, data, [BETA], tmp_path / "full", trials=1)
-
-
-def test_a_damaged_record_is_told(fitted, data, tmp_path):
-    module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+        module.search(tiny.TRAINED, data, [BETA], tmp_path / "full", **options)
     for damage in ("{", "[1]", '[{"number": 1}]', '[{"scores": [], "epochs": [], "colour": 1}]'):
-        (tmp_path / "found/trials.json").write_text(damage)
+        (folder / "trials.json").write_text(damage)
         with pytest.raises(RunError, match="trials.json is damaged"):
-            module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
-    (tmp_path / "found/search.json").write_text("[]")
+            module.search(tiny.TRAINED, data, [BETA], folder, **options)
+    (folder / "search.json").write_text("[]")
     with pytest.raises(RunError, match="does not say which search it holds"):
-        module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=1)
+        module.search(tiny.TRAINED, data, [BETA], folder, **options)
 
 
-def test_a_search_needs_a_validation_side_and_a_method(data, tmp_path):
+def test_missing_validation_side_and_unknown_method_are_refused(data, tmp_path):
     blind = tiny.TRAINED.override("protocols.speakers.validation", 0)
     with pytest.raises(ValueError, match="speakers, fold 0 has none"):
         module.search(blind, data, [BETA], tmp_path / "found")
@@ -271,7 +271,7 @@ def test_a_search_needs_a_validation_side_and_a_method(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_trains_networks(data, tmp_path):
+def test_score_is_the_runs_own(data, tmp_path):
     """No stand-in: the score is the run's own, and the test side is never read."""
     recipe = tiny.TRAINED.replace(epochs=2, seeds=(4,))
     found = module.search(recipe, data, [BETA], tmp_path / "found", trials=1, folds=(1,))
@@ -284,7 +284,7 @@ def test_trains_networks(data, tmp_path):
         assert not (run / "predictions.csv").exists()
 
 
-def test_two_searches_do_not_share_a_folder(fitted, data, tmp_path):
+def test_second_search_in_a_folder_is_refused(fitted, data, tmp_path):
     """Another search's claim does not overwrite that of the search at work."""
     folder, claims = tmp_path / "found", []
 

@@ -1,0 +1,239 @@
+"""Explain which input features drive each task's answer, by the attention of MT-A-DNN.
+
+The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
+variance 1 over the training side):
+
+* contribution, signed: integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1) of the logarithm of the
+  predicted class's probability, from the mean of the training side to the clip,
+
+      c_i = x_i integral_0^1 d log p(t x) / d x_i dt,    sum_i c_i = log p(x) - log p(0)
+
+* attention: each unit's weight divided among its inputs by their share of its sum (without the bias), layer by layer,
+
+      r_i = sum_j a_j |w_ij x_i| / sum_k |w_kj x_k|,    sum_i r_i = 1
+
+  Every unit receives every feature, so r mostly shows which features of the clip are unusual, whatever the attention. The
+  attention's own effect is the ratio r_i / r'_i to a uniform attention (a_j = 1 / J): above 1 for features it favours.
+
+Tables and bars are sorted by the absolute contribution.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import entropy
+
+from keras_ser.errors import UserError
+from keras_ser.evaluation import markdown
+from keras_ser.tasks import Task
+from keras_ser.training.run import Run
+
+STEPS = 256  # of the integral
+TOP = 10  # features that are shown
+
+
+@dataclass(frozen=True)
+class TaskExplanation:
+    """One task's answer and what it depends on.
+
+    Args:
+        task: Name of the task.
+        label: The predicted class, or "value" for a continuous task.
+        probability: Probability of that class, or the value.
+        features: A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard
+            deviations from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even"
+            (share r' of a uniform attention).
+        units: (units,) attention over the last shared layer.
+    """
+
+    task: str
+    label: str
+    probability: float
+    features: pd.DataFrame
+    units: np.ndarray
+
+    @property
+    def effective_units(self) -> float:
+        """exp of the attention's entropy: the number of units that it is spread over."""
+        return float(np.exp(entropy(self.units)))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The explanations of one file, one per task."""
+
+    path: Path
+    tasks: tuple[TaskExplanation, ...]
+
+    def lines(self, top: int = TOP) -> list[str]:
+        text = [str(self.path)]
+        for each in self.tasks:
+            rows = [["feature", "value", "contribution", "attention %", "of an even one"]]
+            for name, value, contribution, attention, even in each.features.head(top).itertuples(index=False):
+                ratio = attention / even if even > 0 else 1.0
+                rows.append([name, f"{value:+.2f}", f"{contribution:+.3f}", f"{100 * attention:.1f}", f"x {ratio:.2f}"])
+            rest = each.features[top:]
+            if len(rest):
+                sums = f"{rest['contribution'].sum():+.3f}", f"{100 * rest['attention'].sum():.1f}"
+                rows.append([f"{len(rest)} others", "", *sums, ""])
+            spread = f"attention on {each.effective_units:.1f} of {len(each.units)} units"
+            text += ["", f"{each.task}: {each.label} ({each.probability:.3f}); {spread}", *markdown.aligned(rows)]
+        return [
+            *text,
+            "",
+            "value: standard deviations from the training mean; contribution: to log p of the predicted class; attention: the",
+            "units' weights divided among the features, and their ratio to those of an even attention.",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        found = {}
+        for each in self.tasks:
+            answer = {"label": each.label, "probability": each.probability}
+            found[each.task] = answer | {"features": each.features.to_dict("records"), "units": each.units.tolist()}
+        return {"file": str(self.path), "tasks": found}
+
+    def figure(self, top: int = TOP):
+        """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside an even one's."""
+        from matplotlib.figure import Figure
+
+        top = min(top, len(self.tasks[0].features))
+        figure = Figure(figsize=(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3), layout="constrained")
+        grid = figure.subplots(len(self.tasks), 2, squeeze=False)
+        for (left, right), each in zip(grid, self.tasks, strict=True):
+            shown, rows = each.features.head(top), range(top)
+            colours = np.where(shown["contribution"] > 0, "#1b3a5c", "#d9a066")
+            left.barh(rows, shown["contribution"], color=colours, height=0.7, edgecolor="black", linewidth=0.4)
+            left.axvline(0, color="black", linewidth=0.8)
+            left.set_yticks(rows, shown["feature"].str.replace("_", " "), fontsize=8)
+            left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
+            left.set_xlabel(f"contribution to log p({each.label})", fontsize=8)
+            right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
+            right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="an even one")
+            right.set_yticks(rows, [""] * top)
+            right.set_xlabel("attention, %", fontsize=8)
+            right.legend(fontsize=7, frameon=False, loc="lower right")
+            for axes in (left, right):
+                axes.invert_yaxis()
+                axes.grid(axis="x", alpha=0.3)
+                axes.set_axisbelow(True)
+                axes.spines[["top", "right"]].set_visible(False)
+        figure.suptitle(self.path.name, fontsize=10)
+        return figure
+
+
+class Explainer:
+    """Explains a run's answers to waveforms.
+
+    Args:
+        run: A run of a network with a `FeatureAttention` per task after shared dense layers
+            (`keras_ser.models.attention_dnn`).
+
+    Raises:
+        UserError: The run has another model.
+    """
+
+    def __init__(self, run: Run):
+        import keras
+
+        from keras_ser.layers import FeatureAttention
+        from keras_ser.models.whole_model import inner_network
+
+        refusal = (
+            f"{run.folder} has no attention over features to explain (model {run.recipe.model!r}): train mt-a-dnn or a-dnn of "
+            "recipes/mt_a_dnn.py."
+        )
+        if run.kind != "network":
+            raise UserError(refusal)
+        whole = run.model()
+        network = inner_network(whole)
+        attentions = {layer.name: layer for layer in network.layers if isinstance(layer, FeatureAttention)}
+        shared = [layer for layer in network.layers if layer.name.startswith("shared_")]
+        if not attentions or not shared:
+            raise UserError(refusal)
+        self.run, self.network = run, network
+        self.extract = whole.get_layer("extractor")
+        frontend = self.extract.get_layer("frontend")
+        self.features = tuple(name for names in frontend.names.values() for name in names)
+        self.attentions = {task.name: attentions[f"attention_{task.name}"] for task in run.recipe.tasks}
+        self.kernels = [np.asarray(layer.kernel) for layer in shared]
+        outputs = {layer.name: layer.output for layer in [network.get_layer("clip"), *shared]}
+        self.inner = keras.Model(network.input, outputs)
+        normalised = network.get_layer("clip").output
+        # from the clip's features on, for the integrated gradients
+        self.judge = keras.Model(normalised, {task.name: network.output[task.name] for task in run.recipe.tasks})
+
+    def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Explanation:
+        """Explain the answers to one clip.
+
+        Args:
+            waveform: (samples,) float32 at the model's rate.
+            path: Name of the clip.
+        """
+        given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
+        found = self.extract(given, training=False)
+        found = self.inner({name: found[name] for name in self.network.input}, training=False)
+        # the clip's features, then each shared layer
+        layers = [np.asarray(value[0], "float64") for value in found.values()]
+        x, explained = layers[0], []
+        answers = {name: np.asarray(value[0]) for name, value in self.judge(x[None].astype("float32")).items()}
+        for task in self.run.recipe.tasks:
+            units = np.asarray(self.attentions[task.name].attention(layers[-1][None].astype("float32"))[0], "float64")
+            best = int(answers[task.name].argmax())
+            shares = {"attention": units, "even": np.full(len(units), 1 / len(units))}
+            features = pd.DataFrame(
+                {"feature": self.features, "value": x, "contribution": self._integrated(x, task, best)}
+            )
+            features = features.assign(**{k: shared_out(v, self.kernels, layers[:-1]) for k, v in shares.items()})
+            order = np.argsort(-features["contribution"].abs().to_numpy(), kind="stable")
+            label = "value" if task.continuous else task.labels[best]
+            probability = float(answers[task.name][best])
+            explained.append(TaskExplanation(task.name, label, probability, features.iloc[order], units))
+        return Explanation(Path(path), tuple(explained))
+
+    def _integrated(self, x: np.ndarray, task: Task, label: int) -> np.ndarray:
+        """(features,) integrated gradients of log p(label), or of a continuous task's value, by the midpoint rule."""
+        import tensorflow as tf
+
+        at = tf.constant((np.arange(STEPS) + 0.5)[:, None] / STEPS * x, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            found = self.judge(at)[task.name][:, label]
+            total = tf.reduce_sum(found if task.continuous else tf.math.log(tf.maximum(found, 1e-30)))
+        return x * np.asarray(tape.gradient(total, at), "float64").mean(axis=0)
+
+
+def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Divide the weights of the last layer's units among the inputs of the first layer.
+
+    Args:
+        weights: (units,) of the last layer.
+        kernels: (inputs, units) of each dense layer, the first layer first.
+        inputs: (inputs,) of each dense layer.
+
+    Returns:
+        (inputs,), with the sum of `weights`; a unit whose inputs are all 0 is divided equally.
+    """
+    for kernel, x in zip(reversed(kernels), reversed(inputs), strict=True):
+        parts = np.abs(kernel * x[:, None])  # (inputs, units)
+        sums = parts.sum(axis=0)
+        shares = np.where(sums > 0, parts / np.maximum(sums, 1e-300), 1 / len(x))
+        weights = shares @ weights
+    return weights
+
+
+def explain(run: Run, path: Path | str) -> Explanation:
+    """Explain a run's answers to one audio file.
+
+    Raises:
+        UserError: The run has no attention over features.
+        AudioError: The file cannot be read or is longer than an export accepts by default (60 s).
+    """
+    from keras_ser.serving.predictor import read_clip
+    from keras_ser.serving.saved_model import MAX_SECONDS
+
+    waveform, _ = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
+    return Explainer(run)(waveform, path)

@@ -1,0 +1,188 @@
+"""Check an export before it gets its version number: only ops of a stock server, and the answers of the offline path.
+
+The golden clips are the demo corpus's synthesised speech, cut to lengths from a few samples to many seconds, and silence. They
+pass one by one and as one batch through Keras and every signature of the reloaded SavedModel, at the model's own rate (as
+floats and as 8, 16, 24 and 32-bit integers) and at others, where soxr's resampling is the reference.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import tensorflow as tf
+
+from keras_ser.audio import pad
+from keras_ser.audio.io import read_bytes
+from keras_ser.corpora import demo
+from keras_ser.serving.facts import ExportError
+
+TOLERANCE = 1e-5  # float32 at the model's own rate
+LOOSE = 1e-2  # after mixed precision, and at other rates
+OTHER_RATES = (8000, 11025, 22050, 44100, 48000)  # Hz
+FORMATS = ("FLOAT", "PCM_U8", "PCM_16", "PCM_24", "PCM_32")
+SECONDS = (0.01, 0.03, 0.5, 1.3, 2.7, 6.0)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip as a client sends it.
+
+    Args:
+        contents: A WAV file.
+        waveform: (samples,) float32, decoded and resampled to the model's rate by the offline path (libsndfile, soxr).
+    """
+
+    contents: bytes
+    waveform: np.ndarray
+
+
+def golden(
+    sample_rate: int, rate: int | None = None, subtype: str = "FLOAT", max_seconds: float = max(SECONDS)
+) -> list[Clip]:
+    """Make clips of different lengths, then one with digital silence around it, and a silent one.
+
+    Args:
+        sample_rate: Sample rate of the model in Hz.
+        rate: Sample rate of the WAV files in Hz. Default: the model's own.
+        subtype: libsndfile's name of their encoding.
+        max_seconds: Longer clips are cut to this duration.
+    """
+    rate = rate or sample_rate
+    speech, at = read_bytes(io.BytesIO(demo.clip(0, "female", 0, "anger", 0)))
+    more, _ = read_bytes(io.BytesIO(demo.clip(1, "male", 1, "sadness", 0)))
+    speech = np.concatenate([speech, more, speech[::-1]])
+    found = []
+    for number, seconds in enumerate(SECONDS):
+        piece = np.roll(speech, -2000 * number)[: int(seconds * at)]
+        found.append(piece if rate == at else soxr.resample(piece, at, rate, quality="VHQ"))
+    longest, silence = int(max_seconds * rate), np.zeros(rate, np.float32)
+    found += [np.concatenate([silence, found[2], silence[: rate // 2]]), silence]
+    return [_clip(x[:longest], rate, subtype, sample_rate) for x in found]
+
+
+def _clip(waveform: np.ndarray, rate: int, subtype: str, sample_rate: int) -> Clip:
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(waveform, -0.999, 0.999), rate, format="WAV", subtype=subtype)
+    offline, _ = read_bytes(io.BytesIO(file.getvalue()))
+    if rate != sample_rate:
+        offline = soxr.resample(offline, rate, sample_rate, quality="VHQ")
+    return Clip(file.getvalue(), np.asarray(offline, np.float32))
+
+
+def batch(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
+    """Zero-pad clips: (waveform (batch, samples), lengths (batch,))."""
+    return pad([clip.waveform for clip in clips])
+
+
+def check_parity(
+    folder: Path, keras_predict, keras_embed, sample_rate: int, tolerance: float, max_seconds: float = max(SECONDS)
+) -> dict[str, float]:
+    """Compare every signature of a SavedModel on disk with Keras.
+
+    Args:
+        folder: The SavedModel.
+        keras_predict, keras_embed: {"waveform", "length"} -> {name: (batch, ..)}, which `predict` and `embed` must equal.
+        sample_rate: Sample rate of the model in Hz.
+        tolerance: Largest difference allowed at the model's rate.
+        max_seconds: Longest clip that the export accepts.
+
+    Returns:
+        Name of each comparison -> the largest difference.
+
+    Raises:
+        ExportError: A difference exceeds the tolerance; names the signature and the clip.
+    """
+    loaded = tf.saved_model.load(str(folder))  # its signatures do not keep its variables alive
+    found: dict[str, float] = {}
+
+    def inputs(some: Sequence[Clip], *names: str) -> dict[str, tf.Tensor]:
+        return dict(zip(names, map(tf.constant, batch(some)), strict=True))
+
+    def keras_side(model):
+        return lambda some: model(inputs(some, "waveform", "length"))
+
+    def exported(name: str):
+        function = loaded.signatures[name]
+        if name in ("predict", "embed"):
+            return lambda some: function(**inputs(some, "waveform", "lengths"))
+        return lambda some: function(audio=tf.constant([clip.contents for clip in some]))
+
+    def compare(what: str, reference: Mapping, got: Mapping, limit: float) -> None:
+        found[what] = _largest_difference(what, reference, got, limit)
+
+    clips = golden(sample_rate, max_seconds=max_seconds)
+    alone, embedded = (_one_by_one(keras_side(model), clips) for model in (keras_predict, keras_embed))
+    compare("Keras, in a batch", alone, keras_side(keras_predict)(clips), tolerance)
+    # unlike probabilities, features have no bound
+    scaled = tolerance * max(1.0, float(np.abs(embedded["embedding"]).max()))
+    for name in ("predict", "predict_bytes", "serving_default", "embed"):
+        reference, limit = (embedded, scaled) if name == "embed" else (alone, tolerance)
+        compare(f"{name}, one by one", reference, _one_by_one(exported(name), clips), limit)
+        compare(f"{name}, in a batch", reference, exported(name)(clips), limit)
+    files = [(subtype, sample_rate, subtype, tolerance) for subtype in FORMATS[1:]]
+    files += [(f"{rate} Hz", rate, "PCM_24", LOOSE) for rate in OTHER_RATES if rate != sample_rate]
+    for what, rate, subtype, limit in files:
+        clips = golden(sample_rate, rate, subtype, max_seconds)
+        reference = _one_by_one(keras_side(keras_predict), clips)
+        compare(f"predict_bytes, {what}", reference, exported("predict_bytes")(clips), limit)
+    return found
+
+
+def _one_by_one(function, clips: Sequence[Clip]) -> dict[str, np.ndarray]:
+    rows = [function([clip]) for clip in clips]
+    return {name: np.concatenate([np.asarray(row[name]) for row in rows]) for name in rows[0]}
+
+
+def _largest_difference(what: str, reference: Mapping, got: Mapping, limit: float) -> float:
+    if set(reference) != set(got):
+        raise ExportError(f"{what}: expected the outputs {sorted(reference)}, the export has {sorted(got)}.")
+    largest = 0.0
+    for name in (name for name in reference if not name.endswith("/label")):
+        a, b = np.asarray(reference[name], np.float64), np.asarray(got[name], np.float64)
+        each = np.abs(a - b).reshape(len(a), -1).max(axis=1) if a.shape == b.shape else np.full(len(a), np.inf)
+        # a comparison with NaN is False
+        if not (each <= limit).all():
+            worst = int(np.argmax(np.nan_to_num(each, nan=np.inf)))
+            raise ExportError(
+                f"{what}: {name} of clip {worst} differs by {each[worst]:.2g} from Keras, more than {limit:g}. "
+                "Nothing was exported."
+            )
+        largest = max(largest, float(each.max()))
+    for name in (name for name in reference if name.endswith("/label")):
+        top = np.sort(np.asarray(reference[name.replace("/label", "/probabilities")]), axis=1)[:, -2:]
+        sure = top[:, 1] - top[:, 0] > 2 * limit
+        if (np.asarray(reference[name])[sure] != np.asarray(got[name])[sure]).any():
+            raise ExportError(f"{what}: {name} differs from Keras. Nothing was exported.")
+    return largest
+
+
+def check_ops(folder: Path) -> set[str]:
+    """List the ops of a SavedModel.
+
+    Raises:
+        ExportError: A stock server on CPU lacks an op or cannot run it.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    ops, compiled = set(), []
+    for meta in saved.meta_graphs:
+        graph = meta.graph_def
+        for function in graph.library.function:
+            if "_XlaMustCompile" in function.attr and function.attr["_XlaMustCompile"].b:
+                compiled.append(function.signature.name)
+        for node in [*graph.node, *(node for function in graph.library.function for node in function.node_def)]:
+            ops.add(node.op)
+            if "_XlaMustCompile" in node.attr and node.attr["_XlaMustCompile"].b:
+                compiled.append(node.name)
+    # ">" is in the name of every op from outside TensorFlow
+    foreign = sorted(op for op in ops if ">" in op or op.startswith(("Xla", "CudnnRNN")) or "PyFunc" in op)
+    if foreign or compiled:
+        culprits = ", ".join([*foreign, *(f"XLA in {name}" for name in sorted(set(compiled))[:10])])
+        raise ExportError(f"the graph holds what a stock server lacks: {culprits}. Nothing was exported.")
+    return ops

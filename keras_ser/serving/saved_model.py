@@ -1,0 +1,210 @@
+"""`export`: write a run's model as one SavedModel, audio in, named probabilities out, in TensorFlow Serving's layout.
+
+    saved_models/NAME/VERSION/
+        saved_model.pb, variables/
+        assets/keras_ser.json                       labels, rates, recipe, metrics; `read_facts` needs no TensorFlow
+        assets.extra/tf_serving_warmup_requests     replayed by the server when it loads the model
+
+| signature | inputs | outputs |
+| --- | --- | --- |
+| predict_bytes, serving_default | audio (batch,) string: WAV files | answers |
+| predict | waveform (batch, samples) float32 at the model's rate, lengths (batch,) int32 | answers |
+| embed | same as predict | embedding (batch, features): the shared features, pooled |
+
+Answers: `<task>/probabilities` (batch, classes), `<task>/label` (batch,) and `<task>/score` (batch,), the largest probability;
+`<task>/value` (batch,) for a continuous task; the model's further outputs (batch,), such as a cascade's `emptied`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_ser._version import __version__
+from keras_ser.checks import check_name
+from keras_ser.errors import UserError
+from keras_ser.serving.facts import FACTS, FORMAT, ExportError
+
+if TYPE_CHECKING:
+    from keras_ser.training.run import Run
+
+MAX_SECONDS = 60.0
+SHORTEST, LONGEST = 0.1, 36000.0  # limits of `max_seconds`: the sample count of a far longer clip overflows an int32
+
+
+def export(
+    run: Run, out: str | os.PathLike = "saved_models", name: str | None = None, max_seconds: float = MAX_SECONDS
+) -> Path:
+    """Write a run's model as a SavedModel. The export gets its version number only after its answers equal Keras's.
+
+    Args:
+        run: A finished run.
+        out: Folder of all exports.
+        name: Name of the model. Default: the recipe's.
+        max_seconds: Longest clip that the export accepts.
+
+    Returns:
+        out/NAME/VERSION, where VERSION is the next integer.
+
+    Raises:
+        ExportError: An answer differs from Keras's, the graph holds an op that a stock server lacks, or the run is not a
+            network. Nothing is left on disk.
+        UserError: `name` is not a valid folder name, `max_seconds` is out of range, or the backend is not TensorFlow.
+    """
+    import keras
+
+    from keras_ser.serving.export_checks import LOOSE, TOLERANCE, check_ops, check_parity
+    from keras_ser.serving.fused_lstm import fuse_recurrent_layers
+
+    if run.kind != "network":
+        raise ExportError(
+            f"{run.folder} holds scikit-learn pipelines, which TensorFlow Serving cannot serve: use keras-ser predict."
+        )
+    name = run.recipe.name if name is None else name
+    check_name("a model", name)
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(f"a SavedModel requires KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}.")
+    if not SHORTEST <= max_seconds <= LONGEST:
+        raise UserError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
+    model = run.model()
+    fuse_recurrent_layers(model)
+    _stop_counting(model)
+    rate = run.recipe.frontend.sample_rate
+    home = Path(out) / name
+    home.mkdir(parents=True, exist_ok=True)
+    part = home / f".{os.getpid()}.part"  # a server that watches the folder loads integers only
+    try:
+        _save(part, model, *_functions(run, model), rate, max_seconds)
+        ops = check_ops(part)
+        tolerance = TOLERANCE if run.recipe.precision == "float32" else LOOSE
+        parity = check_parity(part, *_functions(run, run.model()), rate, tolerance, max_seconds)
+        facts = _facts(run, name, max_seconds) | {"parity": parity, "tolerance": tolerance, "ops": sorted(ops)}
+        (part / FACTS).parent.mkdir(exist_ok=True)
+        (part / FACTS).write_text(json.dumps(facts, indent=1))
+        _warm_up(part, name, rate, max_seconds)
+        return _number(part, home)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if not any(home.iterdir()):
+            home.rmdir()
+
+
+def _stop_counting(model) -> None:
+    """Remove the trackers of losses that layers log, which every request would otherwise update.
+
+    `training=None` does not prevent that in a cascade: its first dropout layer's default, False, holds for all later layers.
+    """
+    from keras_ser.layers import OrthogonalityLoss
+    from keras_ser.serving.fused_lstm import layers_inside
+
+    for layer in layers_inside(model):
+        if isinstance(layer, OrthogonalityLoss):
+            layer.tracker = None
+
+
+def _functions(run: Run, model):
+    """(score, embed) as graphs: {"waveform", "length"} -> answers, and -> {"embedding"}."""
+    import tensorflow as tf
+
+    from keras_ser.models.whole_model import recipe_embedder
+    from keras_ser.serving.signatures import answers
+
+    names = {task.name for task in run.recipe.tasks}
+    named = answers(run.recipe.tasks, [name for name in model.output if name not in names])
+    embedding = recipe_embedder(run.recipe, model)
+    spec = {"waveform": tf.TensorSpec((None, None), tf.float32), "length": tf.TensorSpec((None,), tf.int32)}
+    traced = tf.function(input_signature=[spec], autograph=False)
+    return (
+        traced(lambda given: named(model(given, training=False))),
+        traced(lambda given: {"embedding": tf.cast(embedding(given, training=False), tf.float32)}),
+    )
+
+
+def _save(folder: Path, model, score, embed, sample_rate: int, max_seconds: float) -> None:
+    import tensorflow as tf
+
+    from keras_ser.serving.signatures import from_bytes, from_waveforms
+
+    module = tf.Module()
+    module.tracked = [variable.value for variable in model.variables]
+    predict_bytes = from_bytes(score, sample_rate, max_seconds)
+    signatures = {
+        "serving_default": predict_bytes,
+        "predict_bytes": predict_bytes,
+        "predict": from_waveforms(score, sample_rate, max_seconds),
+        "embed": from_waveforms(embed, sample_rate, max_seconds),
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def _facts(run: Run, name: str, max_seconds: float) -> dict[str, Any]:
+    import keras
+    import tensorflow as tf
+
+    return {
+        "format": FORMAT,
+        "name": name,
+        "keras_ser": __version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "sample_rate": run.recipe.frontend.sample_rate,
+        "minimum_samples": max(each.window for each in run.recipe.every_frontend),
+        "max_seconds": max_seconds,
+        "tasks": [task.to_dict() for task in run.recipe.tasks],
+        "recipe": json.loads(run.recipe.to_json()),
+        "run": {"protocol": run.split.protocol, "fold": run.split.fold, "seed": run.seed},
+        "metrics": _metrics(run),
+    }
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    """UAR and accuracy on the run's own test side, each task on the stream that a report scores it on.
+
+    Includes the number of test speakers, and whether the training side shares them.
+    """
+    from keras_ser.evaluation import read_predictions
+    from keras_ser.evaluation.scores import score
+    from keras_ser.training.predict import judged
+
+    file = run.folder / "predictions.csv"
+    if not file.exists():
+        return {}
+    table = read_predictions(file)
+    speakers = set(table["speaker"]) - {""}
+    found: dict[str, Any] = {"speaker_dependent": run.split.speaker_dependent, "speakers": len(speakers)}
+    for task in judged(run.recipe.tasks, run.split):
+        known = task.name in table and not task.continuous
+        result = score(table, task, table["protocol"].iloc[0]) if known else None
+        if result:
+            found[task.name] = {name: result[name].value for name in ("uar", "accuracy")} | {"clips": result.clips}
+    return found
+
+
+def _warm_up(folder: Path, name: str, sample_rate: int, max_seconds: float) -> None:
+    import numpy as np
+
+    from keras_ser.serving.export_checks import batch, golden
+    from keras_ser.serving.warmup import write_warmup
+
+    clips = golden(sample_rate, max_seconds=max_seconds)[3:5]
+    waveform, lengths = batch(clips)
+    given = {"waveform": waveform, "lengths": lengths}
+    audio = {"audio": np.array([clip.contents for clip in clips], object)}
+    write_warmup(folder, name, {"serving_default": audio, "predict_bytes": audio, "predict": given, "embed": given})
+
+
+def _number(part: Path, home: Path) -> Path:
+    """Rename to the next integer, which another export may take first."""
+    while True:
+        taken = [int(path.name) for path in home.iterdir() if path.name.isdigit()]
+        version = home / str(max(taken, default=0) + 1)
+        try:
+            os.rename(part, version)
+        except OSError:
+            if not version.exists():
+                raise
+            continue
+        return version

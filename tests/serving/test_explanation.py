@@ -1,0 +1,111 @@
+"""Shares of an explanation sum to 1, contributions to the difference in log p, and loops agree."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+from keras_ser.cli import main
+from keras_ser.models.attention_dnn import Config
+from keras_ser.recipe import FrontendConfig, Recipe, Sampling
+from keras_ser.serving.explanation import Explainer, explain, shared_out
+from keras_ser.tasks import Task
+from tests.serving import runs
+from tests.training import tiny
+
+RATE = 16000
+RECIPE = Recipe(
+    name="attention",
+    corpus="demo",
+    tasks=(tiny.EMOTION, Task("activation", ("high", "low")), tiny.AROUSAL),
+    protocols=(tiny.SPEAKERS,),
+    model="attention_dnn",
+    config=Config(units=(7, 4), activation="relu"),
+    frontend=FrontendConfig(features=("short_term", "energy"), endpoint=False, statistics=True),
+    sampling=Sampling("whole"),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return runs.write(RECIPE, tmp_path_factory.mktemp("runs") / "run", seed=5)
+
+
+@pytest.fixture(scope="module")
+def waveform():
+    rng = np.random.default_rng(7)
+    t = np.arange(12345) / RATE
+    return (0.3 * np.sin(2 * np.pi * 170 * t * (1 + 0.1 * t)) + 0.02 * rng.standard_normal(len(t))).astype("float32")
+
+
+def test_answers_are_the_models(run, waveform):
+    found = Explainer(run)(waveform)
+    whole = run.model()({"waveform": waveform[None], "length": np.array([len(waveform)])}, training=False)
+    for told in found.tasks[:2]:
+        answer = np.asarray(whole[told.task][0])
+        labels = next(task.labels for task in RECIPE.tasks if task.name == told.task)
+        assert told.label == labels[answer.argmax()] and told.probability == pytest.approx(answer.max(), abs=1e-5)
+    assert found.tasks[2].label == "value"
+    assert found.tasks[2].probability == pytest.approx(float(whole["arousal"][0, 0]), abs=1e-4)
+
+
+def test_attention_sums_to_one_and_contributions_to_the_difference(run, waveform):
+    explainer = Explainer(run)
+    names = explainer.features
+    assert len(names) == 70 and names[:2] == ("mean zero_crossing_rate", "mean energy")
+    assert names[34] == "variance zero_crossing_rate" and names[68:] == ("mean energy", "variance energy")
+    for told, task in zip(explainer(waveform).tasks, RECIPE.tasks, strict=True):
+        rows = told.features
+        assert sorted(rows["feature"]) == sorted(names) and rows["contribution"].abs().is_monotonic_decreasing
+        assert rows["attention"].min() >= 0
+        for shares in (rows["attention"], rows["even"], told.units):
+            assert shares.sum() == pytest.approx(1, abs=1e-5)
+        assert 1 <= told.effective_units <= len(told.units) + 1e-6
+        clip = rows["value"].loc[range(len(rows))].to_numpy("float32")  # in the order of the features
+        ends = (explainer.judge(x[None])[told.task][0] for x in (0 * clip, clip))
+        zero, full = (np.asarray(keras.ops.convert_to_numpy(p), "float64") for p in ends)
+        label = 0 if task.continuous else task.labels.index(told.label)
+        difference = full - zero if task.continuous else np.log(full) - np.log(zero)
+        assert rows["contribution"].sum() == pytest.approx(difference[label], abs=5e-3)
+
+
+def test_shares_against_loops(rng):
+    kernels = [rng.normal(size=(5, 4)), rng.normal(size=(4, 3))]
+    inputs = [rng.normal(size=5), np.array([0.5, 0.0, -2.0, 1.0])]
+    weights = np.array([0.2, 0.7, 0.1])
+    middle = np.zeros(4)
+    for j in range(3):
+        total = sum(abs(kernels[1][k, j] * inputs[1][k]) for k in range(4))
+        for i in range(4):
+            middle[i] += weights[j] * abs(kernels[1][i, j] * inputs[1][i]) / total
+    expected = np.zeros(5)
+    for j in range(4):
+        total = sum(abs(kernels[0][k, j] * inputs[0][k]) for k in range(5))
+        for i in range(5):
+            expected[i] += middle[j] * abs(kernels[0][i, j] * inputs[0][i]) / total
+    np.testing.assert_allclose(shared_out(weights, kernels, inputs), expected, rtol=1e-9)
+    # inputs of 0 share equally
+    np.testing.assert_allclose(shared_out(weights, kernels[1:], [np.zeros(4)]), 0.25)
+
+
+def test_explain_command(run, waveform, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", waveform, RATE, subtype="FLOAT")
+    picture = tmp_path / "new" / "bars.png"
+    assert main(["explain", str(run.folder), str(tmp_path / "a.wav"), "--top", "4", "--plot", str(picture)]) == 0
+    shown = capsys.readouterr().out
+    assert "66 others" in shown and "activation: " in shown and picture.stat().st_size > 10_000
+    assert main(["explain", str(run.folder), str(tmp_path / "a.wav"), "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["tasks"]["emotion"]
+    found = explain(run, tmp_path / "a.wav").tasks[0]
+    assert told["label"] == found.label
+    assert [row["contribution"] for row in told["features"]] == pytest.approx([*found.features["contribution"]])
+    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 61), 8000)
+    assert main(["explain", str(run.folder), str(tmp_path / "long.wav")]) == 2
+    assert "long.wav: expected at most 60 s, received 61.0 s" in capsys.readouterr().err
+
+
+def test_model_without_attention_is_refused(served):
+    with pytest.raises(ValueError, match="no attention over features"):
+        Explainer(served.run)
