@@ -35,6 +35,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit, stdtr, stdtrit
 
+from keras_ser.evaluation.tables import Cell
+
 LEVEL = 0.95
 FEW_GROUPS = 6  # under this many groups nothing is said: see above
 SEED_DEGREES = 2  # degrees of freedom that a spread over seeds needs
@@ -159,6 +161,21 @@ _SCALES = {
     "z": (np.arctanh, lambda x: 1 / (1 - x * x), np.tanh),
     "log": (np.log, lambda x: 1 / x, np.exp),
 }
+
+
+def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: float | np.ndarray | None = None) -> Cell:
+    """The mean over seeds of one score or, of two systems, of the first's less the second's, with its interval.
+
+    Args:
+        systems: one or two, of one metric each: (1, seeds) and (1, groups, seeds).
+        clips: how many it is of.
+        scale, degrees: see `interval` and `variance`.
+    """
+    value = float(systems[0].whole.mean() - sum(other.whole.mean() for other in systems[1:]))
+    if systems[0].groups < FEW_GROUPS:
+        return Cell(value, clips=clips)
+    ends = interval(value, *variance(*systems, degrees=degrees), scale)
+    return Cell(value, *(None if np.isnan(end).all() else float(end.item()) for end in ends), clips=clips)
 
 
 def p_value(difference: np.ndarray, total: np.ndarray, degrees: np.ndarray) -> np.ndarray:

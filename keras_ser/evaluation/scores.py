@@ -25,6 +25,7 @@ from keras_ser.evaluation.measures import (
     tally,
 )
 from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
 
 MANY_CLASSES = 32  # over this many, the cells of the confusion matrix get no intervals and no picture
@@ -60,6 +61,11 @@ class Score:
     def minimum(self) -> float:
         return min(self.seeds)
 
+    def cell(self, spread: bool = True) -> Cell:
+        """As a table shows it; with `spread` beside the standard deviation over seeds."""
+        std = self.std if spread else None
+        return Cell(self.value, self.low, self.high, std=std, paper=self.paper, form=form_of(self.metric))
+
     @property
     def maximum(self) -> float:
         return max(self.seeds)
@@ -82,6 +88,12 @@ class Confusion:
     share: tuple[tuple[float, ...], ...]
     low: tuple[tuple[float, ...], ...] | None
     high: tuple[tuple[float, ...], ...] | None
+
+    def cells(self) -> list[list[Cell]]:
+        """(classes, classes), the shares as a table shows them."""
+        k = range(len(self.labels))
+        ends = [[[None if end is None else _known(end[i][j]) for j in k] for i in k] for end in (self.low, self.high)]
+        return [[Cell(self.share[i][j], ends[0][i][j], ends[1][i][j]) for j in k] for i in k]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.evaluation import Report, read_predictions, report
+from keras_ser.evaluation import read_predictions
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.experiment.stored import (
@@ -23,6 +23,7 @@ from keras_ser.experiment.stored import (
 from keras_ser.files import lock
 from keras_ser.models import MODELS, deterministic_model
 from keras_ser.recipe import Recipe
+from keras_ser.reports import Report, report
 from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError

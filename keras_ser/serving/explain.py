@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation import markdown
+from keras_ser.reports.render import aligned
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 
@@ -95,7 +95,7 @@ class Explanation:
                 share, sums = told.attention[rest].sum(), told.contributions[rest].sum()
                 rows.append([f"{len(rest)} others", "", f"{sums:+.3f}", f"{100 * share:.1f}", ""])
             spread = f"attention on {told.effective_units:.1f} of {len(told.units)} units"
-            text += ["", f"{told.task}: {told.label} ({told.probability:.3f}); {spread}", *markdown.aligned(rows)]
+            text += ["", f"{told.task}: {told.label} ({told.probability:.3f}); {spread}", *aligned(rows)]
         return [
             *text,
             "",

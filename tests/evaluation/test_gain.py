@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from keras_ser.evaluation.gain import GainReport
 from scipy import stats
 from sklearn.metrics import accuracy_score, recall_score
 
 from keras_ser.evaluation import compare, holm
-from keras_ser.evaluation.gain import GainReport
 from keras_ser.tasks import Task
 
 TASK = Task("emotion", ("anger", "joy", "fear"))

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from keras_ser.evaluation.protocols import ProtocolsReport
 
 from keras_ser.evaluation import report
-from keras_ser.evaluation.protocols import ProtocolsReport
 from keras_ser.evaluation.systems import SystemsReport
 
 PAPER = ((0.5, 0.3, 0.1, 0.1), (0.1, 0.7, 0.1, 0.1), (0.0, 0.2, 0.6, 0.2), (0.25, 0.25, 0.25, 0.25))

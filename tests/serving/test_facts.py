@@ -13,8 +13,9 @@ import pytest
 import tensorflow as tf
 
 import keras_ser
-from keras_ser.evaluation import read_predictions, report
+from keras_ser.evaluation import read_predictions
 from keras_ser.recipe import Recipe
+from keras_ser.reports import report
 from keras_ser.serving import ExportVersionWarning, find_export, read_facts
 from keras_ser.serving.facts import FACTS, FORMAT
 from keras_ser.tasks import Task
