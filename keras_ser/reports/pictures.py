@@ -111,7 +111,8 @@ def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
                 axes.plot(_scale(panel) * value, y - 0.27, **style)
                 keys["seeds averaged"] = mark("seeds averaged", **style)
         _finish(axes, panel)
-    order = sorted(keys, key=lambda key: (key in ("one seed", "seeds averaged", "chance"), key == "paper"))
+    last = ("95 % interval", "one seed", "seeds averaged", "chance", "paper")
+    order = sorted(keys, key=lambda key: last.index(key) + 1 if key in last else 0)
     figure.legend(
         handles=[keys[key] for key in order],
         loc="outside lower center",
@@ -129,15 +130,13 @@ def _scale(panel: Panel) -> float:
 
 def _whisker(axes: Axes, y: float, score: Score, name: str, style: Mapping[str, Any]) -> dict[str, Line2D]:
     """One score; the entries of the legend that it takes."""
-    scale, keys = form_of(score.metric).scale, {}
-    several = len(score.seeds) > 1
+    scale, several = form_of(score.metric).scale, len(score.seeds) > 1
     label = name or ("mean over seeds" if several else "measured")
+    keys = {label: mark(label, markersize=6, linestyle="", **style)}
     if score.low is not None:
-        axes.plot(
-            [scale * score.low, scale * score.high], [y, y], color=style["color"], linewidth=2, solid_capstyle="butt"
-        )
-        label = label if name else f"{label}, 95 % interval"
-    keys[label] = mark(label, markersize=6, linestyle="-" if score.low is not None else "", **style)
+        line = {"linewidth": 2, "solid_capstyle": "butt"}
+        axes.plot([scale * score.low, scale * score.high], [y, y], color=style["color"], **line)
+        keys["95 % interval"] = mark("95 % interval", color=COLOURS[0], **line)
     axes.plot(scale * score.value, y, ms=6, **style)
     if several and not name:
         seeds = {"color": GREY, "marker": "|", "ms": 7, "mew": 1.3, "linestyle": ""}
