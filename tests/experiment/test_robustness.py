@@ -69,7 +69,7 @@ def test_nothing_is_scored_twice(found, masked, noise_root, tmp_path, monkeypatc
     folder = masked[2]
     run = Run.load(folder / "speakers" / "fold-00-seed-0")
     again = room.robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0])
-    assert len(again.table) == len(found[0])
+    assert len(again.predictions) == len(found[0])
 
 
 def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, tmp_path):
@@ -97,8 +97,10 @@ def test_a_run_without_a_denoiser_and_unfinished_runs_are_left_out_and_named(fou
         "Failed: speakers, fold 2, seed 0: the loss is nan.",
         "2 of 4 runs are unfinished and excluded from all results: speakers/fold-01-seed-0, speakers/fold-03-seed-0.",
     )
-    made = room.robustness([run, second], data, noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0], notes=missing)
-    assert set(made.table["fold"]) == {0}
+    made = room.robustness(
+        [run, second], data, noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0], missing=missing
+    )
+    assert set(made.predictions["fold"]) == {0}
     lines = (tmp_path / "robustness.md").read_text().splitlines()
     assert lines[2:5] == [f"- {sentence}" for sentence in missing]
     assert lines[5].startswith("- Fold 1, seed 0 is excluded: ") and "heard by the denoiser" in lines[5]
