@@ -113,11 +113,11 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
     """
     from keras_ser.experiment.jobs import check_splits
     from keras_ser.experiment.reporting import paper_figures
-    from keras_ser.reports.scores import paper_by_protocol
+    from keras_ser.reports.scores import paper_by_task
     from keras_ser.training.preflight import check_recipe
 
     check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
-    paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
+    paper_by_task(paper_figures(recipe), recipe.tasks)
     check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values())
 
 

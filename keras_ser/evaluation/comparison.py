@@ -89,7 +89,6 @@ def compare(
     metric: str = "uar",
     *,
     protocol: str | None = None,
-    stream: str | None = None,
     deterministic: tuple[bool, bool] = (False, False),
 ) -> Comparison:
     """Compare two runs on the same clips: the difference of their means over seeds, paired by speaker.
@@ -103,7 +102,6 @@ def compare(
         task: what is compared.
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
         protocol: default: the only one there is.
-        stream: default: in each table the first row's that has a label of the task, which is what it was scored on.
         deterministic: of each run, whether another seed would give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
@@ -118,8 +116,7 @@ def compare(
         protocol = protocols[0]
     if protocol not in protocols:
         raise UserError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
-    asked = None if stream is None else {task.name: stream}
-    streams = [choose_stream(t, task, asked) for t in (a, b)]
+    streams = [choose_stream(t, task) for t in (a, b)]
     ours, theirs = (None if s is None else select(t, task, protocol, s) for t, s in zip((a, b), streams, strict=True))
     stream = " and ".join(dict.fromkeys(filter(None, streams)))
     if ours is None or theirs is None:

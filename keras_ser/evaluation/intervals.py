@@ -95,15 +95,12 @@ def seeds_known(*systems: Jackknife) -> bool:
     return not drawn or (min(drawn) > 1 and sum(drawn) - len(drawn) >= SEED_DEGREES)
 
 
-def variance(
-    *systems: Jackknife, degrees: float | np.ndarray | None = None, seeds: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The variance of a score's mean over seeds or, of two systems, of the first's less the second's.
 
     Args:
         systems: one or two, over the same groups, at least two of them.
         degrees: df_G, (...,); NaN where no variance is known. Default: groups - 1.
-        seeds: whether initialisations count; they do not where `seeds_known` is False.
 
     Returns:
         V and df, (...,); see the module.
@@ -115,7 +112,7 @@ def variance(
     total = spread.var(axis=-1, ddof=1) / groups
     below = total**2 / (groups - 1 if degrees is None else degrees)
     for system, p in zip(systems, pseudo, strict=True):
-        if system.deterministic or system.seeds < 2 or not (seeds and seeds_known(*systems)):
+        if system.deterministic or system.seeds < 2 or not seeds_known(*systems):
             continue
         free = system.seeds - 1
         over_seeds = system.whole.var(axis=-1, ddof=1) / system.seeds

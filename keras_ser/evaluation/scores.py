@@ -226,7 +226,6 @@ def score(
     task: Task,
     protocol: str,
     *,
-    stream: str | None = None,
     folds: Iterable[int] | None = None,
     paper: Mapping[str, float] | None = None,
     deterministic: bool = False,
@@ -238,20 +237,19 @@ def score(
         predictions: the predictions table.
         task: what is scored.
         protocol: whose rows are scored.
-        stream: whose rows are scored; default: the first row's that has a label of the task.
         folds: the folds that a complete seed has; default: those that any seed has.
         paper: metric -> a paper's figure, in the unit of the score.
         deterministic: another seed would give the same model (`keras_ser.models.deterministic_model`).
         checked: the table comes from `check_predictions`.
 
     Returns:
-        The scores; None if no clip has a label.
+        The scores on the first stream that has a label of the task; None if no clip has a label.
 
     Raises:
-        ValueError: a bad table (`check_predictions`), or a stream that it does not hold.
+        UserError: a bad table (`check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
-    stream = choose_stream(frame, task, None if stream is None else {task.name: stream})
+    stream = choose_stream(frame, task)
     items = None if stream is None else select(frame, task, protocol, stream, folds)
     if items is None:
         return None

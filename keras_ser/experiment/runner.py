@@ -13,7 +13,7 @@ from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finishe
 from keras_ser.files import lock, remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
-from keras_ser.reports.scores import paper_by_protocol
+from keras_ser.reports.scores import paper_by_task
 from keras_ser.training import Data, fit
 from keras_ser.training.run import OWNER, check_free, check_owner
 
@@ -56,7 +56,7 @@ def run_experiment(
     """
     folder = Path(folder)
     # what the report would refuse after hours of training is refused now
-    paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
+    paper_by_task(paper_figures(recipe), recipe.tasks)
     check_jobs(recipe, data, folds)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import FEW_GROUPS, LEVEL
-from keras_ser.evaluation.measures import choose_stream, metric_names
+from keras_ser.evaluation.measures import metric_names
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
@@ -46,12 +46,11 @@ def report(
     tasks: Sequence[Task],
     *,
     title: str,
-    paper: Mapping[Any, Any] | None = None,
+    paper: Mapping[tuple[str, str], float] | None = None,
     protocols: Mapping[str, Mapping[str, Any]] | None = None,
     notes: Iterable[str] = (),
     tables: Mapping[str, Any] | None = None,
     histories: Mapping[Run, pd.DataFrame] | None = None,
-    stream: Mapping[str, str] | None = None,
     missing: Iterable[str] = (),
     deterministic: bool = False,
 ) -> Report:
@@ -62,20 +61,18 @@ def report(
         tasks: what is scored; a task without any true label is left out, and a note says so. Without tasks the report has
             notes, tables and curves alone.
         title: the report's heading.
-        paper: a paper's figures, {(task, metric): value} for every protocol or {protocol: {(task, metric): value}};
-            fractions, as the scores are: 0.9013, not 90.13.
+        paper: a paper's figures, {(task, metric): value}; fractions, as the scores are: 0.9013, not 90.13.
         protocols: name -> {"description": str, "speaker_dependent": bool, "folds": number or list of folds that a
             complete seed has, ..}. The report follows their order; one that has no predictions is noted.
         notes: sentences for the reader.
-        tables: further tables, name -> a mapping of rows, a list of rows, or a DataFrame,
-            e.g. {"adversary": {"emotion": {"accuracy": 0.52, "prior": 0.5}}}.
+        tables: further tables, name -> a mapping or a list of rows, e.g.
+            {"adversary": {"emotion": {"accuracy": 0.52, "prior": 0.5}}}.
         histories: (protocol, fold, seed) -> history with a column `epoch`.
-        stream: task -> the stream that it is scored on; default: the first row's that has a label of the task.
         missing: sentences on the runs that the predictions lack, shown first.
         deterministic: another seed would give the same model, see `score`.
 
     Raises:
-        UserError: a bad table, an unknown task, metric or stream, or a paper's figure in percent.
+        UserError: a bad table, an unknown task or metric, or a paper's figure in percent.
     """
     frame = check_predictions(predictions, tasks)
     protocols = {name: dict(facts) for name, facts in (protocols or {}).items()}
@@ -83,24 +80,22 @@ def report(
     known = set(frame["protocol"])
     notes += [f"Protocol {name} has no predictions." for name in protocols if name not in known]
     protocols |= {name: {} for name in sorted(known - set(protocols))}
-    unknown = set(stream or ()) - {t.name for t in tasks}
-    if unknown:
-        raise UserError(f"`stream` must name tasks of the report. Received: {', '.join(sorted(unknown))}.")
-    figures = paper_by_protocol(paper or {}, tasks, protocols)
+    figures = paper_by_task(paper or {}, tasks)
     results = []
     for protocol in (name for name in protocols if name in known):
         folds = protocols[protocol].get("folds")
         folds = range(folds) if isinstance(folds, int | np.integer) else folds
         for task in tasks:
-            own = choose_stream(frame, task, stream)
-            options = {"folds": folds, "paper": figures[protocol].get(task.name), "deterministic": deterministic}
-            result = own and score(frame, task, protocol, stream=own, checked=True, **options)
+            options = {"folds": folds, "paper": figures[task.name], "deterministic": deterministic}
+            result = score(frame, task, protocol, checked=True, **options)
             if result:
                 results.append(result)
             else:
                 notes.append(f"No clip has a label of {task.name} under protocol {protocol}: not scored.")
-    extra = {name: _rows(table) for name, table in (tables or {}).items()}
-    runs = _checked(histories or {}, protocols)
+    extra = {
+        name: [{"": key, **row} for key, row in rows.items()] if isinstance(rows, Mapping) else list(rows)
+        for name, rows in (tables or {}).items()
+    }
     missing = tuple(missing)
     return Report(
         title=title,
@@ -122,36 +117,32 @@ def report(
             "tables": extra,
             "notes": notes,
         },
-        figures=tuple(_figures(protocols, results, runs)),
+        figures=tuple(_figures(protocols, results, histories or {})),
         predictions=frame,
         results=tuple(results),
         csv="predictions.csv",
     )
 
 
-def paper_by_protocol(
-    paper: Mapping[Any, Any], tasks: Sequence[Task], protocols: Iterable[str]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Either form of `paper` -> protocol -> task -> metric -> value."""
-    by_protocol = {name: {} for name in protocols}
-    metrics = {t.name: metric_names(t) for t in tasks}
-    flat = {key: value for key, value in paper.items() if not isinstance(key, str)}
-    nested = {key: value for key, value in paper.items() if isinstance(key, str)}
-    strange = sorted(set(nested) - set(by_protocol))
-    if strange:
-        raise UserError(f"`paper` must name protocols among {', '.join(by_protocol)}. Received: {', '.join(strange)}.")
-    for protocol, found in by_protocol.items():
-        for (task, metric), value in {**flat, **nested.get(protocol, {})}.items():
-            if metric not in metrics.get(task, ()):
-                there = "; ".join(f"{t}: {', '.join(names)}" for t, names in metrics.items())
-                raise UserError(f"`paper` must name a task and its metric ({there}). Received: ({task}, {metric}).")
-            if metric != "rmse" and not -1 <= value <= 1:
-                raise UserError(
-                    f"a paper's figure is a fraction, as the measured one is. Received: {task} {metric} {value}; "
-                    f"if that is percent, write {value / 100:g}."
-                )
-            found.setdefault(task, {})[metric] = float(value)
-    return by_protocol
+def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
+    """Task -> metric -> a paper's figure.
+
+    Raises:
+        UserError: a task or a metric that the report does not have, or a figure in percent.
+    """
+    found = {task.name: {} for task in tasks}
+    metrics = {task.name: metric_names(task) for task in tasks}
+    for (task, metric), value in paper.items():
+        if metric not in metrics.get(task, ()):
+            there = "; ".join(f"{t}: {', '.join(names)}" for t, names in metrics.items())
+            raise UserError(f"`paper` must name a task and its metric ({there}). Received: ({task}, {metric}).")
+        if metric != "rmse" and not -1 <= value <= 1:
+            raise UserError(
+                f"a paper's figure is a fraction, as the measured one is. Received: {task} {metric} {value}; "
+                f"if that is percent, write {value / 100:g}."
+            )
+        found[task][metric] = float(value)
+    return found
 
 
 def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
@@ -254,15 +245,6 @@ def _subsets(what: str, subsets: Sequence[Subset], result: TaskScores) -> Table:
     return Table("", header, rows)
 
 
-def _rows(table: Any) -> tuple[dict[str, Any], ...]:
-    """A further table, in any of its forms -> rows."""
-    if isinstance(table, pd.DataFrame):
-        return tuple(table.to_dict("records"))
-    if isinstance(table, Mapping):
-        return tuple({"": key, **row} for key, row in table.items())
-    return tuple(dict(row) for row in table)
-
-
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     def shown(value: Any) -> str:
         if not isinstance(value, float | np.floating):
@@ -279,17 +261,6 @@ def _recompute(results: Sequence[TaskScores]) -> str:
         return AGAIN
     facts = {"protocol": classes.protocol, "stream": classes.stream, "task": classes.task}
     return RECOMPUTE.format(**facts, prediction=f"{classes.task}/prediction", again=AGAIN)
-
-
-def _checked(histories: Mapping[Run, pd.DataFrame], protocols: Iterable[str]) -> Mapping[Run, pd.DataFrame]:
-    for key, history in histories.items():
-        if len(key) != 3 or key[0] not in protocols:
-            raise UserError(
-                f"a history's key is (protocol, fold, seed) with a protocol of the report. Received: {key}."
-            )
-        if "epoch" not in history.columns:
-            raise UserError(f"a history needs the column 'epoch'. Received at {key}: {', '.join(history.columns)}.")
-    return histories
 
 
 def _figures(

@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.tables import Cell, Table
-from keras_ser.evaluation.trials import rates
+from keras_ser.evaluation.trials import P_TARGET, rates
 from keras_ser.evaluation.verification import COLUMNS, METRICS, Verification
 from keras_ser.reports import pictures
 from keras_ser.reports.report import Picture, Report
@@ -70,7 +70,7 @@ def verification_report(
             "own network and so its own threshold; figures are means over folds, then seeds, and `number` is the trials a seed.",
             "Accuracy is that at the equal-error threshold, which is chosen on the trials that it decides: 1 - EER, up to a step "
             "of the curve. Chance is an EER of 50 %.",
-            f"minDCF: the least detection cost at p = {found.p_target:g}, both costs 1; 1 is the cost of deciding without "
+            f"minDCF: the least detection cost at p = {P_TARGET:g}, both costs 1; 1 is the cost of deciding without "
             "listening.",
             shown,
         ],
@@ -79,7 +79,7 @@ def verification_report(
         data={
             "notes": [*missing, *notes],
             "speakers": speakers,
-            "p_target": found.p_target,
+            "p_target": P_TARGET,
             "paper": paper,
             "scores": [
                 {"trials": kind, "number": cell.clips, "system": system, "metric": metric, **_ends(cell)}

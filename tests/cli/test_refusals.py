@@ -1,6 +1,5 @@
 """What is wrong with a recipe, a corpus or a split is said in one line before a single clip is decoded."""
 
-
 import pytest
 
 from keras_ser.cli import main
