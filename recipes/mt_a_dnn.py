@@ -18,7 +18,7 @@ The 34 short-term features are pyAudioAnalysis's own form, the paper's. The last
 on two cores, and a few minutes for the windows and openSMILE's functionals, once.
 """
 
-from keras_ser.cli.recipe_main import flat, recipe_main
+from keras_ser.cli.recipe_script import flat, recipe_main
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.corpora import check_task, emodb, ravdess
 from keras_ser.corpora.corpus import listed

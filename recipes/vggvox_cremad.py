@@ -15,7 +15,7 @@ and a matter for a GPU. `--systems`, `--epochs` and `--set batch_size=16` make i
 
 from vggvox import FIRST, OVER, REFERENCE, SECOND, systems
 
-from keras_ser.cli.recipe_main import flat, recipe_main
+from keras_ser.cli.recipe_script import flat, recipe_main
 from keras_ser.cli.tables import gain_tables
 from keras_ser.corpora import crema_d
 from keras_ser.models.vggvox import Config

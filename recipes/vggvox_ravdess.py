@@ -11,7 +11,7 @@ that compute in bfloat16 (AVX512-BF16, AMX) `--precision mixed_bfloat16` takes a
 
 from vggvox import OVER, REFERENCE, systems
 
-from keras_ser.cli.recipe_main import flat, recipe_main
+from keras_ser.cli.recipe_script import flat, recipe_main
 from keras_ser.cli.tables import gain_tables
 from keras_ser.corpora import ravdess
 from keras_ser.recipe import OptimizerConfig

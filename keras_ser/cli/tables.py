@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import step_printer
-from keras_ser.cli.recipe_main import Reports, Trained
+from keras_ser.cli.recipe_script import Reports, Trained
 from keras_ser.errors import UserError
 
 PAPER_NOISES = ("white", "pink", "babble", "factory")
@@ -160,7 +160,7 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
                 on_step=step_printer(trained.options.quiet),
             )
         except TrialsError as error:
-            print(f"No speaker verification: {error}")
+            print(f"\nNo speaker verification: {error}")
         else:
             yield made, trained.folder / "verification.md"
 

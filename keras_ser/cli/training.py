@@ -62,7 +62,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from keras_ser.cli.recipe_main import run
+    from keras_ser.cli.recipe_script import run
 
     recipes, demo = load_recipes(options.recipe)
     return run(recipes, options, demo)

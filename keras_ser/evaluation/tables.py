@@ -75,6 +75,10 @@ class Cell:
         text += f" {self.note}" if self.note else ""
         return f"{text} {self.interval()}" if interval and self.low is not None else text
 
+    def ends(self) -> dict[str, float | None]:
+        """For JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
     def interval(self) -> str:
         return UNDEFINED if self.low is None else f"[{self.form(self.low)}, {self.form(self.high)}]"
 

@@ -23,7 +23,7 @@ from keras_ser.experiment.stored import (
 from keras_ser.files import lock
 from keras_ser.models import MODELS, deterministic_model
 from keras_ser.recipe import Recipe
-from keras_ser.reports import Report, report
+from keras_ser.reports import Report, score_report
 from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
@@ -72,7 +72,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             "noisy segment was judged (column `emptied`)."
         )
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in predictions]
-    made = report(
+    made = score_report(
         predictions,
         scored,
         title=f"{recipe.name} on {data.corpus.name}",
@@ -237,7 +237,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         protocol = run.split.protocol
         table = tested(run, data, protocol)
         facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
-        made = report(
+        made = score_report(
             table,
             [task for task in recipe.tasks if f"{task.name}/prediction" in table],
             title=f"{recipe.name}: fold {run.split.fold}, seed {run.seed}",

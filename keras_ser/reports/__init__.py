@@ -7,7 +7,7 @@ detail. A table is rendered by `render.py`, a picture by `pictures.py`, and by n
 
 from keras_ser.reports.noise import denoising_report, robustness_report
 from keras_ser.reports.report import Picture, Report
-from keras_ser.reports.scores import report
+from keras_ser.reports.scores import score_report
 from keras_ser.reports.systems import gain_report, systems_report
 from keras_ser.reports.verification import verification_report
 
@@ -16,8 +16,8 @@ __all__ = [
     "Report",
     "denoising_report",
     "gain_report",
-    "report",
     "robustness_report",
+    "score_report",
     "systems_report",
     "verification_report",
 ]

@@ -12,8 +12,8 @@ from keras_ser.evaluation.denoising import TITLES, Denoising
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.measures import chance
 from keras_ser.evaluation.robustness import CLEAN, NoiseCurves
-from keras_ser.evaluation.tables import Cell, Table
-from keras_ser.reports import pictures
+from keras_ser.evaluation.tables import Table
+from keras_ser.reports import curves
 from keras_ser.reports.report import Picture, Report
 
 
@@ -77,7 +77,7 @@ def denoising_report(
             "notes": [*missing, *notes, *verdicts],
             "paper": [{"noise": n, "snr_in": s, **figures} for (n, s), figures in paper.items()],
             "means": [
-                {"measure": m, "noise": n, "snr_in": s, "method": x, **_ends(found.mean(m, n, s, x)), "clips": c.clips}
+                {"measure": m, "noise": n, "snr_in": s, "method": x, **found.mean(m, n, s, x).ends(), "clips": c.clips}
                 for m in found.measures
                 for n, s in found.cells
                 for x in methods
@@ -92,10 +92,6 @@ def denoising_report(
         name="denoising",
         csv="denoising.csv",
     )
-
-
-def _ends(cell: Cell) -> dict[str, Any]:
-    return {key: getattr(cell, key) for key in ("value", "low", "high")}
 
 
 def _named(found: Denoising | NoiseCurves, noise: str) -> str:
@@ -129,7 +125,7 @@ def _denoised_curves(found: Denoising, measure: str, methods: Mapping[str, str],
         _named(found, noise): {x: [found.mean(measure, noise, s, x) for s in levels] for x in methods}
         for noise in dict.fromkeys(noise for noise, _ in found.cells)
     }
-    figure = pictures.lines(parts, levels, [f"{s:g}" for s in levels], "SNR_in, dB", TITLES[measure], ours)
+    figure = curves.lines(parts, levels, [f"{s:g}" for s in levels], "SNR_in, dB", TITLES[measure], ours)
     # dropped segments cost up to 60 dB, and the others are to be distinguished
     steady = [c.value for systems in parts.values() for x, cells in systems.items() if x != "drop" for c in cells]
     if measure == "si_sdr" and np.isfinite(steady).all():
@@ -158,10 +154,10 @@ def robustness_report(
     found = NoiseCurves(table, labels)
     each = [(noise, system) for noise in found.noises for system in found.systems]
     clean = {system: found.uar(system, CLEAN) for system in found.systems}
-    curves = {key: {snr: found.uar(*key[::-1], snr) for snr in found.snrs} for key in each}
+    uars = {key: {snr: found.uar(*key[::-1], snr) for snr in found.snrs} for key in each}
     areas = {key: found.area(*key[::-1]) for key in each}
     rows = [
-        [_named(found, noise), system, clean[system], *curves[noise, system].values(), areas[noise, system]]
+        [_named(found, noise), system, clean[system], *uars[noise, system].values(), areas[noise, system]]
         for noise, system in each
     ]
     shown = Table("UAR, %", ["noise", "system", CLEAN, *(f"{s:g} dB" for s in found.snrs), "area"], rows, 2)
@@ -176,14 +172,14 @@ def robustness_report(
     last = steps[-1] + (steps[-1] - steps[-2] if len(steps) > 1 else 5.0)
     parts = {
         _named(found, noise): {
-            system: [*(curves[noise, system][s] for s in steps), clean[system]] for system in found.systems
+            system: [*(uars[noise, system][s] for s in steps), clean[system]] for system in found.systems
         }
         for noise in found.noises
     }
     known = 100 * chance("uar", table["truth"].nunique())
     ticks = [*(f"{s:g}" for s in steps), CLEAN]
     draw = partial(
-        pictures.lines, parts, [*steps, last], ticks, "SNR, dB", "UAR, % (dotted: chance)", found.systems, known
+        curves.lines, parts, [*steps, last], ticks, "SNR, dB", "UAR, % (dotted: chance)", found.systems, known
     )
     return Report(
         title=title,
@@ -197,13 +193,13 @@ def robustness_report(
         notes=(*notes, *differences),
         data={
             "notes": [*missing, *notes],
-            "clean": {system: _ends(cell) for system, cell in clean.items()},
+            "clean": {system: cell.ends() for system, cell in clean.items()},
             "curves": [
-                {"noise": n, "seen": found.seen(n), "system": system, "snr": s, **_ends(cell)}
-                for (n, system), cells in curves.items()
+                {"noise": n, "seen": found.seen(n), "system": system, "snr": s, **cell.ends()}
+                for (n, system), cells in uars.items()
                 for s, cell in cells.items()
             ],
-            "areas": [{"noise": n, "system": system, **_ends(cell)} for (n, system), cell in areas.items()],
+            "areas": [{"noise": n, "system": system, **cell.ends()} for (n, system), cell in areas.items()],
         },
         figures=[Picture("robustness.png", "UAR against SNR", draw)],
         predictions=table,

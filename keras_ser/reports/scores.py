@@ -15,7 +15,7 @@ from keras_ser.evaluation.measures import metric_names
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
-from keras_ser.reports import pictures
+from keras_ser.reports import curves, pictures
 from keras_ser.reports.report import Picture, Report
 from keras_ser.tasks import Task
 
@@ -23,7 +23,7 @@ Run = tuple[str, int, int]  # protocol, fold, seed
 HEADER = ("metric", "measured", "95 % interval", "seeds mean ± std", "paper")
 SUMMARY = ("uar", "accuracy", "ccc", "rmse")  # what the terminal shows
 
-AGAIN = "`keras_ser.reports.report(table, tasks, title=...)` gives the whole report again, intervals included."
+AGAIN = "`keras_ser.reports.score_report(table, tasks, title=...)` gives the whole report again, intervals included."
 RECOMPUTE = """Every figure above follows from `predictions.csv` alone:
 
 ```python
@@ -41,7 +41,7 @@ seeds, where there are any, are named above and left out. "paper" is what the pa
 prints: it is not measured here."""
 
 
-def report(
+def score_report(
     predictions: pd.DataFrame,
     tasks: Sequence[Task],
     *,
@@ -160,17 +160,15 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
 
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
     """What a reader of the summary must know, in one line; report.md has the rest."""
-    said = []
     shared = [name for name, facts in protocols.items() if facts.get("speaker_dependent")]
-    if shared:
-        said.append(f"{', '.join(shared)}: speakers of the test clips are trained on")
-    main = [r for r in results if r.task == results[0].task]
-    few = [f"{r.protocol}: {r.groups} {r.unit}" for r in main if r.groups < FEW_GROUPS]
-    if few:
-        said.append(f"no interval under {FEW_GROUPS} speakers ({'; '.join(few)})")
-    narrow = [r.protocol for r in main if r.unit == "clips" and r.groups >= FEW_GROUPS]
-    if narrow:
-        said.append(f"{', '.join(narrow)}: intervals too narrow, since no speakers are known")
+    said = [f"{', '.join(shared)}: test speakers are in the training set"] if shared else []
+    for result in results:
+        if result.task != results[0].task:
+            continue
+        if result.groups < FEW_GROUPS:
+            said.append(f"{result.protocol}: {result.groups} {result.unit}, no interval under {FEW_GROUPS}")
+        elif result.unit == "clips":
+            said.append(f"{result.protocol}: no speakers known, intervals too narrow")
     return "; ".join(said) + "." * bool(said)
 
 
@@ -290,7 +288,7 @@ def _figures(
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}
         if runs:
-            draw = partial(pictures.curves, runs, protocol)
+            draw = partial(curves.epochs, runs, protocol)
             yield Picture(named("curves", protocol), f"Learning curves, {protocol}", draw)
 
 

@@ -123,15 +123,11 @@ def _data(part: Systems, paper: Mapping[str, Mapping[str, float]]) -> dict[str, 
     return {
         "paper": paper,
         "systems": {
-            system: {m: {**_ends(found[m]), "seeds": found[m].seeds} for m in part.metrics}
+            system: {m: {**found[m].cell().ends(), "seeds": found[m].seeds} for m in part.metrics}
             for system, found in part.scores.items()
         },
         "differences": [{"a": a, "b": b, "metric": c.metric, **_figures(c)} for a, b, c in part.differences],
     }
-
-
-def _ends(score: Score) -> dict[str, Any]:
-    return {key: getattr(score, key) for key in ("value", "low", "high")}
 
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
@@ -169,7 +165,7 @@ def gain_report(
         ]
         known = difference.p_holm is not None and math.isfinite(difference.difference)
         rows.append([*row, f"{difference.p_holm:.3f}" if known else "–"])
-        measured = {system: _ends(score) for system, score in scores.items()}
+        measured = {system: score.cell().ends() for system, score in scores.items()}
         data.append({"metric": metric, "measured": measured, "paper": printed, **_figures(difference)})
     whole = differences["uar"]
     table = Table("", columns, rows)

@@ -82,11 +82,11 @@ def verification_report(
             "p_target": P_TARGET,
             "paper": paper,
             "scores": [
-                {"trials": kind, "number": cell.clips, "system": system, "metric": metric, **_ends(cell)}
+                {"trials": kind, "number": cell.clips, "system": system, "metric": metric, **cell.ends()}
                 for (kind, system, metric), cell in cells.items()
             ],
             "differences": [
-                {"trials": kind, "metric": "eer", "of": a, "less": b, **_ends(cell)} for kind, a, b, cell in pairs
+                {"trials": kind, "metric": "eer", "of": a, "less": b, **cell.ends()} for kind, a, b, cell in pairs
             ],
         },
         figures=[Picture("verification.png", "DET curves", partial(_figure, found, cells))],
@@ -94,10 +94,6 @@ def verification_report(
         name="verification",
         csv="verification.csv.gz",
     )
-
-
-def _ends(cell: Cell) -> dict[str, float | None]:
-    return {key: getattr(cell, key) for key in ("value", "low", "high")}
 
 
 def _table(found: Verification, cells: Mapping, paper: Mapping[str, Mapping[str, float]]) -> Table:

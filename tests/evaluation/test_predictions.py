@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from keras_ser.evaluation import check_predictions, read_predictions, write_predictions
-from keras_ser.reports import report
+from keras_ser.reports import score_report
 from keras_ser.tasks import Task
 
 
@@ -46,7 +46,7 @@ def test_a_protocol_may_judge_less_than_another(make_table, emotion, gender):
     one, other = make_table(seeds=(0,)), make_table(seeds=(0,)).assign(protocol="other")
     other = other.drop(columns=[c for c in other if c.startswith("gender_task/")])
     both = pd.concat([one, other], ignore_index=True)
-    made = report(both, [emotion, gender], title="t")
+    made = score_report(both, [emotion, gender], title="t")
     assert {(r.protocol, r.task) for r in made.results} == {
         (one["protocol"][0], "emotion"),
         (one["protocol"][0], gender.name),
@@ -59,7 +59,7 @@ def test_a_protocol_may_judge_less_than_another(make_table, emotion, gender):
         0.0,
     ]
     with pytest.raises(ValueError, match="probabilities of 'gender_task' must be finite"):
-        report(both, [emotion, gender], title="t")
+        score_report(both, [emotion, gender], title="t")
 
 
 def _spoil(column, value, row=4):

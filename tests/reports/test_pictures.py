@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from keras_ser.evaluation import score
-from keras_ser.reports import pictures
+from keras_ser.reports import curves, pictures
 from keras_ser.tasks import Task
 
 
@@ -103,7 +103,7 @@ def test_curves_draw_each_run_and_their_mean(rng):
                 "seconds": rng.random(epochs),
             }
         )
-    figure = pictures.curves(runs, "disjoint")
+    figure = curves.epochs(runs, "disjoint")
     _drawn(figure)
     shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
     assert list(shown) == ["loss", "emotion accuracy", "emotion uar"]
@@ -119,5 +119,5 @@ def test_curves_draw_each_run_and_their_mean(rng):
 
 def test_an_epoch_written_twice_counts_once(rng):
     history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0]})
-    figure = pictures.curves({"a": history, "b": history})
+    figure = curves.epochs({"a": history, "b": history})
     assert np.array_equal(figure.axes[0].lines[0].get_xydata(), [[1, 4], [2, 2.5], [3, 2]])

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_squared_error, recall_score
 
 from keras_ser.evaluation import read_predictions
-from keras_ser.reports import report
+from keras_ser.reports import score_report
 from tests.evaluation import slow
 from tests.evaluation.conftest import AROUSAL, EMOTION, GENDER, table
 
@@ -22,7 +22,7 @@ def whole():
     predictions = table(protocols=("random", "disjoint"))
     predictions.loc[predictions["id"] == "s04/c02", "emotion"] = ""
     random = predictions["protocol"] == "random"
-    return report(
+    return score_report(
         predictions[~(random & (predictions["seed"] == 2) & (predictions["fold"] == 0))],
         [EMOTION, GENDER, AROUSAL],
         title="ASP-MTL on a made-up corpus",
@@ -199,10 +199,10 @@ def test_the_terminal_shows_one_short_table_with_the_main_task_first(whole):
 def test_row_order_and_odd_names_of_protocols(make_table, emotion, tmp_path):
     """Names that are no file names are replaced; the order of rows changes no figure."""
     table = make_table(seeds=(0,), protocols=("a/b", "a b", "../c|d"), speakers=4)
-    made = report(table, [emotion], title="t")
+    made = score_report(table, [emotion], title="t")
     names = [file for file, *_ in made.figures]
     assert len(set(names)) == 6 and all("/" not in name and ".." not in name for name in names)
-    assert report(table.sample(frac=1, random_state=2), [emotion], title="t").to_dict() == made.to_dict()
+    assert score_report(table.sample(frac=1, random_state=2), [emotion], title="t").to_dict() == made.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -214,12 +214,12 @@ def test_row_order_and_odd_names_of_protocols(make_table, emotion, tmp_path):
 )
 def test_what_does_not_fit_is_an_error(make_table, emotion, options, message):
     with pytest.raises(ValueError, match=message):
-        report(make_table(seeds=(0,)), [emotion], title="t", **options)
+        score_report(make_table(seeds=(0,)), [emotion], title="t", **options)
 
 
 def test_values_that_json_lacks_become_none(make_table, emotion, tmp_path):
     table = make_table(seeds=(0,))
-    made = report(
+    made = score_report(
         table[table["emotion"] != "sadness"],
         [emotion],
         title="t",

@@ -15,7 +15,7 @@ import tensorflow as tf
 import keras_ser
 from keras_ser.evaluation import read_predictions
 from keras_ser.recipe import Recipe
-from keras_ser.reports import report
+from keras_ser.reports import score_report
 from keras_ser.serving import ExportVersionWarning, find_export, read_facts
 from keras_ser.serving.facts import FACTS, FORMAT
 from keras_ser.tasks import Task
@@ -81,7 +81,7 @@ def test_metrics_are_of_the_stream_that_the_report_scores(tmp_path):
     found = sys.modules["keras_ser.serving.export"]._metrics(run)
     assert found["emotion"] == {"uar": 1.0, "accuracy": 1.0, "clips": 2}
     assert found["noise"] == {"uar": 0.5, "accuracy": 0.5, "clips": 2}
-    told = report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both")
+    told = score_report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both")
     for result in told.results:
         assert result["uar"].value == found[result.task]["uar"]
 

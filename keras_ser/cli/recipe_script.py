@@ -133,8 +133,9 @@ def run(
             made = run_experiment(recipe, data, folder, **given)
             systems = {name: System(recipe, folder, made.predictions, made.missing)}
             reports = reports or (lambda trained: [(made, folder / "report.md")])
-    for report, path in reports(Trained(variant, systems, data, options, notes)):
-        show(report, path)
+    for number, (made, path) in enumerate(reports(Trained(variant, systems, data, options, notes))):
+        print(end="\n" if number else "")
+        show(made, path)
     return 1 if progress.failures else 0
 
 
