@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import recall_score
 
-from keras_ser.evaluation import compare, corrected, score
+from keras_ser.evaluation import compare, score
 from tests.evaluation import slow
 
 
@@ -75,20 +75,6 @@ def test_under_six_speakers_there_is_no_p(make_table, emotion, speakers, smalles
     assert found.without_p.endswith(f"the smallest that an exact test can give is {smallest}")
     assert found.basis == f"no 95 % CI: {speakers} speaker{'s' * (speakers > 1)}, and it takes 6"
     assert "[" not in found.lines()[0]
-
-
-def test_p_values_of_a_table_are_corrected(make_table, emotion):
-    tables = [make_table(draw=i, skill=skill) for i, skill in enumerate((1.0, 1.1, 2.0, 0.6))]
-    few = make_table(seeds=(0,))
-    made = [compare(tables[0], other, emotion) for other in (*tables[1:], few)]
-    found = corrected(made)
-    assert [c.p for c in found] == [c.p for c in made]
-    ordered = sorted(c.p for c in made[:3])
-    expected = [min(1, (3 - i) * p) for i, p in enumerate(ordered)]
-    expected = [max(expected[: i + 1]) for i in range(3)]
-    assert sorted(c.p_holm for c in found[:3]) == pytest.approx(expected)
-    assert found[3].p_holm is None
-    assert "p (Holm)" in found[0].lines()[0] and "Holm" not in made[0].lines()[0]
 
 
 def test_incomplete_seeds_are_left_out_and_named(make_table, emotion):

@@ -5,7 +5,6 @@ from sklearn.metrics import f1_score, recall_score
 
 from keras_ser.evaluation.measures import (
     _name_groups,
-    chance,
     degrees,
     left_out,
     measure,
@@ -72,13 +71,6 @@ def test_degrees_of_classes_that_few_speakers_have(holders, over_classes, recall
     np.testing.assert_allclose(found, [whole, over_classes, over_classes, whole, *recalls])
 
 
-def test_degrees_of_classes_that_all_speakers_have(rng):
-    sums = rng.integers(1, 9, size=(8, 2, 3, 4)).astype(float)
-    found = degrees(sums, Task("emotion", tuple("abcd")))
-    assert found.tolist() == [7.0] * 8
-    assert degrees(sums[..., 0, :1].repeat(6, axis=-1), Task("arousal", low=0, high=1)).tolist() == [7.0, 7.0]
-
-
 def test_uar_without_a_speaker_who_is_a_class_is_that_of_the_others(rng):
     sums = np.zeros((7, 2, 3, 7))
     hits = rng.integers(1, 10, (2, 7))
@@ -89,13 +81,6 @@ def test_uar_without_a_speaker_who_is_a_class_is_that_of_the_others(rng):
     for speaker in range(7):
         np.testing.assert_allclose(found.left_out[1, speaker], np.delete(hits, speaker, axis=1).mean(axis=1) / 10)
     assert degrees(sums, task)[1] == 6
-
-
-@pytest.mark.parametrize("classes", [0, 1, 4])
-def test_chance_is_of_the_classes_that_occur(classes):
-    assert chance("uar", classes) == (1 / classes if classes else None)
-    assert chance("ccc", 0) == 0
-    assert all(chance(metric, 4) is None for metric in ("accuracy", "macro_f1", "weighted_f1", "recall/joy", "rmse"))
 
 
 @pytest.mark.parametrize(

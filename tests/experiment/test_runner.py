@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import keras_ser
@@ -17,7 +16,7 @@ from keras_ser.corpora import demo
 from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment, runner
-from keras_ser.experiment.jobs import jobs, unit
+from keras_ser.experiment.jobs import jobs
 from keras_ser.experiment.reporting import evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
@@ -156,13 +155,6 @@ def test_the_report_says_what_was_never_taught_and_what_a_row_is(data, folder):
     assert recordings < len(data.corpus)
     assert f"{len(data.corpus)} windows of {recordings} recordings" in text
     assert "LEAKING" in text and "of the windows" in text and "not calibrated" in text
-
-
-def test_windows_of_nobody_are_resampled_by_their_recording(data):
-    nameless = [dataclasses.replace(u, speaker=None, groups={"origin": u.groups["origin"]}) for u in data.corpus]
-    lone = dataclasses.replace(data, corpus=dataclasses.replace(data.corpus, utterances=tuple(nameless)))
-    assert unit(data) == "speaker" and unit(lone) == "origin"
-    assert len(np.unique([u.column("origin") for u in lone.corpus])) < len(lone.corpus)
 
 
 def runs_in(table) -> set:

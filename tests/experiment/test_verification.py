@@ -85,15 +85,6 @@ def test_it_is_served(made, tmp_path):
             assert ours[task]["probabilities"] == pytest.approx(theirs[task]["probabilities"], abs=1e-5)
 
 
-def test_a_choice_by_strangers_is_refused_before_anything_is_trained(made):
-    """Validation speakers stand apart, so the speaker's own network could not choose its epoch: the third to be trained."""
-    systems, data, out = made
-    apart = dataclasses.replace(APART, validation=1)
-    recipes = {name: system.recipe.replace(protocols=(apart,), seeds=(7,)) for name, system in systems.items()}
-    with pytest.raises(ValueError, match="the epoch can't be chosen by 'speaker'"):
-        run_systems(recipes, data, out, on_job=lambda *_: pytest.fail("trained"))
-
-
 def test_noise_curves_are_not_of_strangers(made, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["speaker"].folder / "apart" / "fold-00-seed-0")
@@ -110,13 +101,6 @@ def test_without_scaling_over_the_clip_it_is_that_of_the_training_side(made):
     run = fit(recipe, data, split, out / "unscaled")
     layer = run.model().get_layer("scorer").get_layer("vggvox").get_layer("normalization")
     assert np.asarray(layer.variance).std() > 0 and np.isfinite(run.history[0]["loss"])
-
-
-def test_nothing_is_scored_twice(made, found, monkeypatch):
-    systems, data, out = made
-    monkeypatch.setattr(room, "trial_scores", lambda *_: pytest.fail("scored again"))
-    again = room.run_verification(systems, data, out / "again", most=None)
-    pd.testing.assert_frame_equal(again.predictions[found.predictions.columns], found.predictions, check_dtype=False)
 
 
 def test_runs_that_are_not_finished_are_left_out_and_named(made):
