@@ -21,6 +21,10 @@ class Form(NamedTuple):
             return UNDEFINED
         return f"{self.scale * value:{self.sign}.{self.digits}f}"
 
+    def printed(self, value: float | None) -> str:
+        """A paper's figure, with the digits that it has there."""
+        return "" if value is None else f"{self.scale * value:.4g}"
+
 
 PERCENT, PLAIN = Form(), Form(1.0, 3)
 NAMES = {
@@ -82,10 +86,6 @@ class Cell:
     def interval(self) -> str:
         return UNDEFINED if self.low is None else f"[{self.form(self.low)}, {self.form(self.high)}]"
 
-    def printed(self) -> str:
-        """The paper's figure with the digits that it has."""
-        return "" if self.paper is None else f"{self.form.scale * self.paper:.4g}"
-
 
 @dataclass(frozen=True)
 class Table:
@@ -116,7 +116,7 @@ class Table:
             shown = []
             for cell, paper in zip(row, papers, strict=True):
                 known = isinstance(cell, Cell)
-                shown += [cell.printed() if known else ""] * paper
+                shown += [cell.form.printed(cell.paper) if known else ""] * paper
                 shown.append(cell.text(self.intervals) if known else str(cell))
             found.append(shown)
         return found

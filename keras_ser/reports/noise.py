@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.evaluation.denoising import TITLES, Denoising
+from keras_ser.evaluation.denoising import FORMS, TITLES, Denoising
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.measures import chance
 from keras_ser.evaluation.robustness import CLEAN, NoiseCurves
@@ -111,7 +111,7 @@ def _denoised(found: Denoising, measure: str, methods, paper, ours: Sequence[str
         figures, row = paper.get((noise, snr_in), {}) if measure == "snr_out" else {}, []
         for name, alone in columns:
             if alone:
-                row.append(f"{figures[name]:.4g}" if name in figures else "")
+                row.append(FORMS[measure].printed(figures.get(name)))
             else:
                 row.append(replace(found.mean(measure, noise, snr_in, name), paper=figures.get(name)))
         rows.append([_named(found, noise), f"{snr_in:g}", *row])

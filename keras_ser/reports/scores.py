@@ -216,7 +216,7 @@ def _row(score: Score) -> list[str]:
     if count > 1:
         low, high = cell.form(score.minimum), cell.form(score.maximum)
         spread = f"{cell.form(cell.value)} ± {cell.form(cell.std)} ({low} to {high}; {count} seeds)"
-    return [metric_title(score.metric), cell.form(cell.value), cell.interval(), spread, cell.printed()]
+    return [metric_title(score.metric), cell.form(cell.value), cell.interval(), spread, cell.form.printed(cell.paper)]
 
 
 def _count(values: Sequence[int], noun: str) -> str:

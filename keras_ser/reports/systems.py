@@ -8,7 +8,7 @@ from typing import Any
 from keras_ser.evaluation.comparison import Comparison
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
-from keras_ser.evaluation.tables import Cell, Form, Table, metric_title
+from keras_ser.evaluation.tables import PERCENT, Table, metric_title
 from keras_ser.reports import pictures
 from keras_ser.reports.pictures import Panel
 from keras_ser.reports.report import Picture, Report
@@ -59,7 +59,7 @@ def systems_report(
     if confused:
         rows = []
         for i, label in enumerate(first.task.labels):
-            sources = {"paper": [Cell(x) for x in paper_confusion[i]]} if "paper" in shares else {}
+            sources = {"paper": [PERCENT.printed(x) for x in paper_confusion[i]]} if "paper" in shares else {}
             sources |= {protocol: matrix.cells()[i] for protocol, matrix in matrices.items()}
             rows += [[label, source, *cells] for source, cells in sources.items()]
         heading = f"Confusion of {confused}, % of the true class [95 % interval]"
@@ -95,9 +95,9 @@ def _by_protocol(parts: Sequence[Systems], metric: str, paper: Mapping[str, Mapp
     rows = []
     for system in parts[0].tables:
         cells = [part.scores[system][metric].cell() for part in parts]
-        row = [system, *[Cell(0.0, paper=paper.get(system, {}).get(metric)).printed()] * named, *cells]
+        row = [system, *[PERCENT.printed(paper.get(system, {}).get(metric))] * named, *cells]
         if len(parts) > 1:
-            row.append(Form(sign="+")(cells[0].value - cells[-1].value))
+            row.append(PERCENT._replace(sign="+")(cells[0].value - cells[-1].value))
         rows.append(row)
     return Table(f"{metric_title(metric)}, %", columns + ["first - last"] * (len(parts) > 1), rows)
 

@@ -79,7 +79,7 @@ def test_systems_report(made, tables, tmp_path):
     }
     for words in ("- a note", "random (LEAKING)", "## leaking", "- net - svm: emotion accuracy: ", "| net | ours |"):
         assert words in text, words
-    assert "| anger | paper | 50.0 | 30.0 | 10.0 | 10.0 |" in text
+    assert "| anger | paper | 50 | 30 | 10 | 10 |" in text
     told = json.loads((tmp_path / "systems.json").read_text())
     own = score(tables["net"], EMOTION, "disjoint")
     assert told["protocols"]["disjoint"]["systems"]["net"]["uar"]["value"] == own["uar"].value
