@@ -3,7 +3,7 @@
       disk                                                                                               disk
        |                                                                                                  ^
     corpora --> splits --> pipelines --> features --> models --> training --> evaluation --> experiment --+
-     Corpus     Split      Batch         Frontend     keras.Model   Run          Report        report.md
+     Corpus     Split      Batch         Frontend     keras.Model   Run          Score         report.md
        \\          \\          ^              ^           ^    ^         |
         \\          \\       audio            |        layers losses     +--> serving --> SavedModel, answers
          +----------+------- tasks: Task ---+-----------+----+--- known to every room
@@ -11,7 +11,7 @@
 
 An import points only to a room earlier in this list (a test holds that):
 errors, checks, values, overrides, files, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses, metrics,
-models, recipe, training, evaluation, experiment, tuning, serving, cli.
+models, recipe, training, evaluation, reports, experiment, tuning, serving, cli.
 
 One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
 units, rate, seed. Integers are samples or frames unless the name ends in `_seconds`. A waveform is float32 (batch, samples) with

@@ -19,7 +19,8 @@ mask-shuffled    likewise, and the masks of other clips
 from aspmtl import GENDER, NOISES, model_1
 from aspmtl_noise import emotion, folds
 
-from keras_ser.cli.noise_recipes import ablation_main
+from keras_ser.cli import recipe_main
+from keras_ser.cli.tables import Paper, ablation_table, with_noises
 from keras_ser.corpora import emodb, ravdess
 from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import Recipe, Stream
@@ -38,46 +39,43 @@ ABOUT = {
 PAIRS = (("drop", "A"), ("mask", "A"), ("drop", "B (drop)"), ("mask", "B (mask)"), ("mask", "drop"))
 PAIRS += (("drop", "drop-shuffled"), ("mask", "mask-shuffled"))
 # table 9, accuracy
-PAPER = {"drop": {"accuracy": 0.9013}, "A": {"accuracy": 0.8198}, "B (drop)": {"accuracy": 0.8712}}
+PAPER = Paper(
+    "Liu & Zhang, table 9 (IEMOCAP with added noise)",
+    {"drop": {"accuracy": 0.9013}, "A": {"accuracy": 0.8198}, "B (drop)": {"accuracy": 0.8712}},
+)
 
 
-def systems(name: str, corpus: str, main: Task, protocols: tuple[Protocol, ...], **changes):
-    """noises -> system -> recipe."""
-
-    def of(noises: tuple[str, ...]) -> dict[str, Recipe]:
-        noisy, clean = Stream("noisy", noises=noises), Stream("clean", share=0.5)
-        common = {"corpus": corpus, "protocols": protocols, "epochs": 40, "patience": 10, "seeds": (0,), **changes}
-        alone = Recipe(
-            name=f"{name}-A", tasks=(main, GENDER), streams=(noisy,), config=Config(adversary="label"), **common
+def systems(name: str, corpus: str, main: Task, protocols: tuple[Protocol, ...], **changes) -> dict[str, Recipe]:
+    """system -> recipe, with the noises that can be generated."""
+    noisy, clean = Stream("noisy", noises=NOISES), Stream("clean", share=0.5)
+    common = {"corpus": corpus, "protocols": protocols, "epochs": 40, "patience": 10, "seeds": (0,), **changes}
+    alone = Recipe(name=f"{name}-A", tasks=(main, GENDER), streams=(noisy,), config=Config(adversary="label"), **common)
+    dropping = Recipe(
+        name=f"{name}-model-1",
+        tasks=(main, Task("noise", ("clean", *NOISES))),
+        streams=(noisy, clean),
+        monitor="val_noise_uar",
+        **common,
+    )
+    masking = model_1(
+        f"{name}-mask-model-1",
+        corpus,
+        main,
+        protocols,
+        NOISES,
+        streams=(Stream("noisy", noises=NOISES, redraw=True), Stream("clean", share=0.5)),
+        seeds=(0,),
+        **{key: value for key, value in changes.items() if key == "epochs"},
+    )
+    drop = alone.replace(name=f"{name}-drop", first=dropping)
+    mask = alone.replace(name=f"{name}-mask", first=masking, discard="mask")
+    shuffled = {
+        f"{kind}-shuffled": recipe.replace(
+            name=f"{name}-{kind}-shuffled", first=recipe.first.replace(shuffle=("noise",))
         )
-        dropping = Recipe(
-            name=f"{name}-model-1",
-            tasks=(main, Task("noise", ("clean", *noises))),
-            streams=(noisy, clean),
-            monitor="val_noise_uar",
-            **common,
-        )
-        masking = model_1(
-            f"{name}-mask-model-1",
-            corpus,
-            main,
-            protocols,
-            noises,
-            streams=(Stream("noisy", noises=noises, redraw=True), Stream("clean", share=0.5)),
-            seeds=(0,),
-            **{key: value for key, value in changes.items() if key == "epochs"},
-        )
-        drop = alone.replace(name=f"{name}-drop", first=dropping)
-        mask = alone.replace(name=f"{name}-mask", first=masking, discard="mask")
-        shuffled = {
-            f"{kind}-shuffled": recipe.replace(
-                name=f"{name}-{kind}-shuffled", first=recipe.first.replace(shuffle=("noise",))
-            )
-            for kind, recipe in (("drop", drop), ("mask", mask))
-        }
-        return {"drop": drop, "mask": mask, "A": alone, **shuffled}
-
-    return of
+        for kind, recipe in (("drop", drop), ("mask", mask))
+    }
+    return {"drop": drop, "mask": mask, "A": alone, **shuffled}
 
 
 def validated(number: int) -> tuple[Protocol, ...]:
@@ -92,8 +90,8 @@ SYSTEMS = {
     "demo": systems("aspmtl_ablation_demo", "demo", DEMO, validated(2), epochs=2),
 }
 
-# for `keras-ser train`: one system of EmoDB with the noises that can be generated
-RECIPES = SYSTEMS["emodb"](NOISES)
+RECIPES = SYSTEMS["emodb"]  # for `keras-ser train`
 
 if __name__ == "__main__":
-    raise SystemExit(ablation_main(SYSTEMS, ABOUT, PAIRS, PAPER, __doc__))
+    table = ablation_table(ABOUT, PAIRS, PAPER)
+    raise SystemExit(recipe_main(SYSTEMS, __doc__, "demo", adjust=with_noises, reports=table))

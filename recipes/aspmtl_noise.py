@@ -13,7 +13,7 @@ alone rewards silence. The paper does not say which recordings its tables are ab
 from aspmtl import model_1
 
 from keras_ser.cli import recipe_main
-from keras_ser.cli.noise_recipes import add_noise_arguments, print_denoising, with_noises
+from keras_ser.cli.tables import add_noise_arguments, denoising_tables, with_noises
 from keras_ser.corpora import emodb, ravdess
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -67,6 +67,6 @@ if __name__ == "__main__":
             DEMO,
             arguments=add_noise_arguments,
             adjust=with_noises,
-            after=lambda *trained: print_denoising(*trained, paper=PAPER),
+            reports=denoising_tables(PAPER),
         )
     )

@@ -18,7 +18,8 @@ The 34 short-term features are pyAudioAnalysis's own form, the paper's. The last
 on two cores, and a few minutes for the windows and openSMILE's functionals, once.
 """
 
-from keras_ser.cli.systems import Paper, flat, systems_main
+from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.corpora import check_task, emodb, ravdess
 from keras_ser.corpora.corpus import listed
 from keras_ser.models import random_forest, svm
@@ -166,4 +167,5 @@ VARIANTS = {
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(systems_main(VARIANTS, __doc__, about=ABOUT, pairs=PAIRS, paper=PAPER, own=own, needs=NEEDS))
+    table = systems_table(ABOUT, PAIRS, PAPER)
+    raise SystemExit(recipe_main(VARIANTS, __doc__, "demo", own=own, needs=NEEDS, reports=table))

@@ -1,6 +1,6 @@
 """The VGGVox recipes' common part: emotion alone, speaker alone, and both in one network (hard sharing)."""
 
-from keras_ser.cli.speaker_recipes import Figures
+from keras_ser.cli.tables import Paper
 from keras_ser.models.vggvox import Config
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
@@ -33,12 +33,12 @@ PAPER = {
     system: dict(zip([f"recall/{label}" for label in COLUMNS] + ["accuracy"], figures, strict=True))
     for system, figures in FIGURES.items()
 }
-FIRST = Figures(
+FIRST = Paper(
     "its tables on CREMA-D, first setting, with 67 and 24 actors of its own",
     PAPER,
     {"speaker": {"accuracy": 0.525}, "both": {"accuracy": 0.529}},
 )
-SECOND = Figures(
+SECOND = Paper(
     "the text on CREMA-D, second setting, with 67 and 24 actors of its own",
     verification={"speaker": {"accuracy": 0.531}, "both": {"accuracy": 0.528}},
 )

@@ -15,8 +15,8 @@ and a matter for a GPU. `--systems`, `--epochs` and `--set batch_size=16` make i
 
 from vggvox import FIRST, OVER, REFERENCE, SECOND, systems
 
-from keras_ser.cli.speaker_recipes import gain_main
-from keras_ser.cli.systems import flat
+from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.tables import gain_tables
 from keras_ser.corpora import crema_d
 from keras_ser.models.vggvox import Config
 from keras_ser.splits import Protocol
@@ -50,6 +50,5 @@ VARIANTS = {
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(
-        gain_main(VARIANTS, __doc__, over=OVER, reference=REFERENCE, papers={"crema_d": FIRST, "second": SECOND})
-    )
+    tables = gain_tables(OVER, REFERENCE, {"crema_d": FIRST, "second": SECOND})
+    raise SystemExit(recipe_main(VARIANTS, __doc__, "demo", reports=tables))

@@ -11,8 +11,8 @@ that compute in bfloat16 (AVX512-BF16, AMX) `--precision mixed_bfloat16` takes a
 
 from vggvox import OVER, REFERENCE, systems
 
-from keras_ser.cli.speaker_recipes import gain_main
-from keras_ser.cli.systems import flat
+from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.tables import gain_tables
 from keras_ser.corpora import ravdess
 from keras_ser.recipe import OptimizerConfig
 from keras_ser.splits import Protocol
@@ -29,4 +29,5 @@ VARIANTS = {
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(gain_main(VARIANTS, __doc__, over=OVER, reference=REFERENCE, papers={}))
+    tables = gain_tables(OVER, REFERENCE, {})
+    raise SystemExit(recipe_main(VARIANTS, __doc__, reports=tables))

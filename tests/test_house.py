@@ -29,6 +29,7 @@ ROOMS = [
     "recipe",
     "training",
     "evaluation",
+    "reports",
     "experiment",
     "tuning",
     "serving",
@@ -48,6 +49,7 @@ LIGHT = (
     "splits",
     "recipe",
     "evaluation",
+    "reports",
     "cli",
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from keras_ser._version import __version__
 from keras_ser.cli import corpus, denoising, evaluation, serving, training, tuning
 from keras_ser.cli.error_handling import guarded
-from keras_ser.cli.training import recipe_main
+from keras_ser.cli.recipe_script import recipe_main
 
 __all__ = ["main", "recipe_main"]
 

@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from keras_ser.cli.progress import step_printer
+from keras_ser.cli.progress import show, step_printer
 from keras_ser.errors import UserError
 from keras_ser.settings import LOUDEST
 
@@ -42,8 +42,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.denoiser or options.snr:
         raise UserError("--denoiser and --snr go with --noise DIR.")
     made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
-    print("\n".join(made.lines()))
-    print(f"\nreport: {where / 'report.md'}")
+    show(made, where / "report.md")
     return 0
 
 
@@ -68,11 +67,10 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
         denoisers=denoisers,
         snrs=snrs,
         title=f"{runs[0].recipe.name} in noise",
-        notes=missing,
+        missing=missing,
         on_step=step_printer(),
     )
-    print("\n".join(made.lines()))
-    print(f"\nreport: {where / 'robustness.md'}")
+    show(made, where / "robustness.md")
     return 0
 
 

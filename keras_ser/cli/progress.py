@@ -95,3 +95,8 @@ def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:
         print(f"\x1b[2K{line}" if live else line, end="\r" if live else "\n", file=sys.stderr, flush=True)
 
     return on_step
+
+
+def show(report: Any, path: Any) -> None:
+    """The summary of a report, and where the rest of it is."""
+    print("\n".join([*report.lines(), "", f"report: {path}"]))

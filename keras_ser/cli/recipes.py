@@ -4,7 +4,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,85 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     if deterministic_model(recipe):
         recipe = recipe.replace(seeds=recipe.seeds[:1])
     return recipe.change(assignments("--set", options.set, "config.beta=0.2"))
+
+
+def choose_systems(
+    variants: Mapping[str, Mapping[str, Any]],
+    options: argparse.Namespace,
+    demo: str | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    absent: Mapping[str, str] | None = None,
+) -> tuple[str, dict[str, Any], list[str]]:
+    """The recipes of several systems that the options ask for.
+
+    Args:
+        variants: corpus -> system -> recipe; the first is the default, `demo` that without a --corpus-root.
+        options: of the command line.
+        own: corpus -> (system -> recipe, notes), for --corpus NAME.
+        absent: system -> the package that it lacks.
+
+    Returns:
+        The variant's name, system -> recipe, and what is to be said of the choice.
+
+    Raises:
+        UserError: an option that has no meaning here, an unknown variant or system.
+    """
+    for option in ("metadata", "aux_root", *(["corpus"] if own is None else [])):
+        if getattr(options, option):
+            named = "--corpus-root is taken as it is" if options.corpus else "--variant names the corpus"
+            raise UserError(f"--{option.replace('_', '-')} has no meaning here: {named}.")
+    notes: Sequence[str] = ()
+    if options.corpus:
+        name, (made, notes) = options.corpus, own(_own_corpus(options))
+        if options.protocol == "disjoint" and notes:
+            raise UserError(f"--protocol disjoint can't be had: {' '.join(notes)}")
+    else:
+        name = options.variant or (demo if demo and not options.corpus_root else next(iter(variants)))
+        if name not in variants:
+            raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
+        made = variants[name]
+    absent = absent or {}
+    asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
+    strays = [system for system in asked if system not in made]
+    if strays:
+        raise UserError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
+    lacking = [system for system in asked if system in absent]
+    if lacking:
+        package = absent[lacking[0]]
+        raise UserError(f'{lacking[0]} needs {package}, which is not installed: pip install "keras-ser[{package}]".')
+    if absent and not options.systems:
+        packages = ", ".join(f'pip install "keras-ser[{package}]"' for package in dict.fromkeys(absent.values()))
+        notes = [*notes, f"Left out: {', '.join(absent)} ({packages})."]
+
+    def options_of(system: str) -> argparse.Namespace:
+        # a task that only some systems have is set in those
+        pairs = [p for p in options.set if _has(made[system], p) or not any(_has(made[s], p) for s in asked)]
+        return argparse.Namespace(**{**vars(options), "variant": system, "set": pairs})
+
+    return name, {system: choose(made, options_of(system), system) for system in asked}, list(notes)
+
+
+def _own_corpus(options: argparse.Namespace):
+    """The corpus that --corpus names, for systems that are made for it."""
+    from keras_ser.corpora import read_corpus
+
+    if options.variant:
+        raise UserError("--variant names one of the recipe's own corpora, --corpus any other: give one of them.")
+    if not options.corpus_root and options.corpus != "demo":
+        raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
+    return read_corpus(options.corpus, options.corpus_root)
+
+
+def _has(recipe, pair: str) -> bool:
+    """Whether a recipe has the key of KEY=VALUE."""
+    key, _, value = pair.partition("=")
+    try:
+        recipe.override(key, value)
+    except KeyError:
+        return False
+    except ValueError:
+        return True  # which says more when it is set
+    return True
 
 
 def shuffled(recipe):

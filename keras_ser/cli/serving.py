@@ -245,7 +245,7 @@ def _print_csv(predictor, answers: Iterable) -> None:
 
 
 def _print_table(predictor, answers: Iterable) -> None:
-    from keras_ser.evaluation.markdown import aligned
+    from keras_ser.reports.render import aligned
     from keras_ser.serving.predictor import FLAGS
 
     rows = [["file", *(task.name for task in predictor.tasks)]]

@@ -1,4 +1,4 @@
-"""`train`, and what a recipe's own file runs."""
+"""`train`: its options, and what is checked before anything is decoded."""
 
 import argparse
 import re
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
-from keras_ser.cli.error_handling import guarded
-from keras_ser.cli.progress import Progress
-from keras_ser.cli.recipes import choose, load_recipes
+from keras_ser.cli.recipes import load_recipes
 from keras_ser.errors import UserError
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
@@ -63,76 +61,48 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def recipe_main(
-    recipes: Mapping[str, Any],
-    description: str,
-    demo: str | None = None,
-    *,
-    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
-    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
-    after: Callable[..., None] | None = None,
-) -> int:
-    """What `python recipes/NAME.py` runs.
-
-    Args:
-        recipes: variant -> Recipe; the first is the default.
-        description: the recipe's page, for --help.
-        demo: the variant that runs on the demo corpus when no --corpus-root is given; None = a root is needed.
-        arguments: adds options of the recipe's own to the parser.
-        adjust: (recipe, options) -> the recipe that those options ask for.
-        after: (recipe, data, folder, options): what is left to do when every job is trained, instead of printing the report.
-    """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_arguments(parser)
-    if arguments:
-        arguments(parser)
-    options = parser.parse_args()
-    return guarded(lambda: _run(recipes, options, demo, adjust, after), INTERRUPTED)
-
-
 def _train(options: argparse.Namespace) -> int:
+    from keras_ser.cli.recipe_script import run
+
     recipes, demo = load_recipes(options.recipe)
-    return _run(recipes, options, demo)
+    return run(recipes, options, demo)
 
 
 def prepared(
-    recipes: Mapping[str, Any],
-    options: argparse.Namespace,
-    demo: str | None,
-    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
-    trained: Callable[[Any], Any] | None = None,
-):
-    """The recipe that the options ask for, its corpora, decoded, and what the corpus was read by.
+    recipes: Mapping[str, Any], options: argparse.Namespace, trained: Callable[[Any], Any] | None = None
+) -> tuple[dict[str, Any], Any, dict[str, str]]:
+    """The recipes with the classes of their corpora, and these corpora, decoded.
 
     Args:
-        recipes, options, demo, adjust: see `recipe_main`.
+        recipes: name -> recipe, all of one corpus.
+        options: of the command line.
         trained: recipe -> the one that is trained, if it is another: that one's splits are checked.
 
     Returns:
-        (Recipe, Data, dict).
+        name -> recipe, their `Data`, and what the corpus was read by.
     """
     from keras_ser.corpora import read_corpus
 
-    recipe = choose(recipes, options, demo)
-    recipe = adjust(recipe, options) if adjust else recipe
-    told = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
-    # a mistake in a path or a label should be told before TensorFlow's seconds of import
+    read_by = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
+    # a mistake in a path or a label is reported before TensorFlow's seconds of import
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
-    recipe, corpus = recipe.read(options.corpus_root, auxiliary.values(), **told)
-    check_labels(recipe, corpus, auxiliary)
-    check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
+    first = next(iter(recipes.values()))
+    _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
+    recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
+    for recipe in recipes.values():
+        check_labels(recipe, corpus, auxiliary)
+        check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
 
     from keras_ser.training import Data, deterministic
 
     if options.deterministic:
         deterministic()
-    noise_root = Path(options.noise_root) if options.noise_root else None
-    data = Data.load(
-        recipe, corpus, Path(options.out) / "cache", auxiliary, noise_root, bad=options.bad, progress=not options.quiet
-    )
-    if data.cache.dropped:
+    first = next(iter(recipes.values()))
+    cache, noise_root = Path(options.out) / "cache", Path(options.noise_root) if options.noise_root else None
+    data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
+    for recipe in recipes.values() if data.cache.dropped else ():
         check_labels(recipe, data.readable, auxiliary)
-    return recipe, data, told | ({"root": options.corpus_root} if options.corpus_root else {})
+    return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
 
 
 def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:
@@ -141,41 +111,14 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
     Raises:
         UserError: what cannot be trained, split, monitored or reported.
     """
-    from keras_ser.evaluation.report import paper_by_protocol
     from keras_ser.experiment.jobs import check_splits
     from keras_ser.experiment.reporting import paper_figures
+    from keras_ser.reports.scores import paper_by_task
     from keras_ser.training.preflight import check_recipe
 
     check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
-    paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
+    paper_by_task(paper_figures(recipe), recipe.tasks)
     check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values())
-
-
-def _run(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None, adjust=None, after=None) -> int:
-    folds = folds_asked(options)
-    recipe, data, read_options = prepared(recipes, options, demo, adjust)
-
-    from keras_ser.experiment import experiment_folder, run_experiment
-
-    folder = experiment_folder(recipe, options.out)
-    with Progress(quiet=options.quiet) as progress:
-        made = run_experiment(
-            recipe,
-            data,
-            folder,
-            folds=folds,
-            on_job=progress.job,
-            on_failure=progress.failure,
-            read_options=read_options,
-            on_epoch=progress.epoch,
-            strategy=options.strategy,
-        )
-    if after:
-        after(recipe, data, folder, options)
-    else:
-        print("\n".join(made.lines()))
-        print(f"\nreport: {folder / 'report.md'}")
-    return 1 if progress.failures else 0
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:

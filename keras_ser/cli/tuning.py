@@ -6,7 +6,7 @@ import sys
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress
-from keras_ser.cli.recipes import load_recipes
+from keras_ser.cli.recipes import choose, load_recipes
 from keras_ser.cli.training import add_training_arguments, folds_asked, prepared
 
 
@@ -46,14 +46,11 @@ def _tune(options: argparse.Namespace) -> int:
     space = [parse(text) for text in options.space or ()]
     seeds = options.seeds or 1
 
-    def adjust(recipe, _):
-        # refuse what cannot be searched before the corpus is read
-        check_space(recipe, space or default_space(recipe))
-        return recipe
-
-    recipe, data, _ = prepared(
-        recipes, options, demo, adjust, lambda recipe: recipe.replace(protocols=(judging(recipe),))
-    )
+    recipe = choose(recipes, options, demo)
+    # what cannot be searched is reported before the corpus is read
+    check_space(recipe, space or default_space(recipe))
+    chosen, data, _ = prepared({recipe.name: recipe}, options, lambda each: each.replace(protocols=(judging(each),)))
+    (recipe,) = chosen.values()
     space = space or default_space(recipe)
 
     from keras_ser.tuning.tuner import search

@@ -1,4 +1,4 @@
-"""Evaluation: from a table of predictions to scores with intervals, a comparison of two runs, and a report on disk.
+"""Evaluation: from a table of predictions to scores with intervals, and to the comparison of two runs.
 
 The contract of this room:
 
@@ -9,23 +9,25 @@ The contract of this room:
   one network alone; `intervals.py` has the equations, which every score and every difference goes by. Without groups it is over
   clips, and the report says so.
 * Accuracy, UAR, F1 and recall are fractions in [0, 1] everywhere but in print, where they are percent.
-* Pure NumPy, pandas and Matplotlib without pyplot; nothing here imports TensorFlow.
+* What is printed, written or drawn is a value here (`tables.py`); `keras_ser.reports` renders it.
+* Pure NumPy and pandas; nothing here imports TensorFlow.
 """
 
 from keras_ser.evaluation.comparison import Comparison, compare, corrected
 from keras_ser.evaluation.intervals import FEW_GROUPS, holm
 from keras_ser.evaluation.measures import metric_names
 from keras_ser.evaluation.predictions import check_predictions, read_predictions, write_predictions
-from keras_ser.evaluation.report import Report, report
 from keras_ser.evaluation.scores import Confusion, Score, Subset, TaskScores, score
+from keras_ser.evaluation.tables import Cell, Table
 
 __all__ = [
     "FEW_GROUPS",
+    "Cell",
     "Comparison",
     "Confusion",
-    "Report",
     "Score",
     "Subset",
+    "Table",
     "TaskScores",
     "check_predictions",
     "compare",
@@ -33,7 +35,6 @@ __all__ = [
     "holm",
     "metric_names",
     "read_predictions",
-    "report",
     "score",
     "write_predictions",
 ]

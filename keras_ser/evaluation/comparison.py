@@ -10,6 +10,7 @@ from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
 from keras_ser.evaluation.measures import Items, choose_stream, degrees, left_out, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
 
 
@@ -51,18 +52,21 @@ class Comparison:
     without_p: str = ""
     p_holm: float | None = None
 
+    def cell(self) -> Cell:
+        """The difference as a table shows it."""
+        return Cell(self.difference, self.low, self.high, self.clips, form=form_of(self.metric, "+"))
+
     def lines(self) -> list[str]:
         """A few lines for the terminal: percent points, or plain numbers for CCC and RMSE."""
-        scale, digits, what = (1, 3, "") if self.metric in ("ccc", "rmse") else (100, 1, " points")
-
-        def shown(value: float, sign: str = "") -> str:
-            return f"{scale * value:{sign}.{digits}f}"
-
-        found = f"{self.task} {self.metric}: {shown(self.a)} - {shown(self.b)} = {shown(self.difference, '+')}{what}"
-        if self.low is not None:
-            found += f" [{shown(self.low, '+')}, {shown(self.high, '+')}]"
-        found += f", {self.tested}"
-        return [found, f"{self.protocol}; {self.clips} clips, paired; {self.basis}", *self.notes]
+        cell, form = self.cell(), form_of(self.metric)
+        found = f"{self.task} {self.metric}: {form(self.a)} - {form(self.b)} = {cell.form(self.difference)}"
+        found += " points" if form.scale == 100 else ""
+        found += f" {cell.interval()}" if self.low is not None else ""
+        return [
+            f"{found}, {self.tested}",
+            f"{self.protocol}; {self.clips} clips, paired; {self.basis}",
+            *self.notes,
+        ]
 
     @property
     def tested(self) -> str:
@@ -85,7 +89,6 @@ def compare(
     metric: str = "uar",
     *,
     protocol: str | None = None,
-    stream: str | None = None,
     deterministic: tuple[bool, bool] = (False, False),
 ) -> Comparison:
     """Compare two runs on the same clips: the difference of their means over seeds, paired by speaker.
@@ -99,7 +102,6 @@ def compare(
         task: what is compared.
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
         protocol: default: the only one there is.
-        stream: default: in each table the first row's that has a label of the task, which is what it was scored on.
         deterministic: of each run, whether another seed would give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
@@ -114,8 +116,7 @@ def compare(
         protocol = protocols[0]
     if protocol not in protocols:
         raise UserError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
-    asked = None if stream is None else {task.name: stream}
-    streams = [choose_stream(t, task, asked) for t in (a, b)]
+    streams = [choose_stream(t, task) for t in (a, b)]
     ours, theirs = (None if s is None else select(t, task, protocol, s) for t, s in zip((a, b), streams, strict=True))
     stream = " and ".join(dict.fromkeys(filter(None, streams)))
     if ours is None or theirs is None:

@@ -35,6 +35,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit, stdtr, stdtrit
 
+from keras_ser.evaluation.tables import Cell
+
 LEVEL = 0.95
 FEW_GROUPS = 6  # under this many groups nothing is said: see above
 SEED_DEGREES = 2  # degrees of freedom that a spread over seeds needs
@@ -93,15 +95,12 @@ def seeds_known(*systems: Jackknife) -> bool:
     return not drawn or (min(drawn) > 1 and sum(drawn) - len(drawn) >= SEED_DEGREES)
 
 
-def variance(
-    *systems: Jackknife, degrees: float | np.ndarray | None = None, seeds: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The variance of a score's mean over seeds or, of two systems, of the first's less the second's.
 
     Args:
         systems: one or two, over the same groups, at least two of them.
         degrees: df_G, (...,); NaN where no variance is known. Default: groups - 1.
-        seeds: whether initialisations count; they do not where `seeds_known` is False.
 
     Returns:
         V and df, (...,); see the module.
@@ -113,7 +112,7 @@ def variance(
     total = spread.var(axis=-1, ddof=1) / groups
     below = total**2 / (groups - 1 if degrees is None else degrees)
     for system, p in zip(systems, pseudo, strict=True):
-        if system.deterministic or system.seeds < 2 or not (seeds and seeds_known(*systems)):
+        if system.deterministic or system.seeds < 2 or not seeds_known(*systems):
             continue
         free = system.seeds - 1
         over_seeds = system.whole.var(axis=-1, ddof=1) / system.seeds
@@ -159,6 +158,21 @@ _SCALES = {
     "z": (np.arctanh, lambda x: 1 / (1 - x * x), np.tanh),
     "log": (np.log, lambda x: 1 / x, np.exp),
 }
+
+
+def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: float | np.ndarray | None = None) -> Cell:
+    """The mean over seeds of one score or, of two systems, of the first's less the second's, with its interval.
+
+    Args:
+        systems: one or two, of one metric each: (1, seeds) and (1, groups, seeds).
+        clips: how many it is of.
+        scale, degrees: see `interval` and `variance`.
+    """
+    value = float(systems[0].whole.mean() - sum(other.whole.mean() for other in systems[1:]))
+    if systems[0].groups < FEW_GROUPS:
+        return Cell(value, clips=clips)
+    ends = interval(value, *variance(*systems, degrees=degrees), scale)
+    return Cell(value, *(None if np.isnan(end).all() else float(end.item()) for end in ends), clips=clips)
 
 
 def p_value(difference: np.ndarray, total: np.ndarray, degrees: np.ndarray) -> np.ndarray:

@@ -5,14 +5,13 @@ F1, which would measure something else. Where most groups have a class to themse
 is what UAR is: a mean over groups. Otherwise UAR and macro F1 have no interval there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, jackknife
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.tasks import Task
@@ -52,19 +51,8 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return ("accuracy", "uar", "macro_f1", "weighted_f1", *(f"recall/{label}" for label in task.labels))
 
 
-def choose_stream(frame: pd.DataFrame, task: Task, stream: Mapping[str, str] | None = None) -> str | None:
-    """The stream that the task is scored on: the one asked for, else the first row's that has a label of it.
-
-    Raises:
-        ValueError: the stream asked for is not in the table.
-    """
-    if stream and task.name in stream:
-        if not (frame["stream"] == stream[task.name]).any():
-            raise UserError(
-                f"the stream for task {task.name!r} must be one of {', '.join(sorted(set(frame['stream'])))}. "
-                f"Received: {stream[task.name]!r}."
-            )
-        return stream[task.name]
+def choose_stream(frame: pd.DataFrame, task: Task) -> str | None:
+    """The stream that the task is scored on: the first row's that has a label of it."""
     streams = frame.loc[labelled(frame, task), "stream"]
     return None if streams.empty else streams.iloc[0]
 

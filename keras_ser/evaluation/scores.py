@@ -25,6 +25,7 @@ from keras_ser.evaluation.measures import (
     tally,
 )
 from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
 
 MANY_CLASSES = 32  # over this many, the cells of the confusion matrix get no intervals and no picture
@@ -60,6 +61,11 @@ class Score:
     def minimum(self) -> float:
         return min(self.seeds)
 
+    def cell(self, spread: bool = True) -> Cell:
+        """As a table shows it; with `spread` beside the standard deviation over seeds."""
+        std = self.std if spread else None
+        return Cell(self.value, self.low, self.high, std=std, paper=self.paper, form=form_of(self.metric))
+
     @property
     def maximum(self) -> float:
         return max(self.seeds)
@@ -82,6 +88,12 @@ class Confusion:
     share: tuple[tuple[float, ...], ...]
     low: tuple[tuple[float, ...], ...] | None
     high: tuple[tuple[float, ...], ...] | None
+
+    def cells(self) -> list[list[Cell]]:
+        """(classes, classes), the shares as a table shows them."""
+        k = range(len(self.labels))
+        ends = [[[None if end is None else _known(end[i][j]) for j in k] for i in k] for end in (self.low, self.high)]
+        return [[Cell(self.share[i][j], ends[0][i][j], ends[1][i][j]) for j in k] for i in k]
 
 
 @dataclass(frozen=True)
@@ -214,7 +226,6 @@ def score(
     task: Task,
     protocol: str,
     *,
-    stream: str | None = None,
     folds: Iterable[int] | None = None,
     paper: Mapping[str, float] | None = None,
     deterministic: bool = False,
@@ -226,20 +237,19 @@ def score(
         predictions: the predictions table.
         task: what is scored.
         protocol: whose rows are scored.
-        stream: whose rows are scored; default: the first row's that has a label of the task.
         folds: the folds that a complete seed has; default: those that any seed has.
         paper: metric -> a paper's figure, in the unit of the score.
         deterministic: another seed would give the same model (`keras_ser.models.deterministic_model`).
         checked: the table comes from `check_predictions`.
 
     Returns:
-        The scores; None if no clip has a label.
+        The scores on the first stream that has a label of the task; None if no clip has a label.
 
     Raises:
-        ValueError: a bad table (`check_predictions`), or a stream that it does not hold.
+        UserError: a bad table (`check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
-    stream = choose_stream(frame, task, None if stream is None else {task.name: stream})
+    stream = choose_stream(frame, task)
     items = None if stream is None else select(frame, task, protocol, stream, folds)
     if items is None:
         return None

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_curve
 
 from keras_ser.errors import UserError
 
@@ -130,59 +131,20 @@ def _directions(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-class Steps:
-    """Trials in the order of their scores, highest first; weights may change without sorting again.
+def rates(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """False-alarm and miss rates at each distinct score, from "accept none" to "accept all".
 
     Args:
-        scores, same: (trials,).
+        scores: finite, (trials,).
+        same: bool, (trials,).
 
-    Raises:
-        ValueError: lengths that differ, a score that is not a number, or only one kind of trial.
+    Returns:
+        (points,) each; None where a kind of trial is absent.
     """
-
-    def __init__(self, scores: np.ndarray, same: np.ndarray):
-        scores, same = np.ravel(scores).astype(np.float64), np.ravel(same).astype(bool)
-        if scores.shape != same.shape:
-            raise UserError(f"`scores` and `same` must be of one length. Received: {scores.size} and {same.size}.")
-        if np.isnan(scores).any():
-            raise UserError(f"scores must be numbers. Received: NaN for {np.isnan(scores).sum()} of {scores.size}.")
-        self.order = np.argsort(-scores, kind="stable")
-        scores = scores[self.order]
-        self.same = same[self.order].astype(np.float64)
-        self.ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if scores.size else np.zeros(0, int)
-        self.thresholds = np.append(np.inf, scores[self.ends])  # (points,): point 0 accepts none
-
-    def counts(self, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Accepted different-speaker and same-speaker trials at each point; `weight` is in this order."""
-        weight = np.ones(len(self.order)) if weight is None else weight
-        right = np.cumsum(weight * self.same)
-        wrong = np.cumsum(weight * (1 - self.same))
-        if len(self.ends) < len(self.order):
-            wrong, right = wrong[self.ends], right[self.ends]
-        return np.append(0.0, wrong), np.append(0.0, right)
-
-    def rates(self, weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray] | None:
-        """False-alarm and miss rates, (points,); None where a kind of trial is absent."""
-        wrong, right = self.counts(weight)
-        if not (wrong[-1] and right[-1]):
-            return None
-        return wrong / wrong[-1], 1 - right / right[-1]
-
-
-def _rates(scores, same, weight) -> tuple[Steps, np.ndarray, np.ndarray]:
-    steps = Steps(scores, same)
-    if weight is not None:
-        weight = np.ravel(weight).astype(np.float64)
-        if weight.shape != steps.order.shape or not (weight >= 0).all():
-            raise UserError(
-                f"`weight` must be {steps.order.size} numbers of 0 or more. Received: {weight.size}, the smallest "
-                f"{weight.min(initial=np.inf):g}."
-            )
-        weight = weight[steps.order]
-    found = steps.rates(weight)
-    if found is None:
-        raise UserError("error rates need trials of one speaker and trials of two. Received: only one kind, or none.")
-    return steps, *found
+    if same.all() or not same.any():
+        return None
+    false_alarm, hit, _ = roc_curve(same, scores, drop_intermediate=False)
+    return false_alarm, 1 - hit
 
 
 def crossing(false_alarm: np.ndarray, miss: np.ndarray) -> tuple[float, int]:
@@ -195,57 +157,15 @@ def crossing(false_alarm: np.ndarray, miss: np.ndarray) -> tuple[float, int]:
     return float(eer), k - 1 if -gap[k - 1] < gap[k] - 1e-12 else k
 
 
-def equal_error_rate(scores: np.ndarray, same: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
-    """Where misses are as frequent as false alarms; see the module for the definition between two scores.
-
-    For Gaussian scores of equal variance, d' standard deviations apart, it is Phi(-d' / 2). Chance is 0.5.
-
-    Args:
-        scores: higher for the same speaker, (trials,).
-        same: whether it is, (trials,).
-        weight: how often each trial counts, (trials,), or None: once.
-
-    Returns:
-        The EER in [0, 1], and the score which as a threshold comes nearest to equal rates (the lower of two).
-
-    Raises:
-        ValueError: lengths that differ, NaN, a negative weight, or only one kind of trial.
-    """
-    steps, false_alarm, miss = _rates(scores, same, weight)
-    eer, point = crossing(false_alarm, miss)
-    return eer, float(steps.thresholds[point])
-
-
-def min_dcf(
-    scores: np.ndarray,
-    same: np.ndarray,
-    p_target: float = P_TARGET,
-    c_miss: float = 1.0,
-    c_false_alarm: float = 1.0,
-    weight: np.ndarray | None = None,
-) -> float:
+def least_cost(false_alarm: np.ndarray, miss: np.ndarray, p_target: float = P_TARGET) -> float:
     """The least detection cost over all thresholds, normalised as in the NIST speaker recognition evaluations:
 
-        min_t (c_miss p miss(t) + c_false_alarm (1 - p) false alarm(t)) / min(c_miss p, c_false_alarm (1 - p))
+        min_t (p miss(t) + (1 - p) false alarm(t)) / min(p, 1 - p)
 
     so that 1 is the cost of the better of accepting none and accepting all; it is never above 1.
 
     Args:
-        scores, same, weight: as for `equal_error_rate`.
+        false_alarm, miss: see `rates`.
         p_target: p, how often a trial is of one speaker in the use that one has in mind, in (0, 1).
-        c_miss, c_false_alarm: costs, over 0.
-
-    Raises:
-        ValueError: as `equal_error_rate`; p_target or a cost out of range.
     """
-    if not (0 < p_target < 1 and c_miss > 0 and c_false_alarm > 0):
-        raise UserError(
-            "`p_target` must be in (0, 1) and the costs over 0. "
-            f"Received: p_target={p_target}, c_miss={c_miss}, c_false_alarm={c_false_alarm}."
-        )
-    _, false_alarm, miss = _rates(scores, same, weight)
-    return least_cost(false_alarm, miss, c_miss * p_target, c_false_alarm * (1 - p_target))
-
-
-def least_cost(false_alarm: np.ndarray, miss: np.ndarray, of_miss: float, of_false_alarm: float) -> float:
-    return float((of_miss * miss + of_false_alarm * false_alarm).min() / min(of_miss, of_false_alarm))
+    return float((p_target * miss + (1 - p_target) * false_alarm).min() / min(p_target, 1 - p_target))

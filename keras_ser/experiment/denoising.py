@@ -16,12 +16,12 @@ from keras_ser.audio import mix, pad
 from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
-from keras_ser.evaluation.denoising import DenoisingReport
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.jobs import jobs, unit
 from keras_ser.experiment.kept import kept
 from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
+from keras_ser.reports import Report, denoising_report
 from keras_ser.settings import CLEAN, of_stream
 from keras_ser.training import Data, Run
 from keras_ser.training.run import model_file
@@ -73,7 +73,7 @@ def run_denoising(
     paper: Mapping[tuple[str, float], Mapping[str, float]] | None = None,
     notes: Sequence[str] = (),
     on_step: Callable[[int, int, str], None] | None = None,
-) -> DenoisingReport:
+) -> Report:
     """Score every denoiser on the finished runs of an experiment, and write the report into its folder.
 
     Args:
@@ -124,7 +124,7 @@ def run_denoising(
         tables.append(table)
     whole = pd.concat(tables, ignore_index=True)
     clean = whole[whole["noise"] == CLEAN]
-    told = [*left_out(folder, own, there), *notes, *_clean_notes(clean)]
+    told = [*notes, *_clean_notes(clean)]
     if folds is not None:
         told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
     if "babble" in noises and is_generated("babble", data.noise_root):
@@ -137,13 +137,14 @@ def run_denoising(
         told.append(
             f'Not there, for want of their packages (pip install "keras-ser[denoise]" pesq): {", ".join(missing)}.'
         )
-    made = DenoisingReport(
-        title=f"{recipe.name}: denoising on {data.corpus.name}",
-        table=whole[whole["noise"] != CLEAN].reset_index(drop=True),
-        methods={name: what for name, what in METHODS.items() if name in set(whole["method"])},
+    made = denoising_report(
+        f"{recipe.name}: denoising on {data.corpus.name}",
+        whole[whole["noise"] != CLEAN].reset_index(drop=True),
+        {name: what for name, what in METHODS.items() if name in set(whole["method"])},
         paper=paper or {},
         ours=OURS,
         against=[name for name in AGAINST if name in set(whole["method"])],
+        missing=left_out(folder, own, there),
         notes=told,
         unit=unit(data),
     )

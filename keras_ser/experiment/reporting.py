@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.evaluation import Report, read_predictions, report
+from keras_ser.evaluation import read_predictions
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.jobs import jobs, tested, unit
 from keras_ser.experiment.stored import (
@@ -21,6 +21,7 @@ from keras_ser.experiment.stored import (
 from keras_ser.files import lock
 from keras_ser.models import deterministic_model, model_flags, model_module
 from keras_ser.recipe import Recipe
+from keras_ser.reports import Report, score_report
 from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
@@ -65,7 +66,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             count = (predictions[name].astype(str) == "True").sum()
             told.append(flag.report.format(count=count, clips=len(predictions)))
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in predictions]
-    made = report(
+    made = score_report(
         predictions,
         scored,
         title=f"{recipe.name} on {data.corpus.name}",
@@ -215,7 +216,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         protocol = run.split.protocol
         table = tested(run, data, protocol)
         facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
-        made = report(
+        made = score_report(
             table,
             [task for task in recipe.tasks if f"{task.name}/prediction" in table],
             title=f"{recipe.name}: fold {run.split.fold}, seed {run.seed}",

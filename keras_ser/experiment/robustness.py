@@ -9,12 +9,13 @@ import pandas as pd
 
 from keras_ser.audio import load_noises, noise_type
 from keras_ser.errors import UserError
-from keras_ser.evaluation.robustness import CLEAN, RobustnessReport
+from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoising import Clip, batched, mixed, test_clips
 from keras_ser.experiment.jobs import unit
 from keras_ser.experiment.kept import kept
 from keras_ser.pipelines.noises import file_stretch
 from keras_ser.recipe import Recipe
+from keras_ser.reports import Report, robustness_report
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
@@ -34,9 +35,9 @@ def robustness(
     denoisers: Sequence[Run] = (),
     snrs: Sequence[float] = SNRS,
     title: str = "",
-    notes: Sequence[str] = (),
+    missing: Sequence[str] = (),
     on_step: Callable[[int, int, str], None] | None = None,
-) -> RobustnessReport:
+) -> Report:
     """Score runs in every noise of a folder, and write the report.
 
     Args:
@@ -48,7 +49,7 @@ def robustness(
             has its own, and is scored with and without it.
         snrs: dB, over all samples of a clip.
         title: the report's heading.
-        notes: sentences for the reader, shown first.
+        missing: sentences on the runs that are left out, shown first.
         on_step: called with (number, steps in all, what).
 
     Raises:
@@ -68,13 +69,13 @@ def robustness(
     files = load_noises(noise_root, recipe.frontend.sample_rate)
     noises = {name: file_stretch(files, name, "test") for name in files}
     trained = trained_noises(recipe) | {name for each in denoisers for name in trained_noises(each.recipe)}
-    chosen, notes, refusals = [], list(notes), []
+    chosen, missing, notes, refusals = [], list(missing), [], []
     for run in runs:
         try:
             chosen.append((run, _unheard(run, denoisers, data) if denoisers else None))
         except LeakageError as error:
             refusals.append(error)
-            notes.append(f"Fold {run.split.fold}, seed {run.seed} is excluded: {error}")
+            missing.append(f"Fold {run.split.fold}, seed {run.seed} is excluded: {error}")
     if not chosen:
         raise refusals[0]
     tables, number = [], 0
@@ -111,7 +112,9 @@ def robustness(
         notes.append(f"Seeds without all folds are left out: {', '.join(map(str, incomplete))}.")
     if runs[0].split.speaker_dependent:
         notes.append("A speaker-dependent split: test speakers were heard in training.")
-    made = RobustnessReport(title or f"{recipe.name} in noise", table, task.labels, notes, unit(data))
+    made = robustness_report(
+        title or f"{recipe.name} in noise", table, task.labels, missing=missing, notes=notes, unit=unit(data)
+    )
     made.save(out)
     return made
 

@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.evaluation import Report, write_predictions
-from keras_ser.evaluation.report import paper_by_protocol
+from keras_ser.evaluation import write_predictions
 from keras_ser.experiment.failures import attempt, named
 from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
 from keras_ser.files import lock, remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
+from keras_ser.reports import Report
+from keras_ser.reports.scores import paper_by_task
 from keras_ser.training import Data, fit
 from keras_ser.training.run import OWNER, check_free, check_owner
 
@@ -55,7 +56,7 @@ def run_experiment(
     """
     folder = Path(folder)
     # what the report would refuse after hours of training is refused now
-    paper_by_protocol(paper_figures(recipe), recipe.tasks, [protocol.name for protocol in recipe.protocols])
+    paper_by_task(paper_figures(recipe), recipe.tasks)
     check_jobs(recipe, data, folds)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)

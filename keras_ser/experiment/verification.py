@@ -11,11 +11,11 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.trials import score_trials, trials
-from keras_ser.evaluation.verification import VerificationReport
 from keras_ser.experiment.jobs import jobs
 from keras_ser.experiment.kept import kept
 from keras_ser.experiment.systems import System
 from keras_ser.pipelines.sources import waveforms
+from keras_ser.reports import Report, verification_report
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import model_file
 
@@ -33,7 +33,7 @@ def run_verification(
     title: str = "",
     notes: Sequence[str] = (),
     on_step: Callable[[int, int, str], None] | None = None,
-) -> VerificationReport:
+) -> Report:
     """Score the last protocol's runs of several systems on the same trials, and write the report into `out`.
 
     Args:
@@ -42,7 +42,7 @@ def run_verification(
         out: where the report goes.
         folds: see `jobs`.
         most: trials of a run; None = all pairs of test clips.
-        paper, title, notes: see `VerificationReport`.
+        paper, title, notes: see `verification_report`.
         on_step: called with (number, steps in all, what) before each run.
 
     Raises:
@@ -72,11 +72,12 @@ def run_verification(
         table, _ = kept(folder, "verification", asked, lambda folder=folder: trial_scores(Run.load(folder), data, most))
         table = table.assign(system=name, fold=job.split.fold, seed=job.seed)
         tables.append(table)
-    made = VerificationReport(
-        title=title or f"Speaker verification on {data.corpus.name}",
-        table=pd.concat(tables, ignore_index=True),
-        paper=paper or {},
-        notes=list(dict.fromkeys([*missing, *notes])),
+    made = verification_report(
+        title or f"Speaker verification on {data.corpus.name}",
+        pd.concat(tables, ignore_index=True),
+        paper=paper,
+        missing=list(dict.fromkeys(missing)),
+        notes=notes,
     )
     made.save(out)
     return made

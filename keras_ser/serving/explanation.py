@@ -28,7 +28,7 @@ import pandas as pd
 from scipy.stats import entropy
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation import markdown
+from keras_ser.reports.render import aligned
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 
@@ -81,7 +81,7 @@ class Explanation:
                 sums = f"{rest['contribution'].sum():+.3f}", f"{100 * rest['attention'].sum():.1f}"
                 rows.append([f"{len(rest)} others", "", *sums, ""])
             spread = f"attention on {each.effective_units:.1f} of {len(each.units)} units"
-            text += ["", f"{each.task}: {each.label} ({each.probability:.3f}); {spread}", *markdown.aligned(rows)]
+            text += ["", f"{each.task}: {each.label} ({each.probability:.3f}); {spread}", *aligned(rows)]
         return [
             *text,
             "",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.evaluation import markdown
+from keras_ser.evaluation.tables import Table
 from keras_ser.experiment.jobs import Job
 from keras_ser.files import write_figure, write_json, write_table, write_text
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
+from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
 from keras_ser.tuning.space import Choice, Space, with_values
@@ -168,17 +169,28 @@ class Found:
                 found.append(f"{protocol.name!r} (fold {_list(folds)})")
         return found
 
-    def lines(self, most: int = 10) -> list[str]:
-        """The table for the terminal."""
-        return [f"{self.recipe.name}: {len(self.trials)} trials", "", *markdown.aligned(self._rows(most), left=1)]
+    def lines(self) -> list[str]:
+        """The best ten trials, for the terminal."""
+        return self.report().lines()
 
-    def _rows(self, most: int | None = None) -> list[list[str]]:
-        rows = [["trial", *(each.key for each in self.space), self.monitor, "epoch"]]
-        for trial in self.ranked[:most]:
+    def report(self) -> Report:
+        rows = []
+        for trial in self.ranked:
             values = [_shown(self.value(trial, each.key)) for each in self.space]
             name = str(trial.number) if trial.number else "as it was"
             rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
-        return rows
+        header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
+        return Report(
+            title=f"{self.recipe.name}: {len(self.trials)} trials of a {self.method} search on {self.data.corpus.name}",
+            summary=[Table("", header, rows[:10])],
+            sections=[
+                "Searched: " + "; ".join(f"`{each}`" for each in self.space) + ".",
+                Table("", header, rows),
+                "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
+            ],
+            notes=tuple(self.notes()),
+            figures=[Picture("tuning.png", "score against each number, and over the trials", self.figure)],
+        )
 
     def save(self, folder: Path) -> None:
         """trials.json and trials.csv, tuning.md, and recipe.json, the best so far."""
@@ -188,15 +200,7 @@ class Found:
         if not self.ranked:
             return
         write_text(folder / "recipe.json", self.best.to_json())
-        text = [
-            f"# {self.recipe.name}: a {self.method} search on {self.data.corpus.name}",
-            "\n".join(f"- {note}" for note in self.notes()),
-            "Searched: " + "; ".join(f"`{each}`" for each in self.space) + ".",
-            markdown.table(self._rows()),
-            "![score against each number, and over the trials](tuning.png)",
-            "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
-        ]
-        write_text(folder / "tuning.md", "\n\n".join(text))
+        write_text(folder / "tuning.md", self.report().to_markdown())
 
     def draw(self, folder: Path) -> None:
         """tuning.png, where there is anything to draw."""
@@ -205,13 +209,12 @@ class Found:
 
     def figure(self) -> Figure:
         """The score against each number, and trial after trial with the best so far."""
-        from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
         scored = sorted(self.ranked, key=lambda trial: trial.number)
         scores = [trial.score for trial in scored]
         panels = len(self.space) + 1
-        figure = Figure(figsize=(3.2 * panels + 0.4, 3.4), layout="constrained")
+        figure = pictures.new(3.2 * panels + 0.4, 3.4)
         drawn = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
         best = self.ranked[0].number
         for axes, each in zip(drawn, self.space, strict=False):
@@ -232,8 +235,7 @@ class Found:
         drawn[-1].legend(fontsize=8, framealpha=0.9, markerscale=0.7)
         drawn[0].set_ylabel(self.monitor)
         for axes in drawn:
-            axes.grid(color="#e3e6ea", linewidth=0.8)
-            axes.set_axisbelow(True)
+            pictures.tidy(axes)
         return figure
 
 

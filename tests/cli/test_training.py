@@ -48,12 +48,6 @@ def seeds(asked: Recipe, *words: str) -> tuple[int, ...]:
     return choose({"x": asked}, parser.parse_args(words), None).seeds
 
 
-def test_out_is_a_folder(tmp_path):
-    (tmp_path / "a.csv").write_text("file\n")
-    with pytest.raises(ValueError, match=r"--out must be a folder. Received: the file .*a\.csv"):
-        seeds(recipe(PAPER), f"--out={tmp_path / 'a.csv'}")
-
-
 def test_seeds():
     """A support vector machine draws nothing: other seeds would be the same run again, but where labels are shuffled."""
     network, machine = recipe(PAPER), recipe(PAPER).replace(model="svm", config=svm.Config())

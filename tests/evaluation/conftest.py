@@ -1,5 +1,6 @@
 """A made-up predictions table with what makes scoring hard: several seeds, speakers of unequal size, rare classes."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,7 +19,8 @@ def _softmax(z: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def _table(
+@functools.cache
+def _made(
     seeds: Sequence[int] = (0, 1, 2),
     speakers: int = 8,
     per_fold: int = 2,
@@ -68,9 +70,14 @@ def _table(
     return pd.DataFrame(rows)
 
 
+def table(**options) -> pd.DataFrame:
+    """A copy of the table with these options, which is made once."""
+    return _made(**options).copy()
+
+
 @pytest.fixture
 def make_table() -> Callable[..., pd.DataFrame]:
-    return _table
+    return table
 
 
 @pytest.fixture

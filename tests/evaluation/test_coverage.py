@@ -81,18 +81,3 @@ def test_equal_systems_differ_in_at_most_7_percent_and_intervals_cover_92_to_98_
     bad = [cell for cell, (called, covered) in found.items() if (called or 0) > 0.07 or not 0.92 <= covered <= 0.98]
     assert not bad, "\n".join([*map(str, bad), *table])
     assert all((called is None) == (seeds == 1 and not known) for (_, seeds, *_, known), (called, _) in found.items())
-
-
-def test_speakers_cover_where_clips_do_not():
-    """The clips of a speaker are alike: an interval over clips holds the truth far less often than it says."""
-    rng = np.random.default_rng(4)
-    right = rng.random((400, 40, 12)) < rng.beta(2.0, 2.0, size=(400, 40, 1))  # mean 0.5
-    found = {}
-    for unit, hits in (("speakers", right.mean(axis=-1)), ("clips", right.reshape(400, -1).astype(float))):
-        groups = hits.shape[1]
-        whole = hits.mean(axis=1)[:, None]
-        one = Jackknife(whole, ((groups * whole - hits) / (groups - 1))[..., None])
-        low, high = interval(whole[:, 0], *variance(one), "logit")
-        found[unit] = np.mean((low <= 0.5) & (high >= 0.5))
-    assert 0.92 <= found["speakers"] <= 0.98
-    assert found["clips"] < 0.8

@@ -22,16 +22,6 @@ def of_means(values: np.ndarray, deterministic: bool = False) -> Jackknife:
     return Jackknife(found.whole[0] / groups, found.left_out[0] / (groups - 1), deterministic)
 
 
-def test_jackknife_is_the_statistic_without_each_group(rng):
-    sums = rng.normal(size=(5, 2, 3))
-    found = jackknife(sums, lambda s: np.log(np.abs(s)))
-    for g in range(5):
-        rest = [sums[i] for i in range(5) if i != g]
-        np.testing.assert_allclose(found.left_out[:, g], np.log(np.abs(sum(rest))).T)
-    np.testing.assert_allclose(found.whole, np.log(np.abs(sums.sum(axis=0))).T)
-    assert (found.groups, found.seeds) == (5, 2)
-
-
 @pytest.mark.parametrize("groups", [2, 6, 31])
 def test_interval_of_a_mean_of_one_seed_is_the_t_interval(rng, groups):
     values = rng.exponential(size=(groups, 1))
@@ -76,9 +66,6 @@ def test_variance_components_are_unbiased():
     found = Jackknife(values.mean(axis=1), (total - values) / (groups - 1))
     expected = a**2 / seeds + b**2 / groups + ab**2 / (groups * seeds)
     assert variance(found)[0].mean() == pytest.approx(expected, rel=0.04)
-    # of these networks alone
-    expected = b**2 / groups + ab**2 / (groups * seeds)
-    assert variance(found, seeds=False)[0].mean() == pytest.approx(expected, rel=0.04)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +85,6 @@ def test_variance_components_are_unbiased():
 def test_spread_over_seeds_takes_two_degrees_of_freedom(seeds, deterministic, known):
     systems = [Jackknife(np.zeros(s), np.zeros((7, s)), d) for s, d in zip(seeds, deterministic, strict=True)]
     assert seeds_known(*systems) is known
-
-
-def test_one_seed_leaves_the_interval_to_the_speakers(rng):
-    a, b = rng.normal(size=(7, 1)), rng.normal(size=(7, 5))
-    total, degrees = variance(of_means(a), of_means(b))
-    difference = a[:, 0] - b.mean(axis=1)
-    assert (total, degrees) == pytest.approx((difference.var(ddof=1) / 7, 6))
 
 
 @pytest.mark.parametrize(
@@ -134,11 +114,6 @@ def test_no_variance_gives_no_p_but_no_difference_has_one_of_1():
     assert p_value(0.0, 0.0, 5.0) == 1.0 and p_value(0.0, 1.0, 5.0) == 1.0
 
 
-def test_rounding_is_no_variance():
-    values = np.full((9, 3), 0.1) * 3 / 7
-    assert variance(of_means(values))[0] == 0
-
-
 def test_holm_is_the_worked_example():
     """Of Wright, Adjusted P-Values for Simultaneous Inference, Biometrics 48 (1992), the step-down Bonferroni rule."""
     assert holm([0.01, 0.02, 0.022, 0.09]) == pytest.approx([0.04, 0.06, 0.06, 0.09])
@@ -146,11 +121,6 @@ def test_holm_is_the_worked_example():
     assert holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
     assert holm([None, 0.03, float("nan"), 0.02]) == [None, pytest.approx(0.04), None, pytest.approx(0.04)]
     assert holm([]) == []
-
-
-def test_holm_calls_nothing_in_95_percent_of_true_tables():
-    p = np.random.default_rng(3).random((4000, 8))
-    assert np.mean([min(holm(row)) < 0.05 for row in p]) == pytest.approx(0.05, abs=0.01)
 
 
 def test_basis_says_what_an_interval_is_over():

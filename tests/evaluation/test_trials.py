@@ -5,10 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy.stats import norm
-from sklearn import metrics as sk
 from sklearn.metrics.pairwise import cosine_similarity
 
-from keras_ser.evaluation.trials import Steps, equal_error_rate, min_dcf, score_trials, trials
+from keras_ser.evaluation.trials import crossing, least_cost, rates, score_trials, trials
 from tests.evaluation.rates import brute, root
 
 
@@ -105,93 +104,43 @@ def test_what_has_no_direction_is_refused(rng):
 # error rates
 
 
+def eer(scores, same) -> float:
+    return crossing(*rates(scores, same))[0]
+
+
 @pytest.mark.parametrize("digits", [None, 1, 0])  # ever more ties
-def test_eer_is_the_root_on_scikit_learns_roc_curve(rng, digits):
-    for gap in (-1.0, 0.0, 0.4, 2.5):
+def test_rates_and_eer_are_those_of_every_threshold(rng, digits):
+    for gap in (-1.0, 0.0, 2.5):
         scores, same = draw(rng, 300, gap, digits)
-        assert equal_error_rate(scores, same)[0] == pytest.approx(root(scores, same), abs=1e-9)
-
-
-@pytest.mark.parametrize("digits", [None, 1])
-def test_the_threshold_is_the_one_nearest_to_equal_rates(rng, digits):
-    scores, same = draw(rng, 250, 1.0, digits)
-    eer, threshold = equal_error_rate(scores, same)
-    gaps = {t: abs(false_alarm - miss) for t, false_alarm, miss in brute(scores, same)}
-    assert gaps[threshold] == pytest.approx(min(gaps.values()))
-    around = [(f, m) for t, f, m in brute(scores, same) if gaps[t] <= sorted(gaps.values())[1]]
-    assert min(min(p) for p in around) <= eer <= max(max(p) for p in around)
+        points = list(brute(scores, same))
+        false_alarm, miss = rates(scores, same)
+        np.testing.assert_allclose(np.stack([false_alarm, miss], axis=1), [point[1:] for point in points], atol=1e-12)
+        found, point = crossing(false_alarm, miss)
+        assert found == pytest.approx(root(scores, same), abs=1e-9)
+        gaps = [abs(f - m) for _, f, m in points]
+        assert gaps[point] == pytest.approx(min(gaps))
 
 
 @pytest.mark.parametrize("d", [0.5, 1.5, 3.0])
 def test_eer_of_two_gaussians_is_the_closed_form(d):
     quantiles = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
     same = np.repeat([True, False], [20_000, 10_000])
-    eer, threshold = equal_error_rate(np.concatenate([quantiles + d, quantiles[::2]]), same)
-    assert eer == pytest.approx(norm.cdf(-d / 2), abs=2e-4) and threshold == pytest.approx(d / 2, abs=2e-3)
+    assert eer(np.concatenate([quantiles + d, quantiles[::2]]), same) == pytest.approx(norm.cdf(-d / 2), abs=2e-4)
 
 
-def test_perfect_inverted_and_constant_scores(rng):
+def test_perfect_inverted_and_constant_scores():
     same = np.array([True, False, True, False, False])
     scores = np.array([0.9, 0.2, 0.7, 0.1, -0.3])
-    assert equal_error_rate(scores, same) == (0.0, 0.7)
-    assert min_dcf(scores, same) == 0
-    assert equal_error_rate(-scores, same)[0] == 1 and min_dcf(-scores, same) == 1
-    assert equal_error_rate(np.full(5, 0.4), same) == (0.5, 0.4)
-    scores, same = draw(rng)
-    assert equal_error_rate(-scores, same)[0] == pytest.approx(1 - equal_error_rate(scores, same)[0])
+    assert eer(scores, same) == 0 and least_cost(*rates(scores, same)) == 0
+    assert eer(-scores, same) == 1 and least_cost(*rates(-scores, same)) == 1
+    assert eer(np.full(5, 0.4), same) == 0.5
+    assert rates(scores[same], same[same]) is None and rates(scores[~same], same[~same]) is None
 
 
-def test_accuracy_at_the_equal_error_threshold(rng):
-    scores, same = draw(rng, 900)
-    eer, threshold = equal_error_rate(scores, same)
-    # a step of the curve is one trial of its kind
-    step = 1 / min(same.sum(), (~same).sum())
-    assert sk.accuracy_score(same, scores >= threshold) == pytest.approx(1 - eer, abs=step)
-
-
-@pytest.mark.parametrize(("p", "c_miss", "c_false_alarm"), [(0.01, 1, 1), (0.3, 1, 1), (0.5, 10, 1), (0.9, 1, 0.2)])
-def test_min_dcf_is_that_of_all_thresholds(rng, p, c_miss, c_false_alarm):
+@pytest.mark.parametrize("p", [0.01, 0.3, 0.9])
+def test_least_cost_is_that_of_all_thresholds(rng, p):
     for digits in (None, 1):
         scores, same = draw(rng, 200, 2.0, digits)
-        costs = [c_miss * p * miss + c_false_alarm * (1 - p) * fa for _, fa, miss in brute(scores, same)]
-        expected = min(costs) / min(c_miss * p, c_false_alarm * (1 - p))
-        assert min_dcf(scores, same, p, c_miss, c_false_alarm) == pytest.approx(expected) and expected < 1
-
-
-def test_a_weight_is_a_number_of_copies(rng):
-    scores, same = draw(rng, 300, 1.0, 1)
-    weight = rng.integers(0, 4, 300)
-    copies = np.repeat(scores, weight), np.repeat(same, weight)
-    assert equal_error_rate(scores, same, weight) == pytest.approx(equal_error_rate(*copies))
-    assert equal_error_rate(scores, same, weight / 7) == pytest.approx(equal_error_rate(*copies))
-    assert equal_error_rate(*copies)[0] != pytest.approx(equal_error_rate(scores, same)[0], abs=1e-4)
-    assert min_dcf(scores, same, 0.2, weight=weight) == pytest.approx(min_dcf(*copies, 0.2))
-
-
-@pytest.mark.parametrize("digits", [None, 1])
-def test_det_curve_is_scikit_learns(rng, digits):
-    scores, same = draw(rng, 200, 1.5, digits)
-    steps = Steps(scores, same)
-    (false_alarm, miss), thresholds = steps.rates(), steps.thresholds
-    expected = {t: (f, m) for f, m, t in zip(*sk.det_curve(same, scores), strict=True)}
-    found = {t: (f, m) for f, m, t in zip(false_alarm, miss, thresholds, strict=True) if t in expected}
-    finite = {t for t in expected if np.isfinite(t)}
-    assert len(finite) > 20 and finite <= set(found)
-    for t in finite:
-        assert found[t] == pytest.approx(expected[t])
-    assert (false_alarm[0], miss[0], thresholds[0]) == (0, 1, np.inf) and (false_alarm[-1], miss[-1]) == (1, 0)
-
-
-def test_what_no_rate_can_be_told_of(rng):
-    scores, same = draw(rng, 20)
-    for kind in (same, ~same):
-        with pytest.raises(ValueError, match="trials of one speaker and trials of two"):
-            equal_error_rate(scores[kind], same[kind])
-    with pytest.raises(ValueError, match="NaN for 1 of 20"):
-        min_dcf(np.where(np.arange(20) == 3, np.nan, scores), same)
-    with pytest.raises(ValueError, match="20 and 19"):
-        equal_error_rate(scores, same[1:])
-    with pytest.raises(ValueError, match="p_target=0"):
-        min_dcf(scores, same, p_target=0)
-    with pytest.raises(ValueError, match="the smallest -1"):
-        equal_error_rate(scores, same, np.append(np.ones(19), -1))
+        costs = [p * miss + (1 - p) * false_alarm for _, false_alarm, miss in brute(scores, same)]
+        expected = min(costs) / min(p, 1 - p)
+        assert least_cost(*rates(scores, same), p) == pytest.approx(expected) and expected < 1

@@ -33,3 +33,11 @@ def noise_root(tmp_path_factory) -> Path:
     for name, kind in (("white", "white"), ("rumble1", "brown")):
         soundfile.write(folder / f"{name}.flac", np.clip(0.1 * colour(kind, 30000, 3), -1, 1), 16000)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_pictures():
+    """Pictures are tested with the reports; rendering them for every experiment would cost more than its training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_ser.reports.report.write_figure", lambda path, figure: path.touch())
+        yield

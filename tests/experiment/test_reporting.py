@@ -52,12 +52,3 @@ def test_folders_of_deterministic_recipes_have_a_p_with_one_seed(tmp_path):
     # a table without its recipe
     (tmp_path / "b" / "recipe.json").unlink()
     assert "no p (one seed" in compare_folders(tmp_path / "a", tmp_path / "b", "emotion", "uar")
-
-
-def test_folders_of_several_seeds_have_a_p(tmp_path):
-    for name, right in (("a", 0.9), ("b", 0.6)):
-        (tmp_path / name).mkdir()
-        write_predictions(predictions(right, (0, 1, 2)), tmp_path / name / "predictions.csv")
-        (tmp_path / name / "recipe.json").write_text(recipe().to_json())
-    said = compare_folders(tmp_path / "a", tmp_path / "b", "emotion", "uar")
-    assert "p < 0.001" in said and "95 % CI over 8 speakers and 3 + 3 seeds (t)" in said

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import keras_ser
-from keras_ser.evaluation import read_predictions, report
+from keras_ser.evaluation import read_predictions
 from keras_ser.recipe import Recipe
+from keras_ser.reports import score_report
 from keras_ser.serving import ExportVersionWarning, find_export, read_facts, saved_model
 from keras_ser.serving.facts import FACTS, FORMAT
 from keras_ser.tasks import Task
@@ -56,7 +57,8 @@ def test_metrics_are_of_the_stream_that_the_report_scores(tmp_path):
     assert found["speaker_dependent"] is True and found["speakers"] == 4
     assert found["emotion"] == {"uar": 0.75, "accuracy": pytest.approx(2 / 3), "clips": 3}
     assert found["noise"] == {"uar": 0.5, "accuracy": 0.5, "clips": 2}
-    for result in report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both").results:
+    told = score_report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both")
+    for result in told.results:
         assert result["uar"].value == found[result.task]["uar"]
 
 

@@ -1,12 +1,12 @@
-import sys
-from dataclasses import replace
+"""What is drawn: every number of a matrix, score and history, and no text over another."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from keras_ser.evaluation import plots, score
+from keras_ser.evaluation import score
+from keras_ser.reports import curves, pictures
 from keras_ser.tasks import Task
 
 
@@ -37,7 +37,7 @@ def _overlaps(boxes):
 
 
 def test_confusion_prints_every_cell_and_no_text_meets_another(many):
-    figure = plots.confusion(many)
+    figure = pictures.matrices({"named": many.confusion.share}, many.labels, many.confusion.counts)
     renderer = _drawn(figure)
     (axes,) = figure.axes
     for text in axes.texts:
@@ -46,12 +46,10 @@ def test_confusion_prints_every_cell_and_no_text_meets_another(many):
             assert i == 7 and text.get_text() == "–"
         else:
             assert text.get_text() == f"{100 * many.confusion.share[i][j]:.1f}\n({many.confusion.counts[i][j]})"
-    assert len(axes.texts) == 64
-    assert [t.get_text() for t in axes.get_yticklabels()] == list(many.labels)
-    assert [t.get_text() for t in axes.get_xticklabels()] == list(many.labels)
+    assert len(axes.texts) == 64 and [t.get_text() for t in axes.get_xticklabels()] == list(many.labels)
     assert not _overlaps([t.get_window_extent(renderer) for t in axes.texts])
     whole = figure.get_window_extent(renderer)
-    for text in [*axes.get_xticklabels(), *axes.get_yticklabels(), *figure.texts]:
+    for text in [*axes.get_xticklabels(), *axes.get_yticklabels(), axes.title]:
         box = text.get_window_extent(renderer)
         assert box.x0 >= whole.x0 and box.x1 <= whole.x1 and box.y0 >= whole.y0 and box.y1 <= whole.y1
 
@@ -59,7 +57,7 @@ def test_confusion_prints_every_cell_and_no_text_meets_another(many):
 def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
     table = make_table()
     results = [many, score(table, emotion, "disjoint"), score(table, arousal, "disjoint")]
-    figure = plots.scores(results)
+    figure = pictures.scores(results)
     renderer = _drawn(figure)
     assert len(figure.axes) == 4  # CCC and RMSE have an axis each
     lines = [line.get_xydata() for line in figure.axes[1].lines]
@@ -78,6 +76,18 @@ def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
     assert "12 speakers" in figure.axes[0].get_title(loc="left")
     for axes in figure.axes:
         assert not _overlaps([t.get_window_extent(renderer) for t in axes.get_yticklabels()])
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(legend) == [
+        "95 % interval",
+        "chance",
+        "mean over seeds",
+        "measured",
+        "one seed",
+        "paper",
+        "seeds averaged",
+    ]
+    one = pictures.scores([score(make_table(seeds=(0,), speakers=4), emotion, "disjoint")])
+    assert [text.get_text() for text in one.legends[0].get_texts()] == ["measured", "chance"]
 
 
 def test_curves_draw_each_run_and_their_mean(rng):
@@ -93,7 +103,7 @@ def test_curves_draw_each_run_and_their_mean(rng):
                 "seconds": rng.random(epochs),
             }
         )
-    figure = plots.curves(runs, "disjoint")
+    figure = curves.epochs(runs, "disjoint")
     _drawn(figure)
     shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
     assert list(shown) == ["loss", "emotion accuracy", "emotion uar"]
@@ -109,31 +119,5 @@ def test_curves_draw_each_run_and_their_mean(rng):
 
 def test_an_epoch_written_twice_counts_once(rng):
     history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0]})
-    figure = plots.curves({"a": history, "b": history})
+    figure = curves.epochs({"a": history, "b": history})
     assert np.array_equal(figure.axes[0].lines[0].get_xydata(), [[1, 4], [2, 2.5], [3, 2]])
-
-
-def test_the_legend_of_whiskers_is_of_what_is_drawn(many, make_table, emotion):
-    def legend(*results):
-        return [text.get_text() for text in plots.scores(results).legends[0].get_texts()]
-
-    one = score(make_table(seeds=(0,)), emotion, "disjoint")
-    assert legend(one) == ["measured, 95 % interval", "chance"]
-    few = replace(one, scores=tuple(replace(each, low=None, high=None) for each in one.scores))
-    assert legend(few) == ["measured", "chance"], "under six speakers there is no interval"
-    several = score(make_table(), emotion, "disjoint")
-    expected = ["mean over seeds, 95 % interval", "one seed", "seeds averaged", "chance", "paper"]
-    assert several.ensemble and legend(one, several, many) == expected
-
-
-def test_what_cannot_be_drawn_is_an_error(make_table, arousal):
-    with pytest.raises(ValueError, match="at most 32 classes. Received: task 'arousal' with 0"):
-        plots.confusion(score(make_table(seeds=(0,)), arousal, "disjoint"))
-    with pytest.raises(ValueError, match="a column beside the epoch"):
-        plots.curves({"a": pd.DataFrame({"epoch": [1, 2]})})
-
-
-def test_no_pyplot(many):
-    plots.confusion(many)
-    plots.scores([many])
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()

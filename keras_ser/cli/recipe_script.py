@@ -1,0 +1,149 @@
+"""What a recipe's own file and `keras-ser train` run: train a recipe, or several systems, and report."""
+
+import argparse
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.progress import Progress, show
+from keras_ser.cli.recipes import choose, choose_systems
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
+
+Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the reports of a recipe are made of.
+
+    Args:
+        variant: the one that was chosen.
+        systems: name -> `keras_ser.experiment.systems.System`.
+        data: the corpora.
+        options: of the command line.
+        notes: what is to be said of the choice.
+    """
+
+    variant: str
+    systems: Mapping[str, Any]
+    data: Any
+    options: argparse.Namespace
+    notes: Sequence[str] = ()
+
+    @property
+    def folds(self) -> list[int] | None:
+        return folds_asked(self.options)
+
+    @property
+    def first(self) -> Any:
+        """The first system's recipe."""
+        return next(iter(self.systems.values())).recipe
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """Sentences on the runs that are left out."""
+        return next(iter(self.systems.values())).missing
+
+    @property
+    def folder(self) -> Path:
+        """Where the tables over several systems go: other settings, systems, or folds have another folder."""
+        recipes = {name: system.recipe for name, system in self.systems.items()}
+        return systems_folder(Path(self.options.out), recipes, self.folds)
+
+
+def systems_folder(out: Path, recipes: Mapping[str, Any], folds: Sequence[int] | None = None) -> Path:
+    """Where the tables over several systems go: other settings, systems, or folds have another folder."""
+    settings = [] if folds is None else [f"folds {sorted(folds)}"]
+    settings += sorted(f"{name} {recipe.hash} {recipe.protocols} {recipe.seeds}" for name, recipe in recipes.items())
+    digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
+    return out / f"{next(iter(recipes.values())).name.split('-', 1)[0]}-systems-{digest}"
+
+
+def recipe_main(
+    recipes: Mapping[str, Any],
+    description: str,
+    demo: str | None = None,
+    *,
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    needs: Mapping[str, str] | None = None,
+    reports: Reports | None = None,
+) -> int:
+    """What `python recipes/NAME.py` runs.
+
+    Args:
+        recipes: variant -> Recipe, or variant -> system -> Recipe: several systems, trained one after another on the same
+            splits. The first variant is the default.
+        description: the recipe's page, for --help.
+        demo: the variant that runs on the demo corpus without --corpus-root; None = a root is needed.
+        arguments: adds options of the recipe's own to the parser.
+        adjust: (recipe, options) -> the recipe that those options ask for.
+        own: of several systems: corpus -> (system -> recipe, notes), for any corpus that --corpus names.
+        needs: system -> the package that it needs; without the package the system is left out, unless it is asked for.
+        reports: makes the reports over what was trained; default: the report of the experiment.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_arguments(parser)
+    if isinstance(next(iter(recipes.values())), Mapping):
+        parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
+    if arguments:
+        arguments(parser)
+    options = parser.parse_args()
+    return guarded(lambda: run(recipes, options, demo, adjust, own, needs or {}, reports), INTERRUPTED)
+
+
+def run(
+    recipes: Mapping[str, Any],
+    options: argparse.Namespace,
+    demo: str | None,
+    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    needs: Mapping[str, str] | None = None,
+    reports: Reports | None = None,
+) -> int:
+    """Train, print the summaries of the reports, and return the exit code: 1 where a run failed; see `recipe_main`."""
+    folds, notes = folds_asked(options), []
+    several = isinstance(next(iter(recipes.values())), Mapping)
+    if several:
+        absent = {name: package for name, package in (needs or {}).items() if not importlib.util.find_spec(package)}
+        variant, chosen, notes = choose_systems(recipes, options, demo, own, absent)
+    else:
+        recipe = choose(recipes, options, demo)
+        variant, chosen = recipe.name, {recipe.name: recipe}
+    if adjust:
+        chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
+    chosen, data, read_options = prepared(chosen, options)
+
+    from keras_ser.experiment import experiment_folder, run_experiment
+    from keras_ser.experiment.systems import System, run_systems
+
+    with Progress(quiet=options.quiet) as progress:
+        given = {"folds": folds, "read_options": read_options, "strategy": options.strategy}
+        given |= {"on_job": progress.job, "on_failure": progress.failure, "on_epoch": progress.epoch}
+        if several:
+            systems = run_systems(chosen, data, options.out, **given)
+        else:
+            ((name, recipe),) = chosen.items()
+            folder = experiment_folder(recipe, options.out)
+            made = run_experiment(recipe, data, folder, **given)
+            systems = {name: System(recipe, folder, made.predictions, made.missing)}
+            reports = reports or (lambda trained: [(made, folder / "report.md")])
+    for number, (made, path) in enumerate(reports(Trained(variant, systems, data, options, notes))):
+        print(end="\n" if number else "")
+        show(made, path)
+    return 1 if progress.failures else 0
+
+
+def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Every recipe by one name, for `keras-ser train`: those of the first variant by their system's."""
+    first = next(iter(variants))
+    return {
+        system if variant == first else f"{variant}-{system}": recipe
+        for variant, systems in variants.items()
+        for system, recipe in systems.items()
+    }

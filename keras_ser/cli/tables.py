@@ -1,0 +1,250 @@
+"""What the recipes report beside their experiments: tables of systems, gains, speaker verification and noise."""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from keras_ser.cli.arguments import positive
+from keras_ser.cli.progress import step_printer
+from keras_ser.cli.recipe_script import Reports, Trained
+from keras_ser.errors import UserError
+
+PAPER_NOISES = ("white", "pink", "babble", "factory")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a paper prints of several systems, as fractions.
+
+    Args:
+        source: of the figures.
+        scores: system -> {metric: figure} of the main task.
+        verification: system -> {metric: figure}.
+        confused: the system whose confusion matrix is shown; confusion: that matrix, of the true class (row).
+        labels: the main task's classes that they are of; with others nothing of the paper is shown. Empty = any.
+    """
+
+    source: str = ""
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    verification: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    confused: str | None = None
+    confusion: Sequence[Sequence[float]] = ()
+    labels: tuple[str, ...] = ()
+
+
+def _systems(trained: Trained, protocol: str, pairs: Sequence[tuple[str, str]], **more: Any) -> Any:
+    from keras_ser.evaluation.systems import Systems
+    from keras_ser.experiment.jobs import unit
+
+    return Systems(
+        tables={name: system.predictions for name, system in trained.systems.items()},
+        task=trained.first.tasks[0],
+        protocol=protocol,
+        pairs=[pair for pair in pairs if set(pair) <= set(trained.systems)],
+        unit=unit(trained.data),
+        items="windows" if trained.first.windows else "clips",
+        deterministic=[name for name, system in trained.systems.items() if system.deterministic],
+        **more,
+    )
+
+
+def _notes(trained: Trained, paper: Paper) -> list[str]:
+    from keras_ser.experiment.reporting import notes
+
+    found = [note for s in trained.systems.values() for note in notes(s.recipe, trained.data, trained.folds)]
+    return list(dict.fromkeys([*trained.notes, *found, *([f"Paper: {paper.source}."] if paper.source else [])]))
+
+
+def systems_table(
+    about: Mapping[str, str], pairs: Sequence[tuple[str, str]], paper: Paper, name: str = "systems"
+) -> Reports:
+    """The scores of several systems under each protocol, and their differences.
+
+    Args:
+        about: system -> what it is, in the order of the table.
+        pairs: (a, b): the differences a - b.
+        paper: what is shown beside the measured figures.
+        name: of the files.
+    """
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.experiment.reporting import protocol_facts
+        from keras_ser.reports import systems_report
+
+        data, first, shown = trained.data, trained.first, paper
+        told = _notes(trained, paper)
+        if paper.labels and paper.labels != first.tasks[0].labels:
+            told.append(f"The paper's figures are of the classes {', '.join(paper.labels)}, and not shown.")
+            shown = Paper(confused=paper.confused)
+        if first.windows is not None and not first.tasks[0].continuous:
+            counts = sorted(data.readable.counts(first.tasks[0].column).items())
+            told.append(f"Windows in all: {', '.join(f'{label} {count}' for label, count in counts)}.")
+        known = {p for system in trained.systems.values() for p in system.predictions["protocol"].unique()}
+        protocols = [protocol for protocol in first.protocols if protocol.name in known]
+        shared = "; speaker-dependent: the speakers tested are trained on, too"
+        made = systems_report(
+            f"{first.name.split('-', 1)[0]} on {data.corpus.name}",
+            [_systems(trained, protocol.name, pairs) for protocol in protocols],
+            about=about,
+            described={
+                p.name: protocol_facts(p, data, first)["description"] + shared * p.speaker_dependent for p in protocols
+            },
+            paper={system: figures for system, figures in shown.scores.items() if system in trained.systems},
+            confused=shown.confused if shown.confused in trained.systems else None,
+            paper_confusion=shown.confusion,
+            missing=trained.missing,
+            notes=told,
+            name=name,
+        )
+        yield made, made.save(trained.folder)
+
+    return make
+
+
+def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], paper: Paper) -> Reports:
+    """`systems_table` of cascades, whose first models are systems of their own, too: "B (name)"."""
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.experiment.ablation import with_first_alone
+
+        (noisy,) = (stream for stream in trained.first.streams if stream.noises)
+        note = f"Noises: {', '.join(noisy.noises)}, each test clip with one of them at {list(noisy.snr)} dB."
+        every = with_first_alone(trained.systems, trained.data, trained.folds)
+        ordered = {name: every[name] for name in about if name in every}
+        folder = trained.folder  # of what was trained
+        more = replace(trained, systems=ordered, notes=[*trained.notes, note])
+        for made, _ in systems_table(about, pairs, paper, "ablation")(more):
+            yield made, made.save(folder)
+
+    return make
+
+
+def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Paper]) -> Reports:
+    """The gain of one system over another, and the speaker verification of all.
+
+    Args:
+        over: (a, b): the gain of system b over a on the main task.
+        reference: the system that the others' verification is compared with.
+        papers: variant -> a paper's figures of that very setting.
+    """
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.evaluation.trials import TrialsError
+        from keras_ser.experiment.verification import run_verification
+        from keras_ser.reports import gain_report
+
+        paper, first, systems = papers.get(trained.variant, Paper()), trained.first, trained.systems
+        protocol, where = first.protocols[-1], f"{trained.data.corpus.name}, {first.protocols[-1].name}"
+        told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept.", *_notes(trained, paper)]
+        if protocol.speaker_dependent:
+            told.append("A speaker-dependent split: the speakers of the test clips are in the training set too.")
+        if set(over) <= set(systems):
+            of_both = replace(trained, systems={name: systems[name] for name in over})
+            metrics = [*(f"recall/{label}" for label in systems[over[1]].recipe.tasks[0].labels), "accuracy", "uar"]
+            part = _systems(of_both, protocol.name, [over[::-1]], metrics=metrics)
+            scores = {system: figures for system, figures in paper.scores.items() if system in over}
+            title = f"{' over '.join(over[::-1])} on {where}"
+            made = gain_report(title, part, paper=scores, missing=trained.missing, notes=told)
+            yield made, made.save(trained.folder)
+        try:
+            made = run_verification(
+                dict(sorted(systems.items(), key=lambda item: item[0] != reference)),
+                trained.data,
+                trained.folder,
+                folds=trained.folds,
+                paper={system: figures for system, figures in paper.verification.items() if system in systems},
+                title=f"Speaker verification on {where}",
+                notes=told,
+                on_step=step_printer(trained.options.quiet),
+            )
+        except TrialsError as error:
+            print(f"\nNo speaker verification: {error}")
+        else:
+            yield made, trained.folder / "verification.md"
+
+    return make
+
+
+def denoising_tables(paper: Mapping[tuple[str, float], Mapping[str, float]]) -> Reports:
+    """Tables 5 to 8 of the ASP-MTL paper; `paper`: (noise, SNR_in) -> {method: SNR_out}."""
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.experiment.denoising import run_denoising
+
+        ((_, system),) = trained.systems.items()
+        noises = tested_noises(trained.options)
+        lacking = [name for name in PAPER_NOISES if name not in noises]
+        made = run_denoising(
+            system.recipe,
+            trained.data,
+            system.folder,
+            noises,
+            clips=trained.options.clips,
+            folds=trained.folds,
+            paper=paper,
+            notes=[f"Without --noise-root there is no {', '.join(lacking)}: its table is left out."] if lacking else [],
+            on_step=step_printer(trained.options.quiet),
+        )
+        yield made, system.folder / "denoising.md"
+
+    return make
+
+
+def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the recipe that takes noise out."""
+    parser.add_argument(
+        "--unseen", metavar="A[,B..]", default="", help="noise types that are tested but never trained on"
+    )
+    parser.add_argument("--clips", type=positive, default=20, metavar="N", help="test clips of each run (20)")
+
+
+def _unseen(options: argparse.Namespace) -> list[str]:
+    return [name.strip() for name in getattr(options, "unseen", "").split(",") if name.strip()]
+
+
+def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
+    """The paper's four noises, as far as they are there, and the unseen ones.
+
+    Raises:
+        UserError: an unseen noise that is not there.
+    """
+    from keras_ser.audio.noise import COLOURS, noise_files, noise_type
+
+    unseen = _unseen(options)
+    there = [*COLOURS, "babble"]
+    stems = list(noise_files(options.noise_root)) if options.noise_root else []
+    there += [*stems, *(noise_type(stem) for stem in stems)]
+    unknown = [name for name in unseen if name not in there]
+    if unknown:
+        raise UserError(
+            f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
+            + ("." if options.noise_root else "; name a folder of more with --noise-root.")
+        )
+    found: list[str] = []
+    for name in PAPER_NOISES:
+        parts = [stem for stem in stems if noise_type(stem) == name]
+        if set(parts) & set(unseen):  # "factory" is factory1 and factory2: what is left of it
+            found += [stem for stem in parts if stem not in unseen]
+        elif name in there:
+            found.append(name)
+    return tuple(dict.fromkeys([*found, *unseen]))
+
+
+def with_noises(recipe, options: argparse.Namespace):
+    """The recipe, and its first model, trained on the tested noises but the unseen ones."""
+    keys = ("streams.noisy.noises", "tasks.noise.labels")
+    if any(pair.split("=")[0].removeprefix("first.") in keys for pair in options.set):
+        raise UserError("the noises are chosen by --noise-root and --unseen here, not by --set.")
+    unseen = _unseen(options)
+    trained = tuple(name for name in tested_noises(options) if name not in unseen)
+    if not trained:
+        raise UserError("--unseen holds every noise that there is: leave one to train on.")
+    changes: dict[str, Any] = {}
+    for prefix, each in (("", recipe), ("first.", recipe.first)):
+        if each is not None:
+            changes[f"{prefix}streams.noisy.noises"] = trained
+            if any(task.name == "noise" for task in each.tasks):
+                changes[f"{prefix}tasks.noise.labels"] = ("clean", *trained)
+    return recipe.change(changes)

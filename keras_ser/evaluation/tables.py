@@ -1,0 +1,125 @@
+"""Results as values: a cell, and a table of cells. `keras_ser.reports` prints, writes and draws them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+UNDEFINED = "–"
+
+
+class Form(NamedTuple):
+    """How a number is written: multiplied by `scale`, with `digits` decimals, with `sign` "+" also where it is positive."""
+
+    scale: float = 100.0
+    digits: int = 1
+    sign: str = ""
+
+    def __call__(self, value: float | None) -> str:
+        if value is None or np.isnan(value):
+            return UNDEFINED
+        return f"{self.scale * value:{self.sign}.{self.digits}f}"
+
+    def printed(self, value: float | None) -> str:
+        """A paper's figure, with the digits that it has there."""
+        return "" if value is None else f"{self.scale * value:.4g}"
+
+
+PERCENT, PLAIN = Form(), Form(1.0, 3)
+NAMES = {
+    "accuracy": "accuracy (WA)",
+    "uar": "UAR (UA)",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "ccc": "CCC",
+    "rmse": "RMSE",
+}
+
+
+def metric_title(metric: str) -> str:
+    """How a metric is printed: "recall/anger" -> "recall anger"."""
+    return NAMES.get(metric, metric.replace("/", " ", 1))
+
+
+def form_of(metric: str, sign: str = "") -> Form:
+    """Percent, but for CCC, RMSE and costs."""
+    return (PLAIN if metric in ("ccc", "rmse", "min_dcf") else PERCENT)._replace(sign=sign)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured number.
+
+    Args:
+        value: NaN where it is undefined.
+        low, high: the ends of its 95 % interval; None where there is none.
+        clips: how many clips or trials it is of.
+        std: its standard deviation over seeds; None for one seed.
+        paper: the figure that a paper prints, in the unit of `value`.
+        note: a few characters that follow the value.
+        form: how it is written.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    clips: int = 0
+    std: float | None = None
+    paper: float | None = None
+    note: str = ""
+    form: Form = PERCENT
+
+    def text(self, interval: bool = True) -> str:
+        """As in "61.2 ± 0.8 [58.1, 64.0]"."""
+        text = self.form(self.value)
+        if text == UNDEFINED:
+            return text
+        text += "" if self.std is None else f" ± {self.form(self.std)}"
+        text += f" {self.note}" if self.note else ""
+        return f"{text} {self.interval()}" if interval and self.low is not None else text
+
+    def ends(self) -> dict[str, float | None]:
+        """For JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+    def interval(self) -> str:
+        return UNDEFINED if self.low is None else f"[{self.form(self.low)}, {self.form(self.high)}]"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of labels and cells.
+
+    Args:
+        title: the heading.
+        columns: one a label and cell.
+        rows: (rows, columns): text, or a `Cell`. Where the cells of a column have figures of a paper, these are shown in a
+            column of their own before it.
+        labels: how many of the columns, from the left, are labels.
+        intervals: whether cells are shown with their intervals.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    labels: int = 1
+    intervals: bool = True
+
+    def text(self) -> list[list[str]]:
+        """The table as text, its header first."""
+        papers = [any(isinstance(c, Cell) and c.paper is not None for c in column) for column in self._columns()]
+        found = [[]]
+        for name, paper in zip(self.columns, papers, strict=True):
+            found[0] += [f"{name} (paper)"] * paper + [name]
+        for row in self.rows:
+            shown = []
+            for cell, paper in zip(row, papers, strict=True):
+                known = isinstance(cell, Cell)
+                shown += [cell.form.printed(cell.paper) if known else ""] * paper
+                shown.append(cell.text(self.intervals) if known else str(cell))
+            found.append(shown)
+        return found
+
+    def _columns(self) -> list[Sequence[str | Cell]]:
+        return list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.columns)

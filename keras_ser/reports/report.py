@@ -1,0 +1,111 @@
+"""A report: what was measured, printed in a few lines and written with every detail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from keras_ser.errors import UnknownKeyError
+from keras_ser.evaluation.scores import TaskScores
+from keras_ser.evaluation.tables import Table
+from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.reports.render import markdown, plain, terminal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Picture(NamedTuple):
+    """A picture that is drawn when the report is saved."""
+
+    file: str
+    caption: str
+    draw: Callable[[], Figure]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, and the predictions from which every figure of it can be computed again.
+
+    Args:
+        title: the heading.
+        summary: the tables for the terminal.
+        sections: Markdown text and tables, in the order of the report.
+        data: the figures with all digits, for JSON.
+        caution: one line for the terminal, on what a reader must know before the figures are believed.
+        missing: sentences on the runs that the report lacks, shown first; the first of them goes before `caution`.
+        notes: further sentences.
+        figures: the pictures.
+        predictions: the table that everything is computed from; written to `csv`, if that is given.
+        results: of a run or an experiment, the scores of each protocol and task.
+        name: of the files: NAME.md, NAME.json.
+    """
+
+    title: str
+    summary: Sequence[Table]
+    sections: Sequence[str | Table]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    caution: str = ""
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    figures: Sequence[Picture] = ()
+    predictions: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    results: tuple[TaskScores, ...] = ()
+    name: str = "report"
+    csv: str = ""
+
+    def result(self, protocol: str, task: str) -> TaskScores:
+        """The scores of one task under one protocol.
+
+        Raises:
+            KeyError: neither was scored.
+        """
+        for result in self.results:
+            if (result.protocol, result.task) == (protocol, task):
+                return result
+        there = ", ".join(f"({r.protocol}, {r.task})" for r in self.results)
+        raise UnknownKeyError(f"expected a scored protocol and task: {there}. Received: ({protocol}, {task}).")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for strict JSON: NaN and infinity become None."""
+        return plain({"title": self.title, **self.data})
+
+    def lines(self) -> list[str]:
+        """The summary for the terminal."""
+        lines = [self.title]
+        for table in self.summary:
+            lines += ["", *([table.title] if table.title else []), *terminal(table)]
+        caution = next(iter(self.missing), self.caution)
+        return lines + (["", f"Caution: {caution}"] if caution else [])
+
+    def to_markdown(self) -> str:
+        """The report with every detail."""
+        blocks = [f"# {self.title}", "\n".join(f"- {note}" for note in (*self.missing, *self.notes))]
+        for section in self.sections:
+            if isinstance(section, Table):
+                blocks += [f"## {section.title}" if section.title else "", markdown(section) if section.rows else ""]
+            else:
+                blocks.append(section)
+        blocks += [f"![{caption}]({file})" for file, caption, _ in self.figures]
+        return "\n\n".join(block for block in blocks if block) + "\n"
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write NAME.md, NAME.json, the table and the pictures; the folder is made if it is not there.
+
+        Returns:
+            The path of NAME.md.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.csv:
+            write_table(folder / self.csv, self.predictions)
+        write_json(folder / f"{self.name}.json", self.to_dict())
+        for file, _, draw in self.figures:
+            write_figure(folder / file, draw())
+        write_text(folder / f"{self.name}.md", self.to_markdown())
+        return folder / f"{self.name}.md"

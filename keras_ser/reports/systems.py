@@ -1,0 +1,196 @@
+"""Reports of several systems: beside a paper's figures and under several protocols, and the gain of one over another."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from keras_ser.evaluation.comparison import Comparison
+from keras_ser.evaluation.scores import Score
+from keras_ser.evaluation.systems import Systems
+from keras_ser.evaluation.tables import PERCENT, Table, metric_title
+from keras_ser.reports import pictures
+from keras_ser.reports.pictures import Panel
+from keras_ser.reports.report import Picture, Report
+
+FIGURES = ("difference", "low", "high", "p", "p_holm", "without_p")  # of a comparison, in JSON
+PAIRED = "Paired differences [95 % CI], with p values corrected for their number (Holm):"
+CAPTION = "Scores with 95 % intervals"
+
+
+def systems_report(
+    title: str,
+    parts: Sequence[Systems],
+    *,
+    about: Mapping[str, str],
+    described: Mapping[str, str] | None = None,
+    paper: Mapping[str, Mapping[str, float]] | None = None,
+    confused: str | None = None,
+    paper_confusion: Sequence[Sequence[float]] = (),
+    missing: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    name: str = "systems",
+) -> Report:
+    """The same systems under one protocol after another, side by side.
+
+    Args:
+        title: the heading.
+        parts: one a protocol, of the same systems, task and metrics; the paper's own protocol first.
+        about: system -> what it is.
+        described: protocol -> what it is, in words.
+        paper: system -> {metric: a paper's figure, a fraction}.
+        confused: the system whose confusion is shown; None = none.
+        paper_confusion: what a paper prints of it, (classes, classes), fractions of the true class (row).
+        missing: sentences on the runs that are left out; notes: further sentences.
+        name: of the files.
+    """
+    paper, described, first = paper or {}, described or {}, parts[0]
+    matrices = {p.protocol: p.results[confused].confusion for p in parts} if confused else {}
+    shares = {"paper": paper_confusion} if len(paper_confusion) and confused else {}
+    shares |= {protocol: matrix.share for protocol, matrix in matrices.items()}
+    tables = [_by_protocol(parts, metric, paper) for metric in first.metrics]
+    sections: list[str | Table] = [*tables]
+    if len(parts) > 1:
+        sections.append("The protocols test other clips: the difference between their columns is plain, not paired.")
+    for part in parts:
+        verdicts = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
+        sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
+        sections += [PAIRED, "\n".join(verdicts)] if verdicts else []
+    if confused:
+        rows = []
+        for i, label in enumerate(first.task.labels):
+            sources = {"paper": [PERCENT.printed(x) for x in paper_confusion[i]]} if "paper" in shares else {}
+            sources |= {protocol: matrix.cells()[i] for protocol, matrix in matrices.items()}
+            rows += [[label, source, *cells] for source, cells in sources.items()]
+        heading = f"Confusion of {confused}, % of the true class [95 % interval]"
+        sections.append(Table(heading, ["true", "", *first.task.labels], rows, 2))
+    sections.append(Table("Systems", ["system", "what"], [[system, about[system]] for system in first.tables], 2))
+    figures = [Picture(f"{name}.png", CAPTION, partial(_dots, parts, paper))]
+    if confused:
+        draw = partial(pictures.matrices, shares, first.task.labels)
+        figures.append(Picture(f"{name}-confusion.png", f"Confusion of {confused}", draw))
+    told = {} if not confused else {"confusion": {"system": confused, "labels": first.task.labels, **shares}}
+    return Report(
+        title=title,
+        summary=tables[:1],
+        caution=_leaking(described),
+        sections=sections,
+        missing=tuple(missing),
+        notes=tuple(notes),
+        data={"notes": [*missing, *notes], "protocols": {p.protocol: _data(p, paper) for p in parts}, **told},
+        figures=figures,
+        name=name,
+    )
+
+
+def _leaking(described: Mapping[str, str]) -> str:
+    found = [protocol for protocol, what in described.items() if "LEAKING" in what]
+    return f"{', '.join(found)}: copies and cuts of one recording stand on both sides." if found else ""
+
+
+def _by_protocol(parts: Sequence[Systems], metric: str, paper: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row a system, a column a protocol; of several also the first less the last."""
+    named = any(metric in figures for figures in paper.values())
+    columns = ["system", *["paper"] * named, *(part.protocol for part in parts)]
+    rows = []
+    for system in parts[0].tables:
+        cells = [part.scores[system][metric].cell() for part in parts]
+        row = [system, *[PERCENT.printed(paper.get(system, {}).get(metric))] * named, *cells]
+        if len(parts) > 1:
+            row.append(PERCENT._replace(sign="+")(cells[0].value - cells[-1].value))
+        rows.append(row)
+    return Table(f"{metric_title(metric)}, %", columns + ["first - last"] * (len(parts) > 1), rows)
+
+
+def _dots(parts: Sequence[Systems], paper: Mapping[str, Mapping[str, float]]) -> Any:
+    found = []
+    for metric in parts[0].metrics:
+        series = {}
+        for k, part in enumerate(parts):
+            # the paper's figure stands beside its own protocol's
+            own = [paper.get(s, {}).get(metric) if k == 0 else None for s in part.tables]
+            scores = [found_[metric] for found_ in part.scores.values()]
+            series[part.protocol] = [_bare(score, figure) for score, figure in zip(scores, own, strict=True)]
+        found.append(Panel(f"{metric_title(metric)}, %", list(parts[0].tables), series))
+    return pictures.dots(found, across=True)
+
+
+def _bare(score: Score, paper: float | None) -> Score:
+    return Score(score.metric, score.value, score.low, score.high, score.seeds, paper=paper)
+
+
+def _data(part: Systems, paper: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    return {
+        "paper": paper,
+        "systems": {
+            system: {m: {**found[m].cell().ends(), "seeds": found[m].seeds} for m in part.metrics}
+            for system, found in part.scores.items()
+        },
+        "differences": [{"a": a, "b": b, "metric": c.metric, **_figures(c)} for a, b, c in part.differences],
+    }
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    return {key: getattr(comparison, key) for key in FIGURES}
+
+
+def gain_report(
+    title: str,
+    part: Systems,
+    *,
+    paper: Mapping[str, Mapping[str, float]] | None = None,
+    missing: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Report:
+    """What one system gains over another, class by class.
+
+    Args:
+        title: the heading.
+        part: of two systems; its pair is (the one that gains, the one that is gained over), its metrics are the rows.
+        paper: system -> {metric: a paper's figure, a fraction}.
+        missing, notes: sentences for the reader.
+    """
+    paper, ((second, first),) = paper or {}, part.pairs
+    differences = {c.metric: c for *_, c in part.differences}
+    columns = ["%", first, second, *["gain (paper)"] * bool(paper), "gain", "difference", "p (Holm)"]
+    rows, data = [], []
+    for metric, difference in differences.items():
+        scores = {system: part.scores[system][metric] for system in (first, second)}
+        printed = {system: paper.get(system, {}).get(metric) for system in (first, second)}
+        cells = [_bare(scores[system], printed[system]).cell(spread=False) for system in scores]
+        row = [metric_title(metric).removeprefix("recall "), *cells]
+        row += [_gain(*printed.values())] * bool(paper) + [
+            _gain(*(s.value for s in scores.values())),
+            difference.cell(),
+        ]
+        known = difference.p_holm is not None and math.isfinite(difference.difference)
+        rows.append([*row, f"{difference.p_holm:.3f}" if known else "–"])
+        measured = {system: score.cell().ends() for system, score in scores.items()}
+        data.append({"metric": metric, "measured": measured, "paper": printed, **_figures(difference)})
+    whole = differences["uar"]
+    table = Table("", columns, rows)
+    short = ["accuracy", "uar"]
+    series = {
+        system: [_bare(part.scores[system][m], paper.get(system, {}).get(m)) for m in part.metrics]
+        for system in (first, second)
+    }
+    names = [row[0] for row in rows]
+    return Report(
+        title=title,
+        summary=[Table("", columns, [row for row, m in zip(rows, differences, strict=True) if m in short])],
+        caution=f"no p: {whole.without_p}." if whole.without_p else "",
+        sections=[
+            f"{part.scale()} The gain is relative. Difference: paired, {whole.basis}; p values corrected for their number (Holm)."
+            + (f" No p: {whole.without_p}." if whole.without_p else ""),
+            table,
+        ],
+        missing=tuple(missing),
+        notes=tuple(notes),
+        data={"notes": [*missing, *notes], "systems": [first, second], "rows": data},
+        figures=[Picture("gain.png", CAPTION, partial(pictures.dots, [Panel(title, names, series)]))],
+        name="gain",
+    )
+
+
+def _gain(a: float | None, b: float | None) -> str:
+    return f"{100 * (b - a) / a:+.1f}" if a and b is not None and math.isfinite(a) and math.isfinite(b) else ""

@@ -1,0 +1,3 @@
+from tests.evaluation.conftest import arousal, emotion, gender, make_table
+
+__all__ = ["arousal", "emotion", "gender", "make_table"]

@@ -1,0 +1,117 @@
+"""Several systems in one report: scores are the report's, differences `compare`'s, gains scikit-learn's."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, recall_score
+
+from keras_ser.evaluation import compare, corrected, score
+from keras_ser.evaluation.systems import Systems
+from keras_ser.reports import gain_report, systems_report
+from tests.evaluation.conftest import EMOTION, table
+
+PAPER = ((0.5, 0.3, 0.1, 0.1), (0.1, 0.7, 0.1, 0.1), (0.0, 0.2, 0.6, 0.2), (0.25, 0.25, 0.25, 0.25))
+PROTOCOLS, PAIR = ("leaking", "disjoint"), ("net", "svm")
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {
+        name: table(protocols=PROTOCOLS, skill=skill, draw=i)
+        for i, (name, skill) in enumerate((("net", 1.5), ("svm", 0.3)))
+    }
+
+
+@pytest.fixture(scope="module")
+def parts(tables):
+    return [Systems(tables, EMOTION, protocol, (PAIR,)) for protocol in PROTOCOLS]
+
+
+@pytest.fixture(scope="module")
+def made(parts):
+    return systems_report(
+        "title",
+        parts,
+        about={"net": "ours", "svm": "old"},
+        described={"leaking": "random (LEAKING)", "disjoint": "speakers apart"},
+        paper={"net": {"accuracy": 0.6002}},
+        confused="net",
+        paper_confusion=PAPER,
+        missing=["svm: 1 of 8 runs failed."],
+        notes=["a note"],
+    )
+
+
+def test_scores_and_corrected_differences_are_those_of_each_protocol(parts, tables):
+    for part in parts:
+        for system, mine in tables.items():
+            assert part.scores[system] == {s.metric: s for s in score(mine, EMOTION, part.protocol).scores}
+        expected = [compare(*tables.values(), EMOTION, m, protocol=part.protocol) for m in part.metrics]
+        # the p values of a report are corrected for all that it shows
+        assert [c for *_, c in part.differences] == corrected(expected)
+        assert "95 % CI over 8 speakers and 3 seeds (t)" in part.scale()
+
+
+def test_deterministic_systems_are_compared_with_one_seed(tables):
+    one = {name: mine[mine["seed"] == 0] for name, mine in tables.items()}
+    drawn, known = (Systems(one, EMOTION, "disjoint", (PAIR,), deterministic=names) for names in ((), PAIR))
+    assert all(c.p is None for *_, c in drawn.differences) and all(c.p is not None for *_, c in known.differences)
+    assert "of this one network" in drawn.scale() and "95 % CI over 8 speakers (t)" in known.scale()
+
+
+def test_systems_report(made, tables, tmp_path):
+    """A column each protocol, the paper's beside them, and the first less the last."""
+    values = [
+        100 * (m["emotion"] == m["emotion/prediction"]).mean() for _, m in tables["net"].groupby("protocol", sort=False)
+    ]
+    header, net, svm = made.summary[0].text()
+    assert header == ["system", "paper", *PROTOCOLS, "first - last"]
+    assert net[:2] == ["net", "60.02"] and svm[:2] == ["svm", ""] and net[-1] == f"{values[0] - values[1]:+.1f}"
+    assert all(cell.startswith(f"{value:.1f} ± ") for cell, value in zip(net[2:4], values, strict=True))
+    assert made.lines()[-1] == "Caution: svm: 1 of 8 runs failed."
+    text = made.save(tmp_path).read_text()
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "systems.md",
+        "systems.json",
+        "systems.png",
+        "systems-confusion.png",
+    }
+    for words in ("- a note", "random (LEAKING)", "## leaking", "- net - svm: emotion accuracy: ", "| net | ours |"):
+        assert words in text, words
+    assert "| anger | paper | 50 | 30 | 10 | 10 |" in text
+    told = json.loads((tmp_path / "systems.json").read_text())
+    own = score(tables["net"], EMOTION, "disjoint")
+    assert told["protocols"]["disjoint"]["systems"]["net"]["uar"]["value"] == own["uar"].value
+    np.testing.assert_allclose(told["confusion"]["disjoint"], own.confusion.share)
+
+
+def test_gains_are_scikit_learns(tables, tmp_path):
+    metrics = [*(f"recall/{label}" for label in EMOTION.labels), "accuracy", "uar"]
+    one = {name: mine[(mine["seed"] == 0) & (mine["emotion"] != "fear")] for name, mine in tables.items()}
+    part = Systems(one, EMOTION, "disjoint", [PAIR], metrics)
+    paper = {"svm": {"recall/joy": 0.371}, "net": {"recall/joy": 0.435}}
+    made = gain_report("title", part, paper=paper)
+    text = made.save(tmp_path).read_text()
+    rows = {
+        c[0]: c for c in ([x.strip() for x in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|")
+    }
+    assert list(rows["%"]) == [
+        "%", "svm (paper)", "svm", "net (paper)", "net", "gain (paper)", "gain", "difference", "p (Holm)",
+    ]  # fmt: skip
+    there = [label for label in EMOTION.labels if label != "fear"]
+    scores = []
+    for name in ("svm", "net"):
+        mine = one[name][one[name]["protocol"] == "disjoint"]
+        truth, named = mine["emotion"], mine["emotion/prediction"]
+        recalls = recall_score(truth, named, average=None, labels=there)
+        scores.append([*recalls, accuracy_score(truth, named), recalls.mean()])
+    for name, a, b in zip([*there, "accuracy (WA)", "UAR (UA)"], *scores, strict=True):
+        row = rows[name]
+        assert (row[2].split(" [")[0], row[4].split(" [")[0]) == (f"{100 * a:.1f}", f"{100 * b:.1f}")
+        assert (row[6], row[7].split(" [")[0]) == (f"{100 * (b - a) / a:+.1f}", f"{100 * (b - a):+.1f}")
+    assert rows["joy"][1] == "37.1" and rows["joy"][5] == "+17.3"  # 6.4 of 37.1, as the paper's gain is
+    assert rows["fear"][1:] == ["", "–", "", "–", "", "", "–", "–"], "nobody was tested on it"
+    told = json.loads((tmp_path / "gain.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert told["rows"][1]["measured"]["net"]["value"] is None
+    assert "No p: one seed: the spread over initialisations is not known." in text
