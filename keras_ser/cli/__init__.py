@@ -6,6 +6,7 @@ go on (130).
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
@@ -26,4 +27,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for group in (corpus, training, evaluation, tuning, denoising, serving):
         group.add(commands)
     options = parser.parse_args(arguments)
+    options.command = [sys.executable, "-m", "keras_ser.cli", *(sys.argv[1:] if arguments is None else arguments)]
     return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))

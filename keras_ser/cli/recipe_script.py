@@ -3,6 +3,8 @@
 import argparse
 import hashlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems
 from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
+from keras_ser.cli.workers import is_worker, share_cores, workers
 
 Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
 
@@ -94,6 +97,7 @@ def recipe_main(
     if arguments:
         arguments(parser)
     options = parser.parse_args()
+    options.command = [sys.executable, *sys.argv]
     return guarded(lambda: run(recipes, options, demo, adjust, own, needs or {}, reports), INTERRUPTED)
 
 
@@ -117,14 +121,30 @@ def run(
         variant, chosen = recipe.name, {recipe.name: recipe}
     if adjust:
         chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
+    processes = 1 if is_worker() else options.jobs or _usual_processes(chosen.values())
+    if processes > 1:
+        share_cores(processes)
     chosen, data, read_options = prepared(chosen, options)
 
     from keras_ser.experiment import experiment_folder, run_experiment
+    from keras_ser.experiment.runner import train_experiment
     from keras_ser.experiment.systems import System, run_systems
 
     with Progress(quiet=options.quiet) as progress:
         given = {"folds": folds, "read_options": read_options, "strategy": options.strategy}
-        given |= {"on_job": progress.job, "on_failure": progress.failure, "on_epoch": progress.epoch}
+        given |= {"on_job": progress.job, "on_epoch": progress.epoch}
+        if processes > 1 or is_worker():
+            with workers([*options.command, "--quiet"], processes - 1) as wait:
+                for recipe in chosen.values():
+                    folder, quietly = (
+                        experiment_folder(recipe, options.out),
+                        {"on_failure": _nothing, "on_taken": _nothing},
+                    )
+                    train_experiment(recipe, data, folder, **given, **quietly)
+                wait()
+            if is_worker():
+                return 0
+        given |= {"on_failure": progress.failure, "again": processes == 1}
         if several:
             systems = run_systems(chosen, data, options.out, **given)
         else:
@@ -137,6 +157,17 @@ def run(
         print(end="\n" if number else "")
         show(made, path)
     return 1 if progress.failures else 0
+
+
+def _usual_processes(recipes: Iterable[Any]) -> int:
+    """How many runs are trained at the same time unless --jobs says it: one, or on the demo corpus as many as there are cores."""
+    if any(recipe.corpus != "demo" for recipe in recipes):
+        return 1
+    return min(os.cpu_count() or 1, sum(len(recipe.protocols) * len(recipe.seeds) for recipe in recipes))
+
+
+def _nothing(*_: Any) -> None:
+    """What is said of a run at the end is not said twice."""
 
 
 def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -62,13 +62,15 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     if Path(options.out).is_file():
         raise UserError(f"--out must be a folder. Received: the file {options.out}.")
     variants = list(recipes)
-    name = options.variant or (demo if demo and not options.corpus_root and not options.corpus else variants[0])
+    named = options.corpus_root or options.corpus_roots or options.corpus
+    name = options.variant or (demo if demo and not named else variants[0])
     if name not in recipes:
         raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
     recipe = recipes[name]
     if options.corpus:
         recipe = recipe.replace(corpus=options.corpus)
-    elif not options.corpus_root and recipe.corpus != "demo":
+    options.corpus_root = options.corpus_root or options.corpus_roots.get(recipe.corpus)
+    if not options.corpus and not options.corpus_root and recipe.corpus != "demo":
         raise UserError(f"{recipe.name} needs the corpus {recipe.corpus}: give --corpus-root DIR.")
     if options.protocol:
         recipe = recipe.replace(protocols=_protocols(recipe, options.protocol))
@@ -126,10 +128,12 @@ def choose_systems(
         if options.protocol == "disjoint" and notes:
             raise UserError(f"--protocol disjoint can't be had: {' '.join(notes)}")
     else:
-        name = options.variant or (demo if demo and not options.corpus_root else next(iter(variants)))
+        rooted = options.corpus_root or options.corpus_roots
+        name = options.variant or (demo if demo and not rooted else next(iter(variants)))
         if name not in variants:
             raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
         made = variants[name]
+        options.corpus_root = options.corpus_root or options.corpus_roots.get(next(iter(made.values())).corpus)
     absent = absent or {}
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]

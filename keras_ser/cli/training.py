@@ -21,10 +21,16 @@ def add(commands) -> None:
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
 
 
-def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every recipe and `keras-ser train` take."""
+def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
+    """What every recipe and `keras-ser train` take; a search trains one run at a time and has no --jobs."""
     parser.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
-    parser.add_argument("--corpus-root", metavar="DIR", help="the corpus's folder")
+    parser.add_argument(
+        "--corpus-root",
+        action=Roots,
+        metavar="[NAME=]DIR",
+        help="the corpus's folder; with NAME= that of a corpus that a stream of the recipe reads (repeatable)",
+    )
+    parser.set_defaults(corpus_roots={})
     parser.add_argument(
         "--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)"
     )
@@ -58,7 +64,27 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shuffle-labels", action="store_true", help="a control: train and validate on shuffled labels (expect chance)"
     )
+    if jobs:
+        parser.add_argument(
+            "--jobs",
+            type=positive,
+            metavar="N",
+            help="runs trained at the same time, each in a process of its own (default: 1; on the demo corpus one a core)",
+        )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+class Roots(argparse.Action):
+    """--corpus-root DIR, of the recipe's own corpus, and --corpus-root NAME=DIR, kept by name in `corpus_roots`."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        from keras_ser.corpora import CORPORA
+
+        name, equals, root = value.partition("=")
+        if equals and name in CORPORA:
+            namespace.corpus_roots = {**namespace.corpus_roots, name: root}
+        else:
+            namespace.corpus_root = value
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -87,6 +113,14 @@ def prepared(
     # a mistake in a path or a label is reported before TensorFlow's seconds of import
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     first = next(iter(recipes.values()))
+    every = [each for recipe in recipes.values() for each in (recipe, recipe.first) if each is not None]
+    named = {stream.corpus for recipe in every for stream in recipe.streams if stream.corpus}
+    for name in sorted(set(options.corpus_roots) - {first.corpus}):
+        if name not in named:
+            raise UserError(
+                f"no stream reads the corpus {name!r} of --corpus-root {name}=.. There are: {', '.join(sorted(named)) or 'none'}."
+            )
+        auxiliary[name] = read_corpus(name, options.corpus_roots[name])
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():

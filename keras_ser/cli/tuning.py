@@ -20,7 +20,7 @@ def add(commands) -> None:
         "(default: one that keeps speakers apart).",
     )
     tune.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
-    add_training_arguments(tune)
+    add_training_arguments(tune, jobs=False)
     tune.add_argument(
         "--space",
         action="append",

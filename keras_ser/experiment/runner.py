@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.failures import attempt, named
+from keras_ser.experiment.failures import attempt, failure, named
 from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
@@ -20,7 +20,23 @@ from keras_ser.training.run import OWNER, check_free, check_owner
 LOG = logging.getLogger(__name__)
 
 
-def run_experiment(
+def run_experiment(recipe: Recipe, data: Data, folder: Path | str, **options: Any) -> Report:
+    """Train and test every job that is not finished, then write the report of all that the folder holds.
+
+    Args:
+        recipe, data, folder, **options: see `train_experiment`.
+
+    Raises:
+        RunError: no job has finished (`AllFailedError` where one failed).
+        See also `train_experiment`.
+    """
+    train_experiment(recipe, data, folder, **options)
+    # another process may have asked for more since: the last report is of all
+    with lock(Path(folder) / "report"):
+        return summarise(stored_recipe(Path(folder)), data, Path(folder))
+
+
+def train_experiment(
     recipe: Recipe,
     data: Data,
     folder: Path | str,
@@ -28,10 +44,12 @@ def run_experiment(
     folds: Sequence[int] | None = None,
     on_job: Callable[[int, int, Job], None] | None = None,
     on_failure: Callable[[Job, str], None] | None = None,
+    on_taken: Callable[[Job], None] | None = None,
+    again: bool = True,
     read_options: Mapping[str, Any] | None = None,
     **options: Any,
-) -> Report:
-    """Train and test every job that is not finished, then write the report of all that the folder holds.
+) -> None:
+    """Train and test every job that is not finished and that no other process is training.
 
     An experiment can go on with more protocols, folds and seeds: those that are finished stay in its report. A job that fails does
     not end the experiment: the report says which failed and why, and the next call tries them again. What ends it is a full disk, a
@@ -45,12 +63,13 @@ def run_experiment(
         folds: see `jobs`.
         on_job: called with (number, jobs in all, job) before each job.
         on_failure: called with (job, reason) after a job that failed (default: a warning in the log).
+        on_taken: called with a job that another process is training (default: a warning in the log).
+        again: Try jobs again that failed before; otherwise they are reported as they failed.
         read_options: what `read_corpus` was given beside the recipe's own options ("root", "metadata"), noted for `evaluate`.
         **options: of `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
-        RunError: the folder holds an experiment of another recipe or another corpus, a run of another split, or a damaged file;
-            no job has finished (`AllFailedError` where one failed).
+        RunError: the folder holds an experiment of another recipe or another corpus, a run of another split, or a damaged file.
         DiskError: the disk is full, or the folder may not be written.
         LeakageError, ValueError: see `check_jobs`; a figure of the paper for a task or a metric that the report does not have.
     """
@@ -66,9 +85,12 @@ def run_experiment(
             continue
         with lock(target, wait=False) as mine:
             if not mine:
-                LOG.warning("%s: another process is training this run, which is left to it.", target)
+                (on_taken or _left)(job)
                 continue
             if finished(folder, job):
+                continue
+            if not again and failure(target):
+                (on_failure or _warn)(job, failure(target))
                 continue
             if on_job:
                 on_job(i + 1, len(todo), job)
@@ -78,9 +100,10 @@ def run_experiment(
             )
         if reason:
             (on_failure or _warn)(job, reason)
-    # another process may have asked for more since: the last report is of all
-    with lock(folder / "report"):
-        return summarise(stored_recipe(folder), data, folder)
+
+
+def _left(job: Job) -> None:
+    LOG.warning("%s: another process is training %s, which is left to it.", job.recipe, named(job))
 
 
 def _warn(job: Job, reason: str) -> None:

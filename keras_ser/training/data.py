@@ -87,7 +87,7 @@ class Data:
         stream = recipe.streams[number]
         if stream.corpus and stream.corpus not in self.auxiliary:
             raise UserError(
-                f"the stream {stream.name!r} reads the corpus {stream.corpus!r}: name its folder (--aux-root DIR)."
+                f"the stream {stream.name!r} reads {stream.corpus!r}: name its folder (--corpus-root {stream.corpus}=DIR)."
             )
         corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
         wanted = {u.id for u in corpus} if stream.corpus else set(getattr(split, side))

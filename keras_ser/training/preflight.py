@@ -46,8 +46,8 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
     for stream in recipe.streams:
         if stream.corpus and stream.corpus not in auxiliary:
             raise UserError(
-                f"the stream {stream.name!r} reads the corpus {stream.corpus!r}, which is not given (--aux-corpus NAME --aux-root "
-                f"DIR). Received: {', '.join(auxiliary) or 'no auxiliary corpus'}."
+                f"the stream {stream.name!r} reads the corpus {stream.corpus!r}, which is not given (--corpus-root "
+                f"{stream.corpus}=DIR). Received: {', '.join(auxiliary) or 'no auxiliary corpus'}."
             )
         strange = [name for name in stream.noises if name not in known]
         if strange:

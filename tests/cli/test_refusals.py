@@ -98,7 +98,7 @@ TABLE = [
     ("label", "tasks.gender.weight=-1", ["`weight` must be at least 0"]),
     ("label", "augment.probability=2", ["`probability` must be in [0, 1]"]),
     ("label", "streams.clips.corpus=foo", ["must read the recipe's own corpus", "foo"]),
-    ("noise", "streams.noisy.corpus=foo", ["'noisy' reads the corpus 'foo'", "--aux-root"]),
+    ("noise", "streams.noisy.corpus=foo", ["'noisy' reads the corpus 'foo'", "--corpus-root foo=DIR"]),
     ("noise", "streams.noisy.noises=wind", ["'wind'", "neither generated nor a file", "--noise-root"]),
     ("noise", "streams.noisy.noises=pink", ["noise must be one of clean, white", "'pink'"]),
     ("noise", "streams.noisy.snr=NaN", ["`snr` of stream 'noisy'"]),
@@ -127,6 +127,11 @@ def test_set_is_refused_before_decoding(train, capsys, tmp_path, variant, pair, 
     message = mistake(capsys, train(variant, "--set", pair))
     assert all(word in message for word in words), message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_corpus_root_that_no_stream_reads_is_refused(train, capsys, tmp_path):
+    message = mistake(capsys, train("label", "--corpus-root", f"emodb={tmp_path}"))
+    assert "no stream reads the corpus 'emodb'" in message
 
 
 def test_a_fold_that_no_protocol_has_is_refused_before_decoding(train, capsys):

@@ -54,3 +54,16 @@ def test_seeds():
     assert seeds(network, "--seeds=3", "--seed=2") == (2, 3, 4) and seeds(network, "--seed=2") == (2,)
     assert seeds(machine, "--seeds=3", "--seed=2") == (2,)
     assert seeds(machine, "--seeds=3", "--shuffle-labels") == (0, 1, 2)
+
+
+def test_corpus_roots_by_name():
+    """A root with the name of a corpus is that corpus's; any other, "=" and all, is that of the recipe's own."""
+    parser = argparse.ArgumentParser()
+    add_training_arguments(parser)
+    options = parser.parse_args(
+        ["--corpus-root", "emodb=/e", "--corpus-root", "librispeech=/l=1", "--corpus-root", "a=b"]
+    )
+    assert options.corpus_roots == {"emodb": "/e", "librispeech": "/l=1"} and options.corpus_root == "a=b"
+    options = parser.parse_args(["--corpus-root", "demo=/d"])
+    choose({"x": recipe(PAPER)}, options, None)
+    assert options.corpus_root == "/d"

@@ -271,7 +271,9 @@ def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
     assert values.tolist() == [0, 1, 0, 1] and weights.all()
     assert [len(clip["waveform"]) for clip in source.cache.dataset([0, 1]).as_numpy_iterator()] == [750, 750]
     assert both.source(recipe, 0, SPLIT, "train", 0).indices.tolist() == [*range(20)]
-    with pytest.raises(ValueError, match="stream 'other' reads the corpus 'manifest': name its folder .--aux-root"):
+    with pytest.raises(
+        ValueError, match="stream 'other' reads 'manifest': name its folder .--corpus-root manifest=DIR"
+    ):
         data.source(recipe, 1, SPLIT, "train", 0)
 
 
