@@ -1,64 +1,56 @@
 """One small recipe for each entry of MODELS: what the checks that every model has to pass loop over."""
 
-from keras_ser.models import MODELS, aspmtl, attention_dnn, is_baseline, random_forest, svm, vggvox
+from keras_ser.models import aspmtl, attention_dnn, is_baseline, random_forest, svm, vggvox
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 TASKS = (Task("emotion", EMOTIONS), Task("gender", ("female", "male")))
-CEPSTRA = FrontendConfig(features=("mfcc", "energy"), endpoint=False)
+MEL = FrontendConfig(features=("log_mel",), endpoint=False)
 STATISTICS = FrontendConfig(features=("short_term",), window=800, hop=400, fft=1024, endpoint=False, statistics=True)
 MAGNITUDE = FrontendConfig(("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=1.0, normalize=True)
-CONV = {
-    "encoder": "conv",
-    "layers": 0,
-    "projection": 32,
-    "filters": (16, 32),
-    "kernels": (3, 3),
-    "pools": ((2, 2), (2, 2)),
-    "stem": 1,
-}
+CONV = {"encoder": "conv", "layers": 0, "projection": 32, "stem": 1, "block_dropout": 0.0}
+CONV |= {"filters": (16, 32), "kernels": (3, 3), "pools": ((2, 2), (2, 2))}
 
 
-def _recipe(name: str, config, frontend=CEPSTRA, rate: float = 1e-2, **more) -> Recipe:
-    options = {
-        "sampling": Sampling("whole"),
-        "optimizer": OptimizerConfig("adam", rate),
-        "batch_size": 8,
-        "epochs": 40,
-        "patience": 0,
-        "seeds": (0,),
-        **more,
-    }
-    protocols = (Protocol("speakers", "k-fold", by="speaker", folds=4, validation=0),)
-    return Recipe(name, "demo", TASKS, protocols, config=config, frontend=frontend, **options)
+def _recipe(name: str, model: str, config, frontend: FrontendConfig, rate: float = 3e-3) -> Recipe:
+    return Recipe(
+        name,
+        "demo",
+        TASKS,
+        (Protocol("speakers", "k-fold", by="speaker", folds=4, validation=0),),
+        model=model,
+        config=config,
+        frontend=frontend,
+        sampling=Sampling("whole"),
+        optimizer=OptimizerConfig("adam", rate, schedule="cosine"),
+        batch_size=8,
+        epochs=20,
+        patience=0,
+        seeds=(0,),
+    )
 
 
 def recipes() -> dict[str, Recipe]:
-    """Name -> recipe; the part before a blank is the entry of MODELS."""
-    segments = Sampling("segments", frames=48, hop=48, balance=False)
-    small = {"units": 12, "dropout": 0.0, "adversary": "label", "gamma": 0.02}
+    """Name -> recipe."""
+    small = {"dropout": 0.0, "adversary": "label"}
     found = [
-        _recipe("aspmtl-lstm", aspmtl.Config(**small), sampling=segments, model="aspmtl"),
-        _recipe("aspmtl-conv", aspmtl.Config(**small, **CONV, block_dropout=0.0), rate=3e-3, model="aspmtl"),
-        _recipe("attention_dnn", attention_dnn.Config(), STATISTICS, model="attention_dnn"),
+        _recipe("aspmtl-lstm", "aspmtl", aspmtl.Config(**small, units=12), FrontendConfig(), rate=1e-2),
+        _recipe("aspmtl-conv", "aspmtl", aspmtl.Config(**small, **CONV), MEL),
+        _recipe("attention_dnn", "attention_dnn", attention_dnn.Config(), STATISTICS, rate=1e-2),
         _recipe(
             "vggvox",
-            vggvox.Config(filters=(8, 8, 8, 8, 8), fc6=32, fc7=16),
+            "vggvox",
+            vggvox.Config(filters=(16, 32, 32, 32, 32), fc6=64, fc7=64, momentum=0.5),
             MAGNITUDE,
-            model="vggvox",
-            rate=3e-3,
         ),
-        _recipe("svm", svm.Config(C=(100.0,)), STATISTICS, model="svm"),
-        _recipe("random_forest", random_forest.Config(trees=50, leaf=(1,)), STATISTICS, model="random_forest"),
+        _recipe("svm", "svm", svm.Config(C=(100.0,)), STATISTICS),
+        _recipe("random_forest", "random_forest", random_forest.Config(trees=50, leaf=(1,)), STATISTICS),
     ]
+    found[0] = found[0].replace(epochs=12)
     return {recipe.name: recipe for recipe in found}
 
 
 RECIPES = recipes()
 NETWORKS = {name: recipe for name, recipe in RECIPES.items() if not is_baseline(recipe)}
-
-
-def test_every_model_has_a_row():
-    assert {recipe.model for recipe in RECIPES.values()} == set(MODELS)

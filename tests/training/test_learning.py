@@ -5,16 +5,19 @@ import dataclasses
 import pytest
 
 from keras_ser.corpora import demo
+from keras_ser.models import MODELS
 from keras_ser.splits import Split
 from keras_ser.training import Data, fit, predict
 from tests.models.papers import EMOTIONS, RECIPES
 
-pytestmark = pytest.mark.slow
+
+def test_every_model_has_a_recipe():
+    assert {recipe.model for recipe in RECIPES.values()} == set(MODELS)
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return demo.read(tmp_path_factory.mktemp("demo"), speakers=8, sentences=3, emotions=EMOTIONS)
+    return demo.read(tmp_path_factory.mktemp("demo"), speakers=10, sentences=4, emotions=EMOTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,7 @@ def accuracy(run, recipe, data, split, side="test") -> dict[str, float]:
     return {task.name: (table[task.name] == table[f"{task.name}/prediction"]).mean() for task in recipe.tasks}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_learns_eight_clips_by_heart(name, corpus, loaded, tmp_path):
     """Judged by the saved model, as a user would: what training learns is there at inference."""
@@ -34,14 +38,16 @@ def test_it_learns_eight_clips_by_heart(name, corpus, loaded, tmp_path):
     train = [clips[k] for clips in by_emotion for k in (0, -1)]  # the first speaker is a woman, the last one a man
     rest = [u.id for u in corpus if u.id not in train]
     split = Split("heart", 0, tuple(train), (), tuple(rest))
-    run = fit(RECIPES[name], loaded, split, tmp_path / "run")
-    assert accuracy(run, RECIPES[name], loaded, split, "train") == {"emotion": 1.0, "gender": 1.0}
+    recipe = dataclasses.replace(RECIPES[name], epochs=120)
+    run = fit(recipe, loaded, split, tmp_path / "run")
+    assert accuracy(run, recipe, loaded, split, "train") == {"emotion": 1.0, "gender": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_recognises_emotions_of_unseen_speakers(name, corpus, loaded, tmp_path):
-    """Four classes, two speakers of eight: 24 clips, of which chance gets 6, and more than 11 in one of a hundred cases."""
-    recipe = dataclasses.replace(RECIPES[name], epochs=20)
+    """Four classes, three speakers of ten, 48 clips: chance gets 25 %, and 42 % or more in one of a hundred cases."""
+    recipe = RECIPES[name]
     split = recipe.protocols[0].splits(corpus)[0]
     run = fit(recipe, loaded, split, tmp_path / "run")
-    assert accuracy(run, recipe, loaded, split)["emotion"] >= 0.5
+    assert accuracy(run, recipe, loaded, split)["emotion"] > 0.42
