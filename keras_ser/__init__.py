@@ -1,9 +1,9 @@
 """keras_ser: speech emotion recognition by multi-task learning, in Keras 3.
 
-      disk                                                                                               disk
-       |                                                                                                  ^
-    corpora --> splits --> pipelines --> features --> models --> training --> evaluation --> experiment --+
-     Corpus     Split      Batch         Frontend     keras.Model   Run          Score         report.md
+      disk                                                                                                           disk
+       |                                                                                                              ^
+    corpora --> splits --> pipelines --> features --> models --> training --> evaluation --> reports --> experiment --+
+     Corpus     Split      Batch         Frontend      Network     Run          Table        Report      report.md
        \\          \\          ^              ^           ^    ^         |
         \\          \\       audio            |        layers losses     +--> serving --> SavedModel, answers
          +----------+------- tasks: Task ---+-----------+----+--- known to every room
