@@ -16,7 +16,7 @@ class Progress:
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
-        self.failures = 0
+        self.failures = self.started = 0
         self.bar: Any = None
         self.tasks: dict[str, Any] = {}
         self.stack = contextlib.ExitStack()
@@ -42,9 +42,16 @@ class Progress:
             return
         if "jobs" not in self.tasks:
             self.tasks["jobs"] = self.bar.add_task("", total=total)
-        self.bar.update(self.tasks["jobs"], description=title, completed=number - 1, total=total)
+        self.started = number - 1
+        self.bar.update(self.tasks["jobs"], description=title, completed=self.started, total=total)
         for stage in [stage for stage in self.tasks if stage != "jobs"]:
             self.bar.remove_task(self.tasks.pop(stage))
+
+    def others(self, finished: int) -> None:
+        """Runs are left to other processes; so many are finished."""
+        check_interrupt()
+        if "jobs" in self.tasks:
+            self.bar.update(self.tasks["jobs"], description="runs of the other processes", completed=finished)
 
     def failure(self, job, reason: str) -> None:
         self.failures += 1
@@ -67,6 +74,10 @@ class Progress:
         shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
         text = f"{stage}: {' '.join(shown)}" if shown else stage
         self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)
+        if "jobs" in self.tasks:
+            # a part of the run is done, so that the remaining time of all runs can be estimated
+            place, stages = {"model 1": (0, 2), "model 2": (1, 2)}.get(stage, (0, 1))
+            self.bar.update(self.tasks["jobs"], completed=self.started + (place + epoch / epochs) / stages)
 
 
 def _title(job) -> str:

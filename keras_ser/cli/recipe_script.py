@@ -128,6 +128,7 @@ def run(
 
     from keras_ser.experiment import experiment_folder, run_experiment
     from keras_ser.experiment.runner import train_experiment
+    from keras_ser.experiment.stored import finished_runs
     from keras_ser.experiment.systems import System, run_systems
 
     with Progress(quiet=options.quiet) as progress:
@@ -135,13 +136,10 @@ def run(
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         if processes > 1 or is_worker():
             with workers([*options.command, "--quiet"], processes - 1) as wait:
-                for recipe in chosen.values():
-                    folder, quietly = (
-                        experiment_folder(recipe, options.out),
-                        {"on_failure": _nothing, "on_taken": _nothing},
-                    )
-                    train_experiment(recipe, data, folder, **given, **quietly)
-                wait()
+                folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
+                for name, recipe in chosen.items():
+                    train_experiment(recipe, data, folders[name], **given, on_failure=_nothing, on_taken=_nothing)
+                wait(lambda: progress.others(sum(map(finished_runs, folders.values()))))
             if is_worker():
                 return 0
         given |= {"on_failure": progress.failure, "again": processes == 1}

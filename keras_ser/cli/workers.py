@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 # set in the environment of a copy: train, and leave reports and further copies to the first process
@@ -23,7 +24,7 @@ def share_cores(processes: int) -> None:
 
 
 @contextlib.contextmanager
-def workers(command: Sequence[str], count: int) -> Iterator[Callable[[], None]]:
+def workers(command: Sequence[str], count: int) -> Iterator[Callable[..., None]]:
     """Start copies of a command; when the block is left, those that still run are ended.
 
     What fails in them is noted in the experiments' folders, and what they leave undone, by this process.
@@ -33,20 +34,21 @@ def workers(command: Sequence[str], count: int) -> Iterator[Callable[[], None]]:
         count: how many copies.
 
     Yields:
-        A function that waits until all of them have ended.
+        A function that waits until all of them have ended, and calls its argument every second.
     """
     env = {**os.environ, WORKER: "1"}
     copies = [
         subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(count)
     ]
 
-    def wait() -> None:
-        for copy in copies:
-            copy.wait()
+    def wait(on_second: Callable[[], None] = lambda: None) -> None:
+        while any(copy.poll() is None for copy in copies):
+            on_second()
+            time.sleep(1)
 
     try:
         yield wait
     finally:
         for copy in copies:
             copy.terminate()
-        wait()
+            copy.wait()

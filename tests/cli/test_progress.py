@@ -20,6 +20,12 @@ def test_jobs_of_several_systems(monkeypatch, capsys):
         progress.job(4, 12, JOBS[1])
         (bar,) = progress.bar.tasks
         assert (bar.completed, bar.total, bar.description) == (3, 12, "svm: loso, fold 3, seed 1")
+        progress.epoch("model 1", 1, 2, {})
+        assert progress.bar.tasks[0].completed == 3.25
+        progress.epoch("model 2", 1, 4, {})
+        assert progress.bar.tasks[0].completed == 3.625
+        progress.others(11)
+        assert progress.bar.tasks[0].completed == 11
 
 
 def test_bars_of_epochs_settings_and_clips(monkeypatch):
