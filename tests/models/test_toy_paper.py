@@ -103,7 +103,7 @@ def test_the_tuner_searches_it(experiment, folder):
     recipe, data, split, *_ = experiment
     recipe = recipe.replace(epochs=1)
     found = search(recipe, data, default_space(recipe), folder / "search", trials=2)
-    assert len(found.trials) == 2 and all(trial.scores for trial in found.trials.values())
+    assert len(found.trials) == 3 and all(trial.scores for trial in found.trials.values())
     assert found.trials[1].values["config.critic"] != recipe.config.critic
 
 
