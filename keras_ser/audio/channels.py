@@ -16,19 +16,12 @@ STEADY, FEWEST = 3.0, 3  # how far above its spread over the frames an offset li
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the channels of a recording are mixed to one.
+    """How the channels of a recording are mixed to one."""
 
-    Args:
-        channels: number of channels.
-        live: indices of the channels that are averaged.
-        offset: subtracted from each sample of the average; 0 = none.
-        problems: any of "silent channels", "cancelling channels", "constant offset".
-    """
-
-    channels: int
-    live: tuple[int, ...]
-    offset: float = 0.0
-    problems: tuple[str, ...] = ()
+    channels: int  # number of channels
+    live: tuple[int, ...]  # indices of the channels that are averaged
+    offset: float = 0.0  # subtracted from each sample of the average; 0 = none
+    problems: tuple[str, ...] = ()  # any of "silent channels", "cancelling channels", "constant offset"
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """float32 (samples, channels) -> float32 (samples,)."""

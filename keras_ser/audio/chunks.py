@@ -23,17 +23,12 @@ class Chunk(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a container's chunks follow one another.
+    """How a container's chunks follow one another."""
 
-    Args:
-        first: byte of the first chunk.
-        parse: HEAD bytes -> name, bytes of the chunk's head, bytes of its body (-1: up to the end of the file).
-        align: chunks begin at multiples of so many bytes, counted from the first.
-    """
-
-    first: int
+    first: int  # byte of the first chunk
+    # HEAD bytes -> name, bytes of the chunk's head, bytes of its body (-1: up to the end of the file)
     parse: Callable[[bytes], tuple[bytes, int, int]]
-    align: int = 1
+    align: int = 1  # chunks begin at multiples of so many bytes, counted from the first
 
 
 def _box(head: bytes) -> tuple[bytes, int, int]:

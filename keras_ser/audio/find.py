@@ -10,15 +10,10 @@ from keras_ser.errors import UserError
 
 
 class Found(NamedTuple):
-    """What was found below folders.
+    """What was found below folders."""
 
-    Args:
-        files: audio by content or name, including broken files, so that they are reported.
-        skipped: files that are not audio by content or name, and folders that cannot be read.
-    """
-
-    files: list[Path]
-    skipped: list[Path]
+    files: list[Path]  # audio by content or name, including broken files, so that they are reported
+    skipped: list[Path]  # files that are not audio by content or name, and folders that cannot be read
 
 
 def find_audio(paths: Iterable[str | os.PathLike]) -> Found:

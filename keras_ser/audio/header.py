@@ -11,21 +11,13 @@ RATES = (1000, 1_000_000)  # Hz; a damaged header may hold any number, and resam
 
 @dataclass(frozen=True)
 class Info:
-    """The header of an audio file.
+    """The header of an audio file."""
 
-    Args:
-        sample_rate: Hz.
-        channels: number of channels.
-        seconds: duration; 0 if unknown.
-        subtype: libsndfile's name of the encoding ("PCM_16", "FLOAT", ..), or FFmpeg's codec ("aac").
-        samples: of each channel; 0 if unknown or approximate.
-    """
-
-    sample_rate: int
-    channels: int
-    seconds: float
-    subtype: str
-    samples: int = 0
+    sample_rate: int  # Hz
+    channels: int  # number of channels
+    seconds: float  # duration; 0 if unknown
+    subtype: str  # libsndfile's name of the encoding ("PCM_16", "FLOAT", ..), or FFmpeg's codec ("aac")
+    samples: int = 0  # of each channel; 0 if unknown or approximate
 
 
 def check_rate(path: Path, rate: int) -> None:

@@ -21,47 +21,27 @@ TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
 
 class Frame(NamedTuple):
-    """A frame's header.
+    """A frame's header."""
 
-    Args:
-        version: 1, 2 or 2.5.
-        layer: 1, 2, 3; 0 of ADTS.
-        rate: Hz; 0 of ADTS.
-        size: bytes, header included.
-        samples: of each channel.
-        mono: one channel.
-    """
-
-    version: float
-    layer: int
-    rate: int
-    size: int
-    samples: int
-    mono: bool
+    version: float  # 1, 2 or 2.5
+    layer: int  # 1, 2, 3; 0 of ADTS
+    rate: int  # Hz; 0 of ADTS
+    size: int  # bytes, header included
+    samples: int  # of each channel
+    mono: bool  # one channel
 
 
 class Stream(NamedTuple):
-    """Summary of a stream's frames.
+    """Summary of a stream's frames."""
 
-    Args:
-        first: the first frame's byte.
-        frame: the first frame.
-        tagged: whether the first frame is a Xing, Info or VBRI header instead of audio.
-        promised: frames that this header promises; 0 if unknown.
-        frames: whole frames of audio.
-        constant: whether all frames have one bit rate.
-        lacking: bytes missing from the last frame.
-        end: the byte behind the last whole frame.
-    """
-
-    first: int
-    frame: Frame
-    tagged: bool
-    promised: int
-    frames: int
-    constant: bool
-    lacking: int
-    end: int
+    first: int  # the first frame's byte
+    frame: Frame  # the first frame
+    tagged: bool  # whether the first frame is a Xing, Info or VBRI header instead of audio
+    promised: int  # frames that this header promises; 0 if unknown
+    frames: int  # whole frames of audio
+    constant: bool  # whether all frames have one bit rate
+    lacking: int  # bytes missing from the last frame
+    end: int  # the byte behind the last whole frame
 
 
 def parse(head: bytes) -> Frame | None:

@@ -30,40 +30,25 @@ OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """The findings of `check`.
+    """The findings of `check`."""
 
-    Args:
-        name: the corpus.
-        root: its folder.
-        utterances: number of utterances.
-        counts: column -> value -> utterances, for the labels, the gender and the speaker.
-        ranges: continuous label -> (lowest, mean, highest).
-        seconds: "total", "min", "median" and "max" over the utterances that could be read.
-        sample_rates, channels: Hz -> utterances, number of channels -> utterances.
-        untold: column -> number of utterances without a value in it.
-        problems: kind (of `PROBLEMS`) -> what was found, one text each.
-        odd: kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be.
-        differences: how the corpus differs from the published one, a sentence each.
-        flaws: known flaws of the published corpus.
-        duplicates: groups of ids with the same audio.
-        notes: what is allowed but unexpected, a sentence each.
-    """
-
-    name: str
-    root: str
-    utterances: int
-    counts: Mapping[str, Mapping[str, int]]
-    ranges: Mapping[str, tuple[float, float, float]]
-    seconds: Mapping[str, float]
-    sample_rates: Mapping[int, int]
+    name: str  # the corpus
+    root: str  # its folder
+    utterances: int  # number of utterances
+    counts: Mapping[str, Mapping[str, int]]  # column -> value -> utterances, for the labels, the gender and the speaker
+    ranges: Mapping[str, tuple[float, float, float]]  # continuous label -> (lowest, mean, highest)
+    seconds: Mapping[str, float]  # "total", "min", "median" and "max" over the utterances that could be read
+    sample_rates: Mapping[int, int]  # sample_rates, channels: Hz -> utterances, number of channels -> utterances
     channels: Mapping[int, int]
-    untold: Mapping[str, int] = field(default_factory=dict)
+    untold: Mapping[str, int] = field(default_factory=dict)  # column -> number of utterances without a value in it
+    # kind (of `PROBLEMS`) -> what was found, one text each
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be
     odd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    differences: tuple[str, ...] = ()
-    flaws: tuple[str, ...] = ()
-    duplicates: tuple[tuple[str, ...], ...] = ()
-    notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()  # how the corpus differs from the published one, a sentence each
+    flaws: tuple[str, ...] = ()  # known flaws of the published corpus
+    duplicates: tuple[tuple[str, ...], ...] = ()  # groups of ids with the same audio
+    notes: tuple[str, ...] = ()  # what is allowed but unexpected, a sentence each
 
     @property
     def ok(self) -> bool:

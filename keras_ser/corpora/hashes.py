@@ -38,29 +38,18 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class HashReport:
-    """The findings of `verify`; paths are relative to `root`, as in the list.
+    """The findings of `verify`; paths are relative to `root`, as in the list."""
 
-    Args:
-        root: the folder that the list's paths start from.
-        listing: the list.
-        files: number of listed files.
-        agree: number of files with the listed size and hash.
-        missing: listed files not found in any format.
-        differ: files of another size or hash, with what differs.
-        pointers: Git LFS pointers that stand where a file should be.
-        not_comparable: listed files found in another format (.flac for .wav), whose hash cannot be compared.
-        extra: audio, or files of a listed kind, that lie beside listed ones and are not listed.
-    """
-
-    root: str
-    listing: str
-    files: int
-    agree: int
-    missing: tuple[str, ...] = ()
-    differ: tuple[str, ...] = ()
-    pointers: tuple[str, ...] = ()
+    root: str  # the folder that the list's paths start from
+    listing: str  # the list
+    files: int  # number of listed files
+    agree: int  # number of files with the listed size and hash
+    missing: tuple[str, ...] = ()  # listed files not found in any format
+    differ: tuple[str, ...] = ()  # files of another size or hash, with what differs
+    pointers: tuple[str, ...] = ()  # Git LFS pointers that stand where a file should be
+    # listed files found in another format (.flac for .wav), whose hash cannot be compared
     not_comparable: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()  # audio, or files of a listed kind, that lie beside listed ones and are not listed
 
     @property
     def ok(self) -> bool:

@@ -16,41 +16,27 @@ from keras_ser.tasks import Task
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two runs' mean-over-seeds scores on the same clips.
+    """The difference of two runs' mean-over-seeds scores on the same clips."""
 
-    Args:
-        protocol, task, stream, metric: what was compared.
-        a, b: the two scores; `difference` is a - b.
-        low, high: the ends of the difference's 95 % interval; None where there is none.
-        p: two-sided p of "no difference"; None where there is none, and `without_p` says why.
-        groups: how many; `unit` says of what ("speakers", "groups", "clips").
-        clips: how many were compared.
-        seeds_a, seeds_b: the complete seeds of each run.
-        basis: what the interval is over, in words.
-        notes: what was left out.
-        without_p: why there is no p; "" where there is one.
-        p_holm: p corrected over a table of comparisons (`corrected`); None where it was not.
-    """
-
-    protocol: str
+    protocol: str  # protocol, task, stream, metric: what was compared
     task: str
     stream: str
     metric: str
-    a: float
+    a: float  # a, b: the two scores; `difference` is a - b
     b: float
     difference: float
-    low: float | None
+    low: float | None  # low, high: the ends of the difference's 95 % interval; None where there is none
     high: float | None
-    p: float | None
-    groups: int
+    p: float | None  # two-sided p of "no difference"; None where there is none, and `without_p` says why
+    groups: int  # how many; `unit` says of what ("speakers", "groups", "clips")
     unit: str
-    clips: int
-    seeds_a: tuple[int, ...]
+    clips: int  # how many were compared
+    seeds_a: tuple[int, ...]  # seeds_a, seeds_b: the complete seeds of each run
     seeds_b: tuple[int, ...]
-    basis: str
-    notes: tuple[str, ...]
-    without_p: str = ""
-    p_holm: float | None = None
+    basis: str  # what the interval is over, in words
+    notes: tuple[str, ...]  # what was left out
+    without_p: str = ""  # why there is no p; "" where there is one
+    p_holm: float | None = None  # p corrected over a table of comparisons (`corrected`); None where it was not
 
     def cell(self) -> Cell:
         """The difference as a table shows it."""

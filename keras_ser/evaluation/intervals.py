@@ -45,17 +45,11 @@ _NOTHING = 1e-18  # a variance that is rounding
 
 
 class Jackknife(NamedTuple):
-    """A system's scores, of all groups and without each.
+    """A system's scores, of all groups and without each."""
 
-    Args:
-        whole: (..., seeds).
-        left_out: (..., groups, seeds).
-        deterministic: whether another seed would give the same model, so that one seed is all there is.
-    """
-
-    whole: np.ndarray
-    left_out: np.ndarray
-    deterministic: bool = False
+    whole: np.ndarray  # (..., seeds)
+    left_out: np.ndarray  # (..., groups, seeds)
+    deterministic: bool = False  # whether another seed would give the same model, so that one seed is all there is
 
     @property
     def seeds(self) -> int:

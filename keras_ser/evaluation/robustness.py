@@ -23,15 +23,10 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class NoiseCurves:
-    """UAR against SNR, for every noise and system.
+    """UAR against SNR, for every noise and system."""
 
-    Args:
-        table: see the module.
-        labels: the classes.
-    """
-
-    table: pd.DataFrame = field(repr=False)
-    labels: Sequence[str]
+    table: pd.DataFrame = field(repr=False)  # see the module
+    labels: Sequence[str]  # the classes
 
     @property
     def systems(self) -> list[str]:

@@ -33,24 +33,15 @@ MANY_CLASSES = 32  # over this many, the cells of the confusion matrix get no in
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one task.
+    """One metric of one task."""
 
-    Args:
-        metric: "accuracy", "uar", "macro_f1", "weighted_f1", "recall/<label>", "ccc" or "rmse".
-        value: the mean over `seeds`; NaN where it is undefined.
-        low, high: the ends of the 95 % interval of `value` (see `intervals`); None where there is none.
-        seeds: the score of each seed, pooled over its folds.
-        chance: what knowing nothing scores, of UAR and CCC (see `measures.chance`).
-        paper: the figure a paper prints, in the unit of `value`.
-    """
-
-    metric: str
-    value: float
-    low: float | None
+    metric: str  # "accuracy", "uar", "macro_f1", "weighted_f1", "recall/<label>", "ccc" or "rmse"
+    value: float  # the mean over `seeds`; NaN where it is undefined
+    low: float | None  # low, high: the ends of the 95 % interval of `value` (see `intervals`); None where there is none
     high: float | None
-    seeds: tuple[float, ...]
-    chance: float | None = None
-    paper: float | None = None
+    seeds: tuple[float, ...]  # the score of each seed, pooled over its folds
+    chance: float | None = None  # what knowing nothing scores, of UAR and CCC (see `measures.chance`)
+    paper: float | None = None  # the figure a paper prints, in the unit of `value`
 
     @property
     def std(self) -> float | None:
@@ -73,19 +64,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Rows are true classes, columns named ones, in the order of `labels`.
+    """Rows are true classes, columns named ones, in the order of `labels`."""
 
-    Args:
-        labels: the classes.
-        counts: (classes, classes), clips summed over folds and seeds.
-        share: (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row.
-        low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
-            where there is none.
-    """
-
-    labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]  # the classes
+    counts: tuple[tuple[int, ...], ...]  # (classes, classes), clips summed over folds and seeds
+    # (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row
     share: tuple[tuple[float, ...], ...]
+    # low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
+    # where there is none
     low: tuple[tuple[float, ...], ...] | None
     high: tuple[tuple[float, ...], ...] | None
 
@@ -109,43 +95,34 @@ class Subset:
 
 @dataclass(frozen=True)
 class TaskScores:
-    """Everything measured for one task under one protocol.
+    """Everything measured for one task under one protocol."""
 
-    Args:
-        protocol, task, labels, stream: what was scored; `labels` is empty for a continuous task.
-        unit: what the intervals are over: "speakers", "groups" or "clips" (no groups are known).
-        groups: how many of them.
-        speakers, clips: how many were scored; `unlabelled` clips had no label.
-        folds, seeds: those that were scored; `deterministic`: another seed would give the same model.
-        incomplete: seed -> (missing folds, number of missing clips), the seeds that were left out.
-        absent: class -> the folds that it is absent from; `absent_altogether`: the classes left out everywhere.
-        scores: of the mean over seeds. `ensemble`: of the probabilities averaged over seeds (empty with one seed).
-        confusion: None for a continuous task.
-        by_gender, by_speaker: the same scores on a part of the clips (no intervals by speaker).
-        notes: what a reader must know about these figures.
-    """
-
-    protocol: str
+    protocol: str  # protocol, task, labels, stream: what was scored; `labels` is empty for a continuous task
     task: str
     labels: tuple[str, ...]
     stream: str
-    unit: str
-    groups: int
-    speakers: int
+    unit: str  # what the intervals are over: "speakers", "groups" or "clips" (no groups are known)
+    groups: int  # how many of them
+    speakers: int  # speakers, clips: how many were scored; `unlabelled` clips had no label
     clips: int
     unlabelled: int
+    # folds, seeds: those that were scored; `deterministic`: another seed would give the same model
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     deterministic: bool
+    # seed -> (missing folds, number of missing clips), the seeds that were left out
     incomplete: dict[int, tuple[tuple[int, ...], int]]
+    # class -> the folds that it is absent from; `absent_altogether`: the classes left out everywhere
     absent: dict[str, tuple[int, ...]]
     absent_altogether: tuple[str, ...]
+    # of the mean over seeds. `ensemble`: of the probabilities averaged over seeds (empty with one seed)
     scores: tuple[Score, ...]
     ensemble: tuple[Score, ...]
-    confusion: Confusion | None
+    confusion: Confusion | None  # None for a continuous task
+    # by_gender, by_speaker: the same scores on a part of the clips (no intervals by speaker)
     by_gender: tuple[Subset, ...]
     by_speaker: tuple[Subset, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what a reader must know about these figures
 
     def __getitem__(self, metric: str) -> Score:
         for item in self.scores:

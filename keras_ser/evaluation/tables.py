@@ -49,26 +49,16 @@ def form_of(metric: str, sign: str = "") -> Form:
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured number.
+    """A measured number."""
 
-    Args:
-        value: NaN where it is undefined.
-        low, high: the ends of its 95 % interval; None where there is none.
-        clips: how many clips or trials it is of.
-        std: its standard deviation over seeds; None for one seed.
-        paper: the figure that a paper prints, in the unit of `value`.
-        note: a few characters that follow the value.
-        form: how it is written.
-    """
-
-    value: float
-    low: float | None = None
+    value: float  # NaN where it is undefined
+    low: float | None = None  # low, high: the ends of its 95 % interval; None where there is none
     high: float | None = None
-    clips: int = 0
-    std: float | None = None
-    paper: float | None = None
-    note: str = ""
-    form: Form = PERCENT
+    clips: int = 0  # how many clips or trials it is of
+    std: float | None = None  # its standard deviation over seeds; None for one seed
+    paper: float | None = None  # the figure that a paper prints, in the unit of `value`
+    note: str = ""  # a few characters that follow the value
+    form: Form = PERCENT  # how it is written
 
     def text(self, interval: bool = True) -> str:
         """As in "61.2 ± 0.8 [58.1, 64.0]"."""
@@ -89,22 +79,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of labels and cells.
+    """Rows of labels and cells."""
 
-    Args:
-        title: the heading.
-        columns: one a label and cell.
-        rows: (rows, columns): text, or a `Cell`. Where the cells of a column have figures of a paper, these are shown in a
-            column of their own before it.
-        labels: how many of the columns, from the left, are labels.
-        intervals: whether cells are shown with their intervals.
-    """
-
-    title: str
-    columns: Sequence[str]
+    title: str  # the heading
+    columns: Sequence[str]  # one a label and cell
+    # (rows, columns): text, or a `Cell`. Where the cells of a column have figures of a paper, these are shown in a column
+    # of their own before it
     rows: Sequence[Sequence[str | Cell]]
-    labels: int = 1
-    intervals: bool = True
+    labels: int = 1  # how many of the columns, from the left, are labels
+    intervals: bool = True  # whether cells are shown with their intervals
 
     def text(self) -> list[list[str]]:
         """The table as text, its header first."""

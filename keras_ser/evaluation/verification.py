@@ -40,12 +40,9 @@ METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
 
 @dataclass(frozen=True)
 class Verification:
-    """How well each system's embeddings tell speakers apart.
+    """How well each system's embeddings tell speakers apart."""
 
-    Args:
-        table: see the module; the first system is the one that the others are compared with.
-    """
-
+    # see the module; the first system is the one that the others are compared with
     table: pd.DataFrame = field(repr=False)
     _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -49,19 +49,12 @@ def tidy(axes: Axes, axis: str = "both") -> None:
 
 
 class Panel(NamedTuple):
-    """Rows of scores.
+    """Rows of scores."""
 
-    Args:
-        title: above the panel.
-        rows: what the rows are called.
-        series: name -> a score for each row, or None.
-        together: the value for each row of the seeds' averaged probabilities, or None.
-    """
-
-    title: str
-    rows: Sequence[str]
-    series: Mapping[str, Sequence[Score | None]]
-    together: Sequence[float | None] = ()
+    title: str  # above the panel
+    rows: Sequence[str]  # what the rows are called
+    series: Mapping[str, Sequence[Score | None]]  # name -> a score for each row, or None
+    together: Sequence[float | None] = ()  # the value for each row of the seeds' averaged probabilities, or None
 
 
 def scores(results: Sequence[TaskScores]) -> Figure:

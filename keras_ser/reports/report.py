@@ -30,33 +30,21 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured, and the predictions from which every figure of it can be computed again.
+    """What was measured, and the predictions from which every figure of it can be computed again."""
 
-    Args:
-        title: the heading.
-        summary: the tables for the terminal.
-        sections: Markdown text and tables, in the order of the report.
-        data: the figures with all digits, for JSON.
-        caution: one line for the terminal, on what a reader must know before the figures are believed.
-        missing: sentences on the runs that the report lacks, shown first; the first of them goes before `caution`.
-        notes: further sentences.
-        figures: the pictures.
-        predictions: the table that everything is computed from; written to `csv`, if that is given.
-        results: of a run or an experiment, the scores of each protocol and task.
-        name: of the files: NAME.md, NAME.json.
-    """
-
-    title: str
-    summary: Sequence[Table]
-    sections: Sequence[str | Table]
-    data: Mapping[str, Any] = field(default_factory=dict)
-    caution: str = ""
+    title: str  # the heading
+    summary: Sequence[Table]  # the tables for the terminal
+    sections: Sequence[str | Table]  # Markdown text and tables, in the order of the report
+    data: Mapping[str, Any] = field(default_factory=dict)  # the figures with all digits, for JSON
+    caution: str = ""  # one line for the terminal, on what a reader must know before the figures are believed
+    # sentences on the runs that the report lacks, shown first; the first of them goes before `caution`
     missing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    figures: Sequence[Picture] = ()
+    notes: tuple[str, ...] = ()  # further sentences
+    figures: Sequence[Picture] = ()  # the pictures
+    # the table that everything is computed from; written to `csv`, if that is given
     predictions: pd.DataFrame | None = field(default=None, repr=False, compare=False)
-    results: tuple[TaskScores, ...] = ()
-    name: str = "report"
+    results: tuple[TaskScores, ...] = ()  # of a run or an experiment, the scores of each protocol and task
+    name: str = "report"  # of the files: NAME.md, NAME.json
     csv: str = ""
 
     def result(self, protocol: str, task: str) -> TaskScores:

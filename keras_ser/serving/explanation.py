@@ -38,23 +38,16 @@ TOP = 10  # features that are shown
 
 @dataclass(frozen=True)
 class TaskExplanation:
-    """One task's answer and what it depends on.
+    """One task's answer and what it depends on."""
 
-    Args:
-        task: Name of the task.
-        label: The predicted class, or "value" for a continuous task.
-        probability: Probability of that class, or the value.
-        features: A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard
-            deviations from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even"
-            (share r' of a uniform attention).
-        units: (units,) attention over the last shared layer.
-    """
-
-    task: str
-    label: str
-    probability: float
+    task: str  # name of the task
+    label: str  # the predicted class, or "value" for a continuous task
+    probability: float  # probability of that class, or the value
+    # A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard deviations
+    # from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even" (share r' of a
+    # uniform attention)
     features: pd.DataFrame
-    units: np.ndarray
+    units: np.ndarray  # (units,) attention over the last shared layer
 
     @property
     def effective_units(self) -> float:

@@ -29,14 +29,10 @@ SECONDS = (0.01, 0.03, 0.5, 1.3, 2.7, 6.0)
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip as a client sends it.
+    """A clip as a client sends it."""
 
-    Args:
-        contents: A WAV file.
-        waveform: (samples,) float32, decoded and resampled to the model's rate by the offline path (libsndfile, soxr).
-    """
-
-    contents: bytes
+    contents: bytes  # A WAV file
+    # (samples,) float32, decoded and resampled to the model's rate by the offline path (libsndfile, soxr)
     waveform: np.ndarray
 
 

@@ -26,20 +26,13 @@ _DARK = ("#0072B2", "#666666", "#009E73", "#D55E00")
 
 @dataclass(frozen=True)
 class Timeline:
-    """A model's answers over windows of one recording.
+    """A model's answers over windows of one recording."""
 
-    Args:
-        path: The recording.
-        task: The task that is answered.
-        starts, ends: (windows,) seconds; the last window may be shorter than the others.
-        values: (windows, classes) probabilities, or (windows, 1) for a continuous task.
-    """
-
-    path: Path
-    task: Task
-    starts: np.ndarray
+    path: Path  # the recording
+    task: Task  # the task that is answered
+    starts: np.ndarray  # starts, ends: (windows,) seconds; the last window may be shorter than the others
     ends: np.ndarray
-    values: np.ndarray
+    values: np.ndarray  # (windows, classes) probabilities, or (windows, 1) for a continuous task
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a dict per window: file, start, end, and the task's label, score and probabilities, or value."""

@@ -33,23 +33,14 @@ TRIALS = "trials.json"
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting.
+    """One setting."""
 
-    Args:
-        number: 0 = the recipe as it stands.
-        values: key -> value, of what was searched.
-        scores: of the kept epochs, one for each fold and seed; empty where training diverged.
-        epochs: the kept ones.
-        failed: why it has no score.
-        again: whether the next search tries it again, since the setting is not the reason.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-    scores: tuple[float, ...] = ()
-    epochs: tuple[int, ...] = ()
-    failed: str = ""
-    again: bool = False
+    number: int  # 0 = the recipe as it stands
+    values: Mapping[str, Any]  # key -> value, of what was searched
+    scores: tuple[float, ...] = ()  # of the kept epochs, one for each fold and seed; empty where training diverged
+    epochs: tuple[int, ...] = ()  # the kept ones
+    failed: str = ""  # why it has no score
+    again: bool = False  # whether the next search tries it again, since the setting is not the reason
 
     @property
     def score(self) -> float:
@@ -58,25 +49,15 @@ class Trial:
 
 @dataclass
 class Found:
-    """A search's trials.
+    """A search's trials."""
 
-    Args:
-        recipe: what the search began with.
-        space: what was searched.
-        jobs: the runs of every trial.
-        method: how.
-        data: the corpus.
-        trials: by number.
-        repeats: how often the method asked for a setting that it had a score of.
-    """
-
-    recipe: Recipe
-    space: Space
-    jobs: Sequence[Job]
-    method: str
-    data: Data
-    trials: dict[int, Trial] = field(default_factory=dict)
-    repeats: int = 0
+    recipe: Recipe  # what the search began with
+    space: Space  # what was searched
+    jobs: Sequence[Job]  # the runs of every trial
+    method: str  # how
+    data: Data  # the corpus
+    trials: dict[int, Trial] = field(default_factory=dict)  # by number
+    repeats: int = 0  # how often the method asked for a setting that it had a score of
 
     def load(self, folder: Path) -> None:
         """What the folder holds of this search.

@@ -23,18 +23,12 @@ MOST_TRIED = 256
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`, inclusive.
+    """All numbers from `low` to `high`, inclusive."""
 
-    Args:
-        key: Dotted key, as in `Recipe.override`.
-        low, high: The ends.
-        log: Sample uniformly on a logarithmic scale.
-    """
-
-    key: str
-    low: float
+    key: str  # dotted key, as in `Recipe.override`
+    low: float  # low, high: the ends
     high: float
-    log: bool = False
+    log: bool = False  # sample uniformly on a logarithmic scale
 
     def __post_init__(self):
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -48,15 +42,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values.
+    """One of several values."""
 
-    Args:
-        key: Dotted key.
-        values: Values as in `Recipe.override`.
-    """
-
-    key: str
-    values: tuple[str, ...]
+    key: str  # dotted key
+    values: tuple[str, ...]  # values as in `Recipe.override`
 
     def __post_init__(self):
         object.__setattr__(self, "values", tuple(str(value) for value in self.values))
