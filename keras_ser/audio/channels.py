@@ -36,11 +36,7 @@ class Mixing:
 
 @dataclass
 class Survey:
-    """Accumulate what `mixing` needs from the pieces of a recording.
-
-    Args:
-        sample_rate: Hz.
-    """
+    """Accumulate what `mixing` needs from the pieces of a recording of `sample_rate` Hz."""
 
     sample_rate: int
     _low: np.ndarray | None = field(default=None, repr=False)

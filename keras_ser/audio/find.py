@@ -20,9 +20,7 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
     """Return the named files, and all audio and video files below the named folders, sorted.
 
     Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
-
-    Raises:
-        UserError: a path that is not there, or a folder without any.
+    Raises UserError for a path that is not there and for a folder without audio.
     """
     files: list[Path] = []
     skipped: list[Path] = []

@@ -85,11 +85,9 @@ ENDINGS = frozenset(f".{name.lower()}" for name in (*soundfile.available_formats
 
 
 def identify(raw: BinaryIO, ending: str = "") -> Format | None:
-    """Return the format of an open file by its first bytes, or None if it is unknown.
+    """Return the format of an open file by its first bytes, or None.
 
-    Args:
-        raw: seekable; read from its beginning.
-        ending: of the file's name: where it is that of MPEG audio, the first frame may lie behind other bytes.
+    Where `ending` is that of MPEG audio, the first frame may lie behind other bytes.
     """
     raw.seek(0)
     start = after_tags(raw)

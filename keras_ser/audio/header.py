@@ -29,11 +29,7 @@ def check_rate(path: Path, rate: int) -> None:
 
 
 def span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
-    """Convert seconds to (first sample, one past the last) of a file of `frames` samples.
-
-    Raises:
-        AudioError: the file has no samples, or the times lie outside.
-    """
+    """Convert seconds to (first sample, one past the last) of a file of `frames` samples, or raise AudioError."""
     if frames <= 0:
         raise AudioError(f"{path}: the file holds no samples.", "empty")
     first = 0 if start is None else round(start * rate)

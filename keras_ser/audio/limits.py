@@ -21,10 +21,6 @@ def limited(path: Path, work: Callable[[], T]) -> T:
     keeping it alive. A child process would also survive a decoder that crashes, but costs seconds of imports per
     reading thread and a pipe for all samples; `sizes` keeps known causes of crashes from the decoders.
 
-    Args:
-        path: the file, for the message.
-        work: called without arguments.
-
     Raises:
         AudioError: it took longer than `SECONDS`.
         BaseException: what `work` raises.

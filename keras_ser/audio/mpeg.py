@@ -108,12 +108,7 @@ def _goes_on(raw: BinaryIO, position: int, frame: Frame, total: int) -> bool:
 
 
 def walk(raw: BinaryIO, start: int) -> Stream | None:
-    """Walk a stream from frame to frame; return None if there is none, or in free format.
-
-    Args:
-        raw: seekable.
-        start: byte behind the tags that the file begins with.
-    """
+    """Walk a stream from frame to frame, from the byte behind the file's tags on; None if there is none, or in free format."""
     found = _begin(raw, start, 65536)
     if found is None:
         return None

@@ -40,9 +40,6 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
     Returns:
         float32 (samples,), mean 0, RMS 1. It is periodic in its length, so it loops without a click.
-
-    Raises:
-        UserError: an unknown name, or fewer than 2 samples.
     """
     if name not in COLOURS:
         raise UserError(f"`name` must be one of {', '.join(COLOURS)}. Received: {name!r}.")
@@ -60,17 +57,13 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
     """Sum several talkers of equal RMS, each a random sequence of clips from a random start.
 
     Args:
-        waveforms: speech clips, each (samples,); use the training split's only for training noise. Silent ones are
-            skipped.
+        waveforms: speech clips, (samples,) each; for training noise of the training split only. Silent ones are skipped.
         samples: length of the result.
         seed: an integer or a NumPy generator (which is advanced).
         talkers: number of voices.
 
     Returns:
         float32 (samples,), RMS 1.
-
-    Raises:
-        UserError: no speech to take from, or `talkers` or `samples` under 1.
     """
     if samples < 1 or talkers < 1:
         raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
@@ -96,14 +89,10 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
 
 
 def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, np.ndarray]:
-    """Read all noise files under a folder (and its sub-folders), by stem, in alphabetical order.
+    """Read all noise files under a folder (and its sub-folders), by stem, in alphabetical order, at `sample_rate` Hz.
 
     Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are passed over; anything else must be
-    audio. Other rates are resampled; a noise shorter than a clip is looped (see `mix`).
-
-    Args:
-        root: the folder.
-        sample_rate: Hz of the result.
+    audio. A noise shorter than a clip is looped (see `mix`).
 
     Raises:
         AudioError: the folder is missing or holds no audio; a file is not audio or is silent; two share a stem.
@@ -117,11 +106,7 @@ def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, 
 
 
 def noise_files(root: str | os.PathLike) -> dict[str, Path]:
-    """Stem -> file of the noises under a folder, in alphabetical order, none of them decoded; see `load_noises`.
-
-    Raises:
-        AudioError: the folder is missing or holds no audio; two files share a stem.
-    """
+    """Stem -> file of the noises under a folder, in alphabetical order, none of them decoded; raises as `load_noises`."""
     root = Path(root)
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder of noise files.")
@@ -139,13 +124,9 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
 
 
 def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
-    """Return the part of a noise that one side of a split may use: the first 60 % for training, then 20 % and 20 %.
+    """Return the part of a noise (samples,) that one side of a split may use: the first 60 % to train, then 20 % and 20 %.
 
     The parts do not overlap, so that no sample of a test noise is used in training.
-
-    Args:
-        noise: (samples,), at least 5.
-        fold: "train", "validation" or "test".
     """
     if fold not in STRETCHES:
         raise UserError(f"`fold` must be one of {', '.join(STRETCHES)}. Received: {fold!r}.")

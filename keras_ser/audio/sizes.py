@@ -1,5 +1,4 @@
-"""Whether a file holds what its container promises, before it is decoded; and what the decoder is to be given instead of a header
-that it would misread.
+"""Compare a file with what its container promises, before it is decoded; and replace a header that the decoder would misread.
 
 libsndfile takes half a file for a shorter one and follows sizes to where there is nothing; FFmpeg takes what it finds.
 """
@@ -20,17 +19,9 @@ OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the longest
 
 
 def checked(raw: BinaryIO, kind: Format) -> BinaryIO | None:
-    """Compares an open file with what its container promises.
+    """Return what libsndfile is to read in an open file's place, or None for the file itself.
 
-    Args:
-        raw: seekable.
-        kind: its format.
-
-    Returns:
-        What libsndfile is to read in the file's place; None: the file itself.
-
-    Raises:
-        DamagedError: cut short, or sizes that contradict each other.
+    Raises DamagedError where the file is cut short, or its sizes contradict each other.
     """
     try:
         return CHECKS[kind.name](raw, kind.name) if kind.name in CHECKS else None

@@ -36,11 +36,7 @@ RECORDINGS = 9
 
 
 def gold_standard(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times (frames,) in seconds and values (frames,) of one .arff file of the gold standard.
-
-    Raises:
-        CorpusError: the file cannot be read, or its data are not `name,time,value` with rising times.
-    """
+    """Times (frames,) in seconds and values (frames,) of one .arff file of the gold standard, or a CorpusError."""
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

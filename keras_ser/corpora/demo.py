@@ -57,8 +57,7 @@ def read(
 
     Args:
         root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
-        speakers: number of voices, at least 1.
-        sentences: sentences that each says in each emotion, at least 1.
+        speakers, sentences: number of voices, and of the sentences that each says in each emotion; at least 1.
         seed: decides the voices, the sentences and the clips; at least 0.
         emotions: of `EMOTIONS`, at least one.
         progress: wraps the sequence of clips while they are written, e.g. `rich.progress.track`.

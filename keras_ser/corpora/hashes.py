@@ -79,8 +79,8 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
     """The files that a list names, in its order.
 
     Raises:
-        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is given) in neither
-            format, leads out of the folder, or names a file again.
+        CorpusError: the list cannot be read, or names nothing; a line (its number is given) in neither format, leading out of the
+            folder, or naming a file again.
     """
     path = Path(path).expanduser()
     wanted = "expected a list of files and their SHA-256 in UTF-8."
@@ -150,15 +150,9 @@ def _base(root: Path, files: tuple[Listed, ...]) -> NamedFiles:
 
 
 def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable], Iterable] | None = None) -> HashReport:
-    """Compare the files under a folder with a list of sizes and SHA-256.
+    """Compare the files under a folder with a list of sizes and SHA-256; `progress` wraps the sequence of listed files.
 
-    Args:
-        root: the corpus's folder.
-        listing: the list.
-        progress: wraps the sequence of listed files, e.g. `rich.progress.track`.
-
-    Raises:
-        CorpusError: as `read_list`; `root` is no folder.
+    Raises CorpusError as `read_list`, and where `root` is no folder.
     """
     files = read_list(listing)
     root = Path(root).expanduser()

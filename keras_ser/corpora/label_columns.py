@@ -29,23 +29,14 @@ def number(text: str) -> float | None:
 
 
 def without_value(text: str, numeric: bool = False) -> bool:
-    """Whether a field says that there is no value.
-
-    Args:
-        text: the field, without spaces at its ends.
-        numeric: whether its column holds numbers; there the case of "none" does not matter.
-    """
+    """Whether a field says that there is no value; in a column that holds numbers the case of "none" does not matter."""
     return not text or text in NO_VALUE or (numeric and text.casefold() in _NO_NUMBER)
 
 
 def numeric_columns(rows: Sequence[tuple[int, Mapping[str, str]]], columns: Iterable[str]) -> set[str]:
-    """The columns that hold numbers and nothing else, apart from fields without a value.
+    """The columns that hold numbers and nothing else, apart from fields without a value; `rows` are (line, column -> field).
 
     Integers beside words may be classes ("3", "high"): such a column is text.
-
-    Args:
-        rows: (line, column -> field).
-        columns: those to look at.
 
     Raises:
         CorpusError: a column of numbers with something else in it: fractions beside words, or fields that are nearly

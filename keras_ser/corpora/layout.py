@@ -22,15 +22,9 @@ def entries(folder: Path) -> list[Path]:
 
 
 def existing_folder(root: str | Path, name: str, expected: str) -> Path:
-    """Return `root` as a Path, checked to be a folder that is not empty.
+    """Return `root` as a Path, or raise CorpusError where it is missing, a file, unreadable or empty.
 
-    Args:
-        root: the folder the user named.
-        name: the corpus, for the message.
-        expected: what should be under the root, e.g. "wav/03a01Fa.wav".
-
-    Raises:
-        CorpusError: `root` is missing, a file, unreadable or empty.
+    `name` is the corpus and `expected` what should be under the root, for the message.
     """
     root = Path(root).expanduser()
     wanted = f"{name}: expected a folder with {expected}."
@@ -52,9 +46,7 @@ def locate(
     """Return the folder that holds the corpus: `root` itself, or the one folder in it that does.
 
     Args:
-        root: the folder the user named, perhaps one level too high.
-        name: the corpus, for the message.
-        expected: what should be under the root.
+        root, name, expected: see `existing_folder`; the root may be one level too high.
         holds: says whether a folder is the corpus's own.
         inner: names of folders within the corpus that are accepted as the root (one level too low).
 
@@ -100,11 +92,7 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
 
 
 def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
-    """Stem -> (file, what its stem matches) of the `audio_files` of a folder.
-
-    Raises:
-        CorpusError: a stem that does not match.
-    """
+    """Stem -> (file, what its stem matches) of the `audio_files` of a folder; raises CorpusError for a stem that does not match."""
     found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
     strays = [path.name for path, match in found.values() if not match]
     if strays:

@@ -59,11 +59,7 @@ def _with_origins(utterances: Sequence[Utterance], folder: Path) -> list[Utteran
 
 
 def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """(start, end) of a row.
-
-    Raises:
-        UserError: no numbers, under 0, or the end not after the start.
-    """
+    """(start, end) of a row; raises UserError for no numbers, numbers under 0, or an end not after the start."""
     start, end = (number(row[key]) if row.get(key) else None for key in ("start", "end"))
     wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]
     if wrong or (end is not None and end <= (start or 0.0)):

@@ -46,12 +46,7 @@ MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF
 def read_text(path: str | Path, wanted: str) -> str:
     """The text of a UTF-8 file, without the byte order mark; line ends stay as they are.
 
-    Args:
-        path: the file.
-        wanted: how a message begins, e.g. "manifest: expected a table in UTF-8."
-
-    Raises:
-        CorpusError: no such file, one that cannot be read, or one that is not UTF-8 text.
+    Raises CorpusError, which begins with `wanted`, where there is no such file, or one that is not UTF-8 text.
     """
     path = Path(path).expanduser()
     try:

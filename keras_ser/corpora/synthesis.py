@@ -150,13 +150,7 @@ def _performance(voice: SimpleNamespace, emotion: str, rng: np.random.Generator)
 
 
 def utterance(voice: SimpleNamespace, emotion: str, words: list, rng: np.random.Generator) -> np.ndarray:
-    """One clip: `words` said by `voice` in the manner of `emotion`.
-
-    Args:
-        voice: the speaker.
-        emotion: a key of `MANNERS`.
-        words: a `sentence`.
-        rng: decides everything that is not the speaker, the emotion or the words.
+    """`words` (a `sentence`) said by `voice` in the manner of `emotion`; `rng` decides everything else.
 
     Returns:
         float64 (samples,), within [-0.98, 0.98], at SAMPLE_RATE.

@@ -91,7 +91,7 @@ def compare(
         deterministic: of each run, whether another seed would give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
-        ValueError: a bad table, an unknown metric or protocol, or clips, truths or groups that do not match.
+        UserError: a bad table, an unknown metric or protocol, or clips, truths or groups that do not match.
     """
     names = metric_names(task)
     if metric not in names:

@@ -43,7 +43,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     that has none of the task at all.
 
     Raises:
-        ValueError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not
+        UserError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not
             finite or do not sum to 1 (to 1e-3), a prediction that is not the most probable label, or a clip whose
             truth, speaker, gender or group differs between seeds.
     """

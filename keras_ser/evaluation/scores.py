@@ -208,7 +208,7 @@ def score(
     deterministic: bool = False,
     checked: bool = False,
 ) -> TaskScores | None:
-    """Score one task under one protocol.
+    """Score one task under one protocol, on the first stream that has a label of the task; None if no clip has one.
 
     Args:
         predictions: the predictions table.
@@ -218,9 +218,6 @@ def score(
         paper: metric -> a paper's figure, in the unit of the score.
         deterministic: another seed would give the same model (`keras_ser.models.deterministic_model`).
         checked: the table comes from `check_predictions`.
-
-    Returns:
-        The scores on the first stream that has a label of the task; None if no clip has a label.
 
     Raises:
         UserError: a bad table (`check_predictions`).

@@ -61,15 +61,12 @@ class Verification:
         return {"all": False} | ({"same-gender": True} if known else {})
 
     def score(self, system: str, metric: str, same_gender_only: bool = False) -> Cell:
-        """A metric with its interval.
+        """The mean of a metric over folds, then seeds, with its interval; `clips` is the trials a seed. NaN without trials.
 
         Args:
             system: of the table.
             metric: "eer", "accuracy" (at the equal-error threshold) or "min_dcf".
             same_gender_only: leave out trials of two genders, which are easy, and those of an unknown one.
-
-        Returns:
-            The mean over folds, then seeds; `clips` is the number of trials a seed. NaN where there are none.
         """
         found, count = self._measured(system, metric, same_gender_only)
         if not found.seeds:

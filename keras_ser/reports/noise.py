@@ -144,12 +144,7 @@ def robustness_report(
 ) -> Report:
     """UAR against SNR, for every noise and system.
 
-    Args:
-        title: the heading.
-        table: see `keras_ser.evaluation.robustness`.
-        labels: the classes.
-        missing: sentences on the runs that are left out; notes: further sentences.
-        unit: what a group is, see `denoising_report`.
+    `table` is that of `keras_ser.evaluation.robustness`, `labels` are the classes; the rest as in `denoising_report`.
     """
     found = NoiseCurves(table, labels)
     each = [(noise, system) for noise in found.noises for system in found.systems]

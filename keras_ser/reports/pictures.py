@@ -76,8 +76,7 @@ def scores(results: Sequence[TaskScores]) -> Figure:
 def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
     """Dot and whisker: the mean over seeds with its 95 % interval, each seed, chance and a paper's figure.
 
-    Args:
-        panels: one below the other; with `across` side by side, with the same rows.
+    The panels stand one below the other; with `across` side by side, with the same rows.
     """
     sizes = [len(p.rows) * max(1.0, 0.6 * len(p.series)) + 1.6 for p in panels]
     if across:

@@ -125,11 +125,7 @@ def score_report(
 
 
 def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
-    """Task -> metric -> a paper's figure.
-
-    Raises:
-        UserError: a task or a metric that the report does not have, or a figure in percent.
-    """
+    """Task -> metric -> a paper's figure; raises UserError for an unknown task or metric, and for a figure in percent."""
     found = {task.name: {} for task in tasks}
     metrics = {task.name: metric_names(task) for task in tasks}
     for (task, metric), value in paper.items():

@@ -121,16 +121,10 @@ def _figure(found: Verification, cells: Mapping) -> Figure:
 
 
 def mean_curve(runs: Iterable[tuple[tuple[int, int], pd.DataFrame]]) -> Curve:
-    """Mean false-alarm and miss rates at a few hundred levels of their difference, 0 among them.
+    """Mean false-alarm and miss rates, (levels,) each, of the runs ((fold, seed), trials); NaN where no run has both kinds.
 
     The mean of the runs' curves along the lines false alarm - miss = constant, folds first: on the diagonal that is the mean
-    equal-error rate.
-
-    Args:
-        runs: (fold, seed) and its trials, with the columns "score" and "same".
-
-    Returns:
-        false alarms and misses, (levels,) each; NaN where no run has trials of both kinds.
+    equal-error rate. The levels are a few hundred of those differences, 0 among them.
     """
     seeds: dict[int, list[Curve]] = {}
     levels = [np.zeros(1)]
@@ -153,8 +147,7 @@ def mean_curve(runs: Iterable[tuple[tuple[int, int], pd.DataFrame]]) -> Curve:
 def det(panels: Mapping[str, Mapping[str, tuple[Curve, float]]]) -> Figure:
     """DET curves on axes of normal deviates; the equal-error rate is marked on the diagonal.
 
-    Args:
-        panels: kind of trials -> {system: (curve, equal-error rate)}; a system without the latter is left out.
+    `panels`: kind of trials -> {system: (curve, equal-error rate)}; a system whose rate is NaN is left out.
     """
     low, high = _limits([curve for systems in panels.values() for curve, _ in systems.values()])
     figure = pictures.new(4.3 * len(panels) + 0.3, 4.6)

@@ -72,11 +72,7 @@ def _measured(predictor: Predictor) -> str:
 
 
 def build(predictor: Predictor) -> gr.Blocks:
-    """Build the page as Gradio Blocks, without serving it.
-
-    Raises:
-        UserError: Gradio (extra `demo`) is not installed.
-    """
+    """Build the page as Gradio Blocks, without serving it; raises UserError where Gradio (extra `demo`) is not installed."""
     gr = _gradio()
     tasks = predictor.tasks
     names = [task.name for task in tasks]
@@ -130,15 +126,9 @@ def _field(gr, task: Task):
 
 
 def serve(predictor: Predictor, port: int = PORT, open_browser: bool = False) -> None:
-    """Serve the page on this machine until interrupted (Ctrl+C), then delete all uploads.
+    """Serve the page on 127.0.0.1 until interrupted (Ctrl+C), then delete all uploads.
 
-    Args:
-        predictor: The model.
-        port: Port of 127.0.0.1.
-        open_browser: Open the page in this machine's browser.
-
-    Raises:
-        UserError: Gradio (extra `demo`) is not installed, or the port is taken.
+    Raises UserError where Gradio (extra `demo`) is not installed, or the port is taken.
     """
     # Gradio checks that its own server responds, and must not go through a proxy
     os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST]))

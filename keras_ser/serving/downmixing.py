@@ -6,14 +6,9 @@ from keras_ser.audio.channels import CANCELLED_DB, FEWEST, FRAME_SECONDS, OFFSET
 
 
 def downmix(samples, rate):
-    """Average a clip's live channels and subtract a constant offset; see `keras_ser.audio.channels.Survey.mixing`.
+    """Average the live channels of (samples, channels) at `rate` Hz and subtract a constant offset: (samples,).
 
-    Args:
-        samples: float32 (samples, channels), at least one of each.
-        rate: int64 (), Hz.
-
-    Returns:
-        float32 (samples,).
+    See `keras_ser.audio.channels.Survey.mixing`.
     """
     exact = tf.cast(samples, tf.float64)
     peaks = tf.reduce_max(exact, axis=0) - tf.reduce_min(exact, axis=0)  # (channels,)

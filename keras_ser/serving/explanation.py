@@ -119,14 +119,9 @@ class Explanation:
 
 
 class Explainer:
-    """Explains a run's answers to waveforms.
+    """Explains the answers of a run of a network with a `FeatureAttention` per task after shared dense layers.
 
-    Args:
-        run: A run of a network with a `FeatureAttention` per task after shared dense layers
-            (`keras_ser.models.attention_dnn`).
-
-    Raises:
-        UserError: The run has another model.
+    Raises UserError for a run of another model than `keras_ser.models.attention_dnn`.
     """
 
     def __init__(self, run: Run):
@@ -160,12 +155,7 @@ class Explainer:
         self.judge = keras.Model(normalised, {task.name: network.output[task.name] for task in run.recipe.tasks})
 
     def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Explanation:
-        """Explain the answers to one clip.
-
-        Args:
-            waveform: (samples,) float32 at the model's rate.
-            path: Name of the clip.
-        """
+        """Explain the answers to one clip, (samples,) at the model's rate; `path` names it."""
         given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
         found = self.extract(given, training=False)
         found = self.inner({name: found[name] for name in self.network.input}, training=False)
@@ -200,15 +190,9 @@ class Explainer:
 
 
 def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Divide the weights of the last layer's units among the inputs of the first layer.
+    """Divide the weights of the last layer's units, (units,), among the inputs of the first layer, (inputs,), keeping their sum.
 
-    Args:
-        weights: (units,) of the last layer.
-        kernels: (inputs, units) of each dense layer, the first layer first.
-        inputs: (inputs,) of each dense layer.
-
-    Returns:
-        (inputs,), with the sum of `weights`; a unit whose inputs are all 0 is divided equally.
+    `kernels` and `inputs` are those of each dense layer, the first layer first. A unit whose inputs are all 0 is divided equally.
     """
     for kernel, x in zip(reversed(kernels), reversed(inputs), strict=True):
         parts = np.abs(kernel * x[:, None])  # (inputs, units)
@@ -219,12 +203,7 @@ def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Seque
 
 
 def explain(run: Run, path: Path | str) -> Explanation:
-    """Explain a run's answers to one audio file.
-
-    Raises:
-        UserError: The run has no attention over features.
-        AudioError: The file cannot be read or is longer than an export accepts by default (60 s).
-    """
+    """Explain a run's answers to one audio file of at most 60 s; raises UserError for a run without attention over features."""
     from keras_ser.serving.predictor import read_clip
     from keras_ser.serving.saved_model import MAX_SECONDS
 

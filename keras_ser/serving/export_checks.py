@@ -41,11 +41,7 @@ def golden(
 ) -> list[Clip]:
     """Make clips of different lengths, then one with digital silence around it, and a silent one.
 
-    Args:
-        sample_rate: Sample rate of the model in Hz.
-        rate: Sample rate of the WAV files in Hz. Default: the model's own.
-        subtype: libsndfile's name of their encoding.
-        max_seconds: Longer clips are cut to this duration.
+    They are WAV files at `rate` Hz (default: the model's `sample_rate`) in libsndfile's encoding `subtype`, cut to `max_seconds`.
     """
     rate = rate or sample_rate
     speech, at = read_bytes(io.BytesIO(demo.clip(0, "female", 0, "anger", 0)))
@@ -157,11 +153,7 @@ def _largest_difference(what: str, reference: Mapping, got: Mapping, limit: floa
 
 
 def check_ops(folder: Path) -> set[str]:
-    """List the ops of a SavedModel.
-
-    Raises:
-        ExportError: A stock server on CPU lacks an op or cannot run it.
-    """
+    """List the ops of a SavedModel; raises ExportError where a stock server on CPU lacks an op or cannot run it."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()

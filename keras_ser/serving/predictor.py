@@ -164,11 +164,7 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
 
 
 def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
-    """Read a file: (samples,) float32, and its problems.
-
-    Raises:
-        AudioError: The file cannot be read or is longer than `max_seconds`.
-    """
+    """Read a file, (samples,), and its problems; raises AudioError where it cannot be read or is longer than `max_seconds`."""
     seconds = info(path).seconds
     if seconds <= max_seconds:
         waveform, problems = read_with_problems(path, sample_rate)

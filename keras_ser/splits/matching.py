@@ -53,12 +53,6 @@ def matched(
 def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str = "speaker") -> list[dict[str, Any]]:
     """Tabulate how columns are distributed on the sides of a split; each value of `by` counts once.
 
-    Args:
-        split: the split.
-        corpus: the corpus it belongs to.
-        columns: e.g. ("gender", "age_group").
-        by: what is counted.
-
     Returns:
         A row for each column and value: {"column", "value", "train", "test", "train %", "test %"}, "validation" among them
         where there is such a side.
@@ -76,11 +70,7 @@ def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str 
 
 
 def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Value of `by` -> column -> value, "unknown" where there is none.
-
-    Raises:
-        CorpusError: a column of which no utterance has a value, or of which one value of `by` has several.
-    """
+    """Value of `by` -> column -> value, "unknown" where there is none; raises CorpusError as `matched`."""
     held: dict[str, dict[str, str]] = {}
     for column in columns:
         if all(u.column(column) is None for u in corpus):

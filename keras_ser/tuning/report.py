@@ -60,11 +60,7 @@ class Found:
     repeats: int = 0  # how often the method asked for a setting that it had a score of
 
     def load(self, folder: Path) -> None:
-        """What the folder holds of this search.
-
-        Raises:
-            RunError: its file is damaged.
-        """
+        """What the folder holds of this search; raises RunError where its file is damaged."""
         path = folder / TRIALS
         if not path.exists():
             return

@@ -91,19 +91,13 @@ def spectral_subtraction(
 
 
 def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
-    """Return how many samples precede the speech, by the front end's endpoint detection.
+    """Return how many samples of (samples,) precede the speech, by the front end's endpoint detection.
 
     The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
     frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
     (in dB), back through frames over a quarter of it, back through at most 25 unvoiced frames of many zero crossings,
-    and 5 frames more. The pause is what the frames before that cover.
-
-    Args:
-        waveform: (samples,).
-        sample_rate: Hz.
-
-    Returns:
-        samples; 0 if the clip starts with speech, or speech and pause cannot be told apart.
+    and 5 frames more. The pause is what the frames before that cover; 0 if the clip starts with speech, or speech and pause cannot
+    be told apart.
     """
     window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     if len(waveform) < window:
@@ -134,8 +128,7 @@ def minimum_statistics(power: np.ndarray, sample_rate: int, window: int, hop: in
         N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
 
     B corrects for the minimum of an estimate lying under its mean. It is measured, as the same minimum over white noise of
-    mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
-    and in that the window looks ahead.
+    mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k, and in that the window looks ahead.
 
     Args:
         power: |Y|^alpha, (frames, bins).
