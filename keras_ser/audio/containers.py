@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.errors import AudioError
-from keras_ser.audio.header import Info, check_rate, span
+from keras_ser.audio.header import AudioError, Info, check_rate, span
 
 LACKING = 0.1  # of its promised duration, that a soundtrack may lack: containers round, and codecs delay
 

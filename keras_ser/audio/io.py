@@ -1,7 +1,7 @@
 """Read audio files of any format as mono float32 at one rate, or raise an error that names the file.
 
 Training, `corpus check`, `predict` and the demo page all use this reader. Files are identified by content, the sizes in their
-containers are compared with the file before decoding (`sizes`), and decoders have a time limit (`limits`).
+containers are compared with the file before decoding (`sizes`), and decoders have a time limit (`stream`).
 """
 
 import os
@@ -16,9 +16,8 @@ import soundfile
 import soxr
 
 from keras_ser.audio.channels import Mixing, survey
-from keras_ser.audio.errors import AudioError
 from keras_ser.audio.formats import SOUNDFILE
-from keras_ser.audio.header import Info, span
+from keras_ser.audio.header import AudioError, Info, span
 from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
 from keras_ser.audio.waveforms import level_problems
 from keras_ser.errors import UserError

@@ -1,7 +1,7 @@
 """Noise: coloured from a seed, babble from speech, files from a folder; mixed at a measured signal-to-noise ratio.
 
 The ratio is the paper's eq. 23 with the noise as the error: SNR = 10 lg(sum s^2 / sum (y - s)^2), in dB, over all
-samples of the clip or over its speech part.
+samples of the clip.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.audio.errors import AudioError
+from keras_ser.audio.header import AudioError
 from keras_ser.audio.io import read
 from keras_ser.errors import UserError
 
@@ -18,7 +18,6 @@ from keras_ser.errors import UserError
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
-WINDOW, BELOW_DB = 400, 30.0  # of `speech_part`: samples, the last window may be shorter; dB
 
 Seed = int | np.random.Generator
 
@@ -136,13 +135,12 @@ def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
     return noise[round(first * len(noise)) : round(last * len(noise))]
 
 
-def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
+def snr(clean: np.ndarray, noisy: np.ndarray) -> float:
     """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2).
 
     Args:
         clean: s, (samples,).
         noisy: y, of the same length; noisy speech, or a denoiser's output, with zeros where it dropped samples.
-        active: sum over the speech part of `clean` only (see `speech_part`).
 
     Returns:
         dB; infinite if the two are equal.
@@ -153,34 +151,16 @@ def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
     clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
     if clean.shape != noisy.shape:
         raise UserError(f"`clean` and `noisy` must have the same length. Received: {clean.shape}, {noisy.shape}.")
-    part = speech_part(clean) if active else np.ones(clean.size, bool)
-    signal, error = np.sum(clean[part] ** 2), np.sum((noisy - clean)[part] ** 2)
+    signal, error = np.sum(clean**2), np.sum((noisy - clean) ** 2)
     if signal == 0:
         raise UserError("`clean` is silent: a signal-to-noise ratio is not defined.")
     return float("inf") if error == 0 else float(10 * np.log10(signal / error))
 
 
-def speech_part(waveform: np.ndarray) -> np.ndarray:
-    """Mark speech by energy: samples in windows of 400 whose mean power is less than 30 dB under the loudest one's.
-
-    Args:
-        waveform: clean speech, (samples,).
-
-    Returns:
-        bool (samples,); all False for a silent waveform.
-    """
-    waveform = np.asarray(waveform, float)
-    starts = np.arange(0, waveform.size, WINDOW)
-    sizes = np.minimum(WINDOW, waveform.size - starts)
-    power = np.add.reduceat(waveform**2, starts) / sizes if waveform.size else np.zeros(0)
-    loud = (power > power.max(initial=0) * 10 ** (-BELOW_DB / 10)) & (power > 0)
-    return np.repeat(loud, sizes)
-
-
 def mix(
-    speech: np.ndarray, noise: np.ndarray, snr_db: float, active: bool = False, rng: np.random.Generator | None = None
+    speech: np.ndarray, noise: np.ndarray, snr_db: float, rng: np.random.Generator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add noise to speech so that `snr(speech, mixed, active)` is `snr_db`, to 0.01 dB.
+    """Add noise to speech so that `snr(speech, mixed)` is `snr_db`, to 0.01 dB.
 
     The speech keeps its level; y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)). A noise shorter than the
     speech is looped. The sum may exceed full scale; it is not clipped.
@@ -189,7 +169,6 @@ def mix(
         speech: s, (samples,).
         noise: n, any length.
         snr_db: dB.
-        active: measure over the speech part only (see `speech_part`), so that pauses do not lower the noise.
         rng: picks where the noise starts; None = at its beginning.
 
     Returns:
@@ -209,11 +188,10 @@ def mix(
     # A long enough noise is not wrapped around, to avoid a click where its ends meet.
     first = 0 if rng is None else int(rng.integers(spare + 1 if spare >= 0 else noise.size))
     noise = noise[(first + np.arange(speech.size)) % noise.size]
-    part = speech_part(speech) if active else np.ones(speech.size, bool)
-    power = np.sum(noise[part] ** 2)
+    power = np.sum(noise**2)
     if power == 0:
         raise UserError("`noise` is silent in the stretch that is mixed in; take another start or a longer noise.")
-    noise = noise * np.sqrt(np.sum(speech[part] ** 2) / power * 10 ** (-snr_db / 10))
+    noise = noise * np.sqrt(np.sum(speech**2) / power * 10 ** (-snr_db / 10))
     return (speech + noise).astype(np.float32), noise.astype(np.float32)
 
 

@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 
-from keras_ser.audio.denoise.checks import check_rate, checked
 from keras_ser.errors import UserError
 
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.008
@@ -193,3 +192,19 @@ def _bias(window: int, hop: int, alpha: float, smoothing: int, search: int) -> f
     noise = np.random.default_rng(0).standard_normal((frames - 1) * hop + window)
     power = np.abs(_spectra(noise, window, hop)[:, 1:-1]) ** alpha
     return float(power.mean() / _minimum(power, smoothing, search).mean())
+
+
+def checked(name: str, waveform: np.ndarray) -> np.ndarray:
+    """Return the waveform as float64, or raise UserError."""
+    x = np.asarray(waveform)
+    if x.ndim != 1 or x.size == 0 or x.dtype.kind not in "fi":
+        raise UserError(f"`{name}` must be real samples in one dimension. Received: {x.dtype} {x.shape}.")
+    x = x.astype(np.float64)
+    if bad := int(x.size - (np.abs(x) <= np.finfo(np.float32).max).sum()):
+        raise UserError(f"`{name}` must be finite. Received: {bad} of {x.size} samples are NaN or infinite.")
+    return x
+
+
+def check_rate(sample_rate: int) -> None:
+    if sample_rate < 1:
+        raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")

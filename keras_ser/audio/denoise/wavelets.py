@@ -6,7 +6,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from keras_ser.audio.denoise.checks import check_rate, checked
+from keras_ser.audio.denoise.subtraction import check_rate, checked
 from keras_ser.errors import UserError
 
 MEDIAN_DEVIATION = 0.6745  # median |x| of a unit Gaussian
