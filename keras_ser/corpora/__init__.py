@@ -34,19 +34,9 @@ from keras_ser.corpora.labels import check_task
 
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 
+_ADAPTERS = (afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45)
 CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
-    {
-        "afew": afew.read,
-        "avec2016": avec2016.read,
-        "crema_d": crema_d.read,
-        "demo": demo.read,
-        "emodb": emodb.read,
-        "iemocap": iemocap.read,
-        "librispeech": librispeech.read,
-        "manifest": manifest.read,
-        "ravdess": ravdess.read,
-        "slr45": slr45.read,
-    }
+    {adapter.__name__.rpartition(".")[2]: adapter.read for adapter in _ADAPTERS}
 )
 """Name -> reader."""
 

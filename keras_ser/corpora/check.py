@@ -5,6 +5,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -16,8 +17,6 @@ from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioE
 from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
 from keras_ser.corpora.names import difference, quoted, spellings
-
-__all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check"]
 
 SILENCE = 1e-3
 """Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3."""
@@ -97,8 +96,7 @@ def check(
     """
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
     odd: dict[str, list[str]] = {kind: [] for kind in ODD}
-    rates: dict[int, int] = {}
-    channels: dict[int, int] = {}
+    rates, channels = Counter(), Counter()
     hashes: dict[str, list[str]] = {}
     lengths: dict[str, float] = {}
     for utterance in progress(corpus.utterances) if progress else corpus.utterances:
@@ -108,8 +106,8 @@ def check(
             problems[error.kind].append(utterance.id if error.kind == "empty" else f"{utterance.id} ({error})")
             continue
         seconds = lengths[utterance.id] = len(samples) / rate
-        rates[rate] = rates.get(rate, 0) + 1
-        channels[samples.shape[1]] = channels.get(samples.shape[1], 0) + 1
+        rates[rate] += 1
+        channels[samples.shape[1]] += 1
         hashes.setdefault(_digest(samples, rate), []).append(utterance.id)
         if seconds < shortest_seconds:
             problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")

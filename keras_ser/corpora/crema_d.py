@@ -34,29 +34,11 @@ DEMOGRAPHICS = "VideoDemographics.csv"
 VOTES = "processedResults/summaryTable.csv"
 SOURCE = "github.com/CheyneyComputerScience/CREMA-D"
 
-EMOTIONS = {
-    "ANG": "anger",
-    "DIS": "disgust",
-    "FEA": "fear",
-    "HAP": "happiness",
-    "NEU": "neutral",
-    "SAD": "sadness",
-}
+EMOTIONS = {name[:3].upper(): name for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness")}
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
-SENTENCES = {
-    "IEO": "It's eleven o'clock",
-    "TIE": "That is exactly what happened",
-    "IOM": "I'm on my way to the meeting",
-    "IWW": "I wonder what this is about",
-    "TAI": "The airplane is almost full",
-    "MTI": "Maybe tomorrow it will be cold",
-    "IWL": "I would like a new alarm clock",
-    "ITH": "I think I have a doctor's appointment",
-    "DFA": "Don't forget a jacket",
-    "ITS": "I think I've seen this before",
-    "TSI": "The surface is slick",
-    "WSI": "We'll stop in a couple of minutes",
-}
+SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
+"""It's eleven o'clock; That is exactly what happened; I'm on my way to the meeting; .."""
+
 GENDERS = {"male": "male", "female": "female"}
 RACES = {"african american": "african_american", "asian": "asian", "caucasian": "caucasian", "unknown": None}
 ETHNICITIES = {"hispanic": "hispanic", "not hispanic": "not_hispanic"}

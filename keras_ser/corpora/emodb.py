@@ -21,15 +21,7 @@ CITATION = (
     "Interspeech, 1517-1520."
 )
 EXPECTED_FILE = "wav/03a01Fa.wav"
-EMOTIONS = {
-    "W": "anger",
-    "L": "boredom",
-    "E": "disgust",
-    "A": "fear",
-    "F": "happiness",
-    "N": "neutral",
-    "T": "sadness",
-}
+EMOTIONS = dict(zip("WLEAFNT", ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"), strict=True))
 MALE = ("03", "10", "11", "12", "15")
 FEMALE = ("08", "09", "13", "14", "16")
 NAME = re.compile(rf"({'|'.join(MALE + FEMALE)})([a-z]\d\d)([{''.join(EMOTIONS)}])([a-z])")
@@ -38,15 +30,7 @@ EDITIONS = {
         "utterances": 535,
         "speaker": 10,
         "gender": {"female": 302, "male": 233},
-        "emotion": {
-            "anger": 127,
-            "boredom": 81,
-            "disgust": 46,
-            "fear": 69,
-            "happiness": 71,
-            "neutral": 79,
-            "sadness": 62,
-        },
+        "emotion": dict(zip(EMOTIONS.values(), (127, 81, 46, 69, 71, 79, 62), strict=True)),
     },
     816: {"utterances": 816, "speaker": 10},
 }

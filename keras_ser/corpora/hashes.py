@@ -21,8 +21,6 @@ from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
 
-__all__ = ["HashReport", "Listed", "read_list", "verify"]
-
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SUM = re.compile(rf"({SHA256.pattern})[ \t]+\*?(.+)")
 COLUMNS = ("path", "sha256")

@@ -20,16 +20,8 @@ CITATION = (
     "(RAVDESS). PLoS ONE 13(5), e0196391."
 )
 EXPECTED_FILE = "Actor_01/03-01-01-01-01-01-01.wav"
-EMOTIONS = {
-    "01": "neutral",
-    "02": "calm",
-    "03": "happiness",
-    "04": "sadness",
-    "05": "anger",
-    "06": "fear",
-    "07": "disgust",
-    "08": "surprise",
-}
+_ORDER = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+EMOTIONS = {f"{number:02}": emotion for number, emotion in enumerate(_ORDER, 1)}
 INTENSITIES = {"01": "normal", "02": "strong"}
 SENTENCES = {"01": "kids", "02": "dogs"}
 """Statement 01: "Kids are talking by the door"; 02: "Dogs are sitting by the door"."""
