@@ -108,6 +108,20 @@ def _within(*names: bytes, all_of_them: bool = False) -> Callable:
     return check
 
 
+def _whole(counts: Callable[[bytes], bool]) -> Callable:
+    """A check that all chunks lie within the file, up to the first whose name does not count; 0 and piped sizes are unknown."""
+
+    def check(raw: BinaryIO, name: str) -> None:
+        total = length(raw)
+        for chunk in chunks(raw, LAYOUTS[name]):
+            if not counts(chunk.name):
+                return
+            if 0 < chunk.size < PIPED:
+                check_within(chunk, total)
+
+    return check
+
+
 def _aiff(raw: BinaryIO, name: str) -> None:
     total = length(raw)
     common = samples = None
@@ -186,24 +200,6 @@ def _mpeg(raw: BinaryIO, name: str) -> BinaryIO | None:
     return Spliced(mpeg.xing(raw, stream), raw, stream.first, stream.end - stream.first)
 
 
-def _avi(raw: BinaryIO, name: str) -> None:
-    """All RIFF chunks are whole: a long file has several."""
-    total = length(raw)
-    for chunk in chunks(raw, LAYOUTS[name]):
-        if chunk.name != b"RIFF":
-            return
-        if 0 < chunk.size < PIPED:
-            check_within(chunk, total)
-
-
-def _voc(raw: BinaryIO, name: str) -> None:
-    total = length(raw)
-    for chunk in chunks(raw, LAYOUTS[name]):
-        if chunk.name == b"\0":
-            return
-        check_within(chunk, total)
-
-
 def _matroska(raw: BinaryIO, name: str) -> None:
     """The segment is whole, where its size was filled in."""
     raw.seek(0)
@@ -236,11 +232,11 @@ CHECKS = {
     "AIFF": _aiff,
     "SVX": _within(b"BODY"),
     "CAF": _within(b"data"),
-    "VOC": _voc,
+    "VOC": _whole(lambda name: name != b"\0"),
     "AU": _au,
     "NIST SPHERE": _nist,
     "Ogg": _ogg,
-    "AVI": _avi,
+    "AVI": _whole(lambda name: name == b"RIFF"),  # a long file has several
     "MP4": _within(b"moov", all_of_them=True),
     "ASF": _within(b"\x36\x26\xb2\x75"),
     "Matroska or WebM": _matroska,

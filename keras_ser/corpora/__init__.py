@@ -16,7 +16,8 @@ Conventions of this room:
 * Names of speakers and groups are those of their corpus. Over several corpora they are "corpus/name"
   (`keras_ser.tasks.identity`): "03" of EmoDB and "03" of RAVDESS are two people. Corpora of one adapter share their names,
   so the same name in two manifests is one person. A manifest may name another corpus's speaker, "ravdess/03".
-* Nothing is dropped silently: missing, unknown or extra files raise a `CorpusError` that lists the first ten.
+* Nothing is dropped silently: a root that is missing, empty or of another corpus, and missing, unknown or extra files raise a
+  `CorpusError` that lists the first ten.
 * A root one level too high (or, where it is unambiguous, too low) is accepted.
 
 No TensorFlow here.

@@ -84,10 +84,6 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
             subset (Train, Val), speaker, gender, film, session. Without `subset`, a row speaks of every clip of that
             id.
         subsets: of "Train", "Val" and "Test".
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus; a subset is not there; folders or files of other
-            names; `metadata` speaks of clips that are not there.
     """
     strange = [subset for subset in subsets if subset not in SUBSETS]
     if strange or not subsets or isinstance(subsets, str):

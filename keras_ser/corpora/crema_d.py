@@ -169,12 +169,8 @@ def read(root: str | Path) -> Corpus:
     each left out for a clip whose votes ended in a tie. The group is `sentence` (IEO, TIE, ..); speakers are "1001" to
     "1091". 1076_MTI_SAD_XX, which has no audible speech, is left out.
 
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
     Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names; there is no
-            `VideoDemographics.csv`, or it lacks an actor; one of the tables is not as published.
+        CorpusError: also where there is no `VideoDemographics.csv`, or it lacks an actor; one of the tables is not as published.
     """
     root = locate(root, "crema_d", EXPECTED_FILE, _holds, inner=("AudioWAV",))
     files = audio_files(root / "AudioWAV")

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, locate, matched_files
+from keras_ser.corpora.layout import holds_named, locate, matched_files
 
 CITATION = (
     "Burkhardt, F., Paeschke, A., Rolfes, M., Sendlmeier, W., Weiss, B. (2005). A database of German emotional speech. "
@@ -36,23 +36,12 @@ EDITIONS = {
 }
 
 
-def _holds(folder: Path) -> bool:
-    wavs = folder / "wav"
-    return wavs.is_dir() and any(NAME.fullmatch(stem) for stem in audio_files(wavs))
-
-
 def read(root: str | Path) -> Corpus:
     """EmoDB from the folder that holds `wav/` (or `wav/` itself, or the folder above).
 
     Each utterance has the label `emotion` and the group `sentence` (the text spoken, a01 .. b10).
-
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
     """
-    root = locate(root, "emodb", EXPECTED_FILE, _holds, inner=("wav",))
+    root = locate(root, "emodb", EXPECTED_FILE, lambda folder: holds_named(folder / "wav", NAME), inner=("wav",))
     utterances = []
     for stem, (path, match) in matched_files(root / "wav", NAME, "emodb", EXPECTED_FILE).items():
         speaker, text, letter, _ = match.groups()

@@ -51,10 +51,6 @@ def _sessions(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if re.fullmatch(r"Session[1-5]", path.name)]
 
 
-def _holds(folder: Path) -> bool:
-    return any((session / "sentences" / "wav").is_dir() for session in _sessions(folder))
-
-
 def _evaluations(session: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
     """Utterance -> (code, (valence, arousal, dominance)), from the summary lines of a session's EmoEvaluation files."""
     found = {}
@@ -78,12 +74,11 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
     `session` ("1" .. "5"), `dialog` and `scenario` ("impro" or "script"); speakers are "Ses01F" .. "Ses05M".
 
     Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
+        root: the folder of the corpus.
         emotions: the labels whose utterances are read, e.g. `FOUR_EMOTIONS`; by default all.
 
     Raises:
-        CorpusError: `root` is missing, empty or of another corpus; audio without a label, or a label without its audio;
-            unknown codes or emotions; files of other names.
+        CorpusError: also for audio without a label, or a label without its audio; unknown codes or emotions.
     """
     wanted = tuple(EMOTIONS.values()) if emotions is None else tuple(emotions)
     strange = [emotion for emotion in wanted if emotion not in EMOTIONS.values()]
@@ -91,7 +86,12 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
         raise CorpusError(
             f"iemocap: `emotions` must be some of {listed(EMOTIONS.values(), 11)}. Received: {emotions!r}."
         )
-    root = locate(root, "iemocap", EXPECTED_FILE, _holds)
+    root = locate(
+        root,
+        "iemocap",
+        EXPECTED_FILE,
+        lambda folder: any((session / "sentences" / "wav").is_dir() for session in _sessions(folder)),
+    )
     utterances, strays, unlabelled, silent, codes = [], [], [], [], []
     for session in _sessions(root):
         labels = _evaluations(session)

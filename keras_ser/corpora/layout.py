@@ -91,6 +91,11 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
     return found
 
 
+def holds_named(folder: Path, pattern: re.Pattern) -> bool:
+    """Whether a folder is there and holds audio of such a name."""
+    return folder.is_dir() and any(pattern.fullmatch(stem) for stem in audio_files(folder))
+
+
 def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
     """Stem -> (file, what its stem matches) of the `audio_files` of a folder; raises CorpusError for a stem that does not match."""
     found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}

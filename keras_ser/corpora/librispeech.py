@@ -64,12 +64,8 @@ def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
     Utterances have a speaker, a gender and the groups `subset` and `chapter`, and no labels.
 
     Args:
-        root: the folder of the corpus; .flac and .wav are read alike.
+        root: the folder of the corpus.
         subsets: which to read, e.g. ("train-clean-100",); by default all that are there.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus; a subset that is not there; files of other names, or
-            of speakers that SPEAKERS.TXT does not know.
     """
     root, named = _root(root)
     there = [path.name for path in entries(root) if path.is_dir() and path.name in SUBSETS]

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
+from keras_ser.corpora.layout import audio_files, entries, holds_named, locate, unknown_names
 
 CITATION = (
     "Livingstone, S. R., Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song "
@@ -40,23 +40,15 @@ def _actors(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.is_dir() and re.fullmatch(r"Actor_\d\d", path.name)]
 
 
-def _holds(folder: Path) -> bool:
-    return any(NAME.fullmatch(stem) for actor in _actors(folder) for stem in audio_files(actor))
-
-
 def read(root: str | Path) -> Corpus:
     """RAVDESS from the folder that holds `Actor_01` .. `Actor_24` (or the folder above).
 
     Each utterance has the labels `emotion` and `intensity` and the groups `sentence` and `repetition`; speakers are
     "01" to "24".
-
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
     """
-    root = locate(root, "ravdess", EXPECTED_FILE, _holds)
+    root = locate(
+        root, "ravdess", EXPECTED_FILE, lambda folder: any(holds_named(actor, NAME) for actor in _actors(folder))
+    )
     utterances, strays = [], []
     for folder in _actors(root):
         for stem, path in audio_files(folder).items():

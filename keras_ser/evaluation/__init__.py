@@ -14,25 +14,15 @@ The contract of this room:
 """
 
 from keras_ser.evaluation.comparison import Comparison, compare, corrected
-from keras_ser.evaluation.intervals import FEW_GROUPS, holm
 from keras_ser.evaluation.measures import metric_names
 from keras_ser.evaluation.predictions import check_predictions, read_predictions, write_predictions
-from keras_ser.evaluation.scores import Confusion, Score, Subset, TaskScores, score
-from keras_ser.evaluation.tables import Cell, Table
+from keras_ser.evaluation.scores import score
 
 __all__ = [
-    "FEW_GROUPS",
-    "Cell",
     "Comparison",
-    "Confusion",
-    "Score",
-    "Subset",
-    "Table",
-    "TaskScores",
     "check_predictions",
     "compare",
     "corrected",
-    "holm",
     "metric_names",
     "read_predictions",
     "score",

@@ -48,18 +48,10 @@ class Score:
         """Standard deviation over seeds (dividing by seeds - 1); None for a single seed."""
         return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else None
 
-    @property
-    def minimum(self) -> float:
-        return min(self.seeds)
-
     def cell(self, spread: bool = True) -> Cell:
         """As a table shows it; with `spread` beside the standard deviation over seeds."""
         std = self.std if spread else None
         return Cell(self.value, self.low, self.high, std=std, paper=self.paper, form=form_of(self.metric))
-
-    @property
-    def maximum(self) -> float:
-        return max(self.seeds)
 
 
 @dataclass(frozen=True)

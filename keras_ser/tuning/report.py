@@ -20,7 +20,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
-from keras_ser.tuning.space import Choice, Space, with_values
+from keras_ser.tuning.space import Choice, Space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,12 +66,10 @@ class Found:
             return
         try:
             for row in json.loads(path.read_text()):
-                self.add(Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])}))
+                trial = Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])})
+                self.trials[trial.number] = trial
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged ({error}). Remove it: finished runs are read again.") from error
-
-    def add(self, trial: Trial) -> None:
-        self.trials[trial.number] = trial
 
     @property
     def ranked(self) -> list[Trial]:
@@ -82,7 +80,7 @@ class Found:
     @property
     def best(self) -> Recipe:
         """The recipe with the numbers of the best trial."""
-        return with_values(self.recipe.replace(name=f"{self.recipe.name}-tuned"), self.ranked[0].values)
+        return self.recipe.replace(name=f"{self.recipe.name}-tuned").change(self.ranked[0].values)
 
     @property
     def monitor(self) -> str:
@@ -153,7 +151,8 @@ class Found:
     def report(self) -> Report:
         rows = []
         for trial in self.ranked:
-            values = [_shown(self.value(trial, each.key)) for each in self.space]
+            values = (self.value(trial, each.key) for each in self.space)
+            values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
             name = str(trial.number) if trial.number else "as it was"
             rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
         header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
@@ -226,10 +225,6 @@ def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Seq
     axes.scatter(
         values[place], scores[place], marker="*", s=190, facecolor="none", edgecolor="black", label="best", zorder=4
     )
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _list(values: Sequence[Any]) -> str:

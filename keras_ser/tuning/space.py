@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,11 +147,6 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
     if any(end != int(end) for end in ends):
         raise UserError(f"{each.key} takes integers. Received: {each}.")
     return tuple(int(end) for end in ends)
-
-
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Set values by `Recipe.change`."""
-    return recipe.change(values)
 
 
 def judging(recipe: Recipe) -> Protocol:

@@ -25,7 +25,7 @@ from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import check_free
 from keras_ser.tuning.report import Found, Trial
-from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers, with_values
+from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers
 
 METHODS = {
     "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
@@ -115,13 +115,13 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
     for trial in found.trials.values():
         if trial.failed and not trial.again:
             with contextlib.suppress(UserError):  # an invalid recipe is refused again below
-                failed[with_values(narrow, trial.values).hash] = trial.failed
+                failed[narrow.change(trial.values).hash] = trial.failed
     known: dict[str, float] = {}
 
     def judge(number: int, values: Mapping[str, Any]) -> float | None:
         """A setting's score; None if the trial failed."""
         try:
-            tried, refused = with_values(narrow, values), ""
+            tried, refused = narrow.change(values), ""
         except UserError as error:  # values that are valid one by one, but not together
             tried, refused = narrow, str(error)
         if not refused and tried.hash in known:
@@ -142,7 +142,7 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
                 trial = replace(trial, failed=reason, again=not own)
             finally:
                 keras.backend.clear_session()  # graphs of past trials would accumulate in memory
-        found.add(trial)
+        found.trials[trial.number] = trial
         found.save(folder)
         if trial.failed:
             return None
