@@ -36,10 +36,10 @@ from keras_ser.corpora.labels import check_task
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 
 _ADAPTERS = (afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45)
+# Name -> reader.
 CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
     {adapter.__name__.rpartition(".")[2]: adapter.read for adapter in _ADAPTERS}
 )
-"""Name -> reader."""
 
 
 def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Corpus:

@@ -35,20 +35,18 @@ EMOTIONS = {
     "Sad": "sadness",
     "Surprise": "surprise",
 }
+# Subset -> the folders it is found under.
 SUBSETS = {
     "Train": ("Train", "Train_AFEW"),
     "Val": ("Val", "Val_AFEW"),
     "Test": ("Test_vid_Distribute", "Test", "Test_AFEW"),
 }
-"""Subset -> the folders it is found under."""
-
+# Clips per subset, in the order of EMOTIONS.
 COUNTS = {
     "Train": (133, 74, 81, 150, 144, 117, 74),
     "Val": (64, 40, 46, 63, 63, 61, 46),
     "Test": (),
 }
-"""Clips per subset, in the order of EMOTIONS."""
-
 TEST_CLIPS = 593
 SUFFIXES = (*AUDIO, ".avi")
 NAME = re.compile(r"\d{9}")

@@ -31,8 +31,7 @@ CITATION = (
 EXPECTED_FILE = "recordings_audio/train_1.wav and ratings_gold_standard/arousal/train_1.arff"
 DIMENSIONS = ("arousal", "valence")
 SUBSETS = ("train", "dev", "test")
-RECORDINGS = 9
-"""Recordings in each subset."""
+RECORDINGS = 9  # recordings in each subset
 
 
 def gold_standard(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -18,13 +18,12 @@ from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
 from keras_ser.corpora.names import difference, quoted, spellings
 
+# Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3
-"""Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3."""
-
 PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
 ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped")
+# A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip.
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
-"""A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip."""
 
 
 @dataclass(frozen=True)

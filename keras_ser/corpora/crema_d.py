@@ -36,21 +36,18 @@ SOURCE = "github.com/CheyneyComputerScience/CREMA-D"
 
 EMOTIONS = {name[:3].upper(): name for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness")}
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
+# "It's eleven o'clock", "That is exactly what happened", "I'm on my way to the meeting", ..
 SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-"""It's eleven o'clock; That is exactly what happened; I'm on my way to the meeting; .."""
-
 GENDERS = {"male": "male", "female": "female"}
 RACES = {"african american": "african_american", "asian": "asian", "caucasian": "caucasian", "unknown": None}
 ETHNICITIES = {"hispanic": "hispanic", "not hispanic": "not_hispanic"}
 AGE_GROUPS = tuple(f"{decade}-{decade + 9}" for decade in range(20, 80, 10))
+# Label -> the column of summaryTable.csv (in lower case) that it comes from.
 PERCEIVED = {"perceived": "multimodalvote", "perceived_voice": "voicevote", "perceived_face": "facevote"}
-"""Label -> the column of summaryTable.csv (in lower case) that it comes from."""
-
 NAME = re.compile(
     rf"(10(?:0[1-9]|[1-8]\d|9[01]))_({'|'.join(SENTENCES)})_({'|'.join(EMOTIONS)})_({'|'.join(INTENSITIES)})"
 )
-OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
-"""Names of older copies of the corpus -> the published ones."""
+OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}  # names of older copies of the corpus -> the published ones
 SPEECHLESS = "1076_MTI_SAD_XX"
 EXPECTED = {
     "utterances": 7441,

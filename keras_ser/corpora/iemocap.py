@@ -37,9 +37,8 @@ EMOTIONS = {
     "oth": "other",
     "xxx": "undecided",
 }
+# What the usual task of four classes takes, excited counted as happiness.
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness", "excited")
-"""What the usual task of four classes takes, excited counted as happiness."""
-
 DIMENSIONS = ("valence", "arousal", "dominance")
 COUNTS = dict(zip(EMOTIONS.values(), (1103, 595, 1708, 1084, 1041, 1849, 40, 107, 2, 3, 2507), strict=True))
 SESSIONS = dict(zip("12345", (1819, 1811, 2136, 2103, 2170), strict=True))

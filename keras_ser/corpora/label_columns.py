@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.names import quoted, shown
 
+# Fields that say that there is no value: those that `pandas.read_csv` reads as missing, and a hyphen.
 NO_VALUE = frozenset(
     ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL")
     + ("NaN", "None", "n/a", "nan", "null", "-")
 )
-"""Fields that say that there is no value: those that `pandas.read_csv` reads as missing, and a hyphen."""
-
 _NO_NUMBER = frozenset(word.casefold() for word in NO_VALUE)  # among numbers, whatever the case
 # How numbers are written elsewhere: 0,5, 50 %, 1 000, a typographic minus, infinity.
 _DIGITS = r"(\d+(\.\d+)?|\d*,\d+|[1-9]\d{0,2}([ .,'\xa0\u202f]\d{3})+)"

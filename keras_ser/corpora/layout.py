@@ -9,11 +9,9 @@ from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
 
+# Suffixes of the corpora's own files; the first of the two is taken where a recording lies there in both.
 AUDIO = (".wav", ".flac")
-"""Suffixes of the corpora's own files; the first of the two is taken where a recording lies there in both."""
-
-VIDEO = (".avi", ".mp4")
-"""Suffixes of the corpora's own videos, whose soundtrack needs PyAV (the extra `video`)."""
+VIDEO = (".avi", ".mp4")  # suffixes of the corpora's own videos, whose soundtrack needs PyAV (the extra `video`)
 
 
 def entries(folder: Path) -> list[Path]:

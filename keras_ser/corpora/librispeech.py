@@ -19,6 +19,7 @@ CITATION = (
     "books. ICASSP, 5206-5210."
 )
 EXPECTED_FILE = "SPEAKERS.TXT and train-clean-100/19/198/19-198-0000.flac"
+# Utterances of each subset.
 SUBSETS = {
     "dev-clean": 2703,
     "dev-other": 2864,
@@ -28,8 +29,6 @@ SUBSETS = {
     "train-clean-360": 104014,
     "train-other-500": 148688,
 }
-"""Utterances of each subset."""
-
 NAME = re.compile(r"(\d+)-(\d+)-\d{4}")
 
 

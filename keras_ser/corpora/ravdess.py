@@ -23,9 +23,8 @@ EXPECTED_FILE = "Actor_01/03-01-01-01-01-01-01.wav"
 _ORDER = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 EMOTIONS = {f"{number:02}": emotion for number, emotion in enumerate(_ORDER, 1)}
 INTENSITIES = {"01": "normal", "02": "strong"}
+# Statement 01: "Kids are talking by the door"; 02: "Dogs are sitting by the door".
 SENTENCES = {"01": "kids", "02": "dogs"}
-"""Statement 01: "Kids are talking by the door"; 02: "Dogs are sitting by the door"."""
-
 NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
 EXPECTED = {
     "utterances": 1440,

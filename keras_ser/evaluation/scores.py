@@ -11,19 +11,9 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import UnknownKeyError
+from keras_ser.evaluation import measures
 from keras_ser.evaluation.intervals import FEW_GROUPS, SEED_DEGREES, basis, interval, jackknife, over_seeds, variance
-from keras_ser.evaluation.measures import (
-    ALONE,
-    Items,
-    chance,
-    choose_stream,
-    degrees,
-    left_out,
-    metric_names,
-    scale,
-    select,
-    tally,
-)
+from keras_ser.evaluation.measures import Items, degrees, metric_names, tally
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -128,16 +118,16 @@ def _scores(
 ) -> tuple[Score, ...]:
     """The scores of `predicted` (seeds, clips)."""
     sums, names = tally(items, predicted, task), metric_names(task)
-    found = left_out(sums, task, deterministic)
+    found = measures.left_out(sums, task, deterministic)
     values = found.whole.mean(axis=-1)
     low = high = np.full(len(names), np.nan)
     if intervals and len(sums) >= FEW_GROUPS:
         spread = variance(found, degrees=degrees(sums, task))
-        ends = [interval(v, *each, scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
+        ends = [interval(v, *each, measures.scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
         low, high = np.array(ends).T
     classes = 0 if task.continuous else len(np.unique(items.truth))
     return tuple(
-        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), chance(name, classes))
+        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), measures.chance(name, classes))
         for name, v, a, b, seeds in zip(names, values, low, high, found.whole, strict=True)
     )
 
@@ -215,8 +205,8 @@ def score(
         UserError: a bad table (`check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
-    stream = choose_stream(frame, task)
-    items = None if stream is None else select(frame, task, protocol, stream, folds)
+    stream = measures.choose_stream(frame, task)
+    items = None if stream is None else measures.select(frame, task, protocol, stream, folds)
     if items is None:
         return None
     scores = _scores(items, items.predicted, task, deterministic)
@@ -268,7 +258,7 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
         notes.append(
             f"No interval (–): under {FEW_GROUPS} {items.unit} with such clips, or the same score of all of them."
         )
-    alone = int(items.facts["group"].str.startswith(ALONE).sum())
+    alone = int(items.facts["group"].str.startswith(measures.ALONE).sum())
     if alone and items.unit != "clips":
         notes.append(f"{alone} clips name no group; each is a group of its own.")
     if items.partial:
