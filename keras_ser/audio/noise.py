@@ -32,11 +32,6 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
     White noise is shaped by |f|^(k/2) in the frequency domain, over the whole length at once; there is nothing at 0 Hz.
 
-    Args:
-        name: one of `COLOURS`.
-        samples: length, at least 2.
-        seed: an integer or a NumPy generator (which is advanced).
-
     Returns:
         float32 (samples,), mean 0, RMS 1. It is periodic in its length, so it loops without a click.
     """
@@ -53,16 +48,9 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
 
 def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: int = 8) -> np.ndarray:
-    """Sum several talkers of equal RMS, each a random sequence of clips from a random start.
+    """Sum several talkers of equal RMS, each a random sequence of speech clips from a random start: float32 (samples,), RMS 1.
 
-    Args:
-        waveforms: speech clips, (samples,) each; for training noise of the training split only. Silent ones are skipped.
-        samples: length of the result.
-        seed: an integer or a NumPy generator (which is advanced).
-        talkers: number of voices.
-
-    Returns:
-        float32 (samples,), RMS 1.
+    For training noise take the training split's clips only. Silent ones are skipped.
     """
     if samples < 1 or talkers < 1:
         raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
@@ -136,17 +124,9 @@ def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
 
 
 def snr(clean: np.ndarray, noisy: np.ndarray) -> float:
-    """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2).
+    """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2); infinite if the two are equal.
 
-    Args:
-        clean: s, (samples,).
-        noisy: y, of the same length; noisy speech, or a denoiser's output, with zeros where it dropped samples.
-
-    Returns:
-        dB; infinite if the two are equal.
-
-    Raises:
-        UserError: different lengths, or `clean` is silent.
+    s is `clean`; y is `noisy`, noisy speech or a denoiser's output, with zeros where it dropped samples.
     """
     clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
     if clean.shape != noisy.shape:
@@ -163,13 +143,7 @@ def mix(
     """Add noise to speech so that `snr(speech, mixed)` is `snr_db`, to 0.01 dB.
 
     The speech keeps its level; y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)). A noise shorter than the
-    speech is looped. The sum may exceed full scale; it is not clipped.
-
-    Args:
-        speech: s, (samples,).
-        noise: n, any length.
-        snr_db: dB.
-        rng: picks where the noise starts; None = at its beginning.
+    speech is looped. The sum may exceed full scale; it is not clipped. `rng` picks where the noise starts; None = at its beginning.
 
     Returns:
         y and g n, both float32 (samples,).

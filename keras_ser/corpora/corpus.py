@@ -22,26 +22,18 @@ def listed(items, most: int = 10) -> str:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One labelled part of one audio file.
+    """One labelled part of one audio file."""
 
-    Args:
-        id: unique in its corpus, and free of machine paths.
-        path: the audio file, POSIX style, relative to the corpus's root.
-        start, end: seconds within the file; None = from its beginning, to its end.
-        speaker: name of the speaker, None where unknown.
-        gender: "female", "male" or None.
-        labels: column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}.
-        groups: further columns that may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
-            recording a clip was cut or copied from).
-    """
-
-    id: str
-    path: str
-    start: float | None = None
+    id: str  # unique in its corpus, and free of machine paths
+    path: str  # the audio file, POSIX style, relative to the corpus's root
+    start: float | None = None  # start, end: seconds within the file; None = from its beginning, to its end
     end: float | None = None
-    speaker: str | None = None
-    gender: str | None = None
+    speaker: str | None = None  # name of the speaker, None where unknown
+    gender: str | None = None  # "female", "male" or None
+    # column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}
     labels: Mapping[str, str | float] = field(default_factory=dict)
+    # further columns that may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
+    # recording a clip was cut or copied from)
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -66,29 +58,19 @@ class Utterance:
 class Corpus:
     """A named, ordered collection of utterances under one root.
 
-    Args:
-        name: the adapter's name, e.g. "emodb".
-        root: the folder that the utterances' paths start from.
-        utterances: sorted by id; ids are unique.
-        vocabulary: column -> the labels it may hold, in the corpus's own order.
-        citation: reference to cite.
-        expected: what the published corpus holds, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127,
-            ..}}.
-        flaws: known flaws of the published corpus, one sentence each.
-        notes: deviations that the reader corrected, a sentence each.
-
     Raises:
         CorpusError: no utterances, ids that occur twice, labels outside the vocabulary.
     """
 
-    name: str
-    root: Path
-    utterances: tuple[Utterance, ...]
-    vocabulary: Mapping[str, tuple[str, ...]]
-    citation: str = ""
+    name: str  # the adapter's name, e.g. "emodb"
+    root: Path  # the folder that the utterances' paths start from
+    utterances: tuple[Utterance, ...]  # sorted by id; ids are unique
+    vocabulary: Mapping[str, tuple[str, ...]]  # column -> the labels it may hold, in the corpus's own order
+    citation: str = ""  # reference to cite
+    # what the published corpus holds, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127, ..}}
     expected: Mapping = field(default_factory=dict)
-    flaws: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    flaws: tuple[str, ...] = ()  # known flaws of the published corpus, one sentence each
+    notes: tuple[str, ...] = ()  # deviations that the reader corrected, a sentence each
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))

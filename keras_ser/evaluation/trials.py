@@ -31,16 +31,10 @@ class TrialsError(UserError):
 def trials(
     speakers: Sequence[str], seed: int = 0, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs a < b of clips to verify, by their places in `speakers`, and whether they are of one speaker; by a, then b.
+    """Pairs of clips to verify, by their places in `speakers`: a < b and whether they are of one speaker; ordered by a, then b.
 
-    Args:
-        speakers: each clip's speaker, (clips,).
-        seed: of the draw; without `most` there is none.
-        most: None for all pairs i < j, half the square of the clips. Otherwise at most this many, half of them of one speaker
-            and half of two, drawn without replacement; fewer where there are not so many of a kind.
-
-    Returns:
-        a, b and same, (trials,) each.
+    Without `most` all pairs, half the square of the clips. Otherwise at most that many, half of them of one speaker and half of
+    two, drawn by `seed` without replacement; fewer where there are not so many of a kind.
 
     Raises:
         UserError: a clip without a speaker, or `most` under 2.

@@ -36,8 +36,8 @@ def denoising_report(
         table: see `keras_ser.evaluation.denoising`.
         methods: name -> what it is, in the order of the columns.
         paper: (noise, snr_in) -> {method: the paper's SNR_out}; a name that is no method stands before `ours`.
-        ours: the methods that are compared with the others, pairwise; against: those others.
-        missing: sentences on the runs that are left out; notes: further sentences.
+        ours, against: the methods that are compared, pairwise, with those others.
+        missing, notes: sentences on the runs that are left out; further sentences.
         unit: what a group is: "speaker", "film", "session", or "none": each clip is one.
     """
     found, paper = Denoising(table), paper or {}

@@ -36,17 +36,14 @@ def verification_report(
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Report:
-    """How well each system's embeddings tell speakers apart.
+    """How well each system's embeddings tell speakers apart; raises UserError for an unknown metric of the paper.
 
     Args:
         title: the heading.
         table: see `keras_ser.evaluation.verification`; the first system is the one that the others are compared with.
         paper: system -> {metric: the paper's figure}, rates as fractions; for all trials. A name that is no system of the
             table has a line of its own.
-        missing: sentences on the runs that are left out; notes: further sentences.
-
-    Raises:
-        UserError: a bad table, or an unknown metric of the paper.
+        missing, notes: sentences on the runs that are left out; further sentences.
     """
     found, paper = Verification(table), paper or {}
     unknown = {metric for figures in paper.values() for metric in figures} - set(METRICS)

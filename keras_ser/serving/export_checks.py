@@ -73,20 +73,10 @@ def batch(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
 def check_parity(
     folder: Path, keras_predict, keras_embed, sample_rate: int, tolerance: float, max_seconds: float = max(SECONDS)
 ) -> dict[str, float]:
-    """Compare every signature of a SavedModel on disk with Keras.
+    """Compare every signature of a SavedModel on disk with Keras: name of each comparison -> the largest difference.
 
-    Args:
-        folder: The SavedModel.
-        keras_predict, keras_embed: {"waveform", "length"} -> {name: (batch, ..)}, which `predict` and `embed` must equal.
-        sample_rate: Sample rate of the model in Hz.
-        tolerance: Largest difference allowed at the model's rate.
-        max_seconds: Longest clip that the export accepts.
-
-    Returns:
-        Name of each comparison -> the largest difference.
-
-    Raises:
-        ExportError: A difference exceeds the tolerance; names the signature and the clip.
+    `keras_predict` and `keras_embed`, {"waveform", "length"} -> {name: (batch, ..)}, are what `predict` and `embed` must equal to
+    `tolerance` at the model's rate. Raises ExportError, which names the signature and the clip, for a larger difference.
     """
     loaded = tf.saved_model.load(str(folder))  # its signatures do not keep its variables alive
     found: dict[str, float] = {}

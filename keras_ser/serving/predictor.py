@@ -22,25 +22,17 @@ FLAGS = {name: flag.warning for name, flag in model_flags().items()}
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model that takes decoded audio.
+    """A trained model that takes decoded audio."""
 
-    Args:
-        name: Name of the model.
-        tasks: The tasks it answers.
-        sample_rate: Sample rate of the waveforms in Hz.
-        max_seconds: Longest clip.
-        score: (waveform (batch, samples), lengths (batch,)) -> {output: (batch, ..)}.
-        facts: An export's assets/keras_ser.json; {} for a run.
-        centre_seconds: Longer clips are centre-cropped to this duration; 0 means they are not cropped.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    sample_rate: int
-    max_seconds: float
+    name: str  # name of the model
+    tasks: tuple[Task, ...]  # the tasks it answers
+    sample_rate: int  # sample rate of the waveforms in Hz
+    max_seconds: float  # longest clip
+    # (waveform (batch, samples), lengths (batch,)) -> {output: (batch, ..)}
     score: Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]] = field(repr=False)
+    # an export's assets/keras_ser.json; {} for a run
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    centre_seconds: float = 0.0
+    centre_seconds: float = 0.0  # longer clips are centre-cropped to this duration; 0 means they are not cropped
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Predictor":

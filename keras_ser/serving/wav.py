@@ -49,19 +49,15 @@ def sound(waveform):
 
 
 def decode_wav(contents, clip, max_seconds: float):
-    """Decode one WAV file: live channels averaged, without a constant offset (`downmix`).
-
-    Args:
-        contents: () string.
-        clip: () int, the number that errors name.
-        max_seconds: Longer clips are refused before they are decoded.
+    """Decode one WAV file, a () string: live channels averaged, without a constant offset (`downmix`).
 
     Returns:
         float32 (samples,), at least one sample, all `sound`; and the sample rate, int64 () in Hz.
 
     Raises:
-        tf.errors.InvalidArgumentError: At run time: not a WAV file, an unsupported encoding or rate, a size beyond the end
-            of the file, no samples, more than `max_seconds`, samples that are not `sound`.
+        tf.errors.InvalidArgumentError: At run time, naming `clip`: not a WAV file, an unsupported encoding or rate, a size beyond
+        the
+            end of the file, no samples, more than `max_seconds`, samples that are not `sound`.
     """
     header = read_header(contents, clip)
     with tf.control_dependencies([_check_duration(header, clip, max_seconds)]):

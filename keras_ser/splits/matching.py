@@ -14,16 +14,10 @@ DRAWS = 20000
 def matched(
     corpus: Corpus, by: str, names: Sequence[str], count: int, match: Sequence[str], seed: int = 0
 ) -> tuple[str, ...]:
-    """Choose, among many random draws, the values of `by` whose distributions differ least from those of the rest.
+    """Choose `count` of `names`, the values of the column `by`, whose distributions differ least from those of the rest.
 
-    Args:
-        corpus: the corpus.
-        by: the column that is split, e.g. "speaker".
-        names: its values.
-        count: number of values to choose.
-        match: columns that are to be alike; each value of `by` counts once. What differs least is the sum of the columns' total
-            variation distances.
-        seed: draws the choices.
+    Of many random draws (by `seed`) the one is taken with the least sum of the total variation distances of the columns `match`;
+    each value of `by` counts once.
 
     Raises:
         CorpusError: a column that the corpus lacks, or of which one value of `by` has several.

@@ -26,28 +26,23 @@ class LeakageError(UserError):
 class Split:
     """Three disjoint sets of utterance ids, and the promises about them.
 
-    Args:
-        protocol: name of the protocol that made it, as the report prints it.
-        fold: number of the fold.
-        train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
-        apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
-        together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
-        validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
-            between the test side and the other two only.
-
     Raises:
         CorpusError: an empty train or test side.
         LeakageError: an id that occurs twice.
     """
 
-    protocol: str
-    fold: int
+    protocol: str  # name of the protocol that made it, as the report prints it
+    fold: int  # number of the fold
+    # train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts)
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    # columns whose values are on one side only. Without "speaker" the split is speaker-dependent
     apart: tuple[str, ...] = ()
+    # False where the validation side was drawn from the training side's clips: then `apart` holds between the test side
+    # and the other two only
     validation_apart: bool = True
-    together: bool = True
+    together: bool = True  # False if copies and cuts of one recording may be on several sides (a deliberate leak)
 
     def __post_init__(self):
         settle(self)

@@ -58,8 +58,7 @@ def search(
     the setting is not the reason (a damaged folder, too little memory), the next call repeats the trial.
 
     Args:
-        recipe: The recipe to start from. Its first protocol that keeps speakers (or sessions, films) apart is used, else its
-            first protocol.
+        recipe: The recipe to start from; `judging` says which of its protocols is used.
         data: Its decoded corpora.
         space: The keys to change, with their ranges or values.
         folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, tuning.png, recipe.json.
@@ -67,18 +66,12 @@ def search(
         folds: Folds whose validation sides are scored.
         seeds: Number of the recipe's seeds that each trial is trained with.
         method: "bayesian" (a Gaussian process), "random" or "grid" (choices only): KerasTuner's oracles, on the first seed.
-        on_trial: Called with (number, trials) before each trial; 0 is the unchanged recipe.
-        on_job: Called with (number, jobs, job) before each run of a trial.
+        on_trial, on_job: Called with (number, trials) before each trial, and with (number, jobs, job) before each run of it.
         **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
-
-    Returns:
-        The trials; `best` is the recipe with the best hyperparameters and all its protocols and seeds.
 
     Raises:
         UserError: See `check_space` and `check_jobs`; no validation side; an unknown method.
-        LeakageError: A split leaks.
         RunError: The folder holds another search, another process searches in it, or every trial failed.
-        DiskError: The disk is full, or the folder is not writable.
     """
     if method not in METHODS:
         raise UserError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")

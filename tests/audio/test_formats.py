@@ -38,17 +38,6 @@ def test_any_name_is_read_as_what_the_file_is(tmp_path, speechlike, name, kind, 
     assert info(path).subtype == subtype
 
 
-@pytest.mark.parametrize(
-    ("container", "codec", "name"),
-    [("webm", "libopus", "Matroska or WebM"), ("ipod", "aac", "MP4"), ("3gp", "aac", "MP4"), ("adts", "aac", "AAC")],
-)
-def test_containers_named_wav(tmp_path, speechlike, container, codec, name):
-    path = encode(tmp_path / "a.wav", speechlike, container, codec)
-    with path.open("rb") as raw:
-        assert identify(raw).name == name
-    assert abs(len(read(path, 48000)) - len(speechlike)) < 3200
-
-
 def test_a_format_that_needs_pyav_is_named(tmp_path, speechlike, monkeypatch):
     path = encode(tmp_path / "a.wav", speechlike, "webm", "libopus")
     monkeypatch.setitem(__import__("sys").modules, "av", None)

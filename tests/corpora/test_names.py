@@ -37,11 +37,6 @@ def test_names_of_different_people_stay_different():
     assert spellings(names) == []
 
 
-@pytest.mark.parametrize("name", [name for pair in ALIKE for name in pair])
-def test_comparable_is_idempotent(name):
-    assert comparable(comparable(name)) == comparable(name)
-
-
 def test_difference_names_what_differs():
     assert difference([NFC, NFD]) == "composed or combined characters"
     assert difference(["Anna", "anna"]) == "case"
