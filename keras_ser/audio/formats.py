@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 import soundfile
 
-from keras_ser.audio.mpeg import first_frame
+from keras_ser.audio import mpeg
 
 SOUNDFILE, PYAV = "libsndfile", "PyAV"
 HEAD = 264  # bytes that identify a file; MPEG transport streams repeat their sign every 188
@@ -92,10 +92,10 @@ def identify(raw: BinaryIO, ending: str = "") -> Format | None:
         for name, sign in signs.items():
             if re.match(sign, head, re.DOTALL) and _plausible(raw, head, name):
                 return Format(name, decoder)
-    found = first_frame(raw, start, 65536 if start or ending.lower() in (".mp2", ".mp3") else 1)
+    found = mpeg.begin(raw, start, 65536 if start or ending.lower() in (".mp2", ".mp3") else 1)
     if found is None:
         return None
-    return AAC if found.layer == 0 else MPEG
+    return AAC if found[1].layer == 0 else MPEG
 
 
 def _plausible(raw: BinaryIO, head: bytes, name: str) -> bool:

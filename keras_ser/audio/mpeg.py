@@ -69,13 +69,7 @@ def _adts(head: bytes) -> Frame | None:
     return Frame(2, 0, 0, size, 1024 * (1 + (head[6] & 3)), False) if size > 7 else None
 
 
-def first_frame(raw: BinaryIO, start: int, within: int) -> Frame | None:
-    """The first frame of an open file's stream; see `_begin`."""
-    found = _begin(raw, start, within)
-    return None if found is None else found[1]
-
-
-def _begin(raw: BinaryIO, start: int, within: int) -> tuple[int, Frame] | None:
+def begin(raw: BinaryIO, start: int, within: int) -> tuple[int, Frame] | None:
     """Byte and header of the first frame that begins within so many bytes and is followed by others of its kind."""
     raw.seek(0, os.SEEK_END)
     total = raw.tell()
@@ -109,7 +103,7 @@ def _goes_on(raw: BinaryIO, position: int, frame: Frame, total: int) -> bool:
 
 def walk(raw: BinaryIO, start: int) -> Stream | None:
     """Walk a stream from frame to frame, from the byte behind the file's tags on; None if there is none, or in free format."""
-    found = _begin(raw, start, 65536)
+    found = begin(raw, start, 65536)
     if found is None:
         return None
     raw.seek(0, os.SEEK_END)
@@ -126,7 +120,7 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
         if current is None or current.layer != frame.layer:
             if head.startswith(TAGS):
                 break
-            again = _begin(raw, position + 1, 65536)
+            again = begin(raw, position + 1, 65536)
             if again is None:
                 break
             position = again[0]

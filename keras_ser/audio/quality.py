@@ -64,11 +64,10 @@ def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> f
         raise UserError(f"PESQ can't score this clip ({_words(error)}).") from error
 
 
-def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, extended: bool = False) -> float:
+def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> float:
     """Short-time objective intelligibility, by the package `pystoi`: a correlation, about 0 to 1.
 
-    `extended` gives ESTOI (Jensen & Taal 2016) instead of STOI (Taal et al. 2011). Raises UserError for a silent `clean`, or fewer
-    than 30 frames (0.4 s) of speech.
+    Taal et al. 2011. Raises UserError for a silent `clean`, or fewer than 30 frames (0.4 s) of speech.
     """
     s, e = _pair(clean, estimate)
     package = _package("pystoi", "STOI")
@@ -78,7 +77,7 @@ def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, exte
         # Where the package warns it returns 1e-5, which is not a score.
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(package.stoi(s, e, sample_rate, extended=extended))
+            return float(package.stoi(s, e, sample_rate))
         except (RuntimeWarning, ValueError) as error:
             raise UserError(f"STOI can't score this clip ({_words(error)}).") from error
 

@@ -23,6 +23,7 @@ SILENCE = 1e-3
 PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
 ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped")
 # A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip.
+SHORTEST_SECONDS = 0.1  # shorter clips are reported
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
 
 
@@ -83,16 +84,8 @@ class CorpusReport:
         return said
 
 
-def check(
-    corpus: Corpus, shortest_seconds: float = 0.1, progress: Callable[[Iterable], Iterable] | None = None
-) -> CorpusReport:
-    """Decode every utterance and compare the corpus with what was published.
-
-    Args:
-        corpus: what to check.
-        shortest_seconds: shorter clips are reported as too short.
-        progress: wraps the sequence of utterances, e.g. `rich.progress.track`.
-    """
+def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None) -> CorpusReport:
+    """Decode every utterance and compare the corpus with what was published; `progress` wraps the sequence of utterances."""
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
     odd: dict[str, list[str]] = {kind: [] for kind in ODD}
     rates, channels = Counter(), Counter()
@@ -108,7 +101,7 @@ def check(
         rates[rate] += 1
         channels[samples.shape[1]] += 1
         hashes.setdefault(_digest(samples, rate), []).append(utterance.id)
-        if seconds < shortest_seconds:
+        if seconds < SHORTEST_SECONDS:
             problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")
         # The spread, not the level: a constant offset is silence too. One sample has no spread and is too short anyway.
         if len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:

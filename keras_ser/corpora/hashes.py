@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
+from keras_ser.audio.formats import is_lfs_pointer
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.layout import AUDIO, VIDEO, entries, is_lfs_pointer
+from keras_ser.corpora.layout import AUDIO, VIDEO, entries
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SUM = re.compile(rf"({SHA256.pattern})[ \t]+\*?(.+)")
-COLUMNS = ("path", "sha256")
 
 
 class Listed(NamedTuple):
@@ -88,7 +88,7 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
     if not rows:
         raise CorpusError(f"{wanted} Received: {path}, which is empty.")
     columns = [cell.strip().lower() for cell in rows[0][1].split("\t")]
-    table = set(columns) >= set(COLUMNS)
+    table = {"path", "sha256"} <= set(columns)
     found: dict[PurePosixPath, Listed] = {}
     for number, line in rows[1:] if table else rows:
         try:
@@ -196,12 +196,13 @@ def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable],
 def _compare(path: Path, file: Listed) -> tuple[str, str]:
     """(kind of difference or "", what it is): the size first, which costs nothing, then the hash."""
     try:
-        if is_lfs_pointer(path):
-            return "pointers", ""
         size = path.stat().st_size
-        if file.bytes is not None and size != file.bytes:
-            return "differ", f" ({size} bytes, listed {file.bytes})"
         with path.open("rb") as opened:
+            if is_lfs_pointer(opened):
+                return "pointers", ""
+            if file.bytes is not None and size != file.bytes:
+                return "differ", f" ({size} bytes, listed {file.bytes})"
+            opened.seek(0)
             agrees = hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
     except OSError as error:
         return "differ", f" (cannot be read: {error.strerror})"

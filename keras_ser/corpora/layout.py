@@ -109,14 +109,3 @@ def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError
         f"{name}: expected audio files named like {expected}. Received: {listed(names)}. "
         "Move files of other origin out of the corpus."
     )
-
-
-def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is a Git LFS pointer instead of its content."""
-    from keras_ser.audio import formats
-
-    try:
-        with path.open("rb") as raw:
-            return formats.is_lfs_pointer(raw)
-    except OSError:
-        return False

@@ -112,7 +112,7 @@ def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> 
 
 
 def interval(
-    value: np.ndarray, total: np.ndarray, degrees: np.ndarray, scale: str = "plain", level: float = LEVEL
+    value: np.ndarray, total: np.ndarray, degrees: np.ndarray, scale: str = "plain"
 ) -> tuple[np.ndarray, np.ndarray]:
     """The ends of Student's interval of values (...,) with variances `total` (...,) and `degrees` of freedom (...,).
 
@@ -124,7 +124,7 @@ def interval(
     value, total = np.asarray(value, np.float64), np.asarray(total, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         known = (total > 0) & np.isfinite(slope(value)) & ~np.isnan(degrees)
-        half = stdtrit(degrees, (1 + level) / 2) * np.sqrt(total) * slope(value)
+        half = stdtrit(degrees, (1 + LEVEL) / 2) * np.sqrt(total) * slope(value)
         low, high = back(forward(value) - half), back(forward(value) + half)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 

@@ -28,6 +28,7 @@ import pandas as pd
 from scipy.stats import entropy
 
 from keras_ser.errors import UserError
+from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
@@ -91,10 +92,8 @@ class Explanation:
 
     def figure(self, top: int = TOP):
         """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside an even one's."""
-        from matplotlib.figure import Figure
-
         top = min(top, len(self.tasks[0].features))
-        figure = Figure(figsize=(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3), layout="constrained")
+        figure = pictures.new(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3)
         grid = figure.subplots(len(self.tasks), 2, squeeze=False)
         for (left, right), each in zip(grid, self.tasks, strict=True):
             shown, rows = each.features.head(top), range(top)
@@ -111,9 +110,7 @@ class Explanation:
             right.legend(fontsize=7, frameon=False, loc="lower right")
             for axes in (left, right):
                 axes.invert_yaxis()
-                axes.grid(axis="x", alpha=0.3)
-                axes.set_axisbelow(True)
-                axes.spines[["top", "right"]].set_visible(False)
+                pictures.tidy(axes, "x")
         figure.suptitle(self.path.name, fontsize=10)
         return figure
 

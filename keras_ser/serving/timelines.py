@@ -14,6 +14,7 @@ import numpy as np
 from keras_ser.audio import pad
 from keras_ser.audio.io import blocks
 from keras_ser.errors import UserError
+from keras_ser.reports import pictures
 from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output
 from keras_ser.tasks import Task
 
@@ -92,10 +93,8 @@ class Timeline:
 
     def figure(self):
         """Draw a matplotlib Figure: probabilities over time, above a band of the most probable labels."""
-        from matplotlib.figure import Figure
-
         borders, means = _coarser(*self.cells())
-        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        figure = pictures.new(10, 3.6)
         if self.task.continuous:
             axes = figure.subplots()
             axes.stairs(means[:, 0], borders, baseline=None, linewidth=1.5)

@@ -55,9 +55,8 @@ def decode_wav(contents, clip, max_seconds: float):
         float32 (samples,), at least one sample, all `sound`; and the sample rate, int64 () in Hz.
 
     Raises:
-        tf.errors.InvalidArgumentError: At run time, naming `clip`: not a WAV file, an unsupported encoding or rate, a size beyond
-        the
-            end of the file, no samples, more than `max_seconds`, samples that are not `sound`.
+        tf.errors.InvalidArgumentError: At run time, naming `clip`: not a WAV file, an unsupported encoding or rate, a size
+            beyond the end of the file, no samples, more than `max_seconds`, samples that are not `sound`.
     """
     header = read_header(contents, clip)
     with tf.control_dependencies([_check_duration(header, clip, max_seconds)]):
