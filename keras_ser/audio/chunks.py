@@ -62,7 +62,7 @@ def length(raw: BinaryIO) -> int:
     return raw.seek(0, os.SEEK_END)
 
 
-def chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
+def walk_chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
     """Iterate over the chunks of an open file; the last one may promise more than the file holds.
 
     Raises DamagedError for a size below zero, or more than `MOST` chunks.

@@ -60,7 +60,7 @@ def soundtrack(
         yield np.ascontiguousarray(np.concatenate(waiting), np.float32)
 
 
-# Streams whose duration FFmpeg estimates from their bit rate; `sizes` counts the frames of the first two.
+# Streams whose duration FFmpeg estimates from their bit rate; `integrity` counts the frames of the first two.
 ESTIMATED = ("AAC", "MPEG audio", "AC-3", "AMR", "MPEG program stream", "MPEG transport stream", "MPEG video")
 
 

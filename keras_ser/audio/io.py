@@ -1,7 +1,7 @@
 """Read audio files of any format as mono float32 at one rate, or raise an error that names the file.
 
 Training, `corpus check`, `predict` and the demo page all use this reader. Files are identified by content, the sizes in their
-containers are compared with the file before decoding (`sizes`), and decoders have a time limit (`stream`).
+containers are compared with the file before decoding (`integrity`), and decoders have a time limit (`stream`).
 """
 
 import os

@@ -18,7 +18,7 @@ from keras_ser.audio.chunks import DamagedError
 from keras_ser.audio.containers import soundtrack
 from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer, no_audio
 from keras_ser.audio.header import AudioError, Info, check_rate, span
-from keras_ser.audio.sizes import checked
+from keras_ser.audio.integrity import checked
 
 UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
 UNNAMED = Format("", SOUNDFILE)  # by its first bytes
@@ -148,7 +148,7 @@ def limited(path: Path, work: Callable[[], T]) -> T:
 
     The caller waits in Python, where an interrupt (Ctrl+C) reaches it. An abandoned thread runs until the process ends, without
     keeping it alive. A child process would also survive a decoder that crashes, but costs seconds of imports per
-    reading thread and a pipe for all samples; `sizes` keeps known causes of crashes from the decoders.
+    reading thread and a pipe for all samples; `integrity` keeps known causes of crashes from the decoders.
 
     Raises:
         AudioError: it took longer than `LIMIT_SECONDS`.

@@ -7,7 +7,7 @@
 Conventions of this room:
 
 * An adapter is a module: prose about the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
-  It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.check` inspects the
+  It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.inspection` inspects the
   audio.
 * Every adapter reads `.wav` and `.flac` alike. Hidden files are ignored. Utterances are sorted by id, independently of the
   file system.
@@ -31,7 +31,7 @@ from typing import Any
 
 from keras_ser.corpora import afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.labels import check_task
+from keras_ser.corpora.task_labels import check_task
 
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.names import quoted, shown
+from keras_ser.corpora.spelling import quoted, shown
 
 # Fields that say that there is no value: those that `pandas.read_csv` reads as missing, and a hyphen.
 NO_VALUE = frozenset(

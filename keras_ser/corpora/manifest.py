@@ -20,7 +20,7 @@ from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
 from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.named_files import NamedFiles
-from keras_ser.corpora.names import comparable, quoted, shown
+from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.corpora.table import gender, read_table
 from keras_ser.errors import UserError
 

@@ -5,7 +5,7 @@ import posixpath
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from keras_ser.corpora.names import comparable, difference, quoted
+from keras_ser.corpora.spelling import comparable, difference, quoted
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LONGEST_BYTES, _LONGEST_PATH_BYTES = 255, 4095  # of a name and of a path, in the file systems in use

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.label_columns import without_value
-from keras_ser.corpora.names import quoted, shown, visible
 from keras_ser.corpora.plain_text import read_text
+from keras_ser.corpora.spelling import quoted, shown, visible
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 DELIMITERS = tuple(_SEPARATORS)

@@ -14,7 +14,7 @@ The contract of this room:
 """
 
 from keras_ser.evaluation.comparison import Comparison, compare, corrected
-from keras_ser.evaluation.measures import metric_names
+from keras_ser.evaluation.group_sums import metric_names
 from keras_ser.evaluation.predictions import check_predictions, read_predictions, write_predictions
 from keras_ser.evaluation.scores import score
 

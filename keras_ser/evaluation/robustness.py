@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
+from keras_ser.evaluation.group_sums import degrees
 from keras_ser.evaluation.intervals import estimate, jackknife
-from keras_ser.evaluation.measures import degrees
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
 

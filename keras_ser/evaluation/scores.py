@@ -1,6 +1,6 @@
 """Scores of one task under one protocol: point, interval, seeds, confusion, per gender and per speaker.
 
-`measures.py` has the equations.
+`group_sums.py` has the equations.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import UnknownKeyError
-from keras_ser.evaluation import measures
+from keras_ser.evaluation import group_sums
+from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally
 from keras_ser.evaluation.intervals import FEW_GROUPS, SEED_DEGREES, basis, interval, jackknife, over_seeds, variance
-from keras_ser.evaluation.measures import Items, degrees, metric_names, tally
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -30,7 +30,7 @@ class Score:
     low: float | None  # low, high: the ends of the 95 % interval of `value` (see `intervals`); None where there is none
     high: float | None
     seeds: tuple[float, ...]  # the score of each seed, pooled over its folds
-    chance: float | None = None  # what knowing nothing scores, of UAR and CCC (see `measures.chance`)
+    chance: float | None = None  # what knowing nothing scores, of UAR and CCC (see `group_sums.chance`)
     paper: float | None = None  # the figure a paper prints, in the unit of `value`
 
     @property
@@ -118,16 +118,16 @@ def _scores(
 ) -> tuple[Score, ...]:
     """The scores of `predicted` (seeds, clips)."""
     sums, names = tally(items, predicted, task), metric_names(task)
-    found = measures.left_out(sums, task, deterministic)
+    found = group_sums.left_out(sums, task, deterministic)
     values = found.whole.mean(axis=-1)
     low = high = np.full(len(names), np.nan)
     if intervals and len(sums) >= FEW_GROUPS:
         spread = variance(found, degrees=degrees(sums, task))
-        ends = [interval(v, *each, measures.scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
+        ends = [interval(v, *each, group_sums.scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
         low, high = np.array(ends).T
     classes = 0 if task.continuous else len(np.unique(items.truth))
     return tuple(
-        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), measures.chance(name, classes))
+        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), group_sums.chance(name, classes))
         for name, v, a, b, seeds in zip(names, values, low, high, found.whole, strict=True)
     )
 
@@ -205,8 +205,8 @@ def score(
         UserError: a bad table (`check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
-    stream = measures.choose_stream(frame, task)
-    items = None if stream is None else measures.select(frame, task, protocol, stream, folds)
+    stream = group_sums.choose_stream(frame, task)
+    items = None if stream is None else group_sums.select(frame, task, protocol, stream, folds)
     if items is None:
         return None
     scores = _scores(items, items.predicted, task, deterministic)
@@ -258,7 +258,7 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
         notes.append(
             f"No interval (–): under {FEW_GROUPS} {items.unit} with such clips, or the same score of all of them."
         )
-    alone = int(items.facts["group"].str.startswith(measures.ALONE).sum())
+    alone = int(items.facts["group"].str.startswith(group_sums.ALONE).sum())
     if alone and items.unit != "clips":
         notes.append(f"{alone} clips name no group; each is a group of its own.")
     if items.partial:

@@ -1,6 +1,6 @@
 """Speaker verification: are two clips of unseen speakers one speaker's? Error rates over all trials of all runs.
 
-`trials.py` says what a trial and an equal error rate (EER) are.
+`verification_trials.py` says what a trial and an equal error rate (EER) are.
 
 The table has one row a (fold, seed, system, trial), see `COLUMNS`. Scores of two networks have no common scale, so
 trials of two folds or seeds are never pooled: a figure is that of each (fold, seed) with its own threshold, its mean over the
@@ -31,7 +31,7 @@ import pandas as pd
 from keras_ser import metrics
 from keras_ser.evaluation.intervals import Jackknife, estimate
 from keras_ser.evaluation.tables import Cell, form_of
-from keras_ser.evaluation.trials import crossing, least_cost, rates
+from keras_ser.evaluation.verification_trials import crossing, least_cost, rates
 
 # a and b are the clips' ids; a gender may be "": unknown
 COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")

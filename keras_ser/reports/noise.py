@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.denoising import FORMS, TITLES, Denoising
+from keras_ser.evaluation.group_sums import chance
 from keras_ser.evaluation.intervals import basis, over_seeds
-from keras_ser.evaluation.measures import chance
 from keras_ser.evaluation.robustness import CLEAN, NoiseCurves
 from keras_ser.evaluation.tables import Table
 from keras_ser.reports import curves

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
+from keras_ser.evaluation.group_sums import metric_names
 from keras_ser.evaluation.intervals import FEW_GROUPS, LEVEL
-from keras_ser.evaluation.measures import metric_names
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title

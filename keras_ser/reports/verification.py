@@ -14,8 +14,8 @@ from scipy.special import ndtr, ndtri
 from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.tables import Cell, Table
-from keras_ser.evaluation.trials import P_TARGET, rates
 from keras_ser.evaluation.verification import COLUMNS, METRICS, Verification
+from keras_ser.evaluation.verification_trials import P_TARGET, rates
 from keras_ser.reports import pictures
 from keras_ser.reports.report import Picture, Report
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_ser.checks import check_choice, check_least, check_name
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
-from keras_ser.corpora.names import comparable, shown
+from keras_ser.corpora.spelling import comparable, shown
 from keras_ser.errors import UserError
 from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split

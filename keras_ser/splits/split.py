@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.names import comparable, quoted, shown
+from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
 from keras_ser.tasks import identity
@@ -76,7 +76,7 @@ def check_split(
 ) -> None:
     """Raise LeakageError for a split that leaks.
 
-    Values are compared in any spelling (`corpora.names.comparable`). Over several corpora
+    Values are compared in any spelling (`corpora.spelling.comparable`). Over several corpora
     they are compared as `keras_ser.tasks.identity` names them: "corpus/value", so that equal names are one speaker, film, session
     or sentence only in corpora of one adapter, or where a name says so itself ("ravdess/03" in a manifest).
 

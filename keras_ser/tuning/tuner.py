@@ -24,7 +24,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import check_free
-from keras_ser.tuning.report import Found, Trial
+from keras_ser.tuning.search_report import Found, Trial
 from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers
 
 METHODS = {

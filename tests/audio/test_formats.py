@@ -8,7 +8,7 @@ import soundfile
 
 from keras_ser.audio import AudioError, info, read
 from keras_ser.audio.formats import identify
-from tests.audio.test_sizes import encode
+from tests.audio.test_integrity import encode
 
 NAMES = [
     ("WAV", "WAV", "PCM_16"),

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from keras_ser.corpora import CorpusError, crema_d
-from keras_ser.corpora.check import check
+from keras_ser.corpora.inspection import check
 from keras_ser.tasks import Task
 from tests import corpora_on_disk as disk
 from tests.corpora.crema_d_on_disk import DEMOGRAPHICS, NAMES, VOTES, write_crema_d

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from keras_ser.corpora import CorpusError, demo, read_corpus
-from keras_ser.corpora.check import check
+from keras_ser.corpora.inspection import check
 
 
 def digest(corpus):

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from keras_ser.corpora.names import comparable, difference, quoted, shown, spellings, visible
+from keras_ser.corpora.spelling import comparable, difference, quoted, shown, spellings, visible
 
 NFC, NFD = (unicodedata.normalize(form, "Jos\u00e9") for form in ("NFC", "NFD"))
 ALIKE = [

@@ -16,7 +16,7 @@ import numpy as np
 from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
 from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
-from keras_ser.corpora.names import difference, quoted, spellings
+from keras_ser.corpora.spelling import difference, quoted, spellings
 
 # Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from keras_ser.audio import mpeg
-from keras_ser.audio.chunks import LAYOUTS, Chunk, DamagedError, Spliced, check_within, chunks, length
+from keras_ser.audio.chunks import LAYOUTS, Chunk, DamagedError, Spliced, check_within, length, walk_chunks
 from keras_ser.audio.formats import AAC, MPEG, Format, after_tags
 
 # Writers to a pipe can't go back to fill a size in: it stays 0, (nearly) all ones, or half of that.
@@ -34,7 +34,7 @@ def _wav(raw: BinaryIO, name: str) -> BinaryIO | None:
     order = ">" if name == "RIFX" else "<"
     found: dict[bytes, Chunk] = {}
     others = False
-    for chunk in chunks(raw, LAYOUTS[name]):
+    for chunk in walk_chunks(raw, LAYOUTS[name]):
         if chunk.name == b"data":
             found[b"data"] = chunk
             if chunk.size >= PIPED or chunk.size == 0:
@@ -97,7 +97,7 @@ def _within(*names: bytes, all_of_them: bool = False) -> Callable:
 
     def check(raw: BinaryIO, name: str) -> None:
         total, seen = length(raw), False
-        for chunk in chunks(raw, LAYOUTS[name]):
+        for chunk in walk_chunks(raw, LAYOUTS[name]):
             wanted = chunk.name in names
             if all_of_them or wanted or not seen:
                 check_within(chunk, total)
@@ -113,7 +113,7 @@ def _whole(counts: Callable[[bytes], bool]) -> Callable:
 
     def check(raw: BinaryIO, name: str) -> None:
         total = length(raw)
-        for chunk in chunks(raw, LAYOUTS[name]):
+        for chunk in walk_chunks(raw, LAYOUTS[name]):
             if not counts(chunk.name):
                 return
             if 0 < chunk.size < PIPED:
@@ -125,7 +125,7 @@ def _whole(counts: Callable[[bytes], bool]) -> Callable:
 def _aiff(raw: BinaryIO, name: str) -> None:
     total = length(raw)
     common = samples = None
-    for chunk in chunks(raw, LAYOUTS[name]):
+    for chunk in walk_chunks(raw, LAYOUTS[name]):
         if samples is None:
             check_within(chunk, total)
         common = _body(raw, chunk, 26) if chunk.name == b"COMM" else common
