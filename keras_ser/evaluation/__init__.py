@@ -5,9 +5,8 @@ The contract of this room:
 * What comes in is the predictions table, one row per (protocol, fold, seed, stream, id); see `predictions.py`. Nothing
   else is needed: every figure of a report can be computed again from its predictions.csv.
 * A score is that of the *pooled* predictions of all folds of one seed; `value` is the mean over seeds.
-* An interval is a 95 % interval over *groups* (speakers, whose clips are not independent) and seeds, or it says that it is of
-  one network alone; `intervals.py` has the equations, which every score and every difference goes by. Without groups it is over
-  clips, and the report says so.
+* An interval is a 95 % interval over *groups* (speakers, whose clips are not independent) and seeds, or it says what else it is
+  over; `intervals.py` has the equations, which every score and every difference goes by.
 * Accuracy, UAR, F1 and recall are fractions in [0, 1] everywhere but in print, where they are percent.
 * What is printed, written or drawn is a value here (`tables.py`); `keras_ser.reports` renders it.
 * Pure NumPy and pandas; nothing here imports TensorFlow.

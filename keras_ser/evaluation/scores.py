@@ -44,18 +44,18 @@ class Score:
         return Cell(self.value, self.low, self.high, std=std, paper=self.paper, form=form_of(self.metric))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Confusion:
     """Rows are true classes, columns named ones, in the order of `labels`."""
 
     labels: tuple[str, ...]  # the classes
-    counts: tuple[tuple[int, ...], ...]  # (classes, classes), clips summed over folds and seeds
+    counts: np.ndarray  # (classes, classes), clips summed over folds and seeds
     # (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row
-    share: tuple[tuple[float, ...], ...]
+    share: np.ndarray
     # low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
     # where there is none
-    low: tuple[tuple[float, ...], ...] | None
-    high: tuple[tuple[float, ...], ...] | None
+    low: np.ndarray | None
+    high: np.ndarray | None
 
     def cells(self) -> list[list[Cell]]:
         """(classes, classes), the shares as a table shows them."""
@@ -152,16 +152,12 @@ def _confusion(items: Items, task: Task, deterministic: bool) -> Confusion:
                 np.add.at(cells, (group[mine], seed, own[mine]), 1)
             found = jackknife(cells, _shares, deterministic)
             ends[:, i] = interval(found.whole.mean(axis=-1), *variance(found, degrees=free[i]), "logit")
-        low, high = (_table(end, float) for end in ends)
-    return Confusion(task.labels, _table(counts, int), _table(_shares(counts), float), low, high)
+        low, high = ends
+    return Confusion(task.labels, counts, _shares(counts), low, high)
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
     return metrics.ratio(counts, counts.sum(axis=-1, keepdims=True))
-
-
-def _table(values: np.ndarray, kind: type) -> tuple[tuple, ...]:
-    return tuple(tuple(kind(v) for v in row) for row in values)
 
 
 def _absent(items: Items, task: Task) -> tuple[str, ...]:

@@ -6,9 +6,7 @@ A trial is a pair of clips with a score, higher for the same speaker; it is acce
     false alarm(t) = share of the different-speaker trials with score >= t
 
 A curve's points are the distinct scores, from "accept none" (miss 1) to "accept all" (false alarm 1): tied scores are accepted
-together. The equal error rate (EER) is where the straight lines between neighbouring points cross miss = false alarm, which is
-what root finding on scikit-learn's `roc_curve` gives; that of the convex hull (Brümmer & de Villiers, The BOSARIS Toolkit,
-2011) is never above it.
+together. The equal error rate (EER) is where the straight lines between neighbouring points cross miss = false alarm.
 """
 
 from collections.abc import Sequence

@@ -144,10 +144,6 @@ class Found:
                 found.append(f"{protocol.name!r} (fold {_list(folds)})")
         return found
 
-    def lines(self) -> list[str]:
-        """The best ten trials, for the terminal."""
-        return self.report().lines()
-
     def report(self) -> Report:
         rows = []
         for trial in self.ranked:

@@ -9,18 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_ser.audio.denoise.subtraction import leading_pause, minimum_statistics, spectral_subtraction
-from keras_ser.audio.denoise.wavelets import line_enhancer, wavelet_lms, wavelet_shrinkage
+from keras_ser.audio.denoise.subtraction import spectral_subtraction
+from keras_ser.audio.denoise.wavelets import wavelet_lms
 
-__all__ = [
-    "DENOISERS",
-    "leading_pause",
-    "line_enhancer",
-    "minimum_statistics",
-    "spectral_subtraction",
-    "wavelet_lms",
-    "wavelet_shrinkage",
-]
+__all__ = ["DENOISERS", "spectral_subtraction", "wavelet_lms"]
 
 DENOISERS: dict[str, Callable[..., np.ndarray]] = {
     "spectral-subtraction": spectral_subtraction,
