@@ -92,7 +92,7 @@ def _check_scores(scores, rows, task, labels, predicted, intervals=True):
         if not total > 1e-18:  # nothing varies
             assert item["low"] is None
             continue
-        ends = slow.interval(metric)(item["value"], total, free)
+        ends = slow.interval(metric, item["value"], total, free)
         assert (item["low"], item["high"]) == pytest.approx(ends)
 
 
@@ -144,7 +144,7 @@ def test_every_figure_follows_from_predictions_csv(folder):
 
                     total, degrees = slow.variance(rows, None, measure, free) if free else (0.0, 0.0)
                     if total > 1e-18:
-                        assert ends == pytest.approx(slow.logit_interval(share[i][j], total, degrees))
+                        assert ends == pytest.approx(slow.interval("logit", share[i][j], total, degrees))
                     else:
                         assert ends == [None, None]
 
