@@ -175,7 +175,7 @@ def _samples(raw, tag: int, bits: int):
 def downmix(samples, rate):
     """Average the live channels of (samples, channels) at `rate` Hz and subtract a constant offset: (samples,).
 
-    See `keras_ser.audio.channels.Survey.mixing`.
+    See `keras_ser.audio.channels.survey`.
     """
     exact = tf.cast(samples, tf.float64)
     peaks = tf.reduce_max(exact, axis=0) - tf.reduce_min(exact, axis=0)  # (channels,)
