@@ -61,7 +61,7 @@ def test_help_prints_the_page(path):
 
 @pytest.mark.parametrize(("name", "corpus"), [("emodb", "emodb"), ("ravdess", "ravdess")])
 def test_recipes_fit_the_real_corpora(shared_data, name, corpus):
-    from keras_ser.corpora.check import check
+    from keras_ser.corpora.inspection import check
 
     corpus = read_corpus(corpus, shared_data / corpus)
     recipes, _ = load_recipes(str(RECIPES / f"aspmtl_{name}.py"))

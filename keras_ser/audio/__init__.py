@@ -7,36 +7,25 @@ decides what to do with a silent or very short clip: `problems` names it. Nothin
 """
 
 from keras_ser.audio.channels import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS
-from keras_ser.audio.errors import AudioError
 from keras_ser.audio.find import find_audio
-from keras_ser.audio.header import Info
+from keras_ser.audio.header import AudioError, Info
 from keras_ser.audio.io import blocks, info, mixing_of, read, read_channels, read_with_problems
-from keras_ser.audio.noise import COLOURS, babble, colour, load_noises, mix, noise_type, snr, speech_part, stretch
 from keras_ser.audio.waveforms import content_hash, pad, problems
 
 __all__ = [
     "CANCELLING",
-    "COLOURS",
     "CONSTANT_OFFSET",
     "SILENT_CHANNELS",
     "AudioError",
     "Info",
-    "babble",
     "blocks",
-    "colour",
     "content_hash",
     "find_audio",
     "info",
-    "load_noises",
-    "mix",
     "mixing_of",
-    "noise_type",
     "pad",
     "problems",
     "read",
     "read_channels",
     "read_with_problems",
-    "snr",
-    "speech_part",
-    "stretch",
 ]

@@ -23,17 +23,12 @@ class Chunk(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a container's chunks follow one another.
+    """How a container's chunks follow one another."""
 
-    Args:
-        first: byte of the first chunk.
-        parse: HEAD bytes -> name, bytes of the chunk's head, bytes of its body (-1: up to the end of the file).
-        align: chunks begin at multiples of so many bytes, counted from the first.
-    """
-
-    first: int
+    first: int  # byte of the first chunk
+    # HEAD bytes -> name, bytes of the chunk's head, bytes of its body (-1: up to the end of the file)
     parse: Callable[[bytes], tuple[bytes, int, int]]
-    align: int = 1
+    align: int = 1  # chunks begin at multiples of so many bytes, counted from the first
 
 
 def _box(head: bytes) -> tuple[bytes, int, int]:
@@ -67,11 +62,10 @@ def length(raw: BinaryIO) -> int:
     return raw.seek(0, os.SEEK_END)
 
 
-def chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
+def walk_chunks(raw: BinaryIO, layout: Layout) -> Iterator[Chunk]:
     """Iterate over the chunks of an open file; the last one may promise more than the file holds.
 
-    Raises:
-        DamagedError: a size below zero, or more than `MOST` chunks.
+    Raises DamagedError for a size below zero, or more than `MOST` chunks.
     """
     total, position = length(raw), layout.first
     for _ in range(MOST):
@@ -126,13 +120,7 @@ def _is_chunk(raw: BinaryIO, position: int, layout: Layout, total: int) -> bool:
 
 
 class Spliced(io.RawIOBase):
-    """Part of a file behind other bytes, for a decoder that would misread the file's own header.
-
-    Args:
-        head: these bytes come first.
-        raw: then bytes of this seekable file, which is not closed with this one.
-        start, size: from here, so many.
-    """
+    """Bytes `head`, then `size` bytes of the seekable file `raw` from `start` on; `raw` is not closed with it."""
 
     def __init__(self, head: bytes, raw: BinaryIO, start: int, size: int):
         self._head, self._raw, self._start = head, raw, start

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.errors import AudioError
-from keras_ser.audio.header import Info, check_rate, span
+from keras_ser.audio.header import AudioError, Info, check_rate, span
 
 LACKING = 0.1  # of its promised duration, that a soundtrack may lack: containers round, and codecs delay
 
@@ -15,16 +14,9 @@ LACKING = 0.1  # of its promised duration, that a soundtrack may lack: container
 def soundtrack(
     path: Path, name: str, start: float | None, end: float | None, seconds: float
 ) -> Iterator[Info | np.ndarray]:
-    """Decode the first audio track of a file: yield its header, then its samples piece by piece.
+    """Decode the first audio track of a file: an `Info`, then float32 (samples, channels) of about `seconds` each, at its own rate.
 
-    Args:
-        path: the file.
-        name: of its format, for messages.
-        start, end: seconds; None = from the beginning, to the end. Nothing behind `end` is decoded.
-        seconds: of a piece, about.
-
-    Yields:
-        An `Info`; then float32 (samples, channels), at the track's own rate.
+    `name` is that of the format, for messages; nothing behind `end` is decoded.
 
     Raises:
         AudioError: PyAV is not installed; the file has no audio track, is corrupt or cut short; times outside of it.
@@ -68,7 +60,7 @@ def soundtrack(
         yield np.ascontiguousarray(np.concatenate(waiting), np.float32)
 
 
-# Streams whose duration FFmpeg estimates from their bit rate; `sizes` counts the frames of the first two.
+# Streams whose duration FFmpeg estimates from their bit rate; `integrity` counts the frames of the first two.
 ESTIMATED = ("AAC", "MPEG audio", "AC-3", "AMR", "MPEG program stream", "MPEG transport stream", "MPEG video")
 
 

@@ -10,24 +10,17 @@ from keras_ser.errors import UserError
 
 
 class Found(NamedTuple):
-    """What was found below folders.
+    """What was found below folders."""
 
-    Args:
-        files: audio by content or name, including broken files, so that they are reported.
-        skipped: files that are not audio by content or name, and folders that cannot be read.
-    """
-
-    files: list[Path]
-    skipped: list[Path]
+    files: list[Path]  # audio by content or name, including broken files, so that they are reported
+    skipped: list[Path]  # files that are not audio by content or name, and folders that cannot be read
 
 
 def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
     """Return the named files, and all audio and video files below the named folders, sorted.
 
     Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
-
-    Raises:
-        UserError: a path that is not there, or a folder without any.
+    Raises UserError for a path that is not there and for a folder without audio.
     """
     files: list[Path] = []
     skipped: list[Path] = []

@@ -1,11 +1,12 @@
 """Identify a file by its content, whatever its suffix."""
 
 import os
+import re
 from typing import BinaryIO, NamedTuple
 
 import soundfile
 
-from keras_ser.audio.mpeg import first_frame
+from keras_ser.audio import mpeg
 
 SOUNDFILE, PYAV = "libsndfile", "PyAV"
 HEAD = 264  # bytes that identify a file; MPEG transport streams repeat their sign every 188
@@ -33,47 +34,41 @@ class Format(NamedTuple):
     decoder: str
 
 
-# (name, decoder, {byte: what stands there})
-SIGNS = (
-    ("WAV", SOUNDFILE, {0: b"RIFF", 8: b"WAVE"}),
-    ("RIFX", SOUNDFILE, {0: b"RIFX", 8: b"WAVE"}),
-    ("RF64", SOUNDFILE, {0: b"RF64", 8: b"WAVE"}),
-    ("RF64", SOUNDFILE, {0: b"BW64", 8: b"WAVE"}),
-    ("W64", SOUNDFILE, {0: b"riff\x2e\x91\xcf\x11", 24: b"wave"}),
-    ("AIFF", SOUNDFILE, {0: b"FORM", 8: b"AIF"}),
-    ("SVX", SOUNDFILE, {0: b"FORM", 8: b"8SVX"}),
-    ("SVX", SOUNDFILE, {0: b"FORM", 8: b"16SV"}),
-    ("AU", SOUNDFILE, {0: b".snd"}),
-    ("AU", SOUNDFILE, {0: b"dns."}),
-    ("NIST SPHERE", SOUNDFILE, {0: b"NIST_1A\n"}),
-    ("CAF", SOUNDFILE, {0: b"caff\0\1"}),
-    ("VOC", SOUNDFILE, {0: b"Creative Voice File\x1a"}),
-    ("FLAC", SOUNDFILE, {0: b"fLaC"}),
-    ("Ogg", SOUNDFILE, {0: b"OggS\0"}),
-    ("AVI", PYAV, {0: b"RIFF", 8: b"AVI "}),
-    ("MP4", PYAV, {4: b"ftyp"}),
-    ("MP4", PYAV, {4: b"moov"}),
-    ("MP4", PYAV, {4: b"mdat"}),
-    ("MP4", PYAV, {4: b"wide"}),
-    ("MP4", PYAV, {4: b"skip"}),
-    ("MP4", PYAV, {4: b"free"}),
-    ("Matroska or WebM", PYAV, {0: b"\x1a\x45\xdf\xa3"}),
-    ("ASF", PYAV, {0: b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"}),
-    ("MPEG program stream", PYAV, {0: b"\0\0\1\xba"}),
-    ("MPEG video", PYAV, {0: b"\0\0\1\xb3"}),
-    ("MPEG transport stream", PYAV, {0: b"\x47", 188: b"\x47"}),
-    ("FLV", PYAV, {0: b"FLV\1"}),
-    ("AMR", PYAV, {0: b"#!AMR"}),
-    ("Monkey's Audio", PYAV, {0: b"MAC ", 5: b"\x0f"}),
-    ("WavPack", PYAV, {0: b"wvpk"}),
-    ("True Audio", PYAV, {0: b"TTA1"}),
-    ("Musepack", PYAV, {0: b"MPCK"}),
-    ("Musepack", PYAV, {0: b"MP+\x07"}),
-    ("Musepack", PYAV, {0: b"MP+\x17"}),
-    ("Shorten", PYAV, {0: b"ajkg"}),
-    ("NUT", PYAV, {0: b"nut/multimedia container"}),
-    ("AC-3", PYAV, {0: b"\x0b\x77"}),
-)
+# The first bytes of each format, by the library that decodes it.
+SIGNS = {
+    SOUNDFILE: {
+        "WAV": rb"RIFF....WAVE",
+        "RIFX": rb"RIFX....WAVE",
+        "RF64": rb"(RF64|BW64)....WAVE",
+        "W64": rb"riff\x2e\x91\xcf\x11.{16}wave",
+        "AIFF": rb"FORM....AIF",
+        "SVX": rb"FORM....(8SVX|16SV)",
+        "AU": rb"\.snd|dns\.",
+        "NIST SPHERE": rb"NIST_1A\n",
+        "CAF": rb"caff\0\x01",
+        "VOC": rb"Creative Voice File\x1a",
+        "FLAC": rb"fLaC",
+        "Ogg": rb"OggS\0",
+    },
+    PYAV: {
+        "AVI": rb"RIFF....AVI ",
+        "MP4": rb"....(ftyp|moov|mdat|wide|skip|free)",
+        "Matroska or WebM": rb"\x1a\x45\xdf\xa3",
+        "ASF": rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+        "MPEG program stream": rb"\x00\x00\x01\xba",
+        "MPEG video": rb"\x00\x00\x01\xb3",
+        "MPEG transport stream": rb"\x47.{187}\x47",
+        "FLV": rb"FLV\x01",
+        "AMR": rb"#!AMR",
+        "Monkey's Audio": rb"MAC .\x0f",
+        "WavPack": rb"wvpk",
+        "True Audio": rb"TTA1",
+        "Musepack": rb"MPCK|MP\+[\x07\x17]",
+        "Shorten": rb"ajkg",
+        "NUT": rb"nut/multimedia container",
+        "AC-3": rb"\x0b\x77",
+    },
+}
 MPEG, AAC = Format("MPEG audio", SOUNDFILE), Format("AAC", PYAV)
 
 # Suffixes of audio: a file with one of them that is not audio is an error, not another kind of file.
@@ -85,23 +80,22 @@ ENDINGS = frozenset(f".{name.lower()}" for name in (*soundfile.available_formats
 
 
 def identify(raw: BinaryIO, ending: str = "") -> Format | None:
-    """Return the format of an open file by its first bytes, or None if it is unknown.
+    """Return the format of an open file by its first bytes, or None.
 
-    Args:
-        raw: seekable; read from its beginning.
-        ending: of the file's name: where it is that of MPEG audio, the first frame may lie behind other bytes.
+    Where `ending` is that of MPEG audio, the first frame may lie behind other bytes.
     """
     raw.seek(0)
     start = after_tags(raw)
     raw.seek(start)
     head = raw.read(HEAD)
-    for name, decoder, sign in SIGNS:
-        if all(head[at : at + len(word)] == word for at, word in sign.items()) and _plausible(raw, head, name):
-            return Format(name, decoder)
-    found = first_frame(raw, start, 65536 if start or ending.lower() in (".mp2", ".mp3") else 1)
+    for decoder, signs in SIGNS.items():
+        for name, sign in signs.items():
+            if re.match(sign, head, re.DOTALL) and _plausible(raw, head, name):
+                return Format(name, decoder)
+    found = mpeg.begin(raw, start, 65536 if start or ending.lower() in (".mp2", ".mp3") else 1)
     if found is None:
         return None
-    return AAC if found.layer == 0 else MPEG
+    return AAC if found[1].layer == 0 else MPEG
 
 
 def _plausible(raw: BinaryIO, head: bytes, name: str) -> bool:

@@ -1,12 +1,24 @@
-"""The header of an audio file, and the range of samples between two times."""
+"""What is known of an audio file: its header, the range of samples between two times, and the error for an unusable one."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_ser.audio.errors import AudioError
+from keras_ser.errors import UserError
 
 SLACK_SECONDS = 0.01  # label files round times: an `end` this far beyond the last sample means the last sample
 RATES = (1000, 1_000_000)  # Hz; a damaged header may hold any number, and resampling from 1 Hz takes all memory
+
+
+class AudioError(UserError):
+    """A file that can't be used as audio; the message is one line and names the file.
+
+    Its `kind` is "missing", "empty" (no samples), "non-finite" (samples that are NaN, infinite or absurdly large), or "unreadable":
+    everything else.
+    """
+
+    def __init__(self, message: str, kind: str = "unreadable"):
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -37,11 +49,7 @@ def check_rate(path: Path, rate: int) -> None:
 
 
 def span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
-    """Convert seconds to (first sample, one past the last) of a file of `frames` samples.
-
-    Raises:
-        AudioError: the file has no samples, or the times lie outside.
-    """
+    """Convert seconds to (first sample, one past the last) of a file of `frames` samples, or raise AudioError."""
     if frames <= 0:
         raise AudioError(f"{path}: the file holds no samples.", "empty")
     first = 0 if start is None else round(start * rate)

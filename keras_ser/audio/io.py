@@ -1,7 +1,7 @@
 """Read audio files of any format as mono float32 at one rate, or raise an error that names the file.
 
 Training, `corpus check`, `predict` and the demo page all use this reader. Files are identified by content, the sizes in their
-containers are compared with the file before decoding (`sizes`), and decoders have a time limit (`limits`).
+containers are compared with the file before decoding (`integrity`), and decoders have a time limit (`stream`).
 """
 
 import os
@@ -16,9 +16,8 @@ import soundfile
 import soxr
 
 from keras_ser.audio.channels import Mixing, survey
-from keras_ser.audio.errors import AudioError
 from keras_ser.audio.formats import SOUNDFILE
-from keras_ser.audio.header import Info, span
+from keras_ser.audio.header import AudioError, Info, span
 from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
 from keras_ser.audio.waveforms import level_problems
 from keras_ser.errors import UserError
@@ -40,16 +39,10 @@ def info(path: str | os.PathLike) -> Info:
 def read_channels(
     path: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """Read a file, or a part of it, before mixing and resampling.
-
-    Args:
-        path, start, end: see `read`.
+    """Read a file, or a part of it, as `read` does, before mixing and resampling.
 
     Returns:
         float32 (samples, channels), at least one sample, all finite; and the file's own rate in Hz.
-
-    Raises:
-        AudioError: as `read`.
     """
     path = _existing(path)
     if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
@@ -101,9 +94,6 @@ def read_with_problems(
         path, sample_rate, start, end: see `read`.
         window_seconds: length of the front end's window.
         reader: decodes the file; takes and returns what `read_channels` does.
-
-    Raises:
-        AudioError: as `read`.
     """
     waveform, mixing = _read(path, sample_rate, start, end, reader)
     return waveform, [*mixing.problems, *level_problems(waveform, sample_rate, window_seconds)]
@@ -129,20 +119,9 @@ def _read(
 
 
 def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:
-    """Read a file piece by piece in bounded memory; the pieces together equal the result of `read`.
+    """Read a file as float32 (samples,) of about `seconds` each, in bounded memory; together they equal the result of `read`.
 
-    The file is decoded twice, since the mixing of its channels depends on the whole file (see `read`).
-
-    Args:
-        path: the file.
-        sample_rate: Hz of the result.
-        seconds: of a piece, about.
-
-    Yields:
-        float32 (samples,), mono, all finite.
-
-    Raises:
-        AudioError: as `read`, before the first piece.
+    The file is decoded twice, since the mixing of its channels depends on the whole file. Raises as `read`, before the first piece.
     """
     path = _existing(path)
     mixing, rate = mixing_of(path)
@@ -161,11 +140,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
 
 
 def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
-    """Return how `read` mixes the channels of a whole file, and its rate in Hz, in bounded memory.
-
-    Raises:
-        AudioError: as `read`.
-    """
+    """Return how `read` mixes the channels of a whole file, and its rate in Hz, in bounded memory."""
     path = _existing(path)
     pieces = open_stream(path)
     rate = next(pieces).sample_rate
@@ -179,11 +154,7 @@ def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
 
 
 def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
-    """An open file or `io.BytesIO` in any of libsndfile's formats -> (float32 (samples,), its own rate in Hz).
-
-    Raises:
-        AudioError: as `read`, naming "audio bytes".
-    """
+    """An open file or `io.BytesIO` in any of libsndfile's formats -> (float32 (samples,), its own rate in Hz); raises as `read`."""
     name = Path("audio bytes")
     pieces = by_soundfile(name, contents, identified(name, contents), None, None, PIECE_SECONDS)
     try:

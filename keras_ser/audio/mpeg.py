@@ -21,47 +21,27 @@ TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
 
 class Frame(NamedTuple):
-    """A frame's header.
+    """A frame's header."""
 
-    Args:
-        version: 1, 2 or 2.5.
-        layer: 1, 2, 3; 0 of ADTS.
-        rate: Hz; 0 of ADTS.
-        size: bytes, header included.
-        samples: of each channel.
-        mono: one channel.
-    """
-
-    version: float
-    layer: int
-    rate: int
-    size: int
-    samples: int
-    mono: bool
+    version: float  # 1, 2 or 2.5
+    layer: int  # 1, 2, 3; 0 of ADTS
+    rate: int  # Hz; 0 of ADTS
+    size: int  # bytes, header included
+    samples: int  # of each channel
+    mono: bool  # one channel
 
 
 class Stream(NamedTuple):
-    """Summary of a stream's frames.
+    """Summary of a stream's frames."""
 
-    Args:
-        first: the first frame's byte.
-        frame: the first frame.
-        tagged: whether the first frame is a Xing, Info or VBRI header instead of audio.
-        promised: frames that this header promises; 0 if unknown.
-        frames: whole frames of audio.
-        constant: whether all frames have one bit rate.
-        lacking: bytes missing from the last frame.
-        end: the byte behind the last whole frame.
-    """
-
-    first: int
-    frame: Frame
-    tagged: bool
-    promised: int
-    frames: int
-    constant: bool
-    lacking: int
-    end: int
+    first: int  # the first frame's byte
+    frame: Frame  # the first frame
+    tagged: bool  # whether the first frame is a Xing, Info or VBRI header instead of audio
+    promised: int  # frames that this header promises; 0 if unknown
+    frames: int  # whole frames of audio
+    constant: bool  # whether all frames have one bit rate
+    lacking: int  # bytes missing from the last frame
+    end: int  # the byte behind the last whole frame
 
 
 def parse(head: bytes) -> Frame | None:
@@ -89,13 +69,7 @@ def _adts(head: bytes) -> Frame | None:
     return Frame(2, 0, 0, size, 1024 * (1 + (head[6] & 3)), False) if size > 7 else None
 
 
-def first_frame(raw: BinaryIO, start: int, within: int) -> Frame | None:
-    """The first frame of an open file's stream; see `_begin`."""
-    found = _begin(raw, start, within)
-    return None if found is None else found[1]
-
-
-def _begin(raw: BinaryIO, start: int, within: int) -> tuple[int, Frame] | None:
+def begin(raw: BinaryIO, start: int, within: int) -> tuple[int, Frame] | None:
     """Byte and header of the first frame that begins within so many bytes and is followed by others of its kind."""
     raw.seek(0, os.SEEK_END)
     total = raw.tell()
@@ -128,13 +102,8 @@ def _goes_on(raw: BinaryIO, position: int, frame: Frame, total: int) -> bool:
 
 
 def walk(raw: BinaryIO, start: int) -> Stream | None:
-    """Walk a stream from frame to frame; return None if there is none, or in free format.
-
-    Args:
-        raw: seekable.
-        start: byte behind the tags that the file begins with.
-    """
-    found = _begin(raw, start, 65536)
+    """Walk a stream from frame to frame, from the byte behind the file's tags on; None if there is none, or in free format."""
+    found = begin(raw, start, 65536)
     if found is None:
         return None
     raw.seek(0, os.SEEK_END)
@@ -151,7 +120,7 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
         if current is None or current.layer != frame.layer:
             if head.startswith(TAGS):
                 break
-            again = _begin(raw, position + 1, 65536)
+            again = begin(raw, position + 1, 65536)
             if again is None:
                 break
             position = again[0]

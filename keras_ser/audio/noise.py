@@ -1,7 +1,7 @@
 """Noise: coloured from a seed, babble from speech, files from a folder; mixed at a measured signal-to-noise ratio.
 
 The ratio is the paper's eq. 23 with the noise as the error: SNR = 10 lg(sum s^2 / sum (y - s)^2), in dB, over all
-samples of the clip or over its speech part.
+samples of the clip.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.audio.errors import AudioError
+from keras_ser.audio.header import AudioError
 from keras_ser.audio.io import read
 from keras_ser.errors import UserError
 
@@ -18,7 +18,6 @@ from keras_ser.errors import UserError
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
-WINDOW, BELOW_DB = 400, 30.0  # of `speech_part`: samples, the last window may be shorter; dB
 
 Seed = int | np.random.Generator
 
@@ -33,16 +32,8 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
     White noise is shaped by |f|^(k/2) in the frequency domain, over the whole length at once; there is nothing at 0 Hz.
 
-    Args:
-        name: one of `COLOURS`.
-        samples: length, at least 2.
-        seed: an integer or a NumPy generator (which is advanced).
-
     Returns:
         float32 (samples,), mean 0, RMS 1. It is periodic in its length, so it loops without a click.
-
-    Raises:
-        UserError: an unknown name, or fewer than 2 samples.
     """
     if name not in COLOURS:
         raise UserError(f"`name` must be one of {', '.join(COLOURS)}. Received: {name!r}.")
@@ -57,20 +48,9 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
 
 def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: int = 8) -> np.ndarray:
-    """Sum several talkers of equal RMS, each a random sequence of clips from a random start.
+    """Sum several talkers of equal RMS, each a random sequence of speech clips from a random start: float32 (samples,), RMS 1.
 
-    Args:
-        waveforms: speech clips, each (samples,); use the training split's only for training noise. Silent ones are
-            skipped.
-        samples: length of the result.
-        seed: an integer or a NumPy generator (which is advanced).
-        talkers: number of voices.
-
-    Returns:
-        float32 (samples,), RMS 1.
-
-    Raises:
-        UserError: no speech to take from, or `talkers` or `samples` under 1.
+    For training noise take the training split's clips only. Silent ones are skipped.
     """
     if samples < 1 or talkers < 1:
         raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
@@ -96,14 +76,10 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
 
 
 def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, np.ndarray]:
-    """Read all noise files under a folder (and its sub-folders), by stem, in alphabetical order.
+    """Read all noise files under a folder (and its sub-folders), by stem, in alphabetical order, at `sample_rate` Hz.
 
     Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are passed over; anything else must be
-    audio. Other rates are resampled; a noise shorter than a clip is looped (see `mix`).
-
-    Args:
-        root: the folder.
-        sample_rate: Hz of the result.
+    audio. A noise shorter than a clip is looped (see `mix`).
 
     Raises:
         AudioError: the folder is missing or holds no audio; a file is not audio or is silent; two share a stem.
@@ -117,11 +93,7 @@ def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, 
 
 
 def noise_files(root: str | os.PathLike) -> dict[str, Path]:
-    """Stem -> file of the noises under a folder, in alphabetical order, none of them decoded; see `load_noises`.
-
-    Raises:
-        AudioError: the folder is missing or holds no audio; two files share a stem.
-    """
+    """Stem -> file of the noises under a folder, in alphabetical order, none of them decoded; raises as `load_noises`."""
     root = Path(root)
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder of noise files.")
@@ -139,13 +111,9 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
 
 
 def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
-    """Return the part of a noise that one side of a split may use: the first 60 % for training, then 20 % and 20 %.
+    """Return the part of a noise (samples,) that one side of a split may use: the first 60 % to train, then 20 % and 20 %.
 
     The parts do not overlap, so that no sample of a test noise is used in training.
-
-    Args:
-        noise: (samples,), at least 5.
-        fold: "train", "validation" or "test".
     """
     if fold not in STRETCHES:
         raise UserError(f"`fold` must be one of {', '.join(STRETCHES)}. Received: {fold!r}.")
@@ -155,61 +123,27 @@ def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
     return noise[round(first * len(noise)) : round(last * len(noise))]
 
 
-def snr(clean: np.ndarray, noisy: np.ndarray, active: bool = False) -> float:
-    """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2).
+def snr(clean: np.ndarray, noisy: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2); infinite if the two are equal.
 
-    Args:
-        clean: s, (samples,).
-        noisy: y, of the same length; noisy speech, or a denoiser's output, with zeros where it dropped samples.
-        active: sum over the speech part of `clean` only (see `speech_part`).
-
-    Returns:
-        dB; infinite if the two are equal.
-
-    Raises:
-        UserError: different lengths, or `clean` is silent.
+    s is `clean`; y is `noisy`, noisy speech or a denoiser's output, with zeros where it dropped samples.
     """
     clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
     if clean.shape != noisy.shape:
         raise UserError(f"`clean` and `noisy` must have the same length. Received: {clean.shape}, {noisy.shape}.")
-    part = speech_part(clean) if active else np.ones(clean.size, bool)
-    signal, error = np.sum(clean[part] ** 2), np.sum((noisy - clean)[part] ** 2)
+    signal, error = np.sum(clean**2), np.sum((noisy - clean) ** 2)
     if signal == 0:
         raise UserError("`clean` is silent: a signal-to-noise ratio is not defined.")
     return float("inf") if error == 0 else float(10 * np.log10(signal / error))
 
 
-def speech_part(waveform: np.ndarray) -> np.ndarray:
-    """Mark speech by energy: samples in windows of 400 whose mean power is less than 30 dB under the loudest one's.
-
-    Args:
-        waveform: clean speech, (samples,).
-
-    Returns:
-        bool (samples,); all False for a silent waveform.
-    """
-    waveform = np.asarray(waveform, float)
-    starts = np.arange(0, waveform.size, WINDOW)
-    sizes = np.minimum(WINDOW, waveform.size - starts)
-    power = np.add.reduceat(waveform**2, starts) / sizes if waveform.size else np.zeros(0)
-    loud = (power > power.max(initial=0) * 10 ** (-BELOW_DB / 10)) & (power > 0)
-    return np.repeat(loud, sizes)
-
-
 def mix(
-    speech: np.ndarray, noise: np.ndarray, snr_db: float, active: bool = False, rng: np.random.Generator | None = None
+    speech: np.ndarray, noise: np.ndarray, snr_db: float, rng: np.random.Generator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add noise to speech so that `snr(speech, mixed, active)` is `snr_db`, to 0.01 dB.
+    """Add noise to speech so that `snr(speech, mixed)` is `snr_db`, to 0.01 dB.
 
     The speech keeps its level; y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)). A noise shorter than the
-    speech is looped. The sum may exceed full scale; it is not clipped.
-
-    Args:
-        speech: s, (samples,).
-        noise: n, any length.
-        snr_db: dB.
-        active: measure over the speech part only (see `speech_part`), so that pauses do not lower the noise.
-        rng: picks where the noise starts; None = at its beginning.
+    speech is looped. The sum may exceed full scale; it is not clipped. `rng` picks where the noise starts; None = at its beginning.
 
     Returns:
         y and g n, both float32 (samples,).
@@ -228,11 +162,10 @@ def mix(
     # A long enough noise is not wrapped around, to avoid a click where its ends meet.
     first = 0 if rng is None else int(rng.integers(spare + 1 if spare >= 0 else noise.size))
     noise = noise[(first + np.arange(speech.size)) % noise.size]
-    part = speech_part(speech) if active else np.ones(speech.size, bool)
-    power = np.sum(noise[part] ** 2)
+    power = np.sum(noise**2)
     if power == 0:
         raise UserError("`noise` is silent in the stretch that is mixed in; take another start or a longer noise.")
-    noise = noise * np.sqrt(np.sum(speech[part] ** 2) / power * 10 ** (-snr_db / 10))
+    noise = noise * np.sqrt(np.sum(speech**2) / power * 10 ** (-snr_db / 10))
     return (speech + noise).astype(np.float32), noise.astype(np.float32)
 
 

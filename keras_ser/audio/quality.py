@@ -1,7 +1,7 @@
 """Measures of a denoiser's output against the clean speech: SNR_out, SI-SDR, PESQ and STOI.
 
-Conventions: `clean` and `estimate` are waveforms (samples,) of one length and rate, aligned; the sums are float64.
-More is better in all four.
+Conventions: `clean` (s) and `estimate` (s^) are waveforms (samples,) of one length and rate, finite and aligned (UserError
+otherwise, or where a package is not installed); the sums are float64. More is better in all four.
 """
 
 import warnings
@@ -16,20 +16,10 @@ from keras_ser.errors import UserError
 
 
 def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
-    """SNR_out = 10 lg(sum s^2 / sum (s^ - s)^2) (eq. 23 of ASP-MTL), in dB.
+    """SNR_out = 10 lg(sum s^2 / sum (s^ - s)^2) (eq. 23 of ASP-MTL), in dB; infinite if the two are equal.
 
     Silence scores 0 dB, which is a gain where the noisy speech has less. This measure alone rewards outputs that are too faint:
-    report `si_sdr` beside it.
-
-    Args:
-        clean: s, (samples,), not silent.
-        estimate: s^, of the same length; samples that were dropped are zeros.
-
-    Returns:
-        dB; infinite if the two are equal.
-
-    Raises:
-        UserError: different lengths, samples that are not finite, or `clean` is silent.
+    report `si_sdr` beside it. Dropped samples are zeros in the estimate. Raises UserError for a silent `clean`.
     """
     return snr(*_pair(clean, estimate))
 
@@ -39,15 +29,8 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
 
         SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2, both less their means
 
-    Args:
-        clean: s, (samples,), not constant.
-        estimate: s^, of the same length.
-
-    Returns:
-        dB; infinite if the estimate is a multiple of `clean`, minus infinity where it holds nothing of it (silence).
-
-    Raises:
-        UserError: different lengths, samples that are not finite, or a `clean` without power.
+    Infinite if the estimate is a multiple of `clean`, minus infinity where it holds nothing of it (silence). Raises UserError for a
+    `clean` that is constant.
 
     Reference:
         J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
@@ -66,15 +49,8 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
 def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> float:
     """Perceptual evaluation of speech quality, by the package `pesq`: MOS-LQO, 1.0 to 4.6.
 
-    Wide band (ITU-T P.862.2) at 16 kHz, narrow band (P.862) at 8 kHz.
-
-    Args:
-        clean, estimate: (samples,).
-        sample_rate: 8000 or 16000 Hz.
-
-    Raises:
-        UserError: the package is not installed, another rate, lengths that differ, samples that are not finite, or
-            nothing in them that PESQ takes for an utterance (a quarter of a second of speech at least).
+    Wide band (ITU-T P.862.2) at 16 kHz, narrow band (P.862) at 8 kHz. Raises UserError for another rate, and where PESQ finds no
+    utterance (a quarter of a second of speech at least).
     """
     s, e = _pair(clean, estimate)
     if sample_rate not in (8000, 16000):
@@ -88,17 +64,10 @@ def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> f
         raise UserError(f"PESQ can't score this clip ({_words(error)}).") from error
 
 
-def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, extended: bool = False) -> float:
+def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> float:
     """Short-time objective intelligibility, by the package `pystoi`: a correlation, about 0 to 1.
 
-    Args:
-        clean, estimate: (samples,).
-        sample_rate: Hz; the package resamples to 10 kHz.
-        extended: ESTOI (Jensen & Taal 2016). Default False: STOI (Taal et al. 2011).
-
-    Raises:
-        UserError: the package is not installed, lengths that differ, samples that are not finite, a silent `clean`,
-            or fewer than 30 frames (0.4 s) of speech.
+    Taal et al. 2011. Raises UserError for a silent `clean`, or fewer than 30 frames (0.4 s) of speech.
     """
     s, e = _pair(clean, estimate)
     package = _package("pystoi", "STOI")
@@ -108,7 +77,7 @@ def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000, exte
         # Where the package warns it returns 1e-5, which is not a score.
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(package.stoi(s, e, sample_rate, extended=extended))
+            return float(package.stoi(s, e, sample_rate))
         except (RuntimeWarning, ValueError) as error:
             raise UserError(f"STOI can't score this clip ({_words(error)}).") from error
 

@@ -1,27 +1,34 @@
-"""Decode piece by piece, by libsndfile or PyAV, once a file is as large as its container promises."""
+"""Decode piece by piece, by libsndfile or PyAV, once a file is as large as its container promises.
 
+Decoders have a time limit: C libraries may loop forever on a damaged file.
+"""
+
+import ctypes
 import io
 import itertools
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import soundfile
 
 from keras_ser.audio.chunks import DamagedError
 from keras_ser.audio.containers import soundtrack
-from keras_ser.audio.errors import AudioError
 from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer, no_audio
-from keras_ser.audio.header import Info, check_rate, span
-from keras_ser.audio.limits import limited
-from keras_ser.audio.sizes import checked
+from keras_ser.audio.header import AudioError, Info, check_rate, span
+from keras_ser.audio.integrity import checked
 
 UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
 UNNAMED = Format("", SOUNDFILE)  # by its first bytes
 PIECE_SECONDS = 60.0  # decoded at once
 UNKNOWN = 2**62  # samples that libsndfile reports for a FLAC file whose header gives no length
 MPEG_SLACK = 2 * 1152  # samples that decoders drop at the ends of MPEG audio, beyond what its header says
+
+
+LIMIT_SECONDS = 60.0  # to open a file, or to decode a minute of it: a hundred times what slow formats take
+T = TypeVar("T")
 
 
 class UnsuitedError(AudioError):
@@ -134,3 +141,46 @@ def words(error: soundfile.LibsndfileError) -> str:
     if error.code == 7:  # what libmpg123 makes of any file it can't parse: "File does not exist or ..."
         return "no valid MPEG audio in it"
     return error.error_string.strip().rstrip(".")
+
+
+def limited(path: Path, work: Callable[[], T]) -> T:
+    """Run `work` in a thread of its own and abandon it after `LIMIT_SECONDS`.
+
+    The caller waits in Python, where an interrupt (Ctrl+C) reaches it. An abandoned thread runs until the process ends, without
+    keeping it alive. A child process would also survive a decoder that crashes, but costs seconds of imports per
+    reading thread and a pipe for all samples; `integrity` keeps known causes of crashes from the decoders.
+
+    Raises:
+        AudioError: it took longer than `LIMIT_SECONDS`.
+        BaseException: what `work` raises.
+    """
+    found: list[T] = []
+    raised: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name=f"decoding {path.name}", daemon=True).start()
+    try:
+        # not `join`, after whose interrupt a thread counts as ended
+        done.wait(LIMIT_SECONDS)
+    finally:
+        if not done.is_set():
+            _keep_loaded()
+    if raised:
+        raise raised[0]
+    if not found:
+        raise AudioError(f"{path}: corrupt: it could not be decoded within {LIMIT_SECONDS:g} s.")
+    return found[0]
+
+
+def _keep_loaded() -> None:
+    """Keep libsndfile loaded at exit, since an abandoned thread may still run in it."""
+    library = getattr(soundfile, "_snd", None)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

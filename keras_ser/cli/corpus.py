@@ -62,8 +62,8 @@ def _read(options: argparse.Namespace):
 
 def _corpus_check(options: argparse.Namespace) -> int:
     from keras_ser.corpora import CorpusError
-    from keras_ser.corpora.check import check
     from keras_ser.corpora.hashes import read_list, verify
+    from keras_ser.corpora.inspection import check
 
     if options.hashes:
         # refuse a mistaken list before minutes of reading

@@ -131,7 +131,7 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
-        from keras_ser.evaluation.trials import TrialsError
+        from keras_ser.evaluation.verification_trials import TrialsError
         from keras_ser.experiment.verification import run_verification
         from keras_ser.reports import gain_report
 

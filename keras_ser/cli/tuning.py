@@ -75,7 +75,7 @@ def _tune(options: argparse.Namespace) -> int:
             on_epoch=progress.epoch,
             strategy=options.strategy,
         )
-    print("\n".join(found.lines()))
+    print("\n".join(found.report().lines()))
     again = [trial for trial in found.trials.values() if trial.again]
     for trial in again:
         print(f"trial {trial.number} failed: {trial.failed} The same command repeats it.", file=sys.stderr)

@@ -7,7 +7,7 @@
 Conventions of this room:
 
 * An adapter is a module: prose about the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
-  It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.check` inspects the
+  It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.inspection` inspects the
   audio.
 * Every adapter reads `.wav` and `.flac` alike. Hidden files are ignored. Utterances are sorted by id, independently of the
   file system.
@@ -16,7 +16,8 @@ Conventions of this room:
 * Names of speakers and groups are those of their corpus. Over several corpora they are "corpus/name"
   (`keras_ser.tasks.identity`): "03" of EmoDB and "03" of RAVDESS are two people. Corpora of one adapter share their names,
   so the same name in two manifests is one person. A manifest may name another corpus's speaker, "ravdess/03".
-* Nothing is dropped silently: missing, unknown or extra files raise a `CorpusError` that lists the first ten.
+* Nothing is dropped silently: a root that is missing, empty or of another corpus, and missing, unknown or extra files raise a
+  `CorpusError` that lists the first ten.
 * A root one level too high (or, where it is unambiguous, too low) is accepted.
 
 No TensorFlow here.
@@ -30,25 +31,15 @@ from typing import Any
 
 from keras_ser.corpora import afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.labels import check_task
+from keras_ser.corpora.task_labels import check_task
 
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 
+_ADAPTERS = (afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45)
+# Name -> reader.
 CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
-    {
-        "afew": afew.read,
-        "avec2016": avec2016.read,
-        "crema_d": crema_d.read,
-        "demo": demo.read,
-        "emodb": emodb.read,
-        "iemocap": iemocap.read,
-        "librispeech": librispeech.read,
-        "manifest": manifest.read,
-        "ravdess": ravdess.read,
-        "slr45": slr45.read,
-    }
+    {adapter.__name__.rpartition(".")[2]: adapter.read for adapter in _ADAPTERS}
 )
-"""Name -> reader."""
 
 
 def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Corpus:

@@ -35,20 +35,18 @@ EMOTIONS = {
     "Sad": "sadness",
     "Surprise": "surprise",
 }
+# Subset -> the folders it is found under.
 SUBSETS = {
     "Train": ("Train", "Train_AFEW"),
     "Val": ("Val", "Val_AFEW"),
     "Test": ("Test_vid_Distribute", "Test", "Test_AFEW"),
 }
-"""Subset -> the folders it is found under."""
-
+# Clips per subset, in the order of EMOTIONS.
 COUNTS = {
     "Train": (133, 74, 81, 150, 144, 117, 74),
     "Val": (64, 40, 46, 63, 63, 61, 46),
     "Test": (),
 }
-"""Clips per subset, in the order of EMOTIONS."""
-
 TEST_CLIPS = 593
 SUFFIXES = (*AUDIO, ".avi")
 NAME = re.compile(r"\d{9}")
@@ -84,10 +82,6 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
             subset (Train, Val), speaker, gender, film, session. Without `subset`, a row speaks of every clip of that
             id.
         subsets: of "Train", "Val" and "Test".
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus; a subset is not there; folders or files of other
-            names; `metadata` speaks of clips that are not there.
     """
     strange = [subset for subset in subsets if subset not in SUBSETS]
     if strange or not subsets or isinstance(subsets, str):

@@ -31,16 +31,11 @@ CITATION = (
 EXPECTED_FILE = "recordings_audio/train_1.wav and ratings_gold_standard/arousal/train_1.arff"
 DIMENSIONS = ("arousal", "valence")
 SUBSETS = ("train", "dev", "test")
-RECORDINGS = 9
-"""Recordings in each subset."""
+RECORDINGS = 9  # recordings in each subset
 
 
 def gold_standard(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times (frames,) in seconds and values (frames,) of one .arff file of the gold standard.
-
-    Raises:
-        CorpusError: the file cannot be read, or its data are not `name,time,value` with rising times.
-    """
+    """Times (frames,) in seconds and values (frames,) of one .arff file of the gold standard, or a CorpusError."""
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -81,8 +76,7 @@ def read(
     subsets: Sequence[str] = ("train", "dev"),
     metadata: str | Path | None = None,
 ) -> Corpus:
-    """RECOLA as AVEC 2016 hands it out, from the folder that holds `recordings_audio` (or that folder, or the one
-    above).
+    """RECOLA as AVEC 2016 hands it out, from the folder that holds `recordings_audio` (or that folder, or the one above).
 
     Each utterance is a segment with the float labels `arousal` and `valence` (none in the test part) and the groups
     `subset` and `origin` (the recording).
@@ -93,10 +87,6 @@ def read(
             it is at least half as long, otherwise it goes to the one before.
         subsets: of "train", "dev" and "test".
         metadata: a CSV file with the column `id` (train_1) and any of speaker, gender, session.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus; a recording without its gold standard or the other
-            way round; files of other names; `metadata` speaks of recordings that are not there.
     """
     if not segment_seconds > 0:
         raise CorpusError(f"avec2016: `segment_seconds` must be over 0. Received: {segment_seconds}.")

@@ -1,5 +1,6 @@
 """`Utterance`, one labelled part of an audio file, and `Corpus`, a collection of them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,10 +95,7 @@ class Corpus:
         object.__setattr__(self, "utterances", tuple(sorted(self.utterances, key=lambda u: u.id)))
         if not self.utterances:
             raise CorpusError(f"{self.name}: no utterances under {self.root}.")
-        seen, twice = set(), []
-        for utterance in self.utterances:
-            twice += [utterance.id] if utterance.id in seen else []
-            seen.add(utterance.id)
+        twice = [i for i, count in Counter(u.id for u in self.utterances).items() if count > 1]
         if twice:
             raise CorpusError(f"{self.name}: these ids occur more than once: {listed(twice)}.")
         for column, allowed in self.vocabulary.items():
@@ -122,10 +120,7 @@ class Corpus:
 
     def counts(self, column: str) -> dict[str, int]:
         """Count the utterances with each value of a column, in the vocabulary's order, then by name."""
-        found: dict[str, int] = {}
-        for utterance in self.utterances:
-            value = utterance.column(column)
-            if value is not None:
-                found[str(value)] = found.get(str(value), 0) + 1
+        values = (utterance.column(column) for utterance in self.utterances)
+        found = Counter(str(value) for value in values if value is not None)
         order = [label for label in self.vocabulary.get(column, ()) if label in found]
         return {key: found[key] for key in order + sorted(set(found) - set(order))}

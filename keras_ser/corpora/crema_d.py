@@ -34,41 +34,20 @@ DEMOGRAPHICS = "VideoDemographics.csv"
 VOTES = "processedResults/summaryTable.csv"
 SOURCE = "github.com/CheyneyComputerScience/CREMA-D"
 
-EMOTIONS = {
-    "ANG": "anger",
-    "DIS": "disgust",
-    "FEA": "fear",
-    "HAP": "happiness",
-    "NEU": "neutral",
-    "SAD": "sadness",
-}
+EMOTIONS = {name[:3].upper(): name for name in ("anger", "disgust", "fear", "happiness", "neutral", "sadness")}
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
-SENTENCES = {
-    "IEO": "It's eleven o'clock",
-    "TIE": "That is exactly what happened",
-    "IOM": "I'm on my way to the meeting",
-    "IWW": "I wonder what this is about",
-    "TAI": "The airplane is almost full",
-    "MTI": "Maybe tomorrow it will be cold",
-    "IWL": "I would like a new alarm clock",
-    "ITH": "I think I have a doctor's appointment",
-    "DFA": "Don't forget a jacket",
-    "ITS": "I think I've seen this before",
-    "TSI": "The surface is slick",
-    "WSI": "We'll stop in a couple of minutes",
-}
+# "It's eleven o'clock", "That is exactly what happened", "I'm on my way to the meeting", ..
+SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
 GENDERS = {"male": "male", "female": "female"}
 RACES = {"african american": "african_american", "asian": "asian", "caucasian": "caucasian", "unknown": None}
 ETHNICITIES = {"hispanic": "hispanic", "not hispanic": "not_hispanic"}
 AGE_GROUPS = tuple(f"{decade}-{decade + 9}" for decade in range(20, 80, 10))
+# Label -> the column of summaryTable.csv (in lower case) that it comes from.
 PERCEIVED = {"perceived": "multimodalvote", "perceived_voice": "voicevote", "perceived_face": "facevote"}
-"""Label -> the column of summaryTable.csv (in lower case) that it comes from."""
-
 NAME = re.compile(
     rf"(10(?:0[1-9]|[1-8]\d|9[01]))_({'|'.join(SENTENCES)})_({'|'.join(EMOTIONS)})_({'|'.join(INTENSITIES)})"
 )
-OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
-"""Names of older copies of the corpus -> the published ones."""
+OLD_NAMES = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}  # names of older copies of the corpus -> the published ones
 SPEECHLESS = "1076_MTI_SAD_XX"
 EXPECTED = {
     "utterances": 7441,
@@ -187,12 +166,8 @@ def read(root: str | Path) -> Corpus:
     each left out for a clip whose votes ended in a tie. The group is `sentence` (IEO, TIE, ..); speakers are "1001" to
     "1091". 1076_MTI_SAD_XX, which has no audible speech, is left out.
 
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
     Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names; there is no
-            `VideoDemographics.csv`, or it lacks an actor; one of the tables is not as published.
+        CorpusError: also where there is no `VideoDemographics.csv`, or it lacks an actor; one of the tables is not as published.
     """
     root = locate(root, "crema_d", EXPECTED_FILE, _holds, inner=("AudioWAV",))
     files = audio_files(root / "AudioWAV")

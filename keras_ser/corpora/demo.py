@@ -13,16 +13,14 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.files import lock
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-VERSION = 2
-"""Raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one."""
-
+VERSION = 2  # raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one
 INDEX = "demo.json"
 
 
@@ -32,14 +30,16 @@ def default_root() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
 
 
-def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> list[tuple[str, str, str, int, int, str]]:
-    """Every clip: (file name, speaker, gender, speaker's number, sentence's number, emotion)."""
-    found = []
+def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> Iterator[tuple[Utterance, tuple]]:
+    """Every clip, and what `clip` takes besides the seed."""
     for place, emotion, number in itertools.product(range(speakers), emotions, range(sentences)):
-        speaker = f"{'fm'[place % 2]}{place + 1:02d}"
-        gender = ("female", "male")[place % 2]
-        found.append((f"{speaker}_{emotion}_s{number + 1}.wav", speaker, gender, place, number, emotion))
-    return found
+        speaker, gender = f"{'fm'[place % 2]}{place + 1:02d}", ("female", "male")[place % 2]
+        labels, groups = {"emotion": emotion}, {"sentence": f"s{number + 1}"}
+        name = f"{speaker}_{emotion}_s{number + 1}"
+        yield (
+            Utterance(name, f"{name}.wav", None, None, speaker, gender, labels, groups),
+            (place, gender, number, emotion),
+        )
 
 
 def read(
@@ -57,8 +57,7 @@ def read(
 
     Args:
         root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
-        speakers: number of voices, at least 1.
-        sentences: sentences that each says in each emotion, at least 1.
+        speakers, sentences: number of voices, and of the sentences that each says in each emotion; at least 1.
         seed: decides the voices, the sentences and the clips; at least 0.
         emotions: of `EMOTIONS`, at least one.
         progress: wraps the sequence of clips while they are written, e.g. `rich.progress.track`.
@@ -86,7 +85,7 @@ def read(
     if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # a demo corpus's own folder: one level too low
         base = base.parent
     folder = base / f"demo-{digest}"
-    plan = _plan(speakers, sentences, emotions)
+    plan = list(_plan(speakers, sentences, emotions))
     if not _complete(folder, parameters, plan):
         with lock(folder):  # another process may be writing it
             if not _complete(folder, parameters, plan):
@@ -94,17 +93,7 @@ def read(
     return Corpus(
         name="demo",
         root=folder,
-        utterances=tuple(
-            Utterance(
-                id=name.removesuffix(".wav"),
-                path=name,
-                speaker=speaker,
-                gender=gender,
-                labels={"emotion": emotion},
-                groups={"sentence": f"s{number + 1}"},
-            )
-            for name, speaker, gender, _, number, emotion in plan
-        ),
+        utterances=tuple(utterance for utterance, _ in plan),
         vocabulary={"emotion": emotions},
         citation="Synthesised by keras_ser; nothing to cite.",
         expected={
@@ -139,7 +128,7 @@ def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         sizes = index["bytes"]
         return index["parameters"] == parameters and all(
-            (folder / name).stat().st_size == sizes[name] for name, *_ in plan
+            (folder / u.path).stat().st_size == sizes[u.path] for u, _ in plan
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -152,10 +141,10 @@ def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | 
         shutil.rmtree(part, ignore_errors=True)  # what a killed process left
         part.mkdir()
         sizes = {}
-        for name, _, gender, speaker, sentence, emotion in progress(plan) if progress else plan:
-            data = clip(speaker, gender, sentence, emotion, parameters["seed"])
-            (part / name).write_bytes(data)
-            sizes[name] = len(data)
+        for utterance, about in progress(plan) if progress else plan:
+            data = clip(*about, parameters["seed"])
+            (part / utterance.path).write_bytes(data)
+            sizes[utterance.path] = len(data)
         index = json.dumps({"parameters": parameters, "bytes": sizes}, indent=1, sort_keys=True)
         (part / INDEX).write_text(index, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one

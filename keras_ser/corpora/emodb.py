@@ -14,22 +14,14 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, locate, matched_files
+from keras_ser.corpora.layout import holds_named, locate, matched_files
 
 CITATION = (
     "Burkhardt, F., Paeschke, A., Rolfes, M., Sendlmeier, W., Weiss, B. (2005). A database of German emotional speech. "
     "Interspeech, 1517-1520."
 )
 EXPECTED_FILE = "wav/03a01Fa.wav"
-EMOTIONS = {
-    "W": "anger",
-    "L": "boredom",
-    "E": "disgust",
-    "A": "fear",
-    "F": "happiness",
-    "N": "neutral",
-    "T": "sadness",
-}
+EMOTIONS = dict(zip("WLEAFNT", ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"), strict=True))
 MALE = ("03", "10", "11", "12", "15")
 FEMALE = ("08", "09", "13", "14", "16")
 NAME = re.compile(rf"({'|'.join(MALE + FEMALE)})([a-z]\d\d)([{''.join(EMOTIONS)}])([a-z])")
@@ -38,37 +30,18 @@ EDITIONS = {
         "utterances": 535,
         "speaker": 10,
         "gender": {"female": 302, "male": 233},
-        "emotion": {
-            "anger": 127,
-            "boredom": 81,
-            "disgust": 46,
-            "fear": 69,
-            "happiness": 71,
-            "neutral": 79,
-            "sadness": 62,
-        },
+        "emotion": dict(zip(EMOTIONS.values(), (127, 81, 46, 69, 71, 79, 62), strict=True)),
     },
     816: {"utterances": 816, "speaker": 10},
 }
-
-
-def _holds(folder: Path) -> bool:
-    wavs = folder / "wav"
-    return wavs.is_dir() and any(NAME.fullmatch(stem) for stem in audio_files(wavs))
 
 
 def read(root: str | Path) -> Corpus:
     """EmoDB from the folder that holds `wav/` (or `wav/` itself, or the folder above).
 
     Each utterance has the label `emotion` and the group `sentence` (the text spoken, a01 .. b10).
-
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
     """
-    root = locate(root, "emodb", EXPECTED_FILE, _holds, inner=("wav",))
+    root = locate(root, "emodb", EXPECTED_FILE, lambda folder: holds_named(folder / "wav", NAME), inner=("wav",))
     utterances = []
     for stem, (path, match) in matched_files(root / "wav", NAME, "emodb", EXPECTED_FILE).items():
         speaker, text, letter, _ = match.groups()

@@ -15,17 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
+from keras_ser.audio.formats import is_lfs_pointer
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.layout import AUDIO, VIDEO, entries, is_lfs_pointer
+from keras_ser.corpora.layout import AUDIO, VIDEO, entries
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
 
-__all__ = ["HashReport", "Listed", "read_list", "verify"]
-
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SUM = re.compile(rf"({SHA256.pattern})[ \t]+\*?(.+)")
-COLUMNS = ("path", "sha256")
 
 
 class Listed(NamedTuple):
@@ -38,29 +36,18 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class HashReport:
-    """The findings of `verify`; paths are relative to `root`, as in the list.
+    """The findings of `verify`; paths are relative to `root`, as in the list."""
 
-    Args:
-        root: the folder that the list's paths start from.
-        listing: the list.
-        files: number of listed files.
-        agree: number of files with the listed size and hash.
-        missing: listed files not found in any format.
-        differ: files of another size or hash, with what differs.
-        pointers: Git LFS pointers that stand where a file should be.
-        not_comparable: listed files found in another format (.flac for .wav), whose hash cannot be compared.
-        extra: audio, or files of a listed kind, that lie beside listed ones and are not listed.
-    """
-
-    root: str
-    listing: str
-    files: int
-    agree: int
-    missing: tuple[str, ...] = ()
-    differ: tuple[str, ...] = ()
-    pointers: tuple[str, ...] = ()
+    root: str  # the folder that the list's paths start from
+    listing: str  # the list
+    files: int  # number of listed files
+    agree: int  # number of files with the listed size and hash
+    missing: tuple[str, ...] = ()  # listed files not found in any format
+    differ: tuple[str, ...] = ()  # files of another size or hash, with what differs
+    pointers: tuple[str, ...] = ()  # Git LFS pointers that stand where a file should be
+    # listed files found in another format (.flac for .wav), whose hash cannot be compared
     not_comparable: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()  # audio, or files of a listed kind, that lie beside listed ones and are not listed
 
     @property
     def ok(self) -> bool:
@@ -90,8 +77,8 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
     """The files that a list names, in its order.
 
     Raises:
-        CorpusError: the list cannot be read, is not UTF-8 or names nothing; a line (its number is given) in neither
-            format, leads out of the folder, or names a file again.
+        CorpusError: the list cannot be read, or names nothing; a line (its number is given) in neither format, leading out of the
+            folder, or naming a file again.
     """
     path = Path(path).expanduser()
     wanted = "expected a list of files and their SHA-256 in UTF-8."
@@ -101,7 +88,7 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
     if not rows:
         raise CorpusError(f"{wanted} Received: {path}, which is empty.")
     columns = [cell.strip().lower() for cell in rows[0][1].split("\t")]
-    table = set(columns) >= set(COLUMNS)
+    table = {"path", "sha256"} <= set(columns)
     found: dict[PurePosixPath, Listed] = {}
     for number, line in rows[1:] if table else rows:
         try:
@@ -161,15 +148,9 @@ def _base(root: Path, files: tuple[Listed, ...]) -> NamedFiles:
 
 
 def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable], Iterable] | None = None) -> HashReport:
-    """Compare the files under a folder with a list of sizes and SHA-256.
+    """Compare the files under a folder with a list of sizes and SHA-256; `progress` wraps the sequence of listed files.
 
-    Args:
-        root: the corpus's folder.
-        listing: the list.
-        progress: wraps the sequence of listed files, e.g. `rich.progress.track`.
-
-    Raises:
-        CorpusError: as `read_list`; `root` is no folder.
+    Raises CorpusError as `read_list`, and where `root` is no folder.
     """
     files = read_list(listing)
     root = Path(root).expanduser()
@@ -215,12 +196,13 @@ def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable],
 def _compare(path: Path, file: Listed) -> tuple[str, str]:
     """(kind of difference or "", what it is): the size first, which costs nothing, then the hash."""
     try:
-        if is_lfs_pointer(path):
-            return "pointers", ""
         size = path.stat().st_size
-        if file.bytes is not None and size != file.bytes:
-            return "differ", f" ({size} bytes, listed {file.bytes})"
         with path.open("rb") as opened:
+            if is_lfs_pointer(opened):
+                return "pointers", ""
+            if file.bytes is not None and size != file.bytes:
+                return "differ", f" ({size} bytes, listed {file.bytes})"
+            opened.seek(0)
             agrees = hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
     except OSError as error:
         return "differ", f" (cannot be read: {error.strerror})"

@@ -37,9 +37,8 @@ EMOTIONS = {
     "oth": "other",
     "xxx": "undecided",
 }
+# What the usual task of four classes takes, excited counted as happiness.
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness", "excited")
-"""What the usual task of four classes takes, excited counted as happiness."""
-
 DIMENSIONS = ("valence", "arousal", "dominance")
 COUNTS = dict(zip(EMOTIONS.values(), (1103, 595, 1708, 1084, 1041, 1849, 40, 107, 2, 3, 2507), strict=True))
 SESSIONS = dict(zip("12345", (1819, 1811, 2136, 2103, 2170), strict=True))
@@ -49,10 +48,6 @@ LINE = re.compile(r"\[(\d+\.\d+) - (\d+\.\d+)\]\t(\w+)\t(\w+)\t\[(\d+(?:\.\d+)?)
 
 def _sessions(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if re.fullmatch(r"Session[1-5]", path.name)]
-
-
-def _holds(folder: Path) -> bool:
-    return any((session / "sentences" / "wav").is_dir() for session in _sessions(folder))
 
 
 def _evaluations(session: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
@@ -78,12 +73,11 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
     `session` ("1" .. "5"), `dialog` and `scenario` ("impro" or "script"); speakers are "Ses01F" .. "Ses05M".
 
     Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
+        root: the folder of the corpus.
         emotions: the labels whose utterances are read, e.g. `FOUR_EMOTIONS`; by default all.
 
     Raises:
-        CorpusError: `root` is missing, empty or of another corpus; audio without a label, or a label without its audio;
-            unknown codes or emotions; files of other names.
+        CorpusError: also for audio without a label, or a label without its audio; unknown codes or emotions.
     """
     wanted = tuple(EMOTIONS.values()) if emotions is None else tuple(emotions)
     strange = [emotion for emotion in wanted if emotion not in EMOTIONS.values()]
@@ -91,7 +85,12 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
         raise CorpusError(
             f"iemocap: `emotions` must be some of {listed(EMOTIONS.values(), 11)}. Received: {emotions!r}."
         )
-    root = locate(root, "iemocap", EXPECTED_FILE, _holds)
+    root = locate(
+        root,
+        "iemocap",
+        EXPECTED_FILE,
+        lambda folder: any((session / "sentences" / "wav").is_dir() for session in _sessions(folder)),
+    )
     utterances, strays, unlabelled, silent, codes = [], [], [], [], []
     for session in _sessions(root):
         labels = _evaluations(session)

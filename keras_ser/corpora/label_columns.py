@@ -5,14 +5,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.names import quoted, shown
+from keras_ser.corpora.spelling import quoted, shown
 
+# Fields that say that there is no value: those that `pandas.read_csv` reads as missing, and a hyphen.
 NO_VALUE = frozenset(
     ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL")
     + ("NaN", "None", "n/a", "nan", "null", "-")
 )
-"""Fields that say that there is no value: those that `pandas.read_csv` reads as missing, and a hyphen."""
-
 _NO_NUMBER = frozenset(word.casefold() for word in NO_VALUE)  # among numbers, whatever the case
 # How numbers are written elsewhere: 0,5, 50 %, 1 000, a typographic minus, infinity.
 _DIGITS = r"(\d+(\.\d+)?|\d*,\d+|[1-9]\d{0,2}([ .,'\xa0\u202f]\d{3})+)"
@@ -29,23 +28,14 @@ def number(text: str) -> float | None:
 
 
 def without_value(text: str, numeric: bool = False) -> bool:
-    """Whether a field says that there is no value.
-
-    Args:
-        text: the field, without spaces at its ends.
-        numeric: whether its column holds numbers; there the case of "none" does not matter.
-    """
+    """Whether a field says that there is no value; in a column that holds numbers the case of "none" does not matter."""
     return not text or text in NO_VALUE or (numeric and text.casefold() in _NO_NUMBER)
 
 
 def numeric_columns(rows: Sequence[tuple[int, Mapping[str, str]]], columns: Iterable[str]) -> set[str]:
-    """The columns that hold numbers and nothing else, apart from fields without a value.
+    """The columns that hold numbers and nothing else, apart from fields without a value; `rows` are (line, column -> field).
 
     Integers beside words may be classes ("3", "high"): such a column is text.
-
-    Args:
-        rows: (line, column -> field).
-        columns: those to look at.
 
     Raises:
         CorpusError: a column of numbers with something else in it: fractions beside words, or fields that are nearly

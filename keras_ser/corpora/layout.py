@@ -9,11 +9,9 @@ from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
 
+# Suffixes of the corpora's own files; the first of the two is taken where a recording lies there in both.
 AUDIO = (".wav", ".flac")
-"""Suffixes of the corpora's own files; the first of the two is taken where a recording lies there in both."""
-
-VIDEO = (".avi", ".mp4")
-"""Suffixes of the corpora's own videos, whose soundtrack needs PyAV (the extra `video`)."""
+VIDEO = (".avi", ".mp4")  # suffixes of the corpora's own videos, whose soundtrack needs PyAV (the extra `video`)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -22,15 +20,9 @@ def entries(folder: Path) -> list[Path]:
 
 
 def existing_folder(root: str | Path, name: str, expected: str) -> Path:
-    """Return `root` as a Path, checked to be a folder that is not empty.
+    """Return `root` as a Path, or raise CorpusError where it is missing, a file, unreadable or empty.
 
-    Args:
-        root: the folder the user named.
-        name: the corpus, for the message.
-        expected: what should be under the root, e.g. "wav/03a01Fa.wav".
-
-    Raises:
-        CorpusError: `root` is missing, a file, unreadable or empty.
+    `name` is the corpus and `expected` what should be under the root, for the message.
     """
     root = Path(root).expanduser()
     wanted = f"{name}: expected a folder with {expected}."
@@ -52,9 +44,7 @@ def locate(
     """Return the folder that holds the corpus: `root` itself, or the one folder in it that does.
 
     Args:
-        root: the folder the user named, perhaps one level too high.
-        name: the corpus, for the message.
-        expected: what should be under the root.
+        root, name, expected: see `existing_folder`; the root may be one level too high.
         holds: says whether a folder is the corpus's own.
         inner: names of folders within the corpus that are accepted as the root (one level too low).
 
@@ -99,12 +89,13 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
     return found
 
 
-def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
-    """Stem -> (file, what its stem matches) of the `audio_files` of a folder.
+def holds_named(folder: Path, pattern: re.Pattern) -> bool:
+    """Whether a folder is there and holds audio of such a name."""
+    return folder.is_dir() and any(pattern.fullmatch(stem) for stem in audio_files(folder))
 
-    Raises:
-        CorpusError: a stem that does not match.
-    """
+
+def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
+    """Stem -> (file, what its stem matches) of the `audio_files` of a folder; raises CorpusError for a stem that does not match."""
     found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
     strays = [path.name for path, match in found.values() if not match]
     if strays:
@@ -118,14 +109,3 @@ def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError
         f"{name}: expected audio files named like {expected}. Received: {listed(names)}. "
         "Move files of other origin out of the corpus."
     )
-
-
-def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is a Git LFS pointer instead of its content."""
-    from keras_ser.audio import formats
-
-    try:
-        with path.open("rb") as raw:
-            return formats.is_lfs_pointer(raw)
-    except OSError:
-        return False

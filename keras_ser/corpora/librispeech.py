@@ -19,6 +19,7 @@ CITATION = (
     "books. ICASSP, 5206-5210."
 )
 EXPECTED_FILE = "SPEAKERS.TXT and train-clean-100/19/198/19-198-0000.flac"
+# Utterances of each subset.
 SUBSETS = {
     "dev-clean": 2703,
     "dev-other": 2864,
@@ -28,8 +29,6 @@ SUBSETS = {
     "train-clean-360": 104014,
     "train-other-500": 148688,
 }
-"""Utterances of each subset."""
-
 NAME = re.compile(r"(\d+)-(\d+)-\d{4}")
 
 
@@ -64,12 +63,8 @@ def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
     Utterances have a speaker, a gender and the groups `subset` and `chapter`, and no labels.
 
     Args:
-        root: the folder of the corpus; .flac and .wav are read alike.
+        root: the folder of the corpus.
         subsets: which to read, e.g. ("train-clean-100",); by default all that are there.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus; a subset that is not there; files of other names, or
-            of speakers that SPEAKERS.TXT does not know.
     """
     root, named = _root(root)
     there = [path.name for path in entries(root) if path.is_dir() and path.name in SUBSETS]

@@ -20,7 +20,7 @@ from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
 from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.named_files import NamedFiles
-from keras_ser.corpora.names import comparable, quoted, shown
+from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.corpora.table import gender, read_table
 from keras_ser.errors import UserError
 
@@ -59,11 +59,7 @@ def _with_origins(utterances: Sequence[Utterance], folder: Path) -> list[Utteran
 
 
 def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """(start, end) of a row.
-
-    Raises:
-        UserError: no numbers, under 0, or the end not after the start.
-    """
+    """(start, end) of a row; raises UserError for no numbers, numbers under 0, or an end not after the start."""
     start, end = (number(row[key]) if row.get(key) else None for key in ("start", "end"))
     wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]
     if wrong or (end is not None and end <= (start or 0.0)):

@@ -5,7 +5,7 @@ import posixpath
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from keras_ser.corpora.names import comparable, difference, quoted
+from keras_ser.corpora.spelling import comparable, difference, quoted
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LONGEST_BYTES, _LONGEST_PATH_BYTES = 255, 4095  # of a name and of a path, in the file systems in use
@@ -15,13 +15,7 @@ class NamedFiles:
     """Finds files under a folder by the names that a person or another machine wrote.
 
     A name that differs from the disk's by case, spaces, invisible characters or Unicode normalisation (as archives moved
-    between macOS, Windows and Linux do) means the one file that it can mean.
-
-    Args:
-        folder: what the paths are relative to.
-
-    Attributes:
-        respelled: path as it was asked for -> as it is on disk, of those found in another spelling.
+    between macOS, Windows and Linux do) means the one file that it can mean; `respelled` maps such names to those on disk.
     """
 
     def __init__(self, folder: Path):

@@ -13,6 +13,7 @@ NEWLINE = re.compile(rb"\r\n|\r|\n")
 SAVE = "Save it as 'CSV UTF-8' (comma delimited) from the spreadsheet program."
 UNPACK = "Unpack it, and give the file that is in it."
 RAW = "Download the file itself, not the page that shows it."
+# First bytes -> (what such a file is, what to do with it).
 KINDS = {
     b"\x1f\x8b": ("a gzip archive", UNPACK),
     b"BZh": ("a bzip2 archive", UNPACK),
@@ -37,8 +38,6 @@ KINDS = {
     b"{": ("JSON", "Write it as CSV, e.g. with `pandas.read_json(..).to_csv(.., index=False)`."),
     b"[": ("JSON", "Write it as CSV, e.g. with `pandas.read_json(..).to_csv(.., index=False)`."),
 }
-"""First bytes -> (what such a file is, what to do with it)."""
-
 # UTF-32 first: its mark in little endian begins with that of UTF-16.
 MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -46,12 +45,7 @@ MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF
 def read_text(path: str | Path, wanted: str) -> str:
     """The text of a UTF-8 file, without the byte order mark; line ends stay as they are.
 
-    Args:
-        path: the file.
-        wanted: how a message begins, e.g. "manifest: expected a table in UTF-8."
-
-    Raises:
-        CorpusError: no such file, one that cannot be read, or one that is not UTF-8 text.
+    Raises CorpusError, which begins with `wanted`, where there is no such file, or one that is not UTF-8 text.
     """
     path = Path(path).expanduser()
     try:

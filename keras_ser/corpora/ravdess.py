@@ -13,27 +13,18 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
+from keras_ser.corpora.layout import audio_files, entries, holds_named, locate, unknown_names
 
 CITATION = (
     "Livingstone, S. R., Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song "
     "(RAVDESS). PLoS ONE 13(5), e0196391."
 )
 EXPECTED_FILE = "Actor_01/03-01-01-01-01-01-01.wav"
-EMOTIONS = {
-    "01": "neutral",
-    "02": "calm",
-    "03": "happiness",
-    "04": "sadness",
-    "05": "anger",
-    "06": "fear",
-    "07": "disgust",
-    "08": "surprise",
-}
+_ORDER = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+EMOTIONS = {f"{number:02}": emotion for number, emotion in enumerate(_ORDER, 1)}
 INTENSITIES = {"01": "normal", "02": "strong"}
+# Statement 01: "Kids are talking by the door"; 02: "Dogs are sitting by the door".
 SENTENCES = {"01": "kids", "02": "dogs"}
-"""Statement 01: "Kids are talking by the door"; 02: "Dogs are sitting by the door"."""
-
 NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
 EXPECTED = {
     "utterances": 1440,
@@ -48,23 +39,15 @@ def _actors(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.is_dir() and re.fullmatch(r"Actor_\d\d", path.name)]
 
 
-def _holds(folder: Path) -> bool:
-    return any(NAME.fullmatch(stem) for actor in _actors(folder) for stem in audio_files(actor))
-
-
 def read(root: str | Path) -> Corpus:
     """RAVDESS from the folder that holds `Actor_01` .. `Actor_24` (or the folder above).
 
     Each utterance has the labels `emotion` and `intensity` and the groups `sentence` and `repetition`; speakers are
     "01" to "24".
-
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
     """
-    root = locate(root, "ravdess", EXPECTED_FILE, _holds)
+    root = locate(
+        root, "ravdess", EXPECTED_FILE, lambda folder: any(holds_named(actor, NAME) for actor in _actors(folder))
+    )
     utterances, strays = [], []
     for folder in _actors(root):
         for stem, path in audio_files(folder).items():

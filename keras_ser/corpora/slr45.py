@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, locate, matched_files
+from keras_ser.corpora.layout import holds_named, locate, matched_files
 
 CITATION = (
     "Surfingtech (2018). ST-AEDS-20180100_1, Free ST American English Corpus. OpenSLR 45, https://www.openslr.org/45."
@@ -21,22 +21,9 @@ NAME = re.compile(r"(([fm])\d{4})_us_\1_\d{5}")
 EXPECTED = {"utterances": 3842, "speaker": 10}
 
 
-def _holds(folder: Path) -> bool:
-    return any(NAME.fullmatch(stem) for stem in audio_files(folder))
-
-
 def read(root: str | Path) -> Corpus:
-    """ST-AEDS from its flat folder (or the folder above).
-
-    Utterances have a speaker (f0001 .. m0005) and a gender, and no labels.
-
-    Args:
-        root: the folder of the corpus; .wav and .flac are read alike.
-
-    Raises:
-        CorpusError: `root` is missing, empty or of another corpus, or holds audio files of other names.
-    """
-    root = locate(root, "slr45", EXPECTED_FILE, _holds)
+    """ST-AEDS from its flat folder (or the folder above): a speaker (f0001 .. m0005) and a gender, and no labels."""
+    root = locate(root, "slr45", EXPECTED_FILE, lambda folder: holds_named(folder, NAME))
     files = matched_files(root, NAME, "slr45", EXPECTED_FILE)
     return Corpus(
         name="slr45",

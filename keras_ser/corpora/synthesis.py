@@ -28,12 +28,10 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import butter, sosfilt
 
 SAMPLE_RATE = 16000
-BLOCK = 80
-"""Samples over which the vocal tract stands still (5 ms)."""
-
+BLOCK = 80  # samples over which the vocal tract stands still (5 ms)
+# Decibels from 0 to 5 kHz that every voice is brightened by: the cascade alone falls more steeply than speech does.
 RADIATION = 8.0
-"""dB from 0 to 5 kHz that every voice is brightened by: the cascade alone falls more steeply than speech does."""
-
+# F1 to F3 in Hz, men (Peterson & Barney 1952).
 VOWELS = {
     "i": (270, 2290, 3010),
     "e": (530, 1840, 2480),
@@ -42,11 +40,10 @@ VOWELS = {
     "u": (300, 870, 2240),
     "@": (490, 1350, 1690),
 }
-"""F1 to F3 in Hz, men (Peterson & Barney 1952)."""
-
 BANDWIDTHS = np.array([70.0, 90.0, 140.0, 220.0, 300.0])
 NASAL = (270, 1150, 2300)
 LIQUID = (360, 1250, 2500)
+# Kind, and for noises the band in Hz.
 CONSONANTS = {
     "s": ("fricative", 4300, 7400),
     "S": ("fricative", 2000, 5200),
@@ -57,9 +54,8 @@ CONSONANTS = {
     "m": ("voiced", *NASAL[:2]),
     "l": ("voiced", *LIQUID[:2]),
 }
-"""Kind, and for noises the band in Hz."""
 
-
+# Part of a manner -> (whether deviations are added or multiplied, their spread over speakers, over clips).
 PARTS = {
     "pitch": ("sum", 0.5, 0.8),
     "span": ("factor", 0.06, 0.12),
@@ -73,8 +69,9 @@ PARTS = {
     "breath": ("factor", 0.1, 0.3),
     "tremor": ("factor", 0.1, 0.3),
 }
-"""Part of a manner -> (whether deviations are added or multiplied, their spread over speakers, over clips)."""
-
+# Emotion -> the values of `PARTS`. pitch in semitones; span as a factor on pitch movements; final = semitones that the last
+# syllable moves by; accent = semitones of the stressed syllables; rate and pauses as factors; loudness in dB; tilt in dB from 0 to
+# 5 kHz; jitter in percent; breath = share of aspiration noise; tremor in semitones.
 MANNERS = {
     "anger": (3.5, 1.5, -6.0, 4.0, 1.18, 0.4, 7.0, 6.0, 1.6, 0.02, 0.1),
     "disgust": (-2.0, 1.1, -6.0, 2.0, 0.72, 1.3, -1.0, 1.0, 2.0, 0.03, 0.1),
@@ -84,12 +81,6 @@ MANNERS = {
     "sadness": (-1.5, 0.4, -2.0, 0.4, 0.74, 2.2, -6.0, -6.0, 1.0, 0.05, 0.3),
     "surprise": (4.0, 1.4, 10.0, 2.0, 0.95, 0.8, 2.0, 1.0, 0.8, 0.03, 0.1),
 }
-"""Emotion -> the values of `PARTS`.
-
-pitch in semitones; span as a factor on pitch movements; final = semitones that the last syllable moves by; accent =
-semitones of the stressed syllables; rate and pauses as factors; loudness in dB; tilt in dB from 0 to 5 kHz; jitter
-in percent; breath = share of aspiration noise; tremor in semitones.
-"""
 
 
 def voice(gender: str, rng: np.random.Generator) -> SimpleNamespace:
@@ -150,13 +141,7 @@ def _performance(voice: SimpleNamespace, emotion: str, rng: np.random.Generator)
 
 
 def utterance(voice: SimpleNamespace, emotion: str, words: list, rng: np.random.Generator) -> np.ndarray:
-    """One clip: `words` said by `voice` in the manner of `emotion`.
-
-    Args:
-        voice: the speaker.
-        emotion: a key of `MANNERS`.
-        words: a `sentence`.
-        rng: decides everything that is not the speaker, the emotion or the words.
+    """`words` (a `sentence`) said by `voice` in the manner of `emotion`; `rng` decides everything else.
 
     Returns:
         float64 (samples,), within [-0.98, 0.98], at SAMPLE_RATE.

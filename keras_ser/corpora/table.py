@@ -10,8 +10,8 @@ from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.label_columns import without_value
-from keras_ser.corpora.names import quoted, shown, visible
 from keras_ser.corpora.plain_text import read_text
+from keras_ser.corpora.spelling import quoted, shown, visible
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 DELIMITERS = tuple(_SEPARATORS)
@@ -26,11 +26,7 @@ GENDERS = {
 
 
 def gender(text: str | None) -> str | None:
-    """Parse a gender as "female", "male" or None ("" and "unknown").
-
-    Raises:
-        CorpusError: any other word.
-    """
+    """Parse a gender as "female", "male" or None ("" and "unknown"); raises CorpusError for any other word."""
     word = (text or "").strip().lower()
     if word not in GENDERS:
         raise CorpusError(f"gender must be female, male or empty (f, w, m are understood). Received: {text!r}.")
@@ -112,11 +108,7 @@ def _field(text: str) -> str:
 
 
 def _records(text: str, delimiter: str, required: Sequence[str], where: str) -> list[tuple[int, list[str]]]:
-    """(line that it begins in, fields) of each line that is not empty.
-
-    Raises:
-        CorpusError: a quote that opens a field and does not close it, or closes it where another row's quote opens.
-    """
+    """(line that it begins in, fields) of each line that is not empty; raises CorpusError for a quote that swallows rows."""
     lines = io.StringIO(text, newline="").readlines()
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     records: list[tuple[int, list[str]]] = []
@@ -174,11 +166,7 @@ def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], re
 
 
 def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """(names of the columns, rows), without columns that are empty or number the rows.
-
-    Raises:
-        CorpusError: a column without a name that holds anything else; names that occur twice.
-    """
+    """(names of the columns, rows), without columns that are empty or number the rows; raises CorpusError for bad names."""
     names = [_column(field) for field in records[0][1]]
     width = max((place + 1 for place, name in enumerate(names) if name), default=0)
     # rows may end in empty fields beyond the header, or lack those below a header's own
@@ -224,8 +212,7 @@ def read_metadata(
         resolve: row -> the ids of the utterances it speaks of; none = an unknown clip; None = a row to pass over.
 
     Raises:
-        CorpusError: as `read_table`; rows of clips that the corpus does not have; two rows for one clip; a gender that
-            is no gender.
+        CorpusError: as `read_table`; unknown clips; two rows for one clip; a gender that is no gender.
     """
     if path is None:
         return {}

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
+from keras_ser.evaluation.group_sums import Items, choose_stream, degrees, left_out, metric_names, select, tally
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
-from keras_ser.evaluation.measures import Items, choose_stream, degrees, left_out, metric_names, select, tally
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -105,7 +105,7 @@ def compare(
         deterministic: of each run, whether another seed would give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
-        ValueError: a bad table, an unknown metric or protocol, or clips, truths or groups that do not match.
+        UserError: a bad table, an unknown metric or protocol, or clips, truths or groups that do not match.
     """
     names = metric_names(task)
     if metric not in names:

@@ -45,17 +45,11 @@ _NOTHING = 1e-18  # a variance that is rounding
 
 
 class Jackknife(NamedTuple):
-    """A system's scores, of all groups and without each.
+    """A system's scores, of all groups and without each."""
 
-    Args:
-        whole: (..., seeds).
-        left_out: (..., groups, seeds).
-        deterministic: whether another seed would give the same model, so that one seed is all there is.
-    """
-
-    whole: np.ndarray
-    left_out: np.ndarray
-    deterministic: bool = False
+    whole: np.ndarray  # (..., seeds)
+    left_out: np.ndarray  # (..., groups, seeds)
+    deterministic: bool = False  # whether another seed would give the same model, so that one seed is all there is
 
     @property
     def seeds(self) -> int:
@@ -74,15 +68,9 @@ class Jackknife(NamedTuple):
 def jackknife(
     sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], deterministic: bool = False
 ) -> Jackknife:
-    """The statistic of all groups, and without each of them.
+    """The statistic of all groups, and without each of them, from each group's sums (groups, seeds, ...).
 
-    Args:
-        sums: (groups, seeds, ...), each group's sums.
-        statistic: maps (..., seeds, ...) to (..., seeds, metrics); NaN: undefined.
-        deterministic: see `Jackknife`.
-
-    Returns:
-        Scores with the metrics in front: (metrics, seeds) and (metrics, groups, seeds).
+    `statistic` maps (..., seeds, ...) to (..., seeds, metrics), NaN where it is undefined. In the result the metrics come first.
     """
     total = sums.sum(axis=0)
     whole, left_out = statistic(total), statistic(total - sums)
@@ -96,14 +84,11 @@ def seeds_known(*systems: Jackknife) -> bool:
 
 
 def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The variance of a score's mean over seeds or, of two systems, of the first's less the second's.
+    """V and df (see the module) of a score's mean over seeds or, of two systems, of the first's less the second's.
 
     Args:
         systems: one or two, over the same groups, at least two of them.
         degrees: df_G, (...,); NaN where no variance is known. Default: groups - 1.
-
-    Returns:
-        V and df, (...,); see the module.
     """
     groups = systems[0].groups
     pseudo = [system.pseudo for system in systems]
@@ -127,27 +112,19 @@ def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> 
 
 
 def interval(
-    value: np.ndarray, total: np.ndarray, degrees: np.ndarray, scale: str = "plain", level: float = LEVEL
+    value: np.ndarray, total: np.ndarray, degrees: np.ndarray, scale: str = "plain"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of Student's interval.
+    """The ends of Student's interval of values (...,) with variances `total` (...,) and `degrees` of freedom (...,).
 
-    Args:
-        value: (...,).
-        total: its variance, (...,).
-        degrees: of freedom, (...,).
-        scale: on which the interval is symmetric, so that its ends stay in the range of the score: "logit" of shares, "z"
-            (Fisher's) of correlations, "log" of errors, or "plain".
-        level: in (0, 1).
-
-    Returns:
-        (...,) lower and (...,) upper ends; NaN where the variance is 0 or unknown: a score whose every clip is right says
-        nothing of its spread.
+    The interval is symmetric on `scale`, so that its ends stay in the range of the score: "logit" of shares, "z" (Fisher's) of
+    correlations, "log" of errors, or "plain". The ends are NaN where the variance is 0 or unknown: a score whose every clip is
+    right says nothing of its spread.
     """
     forward, slope, back = _SCALES[scale]
     value, total = np.asarray(value, np.float64), np.asarray(total, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         known = (total > 0) & np.isfinite(slope(value)) & ~np.isnan(degrees)
-        half = stdtrit(degrees, (1 + level) / 2) * np.sqrt(total) * slope(value)
+        half = stdtrit(degrees, (1 + LEVEL) / 2) * np.sqrt(total) * slope(value)
         low, high = back(forward(value) - half), back(forward(value) + half)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
@@ -163,10 +140,7 @@ _SCALES = {
 def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: float | np.ndarray | None = None) -> Cell:
     """The mean over seeds of one score or, of two systems, of the first's less the second's, with its interval.
 
-    Args:
-        systems: one or two, of one metric each: (1, seeds) and (1, groups, seeds).
-        clips: how many it is of.
-        scale, degrees: see `interval` and `variance`.
+    The systems are of one metric each, (1, seeds) and (1, groups, seeds); `scale` and `degrees` as for `interval` and `variance`.
     """
     value = float(systems[0].whole.mean() - sum(other.whole.mean() for other in systems[1:]))
     if systems[0].groups < FEW_GROUPS:
@@ -178,11 +152,7 @@ def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: flo
 def p_value(difference: np.ndarray, total: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Two-sided p of "the difference is 0", from the same t as `interval`; NaN where the variance is 0 or unknown.
 
-    Args:
-        difference, total, degrees: (...,), as `variance` gives them.
-
-    Returns:
-        (...,). A difference of 0 has a p of 1 whatever its variance.
+    A difference of 0 has a p of 1 whatever its variance.
     """
     difference, total = np.asarray(difference, np.float64), np.asarray(total, np.float64)
     t = np.divide(difference, np.sqrt(total), out=np.full(np.shape(difference), np.nan), where=total > 0)
@@ -194,11 +164,7 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 
         p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),    p_(1) <= .. <= p_(m)
 
-    Args:
-        p: those that are None (or NaN) are not counted.
-
-    Returns:
-        The corrected ones in the same order.
+    Those that are None (or NaN) are not counted.
     """
     found: list[float | None] = [None] * len(p)
     known = sorted((value, i) for i, value in enumerate(p) if value is not None and not np.isnan(value))
@@ -210,12 +176,9 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 
 
 def basis(groups: int, unit: str, seeds: str = "") -> str:
-    """What an interval is over, in a few words.
+    """What an interval is over, in a few words: how many groups of what `unit`, and `seeds` (`over_seeds`).
 
-    Args:
-        groups: how many were left out in turn.
-        unit: what they are: "speaker", "film", "session", ..; "none" or "clip": clips whose speakers are unknown.
-        seeds: `over_seeds`, or other words that follow those of the groups.
+    "none" and "clip" are clips whose speakers are unknown.
     """
     unit = "clip" if unit == "none" else unit
     counted = f"{groups} {unit}{'' if groups == 1 else 's'}"

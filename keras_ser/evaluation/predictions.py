@@ -5,20 +5,20 @@ group (what the intervals are over; "" if none); per classification task T: `T` 
 `T/<label>` (a probability per label); per continuous task: `T` (float, NaN = missing), `T/prediction` (float).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from keras_ser.corpora.corpus import listed
 from keras_ser.errors import UserError
 from keras_ser.files import write_table
 from keras_ser.tasks import Task
 
 KEY = ["protocol", "fold", "seed", "stream", "id"]
 TEXT = ["protocol", "stream", "id", "speaker", "gender", "group"]
-_SHOWN = 10
 _SUM_TOLERANCE = 1e-3
 _ARGMAX_TOLERANCE = 1e-6
 
@@ -43,7 +43,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     that has none of the task at all.
 
     Raises:
-        ValueError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not
+        UserError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not
             finite or do not sum to 1 (to 1e-3), a prediction that is not the most probable label, or a clip whose
             truth, speaker, gender or group differs between seeds.
     """
@@ -51,7 +51,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     missing = [c for c in dict.fromkeys([*KEY, *TEXT, *columns]) if c not in predictions.columns]
     if missing:
         raise UserError(
-            f"a predictions table needs the columns {_some(missing)}. Received: {_some(predictions.columns)}."
+            f"a predictions table needs the columns {listed(missing)}. Received: {listed(predictions.columns)}."
         )
     if not len(predictions):
         raise UserError("a predictions table needs at least one row. Received: none.")
@@ -112,20 +112,14 @@ def _check_task(frame: pd.DataFrame, task: Task) -> None:
 def _refuse(frame: pd.DataFrame, bad: np.ndarray, expected: str, column: str | None = None) -> None:
     bad = np.asarray(bad, bool)
     if bad.any():
-        values = f" (there: {_some(frame.loc[bad, column].unique())})" if column else ""
+        values = f" (there: {listed(frame.loc[bad, column].unique())})" if column else ""
         raise UserError(f"{expected}. Received {bad.sum()} bad rows{values}: {rows(frame, bad)}.")
 
 
 def rows(frame: pd.DataFrame, chosen: np.ndarray) -> str:
     """The first ten of the chosen rows, named by protocol, fold, seed, stream and id."""
     found = frame.loc[chosen, [c for c in KEY if c in frame.columns]]
-    return _some(["/".join(map(str, row)) for row in found.itertuples(index=False)])
-
-
-def _some(values: Iterable[object]) -> str:
-    values = [str(v) for v in values]
-    more = f", and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return ", ".join(values[:_SHOWN]) + more
+    return listed(["/".join(map(str, row)) for row in found.itertuples(index=False)])
 
 
 def _text(column: pd.Series) -> pd.Series:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
+from keras_ser.evaluation.group_sums import degrees
 from keras_ser.evaluation.intervals import estimate, jackknife
-from keras_ser.evaluation.measures import degrees
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
 
@@ -23,15 +23,10 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class NoiseCurves:
-    """UAR against SNR, for every noise and system.
+    """UAR against SNR, for every noise and system."""
 
-    Args:
-        table: see the module.
-        labels: the classes.
-    """
-
-    table: pd.DataFrame = field(repr=False)
-    labels: Sequence[str]
+    table: pd.DataFrame = field(repr=False)  # see the module
+    labels: Sequence[str]  # the classes
 
     @property
     def systems(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Scores of one task under one protocol: point, interval, seeds, confusion, per gender and per speaker.
 
-`measures.py` has the equations.
+`group_sums.py` has the equations.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,19 +11,9 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import UnknownKeyError
+from keras_ser.evaluation import group_sums
+from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally
 from keras_ser.evaluation.intervals import FEW_GROUPS, SEED_DEGREES, basis, interval, jackknife, over_seeds, variance
-from keras_ser.evaluation.measures import (
-    ALONE,
-    Items,
-    chance,
-    choose_stream,
-    degrees,
-    left_out,
-    metric_names,
-    scale,
-    select,
-    tally,
-)
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -57,37 +47,24 @@ class Score:
         """Standard deviation over seeds (dividing by seeds - 1); None for a single seed."""
         return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else None
 
-    @property
-    def minimum(self) -> float:
-        return min(self.seeds)
-
     def cell(self, spread: bool = True) -> Cell:
         """As a table shows it; with `spread` beside the standard deviation over seeds."""
         std = self.std if spread else None
         return Cell(self.value, self.low, self.high, std=std, paper=self.paper, form=form_of(self.metric))
 
-    @property
-    def maximum(self) -> float:
-        return max(self.seeds)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Confusion:
-    """Rows are true classes, columns named ones, in the order of `labels`.
+    """Rows are true classes, columns named ones, in the order of `labels`."""
 
-    Args:
-        labels: the classes.
-        counts: (classes, classes), clips summed over folds and seeds.
-        share: (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row.
-        low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
-            where there is none.
-    """
-
-    labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    share: tuple[tuple[float, ...], ...]
-    low: tuple[tuple[float, ...], ...] | None
-    high: tuple[tuple[float, ...], ...] | None
+    labels: tuple[str, ...]  # the classes
+    counts: np.ndarray  # (classes, classes), clips summed over folds and seeds
+    # (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row
+    share: np.ndarray
+    # low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
+    # where there is none
+    low: np.ndarray | None
+    high: np.ndarray | None
 
     def cells(self) -> list[list[Cell]]:
         """(classes, classes), the shares as a table shows them."""
@@ -109,43 +86,34 @@ class Subset:
 
 @dataclass(frozen=True)
 class TaskScores:
-    """Everything measured for one task under one protocol.
+    """Everything measured for one task under one protocol."""
 
-    Args:
-        protocol, task, labels, stream: what was scored; `labels` is empty for a continuous task.
-        unit: what the intervals are over: "speakers", "groups" or "clips" (no groups are known).
-        groups: how many of them.
-        speakers, clips: how many were scored; `unlabelled` clips had no label.
-        folds, seeds: those that were scored; `deterministic`: another seed would give the same model.
-        incomplete: seed -> (missing folds, number of missing clips), the seeds that were left out.
-        absent: class -> the folds that it is absent from; `absent_altogether`: the classes left out everywhere.
-        scores: of the mean over seeds. `ensemble`: of the probabilities averaged over seeds (empty with one seed).
-        confusion: None for a continuous task.
-        by_gender, by_speaker: the same scores on a part of the clips (no intervals by speaker).
-        notes: what a reader must know about these figures.
-    """
-
-    protocol: str
+    protocol: str  # protocol, task, labels, stream: what was scored; `labels` is empty for a continuous task
     task: str
     labels: tuple[str, ...]
     stream: str
-    unit: str
-    groups: int
-    speakers: int
+    unit: str  # what the intervals are over: "speakers", "groups" or "clips" (no groups are known)
+    groups: int  # how many of them
+    speakers: int  # speakers, clips: how many were scored; `unlabelled` clips had no label
     clips: int
     unlabelled: int
+    # folds, seeds: those that were scored; `deterministic`: another seed would give the same model
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     deterministic: bool
+    # seed -> (missing folds, number of missing clips), the seeds that were left out
     incomplete: dict[int, tuple[tuple[int, ...], int]]
+    # class -> the folds that it is absent from; `absent_altogether`: the classes left out everywhere
     absent: dict[str, tuple[int, ...]]
     absent_altogether: tuple[str, ...]
+    # of the mean over seeds. `ensemble`: of the probabilities averaged over seeds (empty with one seed)
     scores: tuple[Score, ...]
     ensemble: tuple[Score, ...]
-    confusion: Confusion | None
+    confusion: Confusion | None  # None for a continuous task
+    # by_gender, by_speaker: the same scores on a part of the clips (no intervals by speaker)
     by_gender: tuple[Subset, ...]
     by_speaker: tuple[Subset, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what a reader must know about these figures
 
     def __getitem__(self, metric: str) -> Score:
         for item in self.scores:
@@ -159,16 +127,16 @@ def _scores(
 ) -> tuple[Score, ...]:
     """The scores of `predicted` (seeds, clips)."""
     sums, names = tally(items, predicted, task), metric_names(task)
-    found = left_out(sums, task, deterministic)
+    found = group_sums.left_out(sums, task, deterministic)
     values = found.whole.mean(axis=-1)
     low = high = np.full(len(names), np.nan)
     if intervals and len(sums) >= FEW_GROUPS:
         spread = variance(found, degrees=degrees(sums, task))
-        ends = [interval(v, *each, scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
+        ends = [interval(v, *each, group_sums.scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
         low, high = np.array(ends).T
     classes = 0 if task.continuous else len(np.unique(items.truth))
     return tuple(
-        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), chance(name, classes))
+        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), group_sums.chance(name, classes))
         for name, v, a, b, seeds in zip(names, values, low, high, found.whole, strict=True)
     )
 
@@ -193,16 +161,12 @@ def _confusion(items: Items, task: Task, deterministic: bool) -> Confusion:
                 np.add.at(cells, (group[mine], seed, own[mine]), 1)
             found = jackknife(cells, _shares, deterministic)
             ends[:, i] = interval(found.whole.mean(axis=-1), *variance(found, degrees=free[i]), "logit")
-        low, high = (_table(end, float) for end in ends)
-    return Confusion(task.labels, _table(counts, int), _table(_shares(counts), float), low, high)
+        low, high = ends
+    return Confusion(task.labels, counts, _shares(counts), low, high)
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
     return metrics.ratio(counts, counts.sum(axis=-1, keepdims=True))
-
-
-def _table(values: np.ndarray, kind: type) -> tuple[tuple, ...]:
-    return tuple(tuple(kind(v) for v in row) for row in values)
 
 
 def _absent(items: Items, task: Task) -> tuple[str, ...]:
@@ -231,7 +195,7 @@ def score(
     deterministic: bool = False,
     checked: bool = False,
 ) -> TaskScores | None:
-    """Score one task under one protocol.
+    """Score one task under one protocol, on the first stream that has a label of the task; None if no clip has one.
 
     Args:
         predictions: the predictions table.
@@ -242,15 +206,12 @@ def score(
         deterministic: another seed would give the same model (`keras_ser.models.deterministic_model`).
         checked: the table comes from `check_predictions`.
 
-    Returns:
-        The scores on the first stream that has a label of the task; None if no clip has a label.
-
     Raises:
         UserError: a bad table (`check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
-    stream = choose_stream(frame, task)
-    items = None if stream is None else select(frame, task, protocol, stream, folds)
+    stream = group_sums.choose_stream(frame, task)
+    items = None if stream is None else group_sums.select(frame, task, protocol, stream, folds)
     if items is None:
         return None
     scores = _scores(items, items.predicted, task, deterministic)
@@ -302,7 +263,7 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
         notes.append(
             f"No interval (–): under {FEW_GROUPS} {items.unit} with such clips, or the same score of all of them."
         )
-    alone = int(items.facts["group"].str.startswith(ALONE).sum())
+    alone = int(items.facts["group"].str.startswith(group_sums.ALONE).sum())
     if alone and items.unit != "clips":
         notes.append(f"{alone} clips name no group; each is a group of its own.")
     if items.partial:

@@ -14,23 +14,16 @@ from keras_ser.tasks import Task
 
 @dataclass(frozen=True)
 class Systems:
-    """What each system scores under one protocol, and what one differs by from another.
+    """What each system scores under one protocol, and what one differs by from another."""
 
-    Args:
-        tables: system -> its predictions table (see `predictions.py`), all over the same clips.
-        task: what is scored; protocol: under which split.
-        pairs: (a, b): the differences a - b.
-        metrics: to be shown.
-        deterministic: the systems of which another seed would give the same model.
-        unit: what a group is: "speaker", "film", "session", or "none": each clip is one; items: what a row of a table is.
-    """
-
+    # system -> its predictions table (see `predictions.py`), all over the same clips
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
-    task: Task
+    task: Task  # what is scored; protocol: under which split
     protocol: str
-    pairs: Sequence[tuple[str, str]] = ()
-    metrics: Sequence[str] = ("accuracy", "uar")
-    deterministic: Collection[str] = ()
+    pairs: Sequence[tuple[str, str]] = ()  # (a, b): the differences a - b
+    metrics: Sequence[str] = ("accuracy", "uar")  # to be shown
+    deterministic: Collection[str] = ()  # the systems of which another seed would give the same model
+    # what a group is: "speaker", "film", "session", or "none": each clip is one; items: what a row of a table is
     unit: str = "speaker"
     items: str = "clips"
 

@@ -108,7 +108,8 @@ class Table:
 
     def text(self) -> list[list[str]]:
         """The table as text, its header first."""
-        papers = [any(isinstance(c, Cell) and c.paper is not None for c in column) for column in self._columns()]
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
+        papers = [any(isinstance(c, Cell) and c.paper is not None for c in column) for column in columns]
         found = [[]]
         for name, paper in zip(self.columns, papers, strict=True):
             found[0] += [f"{name} (paper)"] * paper + [name]
@@ -120,6 +121,3 @@ class Table:
                 shown.append(cell.text(self.intervals) if known else str(cell))
             found.append(shown)
         return found
-
-    def _columns(self) -> list[Sequence[str | Cell]]:
-        return list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.columns)

@@ -1,6 +1,6 @@
 """Speaker verification: are two clips of unseen speakers one speaker's? Error rates over all trials of all runs.
 
-`trials.py` says what a trial and an equal error rate (EER) are.
+`verification_trials.py` says what a trial and an equal error rate (EER) are.
 
 The table has one row a (fold, seed, system, trial), see `COLUMNS`. Scores of two networks have no common scale, so
 trials of two folds or seeds are never pooled: a figure is that of each (fold, seed) with its own threshold, its mean over the
@@ -31,7 +31,7 @@ import pandas as pd
 from keras_ser import metrics
 from keras_ser.evaluation.intervals import Jackknife, estimate
 from keras_ser.evaluation.tables import Cell, form_of
-from keras_ser.evaluation.trials import crossing, least_cost, rates
+from keras_ser.evaluation.verification_trials import crossing, least_cost, rates
 
 # a and b are the clips' ids; a gender may be "": unknown
 COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")
@@ -40,12 +40,9 @@ METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
 
 @dataclass(frozen=True)
 class Verification:
-    """How well each system's embeddings tell speakers apart.
+    """How well each system's embeddings tell speakers apart."""
 
-    Args:
-        table: see the module; the first system is the one that the others are compared with.
-    """
-
+    # see the module; the first system is the one that the others are compared with
     table: pd.DataFrame = field(repr=False)
     _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -64,15 +61,12 @@ class Verification:
         return {"all": False} | ({"same-gender": True} if known else {})
 
     def score(self, system: str, metric: str, same_gender_only: bool = False) -> Cell:
-        """A metric with its interval.
+        """The mean of a metric over folds, then seeds, with its interval; `clips` is the trials a seed. NaN without trials.
 
         Args:
             system: of the table.
             metric: "eer", "accuracy" (at the equal-error threshold) or "min_dcf".
             same_gender_only: leave out trials of two genders, which are easy, and those of an unknown one.
-
-        Returns:
-            The mean over folds, then seeds; `clips` is the number of trials a seed. NaN where there are none.
         """
         found, count = self._measured(system, metric, same_gender_only)
         if not found.seeds:

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import soxr
 
-from keras_ser.audio import mix, pad
+from keras_ser.audio import pad
 from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
+from keras_ser.audio.noise import mix
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
 from keras_ser.experiment.failures import check_any, left_out

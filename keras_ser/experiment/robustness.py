@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.audio import load_noises, noise_type
+from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
 from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoising import Clip, batched, mixed, test_clips

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.trials import score_trials, trials
+from keras_ser.evaluation.verification_trials import score_trials, trials
 from keras_ser.experiment.jobs import jobs
 from keras_ser.experiment.kept import kept
 from keras_ser.experiment.systems import System

@@ -6,7 +6,7 @@ Each of `leaf` is trained, and the one with the best score on the validation sid
 from dataclasses import dataclass
 from typing import Any
 
-from keras_ser.audio.functionals import check_functionals
+from keras_ser.audio.opensmile_functionals import check_functionals
 from keras_ser.checks import check_least
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task

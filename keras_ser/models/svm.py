@@ -9,7 +9,7 @@ the softmax of the decision values: ordered as the decisions are, not calibrated
 from dataclasses import dataclass
 from typing import Any
 
-from keras_ser.audio.functionals import check_functionals
+from keras_ser.audio.opensmile_functionals import check_functionals
 from keras_ser.checks import check_choice, check_positive
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task

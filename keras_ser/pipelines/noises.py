@@ -33,7 +33,7 @@ def noise_bank(
 
     Raises:
         UserError: a name that is neither a colour, "babble", nor a file; another side.
-        AudioError: see `keras_ser.audio.load_noises`; a file that is silent in this side's stretch.
+        AudioError: see `keras_ser.audio.noise.load_noises`; a file that is silent in this side's stretch.
     """
     if side not in noise.STRETCHES:
         raise UserError(f"`side` must be train, validation or test. Received: {side!r}.")

@@ -24,9 +24,6 @@ def epochs(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     Args:
         histories: run name -> history with a column `epoch` and others such as `loss`, `<task>_loss`, `val_<task>_uar`.
         title: above the panels.
-
-    Raises:
-        UserError: no run, or none with anything but epochs.
     """
     # A resumed run may have written an epoch twice: the last one counts.
     histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
@@ -70,11 +67,9 @@ def _quantities(histories: Iterable[pd.DataFrame]) -> list[str]:
 def panels(
     count: int, most: int, width: float, height: float, margins: tuple[float, float], shared: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels in rows of at most `most`.
+    """A figure of `count` panels of `width` x `height` inches in rows of at most `most`, with `margins` beside and above them.
 
-    Args:
-        width, height: of a panel, inches; margins: inches beside and above them.
-        shared: whether the panels have the same axes; the lowest of each column then names its ticks.
+    Where the panels have `shared` axes, the lowest of each column names its ticks.
     """
     rows = -(-count // most)
     columns = -(-count // rows)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.denoising import FORMS, TITLES, Denoising
+from keras_ser.evaluation.group_sums import chance
 from keras_ser.evaluation.intervals import basis, over_seeds
-from keras_ser.evaluation.measures import chance
 from keras_ser.evaluation.robustness import CLEAN, NoiseCurves
 from keras_ser.evaluation.tables import Table
 from keras_ser.reports import curves
@@ -36,8 +36,8 @@ def denoising_report(
         table: see `keras_ser.evaluation.denoising`.
         methods: name -> what it is, in the order of the columns.
         paper: (noise, snr_in) -> {method: the paper's SNR_out}; a name that is no method stands before `ours`.
-        ours: the methods that are compared with the others, pairwise; against: those others.
-        missing: sentences on the runs that are left out; notes: further sentences.
+        ours, against: the methods that are compared, pairwise, with those others.
+        missing, notes: sentences on the runs that are left out; further sentences.
         unit: what a group is: "speaker", "film", "session", or "none": each clip is one.
     """
     found, paper = Denoising(table), paper or {}
@@ -144,12 +144,7 @@ def robustness_report(
 ) -> Report:
     """UAR against SNR, for every noise and system.
 
-    Args:
-        title: the heading.
-        table: see `keras_ser.evaluation.robustness`.
-        labels: the classes.
-        missing: sentences on the runs that are left out; notes: further sentences.
-        unit: what a group is, see `denoising_report`.
+    `table` is that of `keras_ser.evaluation.robustness`, `labels` are the classes; the rest as in `denoising_report`.
     """
     found = NoiseCurves(table, labels)
     each = [(noise, system) for noise in found.noises for system in found.systems]

@@ -49,19 +49,12 @@ def tidy(axes: Axes, axis: str = "both") -> None:
 
 
 class Panel(NamedTuple):
-    """Rows of scores.
+    """Rows of scores."""
 
-    Args:
-        title: above the panel.
-        rows: what the rows are called.
-        series: name -> a score for each row, or None.
-        together: the value for each row of the seeds' averaged probabilities, or None.
-    """
-
-    title: str
-    rows: Sequence[str]
-    series: Mapping[str, Sequence[Score | None]]
-    together: Sequence[float | None] = ()
+    title: str  # above the panel
+    rows: Sequence[str]  # what the rows are called
+    series: Mapping[str, Sequence[Score | None]]  # name -> a score for each row, or None
+    together: Sequence[float | None] = ()  # the value for each row of the seeds' averaged probabilities, or None
 
 
 def scores(results: Sequence[TaskScores]) -> Figure:
@@ -83,8 +76,7 @@ def scores(results: Sequence[TaskScores]) -> Figure:
 def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
     """Dot and whisker: the mean over seeds with its 95 % interval, each seed, chance and a paper's figure.
 
-    Args:
-        panels: one below the other; with `across` side by side, with the same rows.
+    The panels stand one below the other; with `across` side by side, with the same rows.
     """
     sizes = [len(p.rows) * max(1.0, 0.6 * len(p.series)) + 1.6 for p in panels]
     if across:

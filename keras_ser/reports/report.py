@@ -60,11 +60,7 @@ class Report:
     csv: str = ""
 
     def result(self, protocol: str, task: str) -> TaskScores:
-        """The scores of one task under one protocol.
-
-        Raises:
-            KeyError: neither was scored.
-        """
+        """The scores of one task under one protocol; raises UnknownKeyError where neither was scored."""
         for result in self.results:
             if (result.protocol, result.task) == (protocol, task):
                 return result
@@ -95,11 +91,7 @@ class Report:
         return "\n\n".join(block for block in blocks if block) + "\n"
 
     def save(self, folder: str | PathLike[str]) -> Path:
-        """Write NAME.md, NAME.json, the table and the pictures; the folder is made if it is not there.
-
-        Returns:
-            The path of NAME.md.
-        """
+        """Write NAME.md (whose path is returned), NAME.json, the table and the pictures; the folder is made if it is not there."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if self.csv:

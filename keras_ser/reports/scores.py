@@ -1,6 +1,5 @@
 """The report of a run or an experiment: every protocol and task with its scores, intervals, confusion and subsets."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -10,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
+from keras_ser.evaluation.group_sums import metric_names
 from keras_ser.evaluation.intervals import FEW_GROUPS, LEVEL
-from keras_ser.evaluation.measures import metric_names
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
@@ -125,11 +124,7 @@ def score_report(
 
 
 def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
-    """Task -> metric -> a paper's figure.
-
-    Raises:
-        UserError: a task or a metric that the report does not have, or a figure in percent.
-    """
+    """Task -> metric -> a paper's figure; raises UserError for an unknown task or metric, and for a figure in percent."""
     found = {task.name: {} for task in tasks}
     metrics = {task.name: metric_names(task) for task in tasks}
     for (task, metric), value in paper.items():
@@ -214,7 +209,7 @@ def _row(score: Score) -> list[str]:
     cell, count = score.cell(), len(score.seeds)
     spread = "one seed"
     if count > 1:
-        low, high = cell.form(score.minimum), cell.form(score.maximum)
+        low, high = cell.form(min(score.seeds)), cell.form(max(score.seeds))
         spread = f"{cell.form(cell.value)} ± {cell.form(cell.std)} ({low} to {high}; {count} seeds)"
     return [metric_title(score.metric), cell.form(cell.value), cell.interval(), spread, cell.form.printed(cell.paper)]
 
@@ -264,39 +259,31 @@ def _recompute(results: Sequence[TaskScores]) -> str:
 def _figures(
     protocols: Iterable[str], results: Sequence[TaskScores], histories: Mapping[Run, pd.DataFrame]
 ) -> Iterator[Picture]:
-    taken = set()
-
-    def named(*parts: str) -> str:
-        """A file name of its own, whatever the protocol and the task are called."""
-        stem = "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part).strip("._") for part in parts)
-        name = next(n for n in (stem, *(f"{stem}-{i}" for i in range(2, 1000))) if n.lower() not in taken)
-        taken.add(name.lower())
-        return f"{name}.png"
-
     for protocol in protocols:
+        name = protocol.replace("-", "_")
         mine = [r for r in results if r.protocol == protocol]
         if mine:
             caption = f"Scores with 95 % intervals, {protocol}"
-            yield Picture(named("scores", protocol), caption, partial(pictures.scores, mine))
+            yield Picture(f"scores-{name}.png", caption, partial(pictures.scores, mine))
         for result in mine:
             if 0 < len(result.labels) <= MANY_CLASSES:
                 caption = f"Confusion of {result.task}, {protocol}"
                 draw = partial(
                     pictures.matrices, {caption: result.confusion.share}, result.labels, result.confusion.counts
                 )
-                yield Picture(named("confusion", protocol, result.task), caption, draw)
+                yield Picture(f"confusion-{name}-{result.task.replace('-', '_')}.png", caption, draw)
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}
         if runs:
             draw = partial(curves.epochs, runs, protocol)
-            yield Picture(named("curves", protocol), f"Learning curves, {protocol}", draw)
+            yield Picture(f"curves-{name}.png", f"Learning curves, {protocol}", draw)
 
 
 def _result(result: TaskScores) -> dict[str, Any]:
     """The fields of the scores, and the spread of each over seeds."""
 
     def spread(scores: Sequence[Score]) -> list[dict[str, Any]]:
-        return [{**asdict(s), "std": s.std, "min": s.minimum, "max": s.maximum} for s in scores]
+        return [{**asdict(s), "std": s.std, "min": min(s.seeds), "max": max(s.seeds)} for s in scores]
 
     found = asdict(result) | {"scores": spread(result.scores), "ensemble": spread(result.ensemble)}
     found["incomplete"] = {s: {"folds": f, "clips": n} for s, (f, n) in result.incomplete.items()}

@@ -14,8 +14,8 @@ from scipy.special import ndtr, ndtri
 from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.tables import Cell, Table
-from keras_ser.evaluation.trials import P_TARGET, rates
 from keras_ser.evaluation.verification import COLUMNS, METRICS, Verification
+from keras_ser.evaluation.verification_trials import P_TARGET, rates
 from keras_ser.reports import pictures
 from keras_ser.reports.report import Picture, Report
 
@@ -36,17 +36,14 @@ def verification_report(
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Report:
-    """How well each system's embeddings tell speakers apart.
+    """How well each system's embeddings tell speakers apart; raises UserError for an unknown metric of the paper.
 
     Args:
         title: the heading.
         table: see `keras_ser.evaluation.verification`; the first system is the one that the others are compared with.
         paper: system -> {metric: the paper's figure}, rates as fractions; for all trials. A name that is no system of the
             table has a line of its own.
-        missing: sentences on the runs that are left out; notes: further sentences.
-
-    Raises:
-        UserError: a bad table, or an unknown metric of the paper.
+        missing, notes: sentences on the runs that are left out; further sentences.
     """
     found, paper = Verification(table), paper or {}
     unknown = {metric for figures in paper.values() for metric in figures} - set(METRICS)
@@ -121,16 +118,10 @@ def _figure(found: Verification, cells: Mapping) -> Figure:
 
 
 def mean_curve(runs: Iterable[tuple[tuple[int, int], pd.DataFrame]]) -> Curve:
-    """Mean false-alarm and miss rates at a few hundred levels of their difference, 0 among them.
+    """Mean false-alarm and miss rates, (levels,) each, of the runs ((fold, seed), trials); NaN where no run has both kinds.
 
     The mean of the runs' curves along the lines false alarm - miss = constant, folds first: on the diagonal that is the mean
-    equal-error rate.
-
-    Args:
-        runs: (fold, seed) and its trials, with the columns "score" and "same".
-
-    Returns:
-        false alarms and misses, (levels,) each; NaN where no run has trials of both kinds.
+    equal-error rate. The levels are a few hundred of those differences, 0 among them.
     """
     seeds: dict[int, list[Curve]] = {}
     levels = [np.zeros(1)]
@@ -153,8 +144,7 @@ def mean_curve(runs: Iterable[tuple[tuple[int, int], pd.DataFrame]]) -> Curve:
 def det(panels: Mapping[str, Mapping[str, tuple[Curve, float]]]) -> Figure:
     """DET curves on axes of normal deviates; the equal-error rate is marked on the diagonal.
 
-    Args:
-        panels: kind of trials -> {system: (curve, equal-error rate)}; a system without the latter is left out.
+    `panels`: kind of trials -> {system: (curve, equal-error rate)}; a system whose rate is NaN is left out.
     """
     low, high = _limits([curve for systems in panels.values() for curve, _ in systems.values()])
     figure = pictures.new(4.3 * len(panels) + 0.3, 4.6)

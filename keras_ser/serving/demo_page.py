@@ -14,11 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from keras_ser.audio import info, read_with_problems
 from keras_ser.errors import UserError
-from keras_ser.serving.predictor import FLAGS, Predictor
+from keras_ser.serving.predictor import FLAGS, Predictor, read_short
 from keras_ser.serving.timelines import HOP_SECONDS, WINDOW_SECONDS, timeline
 from keras_ser.tasks import Task
 
@@ -72,11 +69,7 @@ def _measured(predictor: Predictor) -> str:
 
 
 def build(predictor: Predictor) -> gr.Blocks:
-    """Build the page as Gradio Blocks, without serving it.
-
-    Raises:
-        UserError: Gradio (extra `demo`) is not installed.
-    """
+    """Build the page as Gradio Blocks, without serving it; raises UserError where Gradio (extra `demo`) is not installed."""
     gr = _gradio()
     tasks = predictor.tasks
     names = [task.name for task in tasks]
@@ -85,7 +78,7 @@ def build(predictor: Predictor) -> gr.Blocks:
         note, answer, figure, error = "", {}, None, None
         try:
             if path is not None:
-                waveform, seconds, problems = _read(predictor, path)
+                waveform, seconds, problems = read_short(path, predictor.sample_rate, predictor.max_seconds)
                 answer = {} if waveform is None else predictor([waveform])[0]
                 figure = _figure(predictor, path, seconds, task)
                 note = _note(predictor, seconds, answer, problems)
@@ -130,15 +123,9 @@ def _field(gr, task: Task):
 
 
 def serve(predictor: Predictor, port: int = PORT, open_browser: bool = False) -> None:
-    """Serve the page on this machine until interrupted (Ctrl+C), then delete all uploads.
+    """Serve the page on 127.0.0.1 until interrupted (Ctrl+C), then delete all uploads.
 
-    Args:
-        predictor: The model.
-        port: Port of 127.0.0.1.
-        open_browser: Open the page in this machine's browser.
-
-    Raises:
-        UserError: Gradio (extra `demo`) is not installed, or the port is taken.
+    Raises UserError where Gradio (extra `demo`) is not installed, or the port is taken.
     """
     # Gradio checks that its own server responds, and must not go through a proxy
     os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST]))
@@ -208,16 +195,6 @@ def _gradio():
     except ImportError as error:
         raise UserError('the page needs Gradio. Install it by: pip install "keras-ser[demo]"') from error
     return gradio
-
-
-def _read(predictor: Predictor, path: str) -> tuple[np.ndarray | None, float, list[str]]:
-    """(samples,), or None if the recording is too long for one clip; its seconds; its problems."""
-    seconds = info(path).seconds
-    if seconds > predictor.max_seconds:
-        return None, seconds, []
-    waveform, problems = read_with_problems(path, predictor.sample_rate)
-    seconds = len(waveform) / predictor.sample_rate  # not every header states the length
-    return (waveform if seconds <= predictor.max_seconds else None), seconds, problems
 
 
 def _figure(predictor: Predictor, path: str, seconds: float, task: str) -> Figure | None:

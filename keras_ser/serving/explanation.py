@@ -28,6 +28,7 @@ import pandas as pd
 from scipy.stats import entropy
 
 from keras_ser.errors import UserError
+from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
@@ -38,23 +39,16 @@ TOP = 10  # features that are shown
 
 @dataclass(frozen=True)
 class TaskExplanation:
-    """One task's answer and what it depends on.
+    """One task's answer and what it depends on."""
 
-    Args:
-        task: Name of the task.
-        label: The predicted class, or "value" for a continuous task.
-        probability: Probability of that class, or the value.
-        features: A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard
-            deviations from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even"
-            (share r' of a uniform attention).
-        units: (units,) attention over the last shared layer.
-    """
-
-    task: str
-    label: str
-    probability: float
+    task: str  # name of the task
+    label: str  # the predicted class, or "value" for a continuous task
+    probability: float  # probability of that class, or the value
+    # A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard deviations
+    # from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even" (share r' of a
+    # uniform attention)
     features: pd.DataFrame
-    units: np.ndarray
+    units: np.ndarray  # (units,) attention over the last shared layer
 
     @property
     def effective_units(self) -> float:
@@ -98,10 +92,8 @@ class Explanation:
 
     def figure(self, top: int = TOP):
         """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside an even one's."""
-        from matplotlib.figure import Figure
-
         top = min(top, len(self.tasks[0].features))
-        figure = Figure(figsize=(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3), layout="constrained")
+        figure = pictures.new(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3)
         grid = figure.subplots(len(self.tasks), 2, squeeze=False)
         for (left, right), each in zip(grid, self.tasks, strict=True):
             shown, rows = each.features.head(top), range(top)
@@ -118,22 +110,15 @@ class Explanation:
             right.legend(fontsize=7, frameon=False, loc="lower right")
             for axes in (left, right):
                 axes.invert_yaxis()
-                axes.grid(axis="x", alpha=0.3)
-                axes.set_axisbelow(True)
-                axes.spines[["top", "right"]].set_visible(False)
+                pictures.tidy(axes, "x")
         figure.suptitle(self.path.name, fontsize=10)
         return figure
 
 
 class Explainer:
-    """Explains a run's answers to waveforms.
+    """Explains the answers of a run of a network with a `FeatureAttention` per task after shared dense layers.
 
-    Args:
-        run: A run of a network with a `FeatureAttention` per task after shared dense layers
-            (`keras_ser.models.attention_dnn`).
-
-    Raises:
-        UserError: The run has another model.
+    Raises UserError for a run of another model than `keras_ser.models.attention_dnn`.
     """
 
     def __init__(self, run: Run):
@@ -167,12 +152,7 @@ class Explainer:
         self.judge = keras.Model(normalised, {task.name: network.output[task.name] for task in run.recipe.tasks})
 
     def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Explanation:
-        """Explain the answers to one clip.
-
-        Args:
-            waveform: (samples,) float32 at the model's rate.
-            path: Name of the clip.
-        """
+        """Explain the answers to one clip, (samples,) at the model's rate; `path` names it."""
         given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
         found = self.extract(given, training=False)
         found = self.inner({name: found[name] for name in self.network.input}, training=False)
@@ -207,15 +187,9 @@ class Explainer:
 
 
 def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Divide the weights of the last layer's units among the inputs of the first layer.
+    """Divide the weights of the last layer's units, (units,), among the inputs of the first layer, (inputs,), keeping their sum.
 
-    Args:
-        weights: (units,) of the last layer.
-        kernels: (inputs, units) of each dense layer, the first layer first.
-        inputs: (inputs,) of each dense layer.
-
-    Returns:
-        (inputs,), with the sum of `weights`; a unit whose inputs are all 0 is divided equally.
+    `kernels` and `inputs` are those of each dense layer, the first layer first. A unit whose inputs are all 0 is divided equally.
     """
     for kernel, x in zip(reversed(kernels), reversed(inputs), strict=True):
         parts = np.abs(kernel * x[:, None])  # (inputs, units)
@@ -226,12 +200,7 @@ def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Seque
 
 
 def explain(run: Run, path: Path | str) -> Explanation:
-    """Explain a run's answers to one audio file.
-
-    Raises:
-        UserError: The run has no attention over features.
-        AudioError: The file cannot be read or is longer than an export accepts by default (60 s).
-    """
+    """Explain a run's answers to one audio file of at most 60 s; raises UserError for a run without attention over features."""
     from keras_ser.serving.predictor import read_clip
     from keras_ser.serving.saved_model import MAX_SECONDS
 

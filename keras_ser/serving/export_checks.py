@@ -29,14 +29,10 @@ SECONDS = (0.01, 0.03, 0.5, 1.3, 2.7, 6.0)
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip as a client sends it.
+    """A clip as a client sends it."""
 
-    Args:
-        contents: A WAV file.
-        waveform: (samples,) float32, decoded and resampled to the model's rate by the offline path (libsndfile, soxr).
-    """
-
-    contents: bytes
+    contents: bytes  # A WAV file
+    # (samples,) float32, decoded and resampled to the model's rate by the offline path (libsndfile, soxr)
     waveform: np.ndarray
 
 
@@ -45,11 +41,7 @@ def golden(
 ) -> list[Clip]:
     """Make clips of different lengths, then one with digital silence around it, and a silent one.
 
-    Args:
-        sample_rate: Sample rate of the model in Hz.
-        rate: Sample rate of the WAV files in Hz. Default: the model's own.
-        subtype: libsndfile's name of their encoding.
-        max_seconds: Longer clips are cut to this duration.
+    They are WAV files at `rate` Hz (default: the model's `sample_rate`) in libsndfile's encoding `subtype`, cut to `max_seconds`.
     """
     rate = rate or sample_rate
     speech, at = read_bytes(io.BytesIO(demo.clip(0, "female", 0, "anger", 0)))
@@ -81,20 +73,10 @@ def batch(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
 def check_parity(
     folder: Path, keras_predict, keras_embed, sample_rate: int, tolerance: float, max_seconds: float = max(SECONDS)
 ) -> dict[str, float]:
-    """Compare every signature of a SavedModel on disk with Keras.
+    """Compare every signature of a SavedModel on disk with Keras: name of each comparison -> the largest difference.
 
-    Args:
-        folder: The SavedModel.
-        keras_predict, keras_embed: {"waveform", "length"} -> {name: (batch, ..)}, which `predict` and `embed` must equal.
-        sample_rate: Sample rate of the model in Hz.
-        tolerance: Largest difference allowed at the model's rate.
-        max_seconds: Longest clip that the export accepts.
-
-    Returns:
-        Name of each comparison -> the largest difference.
-
-    Raises:
-        ExportError: A difference exceeds the tolerance; names the signature and the clip.
+    `keras_predict` and `keras_embed`, {"waveform", "length"} -> {name: (batch, ..)}, are what `predict` and `embed` must equal to
+    `tolerance` at the model's rate. Raises ExportError, which names the signature and the clip, for a larger difference.
     """
     loaded = tf.saved_model.load(str(folder))  # its signatures do not keep its variables alive
     found: dict[str, float] = {}
@@ -161,11 +143,7 @@ def _largest_difference(what: str, reference: Mapping, got: Mapping, limit: floa
 
 
 def check_ops(folder: Path) -> set[str]:
-    """List the ops of a SavedModel.
-
-    Raises:
-        ExportError: A stock server on CPU lacks an op or cannot run it.
-    """
+    """List the ops of a SavedModel; raises ExportError where a stock server on CPU lacks an op or cannot run it."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()

@@ -33,8 +33,7 @@ def find_export(path: str | os.PathLike) -> Path | None:
 def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
     """Read an export's assets/keras_ser.json. Warn if another version of the package wrote it.
 
-    Raises:
-        UserError: The folder holds no export, or one of another format.
+    Raises UserError where the folder holds no export, or one of another format.
     """
     folder = Path(folder)
     try:

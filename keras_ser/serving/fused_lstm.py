@@ -12,14 +12,11 @@ import tensorflow as tf
 
 
 def fuse_recurrent_layers(model: keras.Model) -> int:
-    """Replace the computation of every supported LSTM in a model, in place.
+    """Replace the computation of every supported LSTM in a model, in place; returns their number.
 
     Supported: float32, the default activations with a bias, forward in time, sequences in and out, no mask (`StackedLSTM`
     passes none: padding on the right cannot affect earlier frames) and no initial state. Other
     layers and calls are unchanged, except that cuDNN's op, which a server on CPU cannot run, is disabled in all of them.
-
-    Returns:
-        The number of replaced layers.
     """
     replaced = 0
     for layer in layers_inside(model):

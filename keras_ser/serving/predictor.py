@@ -163,17 +163,20 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
             yield path, x if isinstance(x, str) else next(answers) | ({"problems": problems} if problems else {})
 
 
-def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
-    """Read a file: (samples,) float32, and its problems.
-
-    Raises:
-        AudioError: The file cannot be read or is longer than `max_seconds`.
-    """
+def read_short(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray | None, float, list[str]]:
+    """Read a file: (samples,), or None where it is longer than `max_seconds`; its seconds; its problems. Raises AudioError."""
     seconds = info(path).seconds
-    if seconds <= max_seconds:
-        waveform, problems = read_with_problems(path, sample_rate)
-        seconds = len(waveform) / sample_rate  # not every header states the length
     if seconds > max_seconds:
+        return None, seconds, []
+    waveform, problems = read_with_problems(path, sample_rate)
+    seconds = len(waveform) / sample_rate  # not every header states the length
+    return (waveform if seconds <= max_seconds else None), seconds, problems
+
+
+def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
+    """Read a file, (samples,), and its problems; raises AudioError where it cannot be read or is longer than `max_seconds`."""
+    waveform, seconds, problems = read_short(path, sample_rate, max_seconds)
+    if waveform is None:
         raise AudioError(
             f"{path}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
         )

@@ -14,16 +14,7 @@ MARGIN = 20  # at least 1 / MARGIN seconds of silence keep the clip's end from w
 
 
 def resample(waveform, rate, target: int):
-    """Resample a clip.
-
-    Args:
-        waveform: (samples,) float32, at least one sample.
-        rate: () int, Hz; a tensor.
-        target: Hz.
-
-    Returns:
-        (round(samples target / rate),) float32, at least one sample; the waveform itself if the rates are equal.
-    """
+    """Resample a clip (samples,) from `rate` (an int tensor) to `target` Hz: (round(samples target / rate),), at least one."""
     rate = tf.cast(rate, tf.int64)
     result = tf.cond(rate == target, lambda: waveform, lambda: _by_spectrum(waveform, rate, target))
     return tf.ensure_shape(result, (None,))

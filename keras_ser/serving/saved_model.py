@@ -5,14 +5,7 @@
         assets/keras_ser.json                       labels, rates, recipe, metrics; `read_facts` needs no TensorFlow
         assets.extra/tf_serving_warmup_requests     replayed by the server when it loads the model
 
-| signature | inputs | outputs |
-| --- | --- | --- |
-| predict_bytes, serving_default | audio (batch,) string: WAV files | answers |
-| predict | waveform (batch, samples) float32 at the model's rate, lengths (batch,) int32 | answers |
-| embed | same as predict | embedding (batch, features): the shared features, pooled |
-
-Answers: `<task>/probabilities` (batch, classes), `<task>/label` (batch,) and `<task>/score` (batch,), the largest probability;
-`<task>/value` (batch,) for a continuous task; the model's further outputs (batch,), such as a cascade's `emptied`.
+The signatures and their answers are those of `signatures`; `embed` answers with the shared features, pooled.
 """
 
 from __future__ import annotations

@@ -16,15 +16,9 @@ CHUNK_SECONDS = 320  # padded audio that is scored at once; a longer clip is a c
 
 
 def from_bytes(score, sample_rate: int, max_seconds: float):
-    """Make the signature for WAV files.
+    """Make the signature for WAV files of at most `max_seconds`: a tf.function, audio (batch,) string -> {name: (batch, ..)}.
 
-    Args:
-        score: {"waveform": (batch, samples), "length": (batch,)} -> {name: (batch, ..)}.
-        sample_rate: Sample rate of the model in Hz.
-        max_seconds: Longest clip that is accepted.
-
-    Returns:
-        tf.function: audio (batch,) string -> {name: (batch, ..)}.
+    `score` maps {"waveform": (batch, samples), "length": (batch,)} at `sample_rate` Hz to {name: (batch, ..)}.
     """
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="audio")], autograph=False)
@@ -44,11 +38,7 @@ def from_bytes(score, sample_rate: int, max_seconds: float):
 
 
 def from_waveforms(score, sample_rate: int, max_seconds: float):
-    """Make the signature for decoded audio at the model's rate; arguments as for `from_bytes`.
-
-    Returns:
-        tf.function: waveform (batch, samples) float32, lengths (batch,) int32 -> {name: (batch, ..)}.
-    """
+    """Make the signature for decoded audio: waveform (batch, samples), lengths (batch,) int32 -> {name: (batch, ..)}."""
     signature = [tf.TensorSpec((None, None), tf.float32, "waveform"), tf.TensorSpec((None,), tf.int32, "lengths")]
 
     @tf.function(input_signature=signature, autograph=False)
@@ -76,15 +66,10 @@ def from_waveforms(score, sample_rate: int, max_seconds: float):
 
 
 def answers(tasks: Sequence[Task], extra: Sequence[str] = ()):
-    """Name a model's outputs.
+    """Make a function that names a model's outputs; those in `extra` keep their names.
 
-    Args:
-        tasks: The tasks whose outputs are answered.
-        extra: Further outputs, passed on under their own names.
-
-    Returns:
-        A function {task: (batch, classes) or (batch, 1)} -> {"<task>/probabilities": (batch, classes),
-        "<task>/label": (batch,) string, "<task>/score": (batch,)}, or {"<task>/value": (batch,)} for a continuous task.
+    It maps {task: (batch, classes) or (batch, 1)} to {"<task>/probabilities": (batch, classes), "<task>/label": (batch,) string,
+    "<task>/score": (batch,)}, or {"<task>/value": (batch,)} for a continuous task.
     """
 
     def named(outputs):
@@ -105,11 +90,7 @@ def answers(tasks: Sequence[Task], extra: Sequence[str] = ()):
 def _in_chunks(score, rows, lengths, sample_rate: int):
     """Score clips sorted by length, `CHUNK_SECONDS` at a time, and return the answers in the original order.
 
-    Args:
-        score: See `from_bytes`.
-        rows: (indices of clips, their longest length) -> (clips, longest) padded waveforms.
-        lengths: (batch,) int32 samples.
-        sample_rate: Hz.
+    `rows` maps (indices of clips, their longest length) to padded waveforms (clips, longest); `lengths` are (batch,) samples.
     """
     order = tf.argsort(lengths, direction="DESCENDING", stable=True)
     batch = tf.size(lengths)

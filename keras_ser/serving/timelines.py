@@ -14,6 +14,7 @@ import numpy as np
 from keras_ser.audio import pad
 from keras_ser.audio.io import blocks
 from keras_ser.errors import UserError
+from keras_ser.reports import pictures
 from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output
 from keras_ser.tasks import Task
 
@@ -48,12 +49,7 @@ class Timeline:
             yield about | {self.task.name: answer(self.task, row)}
 
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Average overlapping windows.
-
-        Returns:
-            borders (cells + 1,) in seconds: all starts and ends of windows; and (cells, classes), the mean of the windows over
-            each cell between two borders.
-        """
+        """Average overlapping windows between their starts and ends: borders (cells + 1,) in seconds, means (cells, classes)."""
         borders = np.unique(np.round(np.concatenate([self.starts, self.ends]), 6))
         middles = (borders[:-1] + borders[1:]) / 2
         # windows are sorted by start and by end, so those over a point are consecutive
@@ -63,11 +59,7 @@ class Timeline:
         return borders, (sums[last] - sums[first]) / (last - first)[:, None]
 
     def segments(self) -> list[tuple[float, float, str, float]]:
-        """Join neighbouring cells of the same label: (start, end, label, mean probability).
-
-        Raises:
-            UserError: The task is continuous.
-        """
+        """Join neighbouring cells of the same label: (start, end, label, mean probability); UserError for a continuous task."""
         if self.task.continuous:
             raise UserError(
                 f"segments have labels, and the task {self.task.name!r} is continuous. Use the format json or csv."
@@ -83,11 +75,9 @@ class Timeline:
         return found
 
     def write(self, form: str, recording: str | None = None) -> Iterator[str]:
-        """Yield the lines of a file.
+        """Yield the lines of a file in the form "json" (one object per window), "csv", "rttm" or "audacity" (a label track).
 
-        Args:
-            form: "json" (one object per window), "csv", "rttm" or "audacity" (a label track).
-            recording: Name of the recording in "rttm". Default: the file's stem.
+        `recording` names the recording in "rttm"; by default it is the file's stem.
         """
         if form == "json":
             yield from (json.dumps(row) for row in self.rows())
@@ -110,10 +100,8 @@ class Timeline:
 
     def figure(self):
         """Draw a matplotlib Figure: probabilities over time, above a band of the most probable labels."""
-        from matplotlib.figure import Figure
-
         borders, means = _coarser(*self.cells())
-        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        figure = pictures.new(10, 3.6)
         if self.task.continuous:
             axes = figure.subplots()
             axes.stairs(means[:, 0], borders, baseline=None, linewidth=1.5)

@@ -16,13 +16,7 @@ PREDICT_LOG, REQUEST, MODEL_SPEC, INPUTS, KEY, VALUE, NAME, SIGNATURE_NAME = 6, 
 
 
 def write_warmup(folder: Path, name: str, requests: Mapping[str, Mapping[str, np.ndarray]]) -> Path:
-    """Write `assets.extra/tf_serving_warmup_requests` into a SavedModel.
-
-    Args:
-        folder: The SavedModel.
-        name: Name of the model on the server.
-        requests: signature -> its inputs by name.
-    """
+    """Write `assets.extra/tf_serving_warmup_requests` into a SavedModel: signature -> its inputs by name, for the model `name`."""
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:

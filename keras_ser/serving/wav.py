@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_ser.audio.channels import CANCELLED_DB, FEWEST, FRAME_SECONDS, OFFSET, SILENT_DB, STEADY
 from keras_ser.audio.io import LOUDEST
-from keras_ser.serving.downmixing import downmix
 
 RATES = (8000, 48000)  # Hz
 CHUNKS = 64  # searched for the samples; a file of nothing but tiny chunks would stall the server
@@ -49,19 +49,14 @@ def sound(waveform):
 
 
 def decode_wav(contents, clip, max_seconds: float):
-    """Decode one WAV file: live channels averaged, without a constant offset (`serving.downmixing`).
-
-    Args:
-        contents: () string.
-        clip: () int, the number that errors name.
-        max_seconds: Longer clips are refused before they are decoded.
+    """Decode one WAV file, a () string: live channels averaged, without a constant offset (`downmix`).
 
     Returns:
         float32 (samples,), at least one sample, all `sound`; and the sample rate, int64 () in Hz.
 
     Raises:
-        tf.errors.InvalidArgumentError: At run time: not a WAV file, an unsupported encoding or rate, a size beyond the end
-            of the file, no samples, more than `max_seconds`, samples that are not `sound`.
+        tf.errors.InvalidArgumentError: At run time, naming `clip`: not a WAV file, an unsupported encoding or rate, a size
+            beyond the end of the file, no samples, more than `max_seconds`, samples that are not `sound`.
     """
     header = read_header(contents, clip)
     with tf.control_dependencies([_check_duration(header, clip, max_seconds)]):
@@ -175,3 +170,38 @@ def _samples(raw, tag: int, bits: int):
         whole = tf.bitwise.left_shift(parts, tf.constant([8, 16, 24]))
         return tf.cast(tf.reduce_sum(whole, axis=1), tf.float32) / 2.0**31
     return tf.cast(tf.io.decode_raw(raw, {16: tf.int16, 32: tf.int32}[bits]), tf.float32) / 2.0 ** (bits - 1)
+
+
+def downmix(samples, rate):
+    """Average the live channels of (samples, channels) at `rate` Hz and subtract a constant offset: (samples,).
+
+    See `keras_ser.audio.channels.survey`.
+    """
+    exact = tf.cast(samples, tf.float64)
+    peaks = tf.reduce_max(exact, axis=0) - tf.reduce_min(exact, axis=0)  # (channels,)
+    loudest = tf.reduce_max(peaks)
+    live = peaks > loudest * 10 ** (SILENT_DB / 20)
+    live = tf.cast(live | ~tf.reduce_any(live), tf.float64)
+    # the energy of the mix is the mean over all pairs of live channels
+    energy = tf.math.reduce_variance(_mean(exact, live))
+    energies = tf.reduce_sum(tf.math.reduce_variance(exact, axis=0) * live) / tf.reduce_sum(live)
+    cancelled = (tf.reduce_sum(live) > 1) & (energy < energies * 10 ** (CANCELLED_DB / 10))
+    first = tf.one_hot(tf.argmax(live), tf.size(live), dtype=tf.float64)
+    mix = tf.cast(_mean(exact, tf.where(cancelled, first, live)), tf.float32)
+    offset = tf.where(loudest > 0, _offset(tf.cast(mix, tf.float64), rate), 0.0)
+    return tf.cast(tf.cast(mix, tf.float64) - offset, tf.float32)
+
+
+def _mean(samples, weights):
+    """(samples, channels) -> (samples,)."""
+    return tf.linalg.matvec(samples, weights) / tf.reduce_sum(weights)
+
+
+def _offset(mix, rate):
+    """The constant offset of (samples,); 0 where its mean is small or varies over time."""
+    size = tf.maximum(1, tf.cast(tf.round(FRAME_SECONDS * tf.cast(rate, tf.float64)), tf.int32))
+    count = tf.size(mix) // size
+    frames = tf.reshape(mix[: count * size], [count, size])
+    mean, spread = tf.reduce_mean(mix), tf.math.reduce_std(tf.reduce_mean(frames, axis=1))
+    steady = (count >= FEWEST) & (tf.abs(mean) > OFFSET) & (tf.abs(mean) > STEADY * spread)
+    return tf.where(steady, mean, 0.0)

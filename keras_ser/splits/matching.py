@@ -14,16 +14,10 @@ DRAWS = 20000
 def matched(
     corpus: Corpus, by: str, names: Sequence[str], count: int, match: Sequence[str], seed: int = 0
 ) -> tuple[str, ...]:
-    """Choose, among many random draws, the values of `by` whose distributions differ least from those of the rest.
+    """Choose `count` of `names`, the values of the column `by`, whose distributions differ least from those of the rest.
 
-    Args:
-        corpus: the corpus.
-        by: the column that is split, e.g. "speaker".
-        names: its values.
-        count: number of values to choose.
-        match: columns that are to be alike; each value of `by` counts once. What differs least is the sum of the columns' total
-            variation distances.
-        seed: draws the choices.
+    Of many random draws (by `seed`) the one is taken with the least sum of the total variation distances of the columns `match`;
+    each value of `by` counts once.
 
     Raises:
         CorpusError: a column that the corpus lacks, or of which one value of `by` has several.
@@ -53,12 +47,6 @@ def matched(
 def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str = "speaker") -> list[dict[str, Any]]:
     """Tabulate how columns are distributed on the sides of a split; each value of `by` counts once.
 
-    Args:
-        split: the split.
-        corpus: the corpus it belongs to.
-        columns: e.g. ("gender", "age_group").
-        by: what is counted.
-
     Returns:
         A row for each column and value: {"column", "value", "train", "test", "train %", "test %"}, "validation" among them
         where there is such a side.
@@ -76,11 +64,7 @@ def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str 
 
 
 def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Value of `by` -> column -> value, "unknown" where there is none.
-
-    Raises:
-        CorpusError: a column of which no utterance has a value, or of which one value of `by` has several.
-    """
+    """Value of `by` -> column -> value, "unknown" where there is none; raises CorpusError as `matched`."""
     held: dict[str, dict[str, str]] = {}
     for column in columns:
         if all(u.column(column) is None for u in corpus):

@@ -2,18 +2,17 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ser.checks import check_least, check_name
+from keras_ser.checks import check_choice, check_least, check_name
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
-from keras_ser.corpora.names import comparable, shown
+from keras_ser.corpora.spelling import comparable, shown
 from keras_ser.errors import UserError
 from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split
-from keras_ser.values import instance, settle
+from keras_ser.values import settle
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,7 @@ class Protocol:
         settle(self)
         check_name("a protocol", self.name)
         check_least(self, 0, "test", "validation")
-        kinds = ("random", "leave-one-out", "k-fold", "matched", "stated")
-        if self.kind not in kinds:
-            raise UserError(f"`kind` must be one of {', '.join(kinds)}. Received: {self.kind!r}.")
+        check_choice(self, "kind", ("random", "leave-one-out", "k-fold", "matched", "stated"))
         if self.kind == "stated" and not self.stated:
             raise UserError("a stated protocol needs `stated`: for each fold the tested values.")
         if self.kind == "random" and not (0 < self.test < 1 and 0 <= self.validation < 1):
@@ -189,13 +186,6 @@ class Protocol:
         return Split(
             self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart, together=self.together
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Protocol":
-        return instance(cls, data)
 
 
 def _draw(

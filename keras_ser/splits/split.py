@@ -4,16 +4,16 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.names import comparable, quoted, shown
+from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
 from keras_ser.tasks import identity
-from keras_ser.values import instance, settle
+from keras_ser.values import plain, settle
 
 SIDES = ("train", "validation", "test")
 
@@ -69,15 +69,8 @@ class Split:
     def speaker_dependent(self) -> bool:
         return "speaker" not in self.apart
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Split":
-        return instance(cls, data)
-
     def write(self, path: Path) -> None:
-        write_json(path, self.to_dict())
+        write_json(path, plain(self))
 
 
 def check_split(
@@ -88,7 +81,7 @@ def check_split(
 ) -> None:
     """Raise LeakageError for a split that leaks.
 
-    Values are compared in any spelling (`corpora.names.comparable`). Over several corpora
+    Values are compared in any spelling (`corpora.spelling.comparable`). Over several corpora
     they are compared as `keras_ser.tasks.identity` names them: "corpus/value", so that equal names are one speaker, film, session
     or sentence only in corpora of one adapter, or where a name says so itself ("ravdess/03" in a manifest).
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.audio import load_noises
+from keras_ser.audio.noise import load_noises
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.errors import UserError
 from keras_ser.pipelines.balance import rules

@@ -86,7 +86,7 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
     The features are the mean over a clip's frames of what the front end puts out, or openSMILE's functionals.
     """
     if recipe.config.functionals:
-        from keras_ser.audio.functionals import functionals
+        from keras_ser.audio.opensmile_functionals import functionals
 
         def told(given):
             clips = zip(np.asarray(given["waveform"]), np.asarray(given["length"]), strict=True)
@@ -134,7 +134,7 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_e
 
 def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np.ndarray:
     """(clips, functionals), computed once for a waveform cache and kept beside it: openSMILE is slow, and folds share clips."""
-    from keras_ser.audio.functionals import FUNCTIONALS, functionals
+    from keras_ser.audio.opensmile_functionals import FUNCTIONALS, functionals
 
     path = source.cache.path.with_suffix(f".{name}.npy")
     # one row for each utterance, of which the first number tells whether the others are there

@@ -13,7 +13,7 @@ from keras_ser.errors import UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.values import read_json
+from keras_ser.values import instance, plain, read_json
 
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
@@ -50,7 +50,7 @@ class Run:
             )
         about = stored(folder / "history.json", _history)
         recipe = stored(folder / "recipe.json", Recipe.from_dict)
-        split = stored(folder / "split.json", Split.from_dict)
+        split = stored(folder / "split.json", lambda data: instance(Split, data))
         return cls(folder, recipe, split, about["seed"], about)
 
     @classmethod
@@ -259,4 +259,4 @@ def _owned(path: Path, kind: str) -> dict[str, Any]:
 
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
-    return json.loads(json.dumps({"hash": recipe.hash, "split": split.to_dict(), "seed": seed, "data": data}))
+    return json.loads(json.dumps({"hash": recipe.hash, "split": plain(split), "seed": seed, "data": data}))

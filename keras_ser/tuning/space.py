@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,7 @@ Space = Sequence[Range | Choice]
 
 
 def parse(text: str) -> Range | Choice:
-    """Parse a range, such as config.beta=0.01:1:log, or a choice, such as config.units=16,32,64.
-
-    Raises:
-        UserError: The text is neither.
-    """
+    """Parse a range, such as config.beta=0.01:1:log, or a choice, such as config.units=16,32,64; raises UserError for neither."""
     key, equals, values = text.partition("=")
     if not (key and equals and values):
         raise UserError(f"expected KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B[,..]. Received: {text!r}.")
@@ -92,11 +88,7 @@ def parse(text: str) -> Range | Choice:
 
 
 def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
-    """The weights of the losses: the model's `SPACE`, else the weight of each task but the main one.
-
-    Raises:
-        UserError: The recipe has one loss only.
-    """
+    """The weights of the losses: the model's `SPACE`, else the weight of each task but the main one; UserError for one loss."""
     named = getattr(model_module(recipe.model), "SPACE", ())
     found = tuple(parse(text) for text in named) or tuple(
         Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
@@ -115,9 +107,8 @@ def whole_numbers(recipe: Recipe, key: str) -> bool:
 def check_space(recipe: Recipe, space: Space) -> None:
     """Refuse, before training, a space that cannot be searched.
 
-    Raises:
-        UnknownKeyError: The recipe lacks a key.
-        UserError: A key does not accept a value, occurs twice, or defines the task or the data.
+    Raises UnknownKeyError for a key that the recipe lacks, and UserError for one that does not accept a value, occurs twice, or
+    defines the task or the data.
     """
     keys = [each.key for each in space]
     if not keys or len(set(keys)) < len(keys):
@@ -167,11 +158,6 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
     if any(end != int(end) for end in ends):
         raise UserError(f"{each.key} takes integers. Received: {each}.")
     return tuple(int(end) for end in ends)
-
-
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Set values by `Recipe.change`."""
-    return recipe.change(values)
 
 
 def judging(recipe: Recipe) -> Protocol:

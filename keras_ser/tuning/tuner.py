@@ -24,8 +24,8 @@ from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import check_free
-from keras_ser.tuning.report import Found, Trial
-from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers, with_values
+from keras_ser.tuning.search_report import Found, Trial
+from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers
 
 METHODS = {
     "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
@@ -58,8 +58,7 @@ def search(
     the setting is not the reason (a damaged folder, too little memory), the next call repeats the trial.
 
     Args:
-        recipe: The recipe to start from. Its first protocol that keeps speakers (or sessions, films) apart is used, else its
-            first protocol.
+        recipe: The recipe to start from; `judging` says which of its protocols is used.
         data: Its decoded corpora.
         space: The keys to change, with their ranges or values.
         folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, tuning.png, recipe.json.
@@ -67,18 +66,12 @@ def search(
         folds: Folds whose validation sides are scored.
         seeds: Number of the recipe's seeds that each trial is trained with.
         method: "bayesian" (a Gaussian process), "random" or "grid" (choices only): KerasTuner's oracles, on the first seed.
-        on_trial: Called with (number, trials) before each trial; 0 is the unchanged recipe.
-        on_job: Called with (number, jobs, job) before each run of a trial.
+        on_trial, on_job: Called with (number, trials) before each trial, and with (number, jobs, job) before each run of it.
         **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
-
-    Returns:
-        The trials; `best` is the recipe with the best hyperparameters and all its protocols and seeds.
 
     Raises:
         UserError: See `check_space` and `check_jobs`; no validation side; an unknown method.
-        LeakageError: A split leaks.
         RunError: The folder holds another search, another process searches in it, or every trial failed.
-        DiskError: The disk is full, or the folder is not writable.
     """
     if method not in METHODS:
         raise UserError(f"`method` must be one of {', '.join(METHODS)}. Received: {method!r}.")
@@ -115,13 +108,13 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
     for trial in found.trials.values():
         if trial.failed and not trial.again:
             with contextlib.suppress(UserError):  # an invalid recipe is refused again below
-                failed[with_values(narrow, trial.values).hash] = trial.failed
+                failed[narrow.change(trial.values).hash] = trial.failed
     known: dict[str, float] = {}
 
     def judge(number: int, values: Mapping[str, Any]) -> float | None:
         """A setting's score; None if the trial failed."""
         try:
-            tried, refused = with_values(narrow, values), ""
+            tried, refused = narrow.change(values), ""
         except UserError as error:  # values that are valid one by one, but not together
             tried, refused = narrow, str(error)
         if not refused and tried.hash in known:
@@ -142,7 +135,7 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
                 trial = replace(trial, failed=reason, again=not own)
             finally:
                 keras.backend.clear_session()  # graphs of past trials would accumulate in memory
-        found.add(trial)
+        found.trials[trial.number] = trial
         found.save(folder)
         if trial.failed:
             return None

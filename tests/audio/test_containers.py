@@ -36,17 +36,13 @@ def test_video_containers(tmp_path, speechlike, suffix, codec):
         read(path, rate, start=5.0)
 
 
-@pytest.mark.parametrize("case", ["garbage", "no audio"])
-def test_bad_containers(tmp_path, rng, case):
+def test_video_without_sound_is_refused(tmp_path, rng):
     av = pytest.importorskip("av")
     path = tmp_path / "a.mp4"
-    if case == "garbage":
-        path.write_bytes(rng.bytes(5000))
-    else:
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (32, 32, 3)).astype("uint8"))
-            for packet in [*stream.encode(frame), *stream.encode(None)]:
-                container.mux(packet)
-    with pytest.raises(AudioError, match="a.mp4: .*(corrupt or not audio|no audio track)"):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+        frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (32, 32, 3)).astype("uint8"))
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    with pytest.raises(AudioError, match="a.mp4: the file holds no audio track"):
         read(path)

@@ -61,11 +61,3 @@ def test_a_broken_gold_standard(text, tmp_path):
     (root / "ratings_gold_standard" / "arousal" / "train_1.arff").write_text(text)
     with pytest.raises(CorpusError, match="expected an .arff file with @data rows .*arousal/train_1.arff"):
         avec2016.read(root)
-
-
-def test_wrong_options(tmp_path):
-    root = disk.write_avec2016(tmp_path)
-    with pytest.raises(CorpusError, match="`segment_seconds` must be over 0. Received: 0"):
-        avec2016.read(root, segment_seconds=0)
-    with pytest.raises(CorpusError, match="`subsets` must be some of train, dev, test"):
-        avec2016.read(root, subsets=("Train",))

@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 
 from keras_ser.corpora import CorpusError, demo, read_corpus
-from keras_ser.corpora.check import check
+from keras_ser.corpora.inspection import check
 
 
 def digest(corpus):
@@ -129,21 +128,3 @@ def test_where_it_goes_without_a_root(tmp_path, monkeypatch):
 def test_wrong_options(options, message, tmp_path):
     with pytest.raises(CorpusError, match=message):
         demo.read(tmp_path, **options)
-
-
-def test_emotion_and_gender_act_as_the_literature_says(small):
-    """Loudness, duration and pitch by Murray & Arnott 1993, table I, and Juslin & Laukka 2003, table 7."""
-    librosa = pytest.importorskip("librosa")
-    mean = {}
-    for utterance in small:
-        clip, rate = soundfile.read(small.file(utterance))
-        loud = librosa.util.frame(clip, frame_length=1024, hop_length=160).std(axis=0) > 0.2 * clip.std()
-        f0 = librosa.yin(clip, fmin=65, fmax=500, sr=rate, frame_length=1024, hop_length=160, center=False)
-        facts = 12 * np.log2(np.median(f0[loud])), 20 * np.log10(clip.std()), len(clip)
-        for label in (utterance.labels["emotion"], utterance.gender):
-            mean.setdefault(label, []).append(facts)
-    pitch, loudness, samples = ({label: np.mean(f, axis=0)[i] for label, f in mean.items()} for i in range(3))
-    assert min(pitch[high] for high in ("anger", "fear", "happiness", "surprise")) > pitch["neutral"] + 1
-    assert pitch["female"] > pitch["male"] + 5
-    assert loudness["anger"] > loudness["neutral"] + 2 > loudness["sadness"] + 4
-    assert samples["fear"] < samples["neutral"] < min(samples["sadness"], samples["disgust"])

@@ -4,7 +4,7 @@ import pandas
 import pytest
 
 from keras_ser.corpora import CorpusError
-from keras_ser.corpora.label_columns import NO_VALUE, number, numeric_columns, without_value
+from keras_ser.corpora.label_columns import NO_VALUE, numeric_columns, without_value
 
 
 def rows_of(*fields):
@@ -60,12 +60,3 @@ def test_what_is_nearly_a_number_is_not_made_a_class(fields, culprits):
     with pytest.raises(CorpusError) as caught:
         numeric_columns(rows_of(*fields), ["c"])
     assert f"Received: {', '.join(culprits)}. Write a number with a decimal point" in str(caught.value)
-
-
-def test_number_refuses_what_is_not_finite_or_python_syntax():
-    assert [number(text) for text in ("1", "-0.5", "1e3", "inf", "nan", "1e999", "1_000", "0x1", "")] == [
-        1.0,
-        -0.5,
-        1000.0,
-        *[None] * 6,
-    ]

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_ser.corpora import CorpusError, check_task, manifest
-from keras_ser.corpora.check import check
+from keras_ser.corpora.inspection import check
 from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
 from tests import corpora_on_disk as disk

@@ -73,23 +73,15 @@ def test_one_level_too_low(name, inner, tmp_path):
 
 
 @each
-def test_missing_root(name, tmp_path):
-    with pytest.raises(CorpusError, match=f"{name}: expected a folder.*does not exist. Check the path"):
-        read_corpus(name, tmp_path / "nowhere")
-
-
-@each
-def test_empty_root(name, tmp_path):
+def test_root_that_is_no_folder_or_empty(name, tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"x")
-    with pytest.raises(CorpusError, match=f"{name}: expected a folder.*is empty. Unpack"):
-        read_corpus(name, tmp_path)
-
-
-@each
-def test_root_is_a_file(name, tmp_path):
-    (tmp_path / "x.zip").write_bytes(b"x")
-    with pytest.raises(CorpusError, match="which is a file. Give the folder"):
-        read_corpus(name, tmp_path / "x.zip")
+    for root, words in (
+        ("nowhere", "does not exist. Check"),
+        (".DS_Store", "is a file. Give"),
+        (".", "is empty. Unpack"),
+    ):
+        with pytest.raises(CorpusError, match=f"{name}: expected a folder.*{words}"):
+            read_corpus(name, tmp_path / root)
 
 
 @each

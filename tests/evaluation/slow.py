@@ -62,26 +62,16 @@ def degrees(table: pd.DataFrame, truth: str, metric: str) -> float | None:
     return min(groups - 1, sum(1 / h for h in holders) ** 2 / sum(1 / h**2 / (h - 1) for h in holders))
 
 
-def logit_interval(value: float, total: float, free: float) -> tuple[float, float]:
-    half = stats.t.ppf(0.975, free) * total**0.5 / (value * (1 - value))
-    ends = [np.log(value / (1 - value)) + sign * half for sign in (-1, 1)]
-    return tuple(1 / (1 + np.exp(-end)) for end in ends)
+SCALES = {
+    "plain": (lambda x: x, lambda x: 1, lambda y: y),
+    "logit": (lambda x: np.log(x / (1 - x)), lambda x: 1 / (x * (1 - x)), lambda y: 1 / (1 + np.exp(-y))),
+    "ccc": (np.arctanh, lambda x: 1 / (1 - x**2), np.tanh),
+    "rmse": (np.log, lambda x: 1 / x, np.exp),
+}
 
 
-def plain_interval(value: float, total: float, free: float) -> tuple[float, float]:
-    half = stats.t.ppf(0.975, free) * total**0.5
-    return value - half, value + half
-
-
-def z_interval(value: float, total: float, free: float) -> tuple[float, float]:
-    half = stats.t.ppf(0.975, free) * total**0.5 / (1 - value**2)
-    return np.tanh(np.arctanh(value) - half), np.tanh(np.arctanh(value) + half)
-
-
-def log_interval(value: float, total: float, free: float) -> tuple[float, float]:
-    half = stats.t.ppf(0.975, free) * total**0.5 / value
-    return value * np.exp(-half), value * np.exp(half)
-
-
-def interval(metric: str) -> Callable[[float, float, float], tuple[float, float]]:
-    return {"ccc": z_interval, "rmse": log_interval}.get(metric, logit_interval)
+def interval(metric: str, value: float, total: float, free: float) -> tuple[float, float]:
+    """The ends on the scale of a metric; "plain" and "logit" are scales themselves."""
+    to, slope, back = SCALES.get(metric, SCALES["logit"])
+    half = stats.t.ppf(0.975, free) * total**0.5 * slope(value)
+    return back(to(value) - half), back(to(value) + half)

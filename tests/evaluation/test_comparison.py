@@ -27,7 +27,7 @@ def test_difference_interval_and_p_are_those_of_a_slow_loop(make_table, emotion,
     assert (found.a, found.b) == pytest.approx((first, second))
     assert found.difference == pytest.approx(first - second)
     total, free = slow.variance(a, b, _uar, slow.degrees(a, "emotion", "uar"))
-    assert (found.low, found.high) == pytest.approx(slow.plain_interval(first - second, total, free))
+    assert (found.low, found.high) == pytest.approx(slow.interval("plain", first - second, total, free))
     assert found.p == pytest.approx(2 * stats.t.sf(abs(first - second) / total**0.5, free))
     assert (found.groups, found.unit, found.clips) == (8, "speakers", a["id"].nunique())
     assert (found.seeds_a, found.seeds_b) == seeds

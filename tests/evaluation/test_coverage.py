@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_ser.evaluation.group_sums import measure, scale
 from keras_ser.evaluation.intervals import Jackknife, interval, p_value, seeds_known, variance
-from keras_ser.evaluation.measures import measure, scale
 from keras_ser.tasks import Task
 
 TASK = Task("emotion", ("anger", "fear", "joy", "sadness"))

@@ -103,20 +103,6 @@ def test_a_recall_needs_six_speakers_with_such_clips(make_table, emotion):
     assert any("under 6 speakers with such clips" in note for note in result.notes)
 
 
-def test_intervals_say_what_they_are_over(make_table, emotion):
-    for seeds, said in (
-        ((0, 1, 2), "95 % CI over 8 speakers and 3 seeds (t)."),
-        ((0,), "95 % CI over 8 speakers, of this one network (t)."),
-        ((0, 1), "95 % CI over 8 speakers, of these 2 networks (t)."),
-    ):
-        result = score(make_table(seeds=seeds), emotion, "disjoint")
-        assert said in result.notes
-        assert any("leave out the spread over initialisations" in note for note in result.notes) == (len(seeds) < 3)
-    known = score(make_table(seeds=(0,)), emotion, "disjoint", deterministic=True)
-    assert "95 % CI over 8 speakers (t)." in known.notes
-    assert not any("initialisation" in note for note in known.notes)
-
-
 def test_clips_without_label_are_left_out_and_counted(make_table, emotion):
     table = make_table()
     gone = table["id"].isin(["s01/c00", "s06/c03"])

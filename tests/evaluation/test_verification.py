@@ -6,8 +6,8 @@ import pytest
 from scipy.special import logit
 from scipy.stats import t
 
-from keras_ser.evaluation.trials import score_trials, trials
 from keras_ser.evaluation.verification import Verification
+from keras_ser.evaluation.verification_trials import score_trials, trials
 from tests.evaluation.rates import brute, root
 
 

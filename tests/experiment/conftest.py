@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import colour
+from keras_ser.audio.noise import colour
 from tests.training import tiny
 
 

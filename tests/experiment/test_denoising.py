@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import read, snr
+from keras_ser.audio import read
 from keras_ser.audio.denoise import spectral_subtraction
+from keras_ser.audio.noise import snr
 from keras_ser.audio.quality import si_sdr
 from keras_ser.cli import main
 from keras_ser.cli import tables as cli
@@ -181,7 +182,7 @@ def test_si_sdr_is_measured_between_the_right_clips(made, masked):
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
     tested = denoising.test_clips(run, masked[1], 3)
     part = made.predictions.query("fold == 0 and noise == 'white' and snr_in == -5.0")
-    from keras_ser.audio import mix
+    from keras_ser.audio.noise import mix
     from keras_ser.pipelines.noises import noise_bank
 
     (bank,) = noise_bank(("white",), "test", 16000, run.seed)

@@ -14,6 +14,7 @@ from keras_ser.pipelines.records import cache
 from keras_ser.pipelines.windows import cut_windows
 from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
+from keras_ser.values import instance, plain
 
 RATE = 8000
 SECONDS = {"a": 1.0, "b": 2.5, "c": 0.2, "d": 1.7, "e": 3.01, "f": 0.9, "g": 1.1}
@@ -88,7 +89,7 @@ def test_windows_of_one_clip_stay_together_unless_a_leak_is_asked_for(corpus):
     assert len(both(leaks)) > 3 and not leaks.together and leaks.speaker_dependent
     check_split(leaks, found)
     assert len(leaks.test) == pytest.approx(0.2 * len(found), abs=2)
-    assert Split.from_dict(leaks.to_dict()) == leaks and Protocol.from_dict(leaking.to_dict()) == leaking
+    assert instance(Split, plain(leaks)) == leaks and instance(Protocol, plain(leaking)) == leaking
     with pytest.raises(LeakageError, match="origin must be on one side only"):
         check_split(Split("x", 0, leaks.train, leaks.validation, leaks.test), found)
     with pytest.raises(ValueError, match="only a random split may leak"):

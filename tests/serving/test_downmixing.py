@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.audio.channels import survey
-from keras_ser.serving.downmixing import downmix
+from keras_ser.serving.wav import downmix
 
 RATE = 16000
 

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from keras_ser.audio import read
-from keras_ser.serving.predictor import BATCH_CLIPS, BATCH_SECONDS, Predictor, predict_files
+from keras_ser.serving.predictor import BATCH_CLIPS, BATCH_SECONDS, predict_files
 from tests.serving import standin
 
 
@@ -39,19 +39,3 @@ def test_memory_is_bounded_and_order_is_kept(tmp_path, rng):
     assert max(clips for clips, _ in calls) <= BATCH_CLIPS
     assert max(clips * samples for clips, samples in calls) <= BATCH_SECONDS * standin.RATE
     assert sum(clips for clips, _ in calls) == len(files)
-
-
-def test_bad_files_are_told_in_their_place(tmp_path, rng):
-    good = [write(tmp_path / name, rng, 0.5) for name in ("a.wav", "c.wav")]
-    (tmp_path / "b.wav").write_bytes(b"no audio at all" * 20)
-    long = write(tmp_path / "d.wav", rng, 21.0)
-    found = list(predict_files(standin.predictor(), [good[0], tmp_path / "b.wav", good[1], long]))
-    assert [isinstance(answer, str) for _, answer in found] == [False, True, False, True]
-    assert "b.wav: corrupt or not audio" in found[1][1]
-    assert "d.wav: expected at most 20 s, received 21.0 s. Cut it, or use predict --timeline." in found[3][1]
-
-
-def test_load_refuses_what_is_no_model(tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ValueError, match="expected the folder of a finished run"):
-            Predictor.load(folder)

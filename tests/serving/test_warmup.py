@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.serving.warmup import predict_request
-from tests.serving.clips import batch, files, spoken
 
 predict_pb2 = pytest.importorskip(
     "tensorflow_serving.apis.predict_pb2", reason="tensorflow-serving-api is in the extra test", exc_type=ImportError
@@ -27,23 +26,6 @@ def serve(loaded, request):
     for name, value in function(**given).items():
         response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
     return response
-
-
-def test_grpc_request_for_files(served, rng):
-    """As a client writes it, over the wire and back."""
-    contents = files([spoken(rng, s) for s in (0.9, 2.2, 0.1)])
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = "emotions"
-    request.inputs["audio"].CopyFrom(tf.make_tensor_proto(contents))
-    arrived = predict_pb2.PredictRequest.FromString(request.SerializeToString())
-    answer = predict_pb2.PredictResponse.FromString(serve(served.loaded, arrived).SerializeToString())
-    assert answer.model_spec.name == "emotions"
-    assert {tf.make_ndarray(value).shape[0] for value in answer.outputs.values()} == {3}, "a row per clip"
-    expected = np.asarray(served.offline(batch(contents))["emotion"])
-    np.testing.assert_allclose(tf.make_ndarray(answer.outputs["emotion/probabilities"]), expected, atol=1e-5)
-    # as a client without NumPy reads them
-    labels = [x.decode() for x in answer.outputs["emotion/label"].string_val]
-    assert labels == [served.run.recipe.tasks[0].labels[i] for i in expected.argmax(axis=1)]
 
 
 @pytest.mark.parametrize(

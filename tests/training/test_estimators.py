@@ -187,7 +187,7 @@ def test_one_class_in_training_is_said(corpus, data, tmp_path):
 
 def test_functionals_are_computed_once(corpus, split, tmp_path, monkeypatch):
     pytest.importorskip("opensmile")
-    from keras_ser.audio import functionals as module
+    from keras_ser.audio import opensmile_functionals as module
 
     recipe = SVM.replace(config=svm.Config(functionals="eGeMAPSv02"), tasks=(tiny.EMOTION,))
     data = Data.load(recipe, corpus, tmp_path / "cache")

@@ -9,6 +9,7 @@ from keras_ser.files import write_whole
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
+from keras_ser.values import instance
 from tests.training import tiny
 
 SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
@@ -21,7 +22,7 @@ def test_the_same_run_may_go_on(tmp_path):
     claim(tmp_path / "run", tiny.SINGLE.replace(name="renamed", seeds=(0, 5)), SPLIT, 0)
     assert (tmp_path / "run" / "history.csv").exists()
     written = json.loads((tmp_path / "run" / "split.json").read_text())
-    assert Split.from_dict(written) == SPLIT
+    assert instance(Split, written) == SPLIT
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_an_unfinished_run_goes_on_over_a_damaged_recipe_or_split(tmp_path, name
     (tmp_path / name).write_bytes(content)
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     assert Recipe.from_json((tmp_path / "recipe.json").read_text()) == tiny.SINGLE
-    assert Split.from_dict(json.loads((tmp_path / "split.json").read_text())) == SPLIT
+    assert instance(Split, json.loads((tmp_path / "split.json").read_text())) == SPLIT
 
 
 def as_hashed_before(folder, recipe) -> None:

@@ -3,7 +3,7 @@ import pytest
 from keras_ser.overrides import lookup
 from keras_ser.recipe import OptimizerConfig, Recipe
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
-from keras_ser.tuning.space import whole_numbers, with_values
+from keras_ser.tuning.space import whole_numbers
 from tests.training import tiny
 
 
@@ -72,7 +72,7 @@ def test_first_model_of_a_cascade_can_be_searched():
 
 
 def test_models_of_a_cascade_share_the_front_end():
-    found = with_values(tiny.CASCADE, {"frontend.hop": 200, "config.beta": 0.7})
+    found = tiny.CASCADE.change({"frontend.hop": 200, "config.beta": 0.7})
     assert found.frontend.hop == found.first.frontend.hop == 200
     assert found.config.beta == 0.7 != found.first.config.beta
 

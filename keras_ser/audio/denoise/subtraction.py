@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 
-from keras_ser.audio.denoise.checks import check_rate, checked
 from keras_ser.errors import UserError
 
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.008
@@ -23,31 +22,17 @@ def spectral_subtraction(
         |S(t, k)|^alpha = max(|Y(t, k)|^alpha - beta |N(t, k)|^alpha, 0), with the phase of Y,
 
     Y being the short-time spectrum under the root of a Hann window, which also weighs the frames when they are added
-    up again, divided by the sum of its squares: with nothing subtracted the output is the input.
+    up again, divided by the sum of its squares: with nothing subtracted (beta = 0) the output is the input.
 
     |N|^alpha is the mean over the frames of
 
-    * `noise`, where it is given; else
+    * `noise`, (samples,) alone at the same rate and level, where it is given; else
     * the pause before the speech (see `leading_pause`), where it is at least 0.1 s long; else
     * what `minimum_statistics` finds.
 
-    With alpha = 2 a bin that holds Gaussian noise alone keeps a share e^-beta of its power, a little less after the
-    frames are added up: with beta = 0.5 the signal-to-noise ratio rises by no more than about 2.5 dB. Larger values
-    take more noise, and more of the voice.
-
-    Args:
-        waveform: (samples,), noisy speech.
-        sample_rate: Hz.
-        alpha: positive. Default 2 (power); 1 subtracts magnitudes.
-        beta: not negative. Default 0.5; 0 returns the input.
-        noise: (samples,), noise alone at the same rate and level, at least one window; None = estimated.
-
-    Returns:
-        float32 (samples,). A waveform shorter than a window is returned as it is.
-
-    Raises:
-        UserError: arguments out of range, a waveform that is empty, not one-dimensional or not finite, or a `noise`
-            shorter than a window.
+    alpha = 2 subtracts powers, alpha = 1 magnitudes. With alpha = 2 a bin that holds Gaussian noise alone keeps a share e^-beta of
+    its power, a little less after the frames are added up: with beta = 0.5 the signal-to-noise ratio rises by no more than about
+    2.5 dB. Larger values take more noise, and more of the voice.
 
     Reference:
         M. Berouti, R. Schwartz, J. Makhoul, "Enhancement of speech corrupted by acoustic noise", ICASSP 1979, for the
@@ -91,19 +76,13 @@ def spectral_subtraction(
 
 
 def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
-    """Return how many samples precede the speech, by the front end's endpoint detection.
+    """Return how many samples of (samples,) precede the speech, by the front end's endpoint detection.
 
     The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
     frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
     (in dB), back through frames over a quarter of it, back through at most 25 unvoiced frames of many zero crossings,
-    and 5 frames more. The pause is what the frames before that cover.
-
-    Args:
-        waveform: (samples,).
-        sample_rate: Hz.
-
-    Returns:
-        samples; 0 if the clip starts with speech, or speech and pause cannot be told apart.
+    and 5 frames more. The pause is what the frames before that cover; 0 if the clip starts with speech, or speech and pause cannot
+    be told apart.
     """
     window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     if len(waveform) < window:
@@ -129,22 +108,13 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
 
 
 def minimum_statistics(power: np.ndarray, sample_rate: int, window: int, hop: int, alpha: float = 2.0) -> np.ndarray:
-    """Estimate the noise in each bin by its minimum over time, since speech leaves every bin now and then.
+    """Estimate the mean of |N|^alpha in each bin of `power`, |Y|^alpha (frames, bins), by its minimum over time.
 
         N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
 
-    B corrects for the minimum of an estimate lying under its mean. It is measured, as the same minimum over white noise of
-    mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
+    Speech leaves every bin now and then. B corrects for the minimum of an estimate lying under its mean. It is measured, as the
+    same minimum over white noise of mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
     and in that the window looks ahead.
-
-    Args:
-        power: |Y|^alpha, (frames, bins).
-        sample_rate: Hz.
-        window, hop: samples.
-        alpha: the exponent in `power`.
-
-    Returns:
-        (frames, bins), an estimate of the mean of |N|^alpha.
 
     Reference:
         R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum statistics", IEEE
@@ -200,3 +170,19 @@ def _bias(window: int, hop: int, alpha: float, smoothing: int, search: int) -> f
     noise = np.random.default_rng(0).standard_normal((frames - 1) * hop + window)
     power = np.abs(_spectra(noise, window, hop)[:, 1:-1]) ** alpha
     return float(power.mean() / _minimum(power, smoothing, search).mean())
+
+
+def checked(name: str, waveform: np.ndarray) -> np.ndarray:
+    """Return the waveform as float64, or raise UserError."""
+    x = np.asarray(waveform)
+    if x.ndim != 1 or x.size == 0 or x.dtype.kind not in "fi":
+        raise UserError(f"`{name}` must be real samples in one dimension. Received: {x.dtype} {x.shape}.")
+    x = x.astype(np.float64)
+    if bad := int(x.size - (np.abs(x) <= np.finfo(np.float32).max).sum()):
+        raise UserError(f"`{name}` must be finite. Received: {bad} of {x.size} samples are NaN or infinite.")
+    return x
+
+
+def check_rate(sample_rate: int) -> None:
+    if sample_rate < 1:
+        raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")

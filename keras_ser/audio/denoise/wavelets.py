@@ -6,7 +6,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from keras_ser.audio.denoise.checks import check_rate, checked
+from keras_ser.audio.denoise.subtraction import check_rate, checked
 from keras_ser.errors import UserError
 
 MEDIAN_DEVIATION = 0.6745  # median |x| of a unit Gaussian
@@ -24,16 +24,6 @@ def wavelet_lms(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
 
     The second stage costs more than it gains where the speech is louder than the noise: it loses what no filter predicts of the
     voice. `wavelet_shrinkage` can be called alone.
-
-    Args:
-        waveform: (samples,), noisy speech.
-        sample_rate: Hz.
-
-    Returns:
-        float32 (samples,).
-
-    Raises:
-        UserError: as `wavelet_shrinkage`.
     """
     return line_enhancer(wavelet_shrinkage(waveform, sample_rate))
 
@@ -47,17 +37,8 @@ def wavelet_shrinkage(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndar
     The references take the median over the whole signal and the universal threshold, THRESHOLD = 1. In speech, which
     fills more than half of the coefficients of its own bands, that median is the voice's, and little is left. So the
     level is cut into blocks of 0.1 s, sigma_j comes from the QUIET quantile of their medians, and THRESHOLD gave the best
-    signal-to-noise ratio of EmoDB clips in four noises.
-
-    Args:
-        waveform: (samples,); digital silence in it is taken for the noise. One too short for a level is returned as it is.
-        sample_rate: Hz.
-
-    Returns:
-        float32 (samples,).
-
-    Raises:
-        UserError: a waveform that is empty, not one-dimensional or not finite, or PyWavelets is not installed.
+    signal-to-noise ratio of EmoDB clips in four noises. Digital silence is taken for the noise; a waveform too short for a level is
+    returned as it is.
 
     Reference:
         D. Donoho, "De-noising by soft-thresholding", IEEE Trans. Information Theory 41 (1995); a sigma for each level:
@@ -89,9 +70,9 @@ def wavelet_shrinkage(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndar
 
 
 def line_enhancer(waveform: np.ndarray) -> np.ndarray:
-    """An adaptive line enhancer: what an LMS filter of variable step predicts of a signal from its past.
+    """An adaptive line enhancer: what an LMS filter of variable step predicts of a signal d, (samples,), from its past.
 
-    With d the waveform, x(n) = [d(n - DELAY) .. d(n - DELAY - ORDER + 1)], zeros before the beginning, and w(0) = 0:
+    With x(n) = [d(n - DELAY) .. d(n - DELAY - ORDER + 1)], zeros before the beginning, and w(0) = 0:
 
         y(n) = w(n)^T x(n), the output
         e(n) = d(n) - y(n)
@@ -100,15 +81,6 @@ def line_enhancer(waveform: np.ndarray) -> np.ndarray:
 
     The step grows with the error, as in the reference; it is divided by the power of x, which makes it independent of
     the level and, for LARGEST < 2, stable. mu starts at LARGEST; delta = ORDER times a hundredth of the waveform's mean square.
-
-    Args:
-        waveform: d, (samples,).
-
-    Returns:
-        y, float32 (samples,).
-
-    Raises:
-        UserError: a waveform that is empty, not one-dimensional or not finite.
 
     Reference:
         R. Kwong, E. Johnston, "A variable step size LMS algorithm", IEEE Trans. Signal Processing 40 (1992).

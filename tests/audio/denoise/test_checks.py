@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_ser.audio import colour, mix, snr
-from keras_ser.audio.denoise import (
-    DENOISERS,
-    line_enhancer,
-    spectral_subtraction,
-    wavelet_lms,
-)
+from keras_ser.audio.denoise import DENOISERS, spectral_subtraction, wavelet_lms
+from keras_ser.audio.denoise.wavelets import line_enhancer
+from keras_ser.audio.noise import colour, mix, snr
 from keras_ser.audio.quality import si_sdr
 from tests.audio.denoise.voices import voice
 

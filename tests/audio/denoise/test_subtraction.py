@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from keras_ser.audio import colour, mix, snr
-from keras_ser.audio.denoise import leading_pause, minimum_statistics, spectral_subtraction
+from keras_ser.audio.denoise.subtraction import leading_pause, minimum_statistics, spectral_subtraction
+from keras_ser.audio.noise import colour, mix, snr
 from tests.audio.denoise.voices import voice
 
 

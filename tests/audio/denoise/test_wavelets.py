@@ -3,8 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from keras_ser.audio import snr
-from keras_ser.audio.denoise import line_enhancer, wavelet_lms, wavelet_shrinkage
+from keras_ser.audio.denoise.wavelets import line_enhancer, wavelet_lms, wavelet_shrinkage
+from keras_ser.audio.noise import snr
 from tests.audio.denoise.voices import voice
 
 

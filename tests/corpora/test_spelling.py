@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from keras_ser.corpora.names import comparable, difference, quoted, shown, spellings, visible
+from keras_ser.corpora.spelling import comparable, difference, quoted, shown, spellings, visible
 
 NFC, NFD = (unicodedata.normalize(form, "Jos\u00e9") for form in ("NFC", "NFD"))
 ALIKE = [
@@ -35,18 +35,6 @@ def test_names_of_different_people_stay_different():
     names = ["Jos\u00e9", "Jose", "Anna", "Ann a", "Anne", "01", "1", "s1", "s-1", "\u738b", "\u6c6a", "a.wav", "a_wav"]
     assert len({comparable(name) for name in names}) == len(names)
     assert spellings(names) == []
-
-
-@pytest.mark.parametrize("name", [name for pair in ALIKE for name in pair])
-def test_comparable_is_idempotent(name):
-    assert comparable(comparable(name)) == comparable(name)
-
-
-def test_difference_names_what_differs():
-    assert difference([NFC, NFD]) == "composed or combined characters"
-    assert difference(["Anna", "anna"]) == "case"
-    assert difference(["ben", "ben\u200b"]) == "invisible characters"
-    assert difference(["Ann Lee", "Ann  Lee", "ann lee"]) == "spaces and case"
 
 
 @pytest.mark.parametrize("one, other", ALIKE)

@@ -5,6 +5,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -15,55 +16,38 @@ import numpy as np
 from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
 from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
-from keras_ser.corpora.names import difference, quoted, spellings
+from keras_ser.corpora.spelling import difference, quoted, spellings
 
-__all__ = ["PROBLEMS", "SILENCE", "CorpusReport", "check"]
-
+# Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3
-"""Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3."""
-
 PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
 ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped")
+# A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip.
+SHORTEST_SECONDS = 0.1  # shorter clips are reported
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
-"""A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip."""
 
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """The findings of `check`.
+    """The findings of `check`."""
 
-    Args:
-        name: the corpus.
-        root: its folder.
-        utterances: number of utterances.
-        counts: column -> value -> utterances, for the labels, the gender and the speaker.
-        ranges: continuous label -> (lowest, mean, highest).
-        seconds: "total", "min", "median" and "max" over the utterances that could be read.
-        sample_rates, channels: Hz -> utterances, number of channels -> utterances.
-        untold: column -> number of utterances without a value in it.
-        problems: kind (of `PROBLEMS`) -> what was found, one text each.
-        odd: kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be.
-        differences: how the corpus differs from the published one, a sentence each.
-        flaws: known flaws of the published corpus.
-        duplicates: groups of ids with the same audio.
-        notes: what is allowed but unexpected, a sentence each.
-    """
-
-    name: str
-    root: str
-    utterances: int
-    counts: Mapping[str, Mapping[str, int]]
-    ranges: Mapping[str, tuple[float, float, float]]
-    seconds: Mapping[str, float]
-    sample_rates: Mapping[int, int]
+    name: str  # the corpus
+    root: str  # its folder
+    utterances: int  # number of utterances
+    counts: Mapping[str, Mapping[str, int]]  # column -> value -> utterances, for the labels, the gender and the speaker
+    ranges: Mapping[str, tuple[float, float, float]]  # continuous label -> (lowest, mean, highest)
+    seconds: Mapping[str, float]  # "total", "min", "median" and "max" over the utterances that could be read
+    sample_rates: Mapping[int, int]  # sample_rates, channels: Hz -> utterances, number of channels -> utterances
     channels: Mapping[int, int]
-    untold: Mapping[str, int] = field(default_factory=dict)
+    untold: Mapping[str, int] = field(default_factory=dict)  # column -> number of utterances without a value in it
+    # kind (of `PROBLEMS`) -> what was found, one text each
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be
     odd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    differences: tuple[str, ...] = ()
-    flaws: tuple[str, ...] = ()
-    duplicates: tuple[tuple[str, ...], ...] = ()
-    notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()  # how the corpus differs from the published one, a sentence each
+    flaws: tuple[str, ...] = ()  # known flaws of the published corpus
+    duplicates: tuple[tuple[str, ...], ...] = ()  # groups of ids with the same audio
+    notes: tuple[str, ...] = ()  # what is allowed but unexpected, a sentence each
 
     @property
     def ok(self) -> bool:
@@ -100,20 +84,11 @@ class CorpusReport:
         return said
 
 
-def check(
-    corpus: Corpus, shortest_seconds: float = 0.1, progress: Callable[[Iterable], Iterable] | None = None
-) -> CorpusReport:
-    """Decode every utterance and compare the corpus with what was published.
-
-    Args:
-        corpus: what to check.
-        shortest_seconds: shorter clips are reported as too short.
-        progress: wraps the sequence of utterances, e.g. `rich.progress.track`.
-    """
+def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None) -> CorpusReport:
+    """Decode every utterance and compare the corpus with what was published; `progress` wraps the sequence of utterances."""
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
     odd: dict[str, list[str]] = {kind: [] for kind in ODD}
-    rates: dict[int, int] = {}
-    channels: dict[int, int] = {}
+    rates, channels = Counter(), Counter()
     hashes: dict[str, list[str]] = {}
     lengths: dict[str, float] = {}
     for utterance in progress(corpus.utterances) if progress else corpus.utterances:
@@ -123,10 +98,10 @@ def check(
             problems[error.kind].append(utterance.id if error.kind == "empty" else f"{utterance.id} ({error})")
             continue
         seconds = lengths[utterance.id] = len(samples) / rate
-        rates[rate] = rates.get(rate, 0) + 1
-        channels[samples.shape[1]] = channels.get(samples.shape[1], 0) + 1
+        rates[rate] += 1
+        channels[samples.shape[1]] += 1
         hashes.setdefault(_digest(samples, rate), []).append(utterance.id)
-        if seconds < shortest_seconds:
+        if seconds < SHORTEST_SECONDS:
             problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")
         # The spread, not the level: a constant offset is silence too. One sample has no spread and is too short anyway.
         if len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:

@@ -29,18 +29,10 @@ def _smile(name: str):
 
 
 def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02") -> np.ndarray:
-    """openSMILE's functionals of one clip.
-
-    Args:
-        waveform: (samples,) float32.
-        sample_rate: Hz.
-        name: the set: "eGeMAPSv02" (88 functionals) or "ComParE_2016" (6373).
+    """openSMILE's functionals of one clip, (samples,), by the name of their set.
 
     Returns:
         (functionals,) float32. What openSMILE can't tell of a clip (NaN: it is too short) is 0.
-
-    Raises:
-        UserError: another set, or openSMILE is not installed.
     """
     check_functionals(name)
     with warnings.catch_warnings():

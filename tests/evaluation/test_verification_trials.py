@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics.pairwise import cosine_similarity
 
-from keras_ser.evaluation.trials import crossing, least_cost, rates, score_trials, trials
+from keras_ser.evaluation.verification_trials import crossing, least_cost, rates, score_trials, trials
 from tests.evaluation.rates import brute, root
 
 

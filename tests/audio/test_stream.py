@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from keras_ser.audio import AudioError, limits
+from keras_ser.audio import AudioError, stream
 from tests.audio.files import lying_list
 
 # The sizes are not checked, so that libsndfile itself meets the file, in which it searches for ever.
 SCRIPT = """
 import sys
-from keras_ser.audio import AudioError, io, limits, stream
+from keras_ser.audio import AudioError, io, stream
 stream.checked = lambda raw, kind: None
-limits.SECONDS = float(sys.argv[2])
+stream.LIMIT_SECONDS = float(sys.argv[2])
 print("begun", flush=True)
 try:
     io.read(sys.argv[1])
@@ -49,9 +49,9 @@ def test_interrupt_reaches_a_process_whose_decoder_loops(tmp_path):
 
 
 def test_results_and_errors_pass_through(tmp_path, monkeypatch):
-    assert limits.limited(tmp_path, lambda: None) is None
+    assert stream.limited(tmp_path, lambda: None) is None
     with pytest.raises(ZeroDivisionError):
-        limits.limited(tmp_path, lambda: 1 / 0)
-    monkeypatch.setattr(limits, "SECONDS", 0.05)
+        stream.limited(tmp_path, lambda: 1 / 0)
+    monkeypatch.setattr(stream, "LIMIT_SECONDS", 0.05)
     with pytest.raises(AudioError, match="could not be decoded within 0.05 s"):
-        limits.limited(tmp_path, lambda: time.sleep(0.5))
+        stream.limited(tmp_path, lambda: time.sleep(0.5))

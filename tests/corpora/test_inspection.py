@@ -7,10 +7,10 @@ import soundfile
 
 from keras_ser.audio import AudioError, read
 from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
-from keras_ser.corpora.check import check
+from keras_ser.corpora.inspection import check
 from tests import corpora_on_disk as disk
 from tests.audio import files
-from tests.audio.test_sizes import encode
+from tests.audio.test_integrity import encode
 
 
 def corpus_of(folder, names, **more):

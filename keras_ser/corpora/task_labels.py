@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
-from keras_ser.corpora.names import shown
+from keras_ser.corpora.spelling import shown
 from keras_ser.tasks import Task
 
 

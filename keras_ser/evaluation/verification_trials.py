@@ -6,9 +6,7 @@ A trial is a pair of clips with a score, higher for the same speaker; it is acce
     false alarm(t) = share of the different-speaker trials with score >= t
 
 A curve's points are the distinct scores, from "accept none" (miss 1) to "accept all" (false alarm 1): tied scores are accepted
-together. The equal error rate (EER) is where the straight lines between neighbouring points cross miss = false alarm, which is
-what root finding on scikit-learn's `roc_curve` gives; that of the convex hull (Brümmer & de Villiers, The BOSARIS Toolkit,
-2011) is never above it.
+together. The equal error rate (EER) is where the straight lines between neighbouring points cross miss = false alarm.
 """
 
 from collections.abc import Sequence
@@ -31,19 +29,13 @@ class TrialsError(UserError):
 def trials(
     speakers: Sequence[str], seed: int = 0, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of clips to verify, by their places in `speakers`.
+    """Pairs of clips to verify, by their places in `speakers`: a < b and whether they are of one speaker; ordered by a, then b.
 
-    Args:
-        speakers: each clip's speaker, (clips,).
-        seed: of the draw; without `most` there is none.
-        most: None for all pairs i < j, half the square of the clips. Otherwise at most this many, half of them of one speaker
-            and half of two, drawn without replacement; fewer where there are not so many of a kind.
-
-    Returns:
-        (trials,) a < b as whole numbers and (trials,) same: bool; ordered by a, then b.
+    Without `most` all pairs, half the square of the clips. Otherwise at most that many, half of them of one speaker and half of
+    two, drawn by `seed` without replacement; fewer where there are not so many of a kind.
 
     Raises:
-        ValueError: a clip without a speaker, or `most` under 2.
+        UserError: a clip without a speaker, or `most` under 2.
         TrialsError: no pair of one speaker, or none of two.
     """
     names = np.asarray(speakers, dtype=object).ravel()
@@ -79,14 +71,7 @@ def trials(
 
 
 def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: bool) -> np.ndarray:
-    """The chosen pairs of one kind, (2, trials); the others are never held, which grow with the square of the clips.
-
-    Args:
-        codes: each clip's speaker, (clips,).
-        numbers: how many pairs i < j of the kind each clip i begins, (clips,).
-        chosen: places in the list of all pairs of the kind, by i, then j; in any order.
-        of_one: whether the kind is that of one speaker.
-    """
+    """The chosen pairs of one kind, (2, trials), by their places in the list of all; each clip i begins numbers[i] pairs i < j."""
     chosen = np.sort(chosen)
     ends = np.cumsum(numbers)
     a = np.searchsorted(ends, chosen, side="right")
@@ -100,17 +85,9 @@ def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: b
 
 
 def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between two clips' embeddings, x . y / (|x| |y|); some trials at a time, so that memory does not grow.
+    """Cosine of the angle between two clips' embeddings (clips, units), float32 (trials,), in bounded memory.
 
-    Args:
-        embeddings: (clips, units).
-        a, b: as `trials` gives them.
-
-    Returns:
-        float32 (trials,) in [-1, 1].
-
-    Raises:
-        ValueError: a number that is not finite, or a vector of zeros, which has no direction.
+    Raises UserError for a number that is not finite, or a vector of zeros, which has no direction.
     """
     unit = _directions(np.asarray(embeddings))
     parts = [np.einsum("ij,ij->i", unit[a[i : i + _CHUNK]], unit[b[i : i + _CHUNK]]) for i in range(0, len(a), _CHUNK)]
@@ -132,14 +109,9 @@ def _directions(x: np.ndarray) -> np.ndarray:
 
 
 def rates(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """False-alarm and miss rates at each distinct score, from "accept none" to "accept all".
+    """False-alarm and miss rates at each distinct score, (points,) each, from "accept none" to "accept all".
 
-    Args:
-        scores: finite, (trials,).
-        same: bool, (trials,).
-
-    Returns:
-        (points,) each; None where a kind of trial is absent.
+    None where a kind of trial is absent.
     """
     if same.all() or not same.any():
         return None
@@ -162,10 +134,7 @@ def least_cost(false_alarm: np.ndarray, miss: np.ndarray, p_target: float = P_TA
 
         min_t (p miss(t) + (1 - p) false alarm(t)) / min(p, 1 - p)
 
-    so that 1 is the cost of the better of accepting none and accepting all; it is never above 1.
-
-    Args:
-        false_alarm, miss: see `rates`.
-        p_target: p, how often a trial is of one speaker in the use that one has in mind, in (0, 1).
+    so that 1 is the cost of the better of accepting none and accepting all; it is never above 1. `p_target` is p, how often a trial
+    is of one speaker in the use that one has in mind.
     """
     return float((p_target * miss + (1 - p_target) * false_alarm).min() / min(p_target, 1 - p_target))

@@ -1,5 +1,4 @@
-"""Whether a file holds what its container promises, before it is decoded; and what the decoder is to be given instead of a header
-that it would misread.
+"""Compare a file with what its container promises, before it is decoded; and replace a header that the decoder would misread.
 
 libsndfile takes half a file for a shorter one and follows sizes to where there is nothing; FFmpeg takes what it finds.
 """
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from keras_ser.audio import mpeg
-from keras_ser.audio.chunks import LAYOUTS, Chunk, DamagedError, Spliced, check_within, chunks, length
+from keras_ser.audio.chunks import LAYOUTS, Chunk, DamagedError, Spliced, check_within, length, walk_chunks
 from keras_ser.audio.formats import AAC, MPEG, Format, after_tags
 
 # Writers to a pipe can't go back to fill a size in: it stays 0, (nearly) all ones, or half of that.
@@ -20,17 +19,9 @@ OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the longest
 
 
 def checked(raw: BinaryIO, kind: Format) -> BinaryIO | None:
-    """Compares an open file with what its container promises.
+    """Return what libsndfile is to read in an open file's place, or None for the file itself.
 
-    Args:
-        raw: seekable.
-        kind: its format.
-
-    Returns:
-        What libsndfile is to read in the file's place; None: the file itself.
-
-    Raises:
-        DamagedError: cut short, or sizes that contradict each other.
+    Raises DamagedError where the file is cut short, or its sizes contradict each other.
     """
     try:
         return CHECKS[kind.name](raw, kind.name) if kind.name in CHECKS else None
@@ -43,7 +34,7 @@ def _wav(raw: BinaryIO, name: str) -> BinaryIO | None:
     order = ">" if name == "RIFX" else "<"
     found: dict[bytes, Chunk] = {}
     others = False
-    for chunk in chunks(raw, LAYOUTS[name]):
+    for chunk in walk_chunks(raw, LAYOUTS[name]):
         if chunk.name == b"data":
             found[b"data"] = chunk
             if chunk.size >= PIPED or chunk.size == 0:
@@ -106,7 +97,7 @@ def _within(*names: bytes, all_of_them: bool = False) -> Callable:
 
     def check(raw: BinaryIO, name: str) -> None:
         total, seen = length(raw), False
-        for chunk in chunks(raw, LAYOUTS[name]):
+        for chunk in walk_chunks(raw, LAYOUTS[name]):
             wanted = chunk.name in names
             if all_of_them or wanted or not seen:
                 check_within(chunk, total)
@@ -117,10 +108,24 @@ def _within(*names: bytes, all_of_them: bool = False) -> Callable:
     return check
 
 
+def _whole(counts: Callable[[bytes], bool]) -> Callable:
+    """A check that all chunks lie within the file, up to the first whose name does not count; 0 and piped sizes are unknown."""
+
+    def check(raw: BinaryIO, name: str) -> None:
+        total = length(raw)
+        for chunk in walk_chunks(raw, LAYOUTS[name]):
+            if not counts(chunk.name):
+                return
+            if 0 < chunk.size < PIPED:
+                check_within(chunk, total)
+
+    return check
+
+
 def _aiff(raw: BinaryIO, name: str) -> None:
     total = length(raw)
     common = samples = None
-    for chunk in chunks(raw, LAYOUTS[name]):
+    for chunk in walk_chunks(raw, LAYOUTS[name]):
         if samples is None:
             check_within(chunk, total)
         common = _body(raw, chunk, 26) if chunk.name == b"COMM" else common
@@ -195,24 +200,6 @@ def _mpeg(raw: BinaryIO, name: str) -> BinaryIO | None:
     return Spliced(mpeg.xing(raw, stream), raw, stream.first, stream.end - stream.first)
 
 
-def _avi(raw: BinaryIO, name: str) -> None:
-    """All RIFF chunks are whole: a long file has several."""
-    total = length(raw)
-    for chunk in chunks(raw, LAYOUTS[name]):
-        if chunk.name != b"RIFF":
-            return
-        if 0 < chunk.size < PIPED:
-            check_within(chunk, total)
-
-
-def _voc(raw: BinaryIO, name: str) -> None:
-    total = length(raw)
-    for chunk in chunks(raw, LAYOUTS[name]):
-        if chunk.name == b"\0":
-            return
-        check_within(chunk, total)
-
-
 def _matroska(raw: BinaryIO, name: str) -> None:
     """The segment is whole, where its size was filled in."""
     raw.seek(0)
@@ -245,11 +232,11 @@ CHECKS = {
     "AIFF": _aiff,
     "SVX": _within(b"BODY"),
     "CAF": _within(b"data"),
-    "VOC": _voc,
+    "VOC": _whole(lambda name: name != b"\0"),
     "AU": _au,
     "NIST SPHERE": _nist,
     "Ogg": _ogg,
-    "AVI": _avi,
+    "AVI": _whole(lambda name: name == b"RIFF"),  # a long file has several
     "MP4": _within(b"moov", all_of_them=True),
     "ASF": _within(b"\x36\x26\xb2\x75"),
     "Matroska or WebM": _matroska,

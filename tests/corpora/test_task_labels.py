@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
-from keras_ser.corpora.labels import check_task
+from keras_ser.corpora.task_labels import check_task
 from keras_ser.tasks import Task
 
 

@@ -20,7 +20,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
-from keras_ser.tuning.space import Choice, Space, with_values
+from keras_ser.tuning.space import Choice, Space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,23 +33,14 @@ TRIALS = "trials.json"
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting.
+    """One setting."""
 
-    Args:
-        number: 0 = the recipe as it stands.
-        values: key -> value, of what was searched.
-        scores: of the kept epochs, one for each fold and seed; empty where training diverged.
-        epochs: the kept ones.
-        failed: why it has no score.
-        again: whether the next search tries it again, since the setting is not the reason.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-    scores: tuple[float, ...] = ()
-    epochs: tuple[int, ...] = ()
-    failed: str = ""
-    again: bool = False
+    number: int  # 0 = the recipe as it stands
+    values: Mapping[str, Any]  # key -> value, of what was searched
+    scores: tuple[float, ...] = ()  # of the kept epochs, one for each fold and seed; empty where training diverged
+    epochs: tuple[int, ...] = ()  # the kept ones
+    failed: str = ""  # why it has no score
+    again: bool = False  # whether the next search tries it again, since the setting is not the reason
 
     @property
     def score(self) -> float:
@@ -58,43 +49,27 @@ class Trial:
 
 @dataclass
 class Found:
-    """A search's trials.
+    """A search's trials."""
 
-    Args:
-        recipe: what the search began with.
-        space: what was searched.
-        jobs: the runs of every trial.
-        method: how.
-        data: the corpus.
-        trials: by number.
-        repeats: how often the method asked for a setting that it had a score of.
-    """
-
-    recipe: Recipe
-    space: Space
-    jobs: Sequence[Job]
-    method: str
-    data: Data
-    trials: dict[int, Trial] = field(default_factory=dict)
-    repeats: int = 0
+    recipe: Recipe  # what the search began with
+    space: Space  # what was searched
+    jobs: Sequence[Job]  # the runs of every trial
+    method: str  # how
+    data: Data  # the corpus
+    trials: dict[int, Trial] = field(default_factory=dict)  # by number
+    repeats: int = 0  # how often the method asked for a setting that it had a score of
 
     def load(self, folder: Path) -> None:
-        """What the folder holds of this search.
-
-        Raises:
-            RunError: its file is damaged.
-        """
+        """What the folder holds of this search; raises RunError where its file is damaged."""
         path = folder / TRIALS
         if not path.exists():
             return
         try:
             for row in json.loads(path.read_text()):
-                self.add(Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])}))
+                trial = Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])})
+                self.trials[trial.number] = trial
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged ({error}). Remove it: finished runs are read again.") from error
-
-    def add(self, trial: Trial) -> None:
-        self.trials[trial.number] = trial
 
     @property
     def ranked(self) -> list[Trial]:
@@ -105,7 +80,7 @@ class Found:
     @property
     def best(self) -> Recipe:
         """The recipe with the numbers of the best trial."""
-        return with_values(self.recipe.replace(name=f"{self.recipe.name}-tuned"), self.ranked[0].values)
+        return self.recipe.replace(name=f"{self.recipe.name}-tuned").change(self.ranked[0].values)
 
     @property
     def monitor(self) -> str:
@@ -169,14 +144,11 @@ class Found:
                 found.append(f"{protocol.name!r} (fold {_list(folds)})")
         return found
 
-    def lines(self) -> list[str]:
-        """The best ten trials, for the terminal."""
-        return self.report().lines()
-
     def report(self) -> Report:
         rows = []
         for trial in self.ranked:
-            values = [_shown(self.value(trial, each.key)) for each in self.space]
+            values = (self.value(trial, each.key) for each in self.space)
+            values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
             name = str(trial.number) if trial.number else "as it was"
             rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
         header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
@@ -249,10 +221,6 @@ def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Seq
     axes.scatter(
         values[place], scores[place], marker="*", s=190, facecolor="none", edgecolor="black", label="best", zorder=4
     )
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _list(values: Sequence[Any]) -> str:

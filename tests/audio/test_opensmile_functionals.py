@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from keras_ser.audio import functionals as module
-from keras_ser.audio.functionals import FUNCTIONALS, functionals
+from keras_ser.audio import opensmile_functionals as module
+from keras_ser.audio.opensmile_functionals import FUNCTIONALS, functionals
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONALS))

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from keras_ser.evaluation.measures import (
+from keras_ser.evaluation.group_sums import (
     _name_groups,
     degrees,
     left_out,

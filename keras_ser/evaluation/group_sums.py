@@ -115,16 +115,10 @@ def _name_groups(facts: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def tally(items: Items, predicted: np.ndarray, task: Task) -> np.ndarray:
-    """Each group's sums.
+    """Each group's sums of `predicted`, (seeds, clips): (groups, seeds, 3, classes) `metrics.margins`, groups by name.
 
-    Args:
-        items: the clips.
-        predicted: (seeds, clips).
-        task: classification: `metrics.margins`; continuous: `metrics.moments`, after the mean of the truth is taken off both
-            (the scores do not see it, rounding does).
-
-    Returns:
-        (groups, seeds, 3, classes) or (groups, seeds, 6), groups in the order of their names.
+    Of a continuous task (groups, seeds, 6) `metrics.moments`, after the mean of the truth is taken off both (the scores do not
+    see it, rounding does).
     """
     names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
     seeds, clips = predicted.shape
@@ -158,14 +152,9 @@ def scale(metric: str) -> str:
 
 
 def chance(metric: str, classes: int) -> float | None:
-    """What knowing nothing scores, where that does not depend on the test clips' labels beyond the classes that there are.
+    """What knowing nothing scores: of UAR 1 / the classes that occur in the truth, of CCC 0.
 
-    Args:
-        metric: see `metric_names`.
-        classes: how many occur in the truth.
-
-    Returns:
-        UAR: 1 / classes; CCC: 0. None of the others: the commonest class is one of the training side, which is not here.
+    None of the others: the commonest class is one of the training side, which is not here.
     """
     return {"uar": 1 / classes if classes else None, "ccc": 0.0}.get(metric)
 
@@ -176,14 +165,10 @@ def left_out(sums: np.ndarray, task: Task, deterministic: bool = False) -> Jackk
 
 
 def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
-    """df_G of each metric (see `intervals`), (metrics,); NaN: no interval.
+    """df_G of each metric (see `intervals`) from `tally`'s sums, (metrics,); NaN: no interval.
 
     Of a recall the groups are the h_i that have clips of class i; UAR, a mean of recalls of as much variance each as they have
     groups, has Satterthwaite's (sum_i 1 / h_i)^2 / sum_i (1 / h_i^2 / (h_i - 1)), at most G - 1, and so has macro F1.
-
-    Args:
-        sums: as `tally` gives them, (groups, seeds, ..).
-        task: what is scored.
     """
     groups = len(sums)
     most = groups - 1 if groups >= FEW_GROUPS else np.nan
