@@ -13,10 +13,8 @@ Conventions:
 * Each file holds pure functions on tensors; `Frontend` composes them. A layer stands beside a function only where a model needs it.
 """
 
-from keras_ser.features.clip_statistics import clip_statistics
 from keras_ser.features.endpoints import detect_endpoints
-from keras_ser.features.fixed import fixed_length
-from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
+from keras_ser.features.framing import fixed_length, frame, frame_count, frame_mask, mask_samples, pack
 from keras_ser.features.frontend import FEATURES, Frontend
 from keras_ser.features.mel import (
     dct_matrix,
@@ -27,9 +25,7 @@ from keras_ser.features.mel import (
     mfcc,
     with_deltas,
 )
-from keras_ser.features.normalization import FeatureNormalization, Statistics, normalized
-from keras_ser.features.packing import pack
-from keras_ser.features.preemphasis import preemphasis
+from keras_ser.features.normalization import FeatureNormalization, Statistics, clip_statistics, normalized
 from keras_ser.features.prosody import (
     pitch_features,
     short_time_energy,
@@ -37,10 +33,17 @@ from keras_ser.features.prosody import (
     zero_crossing_rate,
 )
 from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
-from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, short_term
-from keras_ser.features.spectrogram import decibels, power_spectrogram, short_time_spectrum
-from keras_ser.features.stretches import AverageStretches, CutStretches, stretch_count
+from keras_ser.features.segments import (
+    AverageSegments,
+    AverageStretches,
+    CutStretches,
+    Segment,
+    segment,
+    stretch_count,
+    unfold,
+)
+from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, short_term
+from keras_ser.features.spectrogram import decibels, power_spectrogram, preemphasis, short_time_spectrum
 
 __all__ = [
     "FEATURES",

@@ -7,23 +7,21 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.clip_statistics import clip_statistics
+from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.endpoints import check_endpoints, detect_endpoints
-from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import (
     check_positive,
-    float32,
+    fixed_length,
     frame,
     frame_count,
     frame_mask,
     mask_samples,
+    pack,
     valid_lengths,
     zero_beyond,
 )
 from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_spectrogram, mfcc, with_deltas
-from keras_ser.features.normalization import normalized
-from keras_ser.features.packing import pack
-from keras_ser.features.preemphasis import preemphasis
+from keras_ser.features.normalization import clip_statistics, normalized
 from keras_ser.features.prosody import (
     check_pitch,
     pitch_features,
@@ -32,8 +30,8 @@ from keras_ser.features.prosody import (
     yin_span,
     zero_crossing_rate,
 )
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, check_short_term, short_term
-from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, root
+from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, check_short_term, short_term
+from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, preemphasis, root
 
 FEATURES = (
     "spectrogram",
@@ -50,7 +48,7 @@ SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class Frontend(keras.layers.Layer):
+class Frontend(FeatureLayer):
     """Everything between decoded audio and the model: (waveform, length) -> {feature: (batch, frames, bins), "mask"}.
 
     Pre-emphasis, frames, features, then endpoint detection, whose dropped frames leave (`pack`). Zero-crossing rate, energy, pitch,
@@ -140,7 +138,7 @@ class Frontend(keras.layers.Layer):
         compatible: bool = False,
         **kwargs,
     ):
-        super().__init__(**float32(kwargs))
+        super().__init__(**kwargs)
         features = (features,) if isinstance(features, str) else tuple(features)
         strays = [name for name in features if name not in FEATURES]
         if strays or not features or len(set(features)) != len(features):
@@ -166,31 +164,7 @@ class Frontend(keras.layers.Layer):
             check_short_term(sample_rate, window, compatible)
         if seconds and not window <= seconds * sample_rate < float("inf"):
             raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
-        self.features = features
-        self.sample_rate = sample_rate
-        self.window = window
-        self.hop = hop
-        self.fft = fft
-        self.bins = bins
-        self.coefficients = coefficients
-        self.deltas = deltas
-        self.fmin = fmin
-        self.fmax = fmax
-        self.preemphasis = preemphasis
-        self.endpoint = endpoint
-        self.pitch_fmin = pitch_fmin
-        self.pitch_fmax = pitch_fmax
-        self.pitch_voicing = pitch_voicing
-        self.window_shape = window_shape
-        self.area_normalised = area_normalised
-        self.endpoint_high = endpoint_high
-        self.endpoint_low = endpoint_low
-        self.endpoint_limit = endpoint_limit
-        self.endpoint_hangover = endpoint_hangover
-        self.seconds = seconds
-        self.normalize = normalize
-        self.statistics = statistics
-        self.compatible = compatible
+        self.keep({**locals(), "features": list(features)})
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -342,33 +316,3 @@ class Frontend(keras.layers.Layer):
         frames = 1 if self.statistics else frames
         spec = {name: keras.KerasTensor((batch, frames, bins), dtype="float32") for name, bins in self.sizes.items()}
         return {**spec, "mask": keras.KerasTensor((batch, frames), dtype="bool")}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "features": list(self.features),
-            "sample_rate": self.sample_rate,
-            "window": self.window,
-            "hop": self.hop,
-            "fft": self.fft,
-            "bins": self.bins,
-            "coefficients": self.coefficients,
-            "deltas": self.deltas,
-            "fmin": self.fmin,
-            "fmax": self.fmax,
-            "preemphasis": self.preemphasis,
-            "endpoint": self.endpoint,
-            "pitch_fmin": self.pitch_fmin,
-            "pitch_fmax": self.pitch_fmax,
-            "pitch_voicing": self.pitch_voicing,
-            "window_shape": self.window_shape,
-            "area_normalised": self.area_normalised,
-            "endpoint_high": self.endpoint_high,
-            "endpoint_low": self.endpoint_low,
-            "endpoint_limit": self.endpoint_limit,
-            "endpoint_hangover": self.endpoint_hangover,
-            "seconds": self.seconds,
-            "normalize": self.normalize,
-            "statistics": self.statistics,
-            "compatible": self.compatible,
-        }

@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import (
     check_positive,
-    float32,
     float_tensor,
     frame_count,
     frame_mask,
@@ -162,7 +162,7 @@ def overlap_add(frames: Any, hop: int) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class ApplyGain(keras.layers.Layer):
+class ApplyGain(FeatureLayer):
     """`apply_gain` as a layer: (waveform, length, gain) -> waveform (batch, samples), float32.
 
     Args:
@@ -174,23 +174,16 @@ class ApplyGain(keras.layers.Layer):
     """
 
     def __init__(self, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming", **kwargs):
-        super().__init__(**float32(kwargs))
+        super().__init__(**kwargs)
         check_positive(window=window, hop=hop)
         check_fft(window, fft)
         if hop > window:
             raise UserError(f"`hop` must be at most `window`. Received: hop={hop}, window={window}.")
         analysis_window(window, window_shape)
-        self.window = window
-        self.hop = hop
-        self.fft = fft
-        self.window_shape = window_shape
+        self.keep(locals())
 
     def call(self, waveform, length, gain):
         return apply_gain(waveform, length, gain, self.window, self.hop, self.fft, self.window_shape)
 
     def compute_output_shape(self, waveform_shape, length_shape=None, gain_shape=None):
         return waveform_shape
-
-    def get_config(self):
-        config = {"window": self.window, "hop": self.hop, "fft": self.fft, "window_shape": self.window_shape}
-        return {**super().get_config(), **config}

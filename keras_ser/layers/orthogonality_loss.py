@@ -91,6 +91,3 @@ class OrthogonalityLoss(ExplicitMask):
 
     def compute_output_shape(self, input_shape):
         return [tuple(shape) for shape in input_shape]
-
-    def get_config(self):
-        return {**super().get_config(), "weight": self.weight, "normalize": self.normalize}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ser.features.stretches import AverageStretches, CutStretches, stretch_count
+from keras_ser.features.segments import AverageStretches, CutStretches, stretch_count
 
 LENGTHS = np.array([25, 10, 4, 14, 15, 1], "int32")
 COUNTS = [3, 1, 1, 1, 2, 1]  # of 10 samples: a rest of 5 is kept, one of 4 is not

@@ -9,14 +9,15 @@ import keras
 from keras import ops
 
 from keras_ser.features import Frontend
-from keras_ser.features.packing import pack
+from keras_ser.features.configured import FeatureLayer
+from keras_ser.features.framing import pack
 from keras_ser.models.aspmtl.denoiser import mask_denoiser, surviving
 from keras_ser.models.whole_model import extractor, inner_network, parts, waveform_inputs, whole_model
 from keras_ser.settings import CLEAN, of_stream
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class DropNoise(keras.layers.Layer):
+class DropNoise(FeatureLayer):
     """Removes the frames of noisy segments and moves the others to the left.
 
     Args:
@@ -32,9 +33,8 @@ class DropNoise(keras.layers.Layer):
     """
 
     def __init__(self, frames: int, clean: int = 0, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.frames = frames
-        self.clean = clean
+        super().__init__(**kwargs)
+        self.keep(locals())
 
     def call(self, features, mask, noise, segment_mask):
         stay, emptied = surviving(noise, segment_mask, mask, self.clean)
@@ -50,9 +50,6 @@ class DropNoise(keras.layers.Layer):
             "mask": keras.KerasTensor(mask.shape, dtype="bool"),
             "emptied": keras.KerasTensor((mask.shape[0],), dtype="bool"),
         }
-
-    def get_config(self):
-        return {**super().get_config(), "frames": self.frames, "clean": self.clean}
 
 
 def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, Frontend, apply_gain, ideal_ratio_mask, mask_samples
+from keras_ser.features.configured import FeatureLayer
 from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
 
 
@@ -43,7 +44,7 @@ def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class SilenceNoise(keras.layers.Layer):
+class SilenceNoise(FeatureLayer):
     """Sets the samples of noisy segments to 0.
 
     Args:
@@ -58,10 +59,8 @@ class SilenceNoise(keras.layers.Layer):
     """
 
     def __init__(self, frames: int, hop: int, clean: int = 0, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.frames = frames
-        self.hop = hop
-        self.clean = clean
+        super().__init__(**kwargs)
+        self.keep(locals())
 
     def call(self, waveform, length, mask, noise, segment_mask):
         stay, emptied = surviving(noise, segment_mask, mask, self.clean)
@@ -76,9 +75,6 @@ class SilenceNoise(keras.layers.Layer):
             "waveform": keras.KerasTensor(waveform.shape, dtype="float32"),
             "emptied": keras.KerasTensor((waveform.shape[0],), dtype="bool"),
         }
-
-    def get_config(self):
-        return {**super().get_config(), "frames": self.frames, "hop": self.hop, "clean": self.clean}
 
 
 def mask_denoiser(first: keras.Model) -> keras.Model:

@@ -7,13 +7,14 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.chroma import chroma, chroma_matrix
 from keras_ser.features.descriptors import (
     BLOCKS,
     EPSILON,
     block_energies,
     block_sums,
     centroid_and_spread,
+    chroma,
+    chroma_matrix,
     entropy,
     rolloff_bin,
     spectral_flux,
