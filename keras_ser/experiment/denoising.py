@@ -334,7 +334,7 @@ def inference(run: Run, method: str) -> Callable:
         ValueError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
     """
     from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
-    from keras_ser.training.predict import forward
+    from keras_ser.training.inference import forward
 
     if run.recipe.first is not None:
         raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")

@@ -25,7 +25,7 @@ from keras_ser.reports import Report, score_report
 from keras_ser.splits import Protocol, check_split, distributions
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
-from keras_ser.training.predict import truths
+from keras_ser.training.predictions import truths
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
 

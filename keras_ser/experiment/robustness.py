@@ -19,7 +19,7 @@ from keras_ser.reports import Report, robustness_report
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
-from keras_ser.training.predict import judged, truths
+from keras_ser.training.predictions import judged, truths
 
 KEPT = "in-noise"  # a run's own figures, beside it
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
@@ -152,7 +152,7 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     """Name -> (waveform, length) -> probabilities of the main task."""
     from keras_ser.models.aspmtl.cascade import without_first
     from keras_ser.models.aspmtl.denoiser import mask_denoiser
-    from keras_ser.training.predict import forward
+    from keras_ser.training.inference import forward
 
     task = run.recipe.tasks[0].name
     model = run.model()

@@ -102,7 +102,7 @@ def trial_scores(run: Run, data: Data, most: int | None = TRIALS) -> pd.DataFram
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
     from keras_ser.models.whole_model import recipe_embedder
-    from keras_ser.training.predict import forward
+    from keras_ser.training.inference import forward
 
     infer = forward(recipe_embedder(run.recipe, run.model()))
     source = data.source(run.recipe, 0, run.split, side, run.seed)

@@ -1,7 +1,6 @@
 """Epoch after epoch: train, validate, save everything, until the epochs or the patience end."""
 
 import contextlib
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,20 +8,19 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import DivergenceError, UserError
-from keras_ser.files import write_json, write_whole
+from keras_ser.files import write_json, write_table
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 from keras_ser.training import state
+from keras_ser.training.inference import OnEpoch
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
-
-# stage, epoch, of how many, logs; of a baseline settings instead of epochs, and clips while features are computed
-OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 def train_epochs(
@@ -65,7 +63,7 @@ def train_epochs(
     with contextlib.closing(tf.summary.create_file_writer(str(out / "tensorboard"))) as writer:
 
         def write(rows: list[dict], best: dict[str, Any]) -> None:
-            write_csv(out / "history.csv", rows)
+            write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan")
             logs = {name: value for name, value in rows[-1].items() if name != "epoch"}
             with writer.as_default(step=len(rows)):
                 for name, value in logs.items():
@@ -153,18 +151,6 @@ def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
             f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
             f"Received: {monitor!r}."
         )
-
-
-def write_csv(path: Path, rows: Sequence[dict]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(rows)
-
-    write_whole(path, write)
 
 
 def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from keras_ser.settings import CLEAN, FrontendConfig, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import monitors
 from keras_ser.training.network import recipe_scorer
-from keras_ser.training.predict import judged
+from keras_ser.training.predictions import judged
 from keras_ser.training.targets import frame_targets
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import listed
-from keras_ser.errors import UserError
+from keras_ser.errors import RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -18,10 +18,6 @@ from keras_ser.values import read_json
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
-
-
-class RunError(UserError):
-    """A run's folder is not what it should be."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Run:
         A keras.Model, or the `Estimators` of a baseline.
         """
         if self.kind == "pipelines":
-            from keras_ser.training.estimators import load_estimators
+            from keras_ser.training.inference import load_estimators
 
             return load_estimators(self.folder / PIPELINES, self.recipe)
         import keras

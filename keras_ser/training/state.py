@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.errors import RunError
 from keras_ser.files import write_whole
-from keras_ser.training.run import RunError
 
 
 def optimizers(network) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from keras_ser.models.aspmtl import cascade
 from keras_ser.models.aspmtl.denoiser import mask_denoiser
 from keras_ser.splits import LeakageError
 from keras_ser.training import Run, RunError
-from keras_ser.training.predict import predict
+from keras_ser.training.predictions import predict
 from tests.training import tiny
 
 # two runs are trained and scored in every noise

@@ -21,7 +21,7 @@ from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
 from keras_ser.training import data as room
 from keras_ser.training.data import Data, class_weights, shuffled
-from keras_ser.training.predict import truths
+from keras_ser.training.predictions import truths
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))

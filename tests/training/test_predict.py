@@ -11,7 +11,8 @@ from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 from keras_ser.training import build, predict
-from keras_ser.training.predict import forward, judged, scored_streams, truths
+from keras_ser.training.inference import forward
+from keras_ser.training.predictions import judged, scored_streams, truths
 from tests.training import tiny
 
 

@@ -11,19 +11,7 @@ from keras_ser.settings import of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 from keras_ser.training.data import Data
-
-
-def forward(model):
-    """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew).
-
-    Baselines outside Keras (`Estimators`) are what they are.
-    """
-    if isinstance(model, Estimators):
-        return model
-    import tensorflow as tf
-
-    spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
-    return tf.function(lambda given: model(given, training=False), input_signature=[spec])
+from keras_ser.training.inference import features, forward
 
 
 def scored_streams(recipe: Recipe) -> list[int]:
@@ -94,8 +82,6 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
 def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
     """({task: scores}, {"index", "mixed"}) of a stream's clips, batch by batch."""
     if isinstance(model, Estimators):
-        from keras_ser.training.estimators import features
-
         found, extra = features(recipe, source, model.describe, seed)
         yield model.judge(found), extra
         return

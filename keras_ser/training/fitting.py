@@ -17,14 +17,15 @@ from keras_ser.pipelines.sources import Source, drawn_seed
 from keras_ser.pipelines.streams import TrainingData, evaluation_batches
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
+from keras_ser.training.baselines import train_estimators
 from keras_ser.training.data import Data, shuffled
-from keras_ser.training.estimators import train_estimators
-from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
+from keras_ser.training.inference import OnEpoch, forward
+from keras_ser.training.loop import train_epochs, validation_scores
 from keras_ser.training.network import compiled, priors
-from keras_ser.training.predict import forward, judged, scored_streams
+from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_recipe, frontends, input_shapes
 from keras_ser.training.run import NETWORK, Run, claim, model_file
-from keras_ser.training.targets import frame_targets, spread_over, targets
+from keras_ser.training.targets import frame_targets, spread_over, targets_of
 
 CONTROL = 3000  # what the targets of a control are drawn by, beside `TrainingData`'s streams
 
@@ -136,7 +137,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             score = compiled(recipe, network, training.steps)
             _standardise(network, training)
-        choose = targets(recipe, network)
+        choose = targets_of(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
         drawn = drawn_seed(seed, 0, CONTROL)
 
