@@ -89,7 +89,7 @@ def _denoiser(options: argparse.Namespace) -> Callable:
             raise UserError(
                 f"--method {options.method} needs --model RUN, a model 1 trained by recipes/aspmtl_noise.py."
             )
-        from keras_ser.experiment.denoising import waveform_denoiser
+        from keras_ser.experiment.denoisers import waveform_denoiser
         from keras_ser.training import Run
 
         return waveform_denoiser(Run.load(Run.find(options.model)), options.method)

@@ -107,7 +107,7 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
     """`systems_table` of cascades, whose first models are systems of their own, too: "B (name)"."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
-        from keras_ser.experiment.ablation import with_first_alone
+        from keras_ser.experiment.systems import with_first_alone
 
         (noisy,) = (stream for stream in trained.first.streams if stream.noises)
         note = f"Noises: {', '.join(noisy.noises)}, each test clip with one of them at {list(noisy.snr)} dB."

@@ -1,20 +1,21 @@
 """Several recipes on the same splits of the same corpus, trained one after another."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
-from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs
+from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import run_experiment
-from keras_ser.experiment.stored import finished
+from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse
 from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, RunError
+from keras_ser.training import Data, Run, RunError
 
 RunKey = tuple[str, int, int]  # protocol, fold, seed
 
@@ -161,3 +162,31 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
         }
         for name in names
     }
+
+
+def with_first_alone(
+    systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None
+) -> dict[str, System]:
+    """The systems, and of each cascade its model 1 as "B (name)" (table 9 of the ASP-MTL paper).
+
+    Its predictions are kept beside it, run by run.
+    """
+    found = dict(systems)
+    for name, system in systems.items():
+        if system.recipe.first is not None:
+            found[f"B ({name})"] = replace(system, predictions=_first_alone(system, data, folds))
+    return found
+
+
+def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.DataFrame:
+    tables = []
+    for job in jobs(system.recipe, data, folds):
+        if (job.protocol.name, job.split.fold, job.seed) not in system.runs:
+            continue
+        target = system.folder / job.folder / "model_1"
+        file = target / PREDICTIONS
+        if not file.exists():
+            write_predictions(tested(Run.load(target), data, job.protocol.name), file)
+        again = "Remove it and run the command again: the trained model predicts again"
+        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
+    return pd.concat(tables, ignore_index=True)

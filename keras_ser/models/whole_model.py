@@ -95,7 +95,7 @@ def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> t
     return x, lambda outputs, name: AverageSegments(name=name)(outputs, x["mask"], given["mask"])
 
 
-def whole_model(extract, score, name: str):
+def assembled(extract, score, name: str):
     """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front ends and scorer as one model.
 
     What the extractor says of a clip beside features (`keras_ser.models.model_flags`) is put out, too.
@@ -113,7 +113,7 @@ def embedder(whole, layer: str):
     """{"waveform", "length"} -> (batch, units): a whole model's embedding instead of its answers, averaged over segments.
 
     Args:
-        whole: from `whole_model`, or loaded from its file.
+        whole: from `assembled`, or loaded from its file.
         layer: name of the network's layer whose output is the embedding; see `keras_ser.models.paper.Network.embedding_layer`.
     """
     import keras

@@ -115,7 +115,7 @@ def _seeded(seed: int) -> Iterator[None]:
 def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
     import keras
 
-    from keras_ser.models.whole_model import whole_model
+    from keras_ser.models.whole_model import assembled
 
     policy = keras.config.dtype_policy()
     mirrored = _mirrored() if strategy else None
@@ -158,7 +158,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             where=f"protocol {split.protocol!r}, fold {split.fold}, ",
             about={"priors": priors(network, recipe, sources)},
         )
-        whole = whole_model(extract, score, recipe.name)
+        whole = assembled(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
     (out / "state.npz").unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment, runner
 from keras_ser.experiment.jobs import jobs
-from keras_ser.experiment.reporting import evaluate
+from keras_ser.experiment.rescoring import evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows

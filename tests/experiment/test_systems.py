@@ -3,22 +3,24 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from keras_ser.errors import DivergenceError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import runner
+from keras_ser.experiment import systems as room
 from keras_ser.experiment.failures import AllFailedError
 from keras_ser.experiment.jobs import experiment_folder
 from keras_ser.experiment.reporting import protocol_facts
-from keras_ser.experiment.systems import comparable, run_systems
+from keras_ser.experiment.systems import comparable, run_systems, with_first_alone
 from keras_ser.files import lock
 from keras_ser.models import random_forest, svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
-from keras_ser.training import Data, RunError
+from keras_ser.training import Data, Run, RunError
 from tests.training import tiny
 
 SVM = Recipe(
@@ -173,3 +175,28 @@ def test_where_every_run_of_every_system_fails_the_first_reason_is_the_error(dat
     monkeypatch.setattr(runner, "fit", fit)
     with pytest.raises(AllFailedError, match="machine: the loss is nan"):
         run_systems(SYSTEMS, data, tmp_path, folds=[0])
+
+
+NOISY = dataclasses.replace(tiny.NOISY, redraw=False)
+ALONE = tiny.SINGLE.replace(name="alone", streams=(NOISY,), epochs=1, seeds=(0,))
+CASCADES = {
+    "mask": ALONE.replace(name="both", first=tiny.MASKED.replace(streams=(tiny.NOISY, tiny.CLEAN)), discard="mask"),
+    "A": ALONE,
+}
+
+
+@pytest.mark.slow
+def test_model_1_alone_is_one_more_system_on_the_same_clips(masked, tmp_path, monkeypatch):
+    _, data, _ = masked
+    systems = run_systems(CASCADES, data, tmp_path, folds=[0])
+    found = with_first_alone(systems, data, [0])
+    assert list(found) == ["mask", "A", "B (mask)"]
+    truths = [s.predictions.query("stream == 'noisy'").set_index("id")["emotion"] for s in found.values()]
+    assert all(truth.equals(truths[0]) for truth in truths[1:])
+    target = experiment_folder(CASCADES["mask"], tmp_path) / "speakers" / "fold-00-seed-0"
+    run = Run.load(target)
+    assert (run.recipe.discard, set(run.model().output)) == ("mask", {"emotion"})
+    first = read_predictions(target / "model_1" / "predictions.csv")
+    assert np.array_equal(first["emotion/prediction"], found["B (mask)"].predictions["emotion/prediction"])
+    monkeypatch.setattr(room, "tested", lambda *_: pytest.fail("predicted again"))
+    assert with_first_alone(systems, data, [0])["B (mask)"].predictions.equals(first)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from keras_ser.experiment import verification as room
-from keras_ser.experiment.robustness import robustness
+from keras_ser.experiment.robustness import run_robustness
 from keras_ser.experiment.systems import run_systems
 from keras_ser.models.whole_model import embedder
 from keras_ser.splits import Protocol
@@ -90,7 +90,7 @@ def test_noise_curves_are_not_of_strangers(made, tmp_path):
     with pytest.raises(
         ValueError, match="the test side's speakers were not trained on, so that 'speaker' can't be scored"
     ):
-        robustness([run], data, tmp_path, tmp_path)
+        run_robustness([run], data, tmp_path, tmp_path)
 
 
 def test_without_scaling_over_the_clip_it_is_that_of_the_training_side(made):

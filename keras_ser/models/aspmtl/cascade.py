@@ -12,7 +12,7 @@ from keras_ser.features import Frontend
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import pack
 from keras_ser.models.aspmtl.denoiser import mask_denoiser, surviving
-from keras_ser.models.whole_model import extractor, inner_network, parts, waveform_inputs, whole_model
+from keras_ser.models.whole_model import assembled, extractor, inner_network, parts, waveform_inputs
 from keras_ser.settings import CLEAN, of_stream
 
 
@@ -56,7 +56,7 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str =
     """Model 1 as model 2's front end.
 
     Args:
-        first: a whole model (`keras_ser.models.whole_model.whole_model`).
+        first: a whole model (`keras_ser.models.whole_model.assembled`).
         segment: frames of the segments that are judged and dropped.
         clean: the class "clean".
         task: the output that finds the noise.
@@ -113,4 +113,4 @@ def without_first(whole: keras.Model, frontend) -> keras.Model:
         frontend: settings of model 2's front end (`keras_ser.recipe.FrontendConfig`).
     """
     extract = extractor(Frontend(**frontend.options()))
-    return whole_model(extract, whole.get_layer("scorer"), "without_model_1")
+    return assembled(extract, whole.get_layer("scorer"), "without_model_1")

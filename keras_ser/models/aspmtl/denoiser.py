@@ -81,7 +81,7 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}: the estimated ratio mask.
 
     Args:
-        first: a whole model (`keras_ser.models.whole_model.whole_model`) whose network has an output "gain".
+        first: a whole model (`keras_ser.models.whole_model.assembled`) whose network has an output "gain".
 
     Raises:
         ValueError: it has none.
