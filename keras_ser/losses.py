@@ -36,15 +36,7 @@ def sparse_crossentropy(y_true, logits, label_smoothing: float = 0.0):
 
 
 def true_class(y_true, y_pred):
-    """The true class's column: y_i = y_pred_i,y_true_i.
-
-    Args:
-        y_true: class indices, (batch,) or (batch, 1).
-        y_pred: (batch, classes).
-
-    Returns:
-        (batch,).
-    """
+    """The true class's column, (batch,): y_i = y_pred_i,y_true_i, of class indices (batch,) or (batch, 1) and (batch, classes)."""
     index = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
     return ops.squeeze(ops.take_along_axis(y_pred, index, axis=-1), axis=-1)
 

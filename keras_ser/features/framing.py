@@ -103,15 +103,7 @@ def frame(waveform: Any, window: int, hop: int) -> Any:
 
 
 def frame_sums(x: Any, window: int, hop: int) -> Any:
-    """The sum over each frame, from the sums of blocks as long as the greatest common divisor of window and hop.
-
-    Args:
-        x: (batch, samples) float.
-        window, hop: samples.
-
-    Returns:
-        (batch, frames) float32.
-    """
+    """(batch, samples) -> (batch, frames): the sum over each frame, from those of blocks as long as the greatest common divisor."""
     block = gcd(window, hop)
     x = pad_to_window(float_tensor(x), window)
     blocks = ops.shape(x)[1] // block

@@ -253,7 +253,7 @@ class Frontend(FeatureLayer):
             emphasised: (batch, samples), pre-emphasised, 0 beyond each clip; needed if `spectral`.
 
         Returns:
-            feature -> (batch, frames, bins): the `features` but "short_term", and what `finish` needs beside them.
+            feature -> (batch, frames, bins): all but "short_term", and what `finish` needs beside them.
         """
         found = {}
         if self.spectral:
@@ -284,11 +284,8 @@ class Frontend(FeatureLayer):
         """What is found in a clip's frames together: endpoints, normalisation, statistics.
 
         Args:
-            found: feature -> (batch, frames, bins): what `framewise` found, MFCC with deltas, "short_term" if it is asked for.
+            found: what `framewise` found, MFCC with deltas, and "short_term" if it is asked for.
             mask: (batch, frames) bool, right-padded.
-
-        Returns:
-            what the layer returns.
         """
         if self.endpoint:
             keep = detect_endpoints(

@@ -138,11 +138,7 @@ def apply_gain(
 
 
 def synthesis_window(window: int, hop: int, window_shape: str = "hamming") -> np.ndarray:
-    """w_n / sum_t w_{n + t hop}^2: with it, frames under the analysis window add up to what they were cut from.
-
-    Returns:
-        (window,) float32.
-    """
+    """(window,): w_n / sum_t w_{n + t hop}^2, under which frames of the analysis window add up to what they were cut from."""
     shape = analysis_window(window, window_shape).astype(np.float64)
     power = np.bincount(np.arange(window) % hop, shape**2, hop)  # the same at every sample that all its frames cover
     return (shape / power[np.arange(window) % hop]).astype(np.float32)

@@ -13,12 +13,7 @@ from keras_ser.features.framing import check_positive, mask_samples, valid_lengt
 
 
 def segment_count(length: Any, frames: int, hop: int) -> Any:
-    """Segments that cover `length` frames: 1 + ceil((length - frames) / hop), at least 1.
-
-    Args:
-        length: frames of the (padded) clip; an int or an integer tensor.
-        frames, hop: frames of a segment, frames between two.
-    """
+    """Segments of `frames` that cover `length` frames, an int or a tensor: 1 + ceil((length - frames) / hop), at least 1."""
     if isinstance(length, int):
         return 1 + max(length - frames + hop - 1, 0) // hop
     return 1 + ops.maximum(length - frames + hop - 1, 0) // hop
@@ -76,14 +71,11 @@ def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:
 
 
 def weighted_mean(outputs: Any, weights: Any) -> Any:
-    """The mean of the outputs of a clip's parts.
+    """The mean of the outputs of a clip's parts, (batch, classes) float32; 0 where all weights of a clip are.
 
     Args:
-        outputs: (batch * parts, classes) float, a clip's parts in a row, static classes.
+        outputs: (batch * parts, classes), a clip's parts in a row, static classes.
         weights: (batch, parts) float; a part that weighs 0 does not count, whatever its output (NaN included).
-
-    Returns:
-        (batch, classes) float32; 0 where all weights of a clip are.
     """
     outputs = ops.reshape(ops.cast(outputs, "float32"), (*ops.shape(weights), outputs.shape[-1]))
     outputs = ops.where(weights[..., None] > 0, outputs, ops.zeros_like(outputs))
@@ -149,7 +141,7 @@ def stretch_count(length: Any, samples: int) -> Any:
 
 
 def cut_stretches(waveform: Any, length: Any, samples: int) -> tuple[Any, Any, Any]:
-    """Fold stretches into the batch axis.
+    """Fold stretches of `samples` into the batch axis.
 
     Args:
         waveform: (batch, samples) float.
@@ -157,8 +149,8 @@ def cut_stretches(waveform: Any, length: Any, samples: int) -> tuple[Any, Any, A
         samples: of a stretch.
 
     Returns:
-        waveforms (batch * stretches, samples), a clip's stretches in a row, 0 beyond the clip; their lengths (batch * stretches,);
-        and the lengths again, (batch, stretches) int32, 0 where a clip of the batch has fewer stretches than another.
+        waveforms (batch * stretches, samples), a clip's in a row, 0 beyond the clip; their lengths (batch * stretches,); and these
+        as (batch, stretches) int32, 0 where a clip of the batch has fewer stretches than another.
     """
     length = valid_lengths(waveform, length)
     most = stretch_count(ops.shape(waveform)[1], samples)

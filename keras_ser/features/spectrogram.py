@@ -29,10 +29,7 @@ def root(x: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
-    """A periodic window, "hamming" or "hann".
-
-    Returns:
-        (window,) float32.
+    """A periodic window, "hamming" or "hann": (window,) float32.
 
     Raises:
         UserError: on another shape.

@@ -34,9 +34,7 @@ def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = Non
 def task_outputs(tasks: Sequence[Task], label_smoothing: Mapping[str, float] | None = None) -> dict[str, Output]:
     """What each task's output learns: cross-entropy of classes, squared error of a continuous task, weighted by `Task.weight`.
 
-    Args:
-        tasks: the tasks.
-        label_smoothing: task -> label smoothing of its cross-entropy; 0 where it is not named.
+    `label_smoothing` is by task, 0 where one is not named.
     """
     from keras_ser.losses import SquaredError
 

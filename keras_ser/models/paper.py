@@ -28,11 +28,7 @@ class StreamNumber:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One of the network's inputs, standardised as `Network.normalizations` does; a valid frame weighs 1, padding 0.
-
-    Args:
-        feature: name of the input, (batch, frames, bins).
-    """
+    """One of the inputs, `feature`, standardised as `Network.normalizations` does; a valid frame weighs 1, padding 0."""
 
     feature: str
 

@@ -110,11 +110,9 @@ def assembled(extract, score, name: str):
 
 
 def embedder(whole, layer: str):
-    """{"waveform", "length"} -> (batch, units): a whole model's embedding instead of its answers, averaged over segments.
+    """{"waveform", "length"} -> (batch, units): the output of a whole model's layer `layer`, averaged over segments.
 
-    Args:
-        whole: from `assembled`, or loaded from its file.
-        layer: name of the network's layer whose output is the embedding; see `keras_ser.models.paper.Network.embedding_layer`.
+    The layer is named by `keras_ser.models.paper.Network.embedding_layer`.
     """
     import keras
 
@@ -128,12 +126,7 @@ def embedder(whole, layer: str):
 
 
 def recipe_embedder(recipe, whole):
-    """`embedder` of a trained recipe: what its model names as the embedding.
-
-    Args:
-        recipe: a `keras_ser.recipe.Recipe`.
-        whole: its trained model.
-    """
+    """`embedder` of a recipe's trained model, of what its network names as the embedding."""
     from keras_ser.models.paper import build_network
 
     inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}

@@ -53,16 +53,13 @@ class DropNoise(FeatureLayer):
 
 
 def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
-    """Model 1 as model 2's front end.
+    """Model 1 as model 2's front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
 
     Args:
         first: a whole model (`keras_ser.models.whole_model.assembled`).
         segment: frames of the segments that are judged and dropped.
         clean: the class "clean".
         task: the output that finds the noise.
-
-    Returns:
-        {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
     """
     first.trainable = False
     features = first.get_layer("extractor")
@@ -77,28 +74,14 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str =
 
 
 def mask_extractor(first: keras.Model, frontend: Frontend) -> keras.Model:
-    """Model 1's ratio mask before a front end of model 2's own.
-
-    Args:
-        first: a whole model whose network estimates a mask ("gain").
-        frontend: model 2's; it need not be model 1's.
-
-    Returns:
-        {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}.
-    """
+    """Model 1's ratio mask before model 2's own front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}."""
     given = waveform_inputs()
     cleaned = mask_denoiser(first)(given)["waveform"]
     return keras.Model(given, frontend(cleaned, given["length"]), name="extractor")
 
 
 def second_extractor(run, recipe, frontend):
-    """What model 2 of a cascade hears: its front end behind model 1.
-
-    Args:
-        run: model 1's `keras_ser.training.Run`.
-        recipe: model 2's recipe; its `discard` says how.
-        frontend: model 2's front end.
-    """
+    """What model 2 of a cascade hears: its front end behind model 1, as its recipe's `discard` says."""
     if recipe.discard == "mask":
         return mask_extractor(run.model(), frontend)
     noise = next(filter(of_stream, run.recipe.tasks))
@@ -106,11 +89,6 @@ def second_extractor(run, recipe, frontend):
 
 
 def without_first(whole: keras.Model, frontend) -> keras.Model:
-    """A cascade's model 2 alone: every frame of every clip goes to it.
-
-    Args:
-        whole: the cascade.
-        frontend: settings of model 2's front end (`keras_ser.recipe.FrontendConfig`).
-    """
+    """A cascade's model 2 alone, with the front end of the settings `frontend`: every frame of every clip goes to it."""
     extract = extractor(Frontend(**frontend.options()))
     return assembled(extract, whole.get_layer("scorer"), "without_model_1")

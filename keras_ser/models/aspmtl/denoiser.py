@@ -19,17 +19,15 @@ from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
-    """Which segments stay.
+    """Which segments stay, (batch, segments) bool, at least one of a clip; and (batch,) bool, True where none survived.
+
+    Where none survived the least noisy one is kept.
 
     Args:
         noise: (batch * segments, classes) noise posteriors, a clip's segments in a row.
         segment_mask: (batch * segments, frames) bool.
         mask: (batch, length) bool, the clips' own.
         clean: the class "clean".
-
-    Returns:
-        (batch, segments) bool, at least one segment of a clip; and (batch,) bool: True where nothing survived and only the
-        least noisy segment was kept.
     """
     batch = ops.shape(mask)[0]
     present = ops.any(segment_mask, axis=1)  # (batch * segments,)
@@ -100,11 +98,7 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
 def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), "emptied": (batch,)}.
 
-    Args:
-        first: a whole model.
-        segment: frames of the segments that are judged.
-        clean: the class "clean".
-        task: the output that finds the noise.
+    The arguments are those of `keras_ser.models.aspmtl.cascade.drop_extractor`.
     """
     frontend, network = _parts(first)
     given = waveform_inputs()
@@ -126,7 +120,7 @@ def frontend_of(first: keras.Model) -> Frontend:
     """The front end inside a whole model.
 
     Raises:
-        ValueError: it is a cascade's, which has none of its own.
+        UserError: it is a cascade's, which has none of its own.
     """
     extract = first.get_layer("extractor")
     found = [layer for layer in extract.layers if isinstance(layer, Frontend)]
