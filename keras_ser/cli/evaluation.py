@@ -75,11 +75,7 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
 
 
 def decibels(text: str) -> list[float]:
-    """--snr as numbers.
-
-    Raises:
-        UserError: something else, or a ratio beyond all audio.
-    """
+    """--snr as numbers."""
     try:
         ratios = [float(ratio) for ratio in text.split(",")]
     except ValueError:

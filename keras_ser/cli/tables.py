@@ -205,11 +205,7 @@ def _unseen(options: argparse.Namespace) -> list[str]:
 
 
 def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
-    """The paper's four noises, as far as they are there, and the unseen ones.
-
-    Raises:
-        UserError: an unseen noise that is not there.
-    """
+    """The paper's four noises, as far as they are there, and the unseen ones."""
     from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 
     unseen = _unseen(options)

@@ -65,8 +65,7 @@ def batched(
 ) -> list[np.ndarray]:
     """`function(waveform, length[, other])` over padded batches of clips of like length, in the clips' own order.
 
-    Args:
-        cut: what comes back is a waveform, to be cut to the clip's length.
+    With `cut` what comes back is a waveform, to be cut to the clip's length.
     """
     order = np.argsort([len(x) for x in waveforms], kind="stable")
     found: list[Any] = [None] * len(waveforms)
@@ -117,14 +116,10 @@ def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.n
 
 
 def inference(run: Run, method: str) -> Callable:
-    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, compiled.
-
-    Args:
-        run: of a model 1.
-        method: "drop" or "mask".
+    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, by a model 1's "drop" or "mask".
 
     Raises:
-        ValueError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
+        UserError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
     """
     from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
     from keras_ser.training.inference import forward

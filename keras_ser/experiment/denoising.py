@@ -30,14 +30,7 @@ OURS, AGAINST = ("drop", "mask"), ("wavelet-lms", "spectral-subtraction")
 
 
 class Clip(NamedTuple):
-    """A test clip.
-
-    Args:
-        index: in the corpus.
-        id: of the utterance.
-        group: its speaker, film or session, or the clip itself.
-        waveform: (samples,), float32.
-    """
+    """A test clip: its number in the corpus, its id, its speaker, film or session (or itself), and its waveform (samples,)."""
 
     index: int
     id: str

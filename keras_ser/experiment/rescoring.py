@@ -66,11 +66,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
 
 
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:
-    """The experiment's folder that a run or an experiment belongs to, if any, and the recipe.
-
-    Raises:
-        RunError: the folder is neither.
-    """
+    """The experiment's folder that a run or an experiment belongs to, if any, and the recipe; a RunError if it is neither."""
     if (folder / EXPERIMENT).exists():
         return folder, stored_recipe(folder)
     if (folder / "run.json").exists():
@@ -80,12 +76,7 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
 
 
 def data_of(folder: Path, corpus_root: str | None = None) -> Data:
-    """The corpora of a run or an experiment, decoded, from where they lay when it was trained.
-
-    Args:
-        folder: of a run or of an experiment.
-        corpus_root: where the corpus lies now.
-    """
+    """The corpora of a run or an experiment, decoded, from `corpus_root` or where they lay when it was trained."""
     owner, recipe = _owner(folder)
     lay = stored_facts(owner) if owner else {}
     root = corpus_root or lay.get("root")

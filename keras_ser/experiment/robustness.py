@@ -105,11 +105,7 @@ def run_robustness(
 
 
 def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
-    """The first denoiser that was not trained or chosen on this run's test clips or their speakers.
-
-    Raises:
-        LeakageError: each of them was.
-    """
+    """The first denoiser that was not trained or chosen on this run's test clips or their speakers; a LeakageError if each was."""
     speaker = {u.id: u.speaker or u.id for u in data.corpus}
     tested = {speaker.get(i, i) for i in run.split.test}
     for denoiser in denoisers:

@@ -24,21 +24,13 @@ Step = Callable[[int, int, str], None]  # number, steps in all, what
 
 
 def stored_recipe(folder: Path) -> Recipe:
-    """The recipe of an experiment, with all protocols and seeds that were asked for so far.
-
-    Raises:
-        RunError: its file is missing or damaged.
-    """
+    """The recipe of an experiment, with all protocols and seeds that were asked for so far."""
     again = "Remove it and run the recipe again, which writes it again; finished runs are kept"
     return stored(folder / RECIPE, Recipe.from_dict, again)
 
 
 def stored_facts(folder: Path) -> dict[str, Any]:
-    """experiment.json: where the corpus lay, and how it was read.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
+    """experiment.json: where the corpus lay, and how it was read."""
 
     def read(data: Any) -> dict[str, Any]:
         found = as_object(data)
@@ -59,9 +51,6 @@ def finished(folder: Path, job: Job) -> bool:
 
 def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
     """The predictions of a finished job.
-
-    Args:
-        folder: of the experiment.
 
     Raises:
         RunError: the file is damaged, or lacks clips of the test side.

@@ -53,15 +53,9 @@ def segment_counts(valid: np.ndarray, rule: np.ndarray, frames: int, hop: int, r
 
 
 def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, tf.Tensor]:
-    """One clip's features -> its segments.
+    """One clip's features {name: (frames of the clip, bins)} -> {name: (segments, frames, bins), "mask": (segments, frames)}.
 
-    Args:
-        x: name -> (frames of the clip, bins).
-        starts: int32 (segments,).
-        frames: length of a segment; beyond the clip's end it is zero and masked.
-
-    Returns:
-        name -> (segments, frames, bins), and "mask": bool (segments, frames).
+    The segments begin at `starts` (segments,); beyond the clip's end they are zero and masked.
     """
     valid = tf.shape(next(iter(x.values())))[0]
     at = starts[:, None] + tf.range(frames)[None, :]  # (segments, frames)

@@ -163,7 +163,7 @@ class TrainingData:
         return self.epochs(epoch, epoch + 1)
 
     def epochs(self, first: int, end: int) -> tf.data.Dataset:
-        """The batches of the epochs from `first` up to and without `end`, `steps` of each, one after another.
+        """The batches of the epochs from `first` up to and without `end`, `steps` of each.
 
         The graph of an epoch is traced once; what is drawn for an epoch is its input.
         """

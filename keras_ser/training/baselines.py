@@ -26,13 +26,9 @@ from keras_ser.training.run import PIPELINES
 def train_estimators(
     recipe: Recipe, data: Data, split: Split, out: Path, seed: int, stage: str, on_epoch: OnEpoch | None = None
 ) -> None:
-    """Fit every setting, keep the best on the validation side: model.skops, history.csv and history.json.
+    """Fit every setting, keep the best on the validation side: model.skops, history.csv and history.json in the run's folder `out`.
 
-    Args:
-        recipe, data, split, seed: see `keras_ser.training.fit`.
-        out: the run's folder.
-        stage: names the model in progress and errors.
-        on_epoch: called with (stage, setting's number, settings, logs), and with (functionals' set, clip, clips, {}).
+    `on_epoch` is called with (stage, setting's number, settings, logs), and with (functionals' set, clip, clips, {}).
     """
     module = model_module(recipe.model)
     describe = describer(recipe)

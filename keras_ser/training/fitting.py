@@ -192,13 +192,7 @@ def _standardise(network: Network, training: TrainingData) -> None:
 
 
 def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None):
-    """A recipe's front ends as a model, in a cascade behind the first model; see `keras_ser.models.whole_model.extractor`.
-
-    Args:
-        recipe: the recipe.
-        layers: its front ends, the main one first.
-        first: the first model of a cascade.
-    """
+    """A recipe's front ends `layers` as a model, in a cascade behind the run of the first model; see `whole_model.extractor`."""
     from keras_ser.models.aspmtl.cascade import second_extractor
     from keras_ser.models.whole_model import extractor
 

@@ -71,17 +71,9 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
 
 
 def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_epoch: OnEpoch | None = None):
-    """What a baseline hears of a stream.
+    """What a baseline sees of a stream: (clips, features), and {"index", "mixed"} of the clips.
 
-    Args:
-        recipe: of the baseline.
-        source: the stream.
-        describe: see `describer`.
-        seed: draws the noises of noisy streams.
-        on_epoch: told of openSMILE's progress; see `train_estimators`.
-
-    Returns:
-        (clips, features), and {"index", "mixed"} of the clips. openSMILE's functionals are kept beside the waveform cache.
+    openSMILE's functionals are kept beside the waveform cache; `on_epoch` is called with (their set, clip, clips, {}).
     """
     if recipe.config.functionals and not source.bank:
         found = _kept_functionals(source, recipe.config.functionals, on_epoch)

@@ -95,8 +95,7 @@ class EpochEnd(keras.callbacks.Callback):
     """What is done after each epoch: look for NaN, validate, keep the best weights, write, stop when the patience ends.
 
     Args:
-        recipe: its epochs, patience and monitor.
-        validate: see `train_epochs`.
+        recipe, validate: see `train_epochs`.
         rows: the logs of the epochs so far; it grows.
         best: "value", "epoch" and "weights" of the best epoch so far, or None.
         write: called with rows and best.
@@ -157,7 +156,7 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
     """Scores by name: val_<task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
 
     Args:
-        score: features -> {task: probabilities}, as `predict.forward` makes it.
+        score: features -> {task: probabilities}.
         sides: (source, batches) of each stream of the recipe's own corpus; tasks whose labels streams know are judged on all of
             them, the others on the first.
         tasks: the recipe's tasks.

@@ -96,11 +96,6 @@ def priors(network: Network, recipe: Recipe, sources: Sequence) -> dict[str, flo
     """The share of the commonest class among the training examples, of each output of classes that is no task's own.
 
     It is what the output's accuracy has to be held against, e.g. an adversary's.
-
-    Args:
-        network: the network.
-        recipe: its tasks.
-        sources: the training streams, `keras_ser.pipelines.sources.Source`.
     """
     tasks, found = {task.name: task for task in recipe.tasks}, {}
     for name, output in network.outputs.items():

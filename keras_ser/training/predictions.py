@@ -22,12 +22,7 @@ def scored_streams(recipe: Recipe) -> list[int]:
 
 
 def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
-    """The tasks that a side can be scored on: whom no training heard can't be named.
-
-    Args:
-        tasks: a recipe's.
-        split: the split; side: which of its sides.
-    """
+    """The tasks that a side can be scored on: without the identities that do not occur in training."""
     apart = split.apart if side == "test" or split.validation_apart else ()
     return tuple(task for task in tasks if not (task.identity and task.column in apart))
 

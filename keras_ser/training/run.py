@@ -141,11 +141,7 @@ def _history(data: Any) -> dict[str, Any]:
 
 
 def check_archive(file: Path) -> None:
-    """Refuse a Keras file that is cut off, overwritten or incomplete.
-
-    Raises:
-        RunError: such a file.
-    """
+    """Refuse, by a RunError, a Keras file that is cut off, overwritten or incomplete."""
     try:
         with zipfile.ZipFile(file) as archive:
             bad = archive.testzip()
@@ -217,10 +213,7 @@ def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str, recip
 
 
 def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
-    """Refuse a folder that holds another run.
-
-    Args:
-        out, recipe, split, seed, data: see `claim`.
+    """Refuse a folder that holds another run than `claim` would take.
 
     Raises:
         RunError: recipe, split, seed or data are others than those that the run was made of, or nothing says what it was made of.
