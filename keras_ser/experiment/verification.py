@@ -100,12 +100,10 @@ def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], N
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
     from keras_ser.models.whole_model import recipe_embedder
-    from keras_ser.training.inference import forward
+    from keras_ser.training.inference import forward, gathered
 
     infer = forward(recipe_embedder(run.recipe, run.model()))
     source = data.source(run.recipe, 0, run.split, side, run.seed)
-    indices, found = [], []
-    for given, extra in waveforms(source, source.draw(run.seed)):
-        found.append(np.asarray(infer(given)))
-        indices.append(np.asarray(extra["index"]))
-    return np.concatenate(indices), np.concatenate(found)
+    batches = waveforms(source, source.draw(run.seed))
+    found, extra = gathered(({"embedding": infer(given)}, extra) for given, extra in batches)
+    return extra["index"], found["embedding"]

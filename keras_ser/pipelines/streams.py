@@ -238,13 +238,15 @@ class TrainingData:
             valid = tf.shape(x[self.names[0]])[0]
             if self.stretch:
                 starts = tf.range(valid)
-                starts = part(starts, extra["index"]) if part else starts
-                extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
-                return tf.data.Dataset.from_tensor_slices(({k: tf.gather(v, starts) for k, v in x.items()}, extras))
-            starts = segment_starts(valid, tf.gather(table, extra["index"]), s.frames, s.hop, s.rare_hop)
+            else:
+                starts = segment_starts(valid, tf.gather(table, extra["index"]), s.frames, s.hop, s.rare_hop)
             starts = part(starts, extra["index"]) if part else starts
-            extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
-            return tf.data.Dataset.from_tensor_slices((cut_segments(x, starts, s.frames), extras))
+            rows = (
+                {k: tf.gather(v, starts) for k, v in x.items()} if self.stretch else cut_segments(x, starts, s.frames)
+            )
+            return tf.data.Dataset.from_tensor_slices(
+                (rows, {k: tf.fill(tf.shape(starts), v) for k, v in extra.items()})
+            )
 
         dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(with_masks)

@@ -1,6 +1,6 @@
 """What a model sees of a clip outside training: a Keras model's inference, and the features of a baseline."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ def forward(model):
 
     spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
     return tf.function(lambda given: model(given, training=False), input_signature=[spec])
+
+
+def gathered(batches: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> tuple[dict, dict]:
+    """({name: (batch, ..)}, {name: (batch,)}) batch by batch -> the same of all clips, as arrays."""
+    kinds = zip(*batches, strict=True)
+    return tuple(
+        {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]} for parts in kinds
+    )
 
 
 def load_estimators(file: Path, recipe: Recipe) -> Estimators:
@@ -78,11 +86,9 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_e
     if recipe.config.functionals and not source.bank:
         found = _kept_functionals(source, recipe.config.functionals, on_epoch)
         return found, {"index": source.indices, "mixed": np.zeros(len(found), int)}
-    rows, extras = [], []
-    for given, extra in waveforms(source, source.draw(seed)):
-        rows.append(describe(given))
-        extras.append({name: np.asarray(value) for name, value in extra.items()})
-    return np.concatenate(rows), {name: np.concatenate([extra[name] for extra in extras]) for name in extras[0]}
+    batches = waveforms(source, source.draw(seed))
+    found, extra = gathered(({"features": describe(given)}, extra) for given, extra in batches)
+    return found["features"], extra
 
 
 def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np.ndarray:

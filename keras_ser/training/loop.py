@@ -18,7 +18,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 from keras_ser.training import state
-from keras_ser.training.inference import OnEpoch
+from keras_ser.training.inference import OnEpoch, gathered
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
 
@@ -164,21 +164,12 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
     logs: dict[str, float] = {}
     truth: dict[str, list] = {task.name: [] for task in tasks}
     for source, batches in sides:
-        outputs = {task.name: [] for task in tasks}
-        mixed, indices = [], []
-        for x, extra in batches:
-            found = score(x)
-            for name in outputs:
-                outputs[name].append(np.asarray(found[name], "float32"))
-            mixed.append(np.asarray(extra["mixed"]))
-            indices.append(np.asarray(extra["index"]))
-        index = np.concatenate(indices)
+        found, extra = gathered((score(x), extra) for x, extra in batches)
         for task in tasks:
-            if not of_stream(task) and source is not sides[0][0]:
-                continue
-            values, weights = source.targets(task.name, index, np.concatenate(mixed))
-            kept = weights > 0
-            truth[task.name].append((values[kept], np.concatenate(outputs[task.name])[kept]))
+            if of_stream(task) or source is sides[0][0]:
+                values, weights = source.targets(task.name, extra["index"], extra["mixed"])
+                kept = weights > 0
+                truth[task.name].append((values[kept], found[task.name][kept].astype("float32")))
     for task in tasks:
         if not truth[task.name] or not sum(len(v) for v, _ in truth[task.name]):
             continue

@@ -11,7 +11,7 @@ from keras_ser.settings import of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 from keras_ser.training.data import Data
-from keras_ser.training.inference import features, forward
+from keras_ser.training.inference import features, forward, gathered
 
 
 def scored_streams(recipe: Recipe) -> list[int]:
@@ -47,14 +47,8 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
     tables = []
     for k in scored_streams(recipe):
         source = data.source(recipe, k, split, side, seed)
-        outputs: dict[str, list] = {}
-        mixed, indices = [], []
-        for found, extra in _answers(model, recipe, source, seed):
-            for name, value in found.items():
-                outputs.setdefault(name, []).append(np.asarray(value))
-            indices.append(np.asarray(extra["index"]))
-            mixed.append(np.asarray(extra["mixed"]))
-        utterances = [data.corpus.utterances[i] for i in np.concatenate(indices)]
+        outputs, extra = gathered(_answers(model, recipe, source, seed))
+        utterances = [data.corpus.utterances[i] for i in extra["index"]]
         columns = {
             "stream": source.name,
             "id": [u.id for u in utterances],
@@ -64,12 +58,12 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
         }
         for task in judged(recipe.tasks, split, side):
             if of_stream(task):
-                truth = [task.labels[source.mixed[task.name][i]] for i in np.concatenate(mixed)]
+                truth = [task.labels[source.mixed[task.name][i]] for i in extra["mixed"]]
             else:
                 truth = truths(task, utterances, data.corpus.name)
-            columns |= _columns(task, truth, np.concatenate(outputs[task.name]))
+            columns |= _columns(task, truth, outputs[task.name])
         tasks = {task.name for task in recipe.tasks}
-        columns |= {name: np.concatenate(value) for name, value in outputs.items() if name not in tasks}
+        columns |= {name: value for name, value in outputs.items() if name not in tasks}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
