@@ -10,14 +10,10 @@ from keras_ser.errors import DivergenceError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import runner
 from keras_ser.experiment import systems as room
-from keras_ser.experiment.failures import AllFailedError
 from keras_ser.experiment.jobs import experiment_folder
-from keras_ser.experiment.reporting import protocol_facts
 from keras_ser.experiment.systems import comparable, run_systems, with_first_alone
 from keras_ser.files import lock
 from keras_ser.models import random_forest, svm
-from keras_ser.pipelines.augmentation import Windows
-from keras_ser.pipelines.windows import cut_windows
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
 from keras_ser.training import Data, Run, RunError
@@ -78,30 +74,6 @@ def test_a_training_side_of_one_class_is_refused_before_any_training(corpus, dat
     few = Data.load(SVM, angry, tmp_path / "cache")
     with pytest.raises(ValueError, match="2 classes of 'emotion'. .* protocol 'one', fold 0, has anger"):
         run_systems(systems, few, tmp_path, on_job=lambda *_: pytest.fail("trained"))
-
-
-@pytest.mark.parametrize(
-    ("protocol", "words", "others"),
-    [
-        (
-            Protocol("clips", test=0.2),
-            ["of the recordings", "windows of a recording on one side"],
-            "LEAK",
-        ),
-        (
-            Protocol("leak", test=0.2, together=False),
-            ["of the windows", "LEAKING"],
-            "recordings,",
-        ),
-        (tiny.SPEAKERS, ["folds by speaker, the windows of a recording on one side"], "LEAKING"),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_splits_of_windows_are_described_as_they_are(protocol, words, others, corpus, tmp_path):
-    recipe = SVM.replace(protocols=(protocol,), windows=Windows(hop_seconds=0.1))
-    data = Data.load(recipe, cut_windows(corpus, recipe.windows, tiny.EMOTION), tmp_path)
-    told = protocol_facts(protocol, data, recipe)["description"]
-    assert all(word in told for word in words) and others not in told, told
 
 
 def asked(seeds, folds, protocol="p"):
@@ -166,15 +138,6 @@ def test_a_failed_run_of_one_system_is_left_out_of_the_comparison(data, tmp_path
     found = run_systems(SYSTEMS, data, tmp_path, folds=[0, 1])
     assert all(system.runs == {("speakers", 0, 0), ("speakers", 1, 0)} for system in found.values())
     assert not found["svm"].missing
-
-
-def test_where_every_run_of_every_system_fails_the_first_reason_is_the_error(data, tmp_path, monkeypatch):
-    def fit(recipe, *_, **__):
-        raise DivergenceError(f"{recipe.name}: the loss is nan.")
-
-    monkeypatch.setattr(runner, "fit", fit)
-    with pytest.raises(AllFailedError, match="machine: the loss is nan"):
-        run_systems(SYSTEMS, data, tmp_path, folds=[0])
 
 
 NOISY = dataclasses.replace(tiny.NOISY, redraw=False)

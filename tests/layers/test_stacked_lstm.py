@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_ser.layers import StackedLSTM
 
@@ -60,27 +59,6 @@ def test_against_a_loop_over_gates_and_frames():
     for i, length in enumerate(lengths):
         np.testing.assert_allclose(found[i, :length], oracle(layer, x[i, :length]), atol=2e-6)
         assert not found[i, length:].any()
-
-
-def test_against_pytorch():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(1)
-    layer = random_layer(rng, 5, layers=2)
-    x = rng.normal(size=(2, 7, 5)).astype("float32")
-    alpha = torch.softmax(torch.tensor(ops.convert_to_numpy(layer.fusion.logits)), 0)
-    expected, h = 0, torch.tensor(x)
-    for i in range(2):
-        kernel, recurrent, bias = (torch.tensor(ops.convert_to_numpy(w)) for w in layer.lstms[i].weights)
-        gamma, beta = (torch.tensor(ops.convert_to_numpy(w)) for w in layer.normalizations[i].weights)
-        theirs = torch.nn.LSTM(h.shape[-1], 4, batch_first=True)
-        with torch.no_grad():
-            theirs.weight_ih_l0.copy_(kernel.T)
-            theirs.weight_hh_l0.copy_(recurrent.T)
-            theirs.bias_ih_l0.copy_(bias)
-            theirs.bias_hh_l0.zero_()
-            h = torch.nn.functional.layer_norm(theirs(h)[0], (4,), gamma, beta, 1e-3)
-        expected = expected + alpha[i] * h
-    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected.numpy(), atol=2e-6)
 
 
 def test_dropout_stands_between_the_layers():
