@@ -130,10 +130,7 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
 
     Of each protocol, a system offers the folds of the seed that has most of them; the folds that all systems offer are kept, and
     of each system the seeds that have all of these. A system without a finished run in one of its protocols is left out.
-
-    Args:
-        asked: system -> (protocol, fold, seed) of the runs that were asked for.
-        done: system -> those that are finished.
+    `asked` and `done` are system -> (protocol, fold, seed) of its runs.
 
     Raises:
         RunError: no fold has finished in all systems, or no system is left.

@@ -9,20 +9,11 @@ from keras_ser.tasks import Task
 
 
 def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = None):
-    """Dense ReLU, dropout, then logits (classes) or a linear unit (continuous task), in float32.
+    """Dense ReLU of `units` (0 = none), dropout, then logits (classes) or a linear unit (continuous task), in float32.
 
     Networks are trained on logits, whose cross-entropy has a gradient at any gap between them;
-    `keras_ser.models.whole_model.scorer` adds the softmax.
-
-    Args:
-        x: (batch, features), or (batch, frames, features) for an answer frame by frame.
-        task: names the output; its size is the output's width.
-        units: width of the dense layer before the output; 0 leaves it out.
-        dropout: rate, after the dense layer.
-        name: of the output layer; default: the task's.
-
-    Returns:
-        (batch, .., classes) logits, or (batch, .., 1) for a continuous task.
+    `keras_ser.models.whole_model.scorer` adds the softmax. x is (batch, features), or (batch, frames, features) for an answer frame
+    by frame; the output layer has the task's name, or `name`.
     """
     if units:
         x = keras.layers.Dense(units, activation="relu", name=f"{task.name}_dense")(x)

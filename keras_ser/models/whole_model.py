@@ -71,12 +71,7 @@ def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched:
 
 
 def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> tuple[dict[str, Any], Callable]:
-    """A network's inputs, cut into segments, and what averages its outputs over them.
-
-    Args:
-        given: features and masks, of whole clips or of stretches.
-        names: of the network's inputs.
-        segment: frames of the segments; 0 = none.
+    """A network's inputs `names` of `given`, cut into segments of `segment` frames (0 = none), and what averages over them.
 
     Returns:
         ({input: tensor}, function), the function (outputs (rows, units), layer's name) -> (batch, units).

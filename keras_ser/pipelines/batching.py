@@ -12,13 +12,9 @@ Item = TypeVar("Item")
 
 
 def grouped(items: Iterable[Item], size: Callable[[Item], float], most: int, room: float) -> Iterator[list[Item]]:
-    """Consecutive items in lists whose padded size, their number times the largest of them, is at most `room`.
+    """Consecutive items in lists of at most `most` whose padded size, their number times the largest `size`, is at most `room`.
 
-    Args:
-        items: what is batched; a generator is read one item ahead.
-        size: of an item, in the unit of `room`.
-        most: items of a list.
-        room: padded size of a list; a larger item stands alone.
+    A larger item stands alone; a generator is read one item ahead.
     """
     group: list[Item] = []
     largest = 0.0

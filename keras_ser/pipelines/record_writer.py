@@ -179,14 +179,9 @@ def _serialise(index: int, utterance: Utterance, waveform: np.ndarray) -> bytes:
 
 
 def _bar(results: Iterator, corpus: Corpus, progress: bool) -> Iterator:
-    if not progress:
-        return results
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        return results
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
-    if not console.is_terminal:
-        return results
-    return iter(track(results, f"Reading {corpus.name}", total=len(corpus), console=console, transient=True))
+    shown = {"total": len(corpus), "console": console, "transient": True}
+    return iter(track(results, f"Reading {corpus.name}", **shown, disable=not (progress and console.is_terminal)))

@@ -191,11 +191,8 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
 def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0) -> tf.data.Dataset:
     """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "mixed"}), noises mixed in.
 
-    Args:
-        source: the stream.
-        draw: `source.draw(seed)`, or tensors of a graph; "mixed" is the number of the noise in the bank, 0 without one.
-        clean: hand on the waveform before the noise, too, as "clean".
-        samples: a random stretch of so many is taken of each longer clip; 0 = clips stay whole.
+    "mixed" is the number of the noise in the bank, 0 without one. With `clean` the waveform before the noise is handed on, too, as
+    "clean". Of each longer clip a random stretch of `samples` is taken; 0 = clips stay whole.
     """
 
     def stretch(clip):
@@ -236,10 +233,9 @@ def clips(
     Of an extractor that cuts stretches, features and masks are (stretches, frames, bins) and (stretches, frames).
 
     Args:
-        source: the stream.
+        source, draw, samples: see `waveforms`.
         extract: {"waveform", "length"} -> features and masks, as `keras_ser.models.whole_model.extractor`.
         names: the features to keep.
-        draw, samples: see `waveforms`.
         frame_targets: name -> a function: {"waveform", "length", "clean"} -> (batch, frames, bins): what is learnt frame by
             frame; it goes the way of the features.
     """

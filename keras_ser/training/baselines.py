@@ -57,7 +57,7 @@ def train_estimators(
         value = logs.get(monitor, 0.0)
         if best is None or value > best[0] or np.isnan(best[0]):
             best = value, number, model
-        write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan")
+        write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan", lineterminator="\r\n")
         if on_epoch:
             on_epoch(stage, number, len(settings), logs)
     about = {"seed": seed, "monitor": monitor if sides else None, "best_epoch": best[1], "epochs": rows}

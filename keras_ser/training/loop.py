@@ -36,20 +36,15 @@ def train_epochs(
     where: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train a compiled network and leave its best weights in it.
+    """Train a compiled network, its optimizers built, and leave its best weights in it; `about` is noted in history.json.
 
     Args:
         recipe: its epochs, patience and monitor.
         batches: number of the first epoch -> tf.data.Dataset of (x, y, w) from there to the last one.
         steps: batches of an epoch.
-        network: compiled, its optimizers built (`keras_ser.training.state.optimizers` finds them).
         validate: scores of the network as it stands ("val_.."); None = no validation side.
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
-        seed: noted in history.json.
-        stage: names the model in progress and errors.
-        on_epoch: called with (stage, epoch, epochs, logs).
-        where: names the protocol and fold in errors.
-        about: noted in history.json beside the epochs.
+        stage: names the model in progress and errors, `where` the protocol and fold in errors.
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
@@ -63,7 +58,7 @@ def train_epochs(
     with contextlib.closing(tf.summary.create_file_writer(str(out / "tensorboard"))) as writer:
 
         def write(rows: list[dict], best: dict[str, Any]) -> None:
-            write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan")
+            write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan", lineterminator="\r\n")
             logs = {name: value for name, value in rows[-1].items() if name != "epoch"}
             with writer.as_default(step=len(rows)):
                 for name, value in logs.items():

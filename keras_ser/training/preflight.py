@@ -18,15 +18,12 @@ from keras_ser.training.targets import frame_targets
 
 
 def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
-    """Refuse a recipe whose front end or network cannot be built, or whose streams cannot be read.
+    """Refuse a recipe, or its first model, whose front end or network cannot be built, or whose streams cannot be read.
 
     Args:
-        recipe: the recipe; both models of a cascade are checked.
+        recipe: the recipe.
         auxiliary: names of the auxiliary corpora that are there.
         noise_root: folder of noise files.
-
-    Raises:
-        UserError: such a recipe.
     """
     stems = tuple(noise_files(noise_root)) if noise_root else ()
     for each in (recipe.first, recipe):

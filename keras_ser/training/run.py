@@ -105,15 +105,10 @@ def stored(
     read: Callable[[Any], Any] = lambda data: data,
     way_out: str = "Train the run again, or name another folder",
 ) -> Any:
-    """What a run's or an experiment's JSON file holds.
-
-    Args:
-        path: the file.
-        read: what is read -> what it means; a `UserError` of it says that the file is damaged.
-        way_out: what to do about a damaged file.
+    """What a run's or an experiment's JSON file holds, as `read` understands it.
 
     Raises:
-        RunError: the file is missing or damaged; it is named, with the way out.
+        RunError: the file is missing or damaged (a `UserError` of `read`); it is named, with the way out.
     """
     try:
         return read(read_json(path.read_text(encoding="utf-8")))
