@@ -46,7 +46,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     extra = _beside_priors(adversaries)
     for protocol in recipe.protocols:
         if protocol.match:
-            split = next(job.split for job in jobs(recipe, data) if job.protocol is protocol)
+            split = next(job.split for job in every if job.protocol is protocol)
             extra[f"{protocol.by}s on the sides of {protocol.name}"] = distributions(
                 split, data.corpus, protocol.match, protocol.by
             )

@@ -77,11 +77,12 @@ def run_systems(
     """
     for recipe in recipes.values():
         check_jobs(recipe, data, folds)
+    folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
     tables, asked, missing, nothing = {}, {}, [], None
     given = {"folds": folds, "on_job": on_job, "on_failure": on_failure, "read_options": read_options, **options}
     for name, recipe in recipes.items():
         try:
-            tables[name] = run_experiment(recipe, data, experiment_folder(recipe, out), **given).predictions
+            tables[name] = run_experiment(recipe, data, folders[name], **given).predictions
         except AllFailedError as error:
             missing.append(f"{name} is excluded: {error}")
             nothing = nothing or error
@@ -89,7 +90,7 @@ def run_systems(
         raise nothing
     theirs = []
     for name in tables:
-        folder, every = experiment_folder(recipes[name], out), jobs(recipes[name], data, folds)
+        folder, every = folders[name], jobs(recipes[name], data, folds)
         # the folder may hold more: systems are compared over the runs that were asked for
         asked[name] = {(job.protocol.name, job.split.fold, job.seed) for job in every}
         open_jobs = [job for job in every if not finished(folder, job)]
@@ -117,7 +118,7 @@ def run_systems(
     return {
         name: System(
             recipes[name],
-            experiment_folder(recipes[name], out),
+            folders[name],
             tables[name][[key in runs for key in keys[name]]],
             tuple(missing),
         )

@@ -33,18 +33,8 @@ from keras_ser.features.prosody import (
 from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, check_short_term, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, preemphasis, root
 
-FEATURES = (
-    "spectrogram",
-    "magnitude",
-    "log_mel",
-    "mfcc",
-    "zero_crossing_rate",
-    "energy",
-    "pitch",
-    "short_term",
-    "waveform",
-)
 SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
+FEATURES = (*SPECTRAL, "zero_crossing_rate", "energy", "pitch", "short_term", "waveform")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -60,7 +50,7 @@ class Frontend(FeatureLayer):
     | --- | --- | --- |
     | spectrogram | fft // 2 + 1 | power, dB |
     | magnitude | fft // 2 | square root of the power, without the bin at half the sample rate |
-    | log_mel | bins | mel power, dB |
+    | log_mel | bins | mel power, dB: 10 lg max(x, 1e-10) |
     | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
     | zero_crossing_rate | 1 | sign changes over samples |
     | energy | 1 | mean square, dB |
@@ -68,12 +58,9 @@ class Frontend(FeatureLayer):
     | short_term | 34 | those of `short_term` |
     | waveform | hop | the samples; window = hop |
 
-    dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
-
-    With `seconds` every clip has the same length: of a longer one its middle, a shorter one with zeros behind it, and as many
-    frames as hops go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance
-    1 over the clip's frames (Nagrani et al. 2017), and silence stays small: the variance is that and 1e-10. With `statistics` a
-    clip is one frame: mean and variance of each bin over its frames, the means first (`clip_statistics`).
+    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops go
+    into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's frames
+    (Nagrani et al. 2017), and silence stays small. With `statistics` a clip is one frame (`clip_statistics`).
 
     Args:
         features: names out of the table, in the order of the output.
@@ -92,18 +79,17 @@ class Frontend(FeatureLayer):
         endpoint_high, endpoint_low: thresholds as fractions of a clip's range between noise floor and peak in dB.
         endpoint_limit: frames by which unvoiced sounds extend speech at most.
         endpoint_hangover: frames kept on either side.
-        seconds: length that every clip is brought to; 0 = as it is.
+        seconds: duration that every clip is brought to; 0 = as it is.
         normalize: mean 0 and variance 1 of each bin over a clip's frames.
-        statistics: of a clip its mean and variance alone.
+        statistics: return each bin's mean and variance over the clip, the means first, instead of its frames.
         compatible: the short-term features in pyAudioAnalysis's own form.
 
     Input shape:
         waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
 
     Output shape:
-        a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool,
-        True then False, at least one True. frames = 1 + (samples - window) // hop, at least 1; with `seconds`
-        seconds * sample_rate // hop.
+        a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool, right-padded.
+        frames = 1 + (samples - window) // hop, at least 1; with `seconds` seconds * sample_rate // hop.
 
     Raises:
         ValueError: on an unknown or repeated feature, or a size that does not fit the others.
@@ -281,11 +267,9 @@ class Frontend(FeatureLayer):
         return found
 
     def finish(self, found: dict[str, Any], mask: Any) -> dict[str, Any]:
-        """What is found in a clip's frames together: endpoints, normalisation, statistics.
+        """What is found in a clip's frames together (endpoints, normalisation, statistics) from those of `framewise`.
 
-        Args:
-            found: what `framewise` found, MFCC with deltas, and "short_term" if it is asked for.
-            mask: (batch, frames) bool, right-padded.
+        MFCC have their deltas, and "short_term" is among them, if they are asked for.
         """
         if self.endpoint:
             keep = detect_endpoints(

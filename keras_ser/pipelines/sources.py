@@ -250,6 +250,21 @@ def clips(
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 
+def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
+    """Every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller where clips are long."""
+    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
+
+    def features(given, extra):
+        x = extract(given)
+        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
+        if STRETCH not in kept:
+            longest = {mask: tf.reduce_max(tf.reduce_sum(tf.cast(kept[mask], tf.int32), axis=1)) for mask in masks}
+            kept = {name: value[:, : longest[mask_of(name)]] for name, value in kept.items()}
+        return kept, extra
+
+    return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)
+
+
 def rule_table(corpus, task: Task, ids: Sequence[str], find: Callable) -> np.ndarray:
     """`balance.RULES` index for each utterance, decided from the counts over the training ids."""
     column = [task.encode_utterance(u, corpus.name) for u in corpus]

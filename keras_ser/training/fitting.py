@@ -13,8 +13,8 @@ from keras_ser.files import write_whole
 from keras_ser.models import is_baseline
 from keras_ser.models.paper import Network, build_network
 from keras_ser.pipelines.batching import TRAINING_SECONDS
-from keras_ser.pipelines.sources import Source, drawn_seed
-from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.pipelines.sources import Source, drawn_seed, evaluation_batches
+from keras_ser.pipelines.streams import TrainingData
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.training.baselines import train_estimators

@@ -122,21 +122,6 @@ def test_dropout_drops_whole_channels(masked):
     assert len({tuple(row) for row in zero}) == 4, "each example has a draw of its own"
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"filters": (3,)}, "must be of one length"),
-        ({"filters": (3,), "kernels": (0,), "pools": ((2, 2),)}, r"must be >= 1.*kernels=\(0,\)"),
-        ({"filters": (3,), "kernels": (3,), "pools": ((2, 2, 2),)}, r"pairs \(frames, bins\)"),
-        ({"stride": 0}, "stride=0"),
-        ({"dropout": 1}, r"must be in \[0, 1\)"),
-    ],
-)
-def test_arguments_are_checked(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        ConvEncoder(**kwargs)
-
-
 def test_config_of_earlier_versions_is_read():
     layer = ConvEncoder.from_config({**ConvEncoder(stride=2).get_config(), "average_bins": False})
     assert layer.stride == 2

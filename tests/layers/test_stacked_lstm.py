@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from keras_ser.layers import StackedLSTM
 
@@ -72,19 +71,6 @@ def test_dropout_stands_between_the_layers():
     assert np.abs(first - still).max() > 1e-3 and np.abs(first - second).max() > 1e-3
     two.fusion.logits.assign([50.0, -50.0])
     np.testing.assert_allclose(two(x, training=True), two(x, training=False), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"units": 0}, "must be >= 1. Received: units=0"),
-        ({"units": 3, "layers": 0}, "layers=0"),
-        ({"units": 3, "dropout": 1.0}, r"must be in \[0, 1\). Received: dropout=1.0"),
-    ],
-)
-def test_arguments_are_checked(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        StackedLSTM(**kwargs)
 
 
 def test_config_of_earlier_versions_is_read():

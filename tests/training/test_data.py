@@ -14,8 +14,8 @@ from keras_ser.models.whole_model import extractor
 from keras_ser.pipelines import sources as reading
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.sources import Source
-from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.pipelines.sources import Source, evaluation_batches
+from keras_ser.pipelines.streams import TrainingData
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
