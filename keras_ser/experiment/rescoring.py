@@ -111,11 +111,7 @@ def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ..
 
 
 def runs_of(folder: Path) -> list[Run]:
-    """A run, or all finished runs of an experiment of one protocol with leakage kept out.
-
-    Raises:
-        RunError: the folder is neither, or holds no finished run.
-    """
+    """A run, or all finished runs of an experiment of one protocol with leakage kept out; a RunError where there is none."""
     owner, recipe = _owner(folder)
     if owner != folder:
         return [Run.load(folder)]

@@ -79,11 +79,7 @@ def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value
 def kept(folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """The table NAME.csv of a run's folder, if NAME.json says that it answers the same question; else it is scored, and kept.
 
-    Args:
-        folder: of the run.
-        name: of the files.
-        asked: the question, as JSON: all that the table depends on.
-        score: makes the table.
+    The question `asked`, as JSON, is all that the table depends on.
 
     Raises:
         RunError: the table that is there is damaged.

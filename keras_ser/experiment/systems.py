@@ -22,11 +22,9 @@ RunKey = tuple[str, int, int]  # protocol, fold, seed
 
 @dataclass(frozen=True)
 class System:
-    """A recipe whose runs are finished.
+    """A recipe whose runs are finished, in the experiment's folder.
 
     Args:
-        recipe: what was trained.
-        folder: the experiment's.
         predictions: of the test sides of the runs that were asked for and that all systems can be compared on.
         missing: sentences on the runs that the comparison lacks, the same for all of its systems.
     """

@@ -18,11 +18,7 @@ from keras_ser.settings import CLEAN, of_stream
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class DropNoise(FeatureLayer):
-    """Removes the frames of noisy segments and moves the others to the left.
-
-    Args:
-        frames: length of a segment.
-        clean: the class "clean" of the noise posterior.
+    """Removes the frames of noisy segments, of `frames` each, and moves the others to the left; `clean` is the class "clean".
 
     Input: features {name: (batch, length, bins)}, mask (batch, length), noise posteriors (batch * segments, classes) and the
         segments' mask (batch * segments, frames), as `Segment(frames)` cut them.

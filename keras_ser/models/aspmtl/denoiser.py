@@ -43,12 +43,7 @@ def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class SilenceNoise(FeatureLayer):
-    """Sets the samples of noisy segments to 0.
-
-    Args:
-        frames: length of a segment.
-        hop: samples between two frames.
-        clean: the class "clean" of the noise posterior.
+    """Sets the samples of noisy segments, of `frames` each `hop` samples apart, to 0; `clean` is the class "clean".
 
     Input: waveform (batch, samples), length (batch,), the features' mask (batch, length), noise posteriors
         (batch * segments, classes) and the segments' mask (batch * segments, frames), as `Segment(frames)` cut them.
