@@ -44,7 +44,7 @@ def random_run(folder: Path):
 
     from keras_ser.features import Frontend
     from keras_ser.models.aspmtl import Config
-    from keras_ser.models.whole_model import extractor, whole_model
+    from keras_ser.models.whole_model import assembled, extractor
     from keras_ser.recipe import Recipe
     from keras_ser.splits import Protocol, Split
     from keras_ser.tasks import Task
@@ -66,7 +66,7 @@ def random_run(folder: Path):
     assert sum(bins for _, bins in inputs.values()) == INPUTS
     _, score = build(recipe, inputs)
     folder.mkdir(parents=True)
-    whole_model(extract, score, recipe.name).save(folder / "model.keras")
+    assembled(extract, score, recipe.name).save(folder / "model.keras")
     return Run(folder, recipe, Split("none", 0, ("a",), (), ("b",)), 0, {})
 
 

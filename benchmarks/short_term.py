@@ -65,7 +65,7 @@ def apart(a: list, b: list) -> str:
     """How far two lists of features are apart, and where by more than 1e-4 of a feature's range."""
     import numpy as np
 
-    from keras_ser.features.short_term import SHORT_TERM_FEATURES
+    from keras_ser.features.short_term_features import SHORT_TERM_FEATURES
 
     a, b = np.concatenate(a), np.concatenate(b)
     far = np.abs(a - b) / np.ptp(b, axis=0)

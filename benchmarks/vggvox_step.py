@@ -147,7 +147,7 @@ def waiting(options) -> dict:
     from keras_ser.pipelines.streams import TrainingData
     from keras_ser.training import Data
     from keras_ser.training.network import build
-    from keras_ser.training.targets import targets
+    from keras_ser.training.targets import targets_of
 
     corpus = read_corpus("ravdess", options.corpus_root)
     recipe = RECIPES["both"].for_corpus(corpus).replace(batch_size=options.batch)
@@ -169,7 +169,7 @@ def waiting(options) -> dict:
         network, _ = build(recipe, {"magnitude": (FRAMES, BINS)}, training.steps)
         start = time.perf_counter()
         alone = sum(1 for _ in training.epoch(1).take(4)) / (time.perf_counter() - start)
-        batches = iter(training.epoch(0).map(lambda *batch: targets(recipe, network)(*batch, seed=(0, 0))))
+        batches = iter(training.epoch(0).map(lambda *batch: targets_of(recipe, network)(*batch, seed=(0, 0))))
         waits, steps = [], []
         for _ in range(1 + 3 * options.steps):
             start = time.perf_counter()

@@ -20,5 +20,9 @@ class DivergenceError(UserError, FloatingPointError):
     """A loss or a weight is not finite."""
 
 
+class RunError(UserError):
+    """A run's or an experiment's folder is not what it should be."""
+
+
 class DiskError(UserError):
     """A file that cannot be written: the disk is full or read-only, or permission is missing."""

@@ -83,11 +83,9 @@ def disk_error(error: BaseException, path: Path | None, more: dict[int, str] | N
 
 
 def remove_parts(folder: Path, older: float = STALE_SECONDS) -> None:
-    """Delete the half-written files of killed processes.
+    """Delete the half-written files of killed processes in a folder, last written `older` seconds ago or earlier.
 
-    Args:
-        folder: where to look; not in its subfolders.
-        older: seconds since a file was last written. 0 only where no other process can be writing.
+    0 only where no other process can be writing.
     """
     for path in folder.glob(f".*{TEMPORARY}*"):
         with contextlib.suppress(OSError):

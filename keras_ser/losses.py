@@ -36,15 +36,7 @@ def sparse_crossentropy(y_true, logits, label_smoothing: float = 0.0):
 
 
 def true_class(y_true, y_pred):
-    """The true class's column: y_i = y_pred_i,y_true_i.
-
-    Args:
-        y_true: class indices, (batch,) or (batch, 1).
-        y_pred: (batch, classes).
-
-    Returns:
-        (batch,).
-    """
+    """The true class's column, (batch,): y_i = y_pred_i,y_true_i, of class indices (batch,) or (batch, 1) and (batch, classes)."""
     index = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
     return ops.squeeze(ops.take_along_axis(y_pred, index, axis=-1), axis=-1)
 
@@ -59,13 +51,18 @@ def _flat(x):
 
 
 class _Loss(keras.losses.Loss):
-    """A loss of this room: float32, and by default a mean over what carries a label."""
+    """A loss of this room: float32, and by default a mean over what carries a label.
 
-    def __init__(self, name: str, reduction: str | None = REDUCTION):
+    With `by_frame` sample weights are (batch, frames), else one an example.
+    """
+
+    by_frame = False
+
+    def __init__(self, reduction: str | None = REDUCTION, name: str | None = None):
         super().__init__(name=name, reduction=reduction, dtype="float32")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if sample_weight is not None:
+        if sample_weight is not None and not self.by_frame:
             sample_weight = _flat(sample_weight)
         return super().__call__(y_true, y_pred, sample_weight)
 
@@ -81,13 +78,8 @@ class SparseCrossentropy(_Loss):
         UserError: a `label_smoothing` out of range.
     """
 
-    def __init__(
-        self,
-        label_smoothing: float = 0.0,
-        reduction: str | None = REDUCTION,
-        name: str = "sparse_crossentropy",
-    ):
-        super().__init__(name, reduction)
+    def __init__(self, label_smoothing: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
         if not 0 <= label_smoothing < 1:
             raise UserError(f"`label_smoothing` must be in [0, 1). Received: label_smoothing={label_smoothing}.")
         self.label_smoothing = label_smoothing
@@ -103,9 +95,6 @@ class SparseCrossentropy(_Loss):
 class TrueClass(_Loss):
     """The true class's column of an output (batch, classes): compiled for `CenterLoss`, it is the centre loss."""
 
-    def __init__(self, reduction: str | None = REDUCTION, name: str = "true_class"):
-        super().__init__(name, reduction)
-
     def call(self, y_true, y_pred):
         return true_class(y_true, y_pred)
 
@@ -114,15 +103,12 @@ class TrueClass(_Loss):
 class SquaredError(_Loss):
     """Mean squared error of a continuous task: labels and outputs (batch,) or (batch, 1)."""
 
-    def __init__(self, reduction: str | None = REDUCTION, name: str = "squared_error"):
-        super().__init__(name, reduction)
-
     def call(self, y_true, y_pred):
         return squared_error(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class FrameSquaredError(keras.losses.Loss):
+class FrameSquaredError(_Loss):
     """Weighted squared error of a value for every frame and bin.
 
         L_t = mean_k w_t,k (y_t,k - p_t,k)^2
@@ -131,8 +117,7 @@ class FrameSquaredError(keras.losses.Loss):
     the bins, then over the frames that weigh: sample weights are (batch, frames), 0 for padding.
     """
 
-    def __init__(self, reduction: str | None = REDUCTION, name: str = "frame_squared_error"):
-        super().__init__(name=name, reduction=reduction, dtype="float32")
+    by_frame = True
 
     def call(self, y_true, y_pred):
         y, w = ops.split(ops.cast(y_true, "float32"), 2, axis=-1)

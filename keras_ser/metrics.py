@@ -20,13 +20,12 @@ import numpy as np
 from keras_ser.errors import UserError
 
 
-def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
+def confusion(truth, predicted, classes: int) -> np.ndarray:
     """Confusion matrix: entry (t, p) counts examples of class t that were called p.
 
     Args:
         truth, predicted: class indices, (examples,). A negative `truth` means a missing label and is left out.
         classes: number of classes.
-        weight: (examples,), or None: 1 each.
 
     Returns:
         float64 (classes, classes).
@@ -35,20 +34,16 @@ def confusion(truth, predicted, classes: int, weight=None) -> np.ndarray:
         UserError: lengths that differ, or an index of `classes` or more.
     """
     truth, predicted = np.ravel(truth).astype(np.int64), np.ravel(predicted).astype(np.int64)
-    weight = np.ones(truth.shape) if weight is None else np.ravel(weight).astype(np.float64)
-    if not truth.shape == predicted.shape == weight.shape:
-        raise UserError(
-            "`truth`, `predicted` and `weight` must be of one length. "
-            f"Received: {truth.size}, {predicted.size}, {weight.size}."
-        )
+    if truth.shape != predicted.shape:
+        raise UserError(f"`truth` and `predicted` must be of one length. Received: {truth.size}, {predicted.size}.")
     labelled = truth >= 0
-    truth, predicted, weight = truth[labelled], predicted[labelled], weight[labelled]
+    truth, predicted = truth[labelled], predicted[labelled]
     if truth.size and (max(truth.max(), predicted.max()) >= classes or predicted.min() < 0):
         raise UserError(
             f"class indices must be in [0, {classes}). "
             f"Received: truth up to {truth.max()}, predicted from {predicted.min()} to {predicted.max()}."
         )
-    counts = np.bincount(truth * classes + predicted, weights=weight, minlength=classes * classes)
+    counts = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.float64)
 
 
@@ -101,13 +96,12 @@ def moments(truth, predicted) -> np.ndarray:
     return np.stack([np.ones_like(y), x, y, x * x, y * y, x * y], axis=-1)
 
 
-def sums(truth, predicted, weight=None) -> np.ndarray:
+def sums(truth, predicted) -> np.ndarray:
     """The sums of `moments`.
 
     Args:
         truth, predicted: numbers, any shape of one size, e.g. (examples,) and (examples, 1). NaN in `truth` means a
             missing label and is left out.
-        weight: likewise, or None: 1 each.
 
     Returns:
         float64 (6,).
@@ -116,14 +110,10 @@ def sums(truth, predicted, weight=None) -> np.ndarray:
         UserError: sizes that differ.
     """
     x, y = np.ravel(truth).astype(np.float64), np.ravel(predicted).astype(np.float64)
-    w = np.ones(x.shape) if weight is None else np.ravel(weight).astype(np.float64)
-    if not x.shape == y.shape == w.shape:
-        raise UserError(
-            f"`truth`, `predicted` and `weight` must be of one size. Received: {x.size}, {y.size}, {w.size}."
-        )
-    labelled = ~np.isnan(x) & (w != 0)
-    x, y, w = x[labelled], y[labelled], w[labelled]
-    return w @ moments(x, y)
+    if x.shape != y.shape:
+        raise UserError(f"`truth` and `predicted` must be of one size. Received: {x.size}, {y.size}.")
+    labelled = ~np.isnan(x)
+    return np.ones(labelled.sum()) @ moments(x[labelled], y[labelled])
 
 
 def ccc(total) -> np.ndarray:

@@ -65,11 +65,7 @@ def _checked(value: Any) -> Any:
 
 
 def _place(owner: Any, head: str, key: str) -> Any:
-    """An item's index, by its name or number, or a field's name.
-
-    Raises:
-        UnknownKeyError: there is none.
-    """
+    """An item's index, by its name or number, or a field's name; an UnknownKeyError where there is none."""
     if isinstance(owner, tuple):
         names = [getattr(item, "name", str(i)) for i, item in enumerate(owner)]
         if head in names:

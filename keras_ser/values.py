@@ -86,11 +86,7 @@ def instance(cls: type, data: Any) -> Any:
 
 
 def typed_fields(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass as their annotations have them: a list is a tuple, a whole number a float.
-
-    Raises:
-        UserError: a value of another type.
-    """
+    """The fields of a dataclass as their annotations have them, or a UserError: a list is a tuple, a whole number a float."""
     hints = hints_of(cls)
     if hasattr(cls, "field_types"):
         hints = hints | cls.field_types(data)
@@ -153,11 +149,7 @@ def typed(value: Any, hint: Any) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    """Text, a finite number, a bool, None or a dataclass; lists of those, also within lists, as tuples.
-
-    Raises:
-        TypeError: anything else.
-    """
+    """Text, a finite number, a bool, None or a dataclass; lists of those, also within lists, as tuples; else a TypeError."""
     if isinstance(value, list | tuple):
         return tuple(_hashable(item) for item in value)
     if isinstance(value, float) and not math.isfinite(value):

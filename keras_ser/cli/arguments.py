@@ -9,11 +9,7 @@ from keras_ser.errors import UserError
 
 
 def positive(text: str) -> int:
-    """Parse a positive integer.
-
-    Raises:
-        argparse.ArgumentTypeError: The text is anything else.
-    """
+    """Parse a positive integer."""
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text}.")
     return int(text)
@@ -28,16 +24,7 @@ def report_skipped(skipped: Sequence[Path]) -> None:
 
 
 def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[str, str]:
-    """Parse a repeated option: KEY -> VALUE.
-
-    Args:
-        option: Name of the option, for the message.
-        pairs: Its arguments.
-        example: An example, for the message.
-
-    Raises:
-        UserError: An argument lacks "=".
-    """
+    """Parse a repeated option, KEY=VALUE; `option` and `example` are for the message."""
     bare = [pair for pair in pairs if "=" not in pair]
     if bare:
         raise UserError(f"{option} takes KEY=VALUE{example and ', e.g. ' + example}. Received: {bare[0]!r}.")

@@ -3,11 +3,11 @@
 import argparse
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from keras_ser.cli.arguments import report_skipped
+from keras_ser.cli.progress import tracker
 from keras_ser.errors import DiskError, UserError
 
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
@@ -47,7 +47,8 @@ def _denoise(options: argparse.Namespace) -> int:
         raise UserError(f"{there[0]} is there already. Give another OUT, or --overwrite.")
     denoise = _denoiser(options)
     failures = []
-    for file, out in _shown(pairs):
+    track = tracker("denoise") if len(pairs) > 1 else None
+    for file, out in track(pairs) if track else pairs:
         try:
             _one(Path(file), out, denoise)
         except DiskError:  # the next file would fail as well
@@ -89,7 +90,7 @@ def _denoiser(options: argparse.Namespace) -> Callable:
             raise UserError(
                 f"--method {options.method} needs --model RUN, a model 1 trained by recipes/aspmtl_noise.py."
             )
-        from keras_ser.experiment.denoising import waveform_denoiser
+        from keras_ser.experiment.denoisers import waveform_denoiser
         from keras_ser.training import Run
 
         return waveform_denoiser(Run.load(Run.find(options.model)), options.method)
@@ -100,13 +101,3 @@ def _denoiser(options: argparse.Namespace) -> Callable:
     if options.method == "wavelet-lms":
         return wavelet_lms
     return lambda waveform, rate: spectral_subtraction(waveform, rate, **numbers)
-
-
-def _shown(pairs: Sequence) -> Any:
-    """A progress bar on a terminal, where there is more than one file."""
-    if len(pairs) < 2 or not sys.stderr.isatty():
-        return pairs
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(pairs, "denoise", console=Console(stderr=True))

@@ -47,8 +47,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_in_noise(options: argparse.Namespace) -> int:
-    from keras_ser.experiment.reporting import data_of, missing_runs, runs_of
-    from keras_ser.experiment.robustness import SNRS, robustness
+    from keras_ser.experiment.rescoring import data_of, missing_runs, runs_of
+    from keras_ser.experiment.robustness import SNRS, run_robustness
 
     folder = Path(options.folder)
     snrs = decibels(options.snr) if options.snr else SNRS
@@ -59,7 +59,7 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
     missing = missing_runs(folder, runs, data)
     for sentence in missing:
         print(sentence, file=sys.stderr)
-    made = robustness(
+    made = run_robustness(
         runs,
         data,
         Path(options.noise),
@@ -75,11 +75,7 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
 
 
 def decibels(text: str) -> list[float]:
-    """--snr as numbers.
-
-    Raises:
-        UserError: something else, or a ratio beyond all audio.
-    """
+    """--snr as numbers."""
     try:
         ratios = [float(ratio) for ratio in text.split(",")]
     except ValueError:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.processes import is_worker, share_cores, workers
 from keras_ser.cli.progress import Progress, show
-from keras_ser.cli.recipes import choose, choose_systems
+from keras_ser.cli.recipes import choose, choose_systems, load_recipes
 from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
-from keras_ser.cli.workers import is_worker, share_cores, workers
 
 Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
 
@@ -56,6 +56,19 @@ class Trained:
         """Where the tables over several systems go: other settings, systems, or folds have another folder."""
         recipes = {name: system.recipe for name, system in self.systems.items()}
         return systems_folder(Path(self.options.out), recipes, self.folds)
+
+
+def add(commands) -> None:
+    """Adds this command to the parser."""
+    train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
+    train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    add_training_arguments(train)
+    train.set_defaults(run=_train, interrupted=INTERRUPTED)
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipes, demo = load_recipes(options.recipe)
+    return run(recipes, options, demo)
 
 
 def systems_folder(out: Path, recipes: Mapping[str, Any], folds: Sequence[int] | None = None) -> Path:

@@ -36,7 +36,7 @@ class Paper:
 
 def _systems(trained: Trained, protocol: str, pairs: Sequence[tuple[str, str]], **more: Any) -> Any:
     from keras_ser.evaluation.systems import Systems
-    from keras_ser.experiment.jobs import unit
+    from keras_ser.experiment.planning import unit
 
     return Systems(
         tables={name: system.predictions for name, system in trained.systems.items()},
@@ -107,7 +107,7 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
     """`systems_table` of cascades, whose first models are systems of their own, too: "B (name)"."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
-        from keras_ser.experiment.ablation import with_first_alone
+        from keras_ser.experiment.systems import with_first_alone
 
         (noisy,) = (stream for stream in trained.first.streams if stream.noises)
         note = f"Noises: {', '.join(noisy.noises)}, each test clip with one of them at {list(noisy.snr)} dB."
@@ -205,11 +205,7 @@ def _unseen(options: argparse.Namespace) -> list[str]:
 
 
 def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
-    """The paper's four noises, as far as they are there, and the unseen ones.
-
-    Raises:
-        UserError: an unseen noise that is not there.
-    """
+    """The paper's four noises, as far as they are there, and the unseen ones."""
     from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 
     unseen = _unseen(options)

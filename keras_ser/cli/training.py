@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
-from keras_ser.cli.recipes import load_recipes
 from keras_ser.errors import UserError
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
-
-
-def add(commands) -> None:
-    """Adds this command to the parser."""
-    train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
-    train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
-    add_training_arguments(train)
-    train.set_defaults(run=_train, interrupted=INTERRUPTED)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
@@ -87,13 +78,6 @@ class Roots(argparse.Action):
             namespace.corpus_root = value
 
 
-def _train(options: argparse.Namespace) -> int:
-    from keras_ser.cli.recipe_script import run
-
-    recipes, demo = load_recipes(options.recipe)
-    return run(recipes, options, demo)
-
-
 def prepared(
     recipes: Mapping[str, Any], options: argparse.Namespace, trained: Callable[[Any], Any] | None = None
 ) -> tuple[dict[str, Any], Any, dict[str, str]]:
@@ -145,7 +129,7 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
     Raises:
         UserError: what cannot be trained, split, monitored or reported.
     """
-    from keras_ser.experiment.jobs import check_splits
+    from keras_ser.experiment.planning import check_splits
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
     from keras_ser.training.preflight import check_recipe

@@ -9,8 +9,9 @@ failed.json in its folder and does not end the experiment; the report says which
 """
 
 from keras_ser.experiment.failures import AllFailedError
-from keras_ser.experiment.jobs import Job, experiment_folder, jobs, unit
-from keras_ser.experiment.reporting import compare_folders, evaluate, summarise
+from keras_ser.experiment.planning import Job, experiment_folder, jobs, unit
+from keras_ser.experiment.reporting import summarise
+from keras_ser.experiment.rescoring import compare_folders, evaluate
 from keras_ser.experiment.runner import run_experiment
 
 __all__ = [

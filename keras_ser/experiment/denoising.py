@@ -4,57 +4,33 @@ A run's figures go into its folder as they are done (denoising.csv), and are not
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import soxr
 
-from keras_ser.audio import pad
-from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
 from keras_ser.audio.noise import mix
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
+from keras_ser.experiment.denoisers import METHODS, Waveforms, denoising_methods, method_names
 from keras_ser.experiment.failures import check_any, left_out
-from keras_ser.experiment.jobs import jobs, unit
-from keras_ser.experiment.kept import kept
+from keras_ser.experiment.planning import jobs, unit
+from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, denoising_report
-from keras_ser.settings import CLEAN, of_stream
+from keras_ser.settings import CLEAN
 from keras_ser.training import Data, Run
 from keras_ser.training.run import model_file
 
-Waveforms = Sequence[np.ndarray]
-Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> what is left
-
 SNRS = (10.0, 5.0, -5.0, -10.0)
-STRONGER = 2.0
-METHODS = {
-    "none": "no treatment",
-    "wavelet-lms": "[26]: wavelet soft threshold, then a variable-step-size LMS filter",
-    "spectral-subtraction": "[27]: spectral subtraction, alpha = 2, beta = 0.5",
-    "subtraction-2": f"the same with beta = {STRONGER:g}: a stronger opponent than the paper's",
-    "drop": "model 1: segments that a noise wins are silenced (the letter of the paper)",
-    "mask": "model 1: the ratio mask that it estimates, resynthesised with the noisy phase",
-    "ideal-mask": "the ideal ratio mask: the limit of `mask`, for who knows the clean speech",
-}
 OURS, AGAINST = ("drop", "mask"), ("wavelet-lms", "spectral-subtraction")
-BATCH = 16  # clips
-STRETCH_SECONDS = 30.0
 
 
 class Clip(NamedTuple):
-    """A test clip.
-
-    Args:
-        index: in the corpus.
-        id: of the utterance.
-        group: its speaker, film or session, or the clip itself.
-        waveform: (samples,), float32.
-    """
+    """A test clip: its number in the corpus, its id, its speaker, film or session (or itself), and its waveform (samples,)."""
 
     index: int
     id: str
@@ -73,7 +49,7 @@ def run_denoising(
     folds: Sequence[int] | None = None,
     paper: Mapping[tuple[str, float], Mapping[str, float]] | None = None,
     notes: Sequence[str] = (),
-    on_step: Callable[[int, int, str], None] | None = None,
+    on_step: Step | None = None,
 ) -> Report:
     """Score every denoiser on the finished runs of an experiment, and write the report into its folder.
 
@@ -101,29 +77,13 @@ def run_denoising(
     check_any(folder, own, there)
     trained = {name for stream in recipe.streams for name in stream.noises}
     measures = available()
-    tables, number = [], 0
-    total = len(done) * (1 + len(noises) * len(snrs))
-    for job in done:
-        target = folder / job.folder
-        asked = {"noises": list(noises), "snrs": list(snrs), "clips": clips, "measures": list(measures)}
-        asked |= {"methods": method_names(), "data": data.digest}
+    asked = {"noises": list(noises), "snrs": list(snrs), "clips": clips, "measures": list(measures)}
+    asked |= {"methods": method_names(), "data": data.digest}
 
-        def step(what: str, job=job) -> None:
-            nonlocal number
-            number += 1
-            if on_step:
-                on_step(number, total, f"fold {job.split.fold}, seed {job.seed}: {what}")
-
-        def score(job=job, target=target, step=step) -> pd.DataFrame:
-            table = score_run(Run.load(target), data, noises, snrs, clips, measures, step)
-            table.insert(0, "seed", job.seed)
-            table.insert(0, "fold", job.split.fold)
-            return table.assign(seen=table["noise"].isin([*trained, CLEAN]))
-
-        table, was_there = kept(target, "denoising", asked, score)
-        number += (1 + len(noises) * len(snrs)) if was_there else 0
-        tables.append(table)
-    whole = pd.concat(tables, ignore_index=True)
+    runs = [Run.load(folder / job.folder) for job in done]
+    parts = [(run, {}, asked, partial(score_run, run, data, noises, snrs, clips, measures)) for run in runs]
+    whole = kept_tables("denoising", parts, 1 + len(noises) * len(snrs), on_step)
+    whole["seen"] = whole["noise"].isin([*trained, CLEAN])
     clean = whole[whole["noise"] == CLEAN]
     told = [*notes, *_clean_notes(clean)]
     if folds is not None:
@@ -176,7 +136,7 @@ def score_run(
     snrs: Sequence[float],
     clips: int,
     measures: Sequence[str],
-    on_step: Callable[[str], None] = lambda what: None,
+    on_step: Callable[[str], None],
 ) -> pd.DataFrame:
     """One row a (noise, snr_in, clip, method) of a run's test side: see `keras_ser.evaluation.denoising`."""
     recipe = run.recipe
@@ -185,7 +145,7 @@ def score_run(
     waveforms = [clip.waveform for clip in tested]
     speech = data.speech(run.split.train) if "babble" in noises else ()
     bank = noise_bank(noises, "test", rate, run.seed, speech, data.noise_root)
-    methods = denoisers(run)
+    methods = denoising_methods(run)
     rows: list[dict[str, Any]] = []
 
     def add(noise: str, snr_in: float, noisy: Waveforms) -> None:
@@ -212,11 +172,6 @@ def mixed(waveform: np.ndarray, noise: np.ndarray, snr_in: float, rng: np.random
         raise UserError(f"the noise {name!r}: {error}") from error
 
 
-def method_names() -> list[str]:
-    """The methods whose packages are there."""
-    return [name for name in METHODS if name != "wavelet-lms" or find_spec("pywt")]
-
-
 def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> float:
     more = {"sample_rate": rate} if name in ("pesq", "stoi") else {}
     try:
@@ -241,107 +196,3 @@ def test_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
 
 
 test_clips.__test__ = False  # a name that pytest would collect
-
-
-def denoisers(run: Run) -> dict[str, Denoiser]:
-    """The methods of the table, at the run's rate."""
-    from keras_ser.models.aspmtl.denoiser import frontend_of, ideal
-
-    rate = run.recipe.frontend.sample_rate
-    frontend = frontend_of(run.model())
-
-    def of_model(method: str) -> Denoiser:
-        infer = inference(run, method)
-        return lambda clean, noisy: batched(lambda y, n: infer({"waveform": y, "length": n})["waveform"], noisy)
-
-    def classical(denoise, **options) -> Denoiser:
-        return lambda clean, noisy: [denoise(y, rate, **options) for y in noisy]
-
-    found: dict[str, Denoiser] = {name: classical(denoise) for name, denoise in DENOISERS.items()}
-    found |= {
-        "none": lambda clean, noisy: list(noisy),
-        "subtraction-2": classical(spectral_subtraction, beta=STRONGER),
-        "drop": of_model("drop"),
-        "mask": of_model("mask"),
-        "ideal-mask": lambda clean, noisy: batched(lambda s, n, y: ideal(s, y, n, frontend), clean, noisy),
-    }
-    return {name: found[name] for name in method_names()}
-
-
-def batched(
-    function: Callable, waveforms: Waveforms, more: Waveforms | None = None, cut: bool = True
-) -> list[np.ndarray]:
-    """`function(waveform, length[, other])` over padded batches of clips of like length, in the clips' own order.
-
-    Args:
-        cut: what comes back is a waveform, to be cut to the clip's length.
-    """
-    order = np.argsort([len(x) for x in waveforms], kind="stable")
-    found: list[Any] = [None] * len(waveforms)
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        waveform, length = pad([waveforms[i] for i in chosen])
-        others = [] if more is None else [pad([more[i] for i in chosen])[0]]
-        result = np.asarray(function(waveform, length, *others))
-        for i, row, n in zip(chosen, result, length, strict=True):
-            found[i] = row[:n] if cut else row
-    return found
-
-
-def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.ndarray]:
-    """A run's model 1 for recordings of any length and rate: (waveform (samples,), rate) -> float32 (samples,).
-
-    It works at its own rate (soxr before and after), so what lies beyond half of that is gone, and in stretches of about
-    half a minute: "mask" hears two segments of what comes before each and one of what comes after; "drop" judges each alone,
-    and keeps the least noisy segment of a stretch that has no other.
-
-    Args:
-        run: of a model 1 that estimates a mask (for "mask") or knows noise (for both).
-        method: "drop" or "mask".
-    """
-    recipe = run.recipe
-    infer = inference(run, method)
-    segment = recipe.sampling.frames * recipe.frontend.hop
-    before, after = (2 * segment, segment) if method == "mask" else (0, 0)
-    stretch = segment * max(1, round(STRETCH_SECONDS * recipe.frontend.sample_rate / segment))
-
-    def denoise(waveform: np.ndarray, rate: int) -> np.ndarray:
-        own = recipe.frontend.sample_rate
-        x = np.asarray(waveform, np.float32)
-        x = x if rate == own else soxr.resample(x, rate, own, quality="VHQ")
-        left = np.zeros_like(x)
-        for start in range(0, len(x), stretch):
-            first = max(0, start - before)
-            piece = x[first : start + stretch + after]
-            found = infer({"waveform": piece[None], "length": np.array([len(piece)], np.int32)})["waveform"]
-            end = min(start + stretch, len(x))
-            left[start:end] = np.asarray(found)[0, start - first : end - first]
-        if rate != own:
-            left = soxr.resample(left, own, rate, quality="VHQ")
-        # resampling there and back may be a sample off
-        return np.pad(left, (0, max(0, len(waveform) - len(left))))[: len(waveform)].astype(np.float32)
-
-    return denoise
-
-
-def inference(run: Run, method: str) -> Callable:
-    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, compiled.
-
-    Args:
-        run: of a model 1.
-        method: "drop" or "mask".
-
-    Raises:
-        ValueError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
-    """
-    from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
-    from keras_ser.training.predict import forward
-
-    if run.recipe.first is not None:
-        raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
-    noise = next(filter(of_stream, run.recipe.tasks), None)
-    if noise is None:
-        raise UserError(f"{run.folder} knows no noise: it needs a task with column='noise'.")
-    if method == "mask":
-        return forward(mask_denoiser(run.model()))
-    return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name))

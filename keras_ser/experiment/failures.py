@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_ser.audio import AudioError
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.errors import DiskError, DivergenceError, UserError
-from keras_ser.experiment.jobs import Job
+from keras_ser.experiment.planning import Job
 from keras_ser.files import disk_error, write_json
 from keras_ser.training import RunError
 
@@ -32,15 +32,10 @@ def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = Fals
         work: trains and tests.
         job: what it is.
         target: its folder. failed.json in it holds the reason; it is removed when the job is tried again.
-        first: no job of the experiment has finished yet.
+        first: no job of the experiment has finished yet: a mistake in the settings, which would end all jobs, is raised.
 
     Returns:
         Why the job failed; "" where it did not.
-
-    Raises:
-        DiskError: the disk is full, which concerns all jobs.
-        UserError: a mistake in the settings, of the first job, which would end every other job as well.
-        Exception: a fault of this package.
     """
     file = target / FAILED
     file.unlink(missing_ok=True)
@@ -59,11 +54,7 @@ def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = Fals
 
 
 def reason_of_job(error: Exception, folder: Path) -> str | None:
-    """Why a job failed, in a line; None where `error` concerns more than this job, or is a fault of this package.
-
-    Args:
-        error: what was raised.
-        folder: where the job writes.
+    """Why a job that writes into `folder` failed, in a line; None where `error` concerns more, or is a fault of this package.
 
     Raises:
         DiskError: the disk is full.
@@ -96,13 +87,7 @@ def named(job: Job) -> str:
 
 
 def left_out(folder: Path, every: Sequence[Job], done: Collection[str]) -> tuple[str, ...]:
-    """What a report over the finished jobs must say first; empty where all are finished.
-
-    Args:
-        folder: of the experiment.
-        every: the jobs that the report is meant to be of.
-        done: folders of the jobs that are in the report.
-    """
+    """What a report over the jobs whose folders are `done` must say of the others first; empty where `every` job is done."""
     missing = [job for job in every if job.folder not in done]
     reasons = [(job, failure(folder / job.folder)) for job in missing]
     failed = [(job, reason) for job, reason in reasons if reason]
@@ -123,9 +108,6 @@ def left_out(folder: Path, every: Sequence[Job], done: Collection[str]) -> tuple
 
 def check_any(folder: Path, every: Sequence[Job], done: Collection[str]) -> None:
     """Refuse an experiment of which nothing is finished.
-
-    Args:
-        folder, every, done: see `left_out`.
 
     Raises:
         AllFailedError: and at least one job failed; the first reason is given.

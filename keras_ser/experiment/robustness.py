@@ -1,6 +1,7 @@
 """A trained model, or an experiment of many, in noise: with model 1 before it and without (`keras-ser evaluate --noise`)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,24 @@ import pandas as pd
 from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
 from keras_ser.evaluation.robustness import CLEAN
-from keras_ser.experiment.denoising import Clip, batched, mixed, test_clips
-from keras_ser.experiment.jobs import unit
-from keras_ser.experiment.kept import kept
+from keras_ser.experiment.denoisers import batched
+from keras_ser.experiment.denoising import Clip, mixed, test_clips
+from keras_ser.experiment.planning import unit
+from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import file_stretch
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, robustness_report
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
-from keras_ser.training.predict import judged, truths
+from keras_ser.training.predictions import judged, truths
 
 KEPT = "in-noise"  # a run's own figures, beside it
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
 TRAINED, WITH, WITHOUT = "as trained", "with model 1", "without model 1"
 
 
-def robustness(
+def run_robustness(
     runs: Sequence[Run],
     data: Data,
     noise_root: Path,
@@ -36,7 +38,7 @@ def robustness(
     snrs: Sequence[float] = SNRS,
     title: str = "",
     missing: Sequence[str] = (),
-    on_step: Callable[[int, int, str], None] | None = None,
+    on_step: Step | None = None,
 ) -> Report:
     """Score runs in every noise of a folder, and write the report.
 
@@ -78,31 +80,14 @@ def robustness(
             missing.append(f"Fold {run.split.fold}, seed {run.seed} is excluded: {error}")
     if not chosen:
         raise refusals[0]
-    tables, number = [], 0
-    total = len(chosen) * (1 + len(noises) * len(snrs))
+    asked = {"noises": noise_hashes(noises), "snrs": list(snrs), "data": data.digest}
+    places = [(CLEAN, None, np.inf)] + [(name, wave, snr) for name, wave in noises.items() for snr in snrs]
+
+    parts = []
     for run, denoiser in chosen:
-        asked = {"noises": noise_hashes(noises), "snrs": list(snrs), "data": data.digest}
-        asked["denoiser"] = [str(denoiser.folder.resolve()), denoiser.recipe.hash] if denoiser else None
-
-        def score(run=run, denoiser=denoiser) -> pd.DataFrame:
-            nonlocal number
-            clips, rows = _labelled(run, data), []
-            systems = _systems(run, denoiser)
-            for what, noise, snr in [(CLEAN, None, np.inf)] + [(n, w, s) for n, w in noises.items() for s in snrs]:
-                number += 1
-                if on_step:
-                    where = f"fold {run.split.fold}, seed {run.seed}"
-                    on_step(number, total, f"{where}: {what}" + ("" if noise is None else f", {snr:g} dB"))
-                rows += _scored(systems, clips, task, what, noise, snr, run.seed)
-            table = pd.DataFrame(rows)
-            table.insert(0, "seed", run.seed)
-            table.insert(0, "fold", run.split.fold)
-            return table
-
-        found, was_there = kept(run.folder, KEPT, asked, score)
-        number += (1 + len(noises) * len(snrs)) if was_there else 0
-        tables.append(found)
-    table = pd.concat(tables, ignore_index=True)
+        before = [str(denoiser.folder.resolve()), denoiser.recipe.hash] if denoiser else None
+        parts.append((run, {}, {**asked, "denoiser": before}, partial(_in_noise, run, denoiser, data, places)))
+    table = kept_tables(KEPT, parts, len(places), on_step)
     table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
     folds = {seed: set(part["fold"]) for seed, part in table.groupby("seed")}
     whole = set().union(*folds.values())
@@ -120,11 +105,7 @@ def robustness(
 
 
 def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
-    """The first denoiser that was not trained or chosen on this run's test clips or their speakers.
-
-    Raises:
-        LeakageError: each of them was.
-    """
+    """The first denoiser that was not trained or chosen on this run's test clips or their speakers; a LeakageError if each was."""
     speaker = {u.id: u.speaker or u.id for u in data.corpus}
     tested = {speaker.get(i, i) for i in run.split.test}
     for denoiser in denoisers:
@@ -152,7 +133,7 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     """Name -> (waveform, length) -> probabilities of the main task."""
     from keras_ser.models.aspmtl.cascade import without_first
     from keras_ser.models.aspmtl.denoiser import mask_denoiser
-    from keras_ser.training.predict import forward
+    from keras_ser.training.inference import forward
 
     task = run.recipe.tasks[0].name
     model = run.model()
@@ -174,6 +155,17 @@ def _labelled(run: Run, data: Data) -> list[tuple[Clip, str]]:
     """The test clips that have a label of the main task, with it."""
     truth = truths(run.recipe.tasks[0], data.corpus.utterances, data.corpus.name)
     return [(clip, truth[clip.index]) for clip in test_clips(run, data) if truth[clip.index] != ""]
+
+
+def _in_noise(
+    run: Run, denoiser: Run | None, data: Data, places: Sequence, step: Callable[[str], None]
+) -> pd.DataFrame:
+    """One row a (system, noise, SNR, labelled test clip)."""
+    clips, rows, systems = _labelled(run, data), [], _systems(run, denoiser)
+    for name, noise, snr in places:
+        step(name if noise is None else f"{name}, {snr:g} dB")
+        rows += _scored(systems, clips, run.recipe.tasks[0], name, noise, snr, run.seed)
+    return pd.DataFrame(rows)
 
 
 def _scored(systems, clips, task, name: str, noise, snr: float, seed: int) -> list[dict[str, Any]]:

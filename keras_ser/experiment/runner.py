@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_ser.evaluation import write_predictions
 from keras_ser.experiment.failures import attempt, failure, named
-from keras_ser.experiment.jobs import Job, check_jobs, jobs, tested
+from keras_ser.experiment.planning import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
 from keras_ser.files import lock, remove_parts, write_json, write_text

@@ -1,6 +1,7 @@
-"""Reading what an experiment's folder holds: a damaged file is one line that names it, and the way out."""
+"""What an experiment's folder holds: a damaged file is one line that names it, and the way out."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,32 +9,28 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation import read_predictions
-from keras_ser.experiment.jobs import Job
+from keras_ser.experiment.planning import Job
+from keras_ser.files import lock, write_json, write_table
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, RunError
+from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import as_object, stored
 
 EXPERIMENT, RECIPE, PREDICTIONS = "experiment.json", "recipe.json", "predictions.csv"
+WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
+ROWS = "rows in the table"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 Value = TypeVar("Value")
+Step = Callable[[int, int, str], None]  # number, steps in all, what
 
 
 def stored_recipe(folder: Path) -> Recipe:
-    """The recipe of an experiment, with all protocols and seeds that were asked for so far.
-
-    Raises:
-        RunError: its file is missing or damaged.
-    """
+    """The recipe of an experiment, with all protocols and seeds that were asked for so far."""
     again = "Remove it and run the recipe again, which writes it again; finished runs are kept"
     return stored(folder / RECIPE, Recipe.from_dict, again)
 
 
 def stored_facts(folder: Path) -> dict[str, Any]:
-    """experiment.json: where the corpus lay, and how it was read.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
+    """experiment.json: where the corpus lay, and how it was read."""
 
     def read(data: Any) -> dict[str, Any]:
         found = as_object(data)
@@ -60,9 +57,6 @@ def finished_runs(folder: Path) -> int:
 def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
     """The predictions of a finished job.
 
-    Args:
-        folder: of the experiment.
-
     Raises:
         RunError: the file is damaged, or lacks clips of the test side.
     """
@@ -85,3 +79,74 @@ def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value
     except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{path} is damaged: {reason.rstrip('.')}. {way_out}.") from error
+
+
+def kept(folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table NAME.csv of a run's folder, if NAME.json says that it answers the same question; else it is scored, and kept.
+
+    The question `asked`, as JSON, is all that the table depends on.
+
+    Raises:
+        RunError: the table that is there is damaged.
+    """
+    table, question = folder / f"{name}.csv", folder / f"{name}.json"
+    asked = json.loads(json.dumps(asked))
+    with lock(table):
+        if question.exists() and table.exists():
+            found = read_or_refuse(table, lambda: _answer(table, question, asked), f"Remove {table} to score it again")
+            if found is not None:
+                return found
+    # not locked: another process may ask another question meanwhile, and what is kept is the answer to the last one
+    made = score()
+    with lock(table):
+        question.unlink(missing_ok=True)  # which says whose figures they are
+        write_table(table, made)
+        write_json(question, {**asked, ROWS: len(made)})
+    return made
+
+
+def _answer(table: Path, question: Path, asked: Mapping[str, Any]) -> pd.DataFrame | None:
+    """The table; None where it answers another question."""
+    about = json.loads(question.read_text(encoding="utf-8"))
+    rows = about.pop(ROWS, None)  # which files of earlier versions lack
+    if about != asked:
+        return None
+    words = dict.fromkeys(WORDS, str)
+    numbers = {name: [""] for name in pd.read_csv(table, nrows=0).columns if name not in words}
+    found = pd.read_csv(table, dtype=words, keep_default_na=False, na_values=numbers, float_precision="round_trip")
+    if rows is not None and len(found) != rows:
+        raise ValueError(f"{len(found)} of {rows} rows are there")
+    return found
+
+
+def kept_tables(
+    name: str,
+    parts: Iterable[tuple[Run, Mapping[str, Any], Mapping[str, Any], Callable[[Callable[[str], None]], pd.DataFrame]]],
+    steps: int = 1,
+    on_step: Step | None = None,
+) -> pd.DataFrame:
+    """The tables of several runs below each other, each `kept` in its run's folder.
+
+    Args:
+        name: see `kept`.
+        parts: (run, columns to put before the table's own, see `kept`, a function: (called before each step with what it is) ->
+            the run's table).
+        steps: of a run.
+        on_step: called with (number, steps in all, what) before each step; those of tables that are there are skipped.
+
+    Returns:
+        The columns of `parts`, fold, seed, and then the tables' own.
+    """
+    parts, tables = list(parts), []
+    for place, (run, columns, asked, score) in enumerate(parts):
+        number = iter(range(1 + place * steps, 1 + (place + 1) * steps))
+        who = ", ".join([*map(str, columns.values()), f"fold {run.split.fold}", f"seed {run.seed}"])
+
+        def step(what: str, number=number, who=who) -> None:
+            if on_step:
+                on_step(next(number), len(parts) * steps, f"{who}: {what}")
+
+        table = kept(run.folder, name, asked, lambda score=score, step=step: score(step))
+        columns = {**columns, "fold": run.split.fold, "seed": run.seed}
+        tables.append(table.assign(**columns)[[*columns, *(column for column in table if column not in columns)]])
+    return pd.concat(tables, ignore_index=True)

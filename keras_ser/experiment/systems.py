@@ -1,31 +1,30 @@
 """Several recipes on the same splits of the same corpus, trained one after another."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
-from keras_ser.experiment.jobs import check_jobs, experiment_folder, jobs
+from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import run_experiment
-from keras_ser.experiment.stored import finished
+from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse
 from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, RunError
+from keras_ser.training import Data, Run, RunError
 
 RunKey = tuple[str, int, int]  # protocol, fold, seed
 
 
 @dataclass(frozen=True)
 class System:
-    """A recipe whose runs are finished.
+    """A recipe whose runs are finished, in the experiment's folder.
 
     Args:
-        recipe: what was trained.
-        folder: the experiment's.
         predictions: of the test sides of the runs that were asked for and that all systems can be compared on.
         missing: sentences on the runs that the comparison lacks, the same for all of its systems.
     """
@@ -76,11 +75,12 @@ def run_systems(
     """
     for recipe in recipes.values():
         check_jobs(recipe, data, folds)
+    folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
     tables, asked, missing, nothing = {}, {}, [], None
     given = {"folds": folds, "on_job": on_job, "on_failure": on_failure, "read_options": read_options, **options}
     for name, recipe in recipes.items():
         try:
-            tables[name] = run_experiment(recipe, data, experiment_folder(recipe, out), **given).predictions
+            tables[name] = run_experiment(recipe, data, folders[name], **given).predictions
         except AllFailedError as error:
             missing.append(f"{name} is excluded: {error}")
             nothing = nothing or error
@@ -88,7 +88,7 @@ def run_systems(
         raise nothing
     theirs = []
     for name in tables:
-        folder, every = experiment_folder(recipes[name], out), jobs(recipes[name], data, folds)
+        folder, every = folders[name], jobs(recipes[name], data, folds)
         # the folder may hold more: systems are compared over the runs that were asked for
         asked[name] = {(job.protocol.name, job.split.fold, job.seed) for job in every}
         open_jobs = [job for job in every if not finished(folder, job)]
@@ -116,7 +116,7 @@ def run_systems(
     return {
         name: System(
             recipes[name],
-            experiment_folder(recipes[name], out),
+            folders[name],
             tables[name][[key in runs for key in keys[name]]],
             tuple(missing),
         )
@@ -129,10 +129,7 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
 
     Of each protocol, a system offers the folds of the seed that has most of them; the folds that all systems offer are kept, and
     of each system the seeds that have all of these. A system without a finished run in one of its protocols is left out.
-
-    Args:
-        asked: system -> (protocol, fold, seed) of the runs that were asked for.
-        done: system -> those that are finished.
+    `asked` and `done` are system -> (protocol, fold, seed) of its runs.
 
     Raises:
         RunError: no fold has finished in all systems, or no system is left.
@@ -161,3 +158,31 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
         }
         for name in names
     }
+
+
+def with_first_alone(
+    systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None
+) -> dict[str, System]:
+    """The systems, and of each cascade its model 1 as "B (name)" (table 9 of the ASP-MTL paper).
+
+    Its predictions are kept beside it, run by run.
+    """
+    found = dict(systems)
+    for name, system in systems.items():
+        if system.recipe.first is not None:
+            found[f"B ({name})"] = replace(system, predictions=_first_alone(system, data, folds))
+    return found
+
+
+def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.DataFrame:
+    tables = []
+    for job in jobs(system.recipe, data, folds):
+        if (job.protocol.name, job.split.fold, job.seed) not in system.runs:
+            continue
+        target = system.folder / job.folder / "model_1"
+        file = target / PREDICTIONS
+        if not file.exists():
+            write_predictions(tested(Run.load(target), data, job.protocol.name), file)
+        again = "Remove it and run the command again: the trained model predicts again"
+        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
+    return pd.concat(tables, ignore_index=True)

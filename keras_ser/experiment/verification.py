@@ -4,6 +4,7 @@ Trials go into each run's folder as they are scored (verification.csv), and are 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.verification_trials import score_trials, trials
-from keras_ser.experiment.jobs import jobs
-from keras_ser.experiment.kept import kept
+from keras_ser.experiment.planning import jobs
+from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.experiment.systems import System
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.reports import Report, verification_report
@@ -32,7 +33,7 @@ def run_verification(
     paper: Mapping[str, Mapping[str, float]] | None = None,
     title: str = "",
     notes: Sequence[str] = (),
-    on_step: Callable[[int, int, str], None] | None = None,
+    on_step: Step | None = None,
 ) -> Report:
     """Score the last protocol's runs of several systems on the same trials, and write the report into `out`.
 
@@ -59,22 +60,18 @@ def run_verification(
             if job.protocol.name != protocol or (protocol, job.split.fold, job.seed) not in system.runs:
                 continue
             if model_file(folder):
-                todo.append((name, folder, job))
+                todo.append((name, Run.load(folder)))
             else:
                 missing.append(f"{name}: {job.folder} is unfinished and excluded.")
     if not todo:
         raise RunError(f"no run of {', '.join(systems)} is finished. Train them first.")
-    tables = []
-    for number, (name, folder, job) in enumerate(todo):
-        if on_step:
-            on_step(number + 1, len(todo), f"{name}, fold {job.split.fold}, seed {job.seed}: embeddings")
-        asked = {"data": data.digest, "most": most}
-        table, _ = kept(folder, "verification", asked, lambda folder=folder: trial_scores(Run.load(folder), data, most))
-        table = table.assign(system=name, fold=job.split.fold, seed=job.seed)
-        tables.append(table)
+    asked = {"data": data.digest, "most": most}
+
+    parts = [(run, {"system": name}, asked, partial(trial_scores, run, data, most)) for name, run in todo]
+    table = kept_tables("verification", parts, on_step=on_step)
     made = verification_report(
         title or f"Speaker verification on {data.corpus.name}",
-        pd.concat(tables, ignore_index=True),
+        table,
         paper=paper,
         missing=list(dict.fromkeys(missing)),
         notes=notes,
@@ -83,11 +80,12 @@ def run_verification(
     return made
 
 
-def trial_scores(run: Run, data: Data, most: int | None = TRIALS) -> pd.DataFrame:
+def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], None]) -> pd.DataFrame:
     """One row a trial of a run's test side: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
 
     The trials depend on the split alone, so that all systems have the same.
     """
+    step("embeddings")
     indices, x = embeddings(run, data)
     clips = [data.corpus.utterances[i] for i in indices]
     a, b, same = trials([clip.speaker for clip in clips], seed=run.split.fold, most=most)
@@ -102,12 +100,10 @@ def trial_scores(run: Run, data: Data, most: int | None = TRIALS) -> pd.DataFram
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
     from keras_ser.models.whole_model import recipe_embedder
-    from keras_ser.training.predict import forward
+    from keras_ser.training.inference import forward, gathered
 
     infer = forward(recipe_embedder(run.recipe, run.model()))
     source = data.source(run.recipe, 0, run.split, side, run.seed)
-    indices, found = [], []
-    for given, extra in waveforms(source, source.draw(run.seed)):
-        found.append(np.asarray(infer(given)))
-        indices.append(np.asarray(extra["index"]))
-    return np.concatenate(indices), np.concatenate(found)
+    batches = waveforms(source, source.draw(run.seed))
+    found, extra = gathered(({"embedding": infer(given)}, extra) for given, extra in batches)
+    return extra["index"], found["embedding"]

@@ -13,34 +13,23 @@ Conventions:
 * Each file holds pure functions on tensors; `Frontend` composes them. A layer stands beside a function only where a model needs it.
 """
 
-from keras_ser.features.clip_statistics import clip_statistics
 from keras_ser.features.endpoints import detect_endpoints
-from keras_ser.features.fixed import fixed_length
-from keras_ser.features.framing import frame, frame_count, frame_mask, mask_samples
+from keras_ser.features.framing import fixed_length, frame, frame_count, frame_mask, mask_samples, pack
 from keras_ser.features.frontend import FEATURES, Frontend
-from keras_ser.features.mel import (
-    dct_matrix,
-    delta,
-    fitted_derivative,
-    mel_filters,
-    mel_spectrogram,
-    mfcc,
-    with_deltas,
-)
-from keras_ser.features.normalization import FeatureNormalization, Statistics, normalized
-from keras_ser.features.packing import pack
-from keras_ser.features.preemphasis import preemphasis
-from keras_ser.features.prosody import (
-    pitch_features,
-    short_time_energy,
-    yin,
-    zero_crossing_rate,
-)
+from keras_ser.features.mel import delta, fitted_derivative, mel_filters
+from keras_ser.features.normalization import FeatureNormalization, Statistics, clip_statistics, normalized
+from keras_ser.features.prosody import pitch_features, short_time_energy, yin, zero_crossing_rate
 from keras_ser.features.resynthesis import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
-from keras_ser.features.segments import AverageSegments, Segment, segment, unfold
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, short_term
-from keras_ser.features.spectrogram import decibels, power_spectrogram, short_time_spectrum
-from keras_ser.features.stretches import AverageStretches, CutStretches, stretch_count
+from keras_ser.features.segments import (
+    AverageSegments,
+    AverageStretches,
+    CutStretches,
+    Segment,
+    segment,
+    unfold,
+)
+from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, short_term
+from keras_ser.features.spectrogram import decibels, power_spectrogram, preemphasis
 
 __all__ = [
     "FEATURES",
@@ -55,7 +44,6 @@ __all__ = [
     "Statistics",
     "apply_gain",
     "clip_statistics",
-    "dct_matrix",
     "decibels",
     "delta",
     "detect_endpoints",
@@ -68,8 +56,6 @@ __all__ = [
     "loudness_weights",
     "mask_samples",
     "mel_filters",
-    "mel_spectrogram",
-    "mfcc",
     "normalized",
     "pack",
     "pitch_features",
@@ -78,10 +64,7 @@ __all__ = [
     "segment",
     "short_term",
     "short_time_energy",
-    "short_time_spectrum",
-    "stretch_count",
     "unfold",
-    "with_deltas",
     "yin",
     "zero_crossing_rate",
 ]

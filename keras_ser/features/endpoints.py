@@ -74,15 +74,9 @@ def detect_endpoints(
 
 
 def runs_with(seed: Any, passable: Any) -> Any:
-    """The runs of `passable` that hold a `seed`, whole.
+    """The runs of `passable` (batch, frames) that hold a `seed`, whole; the seeds are a subset of what is passable.
 
     A run's number is how many impassable frames stand before it; the seeds are counted by run.
-
-    Args:
-        seed, passable: (batch, frames) bool, seed a subset of passable.
-
-    Returns:
-        (batch, frames) bool.
     """
     batch, frames = ops.shape(seed)[0], ops.shape(seed)[1]
     run = ops.cumsum(ops.cast(ops.logical_not(passable), "int32"), axis=1)
@@ -93,17 +87,10 @@ def runs_with(seed: Any, passable: Any) -> Any:
 
 
 def grow(seed: Any, passable: Any, limit: int) -> Any:
-    """`seed`, extended on either side by up to `limit` frames through an unbroken run of `passable`.
+    """`seed` (batch, frames), extended on either side by up to `limit` frames through an unbroken run of `passable`.
 
     A frame joins when, within the `limit` frames before it and itself, the last seed comes after the last frame that
     is neither seed nor passable; and the same from the other side.
-
-    Args:
-        seed, passable: (batch, frames) bool.
-        limit: frames; 0 changes nothing.
-
-    Returns:
-        (batch, frames) bool.
     """
     if not limit:
         return seed

@@ -1,4 +1,4 @@
-"""Frames of a waveform: their number, their mask, and how they are cut.
+"""Frames of a waveform: their number, their mask, how they are cut, and how kept ones are packed.
 
 Frame t covers samples t hop .. t hop + window - 1: no centring, a last partial frame is dropped, and a clip shorter
 than a window is zero-padded to exactly one frame.
@@ -7,15 +7,11 @@ than a window is zero-padded to exactly one frame.
 from math import gcd
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-
-
-def float32(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A layer's keyword arguments with dtype float32: features do not follow the dtype policy."""
-    return {**kwargs, "dtype": "float32"}
 
 
 def float_tensor(x: Any) -> Any:
@@ -107,15 +103,7 @@ def frame(waveform: Any, window: int, hop: int) -> Any:
 
 
 def frame_sums(x: Any, window: int, hop: int) -> Any:
-    """The sum over each frame, from the sums of blocks as long as the greatest common divisor of window and hop.
-
-    Args:
-        x: (batch, samples) float.
-        window, hop: samples.
-
-    Returns:
-        (batch, frames) float32.
-    """
+    """(batch, samples) -> (batch, frames): the sum over each frame, from those of blocks as long as the greatest common divisor."""
     block = gcd(window, hop)
     x = pad_to_window(float_tensor(x), window)
     blocks = ops.shape(x)[1] // block
@@ -133,3 +121,54 @@ def check_positive(**values: int) -> None:
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise UserError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+
+
+def fixed_length(waveform: Any, length: Any, samples: int, margin: int = 0) -> tuple[Any, Any]:
+    """Centre-crop longer clips to `samples` and zero-pad shorter ones on the right.
+
+    Args:
+        waveform: (batch, any) float.
+        length: (batch,) int, valid samples.
+        samples: to keep.
+        margin: zeros appended to every clip.
+
+    Returns:
+        (batch, samples + margin), 0 from the clip's end on; and (batch,) int32, samples + margin of every clip.
+    """
+    first = ops.maximum(length - samples, 0) // 2  # (batch,)
+    at = first[:, None] + ops.arange(samples, dtype="int32")[None, :]  # (batch, samples)
+    size = ops.shape(waveform)[1]
+    # rows without samples cannot be gathered from
+    waveform = ops.pad(waveform, ((0, 0), (0, 1)))
+    cut = ops.take_along_axis(waveform, ops.minimum(at, size), axis=1)
+    cut = ops.where(at < length[:, None], cut, ops.zeros((), dtype=cut.dtype))
+    return ops.pad(cut, ((0, 0), (0, margin))), ops.zeros_like(length) + (samples + margin)
+
+
+def pack(features: Any, keep: Any) -> tuple[Any, Any]:
+    """Move kept frames to the left, in order, and zero the rest.
+
+    A stable sort by the mask and a gather: nothing depends on the other rows, and right-padded masks are what cuDNN's
+    recurrent layers ask for.
+
+    Args:
+        features: a tensor (batch, frames, bins), or a dict, list or tuple of such; static bins.
+        keep: (batch, frames) bool.
+
+    Returns:
+        The features, packed, in the same structure, and the mask (batch, frames) bool.
+    """
+    batch, frames = ops.shape(keep)[0], ops.shape(keep)[1]
+    index = ops.arange(frames, dtype="int32")
+    # Keys that differ make any sort a stable one.
+    order = ops.cast(ops.argsort(ops.where(keep, index, index + frames), axis=1), "int32")  # (batch, frames)
+    rows = ops.reshape(order + ops.arange(batch, dtype="int32")[:, None] * frames, (-1,))
+    mask = index[None, :] < ops.sum(ops.cast(keep, "int32"), axis=1, keepdims=True)
+
+    def move(x):
+        bins = x.shape[-1]
+        moved = ops.take(ops.reshape(x, (-1, bins)), rows, axis=0)
+        moved = ops.reshape(moved, (-1, frames, bins))
+        return ops.where(mask[..., None], moved, ops.zeros_like(moved))
+
+    return keras.tree.map_structure(move, features), mask

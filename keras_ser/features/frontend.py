@@ -7,23 +7,21 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.clip_statistics import clip_statistics
+from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.endpoints import check_endpoints, detect_endpoints
-from keras_ser.features.fixed import fixed_length
 from keras_ser.features.framing import (
     check_positive,
-    float32,
+    fixed_length,
     frame,
     frame_count,
     frame_mask,
     mask_samples,
+    pack,
     valid_lengths,
     zero_beyond,
 )
 from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_spectrogram, mfcc, with_deltas
-from keras_ser.features.normalization import normalized
-from keras_ser.features.packing import pack
-from keras_ser.features.preemphasis import preemphasis
+from keras_ser.features.normalization import clip_statistics, normalized
 from keras_ser.features.prosody import (
     check_pitch,
     pitch_features,
@@ -32,25 +30,15 @@ from keras_ser.features.prosody import (
     yin_span,
     zero_crossing_rate,
 )
-from keras_ser.features.short_term import SHORT_TERM_FEATURES, check_short_term, short_term
-from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, root
+from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, check_short_term, short_term
+from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, preemphasis, root
 
-FEATURES = (
-    "spectrogram",
-    "magnitude",
-    "log_mel",
-    "mfcc",
-    "zero_crossing_rate",
-    "energy",
-    "pitch",
-    "short_term",
-    "waveform",
-)
 SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
+FEATURES = (*SPECTRAL, "zero_crossing_rate", "energy", "pitch", "short_term", "waveform")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class Frontend(keras.layers.Layer):
+class Frontend(FeatureLayer):
     """Everything between decoded audio and the model: (waveform, length) -> {feature: (batch, frames, bins), "mask"}.
 
     Pre-emphasis, frames, features, then endpoint detection, whose dropped frames leave (`pack`). Zero-crossing rate, energy, pitch,
@@ -62,7 +50,7 @@ class Frontend(keras.layers.Layer):
     | --- | --- | --- |
     | spectrogram | fft // 2 + 1 | power, dB |
     | magnitude | fft // 2 | square root of the power, without the bin at half the sample rate |
-    | log_mel | bins | mel power, dB |
+    | log_mel | bins | mel power, dB: 10 lg max(x, 1e-10) |
     | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
     | zero_crossing_rate | 1 | sign changes over samples |
     | energy | 1 | mean square, dB |
@@ -70,12 +58,9 @@ class Frontend(keras.layers.Layer):
     | short_term | 34 | those of `short_term` |
     | waveform | hop | the samples; window = hop |
 
-    dB is 10 lg max(x, 1e-10): a fixed floor, nothing relative to a peak.
-
-    With `seconds` every clip has the same length: of a longer one its middle, a shorter one with zeros behind it, and as many
-    frames as hops go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance
-    1 over the clip's frames (Nagrani et al. 2017), and silence stays small: the variance is that and 1e-10. With `statistics` a
-    clip is one frame: mean and variance of each bin over its frames, the means first (`clip_statistics`).
+    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops go
+    into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's frames
+    (Nagrani et al. 2017), and silence stays small. With `statistics` a clip is one frame (`clip_statistics`).
 
     Args:
         features: names out of the table, in the order of the output.
@@ -94,18 +79,17 @@ class Frontend(keras.layers.Layer):
         endpoint_high, endpoint_low: thresholds as fractions of a clip's range between noise floor and peak in dB.
         endpoint_limit: frames by which unvoiced sounds extend speech at most.
         endpoint_hangover: frames kept on either side.
-        seconds: length that every clip is brought to; 0 = as it is.
+        seconds: duration that every clip is brought to; 0 = as it is.
         normalize: mean 0 and variance 1 of each bin over a clip's frames.
-        statistics: of a clip its mean and variance alone.
+        statistics: return each bin's mean and variance over the clip, the means first, instead of its frames.
         compatible: the short-term features in pyAudioAnalysis's own form.
 
     Input shape:
         waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
 
     Output shape:
-        a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool,
-        True then False, at least one True. frames = 1 + (samples - window) // hop, at least 1; with `seconds`
-        seconds * sample_rate // hop.
+        a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool, right-padded.
+        frames = 1 + (samples - window) // hop, at least 1; with `seconds` seconds * sample_rate // hop.
 
     Raises:
         ValueError: on an unknown or repeated feature, or a size that does not fit the others.
@@ -140,7 +124,7 @@ class Frontend(keras.layers.Layer):
         compatible: bool = False,
         **kwargs,
     ):
-        super().__init__(**float32(kwargs))
+        super().__init__(**kwargs)
         features = (features,) if isinstance(features, str) else tuple(features)
         strays = [name for name in features if name not in FEATURES]
         if strays or not features or len(set(features)) != len(features):
@@ -166,31 +150,7 @@ class Frontend(keras.layers.Layer):
             check_short_term(sample_rate, window, compatible)
         if seconds and not window <= seconds * sample_rate < float("inf"):
             raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
-        self.features = features
-        self.sample_rate = sample_rate
-        self.window = window
-        self.hop = hop
-        self.fft = fft
-        self.bins = bins
-        self.coefficients = coefficients
-        self.deltas = deltas
-        self.fmin = fmin
-        self.fmax = fmax
-        self.preemphasis = preemphasis
-        self.endpoint = endpoint
-        self.pitch_fmin = pitch_fmin
-        self.pitch_fmax = pitch_fmax
-        self.pitch_voicing = pitch_voicing
-        self.window_shape = window_shape
-        self.area_normalised = area_normalised
-        self.endpoint_high = endpoint_high
-        self.endpoint_low = endpoint_low
-        self.endpoint_limit = endpoint_limit
-        self.endpoint_hangover = endpoint_hangover
-        self.seconds = seconds
-        self.normalize = normalize
-        self.statistics = statistics
-        self.compatible = compatible
+        self.keep({**locals(), "features": list(features)})
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -279,7 +239,7 @@ class Frontend(keras.layers.Layer):
             emphasised: (batch, samples), pre-emphasised, 0 beyond each clip; needed if `spectral`.
 
         Returns:
-            feature -> (batch, frames, bins): the `features` but "short_term", and what `finish` needs beside them.
+            feature -> (batch, frames, bins): all but "short_term", and what `finish` needs beside them.
         """
         found = {}
         if self.spectral:
@@ -307,14 +267,9 @@ class Frontend(keras.layers.Layer):
         return found
 
     def finish(self, found: dict[str, Any], mask: Any) -> dict[str, Any]:
-        """What is found in a clip's frames together: endpoints, normalisation, statistics.
+        """What is found in a clip's frames together (endpoints, normalisation, statistics) from those of `framewise`.
 
-        Args:
-            found: feature -> (batch, frames, bins): what `framewise` found, MFCC with deltas, "short_term" if it is asked for.
-            mask: (batch, frames) bool, right-padded.
-
-        Returns:
-            what the layer returns.
+        MFCC have their deltas, and "short_term" is among them, if they are asked for.
         """
         if self.endpoint:
             keep = detect_endpoints(
@@ -342,33 +297,3 @@ class Frontend(keras.layers.Layer):
         frames = 1 if self.statistics else frames
         spec = {name: keras.KerasTensor((batch, frames, bins), dtype="float32") for name, bins in self.sizes.items()}
         return {**spec, "mask": keras.KerasTensor((batch, frames), dtype="bool")}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "features": list(self.features),
-            "sample_rate": self.sample_rate,
-            "window": self.window,
-            "hop": self.hop,
-            "fft": self.fft,
-            "bins": self.bins,
-            "coefficients": self.coefficients,
-            "deltas": self.deltas,
-            "fmin": self.fmin,
-            "fmax": self.fmax,
-            "preemphasis": self.preemphasis,
-            "endpoint": self.endpoint,
-            "pitch_fmin": self.pitch_fmin,
-            "pitch_fmax": self.pitch_fmax,
-            "pitch_voicing": self.pitch_voicing,
-            "window_shape": self.window_shape,
-            "area_normalised": self.area_normalised,
-            "endpoint_high": self.endpoint_high,
-            "endpoint_low": self.endpoint_low,
-            "endpoint_limit": self.endpoint_limit,
-            "endpoint_hangover": self.endpoint_hangover,
-            "seconds": self.seconds,
-            "normalize": self.normalize,
-            "statistics": self.statistics,
-            "compatible": self.compatible,
-        }

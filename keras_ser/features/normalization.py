@@ -1,4 +1,4 @@
-"""Features to mean 0 and variance 1 by the statistics of the training split, which the model carries."""
+"""Mean and variance: of the training split, which the model carries, and of single clips."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import float32
+from keras_ser.features.configured import FeatureLayer
 
 
 class Statistics:
@@ -85,7 +85,7 @@ def normalized(x: Any, mask: Any, floor: float = 1e-10) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class FeatureNormalization(keras.layers.Layer):
+class FeatureNormalization(FeatureLayer):
     """(x - mean) / sqrt(variance + epsilon), 0 where the mask is False; float32 whatever the dtype policy.
 
     Mean and variance are of the training split, never of a batch or a clip: weights that no optimiser changes, saved
@@ -102,7 +102,7 @@ class FeatureNormalization(keras.layers.Layer):
     """
 
     def __init__(self, epsilon: float = 1e-6, **kwargs):
-        super().__init__(**float32(kwargs))
+        super().__init__(**kwargs)
         self.epsilon = epsilon
 
     def build(self, x_shape, mask_shape=None):
@@ -140,5 +140,22 @@ class FeatureNormalization(keras.layers.Layer):
     def compute_output_shape(self, x_shape, mask_shape=None):
         return x_shape
 
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+
+def clip_statistics(x: Any, mask: Any) -> Any:
+    """Mean and variance of each bin over a clip's valid frames, the means first.
+
+    The variance is over all frames (no degree of freedom taken off): 0 for a clip of one frame.
+
+    Args:
+        x: (batch, frames, bins) float.
+        mask: (batch, frames) bool; values where it is False do not matter.
+
+    Returns:
+        (batch, 2 bins) float32; 0 for a clip without valid frames.
+    """
+    x = ops.cast(ops.convert_to_tensor(x), "float32")
+    valid = ops.cast(mask, "bool")[..., None]
+    count = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1, keepdims=True), 1.0)  # (batch, 1, 1)
+    mean = ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count  # (batch, 1, bins)
+    spread = ops.sum(ops.square(ops.where(valid, x - mean, 0.0)), axis=1) / count[:, 0]  # (batch, bins)
+    return ops.concatenate([mean[:, 0], spread], axis=-1)

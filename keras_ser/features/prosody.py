@@ -64,14 +64,9 @@ def yin_span(sample_rate: int, fmin: float) -> int:
 
 
 def autocorrelation(frames: Any, lags: int) -> Any:
-    """r(tau) = sum_j x[j] x[j + tau] for tau = 0 .. lags, x being 0 beyond the frame, by Fourier transform.
+    """r(tau) = sum_j x[j] x[j + tau] for tau = 0 .. lags < span, x being 0 beyond the frame, by Fourier transform.
 
-    Args:
-        frames: (batch, frames, span) float32, static span.
-        lags: the longest lag, samples, < span.
-
-    Returns:
-        (batch, frames, lags + 1) float32.
+    (batch, frames, span) -> (batch, frames, lags + 1) float32.
     """
     size = fast_size(frames.shape[-1] + lags)
     real, imaginary = ops.rfft(frames, fft_length=size)

@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import (
     check_positive,
-    float32,
     float_tensor,
     frame_count,
     frame_mask,
@@ -138,11 +138,7 @@ def apply_gain(
 
 
 def synthesis_window(window: int, hop: int, window_shape: str = "hamming") -> np.ndarray:
-    """w_n / sum_t w_{n + t hop}^2: with it, frames under the analysis window add up to what they were cut from.
-
-    Returns:
-        (window,) float32.
-    """
+    """(window,): w_n / sum_t w_{n + t hop}^2, under which frames of the analysis window add up to what they were cut from."""
     shape = analysis_window(window, window_shape).astype(np.float64)
     power = np.bincount(np.arange(window) % hop, shape**2, hop)  # the same at every sample that all its frames cover
     return (shape / power[np.arange(window) % hop]).astype(np.float32)
@@ -162,7 +158,7 @@ def overlap_add(frames: Any, hop: int) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class ApplyGain(keras.layers.Layer):
+class ApplyGain(FeatureLayer):
     """`apply_gain` as a layer: (waveform, length, gain) -> waveform (batch, samples), float32.
 
     Args:
@@ -174,23 +170,16 @@ class ApplyGain(keras.layers.Layer):
     """
 
     def __init__(self, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming", **kwargs):
-        super().__init__(**float32(kwargs))
+        super().__init__(**kwargs)
         check_positive(window=window, hop=hop)
         check_fft(window, fft)
         if hop > window:
             raise UserError(f"`hop` must be at most `window`. Received: hop={hop}, window={window}.")
         analysis_window(window, window_shape)
-        self.window = window
-        self.hop = hop
-        self.fft = fft
-        self.window_shape = window_shape
+        self.keep(locals())
 
     def call(self, waveform, length, gain):
         return apply_gain(waveform, length, gain, self.window, self.hop, self.fft, self.window_shape)
 
     def compute_output_shape(self, waveform_shape, length_shape=None, gain_shape=None):
         return waveform_shape
-
-    def get_config(self):
-        config = {"window": self.window, "hop": self.hop, "fft": self.fft, "window_shape": self.window_shape}
-        return {**super().get_config(), **config}

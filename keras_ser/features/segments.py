@@ -1,20 +1,19 @@
-"""Clips cut into segments of a fixed number of frames, and segment outputs averaged back."""
+"""Clips cut into parts of a fixed length, and what is found in the parts averaged back.
+
+Segments are cut from a front end's frames, stretches from the waveform before any front end.
+"""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_ser.features.framing import check_positive, float32
+from keras_ser.features.configured import FeatureLayer
+from keras_ser.features.framing import check_positive, mask_samples, valid_lengths
 
 
 def segment_count(length: Any, frames: int, hop: int) -> Any:
-    """Segments that cover `length` frames: 1 + ceil((length - frames) / hop), at least 1.
-
-    Args:
-        length: frames of the (padded) clip; an int or an integer tensor.
-        frames, hop: frames of a segment, frames between two.
-    """
+    """Segments of `frames` that cover `length` frames, an int or a tensor: 1 + ceil((length - frames) / hop), at least 1."""
     if isinstance(length, int):
         return 1 + max(length - frames + hop - 1, 0) // hop
     return 1 + ops.maximum(length - frames + hop - 1, 0) // hop
@@ -72,14 +71,11 @@ def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:
 
 
 def weighted_mean(outputs: Any, weights: Any) -> Any:
-    """The mean of the outputs of a clip's parts.
+    """The mean of the outputs of a clip's parts, (batch, classes) float32; 0 where all weights of a clip are.
 
     Args:
-        outputs: (batch * parts, classes) float, a clip's parts in a row, static classes.
+        outputs: (batch * parts, classes), a clip's parts in a row, static classes.
         weights: (batch, parts) float; a part that weighs 0 does not count, whatever its output (NaN included).
-
-    Returns:
-        (batch, classes) float32; 0 where all weights of a clip are.
     """
     outputs = ops.reshape(ops.cast(outputs, "float32"), (*ops.shape(weights), outputs.shape[-1]))
     outputs = ops.where(weights[..., None] > 0, outputs, ops.zeros_like(outputs))
@@ -88,7 +84,7 @@ def weighted_mean(outputs: Any, weights: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class Segment(keras.layers.Layer):
+class Segment(FeatureLayer):
     """`segment` as a layer: (features, mask) -> (features, mask) of (batch * segments, frames, ..).
 
     Args:
@@ -100,7 +96,7 @@ class Segment(keras.layers.Layer):
     """
 
     def __init__(self, frames: int, hop: int | None = None, **kwargs):
-        super().__init__(**float32(kwargs))
+        super().__init__(**kwargs)
         check_positive(frames=frames, hop=frames if hop is None else hop)
         self.frames = frames
         self.hop = hop
@@ -117,19 +113,89 @@ class Segment(keras.layers.Layer):
             keras.KerasTensor((rows, self.frames), dtype="bool"),
         )
 
-    def get_config(self):
-        return {**super().get_config(), "frames": self.frames, "hop": self.hop}
-
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class AverageSegments(keras.layers.Layer):
+class AverageSegments(FeatureLayer):
     """`unfold` as a layer: (outputs, segment_mask, mask) -> (batch, classes), float32 whatever the dtype policy."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**float32(kwargs))
 
     def call(self, outputs, segment_mask, mask):
         return unfold(outputs, segment_mask, mask)
 
     def compute_output_spec(self, outputs, segment_mask, mask):
         return keras.KerasTensor((mask.shape[0], outputs.shape[-1]), dtype="float32")
+
+
+def stretch_count(length: Any, samples: int) -> Any:
+    """Stretches of a clip: length / samples, rounded half up, at least 1.
+
+    A rest of less than half a stretch is left out; a longer one is padded with zeros.
+
+    Args:
+        length: samples of the clip; an int, an integer array or tensor.
+        samples: of a stretch.
+    """
+    count = (2 * length + samples) // (2 * samples)
+    if isinstance(length, int):
+        return max(1, count)
+    return ops.maximum(count, 1)
+
+
+def cut_stretches(waveform: Any, length: Any, samples: int) -> tuple[Any, Any, Any]:
+    """Fold stretches of `samples` into the batch axis.
+
+    Args:
+        waveform: (batch, samples) float.
+        length: (batch,) int, valid samples.
+        samples: of a stretch.
+
+    Returns:
+        waveforms (batch * stretches, samples), a clip's in a row, 0 beyond the clip; their lengths (batch * stretches,); and these
+        as (batch, stretches) int32, 0 where a clip of the batch has fewer stretches than another.
+    """
+    length = valid_lengths(waveform, length)
+    most = stretch_count(ops.shape(waveform)[1], samples)
+    x = ops.pad(mask_samples(waveform, length), ((0, 0), (0, samples)))[:, : most * samples]
+    first = ops.arange(most, dtype="int32")[None, :] * samples  # (1, stretches)
+    valid = ops.clip(length[:, None] - first, 0, samples)
+    own = ops.arange(most, dtype="int32")[None, :] < stretch_count(length, samples)[:, None]
+    # a clip of no sample has one stretch of silence
+    valid = ops.where(own, ops.maximum(valid, 1), 0)
+    return ops.reshape(x, (-1, samples)), ops.reshape(valid, (-1,)), valid
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class CutStretches(FeatureLayer):
+    """`cut_stretches` as a layer: (waveform, length) -> (waveforms, lengths (rows,), lengths (batch, stretches)).
+
+    Args:
+        samples: of a stretch.
+    """
+
+    def __init__(self, samples: int, **kwargs):
+        super().__init__(**kwargs)
+        check_positive(samples=samples)
+        self.samples = samples
+
+    def call(self, waveform, length):
+        return cut_stretches(waveform, length, self.samples)
+
+    def compute_output_spec(self, waveform, length):
+        return (
+            keras.KerasTensor((None, self.samples), dtype="float32"),
+            keras.KerasTensor((None,), dtype="int32"),
+            keras.KerasTensor((waveform.shape[0], None), dtype="int32"),
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class AverageStretches(FeatureLayer):
+    """The mean over a clip's stretches, weighted by their valid samples, float32 whatever the dtype policy.
+
+    Input: outputs (batch * stretches, classes), valid samples (batch, stretches). Output: (batch, classes).
+    """
+
+    def call(self, outputs, valid):
+        return weighted_mean(outputs, ops.cast(valid, "float32"))
+
+    def compute_output_spec(self, outputs, valid):
+        return keras.KerasTensor((valid.shape[0], outputs.shape[-1]), dtype="float32")

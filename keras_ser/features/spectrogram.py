@@ -1,4 +1,4 @@
-"""Short-time power spectra, in power or in decibels."""
+"""Short-time power spectra, in power or in decibels, and the pre-emphasis before them."""
 
 from functools import lru_cache
 from typing import Any
@@ -29,10 +29,7 @@ def root(x: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
-    """A periodic window, "hamming" or "hann".
-
-    Returns:
-        (window,) float32.
+    """A periodic window, "hamming" or "hann": (window,) float32.
 
     Raises:
         UserError: on another shape.
@@ -79,3 +76,19 @@ def check_fft(window: int, fft: int) -> None:
     check_positive(fft=fft)
     if fft < window:
         raise UserError(f"`fft` must be at least `window`. Received: fft={fft}, window={window}.")
+
+
+def preemphasis(waveform: Any, coefficient: float = 0.97) -> Any:
+    """y[n] = x[n] - coefficient x[n - 1], started with x[-1] = x[0] as HTK and Kaldi do (librosa extrapolates).
+
+    Args:
+        waveform: (batch, samples) float.
+        coefficient: in [0, 1); 0 hands the waveform on.
+
+    Returns:
+        (batch, samples) float32.
+    """
+    x = float_tensor(waveform)
+    if not coefficient:
+        return x
+    return x - coefficient * ops.concatenate([x[:, :1], x[:, :-1]], axis=1)

@@ -1,4 +1,4 @@
-"""Layers: one public layer a file, on `keras.ops` only, so that they run on every Keras backend.
+"""Layers: one public layer a file, but for the poolings, on `keras.ops` only, so that they run on every Keras backend.
 
 Conventions of this room:
 
@@ -12,18 +12,15 @@ Conventions of this room:
   output of the model and is compiled (`CenterLoss` with `keras_ser.losses.TrueClass`).
 """
 
-from keras_ser.layers.attention_pooling import AttentionPooling
 from keras_ser.layers.center_loss import CenterLoss
 from keras_ser.layers.conv_encoder import ConvEncoder
 from keras_ser.layers.feature_attention import FeatureAttention
 from keras_ser.layers.gradient_reversal import GradientReversal
 from keras_ser.layers.layer_weighting import LayerWeighting
-from keras_ser.layers.log_mean_posterior import LogMeanPosterior
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
-from keras_ser.layers.mean_pooling import MeanPooling
 from keras_ser.layers.orthogonality_loss import OrthogonalityLoss
+from keras_ser.layers.pooling import AttentionPooling, LogMeanPosterior, MeanPooling, StatisticsPooling
 from keras_ser.layers.stacked_lstm import StackedLSTM
-from keras_ser.layers.statistics_pooling import StatisticsPooling
 
 __all__ = [
     "AttentionPooling",

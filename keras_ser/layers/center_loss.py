@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.configured import Configured
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class CenterLoss(keras.layers.Layer):
+class CenterLoss(Configured):
     """Half the squared distance of a feature to the centre of every class.
 
         d_i,c = 1/2 || f_i - c_c ||^2
@@ -49,6 +50,3 @@ class CenterLoss(keras.layers.Layer):
 
     def compute_output_spec(self, features):
         return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
-
-    def get_config(self):
-        return {**super().get_config(), "classes": self.classes}

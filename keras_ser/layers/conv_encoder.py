@@ -67,15 +67,7 @@ class ConvEncoder(ExplicitMask):
             )
         if not 0 <= dropout < 1:
             raise UserError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
-        self.filters = tuple(filters)
-        self.kernels = tuple(kernels)
-        self.pools = tuple(pools)
-        self.dropout = dropout
-        self.stride = stride
-        self.pool_first = pool_first
-        self.keep_bins = keep_bins
-        self.seed = seed
-
+        self.keep({**locals(), "filters": tuple(filters), "kernels": tuple(kernels), "pools": tuple(pools)})
         self.convolutions, self.normalizations, self.dropouts = [], [], []
         for i, (channels, kernel) in enumerate(zip(self.filters, self.kernels, strict=True)):
             stepped = i == 0 and stride > 1
@@ -159,19 +151,6 @@ class ConvEncoder(ExplicitMask):
             keras.KerasTensor((batch, frames, *shape), dtype=self.compute_dtype),
             keras.KerasTensor((batch, frames), dtype="bool"),
         )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernels": self.kernels,
-            "pools": self.pools,
-            "dropout": self.dropout,
-            "stride": self.stride,
-            "pool_first": self.pool_first,
-            "keep_bins": self.keep_bins,
-            "seed": self.seed,
-        }
 
 
 def _max_pool(x, pool):

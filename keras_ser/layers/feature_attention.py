@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.configured import Configured
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class FeatureAttention(keras.layers.Layer):
+class FeatureAttention(Configured):
     """Softmax attention over the features of a vector (float32 inside).
 
         a_i = exp(u_i y_i) / sum_j exp(u_j y_j)
@@ -46,6 +47,3 @@ class FeatureAttention(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "scalar": self.scalar}

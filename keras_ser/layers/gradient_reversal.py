@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.configured import Configured
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class GradientReversal(keras.layers.Layer):
+class GradientReversal(Configured):
     """Identity forward; the gradient is multiplied by `-rate` backward.
 
     Placed between the shared encoder and the discriminator (equations 11-12 of ASP-MTL), it lets the discriminator
@@ -41,6 +42,3 @@ class GradientReversal(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}

@@ -68,6 +68,3 @@ class MaskedBatchNormalization(ExplicitMask):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}

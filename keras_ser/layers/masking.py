@@ -1,10 +1,11 @@
 """Operations on masks that the layers share."""
 
-import keras
 from keras import ops
 
+from keras_ser.features.configured import Configured
 
-class ExplicitMask(keras.layers.Layer):
+
+class ExplicitMask(Configured):
     """A layer that takes `mask` as an argument and attaches none to its outputs.
 
     `dropped` names arguments of earlier versions, which files may still hold, all with the values that are fixed now.

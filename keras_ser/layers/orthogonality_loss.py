@@ -8,16 +8,13 @@ from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
 
 
 def orthogonality(shared, private, mask=None, normalize: bool = True):
-    """Measure how much two feature sequences share, one number per example (equation 13 of ASP-MTL).
+    """Measure how much two feature sequences share, float32 (batch,) (equation 13 of ASP-MTL).
 
     Args:
         shared: S, (batch, frames, units_s).
         private: H, (batch, frames, units_h).
         mask: (batch, frames) or None.
         normalize: divide S^T H by the number of real frames, and its squared norm by units_s units_h.
-
-    Returns:
-        float32 (batch,).
     """
     s = zero_padding(ops.cast(shared, "float32"), mask)
     h = zero_padding(ops.cast(private, "float32"), mask)
@@ -91,6 +88,3 @@ class OrthogonalityLoss(ExplicitMask):
 
     def compute_output_shape(self, input_shape):
         return [tuple(shape) for shape in input_shape]
-
-    def get_config(self):
-        return {**super().get_config(), "weight": self.weight, "normalize": self.normalize}

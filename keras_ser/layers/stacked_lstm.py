@@ -54,11 +54,7 @@ class StackedLSTM(ExplicitMask):
             raise UserError(f"`units` and `layers` must be >= 1. Received: units={units}, layers={layers}.")
         if not 0 <= dropout < 1:
             raise UserError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
-        self.units = units
-        self.layers = layers
-        self.dropout = dropout
-        self.seed = seed
-
+        self.keep(locals())
         self.lstms, self.normalizations, self.dropouts = [], [], []
         for i in range(1, layers + 1):
             self.lstms.append(
@@ -98,12 +94,3 @@ class StackedLSTM(ExplicitMask):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "layers": self.layers,
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }

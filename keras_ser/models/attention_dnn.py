@@ -65,11 +65,8 @@ def build(
         config: the settings.
         inputs: feature -> (frames, bins), in the order in which they are joined; the paper's: {"short_term": (1, 68)}. Of more
             than one frame the mean is taken.
-        tasks: one output each, the main task first.
+        tasks: one output each, (batch, classes) logits. The embedding is the last shared layer, (batch, units).
         streams, frontend: not used.
-
-    Returns:
-        Network. Outputs: {task: (batch, classes) logits}. The embedding is the last shared layer, (batch, units).
     """
     import keras
 

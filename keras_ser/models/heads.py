@@ -9,20 +9,11 @@ from keras_ser.tasks import Task
 
 
 def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = None):
-    """Dense ReLU, dropout, then logits (classes) or a linear unit (continuous task), in float32.
+    """Dense ReLU of `units` (0 = none), dropout, then logits (classes) or a linear unit (continuous task), in float32.
 
     Networks are trained on logits, whose cross-entropy has a gradient at any gap between them;
-    `keras_ser.models.whole_model.scorer` adds the softmax.
-
-    Args:
-        x: (batch, features), or (batch, frames, features) for an answer frame by frame.
-        task: names the output; its size is the output's width.
-        units: width of the dense layer before the output; 0 leaves it out.
-        dropout: rate, after the dense layer.
-        name: of the output layer; default: the task's.
-
-    Returns:
-        (batch, .., classes) logits, or (batch, .., 1) for a continuous task.
+    `keras_ser.models.whole_model.scorer` adds the softmax. x is (batch, features), or (batch, frames, features) for an answer frame
+    by frame; the output layer has the task's name, or `name`.
     """
     if units:
         x = keras.layers.Dense(units, activation="relu", name=f"{task.name}_dense")(x)
@@ -34,9 +25,7 @@ def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = Non
 def task_outputs(tasks: Sequence[Task], label_smoothing: Mapping[str, float] | None = None) -> dict[str, Output]:
     """What each task's output learns: cross-entropy of classes, squared error of a continuous task, weighted by `Task.weight`.
 
-    Args:
-        tasks: the tasks.
-        label_smoothing: task -> label smoothing of its cross-entropy; 0 where it is not named.
+    `label_smoothing` is by task, 0 where one is not named.
     """
     from keras_ser.losses import SquaredError
 

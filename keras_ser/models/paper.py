@@ -117,11 +117,7 @@ class Network:
         return keras.Model(self.model.input, self.embedding).layers[-1].name
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Refuse a task without an output of its own.
-
-        Raises:
-            UserError: the network uses the name for something else.
-        """
+        """Refuse a task without an output of its own, since the network uses its name for something else."""
         for task in tasks:
             if task.name not in self.outputs or self.outputs[task.name].target != Label(task.name):
                 raise UserError(
@@ -144,11 +140,7 @@ class Flag:
 
 
 def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> Network:
-    """The network of a recipe, built and checked.
-
-    Args:
-        recipe: a `keras_ser.recipe.Recipe`.
-        inputs: name -> (frames, bins), as a front end puts it out; frames None = of any number.
+    """The network of a recipe, built and checked; `inputs` are name -> (frames, bins), frames None = of any number.
 
     Raises:
         UserError: settings, inputs or tasks that the model cannot be built with.
@@ -174,11 +166,7 @@ def given(inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Any]:
 
 
 def joined(inputs: Mapping[str, Any], names: Sequence[str]):
-    """Features of one front end, joined along their bins: (batch, frames, bins of all).
-
-    Raises:
-        UserError: features of several front ends.
-    """
+    """Features of one front end (else a UserError), joined along their bins: (batch, frames, bins of all)."""
     import keras
 
     if len({mask_of(name) for name in names}) > 1:

@@ -41,14 +41,7 @@ def candidates(config: Config) -> list[dict[str, Any]]:
 
 
 def estimator(config: Config, candidate: dict[str, Any], task: Task, seed: int = 0):
-    """A scikit-learn pipeline for one task: (clips, features) -> probabilities of the classes, or values.
-
-    Args:
-        config: the settings.
-        candidate: one of `candidates`.
-        task: what it learns.
-        seed: draws the trees' clips and features.
-    """
+    """A scikit-learn pipeline for one task and one of `candidates`: (clips, features) -> probabilities, or values."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.pipeline import make_pipeline
 

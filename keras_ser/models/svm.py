@@ -49,14 +49,7 @@ def candidates(config: Config) -> list[dict[str, Any]]:
 
 
 def estimator(config: Config, candidate: dict[str, Any], task: Task, seed: int = 0):
-    """A scikit-learn pipeline for one task: (clips, features) -> classes, or values.
-
-    Args:
-        config: the settings.
-        candidate: one of `candidates`.
-        task: what it learns.
-        seed: of nothing: the solver draws no numbers.
-    """
+    """A scikit-learn pipeline for one task and one of `candidates`: (clips, features) -> classes, or values."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC, SVR

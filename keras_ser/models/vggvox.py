@@ -69,12 +69,9 @@ def build(
     Args:
         config: the settings.
         inputs: {feature: (frames, bins)}, one feature; the paper's: (400, 512).
-        tasks: one output each.
+        tasks: one output each, (batch, classes) logits. The embedding is fc7, (batch, 1024), before its ReLU, which could leave
+            nothing.
         streams, frontend: not used.
-
-    Returns:
-        Network. Outputs: {task: (batch, classes) logits}. The embedding is fc7, (batch, 1024), before its ReLU, which could leave
-        nothing.
 
     Raises:
         UserError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.

@@ -71,12 +71,7 @@ def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched:
 
 
 def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> tuple[dict[str, Any], Callable]:
-    """A network's inputs, cut into segments, and what averages its outputs over them.
-
-    Args:
-        given: features and masks, of whole clips or of stretches.
-        names: of the network's inputs.
-        segment: frames of the segments; 0 = none.
+    """A network's inputs `names` of `given`, cut into segments of `segment` frames (0 = none), and what averages over them.
 
     Returns:
         ({input: tensor}, function), the function (outputs (rows, units), layer's name) -> (batch, units).
@@ -95,7 +90,7 @@ def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> t
     return x, lambda outputs, name: AverageSegments(name=name)(outputs, x["mask"], given["mask"])
 
 
-def whole_model(extract, score, name: str):
+def assembled(extract, score, name: str):
     """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front ends and scorer as one model.
 
     What the extractor says of a clip beside features (`keras_ser.models.model_flags`) is put out, too.
@@ -110,11 +105,9 @@ def whole_model(extract, score, name: str):
 
 
 def embedder(whole, layer: str):
-    """{"waveform", "length"} -> (batch, units): a whole model's embedding instead of its answers, averaged over segments.
+    """{"waveform", "length"} -> (batch, units): the output of a whole model's layer `layer`, averaged over segments.
 
-    Args:
-        whole: from `whole_model`, or loaded from its file.
-        layer: name of the network's layer whose output is the embedding; see `keras_ser.models.paper.Network.embedding_layer`.
+    The layer is named by `keras_ser.models.paper.Network.embedding_layer`.
     """
     import keras
 
@@ -128,12 +121,7 @@ def embedder(whole, layer: str):
 
 
 def recipe_embedder(recipe, whole):
-    """`embedder` of a trained recipe: what its model names as the embedding.
-
-    Args:
-        recipe: a `keras_ser.recipe.Recipe`.
-        whole: its trained model.
-    """
+    """`embedder` of a recipe's trained model, of what its network names as the embedding."""
     from keras_ser.models.paper import build_network
 
     inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}

@@ -27,16 +27,7 @@ def _between(draw, low, high) -> tf.Tensor:
 
 
 def crop(x, frames: int, seed) -> tf.Tensor:
-    """A random stretch of `frames` frames; a clip that is not longer stays as it is.
-
-    Args:
-        x: (frames of the clip, bins), or a waveform (samples,).
-        frames: length of the stretch; of a waveform in samples.
-        seed: integers (2,).
-
-    Returns:
-        (min(frames, frames of the clip), bins), or (min(frames, samples),).
-    """
+    """A random stretch of `frames` frames (samples) of x (frames, bins) or (samples,); a clip that is not longer stays as it is."""
     x = tf.convert_to_tensor(x)
     spare = tf.maximum(tf.shape(x)[0] - frames, 0)
     draw = _draws(seed, _CROP, [])
@@ -45,19 +36,10 @@ def crop(x, frames: int, seed) -> tf.Tensor:
 
 
 def tempo(x, seed, deviation: float = 0.2, probability: float = 0.7) -> tf.Tensor:
-    """The time axis resampled by exp(u), u ~ U(-deviation, deviation), without a change of pitch.
+    """The time axis of x (frames, bins) resampled by exp(u), u ~ U(-deviation, deviation), without a change of pitch.
 
     With n frames before and m = max(1, round(n exp(u))) after, frame j is read at j (n - 1) / (m - 1) by linear
-    interpolation, so that first and last frames stay.
-
-    Args:
-        x: (frames, bins).
-        seed: integers (2,).
-        deviation: greatest |u|; 0.2 changes the duration by -18 % to +22 %.
-        probability: of a change at all.
-
-    Returns:
-        (m, bins).
+    interpolation, so that first and last frames stay. A deviation of 0.2 changes the duration by -18 % to +22 %.
     """
     draw = _draws(seed, _TEMPO, [2])
     n = tf.shape(x, tf.int64)[0]
@@ -74,20 +56,10 @@ def tempo(x, seed, deviation: float = 0.2, probability: float = 0.7) -> tf.Tenso
 
 
 def mel_warp(x, seed, scale: float = 0.06, shift: float = 4.0, probability: float = 0.7) -> tf.Tensor:
-    """The frequency axis stretched and shifted: another vocal tract and pitch.
+    """The frequency axis of x (frames, bins), a spectrum, stretched and shifted: another vocal tract and pitch.
 
-    Bin b is read at b exp(u) + v, u ~ U(-scale, scale), v ~ U(-shift, shift), by linear interpolation; beyond the
+    Bin b is read at b exp(u) + v, u ~ U(-scale, scale), v ~ U(-shift, shift) bins, by linear interpolation; beyond the
     edges the edge's value is taken.
-
-    Args:
-        x: (frames, bins), log-mel or another spectrum.
-        seed: integers (2,).
-        scale: greatest |u|.
-        shift: greatest |v| in bins.
-        probability: of a change at all.
-
-    Returns:
-        (frames, bins).
     """
     draw = _draws(seed, _WARP, [3])
     on = tf.cast(draw[0] < probability, tf.float32)
@@ -123,9 +95,6 @@ def mask_time(x, seed, masks: int = 1, width: int = 20, share: float = 0.2, prob
         share: greatest length as a share of the clip.
         probability: of any mask at all.
 
-    Returns:
-        (frames, bins).
-
     Reference: Park et al., SpecAugment, Interspeech 2019.
     """
     masked = _masked(seed, _TIME, tf.shape(x)[0], masks, width, share, probability)
@@ -133,36 +102,15 @@ def mask_time(x, seed, masks: int = 1, width: int = 20, share: float = 0.2, prob
 
 
 def mask_bins(x, seed, masks: int = 1, width: int = 8, share: float = 0.5, probability: float = 0.7) -> tf.Tensor:
-    """SpecAugment's frequency masks: neighbouring bins replaced by the clip's mean of each bin.
-
-    Args:
-        x: (frames, bins), log-mel or another spectrum.
-        seed: integers (2,).
-        masks: number of stretches; they may overlap.
-        width: greatest width in bins; widths are uniform from 0 on.
-        share: greatest width as a share of all bins.
-        probability: of any mask at all.
-
-    Returns:
-        (frames, bins).
-
-    Reference: Park et al., SpecAugment, Interspeech 2019.
-    """
+    """SpecAugment's frequency masks, of neighbouring bins of a spectrum; arguments as those of `mask_time`, along the bins."""
     masked = _masked(seed, _BINS, tf.shape(x)[1], masks, width, share, probability)
     return tf.where(masked, tf.reduce_mean(x, axis=0), x)
 
 
 def gain(x, seed, deviation: float, probability: float = 0.7) -> tf.Tensor:
-    """Another loudness: one constant u ~ U(-deviation, deviation) added to every value of a logarithmic feature.
+    """Another loudness: one constant u ~ U(-deviation, deviation) added to every value of x (frames, bins), a logarithmic feature.
 
-    Args:
-        x: (frames, bins).
-        seed: integers (2,).
-        deviation: greatest |u| in the feature's unit (for a natural logarithm of power, 0.23 is 1 dB).
-        probability: of a change at all.
-
-    Returns:
-        (frames, bins).
+    In a natural logarithm of power, 0.23 is 1 dB.
     """
     draw = _draws(seed, _GAIN, [2])
     change = tf.where(draw[0] < probability, _between(draw[1], -deviation, deviation), 0.0)

@@ -27,7 +27,7 @@ def rules(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
-    """First frames of the segments of one clip.
+    """First frames of the segments of one clip, int32 (segments,), at least one.
 
     Args:
         valid: int32 scalar, the clip's frames.
@@ -35,9 +35,6 @@ def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
         frames: length of a segment.
         hop: between the segments of usual classes. The last, incomplete stretch gives no segment, unless it is the only one.
         rare_hop: between the segments of rare classes.
-
-    Returns:
-        int32 (segments,), at least one.
     """
     last = tf.maximum(valid - frames, 0)
     ends = tf.cond(last > 0, lambda: tf.stack([0, last]), lambda: tf.zeros([1], tf.int32))
@@ -53,15 +50,9 @@ def segment_counts(valid: np.ndarray, rule: np.ndarray, frames: int, hop: int, r
 
 
 def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, tf.Tensor]:
-    """One clip's features -> its segments.
+    """One clip's features {name: (frames of the clip, bins)} -> {name: (segments, frames, bins), "mask": (segments, frames)}.
 
-    Args:
-        x: name -> (frames of the clip, bins).
-        starts: int32 (segments,).
-        frames: length of a segment; beyond the clip's end it is zero and masked.
-
-    Returns:
-        name -> (segments, frames, bins), and "mask": bool (segments, frames).
+    The segments begin at `starts` (segments,); beyond the clip's end they are zero and masked.
     """
     valid = tf.shape(next(iter(x.values())))[0]
     at = starts[:, None] + tf.range(frames)[None, :]  # (segments, frames)

@@ -1,7 +1,9 @@
-"""How many clips share a batch: few enough that the longest of them does not pad the others beyond all memory."""
+"""How many clips share a batch: few enough that the longest does not pad the others beyond all memory. No TensorFlow."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
+
+import numpy as np
 
 BATCH_CLIPS = 32
 BATCH_SECONDS = 1200.0
@@ -12,13 +14,9 @@ Item = TypeVar("Item")
 
 
 def grouped(items: Iterable[Item], size: Callable[[Item], float], most: int, room: float) -> Iterator[list[Item]]:
-    """Consecutive items in lists whose padded size, their number times the largest of them, is at most `room`.
+    """Consecutive items in lists of at most `most` whose padded size, their number times the largest `size`, is at most `room`.
 
-    Args:
-        items: what is batched; a generator is read one item ahead.
-        size: of an item, in the unit of `room`.
-        most: items of a list.
-        room: padded size of a list; a larger item stands alone.
+    A larger item stands alone; a generator is read one item ahead.
     """
     group: list[Item] = []
     largest = 0.0
@@ -30,3 +28,9 @@ def grouped(items: Iterable[Item], size: Callable[[Item], float], most: int, roo
         group.append(item)
     if group:
         yield group
+
+
+def stream_sizes(shares: Sequence[float], batch_size: int) -> list[int]:
+    """Examples of each stream in a batch: at least one, and together `batch_size` where that can be."""
+    ends = np.round(np.cumsum(shares) / sum(shares) * batch_size).astype(int)
+    return [max(1, int(n)) for n in np.diff(ends, prepend=0)]

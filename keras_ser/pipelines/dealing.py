@@ -31,9 +31,8 @@ class Examples:
 
     @property
     def dealt(self) -> bool:
-        """Whether the examples themselves are dealt to the epochs, because the shuffle would not choose each of them alike.
-
-        So it is where an epoch would read twice as many as it takes, or more than it takes and than are shuffled together.
+        """Whether the examples themselves are dealt to the epochs, because the shuffle would not choose each of them alike:
+        where an epoch would read twice as many as it takes, or more than it takes and than are shuffled together.
         """
         given = -(-self.total // self.turns)
         return given >= 2 * self.wanted or (given > self.wanted and given > self.buffer)

@@ -65,7 +65,7 @@ def is_generated(name: str, root: Path | None) -> bool:
 
 
 def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:
-    """Return the part of a noise file that one side may use (see `keras_ser.audio.stretch`).
+    """The part of a noise file that one side may use (see `keras_ser.audio.stretch`).
 
     Raises:
         AudioError: it is silent, so that nothing would be mixed in.

@@ -38,10 +38,7 @@ def write(
 ) -> None:
     """Read every clip and write the records and then their sidecar, each under another name until it is whole.
 
-    Args:
-        path: of the records; for the others see `keras_ser.pipelines.records.cache`.
-        fingerprint: of the corpus and the settings.
-        pool, threads: the readers, and their number.
+    The arguments are those of `keras_ser.pipelines.records.cache`; `pool` has the `threads` readers.
 
     Raises:
         CorpusError: files that can't be used (unless `bad` is "drop"), or none that can.
@@ -111,14 +108,10 @@ def _stat(path: Path) -> list[int] | None:
 
 
 def remove_outdated(folder: Path, corpus: Corpus) -> None:
-    """Delete the caches that this corpus has left behind, with what is kept beside them.
+    """Delete the caches in a folder that this corpus has left behind, with what is kept beside them.
 
     A cache is deleted where it was made from the same folder, a file that it was made from has changed since, so that it can
     never be opened again, and it was last opened a week ago or earlier: another process may still be training from it.
-
-    Args:
-        folder: where caches lie.
-        corpus: as it is now.
     """
     own = (str(Path(corpus.root).resolve()), corpus.name)
     for sidecar in folder.glob("*.json"):
@@ -186,14 +179,9 @@ def _serialise(index: int, utterance: Utterance, waveform: np.ndarray) -> bytes:
 
 
 def _bar(results: Iterator, corpus: Corpus, progress: bool) -> Iterator:
-    if not progress:
-        return results
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        return results
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
-    if not console.is_terminal:
-        return results
-    return iter(track(results, f"Reading {corpus.name}", total=len(corpus), console=console, transient=True))
+    shown = {"total": len(corpus), "console": console, "transient": True}
+    return iter(track(results, f"Reading {corpus.name}", **shown, disable=not (progress and console.is_terminal)))

@@ -33,7 +33,6 @@ from keras_ser.pipelines.record_writer import (
     bad_files,
     check_space,
     file_stats,
-    first_ten,
     remove_outdated,
     write,
 )
@@ -71,24 +70,6 @@ class RecordCache:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """id -> duration in seconds."""
-        return {i: int(n) / self.sample_rate for i, n in zip(self.ids, self.lengths, strict=True)}
-
-    @property
-    def message(self) -> str:
-        """One line about clips that were left out or are odd; "" if there are none."""
-        parts = []
-        if self.dropped:
-            parts.append(
-                f"left out {len(self.dropped)} of {len(self) + len(self.dropped)}: {first_ten(self.dropped.values())}"
-            )
-        if self.problems:
-            odd = (f"{i} ({', '.join(words)})" for i, words in self.problems.items())
-            parts.append(f"kept {len(self.problems)} odd clips: {first_ten(odd)}")
-        return "; ".join(parts)
 
     def dataset(self, indices=None) -> tf.data.Dataset:
         """The waveforms, read from disk as they are asked for.

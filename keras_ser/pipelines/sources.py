@@ -80,22 +80,14 @@ class Source:
     def batch_sizes(self, order: np.ndarray, samples: int = 0) -> np.ndarray:
         """Clips of each batch: `BATCH_CLIPS`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
 
-        Args:
-            order: utterance numbers in the order in which they are read.
-            samples: of a stretch that is cut from longer clips; 0 = whole clips.
+        The clips are read in `order`; `samples` are those of a stretch that is cut from longer clips, 0 = whole clips.
         """
         lengths = self.cache.lengths[np.searchsorted(self.cache.indices, order)]
         lengths = np.minimum(lengths, samples) if samples else lengths
         return np.array([len(g) for g in grouped(lengths, int, BATCH_CLIPS, BATCH_SECONDS * self.cache.sample_rate)])
 
     def draw(self, seed: int, epoch: int = 0, samples: int = 0, order: np.ndarray | None = None) -> "Draw":
-        """What is drawn for one reading of the stream.
-
-        Args:
-            seed, epoch: of the run.
-            samples: see `batch_sizes`.
-            order: see `batch_sizes`; None = the corpus's.
-        """
+        """What is drawn for one reading of the stream, in `order` (default: the corpus's); `samples` as in `batch_sizes`."""
         clips = np.unique(self.indices) if order is None else order
         return Draw(
             clips=clips.astype("int64"),
@@ -142,10 +134,10 @@ def encode_labels(
         corpus: the corpus.
         tasks: what is encoded.
         untaught: those of them that the corpus does not teach: weight 0, whatever its labels.
-        auxiliary: whether it is an auxiliary corpus; see `Task.encode_utterance`.
+        auxiliary: see `Task.encode_utterance`.
 
     Raises:
-        ValueError: a label that the task does not know; the message names the utterance.
+        UserError: a label that the task does not know; the message names the utterance.
     """
     encoded = {}
     for task in tasks:
@@ -166,14 +158,7 @@ def drawn_seed(seed: int, epoch: int, number: int):
 
 
 def padded(dataset: tf.data.Dataset, source: Source, draw: Draw, shapes=None, samples: int = 0) -> tf.data.Dataset:
-    """A stream's clips in padded batches of `draw.sizes`.
-
-    Args:
-        dataset: an element a clip, in the order of `draw.clips`.
-        source: the stream; draw: what is drawn for it.
-        shapes: see `tf.data.Dataset.padded_batch`.
-        samples: see `Source.batch_sizes`.
-    """
+    """A stream's clips, one an element in the order of `draw.clips`, in padded batches of `draw.sizes`."""
     longest = min(samples or np.inf, max(source.cache.lengths))
     if longest * BATCH_CLIPS <= BATCH_SECONDS * source.cache.sample_rate:
         return dataset.padded_batch(BATCH_CLIPS, shapes)
@@ -206,11 +191,8 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
 def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0) -> tf.data.Dataset:
     """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "mixed"}), noises mixed in.
 
-    Args:
-        source: the stream.
-        draw: `source.draw(seed)`, or tensors of a graph; "mixed" is the number of the noise in the bank, 0 without one.
-        clean: hand on the waveform before the noise, too, as "clean".
-        samples: a random stretch of so many is taken of each longer clip; 0 = clips stay whole.
+    "mixed" is the number of the noise in the bank, 0 without one. With `clean` the waveform before the noise is handed on, too, as
+    "clean". Of each longer clip a random stretch of `samples` is taken; 0 = clips stay whole.
     """
 
     def stretch(clip):
@@ -251,10 +233,9 @@ def clips(
     Of an extractor that cuts stretches, features and masks are (stretches, frames, bins) and (stretches, frames).
 
     Args:
-        source: the stream.
+        source, draw, samples: see `waveforms`.
         extract: {"waveform", "length"} -> features and masks, as `keras_ser.models.whole_model.extractor`.
         names: the features to keep.
-        draw, samples: see `waveforms`.
         frame_targets: name -> a function: {"waveform", "length", "clean"} -> (batch, frames, bins): what is learnt frame by
             frame; it goes the way of the features.
     """
@@ -267,6 +248,21 @@ def clips(
 
     dataset = waveforms(source, draw, clean=bool(frame_targets), samples=samples)
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
+
+
+def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
+    """Every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller where clips are long."""
+    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
+
+    def features(given, extra):
+        x = extract(given)
+        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
+        if STRETCH not in kept:
+            longest = {mask: tf.reduce_max(tf.reduce_sum(tf.cast(kept[mask], tf.int32), axis=1)) for mask in masks}
+            kept = {name: value[:, : longest[mask_of(name)]] for name, value in kept.items()}
+        return kept, extra
+
+    return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)
 
 
 def rule_table(corpus, task: Task, ids: Sequence[str], find: Callable) -> np.ndarray:

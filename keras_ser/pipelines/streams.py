@@ -15,11 +15,12 @@ import tensorflow as tf
 from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_starts
-from keras_ser.pipelines.batching import TRAINING_SECONDS
+from keras_ser.pipelines.batching import TRAINING_SECONDS, stream_sizes
 from keras_ser.pipelines.dealing import Examples
 from keras_ser.pipelines.feature_store import FeatureStore
-from keras_ser.pipelines.sources import Draw, Source, clips, drawn_seed, waveforms
-from keras_ser.settings import STRETCH, mask_of
+from keras_ser.pipelines.joining import join_streams, with_masks
+from keras_ser.pipelines.sources import Draw, Source, clips, drawn_seed
+from keras_ser.settings import mask_of
 from keras_ser.tasks import Task
 
 SHUFFLE_EXAMPLES = 4096
@@ -79,7 +80,7 @@ class TrainingData:
     ):
         self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
-        self.sizes = _sizes([source.share for source in self.sources], batch_size)
+        self.sizes = stream_sizes([source.share for source in self.sources], batch_size)
         self.frame_targets, self.samples, self.measure, self.stretch = frame_targets, samples, measure, stretch
         self.longest = batch_frames // sum(self.sizes)
         if sampling.kind == "crop":
@@ -163,7 +164,7 @@ class TrainingData:
         return self.epochs(epoch, epoch + 1)
 
     def epochs(self, first: int, end: int) -> tf.data.Dataset:
-        """The batches of the epochs from `first` up to and without `end`, `steps` of each, one after another.
+        """The batches of the epochs from `first` up to and without `end`, `steps` of each.
 
         The graph of an epoch is traced once; what is drawn for an epoch is its input.
         """
@@ -188,7 +189,7 @@ class TrainingData:
         batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
         # without an end of their own the others would be read for another round, when the first has come to its end
         batches[1:] = [dataset.take(self.steps) for dataset in batches[1:]]
-        joined = batches[0] if len(batches) == 1 else tf.data.Dataset.zip(tuple(batches)).map(_join)
+        joined = batches[0] if len(batches) == 1 else tf.data.Dataset.zip(tuple(batches)).map(join_streams)
         # tempo may leave the first stream fewer segments than were counted
         return joined.repeat().take(self.steps)
 
@@ -238,13 +239,15 @@ class TrainingData:
             valid = tf.shape(x[self.names[0]])[0]
             if self.stretch:
                 starts = tf.range(valid)
-                starts = part(starts, extra["index"]) if part else starts
-                extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
-                return tf.data.Dataset.from_tensor_slices(({k: tf.gather(v, starts) for k, v in x.items()}, extras))
-            starts = segment_starts(valid, tf.gather(table, extra["index"]), s.frames, s.hop, s.rare_hop)
+            else:
+                starts = segment_starts(valid, tf.gather(table, extra["index"]), s.frames, s.hop, s.rare_hop)
             starts = part(starts, extra["index"]) if part else starts
-            extras = {name: tf.fill(tf.shape(starts), value) for name, value in extra.items()}
-            return tf.data.Dataset.from_tensor_slices((cut_segments(x, starts, s.frames), extras))
+            rows = (
+                {k: tf.gather(v, starts) for k, v in x.items()} if self.stretch else cut_segments(x, starts, s.frames)
+            )
+            return tf.data.Dataset.from_tensor_slices(
+                (rows, {k: tf.fill(tf.shape(starts), v) for k, v in extra.items()})
+            )
 
         dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(with_masks)
@@ -279,44 +282,3 @@ class TrainingData:
         if self.sampling.kind == "segments" and not self.stretch:
             x = {name: [self.sampling.frames, *shape[1:]] for name, shape in x.items()}
         return x, y, w
-
-
-def _sizes(shares: Sequence[float], batch_size: int) -> list[int]:
-    """Examples of each stream in a batch: at least one, and together `batch_size` where that can be."""
-    ends = np.round(np.cumsum(shares) / sum(shares) * batch_size).astype(int)
-    return [max(1, int(n)) for n in np.diff(ends, prepend=0)]
-
-
-def _join(*streams):
-    """Batches of K streams -> one, padded to the longest."""
-    xs, ys, ws = zip(*streams, strict=True)
-
-    def joined(*values):
-        longest = tf.reduce_max([tf.shape(value)[1] for value in values])
-        gaps = [[[0, 0], [0, longest - tf.shape(value)[1]]] + [[0, 0]] * (len(value.shape) - 2) for value in values]
-        return tf.concat([tf.pad(value, gap) for value, gap in zip(values, gaps, strict=True)], 0)
-
-    x = {name: joined(*(x[name] for x in xs)) for name in xs[0]}
-    y, w = ({name: tf.concat([each[name] for each in parts], 0) for name in parts[0]} for parts in (ys, ws))
-    return x, y, w
-
-
-def with_masks(x, extra):
-    """A clip's features with a mask for each front end: every frame is valid."""
-    sizes = {mask_of(name): tf.shape(value)[0] for name, value in reversed(x.items()) if "/" not in name}
-    return {**x, **{mask: tf.ones([frames], tf.bool) for mask, frames in sizes.items()}}, extra
-
-
-def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
-    """Every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller where clips are long."""
-    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
-
-    def features(given, extra):
-        x = extract(given)
-        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
-        if STRETCH not in kept:
-            longest = {mask: tf.reduce_max(tf.reduce_sum(tf.cast(kept[mask], tf.int32), axis=1)) for mask in masks}
-            kept = {name: value[:, : longest[mask_of(name)]] for name, value in kept.items()}
-        return kept, extra
-
-    return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)

@@ -13,13 +13,9 @@ def cores() -> int:
 
 
 def in_order(function: Callable, items: Iterable[tuple], pool: ThreadPoolExecutor, ahead: int) -> Iterator[Any]:
-    """As `pool.map`, with at most `ahead` results waiting, so that what is slow behind it does not fill the memory.
+    """`function` of each of `items` (tuples of arguments), in order, as `pool.map` gives it.
 
-    Args:
-        function: called with the values of an item.
-        items: tuples; a generator is read as it is needed.
-        pool: does the work.
-        ahead: items begun and not yet handed on.
+    At most `ahead` results wait, so that what is slow behind it does not fill the memory.
     """
     waiting: deque = deque()
     try:

@@ -43,10 +43,7 @@ def _decode(contents: bytes) -> np.ndarray:
 def read_channels(
     path: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """`keras_ser.audio.read_channels`, with tensorflow-io for whole files of 16-bit PCM.
-
-    Args, Returns, Raises: as there.
-    """
+    """`keras_ser.audio.read_channels`, with tensorflow-io for whole files of 16-bit PCM."""
     plain = _plain(Path(path)) if start is None and end is None and native() else None
     if plain is None:
         return audio.read_channels(path, start, end)

@@ -123,7 +123,7 @@ def _of_export(folder: Path) -> Predictor:
 
 def _of_run(path: str | os.PathLike) -> Predictor:
     from keras_ser.serving.saved_model import MAX_SECONDS
-    from keras_ser.training.predict import forward
+    from keras_ser.training.inference import forward
     from keras_ser.training.run import Run
 
     run = Run.load(Run.find(path))

@@ -160,7 +160,7 @@ def _metrics(run: Run) -> dict[str, Any]:
     """
     from keras_ser.evaluation import read_predictions
     from keras_ser.evaluation.scores import score
-    from keras_ser.training.predict import judged
+    from keras_ser.training.predictions import judged
 
     file = run.folder / "predictions.csv"
     if not file.exists():

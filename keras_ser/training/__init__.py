@@ -6,10 +6,11 @@ state.npz holds every variable (layers, optimizers, seed generators), the best w
 each epoch, so that a killed run goes on from its last finished epoch. The test side is not read here.
 """
 
+from keras_ser.errors import RunError
 from keras_ser.training.data import Data
-from keras_ser.training.fit import deterministic, fit
+from keras_ser.training.fitting import deterministic, fit
 from keras_ser.training.network import build, optimizer
-from keras_ser.training.predict import predict
-from keras_ser.training.run import Run, RunError
+from keras_ser.training.predictions import predict
+from keras_ser.training.run import Run
 
 __all__ = ["Data", "Run", "RunError", "build", "deterministic", "fit", "optimizer", "predict"]

@@ -147,13 +147,10 @@ class Data:
 
 
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
-    """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus.
+    """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus and on every side.
 
-    Windows of one clip keep one label: with labels of their own they would be noise, and nothing to learn.
-
-    Of the validation side, too: to choose the epoch by true labels would be to learn from them.
-
-    Which noise is mixed in is known to the stream alone: its labels are drawn for each clip by how often each class is seen.
+    Windows of one clip keep one label: with labels of their own they would be noise, and nothing to learn. The stream alone knows
+    which noise is mixed in: its labels are drawn for each clip by how often each class is seen.
     """
     labels, indices = dict(source.labels), source.indices
     origins = indices if source.origins is None else source.origins[indices]

@@ -1,7 +1,6 @@
 """Epoch after epoch: train, validate, save everything, until the epochs or the patience end."""
 
 import contextlib
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,20 +8,19 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import DivergenceError, UserError
-from keras_ser.files import write_json, write_whole
+from keras_ser.files import write_json, write_table
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 from keras_ser.training import state
+from keras_ser.training.inference import OnEpoch, gathered
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
-
-# stage, epoch, of how many, logs; of a baseline settings instead of epochs, and clips while features are computed
-OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 def train_epochs(
@@ -38,20 +36,15 @@ def train_epochs(
     where: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train a compiled network and leave its best weights in it.
+    """Train a compiled network, its optimizers built, and leave its best weights in it; `about` is noted in history.json.
 
     Args:
         recipe: its epochs, patience and monitor.
         batches: number of the first epoch -> tf.data.Dataset of (x, y, w) from there to the last one.
         steps: batches of an epoch.
-        network: compiled, its optimizers built (`keras_ser.training.state.optimizers` finds them).
         validate: scores of the network as it stands ("val_.."); None = no validation side.
         out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
-        seed: noted in history.json.
-        stage: names the model in progress and errors.
-        on_epoch: called with (stage, epoch, epochs, logs).
-        where: names the protocol and fold in errors.
-        about: noted in history.json beside the epochs.
+        stage: names the model in progress and errors, `where` the protocol and fold in errors.
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
@@ -65,7 +58,7 @@ def train_epochs(
     with contextlib.closing(tf.summary.create_file_writer(str(out / "tensorboard"))) as writer:
 
         def write(rows: list[dict], best: dict[str, Any]) -> None:
-            write_csv(out / "history.csv", rows)
+            write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan", lineterminator="\r\n")
             logs = {name: value for name, value in rows[-1].items() if name != "epoch"}
             with writer.as_default(step=len(rows)):
                 for name, value in logs.items():
@@ -97,8 +90,7 @@ class EpochEnd(keras.callbacks.Callback):
     """What is done after each epoch: look for NaN, validate, keep the best weights, write, stop when the patience ends.
 
     Args:
-        recipe: its epochs, patience and monitor.
-        validate: see `train_epochs`.
+        recipe, validate: see `train_epochs`.
         rows: the logs of the epochs so far; it grows.
         best: "value", "epoch" and "weights" of the best epoch so far, or None.
         write: called with rows and best.
@@ -155,23 +147,11 @@ def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
         )
 
 
-def write_csv(path: Path, rows: Sequence[dict]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(rows)
-
-    write_whole(path, write)
-
-
 def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:
     """Scores by name: val_<task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
 
     Args:
-        score: features -> {task: probabilities}, as `predict.forward` makes it.
+        score: features -> {task: probabilities}.
         sides: (source, batches) of each stream of the recipe's own corpus; tasks whose labels streams know are judged on all of
             them, the others on the first.
         tasks: the recipe's tasks.
@@ -179,21 +159,12 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
     logs: dict[str, float] = {}
     truth: dict[str, list] = {task.name: [] for task in tasks}
     for source, batches in sides:
-        outputs = {task.name: [] for task in tasks}
-        mixed, indices = [], []
-        for x, extra in batches:
-            found = score(x)
-            for name in outputs:
-                outputs[name].append(np.asarray(found[name], "float32"))
-            mixed.append(np.asarray(extra["mixed"]))
-            indices.append(np.asarray(extra["index"]))
-        index = np.concatenate(indices)
+        found, extra = gathered((score(x), extra) for x, extra in batches)
         for task in tasks:
-            if not of_stream(task) and source is not sides[0][0]:
-                continue
-            values, weights = source.targets(task.name, index, np.concatenate(mixed))
-            kept = weights > 0
-            truth[task.name].append((values[kept], np.concatenate(outputs[task.name])[kept]))
+            if of_stream(task) or source is sides[0][0]:
+                values, weights = source.targets(task.name, extra["index"], extra["mixed"])
+                kept = weights > 0
+                truth[task.name].append((values[kept], found[task.name][kept].astype("float32")))
     for task in tasks:
         if not truth[task.name] or not sum(len(v) for v, _ in truth[task.name]):
             continue

@@ -18,12 +18,7 @@ def build(recipe: Recipe, inputs: Mapping[str, tuple[int | None, int]], steps: i
 
 
 def compiled(recipe: Recipe, network: Network, steps: int = 1):
-    """Compile a recipe's network and build its optimizers.
-
-    Args:
-        recipe: names optimizer and precision.
-        network: from `keras_ser.models.paper.build_network`.
-        steps: optimizer steps of an epoch, for the schedule.
+    """Compile a recipe's network for epochs of `steps`, and build its optimizers.
 
     Returns:
         The network's scorer, which has the same weights; see `keras_ser.models.whole_model.scorer`.
@@ -96,11 +91,6 @@ def priors(network: Network, recipe: Recipe, sources: Sequence) -> dict[str, flo
     """The share of the commonest class among the training examples, of each output of classes that is no task's own.
 
     It is what the output's accuracy has to be held against, e.g. an adversary's.
-
-    Args:
-        network: the network.
-        recipe: its tasks.
-        sources: the training streams, `keras_ser.pipelines.sources.Source`.
     """
     tasks, found = {task.name: task for task in recipe.tasks}, {}
     for name, output in network.outputs.items():

@@ -13,20 +13,17 @@ from keras_ser.settings import CLEAN, FrontendConfig, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import monitors
 from keras_ser.training.network import recipe_scorer
-from keras_ser.training.predict import judged
+from keras_ser.training.predictions import judged
 from keras_ser.training.targets import frame_targets
 
 
 def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
-    """Refuse a recipe whose front end or network cannot be built, or whose streams cannot be read.
+    """Refuse a recipe, or its first model, whose front end or network cannot be built, or whose streams cannot be read.
 
     Args:
-        recipe: the recipe; both models of a cascade are checked.
+        recipe: the recipe.
         auxiliary: names of the auxiliary corpora that are there.
         noise_root: folder of noise files.
-
-    Raises:
-        UserError: such a recipe.
     """
     stems = tuple(noise_files(noise_root)) if noise_root else ()
     for each in (recipe.first, recipe):
@@ -36,11 +33,7 @@ def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Pa
 
 
 def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[str]) -> None:
-    """Refuse streams of corpora and noises that are not there, or of noises that are no class of the task that names them.
-
-    Raises:
-        UserError: such a stream.
-    """
+    """Refuse streams of corpora and noises that are not there, or of noises that are no class of the task that names them."""
     noise = next(filter(of_stream, recipe.tasks), None)
     known = {*COLOURS, "babble", *stems, *map(noise_type, stems)}
     for stream in recipe.streams:
@@ -64,11 +57,7 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
 
 
 def check_network(recipe: Recipe) -> None:
-    """Refuse front ends or a network that cannot be built.
-
-    Raises:
-        UserError: settings that do not go together.
-    """
+    """Refuse front ends or a network that cannot be built."""
     try:
         network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
         recipe_scorer(recipe, network)
@@ -90,12 +79,7 @@ def frontends(recipe: Recipe) -> list:
 
 
 def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:
-    """Input of the network -> (frames, bins), frames None where clips differ.
-
-    Args:
-        recipe: the recipe.
-        layers: its front ends.
-    """
+    """Input of the network -> (frames, bins) of a recipe's front ends `layers`, frames None where clips differ."""
     found = {}
     for config, layer in zip(recipe.every_frontend, layers, strict=True):
         frames = fixed_frames(recipe, config, layer)
@@ -115,11 +99,7 @@ def fixed_frames(recipe: Recipe, config: FrontendConfig, layer) -> int | None:
 
 
 def check_baseline(recipe: Recipe) -> None:
-    """Refuse what a scikit-learn model cannot do. Epochs, optimizer and precision are a network's, and have no meaning here.
-
-    Raises:
-        UserError: segments, augmentation, a first model, streams by shares or drawn anew.
-    """
+    """Refuse what a scikit-learn model cannot do. Epochs, optimizer and precision are a network's, and have no meaning here."""
     frontends(recipe)
     if recipe.frontends:
         raise UserError(
@@ -136,40 +116,27 @@ def check_baseline(recipe: Recipe) -> None:
 def check_choice(recipe: Recipe, corpus: Corpus, split: Split) -> None:
     """Refuse a split on which the recipe cannot be trained, or whose validation side cannot choose the epoch.
 
-    Args:
-        recipe: the recipe.
-        corpus: its corpus, without the clips that could not be read.
-        split: the split.
-
     Raises:
         UserError: the main task cannot be judged on the validation side; a baseline with a single class to learn, or with nothing
             to choose its settings by.
     """
     if is_baseline(recipe):
         check_baseline_split(recipe, corpus, split)
-    main = recipe.tasks[0]
-    if split.validation and not recipe.monitor and main not in judged(recipe.tasks, split, "validation"):
+    main, tasks = recipe.tasks[0], judged(recipe.tasks, split, "validation")
+    if split.validation and not recipe.monitor and main not in tasks:
         raise UserError(
             f"the epoch can't be chosen by {main.name!r}: the validation side holds other {main.column}s than the training side. "
             "Train all epochs (--set protocols.NAME.validation=0), or choose by a share of the clips (validation=0.1)."
         )
-    if (
-        split.validation
-        and recipe.monitor
-        and recipe.monitor not in monitors(judged(recipe.tasks, split, "validation"))
-    ):
+    if split.validation and recipe.monitor and recipe.monitor not in monitors(tasks):
         raise UserError(
             f"the epoch can't be chosen by {recipe.monitor!r}: the validation side holds other classes than the training side. "
-            f"Choose another monitor: {', '.join(monitors(judged(recipe.tasks, split, 'validation'))) or 'there is none'}."
+            f"Choose another monitor: {', '.join(monitors(tasks)) or 'there is none'}."
         )
 
 
 def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
-    """Refuse a split that a scikit-learn model cannot be trained on.
-
-    Raises:
-        UserError: a training side with a single class, or no validation side for several settings.
-    """
+    """Refuse a training side with a single class, or several settings and no validation side to choose one by."""
     heard = {u.id: u for u in corpus}
     for task in recipe.tasks:
         if task.continuous or of_stream(task):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import listed
-from keras_ser.errors import UserError
+from keras_ser.errors import RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -18,10 +18,6 @@ from keras_ser.values import instance, plain, read_json
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
-
-
-class RunError(UserError):
-    """A run's folder is not what it should be."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Run:
         A keras.Model, or the `Estimators` of a baseline.
         """
         if self.kind == "pipelines":
-            from keras_ser.training.estimators import load_estimators
+            from keras_ser.training.inference import load_estimators
 
             return load_estimators(self.folder / PIPELINES, self.recipe)
         import keras
@@ -109,15 +105,10 @@ def stored(
     read: Callable[[Any], Any] = lambda data: data,
     way_out: str = "Train the run again, or name another folder",
 ) -> Any:
-    """What a run's or an experiment's JSON file holds.
-
-    Args:
-        path: the file.
-        read: what is read -> what it means; a `UserError` of it says that the file is damaged.
-        way_out: what to do about a damaged file.
+    """What a run's or an experiment's JSON file holds, as `read` understands it.
 
     Raises:
-        RunError: the file is missing or damaged; it is named, with the way out.
+        RunError: the file is missing or damaged (a `UserError` of `read`); it is named, with the way out.
     """
     try:
         return read(read_json(path.read_text(encoding="utf-8")))
@@ -145,11 +136,7 @@ def _history(data: Any) -> dict[str, Any]:
 
 
 def check_archive(file: Path) -> None:
-    """Refuse a Keras file that is cut off, overwritten or incomplete.
-
-    Raises:
-        RunError: such a file.
-    """
+    """Refuse, by a RunError, a Keras file that is cut off, overwritten or incomplete."""
     try:
         with zipfile.ZipFile(file) as archive:
             bad = archive.testzip()
@@ -178,14 +165,10 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
     Raises:
         RunError: the folder holds another run, or something that is no run of ours.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    owner, about = out / OWNER, _about(recipe, split, seed, data)
-    if owner.exists():
-        check_owner(out, recipe, split, seed, data)
-    elif any(not path.name.startswith(".") for path in out.iterdir()):
-        raise RunError(f"{out} is not empty and holds no run. Give another --out.")
+    about = _about(recipe, split, seed, data)
+    check_free(out, OWNER, about, "run", recipe)
     # the owner first: a folder with anything in it and no owner is refused
-    write_json(owner, about)
+    write_json(out / OWNER, about)
     write_text(out / "recipe.json", recipe.to_json())
     split.write(out / "split.json")
     remove_parts(out, older=0)  # a run is trained by one process at a time
@@ -198,44 +181,40 @@ def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str, recip
         folder: made if missing.
         owner: the file that says what the folder holds.
         about: what is to go on in it: the same as there, as far as the keys go.
-        kind: "experiment", "search", .., for the message.
-        recipe: of an experiment: compared with its recipe.json instead of `about["recipe"]`, a hash of its time.
+        kind: "run", "experiment", .., for the message.
+        recipe: compared with the folder's recipe.json instead of its hash in `about`, which is one of its time.
 
     Raises:
         RunError: another one, or something that is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / owner
-    if not path.exists():
-        if any(not held.name.startswith(".") for held in folder.iterdir()):
-            raise RunError(f"{folder} is not empty and holds no {kind}. Give another --out.")
-        return
-    found = _owned(path, kind)
-    other = [key for key in about if found.get(key) != about[key]]
+    if (folder / owner).exists():
+        _check_same(folder / owner, about, kind, recipe)
+    elif any(not held.name.startswith(".") for held in folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no {kind}. Give another --out.")
+
+
+def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
+    """Refuse a folder that holds another run than `claim` would take.
+
+    Raises:
+        RunError: recipe, split, seed or data are others than those that the run was made of, or nothing says what it was made of.
+    """
+    _check_same(out / OWNER, _about(recipe, split, seed, data), "run", recipe)
+
+
+def _check_same(path: Path, about: dict[str, Any], kind: str, recipe: Recipe | None) -> None:
+    folder = path.parent
+    try:
+        found = as_object(read_json(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} does not say which {kind} it holds ({error}). Remove that folder.") from error
+    other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
     if recipe is not None and "recipe" in other and is_of(folder, recipe):
         other.remove("recipe")
     if other:
         raise RunError(
             f"{folder} holds another {kind} (other {', '.join(other)}). Give another --out, or remove that folder."
-        )
-
-
-def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
-    """Refuse a folder that holds another run.
-
-    Args:
-        out, recipe, split, seed, data: see `claim`.
-
-    Raises:
-        RunError: recipe, split, seed or data are others than those that the run was made of, or nothing says what it was made of.
-    """
-    found, about = _owned(out / OWNER, "run"), _about(recipe, split, seed, data)
-    other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
-    if "recipe" in other and is_of(out, recipe):
-        other.remove("recipe")
-    if other:
-        raise RunError(
-            f"{out} holds another run (other {', '.join(other)}). Give another --out, or remove that folder."
         )
 
 
@@ -245,17 +224,6 @@ def is_of(folder: Path, recipe: Recipe) -> bool:
         return stored(folder / "recipe.json", Recipe.from_dict).hash == recipe.hash
     except (RunError, OSError):
         return False
-
-
-def _owned(path: Path, kind: str) -> dict[str, Any]:
-    """What the owner's file of a folder says."""
-    try:
-        found = read_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path.parent} does not say which {kind} it holds ({error}). Remove that folder.") from error
-    if not isinstance(found, dict):
-        raise RunError(f"{path} is damaged: {path.parent} does not say which {kind} it holds. Remove that folder.")
-    return found
 
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:

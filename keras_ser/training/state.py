@@ -10,19 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.errors import RunError
 from keras_ser.files import write_whole
-from keras_ser.training.run import RunError
 
 
 def optimizers(network) -> dict[str, Any]:
-    """The optimizers of a model by the names of the attributes that hold them.
+    """The optimizers of a model by the names of the attributes that hold them, "optimizer" the compiled one.
 
-    Args:
-        network: a keras.Model. Optimizers are found in its attributes, in lists, tuples and dicts there, and in the models
-            inside it.
-
-    Returns:
-        name -> keras.optimizers.Optimizer: "optimizer" for the compiled one; others as "critic_optimizer", "players/0", ..
+    They are found in its attributes, in lists, tuples and dicts there ("players/0"), and in the models inside it.
 
     Raises:
         ValueError: an optimizer is not built, so that nothing could be restored into it.
@@ -80,14 +75,7 @@ def values(some: Sequence) -> list[np.ndarray]:
 
 
 def save(path: Path, network, rows: list[dict], best: Mapping[str, Any]) -> None:
-    """Write the state whole.
-
-    Args:
-        path: state.npz.
-        network: its optimizers built.
-        rows: history, a row for each epoch.
-        best: "value", "epoch" and "weights" of the best epoch.
-    """
+    """Write the state whole: variables, the rows of the history, and "value", "epoch" and "weights" of the best epoch."""
     named = variables(network)
     arrays = {f"variable_{i}": value for i, value in enumerate(values(list(named.values())))}
     arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}

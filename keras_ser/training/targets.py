@@ -31,7 +31,7 @@ def frame_targets(recipe: Recipe, network: Network) -> dict[str, Callable]:
     return {f"target/{name}": target.compute for name, target in found.items()}
 
 
-def targets(recipe: Recipe, network: Network) -> Callable:
+def targets_of(recipe: Recipe, network: Network) -> Callable:
     """(x, y, w) of the pipeline, and a seed -> of the network: each output's own target and weight.
 
     In a control with shuffled labels every example has the `Frames` of another one of its batch, of any stream. Which one is drawn

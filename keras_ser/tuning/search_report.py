@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.tables import Table
-from keras_ser.experiment.jobs import Job
+from keras_ser.experiment.planning import Job
 from keras_ser.files import write_figure, write_json, write_table, write_text
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe

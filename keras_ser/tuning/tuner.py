@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from keras_ser.corpora import CorpusError
 from keras_ser.errors import DivergenceError, UserError
 from keras_ser.experiment.failures import reason_of_job
-from keras_ser.experiment.jobs import Job, check_jobs, jobs
+from keras_ser.experiment.planning import Job, check_jobs, jobs
 from keras_ser.files import lock, remove_parts, write_json
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit

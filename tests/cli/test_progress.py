@@ -3,7 +3,7 @@
 import sys
 
 from keras_ser.cli.progress import Progress
-from keras_ser.experiment.jobs import Job
+from keras_ser.experiment.planning import Job
 from keras_ser.splits import Protocol, Split
 
 JOBS = [Job("svm", Protocol("loso", "leave-one-out"), Split("loso", 3, ("a",), (), ("b",)), 1)] * 2

@@ -5,7 +5,7 @@ import pytest
 
 from keras_ser.cli import main
 from keras_ser.recipe import Recipe
-from tests.test_cli import RECIPE, SMALL, mistake, write_corpus
+from tests.test_cli import RECIPE, SMALL, write_corpus
 
 
 @pytest.fixture
@@ -38,19 +38,3 @@ def test_from_a_corpus_to_a_recipe(manifest, tmp_path, capsys):
     again = ["train", str(folder / "recipe.json"), "--corpus-root", str(manifest), "--out", str(tmp_path / "out")]
     assert main([*again, "--folds=0", "--protocol=speaker-folds", "--seed=0", "--quiet"]) == 0
     assert list((tmp_path / "out").glob("*-tuned-*/report.md"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--space=config.betta=0:1"], ["--space config.betta", "Did you mean beta"]),
-        (["--space=config.beta"], ["KEY=LOW:HIGH", "config.beta"]),
-        (["--space=config.units=2.5:4"], ["takes integers"]),
-        (["--space=seeds=1,2"], ["defines the task"]),
-        (["--space=config.beta=0:1", "--folds=9"], ["no fold 9"]),
-        (["--space=config.beta=0:1", "--set=protocols.speaker-folds.validation=0"], ["needs a validation side"]),
-    ],
-)
-def test_a_mistake_is_told_in_one_line(manifest, tmp_path, capsys, arguments, words):
-    message = mistake(capsys, tune(manifest, tmp_path / "out", *arguments))
-    assert all(word in message for word in words), message

@@ -12,7 +12,7 @@ from keras_ser.audio.noise import snr
 from keras_ser.audio.quality import si_sdr
 from keras_ser.cli import main
 from keras_ser.cli import tables as cli
-from keras_ser.experiment import denoising
+from keras_ser.experiment import denoisers, denoising
 from keras_ser.models.aspmtl.denoiser import mask_denoiser
 from keras_ser.training import Run
 from tests import disk
@@ -42,8 +42,8 @@ def made(masked):
 def test_one_row_a_clip_and_method(made, masked):
     recipe, data, _ = masked
     table = made.predictions
-    assert len(table) == 2 * 2 * 3 * len(denoising.METHODS)  # noises, SNRs, clips
-    assert set(table["method"]) == set(denoising.METHODS) == set(made.to_dict()["methods"])
+    assert len(table) == 2 * 2 * 3 * len(denoisers.METHODS)  # noises, SNRs, clips
+    assert set(table["method"]) == set(denoisers.METHODS) == set(made.to_dict()["methods"])
     tested = {fold: set(part["id"]) for fold, part in table.groupby("fold")}
     for fold, ids in tested.items():
         run = Run.load(masked[2] / "speakers" / f"fold-0{fold}-seed-0")
@@ -64,8 +64,8 @@ def test_the_ideal_mask_is_the_limit_and_clean_clips_are_told(made):
 
 def test_batched_gives_each_clip_back_in_its_place(rng):
     waves = [rng.normal(size=n).astype("float32") for n in rng.integers(5, 90, 37)]
-    found = denoising.batched(lambda x, n: 2 * x, waves)
-    other = denoising.batched(lambda x, n, y: x * y, waves, waves[::-1] and [2 * w for w in waves])
+    found = denoisers.batched(lambda x, n: 2 * x, waves)
+    other = denoisers.batched(lambda x, n, y: x * y, waves, waves[::-1] and [2 * w for w in waves])
     for wave, twice, product in zip(waves, found, other, strict=True):
         np.testing.assert_array_equal(twice, 2 * wave)
         np.testing.assert_array_equal(product, 2 * wave * wave)
@@ -75,14 +75,14 @@ def test_batched_gives_each_clip_back_in_its_place(rng):
 def test_a_recording_in_stretches_is_the_recording(masked, rng, monkeypatch):
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
     wave = (0.1 * rng.standard_normal(50001)).astype("float32")
-    whole = {method: denoising.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
-    monkeypatch.setattr(denoising, "STRETCH_SECONDS", 0.7)
-    pieces = {method: denoising.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
+    whole = {method: denoisers.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
+    monkeypatch.setattr(denoisers, "STRETCH_SECONDS", 0.7)
+    pieces = {method: denoisers.waveform_denoiser(run, method)(wave, 16000) for method in ("mask", "drop")}
     assert all(x.shape == wave.shape and x.dtype == np.float32 for x in (*whole.values(), *pieces.values()))
     # an LSTM that began two segments earlier has forgotten where it began; without what comes before, or after, it is 3e-3
     assert np.abs(whole["mask"] - pieces["mask"]).max() <= 1e-6
     # what nothing survives of is judged stretch by stretch: each is what it would be alone
-    drop, stretch = denoising.waveform_denoiser(run, "drop"), 2 * 30 * 160
+    drop, stretch = denoisers.waveform_denoiser(run, "drop"), 2 * 30 * 160
     alone = np.concatenate([drop(wave[i : i + stretch], 16000) for i in range(0, len(wave), stretch)])
     np.testing.assert_array_equal(pieces["drop"], alone)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_ser.experiment.kept import kept
+from keras_ser.experiment import stored
+from keras_ser.experiment.stored import kept
 from keras_ser.training import RunError
 
 
@@ -21,31 +22,27 @@ def ask(folder, snr: float):
 
 
 def test_a_kept_table_is_the_one_that_was_scored(tmp_path):
-    made, was_there = ask(tmp_path, 5.0)
-    again, is_there = ask(tmp_path, 5.0)
-    assert (was_there, is_there) == (False, True)
+    made = ask(tmp_path, 5.0)
+    again = kept(tmp_path, "in-noise", {"snrs": [5.0]}, lambda: pytest.fail("scored again"))
     pd.testing.assert_frame_equal(again, made, check_exact=True, check_dtype=False)
-    other, was_there = ask(tmp_path, 10.0)
-    assert not was_there and set(other["snr"]) == {10.0}
+    assert set(ask(tmp_path, 10.0)["snr"]) == {10.0}
 
 
 def test_two_questions_at_once_get_their_own_tables(tmp_path):
     """The second question is asked while the first is being scored; then both again and again, from many threads."""
 
     def score():
-        other, _ = ask(tmp_path, 10.0)
-        assert set(other["snr"]) == {10.0}
+        assert set(ask(tmp_path, 10.0)["snr"]) == {10.0}
         return table(5.0)
 
-    made, _ = kept(tmp_path, "in-noise", {"snrs": [5.0]}, score)
-    assert set(made["snr"]) == {5.0} and ask(tmp_path, 5.0)[1]
+    assert set(kept(tmp_path, "in-noise", {"snrs": [5.0]}, score)["snr"]) == {5.0}
     wrong, start = [], threading.Barrier(6)
 
     def work(snr):
         start.wait()
         for _ in range(30):
             try:
-                found, _ = ask(tmp_path, snr)
+                found = ask(tmp_path, snr)
                 if set(found["snr"]) != {snr} or len(found) != 50:
                     wrong.append((snr, found))
             except Exception as error:
@@ -63,8 +60,6 @@ def test_two_questions_at_once_get_their_own_tables(tmp_path):
 
 def test_a_killed_writer_leaves_no_answer_to_the_wrong_question(tmp_path, monkeypatch):
     """Killed between the table and the question: the table of 10 dB must not pass for that of 5 dB."""
-    from keras_ser.experiment import kept as room
-
     ask(tmp_path, 5.0)
 
     class Killed(BaseException):
@@ -73,11 +68,11 @@ def test_a_killed_writer_leaves_no_answer_to_the_wrong_question(tmp_path, monkey
     def killed(*_):
         raise Killed
 
-    monkeypatch.setattr(room, "write_json", killed)
+    monkeypatch.setattr(stored, "write_json", killed)
     with pytest.raises(Killed):
         ask(tmp_path, 10.0)
     monkeypatch.undo()
-    assert set(ask(tmp_path, 5.0)[0]["snr"]) == {5.0}
+    assert set(ask(tmp_path, 5.0)["snr"]) == {5.0}
 
 
 @pytest.mark.parametrize("name", ["in-noise.csv", "in-noise.json"])
@@ -92,11 +87,11 @@ def test_a_damaged_table_is_named(name, damage, tmp_path):
     with pytest.raises(RunError, match=rf"^{tmp_path}/in-noise.csv is damaged: .*\. Remove .* to score it again\.$"):
         ask(tmp_path, 5.0)
     (tmp_path / "in-noise.csv").unlink()
-    assert len(ask(tmp_path, 5.0)[0]) == 50
+    assert len(ask(tmp_path, 5.0)) == 50
 
 
 def test_tables_kept_by_earlier_versions_are_read(tmp_path):
     """Their question does not say how many rows the table has."""
     ask(tmp_path, 5.0)
     (tmp_path / "in-noise.json").write_text('{"snrs": [5.0]}')
-    assert ask(tmp_path, 5.0)[1]
+    assert len(kept(tmp_path, "in-noise", {"snrs": [5.0]}, lambda: pytest.fail("scored again"))) == 50

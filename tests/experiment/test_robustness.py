@@ -11,12 +11,12 @@ import soundfile
 
 from keras_ser.cli import main
 from keras_ser.experiment import robustness as room
-from keras_ser.experiment.reporting import missing_runs, runs_of
+from keras_ser.experiment.rescoring import missing_runs, runs_of
 from keras_ser.models.aspmtl import cascade
 from keras_ser.models.aspmtl.denoiser import mask_denoiser
 from keras_ser.splits import LeakageError
 from keras_ser.training import Run, RunError
-from keras_ser.training.predict import predict
+from keras_ser.training.predictions import predict
 from tests.training import tiny
 
 # two runs are trained and scored in every noise
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 def found(masked, noise_root, tmp_path_factory):
     out = tmp_path_factory.mktemp("robust")
     runs = runs_of(masked[2])
-    room.robustness(runs, masked[1], noise_root, out, denoisers=runs, snrs=[10.0, -5.0])
+    room.run_robustness(runs, masked[1], noise_root, out, denoisers=runs, snrs=[10.0, -5.0])
     return pd.read_csv(out / "robustness.csv", keep_default_na=False), out
 
 
@@ -67,7 +67,7 @@ def test_nothing_is_scored_twice(found, masked, noise_root, tmp_path, monkeypatc
     monkeypatch.setattr(room, "_scored", lambda *a: pytest.fail("scored again"))
     folder = masked[2]
     run = Run.load(folder / "speakers" / "fold-00-seed-0")
-    again = room.robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0])
+    again = room.run_robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0])
     assert len(again.predictions) == len(found[0])
 
 
@@ -76,7 +76,7 @@ def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, 
     runs, data = runs_of(masked[2]), masked[1]
     other = dataclasses.replace(runs[0], split=masked[0].protocols[0].splits(data.corpus)[1])
     with pytest.raises(LeakageError, match="test speakers were heard by the denoiser"):
-        room.robustness(runs, data, noise_root, tmp_path, denoisers=[other])
+        room.run_robustness(runs, data, noise_root, tmp_path, denoisers=[other])
     assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
 
 
@@ -96,7 +96,7 @@ def test_a_run_without_a_denoiser_and_unfinished_runs_are_left_out_and_named(fou
         "Failed: speakers, fold 2, seed 0: the loss is nan.",
         "2 of 4 runs are unfinished and excluded from all results: speakers/fold-01-seed-0, speakers/fold-03-seed-0.",
     )
-    made = room.robustness(
+    made = room.run_robustness(
         [run, second], data, noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0], missing=missing
     )
     assert set(made.predictions["fold"]) == {0}
@@ -111,7 +111,7 @@ def test_another_noise_of_the_same_name_is_scored_anew(masked, noise_root, tmp_p
     soundfile.write(folder / "white.flac", 0.1 * np.sin(np.arange(30000)), 16000)
     monkeypatch.setattr(room, "_scored", lambda *a: (_ for _ in ()).throw(InterruptedError))
     with pytest.raises(InterruptedError):
-        room.robustness(
+        room.run_robustness(
             runs_of(masked[2]), masked[1], folder, tmp_path, denoisers=runs_of(masked[2]), snrs=[10.0, -5.0]
         )
 
@@ -143,8 +143,8 @@ def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
         runs_of(tmp_path)
     continuous = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(tasks=(tiny.AROUSAL, tiny.NOISE)))
     with pytest.raises(ValueError, match="'arousal' is continuous"):
-        room.robustness([continuous], data, noise_root, tmp_path)
+        room.run_robustness([continuous], data, noise_root, tmp_path)
     first = tiny.FIRST.replace(frontend=runs[0].recipe.frontend)
     cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=first))
     with pytest.raises(ValueError, match="a model 1 of its own"):
-        room.robustness([cascaded], data, noise_root, tmp_path, denoisers=runs)
+        room.run_robustness([cascaded], data, noise_root, tmp_path, denoisers=runs)

@@ -16,8 +16,8 @@ from keras_ser.corpora import demo
 from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment, runner
-from keras_ser.experiment.jobs import jobs
-from keras_ser.experiment.reporting import evaluate
+from keras_ser.experiment.planning import jobs
+from keras_ser.experiment.rescoring import evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
@@ -124,18 +124,6 @@ def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, mon
     for path in (folder, folder / "speakers" / "fold-01-seed-0"):
         with pytest.raises(RunError, match="is not what .* was trained and tested on"):
             evaluate(path, out=tmp_path)
-
-
-def test_other_settings_of_a_protocol_do_not_mix_with_finished_folds(data, folder, tmp_path):
-    """Also where the fold that is asked for is not finished yet."""
-    part = tmp_path / "quick"
-    shutil.copytree(folder, part)
-    shutil.rmtree(part / "speakers" / "fold-03-seed-0")
-    stored = (part / "recipe.json").read_text()
-    other = RECIPE.replace(protocols=(dataclasses.replace(SPEAKERS, validation=0),))
-    with pytest.raises(RunError, match=r"holds another run \(other split\)"):
-        run_experiment(other, data, part, folds=[3])
-    assert (part / "recipe.json").read_text() == stored and not (part / "speakers" / "fold-03-seed-0").exists()
 
 
 def test_only_folds_that_there_are(data, folder):
@@ -256,22 +244,6 @@ def test_a_failed_job_is_exit_code_1_and_all_failed_exit_code_2(clips, tmp_path,
     assert said.err == failed + "\n" == f"quick: speakers, fold 1, seed 0 failed: {DIVERGED}\n"
     assert "Caution: 1 of " in said.out and "report: " in said.out
     assert main([*command, "--folds", "0"]) == 0, "what was asked for is there"
-
-
-@pytest.mark.slow
-def test_more_that_is_asked_for_meanwhile_stays_in_the_report(data, tmp_path):
-    """Another question is asked and answered while the first one's last job runs: the first one's report comes last."""
-    other = RECIPE.replace(protocols=(SPEAKERS,), seeds=(1,))
-
-    def meanwhile(number, total, job):
-        if number == total:
-            run_experiment(other, data, tmp_path / "quick", folds=[2])
-
-    made = run_experiment(RECIPE.replace(protocols=(LEAKING,)), data, tmp_path / "quick", on_job=meanwhile)
-    both = {("random", 0, 0), ("speakers", 2, 1)}
-    assert runs_in(made.predictions) == runs_in(read_predictions(tmp_path / "quick" / "predictions.csv")) == both
-    stored = Recipe.from_json((tmp_path / "quick" / "recipe.json").read_text())
-    assert {p.name for p in stored.protocols} == {"random", "speakers"} and stored.seeds == (0, 1)
 
 
 QUESTIONS = {

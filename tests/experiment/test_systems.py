@@ -3,22 +3,20 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from keras_ser.errors import DivergenceError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import runner
-from keras_ser.experiment.failures import AllFailedError
-from keras_ser.experiment.jobs import experiment_folder
-from keras_ser.experiment.reporting import protocol_facts
-from keras_ser.experiment.systems import comparable, run_systems
+from keras_ser.experiment import systems as room
+from keras_ser.experiment.planning import experiment_folder
+from keras_ser.experiment.systems import comparable, run_systems, with_first_alone
 from keras_ser.files import lock
 from keras_ser.models import random_forest, svm
-from keras_ser.pipelines.augmentation import Windows
-from keras_ser.pipelines.windows import cut_windows
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
-from keras_ser.training import Data, RunError
+from keras_ser.training import Data, Run, RunError
 from tests.training import tiny
 
 SVM = Recipe(
@@ -76,30 +74,6 @@ def test_a_training_side_of_one_class_is_refused_before_any_training(corpus, dat
     few = Data.load(SVM, angry, tmp_path / "cache")
     with pytest.raises(ValueError, match="2 classes of 'emotion'. .* protocol 'one', fold 0, has anger"):
         run_systems(systems, few, tmp_path, on_job=lambda *_: pytest.fail("trained"))
-
-
-@pytest.mark.parametrize(
-    ("protocol", "words", "others"),
-    [
-        (
-            Protocol("clips", test=0.2),
-            ["of the recordings", "windows of a recording on one side"],
-            "LEAK",
-        ),
-        (
-            Protocol("leak", test=0.2, together=False),
-            ["of the windows", "LEAKING"],
-            "recordings,",
-        ),
-        (tiny.SPEAKERS, ["folds by speaker, the windows of a recording on one side"], "LEAKING"),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_splits_of_windows_are_described_as_they_are(protocol, words, others, corpus, tmp_path):
-    recipe = SVM.replace(protocols=(protocol,), windows=Windows(hop_seconds=0.1))
-    data = Data.load(recipe, cut_windows(corpus, recipe.windows, tiny.EMOTION), tmp_path)
-    told = protocol_facts(protocol, data, recipe)["description"]
-    assert all(word in told for word in words) and others not in told, told
 
 
 def asked(seeds, folds, protocol="p"):
@@ -166,10 +140,26 @@ def test_a_failed_run_of_one_system_is_left_out_of_the_comparison(data, tmp_path
     assert not found["svm"].missing
 
 
-def test_where_every_run_of_every_system_fails_the_first_reason_is_the_error(data, tmp_path, monkeypatch):
-    def fit(recipe, *_, **__):
-        raise DivergenceError(f"{recipe.name}: the loss is nan.")
+NOISY = dataclasses.replace(tiny.NOISY, redraw=False)
+ALONE = tiny.SINGLE.replace(name="alone", streams=(NOISY,), epochs=1, seeds=(0,))
+CASCADES = {
+    "mask": ALONE.replace(name="both", first=tiny.MASKED.replace(streams=(tiny.NOISY, tiny.CLEAN)), discard="mask"),
+    "A": ALONE,
+}
 
-    monkeypatch.setattr(runner, "fit", fit)
-    with pytest.raises(AllFailedError, match="machine: the loss is nan"):
-        run_systems(SYSTEMS, data, tmp_path, folds=[0])
+
+@pytest.mark.slow
+def test_model_1_alone_is_one_more_system_on_the_same_clips(masked, tmp_path, monkeypatch):
+    _, data, _ = masked
+    systems = run_systems(CASCADES, data, tmp_path, folds=[0])
+    found = with_first_alone(systems, data, [0])
+    assert list(found) == ["mask", "A", "B (mask)"]
+    truths = [s.predictions.query("stream == 'noisy'").set_index("id")["emotion"] for s in found.values()]
+    assert all(truth.equals(truths[0]) for truth in truths[1:])
+    target = experiment_folder(CASCADES["mask"], tmp_path) / "speakers" / "fold-00-seed-0"
+    run = Run.load(target)
+    assert (run.recipe.discard, set(run.model().output)) == ("mask", {"emotion"})
+    first = read_predictions(target / "model_1" / "predictions.csv")
+    assert np.array_equal(first["emotion/prediction"], found["B (mask)"].predictions["emotion/prediction"])
+    monkeypatch.setattr(room, "tested", lambda *_: pytest.fail("predicted again"))
+    assert with_first_alone(systems, data, [0])["B (mask)"].predictions.equals(first)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from keras_ser.experiment import verification as room
-from keras_ser.experiment.robustness import robustness
+from keras_ser.experiment.robustness import run_robustness
 from keras_ser.experiment.systems import run_systems
 from keras_ser.models.whole_model import embedder
 from keras_ser.splits import Protocol
@@ -68,29 +68,13 @@ def test_trials_are_the_cosines_of_the_embeddings(made, found):
     assert list(other["a"]) == list(rows["a"]) and not np.allclose(other["score"], rows["score"])
 
 
-def test_it_is_served(made, tmp_path):
-    """Both tasks answer; what the model is worth is told of the emotion alone."""
-    from keras_ser.serving import Predictor, export, read_facts
-
-    systems, data, _ = made
-    run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
-    served = export(run, tmp_path, "both")
-    facts = read_facts(served)
-    assert [task["name"] for task in facts["tasks"]] == ["emotion", "speaker"]
-    assert set(facts["metrics"]) == {"speaker_dependent", "speakers", "emotion"}
-    clips = [clip["waveform"] for clip in data.cache.dataset([0, 5, 7]).as_numpy_iterator()]
-    for ours, theirs in zip(Predictor.load(served)(clips), Predictor.load(run.folder)(clips), strict=True):
-        for task in ("emotion", "speaker"):
-            assert ours[task]["probabilities"] == pytest.approx(theirs[task]["probabilities"], abs=1e-5)
-
-
 def test_noise_curves_are_not_of_strangers(made, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["speaker"].folder / "apart" / "fold-00-seed-0")
     with pytest.raises(
         ValueError, match="the test side's speakers were not trained on, so that 'speaker' can't be scored"
     ):
-        robustness([run], data, tmp_path, tmp_path)
+        run_robustness([run], data, tmp_path, tmp_path)
 
 
 def test_without_scaling_over_the_clip_it_is_that_of_the_training_side(made):

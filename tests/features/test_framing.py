@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ser.features import frame, frame_count, frame_mask, mask_samples
+from keras_ser.features import fixed_length, frame, frame_count, frame_mask, mask_samples, pack
 from keras_ser.features.framing import frame_sums
 
 
@@ -40,3 +40,29 @@ def test_samples_beyond_the_clip_are_zero_whatever_they_were(rng):
     bad[0, 4:], bad[1, 7:] = np.nan, np.inf
     out = ops.convert_to_numpy(mask_samples(bad, np.array([4, 7, 9])))
     np.testing.assert_array_equal(out, x * (np.arange(9) < np.array([[4], [7], [9]])))
+
+
+@pytest.mark.parametrize("samples", [50, 51, 64])
+def test_the_middle_of_long_clips_and_zeros_behind_short_ones(rng, samples):
+    lengths = np.array([0, 1, 49, 50, 51, 52, 90, 91], "int32")
+    wave = rng.normal(size=(8, 91)).astype("float32")
+    found, length = fixed_length(wave, lengths, samples, margin=7)
+    assert np.asarray(length).tolist() == [samples + 7] * 8
+    for row, x, n in zip(np.asarray(found), wave, lengths, strict=True):
+        expected = np.zeros(samples + 7, "float32")
+        first = max(0, n - samples) // 2
+        kept = x[first : min(n, first + samples)]
+        expected[: len(kept)] = kept
+        np.testing.assert_array_equal(row, expected)
+
+
+def test_pack_moves_what_is_kept_to_the_left(rng):
+    x = rng.standard_normal((6, 23, 3)).astype(np.float32)
+    keep = rng.random((6, 23)) < np.array([[0.0], [0.1], [0.4], [0.6], [0.9], [1.0]])
+    dirty = np.where(keep[..., None], x, np.nan).astype(np.float32)
+    packed, mask = pack({"x": dirty, "other": dirty[..., :1]}, keep)
+    np.testing.assert_array_equal(mask, np.arange(23) < keep.sum(1, keepdims=True))
+    for name, features in (("x", x), ("other", x[..., :1])):
+        for row, n in enumerate(keep.sum(1)):
+            np.testing.assert_array_equal(packed[name][row, :n], features[row, keep[row]])
+            assert not np.asarray(packed[name][row, n:]).any()

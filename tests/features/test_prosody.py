@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.features import pitch_features, yin
-from keras_ser.features.prosody import fast_size, yin_lags, yin_of_frames, yin_span
+from keras_ser.features.prosody import yin_lags, yin_of_frames, yin_span
 from tests.features.clips import batch, found_by, speech, speech_like
 
 
@@ -36,10 +36,6 @@ def test_energy_equals_numpy(rng, window, hop):
         starts = range(0, len(clip) - window + 1, hop)
         power = [np.mean(clip[s : s + window] ** 2) for s in starts]
         np.testing.assert_allclose(ours[row, : len(power), 0], 10 * np.log10(np.maximum(power, 1e-10)), atol=1e-4)
-
-
-def test_fast_size():
-    assert [fast_size(n) for n in (2, 9, 11, 13, 1236, 1281, 1537)] == [2, 10, 12, 16, 1280, 1536, 2048]
 
 
 @pytest.mark.parametrize("samples", [399, 400 + 160 * 63, 400 + 160 * 321 + 159])

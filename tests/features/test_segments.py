@@ -1,8 +1,8 @@
-import keras
 import numpy as np
 import pytest
 
-from keras_ser.features import AverageSegments, Segment, segment, unfold
+from keras_ser.features import segment, unfold
+from keras_ser.features.segments import AverageStretches, CutStretches, stretch_count
 
 
 @pytest.mark.parametrize(("frames", "hop"), [(5, None), (5, 5), (5, 2), (4, 7), (30, None), (23, 3)])
@@ -44,28 +44,32 @@ def test_average_is_weighted_by_valid_frames(rng):
     np.testing.assert_allclose(unfold(outputs, folded, mask), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("frames", "hop"), [(6, None), (6, 4)])
-def test_functional_model_of_unknown_sizes(rng, tmp_path, frames, hop):
-    """A clip's average does not depend on what it is batched with, and survives a file."""
-    features, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
-    folded, folded_mask = Segment(frames, hop)(features, mask)
-    pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Dense(4, activation="tanh")(folded))
-    model = keras.Model({"x": features, "mask": mask}, AverageSegments()(pooled, folded_mask, mask))
-    assert model.output_shape == (None, 4)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-
-    lengths = np.array([23, 6, 1])
-    mask = np.arange(23) < lengths[:, None]
-    x = rng.standard_normal((3, 23, 3)).astype(np.float32) * mask[..., None]
-    together = again.predict({"x": x, "mask": mask}, batch_size=2, verbose=0)
-    assert together.shape == (3, 4)
-    for row, n in enumerate(lengths):
-        # Same number of frames valid; a long clip needs the windows that the padded batch has.
-        alone = model.predict({"x": x[row : row + 1, :n], "mask": mask[row : row + 1, :n]}, verbose=0)
-        np.testing.assert_allclose(alone[0], together[row], atol=1e-6)
+LENGTHS = np.array([25, 10, 4, 14, 15, 1], "int32")
+COUNTS = [3, 1, 1, 1, 2, 1]  # of 10 samples: a rest of 5 is kept, one of 4 is not
 
 
-def test_errors():
-    with pytest.raises(ValueError, match="`frames` must be a positive integer. Received: frames=0"):
-        Segment(0)
+def test_count_is_the_length_in_stretches_rounded_half_up():
+    assert [stretch_count(int(n), 10) for n in LENGTHS] == COUNTS
+    assert np.asarray(stretch_count(LENGTHS, 10)).tolist() == COUNTS
+
+
+def test_stretches_are_those_of_a_loop(rng):
+    waveform = rng.normal(size=(len(LENGTHS), 27)).astype("float32")
+    cut, lengths, valid = (np.asarray(x) for x in CutStretches(10)(waveform, LENGTHS))
+    most = valid.shape[1]
+    assert cut.shape == (len(LENGTHS) * most, 10) and lengths.tolist() == valid.reshape(-1).tolist()
+    for i, (n, count) in enumerate(zip(LENGTHS, COUNTS, strict=True)):
+        for k in range(most):
+            part = waveform[i, 10 * k : min(10 * (k + 1), n)] if k < count else []
+            assert valid[i, k] == len(part)
+            expected = np.pad(part, (0, 10 - len(part)))
+            if k < count:
+                np.testing.assert_array_equal(cut[i * most + k], expected)
+
+
+def test_average_weighs_stretches_by_their_samples(rng):
+    outputs, valid = rng.normal(size=(6, 4)), np.array([[10, 10, 5], [7, 0, 0]], "int32")
+    outputs[4:] = np.nan
+    found = np.asarray(AverageStretches()(outputs.astype("float32"), valid))
+    np.testing.assert_allclose(found[0], (10 * outputs[0] + 10 * outputs[1] + 5 * outputs[2]) / 25, atol=1e-6)
+    np.testing.assert_allclose(found[1], outputs[3], atol=1e-6)

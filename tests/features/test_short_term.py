@@ -148,16 +148,3 @@ def test_what_resampling_leaves_of_digital_silence_is_silence(rng):
     assert not a[silent].any()
     np.testing.assert_allclose(b[silent], 0, atol=1e-9)
     np.testing.assert_allclose(a, b, atol=2e-3)
-
-
-@pytest.mark.parametrize(("frequency", "note"), [(440.0, 1), (1046.5, 4), (2489.0, 7), (3520.0, 1)])
-def test_a_tone_is_at_its_frequency_and_note(frequency, note):
-    """In the clean form; pyAudioAnalysis's spectrum without a window spreads it, and puts it a bin too high."""
-    x = np.sin(2 * np.pi * frequency * np.arange(8000) / 16000)[None].astype(np.float32)
-    found = dict(zip(SHORT_TERM_FEATURES, np.asarray(short_term(x))[0].T, strict=True))
-    notes = np.stack([found[f"chroma_{i}"] for i in range(1, 13)])
-    assert (notes.argmax(axis=0) == note - 1).all()
-    np.testing.assert_allclose(notes.sum(axis=0), 1, atol=1e-5)
-    np.testing.assert_allclose(found["spectral_rolloff"] * 8000, frequency, atol=64)
-    np.testing.assert_allclose(found["zero_crossing_rate"] * 8000, frequency, atol=45)
-    np.testing.assert_allclose(found["energy"], 0.5, atol=0.02)

@@ -2,7 +2,7 @@ import librosa
 import numpy as np
 import pytest
 
-from keras_ser.features import decibels, power_spectrogram
+from keras_ser.features import decibels, power_spectrogram, preemphasis
 from tests.features.clips import close_to_peak, found_by
 
 
@@ -38,3 +38,12 @@ def test_frontend_spectrogram_is_decibels_of_the_emphasised_power(rng):
     ours = found_by(x, features="spectrogram", preemphasis=0.9, window_shape="hann")
     # A bin near the floor of float32 may be off by more dB than its neighbours; relative to the peak power it is not.
     close_to_peak(10 ** (ours / 10), 10 ** (theirs / 10), 2e-5)
+
+
+@pytest.mark.parametrize("coefficient", [0.5, 0.97])
+def test_preemphasis_equals_librosa_from_the_second_sample(rng, coefficient):
+    x = rng.standard_normal((3, 1001)).astype(np.float32)
+    theirs = librosa.effects.preemphasis(x, coef=coefficient)
+    ours = np.asarray(preemphasis(x, coefficient))
+    np.testing.assert_allclose(ours[:, 1:], theirs[:, 1:], atol=1e-6)
+    np.testing.assert_allclose(ours[:, 0], (1 - coefficient) * x[:, 0], atol=1e-6)

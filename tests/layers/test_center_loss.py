@@ -1,23 +1,8 @@
 import keras
 import numpy as np
-import pytest
 
 from keras_ser.layers import CenterLoss
 from keras_ser.losses import TrueClass
-
-
-def test_distances_against_a_loop():
-    rng = np.random.default_rng(0)
-    features = (rng.normal(size=(5, 3)) + 100).astype("float32")
-    layer = CenterLoss(4)
-    layer.build(features.shape)
-    centers = (rng.normal(size=(4, 3)) + 100).astype("float32")
-    layer.centers.assign(centers)
-    found = layer(features)
-    for i in range(5):
-        for c in range(4):
-            expected = 0.5 * sum((float(features[i, k]) - float(centers[c, k])) ** 2 for k in range(3))
-            assert float(found[i, c]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_compiled_with_true_class_it_is_the_centre_loss_over_labelled_examples():

@@ -122,36 +122,6 @@ def test_dropout_drops_whole_channels(masked):
     assert len({tuple(row) for row in zero}) == 4, "each example has a draw of its own"
 
 
-def test_default_is_four_blocks():
-    layer = ConvEncoder()
-    layer.build((None, None, 64))
-    trained = sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
-    kernels = 24 * 25 + 24 * 48 * 9 + 48 * 64 * 9 + 64 * 96 * 9
-    assert trained == kernels + 2 * (24 + 48 + 64 + 96)
-    out, mask = layer.symbolic_call(np.zeros((2, 37, 64), "float32"))
-    assert tuple(out.shape) == (2, 3, 4 * 96) and tuple(mask.shape) == (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"filters": (3,)}, "must be of one length"),
-        ({"filters": (3,), "kernels": (0,), "pools": ((2, 2),)}, r"must be >= 1.*kernels=\(0,\)"),
-        ({"filters": (3,), "kernels": (3,), "pools": ((2, 2, 2),)}, r"pairs \(frames, bins\)"),
-        ({"stride": 0}, "stride=0"),
-        ({"dropout": 1}, r"must be in \[0, 1\)"),
-    ],
-)
-def test_arguments_are_checked(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        ConvEncoder(**kwargs)
-
-
 def test_config_of_earlier_versions_is_read():
     layer = ConvEncoder.from_config({**ConvEncoder(stride=2).get_config(), "average_bins": False})
     assert layer.stride == 2
-
-
-def test_bins_must_be_known():
-    with pytest.raises(ValueError, match="numbers of bins and channels must be known"):
-        ConvEncoder().build((None, None, None))

@@ -1,6 +1,4 @@
 import numpy as np
-import pytest
-from keras import ops
 
 from keras_ser.layers import StackedLSTM
 
@@ -62,27 +60,6 @@ def test_against_a_loop_over_gates_and_frames():
         assert not found[i, length:].any()
 
 
-def test_against_pytorch():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(1)
-    layer = random_layer(rng, 5, layers=2)
-    x = rng.normal(size=(2, 7, 5)).astype("float32")
-    alpha = torch.softmax(torch.tensor(ops.convert_to_numpy(layer.fusion.logits)), 0)
-    expected, h = 0, torch.tensor(x)
-    for i in range(2):
-        kernel, recurrent, bias = (torch.tensor(ops.convert_to_numpy(w)) for w in layer.lstms[i].weights)
-        gamma, beta = (torch.tensor(ops.convert_to_numpy(w)) for w in layer.normalizations[i].weights)
-        theirs = torch.nn.LSTM(h.shape[-1], 4, batch_first=True)
-        with torch.no_grad():
-            theirs.weight_ih_l0.copy_(kernel.T)
-            theirs.weight_hh_l0.copy_(recurrent.T)
-            theirs.bias_ih_l0.copy_(bias)
-            theirs.bias_hh_l0.zero_()
-            h = torch.nn.functional.layer_norm(theirs(h)[0], (4,), gamma, beta, 1e-3)
-        expected = expected + alpha[i] * h
-    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected.numpy(), atol=2e-6)
-
-
 def test_dropout_stands_between_the_layers():
     """It changes nothing for one layer, and for two only through the second; inference never sees it."""
     rng = np.random.default_rng(2)
@@ -94,19 +71,6 @@ def test_dropout_stands_between_the_layers():
     assert np.abs(first - still).max() > 1e-3 and np.abs(first - second).max() > 1e-3
     two.fusion.logits.assign([50.0, -50.0])
     np.testing.assert_allclose(two(x, training=True), two(x, training=False), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"units": 0}, "must be >= 1. Received: units=0"),
-        ({"units": 3, "layers": 0}, "layers=0"),
-        ({"units": 3, "dropout": 1.0}, r"must be in \[0, 1\). Received: dropout=1.0"),
-    ],
-)
-def test_arguments_are_checked(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        StackedLSTM(**kwargs)
 
 
 def test_config_of_earlier_versions_is_read():

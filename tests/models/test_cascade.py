@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_ser.features import segments
 from keras_ser.models.aspmtl.cascade import DropNoise, drop_extractor, surviving
-from keras_ser.models.whole_model import whole_model
+from keras_ser.models.whole_model import assembled
 from tests.models.wholes import FRONTEND, SEGMENT, cascade, clips, run_model, single
 
 FRAMES = 4
@@ -145,6 +145,4 @@ def test_extractor_takes_the_first_model_as_it_was_saved(tmp_path, rng):
 def test_emptied_is_an_output_of_cascades_only(model):
     assert set(model.output) == {"emotion", "gender", "emptied"}
     assert set(single(tasks=2).output) == {"emotion", "noise"}
-    assert (
-        whole_model(model.get_layer("extractor"), model.get_layer("scorer"), "again").output["emptied"].dtype == "bool"
-    )
+    assert assembled(model.get_layer("extractor"), model.get_layer("scorer"), "again").output["emptied"].dtype == "bool"

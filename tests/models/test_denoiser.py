@@ -11,7 +11,7 @@ from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.aspmtl.cascade import mask_extractor
 from keras_ser.models.aspmtl.denoiser import SilenceNoise, drop_denoiser, ideal, mask_denoiser
-from keras_ser.models.whole_model import extractor, scorer, whole_model
+from keras_ser.models.whole_model import assembled, extractor, scorer
 from tests.models import wholes
 from tests.models.rows import EMOTION, GENDER, NOISE, randomized
 from tests.models.wholes import FRONTEND, SEGMENT, clips, run_model
@@ -25,7 +25,7 @@ def model_1(endpoint: bool = False, seed: int = 3, **config) -> keras.Model:
     randomized(network.model, seed)
     network.model.get_layer("normalization").set_statistics(np.linspace(-45, -25, 8), np.linspace(300, 200, 8))
     extract = extractor(Frontend(**FRONTEND, endpoint=endpoint))
-    return whole_model(extract, scorer(network, (EMOTION, NOISE), SEGMENT), "model_1")
+    return assembled(extract, scorer(network, (EMOTION, NOISE), SEGMENT), "model_1")
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +118,12 @@ def test_mask_cascade_is_one_keras_file(first, rng, tmp_path):
     """Model 1, its mask, another front end, model 2."""
     extract = mask_extractor(first, Frontend(features=("log_mel", "energy"), sample_rate=8000, bins=7, name="frontend"))
     network = wholes._network((EMOTION, GENDER), 5)
-    whole = whole_model(extract, scorer(network, (EMOTION, GENDER), 6), "mask_cascade")
+    whole = assembled(extract, scorer(network, (EMOTION, GENDER), 6), "mask_cascade")
     assert set(whole.output) == {"emotion", "gender"}
     waveform, length = clips(rng)
     expected = run_model(whole, waveform, length)
     heard = run_model(mask_denoiser(first), waveform, length)["waveform"]
-    alone = whole_model(extractor(extract.get_layer("frontend")), whole.get_layer("scorer"), "model_2")
+    alone = assembled(extractor(extract.get_layer("frontend")), whole.get_layer("scorer"), "model_2")
     assert set(run_model(alone, heard, length)) == set(expected)
     whole.save(tmp_path / "whole.keras")
     again = run_model(keras.saving.load_model(tmp_path / "whole.keras", compile=False), waveform, length)

@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 from keras_ser.features import Frontend
 from keras_ser.models import vggvox
 from keras_ser.models.vggvox import Config
-from keras_ser.models.whole_model import embedder, extractor, scorer, whole_model
+from keras_ser.models.whole_model import assembled, embedder, extractor, scorer
 from keras_ser.tasks import Task
 from tests.models.rows import randomized
 from tests.models.wholes import run_model
@@ -142,7 +142,7 @@ def test_whole_alone_in_a_batch_padded_and_reloaded(rng, tmp_path):
     )
     extract = extractor(frontend)
     network = small((EMOTION, SPEAKER), frames=extract.output["mask"].shape[1])
-    whole = whole_model(extract, scorer(network, (EMOTION, SPEAKER)), "vggvox")
+    whole = assembled(extract, scorer(network, (EMOTION, SPEAKER)), "vggvox")
     length = np.array([9000, 100, 8480, 5000], "int32")
     waveform = (0.1 * rng.normal(size=(4, 9000))).astype("float32")
     together = run_model(whole, waveform, length)

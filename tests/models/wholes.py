@@ -8,7 +8,7 @@ from keras_ser.features.segments import segment
 from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.aspmtl.cascade import drop_extractor
-from keras_ser.models.whole_model import extractor, scorer, whole_model
+from keras_ser.models.whole_model import assembled, extractor, scorer
 from tests.models.rows import CONV, EMOTION, GENDER, NOISE, randomized
 
 SEGMENT = 4
@@ -31,14 +31,14 @@ def single(tasks: int = 1, frames: int = 0, seed: int = 0, **config) -> keras.Mo
     chosen = (EMOTION, NOISE, GENDER)[:tasks] if tasks != 2 else (EMOTION, NOISE)
     network = _network(chosen, seed, **config)
     extract = extractor(Frontend(**FRONTEND))
-    return whole_model(extract, scorer(network, chosen, frames), "whole")
+    return assembled(extract, scorer(network, chosen, frames), "whole")
 
 
 def cascade(seed: int = 1) -> keras.Model:
     first = _undecided(single(tasks=2, seed=seed, layers=1))
     extract = drop_extractor(first, SEGMENT)
     tasks = (EMOTION, GENDER)
-    return whole_model(extract, scorer(_network(tasks, seed + 1, **CONV, layers=0), tasks), "cascade")
+    return assembled(extract, scorer(_network(tasks, seed + 1, **CONV, layers=0), tasks), "cascade")
 
 
 def _undecided(first: keras.Model) -> keras.Model:

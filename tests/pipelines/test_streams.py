@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.pipelines import sources, streams
+from keras_ser.pipelines import sources
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS
-from keras_ser.pipelines.sources import Source, clips
-from keras_ser.pipelines.streams import SOURCE, TrainingData, evaluation_batches
+from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, stream_sizes
+from keras_ser.pipelines.sources import Source, clips, evaluation_batches
+from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.recipe import Sampling
 from keras_ser.tasks import Task
 from tests.pipelines.test_balance import starts_of
@@ -324,7 +324,7 @@ def test_every_batch_has_its_shares():
     ],
 )
 def test_sizes(shares, size, expected):
-    assert streams._sizes(shares, size) == expected
+    assert stream_sizes(shares, size) == expected
 
 
 def test_streams_of_different_lengths_and_labels(cache):

@@ -41,7 +41,7 @@ class Served:
     @functools.cached_property
     def offline(self):
         """{"waveform", "length"} -> {output: (batch, ..)}, by Keras."""
-        from keras_ser.training.predict import forward
+        from keras_ser.training.inference import forward
 
         return forward(self.run.model())
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_ser.features import Frontend
 from keras_ser.models.aspmtl.cascade import drop_extractor
-from keras_ser.models.whole_model import extractor, whole_model
+from keras_ser.models.whole_model import assembled, extractor
 from keras_ser.recipe import Augment, Recipe
 from keras_ser.serving.export_checks import batch, golden
 from keras_ser.splits import Split
@@ -67,7 +67,7 @@ def write(recipe: Recipe, folder: Path, seed: int = 0) -> Run:
         features = extract(speech)
         frames = np.concatenate([features[name] for name in names], axis=-1)[np.asarray(features["mask"])]
         network.get_layer("normalization").set_statistics(frames.mean(axis=0), frames.var(axis=0))
-        whole = whole_model(extract, score, recipe.name)
+        whole = assembled(extract, score, recipe.name)
         outputs = whole(speech, training=False)
         for task in recipe.tasks:
             if not task.continuous:

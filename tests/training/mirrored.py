@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     from keras_ser.training import Data, fit, predict
 
     # the default takes accelerators only
-    sys.modules["keras_ser.training.fit"]._mirrored = lambda: strategy
+    sys.modules["keras_ser.training.fitting"]._mirrored = lambda: strategy
     corpus = demo.read(folder, speakers=4, sentences=1, emotions=tiny.EMOTION.labels)
     split = tiny.SPEAKERS.splits(corpus)[1]
     data = Data.load(LSTM, corpus, folder / "cache")

@@ -7,21 +7,21 @@ import soundfile
 
 from keras_ser.cli.training import check_labels
 from keras_ser.corpora import Corpus, CorpusError, Utterance
-from keras_ser.experiment.jobs import check_jobs
+from keras_ser.experiment.planning import check_jobs
 from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.whole_model import extractor
 from keras_ser.pipelines import sources as reading
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.sources import Source
-from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.pipelines.sources import Source, evaluation_batches
+from keras_ser.pipelines.streams import TrainingData
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
 from keras_ser.training import data as room
 from keras_ser.training.data import Data, class_weights, shuffled
-from keras_ser.training.predict import truths
+from keras_ser.training.predictions import truths
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))

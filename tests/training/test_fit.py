@@ -21,11 +21,11 @@ from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
 from keras_ser.training.preflight import frontends
-from keras_ser.training.targets import another, spread_over, targets
+from keras_ser.training.targets import another, spread_over, targets_of
 from tests.training import tiny
 
 # the module, whose name in its package is the function's
-ROOM = sys.modules["keras_ser.training.fit"]
+ROOM = sys.modules["keras_ser.training.fitting"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -444,7 +444,7 @@ def test_an_example_of_a_control_that_is_alone_learns_no_mask(size):
         "target/gain": tf.ones((size, 3, 1)) * tf.range(size, dtype=tf.float32)[:, None, None],
     }
     told = {name: tf.zeros(size) for name in ("emotion", "noise", SOURCE)}
-    x, y, w = targets(recipe, network)(x, told, told, seed=(1, 2))
+    x, y, w = targets_of(recipe, network)(x, told, told, seed=(1, 2))
     assert set(x) == {"log_mel", "mask"}
     # where both examples are valid; the other one's mask
     assert w["gain"].numpy().tolist() == ([[0, 0, 0]] if size == 1 else [[1, 0, 0], [1, 0, 0]])

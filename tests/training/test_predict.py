@@ -11,21 +11,22 @@ from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.tasks import Task
 from keras_ser.training import build, predict
-from keras_ser.training.predict import forward, judged, scored_streams, truths
+from keras_ser.training.inference import forward
+from keras_ser.training.predictions import judged, scored_streams, truths
 from tests.training import tiny
 
 
 def untrained(recipe):
     """The recipe's whole model with its first weights, statistics of decibels and all."""
     from keras_ser.features import Frontend
-    from keras_ser.models.whole_model import extractor, whole_model
+    from keras_ser.models.whole_model import assembled, extractor
 
     extract = extractor(Frontend(**recipe.frontend.options()))
     made, score = build(recipe, {name: extract.output[name].shape[1:] for name in recipe.frontend.features})
     network = made.model
     bins = network.get_layer("normalization").mean.shape[0]
     network.get_layer("normalization").set_statistics(np.full(bins, -40.0), np.full(bins, 300.0))
-    return whole_model(extract, score, "untrained")
+    return assembled(extract, score, "untrained")
 
 
 @pytest.fixture(scope="module")

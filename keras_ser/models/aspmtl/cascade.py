@@ -9,19 +9,16 @@ import keras
 from keras import ops
 
 from keras_ser.features import Frontend
-from keras_ser.features.packing import pack
+from keras_ser.features.configured import FeatureLayer
+from keras_ser.features.framing import pack
 from keras_ser.models.aspmtl.denoiser import mask_denoiser, surviving
-from keras_ser.models.whole_model import extractor, inner_network, parts, waveform_inputs, whole_model
+from keras_ser.models.whole_model import assembled, extractor, inner_network, parts, waveform_inputs
 from keras_ser.settings import CLEAN, of_stream
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class DropNoise(keras.layers.Layer):
-    """Removes the frames of noisy segments and moves the others to the left.
-
-    Args:
-        frames: length of a segment.
-        clean: the class "clean" of the noise posterior.
+class DropNoise(FeatureLayer):
+    """Removes the frames of noisy segments, of `frames` each, and moves the others to the left; `clean` is the class "clean".
 
     Input: features {name: (batch, length, bins)}, mask (batch, length), noise posteriors (batch * segments, classes) and the
         segments' mask (batch * segments, frames), as `Segment(frames)` cut them.
@@ -32,9 +29,8 @@ class DropNoise(keras.layers.Layer):
     """
 
     def __init__(self, frames: int, clean: int = 0, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.frames = frames
-        self.clean = clean
+        super().__init__(**kwargs)
+        self.keep(locals())
 
     def call(self, features, mask, noise, segment_mask):
         stay, emptied = surviving(noise, segment_mask, mask, self.clean)
@@ -51,21 +47,15 @@ class DropNoise(keras.layers.Layer):
             "emptied": keras.KerasTensor((mask.shape[0],), dtype="bool"),
         }
 
-    def get_config(self):
-        return {**super().get_config(), "frames": self.frames, "clean": self.clean}
-
 
 def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
-    """Model 1 as model 2's front end.
+    """Model 1 as model 2's front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
 
     Args:
-        first: a whole model (`keras_ser.models.whole_model.whole_model`).
+        first: a whole model (`keras_ser.models.whole_model.assembled`).
         segment: frames of the segments that are judged and dropped.
         clean: the class "clean".
         task: the output that finds the noise.
-
-    Returns:
-        {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
     """
     first.trainable = False
     features = first.get_layer("extractor")
@@ -80,28 +70,14 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str =
 
 
 def mask_extractor(first: keras.Model, frontend: Frontend) -> keras.Model:
-    """Model 1's ratio mask before a front end of model 2's own.
-
-    Args:
-        first: a whole model whose network estimates a mask ("gain").
-        frontend: model 2's; it need not be model 1's.
-
-    Returns:
-        {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}.
-    """
+    """Model 1's ratio mask before model 2's own front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}."""
     given = waveform_inputs()
     cleaned = mask_denoiser(first)(given)["waveform"]
     return keras.Model(given, frontend(cleaned, given["length"]), name="extractor")
 
 
 def second_extractor(run, recipe, frontend):
-    """What model 2 of a cascade hears: its front end behind model 1.
-
-    Args:
-        run: model 1's `keras_ser.training.Run`.
-        recipe: model 2's recipe; its `discard` says how.
-        frontend: model 2's front end.
-    """
+    """What model 2 of a cascade hears: its front end behind model 1, as its recipe's `discard` says."""
     if recipe.discard == "mask":
         return mask_extractor(run.model(), frontend)
     noise = next(filter(of_stream, run.recipe.tasks))
@@ -109,11 +85,6 @@ def second_extractor(run, recipe, frontend):
 
 
 def without_first(whole: keras.Model, frontend) -> keras.Model:
-    """A cascade's model 2 alone: every frame of every clip goes to it.
-
-    Args:
-        whole: the cascade.
-        frontend: settings of model 2's front end (`keras_ser.recipe.FrontendConfig`).
-    """
+    """A cascade's model 2 alone, with the front end of the settings `frontend`: every frame of every clip goes to it."""
     extract = extractor(Frontend(**frontend.options()))
-    return whole_model(extract, whole.get_layer("scorer"), "without_model_1")
+    return assembled(extract, whole.get_layer("scorer"), "without_model_1")

@@ -14,21 +14,20 @@ from keras import ops
 
 from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, Frontend, apply_gain, ideal_ratio_mask, mask_samples
+from keras_ser.features.configured import FeatureLayer
 from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
-    """Which segments stay.
+    """Which segments stay, (batch, segments) bool, at least one of a clip; and (batch,) bool, True where none survived.
+
+    Where none survived the least noisy one is kept.
 
     Args:
         noise: (batch * segments, classes) noise posteriors, a clip's segments in a row.
         segment_mask: (batch * segments, frames) bool.
         mask: (batch, length) bool, the clips' own.
         clean: the class "clean".
-
-    Returns:
-        (batch, segments) bool, at least one segment of a clip; and (batch,) bool: True where nothing survived and only the
-        least noisy segment was kept.
     """
     batch = ops.shape(mask)[0]
     present = ops.any(segment_mask, axis=1)  # (batch * segments,)
@@ -43,13 +42,8 @@ def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class SilenceNoise(keras.layers.Layer):
-    """Sets the samples of noisy segments to 0.
-
-    Args:
-        frames: length of a segment.
-        hop: samples between two frames.
-        clean: the class "clean" of the noise posterior.
+class SilenceNoise(FeatureLayer):
+    """Sets the samples of noisy segments, of `frames` each `hop` samples apart, to 0; `clean` is the class "clean".
 
     Input: waveform (batch, samples), length (batch,), the features' mask (batch, length), noise posteriors
         (batch * segments, classes) and the segments' mask (batch * segments, frames), as `Segment(frames)` cut them.
@@ -58,10 +52,8 @@ class SilenceNoise(keras.layers.Layer):
     """
 
     def __init__(self, frames: int, hop: int, clean: int = 0, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.frames = frames
-        self.hop = hop
-        self.clean = clean
+        super().__init__(**kwargs)
+        self.keep(locals())
 
     def call(self, waveform, length, mask, noise, segment_mask):
         stay, emptied = surviving(noise, segment_mask, mask, self.clean)
@@ -77,15 +69,12 @@ class SilenceNoise(keras.layers.Layer):
             "emptied": keras.KerasTensor((waveform.shape[0],), dtype="bool"),
         }
 
-    def get_config(self):
-        return {**super().get_config(), "frames": self.frames, "hop": self.hop, "clean": self.clean}
-
 
 def mask_denoiser(first: keras.Model) -> keras.Model:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}: the estimated ratio mask.
 
     Args:
-        first: a whole model (`keras_ser.models.whole_model.whole_model`) whose network has an output "gain".
+        first: a whole model (`keras_ser.models.whole_model.assembled`) whose network has an output "gain".
 
     Raises:
         ValueError: it has none.
@@ -104,11 +93,7 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
 def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), "emptied": (batch,)}.
 
-    Args:
-        first: a whole model.
-        segment: frames of the segments that are judged.
-        clean: the class "clean".
-        task: the output that finds the noise.
+    The arguments are those of `keras_ser.models.aspmtl.cascade.drop_extractor`.
     """
     frontend, network = _parts(first)
     given = waveform_inputs()
@@ -130,7 +115,7 @@ def frontend_of(first: keras.Model) -> Frontend:
     """The front end inside a whole model.
 
     Raises:
-        ValueError: it is a cascade's, which has none of its own.
+        UserError: it is a cascade's, which has none of its own.
     """
     extract = first.get_layer("extractor")
     found = [layer for layer in extract.layers if isinstance(layer, Frontend)]

@@ -219,10 +219,7 @@ def _check(config: Config, auxiliary: Sequence[Task], adversary: str | None, str
 def ratio_mask(config: Config, frontend: FrontendConfig | None, task: str) -> Frames:
     """The ideal ratio mask of every frame and bin, then the weights of its squared error: 2 `mask_bins` values.
 
-    Args:
-        config: its `mask_bins` and `mask_loudness`.
-        frontend: window, hop and DFT. Default: `FrontendConfig()`.
-        task: the auxiliary task, of the noises.
+    The task is the auxiliary one, of the noises; without a `frontend` the sizes are those of `FrontendConfig()`.
     """
     frontend = frontend or FrontendConfig()
     sizes = (frontend.window, frontend.hop, frontend.fft)

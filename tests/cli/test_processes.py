@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_ser.cli.workers import WORKER, workers
+from keras_ser.cli.processes import WORKER, workers
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """

@@ -11,19 +11,7 @@ from keras_ser.settings import of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 from keras_ser.training.data import Data
-
-
-def forward(model):
-    """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew).
-
-    Baselines outside Keras (`Estimators`) are what they are.
-    """
-    if isinstance(model, Estimators):
-        return model
-    import tensorflow as tf
-
-    spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
-    return tf.function(lambda given: model(given, training=False), input_signature=[spec])
+from keras_ser.training.inference import features, forward, gathered
 
 
 def scored_streams(recipe: Recipe) -> list[int]:
@@ -34,12 +22,7 @@ def scored_streams(recipe: Recipe) -> list[int]:
 
 
 def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
-    """The tasks that a side can be scored on: whom no training heard can't be named.
-
-    Args:
-        tasks: a recipe's.
-        split: the split; side: which of its sides.
-    """
+    """The tasks that a side can be scored on: without the identities that do not occur in training."""
     apart = split.apart if side == "test" or split.validation_apart else ()
     return tuple(task for task in tasks if not (task.identity and task.column in apart))
 
@@ -64,14 +47,8 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
     tables = []
     for k in scored_streams(recipe):
         source = data.source(recipe, k, split, side, seed)
-        outputs: dict[str, list] = {}
-        mixed, indices = [], []
-        for found, extra in _answers(model, recipe, source, seed):
-            for name, value in found.items():
-                outputs.setdefault(name, []).append(np.asarray(value))
-            indices.append(np.asarray(extra["index"]))
-            mixed.append(np.asarray(extra["mixed"]))
-        utterances = [data.corpus.utterances[i] for i in np.concatenate(indices)]
+        outputs, extra = gathered(_answers(model, recipe, source, seed))
+        utterances = [data.corpus.utterances[i] for i in extra["index"]]
         columns = {
             "stream": source.name,
             "id": [u.id for u in utterances],
@@ -81,12 +58,12 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
         }
         for task in judged(recipe.tasks, split, side):
             if of_stream(task):
-                truth = [task.labels[source.mixed[task.name][i]] for i in np.concatenate(mixed)]
+                truth = [task.labels[source.mixed[task.name][i]] for i in extra["mixed"]]
             else:
                 truth = truths(task, utterances, data.corpus.name)
-            columns |= _columns(task, truth, np.concatenate(outputs[task.name]))
+            columns |= _columns(task, truth, outputs[task.name])
         tasks = {task.name for task in recipe.tasks}
-        columns |= {name: np.concatenate(value) for name, value in outputs.items() if name not in tasks}
+        columns |= {name: value for name, value in outputs.items() if name not in tasks}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -94,8 +71,6 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
 def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
     """({task: scores}, {"index", "mixed"}) of a stream's clips, batch by batch."""
     if isinstance(model, Estimators):
-        from keras_ser.training.estimators import features
-
         found, extra = features(recipe, source, model.describe, seed)
         yield model.judge(found), extra
         return

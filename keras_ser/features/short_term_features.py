@@ -7,13 +7,14 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.chroma import chroma, chroma_matrix
 from keras_ser.features.descriptors import (
     BLOCKS,
     EPSILON,
     block_energies,
     block_sums,
     centroid_and_spread,
+    chroma,
+    chroma_matrix,
     entropy,
     rolloff_bin,
     spectral_flux,
@@ -48,30 +49,16 @@ COEFFICIENTS, MEL_BINS = 13, 40
 
 
 def centred_and_scaled(waveform: Any, length: Any) -> Any:
-    """Each clip less its mean, over its largest absolute value: 0 beyond `length`.
-
-    Args:
-        waveform: (batch, samples) float, 0 beyond `length`.
-        length: (batch,) int, valid samples.
-
-    Returns:
-        (batch, samples) float32 in [-1, 1].
-    """
+    """(batch, samples), 0 beyond `length` -> the same: each clip less its mean, over its largest absolute value."""
     count = ops.cast(ops.maximum(length, 1), "float32")
     x = mask_samples(waveform - (ops.sum(waveform, axis=1) / count)[:, None], length)
     return x / (ops.max(ops.abs(x), axis=1, keepdims=True) + 1e-10)
 
 
 def half_magnitude(frames: Any) -> Any:
-    """The magnitudes of bins 0 .. window // 2 - 1 of the Fourier transform of each frame, over window // 2.
+    """(batch, frames, window) -> (batch, frames, window // 2): magnitudes of bins 0 .. window // 2 - 1, over window // 2.
 
     No window function, and without the bin at half the sample rate. Magnitudes below the rounding error of float32 are 0.
-
-    Args:
-        frames: (batch, frames, window) float32, static window.
-
-    Returns:
-        (batch, frames, window // 2) float32.
     """
     window = frames.shape[-1]
     # Less its first sample a constant frame (digital silence, less the clip's mean) is exactly 0 but for its bin 0.
@@ -86,15 +73,7 @@ def half_magnitude(frames: Any) -> Any:
 
 
 def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
-    """sum |sgn x[n] - sgn x[n - 1]| / 2 over the window - 1 pairs of a frame, sgn 0 = 0.
-
-    Args:
-        waveform: (batch, samples) float.
-        window, hop: samples.
-
-    Returns:
-        (batch, frames) float32 in [0, 1].
-    """
+    """(batch, samples) -> (batch, frames): sum |sgn x[n] - sgn x[n - 1]| / 2 over the window - 1 pairs of a frame, sgn 0 = 0."""
     signs = ops.sign(pad_to_window(float_tensor(waveform), window))
     changes = ops.pad(ops.abs(signs[:, 1:] - signs[:, :-1]), ((0, 0), (1, 0)))  # from n - 1 to n stands at n
     counts = frame_sums(changes, window, hop)
@@ -108,10 +87,6 @@ def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
 
     They come from scikits.talkbox, are made for a whole spectrum of `bins` (bin k at k sample_rate / bins) and are
     applied to half a one, so that each lies an octave below where it is said to be: 67 to 3427 Hz.
-
-    Args:
-        bins: of the half spectrum.
-        sample_rate: Hz.
 
     Returns:
         (bins, 40) float32.

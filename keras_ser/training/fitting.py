@@ -13,18 +13,19 @@ from keras_ser.files import write_whole
 from keras_ser.models import is_baseline
 from keras_ser.models.paper import Network, build_network
 from keras_ser.pipelines.batching import TRAINING_SECONDS
-from keras_ser.pipelines.sources import Source, drawn_seed
-from keras_ser.pipelines.streams import TrainingData, evaluation_batches
+from keras_ser.pipelines.sources import Source, drawn_seed, evaluation_batches
+from keras_ser.pipelines.streams import TrainingData
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
+from keras_ser.training.baselines import train_estimators
 from keras_ser.training.data import Data, shuffled
-from keras_ser.training.estimators import train_estimators
-from keras_ser.training.loop import OnEpoch, train_epochs, validation_scores
+from keras_ser.training.inference import OnEpoch, forward
+from keras_ser.training.loop import train_epochs, validation_scores
 from keras_ser.training.network import compiled, priors
-from keras_ser.training.predict import forward, judged, scored_streams
+from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_recipe, frontends, input_shapes
 from keras_ser.training.run import NETWORK, Run, claim, model_file
-from keras_ser.training.targets import frame_targets, spread_over, targets
+from keras_ser.training.targets import frame_targets, spread_over, targets_of
 
 CONTROL = 3000  # what the targets of a control are drawn by, beside `TrainingData`'s streams
 
@@ -114,7 +115,7 @@ def _seeded(seed: int) -> Iterator[None]:
 def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
     import keras
 
-    from keras_ser.models.whole_model import whole_model
+    from keras_ser.models.whole_model import assembled
 
     policy = keras.config.dtype_policy()
     mirrored = _mirrored() if strategy else None
@@ -136,7 +137,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             score = compiled(recipe, network, training.steps)
             _standardise(network, training)
-        choose = targets(recipe, network)
+        choose = targets_of(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
         drawn = drawn_seed(seed, 0, CONTROL)
 
@@ -157,7 +158,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             where=f"protocol {split.protocol!r}, fold {split.fold}, ",
             about={"priors": priors(network, recipe, sources)},
         )
-        whole = whole_model(extract, score, recipe.name)
+        whole = assembled(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
     (out / "state.npz").unlink(missing_ok=True)
 
@@ -191,13 +192,7 @@ def _standardise(network: Network, training: TrainingData) -> None:
 
 
 def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None):
-    """A recipe's front ends as a model, in a cascade behind the first model; see `keras_ser.models.whole_model.extractor`.
-
-    Args:
-        recipe: the recipe.
-        layers: its front ends, the main one first.
-        first: the first model of a cascade.
-    """
+    """A recipe's front ends `layers` as a model, in a cascade behind the run of the first model; see `whole_model.extractor`."""
     from keras_ser.models.aspmtl.cascade import second_extractor
     from keras_ser.models.whole_model import extractor
 

@@ -1,0 +1,134 @@
+"""What takes noise out of waveforms: the classical methods, model 1 of the ASP-MTL paper, and the limit of its mask."""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import soxr
+
+from keras_ser.audio import pad
+from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
+from keras_ser.errors import UserError
+from keras_ser.settings import CLEAN, of_stream
+from keras_ser.training import Run
+
+Waveforms = Sequence[np.ndarray]
+Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> what is left
+
+STRONGER = 2.0
+METHODS = {
+    "none": "no treatment",
+    "wavelet-lms": "[26]: wavelet soft threshold, then a variable-step-size LMS filter",
+    "spectral-subtraction": "[27]: spectral subtraction, alpha = 2, beta = 0.5",
+    "subtraction-2": f"the same with beta = {STRONGER:g}: a stronger opponent than the paper's",
+    "drop": "model 1: segments that a noise wins are silenced (the letter of the paper)",
+    "mask": "model 1: the ratio mask that it estimates, resynthesised with the noisy phase",
+    "ideal-mask": "the ideal ratio mask: the limit of `mask`, for who knows the clean speech",
+}
+BATCH = 16  # clips
+STRETCH_SECONDS = 30.0
+
+
+def method_names() -> list[str]:
+    """The methods whose packages are there."""
+    return [name for name in METHODS if name != "wavelet-lms" or find_spec("pywt")]
+
+
+def denoising_methods(run: Run) -> dict[str, Denoiser]:
+    """The methods of the table, at the run's rate."""
+    from keras_ser.models.aspmtl.denoiser import frontend_of, ideal
+
+    rate = run.recipe.frontend.sample_rate
+    frontend = frontend_of(run.model())
+
+    def of_model(method: str) -> Denoiser:
+        infer = inference(run, method)
+        return lambda clean, noisy: batched(lambda y, n: infer({"waveform": y, "length": n})["waveform"], noisy)
+
+    def classical(denoise, **options) -> Denoiser:
+        return lambda clean, noisy: [denoise(y, rate, **options) for y in noisy]
+
+    found: dict[str, Denoiser] = {name: classical(denoise) for name, denoise in DENOISERS.items()}
+    found |= {
+        "none": lambda clean, noisy: list(noisy),
+        "subtraction-2": classical(spectral_subtraction, beta=STRONGER),
+        "drop": of_model("drop"),
+        "mask": of_model("mask"),
+        "ideal-mask": lambda clean, noisy: batched(lambda s, n, y: ideal(s, y, n, frontend), clean, noisy),
+    }
+    return {name: found[name] for name in method_names()}
+
+
+def batched(
+    function: Callable, waveforms: Waveforms, more: Waveforms | None = None, cut: bool = True
+) -> list[np.ndarray]:
+    """`function(waveform, length[, other])` over padded batches of clips of like length, in the clips' own order.
+
+    With `cut` what comes back is a waveform, to be cut to the clip's length.
+    """
+    order = np.argsort([len(x) for x in waveforms], kind="stable")
+    found: list[Any] = [None] * len(waveforms)
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        waveform, length = pad([waveforms[i] for i in chosen])
+        others = [] if more is None else [pad([more[i] for i in chosen])[0]]
+        result = np.asarray(function(waveform, length, *others))
+        for i, row, n in zip(chosen, result, length, strict=True):
+            found[i] = row[:n] if cut else row
+    return found
+
+
+def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """A run's model 1 for recordings of any length and rate: (waveform (samples,), rate) -> float32 (samples,).
+
+    It works at its own rate (soxr before and after), so what lies beyond half of that is gone, and in stretches of about
+    half a minute: "mask" hears two segments of what comes before each and one of what comes after; "drop" judges each alone,
+    and keeps the least noisy segment of a stretch that has no other.
+
+    Args:
+        run: of a model 1 that estimates a mask (for "mask") or knows noise (for both).
+        method: "drop" or "mask".
+    """
+    recipe = run.recipe
+    infer = inference(run, method)
+    segment = recipe.sampling.frames * recipe.frontend.hop
+    before, after = (2 * segment, segment) if method == "mask" else (0, 0)
+    stretch = segment * max(1, round(STRETCH_SECONDS * recipe.frontend.sample_rate / segment))
+
+    def denoise(waveform: np.ndarray, rate: int) -> np.ndarray:
+        own = recipe.frontend.sample_rate
+        x = np.asarray(waveform, np.float32)
+        x = x if rate == own else soxr.resample(x, rate, own, quality="VHQ")
+        left = np.zeros_like(x)
+        for start in range(0, len(x), stretch):
+            first = max(0, start - before)
+            piece = x[first : start + stretch + after]
+            found = infer({"waveform": piece[None], "length": np.array([len(piece)], np.int32)})["waveform"]
+            end = min(start + stretch, len(x))
+            left[start:end] = np.asarray(found)[0, start - first : end - first]
+        if rate != own:
+            left = soxr.resample(left, own, rate, quality="VHQ")
+        # resampling there and back may be a sample off
+        return np.pad(left, (0, max(0, len(waveform) - len(left))))[: len(waveform)].astype(np.float32)
+
+    return denoise
+
+
+def inference(run: Run, method: str) -> Callable:
+    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, by a model 1's "drop" or "mask".
+
+    Raises:
+        UserError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
+    """
+    from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
+    from keras_ser.training.inference import forward
+
+    if run.recipe.first is not None:
+        raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
+    noise = next(filter(of_stream, run.recipe.tasks), None)
+    if noise is None:
+        raise UserError(f"{run.folder} knows no noise: it needs a task with column='noise'.")
+    if method == "mask":
+        return forward(mask_denoiser(run.model()))
+    return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name))

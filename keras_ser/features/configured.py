@@ -1,0 +1,30 @@
+"""Layers whose configuration is the arguments of their `__init__`."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+
+class Configured(keras.layers.Layer):
+    """A layer that keeps each argument of its `__init__` in an attribute of the same name; its config holds them all."""
+
+    def keep(self, values: Mapping[str, Any]) -> None:
+        """Set the attributes; `values` are the `locals()` of `__init__`."""
+        for name in _arguments(type(self)):
+            setattr(self, name, values[name])
+
+    def get_config(self):
+        return {**super().get_config(), **{name: getattr(self, name) for name in _arguments(type(self))}}
+
+
+class FeatureLayer(Configured):
+    """A layer of float32, whatever the dtype policy."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+
+def _arguments(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "kwargs")]

@@ -1,0 +1,122 @@
+"""Pool a sequence to a vector, over its real frames."""
+
+import keras
+from keras import ops
+
+from keras_ser.layers.masking import ExplicitMask, expand, lengths, zero_padding
+
+EPSILON = 1e-5  # keeps the gradient of a deviation finite where a unit is constant
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class MeanPooling(ExplicitMask):
+    """Mean over the real frames, summed in float32; an example without any gives zeros.
+
+        y_i = 1/T_i sum_t x_i,t
+
+    Input shape: (batch, frames, units); `mask` (batch, frames).
+    Output shape: (batch, units).
+    """
+
+    def call(self, x, mask=None):
+        x = zero_padding(ops.cast(x, "float32"), mask)
+        return ops.cast(ops.sum(x, axis=1) / lengths(x, mask), self.compute_dtype)  # (batch, units)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *input_shape[2:])
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class StatisticsPooling(ExplicitMask):
+    """Mean and standard deviation over the real frames, side by side, computed in float32.
+
+        mu    = 1/T sum_t x_t
+        sigma = sqrt(1/T sum_t (x_t - mu)^2 + epsilon)
+        y     = [mu, sigma]
+
+    An example without a real frame gives zeros and sqrt(epsilon).
+
+    Input shape: (batch, frames, units); `mask` (batch, frames).
+    Output shape: (batch, 2 units).
+
+    Reference:
+        Snyder et al., *X-vectors: Robust DNN Embeddings for Speaker Recognition*, ICASSP 2018.
+    """
+
+    dropped = ("epsilon",)
+
+    def call(self, x, mask=None):
+        x = zero_padding(ops.cast(x, "float32"), mask)
+        count = lengths(x, mask)  # (batch, 1)
+        mean = ops.sum(x, axis=1) / count  # (batch, units)
+        # two passes: the difference of two large numbers would lose the small one
+        apart = zero_padding(x - ops.expand_dims(mean, axis=1), mask)
+        deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1) / count + EPSILON)
+        return ops.cast(ops.concatenate([mean, deviation], axis=-1), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2 * input_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class AttentionPooling(ExplicitMask):
+    """Mean of the real frames under learned weights (softmax over the frames, float32).
+
+        e_t = v^T x_t
+        a_t = exp(e_t) / sum_t' exp(e_t'),  t' over the real frames
+        y   = sum_t a_t x_t
+
+    An example without a real frame gives zeros.
+
+    Input shape: (batch, frames, width); `mask` (batch, frames).
+    Output shape: (batch, width).
+
+    Reference:
+        Mirsamadi et al., *Automatic Speech Emotion Recognition Using Recurrent Neural Networks with Local Attention*,
+        ICASSP 2017.
+    """
+
+    dropped = ("units",)
+
+    def build(self, input_shape):
+        self.vector = self.add_weight(shape=(input_shape[-1], 1), initializer="glorot_uniform", name="vector")
+
+    def call(self, x, mask=None):
+        x = zero_padding(x, mask)
+        scores = ops.cast(ops.matmul(x, self.vector), "float32")  # (batch, frames, 1)
+        if mask is not None:
+            scores = ops.where(expand(mask, x), scores, -1e9)
+        weights = zero_padding(ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
+        # The largest real weight is 1, so that the bound acts only where no frame is real.
+        weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
+        pooled = ops.sum(weights * ops.cast(x, "float32"), axis=1)
+        return ops.cast(pooled, self.compute_dtype)  # (batch, width)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class LogMeanPosterior(ExplicitMask):
+    """Logarithm of the mean of the real frames' posteriors, float32 inside.
+
+        y = log(1/T sum_t softmax(x_t)),    so that softmax(y) is the mean posterior
+
+    It is computed from logarithms throughout, so that its gradient does not vanish where every posterior underflows. An
+    example without a real frame gives zeros.
+
+    Input shape: logits (batch, frames, classes); `mask` (batch, frames).
+    Output shape: (batch, classes).
+    """
+
+    def call(self, x, mask=None):
+        log_p = ops.log_softmax(zero_padding(ops.cast(x, "float32"), mask), axis=-1)
+        if mask is not None:
+            log_p = ops.where(expand(mask, x), log_p, -1e9)
+        y = ops.logsumexp(log_p, axis=1) - ops.log(lengths(x, mask))  # (batch, classes)
+        if mask is not None:
+            y = ops.where(ops.any(mask, axis=1, keepdims=True), y, 0.0)
+        return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *input_shape[2:])
