@@ -1,6 +1,7 @@
 """`fit` from clips on disk to a run's folder: what is trained on what, what is kept, and going on after a kill."""
 
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -80,12 +81,12 @@ def test_every_step_is_a_batch(trained):
     assert rates[2] == pytest.approx(0, abs=1e-9)
 
 
-def test_single_task(data, split, tmp_path):
+@pytest.mark.slow
+def test_a_single_task_s_loss_is_logged_and_its_statistics_are_those_of_the_training_side(data, split, tmp_path):
     run = fit(tiny.SINGLE.replace(epochs=1, batch_size=64), data, split, tmp_path / "run")
     row = run.history[0]
     assert {"loss", "emotion_loss", "emotion_accuracy", "val_emotion_accuracy"} <= set(row)
     assert row["emotion_loss"] == pytest.approx(row["loss"], rel=1e-5)
-    # and the statistics are those of the training side
     model, frames = run.model(), []
     for i, utterance in enumerate(data.corpus):
         if utterance.id in split.train:
@@ -119,7 +120,8 @@ def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_pat
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize(("kind", "streams"), [pytest.param("segments", 2, marks=pytest.mark.slow), ("crop", 1)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "streams"), [("segments", 2), ("crop", 1)])
 def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, monkeypatch, kind, streams):
     """Also where tempo changes the number of segments from epoch to epoch."""
     seen = []
@@ -349,17 +351,19 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     """By their size with the padding, one stream after the other; noises take of it, too."""
     import tensorflow as tf
 
-    recipe = tiny.EVERYTHING
+    import keras_ser.training.data as reading
+
+    recipe, kept = tiny.EVERYTHING, []
     extract = ROOM.recipe_extractor(recipe, frontends(recipe))
-    kept = []
+    monkeypatch.setattr(reading, "noise_bank", functools.partial(reading.noise_bank, seconds=1.0))
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(tf.data.Dataset, "cache", lambda self: kept.append(self) or self)
     sources = [data.source(recipe, k, split, "validation", 5) for k in range(2)]
-    bank = 2 * 30 * 16000 * 4  # two noises of 30 s
+    bank = 2 * 16000 * 4  # two noises of a second
     assert [source.noise_bytes for source in sources] == [0, bank]
     (longest,) = {max(source.cache.lengths[source.indices]) for source in sources}
     size = len(split.validation) * longest / recipe.frontend.hop * 9 * 4  # log_mel of 8 bins, energy
-    for room, count in ((bank + 2.01 * size, 2), (bank + 1.99 * size, 1), (bank + 0.99 * size, 0)):
+    for room, count in ((bank + 1.99 * size, 1), (bank + 0.99 * size, 0)):
         kept.clear()
         ROOM._validation(recipe, data, split, extract, extract, None, 5, room)
         assert len(kept) == count
@@ -410,16 +414,7 @@ def test_bad_strategy(data, split, tmp_path):
         fit(tiny.SINGLE, data, split, tmp_path / "run", strategy="tpu")
 
 
-def test_build_compiles_what_the_recipe_says():
-    made, score = build(tiny.EVERYTHING, {"log_mel": (None, 8), "energy": (None, 1)}, steps=3)
-    network = made.model
-    assert set(network.output) == {"emotion", "gender", "noise", "adversary"}
-    assert set(score.output) == {"emotion", "gender", "noise"}
-    assert not network.jit_compile
-    assert network.optimizer.global_clipnorm == 5.0
-
-
-@pytest.mark.parametrize("size", [2, 3, 7])
+@pytest.mark.parametrize("size", [2, 7])
 def test_no_example_of_a_control_keeps_its_own_mask(size):
     """Every distance but 0 is as likely as the others."""
     counts = np.zeros(size, int)

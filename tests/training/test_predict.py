@@ -81,9 +81,11 @@ def test_noises_are_drawn_from_the_seed(table, model, data, split):
     assert not np.array_equal(other[columns][3:], table[columns][3:])
 
 
-def test_sides(model, data, split):
-    assert list(predict(model, tiny.EVERYTHING, data, split, "validation")["id"][:3]) == sorted(split.validation)
-    assert list(predict(model, tiny.EVERYTHING, data, split, "train")["id"][:6]) == sorted(split.train)
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["validation", "train"])
+def test_other_sides_and_no_group(model, data, split, side):
+    found = predict(model, tiny.SINGLE.replace(tasks=tiny.EVERYTHING.tasks), data, split, side, group="none")
+    assert list(found["id"]) == sorted(getattr(split, side)) and set(found["group"]) == {""}
 
 
 def test_evaluation_takes_the_table(table, tmp_path):
@@ -92,10 +94,6 @@ def test_evaluation_takes_the_table(table, tmp_path):
     write_predictions(full, tmp_path / "predictions.csv")
     again = check_predictions(read_predictions(tmp_path / "predictions.csv"), tiny.EVERYTHING.tasks)
     pd.testing.assert_frame_equal(again[checked.columns], checked, rtol=1e-6)
-
-
-def test_a_group_that_the_corpus_does_not_name(model, data, split):
-    assert set(predict(model, tiny.EVERYTHING, data, split, group="none")["group"]) == {""}
 
 
 def test_a_continuous_task(data, split):
