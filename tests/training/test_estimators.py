@@ -17,7 +17,7 @@ from keras_ser.splits import Protocol
 from keras_ser.training import Data, Run, RunError, fit, predict
 from tests.training import tiny
 
-FRONTEND = FrontendConfig(features=("short_term", "energy"), endpoint=False, statistics=True)
+FRONTEND = FrontendConfig(features=("energy", "zero_crossing_rate"), endpoint=False, statistics=True)
 SVM = Recipe(
     name="baseline",
     corpus="demo",

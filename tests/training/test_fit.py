@@ -17,7 +17,7 @@ import pytest
 
 from keras_ser import metrics
 from keras_ser.errors import DivergenceError, UserError
-from keras_ser.pipelines.streams import SOURCE
+from keras_ser.pipelines.streams import SOURCE, evaluation_batches
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.splits import LeakageError, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
@@ -81,21 +81,29 @@ def test_every_step_is_a_batch(trained):
     assert rates[2] == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.slow
-def test_a_single_task_s_loss_is_logged_and_its_statistics_are_those_of_the_training_side(data, split, tmp_path):
-    run = fit(tiny.SINGLE.replace(epochs=1, batch_size=64), data, split, tmp_path / "run")
-    row = run.history[0]
-    assert {"loss", "emotion_loss", "emotion_accuracy", "val_emotion_accuracy"} <= set(row)
-    assert row["emotion_loss"] == pytest.approx(row["loss"], rel=1e-5)
-    model, frames = run.model(), []
-    for i, utterance in enumerate(data.corpus):
-        if utterance.id in split.train:
-            clip = next(iter(data.cache.dataset([i]).batch(1)))
-            x = model.get_layer("extractor")({"waveform": clip["waveform"], "length": clip["length"]})
-            frames.append(np.concatenate([x["log_mel"], x["energy"]], -1)[np.asarray(x["mask"])])
-    layer = model.get_layer("scorer").get_layer("single_task").get_layer("normalization")
+def test_no_graph_is_traced_after_the_first_epoch(trained):
+    assert len(trained.counts) == 3 and trained.counts[0] > 10
+    assert trained.traced[trained.counts[0] : trained.counts[-1]] == []
+
+
+def test_statistics_are_those_of_the_training_side(trained, data, split):
+    """Over the clips of both streams, the noises being those of the run's seed."""
+    run, names, frames = trained.run, tiny.TRAINED.frontend.features, []
+    model = run.model()
+    for number in range(2):
+        source = data.source(run.recipe, number, split, "train", run.seed)
+        for x, _ in evaluation_batches(source, model.get_layer("extractor"), names, run.seed):
+            frames.append(np.concatenate([x[name] for name in names], -1)[np.asarray(x["mask"])])
+    layer = model.get_layer("scorer").get_layer("aspmtl").get_layer("normalization")
     np.testing.assert_allclose(layer.mean, np.concatenate(frames).mean(0), rtol=1e-4)
     np.testing.assert_allclose(layer.variance, np.concatenate(frames).var(0), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_loss_of_a_single_task_is_logged_by_name(data, split, tmp_path):
+    row = fit(tiny.SINGLE.replace(epochs=1, batch_size=64), data, split, tmp_path / "run").history[0]
+    assert {"loss", "emotion_loss", "emotion_accuracy", "val_emotion_accuracy"} <= set(row)
+    assert row["emotion_loss"] == pytest.approx(row["loss"], rel=1e-5)
 
 
 @pytest.mark.slow
