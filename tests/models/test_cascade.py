@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_ser.features import segments
-from keras_ser.models.aspmtl.cascade import DropNoise, drop_extractor, surviving
+from keras_ser.models.aspmtl.cascade import DropNoise, drop_extractor
 from keras_ser.models.aspmtl.denoiser import SilenceNoise
 from tests.models.wholes import FRONTEND, SEGMENT, cascade, clips, run_model, single
 
@@ -57,25 +57,6 @@ def test_drop_is_the_plain_loop(clean, length, rng):
             assert not found[name][i, kept:].any()
     if length > FRAMES:
         assert len(set(emptied)) == 2, "the example should hold clips of both kinds"
-
-
-def test_the_least_noisy_segment_is_kept_and_flagged():
-    mask = np.array([[True] * 8, [True] * 5 + [False] * 3])
-    segment_mask = np.array([[True] * 4, [True] * 4, [True] * 4, [True, False, False, False]])
-    noise = np.array([[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]])
-    stay, emptied = surviving(noise, segment_mask, mask, 0)
-    np.testing.assert_array_equal(stay, [[False, True], [False, True]])
-    np.testing.assert_array_equal(emptied, [True, True])
-
-
-def test_a_segment_of_padding_never_survives():
-    """The network has an opinion on a fully masked segment, too; it counts neither as clean nor as least noisy."""
-    mask = np.array([[True] * 4 + [False] * 4])
-    segment_mask = np.array([[True] * 4, [False] * 4])
-    for padding in ([0.9, 0.1], [0.3, 0.7]):
-        stay, emptied = surviving(np.array([[0.2, 0.8], padding]), segment_mask, mask, 0)
-        np.testing.assert_array_equal(stay, [[True, False]])
-        assert emptied[0]
 
 
 def test_config_round_trip_of_the_layers():

@@ -209,18 +209,17 @@ def test_dropping_is_asked_for_and_told(tmp_path, corpus):
     assert cache(corpus, tmp_path / "cache", bad="drop", progress=False).dropped == made.dropped
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_an_exception_midway_leaves_nothing(tmp_path, corpus, monkeypatch, error):
+def test_an_interrupt_midway_leaves_nothing(tmp_path, corpus, monkeypatch):
     calls = []
 
     def failing(*args):
         calls.append(args)
         if len(calls) == 5:
-            raise error
+            raise KeyboardInterrupt
         return read_with_problems(*args)
 
     monkeypatch.setattr(record_writer, "read_with_problems", failing)
-    with pytest.raises(DiskError if isinstance(error, OSError) else error):
+    with pytest.raises(KeyboardInterrupt):
         cache(corpus, tmp_path / "cache", threads=1, progress=False)
     assert listed(tmp_path / "cache") == []
     monkeypatch.undo()

@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras_ser.pipelines import sources, streams
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS
-from keras_ser.pipelines.sources import Source, clips
+from keras_ser.pipelines.batching import BATCH_SECONDS
+from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import SOURCE, TrainingData, evaluation_batches
 from keras_ser.recipe import Sampling
 from keras_ser.tasks import Task
@@ -160,18 +160,6 @@ def test_segments_are_those_of_the_balance(cache, balance):
             np.testing.assert_allclose(x["energy"][row, : len(value)], value, rtol=1e-6)
             assert x["mask"][row].sum() == len(value) and not x["energy"][row, len(value) :].any()
     assert sorted(found) == sorted(expected)
-
-
-def test_targets_and_weights_are_the_clip_s_own(cache):
-    given = source(cache, TRAIN, number=3)
-    for x, y, w in batches(data([given], Sampling("whole"))):
-        clip = [i for i, _ in whose(x)]
-        for task in ("emotion", "gender"):
-            values, weights = given.labels[task]
-            np.testing.assert_array_equal(y[task], values[clip])
-            np.testing.assert_array_equal(w[task], weights[clip])  # 0 = missing
-        assert set(y[SOURCE]) == {3} and set(w[SOURCE]) == {1.0} and "noise" not in y
-        assert y["emotion"].dtype == np.int32 and w["emotion"].dtype == np.float32
 
 
 # what is drawn
@@ -623,13 +611,3 @@ def test_evaluation_does_not_depend_on_the_batch(noisy, monkeypatch):
     for a, b in zip(whole, parts, strict=True):
         for name in NAMES:
             np.testing.assert_allclose(a[name], b[name], rtol=1e-5, atol=1e-6)
-
-
-def test_clips_beyond_one_batch_are_theirs(rng):
-    """More clips than are extracted at once."""
-    cache = Clips(rng.integers(1, 9, 2 * BATCH_CLIPS + 5))
-    given = source(cache, range(len(cache.waves)))
-    items = list(clips(given, extract, NAMES, given.draw(0)).as_numpy_iterator())
-    assert [int(extra["index"]) for _, extra in items] == list(range(len(cache.waves)))
-    for i, (x, _) in enumerate(items):
-        np.testing.assert_allclose(x["told"], cache.features(i)["told"], rtol=1e-6)

@@ -8,13 +8,9 @@ import soundfile
 from keras_ser.cli.training import check_labels
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.experiment.jobs import check_jobs
-from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
-from keras_ser.models.whole_model import extractor
-from keras_ser.pipelines import sources as reading
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source
-from keras_ser.pipelines.streams import evaluation_batches
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
@@ -67,11 +63,6 @@ SPLIT = split_of(range(20), range(20, 30), range(30, 40))
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return load(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def extract():
-    return extractor(Frontend(**RECIPE.frontend.options()))
 
 
 def test_each_side_reads_its_own_clips(data):
@@ -194,23 +185,6 @@ def test_nothing_of_validation_and_test_reaches_training(data, tmp_path):
     changed = load(tmp_path / "x", corpus=write(tmp_path / "audio2", seeds={3: 77}))
     bank = changed.source(RECIPE, 1, SPLIT, "train", 0).bank
     assert not np.array_equal(bank[0], noisy[0].bank[0])  # babble is made of training clips indeed
-
-
-def test_evaluation_reads_what_predict_reads(data, extract, monkeypatch):
-    """Validation scores and predictions hear the same noises, whatever the batch size."""
-    source = data.source(RECIPE, 1, SPLIT, "test", 0)
-    sizes = []
-    for clips in (4, 32):
-        monkeypatch.setattr(reading, "BATCH_CLIPS", clips)
-        sizes.append(list(evaluation_batches(source, extract, RECIPE.frontend.features).as_numpy_iterator()))
-    few, many = (
-        [(x["energy"][k][m], e["index"][k], e["mixed"][k]) for x, e in s for k, m in enumerate(x["mask"])]
-        for s in sizes
-    )
-    assert [index for _, index, _ in few] == list(range(30, 40))
-    for a, b in zip(few, many, strict=True):
-        np.testing.assert_allclose(a[0], b[0], rtol=1e-3, atol=1e-2)
-        assert a[1:] == b[1:]
 
 
 # auxiliary corpora

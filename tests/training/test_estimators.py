@@ -129,15 +129,6 @@ def test_it_answers_about_files(made, corpus, data, split):
     )
 
 
-def test_a_damaged_file_is_one_line(made, tmp_path):
-    run, _ = made
-    for path in run.folder.glob("*.json"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "model.skops").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"model\.skops can't be loaded"):
-        Run.load(tmp_path).model()
-
-
 @pytest.mark.slow
 def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
     """A forest hears the noisy stream, too, and names the noise; a continuous task is chosen by its CCC."""

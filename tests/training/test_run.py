@@ -5,7 +5,6 @@ import zipfile
 
 import pytest
 
-from keras_ser.files import write_whole
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
@@ -82,43 +81,10 @@ def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
 
 
-def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
-    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-
-    class Killed(BaseException):
-        pass
-
-    def write(temporary):
-        temporary.write_bytes(b"half")
-        # what a SIGKILL leaves: no `finally` runs, so the file is put aside and back
-        temporary.rename(temporary.with_name("aside"))
-        (tmp_path / "aside").rename(tmp_path / "aside.kept")
-        write.name = temporary.name
-        raise Killed
-
-    with pytest.raises(Killed):
-        write_whole(tmp_path / "state.npz", write)
-    (tmp_path / "aside.kept").rename(tmp_path / write.name)
-    assert not (tmp_path / "state.npz").exists()
-    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
-
-
 def test_an_unfinished_run_does_not_load(tmp_path):
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     with pytest.raises(RunError, match="holds no finished run"):
         Run.load(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json", "model.keras"])
-def test_a_damaged_run_says_so(tmp_path, name):
-    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-    (tmp_path / "history.json").write_text('{"seed": 0}')
-    (tmp_path / "model.keras").write_text("PK")
-    (tmp_path / name).write_text('{"seed"')
-    with pytest.raises(RunError, match=f"{tmp_path}.* is damaged: .* Train ") as caught:
-        Run.load(tmp_path).model()
-    assert "\n" not in str(caught.value)
 
 
 DAMAGED = {
