@@ -201,7 +201,7 @@ def test_the_adversary_is_reversed_for_the_encoder_and_plain_for_the_discriminat
 
 
 def test_each_head_sees_what_it_should(rng):
-    """Main: shared and its own private features; auxiliary: its own alone; discriminator: shared alone; mask: as the first auxiliary."""
+    """Main task and adversary, the shared features; each task, its own private ones; the mask, the first auxiliary task's."""
     row = by_name("lstm mask frame level")
     network = row.build()
     x = features(rng, LENGTHS)

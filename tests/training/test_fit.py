@@ -290,7 +290,7 @@ def test_shuffled_labels_are_a_permutation_within_the_side(data, split, tmp_path
     monkeypatch.setattr(ROOM, "evaluation_batches", lambda source, *_: used["validation"].append(source) or batches)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
-    ROOM._validation(recipe, data, split, None, None, None, 1, 2**30)
+    ROOM._validation(recipe, data, split, None, None, None, 5, 2**30)
     for side, sources in used.items():
         changed = 0
         assert len(sources) == 2
