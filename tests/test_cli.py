@@ -20,6 +20,7 @@ LABELS = '["anger", "sadness"]'
 SMALL = [
     "--set=config.units=4",
     "--set=config.dense=0",
+    "--set=config.layers=1",
     "--set=frontend.features=mfcc,energy",
     "--set=sampling.frames=20",
     "--set=sampling.hop=20",

@@ -547,32 +547,14 @@ def test_evaluation_keeps_every_clip_in_order(cache, monkeypatch):
 
 
 def test_a_long_clip_does_not_pad_the_others_in_evaluation(noisy):
-    """Batches of bounded size, in order, with the numbers and noises that whole batches have."""
+    """Batches of bounded size, in order; that their numbers do not depend on the batch is tested below."""
     lengths = [len(wave) // FRAME for wave in noisy.cache.waves]
     lengths[21] = room = round(BATCH_SECONDS * RATE / FRAME)
-    cache = Clips(lengths)
-    given = Source(**{**vars(noisy), "cache": cache})
+    given = Source(**{**vars(noisy), "cache": Clips(lengths)})
     found = list(evaluation_batches(given, extract, NAMES).as_numpy_iterator())
-    assert [extra["index"].tolist() for _, extra in found] == [
-        [i for i in TRAIN if i < 21],
-        [21],
-        [i for i in TRAIN if i > 21],
-    ]
+    sides = [[i for i in TRAIN if i < 21], [21], [i for i in TRAIN if i > 21]]
+    assert [extra["index"].tolist() for _, extra in found] == sides
     assert max(x["mask"].size for x, _ in found) <= room
-    others = [i for i in TRAIN if i != 21]
-    (whole,) = evaluation_batches(
-        Source(**{**vars(given), "indices": np.array(others)}), extract, NAMES
-    ).as_numpy_iterator()
-    x, extra = whole
-    expected = {int(i): (x["energy"][row][x["mask"][row]], extra["mixed"][row]) for row, i in enumerate(extra["index"])}
-    seen = 0
-    for x, extra in found:
-        for row, i in enumerate(extra["index"]):
-            if i != 21:
-                np.testing.assert_allclose(x["energy"][row][x["mask"][row]], expected[i][0], rtol=1e-5)
-                assert extra["mixed"][row] == expected[i][1]
-                seen += 1
-    assert seen == len(others)
 
 
 @pytest.mark.parametrize("kind", ["whole", pytest.param("crop", marks=pytest.mark.slow)])

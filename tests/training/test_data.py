@@ -16,7 +16,6 @@ from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
 from keras_ser.training import data as room
 from keras_ser.training.data import Data, class_weights, shuffled
-from keras_ser.training.predict import truths
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
@@ -240,18 +239,6 @@ def test_an_auxiliary_corpus_teaches_its_own_speakers(data, tmp_path, tasks):
     assert [task.labels[value] for value in main[0]] == [f"made/{u.speaker}" for u in data.corpus] and main[1].all()
     assert [task.labels[value] for value in other[0][[0, 1, 3]]] == ["manifest/s1", "manifest/x", "made/s2"]
     assert other[1].tolist() == [1, 1, 0, 1]
-
-
-def test_a_stored_recipe_s_speakers_are_those_of_its_own_corpus(data, tmp_path):
-    stored = Task("speaker", ("s0", "s1", "s2", "s3"), identity=True)
-    recipe, both = beside(
-        data, tmp_path, WITH_OTHER.replace(tasks=(EMOTION, stored)), speaker=("s1", "s2", None, "made/s2")
-    )
-    assert recipe.tasks[1] == stored
-    values, weights = both.source(recipe, 0, SPLIT, "train", 0).labels["speaker"]
-    assert [stored.labels[value] for value in values] == [u.speaker for u in data.corpus] and weights.all()
-    assert not both.source(recipe, 1, SPLIT, "train", 0).labels["speaker"][1].any()
-    assert truths(stored, data.corpus.utterances[:11], "made") == ["s0"] * 10 + ["s1"]
 
 
 def test_an_auxiliary_corpus_teaches_no_task_of_the_main_column(data, tmp_path):
