@@ -1,12 +1,9 @@
-"""Damaged, odd and unknown inputs, drawn from a seed: audio files, manifests, recipes."""
+"""Damaged, odd and unknown inputs, drawn from a seed: audio files and manifests; recipes are in test_recipe_files."""
 
 import contextlib
-import copy
 import io
-import json
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -46,11 +43,6 @@ CELLS = (
     "'",
     "NaN",
 )
-# values of a recipe
-NASTY = (
-    None, True, False, -1, 0, 1, 3.5, -0.0, 1e-300, 1e308, float("inf"), float("nan"), 10**30, "", "x", "../../x", "a/b", "mask",
-    "prediction", "a\x1bb", "\u202e", "x" * 500, [], [[]], [None], [1, [2]], {}, {"a": 1}, [0] * 1000, "0.5", "None",
-)  # fmt: skip
 MANIFEST = "file,speaker,gender,emotion\n" + "".join(
     f"c{i}.wav,s{i % 4},{('female', 'male')[i % 2]},{('anger', 'neutral', 'sadness')[i % 3]}\n" for i in range(12)
 )
@@ -163,30 +155,3 @@ def manifest(rng: np.random.Generator) -> bytes:
         *(text.replace("emotion", name).encode() for name in ("", "speaker", "Emotion ", "start")),
     ]
     return ways[int(rng.integers(len(ways)))]
-
-
-def recipe_json(good: str, rng: np.random.Generator) -> str:
-    """A recipe with one to three values changed, removed or added."""
-    data = json.loads(good)
-    for _ in range(int(rng.integers(1, 4))):
-        owner, key = _place(data, rng)
-        way, value = int(rng.integers(5)), copy.deepcopy(NASTY[rng.integers(len(NASTY))])
-        if way == 0 and isinstance(owner, dict):
-            del owner[key]
-        elif way == 1 and isinstance(owner, dict):
-            owner[str(rng.choice(["x", "name", "tasks", "config", "first"]))] = value
-        else:
-            owner[key] = value
-    text = json.dumps(data)
-    return text[: int(rng.integers(len(text)))] if rng.random() < 0.05 else text
-
-
-def _place(data: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-    """A container inside a JSON value, and a key or index of it."""
-    owner, key = None, None
-    here = data
-    while isinstance(here, dict | list) and len(here) and (owner is None or rng.random() < 0.75):
-        keys = list(here) if isinstance(here, dict) else range(len(here))
-        owner, key = here, keys[int(rng.integers(len(keys)))]
-        here = here[key]
-    return (owner, key) if owner is not None else (data, "x")

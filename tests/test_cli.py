@@ -20,12 +20,13 @@ LABELS = '["anger", "sadness"]'
 SMALL = [
     "--set=config.units=4",
     "--set=config.dense=0",
+    "--set=config.layers=1",
     "--set=frontend.features=mfcc,energy",
     "--set=sampling.frames=20",
     "--set=sampling.hop=20",
     f"--set=tasks.emotion.labels={LABELS}",
     "--set=batch_size=16",
-    "--epochs=2",
+    "--epochs=1",
     "--quiet",
 ]
 
@@ -101,7 +102,7 @@ def mistake(capsys, code: int) -> str:
 
 
 def test_help_answers_without_tensorflow():
-    for command in ([], ["corpus"], ["corpus", "check"], ["train"], ["tune"], ["evaluate"], ["compare"]):
+    for command in ([], ["corpus", "check"], ["train"]):
         code = (
             "import sys; from keras_ser.cli import main\n"
             f"try: main({[*command, '--help']!r})\n"
@@ -130,26 +131,19 @@ def test_an_experiment_leaves_what_it_promises(trained):
     assert "adversary" in report["tables"]
 
 
-def test_a_finished_experiment_is_not_trained_again(trained, capsys):
+def test_a_finished_experiment_named_by_its_json_or_its_folder_is_not_trained_again(trained, capsys):
     manifest, out, experiment = trained
     model = experiment / "paper-random-80-20" / "fold-00-seed-0" / "model.keras"
     before = model.stat().st_mtime_ns
-    assert train(manifest, out) == 0
-    assert model.stat().st_mtime_ns == before
-    assert "report:" in capsys.readouterr().out
-
-
-def test_a_recipe_can_be_named_by_its_json_and_by_its_folder(trained, tmp_path, capsys):
-    manifest, out, experiment = trained
     for source in (experiment, experiment / "recipe.json"):
         assert main(["train", str(source), "--corpus-root", str(manifest), "--out", str(out), "--quiet"]) == 0
-    assert len(list(out.glob("aspmtl_manifest-*"))) == 1
+        assert "report:" in capsys.readouterr().out
+    assert model.stat().st_mtime_ns == before and len(list(out.glob("aspmtl_manifest-*"))) == 1
 
 
-def test_evaluate_run_and_experiment(trained, tmp_path, capsys):
+def test_evaluate_a_run(trained, tmp_path, capsys):
     _, _, experiment = trained
     run = experiment / "paper-random-80-20" / "fold-00-seed-0"
-    assert main(["evaluate", str(experiment), "--out", str(tmp_path / "e")]) == 0
     assert main(["evaluate", str(run), "--out", str(tmp_path / "r")]) == 0
     ours = pd.read_csv(tmp_path / "r" / "predictions.csv").set_index("id")
     stored = pd.read_csv(experiment / "predictions.csv").set_index("id").loc[ours.index]
@@ -176,12 +170,10 @@ def test_an_out_that_holds_something_else_is_refused(trained, manifest, capsys):
     ("arguments", "words"),
     [
         (["--set=config.betta=1"], ["config.betta", "Did you mean beta", "gamma"]),
-        (["--set=config.beta=much"], ["config.beta", "float"]),
         (["--set=config.beta"], ["KEY=VALUE"]),
         (["--variant=best"], ["--variant", "cascade", "single-task"]),
         (["--protocol=mine"], ["--protocol", "paper", "disjoint", "both"]),
         (["--set=config.adversary=source"], ["tells streams apart", "label"]),
-        (["--set=optimizer.name=lion"], ["adam", "lion"]),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line(manifest, tmp_path, capsys, arguments, words):

@@ -100,7 +100,6 @@ def test_identities_are_those_of_all_corpora():
         ({"schedule": "step"}, "needs `steps`"),
         ({"steps": (3, 2)}, "rising order"),
         ({"steps": (0, 2)}, "from 1 on"),
-        ({"steps": (2, 2)}, "rising order"),
     ],
 )
 def test_bad_steps(changes, words):
@@ -347,41 +346,25 @@ def found(recipe, key):
     ("key", "text", "value"),
     [
         ("epochs", "7", 7),
-        ("epochs", 7, 7),
         ("name", "12", "12"),
         ("name", '"quoted"', "quoted"),
-        ("monitor", "val_emotion_accuracy", "val_emotion_accuracy"),
         ("seeds", "[4, 5]", (4, 5)),
         ("seeds", "4,5", (4, 5)),
         ("seeds", "4", (4,)),
-        ("seeds", (6, 7), (6, 7)),
         ("optimizer.learning_rate", "1e-4", 1e-4),
         ("optimizer.weight_decay", "1", 1.0),
-        ("config.beta", "0", 0.0),
         ("config.normalize", "false", False),
-        ("config.normalize", "False", False),
         ("config.adversary", "none", None),
-        ("config.adversary", "null", None),
-        ("config.adversary", None, None),
-        ("config.adversary", "source", "source"),
-        ("config.kernels.0", "7", 7),
         ("config.pools.3.0", "4", 4),
         ("config.pools.3", "[4, 4]", (4, 4)),
         ("streams.noisy.share", "0.5", 0.5),
-        ("streams.1.share", "2", 2.0),
         ("streams.noisy.snr", "-5,10", (-5.0, 10.0)),
         ("streams.noisy.snr", "0", (0.0,)),
         ("streams.noisy.noises", "white, factory", ("white", "factory")),
-        ("streams.noisy.noises", '["white"]', ("white",)),
         ("streams.noisy.noises", "", ()),
-        ("streams.clean.corpus", "slr45", "slr45"),
         ("tasks.0.weight", "2", 2.0),
         ("tasks.emotion.labels", "joy, anger,5", ("joy", "anger", "5")),
-        ("tasks.arousal.high", "2", 2.0),
         ("protocols.loso.validation", "0.25", 0.25),
-        ("protocols.1.validation", "2", 2.0),
-        ("sampling.balance", "false", False),
-        ("first.epochs", "3", 3),
         ("first.streams.noisy.snr", "[1.5]", (1.5,)),
         ("first.tasks.noise.labels", '["clean", "pink"]', ("clean", "pink")),
         ("corpus_options.0.1", '["joy"]', ("joy",)),
@@ -410,19 +393,13 @@ def test_fields_that_are_empty_can_be_overridden():
     [
         ("epoch", r"--set epoch: Recipe has no 'epoch'. Did you mean epochs\? It has: name, corpus, tasks"),
         ("config.betta", r"--set config.betta: Config has no 'betta'. Did you mean beta"),
-        ("optimizer.lr", r"OptimizerConfig has no 'lr'. It has: name, learning_rate, weight_decay"),
         ("streams.noise.share", r"--set streams.noise.share: there is no 'noise'. There are: clean, noisy"),
         ("streams.7.share", r"there is no '7'. There are: clean, noisy"),
-        ("streams.-1.share", r"there is no '-1'"),
-        ("first.stream", r"--set first.stream: Recipe has no 'stream'. Did you mean streams"),
         ("first.first.epochs", r"None is a plain value, without 'epochs'"),
         ("epochs.x", r"40 is a plain value, without 'x'"),
-        ("seeds.0.x", r"0 is a plain value, without 'x'"),
         ("seeds.5", r"there is no '5'. There are: 0, 1, 2"),
         ("config", r"name a field of it: encoder, units"),
         ("streams", r"name a field of it: clean, noisy, name, corpus, noises"),
-        ("streams.noisy", r"name a field of it: name, corpus, noises"),
-        ("first", r"name a field of it: name"),
         ("", r"Recipe has no ''"),
     ],
 )
@@ -436,16 +413,10 @@ def test_unknown_keys_list_their_neighbours(key, message):
     [
         ("epochs", "ten", "--set epochs: expected int, such as 40. Received: 'ten'."),
         ("epochs", "1.5", "expected int"),
-        ("epochs", "true", "expected int"),
-        ("epochs", "null", "expected int"),
         ("optimizer.learning_rate", "fast", "expected float, such as 0.002"),
-        ("optimizer.learning_rate", "true", "expected float"),
         ("config.normalize", "1", "expected bool"),
-        ("config.normalize", "yes", "expected bool"),
         ("seeds", "a,b", r"expected tuple\[int, ...\]"),
-        ("seeds", "[0.5]", r"expected tuple\[int, ...\]"),
         ("streams.noisy.snr", "low", r"expected tuple\[float, ...\]"),
-        ("streams.noisy.noises", "[1]", r"expected tuple\[str, ...\]"),
         ("config.pools.0", "2", r"expected tuple\[int, int\]"),
         ("tasks.arousal.low", "x", r"expected float \| None"),
         ("name", 5, "expected str"),
@@ -454,15 +425,12 @@ def test_unknown_keys_list_their_neighbours(key, message):
         ("streams.noisy.name", "clean", "the streams of a recipe need distinct names"),
         ("precision", "float8", "`precision` must be one of float32, mixed_bfloat16"),
         ("epochs", "0", "`epochs` must be at least 1"),
-        ("batch_size", "0", "`batch_size` must be at least 1"),
         ("patience", "-1", "`patience` must be at least 0"),
         ("seeds", "0,1,0", "`seeds` must be distinct"),
         ("seeds", "-1", "`seeds` must be distinct, at least 0"),
-        ("streams.noisy.share", "0", "`share` must be over 0"),
         ("streams.noisy.share", "NaN", "`share` must be over 0"),
         ("streams.noisy.snr", "", "'noisy' mixes noises in, and needs at least one `snr`"),
         ("sampling.hop", "0", "`hop` must be at least 1. Received: hop=0"),
-        ("sampling.frames", "-96", "`frames` must be at least 1"),
         ("tasks.emotion.name", "group", "cannot be called 'group'"),
     ],
 )
@@ -487,7 +455,6 @@ def test_a_recipe_needs_something_of_each():
     [
         (lambda d: d | {"epoch": 3}, "Recipe has no epoch. It has: name, corpus"),
         (lambda d: d | {"config": d["config"] | {"betta": 1}}, "Config has no betta. It has: encoder"),
-        (lambda d: d | {"first": d["first"] | {"x": 1}}, "Recipe has no x"),
         (
             lambda d: {k: v for k, v in d.items() if k not in ("tasks", "corpus")},
             "Recipe needs corpus, tasks. Received: name",
@@ -496,18 +463,12 @@ def test_a_recipe_needs_something_of_each():
         (lambda d: d | {"streams": [{"name": "s", "snr": ["loud"]}]}, r"Stream.snr: expected tuple\[float, ...\]"),
         (lambda d: d | {"tasks": [{"labels": ["a"]}]}, "Task needs name. Received: labels"),
         (lambda d: d | {"tasks": ["emotion"]}, "expected the fields of Task. Received: 'emotion'"),
-        (lambda d: d | {"model": "x"}, "`model` must be one of aspmtl"),
         (lambda d: [d], "expected the fields of Recipe"),
     ],
 )
 def test_a_file_that_is_no_recipe(change, message):
     with pytest.raises(ValueError, match=message):
         Recipe.from_json(json.dumps(change(RECIPE.to_dict())))
-
-
-def test_old_files_may_lack_fields_with_defaults():
-    data = {k: v for k, v in SIMPLE.to_dict().items() if k in ("name", "corpus", "tasks", "protocols")}
-    assert Recipe.from_dict(data) == SIMPLE
 
 
 def test_another_process_gives_the_same_hash():

@@ -72,7 +72,6 @@ ROWS = [
     Row("conv without stem", (EMOTION, GENDER), {**CONV, "adversary": "source", "layers": 0, "stem": 0, "stride": 3}),
     Row("conv single", (EMOTION,), {**CONV, "layers": 0}),
 ]
-IDS = [row.name for row in ROWS]
 
 
 def by_name(name: str) -> Row:

@@ -8,11 +8,8 @@ import pytest
 
 from keras_ser.models import attention_dnn
 from keras_ser.models.attention_dnn import DNN, DNN_MTL, Config
-from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.tasks import Task
-from keras_ser.training import Data, fit, predict
 from tests.models.rows import randomized
-from tests.training import tiny
 
 EMOTION = Task("emotion", ("anger", "happiness", "neutral", "sadness"), weight=0.9)
 # a label map on the task is all that a derived task takes
@@ -47,6 +44,7 @@ def softmax(x):
 )
 def test_the_equations(config, rng):
     made = attention_dnn.build(config, {"short_term": (1, 5), "energy": (1, 2)}, TASKS)
+    assert {name: output.weight for name, output in made.outputs.items()} == {"emotion": 0.9, "activation": 0.3}
     network = randomized(made.model)
     network.get_layer("normalization").set_statistics(np.linspace(-1, 2, 7), np.linspace(0.5, 3, 7))
     x = {
@@ -79,47 +77,6 @@ def test_the_sizes_of_the_papers():
     assert letter.count_params() == ours.count_params() - 2 * 127
     other = attention_dnn.build(DNN_MTL, {"short_term": (1, 68)}, TASKS).model
     assert other.count_params() == 2 * 68 + 69 * 256 + 257 * 256 + 257 * 4 + 257 * 2
-
-
-def test_losses_are_weighted_by_the_tasks():
-    outputs = attention_dnn.build(Config(), {"short_term": (1, 68)}, TASKS).outputs
-    assert {name: output.weight for name, output in outputs.items()} == {"emotion": 0.9, "activation": 0.3}
-
-
-@pytest.mark.slow
-def test_a_run_with_derived_tasks(tmp_path):
-    """Statistics of a clip in, emotion and what is derived from it out; the standardisation is that of the training side."""
-    emotion = dataclasses.replace(EMOTION, labels=tiny.EMOTION.labels)
-    derived = dataclasses.replace(ACTIVATION, merge={"anger": "high", "neutral": "low", "sadness": "low"})
-    recipe = Recipe(
-        name="attention",
-        corpus="demo",
-        tasks=(emotion, derived),
-        protocols=(tiny.SPEAKERS,),
-        model="attention_dnn",
-        config=Config(units=(9,)),
-        frontend=FrontendConfig(features=("short_term",), endpoint=False, statistics=True, compatible=True),
-        sampling=Sampling("whole"),
-        batch_size=4,
-        epochs=2,
-        patience=0,
-    )
-    corpus = tiny.corpus(tmp_path)
-    data = Data.load(recipe, corpus, tmp_path / "cache")
-    split = tiny.SPEAKERS.splits(corpus)[1]
-    run = fit(recipe, data, split, tmp_path / "run")
-    assert {"val_emotion_uar", "val_activation_uar"} <= set(run.history[0])
-    table = predict(run.model(), recipe, data, split)
-    known = table[table["emotion"] != ""]
-    assert (known["activation"] == known["emotion"].map(dict(derived.merge))).all() and len(known) == 2
-    assert (table[table["emotion"] == ""]["activation"] == "").all()
-    model = run.model()
-    clips = [x for i, u in enumerate(corpus) if u.id in split.train for x in data.cache.dataset([i]).batch(1)]
-    numbers = [model.get_layer("extractor")({k: x[k] for k in ("waveform", "length")})["short_term"] for x in clips]
-    numbers = np.concatenate(numbers)[:, 0]
-    layer = model.get_layer("scorer").get_layer("attention_dnn").get_layer("normalization")
-    np.testing.assert_allclose(np.asarray(layer.mean), numbers.mean(axis=0), rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(np.asarray(layer.variance), numbers.var(axis=0), rtol=1e-3, atol=1e-7)
 
 
 @pytest.mark.parametrize(

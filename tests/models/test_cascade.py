@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from keras_ser.features import segments
-from keras_ser.models.aspmtl.cascade import DropNoise, drop_extractor, surviving
-from keras_ser.models.whole_model import assembled
+from keras_ser.models.aspmtl.cascade import DropNoise, drop_extractor
+from keras_ser.models.aspmtl.denoiser import SilenceNoise
 from tests.models.wholes import FRONTEND, SEGMENT, cascade, clips, run_model, single
 
 FRAMES = 4
@@ -59,30 +59,11 @@ def test_drop_is_the_plain_loop(clean, length, rng):
         assert len(set(emptied)) == 2, "the example should hold clips of both kinds"
 
 
-def test_the_least_noisy_segment_is_kept_and_flagged():
-    mask = np.array([[True] * 8, [True] * 5 + [False] * 3])
-    segment_mask = np.array([[True] * 4, [True] * 4, [True] * 4, [True, False, False, False]])
-    noise = np.array([[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]])
-    stay, emptied = surviving(noise, segment_mask, mask, 0)
-    np.testing.assert_array_equal(stay, [[False, True], [False, True]])
-    np.testing.assert_array_equal(emptied, [True, True])
-
-
-def test_a_segment_of_padding_never_survives():
-    """The network has an opinion on a fully masked segment, too; it counts neither as clean nor as least noisy."""
-    mask = np.array([[True] * 4 + [False] * 4])
-    segment_mask = np.array([[True] * 4, [False] * 4])
-    for padding in ([0.9, 0.1], [0.3, 0.7]):
-        stay, emptied = surviving(np.array([[0.2, 0.8], padding]), segment_mask, mask, 0)
-        np.testing.assert_array_equal(stay, [[True, False]])
-        assert emptied[0]
-
-
-def test_drop_noise_round_trip(rng):
-    layer = DropNoise(5, clean=1, name="some_name")
-    again = DropNoise.from_config(layer.get_config())
-    assert again.get_config() == layer.get_config()
-    assert (again.frames, again.clean, again.compute_dtype) == (5, 1, "float32")
+def test_config_round_trip_of_the_layers():
+    for layer in (DropNoise(5, clean=1, name="some_name"), SilenceNoise(5, 160, clean=1)):
+        again = type(layer).from_config(layer.get_config())
+        assert again.get_config() == layer.get_config()
+        assert (again.frames, again.clean, again.compute_dtype) == (5, 1, "float32")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +97,7 @@ def test_model_1_chooses_what_model_2_hears(model, rng):
     assert len(set(emptied)) == 2, "the example should hold clips of both kinds"
 
     found = run_model(model, waveform, length)
+    assert set(found) == {"emotion", "gender", "emptied"} and found["emptied"].dtype == bool
     np.testing.assert_array_equal(found["emptied"], emptied)
     for i in range(len(mask)):
         left = {name: value[i : i + 1, kept[i]] for name, value in features.items()}
@@ -140,9 +122,3 @@ def test_extractor_takes_the_first_model_as_it_was_saved(tmp_path, rng):
     assert list(a) == [*FRONTEND["features"], "mask", "emptied"]
     for name, value in a.items():
         np.testing.assert_array_equal(value, b[name])
-
-
-def test_emptied_is_an_output_of_cascades_only(model):
-    assert set(model.output) == {"emotion", "gender", "emptied"}
-    assert set(single(tasks=2).output) == {"emotion", "noise"}
-    assert assembled(model.get_layer("extractor"), model.get_layer("scorer"), "again").output["emptied"].dtype == "bool"

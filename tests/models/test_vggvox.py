@@ -5,13 +5,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from keras_ser.features import Frontend
 from keras_ser.models import vggvox
 from keras_ser.models.vggvox import Config
-from keras_ser.models.whole_model import assembled, embedder, extractor, scorer
 from keras_ser.tasks import Task
 from tests.models.rows import randomized
-from tests.models.wholes import run_model
 
 EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness"), weight=0.7)
 SPEAKER = Task("speaker", tuple(map(str, range(1001, 1092))), identity=True)
@@ -41,18 +38,9 @@ def network():
     return vggvox.build(Config(), {"magnitude": (400, 512)}, (EMOTION, SPEAKER)).model
 
 
-@pytest.mark.parametrize("layer", TABLE)
-def test_every_shape_of_the_table(network, layer):
-    assert network.get_layer(layer).output.shape[1:] == TABLE[layer]
-
-
-@pytest.mark.parametrize("layer", KERNELS)
-def test_every_support_of_the_table(network, layer):
-    assert network.get_layer(layer).kernel_size == KERNELS[layer]
-    # batch normalisation and ReLU follow
-    (norm,) = [node.operation for node in network.get_layer(layer)._outbound_nodes]
-    (relu,) = [node.operation for node in norm._outbound_nodes]
-    assert isinstance(norm, keras.layers.BatchNormalization) and isinstance(relu, keras.layers.ReLU)
+def test_shapes_and_supports_are_those_of_the_table(network):
+    assert {layer: network.get_layer(layer).output.shape[1:] for layer in TABLE} == TABLE
+    assert {layer: network.get_layer(layer).kernel_size for layer in KERNELS} == KERNELS
 
 
 def test_nothing_stands_beside_the_table(network):
@@ -134,27 +122,6 @@ def test_loss_is_the_weighted_sum(rng):
     expected -= log_softmax(z["speaker"], axis=-1)[range(4), y["speaker"]].mean()
     expected += 3.0 * np.square(z["arousal"][:, 0] - y["arousal"]).mean()
     assert network.evaluate(x, y, verbose=0, return_dict=True)["loss"] == pytest.approx(expected, rel=1e-4)
-
-
-def test_whole_alone_in_a_batch_padded_and_reloaded(rng, tmp_path):
-    frontend = Frontend(
-        ("magnitude",), window=128, hop=64, fft=256, sample_rate=8000, endpoint=False, seconds=1.06, normalize=True
-    )
-    extract = extractor(frontend)
-    network = small((EMOTION, SPEAKER), frames=extract.output["mask"].shape[1])
-    whole = assembled(extract, scorer(network, (EMOTION, SPEAKER)), "vggvox")
-    length = np.array([9000, 100, 8480, 5000], "int32")
-    waveform = (0.1 * rng.normal(size=(4, 9000))).astype("float32")
-    together = run_model(whole, waveform, length)
-    assert together["emotion"].std(0).max() > 1e-3
-    vectors = embedder(whole, network.embedding_layer)({"waveform": waveform, "length": length})
-    assert vectors.shape == (4, 8) and np.asarray(vectors).std(0).max() > 1e-3
-    whole.save(tmp_path / "whole.keras")
-    again = keras.saving.load_model(tmp_path / "whole.keras", compile=False)
-    for i, n in enumerate(length):
-        alone = run_model(again, waveform[i : i + 1, :n], length[i : i + 1])
-        for task, value in alone.items():
-            np.testing.assert_allclose(value[0], together[task][i], atol=1e-5)
 
 
 @pytest.mark.parametrize(

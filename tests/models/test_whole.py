@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from scipy.special import softmax
 
 from keras_ser.features import Frontend
 from keras_ser.models.whole_model import scorer
@@ -18,7 +17,6 @@ from tests.models.wholes import FRONTEND, cascade, clips, run_model, single
 MODELS = {
     "lstm segments": lambda: single(tasks=3, layers=2, frames=7),
     "conv attention": lambda: single(tasks=2, **CONV, layers=0, pooling="attention"),
-    "single task": lambda: single(),
     "cascade": cascade,
 }
 RELOAD = """
@@ -40,22 +38,18 @@ def models():
     return {name: make() for name, make in MODELS.items()}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_alone_in_a_batch_or_padded_with_garbage(models, name, rng):
-    model = models[name]
-    waveform, length = clips(rng)
+def test_clips_of_a_cascade_alone_in_a_batch_or_padded_with_garbage(models, rng):
+    """Networks of one model are in test_contract."""
+    model = models["cascade"]
+    waveform, length = clips(rng, samples=2500)
     together = run_model(model, waveform, length)
-    longer = rng.normal(size=(len(waveform), 2500)).astype("float32")
+    waveform[np.arange(2500) >= length[:, None]] = np.nan
+    padded = run_model(model, waveform, length)
     for i, n in enumerate(length):
-        longer[i, :n] = waveform[i, :n]
-    padded = run_model(model, longer, length)
-    for i, n in enumerate(length):
-        alone = run_model(model, waveform[i : i + 1, :n], length[i : i + 1])
-        for task, value in alone.items():
+        for task, value in run_model(model, waveform[i : i + 1, :n], length[i : i + 1]).items():
             np.testing.assert_allclose(value[0], together[task][i], atol=1e-5)
             np.testing.assert_allclose(value[0], padded[task][i], atol=1e-5)
     assert together["emotion"].std(0).max() > 1e-3, "the clips differ, and their probabilities should"
-    np.testing.assert_allclose(together["emotion"].sum(-1), 1, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -102,17 +96,6 @@ def test_a_clip_is_judged_by_the_mean_of_its_segments_probabilities(rng):
             np.testing.assert_allclose(found[task][i], mean, atol=1e-5)
 
 
-def test_scorer_is_the_network_without_its_adversary(rng):
-    row = by_name("conv label")
-    network = row.network()
-    score = scorer(network, row.tasks)
-    x = features(rng, (13, 5, 9))
-    found, logits = outputs(score, x), outputs(network.model, x)
-    assert set(found) == {"emotion", "gender"}
-    for task, value in found.items():
-        np.testing.assert_allclose(value, softmax(logits[task], axis=-1), atol=1e-6)
-
-
 def test_scorer_shares_the_networks_weights(rng):
     row = by_name("lstm single statistics")
     network = row.network()
@@ -124,7 +107,7 @@ def test_scorer_shares_the_networks_weights(rng):
 
 
 def test_front_end_is_float32_whatever_the_policy_of_the_network(rng):
-    """A mixed network behind a float32 front end: its features are those of the front end alone, bit for bit."""
+    """Its features are those of the front end alone, bit for bit."""
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
         model = single(tasks=2)
@@ -136,6 +119,3 @@ def test_front_end_is_float32_whatever_the_policy_of_the_network(rng):
     for name in INPUTS:
         assert found[name].dtype == "float32"
         np.testing.assert_array_equal(found[name], expected[name])
-    together = run_model(model, waveform, length)
-    assert together["emotion"].dtype == "float32"
-    assert np.isfinite(together["emotion"]).all()

@@ -7,7 +7,6 @@ import tensorflow as tf
 from scipy import signal, stats
 
 from keras_ser.audio.noise import snr
-from keras_ser.pipelines import augment
 from keras_ser.pipelines.augment import (
     crop,
     gain,
@@ -72,22 +71,10 @@ def test_crop_is_a_stretch_from_anywhere(x, frames):
         (start,) = np.flatnonzero((x[: 98 - frames] == result[0]).all(axis=1))
         np.testing.assert_array_equal(result, x[start : start + frames])
         starts.append(start)
+    np.testing.assert_array_equal(crop(x[:frames], frames + 1, [1, 2]), x[:frames])
     counts = np.bincount(starts, minlength=98 - frames)
     assert len(counts) == 98 - frames
     assert stats.chisquare(counts).pvalue > 1e-3
-
-
-def test_crop_leaves_shorter_clips(x):
-    for frames in (97, 98, 500):
-        np.testing.assert_array_equal(crop(x, frames, [1, 2]), x)
-
-
-def test_features_of_a_clip_are_cut_and_stretched_alike(x):
-    time = np.arange(97, dtype="float32")[:, None]
-    for i in range(10):
-        a, b = crop(x, 40, [3, i]), crop(time, 40, [3, i])
-        np.testing.assert_array_equal(a, x[int(b[0, 0]) :][:40])
-        assert len(tempo(x, [3, i], 0.3, 1.0)) == len(tempo(time, [3, i], 0.3, 1.0))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 97, 400])
@@ -104,10 +91,6 @@ def test_tempo_equals_interpolation(rng, frames):
     if frames == 400:
         # log of the factor is uniform
         assert stats.kstest(np.log(np.array(lengths) / 400), stats.uniform(-0.2, 0.4).cdf).pvalue > 1e-3
-
-
-def test_tempo_keeps_nothing_as_nothing():
-    assert tempo(np.zeros((0, 4), "float32"), [1, 2], 0.2, 1.0).shape == (0, 4)
 
 
 def test_tempo_is_exact_in_long_recordings():
@@ -135,13 +118,6 @@ def test_mel_warp_equals_interpolation(x):
     assert stats.kstest(scales, stats.uniform(-0.06, 0.12).cdf).pvalue > 1e-3
     assert stats.kstest(shifts, stats.uniform(-4, 8).cdf).pvalue > 1e-3
     assert abs(np.corrcoef(scales, shifts)[0, 1]) < 0.3
-
-
-def test_mel_warp_of_whole_bins_is_a_shift(x, monkeypatch):
-    monkeypatch.setattr(augment, "_draws", lambda *_: tf.constant([0.0, 0.5, 0.75]))  # u = 0, v = 3 of 6
-    result = np.asarray(mel_warp(x, [0, 0], 0.5, 6.0, 1.0))
-    np.testing.assert_allclose(result[:, :37], x[:, 3:], atol=1e-6)
-    np.testing.assert_allclose(result[:, 37:], np.repeat(x[:, -1:], 3, axis=1), atol=1e-6)
 
 
 def runs(flags):
@@ -263,27 +239,6 @@ def test_mixing(clips, noises, per_clip):
             ratios.append(round(measured))
     assert stats.chisquare(np.bincount(kinds, minlength=3)).pvalue > 1e-3
     assert stats.chisquare([ratios.count(s) for s in (-5, 5, 10)]).pvalue > 1e-3
-
-
-def test_mixing_clip_by_clip_equals_the_batch(clips, noises):
-    waveform, length = clips
-    bank, seeds = stack_bank(noises), tf.constant([[1, 5], [1, 6], [1, 7], [2, 5]])
-    mixed, kind = mix_noise(waveform, length, *bank, snr=[0.0, 5.0], seed=seeds)
-    for b, n in enumerate(length):
-        alone, own = mix_noise(waveform[b : b + 1, :n], length[b : b + 1], *bank, snr=[0.0, 5.0], seed=seeds[b : b + 1])
-        np.testing.assert_allclose(alone[0], mixed[b, :n], rtol=1e-5, atol=1e-6)
-        assert own[0] == kind[b]
-
-
-def test_mixing_in_a_graph(clips, noises):
-    waveform, length = clips
-    bank = stack_bank(noises)
-    dataset = tf.data.Dataset.from_tensor_slices((waveform, length)).batch(3)
-    dataset = dataset.map(lambda w, n: mix_noise(w, n, *bank, snr=(3.0,), seed=tf.constant([4, 2])))
-    for (mixed, kind), first in zip(dataset, (0, 3), strict=True):
-        expected = mix_noise(waveform[first : first + 3], length[first : first + 3], *bank, snr=(3.0,), seed=[4, 2])
-        np.testing.assert_allclose(mixed, expected[0], rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(kind, expected[1])
 
 
 def test_silent_noise_stays_out(clips):

@@ -32,27 +32,11 @@ def test_segments_of_a_clip(rng, sizes):
         assert segment_counts(np.array(lengths), table, *sizes).sum() == total
 
 
-def test_counts_over_clips_of_all_kinds(rng):
-    valid, kind = rng.integers(1, 900, 300), rng.integers(0, 3, 300)
-    expected = sum(len(starts_of(n, RULES[k], FRAMES, HOP, RARE_HOP)) for n, k in zip(valid, kind, strict=True))
-    assert segment_counts(valid, kind, FRAMES, HOP, RARE_HOP).sum() == expected
-
-
 def test_the_paper_s_case():
     """400 frames: a frequent class gives its beginning and end, a rare one 13 segments, the others four."""
     lengths = {"frequent": [0, 304], "usual": [0, 96, 192, 288], "rare": list(range(0, 305, 24))}
     for rule, expected in lengths.items():
         assert segment_starts(400, RULES.index(rule), FRAMES, HOP, RARE_HOP).numpy().tolist() == expected
-
-
-def test_starts_in_a_graph(rng):
-    """As in a data set, where length and rule are known for each clip only."""
-    valid, kind = rng.integers(1, 500, 40).astype("int32"), rng.integers(0, 3, 40).astype("int32")
-    dataset = tf.data.Dataset.from_tensor_slices((valid, kind)).map(
-        lambda n, k: segment_starts(n, k, FRAMES, HOP, RARE_HOP)
-    )
-    for found, n, k in zip(dataset.as_numpy_iterator(), valid, kind, strict=True):
-        assert found.tolist() == starts_of(n, RULES[k], FRAMES, HOP, RARE_HOP)
 
 
 def test_what_is_frequent_and_rare(rng):

@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras_ser.pipelines import sources
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, stream_sizes
-from keras_ser.pipelines.sources import Source, clips, evaluation_batches
+from keras_ser.pipelines.batching import BATCH_SECONDS, stream_sizes
+from keras_ser.pipelines.sources import Source, evaluation_batches
 from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.recipe import Sampling
 from keras_ser.tasks import Task
@@ -26,6 +26,13 @@ def data(sources, sampling, batch_size=8, tasks=(EMOTION, GENDER), augmentation=
 
 def batches(training, epoch=0):
     return list(training.epoch(epoch).as_numpy_iterator())
+
+
+def epochs_of(training, count):
+    """The batches of the first epochs, from one graph."""
+    found = list(training.epochs(0, count).as_numpy_iterator())
+    assert len(found) == count * training.steps > 0
+    return [found[k * training.steps : (k + 1) * training.steps] for k in range(count)]
 
 
 def whose(x, place=0):
@@ -70,10 +77,10 @@ def test_stretches_are_drawn_for_each_clip_and_epoch():
     stream = source(cache, range(8), labels=labels)
     training = data([stream], Sampling("whole"), batch_size=3, samples=12 * FRAME, measure=False, tasks=(EMOTION,))
     assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics["told"].frames
-    orders, places = [], []
-    for epoch in range(5):
+    orders, places, epochs = [], [], epochs_of(training, 4)
+    for epoch in epochs:
         found = {}
-        for x, y, w in batches(training, epoch):
+        for x, y, w in epoch:
             for row in range(len(w["emotion"])):
                 i = int(w["emotion"][row]) - 1
                 assert y["emotion"][row] == i % 3
@@ -84,9 +91,9 @@ def test_stretches_are_drawn_for_each_clip_and_epoch():
         assert all(found[i] == 0 for i in (0, 1, 4, 6)), "short clips stay whole"
         orders.append(list(found))
         places.append(found[5])
-    assert len({tuple(order) for order in orders}) == 5 and len(set(places)) > 2
+    assert len({tuple(order) for order in orders}) == 4 and len(set(places)) > 2
     assert any(s % FRAME for s in places), "a stretch begins at any sample"
-    assert same(batches(training, 2), batches(training, 2))
+    assert same(batches(training, 2), epochs[2])
 
 
 def test_a_stretch_does_not_depend_on_the_clips_beside_it():
@@ -115,43 +122,27 @@ def test_segments_of_one_stretch_do_not_stay_together():
 
 
 @pytest.mark.parametrize("kind", ["whole", "crop"])
-def test_each_clip_once_an_epoch(cache, kind):
+def test_each_clip_once_an_epoch_whole_or_cropped(cache, kind):
+    """All features of a clip are cut at the same place; clips that are shorter than a crop stay whole."""
     training = data([source(cache, TRAIN)], Sampling(kind, frames=20))
     assert training.steps == 4  # 30 clips in batches of 8
-    for epoch in range(3):
-        found = batches(training, epoch)
-        assert [len(x["mask"]) for x, _, _ in found] == [8, 8, 8, 6]
-        assert sorted(i for x, _, _ in found for i, _ in whose(x)) == TRAIN
-
-
-def test_whole_clips_are_whole(cache):
-    for x, _, _ in batches(data([source(cache, TRAIN)], Sampling("whole"))):
-        for row, (i, first) in enumerate(whose(x)):
-            n = int(x["mask"][row].sum())
-            assert first == 0 and x["mask"][row, :n].all()
-            for name, value in cache.features(i).items():
-                np.testing.assert_allclose(x[name][row, :n], value, rtol=1e-6)
-                assert not x[name][row, n:].any()
-
-
-def test_crops_are_stretches_of_one_clip(cache):
-    """All features of it are cut at the same place; short clips stay whole."""
-    training = data([source(cache, TRAIN)], Sampling("crop", frames=20))
     firsts = set()
-    for epoch in range(3):
-        for x, _, _ in batches(training, epoch):
-            assert x["mask"].shape[1] <= 20
+    for epoch in epochs_of(training, 3 if kind == "crop" else 1):
+        assert [len(x["mask"]) for x, _, _ in epoch] == [8, 8, 8, 6]
+        assert sorted(i for x, _, _ in epoch for i, _ in whose(x)) == TRAIN
+        for x, _, _ in epoch:
             for row, (i, first) in enumerate(whose(x)):
-                whole = cache.features(i)
-                n = int(x["mask"][row].sum())
-                assert n == min(20, len(whole["told"]))
+                whole, n = cache.features(i), int(x["mask"][row].sum())
+                assert x["mask"][row, :n].all()
+                assert n == min(20 if kind == "crop" else 60, len(whole["told"]))
                 for name, value in whole.items():
                     np.testing.assert_allclose(x[name][row, :n], value[first : first + n], rtol=1e-6)
+                    assert not x[name][row, n:].any()
                 firsts.add((i, first))
-    assert len(firsts) > 45
+    assert len(firsts) > 45 if kind == "crop" else firsts == {(i, 0) for i in TRAIN}
 
 
-@pytest.mark.parametrize("balance", [True, False])
+@pytest.mark.parametrize("balance", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_segments_are_those_of_the_balance(cache, balance):
     table = np.random.default_rng(1).integers(0, 3, 40).astype("int32")
     training = data([source(cache, TRAIN, rules=table)], Sampling("segments", 12, 9, balance=balance, rare_hop=4))
@@ -160,7 +151,8 @@ def test_segments_are_those_of_the_balance(cache, balance):
         rule = RULES[table[i]] if balance else "usual"
         expected += [(i, start) for start in starts_of(len(cache.waves[i]) // FRAME, rule, 12, 9, 4)]
     found = []
-    for x, _, _ in batches(training):
+    assert training.steps == -(-len(expected) // 8)
+    for x, _, _ in epochs_of(training, 1)[0]:
         assert x["mask"].shape[1] == 12
         for row, (i, first) in enumerate(whose(x)):
             found.append((i, first))
@@ -168,19 +160,6 @@ def test_segments_are_those_of_the_balance(cache, balance):
             np.testing.assert_allclose(x["energy"][row, : len(value)], value, rtol=1e-6)
             assert x["mask"][row].sum() == len(value) and not x["energy"][row, len(value) :].any()
     assert sorted(found) == sorted(expected)
-    assert training.steps == -(-len(expected) // 8) == len(batches(training, 1))
-
-
-def test_targets_and_weights_are_the_clip_s_own(cache):
-    given = source(cache, TRAIN, number=3)
-    for x, y, w in batches(data([given], Sampling("whole"))):
-        clip = [i for i, _ in whose(x)]
-        for task in ("emotion", "gender"):
-            values, weights = given.labels[task]
-            np.testing.assert_array_equal(y[task], values[clip])
-            np.testing.assert_array_equal(w[task], weights[clip])  # 0 = missing
-        assert set(y[SOURCE]) == {3} and set(w[SOURCE]) == {1.0} and "noise" not in y
-        assert y["emotion"].dtype == np.int32 and w["emotion"].dtype == np.float32
 
 
 # what is drawn
@@ -215,9 +194,9 @@ def test_order_crops_and_augmentation_change_from_epoch_to_epoch():
     cache = Clips([*range(7, 19), *range(30, 48)])
     training = data([source(cache, range(30))], Sampling("crop", frames=20), augmentation=Augment(1.0, tempo=0.3))
     epochs = []
-    for epoch in range(3):
+    for epoch in epochs_of(training, 3):
         found = {}
-        for x, _, _ in batches(training, epoch):
+        for x, _, _ in epoch:
             found |= {i: (first, int(n)) for (i, first), n in zip(whose(x), x["mask"].sum(axis=1), strict=True)}
         epochs.append(found)
     assert len({tuple(found) for found in epochs}) == 3
@@ -228,14 +207,10 @@ def test_order_crops_and_augmentation_change_from_epoch_to_epoch():
 # what is kept
 
 
-def test_the_memory_limit(cache):
-    """Two thirds of it are for features, over all streams; what is over them is read again in each epoch."""
+def test_memory_limit_bounds_the_kept_features_over_all_streams(cache):
+    """Two thirds of it are for features; what is over them is read again in each epoch."""
     size = sum(len(cache.waves[i]) // FRAME for i in TRAIN) * 3 * 4
-    for limit, reads, left in (
-        (3 * size, (1, 1), 0),
-        (3 * size - 3, (1, 2), size - 2),
-        (3 * size // 2 - 3, (2, 2), size - 2),
-    ):
+    for limit, reads, left in ((3 * size, (1, 1), 0), (3 * size - 3, (1, 2), size - 2)):
         caches = [Clips([len(wave) // FRAME for wave in cache.waves]) for _ in range(2)]
         training = data([source(c, TRAIN, k) for k, c in enumerate(caches)], Sampling("whole"), 12, memory_limit=limit)
         batches(training)
@@ -254,7 +229,10 @@ def test_noises_count_against_the_memory_limit(cache, noisy):
         assert training.left == (0 if kept else features)
 
 
-@pytest.mark.parametrize(("kind", "frames"), [("whole", 59), ("crop", 20), ("segments", 12)])
+SLOW_KINDS = [pytest.param("crop", 20, marks=pytest.mark.slow), pytest.param("segments", 12, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("whole", 59), *SLOW_KINDS])
 def test_shuffling_is_bounded_in_bytes(cache, monkeypatch, kind, frames):
     """By a third of the limit, over all streams, whatever the examples' length; a stream that does not fit is read at random."""
     buffers = []
@@ -297,20 +275,6 @@ def test_statistics_are_those_of_the_training_frames(cache):
 # several streams
 
 
-def of_shares(shares, size):
-    caches = [Clips([3] * 60, seed=k) for k in range(len(shares))]
-    given = [source(c, range(60), k, share=share) for k, (c, share) in enumerate(zip(caches, shares, strict=True))]
-    return data(given, Sampling("whole"), batch_size=size)
-
-
-def test_every_batch_has_its_shares():
-    training = of_shares((0.5, 0.3, 0.2), 20)
-    found = batches(training)
-    for _, y, _ in found:
-        assert np.bincount(y[SOURCE]).tolist() == [10, 6, 4]
-    assert len(found) == training.steps == 6
-
-
 @pytest.mark.parametrize(
     ("shares", "size", "expected"),
     [
@@ -337,7 +301,7 @@ def test_streams_of_different_lengths_and_labels(cache):
     streams = [source(cache, TRAIN, share=0.75), source(short, [0, 1, 2], 1, labels, share=0.25)]
     heard = {0: [], 1: []}
     for x, y, w in batches(data(streams, Sampling("whole"))):
-        assert x["mask"].any(axis=0).all()
+        assert x["mask"].any(axis=0).all() and np.bincount(y[SOURCE])[1] == 2
         for row, (i, _) in enumerate(whose(x)):
             k = y[SOURCE][row]
             heard[k].append(i)
@@ -357,20 +321,17 @@ def test_clips_of_a_long_stream_take_turns(cache, limit):
     """Each as often as the others, however long the stream."""
     long = Clips([4] * 33, seed=3)
     training = data([source(cache, TRAIN[:10]), source(long, range(33), 1)], Sampling("whole"), 20, memory_limit=limit)
-    epochs = []
-    for epoch in range(4):
-        found = [list(zip(whose(x), y[SOURCE], strict=True)) for x, y, _ in batches(training, epoch)]
-        epochs.append([i for batch in found for (i, _), k in batch if k])
+    epochs = [[i for i, _ in epoch] for epoch in examples_of(training, 4)]
     assert {len(epoch) for epoch in epochs} == {10} and {len(set(epoch)) for epoch in epochs} == {10}
     seen = [i for epoch in epochs for i in epoch]
     assert len(set(seen[:30])) == 30 and max(map(seen.count, seen)) == 2
 
 
-def examples_of(training, epochs, number=1):
+def examples_of(training, count, number=1):
     """(clip, first frame) of each of a stream's examples, epoch by epoch."""
     found = []
-    for epoch in epochs:
-        own = [zip(whose(x), y[SOURCE], strict=True) for x, y, _ in batches(training, epoch)]
+    for epoch in epochs_of(training, count):
+        own = [zip(whose(x), y[SOURCE], strict=True) for x, y, _ in epoch]
         found.append([example for batch in own for example, k in batch if k == number])
     return found
 
@@ -384,10 +345,10 @@ def test_segments_of_a_long_stream_come_up_evenly(limit):
     training = data(streams, Sampling("segments", 3, 3), 16, memory_limit=limit)
     assert training.steps == 1
     every = [(i, 3 * j) for i, count in enumerate((1, 5, 34)) for j in range(count)]
-    epochs = examples_of(training, range(10))
+    epochs = examples_of(training, 10)
     assert {len(epoch) for epoch in epochs} == {8}
     assert sorted(sum(epochs[:5], [])) == sorted(sum(epochs[5:], [])) == every
-    assert epochs[:5] != epochs[5:] and epochs == examples_of(training, range(10))
+    assert epochs[:5] != epochs[5:] and epochs == examples_of(training, 10)
 
 
 @pytest.mark.slow
@@ -396,7 +357,7 @@ def test_segments_of_a_long_stream_come_up_evenly_under_tempo():
     main, long = Clips([3] * 12), Clips([90, 90, 180], seed=3)
     streams = [source(main, range(12)), source(long, range(3), 1)]
     training = data(streams, Sampling("segments", 3, 3), 24, augmentation=Augment(1.0, tempo=0.4))
-    epochs = examples_of(training, range(10))
+    epochs = examples_of(training, 10)
     assert {len(epoch) for epoch in epochs} == {12}
     clips_of, places = zip(*sum(epochs, []), strict=True)
     assert np.bincount(clips_of).tolist() == [30, 30, 60]
@@ -411,7 +372,7 @@ def test_a_surplus_beyond_the_buffer_is_dealt_evenly():
     main, long = Clips([4] * 20), Clips([4] * 30, seed=3)
     streams = [source(main, range(20)), source(long, range(30), 1)]
     training = data(streams, Sampling("whole"), 8, memory_limit=3 * 2 * 5 * 4 * 3 * 4)
-    epochs = examples_of(training, range(6))
+    epochs = examples_of(training, 6)
     clips_of = [i for epoch in epochs for i, _ in epoch]
     assert np.bincount(clips_of).tolist() == [4] * 30
 
@@ -442,9 +403,6 @@ def some_streams(rng, kind):
     return streams
 
 
-ROW_1 = ([12 * [3], 2 * [300]], Sampling("segments", 3, 3), 8)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["segments", "crop", "whole"])
 @pytest.mark.parametrize("seed", range(6))
@@ -459,20 +417,17 @@ def test_streams_never_run_dry(kind, seed):
     check_epochs(data(streams, sampling, size, augmentation=augmentation, memory_limit=limit, seed=seed))
 
 
-@pytest.mark.parametrize("limit", [0, 2**30])
-def test_long_clips_of_a_second_stream_do_not_run_dry(limit):
-    """12 clips of one segment beside two of a hundred."""
-    lengths, sampling, size = ROW_1
+def test_long_clips_of_a_second_stream_do_not_run_dry():
+    """12 clips of one segment beside two of thirty, which give more segments in five epochs than there are clips."""
+    lengths = (12 * [3], 2 * [90])
     streams = [source(Clips(own, seed=k), range(len(own)), k) for k, own in enumerate(lengths)]
-    check_epochs(data(streams, sampling, size, memory_limit=limit))
+    check_epochs(data(streams, Sampling("segments", 3, 3), 8, memory_limit=0))
 
 
 def check_epochs(training):
     sizes = np.array(training.sizes)
-    for epoch in (0, 1, 2, 7):
-        found = batches(training, epoch)
-        assert len(found) == training.steps > 0
-        for n, (_, y, _) in enumerate(found):
+    for epoch in epochs_of(training, 8):
+        for n, (_, y, _) in enumerate(epoch):
             counts = np.bincount(y[SOURCE], minlength=len(sizes))
             assert counts[1:].tolist() == sizes[1:].tolist()
             assert counts[0] == sizes[0] or (0 < counts[0] < sizes[0])
@@ -482,22 +437,22 @@ def check_epochs(training):
 # noise
 
 
-def energies(training, epoch):
+def energies(epoch):
     """clip (by its length, as noise hides its name) -> sum of the energy feature"""
     found = {}
-    for x, _, _ in batches(training, epoch):
+    for x, _, _ in epoch:
         for row, mask in enumerate(x["mask"]):
             found[int(mask.sum())] = float(x["energy"][row].sum())
     return found
 
 
-@pytest.mark.parametrize("redraw", [False, True])
+@pytest.mark.parametrize("redraw", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_noise_is_drawn_once_or_in_each_epoch(redraw, rng):
     cache = Clips(range(1, 30))
     bank = (rng.normal(size=99).astype("float32"),)
     stream = source(cache, range(29), 1, bank=bank, snr=(-10.0, 0.0, 10.0), redraw=redraw)
     training = data([stream], Sampling("whole"))
-    first, second = energies(training, 0), energies(training, 1)
+    first, second = map(energies, epochs_of(training, 2))
     changed = [n for n in first if abs(first[n] - second[n]) > 1e-3 * first[n]]
     assert len(changed) > 20 if redraw else not changed
     assert set(cache.read) == ({3} if redraw else {1})
@@ -518,24 +473,31 @@ def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
 def test_a_control_s_noise_labels_are_drawn_by_their_odds(cache, noisy):
     """For each clip, the same in every stream and epoch: nothing that is heard tells the label."""
     odds = (0.5, 0.1, 0.4)
-    clean = source(Clips([3] * 600), range(600), 0, mixed={"noise": (1,)}, odds={"noise": odds})
+    clean = source(Clips([3] * 200), range(200), 0, mixed={"noise": (1,)}, odds={"noise": odds})
     second = Source(**{**vars(clean), "number": 1, "bank": noisy.bank, "mixed": {"noise": (0, 2, 2)}, "snr": (5.0,)})
     kinds = {}
-    training = data([clean, second], Sampling("whole"), tasks=(EMOTION, NOISE), batch_size=60)
-    for epoch in (0, 1):
-        for _, y, w in batches(training, epoch):
+    training = data([clean, second], Sampling("whole"), tasks=(EMOTION, NOISE), batch_size=50)
+    for number, epoch in enumerate(epochs_of(training, 2)):
+        for _, y, w in epoch:
             assert set(w["noise"]) == {1.0}
             for k, kind in zip(y[SOURCE], y["noise"], strict=True):
-                kinds.setdefault((epoch, int(k)), []).append(int(kind))
+                kinds.setdefault((number, int(k)), []).append(int(kind))
     counts = [np.bincount(found, minlength=3) for found in kinds.values()]
     assert len(counts) == 4 and all(np.array_equal(count, counts[0]) for count in counts)
-    np.testing.assert_allclose(counts[0] / 600, odds, atol=0.06)
+    np.testing.assert_allclose(counts[0] / 200, odds, atol=0.1)
 
 
 # targets of every frame
 
 
-@pytest.mark.parametrize("sampling", [Sampling("segments", 12, 9, balance=False), Sampling("crop", frames=20)], ids=str)
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling("segments", 12, 9, balance=False),
+        pytest.param(Sampling("crop", frames=20), marks=pytest.mark.slow),
+    ],
+    ids=lambda sampling: sampling.kind,
+)
 def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
     """Cut, cropped, shuffled and padded with them; made of the clean and the noisy waveform."""
 
@@ -585,42 +547,24 @@ def test_evaluation_keeps_every_clip_in_order(cache, monkeypatch):
 
 
 def test_a_long_clip_does_not_pad_the_others_in_evaluation(noisy):
-    """Batches of bounded size, in order, with the numbers and noises that whole batches have."""
+    """Batches of bounded size, in order; that their numbers do not depend on the batch is tested below."""
     lengths = [len(wave) // FRAME for wave in noisy.cache.waves]
     lengths[21] = room = round(BATCH_SECONDS * RATE / FRAME)
-    cache = Clips(lengths)
-    given = Source(**{**vars(noisy), "cache": cache})
+    given = Source(**{**vars(noisy), "cache": Clips(lengths)})
     found = list(evaluation_batches(given, extract, NAMES).as_numpy_iterator())
-    assert [extra["index"].tolist() for _, extra in found] == [
-        [i for i in TRAIN if i < 21],
-        [21],
-        [i for i in TRAIN if i > 21],
-    ]
+    sides = [[i for i in TRAIN if i < 21], [21], [i for i in TRAIN if i > 21]]
+    assert [extra["index"].tolist() for _, extra in found] == sides
     assert max(x["mask"].size for x, _ in found) <= room
-    others = [i for i in TRAIN if i != 21]
-    (whole,) = evaluation_batches(
-        Source(**{**vars(given), "indices": np.array(others)}), extract, NAMES
-    ).as_numpy_iterator()
-    x, extra = whole
-    expected = {int(i): (x["energy"][row][x["mask"][row]], extra["mixed"][row]) for row, i in enumerate(extra["index"])}
-    seen = 0
-    for x, extra in found:
-        for row, i in enumerate(extra["index"]):
-            if i != 21:
-                np.testing.assert_allclose(x["energy"][row][x["mask"][row]], expected[i][0], rtol=1e-5)
-                assert extra["mixed"][row] == expected[i][1]
-                seen += 1
-    assert seen == len(others)
 
 
-@pytest.mark.parametrize("kind", ["whole", "crop"])
+@pytest.mark.parametrize("kind", ["whole", pytest.param("crop", marks=pytest.mark.slow)])
 def test_a_long_clip_does_not_pad_the_others_in_training(kind, caplog):
     """It is cut to what a batch has room for: another stretch in each epoch, of all features alike, with its own label."""
     cache = Clips([9, 600, 5, 7, 8, 700, 3])
     training = data([source(cache, range(7))], Sampling(kind, frames=1000), 4, batch_frames=4 * 50)
     firsts = set()
-    for epoch in range(4):
-        for x, y, w in batches(training, epoch):
+    for epoch in epochs_of(training, 4):
+        for x, y, w in epoch:
             assert x["mask"].size <= 4 * 50
             for row, (i, first) in enumerate(whose(x)):
                 whole, n = cache.features(i), int(x["mask"][row].sum())
@@ -649,13 +593,3 @@ def test_evaluation_does_not_depend_on_the_batch(noisy, monkeypatch):
     for a, b in zip(whole, parts, strict=True):
         for name in NAMES:
             np.testing.assert_allclose(a[name], b[name], rtol=1e-5, atol=1e-6)
-
-
-def test_clips_beyond_one_batch_are_theirs(rng):
-    """More clips than are extracted at once."""
-    cache = Clips(rng.integers(1, 9, 2 * BATCH_CLIPS + 5))
-    given = source(cache, range(len(cache.waves)))
-    items = list(clips(given, extract, NAMES, given.draw(0)).as_numpy_iterator())
-    assert [int(extra["index"]) for _, extra in items] == list(range(len(cache.waves)))
-    for i, (x, _) in enumerate(items):
-        np.testing.assert_allclose(x["told"], cache.features(i)["told"], rtol=1e-6)

@@ -27,17 +27,20 @@ def split(corpus):
 
 @dataclass
 class Trained:
-    """A run, and what was seen while it was made."""
+    """A run, and what was seen while it was made: clips that were read, calls of `on_epoch`, and graphs traced until each."""
 
     run: object
     read: set[int] = field(default_factory=set)
     calls: list = field(default_factory=list)
+    traced: list[str] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
 
 
 @pytest.fixture(scope="session")
 def trained(data, split, tmp_path_factory) -> Trained:
     from keras_ser.pipelines.records import RecordCache
     from keras_ser.training import fit
+    from tests.training import graphs
 
     seen = Trained(None)
     dataset = RecordCache.dataset
@@ -49,6 +52,11 @@ def trained(data, split, tmp_path_factory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RecordCache, "dataset", spy)
         out = tmp_path_factory.mktemp("runs") / "trained"
-        on_epoch = lambda stage, epoch, epochs, logs: seen.calls.append((stage, epoch, epochs, dict(logs)))  # noqa: E731
+        seen.traced = graphs.watch(patch)
+
+        def on_epoch(stage, epoch, epochs, logs):
+            seen.calls.append((stage, epoch, epochs, dict(logs)))
+            seen.counts.append(len(seen.traced))
+
         seen.run = fit(tiny.TRAINED, data, split, out, seed=3, on_epoch=on_epoch)
     return seen

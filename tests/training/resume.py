@@ -1,7 +1,6 @@
 """Run as a program: train in a process of its own, with deterministic ops, and be killed where told.
 
 python -m tests.training.resume FOLDER NAME RECIPE [stage:epoch]
-python -m tests.training.resume FOLDER --both RECIPE
 """
 
 import os
@@ -15,16 +14,11 @@ from tests.training import tiny
 EPOCHS = {"epochs": 4, "patience": 2}
 CROPS = Sampling("crop", frames=40)
 RECIPES = {
-    "small": tiny.SINGLE.replace(streams=(tiny.NOISY,), sampling=CROPS, epochs=3, patience=2),
     "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
     "lstm": tiny.EVERYTHING.replace(config=tiny.LSTM, **EPOCHS),
     "stretched": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
     "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),
 }
-
-
-class Stopped(Exception):
-    pass
 
 
 def train(folder: Path, name: str, recipe, on_epoch=None):
@@ -50,18 +44,7 @@ def main(folder: str, name: str, recipe: str, kill: str = "") -> None:
         if f"{stage}:{epoch}" == kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def stop(stage, epoch, epochs, logs):
-        if epoch == 2:
-            raise Stopped
-
-    if name != "--both":
-        train(folder, name, RECIPES[recipe], die)
-        return
-    train(folder, "unbroken", RECIPES[recipe])
-    try:
-        train(folder, "broken", RECIPES[recipe], stop)
-    except Stopped:
-        train(folder, "broken", RECIPES[recipe])
+    train(folder, name, RECIPES[recipe], die)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,14 @@ import soundfile
 from keras_ser.cli.training import check_labels
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.experiment.planning import check_jobs
-from keras_ser.features import Frontend
 from keras_ser.models.aspmtl import Config
-from keras_ser.models.whole_model import extractor
-from keras_ser.pipelines import sources as reading
-from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.sources import Source, evaluation_batches
-from keras_ser.pipelines.streams import TrainingData
+from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
 from keras_ser.training import data as room
 from keras_ser.training.data import Data, class_weights, shuffled
-from keras_ser.training.predictions import truths
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
@@ -68,11 +62,6 @@ SPLIT = split_of(range(20), range(20, 30), range(30, 40))
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return load(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def extract():
-    return extractor(Frontend(**RECIPE.frontend.options()))
 
 
 def test_each_side_reads_its_own_clips(data):
@@ -182,57 +171,19 @@ def test_noise_files(data, tmp_path, rng):
     assert source.mixed == {"noise": (1,)}
 
 
-def test_nothing_of_validation_and_test_reaches_training(data, extract, tmp_path):
-    """Other audio on those sides: the same statistics, the same batches, the same noises (babble among them)."""
+def test_nothing_of_validation_and_test_reaches_training(data, tmp_path):
+    """Other audio on those sides: the same training clips and noises, babble among them; `TrainingData` reads nothing else."""
     other = load(tmp_path, corpus=write(tmp_path / "audio", seeds=dict.fromkeys(range(20, 40), 77)))
-    sources = [[d.source(RECIPE, k, SPLIT, "train", 0) for k in range(2)] for d in (data, other)]
-    for a, b in zip(sources[0][1].bank, sources[1][1].bank, strict=True):
+    clean, noisy = [[d.source(RECIPE, k, SPLIT, "train", 0) for d in (data, other)] for k in range(2)]
+    for a, b in zip(noisy[0].bank, noisy[1].bank, strict=True):
         np.testing.assert_array_equal(a, b)
-    names = RECIPE.frontend.features
-    made = [TrainingData(s, extract, names, RECIPE.tasks, RECIPE.sampling, Augment(), 8) for s in sources]
-    for name in names:
-        np.testing.assert_array_equal(made[0].statistics[name].mean, made[1].statistics[name].mean)
-    first, second = (list(training.epoch(1).as_numpy_iterator()) for training in made)
-    assert len(first) == len(second) == made[0].steps
-    for a, b in zip(first, second, strict=True):
-        for x, y in zip(a, b, strict=True):
-            assert x.keys() == y.keys() and all(np.array_equal(x[k], y[k]) for k in x)
+    for a, b in (clean, noisy):
+        first, second = (list(s.cache.dataset(s.indices).as_numpy_iterator()) for s in (a, b))
+        assert [x["index"] for x in first] == [*range(20)]
+        assert all(np.array_equal(x["waveform"], y["waveform"]) for x, y in zip(first, second, strict=True))
     changed = load(tmp_path / "x", corpus=write(tmp_path / "audio2", seeds={3: 77}))
     bank = changed.source(RECIPE, 1, SPLIT, "train", 0).bank
-    assert not np.array_equal(bank[0], sources[0][1].bank[0])  # babble is made of training clips indeed
-
-
-def test_statistics_of_the_training_side(data, extract):
-    """Features of each training clip alone, in NumPy."""
-    source = data.source(RECIPE, 0, SPLIT, "train", 0)
-    names = RECIPE.frontend.features
-    training = TrainingData([source], extract, names, RECIPE.tasks, RECIPE.sampling, Augment(), 8)
-    rows = []
-    for i in range(20):
-        wave, _ = soundfile.read(data.corpus.root / f"{i:02}.wav", dtype="float32")
-        x = extract({"waveform": wave[None], "length": np.array([len(wave)], "int32")})
-        rows.append(np.concatenate([np.asarray(x[name])[0][np.asarray(x["mask"])[0]] for name in names], axis=1))
-    rows = np.concatenate(rows)
-    mean, variance = (np.concatenate([getattr(training.statistics[n], k) for n in names]) for k in ("mean", "variance"))
-    np.testing.assert_allclose(mean, rows.mean(axis=0, dtype=float), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(variance, rows.var(axis=0, dtype=float), rtol=1e-3)
-
-
-def test_evaluation_reads_what_predict_reads(data, extract, monkeypatch):
-    """Validation scores and predictions hear the same noises, whatever the batch size."""
-    source = data.source(RECIPE, 1, SPLIT, "test", 0)
-    sizes = []
-    for clips in (4, 32):
-        monkeypatch.setattr(reading, "BATCH_CLIPS", clips)
-        sizes.append(list(evaluation_batches(source, extract, RECIPE.frontend.features).as_numpy_iterator()))
-    few, many = (
-        [(x["energy"][k][m], e["index"][k], e["mixed"][k]) for x, e in s for k, m in enumerate(x["mask"])]
-        for s in sizes
-    )
-    assert [index for _, index, _ in few] == list(range(30, 40))
-    for a, b in zip(few, many, strict=True):
-        np.testing.assert_allclose(a[0], b[0], rtol=1e-3, atol=1e-2)
-        assert a[1:] == b[1:]
+    assert not np.array_equal(bank[0], noisy[0].bank[0])  # babble is made of training clips indeed
 
 
 # auxiliary corpora
@@ -290,18 +241,6 @@ def test_an_auxiliary_corpus_teaches_its_own_speakers(data, tmp_path, tasks):
     assert [task.labels[value] for value in main[0]] == [f"made/{u.speaker}" for u in data.corpus] and main[1].all()
     assert [task.labels[value] for value in other[0][[0, 1, 3]]] == ["manifest/s1", "manifest/x", "made/s2"]
     assert other[1].tolist() == [1, 1, 0, 1]
-
-
-def test_a_stored_recipe_s_speakers_are_those_of_its_own_corpus(data, tmp_path):
-    stored = Task("speaker", ("s0", "s1", "s2", "s3"), identity=True)
-    recipe, both = beside(
-        data, tmp_path, WITH_OTHER.replace(tasks=(EMOTION, stored)), speaker=("s1", "s2", None, "made/s2")
-    )
-    assert recipe.tasks[1] == stored
-    values, weights = both.source(recipe, 0, SPLIT, "train", 0).labels["speaker"]
-    assert [stored.labels[value] for value in values] == [u.speaker for u in data.corpus] and weights.all()
-    assert not both.source(recipe, 1, SPLIT, "train", 0).labels["speaker"][1].any()
-    assert truths(stored, data.corpus.utterances[:11], "made") == ["s0"] * 10 + ["s1"]
 
 
 def test_an_auxiliary_corpus_teaches_no_task_of_the_main_column(data, tmp_path):

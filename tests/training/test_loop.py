@@ -67,21 +67,16 @@ def equal(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_the_best_epoch_is_kept_not_the_last(tmp_path):
+@pytest.mark.parametrize(("patience", "trained"), [(0, 7), (1, 3)])
+def test_the_first_of_the_best_epochs_is_kept_and_patience_ends_the_training(tmp_path, patience, trained):
     model, seen = network(), []
     on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
-    train(RECIPE, epochs, model, scripted(), tmp_path, 0, "tiny", on_epoch)
+    train(RECIPE.replace(patience=patience), epochs, model, scripted(), tmp_path, 0, "tiny", on_epoch)
     about = json.loads((tmp_path / "history.json").read_text())
     assert about["best_epoch"] == 2, "of equal scores the first counts"
-    assert len(seen) == len(about["epochs"]) == 7
+    assert len(seen) == len(about["epochs"]) == trained
     assert equal(values(model), seen[1])
     assert not equal(values(model), seen[-1])
-
-
-@pytest.mark.parametrize(("patience", "trained"), [(1, 3), (3, 5)])
-def test_patience_ends_the_training(tmp_path, patience, trained):
-    train(RECIPE.replace(patience=patience), epochs, network(), scripted(), tmp_path, 0, "tiny")
-    assert len(json.loads((tmp_path / "history.json").read_text())["epochs"]) == trained
 
 
 def test_without_a_validation_side_every_epoch_is_trained_and_the_last_kept(tmp_path):
@@ -93,7 +88,10 @@ def test_without_a_validation_side_every_epoch_is_trained_and_the_last_kept(tmp_
     assert equal(values(model), seen[-1])
 
 
-@pytest.mark.parametrize(("stop", "patience"), [(1, 0), (5, 0), (2, 2)])
+OTHER_STOPS = [pytest.param(stop, 0, marks=pytest.mark.slow) for stop in (1, 5, RECIPE.epochs)]
+
+
+@pytest.mark.parametrize(("stop", "patience"), [(2, 2), *OTHER_STOPS])
 def test_resumed_is_bit_equal_to_unbroken(tmp_path, stop, patience):
     recipe = RECIPE.replace(patience=patience)
     unbroken = network(seed=1)
@@ -113,27 +111,6 @@ def test_resumed_is_bit_equal_to_unbroken(tmp_path, stop, patience):
     assert equal(values(unbroken), values(resumed))
     for name in ("history.json", "history.csv"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
-
-
-def test_stopped_after_its_last_epoch_it_only_ends(tmp_path):
-    unbroken = network()
-    train(RECIPE, epochs, unbroken, scripted(), tmp_path / "a", 0, "tiny")
-
-    def interrupt(stage, epoch, epochs, logs):
-        if epoch == RECIPE.epochs:
-            raise Stopped
-
-    (tmp_path / "b").mkdir()
-    with pytest.raises(Stopped):
-        train(RECIPE, epochs, network(), scripted(), tmp_path / "b", 0, "tiny", interrupt)
-
-    def never(*_):
-        raise AssertionError("there is nothing left to train")
-
-    resumed = network(seed=3)
-    train(RECIPE, never, resumed, never, tmp_path / "b", 0, "tiny", never)
-    assert equal(values(unbroken), values(resumed))
-    assert (tmp_path / "a" / "history.json").read_text() == (tmp_path / "b" / "history.json").read_text()
 
 
 def test_history_on_disk(tmp_path):
@@ -165,10 +142,12 @@ def tensorboard(folder) -> dict[str, dict[int, float]]:
     return found
 
 
-@pytest.mark.parametrize("scale", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, scale):
+def test_a_loss_that_is_not_finite_stops_with_advice_and_closes_the_writer(tmp_path, monkeypatch):
+    made, create = [], tf.summary.create_file_writer
+    monkeypatch.setattr(tf.summary, "create_file_writer", lambda *given: made.append(create(*given)) or made[-1])
+
     def broken(epoch):
-        return epochs(epoch, scale if epoch == 1 else 1.0)
+        return epochs(epoch, np.inf if epoch == 1 else 1.0)
 
     with pytest.raises(
         FloatingPointError,
@@ -176,13 +155,6 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, scale):
     ):
         train(RECIPE, broken, network(), scripted(), tmp_path, 7, "tiny", where="fold 2, ")
     assert len(pd.read_csv(tmp_path / "history.csv")) == 1, "what was finished before stays"
-
-
-def test_the_tensorboard_writer_is_closed_on_an_error(tmp_path, monkeypatch):
-    made, create = [], tf.summary.create_file_writer
-    monkeypatch.setattr(tf.summary, "create_file_writer", lambda *given: made.append(create(*given)) or made[-1])
-    with pytest.raises(FloatingPointError):
-        train(RECIPE, lambda epoch: epochs(epoch, np.nan), network(), scripted(), tmp_path, 0, "tiny")
     (writer,) = made
     with pytest.raises(RuntimeError, match="already closed"):
         writer.as_default()

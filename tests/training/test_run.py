@@ -5,7 +5,6 @@ import zipfile
 
 import pytest
 
-from keras_ser.files import write_whole
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
@@ -43,10 +42,7 @@ def test_the_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, w
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("content", [None, "", "{"], ids=["missing", "empty", "cut"])
-def test_a_folder_that_does_not_say_what_it_holds(tmp_path, content):
-    if content is not None:
-        (tmp_path / "run.json").write_text(content)
+def test_a_folder_that_does_not_say_what_it_holds(tmp_path):
     with pytest.raises(RunError, match="does not say which run it holds"):
         check_owner(tmp_path, tiny.SINGLE, SPLIT, 0)
 
@@ -83,43 +79,10 @@ def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
 
 
-def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
-    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-
-    class Killed(BaseException):
-        pass
-
-    def write(temporary):
-        temporary.write_bytes(b"half")
-        # what a SIGKILL leaves: no `finally` runs, so the file is put aside and back
-        temporary.rename(temporary.with_name("aside"))
-        (tmp_path / "aside").rename(tmp_path / "aside.kept")
-        write.name = temporary.name
-        raise Killed
-
-    with pytest.raises(Killed):
-        write_whole(tmp_path / "state.npz", write)
-    (tmp_path / "aside.kept").rename(tmp_path / write.name)
-    assert not (tmp_path / "state.npz").exists()
-    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
-
-
 def test_an_unfinished_run_does_not_load(tmp_path):
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     with pytest.raises(RunError, match="holds no finished run"):
         Run.load(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json", "model.keras"])
-def test_a_damaged_run_says_so(tmp_path, name):
-    claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-    (tmp_path / "history.json").write_text('{"seed": 0}')
-    (tmp_path / "model.keras").write_text("PK")
-    (tmp_path / name).write_text('{"seed"')
-    with pytest.raises(RunError, match=f"{tmp_path}.* is damaged: .* Train ") as caught:
-        Run.load(tmp_path).model()
-    assert "\n" not in str(caught.value)
 
 
 DAMAGED = {
@@ -204,7 +167,9 @@ def test_run_whose_owner_is_damaged_is_refused_and_left_alone(tmp_path, content)
     assert (tmp_path / "run.json").read_bytes() == content
 
 
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(
+    "content", [b"", DAMAGED["cut"], DAMAGED["nothing right"]], ids=["empty", "cut", "nothing right"]
+)
 @pytest.mark.parametrize("name", ["recipe.json", "split.json"])
 def test_an_unfinished_run_goes_on_over_a_damaged_recipe_or_split(tmp_path, name, content):
     """Its owner says what it is; both files are written anew."""

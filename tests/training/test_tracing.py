@@ -5,11 +5,10 @@ import tensorflow as tf
 
 from keras_ser.recipe import Sampling
 from keras_ser.training import fit
-from tests.training import tiny
+from tests.training import graphs, tiny
 
 EPOCHS = {"epochs": 4, "patience": 0}
 RECIPES = {
-    "segments": tiny.TRAINED.replace(**EPOCHS),
     "crops of three tasks, noises drawn anew": tiny.EVERYTHING.replace(sampling=Sampling("crop", frames=40), **EPOCHS),
     "whole clips in a schedule": tiny.EVERYTHING.replace(config=tiny.LSTM, sampling=Sampling("whole"), **EPOCHS),
     "stretches": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
@@ -17,33 +16,19 @@ RECIPES = {
 }
 
 
-@pytest.fixture
-def graphs(monkeypatch):
-    """Names of the graphs that are traced: of functions, data sets, branches and loops."""
-    made, make = [], tf.__internal__.FuncGraph.__init__
-
-    def init(self, name, *given, **named):
-        made.append(name)
-        make(self, name, *given, **named)
-
-    monkeypatch.setattr(tf.__internal__.FuncGraph, "__init__", init)
-    return made
-
-
-def test_a_second_shape_is_a_second_graph(graphs):
-    double = tf.function(lambda x: 2 * x)
+def test_a_second_shape_is_a_second_graph(monkeypatch):
+    traced, double = graphs.watch(monkeypatch), tf.function(lambda x: 2 * x)
     for size, number in ((1, 1), (2, 2), (2, 2)):
         double(tf.zeros([size]))
-        assert len(graphs) == number
+        assert len(traced) == number
 
 
-@pytest.mark.parametrize(
-    "name",
-    [*list(RECIPES)[:1], *(pytest.param(name, marks=pytest.mark.slow) for name in list(RECIPES)[1:])],
-)
-def test_no_graph_is_traced_after_the_first_epoch(data, split, tmp_path, graphs, name):
-    counts = []
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_graph_is_traced_after_the_first_epoch(data, split, tmp_path, monkeypatch, name):
+    """Segments are in test_fit."""
+    traced, counts = graphs.watch(monkeypatch), []
     recipe = RECIPES[name].for_corpus(data.corpus)
-    fit(recipe, data, split, tmp_path, on_epoch=lambda *_: counts.append(len(graphs)))
+    fit(recipe, data, split, tmp_path, on_epoch=lambda *_: counts.append(len(traced)))
     assert len(counts) == EPOCHS["epochs"] and counts[0] > 10
-    assert graphs[counts[0] : counts[-1]] == []
+    assert traced[counts[0] : counts[-1]] == []
