@@ -312,6 +312,35 @@ def test_caches_of_changed_files_are_removed_a_week_after_they_were_opened(tmp_p
         assert made[name].path.exists() and made[name].path.with_suffix(".json").exists(), name
 
 
+@pytest.mark.slow
+def test_two_processes_write_one_cache_once(tmp_path, corpus):
+    """The second waits for the first and opens what that has written."""
+    script = """
+        import sys, time
+        sys.path[:0] = sys.argv[1:3]
+        from pathlib import Path
+        from keras_ser.corpora.corpus import Corpus, Utterance
+        from keras_ser.pipelines import record_writer, records
+        plain = record_writer.read_with_problems
+
+        def slow(*arguments):
+            print("read", flush=True)
+            time.sleep(0.1)
+            return plain(*arguments)
+
+        record_writer.read_with_problems = slow
+        names = [f"{i:02}.{('wav', 'flac')[i % 2]}" for i in range(7)]
+        corpus = Corpus("two", Path(sys.argv[3]), tuple(Utterance(n, n) for n in names), {})
+        print(len(list(records.cache(corpus, sys.argv[4], threads=1, progress=False).dataset())))
+    """
+    roots = [str(Path(keras_ser.__path__[0]).parent), str(Path(__file__).parents[2])]
+    command = [sys.executable, "-c", textwrap.dedent(script), *roots, str(corpus.root), str(tmp_path / "cache")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(map(len, said)) == [1, 8] and {words[-1] for words in said} == {"7"}
+
+
 @pytest.mark.parametrize("damage", ["truncated", "no records", "half sidecar", "sidecar of another"])
 def test_half_a_cache_is_made_again(tmp_path, corpus, damage):
     made = cache(corpus, tmp_path / "cache", progress=False)
