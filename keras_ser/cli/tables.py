@@ -10,6 +10,7 @@ from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import step_printer
 from keras_ser.cli.recipe_script import Reports, Trained
 from keras_ser.errors import UserError
+from keras_ser.settings import CLEAN, of_stream
 
 PAPER_NOISES = ("white", "pink", "babble", "factory")
 
@@ -241,6 +242,7 @@ def with_noises(recipe, options: argparse.Namespace):
     for prefix, each in (("", recipe), ("first.", recipe.first)):
         if each is not None:
             changes[f"{prefix}streams.noisy.noises"] = trained
-            if any(task.name == "noise" for task in each.tasks):
-                changes[f"{prefix}tasks.noise.labels"] = ("clean", *trained)
+            changes |= {
+                f"{prefix}tasks.{task.name}.labels": (CLEAN, *trained) for task in filter(of_stream, each.tasks)
+            }
     return recipe.change(changes)

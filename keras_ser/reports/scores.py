@@ -65,7 +65,7 @@ def score_report(
             complete seed has, ..}. The report follows their order; one that has no predictions is noted.
         notes: sentences for the reader.
         tables: further tables, name -> a mapping or a list of rows, e.g.
-            {"adversary": {"emotion": {"accuracy": 0.52, "prior": 0.5}}}.
+            {"discriminator": {"speakers": {"accuracy": 0.52, "prior": 0.5}}}.
         histories: (protocol, fold, seed) -> history with a column `epoch`.
         missing: sentences on the runs that the predictions lack, shown first.
         deterministic: another seed would give the same model, see `score`.
