@@ -105,7 +105,7 @@ def test_noise_tables_on_the_demo_corpus(tmp_path):
 @pytest.mark.slow
 def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
     """Three small networks, the table of the gain and that of the speakers; asked again, nothing is trained."""
-    command = [sys.executable, str(RECIPES / "vggvox_cremad.py"), "--out", str(tmp_path), "--epochs=1"]
+    command = [sys.executable, str(RECIPES / "vggvox_cremad.py"), "--out", str(tmp_path), "--epochs=1", "--jobs=1"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "both over emotion on demo" in done.stdout and "EER, %" in done.stdout and done.stderr.count("[1/1]") == 3
