@@ -159,7 +159,6 @@ def waiting(options) -> dict:
             [loaded.source(recipe, 0, split, "train", 0)],
             extract,
             recipe.frontend.features,
-            recipe.tasks,
             recipe.sampling,
             recipe.augment,
             recipe.batch_size,

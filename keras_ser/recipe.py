@@ -102,11 +102,24 @@ class Recipe:
         rates = {each.sample_rate for each in self.every_frontend}
         if len(rates) > 1:
             raise UserError(f"all front ends need one sample rate. Received: {', '.join(map(str, sorted(rates)))} Hz.")
-        if self.frontends and (not self.augment.off or (self.sampling.kind != "whole" and not self.sampling.seconds)):
+        stretched = self.sampling.seconds > 0
+        if self.frontends and self.sampling.kind != "whole" and not stretched:
             raise UserError(
                 "several front ends see the same stretch of the waveform, or whole clips: set sampling.seconds or "
-                "sampling.kind=whole, and no augmentation."
+                f"sampling.kind=whole. Received: sampling.kind={self.sampling.kind}."
             )
+        if (self.frontends or stretched) and not self.augment.off:
+            raise UserError(
+                f"several front ends, and stretches of sampling.seconds, take no augmentation. Received: {self.augment}."
+            )
+        lengths = {each.seconds for each in self.every_frontend}
+        if len(lengths) > 1 or (stretched and lengths != {0.0}):
+            raise UserError(
+                "frontend.seconds must be the same in all front ends, and 0 with sampling.seconds. Received: "
+                f"{', '.join(f'{length:g}' for length in sorted(lengths))} with sampling.seconds={self.sampling.seconds:g}."
+            )
+        if stretched and any(self.sampling.seconds * each.sample_rate < each.window for each in self.every_frontend):
+            raise UserError(f"sampling.seconds must hold at least one window. Received: {self.sampling.seconds:g}.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
             raise UserError(
                 f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."

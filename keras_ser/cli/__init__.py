@@ -20,7 +20,8 @@ __all__ = ["main", "recipe_main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `keras-ser`."""
     parser = argparse.ArgumentParser(
-        prog="keras-ser", description="Speech emotion recognition by multi-task learning: five papers, honest splits."
+        prog="keras-ser",
+        description="Speech emotion recognition by multi-task learning: papers implemented completely, splits that do not leak.",
     )
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -140,30 +140,37 @@ def run(
     chosen, data, read_options = prepared(chosen, options)
 
     from keras_ser.experiment import experiment_folder, run_experiment
+    from keras_ser.experiment.failures import forget_failures
+    from keras_ser.experiment.planning import jobs
     from keras_ser.experiment.runner import train_experiment
-    from keras_ser.experiment.stored import finished_runs
+    from keras_ser.experiment.stored import finished
     from keras_ser.experiment.systems import System, run_systems
 
     with Progress(quiet=options.quiet) as progress:
         given = {"folds": folds, "read_options": read_options, "strategy": options.strategy}
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
+        folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
+        every = [(folders[name], job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
+        processes = min(processes, sum(not finished(*run) for run in every))
+        if processes > 1:
+            # what failed before is tried again once, and not by each process
+            forget_failures(every)
         if processes > 1 or is_worker():
+            given["again"] = False
             with workers([*options.command, "--quiet"], processes - 1) as wait:
-                folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
                 for name, recipe in chosen.items():
                     train_experiment(recipe, data, folders[name], **given, on_failure=_nothing, on_taken=_nothing)
-                wait(lambda: progress.others(sum(map(finished_runs, folders.values()))))
+                wait(lambda: progress.others(sum(finished(*run) for run in every)))
             if is_worker():
                 return 0
-        given |= {"on_failure": progress.failure, "again": processes == 1}
+        given["on_failure"] = progress.failure
         if several:
             systems = run_systems(chosen, data, options.out, **given)
         else:
             ((name, recipe),) = chosen.items()
-            folder = experiment_folder(recipe, options.out)
-            made = run_experiment(recipe, data, folder, **given)
-            systems = {name: System(recipe, folder, made.predictions, made.missing)}
-            reports = reports or (lambda trained: [(made, folder / "report.md")])
+            made = run_experiment(recipe, data, folders[name], **given)
+            systems = {name: System(recipe, folders[name], made.predictions, made.missing)}
+            reports = reports or (lambda trained: [(made, folders[name] / "report.md")])
     for number, (made, path) in enumerate(reports(Trained(variant, systems, data, options, notes))):
         print(end="\n" if number else "")
         show(made, path)

@@ -83,6 +83,8 @@ def _tune(options: argparse.Namespace) -> int:
     given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
     given |= {"--bad": options.bad} if options.bad != "raise" else {}
     words = [word for name, value in given.items() if value for word in (name, str(value))]
+    further = [(name, root) for name, root in options.corpus_roots.items() if root != options.corpus_root]
+    words += [word for name, root in further for word in ("--corpus-root", f"{name}={root}")]
     following = shlex.join(["keras-ser", "train", str(folder / "recipe.json"), *words])
     print(f"\nreport: {folder / 'tuning.md'}\nnext: {following}")
     return 1 if again else 0

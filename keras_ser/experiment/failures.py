@@ -1,7 +1,7 @@
 """Jobs that fail: noted in their folders, so that the others go on and reports can say what is missing."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from keras_ser.audio import AudioError
@@ -70,6 +70,12 @@ def reason_of_job(error: Exception, folder: Path) -> str | None:
         reason = (str(error) or "MemoryError").splitlines()[0]
         return f"out of memory ({reason}). Lower batch_size, or close other programs."
     return None
+
+
+def forget_failures(runs: Iterable[tuple[Path, Job]]) -> None:
+    """Remove the notes on failures of jobs, each given with its experiment's folder, so that they are tried again."""
+    for folder, job in runs:
+        (folder / job.folder / FAILED).unlink(missing_ok=True)
 
 
 def failure(target: Path) -> str:

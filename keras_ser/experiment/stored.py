@@ -49,11 +49,6 @@ def finished(folder: Path, job: Job) -> bool:
     return (folder / job.folder / PREDICTIONS).exists()
 
 
-def finished_runs(folder: Path) -> int:
-    """How many runs of an experiment are finished, of whatever protocols, folds and seeds."""
-    return sum(1 for _ in folder.glob(f"*/fold-*/{PREDICTIONS}"))
-
-
 def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
     """The predictions of a finished job.
 

@@ -32,9 +32,9 @@ from keras_ser.features.prosody import (
 )
 from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, check_short_term, short_term
 from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, preemphasis, root
+from keras_ser.settings import FEATURES
 
 SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
-FEATURES = (*SPECTRAL, "zero_crossing_rate", "energy", "pitch", "short_term", "waveform")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

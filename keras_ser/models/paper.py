@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_ser.errors import UserError
+from keras_ser.models import model_module
 from keras_ser.settings import OptimizerConfig, mask_of
 from keras_ser.tasks import Task
 
@@ -145,8 +146,6 @@ def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> 
     Raises:
         UserError: settings, inputs or tasks that the model cannot be built with.
     """
-    from keras_ser.models import model_module
-
     made = model_module(recipe.model).build(
         recipe.config, inputs, recipe.tasks, streams=len(recipe.streams), frontend=recipe.frontend
     )

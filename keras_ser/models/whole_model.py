@@ -8,7 +8,7 @@ Everything between decoded audio and the probabilities is inside, so what was ev
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from keras_ser.models.paper import Network
+from keras_ser.models.paper import Network, build_network
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
 
@@ -122,8 +122,6 @@ def embedder(whole, layer: str):
 
 def recipe_embedder(recipe, whole):
     """`embedder` of a recipe's trained model, of what its network names as the embedding."""
-    from keras_ser.models.paper import build_network
-
     inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
     return embedder(whole, build_network(recipe, inputs).embedding_layer)
 

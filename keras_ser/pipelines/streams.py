@@ -21,7 +21,6 @@ from keras_ser.pipelines.feature_store import FeatureStore
 from keras_ser.pipelines.joining import join_streams, with_masks
 from keras_ser.pipelines.sources import Draw, Source, clips, drawn_seed
 from keras_ser.settings import mask_of
-from keras_ser.tasks import Task
 
 SHUFFLE_EXAMPLES = 4096
 MEMORY_LIMIT = 3 * 2**29
@@ -41,7 +40,6 @@ class TrainingData:
             turns from epoch to epoch, each as often as the others.
         extract: see `clips`.
         names: features that the network takes.
-        tasks: the recipe's tasks.
         sampling, augmentation: the recipe's `Sampling` and `Augment`.
         batch_size: examples a batch, over all streams.
         seed: draws order, crops, noises and augmentation, together with the epoch.
@@ -66,7 +64,6 @@ class TrainingData:
         sources: Sequence[Source],
         extract: Callable,
         names: Sequence[str],
-        tasks: Sequence[Task],
         sampling,
         augmentation,
         batch_size: int,
@@ -78,7 +75,7 @@ class TrainingData:
         measure: bool = True,
         batch_frames: int = BATCH_FRAMES,
     ):
-        self.sources, self.extract, self.names, self.tasks = tuple(sources), extract, tuple(names), tuple(tasks)
+        self.sources, self.extract, self.names = tuple(sources), extract, tuple(names)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
         self.sizes = stream_sizes([source.share for source in self.sources], batch_size)
         self.frame_targets, self.samples, self.measure, self.stretch = frame_targets, samples, measure, stretch

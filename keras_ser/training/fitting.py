@@ -170,7 +170,6 @@ def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> Tra
         sources,
         extract,
         [name for each in recipe.every_frontend for name in each.inputs],
-        recipe.tasks,
         recipe.sampling,
         recipe.augment,
         recipe.batch_size,

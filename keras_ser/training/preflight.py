@@ -1,5 +1,6 @@
 """What a recipe, a corpus and a split are refused for, before anything is decoded or trained."""
 
+import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -34,7 +35,6 @@ def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Pa
 
 def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[str]) -> None:
     """Refuse streams of corpora and noises that are not there, or of noises that are no class of the task that names them."""
-    noise = next(filter(of_stream, recipe.tasks), None)
     known = {*COLOURS, "babble", *stems, *map(noise_type, stems)}
     for stream in recipe.streams:
         if stream.corpus and stream.corpus not in auxiliary:
@@ -48,10 +48,10 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
                 f"the stream {stream.name!r} mixes in {strange[0]!r}, which is neither generated nor a file. There are: "
                 f"{', '.join(sorted(known))}. Name a folder that holds it (--noise-root DIR), or leave it out."
             )
-        for name in (stream.noises or (CLEAN,)) if noise else ():
-            if not noise.encode(name)[1]:
+        for task, name in itertools.product(filter(of_stream, recipe.tasks), stream.noises or (CLEAN,)):
+            if not task.encode(name)[1]:
                 raise UserError(
-                    f"the task {noise.name!r} ignores {name!r}, which the stream {stream.name!r} holds. Make it one of its labels, "
+                    f"the task {task.name!r} ignores {name!r}, which the stream {stream.name!r} holds. Make it one of its labels, "
                     "or merge it."
                 )
 

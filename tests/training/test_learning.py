@@ -5,14 +5,9 @@ import dataclasses
 import pytest
 
 from keras_ser.corpora import demo
-from keras_ser.models import MODELS
 from keras_ser.splits import Split
 from keras_ser.training import Data, fit, predict
 from tests.models.papers import EMOTIONS, RECIPES
-
-
-def test_every_model_has_a_recipe():
-    assert {recipe.model for recipe in RECIPES.values()} == set(MODELS)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, Frontend, apply_gain, ideal_ratio_mask, mask_samples
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
+from keras_ser.settings import STRETCH
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
@@ -126,6 +127,10 @@ def frontend_of(first: keras.Model) -> Frontend:
 
 def _parts(first: keras.Model):
     frontend = frontend_of(first)
+    if STRETCH in first.get_layer("extractor").output:
+        raise UserError(
+            "a denoiser needs whole clips, and this model cuts stretches: train it without sampling.seconds."
+        )
     if frontend.endpoint or frontend.samples:
         raise UserError(
             "a denoiser needs the frames as they lie in time, and this model drops silence or cuts clips before it looks: "

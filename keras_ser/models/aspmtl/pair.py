@@ -26,8 +26,12 @@ def check_pair(second: Any, first: Any) -> None:
         second, first: their recipes.
 
     Raises:
-        UserError: the first finds no noise, or looks at other features than the second gets from it.
+        UserError: the first finds no noise, or looks at other features than the second gets from it; several front ends or
+            stretches in one of them.
     """
+    for name, recipe in (("", second), ("first.", first)):
+        if recipe.frontends or recipe.sampling.seconds:
+            raise UserError(f"the models of a cascade have one front end each, and no {name}sampling.seconds.")
     if second.discard == "mask":
         if not getattr(first.config, "mask_bins", 0):
             raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
