@@ -172,11 +172,45 @@ SAME = {
         ({"tasks": (EMOTION, Task("noise", ("pink", "white")))}, "with the class 'clean'.*noise: .'pink', 'white'"),
         ({"frontend": dataclasses.replace(FIRST.frontend, hop=80)}, "first.frontend.hop=80, frontend.hop=160"),
         ({"model": "svm", "config": None}, "must be a network. Received: first.model=svm"),
+        (
+            {"augment": Augment(), "sampling": Sampling(seconds=1.0, balance=False)},
+            "one front end each, and no first.sampling.seconds",
+        ),
     ],
 )
 def test_a_cascade_whose_models_do_not_fit_together(change, words):
     with pytest.raises(UserError, match=words):
         RECIPE.replace(first=FIRST.replace(**change))
+
+
+FURTHER = FrontendConfig(name="further")
+STRETCHES = Sampling(seconds=0.5, balance=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"frontend": FURTHER}, "the main front end has no name"),
+        ({"frontends": (FrontendConfig(),)}, "each of `frontends` needs one"),
+        ({"frontends": (FURTHER, FURTHER)}, "distinct names"),
+        ({"frontends": (dataclasses.replace(FURTHER, sample_rate=8000),)}, "one sample rate. Received: 8000, 16000 Hz"),
+        ({"frontends": (FURTHER,), "sampling": Sampling()}, "sampling.seconds or sampling.kind=whole"),
+        ({"frontends": (FURTHER,), "augment": Augment(gain=1.0)}, "take no augmentation"),
+        ({"sampling": STRETCHES, "augment": Augment(tempo=0.1)}, "take no augmentation"),
+        ({"frontends": (dataclasses.replace(FURTHER, seconds=1.0),)}, "same in all front ends"),
+        ({"frontend": FrontendConfig(seconds=2.0), "sampling": STRETCHES}, "and 0 with sampling.seconds"),
+        ({"sampling": Sampling(seconds=0.01, balance=False)}, "at least one window. Received: 0.01"),
+        ({"sampling": Sampling("whole", balance=False)}, None),
+        ({"frontends": (FURTHER,), "sampling": STRETCHES}, None),
+    ],
+)
+def test_front_ends_and_stretches_that_do_not_go_together(change, words):
+    plain = Recipe("x", "demo", (EMOTION,), (Protocol("p"),), sampling=Sampling("whole"))
+    if words is None:
+        assert plain.replace(**change)
+        return
+    with pytest.raises(UserError, match=words):
+        plain.replace(**change)
 
 
 def test_setting_a_task_by_its_number_leaves_another_task_of_the_first_model_alone():

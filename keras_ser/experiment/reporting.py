@@ -53,8 +53,8 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     predictions = pd.concat(tables, ignore_index=True)
     told = notes(recipe, data, None)
     for name, flag in model_flags().items():
-        if name in predictions:
-            count = (predictions[name].astype(str) == "True").sum()
+        count = (predictions[name].astype(str) == "True").sum() if name in predictions else 0
+        if count:
             told.append(flag.report.format(count=count, clips=len(predictions)))
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in predictions]
     made = score_report(
