@@ -133,6 +133,10 @@ class Explainer:
         )
         if run.kind != "network":
             raise UserError(refusal)
+        if run.recipe.sampling.seconds:
+            raise UserError(
+                f"{run.folder} judges stretches of a clip; whole clips are explained: train without sampling.seconds."
+            )
         whole = run.model()
         network = inner_network(whole)
         attentions = {layer.name: layer for layer in network.layers if isinstance(layer, FeatureAttention)}

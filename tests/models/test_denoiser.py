@@ -19,13 +19,14 @@ from tests.models.wholes import FRONTEND, SEGMENT, clips, run_model
 SIZES = (FRONTEND["window"], FRONTEND["hop"], FRONTEND["fft"])
 
 
-def model_1(endpoint: bool = False, seed: int = 3, **config) -> keras.Model:
+def model_1(endpoint: bool = False, seed: int = 3, stretch: int = 0, **config) -> keras.Model:
     config = Config(**{"units": 3, "layers": 1, "dense": 4, "frame_level": True, "mask_bins": 129, **config})
     network = aspmtl.build(config, {"log_mel": (None, 7), "energy": (None, 1)}, (EMOTION, NOISE), streams=2)
     randomized(network.model, seed)
     network.model.get_layer("normalization").set_statistics(np.linspace(-45, -25, 8), np.linspace(300, 200, 8))
-    extract = extractor(Frontend(**FRONTEND, endpoint=endpoint))
-    return assembled(extract, scorer(network, (EMOTION, NOISE), SEGMENT), "model_1")
+    extract = extractor(Frontend(**FRONTEND, endpoint=endpoint), stretch=stretch)
+    score = scorer(network, (EMOTION, NOISE), 0 if stretch else SEGMENT, stretched=stretch > 0)
+    return assembled(extract, score, "model_1")
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,5 @@ def test_what_is_no_denoiser_says_so():
         mask_denoiser(model_1(endpoint=True))
     with pytest.raises(ValueError, match="this is a cascade: name its model_1"):
         drop_denoiser(wholes.cascade(), SEGMENT)
+    with pytest.raises(ValueError, match="needs whole clips, and this model cuts stretches"):
+        drop_denoiser(model_1(stretch=4000), SEGMENT)

@@ -1,5 +1,6 @@
 """Shares of an explanation sum to 1, contributions to the difference in log p, and loops agree."""
 
+import dataclasses
 import json
 
 import keras
@@ -109,3 +110,9 @@ def test_explain_command(run, waveform, tmp_path, capsys):
 def test_model_without_attention_is_refused(served):
     with pytest.raises(ValueError, match="no attention over features"):
         Explainer(served.run)
+
+
+def test_model_of_stretches_is_refused(run):
+    stretched = run.recipe.replace(sampling=Sampling(seconds=0.5, balance=False))
+    with pytest.raises(ValueError, match="whole clips are explained: train without sampling.seconds"):
+        Explainer(dataclasses.replace(run, recipe=stretched))
