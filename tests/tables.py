@@ -59,6 +59,7 @@ LAYERS = [
     LayerRow(
         "StackedLSTM dropout", layers.StackedLSTM, _sequence(5), {"units": 4, "dropout": 0.3, "seed": 1}, masked=True
     ),
+    LayerRow("LSTM", layers.LSTM, _sequence(5), {"units": 4, "return_sequences": True}),
     LayerRow("LayerWeighting", layers.LayerWeighting, _several(*3 * [_sequence(4)])),
     LayerRow("GradientReversal", layers.GradientReversal, _sequence(4), {"rate": 0.7}),
     LayerRow(

@@ -17,6 +17,7 @@ from keras_ser.layers.conv_encoder import ConvEncoder
 from keras_ser.layers.feature_attention import FeatureAttention
 from keras_ser.layers.gradient_reversal import GradientReversal
 from keras_ser.layers.layer_weighting import LayerWeighting
+from keras_ser.layers.lstm import LSTM
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
 from keras_ser.layers.orthogonality_loss import OrthogonalityLoss
 from keras_ser.layers.pooling import AttentionPooling, LogMeanPosterior, MeanPooling, StatisticsPooling
@@ -27,6 +28,7 @@ __all__ = [
     "CenterLoss",
     "ConvEncoder",
     "FeatureAttention",
+    "LSTM",
     "GradientReversal",
     "LayerWeighting",
     "LogMeanPosterior",

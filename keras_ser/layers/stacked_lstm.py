@@ -4,6 +4,7 @@ import keras
 
 from keras_ser.errors import UserError
 from keras_ser.layers.layer_weighting import LayerWeighting
+from keras_ser.layers.lstm import LSTM
 from keras_ser.layers.masking import ExplicitMask, zero_padding
 
 EPSILON = 1e-3  # eps of equation 5
@@ -57,9 +58,7 @@ class StackedLSTM(ExplicitMask):
         self.keep(locals())
         self.lstms, self.normalizations, self.dropouts = [], [], []
         for i in range(1, layers + 1):
-            self.lstms.append(
-                keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=f"lstm_{i}")
-            )
+            self.lstms.append(LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=f"lstm_{i}"))
             self.normalizations.append(
                 keras.layers.LayerNormalization(epsilon=EPSILON, dtype=self.dtype_policy, name=f"normalization_{i}")
             )

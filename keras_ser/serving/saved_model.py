@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,6 @@ def export(
     import keras
 
     from keras_ser.serving.export_checks import LOOSE, TOLERANCE, check_ops, check_parity
-    from keras_ser.serving.fused_lstm import fuse_recurrent_layers
 
     if run.kind != "network":
         raise ExportError(
@@ -63,8 +63,7 @@ def export(
     if not SHORTEST <= max_seconds <= LONGEST:
         raise UserError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
     model = run.model()
-    fuse_recurrent_layers(model)
-    _stop_counting(model)
+    _prepare(model)
     rate = run.recipe.frontend.sample_rate
     home = Path(out) / name
     home.mkdir(parents=True, exist_ok=True)
@@ -85,17 +84,38 @@ def export(
             home.rmdir()
 
 
-def _stop_counting(model) -> None:
-    """Remove the trackers of losses that layers log, which every request would otherwise update.
+def _prepare(model) -> None:
+    """Remove what a server cannot run, and what every request would update.
 
+    cuDNN's op would be traced where a GPU is visible, and fails on CPU. The trackers of losses that layers log would count on:
     `training=None` does not prevent that in a cascade: its first dropout layer's default, False, holds for all later layers.
     """
     from keras_ser.layers import OrthogonalityLoss
-    from keras_ser.serving.fused_lstm import layers_inside
 
-    for layer in layers_inside(model):
+    for layer in _layers_inside(model):
+        if hasattr(layer, "use_cudnn"):
+            layer.use_cudnn = False
         if isinstance(layer, OrthogonalityLoss):
             layer.tracker = None
+
+
+def _layers_inside(layer) -> Iterator:
+    """Yield a layer and every layer inside it once: those of a model, and those in a layer's attributes and lists.
+
+    Keras has no public access to a layer's sublayers.
+    """
+    import keras
+
+    found, waiting = {}, [layer]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in found:
+            continue
+        found[id(each)] = each
+        held = [each.layers] if isinstance(each, keras.Model) else [v for k, v in vars(each).items() if k[0] != "_"]
+        for value in held:
+            waiting += [x for x in (value if isinstance(value, list) else [value]) if isinstance(x, keras.layers.Layer)]
+    yield from found.values()
 
 
 def _functions(run: Run, model):

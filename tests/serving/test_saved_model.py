@@ -1,12 +1,15 @@
 """A run becomes a SavedModel: its layout, the answers of its signatures, and nothing left of a refused export."""
 
+import keras
 import numpy as np
 import pytest
 import soxr
 import tensorflow as tf
 
+from keras_ser.layers import StackedLSTM
 from keras_ser.serving import ExportError, export, saved_model
 from keras_ser.serving.facts import FACTS
+from keras_ser.serving.saved_model import _prepare
 from tests.serving import runs, test_export_checks
 from tests.serving.clips import RATE, batch, files, spoken
 from tests.serving.conftest import MAX_SECONDS, Served
@@ -223,3 +226,14 @@ def test_interrupted_export_leaves_nothing(served, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         export(served.run, tmp_path, "first")
     assert not list(tmp_path.iterdir())
+
+
+def test_cudnn_is_disabled_in_every_recurrent_layer():
+    """In models in models, in lists and in attributes of layers."""
+    x = keras.Input((None, 5), name="x")
+    inner = keras.Model(x, StackedLSTM(3, 2)(keras.layers.GRU(2, return_sequences=True)(x)))
+    both = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True))
+    model = keras.Model(x, StackedLSTM(3, 2, name="more")(both(inner(x))))
+    _prepare(model)
+    found = [layer.use_cudnn for layer in model._flatten_layers() if hasattr(layer, "use_cudnn")]
+    assert len(found) >= 7 and not any(found)

@@ -1,0 +1,103 @@
+"""Keras's LSTM, computed by one op on TensorFlow where there is no GPU."""
+
+import keras
+
+LARGE = 96  # examples; from there on two cores are faster than one
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class LSTM(keras.layers.LSTM):
+    """`keras.layers.LSTM`, with the same weights, output and gradient, by TensorFlow's `BlockLSTM` where that is faster.
+
+    Keras's layer is a loop of a dozen small ops a frame, and its gradient another; `BlockLSTM` is one op each way: a training step
+    of ASP-MTL on a CPU takes half the time in batches of 32 (benchmarks/RESULTS.md). It is in every TensorFlow server. Its
+    successor `BlockLSTMV2` has a wrong gradient (by finite differences), so that one is not used.
+
+    It is used under the TensorFlow backend where no GPU is visible, or where `use_cudnn=False`, for float32, the default
+    activations with a bias, sequences in and out, and neither mask nor initial state. Everything else, other backends included,
+    is Keras's own.
+
+    The class is called as Keras's is, because the files of weights hold that name.
+
+    Args: those of `keras.layers.LSTM`.
+    Input shape: (batch, frames, bins). Output shape: (batch, frames, units).
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self._fused():
+            self.supports_jit = False  # XLA knows no BlockLSTM
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if mask is not None or initial_state is not None or not self._fused():
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        return _batch(sequences, *self.cell.weights, backwards=self.go_backwards, halve=training)
+
+    def _fused(self) -> bool:
+        return (
+            keras.backend.backend() == "tensorflow"
+            and self.compute_dtype == "float32"
+            and self.activation is keras.activations.tanh
+            and self.recurrent_activation is keras.activations.sigmoid
+            and self.use_bias
+            and self.return_sequences
+            and not (self.return_state or self.stateful or self.dropout or self.recurrent_dropout)
+            and (self.use_cudnn is False or not _gpu())
+        )
+
+
+def _gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def _batch(x, kernel, recurrent_kernel, bias, backwards: bool, halve: bool):
+    """(batch, frames, bins) -> (batch, frames, units), in the order in which the frames are taken.
+
+    The op uses one core. To `halve` a large batch occupies a second one.
+    """
+    import tensorflow as tf
+
+    def ordered(weights):
+        i, f, c, o = tf.split(weights, 4, axis=-1)  # Keras's order of gates; the op's is i, c, f, o
+        return tf.concat([i, c, f, o], axis=-1)
+
+    w, b = ordered(tf.concat([kernel, recurrent_kernel], axis=0)), ordered(tf.convert_to_tensor(bias))
+    x = tf.transpose(x, (1, 0, 2))  # (frames, batch, bins)
+    x = tf.reverse(x, axis=[0]) if backwards else x
+    half = tf.shape(x)[1] // 2
+    if halve:
+        h = tf.cond(
+            half > LARGE // 2,
+            lambda: tf.concat([_block_lstm(part, w, b) for part in (x[:, :half], x[:, half:])], axis=1),
+            lambda: _block_lstm(x, w, b),
+        )
+    else:
+        h = _block_lstm(x, w, b)
+    return tf.transpose(h, (1, 0, 2))
+
+
+def _block_lstm(x, w, b):
+    """(frames, batch, bins) -> (frames, batch, units)."""
+    import tensorflow as tf
+
+    batch = tf.shape(x)[1]
+    units = b.shape[0] // 4
+    x = tf.pad(x, [[0, 0], [0, tf.maximum(0, 1 - batch)], [0, 0]])  # the gradient of an empty batch would be NaN
+    no_peephole, nothing = tf.zeros(units), tf.zeros((tf.shape(x)[1], units))
+    found = tf.raw_ops.BlockLSTM(
+        seq_len_max=tf.cast(tf.shape(x)[0], tf.int64),
+        x=x,
+        cs_prev=nothing,
+        h_prev=nothing,
+        w=w,
+        wci=no_peephole,
+        wcf=no_peephole,
+        wco=no_peephole,
+        b=b,
+        forget_bias=0.0,  # Keras's is in the bias
+        cell_clip=-1.0,
+        use_peephole=False,
+    )
+    return found.h[:, :batch]
