@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from keras_ser.checks import check_choice, check_least, check_name, shown
 from keras_ser.errors import UnknownKeyError, UserError
@@ -42,8 +42,13 @@ class Recipe:
         protocols: how the corpus is split; each is run and reported.
         model: name of the module in `keras_ser.models`; `config` is that module's `Config`.
         patience: epochs without a better validation score before training stops; 0 = all epochs are trained.
-        monitor: the logged score that chooses the epoch, larger being better (default: the main task's validation UAR or
-            CCC). A split without a validation side trains all epochs and keeps the last.
+        patience_steps: optimizer steps without a better one that have to be made as well, so that a large batch on a small corpus,
+            a few steps an epoch, is not ended before it has learned.
+        smoothing: the compared validation score is the mean of that many epochs, the last of which would be kept: the score of a
+            few clips jumps by chance. 1 = each epoch's own.
+        monitor: the logged score that chooses the epoch, larger being better (default: the main task's validation UAR or CCC,
+            but the last epoch where the learning rate falls to 0, schedule "cosine"). A split without a validation side trains
+            all epochs and keeps the last.
         first: the recipe of a first model that finds the noise before this one sees a clip (the cascade).
         shuffle: tasks whose labels are put into random order, on the training and the validation side: a control, whose
             scores on the test side must be chance.
@@ -67,6 +72,8 @@ class Recipe:
     batch_size: int = 256
     epochs: int = 40
     patience: int = 8
+    patience_steps: int = 200
+    smoothing: int = 5
     monitor: str = ""
     precision: str = "float32"
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -77,6 +84,8 @@ class Recipe:
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
     frontends: tuple[FrontendConfig, ...] = ()
+
+    earlier: ClassVar[Mapping[str, Any]] = {"patience_steps": 0, "smoothing": 1}
 
     def __post_init__(self):
         config = config_class(self.model)
@@ -124,8 +133,8 @@ class Recipe:
             raise UserError(
                 f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."
             )
-        check_least(self, 1, "batch_size", "epochs")
-        check_least(self, 0, "patience")
+        check_least(self, 1, "batch_size", "epochs", "smoothing")
+        check_least(self, 0, "patience", "patience_steps")
         check_choice(self, "discard", DISCARDS)
         check_choice(self, "precision", PRECISIONS)
         if self.augment.of_bins and not set(self.frontend.features) & set(SPECTRAL):
@@ -155,6 +164,11 @@ class Recipe:
                     f"the first model of a cascade must be a network. Received: first.model={self.first.model}."
                 )
             check_pair(self, self.first)
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last epoch is kept, even with a validation side: the learning rate falls to 0 in it."""
+        return self.optimizer.schedule == "cosine" and not self.monitor
 
     @property
     def every_frontend(self) -> tuple[FrontendConfig, ...]:
@@ -187,7 +201,7 @@ class Recipe:
         """Eight hex digits of all settings that differ from their defaults, but name, protocols, seeds and the paper's figures.
 
         Those four select which runs to perform, each in a folder of its own, so that an experiment can be extended. The same
-        holds for `first`. A field that a later version adds, at its default, changes no hash.
+        holds for `first`. A field that a later version adds, behaving as before, changes no hash.
         """
         data = {name: value for name, value in differing(self).items() if name not in NOT_HASHED}
         data |= {"model": self.model, "first": self.first and self.first.hash}

@@ -1,6 +1,7 @@
 """Frozen values: dataclasses to and from plain JSON, fields brought to their annotated types, and what differs from defaults.
 
-A dataclass whose field's type depends on other fields says so by a static method `field_types(data) -> {field: type}`.
+A dataclass whose field's type depends on other fields says so by a static method `field_types(data) -> {field: type}`. One that has
+got a field whose default is not how earlier versions behaved says by `earlier` how they did: JSON without that field is read so.
 No TensorFlow.
 """
 
@@ -39,7 +40,9 @@ def plain(value: Any) -> Any:
 def differing(value: Any) -> Any:
     """`plain`, of each dataclass only the fields that differ from their defaults, so that a new field changes nothing."""
     if dataclasses.is_dataclass(value):
-        found = ((f.name, getattr(value, f.name), _default(f)) for f in dataclasses.fields(value))
+        earlier = getattr(value, "earlier", {})
+        fields = dataclasses.fields(value)
+        found = ((f.name, getattr(value, f.name), earlier.get(f.name, _default(f))) for f in fields)
         return {name: differing(own) for name, own, default in found if own != default}
     if isinstance(value, list | tuple):
         return [differing(v) for v in value]
@@ -82,7 +85,7 @@ def instance(cls: type, data: Any) -> Any:
     lacking = [f.name for f in fields if f.name not in data and (f.default, f.default_factory) == unset]
     if lacking:
         raise UserError(f"{hint_name(cls)} needs {', '.join(lacking)}. Received: {_clipped(list(data)) or 'nothing'}.")
-    return cls(**typed_fields(cls, data))
+    return cls(**typed_fields(cls, {**getattr(cls, "earlier", {}), **data}))
 
 
 def typed_fields(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:

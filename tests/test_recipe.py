@@ -147,6 +147,8 @@ OTHER = {
     "batch_size": 17,
     "epochs": 3,
     "patience": 0,
+    "patience_steps": 7,
+    "smoothing": 2,
     "monitor": "val_emotion_accuracy",
     "precision": "mixed_bfloat16",
     "first": None,
@@ -319,8 +321,17 @@ def test_the_hash_changes_with_what_a_run_is_and_nothing_else():
 
 def test_hash_of_a_recipe_of_defaults_stays():
     """A finished experiment is found by its hash: whoever changes this orphans those of all users."""
-    assert SIMPLE.hash == "c2d66068"
-    assert RECIPE.hash == "11752ffa"
+    assert SIMPLE.hash == "e517070b"
+    assert RECIPE.hash == "63aef773"
+
+
+def test_a_recipe_of_an_earlier_version_behaves_as_it_did_and_keeps_its_hash():
+    for recipe, known in ((SIMPLE, "c2d66068"), (RECIPE.replace(first=None), None)):
+        data = recipe.to_dict()
+        del data["smoothing"], data["patience_steps"]
+        earlier = Recipe.from_dict(data)
+        assert earlier == recipe.replace(smoothing=1, patience_steps=0)
+        assert earlier.hash != recipe.hash and earlier.hash == (known or earlier.hash)
 
 
 def with_a_new_field(value, name: str = "later", default: object = 7):

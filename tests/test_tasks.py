@@ -211,7 +211,7 @@ def test_labels_that_cannot_be_columns(label):
 def test_monitors_are_what_validation_logs():
     """Held against what the loop logs, of which a larger one is better."""
     from keras_ser.pipelines.sources import Source
-    from keras_ser.training.loop import SCORES, validation_scores
+    from keras_ser.training.loop import SCORES, side_scores
 
     labels = {
         "emotion": (np.array([0, 1, 2, 0]), np.ones(4)),
@@ -222,5 +222,7 @@ def test_monitors_are_what_validation_logs():
     rng = np.random.default_rng(0)
     outputs = {"emotion": rng.dirichlet(np.ones(3), 4), "arousal": rng.uniform(-1, 1, (4, 1))}
     batches = [({}, {"index": np.arange(4), "mixed": np.zeros(4, int)})]
-    logs = validation_scores(lambda x: outputs, [(source, batches)], (EMOTION, AROUSAL))
-    assert set(monitors((EMOTION, AROUSAL))) == {name for name in logs if name.endswith(SCORES)}
+    logs = side_scores(lambda x: outputs, [(source, batches)], (EMOTION, AROUSAL))
+    assert set(monitors((EMOTION, AROUSAL))) == {
+        name for name in (f"val_{name}" for name in logs) if name.endswith(SCORES)
+    }

@@ -18,7 +18,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.data import Data, shuffled
 from keras_ser.training.inference import OnEpoch, describer, features
-from keras_ser.training.loop import check_monitor, monitored, validation_scores
+from keras_ser.training.loop import check_monitor, monitored, side_scores
 from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.run import PIPELINES
 
@@ -38,7 +38,8 @@ def train_estimators(
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
         return [(source, features(recipe, source, describe, seed, on_epoch)) for source in sources]
 
-    training = described("train", range(len(recipe.streams)))
+    streams = range(len(recipe.streams))
+    training = described("train", streams)
     sides = [(s, [batch]) for s, batch in described("validation", scored_streams(recipe))] if split.validation else []
     monitor = monitored(recipe)
     rows, best = [], None
@@ -51,7 +52,8 @@ def train_estimators(
         model = Estimators(describe, made, recipe.tasks)
         logs = {**setting}
         if sides:
-            logs |= validation_scores(model.judge, sides, judged(recipe.tasks, split, "validation"))
+            found = side_scores(model.judge, sides, judged(recipe.tasks, split, "validation"))
+            logs |= {f"val_{name}": score for name, score in found.items()}
             check_monitor(monitor, logs)
         rows.append({"epoch": number, **logs})
         value = logs.get(monitor, 0.0)
@@ -60,7 +62,11 @@ def train_estimators(
         write_table(out / "history.csv", pd.DataFrame(rows), na_rep="nan", lineterminator="\r\n")
         if on_epoch:
             on_epoch(stage, number, len(settings), logs)
+    seen = [
+        (source, [batch]) for k, (source, batch) in zip(streams, training, strict=True) if k in scored_streams(recipe)
+    ]
     about = {"seed": seed, "monitor": monitor if sides else None, "best_epoch": best[1], "epochs": rows}
+    about["training"] = side_scores(best[2].judge, seen, judged(recipe.tasks, split, "train"))
     write_json(out / "history.json", about, allow_nan=True)
     write_whole(out / PIPELINES, best[2].save)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ser.errors import UserError
-from keras_ser.files import write_whole
+from keras_ser.files import write_json, write_whole
 from keras_ser.models import is_baseline
 from keras_ser.models.paper import Network, build_network
 from keras_ser.pipelines.batching import TRAINING_SECONDS
@@ -20,7 +20,7 @@ from keras_ser.splits import Split, check_split
 from keras_ser.training.baselines import train_estimators
 from keras_ser.training.data import Data, shuffled
 from keras_ser.training.inference import OnEpoch, forward
-from keras_ser.training.loop import train_epochs, validation_scores
+from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_recipe, frontends, input_shapes
@@ -145,19 +145,21 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             numbered = training.epochs(first, recipe.epochs).enumerate(first * training.steps)
             return numbered.map(lambda step, batch: choose(*batch, seed=(drawn[0], drawn[1] + step))).map(spread)
 
-        train_epochs(
+        judge = functools.partial(_judge, recipe, data, split, extract, features, score, seed)
+        about = train_epochs(
             recipe,
             batches,
             training.steps,
             network.model,
-            _validation(recipe, data, split, extract, features, score, seed, training.left),
+            judge("validation", training.left) if split.validation else None,
             out,
             seed,
             stage,
             on_epoch,
             where=f"protocol {split.protocol!r}, fold {split.fold}, ",
-            about={"priors": priors(network, recipe, sources)},
         )
+        about |= {"priors": priors(network, recipe, sources), "training": judge("train")()}
+        write_json(out / "history.json", about, allow_nan=True)
         whole = assembled(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
     (out / "state.npz").unlink(missing_ok=True)
@@ -201,15 +203,13 @@ def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None)
     return extractor(layers[0], further, round(recipe.sampling.seconds * recipe.frontend.sample_rate))
 
 
-def _validation(recipe, data, split, extract, features, score, seed, room):
-    """A function of no arguments that scores the network on the validation side, or None where there is no such side.
+def _judge(recipe, data, split, extract, features, score, seed, side: str, room: float = 0.0):
+    """A function of no arguments that scores the network as it stands on a side, clip by clip.
 
     Features are kept in memory as far as there is `room`, in bytes.
     """
-    if not split.validation:
-        return None
     sides = []
-    sources = [data.source(recipe, k, split, "validation", seed) for k in scored_streams(recipe)]
+    sources = [data.source(recipe, k, split, side, seed) for k in scored_streams(recipe)]
     room -= sum(source.noise_bytes for source in sources)
     for source in [shuffled(source, recipe, sources, seed) for source in sources]:
         names = [name for each in recipe.every_frontend for name in each.inputs]
@@ -217,8 +217,8 @@ def _validation(recipe, data, split, extract, features, score, seed, room):
         sides.append((source, batches.cache() if size <= room else batches))
         room -= size if size <= room else 0
     infer = forward(score)
-    tasks = judged(recipe.tasks, split, "validation")
-    return lambda: validation_scores(infer, sides, tasks)
+    tasks = judged(recipe.tasks, split, side)
+    return lambda: side_scores(infer, sides, tasks)
 
 
 def _bytes(source: Source, extract, recipe: Recipe) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import DivergenceError, UserError
-from keras_ser.files import write_json, write_table
+from keras_ser.files import write_table
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
@@ -34,17 +34,20 @@ def train_epochs(
     stage: str,
     on_epoch: OnEpoch | None = None,
     where: str = "",
-    about: Mapping[str, Any] | None = None,
-) -> None:
-    """Train a compiled network, its optimizers built, and leave its best weights in it; `about` is noted in history.json.
+) -> dict[str, Any]:
+    """Train a compiled network, its optimizers built, and leave the weights of the kept epoch in it.
 
     Args:
         recipe: its epochs, patience and monitor.
         batches: number of the first epoch -> tf.data.Dataset of (x, y, w) from there to the last one.
         steps: batches of an epoch.
-        validate: scores of the network as it stands ("val_.."); None = no validation side.
-        out: the run's folder (state.npz, history.csv, history.json, tensorboard/).
+        validate: scores of the network as it stands, see `side_scores`; None = no validation side.
+        out: the run's folder (state.npz, history.csv, tensorboard/).
         stage: names the model in progress and errors, `where` the protocol and fold in errors.
+
+    Returns:
+        For history.json: "seed", "monitor" (None: nothing was chosen), "best_epoch" (the kept one), "steps" of an epoch, and
+        "epochs", a dict of logs for each.
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
@@ -69,7 +72,7 @@ def train_epochs(
             if on_epoch:
                 on_epoch(stage, len(rows), recipe.epochs, logs)
 
-        kept = EpochEnd(recipe, validate, rows, best, write, f"{stage}, {where}seed {seed}")
+        kept = EpochEnd(recipe, steps, validate, rows, best, write, f"{stage}, {where}seed {seed}")
         if len(rows) < recipe.epochs and not kept.patience_ended:
             network.fit(
                 batches(len(rows)),
@@ -82,30 +85,35 @@ def train_epochs(
             )
     for variable, value in zip(network.variables, kept.best["weights"], strict=True):
         variable.assign(value)
-    chosen = {"seed": seed, "monitor": monitored(recipe) if validate else None, "best_epoch": kept.best["epoch"]}
-    write_json(out / "history.json", {**chosen, **(about or {}), "steps": steps, "epochs": rows}, allow_nan=True)
+    monitor = monitored(recipe) if kept.chooses else None
+    return {"seed": seed, "monitor": monitor, "best_epoch": kept.best["epoch"], "steps": steps, "epochs": rows}
 
 
 class EpochEnd(keras.callbacks.Callback):
     """What is done after each epoch: look for NaN, validate, keep the best weights, write, stop when the patience ends.
 
     Args:
-        recipe, validate: see `train_epochs`.
+        recipe, steps, validate: see `train_epochs`.
         rows: the logs of the epochs so far; it grows.
-        best: "value", "epoch" and "weights" of the best epoch so far, or None.
+        best: "value" (smoothed), "epoch" and "weights" of the best epoch so far, or None.
         write: called with rows and best.
         what: names the run in errors.
     """
 
-    def __init__(self, recipe: Recipe, validate, rows: list[dict], best: dict[str, Any] | None, write, what: str):
+    def __init__(
+        self, recipe: Recipe, steps: int, validate, rows: list[dict], best: dict[str, Any] | None, write, what: str
+    ):
         super().__init__()
-        self.recipe, self.validate, self.rows, self.best = recipe, validate, rows, best
+        self.recipe, self.steps, self.validate, self.rows, self.best = recipe, steps, validate, rows, best
         self.write, self.what = write, what
+        self.chooses = validate is not None and not recipe.keeps_last
 
     @property
     def patience_ended(self) -> bool:
-        patience = self.recipe.patience if self.validate else 0
-        return bool(patience and self.best and self.rows[-1]["epoch"] - self.best["epoch"] >= patience)
+        if not (self.recipe.patience and self.chooses and self.best):
+            return False
+        waited = self.rows[-1]["epoch"] - self.best["epoch"]
+        return waited >= self.recipe.patience and waited * self.steps >= self.recipe.patience_steps
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
@@ -120,11 +128,15 @@ class EpochEnd(keras.callbacks.Callback):
                 optimizer.learning_rate
             )
         if self.validate:
-            row.update(self.validate())
+            row |= {f"val_{name}": value for name, value in self.validate().items()}
             check_monitor(monitored(self.recipe), row)
         self.rows.append(row)
-        value = row[monitored(self.recipe)] if self.validate else float(epoch)
-        # a score may be undefined (NaN), as the CCC of a constant is
+        value = float(epoch)
+        if self.chooses:
+            window = min(self.recipe.smoothing, self.recipe.epochs)
+            whole = len(self.rows) >= window
+            value = smoothed(self.rows, monitored(self.recipe), window) if whole else math.nan
+        # a score may be undefined (NaN), as the CCC of a constant is, or the mean of too few epochs
         if self.best is None or value > self.best["value"] or math.isnan(self.best["value"]):
             self.best = {"value": value, "epoch": epoch + 1, "weights": state.values(self.model.variables)}
         self.write(self.rows, self.best)
@@ -137,6 +149,12 @@ def monitored(recipe: Recipe) -> str:
     return recipe.monitor or f"val_{main.name}_{'ccc' if main.continuous else 'uar'}"
 
 
+def smoothed(rows: Sequence[Mapping[str, Any]], name: str, epochs: int) -> float:
+    """The mean of a score over the last `epochs`, without those in which it is undefined; NaN where it is so in all of them."""
+    found = [row[name] for row in rows[-epochs:] if not math.isnan(row[name])]
+    return float(np.mean(found)) if found else math.nan
+
+
 def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
     """Raises: ValueError where `monitor` is no validation score of which a larger one is better."""
     scores = [name for name in logs if name.startswith("val_") and name.endswith(SCORES)]
@@ -147,8 +165,8 @@ def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
         )
 
 
-def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:
-    """Scores by name: val_<task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
+def side_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:
+    """Scores of a side, clip by clip, by name: <task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
 
     Args:
         score: features -> {task: probabilities}.
@@ -172,12 +190,12 @@ def validation_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequenc
         predicted = np.concatenate([p for _, p in truth[task.name]])
         if task.continuous:
             total = metrics.sums(values, predicted)
-            logs[f"val_{task.name}_ccc"] = float(metrics.ccc(total))
-            logs[f"val_{task.name}_rmse"] = float(metrics.rmse(total))
+            logs[f"{task.name}_ccc"] = float(metrics.ccc(total))
+            logs[f"{task.name}_rmse"] = float(metrics.rmse(total))
             continue
         matrix = metrics.confusion(values, predicted.argmax(-1), task.size)
-        logs[f"val_{task.name}_uar"] = float(metrics.uar(matrix))
-        logs[f"val_{task.name}_accuracy"] = float(metrics.accuracy(matrix))
+        logs[f"{task.name}_uar"] = float(metrics.uar(matrix))
+        logs[f"{task.name}_accuracy"] = float(metrics.accuracy(matrix))
         likelihood = predicted[np.arange(len(values)), values]
-        logs[f"val_{task.name}_loss"] = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
+        logs[f"{task.name}_loss"] = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
     return logs

@@ -23,7 +23,7 @@ def scored_streams(recipe: Recipe) -> list[int]:
 
 def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
     """The tasks that a side can be scored on: without the identities that do not occur in training."""
-    apart = split.apart if side == "test" or split.validation_apart else ()
+    apart = split.apart if side == "test" or (side == "validation" and split.validation_apart) else ()
     return tuple(task for task in tasks if not (task.identity and task.column in apart))
 
 

@@ -22,7 +22,7 @@ from keras_ser.experiment.planning import Job, check_jobs, jobs
 from keras_ser.files import lock, remove_parts, write_json
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
-from keras_ser.training.loop import monitored
+from keras_ser.training.loop import monitored, smoothed
 from keras_ser.training.run import check_free
 from keras_ser.tuning.search_report import Found, Trial
 from keras_ser.tuning.space import Choice, Space, check_space, judging, whole_numbers
@@ -148,9 +148,9 @@ def _search(found: Found, narrow: Recipe, folder: Path, trials: int, on_trial, o
             if on_job:
                 on_job(i + 1, len(found.jobs), job)
             run = fit(tried, found.data, job.split, folder / "runs" / tried.hash / job.folder, job.seed, **options)
-            kept = next(row for row in run.history if row["epoch"] == run.about["best_epoch"])
-            scores.append(float(kept[monitored(tried)]))
-            epochs.append(int(kept["epoch"]))
+            kept = run.about["best_epoch"]
+            scores.append(smoothed(run.history[:kept], monitored(tried), tried.smoothing))
+            epochs.append(kept)
         if not np.isfinite(scores).all():
             return replace(trial, failed=f"{monitored(tried)} is undefined.")
         return replace(trial, scores=tuple(scores), epochs=tuple(epochs))

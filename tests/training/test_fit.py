@@ -291,7 +291,7 @@ def test_shuffled_labels_are_a_permutation_within_the_side(data, split, tmp_path
     monkeypatch.setattr(ROOM, "evaluation_batches", lambda source, *_: used["validation"].append(source) or batches)
     monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
-    ROOM._validation(recipe, data, split, None, None, None, 5, 2**30)
+    ROOM._judge(recipe, data, split, None, None, None, 5, "validation", 2**30)
     for side, sources in used.items():
         changed = 0
         assert len(sources) == 2
@@ -329,7 +329,7 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     size = len(split.validation) * longest / recipe.frontend.hop * 9 * 4  # log_mel of 8 bins, energy
     for room, count in ((bank + 1.99 * size, 1), (bank + 0.99 * size, 0)):
         kept.clear()
-        ROOM._validation(recipe, data, split, extract, extract, None, 5, room)
+        ROOM._judge(recipe, data, split, extract, extract, None, 5, "validation", room)
         assert len(kept) == count
 
 

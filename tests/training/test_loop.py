@@ -1,7 +1,6 @@
 """Epoch after epoch, on a network small enough to do it often: which weights are kept, when it ends, and going on after a stop."""
 
 import functools
-import json
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from keras import ops
 
 from keras_ser import metrics
 from keras_ser.pipelines.sources import Source
-from keras_ser.training.loop import train_epochs, validation_scores
+from keras_ser.training.loop import side_scores, train_epochs
 from tests.training import tiny
 
 SCORES = [0.3, 0.6, 0.5, 0.6, 0.4, 0.2, 0.1]
@@ -50,13 +49,13 @@ def train(recipe, epochs, network, *given, **named):
         made = [epochs(epoch) for epoch in range(first, recipe.epochs)]
         return functools.reduce(tf.data.Dataset.concatenate, made)
 
-    train_epochs(recipe, batches, STEPS, network, *given, **named)
+    return train_epochs(recipe, batches, STEPS, network, *given, **named)
 
 
 def scripted(scores=SCORES):
     """Validation scores that go by the epoch, whatever the network."""
     left = iter(scores)
-    return lambda: {"val_emotion_uar": next(left), "val_emotion_loss": 1.0}
+    return lambda: {"emotion_uar": next(left), "emotion_loss": 1.0}
 
 
 def values(model):
@@ -71,8 +70,7 @@ def equal(a, b):
 def test_the_first_of_the_best_epochs_is_kept_and_patience_ends_the_training(tmp_path, patience, trained):
     model, seen = network(), []
     on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
-    train(RECIPE.replace(patience=patience), epochs, model, scripted(), tmp_path, 0, "tiny", on_epoch)
-    about = json.loads((tmp_path / "history.json").read_text())
+    about = train(RECIPE.replace(patience=patience), epochs, model, scripted(), tmp_path, 0, "tiny", on_epoch)
     assert about["best_epoch"] == 2, "of equal scores the first counts"
     assert len(seen) == len(about["epochs"]) == trained
     assert equal(values(model), seen[1])
@@ -82,10 +80,34 @@ def test_the_first_of_the_best_epochs_is_kept_and_patience_ends_the_training(tmp
 def test_without_a_validation_side_every_epoch_is_trained_and_the_last_kept(tmp_path):
     model, seen = network(), []
     on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
-    train(RECIPE.replace(patience=1), epochs, model, None, tmp_path, 0, "tiny", on_epoch)
-    about = json.loads((tmp_path / "history.json").read_text())
+    about = train(RECIPE.replace(patience=1), epochs, model, None, tmp_path, 0, "tiny", on_epoch)
     assert (about["best_epoch"], about["monitor"], len(seen)) == (7, None, 7)
     assert equal(values(model), seen[-1])
+
+
+def test_a_score_that_jumps_once_chooses_nothing(tmp_path):
+    """The mean of two epochs is largest at 4; alone, epoch 1 would be."""
+    model, seen = network(), []
+    on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
+    scores = [0.8, 0.1, 0.5, 0.6, 0.3, 0.2, 0.1]
+    about = train(RECIPE.replace(smoothing=2), epochs, model, scripted(scores), tmp_path, 0, "tiny", on_epoch)
+    assert [row["val_emotion_uar"] for row in about["epochs"]] == scores
+    assert about["best_epoch"] == 4 and equal(values(model), seen[3])
+
+
+@pytest.mark.parametrize(("steps", "trained"), [(0, 3), (STEPS, 3), (STEPS + 1, 4), (3 * STEPS, 5)])
+def test_patience_waits_for_steps_too(tmp_path, steps, trained):
+    recipe = RECIPE.replace(patience=1, patience_steps=steps)
+    assert len(train(recipe, epochs, network(), scripted(), tmp_path, 0, "tiny")["epochs"]) == trained
+
+
+def test_a_learning_rate_that_falls_to_zero_keeps_the_last_epoch(tmp_path):
+    """Validation is logged, and chooses nothing, unless a monitor is named."""
+    recipe = RECIPE.replace(monitor="", patience=1)
+    about = train(recipe, epochs, network(), scripted(), tmp_path / "last", 0, "tiny")
+    assert (about["best_epoch"], about["monitor"]) == (7, None) and about["epochs"][0]["val_emotion_uar"] == SCORES[0]
+    named = train(RECIPE, epochs, network(), scripted(), tmp_path / "named", 0, "tiny")
+    assert (named["best_epoch"], named["monitor"]) == (2, "val_emotion_uar")
 
 
 OTHER_STOPS = [pytest.param(stop, 0, marks=pytest.mark.slow) for stop in (1, 5, RECIPE.epochs)]
@@ -109,14 +131,12 @@ def test_resumed_is_bit_equal_to_unbroken(tmp_path, stop, patience):
     resumed = network(seed=2)
     train(recipe, epochs, resumed, scripted(SCORES[stop:]), tmp_path / "b", 0, "tiny")
     assert equal(values(unbroken), values(resumed))
-    for name in ("history.json", "history.csv"):
-        assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+    assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
 
 
 def test_history_on_disk(tmp_path):
     logs = []
-    train(RECIPE, epochs, network(), scripted(), tmp_path, 4, "stage", lambda *call: logs.append(call))
-    about = json.loads((tmp_path / "history.json").read_text())
+    about = train(RECIPE, epochs, network(), scripted(), tmp_path, 4, "stage", lambda *call: logs.append(call))
     assert (about["seed"], about["monitor"]) == (4, "val_emotion_uar")
     assert [call[:3] for call in logs] == [("stage", epoch, RECIPE.epochs) for epoch in range(1, 8)]
     table = pd.read_csv(tmp_path / "history.csv", float_precision="round_trip")
@@ -162,11 +182,10 @@ def test_a_loss_that_is_not_finite_stops_with_advice_and_closes_the_writer(tmp_p
 
 def test_an_undefined_score_gives_way_to_a_defined_one(tmp_path):
     scores = [float("nan"), 0.1, 0.3, float("nan"), 0.2, 0.1, 0.0]
-    train(RECIPE, epochs, network(), scripted(scores), tmp_path, 0, "tiny")
-    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == 3
+    assert train(RECIPE, epochs, network(), scripted(scores), tmp_path, 0, "tiny")["best_epoch"] == 3
 
 
-def test_validation_scores(rng):
+def test_side_scores(rng):
     """Labelled clips of the first stream for its tasks; every stream's for the noise."""
     tasks = (tiny.EMOTION, tiny.NOISE, tiny.AROUSAL)
     count = 9
@@ -193,19 +212,19 @@ def test_validation_scores(rng):
     def score(x):
         return {name: value[x["part"]] for name, value in made[x["batch"]][2].items()}
 
-    logs = validation_scores(score, [(side, side.batches) for side in sides], tasks)
+    logs = side_scores(score, [(side, side.batches) for side in sides], tasks)
     index, _, p = made[0]
     known = labels["emotion"][1][index] > 0
     truth = labels["emotion"][0][index][known]
     guess = p["emotion"][known].argmax(1)
     recalls = [(guess[truth == c] == c).mean() for c in set(truth)]
-    assert logs["val_emotion_uar"] == pytest.approx(np.mean(recalls))
-    assert logs["val_emotion_accuracy"] == pytest.approx((guess == truth).mean())
-    assert logs["val_emotion_loss"] == pytest.approx(-np.log(p["emotion"][known][range(len(truth)), truth]).mean())
+    assert logs["emotion_uar"] == pytest.approx(np.mean(recalls))
+    assert logs["emotion_accuracy"] == pytest.approx((guess == truth).mean())
+    assert logs["emotion_loss"] == pytest.approx(-np.log(p["emotion"][known][range(len(truth)), truth]).mean())
     noises = np.concatenate([n for _, n, _ in made])
     heard = np.concatenate([p["noise"].argmax(1) for *_, p in made])
-    assert logs["val_noise_accuracy"] == pytest.approx((noises == heard).mean())
+    assert logs["noise_accuracy"] == pytest.approx((noises == heard).mean())
     known = labels["arousal"][1][index] > 0
     x, y = labels["arousal"][0][index][known], p["arousal"][known, 0]
-    assert logs["val_arousal_rmse"] == pytest.approx(np.sqrt(np.mean((x - y) ** 2)))
-    assert logs["val_arousal_ccc"] == pytest.approx(float(metrics.ccc(metrics.sums(x, y))))
+    assert logs["arousal_rmse"] == pytest.approx(np.sqrt(np.mean((x - y) ** 2)))
+    assert logs["arousal_ccc"] == pytest.approx(float(metrics.ccc(metrics.sums(x, y))))

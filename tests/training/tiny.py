@@ -46,6 +46,9 @@ EVERYTHING = Recipe(
     batch_size=16,
     epochs=3,
     patience=0,
+    patience_steps=0,
+    smoothing=1,
+    monitor="val_emotion_uar",
 )
 SINGLE = EVERYTHING.replace(
     name="single",
