@@ -97,6 +97,7 @@ def systems_table(
             paper_confusion=shown.confusion,
             missing=trained.missing,
             notes=told,
+            learned={n: system.learned for n, system in trained.systems.items() if not n.startswith("B (")},
             name=name,
         )
         yield made, made.save(trained.folder)

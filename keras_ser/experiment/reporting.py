@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from keras_ser.evaluation.learning import run_learning, together
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.planning import jobs, unit
 from keras_ser.experiment.stored import (
@@ -34,10 +35,11 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     done = [job for job in every if finished(folder, job)]
     missing = left_out(folder, every, {job.folder for job in done})
     check_any(folder, every, done)
-    tables, histories, adversaries = [], {}, []
+    tables, histories, adversaries, learned = [], {}, [], []
     for job in done:
         tables.append(run_predictions(folder, job, data))
         run = Run.load(folder / job.folder)
+        learned.append(run_learning(run.recipe, run.about, job.protocol.name, job.split.fold, job.seed))
         histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
         best = run.history[run.about["best_epoch"] - 1]
         for name, prior in run.about.get("priors", {}).items():
@@ -68,6 +70,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         histories=histories,
         missing=missing,
         deterministic=deterministic_model(recipe),
+        learned=together(learned),
     )
     made.save(folder)
     return made
@@ -99,6 +102,8 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     sides = sum(len(split.validation) for split in splits)
     if not sides:
         chosen = "no validation side: every epoch is trained and the last one kept"
+    elif recipe.keeps_last:
+        chosen = "the learning rate falls to 0, and the last epoch is kept: the validation side chooses nothing"
     elif protocol.validation < 1:
         chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training {items}"
     else:

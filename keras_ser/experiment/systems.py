@@ -9,6 +9,7 @@ import pandas as pd
 
 from keras_ser.corpora.corpus import listed
 from keras_ser.evaluation import read_predictions, write_predictions
+from keras_ser.evaluation.learning import Learning, run_learning, together
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import run_experiment
@@ -39,6 +40,15 @@ class System:
         """The runs that `predictions` are of."""
         columns = (self.predictions[name] for name in ("protocol", "fold", "seed"))
         return {(protocol, int(fold), int(seed)) for protocol, fold, seed in zip(*columns, strict=True)}
+
+    @property
+    def learned(self) -> list[Learning]:
+        """What each of its runs has learned."""
+        found = []
+        for protocol, fold, seed in sorted(self.runs):
+            run = Run.load(self.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
+            found.append(run_learning(run.recipe, run.about, protocol, fold, seed))
+        return together(found)
 
     @property
     def deterministic(self) -> bool:

@@ -11,6 +11,7 @@ import pandas as pd
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
 from keras_ser.evaluation.intervals import FEW_GROUPS, LEVEL
+from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
@@ -52,6 +53,7 @@ def score_report(
     histories: Mapping[Run, pd.DataFrame] | None = None,
     missing: Iterable[str] = (),
     deterministic: bool = False,
+    learned: Sequence[Learning] = (),
 ) -> Report:
     """Score a predictions table.
 
@@ -69,6 +71,7 @@ def score_report(
         histories: (protocol, fold, seed) -> history with a column `epoch`.
         missing: sentences on the runs that the predictions lack, shown first.
         deterministic: another seed would give the same model, see `score`.
+        learned: what each run has learned, shown before all scores.
 
     Raises:
         UserError: a bad table, an unknown task or metric, or a paper's figure in percent.
@@ -96,11 +99,14 @@ def score_report(
         for name, rows in (tables or {}).items()
     }
     missing = tuple(missing)
+    untrained = faults({"": learned})
+    notes = [*untrained, *notes]
     return Report(
         title=title,
         summary=[_summary(results, tasks)] if results else [],
-        caution=_caution(results, protocols),
+        caution=" ".join([*([f"{verdicts(learned)}."] if untrained else []), _caution(results, protocols)]).strip(),
         sections=[
+            *([_training(learned, results)] if learned else []),
             *(part for name, facts in protocols.items() for part in _protocol(name, facts, results)),
             *(_table(name, rows) for name, rows in extra.items()),
             "## How to compute this again",
@@ -114,6 +120,7 @@ def score_report(
             "intervals": {"kind": "t, jackknife over groups, of the mean over seeds", "level": LEVEL},
             "results": [_result(r) for r in results],
             "tables": extra,
+            "learned": [asdict(run) for run in learned],
             "notes": notes,
         },
         figures=tuple(_figures(protocols, results, histories or {})),
@@ -153,6 +160,16 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
     return Table("", ["task", "protocol", *header, *(["chance UAR"] if "uar" in shown else [])], rows, 2)
 
 
+def _training(learned: Sequence[Learning], results: Sequence[TaskScores]) -> Table:
+    tested = {
+        ("", result.protocol): score.value
+        for result in results
+        for score in result.scores
+        if (result.task, score.metric) == (learned[0].task, learned[0].metric)
+    }
+    return learning_table({"": learned}, tested)
+
+
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
     """What a reader of the summary must know, in one line; report.md has the rest."""
     shared = [name for name, facts in protocols.items() if facts.get("speaker_dependent")]
@@ -187,12 +204,12 @@ def _task(result: TaskScores) -> list[str | Table]:
     found = [
         f"### {result.task}, {result.protocol}",
         f"{counts}; stream `{result.stream}`.",
-        Table("", HEADER, whole),
+        _scores(whole),
         "\n".join(f"* {note}" for note in result.notes),
     ]
     recalls = [s for s in result.scores if "/" in s.metric]
     if 0 < len(recalls) <= MANY_CLASSES:
-        found += ["Recall per class, %:", Table("", HEADER, [_row(s) for s in recalls])]
+        found += ["Recall per class, %:", _scores([_row(s) for s in recalls])]
         found += [
             f"Confusion, % of the true class (clips, summed over {_count(result.seeds, 'seed')}) [95 % interval]; rows are "
             "true, columns named:",
@@ -203,6 +220,12 @@ def _task(result: TaskScores) -> list[str | Table]:
     for what, subsets, over in (("gender", result.by_gender, ""), ("speaker", result.by_speaker, " (mean over seeds)")):
         found += [f"Per {what}{over}:", _subsets(what, subsets, result)] if subsets else []
     return found
+
+
+def _scores(rows: Sequence[Sequence[str]]) -> Table:
+    """A row a metric; the last column, a paper's figures, is left out where there are none."""
+    last = len(HEADER) if any(row[-1] for row in rows) else -1
+    return Table("", HEADER[:last], [row[:last] for row in rows])
 
 
 def _row(score: Score) -> list[str]:

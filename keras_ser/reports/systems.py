@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from keras_ser.evaluation.comparison import Comparison
+from keras_ser.evaluation.learning import Learning, faults, learning_table
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
 from keras_ser.evaluation.tables import PERCENT, Table, metric_title
@@ -29,6 +30,7 @@ def systems_report(
     paper_confusion: Sequence[Sequence[float]] = (),
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
+    learned: Mapping[str, Sequence[Learning]] | None = None,
     name: str = "systems",
 ) -> Report:
     """The same systems under one protocol after another, side by side.
@@ -42,14 +44,17 @@ def systems_report(
         confused: the system whose confusion is shown; None = none.
         paper_confusion: what a paper prints of it, (classes, classes), fractions of the true class (row).
         missing: sentences on the runs that are left out; notes: further sentences.
+        learned: system -> what each of its runs has learned.
         name: of the files.
     """
-    paper, described, first = paper or {}, described or {}, parts[0]
+    paper, described, first, learned = paper or {}, described or {}, parts[0], learned or {}
+    untrained = faults(learned)
+    notes = [*untrained, *notes]
     matrices = {p.protocol: p.results[confused].confusion for p in parts} if confused else {}
     shares = {"paper": paper_confusion} if len(paper_confusion) and confused else {}
     shares |= {protocol: matrix.share for protocol, matrix in matrices.items()}
     tables = [_by_protocol(parts, metric, paper) for metric in first.metrics]
-    sections: list[str | Table] = [*tables]
+    sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
         sections.append("The protocols test other clips: the difference between their columns is plain, not paired.")
     for part in parts:
@@ -73,7 +78,12 @@ def systems_report(
     return Report(
         title=title,
         summary=tables[:1],
-        caution=_leaking(described),
+        caution=" ".join(
+            [
+                *(f"{name}: {verdicts(runs)}." for name, runs in learned.items() if faults({name: runs})),
+                _leaking(described),
+            ]
+        ).strip(),
         sections=sections,
         missing=tuple(missing),
         notes=tuple(notes),
@@ -81,6 +91,16 @@ def systems_report(
         figures=figures,
         name=name,
     )
+
+
+def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]]) -> Table:
+    tested = {}
+    for part in parts:
+        for name, scores in part.scores.items():
+            metric = learned[name][0].metric if name in learned else ""
+            if metric in scores:
+                tested[name, part.protocol] = scores[metric].value
+    return learning_table(learned, tested)
 
 
 def _leaking(described: Mapping[str, str]) -> str:

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from keras_ser.corpora import demo
+from keras_ser.evaluation.learning import run_learning
+from keras_ser.models import is_baseline
 from keras_ser.splits import Split
 from keras_ser.training import Data, fit, predict
 from tests.models.papers import EMOTIONS, RECIPES
@@ -36,6 +38,8 @@ def test_it_learns_eight_clips_by_heart(name, corpus, loaded, tmp_path):
     recipe = dataclasses.replace(RECIPES[name], epochs=120)
     run = fit(recipe, loaded, split, tmp_path / "run")
     assert accuracy(run, recipe, loaded, split, "train") == {"emotion": 1.0, "gender": 1.0}
+    found = run_learning(recipe, run.about, "heart", 0, 0)
+    assert (found.training, found.verdict) == (1.0, "learned")
 
 
 @pytest.mark.slow
@@ -46,3 +50,5 @@ def test_it_recognises_emotions_of_unseen_speakers(name, corpus, loaded, tmp_pat
     split = recipe.protocols[0].splits(corpus)[0]
     run = fit(recipe, loaded, split, tmp_path / "run")
     assert accuracy(run, recipe, loaded, split)["emotion"] > 0.42
+    short = fit(recipe.replace(epochs=1), loaded, split, tmp_path / "short")
+    assert run_learning(recipe, short.about, "speakers", 0, 0).verdict.startswith("underfit") or is_baseline(recipe)

@@ -1,0 +1,209 @@
+"""Has a run learned? Its optimizer steps, the scores of its sides at the kept epoch, and a verdict in words.
+
+A score of the test side says something about a method only where the network was trained to its end. A run is called *underfit*
+where
+
+* its epochs ended while training and validation side were still rising (unless the learning rate had fallen to 0 in them),
+* patience, or the epochs of a run that nothing was chosen of, ended it while the training side was still rising, under `KNOWN`,
+* the training side's score lies `FAR` under what it reached later in the same run, or what other runs of the recipe reach,
+* or it lies hardly above chance;
+
+and *overfit* where the validation side had fallen by `FELL` before the kept epoch. Curves are compared by the means of fifths of
+the epochs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from keras_ser.evaluation.tables import PERCENT, UNDEFINED, Form, Table, form_of
+from keras_ser.models import is_baseline
+from keras_ser.recipe import Recipe
+from keras_ser.tasks import Task
+
+RISING = 0.01  # of a score, from the last but one fifth of the epochs to the last
+KNOWN = 0.9  # a training side that is known so well may go on rising
+FAR = 0.1
+FELL = 0.05
+HARDLY = 0.25  # of the way from chance to 1
+SHOWN = 3
+LEARNED, UNKNOWN = "learned", "unknown: trained by a version that did not note it"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a run has learned.
+
+    Args:
+        protocol, fold, seed: which run.
+        task: the one that chooses the epoch.
+        metric: of `training` and `validation`, the scores at the kept epoch: "uar" or "ccc" of the monitored task, clip by clip;
+            NaN where there is none.
+        steps: optimizer steps up to the kept epoch; None for what is not trained by steps.
+        verdict: "learned", or "underfit: ..", "overfit: ..", "unknown: ..".
+    """
+
+    protocol: str
+    fold: int
+    seed: int
+    task: str
+    metric: str
+    training: float
+    validation: float
+    steps: int | None
+    verdict: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.protocol}, fold {self.fold}, seed {self.seed}"
+
+
+def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: int, seed: int) -> Learning:
+    """What one run has learned, seen alone.
+
+    Args:
+        recipe: what was trained.
+        about: the run's history.json.
+        protocol, fold, seed: which run it is.
+    """
+    task = _task(recipe)
+    metric = "ccc" if task.continuous else "uar"
+    rows, kept = about["epochs"], about["best_epoch"]
+    validation = [row.get(f"val_{task.name}_{metric}", math.nan) for row in rows]
+    training = about.get("training", {}).get(f"{task.name}_{metric}", math.nan)
+    baseline = is_baseline(recipe)
+    fault = UNKNOWN if math.isnan(training) and not baseline else _fault(recipe, about, task, training, validation)
+    return Learning(
+        protocol,
+        fold,
+        seed,
+        task.name,
+        metric,
+        training,
+        validation[kept - 1] if rows else math.nan,
+        None if baseline or "steps" not in about else kept * about["steps"],
+        fault or LEARNED,
+    )
+
+
+def together(runs: Sequence[Learning]) -> list[Learning]:
+    """The runs of one recipe, those called underfit, too, that lie far under what the others reach on the training side."""
+    reached = (
+        np.nanmax([run.training for run in runs]) if any(math.isfinite(run.training) for run in runs) else math.nan
+    )
+    return [
+        replace(
+            run,
+            verdict=f"underfit: {_percent(run)} on the training side, where other runs reach {_percent(run, reached)}",
+        )
+        if run.verdict == LEARNED and run.steps is not None and run.training < reached - FAR
+        else run
+        for run in runs
+    ]
+
+
+def learning_table(systems: Mapping[str, Sequence[Learning]], tested: Mapping[tuple[str, str], float]) -> Table:
+    """A row for each system and protocol: how long it was trained, how well it knows each side, and the verdict.
+
+    Args:
+        systems: system -> its runs.
+        tested: (system, protocol) -> the score of the test side.
+    """
+    rows = []
+    for name, runs in systems.items():
+        for protocol in dict.fromkeys(run.protocol for run in runs):
+            mine = [run for run in runs if run.protocol == protocol]
+            form = form_of(mine[0].metric)
+            steps = sorted(run.steps for run in mine if run.steps is not None)
+            spread = f" ({steps[0]} to {steps[-1]})" if steps and steps[0] < steps[-1] else ""
+            rows.append(
+                [
+                    *([name] if len(systems) > 1 else []),
+                    protocol,
+                    str(len(mine)),
+                    f"{int(np.median(steps))}{spread}" if steps else UNDEFINED,
+                    *(_mean([getattr(run, side) for run in mine], form) for side in ("training", "validation")),
+                    form(tested.get((name, protocol))),
+                    verdicts(mine),
+                ]
+            )
+    columns = ["protocol", "runs", "optimizer steps", "training", "validation", "test", "verdict"]
+    labels = 2 if len(systems) > 1 else 1
+    return Table("Training", ["system"] * (labels - 1) + columns, rows, labels)
+
+
+def verdicts(runs: Sequence[Learning]) -> str:
+    """ "learned", or how many of the runs are what: "3 of 10 underfit"."""
+    kinds = [run.verdict.split(":")[0] for run in runs]
+    found = [f"{kinds.count(kind)} of {len(runs)} {kind}" for kind in dict.fromkeys(kinds) if kind != LEARNED]
+    return ", ".join(found) or LEARNED
+
+
+def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
+    """A sentence for each system that was not trained to its end, with its first runs; none where all have learned."""
+    found = []
+    for name, runs in systems.items():
+        bad = [run for run in runs if run.verdict != LEARNED and run.verdict != UNKNOWN]
+        if bad:
+            first = "; ".join(f"{run.where}: {run.verdict}" for run in bad[:SHOWN])
+            more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+            found.append(f"{f'{name}: ' if name else ''}{verdicts(runs)} ({first}{more}).")
+    return found
+
+
+def _task(recipe: Recipe) -> Task:
+    """The task whose score chooses the epoch; the main one where none is named."""
+    named = [task for task in recipe.tasks if recipe.monitor.startswith(f"val_{task.name}_")]
+    return max(named, key=lambda task: len(task.name), default=recipe.tasks[0])
+
+
+def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float, validation: Sequence[float]) -> str:
+    rows, kept = about["epochs"], about["best_epoch"]
+    if is_baseline(recipe) or not rows:
+        return ""
+    form = form_of("ccc" if task.continuous else "uar")
+    chance = 0.0 if task.continuous else 1 / task.size
+    if training < chance + HARDLY * (1 - chance):
+        return f"underfit: {form(training)} on the training side, hardly above chance ({form(chance)})"
+    curve = [row.get(f"{task.name}_{'ccc' if task.continuous else 'accuracy'}", math.nan) for row in rows]
+    rising, annealed = _rise(curve) > RISING, recipe.optimizer.schedule == "cosine"
+    ended = len(rows) >= recipe.epochs
+    if ended and not annealed and rising and _rise(validation) > RISING:
+        return f"underfit: still rising on both sides when its {len(rows)} epochs ended"
+    smooth = _smooth(curve)
+    if np.nanmax(smooth, initial=-math.inf) - smooth[kept - 1] > FAR:
+        late = form(float(np.nanmax(smooth)))
+        return f"underfit: kept at epoch {kept} of {len(rows)}, {form(smooth[kept - 1])} in training, which reached {late} later"
+    if rising and training < KNOWN and not annealed and (not ended or about["monitor"] is None):
+        what, steps = "its epochs" if ended else "patience", len(rows) * about["steps"]
+        return f"underfit: {what} ended it at {steps} steps, when the training side had {form(training)} and was still rising"
+    smooth = _smooth(validation)
+    best = int(np.nanargmax(smooth[:kept])) if np.isfinite(smooth[:kept]).any() else kept - 1
+    if smooth[best] - smooth[kept - 1] > FELL:
+        return f"overfit: validation fell from {form(smooth[best])} at epoch {best + 1} to {form(smooth[kept - 1])} at the kept one"
+    return ""
+
+
+def _smooth(curve: Sequence[float]) -> np.ndarray:
+    """Means over a fifth of the epochs, up to each."""
+    width = max(1, len(curve) // 5)
+    parts = (np.array(curve[max(0, i + 1 - width) : i + 1], float) for i in range(len(curve)))
+    return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else math.nan for part in parts])
+
+
+def _rise(curve: Sequence[float]) -> float:
+    """What the last fifth of a curve lies above the one before; NaN where it is too short."""
+    width = max(1, len(curve) // 5)
+    return float(np.mean(curve[-width:]) - np.mean(curve[-2 * width : -width])) if len(curve) > 2 * width else math.nan
+
+
+def _percent(run: Learning, value: float | None = None) -> str:
+    return form_of(run.metric)(run.training if value is None else value)
+
+
+def _mean(values: Sequence[float], form: Form = PERCENT) -> str:
+    known = [value for value in values if math.isfinite(value)]
+    return form(float(np.mean(known))) if known else UNDEFINED

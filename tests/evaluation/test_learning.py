@@ -1,0 +1,105 @@
+"""What is called underfit, overfit and learned, on histories made for it (trained runs: tests/training/test_learning.py)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_ser.evaluation.learning import Learning, faults, learning_table, run_learning, together, verdicts
+from keras_ser.reports.render import plain
+from keras_ser.settings import OptimizerConfig
+from tests.training import tiny
+
+STEPS = 4
+RECIPE = tiny.SINGLE.replace(optimizer=OptimizerConfig("adam", 1e-3), epochs=20, patience=5, monitor="")  # 3 classes
+
+
+def curve(*points: tuple[int, float], epochs: int = 20) -> np.ndarray:
+    return np.interp(np.arange(1, epochs + 1), *zip(*points, strict=True))
+
+
+UP = curve((1, 0.3), (20, 0.85))
+FLAT = curve((1, 0.4), (8, 0.97))
+HELD = curve((1, 0.4), (8, 0.7))
+
+
+def run(training, validation, known: float | None, kept: int | None = None, recipe=RECIPE, monitor="val_emotion_uar"):
+    rows = [
+        {"epoch": i, "emotion_accuracy": a, "val_emotion_uar": b}
+        for i, (a, b) in enumerate(zip(training, validation, strict=True), 1)
+    ]
+    about = {"epochs": rows, "best_epoch": kept or len(rows), "steps": STEPS, "monitor": monitor}
+    about |= {} if known is None else {"training": {"emotion_uar": known}}
+    return run_learning(recipe, about, "speakers", 1, 2)
+
+
+def test_figures_are_those_of_the_kept_epoch():
+    found = run(FLAT, HELD, 0.97, kept=6)
+    assert (found.steps, found.training, found.task, found.metric) == (6 * STEPS, 0.97, "emotion", "uar")
+    assert found.validation == pytest.approx(HELD[5]) and found.where == "speakers, fold 1, seed 2"
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        (run(FLAT, HELD, 0.97), "learned"),
+        (run(UP, curve((1, 0.3), (20, 0.6)), 0.85), "underfit: still rising on both sides when its 20 epochs ended"),
+        # patience ended it early, by chance, on a validation side of few clips
+        (
+            run(UP[:9], HELD[::-1][:9], 0.57, kept=9),
+            "underfit: patience ended it at 36 steps, when the training side had 57.0 and was still rising",
+        ),
+        (run(UP[:9], HELD[::-1][:9], 0.95, kept=9), "learned"),
+        (
+            run(FLAT, HELD[::-1], 0.6, kept=2),
+            "underfit: kept at epoch 2 of 20, 44.1 in training, which reached 97.0 later",
+        ),
+        (run(FLAT * 0.4, HELD, 0.45), "underfit: 45.0 on the training side, hardly above chance (33.3)"),
+        (
+            run(FLAT, curve((1, 0.4), (5, 0.8), (20, 0.5)), 0.97),
+            "overfit: validation fell from 77.0 at epoch 8 to 53.0 at the kept one",
+        ),
+        # nothing was chosen: all epochs are trained, and they were too few
+        (
+            run(UP, np.full(20, np.nan), 0.85, monitor=None),
+            "underfit: its epochs ended it at 80 steps, when the training side had 85.0 and was still rising",
+        ),
+        # a learning rate that falls to 0 makes both sides rise to the end
+        (run(UP, curve((1, 0.3), (20, 0.6)), 0.85, recipe=RECIPE.replace(optimizer=tiny.SINGLE.optimizer)), "learned"),
+        (run(FLAT, HELD, None), "unknown: trained by a version that did not note it"),
+    ],
+    ids=lambda value: None if isinstance(value, Learning) else value.split(",")[0],
+)
+def test_verdict(made, verdict):
+    assert made.verdict == verdict
+
+
+def test_a_run_is_held_against_the_others_of_its_recipe():
+    others = [dataclasses.replace(run(FLAT, HELD, known), seed=seed) for seed, known in enumerate((0.97, 0.83, 0.96))]
+    assert {r.verdict for r in others} == {"learned"}
+    found = together(others)
+    assert [r.verdict for r in found] == [
+        "learned",
+        "underfit: 83.0 on the training side, where other runs reach 97.0",
+        "learned",
+    ]
+    assert verdicts(found) == "1 of 3 underfit" and verdicts(found[:1]) == "learned"
+    assert faults({"mtl": found}) == [
+        "mtl: 1 of 3 underfit (speakers, fold 1, seed 1: underfit: 83.0 on the training side, where other runs reach 97.0)."
+    ]
+    assert not faults({"mtl": found[:1]})
+    table = learning_table({"mtl": found, "single": found[:1]}, {("mtl", "speakers"): 0.654})
+    assert table.text() == [
+        ["system", "protocol", "runs", "optimizer steps", "training", "validation", "test", "verdict"],
+        ["mtl", "speakers", "3", "80", "92.0", "70.0", "65.4", "1 of 3 underfit"],
+        ["single", "speakers", "1", "80", "97.0", "70.0", "–", "learned"],
+    ]
+
+
+def test_baselines_have_scores_and_no_steps():
+    recipe = RECIPE.replace(model="svm", config=None)
+    found = run_learning(
+        recipe, {"epochs": [{"epoch": 1, "C": 1.0}], "best_epoch": 1, "training": {"emotion_uar": 0.4}}, "p", 0, 0
+    )
+    assert (found.steps, found.training, found.verdict) == (None, 0.4, "learned") and np.isnan(found.validation)
+    assert plain(dataclasses.asdict(found))["validation"] is None
