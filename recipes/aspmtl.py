@@ -8,6 +8,8 @@ conv         "aspmtl" with convolutional encoders, augmentation and a cosine sch
 conv-single  the same encoder with one head
 """
 
+from dataclasses import replace
+
 from keras_ser.models.aspmtl import Config
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
@@ -69,8 +71,11 @@ def variants(
         monitor="val_noise_uar",
         **common,
     )
+    # its schedule ends at 0 on a fixed day: nothing to choose, and more speakers to learn from
+    whole = tuple(p if p.speaker_dependent else replace(p, validation=0) for p in protocols)
     conv = both.replace(
         name=f"{name}-conv",
+        protocols=whole,
         config=Config(
             encoder="conv",
             adversary="label",

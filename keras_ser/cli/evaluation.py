@@ -1,11 +1,11 @@
-"""`evaluate` and `compare`: what has been trained, scored again."""
+"""`evaluate`, `compare` and `check`: what has been trained, scored again."""
 
 import argparse
 import math
 import sys
 from pathlib import Path
 
-from keras_ser.cli.progress import show, step_printer
+from keras_ser.cli.progress import Progress, show, step_printer
 from keras_ser.errors import UserError
 from keras_ser.settings import LOUDEST
 
@@ -32,6 +32,20 @@ def add(commands) -> None:
     compare.add_argument("--metric", default="uar")
     compare.add_argument("--protocol", help="default: the only one there is")
     compare.set_defaults(run=_compare)
+
+    check = commands.add_parser(
+        "check",
+        help="check a run before it is relied on",
+        description="Has the run learned, is a clip judged alone as in a batch, does its export answer as Keras does, and is the "
+        "same recipe at chance on shuffled labels? A line for each; the exit code is 1 where one fails.",
+    )
+    check.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
+    check.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
+    check.add_argument(
+        "--no-train", action="store_true", help="without the shuffled labels, which take as long as the run did"
+    )
+    check.add_argument("--quiet", action="store_true", help="no progress bars")
+    check.set_defaults(run=_check, interrupted="interrupted; the same command goes on")
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -90,3 +104,17 @@ def _compare(options: argparse.Namespace) -> int:
 
     print(compare_folders(Path(options.a), Path(options.b), options.task, options.metric, options.protocol))
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from keras_ser.experiment.rescoring import data_of
+    from keras_ser.serving.run_checks import check_run
+    from keras_ser.training import Run
+
+    run = Run.load(Run.find(options.run_folder))
+    data, failed = data_of(run.folder, options.corpus_root), False
+    with Progress(options.quiet) as progress:
+        for name, passed, said in check_run(run, data, not options.no_train, progress.epoch):
+            failed |= passed is False
+            print(f"{ {True: 'ok', False: 'FAILED', None: '–'}[passed]:7} {name}: {said}", flush=True)
+    return int(failed)

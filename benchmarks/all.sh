@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Every system of the tables, trained to its end: for each corpus the same search for each system (validation sides only), then all
+# folds with five seeds, then the tables. Takes days on two cores; kill it whenever you like, the same command goes on.
+#
+#     benchmarks/all.sh DATA OUT [SYSTEM ..]      DATA/emodb, DATA/ravdess, DATA/ased/manifest.csv; all systems, or those that are named
+#     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes by what was done
+#
+# A step's output is in OUT/log/STEP.log; the commit that it was made by is in OUT/log/STEP.done.
+set -u
+DATA=$(cd "${1:?DATA}" && pwd) && mkdir -p "${2:?OUT}/log" && OUT=$(cd "$2" && pwd) || exit 2
+shift 2
+cd "$(dirname "$0")/.." || exit 2
+LEFT=0
+[ "${1:-}" = --left ] && LEFT=1 && shift
+ONLY=" $* "
+JOBS=$(nproc)
+TRIALS=12
+ROOM="--space batch_size=16,32,64 --space optimizer.learning_rate=0.0005:0.005:log --space config.dropout=0.1:0.6"
+LSTM="--space config.layers=1,2,3 --space config.units=32,64"
+WEIGHTS="--space config.beta=0.05:2:log --space config.gamma=0.01:1:log --space config.mu=0.01:1:log"
+todo=0 done=0 spent=0
+
+step() { # NAME COMMAND ..
+    local name=$1 start
+    shift
+    if [ -f "$OUT/log/$name.done" ]; then
+        done=$((done + 1)) spent=$((spent + $(cut -d' ' -f1 "$OUT/log/$name.done")))
+        return
+    fi
+    todo=$((todo + 1))
+    if [ $LEFT = 1 ]; then
+        echo "left: $name"
+        return
+    fi
+    echo "$(date +%H:%M) $name"
+    start=$(date +%s)
+    "$@" >>"$OUT/log/$name.log" 2>&1 || { echo "failed: $name (exit code $?), see $OUT/log/$name.log"; return; }
+    echo "$(($(date +%s) - start)) s, commit $(git rev-parse --short HEAD 2>/dev/null)" >"$OUT/log/$name.done"
+}
+
+system() { # CORPUS ROOT RECIPE VARIANT FOLDS SPACE ..
+    local corpus=$1 root=$2 recipe=$3 variant=$4 folds=$5
+    shift 5
+    [ "$ONLY" != "  " ] && [[ "$ONLY" != *" $variant "* ]] && return
+    step "$corpus-$variant-search" keras-ser tune "$recipe" --variant "$variant" --corpus-root "$root" --protocol disjoint \
+        --folds "$folds" --epochs 60 --set patience=12 --trials $TRIALS --quiet --out "$OUT/$corpus" $ROOM "$@" ${MORE:-}
+    step "$corpus-$variant" found "$corpus" "$variant" "$root"
+}
+
+found() { # the best of a search, all folds, five seeds
+    local best
+    best=$(ls -t "$OUT/$1"/*-"$2"-????????-search-*/recipe.json | head -1) || return 1
+    keras-ser train "$best" --corpus-root "$3" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$1/best"
+}
+
+ASED='--set tasks.emotion.labels=["anger","fear","happiness","neutral","sadness"]'
+for corpus in emodb ravdess ased; do
+    root=$DATA/$corpus recipe=recipes/aspmtl_$corpus.py MORE=
+    [ $corpus = ased ] && root=$root/manifest.csv recipe=recipes/aspmtl_manifest.py MORE=$ASED
+    folds=0,4,8
+    [ $corpus = emodb ] || folds=0,2,4
+    system $corpus "$root" $recipe single-task $folds $LSTM
+    system $corpus "$root" $recipe aspmtl $folds $LSTM $WEIGHTS
+    system $corpus "$root" $recipe aspmtl-noise $folds $LSTM $WEIGHTS
+    # the paper's printed setting, trained until it has converged
+    [ "$ONLY" = "  " ] || [[ "$ONLY" == *" paper "* ]] && step $corpus-paper python $recipe --variant aspmtl --corpus-root "$root" \
+        --protocol disjoint --epochs 600 --set patience_steps=400 --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$corpus/paper" $MORE
+    [ "$ONLY" = "  " ] || [[ "$ONLY" == *" conv "* ]] && for variant in conv conv-single; do
+        step $corpus-$variant python $recipe --variant $variant --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 \
+            --jobs "$JOBS" --quiet --out "$OUT/$corpus/conv" $MORE
+    done
+done
+[ $done -gt 0 ] && echo "$done steps done in $((spent / 60)) min; $todo left, about $((todo * spent / done / 60)) min at that pace"
+exit 0

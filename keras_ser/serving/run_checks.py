@@ -1,0 +1,114 @@
+"""Checks of a finished run before anybody relies on it; each is a line."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from keras_ser import metrics
+from keras_ser.evaluation.learning import LEARNED, UNKNOWN, run_learning
+from keras_ser.evaluation.tables import form_of
+from keras_ser.pipelines.sources import waveforms
+from keras_ser.serving.facts import ExportError
+from keras_ser.tasks import Task
+from keras_ser.training import Data, Run, fit, predict
+from keras_ser.training.inference import OnEpoch, forward
+
+TOLERANCE = 1e-5
+CLIPS = 8  # of the test side, judged alone and in a batch
+SIGMAS = 3.0
+
+
+class Check(NamedTuple):
+    """One answer: `passed` is None where the run has nothing to be checked."""
+
+    name: str
+    passed: bool | None
+    said: str
+
+
+def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None = None) -> Iterator[Check]:
+    """Check one run, and yield each answer as soon as it is known.
+
+    * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning`.
+    * alone = in a batch: probabilities of a clip do not depend on what it is judged with.
+    * export: a SavedModel made of it answers as Keras does.
+    * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test side, so that nothing
+      about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
+
+    Args:
+        run: a finished run.
+        data: its corpora, decoded.
+        train: make the last check, which trains.
+        on_epoch: see `keras_ser.training.fit`.
+    """
+    task = run.recipe.tasks[0]
+    model = run.model()
+    found = run_learning(run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
+    form = form_of(found.metric)
+    tested, _ = _score(predict(model, run.recipe, data, run.split, seed=run.seed), task)
+    steps = f"{found.steps} optimizer steps, " if found.steps is not None else ""
+    scores = {"training": found.training, "validation": found.validation, "test": tested}
+    sides = ", ".join(f"{side} {form(value)}" for side, value in scores.items())
+    passed = None if found.verdict == UNKNOWN else found.verdict == LEARNED
+    yield Check("learned", passed, f"{steps}{found.metric.upper()}: {sides}; {found.verdict}")
+    if run.kind == "network":
+        difference = _alone(model, run, data)
+        limit = TOLERANCE if run.recipe.precision == "float32" else 0.02
+        yield Check(
+            "alone = in a batch", difference <= limit, f"largest difference {difference:.1g}, at most {limit:g}"
+        )
+        yield _exported(run)
+    else:
+        yield Check("export", None, "scikit-learn pipelines are not served by TensorFlow Serving")
+    if train and task.name not in run.recipe.shuffle:
+        control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
+        made = fit(control, data, run.split, run.folder / "check" / control.hash, run.seed, on_epoch=on_epoch)
+        value, (chance, spread) = _score(predict(made.model(), control, data, run.split, seed=run.seed), task)
+        said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
+        yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)
+
+
+def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]:
+    """UAR or CCC of a predictions table, and what it is by chance: mean and standard deviation, of independent clips."""
+    table = table[table["stream"] == table["stream"].iloc[0]]
+    if task.continuous:
+        known = table[table[task.name].notna()]
+        total = metrics.sums(known[task.name].to_numpy(), known[f"{task.name}/prediction"].to_numpy())
+        return float(metrics.ccc(total)), (0.0, 1 / np.sqrt(max(1, len(known))))
+    known = table[table[task.name] != ""]
+    truth, guess = (known[name].map(task.labels.index).to_numpy() for name in (task.name, f"{task.name}/prediction"))
+    counts = np.bincount(truth, minlength=task.size)
+    counts = counts[counts > 0]
+    chance = 1 / task.size
+    spread = np.sqrt(chance * (1 - chance) * (1 / counts).sum()) / len(counts)
+    return float(metrics.uar(metrics.confusion(truth, guess, task.size))), (chance, float(spread))
+
+
+def _alone(model, run: Run, data: Data) -> float:
+    """The largest difference of a clip's answers, judged in a padded batch and alone."""
+    source = data.source(run.recipe, 0, run.split, "test", run.seed)
+    infer, largest = forward(model), 0.0
+    given, _ = next(iter(waveforms(source, source.draw(run.seed))))
+    lengths = np.asarray(given["length"])[:CLIPS]
+    waves = np.asarray(given["waveform"])[: len(lengths), : lengths.max()]
+    names = [task.name for task in run.recipe.tasks]
+    both = infer({"waveform": np.pad(waves, ((0, 0), (0, 1600))), "length": lengths})
+    for i, length in enumerate(lengths):
+        one = infer({"waveform": waves[i : i + 1, :length], "length": lengths[i : i + 1]})
+        largest = max([largest, *(float(np.abs(np.asarray(both[n][i]) - np.asarray(one[n][0])).max()) for n in names)])
+    return largest
+
+
+def _exported(run: Run) -> Check:
+    from keras_ser.serving import export, read_facts
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            facts = read_facts(export(run, folder))
+    except ExportError as error:
+        return Check("export", False, str(error))
+    own = max(value for what, value in facts["parity"].items() if not what.endswith("Hz"))
+    return Check("export", True, f"answers as Keras, largest difference {own:.1g} at its own sample rate")

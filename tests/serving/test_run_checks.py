@@ -1,0 +1,66 @@
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import recall_score
+
+from keras_ser.serving import run_checks
+from keras_ser.training import Data, Run, fit
+from tests.training import tiny
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    corpus = tiny.corpus(tmp_path_factory.mktemp("corpus"))
+    return Data.load(tiny.SINGLE, corpus, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    split = tiny.SPEAKERS.splits(data.corpus)[0]
+    return fit(tiny.SINGLE, data, split, tmp_path_factory.mktemp("runs") / "run", seed=1)
+
+
+def test_every_check_is_a_line(run, data):
+    seen = []
+    checks = {c.name: c for c in run_checks.check_run(run, data, on_epoch=lambda *call: seen.append(call))}
+    assert list(checks) == ["learned", "alone = in a batch", "export", "shuffled labels"]
+    assert not checks["learned"].passed and "underfit" in checks["learned"].said, "two epochs"
+    assert checks["alone = in a batch"].passed and checks["export"].passed
+    assert len(seen) == tiny.SINGLE.epochs and (run.folder / "check").is_dir()
+    again = list(run_checks.check_run(run, data, on_epoch=seen.append))[-1]
+    assert again == checks["shuffled labels"] and len(seen) == tiny.SINGLE.epochs, "kept"
+
+
+def test_a_model_that_looks_at_the_batch_fails(run, data):
+    whole = run.model()
+    peeking = {name: x + 0.1 * keras.ops.std(x, axis=0) for name, x in whole.output.items()}
+    made = keras.Model(whole.input, peeking)
+    assert run_checks._alone(made, run, data) > run_checks.TOLERANCE
+    assert run_checks._alone(whole, run, data) <= run_checks.TOLERANCE
+
+
+def test_chance(rng):
+    """Against scikit-learn on guesses at random: mean and standard deviation of a thousand tables."""
+    labels, counts = tiny.EMOTION.labels, (30, 12, 5)
+    truth = np.repeat(labels, counts)
+    scores = []
+    for _ in range(1000):
+        table = pd.DataFrame(
+            {"stream": "clips", "emotion": truth, "emotion/prediction": rng.choice(labels, len(truth))}
+        )
+        value, (chance, spread) = run_checks._score(table, tiny.EMOTION)
+        assert value == pytest.approx(recall_score(truth, table["emotion/prediction"], average="macro"))
+        scores.append(value)
+    assert np.mean(scores) == pytest.approx(chance, abs=0.01)
+    assert np.std(scores) == pytest.approx(spread, rel=0.1)
+
+
+def test_a_run_of_an_earlier_version_is_neither_right_nor_wrong(run, data):
+    about = json.loads((run.folder / "history.json").read_text())
+    del about["training"]
+    old = Run(run.folder, run.recipe, run.split, run.seed, about)
+    first = next(run_checks.check_run(old, data, train=False))
+    assert first.passed is None and "unknown" in first.said
