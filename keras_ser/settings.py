@@ -12,6 +12,7 @@ from keras_ser.values import settle
 FEATURES = (
     "spectrogram",
     "magnitude",
+    "linear_bands",
     "log_mel",
     "mfcc",
     "zero_crossing_rate",
@@ -22,7 +23,7 @@ FEATURES = (
 )
 KINDS = ("segments", "crop", "whole")
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
+SCHEDULES = ("constant", "cosine", "step", "plateau")
 LOUDEST = 100.0  # dB
 # of a stream without noises
 CLEAN = "clean"
@@ -191,11 +192,13 @@ class OptimizerConfig:
             gradient (so that momentum carries it), of kernels only.
         clip_norm: of all gradients together; 0 = none.
         momentum: of "sgd".
-        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0) or "step" (times `factor` after each of
-            `steps`).
+        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0), "step" (times `factor` after each of
+            `steps`) or "plateau" (where the recipe's patience ends, the best epoch is restored and the rate is multiplied by
+            `factor`; training ends when it is under `floor`).
         warmup_epochs: of "cosine".
         steps: epochs, of "step".
-        factor: of "step".
+        factor: of "step" and "plateau"; under 1 for the latter.
+        floor: of "plateau".
     """
 
     name: str = "adam"
@@ -207,15 +210,18 @@ class OptimizerConfig:
     momentum: float = 0.9
     steps: tuple[int, ...] = ()
     factor: float = 0.1
+    floor: float = 1e-5
 
     def __post_init__(self):
         settle(self)
         check_choice(self, "name", OPTIMIZERS, "optimizer.")
         check_choice(self, "schedule", SCHEDULES, "optimizer.")
-        check_positive(self, "learning_rate", "factor")
+        check_positive(self, "learning_rate", "factor", "floor")
         check_least(self, 0, "weight_decay", "clip_norm", "warmup_epochs")
         check_share(self, "momentum")
         if list(self.steps) != sorted(set(self.steps)) or (self.steps and self.steps[0] < 1):
             raise UserError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
+        if self.schedule == "plateau" and not self.factor < 1:
+            raise UserError(f"the schedule 'plateau' needs optimizer.factor under 1. Received: factor={self.factor}.")
         if self.schedule == "step" and not self.steps:
             raise UserError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")

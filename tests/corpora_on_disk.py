@@ -195,3 +195,35 @@ def write_iemocap(root: Path, suffix: str = ".wav", turns=IEMOCAP_TURNS) -> Path
         (folder / "Attribute" / f"{dialog}_e1_atr.txt").write_text(f"{dialog}_F000 :act  3 :val  2 ; ()\n")
         (root / session / "sentences" / "wav" / dialog / f"._{dialog}_F000.wav").write_bytes(b"\x00\x05\x16\x07")
     return root
+
+
+MSP_IMPROV_TURNS = (
+    # utterance, code, activation (1 = excited), valence, dominance, naturalness; all six speakers and codes
+    ("S01A-F01-P-FM01", "N", "3.200000", "3.000000", "2.800000", "3.600000"),
+    ("S01A-M01-S-FM01", "A", "1.400000", "1.600000", "4.200000", "4.000000"),
+    ("S01A-F01-T-FM01", "X", "2.500000", "2.333333", "3.000000", "NaN"),
+    ("S01A-M01-R-MM01", "O", "3.000000", "2.666667", "NaN", "2.750000"),
+    ("S20H-F02-R-FF01", "H", "2.000000", "4.500000", "3.250000", "3.750000"),
+    ("S07S-M03-S-MF12", "S", "4.600000", "1.800000", "2.000000", "4.400000"),
+    ("S13N-F04-S-FM03", "N", "NaN", "3.100000", "2.900000", "3.900000"),
+    ("S13N-M05-P-MF02", "H", "2.800000", "4.100000", "3.000000", "4.100000"),
+    ("S04A-F06-T-MF01", "A", "1.000000", "1.200000", "4.800000", "3.500000"),
+)
+
+
+def write_msp_improv(root: Path, suffix: str = ".wav", labels: str = "Evalution.txt", inner: str = "") -> Path:
+    """Clips of four scenarios, in `inner` below the root, with the label file as published, and what lies beside them."""
+    blocks = []
+    for (name, code, a, v, d, n), clip in zip(MSP_IMPROV_TURNS, recordings(len(MSP_IMPROV_TURNS)), strict=True):
+        scene, speaker, scenario, _ = name.split("-")
+        folder = root / inner / f"session{speaker[-1]}" / scene / scenario
+        write_audio(folder / f"MSP-IMPROV-{name}{suffix}", clip)
+        (folder / f"MSP-IMPROV-{name}.avi").write_bytes(b"RIFF")
+        (folder / f"._MSP-IMPROV-{name}.wav").write_bytes(b"\x00\x05\x16\x07")
+        blocks.append(
+            f"UTD-IMPROV-{name}.avi; {code}; A:{a}; V:{v}; D:{d} ; N:{n};\n"
+            "WORKER-0_12; Neutral; Neutral, Other (calm; bored?); A:3.000000; V:3.000000; D:NaN; N:4.000000;\n"
+            "WORKER-0_7; Other; ; A:4.000000; V:2.000000; D:3.000000; N:NaN;\n"
+        )
+    (root / labels).write_text("\n".join(blocks))
+    return root

@@ -23,7 +23,9 @@ def add(commands) -> None:
         ("show", "list clips"),
     ):
         sub = corpus.add_parser(action, help=text, description=text)
-        sub.add_argument("name", help="adapter, e.g. emodb, ravdess, crema_d, afew, iemocap, manifest, demo")
+        sub.add_argument(
+            "name", help="adapter, e.g. emodb, ravdess, crema_d, afew, iemocap, msp_improv, manifest, demo"
+        )
         sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
         sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
         if action == "check":

@@ -29,13 +29,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from keras_ser.corpora import afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45
+from keras_ser.corpora import (
+    afew,
+    avec2016,
+    crema_d,
+    demo,
+    emodb,
+    iemocap,
+    librispeech,
+    manifest,
+    msp_improv,
+    ravdess,
+    slr45,
+)
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.task_labels import check_task
 
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 
-_ADAPTERS = (afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, ravdess, slr45)
+_ADAPTERS = (afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, msp_improv, ravdess, slr45)
 # Name -> reader.
 CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
     {adapter.__name__.rpartition(".")[2]: adapter.read for adapter in _ADAPTERS}

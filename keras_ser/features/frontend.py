@@ -31,10 +31,18 @@ from keras_ser.features.prosody import (
     zero_crossing_rate,
 )
 from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, check_short_term, short_term
-from keras_ser.features.spectrogram import analysis_window, check_fft, decibels, power_spectrogram, preemphasis, root
+from keras_ser.features.spectrogram import (
+    analysis_window,
+    check_fft,
+    decibels,
+    linear_bands,
+    power_spectrogram,
+    preemphasis,
+    root,
+)
 from keras_ser.settings import FEATURES
 
-SPECTRAL = ("spectrogram", "magnitude", "log_mel", "mfcc")
+SPECTRAL = ("spectrogram", "magnitude", "linear_bands", "log_mel", "mfcc")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -50,6 +58,7 @@ class Frontend(FeatureLayer):
     | --- | --- | --- |
     | spectrogram | fft // 2 + 1 | power, dB |
     | magnitude | fft // 2 | square root of the power, without the bin at half the sample rate |
+    | linear_bands | bins | mean power of bands of equal width up to half the sample rate, dB |
     | log_mel | bins | mel power, dB: 10 lg max(x, 1e-10) |
     | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
     | zero_crossing_rate | 1 | sign changes over samples |
@@ -66,7 +75,7 @@ class Frontend(FeatureLayer):
         features: names out of the table, in the order of the output.
         sample_rate: Hz.
         window, hop, fft: samples, window <= fft.
-        bins: mel filters.
+        bins: mel filters, or linear bands.
         coefficients: MFCC kept, the 0th included.
         deltas: 0, 1 or 2.
         fmin, fmax: Hz, of the mel filters; `fmax` defaults to half the sample rate.
@@ -138,6 +147,8 @@ class Frontend(FeatureLayer):
             raise UserError(f"`preemphasis` must be in [0, 1). Received: preemphasis={preemphasis}.")
         if "log_mel" in features or "mfcc" in features:
             mel_filters(sample_rate, fft, bins, fmin, fmax, area_normalised)
+        if "linear_bands" in features and (fft // 2) % bins:
+            raise UserError(f"linear bands need `bins` that divide fft / 2 = {fft // 2}. Received: bins={bins}.")
         if "mfcc" in features:
             dct_matrix(bins, coefficients)
         if "pitch" in features:
@@ -158,6 +169,7 @@ class Frontend(FeatureLayer):
         sizes = {
             "spectrogram": self.fft // 2 + 1,
             "magnitude": self.fft // 2,
+            "linear_bands": self.bins,
             "log_mel": self.bins,
             "mfcc": self.coefficients * (1 + self.deltas),
             "zero_crossing_rate": 1,
@@ -248,6 +260,8 @@ class Frontend(FeatureLayer):
                 found["spectrogram"] = decibels(power)
             if "magnitude" in self.features:
                 found["magnitude"] = root(power[..., : self.fft // 2])
+            if "linear_bands" in self.features:
+                found["linear_bands"] = decibels(linear_bands(power, self.bins))
             if "log_mel" in self.features or "mfcc" in self.features:
                 filters = mel_filters(self.sample_rate, self.fft, self.bins, self.fmin, self.fmax, self.area_normalised)
                 log_mel = decibels(mel_spectrogram(power, filters))

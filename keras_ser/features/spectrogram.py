@@ -71,6 +71,21 @@ def power_spectrogram(
     return ops.square(real) + ops.square(imaginary)
 
 
+def linear_bands(power: Any, bands: int) -> Any:
+    """Mean power of bands of equal width, without the bin at half the sample rate.
+
+    Args:
+        power: (batch, frames, fft // 2 + 1).
+        bands: divides fft // 2.
+
+    Returns:
+        (batch, frames, bands).
+    """
+    bins = power.shape[-1] - 1
+    shape = (*ops.shape(power)[:-1], bands, bins // bands)
+    return ops.mean(ops.reshape(power[..., :bins], shape), axis=-1)
+
+
 def check_fft(window: int, fft: int) -> None:
     """Raise UserError when a window does not fit its Fourier transform."""
     check_positive(fft=fft)

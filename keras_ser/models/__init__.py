@@ -17,6 +17,7 @@ from keras_ser.checks import shown
 from keras_ser.errors import UserError
 
 MODELS = {
+    "aae_mtl": "keras_ser.models.aae_mtl",
     "aspmtl": "keras_ser.models.aspmtl",
     "attention_dnn": "keras_ser.models.attention_dnn",
     "random_forest": "keras_ser.models.random_forest",

@@ -83,11 +83,13 @@ class Optimized:
 
     Args:
         variables: the trainable variables that are its own; `Model.optimizer` has all the others.
+        shared: trainable variables of other optimizers that it trains as well.
         settings: None = those of the recipe's optimizer.
     """
 
     variables: Sequence[Any]
     settings: OptimizerConfig | None = None
+    shared: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,30 @@ class EpochEnd(keras.callbacks.Callback):
 
     @property
     def patience_ended(self) -> bool:
+        if self.plateau:
+            return float(self.model.optimizer.learning_rate) < self.recipe.optimizer.floor
+        return self._waited_enough()
+
+    @property
+    def plateau(self) -> bool:
+        return self.recipe.optimizer.schedule == "plateau"
+
+    def _waited_enough(self) -> bool:
+        """Whether the patience has passed since the best epoch, or since it was restored."""
         if not (self.recipe.patience and self.chooses and self.best):
             return False
-        waited = self.rows[-1]["epoch"] - self.best["epoch"]
+        rates = [row.get("learning_rate", 0.0) for row in self.rows]
+        # the rate falls behind the epoch after which the best one was restored
+        restored = [i for i in range(1, len(rates)) if self.plateau and rates[i] < rates[i - 1]]
+        waited = self.rows[-1]["epoch"] - max([self.best["epoch"], *restored])
         return waited >= self.recipe.patience and waited * self.steps >= self.recipe.patience_steps
+
+    def _restore(self) -> None:
+        """Go back to the best epoch with a smaller learning rate, in every optimizer."""
+        for variable, value in zip(self.model.variables, self.best["weights"], strict=True):
+            variable.assign(value)
+        for optimizer in state.optimizers(self.model).values():
+            optimizer.learning_rate = float(optimizer.learning_rate) * self.recipe.optimizer.factor
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
@@ -139,6 +159,8 @@ class EpochEnd(keras.callbacks.Callback):
         # a score may be undefined (NaN), as the CCC of a constant is, or the mean of too few epochs
         if self.best is None or value > self.best["value"] or math.isnan(self.best["value"]):
             self.best = {"value": value, "epoch": epoch + 1, "weights": state.values(self.model.variables)}
+        if self.plateau and self._waited_enough():
+            self._restore()
         self.write(self.rows, self.best)
         self.model.stop_training = self.patience_ended
 

@@ -45,7 +45,7 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         model.optimizers = {}
     for name, part in network.optimizers.items():
         model.optimizers[name] = optimizer(part.settings or recipe.optimizer, steps, recipe.epochs)
-        model.optimizers[name].build(list(part.variables))
+        model.optimizers[name].build([*part.shared, *part.variables])
         own |= {id(variable) for variable in part.variables}
     model.optimizer.build([variable for variable in model.trainable_variables if id(variable) not in own])
     _build_loss(network)

@@ -93,6 +93,8 @@ def fixed_frames(recipe: Recipe, config: FrontendConfig, layer) -> int | None:
         varied = recipe.sampling.kind != "whole" and not recipe.sampling.seconds
         return None if varied or config.endpoint or recipe.augment.tempo else 1
     stretch = round(recipe.sampling.seconds * config.sample_rate)
+    if recipe.sampling.kind == "segments" and not stretch:
+        return recipe.sampling.frames
     if config.endpoint or not (layer.samples or stretch) or (recipe.sampling.kind != "whole" and not stretch):
         return None
     return None if recipe.augment.tempo else int(layer.frames(stretch))

@@ -16,6 +16,7 @@ TWINS = {
     "emodb": (disk.write_emodb, (".wav", ".flac"), 7, "wav/03a01Fa.wav"),
     "iemocap": (disk.write_iemocap, (".wav", ".flac"), 8, "Session1/sentences/wav"),
     "librispeech": (disk.write_librispeech, (".flac", ".wav"), 4, "SPEAKERS.TXT"),
+    "msp_improv": (disk.write_msp_improv, (".wav", ".flac"), 9, "session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav"),
     "ravdess": (disk.write_ravdess, (".wav", ".flac"), 6, "Actor_01/03-01-01-01-01-01-01.wav"),
     "slr45": (disk.write_slr45, (".wav", ".flac"), 3, "f0001_us_f0001_00002.wav"),
 }

@@ -1,6 +1,6 @@
 """One small recipe for each entry of MODELS: what the checks that every model has to pass loop over."""
 
-from keras_ser.models import aspmtl, attention_dnn, is_baseline, random_forest, svm, vggvox
+from keras_ser.models import aae_mtl, aspmtl, attention_dnn, is_baseline, random_forest, svm, vggvox
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -10,6 +10,7 @@ TASKS = (Task("emotion", EMOTIONS), Task("gender", ("female", "male")))
 MEL = FrontendConfig(features=("log_mel",), endpoint=False)
 STATISTICS = FrontendConfig(features=("short_term",), window=800, hop=400, fft=1024, endpoint=False, statistics=True)
 MAGNITUDE = FrontendConfig(("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=1.0, normalize=True)
+BANDS = FrontendConfig(("linear_bands",), bins=32, preemphasis=0.0, endpoint=False)
 CONV = {"encoder": "conv", "layers": 0, "projection": 32, "stem": 1, "block_dropout": 0.0}
 CONV |= {"filters": (16, 32), "kernels": (3, 3), "pools": ((2, 2), (2, 2))}
 
@@ -44,6 +45,17 @@ def recipes() -> dict[str, Recipe]:
             "vggvox",
             vggvox.Config(filters=(16, 32, 32, 32, 32), fc6=64, fc7=64, momentum=0.5),
             MAGNITUDE,
+        ),
+        *(
+            _recipe(
+                kind,
+                "aae_mtl",
+                aae_mtl.Config(
+                    kind, filters=(8, 16), kernels=(3, 3), pools=((2, 2), (2, 2)), head_filters=16, dropout=0.0
+                ),
+                BANDS,
+            ).replace(sampling=Sampling("segments", frames=64, hop=64, balance=False))
+            for kind in ("aae", "ae", "cnn")
         ),
         _recipe("svm", "svm", svm.Config(C=(100.0,)), STATISTICS),
         _recipe("random_forest", "random_forest", random_forest.Config(trees=50, leaf=(1,)), STATISTICS),

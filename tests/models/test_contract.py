@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.models import MODELS, aspmtl
-from keras_ser.models.paper import Label, Network, build_network
+from keras_ser.models.paper import Label, Network, Reconstruction, build_network
 from keras_ser.models.whole_model import assembled, inner_network, recipe_embedder
 from keras_ser.recipe import Recipe
 from keras_ser.settings import mask_of
 from keras_ser.training.fitting import recipe_extractor
 from keras_ser.training.network import build
-from keras_ser.training.preflight import frontends
+from keras_ser.training.preflight import frontends, input_shapes
 from tests.models.papers import NETWORKS, RECIPES
 from tests.models.rows import EMOTION, INPUTS, NOISE, features, randomized
 from tests.models.wholes import run_model
@@ -38,7 +38,7 @@ def made(request):
     if recipe.sampling.kind == "segments":  # short ones, since recurrent layers are slow here
         recipe = recipe.replace(sampling=replace(recipe.sampling, frames=16, hop=16))
     extract = recipe_extractor(recipe, frontends(recipe))
-    network, score = build(recipe, inputs_of(extract))
+    network, score = build(recipe, input_shapes(recipe, frontends(recipe)))
     rng = np.random.default_rng(1)
     for weight in randomized(network.model).trainable_weights:
         if len(weight.shape) > 1:
@@ -50,10 +50,6 @@ def made(request):
         layer.set_statistics(numbers.mean(0), numbers.var(0) + 1e-3)
     x = {name: x[name][:, : value.shape[1] or 16] for name, value in network.model.input.items()}
     return Made(recipe, network, assembled(extract, score, "whole"), waveform, length, x)
-
-
-def inputs_of(extract) -> dict[str, tuple[int | None, int]]:
-    return {name: value.shape[1:] for name, value in extract.output.items() if len(value.shape) == 3}
 
 
 def clips(rng) -> tuple[np.ndarray, np.ndarray]:
@@ -95,14 +91,17 @@ def test_network_round_trip(made, tmp_path):
 def test_every_output_has_a_target_and_every_variable_a_gradient(made, rng):
     network, outputs = made.network.model, made.network.outputs
     assert set(network.output) == set(outputs) >= {task.name for task in made.recipe.tasks}
-    assert {type(output.target) for output in outputs.values()} == {Label}, "of no other target are there labels here"
     y = {name: rng.integers(0, value.shape[-1], len(made.length)) for name, value in network.output.items()}
+    others = {name: output.target for name, output in outputs.items() if not isinstance(output.target, Label)}
+    assert {type(target) for target in others.values()} <= {Reconstruction}, "of no other target are there values here"
+    y |= {name: rng.normal(size=made.x[target.feature].shape) for name, target in others.items()}
     with tf.GradientTape() as tape:
         found = network(made.x, training=False)
         losses = {name: output.loss(y[name], found[name]) for name, output in outputs.items()}
         total = sum(output.weight * losses[name] for name, output in outputs.items()) + sum(network.losses)
     assert all(np.isfinite(loss) and loss > 0 for loss in losses.values()), losses
-    variables = network.trainable_variables
+    # without a discriminator, which sees no output
+    variables = keras.Model(network.input, network.output).trainable_variables
     for variable, gradient in zip(variables, tape.gradient(total, [v.value for v in variables]), strict=True):
         assert gradient is not None and np.isfinite(gradient).all(), variable.path
         assert np.abs(gradient).max() > 0, variable.path
@@ -111,18 +110,19 @@ def test_every_output_has_a_target_and_every_variable_a_gradient(made, rng):
 def check_gradient_at_gaps(network: Network, x, heads: dict) -> None:
     """With kernels of 0 the logits are the bias; its gradient is the weight of the output times p - q."""
     kept, truth = network.model.get_weights(), np.zeros(len(next(iter(x.values()))), int)
-    layers = {name: network.model.get_layer(heads.get(name, name)) for name in network.outputs}
+    outputs = {name: output for name, output in network.outputs.items() if isinstance(output.target, Label)}
+    layers = {name: network.model.get_layer(heads.get(name, name)) for name in outputs}
     for gap in (90.0, 1e4):
         for layer in layers.values():
             kernel, bias = layer.get_weights()
             layer.set_weights([0 * kernel, gap * np.eye(len(bias))[1]])
         with tf.GradientTape() as tape:
             found = network.model(x, training=False)
-            total = sum(output.weight * output.loss(truth, found[name]) for name, output in network.outputs.items())
+            total = sum(output.weight * output.loss(truth, found[name]) for name, output in outputs.items())
         gradients = tape.gradient(total, {name: layer.bias.value for name, layer in layers.items()})
         for name, gradient in gradients.items():
             first, second, *_ = np.eye(len(gradient))  # q, and p, whose other classes are nothing beside the gap
-            expected = network.outputs[name].weight * (second - first)
+            expected = outputs[name].weight * (second - first)
             np.testing.assert_allclose(gradient, expected, atol=1e-5, err_msg=name)
     network.model.set_weights(kept)
 
@@ -159,7 +159,7 @@ def test_outputs_are_float32_under_bfloat16(made):
     """And layers before them compute in bfloat16."""
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        network = build_network(made.recipe, inputs_of(made.whole.get_layer("extractor"))).model
+        network = build_network(made.recipe, input_shapes(made.recipe, frontends(made.recipe))).model
     finally:
         keras.config.set_dtype_policy("float32")
     assert "bfloat16" in {layer.compute_dtype for layer in network.layers}

@@ -1,0 +1,220 @@
+"""AAE-MTL: a semi-supervised adversarial autoencoder with heads for emotion, speaker and gender (Latif et al.).
+
+An encoder E of three convolutions makes a code z of a spectrogram; a decoder D makes the spectrogram of it again; a discriminator
+tells z from the prior N(0, I); a classifier a task looks at z. Every batch is learned from in three phases, in this order:
+
+1. reconstruct: E and D, alpha ||x - D(E(x))||^2                                                                      (eq. 3)
+2. regularise: the discriminator on prior (real) and z (fake), then E against the discriminator as it then is          (eq. 4)
+3. classify: E and the classifiers, L_c = beta L_E + (1 - beta) (L_G + L_S)                                            (eq. 2)
+
+so that in all L = alpha L_AE + L_c (eq. 1). Eq. 3 is a mean over the entries (a sum over 32,768 would outweigh everything else).
+A label that is missing weighs 0, so that recordings without emotions teach speaker, gender, code and reconstruction.
+
+`kind="ae"` leaves phase 2 out, `kind="cnn"` phases 1 and 2: the models that the paper compares. They share the encoder; the
+paper's CNN has one convolution less.
+
+Reference:
+    Latif, Rana, Khalifa, Jurdak, Epps and Schuller, *Multi-task semi-supervised adversarial autoencoding for speech emotion
+    recognition*, IEEE Transactions on Affective Computing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keras_ser.checks import check_choice, check_least, check_share
+from keras_ser.errors import UserError
+from keras_ser.models.paper import Network, Optimized, Output, Reconstruction, given
+from keras_ser.settings import FrontendConfig, mask_of
+from keras_ser.tasks import Task
+from keras_ser.values import settle
+
+SPACE = ("config.alpha=0.1:1", "config.beta=0.1:0.9")
+KINDS = ("aae", "ae", "cnn")
+IMAGE = "reconstruction"  # the output that is not a task's
+
+
+@dataclass(frozen=True)
+class Config:
+    """AAE-MTL's settings. "paper": given by the paper; "ours": the paper is silent.
+
+    Args:
+        kind: "aae", "ae" (no discriminator) or "cnn" (classifiers alone).
+        alpha: weight of the reconstruction (paper: 0.4 on IEMOCAP; "ae" 0.3).
+        beta: weight of the main task's loss, the other tasks' being 1 - beta (paper: 0.6; "ae" 0.7).
+        adversary: weight of what the encoder learns from the discriminator (paper: 1); 0 = a control.
+        filters: channels of the encoder's convolutions, the last those of z (paper: 32; the others ours).
+        kernels: their square sizes (ours).
+        pools: pooled (frames, bins) after each; of 256 frames and 128 bins (4, 2) at last makes 16 x 16 x 32 (paper's z).
+        code: what z is: "linear", the last convolution normalised, without ReLU (ours: a code that is never negative cannot be told
+            to be N(0, I)), or "relu" (the paper's letter).
+        head_filters, head_kernel, head_pool: convolution and pooling of each classifier and of the discriminator (ours).
+        dense: widths of their two dense layers (ours).
+        dropout: between those of a classifier (paper: 0.3).
+        saturating: the encoder minimises log(1 - D(z)), the letter of eq. 4, instead of -log D(z), whose gradient does not vanish
+            where the discriminator is sure.
+    """
+
+    kind: str = "aae"
+    alpha: float = 0.4
+    beta: float = 0.6
+    adversary: float = 1.0
+    filters: tuple[int, ...] = (16, 32, 32)
+    kernels: tuple[int, ...] = (5, 3, 3)
+    pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (4, 2))
+    code: str = "linear"
+    head_filters: int = 32
+    head_kernel: int = 3
+    head_pool: int = 4
+    dense: tuple[int, int] = (128, 64)
+    dropout: float = 0.3
+    saturating: bool = False
+
+    def __post_init__(self):
+        settle(self)
+        check_choice(self, "kind", KINDS)
+        check_choice(self, "code", ("linear", "relu"))
+        check_least(self, 0, "alpha", "adversary")
+        check_share(self, "dropout")
+        if not 0 <= self.beta <= 1:
+            raise UserError(f"`beta` must be from 0 to 1. Received: beta={self.beta}.")
+        check_least(self, 1, "filters", "kernels", "head_filters", "head_kernel", "head_pool", "dense")
+        if not len(self.filters) == len(self.kernels) == len(self.pools) >= 1:
+            raise UserError(
+                "`filters`, `kernels` and `pools` must have one entry a convolution. "
+                f"Received: {len(self.filters)}, {len(self.kernels)}, {len(self.pools)}."
+            )
+
+
+def build(
+    config: Config,
+    inputs: Mapping[str, tuple[int | None, int]],
+    tasks: Sequence[Task],
+    streams: int = 1,
+    frontend: FrontendConfig | None = None,
+) -> Network:
+    """The network, spectrogram in, logits and the spectrogram again out.
+
+    Args:
+        config: the settings.
+        inputs: {feature: (frames, bins)}, one feature; the paper's: (256, 128).
+        tasks: the main task first; (batch, classes) logits each. The embedding is the last dense layer of the identity task's
+            classifier (d-vectors), or of the main task's, where there is none.
+        streams, frontend: not used.
+
+    Raises:
+        UserError: segments of different lengths, several features, or sizes that the pools do not divide.
+    """
+    import keras
+
+    from keras_ser.features import FeatureNormalization
+    from keras_ser.models.heads import task_outputs
+
+    frames, bins = _size(config, inputs)
+    ((name, _),) = inputs.items()
+    inside = given(inputs)
+    normalization = FeatureNormalization(name="normalization")
+    x = keras.layers.Reshape((frames, bins, 1), name="image")(normalization(inside[name], inside[mask_of(name)]))
+    z = _encode(config, x)
+    logits, vectors = {}, {}
+    for task in tasks:
+        vectors[task.name] = _judge(config, z, task.name, config.dropout)
+        logits[task.name] = keras.layers.Dense(task.size, dtype="float32", name=task.name)(vectors[task.name])
+    learns = task_outputs(tasks)
+    main = tasks[0].name
+    learns = {
+        n: replace(o, weight=o.weight * (config.beta if n == main else 1 - config.beta)) for n, o in learns.items()
+    }
+    embedding = vectors[next((task.name for task in tasks if task.identity), main)]
+    if config.kind == "cnn":
+        return Network(keras.Model(inside, logits, name="cnn"), learns, embedding, {(name,): normalization})
+
+    from keras_ser.models.aae_mtl.phases import ThreePhases
+
+    image = _decode(config, z, frames, bins)
+    difference = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    learns[IMAGE] = Output(Reconstruction(name), difference, config.alpha)
+    model = ThreePhases(inside, {**logits, IMAGE: image}, name=config.kind)
+    encoder = keras.Model(inside, z, name="encoder")
+    decoder = keras.Model(z, image, name="decoder")
+    critic = _discriminator(config, z.shape[1:]) if config.kind == "aae" else None
+    model.assemble(encoder, decoder, keras.Model(z, logits, name="classifiers"), critic, IMAGE, config)
+    own = {"reconstruct": Optimized(decoder.trainable_variables, shared=encoder.trainable_variables)}
+    if critic is not None:
+        own["discriminate"] = Optimized(critic.trainable_variables)
+        own["regularise"] = Optimized((), shared=encoder.trainable_variables)
+    return Network(model, learns, embedding, {(name,): normalization}, own)
+
+
+def _size(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> tuple[int, int]:
+    """(frames, bins); see `build` for what is refused."""
+    if len(inputs) != 1:
+        raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
+    ((frames, bins),) = inputs.values()
+    if frames is None:
+        raise UserError(
+            "this network takes segments of one length: set sampling.kind=segments (the paper: sampling.frames=256). "
+            "Received: clips of any length."
+        )
+    for size, axis, what in ((frames, 0, "frames"), (bins, 1, "bins")):
+        product = 1
+        for pool in config.pools:
+            product *= pool[axis]
+        if size % product:
+            raise UserError(f"the pools need a multiple of {product} {what}. Received: {size}.")
+    return frames, bins
+
+
+def _encode(config: Config, x):
+    """(batch, frames, bins, 1) -> z (batch, frames', bins', channels)."""
+    import keras
+
+    last = len(config.filters) - 1
+    for i, (filters, kernel, pool) in enumerate(zip(config.filters, config.kernels, config.pools, strict=True)):
+        x = keras.layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"encoder_{i + 1}")(x)
+        x = keras.layers.BatchNormalization(name=f"encoder_{i + 1}_norm")(x)
+        if i < last or config.code == "relu":
+            x = keras.layers.ReLU(name=f"encoder_{i + 1}_relu")(x)
+        x = keras.layers.MaxPooling2D(pool, name="code" if i == last else f"encoder_{i + 1}_pool")(x)
+    return x
+
+
+def _decode(config: Config, z, frames: int, bins: int):
+    """z -> (batch, frames, bins): the encoder's mirror, transposed convolutions in place of convolution and pooling."""
+    import keras
+
+    last = len(config.filters) - 1
+    for i in range(last, -1, -1):
+        filters = config.filters[i - 1] if i else 1
+        # a kernel smaller than the stride would leave holes
+        kernel = [max(config.kernels[i], pool) for pool in config.pools[i]]
+        z = keras.layers.Conv2DTranspose(
+            filters, kernel, config.pools[i], padding="same", use_bias=not i, name=f"decoder_{i + 1}"
+        )(z)
+        if i:
+            z = keras.layers.BatchNormalization(name=f"decoder_{i + 1}_norm")(z)
+            z = keras.layers.ReLU(name=f"decoder_{i + 1}_relu")(z)
+    return keras.layers.Reshape((frames, bins), dtype="float32", name=IMAGE)(z)
+
+
+def _judge(config: Config, z, name: str, dropout: float):
+    """z -> (batch, units): convolution, max pooling, two dense layers; of a classifier and of the discriminator."""
+    import keras
+
+    x = keras.layers.Conv2D(
+        config.head_filters, config.head_kernel, padding="same", activation="relu", name=f"{name}_conv"
+    )(z)
+    pool = [min(config.head_pool, size) for size in z.shape[1:3]]
+    x = keras.layers.MaxPooling2D(pool, name=f"{name}_pool")(x)
+    x = keras.layers.Flatten(name=f"{name}_flat")(x)
+    x = keras.layers.Dense(config.dense[0], activation="relu", name=f"{name}_dense_1")(x)
+    x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
+    return keras.layers.Dense(config.dense[1], activation="relu", name=f"{name}_dense_2")(x)
+
+
+def _discriminator(config: Config, shape):
+    """z -> (batch, 2) logits. It has no batch normalisation, whose statistics of a batch of both would tell one from the other."""
+    import keras
+
+    z = keras.Input(shape)
+    x = _judge(config, z, "discriminator", 0.0)
+    return keras.Model(z, keras.layers.Dense(2, dtype="float32", name="discriminator")(x), name="discriminator")

@@ -1,0 +1,103 @@
+"""The three phases of an adversarial autoencoder's training step (see `keras_ser.models.aae_mtl`)."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+ACTIVE = 0.01  # variance of a unit of the code over a batch, from which on it is in use
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class ThreePhases(keras.Model):
+    """Functional: features -> {task: logits, ".. reconstruction": image}; trained phase by phase, each with its own optimizer.
+
+    Logged beside the outputs' losses: loss and accuracy of the discriminator (0.5 or 1.0 to the end is a failure), the encoder's
+    loss against it, mean and standard deviation of the code (of its prior 0 and 1), and the share of its units in use.
+    """
+
+    def assemble(self, encoder, decoder, classifiers, critic, image: str, config) -> None:
+        """Hand on the parts, which share the functional model's layers.
+
+        Args:
+            encoder: features -> z. decoder: z -> image. classifiers: z -> {task: logits}.
+            critic: z -> (batch, 2) logits, class 1 the prior and class 0 a code; or None: no second phase.
+            image: name of the output that is the decoder's.
+            config: of `keras_ser.models.aae_mtl`.
+        """
+        self.encoder, self.decoder, self.classifiers, self.critic = encoder, decoder, classifiers, critic
+        self.image, self.settings = image, config
+        self.difference = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+        self.prior = keras.random.SeedGenerator(1)
+        names = ["code_mean", "code_deviation", "code_active"]
+        names += ["discriminator_loss", "discriminator_right", "generator_loss"] if critic is not None else []
+        self.logged = [keras.metrics.Mean(name=name) for name in names]
+
+    def train_step(self, batch):
+        x, y, w = batch
+        image = self._reconstruct(x, y, w)
+        logs = self._regularise(x) if self.critic is not None else {}
+        z, found = self._classify(x, y, w, image)
+        logs |= _moments(z)
+        for metric in self.logged:
+            metric.update_state(logs[metric.name])
+        return self.compute_metrics(x, y, found, w)
+
+    def _reconstruct(self, x, y, w):
+        """Phase 1: encoder and decoder."""
+        variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
+        with tf.GradientTape() as tape:
+            image = self.decoder(self.encoder(x, training=True), training=True)
+            loss = self.settings.alpha * self.difference(y[self.image], image, sample_weight=w[self.image])
+        self._apply("reconstruct", tape, loss, variables)
+        return ops.stop_gradient(image)
+
+    def _regularise(self, x) -> dict:
+        """Phase 2: the discriminator, then the encoder against it."""
+        theirs, own = self.critic.trainable_variables, self.encoder.trainable_variables
+        with tf.GradientTape() as outer:
+            z = self.encoder(x, training=True)
+            code = ops.cast(z, "float32")
+            real = keras.random.normal(ops.shape(code), seed=self.prior)
+            with tf.GradientTape() as tape:
+                logits = self.critic(ops.concatenate([real, ops.stop_gradient(code)], 0), training=True)
+                half = ops.shape(logits)[0] // 2
+                truth = ops.concatenate([ops.ones((half,), "int32"), ops.zeros((half,), "int32")], 0)
+                told = ops.mean(_crossentropy(truth, logits))
+            self._apply("discriminate", tape, told, theirs)
+            judged = self.critic(code, training=True)
+            if self.settings.saturating:  # log(1 - D(z)), as small as can be
+                deceived = -ops.mean(_crossentropy(ops.zeros((half,), "int32"), judged))
+            else:
+                deceived = ops.mean(_crossentropy(ops.ones((half,), "int32"), judged))
+            loss = self.settings.adversary * deceived
+        self._apply("regularise", outer, loss, own)
+        right = ops.mean(ops.cast(ops.equal(ops.cast(ops.argmax(logits, -1), "int32"), truth), "float32"))
+        return {"discriminator_loss": told, "discriminator_right": right, "generator_loss": deceived}
+
+    def _classify(self, x, y, w, image):
+        """Phase 3: encoder and classifiers. The image, of phase 1, is only logged here."""
+        variables = [*self.encoder.trainable_variables, *self.classifiers.trainable_variables]
+        with tf.GradientTape() as tape:
+            z = self.encoder(x, training=True)
+            found = {**self.classifiers(z, training=True), self.image: image}
+            loss = self.compute_loss(x, y, found, w)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return z, found
+
+    def _apply(self, name: str, tape, loss, variables) -> None:
+        self.optimizers[name].apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+
+def _crossentropy(truth, logits):
+    return ops.sparse_categorical_crossentropy(truth, logits, from_logits=True)
+
+
+def _moments(z) -> dict:
+    """How far the code is from its prior, N(0, 1) in each unit, and how many of its units vary."""
+    z = ops.reshape(ops.cast(z, "float32"), (ops.shape(z)[0], -1))
+    variance = ops.var(z, axis=0)
+    active = ops.mean(ops.cast(variance > ACTIVE, "float32"))
+    return {"code_mean": ops.mean(z), "code_deviation": ops.std(z), "code_active": active}
