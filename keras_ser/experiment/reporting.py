@@ -96,6 +96,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the {items}{stratified}",
         "leave-one-out": f"leave one {protocol.by} out",
         "k-fold": f"{protocol.folds} folds by {protocol.by}",
+        "stratified-k-fold": f"{protocol.folds} folds of the {items} with every {protocol.by} in each{stratified}",
         "matched": f"{protocol.by}s chosen so that {', '.join(protocol.match)} are distributed alike",
         "stated": f"stated {protocol.by} lists",
     }[protocol.kind]
@@ -108,7 +109,8 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training {items}"
     else:
         plural = "s" if protocol.validation > 1 else ""
-        chosen = f"the epoch is chosen on {int(protocol.validation)} {protocol.by}{plural} of the training side"
+        what = "fold" if protocol.kind == "stratified-k-fold" else protocol.by
+        chosen = f"the epoch is chosen on {int(protocol.validation)} {what}{plural} of the training side"
     if not protocol.together:
         described += " (LEAKING: copies and cuts of one recording stand on both sides)"
     elif recipe.windows:

@@ -72,18 +72,19 @@ def power_spectrogram(
 
 
 def linear_bands(power: Any, bands: int) -> Any:
-    """Mean power of bands of equal width, without the bin at half the sample rate.
+    """Mean power of bands of equal width (to a bin), without the bin at half the sample rate.
 
     Args:
         power: (batch, frames, fft // 2 + 1).
-        bands: divides fft // 2.
+        bands: at most fft // 2.
 
     Returns:
         (batch, frames, bands).
     """
     bins = power.shape[-1] - 1
-    shape = (*ops.shape(power)[:-1], bands, bins // bands)
-    return ops.mean(ops.reshape(power[..., :bins], shape), axis=-1)
+    band = np.arange(bins) * bands // bins  # of each bin
+    share = np.equal.outer(band, np.arange(bands)) / np.bincount(band)
+    return ops.matmul(power[..., :bins], share.astype("float32"))
 
 
 def check_fft(window: int, fft: int) -> None:

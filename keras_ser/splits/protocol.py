@@ -22,9 +22,10 @@ class Protocol:
     Args:
         name: as the report prints it, e.g. "leave-one-speaker-out".
         kind: "random" (one stratified random split of the clips), "leave-one-out" (a fold for each value of `by`),
-            "k-fold" (`folds` folds of the values of `by`, drawn by the seed), "matched" (`test` values of `by` are tested, so
-            chosen that the columns `match` are distributed alike on both sides) or "stated" (`stated`: for each fold the
-            values of `by` that are tested).
+            "k-fold" (`folds` folds of the values of `by`, drawn by the seed), "stratified-k-fold" (`folds` folds of the clips,
+            each with clips of every value of `by`, and of its classes as alike as can be), "matched" (`test` values of `by` are
+            tested, so chosen that the columns `match` are distributed alike on both sides) or "stated" (`stated`: for each
+            fold the values of `by` that are tested).
         by: the column that is split: "speaker", "session", "film", "subset", .. (unused by "random").
         folds: number of folds of "k-fold".
         test: share of the clips that "random" tests, number (or share) of the values of `by` that "matched" tests.
@@ -34,7 +35,8 @@ class Protocol:
         stated: for "stated", a tuple of test values for each fold.
         validation: how much of the training side chooses the model. Under 1: a share of its clips, drawn by the seed (their
             speakers train, too). 1 and more (not for "random"): a number of values of `by`; the values that follow the
-            tested ones are taken, so that they rotate with the folds. 0 = no validation side.
+            tested ones are taken, so that they rotate with the folds. Of "stratified-k-fold" it is a number of folds. 0 = no
+            validation side.
         apart: further columns whose values must be on one side only, beside `by`.
         together: keep copies and cuts of one recording on one side. False = a split that leaks, as in some papers ("random"
             only); reports mark it as such.
@@ -61,7 +63,7 @@ class Protocol:
         settle(self)
         check_name("a protocol", self.name)
         check_least(self, 0, "test", "validation")
-        check_choice(self, "kind", ("random", "leave-one-out", "k-fold", "matched", "stated"))
+        check_choice(self, "kind", ("random", "leave-one-out", "k-fold", "stratified-k-fold", "matched", "stated"))
         if self.kind == "stated" and not self.stated:
             raise UserError("a stated protocol needs `stated`: for each fold the tested values.")
         if self.kind == "random" and not (0 < self.test < 1 and 0 <= self.validation < 1):
@@ -83,8 +85,13 @@ class Protocol:
                 f"a random split of clips keeps nothing apart. Received: apart={self.apart}. Use kind='k-fold' with by="
                 f"{self.apart[0]!r}."
             )
-        if self.kind == "k-fold" and self.folds < 2:
+        if self.kind in ("k-fold", "stratified-k-fold") and self.folds < 2:
             raise UserError(f"`folds` must be at least 2. Received: {self.folds}.")
+        if self.kind == "stratified-k-fold" and (self.apart or self.validation not in range(self.folds - 1)):
+            raise UserError(
+                "stratified folds keep nothing apart; `validation` is a number of folds, and one must be left to train on. "
+                f"Received: apart={self.apart}, folds={self.folds}, validation={self.validation:g}."
+            )
         if self.validation >= 1 and self.validation != int(self.validation):
             raise UserError(
                 f"`validation` must be a share under 1 or a whole number of values of {self.by!r}. Received: {self.validation}."
@@ -92,7 +99,9 @@ class Protocol:
 
     @property
     def columns_apart(self) -> tuple[str, ...]:
-        return self.apart if self.kind == "random" else tuple(dict.fromkeys((self.by, *self.apart)))
+        return (
+            self.apart if self.kind in ("random", "stratified-k-fold") else tuple(dict.fromkeys((self.by, *self.apart)))
+        )
 
     @property
     def speaker_dependent(self) -> bool:
@@ -115,6 +124,8 @@ class Protocol:
         if self.kind == "random":
             return (self._random(corpus, seed, hashes or {}, stratify),)
         values = self._values(corpus)
+        if self.kind == "stratified-k-fold":
+            return self._stratified(corpus, values, seed, hashes or {}, stratify)
         names = sorted(set(values.values()))
         if self.kind == "leave-one-out":
             tested = [(name,) for name in names]
@@ -177,6 +188,36 @@ class Protocol:
         units = [[i for i in ids if i in train] for ids in _units(corpus, hashes)]
         sides = _draw([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
         return dataclasses.replace(split, train=sides["train"], validation=sides["validation"], validation_apart=False)
+
+    def _stratified(
+        self, corpus: Corpus, values: Mapping[str, str], seed: int, hashes: Mapping[str, str], stratify: str | None
+    ) -> tuple[Split, ...]:
+        """Deal the clips of each value of `by`, class by class, to the folds in turn."""
+        classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
+        strata: dict[str, dict[str, list[Sequence[str]]]] = {}
+        for ids in _units(corpus, hashes):
+            strata.setdefault(values[ids[0]], {}).setdefault(classes[ids[0]], []).append(ids)
+        few = sorted(name for name, found in strata.items() if sum(map(len, found.values())) < self.folds)
+        if few:
+            raise CorpusError(
+                f"{self.folds} folds with every {self.by} in each need {self.folds} recordings of each; {len(few)} have fewer: "
+                f"{listed(few)}. Choose fewer folds, or leave them out."
+            )
+        rng, turn = np.random.default_rng(seed), 0
+        folds: list[list[str]] = [[] for _ in range(self.folds)]
+        for name in sorted(strata):
+            for label in sorted(strata[name]):
+                units = strata[name][label]
+                for i in rng.permutation(len(units)):
+                    folds[turn % self.folds] += units[i]
+                    turn += 1
+        made = []
+        for fold in range(self.folds):
+            order = [folds[(fold + i) % self.folds] for i in range(self.folds)]
+            chosen = [i for part in order[1 : 1 + int(self.validation)] for i in part]
+            rest = [i for part in order[1 + int(self.validation) :] for i in part]
+            made.append(Split(self.name, fold, *(tuple(sorted(ids)) for ids in (rest, chosen, order[0]))))
+        return tuple(made)
 
     def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
         # the validation share is one of what the test side leaves

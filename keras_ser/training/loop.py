@@ -73,6 +73,7 @@ def train_epochs(
                 on_epoch(stage, len(rows), recipe.epochs, logs)
 
         kept = EpochEnd(recipe, steps, validate, rows, best, write, f"{stage}, {where}seed {seed}")
+        kept.set_model(network)
         if len(rows) < recipe.epochs and not kept.patience_ended:
             network.fit(
                 batches(len(rows)),

@@ -47,3 +47,14 @@ def test_preemphasis_equals_librosa_from_the_second_sample(rng, coefficient):
     ours = np.asarray(preemphasis(x, coefficient))
     np.testing.assert_allclose(ours[:, 1:], theirs[:, 1:], atol=1e-6)
     np.testing.assert_allclose(ours[:, 0], (1 - coefficient) * x[:, 0], atol=1e-6)
+
+
+def test_linear_bands_are_means_of_neighbouring_bins(rng):
+    """128 bands of a 512-point DFT: pairs, in decibels; 100: two or three bins each, in order."""
+    x = rng.standard_normal((2, 4001)).astype(np.float32)
+    power = librosa_power(x, 400, 160, 512, "hamming").swapaxes(1, 2)[..., :256]
+    ours = found_by(x, features="linear_bands", bins=128, preemphasis=0.0)
+    close_to_peak(10 ** (ours / 10), (power[..., ::2] + power[..., 1::2]) / 2, 2e-5)
+    edges = [-(-256 * band // 100) for band in range(101)]
+    expected = np.stack([power[..., a:b].mean(-1) for a, b in zip(edges[:-1], edges[1:], strict=True)], -1)
+    close_to_peak(10 ** (found_by(x, features="linear_bands", bins=100, preemphasis=0.0) / 10), expected, 2e-5)

@@ -70,6 +70,34 @@ def test_what_always_holds_of_random_splits(seed):
     assert set(other.test) != set(split.test)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_stratified_folds_hold_every_speaker_and_no_copy_of_another_fold(seed):
+    corpus = make(["a", "b", "c"], clips=150, seed=seed)
+    hashes = {u.id: f"h{i % 140}" for i, u in enumerate(corpus)}  # ten pairs of copies, some of two speakers
+    protocol = Protocol("ten", "stratified-k-fold", folds=10, validation=1)
+    splits = protocol.splits(corpus, seed, hashes, "emotion")
+    everyone = values(corpus, [u.id for u in corpus], "speaker")
+    for fold, split in enumerate(splits):
+        check_partition(split, corpus)
+        check_split(split, corpus, hashes)
+        assert split.fold == fold and split.speaker_dependent and split.validation == splits[(fold + 1) % 10].test
+        assert all(values(corpus, side, "speaker") == everyone for side in (split.train, split.validation, split.test))
+    assert Counter(i for split in splits for i in split.test) == Counter(u.id for u in corpus)
+    labels = {u.id: (u.speaker, u.labels["emotion"]) for u in corpus}
+    for key, count in Counter(labels.values()).items():
+        found = [sum(labels[i] == key for i in split.test) for split in splits]
+        assert max(found) - min(found) <= 3 and sum(found) == count, "copies move together"
+    assert splits != protocol.splits(corpus, seed + 1, hashes, "emotion")
+
+
+def test_a_speaker_with_fewer_recordings_than_stratified_folds_is_refused():
+    corpus = make(["a", "b"], clips=12)
+    with pytest.raises(
+        CorpusError, match="10 folds with every speaker in each need 10 recordings of each; 2 have fewer: "
+    ):
+        Protocol("ten", "stratified-k-fold", folds=10, validation=1).splits(corpus)
+
+
 def test_shares_of_a_random_split_are_exact_where_they_can_be():
     """Every class gives round(share x count) clips to the test side, and the same of what is left to validation."""
     counts = {"a": 50, "b": 30, "c": 10, "d": 1, "e": 2}
@@ -176,7 +204,10 @@ def test_a_corpus_that_a_protocol_cannot_split(protocol, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "loso"}, "random, leave-one-out, k-fold, matched, stated. Received: kind='loso'"),
+        ({"kind": "loso"}, "random, leave-one-out, k-fold, stratified-k-fold, matched, stated. Received: kind='loso'"),
+        ({"kind": "stratified-k-fold", "validation": 0.1}, "`validation` is a number of folds"),
+        ({"kind": "stratified-k-fold", "folds": 3, "validation": 2}, "one must be left to train on"),
+        ({"kind": "stratified-k-fold", "validation": 1, "apart": ("session",)}, "stratified folds keep nothing apart"),
         ({"kind": "stated"}, "needs `stated`"),
         ({"kind": "stated", "stated": ("Val",)}, "tuple of tested values for each fold"),
         ({"test": 0.0}, "shares"),

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_ser import metrics
 from keras_ser.pipelines.sources import Source
+from keras_ser.settings import OptimizerConfig
 from keras_ser.training.loop import side_scores, train_epochs
 from tests.training import tiny
 
@@ -228,3 +229,21 @@ def test_side_scores(rng):
     x, y = labels["arousal"][0][index][known], p["arousal"][known, 0]
     assert logs["arousal_rmse"] == pytest.approx(np.sqrt(np.mean((x - y) ** 2)))
     assert logs["arousal_ccc"] == pytest.approx(float(metrics.ccc(metrics.sums(x, y))))
+
+
+def test_plateau_restores_the_best_epoch_and_multiplies_the_rate(tmp_path):
+    """Patience 2: epoch 2 is the best and restored after 4; then 6, restored after 8, where the rate falls under the floor."""
+    scores = [0.3, 0.6, 0.5, 0.4, 0.5, 0.7, 0.7, 0.6, 0.9]
+    recipe = RECIPE.replace(
+        patience=2, epochs=20, optimizer=OptimizerConfig("adam", 0.04, schedule="plateau", factor=0.5, floor=0.015)
+    )
+    model, seen = network(), []
+    model.compile(keras.optimizers.Adam(0.04), {"emotion": "sparse_categorical_crossentropy"}, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    on_epoch = lambda stage, epoch, epochs, logs: seen.append(values(model))  # noqa: E731
+    about = train(recipe, epochs, model, scripted(scores), tmp_path, 0, "tiny", on_epoch)
+    rates = [row["learning_rate"] for row in about["epochs"]]
+    np.testing.assert_allclose(rates, [0.04] * 4 + [0.02] * 4)
+    assert about["best_epoch"] == 6 and float(model.optimizer.learning_rate) == pytest.approx(0.01)
+    assert equal(seen[3], seen[1]) and not equal(seen[2], seen[1]), "restored at the end of the fourth epoch"
+    assert equal(values(model), seen[5]) and equal(seen[7], seen[5])

@@ -98,7 +98,7 @@ def test_evaluation_takes_the_table(table, tmp_path):
 
 
 def test_a_continuous_task(data, split):
-    recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), monitor="")
+    recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), monitor="val_arousal_ccc")
     model = untrained(recipe)
     found = predict(model, recipe, data, split)
     assert list(found.columns)[5:] == ["arousal", "arousal/prediction"]
