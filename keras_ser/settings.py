@@ -115,6 +115,7 @@ class Stream:
             training clips), or stems of files under the noise root ("factory" also takes "factory1").
         snr: signal-to-noise ratios in dB, one drawn for each clip.
         share: share of each batch.
+        speakers: of an auxiliary corpus, so many of its speakers, drawn once for all; 0 = all.
         redraw: draw noise, stretch and SNR anew in each epoch; otherwise once a run, as a noisy copy of the corpus would be
             made, and the features are computed once.
     """
@@ -125,6 +126,7 @@ class Stream:
     snr: tuple[float, ...] = (-10.0, -5.0, 5.0, 10.0)
     share: float = 1.0
     redraw: bool = False
+    speakers: int = 0
 
     def __post_init__(self):
         settle(self)
@@ -134,6 +136,11 @@ class Stream:
                 f"the stream {self.name!r} names a noise or a corpus that is empty. Leave it out, or name it."
             )
         check_positive(self, "share")
+        check_least(self, 0, "speakers")
+        if self.speakers and not self.corpus:
+            raise UserError(
+                f"`speakers` limits an auxiliary corpus, and the stream {self.name!r} reads the recipe's own."
+            )
         if not all(-LOUDEST <= ratio <= LOUDEST for ratio in self.snr):
             raise UserError(
                 f"`snr` of stream {self.name!r} must be from {-LOUDEST:g} to {LOUDEST:g} dB. Received: {self.snr}."

@@ -21,7 +21,8 @@ class Paper:
 
     Args:
         source: of the figures.
-        scores: system -> {metric: figure} of the main task.
+        scores: system -> {metric: figure} of the main task, under the first protocol.
+        by_protocol: protocol -> the same, instead of `scores`.
         verification: system -> {metric: figure}.
         confused: the system whose confusion matrix is shown; confusion: that matrix, of the true class (row).
         labels: the main task's classes that they are of; with others nothing of the paper is shown. Empty = any.
@@ -29,6 +30,7 @@ class Paper:
 
     source: str = ""
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    by_protocol: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     verification: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confused: str | None = None
     confusion: Sequence[Sequence[float]] = ()
@@ -93,6 +95,7 @@ def systems_table(
                 p.name: protocol_facts(p, data, first)["description"] + shared * p.speaker_dependent for p in protocols
             },
             paper={system: figures for system, figures in shown.scores.items() if system in trained.systems},
+            papers=shown.by_protocol,
             confused=shown.confused if shown.confused in trained.systems else None,
             paper_confusion=shown.confusion,
             missing=trained.missing,

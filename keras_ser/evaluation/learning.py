@@ -13,6 +13,7 @@ the epochs.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.evaluation.tables import PERCENT, UNDEFINED, Form, Table, form_of
-from keras_ser.models import is_baseline
+from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 
@@ -43,6 +44,7 @@ class Learning:
         metric: of `training` and `validation`, the scores at the kept epoch: "uar" or "ccc" of the monitored task, clip by clip;
             NaN where there is none.
         steps: optimizer steps up to the kept epoch; None for what is not trained by steps.
+        remarks: what else went wrong, as the model's module has it.
         verdict: "learned", or "underfit: ..", "overfit: ..", "unknown: ..".
     """
 
@@ -55,6 +57,12 @@ class Learning:
     validation: float
     steps: int | None
     verdict: str
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def fault(self) -> bool:
+        """Whether it is called underfit or overfit."""
+        return self.verdict not in (LEARNED, UNKNOWN)
 
     @property
     def where(self) -> str:
@@ -86,6 +94,7 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
         validation[kept - 1] if rows else math.nan,
         None if baseline or "steps" not in about else kept * about["steps"],
         fault or LEARNED,
+        tuple(getattr(model_module(recipe.model), "remarks", lambda rows: ())(rows)),
     )
 
 
@@ -143,14 +152,16 @@ def verdicts(runs: Sequence[Learning]) -> str:
 
 
 def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
-    """A sentence for each system that was not trained to its end, with its first runs; none where all have learned."""
+    """A sentence for each system that was not trained to its end, with its first runs, and for each remark."""
     found = []
     for name, runs in systems.items():
-        bad = [run for run in runs if run.verdict != LEARNED and run.verdict != UNKNOWN]
+        bad = [run for run in runs if run.fault]
         if bad:
             first = "; ".join(f"{run.where}: {run.verdict}" for run in bad[:SHOWN])
             more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
             found.append(f"{f'{name}: ' if name else ''}{verdicts(runs)} ({first}{more}).")
+        for remark, count in Counter(remark for run in runs for remark in run.remarks).items():
+            found.append(f"{f'{name}: ' if name else ''}in {count} of {len(runs)} runs {remark}.")
     return found
 
 

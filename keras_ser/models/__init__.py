@@ -5,8 +5,8 @@
 (`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
 
 A module may have a `NOTE`, a sentence that every report on the model shows, `DETERMINISTIC = True` where the seed draws
-nothing, `SPACE`, what `keras-ser tune` searches unless it is told otherwise, and `AUXILIARY`, what changes in a recipe that gets an
-auxiliary corpus.
+nothing, `SPACE`, what `keras-ser tune` searches unless it is told otherwise, `AUXILIARY`, what changes in a recipe that gets an
+auxiliary corpus, and `remarks(rows)`, sentences on what went wrong in a training, read from the logs of its epochs.
 """
 
 import importlib

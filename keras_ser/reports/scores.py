@@ -104,7 +104,9 @@ def score_report(
     return Report(
         title=title,
         summary=[_summary(results, tasks)] if results else [],
-        caution=" ".join([*([f"{verdicts(learned)}."] if untrained else []), _caution(results, protocols)]).strip(),
+        caution=" ".join(
+            [*([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []), _caution(results, protocols)]
+        ).strip(),
         sections=[
             *([_training(learned, results)] if learned else []),
             *(part for name, facts in protocols.items() for part in _protocol(name, facts, results)),

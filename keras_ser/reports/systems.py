@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from keras_ser.evaluation.comparison import Comparison
-from keras_ser.evaluation.learning import Learning, faults, learning_table
+from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
 from keras_ser.evaluation.tables import PERCENT, Table, metric_title
@@ -26,6 +27,7 @@ def systems_report(
     about: Mapping[str, str],
     described: Mapping[str, str] | None = None,
     paper: Mapping[str, Mapping[str, float]] | None = None,
+    papers: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
     confused: str | None = None,
     paper_confusion: Sequence[Sequence[float]] = (),
     missing: Sequence[str] = (),
@@ -40,7 +42,8 @@ def systems_report(
         parts: one a protocol, of the same systems, task and metrics; the paper's own protocol first.
         about: system -> what it is.
         described: protocol -> what it is, in words.
-        paper: system -> {metric: a paper's figure, a fraction}.
+        paper: system -> {metric: a paper's figure, a fraction}, under the first protocol.
+        papers: protocol -> the same, shown beside each protocol's own.
         confused: the system whose confusion is shown; None = none.
         paper_confusion: what a paper prints of it, (classes, classes), fractions of the true class (row).
         missing: sentences on the runs that are left out; notes: further sentences.
@@ -53,14 +56,14 @@ def systems_report(
     matrices = {p.protocol: p.results[confused].confusion for p in parts} if confused else {}
     shares = {"paper": paper_confusion} if len(paper_confusion) and confused else {}
     shares |= {protocol: matrix.share for protocol, matrix in matrices.items()}
-    tables = [_by_protocol(parts, metric, paper) for metric in first.metrics]
+    tables = [_by_protocol(parts, metric, paper, papers or {}) for metric in first.metrics]
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
         sections.append("The protocols test other clips: the difference between their columns is plain, not paired.")
     for part in parts:
-        verdicts = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
+        differences = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
         sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
-        sections += [PAIRED, "\n".join(verdicts)] if verdicts else []
+        sections += [PAIRED, "\n".join(differences)] if differences else []
     if confused:
         rows = []
         for i, label in enumerate(first.task.labels):
@@ -80,7 +83,7 @@ def systems_report(
         summary=tables[:1],
         caution=" ".join(
             [
-                *(f"{name}: {verdicts(runs)}." for name, runs in learned.items() if faults({name: runs})),
+                *(f"{name}: {verdicts(runs)}." for name, runs in learned.items() if any(run.fault for run in runs)),
                 _leaking(described),
             ]
         ).strip(),
@@ -108,13 +111,21 @@ def _leaking(described: Mapping[str, str]) -> str:
     return f"{', '.join(found)}: copies and cuts of one recording stand on both sides." if found else ""
 
 
-def _by_protocol(parts: Sequence[Systems], metric: str, paper: Mapping[str, Mapping[str, float]]) -> Table:
+def _by_protocol(
+    parts: Sequence[Systems],
+    metric: str,
+    paper: Mapping[str, Mapping[str, float]],
+    papers: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> Table:
     """A row a system, a column a protocol; of several also the first less the last."""
     named = any(metric in figures for figures in paper.values())
     columns = ["system", *["paper"] * named, *(part.protocol for part in parts)]
     rows = []
     for system in parts[0].tables:
-        cells = [part.scores[system][metric].cell() for part in parts]
+        printed = [papers.get(part.protocol, {}).get(system, {}).get(metric) for part in parts]
+        cells = [
+            replace(p.scores[system][metric].cell(), paper=figure) for p, figure in zip(parts, printed, strict=True)
+        ]
         row = [system, *[PERCENT.printed(paper.get(system, {}).get(metric))] * named, *cells]
         if len(parts) > 1:
             row.append(PERCENT._replace(sign="+")(cells[0].value - cells[-1].value))

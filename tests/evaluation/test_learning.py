@@ -103,3 +103,30 @@ def test_baselines_have_scores_and_no_steps():
     )
     assert (found.steps, found.training, found.verdict) == (None, 0.4, "learned") and np.isnan(found.validation)
     assert plain(dataclasses.asdict(found))["validation"] is None
+
+
+def test_what_goes_wrong_in_an_adversarial_autoencoder_is_said():
+    good = {"discriminator_right": 0.7, "reconstruction_loss": 0.4, "code_active": 0.9, "emotion_accuracy": 0.97}
+    recipe = RECIPE.replace(model="aae_mtl", config=None)
+
+    def of(rows):
+        about = {
+            "epochs": rows,
+            "best_epoch": len(rows),
+            "steps": 4,
+            "monitor": None,
+            "training": {"emotion_uar": 0.97},
+        }
+        return run_learning(recipe, about, "speakers", 0, 0)
+
+    assert of([good] * 10).remarks == ()
+    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_active": 0.0}
+    found = of([good] * 8 + [good | bad] * 2)
+    assert len(found.remarks) == 3 and found.verdict == "learned"
+    (still,) = of([good | {"discriminator_right": 0.51}] * 10).remarks
+    assert "guesses" in still
+    sentences = faults({"aae": [found, of([good] * 10)]})
+    assert (
+        sentences[1] == "aae: in 1 of 2 runs the reconstruction is no better than the mean frame."
+        and len(sentences) == 3
+    )

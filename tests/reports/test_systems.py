@@ -1,12 +1,14 @@
 """Several systems in one report: scores are the report's, differences `compare`'s, gains scikit-learn's."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from keras_ser.evaluation import compare, corrected, score
+from keras_ser.evaluation.learning import LEARNED, Learning
 from keras_ser.evaluation.systems import Systems
 from keras_ser.reports import gain_report, systems_report
 from tests.evaluation.conftest import EMOTION, table
@@ -41,6 +43,24 @@ def made(parts):
         missing=["svm: 1 of 8 runs failed."],
         notes=["a note"],
     )
+
+
+def test_what_was_learned_stands_first_and_each_protocol_has_its_own_figures_of_the_paper(parts):
+    runs = [Learning(p, fold, 0, "emotion", "uar", 0.9, 0.6, 80, LEARNED) for p in PROTOCOLS for fold in range(2)]
+    short = replace(runs[0], verdict="underfit: too short")
+    papers = {"disjoint": {"net": {"uar": 0.688}}}
+    learned = {"net": [short, *runs[1:]], "svm": runs}
+    made = systems_report("title", parts, about={"net": "ours", "svm": "old"}, learned=learned, papers=papers)
+    assert made.lines()[-1] == "Caution: net: 1 of 4 underfit."
+    header, *rows = made.sections[0].text()
+    uar = 100 * parts[1].scores["svm"]["uar"].value
+    assert (
+        rows[1] == ["net", "disjoint", "2", "80", "90.0", "60.0", rows[1][6], "learned"] and rows[3][6] == f"{uar:.1f}"
+    )
+    text = made.to_markdown()
+    assert "- net: 1 of 4 underfit (leaking, fold 0, seed 0: underfit: too short)." in text.split("##")[0]
+    header, net, svm = next(t for t in made.sections[1:] if getattr(t, "title", "").startswith("UAR")).text()
+    assert header[1:4] == ["leaking", "disjoint (paper)", "disjoint"] and (net[2], svm[2]) == ("68.8", "")
 
 
 def test_scores_and_corrected_differences_are_those_of_each_protocol(parts, tables):

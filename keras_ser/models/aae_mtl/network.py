@@ -50,6 +50,7 @@ class Config:
         head_filters, head_kernel, head_pool: convolution and pooling of each classifier and of the discriminator (ours).
         dense: widths of their two dense layers (ours).
         dropout: between those of a classifier (paper: 0.3).
+        momentum: of the batch normalisation's moving averages (ours: a small corpus makes a dozen steps an epoch).
         saturating: the encoder minimises log(1 - D(z)), the letter of eq. 4, instead of -log D(z), whose gradient does not vanish
             where the discriminator is sure.
     """
@@ -67,6 +68,7 @@ class Config:
     head_pool: int = 4
     dense: tuple[int, int] = (128, 64)
     dropout: float = 0.3
+    momentum: float = 0.9
     saturating: bool = False
 
     def __post_init__(self):
@@ -74,7 +76,7 @@ class Config:
         check_choice(self, "kind", KINDS)
         check_choice(self, "code", ("linear", "relu"))
         check_least(self, 0, "alpha", "adversary")
-        check_share(self, "dropout")
+        check_share(self, "dropout", "momentum")
         if not 0 <= self.beta <= 1:
             raise UserError(f"`beta` must be from 0 to 1. Received: beta={self.beta}.")
         check_least(self, 1, "filters", "kernels", "head_filters", "head_kernel", "head_pool", "dense")
@@ -171,7 +173,7 @@ def _encode(config: Config, x):
     last = len(config.filters) - 1
     for i, (filters, kernel, pool) in enumerate(zip(config.filters, config.kernels, config.pools, strict=True)):
         x = keras.layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"encoder_{i + 1}")(x)
-        x = keras.layers.BatchNormalization(name=f"encoder_{i + 1}_norm")(x)
+        x = keras.layers.BatchNormalization(momentum=config.momentum, name=f"encoder_{i + 1}_norm")(x)
         if i < last or config.code == "relu":
             x = keras.layers.ReLU(name=f"encoder_{i + 1}_relu")(x)
         x = keras.layers.MaxPooling2D(pool, name="code" if i == last else f"encoder_{i + 1}_pool")(x)
@@ -191,7 +193,7 @@ def _decode(config: Config, z, frames: int, bins: int):
             filters, kernel, config.pools[i], padding="same", use_bias=not i, name=f"decoder_{i + 1}"
         )(z)
         if i:
-            z = keras.layers.BatchNormalization(name=f"decoder_{i + 1}_norm")(z)
+            z = keras.layers.BatchNormalization(momentum=config.momentum, name=f"decoder_{i + 1}_norm")(z)
             z = keras.layers.ReLU(name=f"decoder_{i + 1}_relu")(z)
     return keras.layers.Reshape((frames, bins), dtype="float32", name=IMAGE)(z)
 

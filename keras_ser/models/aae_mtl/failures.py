@@ -1,0 +1,36 @@
+"""What goes wrong in adversarial autoencoders, read from the history of a run. No TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+SURE = 0.99  # share of right answers of a discriminator that has won
+STILL = 0.02  # about 0.5, of one that has learned nothing
+MEAN_FRAME = 0.95  # the error of the mean frame, in standardised units, is 1
+FEW = 0.1
+
+
+def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """Sentences on the last fifth of a run's epochs; none where nothing went wrong.
+
+    Args:
+        rows: the logs of each epoch.
+    """
+
+    def late(name: str) -> float:
+        found = [row[name] for row in rows[-max(1, len(rows) // 5) :] if name in row]
+        return float(np.mean(found)) if found else float("nan")
+
+    found = []
+    right = [row["discriminator_right"] for row in rows if "discriminator_right" in row]
+    if late("discriminator_right") > SURE:
+        found.append(
+            "the discriminator tells codes from the prior nearly always, so that the code did not come to its prior"
+        )
+    if right and max(abs(share - 0.5) for share in right) < STILL:
+        found.append("the discriminator guesses from the first epoch to the last, so that the adversary taught nothing")
+    if late("reconstruction_loss") > MEAN_FRAME:
+        found.append("the reconstruction is no better than the mean frame")
+    if late("code_active") < FEW:
+        found.append("less than a tenth of the code's units vary")
+    return found

@@ -1,0 +1,24 @@
+"""AAE-MTL on RAVDESS (speech): emotion, gender and speaker, the paper's models and controls; 1440 clips, 24 actors, 8 emotions.
+
+    python recipes/aae_ravdess.py --corpus-root RAVDESS --protocol disjoint --systems aae,aae-single
+    .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders alone
+    .. --variant paper                                                       the paper's optimizer
+
+Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS;
+recipes/aae_emodb.py says why the default optimizer is another than the paper's.
+"""
+
+from aae import TEN, systems, tables, with_auxiliary
+from aae_emodb import ADAM
+from aspmtl_ravdess import ACTORS, EMOTION
+
+from keras_ser.cli.recipe_script import flat, recipe_main
+
+VARIANTS = {
+    "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (TEN, ACTORS), optimizer=ADAM, seeds=(0, 1, 2)),
+    "paper": systems("aae_ravdess_paper", "ravdess", EMOTION, (TEN, ACTORS)),
+}
+RECIPES = flat(VARIANTS)
+
+if __name__ == "__main__":
+    raise SystemExit(recipe_main(VARIANTS, __doc__, adjust=with_auxiliary, reports=tables()))
