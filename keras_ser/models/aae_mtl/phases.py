@@ -11,8 +11,9 @@ ACTIVE = 0.01  # variance of a unit of the code over a batch, from which on it i
 class ThreePhases(keras.Model):
     """Functional: features -> {task: logits, ".. reconstruction": image}; trained phase by phase, each with its own optimizer.
 
-    Logged beside the outputs' losses: loss and accuracy of the discriminator (0.5 or 1.0 to the end is a failure), the encoder's
-    loss against it, mean and standard deviation of the code (of its prior 0 and 1), and the share of its units in use.
+    Logged beside the outputs' losses: loss (2 log 2 at chance) and accuracy of the discriminator (0.5 or 1.0 to the end is a
+    failure), the encoder's loss against it, mean and standard deviation of the code (of its prior 0 and 1), and the share of its
+    units in use.
     """
 
     def assemble(self, encoder, decoder, classifiers, critic, image: str, config) -> None:
@@ -62,7 +63,8 @@ class ThreePhases(keras.Model):
                 logits = self.critic(ops.concatenate([real, ops.stop_gradient(code)], 0), training=True)
                 half = ops.shape(logits)[0] // 2
                 truth = ops.concatenate([ops.ones((half,), "int32"), ops.zeros((half,), "int32")], 0)
-                told = ops.mean(_crossentropy(truth, logits))
+                # a sum of two means: one over real and fake together would halve eq. 4, and with SGD the rate
+                told = 2 * ops.mean(_crossentropy(truth, logits))
             self._apply("discriminate", tape, told, theirs)
             judged = self.critic(code, training=True)
             if self.settings.saturating:  # log(1 - D(z)), as small as can be

@@ -1,0 +1,191 @@
+"""AAE-MTL: which variables each phase of a step changes, what the discriminator learns, the kinds, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ser.errors import UserError
+from keras_ser.models import aae_mtl
+from keras_ser.models.aae_mtl import IMAGE, Config
+from keras_ser.recipe import OptimizerConfig, Sampling
+from keras_ser.training.network import build
+from tests.models.papers import NETWORKS, TASKS
+from tests.models.rows import randomized
+
+FRAMES, BINS, BATCH = 16, 12, 6
+SMALL = {
+    "filters": (3, 4),
+    "kernels": (3, 3),
+    "pools": ((2, 2), (2, 3)),
+    "head_filters": 5,
+    "dense": (6, 7),
+    "dropout": 0.0,
+}
+PHASES = {
+    "reconstruct": ("encoder", "decoder"),
+    "discriminate": ("discriminator",),
+    "regularise": ("encoder",),
+    "classify": ("encoder", *(task.name for task in TASKS)),
+}
+
+
+def made(**changes):
+    """A small model with random weights, compiled, of the row "aae" (Adam)."""
+    recipe = NETWORKS["aae"].replace(
+        config=Config(**{**SMALL, **changes}),
+        sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
+        optimizer=OptimizerConfig("adam", 0.02),
+    )
+    network, _ = build(recipe, {"linear_bands": (FRAMES, BINS)})
+    randomized(network.model)
+    return network.model
+
+
+def batch(rng):
+    mask = np.arange(FRAMES) < np.array([16, 9, 16, 13, 16, 16])[:, None]
+    x = rng.normal(size=(BATCH, FRAMES, BINS)).astype("float32") * mask[..., None]
+    y = {task.name: rng.integers(0, task.size, BATCH) for task in TASKS} | {IMAGE: x}
+    w = {task.name: np.ones(BATCH, "float32") for task in TASKS} | {IMAGE: mask.astype("float32")}
+    return tuple(
+        {n: keras.ops.convert_to_tensor(v) for n, v in d.items()} for d in ({"linear_bands": x, "mask": mask}, y, w)
+    )
+
+
+def values(model):
+    """{layer/weight: (value)} of what optimizers train."""
+    return {"/".join(v.path.split("/")[-2:]): keras.ops.convert_to_numpy(v) for v in model.trainable_variables}
+
+
+def of(model, *parts):
+    """The trainable variables of parts, by the names of their layers."""
+    return {name for name in values(model) if name.startswith(tuple(part + mark for part in parts for mark in "_/"))}
+
+
+def changed(model, phase, *arguments):
+    """The trainable variables that a phase changes."""
+    before = values(model)
+    phase(*arguments)
+    return {name for name, value in values(model).items() if (value != before[name]).any()}
+
+
+def score(model, z):
+    """(batch,) the discriminator's probability that z is of the prior, class 1."""
+    return keras.ops.convert_to_numpy(keras.ops.softmax(model.critic(z)))[:, 1]
+
+
+@pytest.fixture
+def far():
+    """A model without adversary whose codes lie about 4 from the prior, and its discriminator after 25 steps."""
+    model, (x, _, _) = made(adversary=0.0), batch(np.random.default_rng(1))
+    model.get_layer("encoder_2_norm").beta.assign(4.0 * np.ones(4))
+    for _ in range(25):
+        model._regularise(x)
+    return model, x
+
+
+def test_phase_1_changes_encoder_and_decoder(rng):
+    model, (x, y, w) = made(), batch(rng)
+    assert changed(model, model._reconstruct, x, y, w) == of(model, *PHASES["reconstruct"])
+
+
+def test_phase_2_changes_discriminator_and_encoder(rng):
+    model, (x, _, _) = made(), batch(rng)
+    assert changed(model, model._regularise, x) == of(model, *PHASES["discriminate"], *PHASES["regularise"])
+
+
+def test_phase_2_without_adversary_leaves_the_encoder(rng):
+    model, (x, _, _) = made(adversary=0.0), batch(rng)
+    assert changed(model, model._regularise, x) == of(model, "discriminator")
+
+
+def test_phase_3_changes_encoder_and_classifiers(rng):
+    model, (x, y, w) = made(), batch(rng)
+    assert changed(model, model._classify, x, y, w, y[IMAGE]) == of(model, *PHASES["classify"])
+
+
+def test_recordings_without_emotions_leave_its_classifier(rng):
+    model, (x, y, w) = made(), batch(rng)
+    w["emotion"] = 0 * w["emotion"]
+    assert changed(model, model._classify, x, y, w, y[IMAGE]) == of(model, "encoder", "gender")
+    assert all(np.isfinite(value).all() for value in values(model).values())
+
+
+def test_the_discriminator_calls_the_prior_1_and_codes_0(far, rng):
+    model, x = far
+    code = model.encoder(x, training=True)
+    assert score(model, rng.normal(size=(200, *code.shape[1:])).astype("float32")).mean() > 0.9
+    assert score(model, code).mean() < 0.1
+
+
+@pytest.mark.parametrize("saturating", [False, True])
+def test_the_encoder_learns_to_be_called_prior(far, saturating):
+    model, x = far
+    before = score(model, model.encoder(x, training=True)).mean()
+    model.settings = Config(**SMALL, saturating=saturating)
+    model.optimizers["discriminate"].learning_rate = 0.0
+    for _ in range(10):
+        model._regularise(x)
+    assert score(model, model.encoder(x, training=True)).mean() > 5 * before
+
+
+def test_each_optimizer_has_the_variables_of_its_phase():
+    """By the names of Adam's moments."""
+    model = made()
+    for phase, optimizer in {"classify": model.optimizer, **model.optimizers}.items():
+        moments = {v.name.removesuffix("_momentum") for v in optimizer.variables if v.name.endswith("_momentum")}
+        assert moments == {name.replace("/", "_") for name in of(model, *PHASES[phase])}, phase
+    assert {"classify", *model.optimizers} == set(PHASES)
+
+
+def test_the_autoencoder_has_no_discriminator(rng):
+    model = made(kind="ae")
+    assert model.critic is None and not of(model, "discriminator") and set(model.optimizers) == {"reconstruct"}
+    assert changed(model, model.train_step, batch(rng)) == of(model, *PHASES["reconstruct"], *PHASES["classify"])
+
+
+def test_the_cnn_has_no_decoder():
+    model = made(kind="cnn")
+    assert set(model.output) == {task.name for task in TASKS}
+    assert set(values(model)) == of(model, *PHASES["classify"])
+
+
+def test_the_code_of_the_paper_is_16_16_32():
+    assert aae_mtl.build(Config(), {"linear_bands": (256, 128)}, TASKS).model.encoder.output.shape[1:] == (16, 16, 32)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"linear_bands": (None, 12)}, "takes segments of one length: set sampling.kind=segments"),
+        ({"linear_bands": (18, 12)}, "need a multiple of 4 frames. Received: 18"),
+        ({"linear_bands": (16, 14)}, "need a multiple of 6 bins. Received: 14"),
+        (
+            {"linear_bands": (16, 12), "energy": (16, 1)},
+            "takes one feature, a spectrogram. Received: linear_bands, energy",
+        ),
+    ],
+)
+def test_what_it_does_not_take(inputs, words):
+    with pytest.raises(UserError, match=words) as error:
+        aae_mtl.build(Config(**SMALL), inputs, TASKS)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"filters": (3,)},
+        {"kernels": (3, 3, 3)},
+        {"pools": ((2, 2),)},
+        {"kind": "vae"},
+        {"code": "tanh"},
+        {"beta": 1.1},
+        {"alpha": -0.1},
+        {"dropout": 1.0},
+        {"head_pool": 0},
+    ],
+)
+def test_bad_settings(changes):
+    with pytest.raises(UserError, match=f"`{next(iter(changes))}`") as error:
+        Config(**{**SMALL, **changes})
+    assert "\n" not in str(error.value)
