@@ -149,7 +149,7 @@ def test_a_step_is_the_papers(changes, rng, monkeypatch):
     """Every weight moves as in PyTorch, to 1e-4 of the largest move of its variable, and the same losses are logged."""
     recipe = NETWORKS["aae"].replace(
         tasks=TASKS,
-        config=Config(**SETTINGS, **changes),
+        config=Config(**SETTINGS, momentum=MOMENTUM, **changes),
         sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
         optimizer=OptimizerConfig("sgd", RATE, momentum=0.0),
     )

@@ -50,12 +50,8 @@ class Config:
         head_filters, head_kernel, head_pool: convolution and pooling of each classifier and of the discriminator (ours).
         dense: widths of their two dense layers (ours).
         dropout: between those of a classifier (paper: 0.3).
-<<<<<<< HEAD
         momentum: of the batch normalisation's moving averages (ours: a small corpus makes a dozen steps an epoch).
-        saturating: the encoder minimises log(1 - D(z)), the letter of eq. 4, instead of -log D(z), whose gradient does not vanish
-=======
         saturating: the encoder minimises log(1 - D(z)), the letter of eq. 5, instead of -log D(z), whose gradient does not vanish
->>>>>>> h-oracle
             where the discriminator is sure.
     """
 
