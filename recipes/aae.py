@@ -7,13 +7,15 @@ aae-no-adversary, aae-no-image  controls: weight of the adversary 0; of the reco
 
 Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus, of whose recordings speakers and genders
 alone are known, to every system of several tasks: they train, and are never tested; emotions of theirs are not looked at.
-`--set streams.NAME.speakers=N` takes so many of its speakers.
+`--aux-speakers N` takes so many speakers of each.
 """
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from keras_ser.cli import recipe_main
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.models.aae_mtl import Config
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
@@ -91,11 +93,21 @@ def with_auxiliary(recipe: Recipe, options) -> Recipe:
     names = sorted(set(options.corpus_roots) - {recipe.corpus})
     if not names or len(recipe.tasks) == 1:
         return recipe
-    own = {stream.corpus: stream for stream in recipe.streams}
-    added = [own.get(name) or Stream(name, corpus=name) for name in names]
-    return recipe.replace(
-        streams=(replace(recipe.streams[0], share=0.5), *(replace(s, share=0.5 / len(names)) for s in added))
+    share, speakers = 0.5 / len(names), options.aux_speakers
+    added = (Stream(name, corpus=name, share=share, speakers=speakers) for name in names)
+    return recipe.replace(streams=(replace(recipe.streams[0], share=0.5), *added))
+
+
+def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of these recipes."""
+    parser.add_argument(
+        "--aux-speakers", type=int, default=0, metavar="N", help="speakers of each auxiliary corpus (default: all)"
     )
+
+
+def main(variants: dict[str, dict[str, Recipe]], page: str, paper: Paper | None = None) -> int:
+    """Run one of these recipes."""
+    return recipe_main(variants, page, arguments=auxiliary_arguments, adjust=with_auxiliary, reports=tables(paper))
 
 
 def tables(paper: Paper | None = None):

@@ -9,9 +9,9 @@ at 1e-4 without momentum, makes 15 steps an epoch here; the default is Adam at 1
 down to 1e-4. recipes/aae.py says what the systems are.
 """
 
-from aae import systems, tables, with_auxiliary
+from aae import main, systems
 
-from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
 from keras_ser.recipe import OptimizerConfig
 from keras_ser.tasks import Task
@@ -25,4 +25,4 @@ VARIANTS = {
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(recipe_main(VARIANTS, __doc__, adjust=with_auxiliary, reports=tables()))
+    raise SystemExit(main(VARIANTS, __doc__))

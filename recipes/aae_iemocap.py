@@ -4,12 +4,12 @@
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker chooses the epoch; the paper
 says "five-fold", and not which). Its figures (tables 3 and 5) are means over ten repeats, which the ten seeds are here. LibriSpeech
-is the paper's auxiliary corpus, 600 speakers of it: --set streams.librispeech.speakers=600.
+is the paper's auxiliary corpus, 600 speakers of it: --aux-speakers 600.
 """
 
-from aae import SPEAKERS, TEN, systems, tables, with_auxiliary
+from aae import SPEAKERS, TEN, main, systems
 
-from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
 from keras_ser.tasks import Task
 
@@ -31,4 +31,4 @@ VARIANTS = {"iemocap": systems("aae_iemocap", "iemocap", EMOTION, corpus_options
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(recipe_main(VARIANTS, __doc__, adjust=with_auxiliary, reports=tables(PAPER)))
+    raise SystemExit(main(VARIANTS, __doc__, PAPER))

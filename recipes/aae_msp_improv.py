@@ -5,9 +5,9 @@
 As recipes/aae_iemocap.py. With a speaker left out the whole system's UA is 60.3 in the paper's table 3 and 60.2 in its table 5.
 """
 
-from aae import SPEAKERS, TEN, systems, tables, with_auxiliary
+from aae import SPEAKERS, TEN, main, systems
 
-from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
 from keras_ser.tasks import Task
 
@@ -29,4 +29,4 @@ VARIANTS = {"msp_improv": systems("aae_msp_improv", "msp_improv", EMOTION, corpu
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(recipe_main(VARIANTS, __doc__, adjust=with_auxiliary, reports=tables(PAPER)))
+    raise SystemExit(main(VARIANTS, __doc__, PAPER))

@@ -8,11 +8,11 @@ Protocols: ten folds of clips with every actor in each, and six folds of four ac
 recipes/aae_emodb.py says why the default optimizer is another than the paper's.
 """
 
-from aae import TEN, systems, tables, with_auxiliary
+from aae import TEN, main, systems
 from aae_emodb import ADAM
 from aspmtl_ravdess import ACTORS, EMOTION
 
-from keras_ser.cli.recipe_script import flat, recipe_main
+from keras_ser.cli.recipe_script import flat
 
 VARIANTS = {
     "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (TEN, ACTORS), optimizer=ADAM, seeds=(0, 1, 2)),
@@ -21,4 +21,4 @@ VARIANTS = {
 RECIPES = flat(VARIANTS)
 
 if __name__ == "__main__":
-    raise SystemExit(recipe_main(VARIANTS, __doc__, adjust=with_auxiliary, reports=tables()))
+    raise SystemExit(main(VARIANTS, __doc__))

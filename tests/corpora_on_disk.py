@@ -103,10 +103,14 @@ def write_slr45(root: Path, suffix: str = ".wav") -> Path:
     return write_named(root, SLR45_NAMES, suffix)
 
 
-def write_librispeech(root: Path, suffix: str = ".flac") -> Path:
+def write_librispeech(root: Path, suffix: str = ".flac", seed: int = 0) -> Path:
     """Two subsets of three readers; one reader's name holds the separator of SPEAKERS.TXT."""
-    write_named(root, LIBRISPEECH_NAMES[:3], suffix, lambda name: "train-clean-100/" + "/".join(name.split("-")[:2]))
-    write_named(root, LIBRISPEECH_NAMES[3:], suffix, lambda name: "dev-clean/" + "/".join(name.split("-")[:2]), seed=5)
+    write_named(
+        root, LIBRISPEECH_NAMES[:3], suffix, lambda name: "train-clean-100/" + "/".join(name.split("-")[:2]), seed
+    )
+    write_named(
+        root, LIBRISPEECH_NAMES[3:], suffix, lambda name: "dev-clean/" + "/".join(name.split("-")[:2]), seed=seed + 5
+    )
     (root / "SPEAKERS.TXT").write_text(
         "; Some pipe(|) separated metadata about all LibriVox readers\n"
         ";ID  |SEX| SUBSET           |MINUTES| NAME\n"
@@ -211,10 +215,12 @@ MSP_IMPROV_TURNS = (
 )
 
 
-def write_msp_improv(root: Path, suffix: str = ".wav", labels: str = "Evalution.txt", inner: str = "") -> Path:
+def write_msp_improv(
+    root: Path, suffix: str = ".wav", labels: str = "Evalution.txt", inner: str = "", turns=MSP_IMPROV_TURNS
+) -> Path:
     """Clips of four scenarios, in `inner` below the root, with the label file as published, and what lies beside them."""
     blocks = []
-    for (name, code, a, v, d, n), clip in zip(MSP_IMPROV_TURNS, recordings(len(MSP_IMPROV_TURNS)), strict=True):
+    for (name, code, a, v, d, n), clip in zip(turns, recordings(len(turns)), strict=True):
         scene, speaker, scenario, _ = name.split("-")
         folder = root / inner / f"session{speaker[-1]}" / scene / scenario
         write_audio(folder / f"MSP-IMPROV-{name}{suffix}", clip)

@@ -252,6 +252,54 @@ def test_afew(tmp_path, suffix):
     assert "intervals are over clips" in text and "90.1" in text
 
 
+SMALL_AAE = ["filters=2,2", "kernels=3,3", "pools=[[2, 2], [2, 2]]", "head_filters=2", "dense=4,3"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iemocap", "msp_improv"])
+def test_adversarial_autoencoder_on_twins(tmp_path, name):
+    """Two protocols, the paper's figures of each beside it, and readers of another corpus who only train."""
+    if name == "iemocap":
+        codes = ("ang", "hap", "exc", "neu", "sad", "ang", "hap", "neu", "sad", "neu")
+        people = [(f"Ses01{p}_impro01", p) for p in "FM"] + [("Ses02F_impro01", "F")]
+        turns = [(f"{d}_{p}{k:03d}", code, 2.5, 2.5, 2.5) for d, p in people for k, code in enumerate(codes)]
+        root = disk.write_iemocap(tmp_path / name, turns=turns)
+    else:
+        turns = [
+            (f"S{k + 1:02d}A-{who}-S-FM01", code, *["3.000000"] * 4)
+            for who in ("F01", "M01", "F02")
+            for k, code in enumerate("AHNSAHNSNA")
+        ]
+        root = disk.write_msp_improv(tmp_path / name, turns=turns)
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    command = [
+        sys.executable,
+        str(RECIPES / f"aae_{name}.py"),
+        f"--corpus-root={root}",
+        "--quiet",
+        "--epochs=1",
+        "--seed=0",
+    ]
+    command += [f"--corpus-root=librispeech={readers}", "--aux-speakers=2", "--systems=aae,ae,cnn-single", "--folds=0"]
+    command += [f"--set=config.{pair}" for pair in SMALL_AAE]
+    command += ["--set=sampling.frames=16", "--set=sampling.hop=16", "--set=frontend.bins=16", "--set=monitor="]
+    done = subprocess.run([*command, f"--out={tmp_path / 'out'}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "underfit" in done.stdout, "one epoch"
+    (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
+    figures = {"iemocap": ("68.8", "66.7"), "msp_improv": ("63.6", "60.3")}[name]
+    header = next(line for line in text.splitlines() if "ten-folds-of-clips (paper)" in line)
+    rows = text[text.index("## UAR (UA), %") :].splitlines()
+    (row,) = [line for line in rows if line.startswith("| aae |")][:1]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert header and (cells[1], cells[3]) == figures
+    (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
+    streams = json.loads(recipe.read_text())["streams"]
+    assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 0.5, 0), ("librispeech", 0.5, 2)]
+    (alone,) = (tmp_path / "out").glob(f"aae_{name}-cnn-single-*/recipe.json")
+    assert len(json.loads(alone.read_text())["streams"]) == 1
+
+
 @pytest.mark.slow
 def test_avec(tmp_path):
     names = [f"{side}_{k}" for side in ("train", "dev") for k in range(1, 5)]
