@@ -1,5 +1,6 @@
 """What is predicted: a `Task` names labels (or a range), and turns them into numbers and back."""
 
+import bisect
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -87,6 +88,8 @@ class Task:
             empty, and are then taken from the corpora (`Recipe.for_corpus`). Any other identity is treated as missing
             (weight 0). A label without a corpus ("03") stands for that identity of the recipe's own corpus. Where a split
             keeps `column` apart, no test identity occurs in training, and the task is judged by verification instead.
+        cuts: numbers in rising order that divide a column of numbers into the `labels`, one more than cuts: up to the first, that
+            one included, is the first label, beyond it up to the second the second, ..
 
     Raises:
         ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
@@ -102,6 +105,7 @@ class Task:
     column: str | None = None
     ignore: tuple[str, ...] = ()
     identity: bool = False
+    cuts: tuple[float, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.labels, str) or isinstance(self.ignore, str):
@@ -131,6 +135,13 @@ class Task:
         if both:
             raise UserError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {shown(both)}.")
         check_least(self, 0, "weight")
+        if self.cuts and (
+            len(self.cuts) != len(self.labels) - 1 or list(self.cuts) != sorted(set(self.cuts)) or self.identity
+        ):
+            raise UserError(
+                f"`cuts` of task {self.name!r} must be rising numbers, one fewer than its labels. Received: {self.cuts} for "
+                f"{len(self.labels)} labels."
+            )
         if self.column is None:
             object.__setattr__(self, "column", self.name)
 
@@ -170,14 +181,22 @@ class Task:
         return self.labels.index(label), 1.0
 
     def label(self, value: Any, corpus: str, auxiliary: bool = False) -> Any:
-        """What this task calls a value that a corpus has in `column`: the value, or an identity's qualified name.
+        """What this task calls a value that a corpus has in `column`: the value, the class of a number, or an identity's
+        qualified name.
 
         Args:
             value: the corpus's label.
             corpus: name of the corpus.
             auxiliary: False for the recipe's own corpus, whose identities may also stand among the labels without its name.
         """
-        if not self.identity or value in MISSING or value != value:
+        if value in MISSING or value != value:
+            return value
+        if self.cuts and value not in self.labels:
+            try:
+                return self.labels[bisect.bisect_left(self.cuts, float(value))]
+            except ValueError:
+                return value  # which `encode` refuses
+        if not self.identity:
             return value
         merged = dict(self.merge)
         names = [identity(value, corpus)] + ([] if auxiliary else [str(value)])

@@ -88,6 +88,22 @@ def systems(name: str, corpus: str, emotion: Task, protocols=(TEN, SPEAKERS), **
     }
 
 
+def levels(name: str, corpus: str, column: str, cuts: tuple[float, float], **changes) -> dict[str, Recipe]:
+    """system -> recipe of three levels of a dimension, speakers left out; alpha and beta are the paper's for these."""
+    task = Task(name, ("low", "middle", "high"), column=column, cuts=cuts)
+    made = systems(f"aae_{corpus}_{name}", corpus, task, (SPEAKERS,), **changes)
+    return {
+        system: made[system].override("config.alpha", 0.3).override("config.beta", 0.7)
+        for system in ("aae", "aae-gender", "aae-speaker")
+    }
+
+
+def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
+    """Table 6: UA with a speaker left out."""
+    figures = {"aae": {"uar": both}, "aae-gender": {"uar": gender}, "aae-speaker": {"uar": speaker}}
+    return Paper(f"Latif et al., table 6: {corpus}, means of ten repeats", by_protocol={SPEAKERS.name: figures})
+
+
 def with_auxiliary(recipe: Recipe, options) -> Recipe:
     """The recipe with a stream for every corpus that --corpus-root NAME=DIR names beside its own; half of each batch is its own."""
     names = sorted(set(options.corpus_roots) - {recipe.corpus})
@@ -105,15 +121,18 @@ def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(variants: dict[str, dict[str, Recipe]], page: str, paper: Paper | None = None) -> int:
-    """Run one of these recipes."""
-    return recipe_main(variants, page, arguments=auxiliary_arguments, adjust=with_auxiliary, reports=tables(paper))
+def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:
+    """Run one of these recipes; `papers` are by variant."""
+    return recipe_main(
+        variants, page, arguments=auxiliary_arguments, adjust=with_auxiliary, reports=tables(papers or {})
+    )
 
 
-def tables(paper: Paper | None = None):
+def tables(papers: dict[str, Paper]):
     """The reports of a recipe."""
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
-        return systems_table({name: ABOUT[name] for name in trained.systems}, PAIRS, paper or Paper())(trained)
+        about = {name: ABOUT[name] for name in trained.systems}
+        return systems_table(about, PAIRS, papers.get(trained.variant, Paper()))(trained)
 
     return make

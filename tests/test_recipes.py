@@ -262,11 +262,11 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
     if name == "iemocap":
         codes = ("ang", "hap", "exc", "neu", "sad", "ang", "hap", "neu", "sad", "neu")
         people = [(f"Ses01{p}_impro01", p) for p in "FM"] + [("Ses02F_impro01", "F")]
-        turns = [(f"{d}_{p}{k:03d}", code, 2.5, 2.5, 2.5) for d, p in people for k, code in enumerate(codes)]
+        turns = [(f"{d}_{p}{k:03d}", code, 2.5, 1.5 + 0.3 * k, 2.5) for d, p in people for k, code in enumerate(codes)]
         root = disk.write_iemocap(tmp_path / name, turns=turns)
     else:
         turns = [
-            (f"S{k + 1:02d}A-{who}-S-FM01", code, *["3.000000"] * 4)
+            (f"S{k + 1:02d}A-{who}-S-FM01", code, f"{1.5 + 0.3 * k:.6f}", *["3.000000"] * 3)
             for who in ("F01", "M01", "F02")
             for k, code in enumerate("AHNSAHNSNA")
         ]
@@ -296,6 +296,14 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
     (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
     streams = json.loads(recipe.read_text())["streams"]
     assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 0.5, 0), ("librispeech", 0.5, 2)]
+    three = [each for each in command if not each.startswith("--systems")] + [
+        "--systems=aae-gender",
+        "--variant=activation",
+    ]
+    done = subprocess.run([*three, f"--out={tmp_path / 'levels'}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (text,) = (path.read_text() for path in (tmp_path / "levels").glob("*/systems.md"))
+    assert {"iemocap": "62.6", "msp_improv": "53.7"}[name] in text
     (alone,) = (tmp_path / "out").glob(f"aae_{name}-cnn-single-*/recipe.json")
     assert len(json.loads(alone.read_text())["streams"]) == 1
 

@@ -28,6 +28,19 @@ def test_merged_labels_lead_to_their_class():
     assert [renamed.encode(label)[0] for label in "abc"] == [1, 1, 0]
 
 
+def test_cuts_divide_numbers_into_classes():
+    """[1, 2], (2, 3.5], (3.5, 5], the levels of IEMOCAP in the AAE-MTL paper; numbers as text are numbers."""
+    task = Task("activation", ("low", "middle", "high"), column="arousal", cuts=(2.0, 3.5))
+    values = (1.0, 2.0, 2.0001, 3.5, "3.6", 5.0, "high")
+    assert [task.label(v, "c") for v in values] == ["low", "low", "middle", "middle", "high", "high", "high"]
+    assert task.encode(task.label(float("nan"), "c")) == task.encode(task.label(None, "c")) == (0, 0.0)
+    with pytest.raises(UserError, match="activation must be one of low, middle, high. Received: 'loud'"):
+        task.encode(task.label("loud", "c"))
+    for cuts in ((2.0,), (3.0, 2.0), (2.0, 2.0)):
+        with pytest.raises(UserError, match="must be rising numbers, one fewer than its labels"):
+            dataclasses.replace(task, cuts=cuts)
+
+
 @pytest.mark.parametrize("missing", [None, "", float("nan"), np.float64("nan")])
 def test_missing_labels_weigh_nothing(missing):
     for task in (EMOTION, AROUSAL):

@@ -33,11 +33,12 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     if task.continuous:
         return
     values = {u.column(task.column) for corpus in corpora for u in corpus}
-    numbers = sorted(value for value in values if isinstance(value, float))
+    numbers = [] if task.cuts else sorted(value for value in values if isinstance(value, float))
     if numbers:
         raise CorpusError(
             f"{name} has numbers in {task.column!r} ({listed(numbers)}), and the task {task.name!r} has classes: write "
-            "them as words, or have the manifest read that column as text (its option labels)."
+            "them as words, or have the manifest read that column as text (its option labels), or divide the numbers "
+            "by the task's cuts."
         )
     merge = dict(task.merge)
     known = {merge.get(value, value) for value in counts}
