@@ -55,6 +55,8 @@ class Recipe:
         windows: cut the corpus's clips again, each window an utterance; None = clips as they are.
         discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
+        labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are known; those of the
+            others weigh 0. What is learned from them all the same is measured by `unlabelled=False`, without their recordings.
         frontends: front ends beside `frontend`, each with a name; their features are the network's inputs "name.feature".
     """
 
@@ -84,6 +86,8 @@ class Recipe:
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
     frontends: tuple[FrontendConfig, ...] = ()
+    labelled: float = 1.0
+    unlabelled: bool = True
 
     earlier: ClassVar[Mapping[str, Any]] = {"patience_steps": 0, "smoothing": 1}
 
@@ -135,6 +139,8 @@ class Recipe:
             )
         check_least(self, 1, "batch_size", "epochs", "smoothing")
         check_least(self, 0, "patience", "patience_steps")
+        if not 0 < self.labelled <= 1:
+            raise UserError(f"`labelled` must be a share over 0, up to 1. Received: {self.labelled:g}.")
         check_choice(self, "discard", DISCARDS)
         check_choice(self, "precision", PRECISIONS)
         if self.augment.of_bins and not set(self.frontend.features) & set(SPECTRAL):

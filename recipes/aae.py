@@ -98,6 +98,24 @@ def levels(name: str, corpus: str, column: str, cuts: tuple[float, float], **cha
     }
 
 
+SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
+
+
+def shares(name: str, corpus: str, emotion: Task, protocol: Protocol, **changes) -> dict[str, Recipe]:
+    """system -> recipe: how much the unlabelled part earns, by the share of speakers whose emotions are known.
+
+    "aae-10" knows the emotions of a tenth of them and hears all, "aae-10-alone" hears that tenth alone.
+    """
+    made = systems(name, corpus, emotion, (protocol,), **changes)["aae"]
+    found = {}
+    for share in SHARES:
+        known = made.replace(labelled=share / 100)
+        for system, recipe in {f"aae-{share}": known, f"aae-{share}-alone": known.replace(unlabelled=False)}.items():
+            if share < 100 or recipe.unlabelled:
+                found[system] = recipe.replace(name=f"{name}-{system}")
+    return found
+
+
 def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
     """Table 6: UA with a speaker left out."""
     figures = {"aae": {"uar": both}, "aae-gender": {"uar": gender}, "aae-speaker": {"uar": speaker}}
@@ -132,7 +150,14 @@ def tables(papers: dict[str, Paper]):
     """The reports of a recipe."""
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
-        about = {name: ABOUT[name] for name in trained.systems}
-        return systems_table(about, PAIRS, papers.get(trained.variant, Paper()))(trained)
+        known = ABOUT | {
+            f"aae-{share}": f"the emotions of {share} % of the training speakers known" for share in SHARES
+        }
+        known |= {
+            f"aae-{share}-alone": f"the recordings of {share} % of the training speakers alone" for share in SHARES
+        }
+        about = {name: known[name] for name in trained.systems}
+        pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))
+        return systems_table(about, pairs, papers.get(trained.variant, Paper()))(trained)
 
     return make

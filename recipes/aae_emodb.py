@@ -2,6 +2,7 @@
 
     python recipes/aae_emodb.py --corpus-root EMODB --protocol disjoint --systems aae,aae-single
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders alone
+    .. --variant shares                                                      emotions of 5 to 100 % of the speakers known
     .. --variant paper                                                       the paper's optimizer
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out. The paper did not use EmoDB. Its optimizer, SGD
@@ -9,7 +10,7 @@ at 1e-4 without momentum, makes 15 steps an epoch here; the default is Adam at 1
 down to 1e-4. recipes/aae.py says what the systems are.
 """
 
-from aae import main, systems
+from aae import SPEAKERS, main, shares, systems
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
@@ -20,6 +21,7 @@ EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
 ADAM = OptimizerConfig("adam", 1e-3, schedule="plateau", factor=0.5, floor=1e-4)
 VARIANTS = {
     "emodb": systems("aae_emodb", "emodb", EMOTION, optimizer=ADAM, seeds=(0, 1, 2)),
+    "shares": shares("aae_emodb_shares", "emodb", EMOTION, SPEAKERS, optimizer=ADAM, seeds=(0, 1, 2)),
     "paper": systems("aae_emodb_paper", "emodb", EMOTION),
 }
 RECIPES = flat(VARIANTS)

@@ -2,13 +2,14 @@
 
     python recipes/aae_ravdess.py --corpus-root RAVDESS --protocol disjoint --systems aae,aae-single
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders alone
+    .. --variant shares                                                      emotions of 5 to 100 % of the speakers known
     .. --variant paper                                                       the paper's optimizer
 
 Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS;
 recipes/aae_emodb.py says why the default optimizer is another than the paper's.
 """
 
-from aae import TEN, main, systems
+from aae import TEN, main, shares, systems
 from aae_emodb import ADAM
 from aspmtl_ravdess import ACTORS, EMOTION
 
@@ -16,6 +17,7 @@ from keras_ser.cli.recipe_script import flat
 
 VARIANTS = {
     "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (TEN, ACTORS), optimizer=ADAM, seeds=(0, 1, 2)),
+    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, ACTORS, optimizer=ADAM, seeds=(0, 1, 2)),
     "paper": systems("aae_ravdess_paper", "ravdess", EMOTION, (TEN, ACTORS)),
 }
 RECIPES = flat(VARIANTS)

@@ -149,6 +149,8 @@ OTHER = {
     "patience": 0,
     "patience_steps": 7,
     "smoothing": 2,
+    "labelled": 0.5,
+    "unlabelled": False,
     "monitor": "val_emotion_accuracy",
     "precision": "mixed_bfloat16",
     "first": None,

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,6 +104,12 @@ class Data:
         tasks = [task for task in recipe.tasks if not of_stream(task)]
         untaught = [task for task in tasks if stream.corpus and task.column == main.column and not task.identity]
         labels = encode_labels(corpus, tasks, untaught, auxiliary=bool(stream.corpus))
+        if recipe.labelled < 1 and side == "train" and not stream.corpus:
+            known = _labelled(corpus, indices, recipe.labelled, seed)
+            for task in (task for task in tasks if task.column == main.column and not task.identity):
+                values, weights = labels[task.name]
+                labels[task.name] = values, np.where(known, weights, 0).astype(weights.dtype)
+            indices = indices if recipe.unlabelled else indices[known[indices]]
         if not stream.corpus and not main.continuous and main.name in labels:
             table = rule_table(corpus, main, split.train, rules)
             if recipe.sampling.class_weights and side == "train":
@@ -163,6 +170,25 @@ def _of_speakers(corpus: Corpus, stream: Stream) -> set[str]:
     # the same order whatever the number, so that more speakers are those and others
     chosen = set(np.random.default_rng(0).permutation(known)[: stream.speakers])
     return {u.id for u in corpus if u.speaker in chosen}
+
+
+def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Whether each utterance of a corpus is of one of the training side's speakers whose labels are known.
+
+    The smallest whole number of speakers that is at least `share` of them. The same seed draws the same order whatever the share,
+    so that a larger one holds a smaller one.
+
+    Raises:
+        UserError: clips without a speaker.
+    """
+    speakers = [corpus.utterances[i].speaker for i in indices]
+    if None in speakers:
+        raise UserError(
+            f"`labelled` takes whole speakers, and {speakers.count(None)} clips of {corpus.name} name none."
+        )
+    names = sorted(set(speakers))
+    chosen = np.random.default_rng([seed, 11]).permutation(names)[: math.ceil(round(share * len(names), 9))]
+    return np.array([u.speaker in set(chosen) for u in corpus])
 
 
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:

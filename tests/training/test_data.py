@@ -213,6 +213,31 @@ def beside(data, folder, recipe=WITH_OTHER, **columns):
     return recipe.for_corpus(data.corpus, other), load(folder, recipe, data.corpus, auxiliary={"manifest": other})
 
 
+@pytest.mark.parametrize(("share", "speakers"), [(0.01, 1), (1 / 3, 1), (0.34, 2), (0.99, 3)])
+def test_labels_of_a_share_of_the_training_speakers_are_known(data, share, speakers):
+    """Whole speakers, every task of the main column, on the training side alone; and nothing else changes."""
+    angry = Task("angry", ("yes", "no"), merge={"anger": "yes", "joy": "no", "fear": "no"}, column="emotion")
+    recipe = RECIPE.replace(tasks=(EMOTION, angry, GENDER), labelled=share, streams=(Stream("clean"),))
+    split = split_of(range(30), (), range(30, 40))
+    whole, part = (data.source(r, 0, split, "train", 3) for r in (recipe.replace(labelled=1.0), recipe))
+    assert part.indices.tolist() == whole.indices.tolist()
+    np.testing.assert_array_equal(part.labels["gender"], whole.labels["gender"])
+    heard = {i // 10 for i in range(30) if part.labels["emotion"][1][i]}
+    assert len(heard) == speakers
+    for task in ("emotion", "angry"):
+        expected = [w * (i // 10 in heard) for i, w in enumerate(whole.labels[task][1])]
+        assert part.labels[task][1].tolist() == expected
+    alone = data.source(recipe.replace(unlabelled=False), 0, split, "train", 3)
+    assert alone.indices.tolist() == [i for i in range(30) if i // 10 in heard]
+    assert data.source(recipe, 0, split, "test", 3).labels["emotion"][1][30:].all()
+    more = data.source(recipe.replace(labelled=min(1.0, share + 0.3)), 0, split, "train", 3).labels["emotion"][1]
+    assert (more[:30] >= part.labels["emotion"][1][:30]).all(), "a larger share holds a smaller one"
+    assert (
+        len({tuple(data.source(recipe, 0, split, "train", s).labels["emotion"][1]) for s in range(9)}) > 1
+        or speakers == 3
+    )
+
+
 def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
     recipe, both = beside(data, tmp_path, gender=GENDERS)
     source = both.source(recipe, 1, SPLIT, "train", 0)
