@@ -5,8 +5,8 @@
     .. --protocol disjoint                                                   unseen speakers alone
 
 The figures are bars without numbers, so there is no paper column. Each network is that of its own paper's recipe here
-(`aspmtl_*.py`, `aae_*.py`, `mt_a_dnn.py`), on the same splits and seeds; the DNN sees whole clips instead of windows. Protocols: the
-paper's random 80/20, and unseen speakers.
+(`aspmtl_*.py`, `aae_*.py`, `mt_a_dnn.py`), on the same splits and seeds; the DNN sees whole clips instead of windows. Protocols:
+the paper's random 80/20, and unseen speakers.
 """
 
 import aae_emodb
