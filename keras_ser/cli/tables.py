@@ -22,19 +22,19 @@ class Paper:
     Args:
         source: of the figures.
         scores: system -> {metric: figure} of the main task, under the first protocol.
-        by_protocol: protocol -> the same, instead of `scores`.
         verification: system -> {metric: figure}.
         confused: the system whose confusion matrix is shown; confusion: that matrix, of the true class (row).
         labels: the main task's classes that they are of; with others nothing of the paper is shown. Empty = any.
+        by_protocol: protocol -> what `scores` are, instead of these.
     """
 
     source: str = ""
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    by_protocol: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     verification: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confused: str | None = None
     confusion: Sequence[Sequence[float]] = ()
     labels: tuple[str, ...] = ()
+    by_protocol: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def _systems(trained: Trained, protocol: str, pairs: Sequence[tuple[str, str]], **more: Any) -> Any:

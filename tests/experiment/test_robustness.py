@@ -141,7 +141,8 @@ def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
     assert "go with --noise" in capsys.readouterr().err
     with pytest.raises(RunError, match="neither"):
         runs_of(tmp_path)
-    continuous = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(tasks=(tiny.AROUSAL, tiny.NOISE)))
+    recipe = runs[0].recipe.replace(tasks=(tiny.AROUSAL, tiny.NOISE), monitor="")
+    continuous = dataclasses.replace(runs[0], recipe=recipe)
     with pytest.raises(ValueError, match="'arousal' is continuous"):
         room.run_robustness([continuous], data, noise_root, tmp_path)
     first = tiny.FIRST.replace(frontend=runs[0].recipe.frontend)

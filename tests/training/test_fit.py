@@ -252,7 +252,7 @@ def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_continuous_task_trains(data, split, tmp_path):
-    recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), sampling=Sampling("whole"))
+    recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), sampling=Sampling("whole"), monitor="val_arousal_ccc")
     run = fit(recipe, data, split, tmp_path / "run")
     row = run.history[-1]
     assert run.about["monitor"] == "val_arousal_ccc"
