@@ -23,13 +23,14 @@ def run(data, tmp_path_factory):
     return fit(tiny.SINGLE, data, split, tmp_path_factory.mktemp("runs") / "run", seed=1)
 
 
-def test_every_check_is_a_line(run, data):
+def test_every_check_is_a_line(run, data, monkeypatch):
     seen = []
     checks = {c.name: c for c in run_checks.check_run(run, data, on_epoch=lambda *call: seen.append(call))}
     assert list(checks) == ["learned", "alone = in a batch", "export", "shuffled labels"]
     assert not checks["learned"].passed and "underfit" in checks["learned"].said, "two epochs"
     assert checks["alone = in a batch"].passed and checks["export"].passed
     assert len(seen) == tiny.SINGLE.epochs and (run.folder / "check").is_dir()
+    monkeypatch.setattr(run_checks, "_exported", lambda run: checks["export"])  # which takes seconds
     again = list(run_checks.check_run(run, data, on_epoch=seen.append))[-1]
     assert again == checks["shuffled labels"] and len(seen) == tiny.SINGLE.epochs, "kept"
 
@@ -43,19 +44,19 @@ def test_a_model_that_looks_at_the_batch_fails(run, data):
 
 
 def test_chance(rng):
-    """Against scikit-learn on guesses at random: mean and standard deviation of a thousand tables."""
+    """Against scikit-learn on guesses at random: mean and standard deviation of many tables."""
     labels, counts = tiny.EMOTION.labels, (30, 12, 5)
     truth = np.repeat(labels, counts)
     scores = []
-    for _ in range(1000):
+    for _ in range(300):
         table = pd.DataFrame(
             {"stream": "clips", "emotion": truth, "emotion/prediction": rng.choice(labels, len(truth))}
         )
         value, (chance, spread) = run_checks._score(table, tiny.EMOTION)
         assert value == pytest.approx(recall_score(truth, table["emotion/prediction"], average="macro"))
         scores.append(value)
-    assert np.mean(scores) == pytest.approx(chance, abs=0.01)
-    assert np.std(scores) == pytest.approx(spread, rel=0.1)
+    assert np.mean(scores) == pytest.approx(chance, abs=0.015)
+    assert np.std(scores) == pytest.approx(spread, rel=0.15)
 
 
 def test_a_run_of_an_earlier_version_is_neither_right_nor_wrong(run, data):
