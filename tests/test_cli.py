@@ -154,7 +154,11 @@ def test_evaluate_a_run(trained, tmp_path, capsys):
 def test_compare_with_itself_is_no_difference(trained, capsys):
     _, _, experiment = trained
     assert main(["compare", str(experiment), str(experiment)]) == 0
-    assert "0.0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0.0" in said
+    assert [line[:2] for line in said.splitlines() if "optimizer steps" in line] == ["a:", "b:"]
+    table = str(experiment / "predictions.csv")
+    assert main(["compare", table, table]) == 0 and "optimizer steps" not in capsys.readouterr().out
     assert "must be one of" in mistake(capsys, main(["compare", str(experiment), str(experiment), "--task", "mood"]))
 
 

@@ -135,14 +135,13 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
     """
     from keras_ser.evaluation import compare
 
-    tables, known, trained = [], [], []
+    tables, known = [], []
     for path in (a, b):
         file = path / "predictions.csv" if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
         again = f"Make it again: keras-ser evaluate {file.parent}"
         tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
-        trained += _trained(path, tables[-1]) if path.is_dir() else []
         known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
     labels = [c.removeprefix(f"{task}/") for c in tables[0].columns if c.startswith(f"{task}/")]
     labels = [label for label in labels if label != "prediction"]
@@ -151,20 +150,21 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         raise RunError(f"the task must be one of {', '.join(known)}. Received: {task!r}.")
     known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
     found = compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known))
-    return "\n".join([*found.lines(), *trained])
+    trained = (
+        _trained(name, path, table, found.protocol) for name, path, table in zip("ab", (a, b), tables, strict=True)
+    )
+    return "\n".join([*found.lines(), *(line for lines in trained for line in lines)])
 
 
-def _trained(folder: Path, table: pd.DataFrame) -> list[str]:
+def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> list[str]:
     """A line on what the runs of an experiment have learned; none where its folder holds their predictions alone."""
+    table = table[table["protocol"] == protocol]
     keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
     runs = [(folder / protocol / f"fold-{fold:02d}-seed-{seed}", protocol, fold, seed) for protocol, fold, seed in keys]
     if not all(model_file(path) for path, *_ in runs):
         return []
     loaded = [(Run.load(path), *key) for path, *key in runs]
     learned = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
-    header, *rows = learning_table({"": learned}, {}).text()
-    said = [
-        "; ".join(f"{name} {cell}" for name, cell in zip(header[1:], row[1:], strict=True) if name != "test")
-        for row in rows
-    ]
-    return [f"{folder.name}, {row[0]}: {line}" for row, line in zip(rows, said, strict=True)] + faults({"": learned})
+    header, row = learning_table({"": learned}, {}).text()
+    said = "; ".join(f"{what} {cell}" for what, cell in zip(header[1:], row[1:], strict=True) if what != "test")
+    return [f"{name}: {said}", *faults({name: learned})]
