@@ -6,7 +6,8 @@ where
 * its epochs ended while training and validation side were still rising (unless the learning rate had fallen to 0 in them),
 * patience, or the epochs of a run that nothing was chosen of, ended it while the training side was still rising, under `KNOWN`,
 * the training side's score lies `FAR` under what it reached later in the same run, or what other runs of the recipe reach,
-* or it lies nearer to chance than to 1;
+* or it lies nearer to chance than to 1,
+* or the epochs are fewer than `FEW`, so that nothing can be said of how they ended, and the training side is under `KNOWN`;
 
 and *overfit* where the validation side had fallen by `FELL` before the kept epoch. Curves are compared by the means of fifths of
 the epochs.
@@ -30,6 +31,7 @@ KNOWN = 0.9  # a training side that is known so well may go on rising
 FAR = 0.1
 FELL = 0.05
 HALF = 0.5  # of the way from chance to 1
+FEW = 5
 SHOWN = 3
 LEARNED, UNKNOWN = "learned", "unknown: trained by a version that did not note it"
 
@@ -179,6 +181,9 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     chance = 0.0 if task.continuous else 1 / task.size
     if training < chance + HALF * (1 - chance):
         return f"underfit: {form(training)} on the training side, nearer to chance ({form(chance)}) than to all of it"
+    if len(rows) < FEW and training < KNOWN:
+        steps = len(rows) * about.get("steps", 0)
+        return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training side"
     curve = [row.get(f"{task.name}_{'ccc' if task.continuous else 'accuracy'}", math.nan) for row in rows]
     rising, annealed = _rise(curve) > RISING, recipe.optimizer.schedule == "cosine"
     ended = len(rows) >= recipe.epochs

@@ -66,6 +66,8 @@ def test_figures_are_those_of_the_kept_epoch():
         ),
         # a learning rate that falls to 0 makes both sides rise to the end
         (run(UP, curve((1, 0.3), (20, 0.6)), 0.85, recipe=RECIPE.replace(optimizer=tiny.SINGLE.optimizer)), "learned"),
+        (run(UP[:4], HELD[:4], 0.7), "underfit: 4 epochs, 16 steps, with 70.0 on the training side"),
+        (run(FLAT[:4], HELD[:4], 0.95), "learned"),
         (run(FLAT, HELD, None), "unknown: trained by a version that did not note it"),
     ],
     ids=lambda value: None if isinstance(value, Learning) else value.split(",")[0],
