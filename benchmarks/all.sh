@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every system of the tables, trained to its end: for each corpus the same search for each system (validation sides only), then all
-# folds with five seeds, then the tables. Takes days on two cores; kill it whenever you like, the same command goes on.
+# folds with five seeds; each experiment has its report. Takes days on two cores; kill it whenever you like, the same command goes on.
 #
 #     benchmarks/all.sh DATA OUT [SYSTEM ..]      DATA/emodb, DATA/ravdess, DATA/ased/manifest.csv; all systems, or those that are named
 #     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes by what was done
@@ -34,7 +34,12 @@ step() { # NAME COMMAND ..
     fi
     echo "$(date +%H:%M) $name"
     start=$(date +%s)
-    "$@" >>"$OUT/log/$name.log" 2>&1 || { echo "failed: $name (exit code $?), see $OUT/log/$name.log"; return; }
+    "$@" >>"$OUT/log/$name.log" 2>&1 || {
+        local code=$?
+        [ $code -ge 128 ] && exit $code # interrupted
+        echo "failed: $name (exit code $code), see $OUT/log/$name.log"
+        return
+    }
     echo "$(($(date +%s) - start)) s, commit $(git rev-parse --short HEAD 2>/dev/null)" >"$OUT/log/$name.done"
 }
 
@@ -49,6 +54,7 @@ system() { # CORPUS ROOT RECIPE VARIANT FOLDS SPACE ..
 
 found() { # the best of a search, all folds, five seeds
     local best
+    [ -f "$OUT/log/$1-$2-search.done" ] || { echo "its search is not finished"; return 1; }
     best=$(ls -t "$OUT/$1"/*-"$2"-????????-search-*/recipe.json | head -1) || return 1
     keras-ser train "$best" --corpus-root "$3" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$1/best"
 }

@@ -54,6 +54,18 @@ def check_choice(owner: Any, name: str, allowed: Collection, room: str = "") -> 
         raise UserError(f"`{room}{name}` must be one of {known}. Received: {room}{name}={shown(value)}.")
 
 
+def check_blocks(owner: Any) -> None:
+    """Refuse convolutional blocks whose `filters`, `kernels` and `pools` (frames, bins) are not numbers from 1 on, one a block."""
+    check_least(owner, 1, "filters", "kernels")
+    if not len(owner.filters) == len(owner.kernels) == len(owner.pools) >= 1:
+        raise UserError(
+            "`filters`, `kernels` and `pools` must have one entry a block. "
+            f"Received: {len(owner.filters)}, {len(owner.kernels)}, {len(owner.pools)}."
+        )
+    if any(pooled < 1 for pool in owner.pools for pooled in pool):
+        raise UserError(f"`pools` must be pairs (frames, bins) of numbers from 1 on. Received: {owner.pools}.")
+
+
 def shown(value: Any, most: int = 120) -> str:
     """A value as a message shows it: on one line, its middle left out where it is long."""
     text = repr(value)

@@ -17,7 +17,7 @@ from keras_ser.models import is_baseline, model_flags, model_module
 from keras_ser.models.aspmtl import check_pair
 from keras_ser.overrides import lookup, override
 from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
-from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream, of_stream
+from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream, check_frontends, of_stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task, monitors
 from keras_ser.values import differing, instance, plain, read_json, settle
@@ -110,29 +110,12 @@ class Recipe:
         taken = [task.name for task in self.tasks if task.name in model_flags()]
         if taken:
             raise UserError(f"a task cannot be called {taken[0]!r}: the predictions table has a column of that name.")
-        if self.frontend.name or not all(each.name for each in self.frontends):
-            raise UserError("the main front end has no name, and each of `frontends` needs one.")
-        rates = {each.sample_rate for each in self.every_frontend}
-        if len(rates) > 1:
-            raise UserError(f"all front ends need one sample rate. Received: {', '.join(map(str, sorted(rates)))} Hz.")
-        stretched = self.sampling.seconds > 0
-        if self.frontends and self.sampling.kind != "whole" and not stretched:
+        check_frontends(self.every_frontend, self.sampling, self.augment)
+        if self.optimizer.schedule == "plateau" and not (self.patience and all(p.validation for p in self.protocols)):
             raise UserError(
-                "several front ends see the same stretch of the waveform, or whole clips: set sampling.seconds or "
-                f"sampling.kind=whole. Received: sampling.kind={self.sampling.kind}."
+                "the schedule 'plateau' needs patience, and a validation side in every protocol, or it would never fall. "
+                f"Received: patience={self.patience}."
             )
-        if (self.frontends or stretched) and not self.augment.off:
-            raise UserError(
-                f"several front ends, and stretches of sampling.seconds, take no augmentation. Received: {self.augment}."
-            )
-        lengths = {each.seconds for each in self.every_frontend}
-        if len(lengths) > 1 or (stretched and lengths != {0.0}):
-            raise UserError(
-                "frontend.seconds must be the same in all front ends, and 0 with sampling.seconds. Received: "
-                f"{', '.join(f'{length:g}' for length in sorted(lengths))} with sampling.seconds={self.sampling.seconds:g}."
-            )
-        if stretched and any(self.sampling.seconds * each.sample_rate < each.window for each in self.every_frontend):
-            raise UserError(f"sampling.seconds must hold at least one window. Received: {self.sampling.seconds:g}.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
             raise UserError(
                 f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."

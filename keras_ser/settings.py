@@ -1,5 +1,6 @@
 """The parts of a `Recipe`: front end, streams, sampling and optimizer as frozen values that check themselves. No TensorFlow."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -232,3 +233,35 @@ class OptimizerConfig:
             raise UserError(f"the schedule 'plateau' needs optimizer.factor under 1. Received: factor={self.factor}.")
         if self.schedule == "step" and not self.steps:
             raise UserError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
+
+
+def check_frontends(every: Sequence[FrontendConfig], sampling: Sampling, augment: Any) -> None:
+    """Refuse front ends, the main one first, that do not go together, with the sampling, or with an augmentation.
+
+    Raises:
+        UserError: what does not.
+    """
+    main, *further = every
+    if main.name or not all(each.name for each in further):
+        raise UserError("the main front end has no name, and each of `frontends` needs one.")
+    rates = {each.sample_rate for each in every}
+    if len(rates) > 1:
+        raise UserError(f"all front ends need one sample rate. Received: {', '.join(map(str, sorted(rates)))} Hz.")
+    stretched = sampling.seconds > 0
+    if further and sampling.kind != "whole" and not stretched:
+        raise UserError(
+            "several front ends see the same stretch of the waveform, or whole clips: set sampling.seconds or "
+            f"sampling.kind=whole. Received: sampling.kind={sampling.kind}."
+        )
+    if (further or stretched) and not augment.off:
+        raise UserError(
+            f"several front ends, and stretches of sampling.seconds, take no augmentation. Received: {augment}."
+        )
+    lengths = {each.seconds for each in every}
+    if len(lengths) > 1 or (stretched and lengths != {0.0}):
+        raise UserError(
+            "frontend.seconds must be the same in all front ends, and 0 with sampling.seconds. Received: "
+            f"{', '.join(f'{length:g}' for length in sorted(lengths))} with sampling.seconds={sampling.seconds:g}."
+        )
+    if stretched and any(sampling.seconds * each.sample_rate < each.window for each in every):
+        raise UserError(f"sampling.seconds must hold at least one window. Received: {sampling.seconds:g}.")

@@ -17,6 +17,7 @@ from typing import Any
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.tables import Paper, systems_table
+from keras_ser.errors import UserError
 from keras_ser.models.aae_mtl import Config
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol
@@ -125,6 +126,8 @@ def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
 def with_auxiliary(recipe: Recipe, options) -> Recipe:
     """The recipe with a stream for every corpus that --corpus-root NAME=DIR names beside its own; half of each batch is its own."""
     names = sorted(set(options.corpus_roots) - {recipe.corpus})
+    if options.aux_speakers and not names:
+        raise UserError("--aux-speakers limits auxiliary corpora: name one by --corpus-root NAME=DIR.")
     if not names or len(recipe.tasks) == 1:
         return recipe
     share, speakers = 0.5 / len(names), options.aux_speakers

@@ -486,6 +486,16 @@ def test_values_that_cannot_be(key, value, message):
         RECIPE.override(key, value)
 
 
+def test_a_plateau_that_would_never_come_is_refused():
+    settings = {"optimizer": OptimizerConfig(schedule="plateau")}
+    assert SIMPLE.replace(**settings, protocols=(Protocol("p"),)).patience
+    for changes in ({"patience": 0}, {"protocols": (Protocol("p"), Protocol("all", validation=0))}):
+        with pytest.raises(ValueError, match="'plateau' needs patience, and a validation side in every protocol"):
+            SIMPLE.replace(**settings, **changes)
+    with pytest.raises(ValueError, match="needs optimizer.factor under 1. Received: factor=1"):
+        OptimizerConfig(schedule="plateau", factor=1.0)
+
+
 def test_a_recipe_needs_something_of_each():
     for field in ("tasks", "streams", "protocols", "seeds"):
         with pytest.raises(ValueError, match="at least one task, stream, protocol and seed"):

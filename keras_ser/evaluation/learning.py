@@ -193,7 +193,7 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     if np.nanmax(smooth, initial=-math.inf) - smooth[kept - 1] > FAR:
         late = form(float(np.nanmax(smooth)))
         return f"underfit: kept at epoch {kept} of {len(rows)}, {form(smooth[kept - 1])} in training, which reached {late} later"
-    if rising and training < KNOWN and not annealed and (not ended or about["monitor"] is None):
+    if rising and training < KNOWN and not annealed and (not ended or about.get("monitor") is None):
         what, steps = "its epochs" if ended else "patience", len(rows) * about["steps"]
         return f"underfit: {what} ended it at {steps} steps, when the training side had {form(training)} and was still rising"
     smooth = _smooth(validation)

@@ -1,5 +1,6 @@
 """Checks of a finished run before anybody relies on it; each is a line."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -44,9 +45,9 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         train: make the last check, which trains.
         on_epoch: see `keras_ser.training.fit`.
     """
-    task = run.recipe.tasks[0]
     model = run.model()
     found = run_learning(run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
+    task = next(task for task in run.recipe.tasks if task.name == found.task)
     form = form_of(found.metric)
     tested, _ = _score(predict(model, run.recipe, data, run.split, seed=run.seed), task)
     steps = f"{found.steps} optimizer steps, " if found.steps is not None else ""
@@ -63,7 +64,14 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         yield _exported(run)
     else:
         yield Check("export", None, "scikit-learn pipelines are not served by TensorFlow Serving")
-    if train and task.name not in run.recipe.shuffle:
+    lacking = sorted({stream.corpus for stream in run.recipe.streams if stream.corpus})
+    if train and lacking:
+        yield Check(
+            "shuffled labels", None, f"it would have to be trained with {', '.join(lacking)}, which is not read here"
+        )
+    elif train and math.isnan(tested):
+        yield Check("shuffled labels", None, f"no {task.name} of the test side was trained on")
+    elif train and task.name not in run.recipe.shuffle:
         control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
         made = fit(control, data, run.split, run.folder / "check" / control.hash, run.seed, on_epoch=on_epoch)
         value, (chance, spread) = _score(predict(made.model(), control, data, run.split, seed=run.seed), task)
@@ -72,7 +80,12 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
 
 
 def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]:
-    """UAR or CCC of a predictions table, and what it is by chance: mean and standard deviation, of independent clips."""
+    """UAR or CCC of a predictions table, and what it is by chance: mean and standard deviation, of independent clips.
+
+    NaN where the table does not judge the task: an identity that is apart.
+    """
+    if f"{task.name}/prediction" not in table:
+        return math.nan, (math.nan, math.nan)
     table = table[table["stream"] == table["stream"].iloc[0]]
     if task.continuous:
         known = table[table[task.name].notna()]

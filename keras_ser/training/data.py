@@ -187,8 +187,8 @@ def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> n
             f"`labelled` takes whole speakers, and {speakers.count(None)} clips of {corpus.name} name none."
         )
     names = sorted(set(speakers))
-    chosen = np.random.default_rng([seed, 11]).permutation(names)[: math.ceil(round(share * len(names), 9))]
-    return np.array([u.speaker in set(chosen) for u in corpus])
+    chosen = set(np.random.default_rng([seed, 11]).permutation(names)[: math.ceil(round(share * len(names), 9))])
+    return np.array([u.speaker in chosen for u in corpus])
 
 
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:

@@ -130,6 +130,8 @@ def _history(data: Any) -> dict[str, Any]:
     numbers, rows = [as_object(data).get(name) for name in ("seed", "best_epoch")], data.get("epochs")
     if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(rows, list):
         raise UserError("expected an object with the numbers seed and best_epoch and the list epochs.")
+    if not isinstance(data.get("training", {}), dict):
+        raise UserError("expected an object of scores as training.")
     if not all(isinstance(row, dict) for row in rows) or (rows and not 0 < data["best_epoch"] <= len(rows)):
         raise UserError("expected an object for each of its epochs, best_epoch among them.")
     return data

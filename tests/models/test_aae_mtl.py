@@ -177,6 +177,7 @@ def test_what_it_does_not_take(inputs, words):
         {"filters": (3,)},
         {"kernels": (3, 3, 3)},
         {"pools": ((2, 2),)},
+        {"pools": ((2, 2), (0, 3))},
         {"kind": "vae"},
         {"code": "tanh"},
         {"beta": 1.1},

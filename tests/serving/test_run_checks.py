@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import recall_score
 
 from keras_ser.serving import run_checks
+from keras_ser.settings import Stream
 from keras_ser.training import Data, Run, fit
 from tests.training import tiny
 
@@ -65,3 +66,15 @@ def test_a_run_of_an_earlier_version_is_neither_right_nor_wrong(run, data):
     old = Run(run.folder, run.recipe, run.split, run.seed, about)
     first = next(run_checks.check_run(old, data, train=False))
     assert first.passed is None and "unknown" in first.said
+
+
+def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
+    """Labels of auxiliary corpora, and an identity that is apart, so that no test clip can be judged."""
+    monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, ""))
+    with_readers = run.recipe.replace(streams=(*run.recipe.streams, Stream("readers", corpus="librispeech")))
+    *_, last = run_checks.check_run(Run(run.folder, with_readers, run.split, run.seed, run.about), data)
+    assert last == ("shuffled labels", None, "it would have to be trained with librispeech, which is not read here")
+    table = run_checks.predict(run.model(), run.recipe, data, run.split)
+    monkeypatch.setattr(run_checks, "predict", lambda *given, **named: table.drop(columns="emotion/prediction"))
+    learned, *_, last = run_checks.check_run(run, data)
+    assert "test –" in learned.said and last.passed is None and "no emotion of the test side" in last.said

@@ -130,6 +130,7 @@ def test_missing_run_file_is_named(finished, name):
     "history",
     [
         {"seed": 0, "best_epoch": 2, "epochs": [{"epoch": 1}]},
+        {"seed": 0, "best_epoch": 1, "epochs": [{"epoch": 1}], "training": 0.9},
         {"seed": 0, "best_epoch": 0, "epochs": [{"epoch": 1}]},
         {"seed": True, "best_epoch": 1, "epochs": []},
         {"seed": -1, "best_epoch": 1, "epochs": []},

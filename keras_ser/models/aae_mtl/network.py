@@ -21,7 +21,7 @@ Reference:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from keras_ser.checks import check_choice, check_least, check_share
+from keras_ser.checks import check_blocks, check_choice, check_least, check_share
 from keras_ser.errors import UserError
 from keras_ser.models.paper import Network, Optimized, Output, Reconstruction, given
 from keras_ser.settings import FrontendConfig, mask_of
@@ -79,12 +79,8 @@ class Config:
         check_share(self, "dropout", "momentum")
         if not 0 <= self.beta <= 1:
             raise UserError(f"`beta` must be from 0 to 1. Received: beta={self.beta}.")
-        check_least(self, 1, "filters", "kernels", "head_filters", "head_kernel", "head_pool", "dense")
-        if not len(self.filters) == len(self.kernels) == len(self.pools) >= 1:
-            raise UserError(
-                "`filters`, `kernels` and `pools` must have one entry a convolution. "
-                f"Received: {len(self.filters)}, {len(self.kernels)}, {len(self.pools)}."
-            )
+        check_least(self, 1, "head_filters", "head_kernel", "head_pool", "dense")
+        check_blocks(self)
 
 
 def build(
@@ -109,7 +105,7 @@ def build(
     import keras
 
     from keras_ser.features import FeatureNormalization
-    from keras_ser.models.heads import task_outputs
+    from keras_ser.models.heads import head, task_outputs
 
     frames, bins = _size(config, inputs)
     ((name, _),) = inputs.items()
@@ -120,7 +116,7 @@ def build(
     logits, vectors = {}, {}
     for task in tasks:
         vectors[task.name] = _judge(config, z, task.name, config.dropout)
-        logits[task.name] = keras.layers.Dense(task.size, dtype="float32", name=task.name)(vectors[task.name])
+        logits[task.name] = head(vectors[task.name], task, 0)
     learns = task_outputs(tasks)
     main = tasks[0].name
     learns = {
@@ -139,7 +135,7 @@ def build(
     encoder = keras.Model(inside, z, name="encoder")
     decoder = keras.Model(z, image, name="decoder")
     critic = _discriminator(config, z.shape[1:]) if config.kind == "aae" else None
-    model.assemble(encoder, decoder, keras.Model(z, logits, name="classifiers"), critic, IMAGE, config)
+    model.assemble(encoder, decoder, keras.Model(z, logits, name="classifiers"), critic, IMAGE, difference, config)
     own = {"reconstruct": Optimized(decoder.trainable_variables, shared=encoder.trainable_variables)}
     if critic is not None:
         own["discriminate"] = Optimized(critic.trainable_variables)

@@ -16,18 +16,18 @@ class ThreePhases(keras.Model):
     units in use.
     """
 
-    def assemble(self, encoder, decoder, classifiers, critic, image: str, config) -> None:
+    def assemble(self, encoder, decoder, classifiers, critic, image: str, difference, config) -> None:
         """Hand on the parts, which share the functional model's layers.
 
         Args:
             encoder: features -> z. decoder: z -> image. classifiers: z -> {task: logits}.
             critic: z -> (batch, 2) logits, class 1 the prior and class 0 a code; or None: no second phase.
             image: name of the output that is the decoder's.
+            difference: its loss, eq. 3.
             config: of `keras_ser.models.aae_mtl`.
         """
         self.encoder, self.decoder, self.classifiers, self.critic = encoder, decoder, classifiers, critic
-        self.image, self.settings = image, config
-        self.difference = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+        self.image, self.difference, self.settings = image, difference, config
         self.prior = keras.random.SeedGenerator(1)
         names = ["code_mean", "code_deviation", "code_active"]
         names += ["discriminator_loss", "discriminator_right", "generator_loss"] if critic is not None else []

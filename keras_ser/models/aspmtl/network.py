@@ -14,7 +14,7 @@ The encoder is the paper's stack of LSTM layers (`encoder="lstm"`), or convoluti
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from keras_ser.checks import check_choice, check_least, check_share
+from keras_ser.checks import check_blocks, check_choice, check_least, check_share
 from keras_ser.errors import UserError
 from keras_ser.models.paper import Frames, Label, Network, Output, StreamNumber, given, joined
 from keras_ser.settings import FrontendConfig
@@ -91,18 +91,12 @@ class Config:
         check_least(self, 0, "alpha", "beta", "gamma", "mu", "reversal", "mask_weight", "mask_loudness")
         check_share(self, "dropout", "label_smoothing", "block_dropout")
         check_least(self, 0, "layers", "dense", "mask_bins")
-        check_least(self, 1, "units", "projection", "stride", "filters", "kernels")
+        check_least(self, 1, "units", "projection", "stride")
         if self.encoder == "conv" and (self.frame_level or self.mask_bins):
             raise UserError("`frame_level` and `mask_bins` need every frame, which encoder='conv' pools: use 'lstm'.")
         if self.encoder == "lstm" and self.layers < 1:
             raise UserError(f"the LSTM encoder needs at least one layer. Received: layers={self.layers}.")
-        if not len(self.filters) == len(self.kernels) == len(self.pools):
-            raise UserError(
-                "`filters`, `kernels` and `pools` must have one entry a block. "
-                f"Received: {len(self.filters)}, {len(self.kernels)}, {len(self.pools)}."
-            )
-        if any(pooled < 1 for pool in self.pools for pooled in pool):
-            raise UserError(f"`pools` must be pairs (frames, bins) of numbers from 1 on. Received: {self.pools}.")
+        check_blocks(self)
         if not 0 <= self.stem < len(self.filters):
             raise UserError(
                 f"`stem` must leave a block to each encoder: under {len(self.filters)}. Received: stem={self.stem}."
