@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -53,15 +54,12 @@ def test_pitch_in_blocks_is_pitch_of_all_frames_at_once(rng, samples):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+ROOT = Path(__file__).resolve().parents[2]
 MEMORY = """
 import numpy as np
 import tensorflow as tf
 from keras_ser.features import yin
-
-def peak():
-    # of this process alone: `ru_maxrss` starts at what its parent had
-    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
-    return 1024 * int(line.split()[1])
+from tests.memory import peak
 
 infer = tf.function(yin, input_signature=[tf.TensorSpec((None, None), tf.float32)])
 x = np.random.default_rng(0).normal(size=(1, 16000 * 900)).astype("float32")
@@ -75,7 +73,7 @@ print(peak() - before)
 @pytest.mark.slow
 def test_pitch_of_a_long_clip_never_holds_all_frames():
     """15 minutes are 356 MB of frames, of which there were a dozen arrays, and 58 MB of samples, of which there are some copies."""
-    run = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=300)
+    run = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     assert 0 < int(run.stdout) < 2 * 90000 * yin_span(16000, 65.0) * 4
 
 

@@ -3,7 +3,6 @@
 python -m tests.training.long_clip FOLDER KIND
 """
 
-import resource
 import sys
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.splits import Protocol, Split
 from keras_ser.tasks import Task
+
+from ..memory import peak
 
 RATE = 16000
 EMOTION = Task("emotion", ("anger", "joy"))
@@ -52,7 +53,7 @@ def main(folder: Path, kind: str) -> None:
     run = fit(recipe, data, split, folder / "run")
     table = predict(run.model(), recipe, data, split)
     assert sorted(table["id"]) == sorted(split.test)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+    print(peak() // 10**6)
 
 
 if __name__ == "__main__":
