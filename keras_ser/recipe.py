@@ -57,6 +57,8 @@ class Recipe:
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
         labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are known; those of the
             others weigh 0. What is learned from them all the same is measured by `unlabelled=False`, without their recordings.
+        initial: twelve hex digits of the weights that training begins from (`fit(.., initial=RUN)`, --init-from RUN); "" = random
+            weights.
         frontends: front ends beside `frontend`, each with a name; their features are the network's inputs "name.feature".
     """
 
@@ -88,6 +90,7 @@ class Recipe:
     frontends: tuple[FrontendConfig, ...] = ()
     labelled: float = 1.0
     unlabelled: bool = True
+    initial: str = ""
 
     earlier: ClassVar[Mapping[str, Any]] = {"patience_steps": 0, "smoothing": 1}
 
@@ -134,6 +137,12 @@ class Recipe:
         strays = set(self.shuffle) - {task.name for task in self.tasks}
         if strays:
             raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")
+        crossing = [protocol.name for protocol in self.protocols if protocol.kind == "cross-corpus"]
+        if crossing and not any(stream.teaches for stream in self.streams):
+            raise UserError(
+                f"the protocol {crossing[0]!r} trains on other corpora: it needs a stream of one that teaches the main task "
+                "(teaches=true)."
+            )
         if all(stream.corpus for stream in self.streams):
             raise UserError(
                 "a stream must read the recipe's own corpus. Received: "
@@ -238,6 +247,27 @@ class Recipe:
             for task in self.tasks
         )
         return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus, *auxiliary))
+
+    def for_split(self, corpus, split) -> "Recipe":
+        """A copy whose tasks of several columns have the clusters of a split's training side (k-means, ten starts)."""
+        if not any(task.columns and not task.centres for task in self.tasks):
+            return self
+        from sklearn.cluster import KMeans
+
+        train, tasks = set(split.train), []
+        for task in self.tasks:
+            if task.columns and not task.centres:
+                found = [task.coordinates(u) for u in corpus if u.id in train]
+                found = [numbers for numbers in found if numbers is not None]
+                if len(set(found)) < len(task.labels):
+                    raise UserError(
+                        f"the task {task.name!r} needs {len(task.labels)} different points to cluster. Received: "
+                        f"{len(set(found))} on the training side of {split.protocol!r}, fold {split.fold}."
+                    )
+                means = KMeans(len(task.labels), n_init=10, random_state=0).fit(found).cluster_centers_
+                task = dataclasses.replace(task, centres=sorted(tuple(map(float, mean)) for mean in means))
+            tasks.append(task)
+        return self.replace(tasks=tuple(tasks))
 
     def override(self, key: str, value: Any) -> "Recipe":
         """A copy with one value changed.

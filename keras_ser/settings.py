@@ -117,6 +117,8 @@ class Stream:
         snr: signal-to-noise ratios in dB, one drawn for each clip.
         share: share of each batch.
         speakers: of an auxiliary corpus, so many of its speakers, drawn once for all; 0 = all.
+        teaches: an auxiliary corpus teaches the main task, too, and not only speakers and the other tasks.
+        options: ((name, value), ..) by which an auxiliary corpus is read.
         redraw: draw noise, stretch and SNR anew in each epoch; otherwise once a run, as a noisy copy of the corpus would be
             made, and the features are computed once.
     """
@@ -128,6 +130,8 @@ class Stream:
     share: float = 1.0
     redraw: bool = False
     speakers: int = 0
+    teaches: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self):
         settle(self)
@@ -138,9 +142,9 @@ class Stream:
             )
         check_positive(self, "share")
         check_least(self, 0, "speakers")
-        if self.speakers and not self.corpus:
+        if (self.speakers or self.teaches or self.options) and not self.corpus:
             raise UserError(
-                f"`speakers` limits an auxiliary corpus, and the stream {self.name!r} reads the recipe's own."
+                f"`speakers`, `teaches` and `options` are of an auxiliary corpus; the stream {self.name!r} reads the recipe's own."
             )
         if not all(-LOUDEST <= ratio <= LOUDEST for ratio in self.snr):
             raise UserError(

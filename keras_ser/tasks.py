@@ -1,6 +1,7 @@
 """What is predicted: a `Task` names labels (or a range), and turns them into numbers and back."""
 
 import bisect
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -90,6 +91,9 @@ class Task:
             keeps `column` apart, no test identity occurs in training, and the task is judged by verification instead.
         cuts: numbers in rising order that divide a column of numbers into the `labels`, one more than cuts: up to the first, that
             one included, is the first label, beyond it up to the second the second, ..
+        columns: columns of numbers, instead of `column`, that are divided into the `labels` by k-means over the training side, e.g.
+            ("valence", "arousal"). The clusters are in rising order of the first column, then the second, ..
+        centres: the means of these clusters, one for each label, which `fit` sets (`Recipe.for_split`).
 
     Raises:
         ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
@@ -106,6 +110,8 @@ class Task:
     ignore: tuple[str, ...] = ()
     identity: bool = False
     cuts: tuple[float, ...] = ()
+    columns: tuple[str, ...] = ()
+    centres: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self):
         if isinstance(self.labels, str) or isinstance(self.ignore, str):
@@ -142,12 +148,28 @@ class Task:
                 f"`cuts` of task {self.name!r} must be rising numbers, one fewer than its labels. Received: {self.cuts} for "
                 f"{len(self.labels)} labels."
             )
+        if self.columns and (
+            not self.labels or self.identity or self.cuts or self.column not in (None, self.columns[0])
+        ):
+            raise UserError(
+                f"task {self.name!r} has `columns`, and needs labels, and no cuts, column or identity beside them. "
+                f"Received: {shown(self.columns)}."
+            )
+        if self.centres and [len(centre) for centre in self.centres] != [len(self.columns)] * len(self.labels):
+            raise UserError(f"`centres` of task {self.name!r} must hold a number a column for each label.")
+        if self.column is None and self.columns:
+            object.__setattr__(self, "column", self.columns[0])
         if self.column is None:
             object.__setattr__(self, "column", self.name)
 
     @property
     def continuous(self) -> bool:
         return self.low is not None
+
+    @property
+    def strata(self) -> str | None:
+        """The column by which splits are stratified: None where it holds numbers."""
+        return None if self.continuous or self.cuts or self.columns else self.column
 
     @property
     def size(self) -> int:
@@ -203,6 +225,11 @@ class Task:
         names = [merged.get(name, name) for name in names]
         return next((name for name in names if name in self.labels or name in self.ignore), names[0])
 
+    def coordinates(self, utterance: Any) -> tuple[float, ...] | None:
+        """An utterance's numbers in `columns`; None where one is missing."""
+        found = tuple(utterance.column(column) for column in self.columns)
+        return None if any(value in MISSING or value != value for value in found) else tuple(map(float, found))
+
     def encode_utterance(self, utterance: Any, corpus: str, auxiliary: bool = False) -> tuple[float, float]:
         """An utterance's label -> (value, weight), see `encode`.
 
@@ -211,8 +238,18 @@ class Task:
             corpus, auxiliary: see `label`.
 
         Raises:
-            ValueError: see `encode`.
+            ValueError: see `encode`; clusters that are not fitted.
         """
+        if self.columns:
+            found = self.coordinates(utterance)
+            if found is None:
+                return 0, 0.0
+            if not self.centres:
+                raise UserError(
+                    f"the clusters of task {self.name!r} are not fitted: take `recipe.for_split(corpus, split)`."
+                )
+            distances = [math.dist(found, centre) for centre in self.centres]
+            return distances.index(min(distances)), 1.0
         return self.encode(self.label(utterance.column(self.column), corpus, auxiliary))
 
     def decode(self, value: float) -> str | float:

@@ -3,6 +3,8 @@
     python recipes/aae_emodb.py --corpus-root EMODB --protocol disjoint --systems aae,aae-single
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders alone
     .. --variant shares                                                      emotions of 5 to 100 % of the speakers known
+    .. --variant speakers --corpus-root manifest=CLIPS.csv                   by the number of auxiliary speakers, 0 to 65
+    .. --variant alpha (or beta)                                             by the weights of the losses
     .. --variant paper                                                       the paper's optimizer
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out. The paper did not use EmoDB. Its optimizer, SGD
@@ -10,18 +12,23 @@ at 1e-4 without momentum, makes 15 steps an epoch here; the default is Adam at 1
 down to 1e-4. recipes/aae.py says what the systems are.
 """
 
-from aae import SPEAKERS, main, shares, systems
+from aae import SPEAKERS, main, more_speakers, shares, systems, weights
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
+from keras_ser.models.aae_mtl import Config
 from keras_ser.recipe import OptimizerConfig
 from keras_ser.tasks import Task
 
 EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
 ADAM = OptimizerConfig("adam", 1e-3, schedule="plateau", factor=0.5, floor=1e-4)
+OURS = {"optimizer": ADAM, "config": Config(discriminator_rate=0.1), "seeds": (0, 1, 2)}
+COUNTS = (0, 5, 15, 30, 65)
 VARIANTS = {
-    "emodb": systems("aae_emodb", "emodb", EMOTION, optimizer=ADAM, seeds=(0, 1, 2)),
-    "shares": shares("aae_emodb_shares", "emodb", EMOTION, SPEAKERS, optimizer=ADAM, seeds=(0, 1, 2)),
+    "emodb": systems("aae_emodb", "emodb", EMOTION, **OURS),
+    "shares": shares("aae_emodb_shares", "emodb", EMOTION, SPEAKERS, **OURS),
+    "speakers": more_speakers("aae_emodb", "emodb", EMOTION, COUNTS, "manifest", **OURS),
+    **weights("aae_emodb", "emodb", EMOTION, **OURS),
     "paper": systems("aae_emodb_paper", "emodb", EMOTION),
 }
 RECIPES = flat(VARIANTS)

@@ -2,13 +2,16 @@
 
     python recipes/aae_iemocap.py --corpus-root IEMOCAP_full_release --corpus-root librispeech=LIBRISPEECH
     .. --variant activation (or valence)                                     three levels: [1, 2], (2, 3.5], (3.5, 5]
+    .. --variant clusters-3 (or clusters-5)                                  k-means of valence and activation
+    .. --variant speakers --corpus-root librispeech=DIR                      figure 4: 0 to 600 auxiliary speakers
+    .. --variant alpha (or beta)                                             figure 5
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker chooses the epoch; the paper
 says "five-fold", and not which). Its figures (tables 3, 5 and 6) are means over ten repeats, which the ten seeds are here.
 LibriSpeech is the paper's auxiliary corpus, 600 speakers of it: --aux-speakers 600.
 """
 
-from aae import SPEAKERS, TEN, levels, main, of_levels, systems
+from aae import SPEAKERS, TEN, clusters, levels, main, more_speakers, of_levels, systems, weights
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
@@ -32,11 +35,19 @@ VARIANTS = {
     "iemocap": systems("aae_iemocap", "iemocap", EMOTION, corpus_options=OPTIONS),
     "activation": levels("activation", "iemocap", "arousal", (2.0, 3.5), corpus_options=OPTIONS),
     "valence": levels("valence", "iemocap", "valence", (2.0, 3.5), corpus_options=OPTIONS),
+    "clusters-3": clusters(3, "iemocap", corpus_options=OPTIONS),
+    "clusters-5": clusters(5, "iemocap", corpus_options=OPTIONS),
+    "speakers": more_speakers(
+        "aae_iemocap", "iemocap", EMOTION, (0, 100, 200, 300, 400, 500, 600), corpus_options=OPTIONS
+    ),
+    **weights("aae_iemocap", "iemocap", EMOTION, corpus_options=OPTIONS),
 }
 PAPERS = {
     "iemocap": PAPER,
     "activation": of_levels("IEMOCAP", 0.645, 0.626, 0.637),
     "valence": of_levels("IEMOCAP", 0.622, 0.614, 0.608),
+    "clusters-3": of_levels("IEMOCAP", 0.651, 0.657, 0.648),
+    "clusters-5": of_levels("IEMOCAP", 0.551, 0.532, 0.542),
 }
 RECIPES = flat(VARIANTS)
 

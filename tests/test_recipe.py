@@ -136,6 +136,7 @@ def test_lists_and_whole_numbers_are_no_other_recipe():
 
 
 OTHER = {
+    "initial": "0123456789ab",
     "corpus": "ravdess",
     "tasks": (EMOTION,),
     "config": Config(beta=0.31),

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from keras_ser.corpora import Utterance
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task, monitors
 
@@ -26,6 +27,31 @@ def test_merged_labels_lead_to_their_class():
     assert [EMOTION.encode(label)[0] for label in ("excited", "furious")] == [2, 1]
     renamed = Task("emotion", ("a", "b"), merge={"a": "b", "c": "a"})  # a corpus may use a name otherwise
     assert [renamed.encode(label)[0] for label in "abc"] == [1, 1, 0]
+
+
+AFFECT = Task("affect", ("cluster 1", "cluster 2"), columns=("valence", "arousal"), centres=((1.0, 4.0), (3.0, 2.0)))
+
+
+def point(valence, arousal) -> Utterance:
+    numbers = {"valence": valence, "arousal": arousal}
+    return Utterance("c", "c.wav", labels={name: number for name, number in numbers.items() if number is not None})
+
+
+def test_a_cluster_is_that_of_the_nearest_centre():
+    assert AFFECT.encode_utterance(point(1.5, 3.9), "x") == (0, 1.0)
+    assert AFFECT.encode_utterance(point(2.6, 2.9), "x") == (1, 1.0)
+    assert AFFECT.encode_utterance(point(1.5, None), "x") == (0, 0.0)
+    assert Task.from_dict(AFFECT.to_dict()) == AFFECT and AFFECT.strata is None
+
+
+def test_clusters_are_refused_before_they_are_fitted_and_beside_cuts():
+    with pytest.raises(UserError, match="the clusters of task 'affect' are not fitted"):
+        dataclasses.replace(AFFECT, centres=()).encode_utterance(point(1.0, 1.0), "x")
+    for change in ({"cuts": (2.0,)}, {"labels": (), "low": 1.0, "high": 5.0}, {"column": "arousal"}):
+        with pytest.raises(UserError, match="has `columns`"):
+            dataclasses.replace(AFFECT, **change)
+    with pytest.raises(UserError, match="a number a column for each label"):
+        dataclasses.replace(AFFECT, centres=((1.0, 2.0),))
 
 
 def test_cuts_divide_numbers_into_classes():

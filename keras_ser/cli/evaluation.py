@@ -5,6 +5,7 @@ import math
 import sys
 from pathlib import Path
 
+from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress, show, step_printer
 from keras_ser.errors import UserError
 from keras_ser.settings import LOUDEST
@@ -32,6 +33,23 @@ def add(commands) -> None:
     compare.add_argument("--metric", default="uar")
     compare.add_argument("--protocol", help="default: the only one there is")
     compare.set_defaults(run=_compare)
+
+    verify = commands.add_parser(
+        "verify",
+        help="verify speakers of another corpus by the embeddings of a run (d-vectors)",
+        description="Each speaker is enrolled by the mean embedding of some utterances; every other utterance is compared with all "
+        "speakers by the cosine. Error rates with intervals over speakers.",
+    )
+    verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
+    verify.add_argument("--corpus-root", metavar="NAME=DIR", required=True, help="speakers that no run was trained on")
+    verify.add_argument(
+        "--enrol", type=positive, default=20, metavar="N", help="utterances that enrol a speaker (default 20)"
+    )
+    verify.add_argument(
+        "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out"
+    )
+    verify.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    verify.set_defaults(run=_verify)
 
     check = commands.add_parser(
         "check",
@@ -103,6 +121,27 @@ def _compare(options: argparse.Namespace) -> int:
     from keras_ser.experiment import compare_folders
 
     print(compare_folders(Path(options.a), Path(options.b), options.task, options.metric, options.protocol))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from keras_ser.corpora import CORPORA, read_corpus
+    from keras_ser.experiment.rescoring import cache_folder, runs_of
+    from keras_ser.experiment.verification import run_enrolled
+    from keras_ser.pipelines.records import cache
+
+    name, equals, root = options.corpus_root.partition("=")
+    if not equals or name not in CORPORA:
+        raise UserError(
+            f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {options.corpus_root!r}."
+        )
+    folder, corpus = Path(options.folder), read_corpus(name, root)
+    runs = runs_of(folder)
+    where = Path(options.out) if options.out else folder
+    waveforms = cache(corpus, cache_folder(folder), sample_rate=runs[0].recipe.frontend.sample_rate, bad=options.bad)
+    named = {runs[0].recipe.name: runs}
+    made = run_enrolled(named, corpus, waveforms, where, utterances=options.enrol, on_step=step_printer())
+    show(made, where / "verification.md")
     return 0
 
 

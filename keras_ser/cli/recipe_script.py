@@ -14,7 +14,7 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.processes import is_worker, share_cores, workers
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, load_recipes
-from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared
 
 Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
 
@@ -134,6 +134,7 @@ def run(
         variant, chosen = recipe.name, {recipe.name: recipe}
     if adjust:
         chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
+    chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
     processes = 1 if is_worker() else options.jobs or _usual_processes(chosen.values())
     if processes > 1:
         share_cores(processes)
@@ -148,6 +149,7 @@ def run(
 
     with Progress(quiet=options.quiet) as progress:
         given = {"folds": folds, "read_options": read_options, "strategy": options.strategy}
+        given["initial"] = options.init_from
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
         every = [(folders[name], job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]

@@ -61,7 +61,11 @@ def _notes(trained: Trained, paper: Paper) -> list[str]:
 
 
 def systems_table(
-    about: Mapping[str, str], pairs: Sequence[tuple[str, str]], paper: Paper, name: str = "systems"
+    about: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+    paper: Paper,
+    name: str = "systems",
+    swept: tuple[str, Mapping[str, Mapping[float, str]]] | None = None,
 ) -> Reports:
     """The scores of several systems under each protocol, and their differences.
 
@@ -70,11 +74,12 @@ def systems_table(
         pairs: (a, b): the differences a - b.
         paper: what is shown beside the measured figures.
         name: of the files.
+        swept: the setting in which the systems differ, and curve -> value of it -> system; see `keras_ser.reports.Swept`.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.reporting import protocol_facts
-        from keras_ser.reports import systems_report
+        from keras_ser.reports import Swept, systems_report
 
         data, first, shown = trained.data, trained.first, paper
         told = _notes(trained, paper)
@@ -102,10 +107,27 @@ def systems_table(
             notes=told,
             learned={n: system.learned for n, system in trained.systems.items() if not n.startswith("B (")},
             name=name,
+            swept=Swept(*swept, _further(trained, [p.name for p in protocols])) if swept else None,
         )
         yield made, made.save(trained.folder)
 
     return make
+
+
+def _further(trained: Trained, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Quantity -> system -> the accuracy of each auxiliary task that is a class, and is scored."""
+    from keras_ser.evaluation.scores import score
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, system in trained.systems.items():
+        for task in system.recipe.tasks[1:]:
+            for protocol in (
+                protocols if f"{task.name}/prediction" in system.predictions and not task.continuous else ()
+            ):
+                result = score(system.predictions, task, protocol)
+                for each in (s for s in result.scores if s.metric == "accuracy") if result else ():
+                    found.setdefault(f"accuracy of {task.name}, {protocol}", {})[name] = each.cell()
+    return found
 
 
 def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], paper: Paper) -> Reports:

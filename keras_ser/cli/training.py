@@ -46,6 +46,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     parser.add_argument("--seed", type=int, metavar="N", help="the first seed (alone, unless --seeds says how many)")
     parser.add_argument("--seeds", type=positive, metavar="N", help="how many seeds")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set config.beta=0.2")
+    parser.add_argument("--init-from", metavar="RUN", help="begin from the weights of a finished run (fine-tuning)")
     parser.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
     parser.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
     parser.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
@@ -63,6 +64,20 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
             help="runs trained at the same time, each in a process of its own (default: 1; on the demo corpus one a core)",
         )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def begun(recipe: Any, folder: str | None) -> Any:
+    """The recipe that begins from the weights of the run in a folder, if one is given."""
+    if not folder:
+        if recipe.initial:
+            raise UserError(f"{recipe.name} begins from the weights {recipe.initial}: name their run, --init-from RUN.")
+        return recipe
+    from keras_ser.models import is_baseline
+    from keras_ser.training.transfer import digest
+
+    if recipe.first is not None or is_baseline(recipe):
+        raise UserError(f"--init-from gives one network its weights. Received: {recipe.name}, a cascade or a baseline.")
+    return recipe.replace(initial=digest(folder))
 
 
 class Roots(argparse.Action):
@@ -104,7 +119,8 @@ def prepared(
             raise UserError(
                 f"no stream reads the corpus {name!r} of --corpus-root {name}=.. There are: {', '.join(sorted(named)) or 'none'}."
             )
-        auxiliary[name] = read_corpus(name, options.corpus_roots[name])
+        by = next(dict(s.options) for recipe in every for s in recipe.streams if s.corpus == name)
+        auxiliary[name] = read_corpus(name, options.corpus_roots[name], **by)
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():
@@ -163,7 +179,8 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
             continue
         # what an auxiliary corpus does not teach: see `Data.source`
         alone = task.column == recipe.tasks[0].column and not task.identity
-        holders = [corpus] if alone else [corpus, *auxiliary.values()]
-        check_task(task, *holders)
+        teaching = {stream.corpus for stream in recipe.streams if stream.teaches}
+        others = [other for name, other in auxiliary.items() if not alone or name in teaching]
+        check_task(task, corpus, *others)
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)

@@ -7,7 +7,7 @@ import sys
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, load_recipes
-from keras_ser.cli.training import add_training_arguments, folds_asked, prepared
+from keras_ser.cli.training import add_training_arguments, begun, folds_asked, prepared
 
 
 def add(commands) -> None:
@@ -46,7 +46,7 @@ def _tune(options: argparse.Namespace) -> int:
     space = [parse(text) for text in options.space or ()]
     seeds = options.seeds or 1
 
-    recipe = choose(recipes, options, demo)
+    recipe = begun(choose(recipes, options, demo), options.init_from)
     # what cannot be searched is reported before the corpus is read
     check_space(recipe, space or default_space(recipe))
     chosen, data, _ = prepared({recipe.name: recipe}, options, lambda each: each.replace(protocols=(judging(each),)))
@@ -74,6 +74,7 @@ def _tune(options: argparse.Namespace) -> int:
             on_job=progress.job,
             on_epoch=progress.epoch,
             strategy=options.strategy,
+            initial=options.init_from,
         )
     print("\n".join(found.report().lines()))
     again = [trial for trial in found.trials.values() if trial.again]
@@ -81,6 +82,7 @@ def _tune(options: argparse.Namespace) -> int:
         print(f"trial {trial.number} failed: {trial.failed} The same command repeats it.", file=sys.stderr)
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
+    given |= {"--init-from": options.init_from} if options.init_from else {}
     given |= {"--bad": options.bad} if options.bad != "raise" else {}
     words = [word for name, value in given.items() if value for word in (name, str(value))]
     further = [(name, root) for name, root in options.corpus_roots.items() if root != options.corpus_root]

@@ -21,6 +21,14 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
             classes; the message has the counts of all labels.
     """
     name, counts = corpora[0].name, Counter()
+    if task.columns:
+        found = sum(task.coordinates(u) is not None for corpus in corpora for u in corpus)
+        if found < len(task.labels):
+            raise CorpusError(
+                f"the task {task.name!r} divides {' and '.join(task.columns)} into {len(task.labels)} clusters, and {name} has "
+                f"{found} clips with these numbers."
+            )
+        return
     for corpus in corpora:
         for value, count in corpus.counts(task.column).items():
             counts[task.label(value, corpus.name, corpus is not corpora[0])] += count

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
+from keras_ser.corpora.corpus import listed
 from keras_ser.errors import UserError
 
 P_TARGET = 0.01
@@ -82,6 +83,48 @@ def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: b
         rest = codes[clip + 1 :] == codes[clip]
         b[at] = clip + 1 + np.flatnonzero(rest if of_one else ~rest)[place[at]]
     return np.stack([a, b])
+
+
+def enrolled_trials(
+    speakers: Sequence[str], utterances: int, seed: int = 0
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Trials of clips against enrolled speakers: each clip that enrols nobody is compared with every speaker.
+
+    Args:
+        speakers: of each clip.
+        utterances: clips, drawn by `seed`, that enrol a speaker.
+
+    Returns:
+        Speaker -> (utterances,) places of the clips that enrol it; and (trials,) numbers of the speaker, in the order of that
+        mapping, and places of the clip.
+
+    Raises:
+        TrialsError: fewer than two speakers, or one with no clip left to test.
+    """
+    names = np.asarray(speakers, dtype=object)
+    counts = pd.Series(names).value_counts()
+    few = sorted(map(str, counts[counts <= utterances].index))
+    if len(counts) < 2 or few:
+        raise TrialsError(
+            f"enrolment by {utterances} utterances needs two speakers or more, each with {utterances + 1} at least. Received: "
+            f"{len(counts)} speakers, {len(few)} of them with fewer: {listed(few)}. Enrol by fewer (--enrol N)."
+        )
+    rng = np.random.default_rng(seed)
+    places = {name: np.flatnonzero(names == name) for name in sorted(counts.index)}
+    enrolled = {name: np.sort(rng.choice(held, utterances, replace=False)) for name, held in places.items()}
+    tested = np.setdiff1d(np.arange(len(names)), np.concatenate(list(enrolled.values())))
+    model, clip = np.meshgrid(np.arange(len(enrolled)), tested, indexing="ij")
+    return enrolled, model.ravel(), clip.ravel()
+
+
+def enrolled_vectors(embeddings: np.ndarray, enrolled: Sequence[np.ndarray]) -> np.ndarray:
+    """The d-vector of each speaker, (speakers, units): the mean of the directions of the clips (units,) that enrol it.
+
+    Reference:
+        Variani et al., *Deep neural networks for small footprint text-dependent speaker verification*, ICASSP 2014.
+    """
+    unit = _directions(np.asarray(embeddings))
+    return np.stack([unit[places].mean(axis=0) for places in enrolled])
 
 
 def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

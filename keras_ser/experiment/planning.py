@@ -65,7 +65,7 @@ def _splits(
 ) -> dict[str, list[Split]]:
     """Protocol -> the splits of the folds that are asked for."""
     main = recipe.tasks[0]
-    stratify = None if main.continuous else main.column
+    stratify = main.strata
     splits = {protocol.name: protocol.splits(corpus, hashes=hashes, stratify=stratify) for protocol in recipe.protocols}
     numbers = {split.fold for found in splits.values() for split in found}
     strays = sorted(set(folds or ()) - numbers)

@@ -1,6 +1,7 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from keras_ser.experiment.stored import (
     finished,
     run_predictions,
 )
+from keras_ser.experiment.views import run_views
 from keras_ser.models import deterministic_model, model_flags, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
@@ -52,6 +54,8 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             extra[f"{protocol.by}s on the sides of {protocol.name}"] = distributions(
                 split, data.corpus, protocol.match, protocol.by
             )
+    shown = {job.protocol.name: job for job in reversed(done)}
+    pictured = [picture for job in shown.values() for picture in run_views(Run.load(folder / job.folder), data)]
     predictions = pd.concat(tables, ignore_index=True)
     told = notes(recipe, data, None)
     for name, flag in model_flags().items():
@@ -72,6 +76,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         deterministic=deterministic_model(recipe),
         learned=together(learned),
     )
+    made = replace(made, figures=(*made.figures, *pictured))
     made.save(folder)
     return made
 
@@ -87,7 +92,7 @@ def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]
 def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, Any]:
     """What a report says of a protocol."""
     main = recipe.tasks[0]
-    splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=None if main.continuous else main.column)
+    splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=main.strata)
     stratified = "" if main.continuous else f", stratified by {main.name}"
     items = "clips"
     if recipe.windows:
@@ -99,12 +104,15 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "stratified-k-fold": f"{protocol.folds} folds of the {items} with every {protocol.by} in each{stratified}",
         "matched": f"{protocol.by}s chosen so that {', '.join(protocol.match)} are distributed alike",
         "stated": f"stated {protocol.by} lists",
+        "cross-corpus": f"trained on {_teachers(recipe)}, tested on other {protocol.by}s than those that choose the epoch",
     }[protocol.kind]
     sides = sum(len(split.validation) for split in splits)
     if not sides:
         chosen = "no validation side: every epoch is trained and the last one kept"
     elif recipe.keeps_last:
         chosen = "the learning rate falls to 0, and the last epoch is kept: the validation side chooses nothing"
+    elif protocol.kind == "cross-corpus":
+        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the {protocol.by}s"
     elif protocol.validation < 1:
         chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training {items}"
     else:
@@ -124,6 +132,10 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     }
 
 
+def _teachers(recipe: Recipe) -> str:
+    return " and ".join(stream.corpus for stream in recipe.streams if stream.teaches)
+
+
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
     sources = sorted({source for *_, source in recipe.paper})
@@ -133,6 +145,8 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             found.append(
                 f"A CONTROL: {name} was trained and chosen with the labels of {', '.join(shuffled)} in random order."
             )
+    if recipe.initial:
+        found.append(f"{recipe.name} begins from the weights {recipe.initial} of another run (--init-from).")
     if recipe.optimizer.schedule == "step" and recipe.epochs <= recipe.optimizer.steps[-1]:
         steps = ", ".join(map(str, recipe.optimizer.steps))
         found.append(
@@ -175,12 +189,15 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
 def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     """A sentence for each fold in which a class is tested that no training clip has."""
     main, found = recipe.tasks[0], {}
-    if main.continuous or main.identity:
+    if main.continuous or main.identity or main.columns:
         return []
     known = data.readable.utterances
     truth = dict(zip((u.id for u in known), truths(main, known, data.corpus.name), strict=True))
+    teaching = (data.auxiliary[s.corpus][0] for s in recipe.streams if s.teaches and s.corpus in data.auxiliary)
+    others = {label for other in teaching for label in truths(main, other.utterances, other.name)}
     for job in jobs(recipe, data, folds):
         tested, trained = ({truth[i] for i in side if i in truth} for side in (job.split.test, job.split.train))
+        trained |= others
         lacking = tested - trained - {""}
         if lacking:
             found[job.protocol.name, job.split.fold] = ", ".join(sorted(lacking))

@@ -77,6 +77,12 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
     raise RunError(f"expected the folder of a run or of an experiment. Received: {folder}, which is neither.")
 
 
+def cache_folder(folder: Path) -> Path:
+    """Where the decoded corpora of a run or an experiment lie."""
+    owner, _ = _owner(folder)
+    return (owner.parent if owner else folder) / "cache"
+
+
 def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     """The corpora of a run or an experiment, decoded, from `corpus_root` or where they lay when it was trained."""
     owner, recipe = _owner(folder)
@@ -85,12 +91,11 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     if root is None:
         raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
     _, corpus = recipe.read(root, **lay.get("options", {}))
-    cache_folder = (owner.parent if owner else folder) / "cache"
     # what could not be read when it was trained is named in the report
     noises = Path(lay["noise_root"]) if "noise_root" in lay else None
     if noises and not noises.is_dir():
         raise RunError(f"{folder} was trained with the noises of {noises}, which are not there: put them back.")
-    data = Data.load(recipe, corpus, cache_folder, noise_root=noises, bad="drop")
+    data = Data.load(recipe, corpus, cache_folder(folder), noise_root=noises, bad="drop")
     about = lay if owner == folder else stored(folder / OWNER, as_object)
     # what else was learnt from, a run alone does not tell
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)

@@ -130,7 +130,9 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
         for job in todo:
             if (folder / job.folder / OWNER).exists():
-                check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
+                check_owner(
+                    folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
+                )
         if (folder / RECIPE).exists():
             before = stored_recipe(folder)
             protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
@@ -140,7 +142,9 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
             )
         for job in jobs(recipe, data):
             if finished(folder, job):
-                check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
+                check_owner(
+                    folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
+                )
                 # what the report would refuse after hours of training is refused now
                 run_predictions(folder, job, data)
         # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is

@@ -10,13 +10,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from keras_ser.corpora import Corpus, listed
+from keras_ser.corpora.spelling import comparable
 from keras_ser.errors import UserError
-from keras_ser.evaluation.verification_trials import score_trials, trials
+from keras_ser.evaluation.verification_trials import enrolled_trials, enrolled_vectors, score_trials, trials
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.experiment.systems import System
-from keras_ser.pipelines.sources import waveforms
+from keras_ser.pipelines.records import RecordCache
+from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.reports import Report, verification_report
+from keras_ser.splits import LeakageError
+from keras_ser.tasks import identity
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import model_file
 
@@ -80,6 +85,84 @@ def run_verification(
     return made
 
 
+def run_enrolled(
+    systems: Mapping[str, Sequence[Run]],
+    corpus: Corpus,
+    cache: RecordCache,
+    out: Path | str,
+    *,
+    utterances: int = 20,
+    notes: Sequence[str] = (),
+    on_step: Step | None = None,
+) -> Report:
+    """Verify the speakers of a corpus that nobody was trained on, each enrolled by some utterances, and write the report.
+
+    Args:
+        systems: name -> its runs.
+        corpus, cache: the speakers, and their waveforms.
+        out: where the report goes.
+        utterances: that enrol a speaker.
+        notes, on_step: see `run_verification`.
+
+    Raises:
+        UserError: a clip without a speaker.
+        LeakageError: a run was trained on speakers of the corpus.
+        TrialsError: see `enrolled_trials`.
+    """
+    if any(u.speaker is None for u in corpus):
+        raise UserError(f"{corpus.name} does not name the speaker of every clip, and verification needs it.")
+    asked = {"corpus": corpus.name, "data": Data(corpus, cache).digest, "utterances": utterances}
+    parts = []
+    for name, runs in systems.items():
+        for run in runs:
+            _check_unheard(run, corpus)
+            parts.append((run, {"system": name}, asked, partial(_enrolled_scores, run, corpus, cache, utterances)))
+    table = kept_tables(f"enrolled-{corpus.name}", parts, on_step=on_step)
+    made = verification_report(
+        f"Verification of the speakers of {corpus.name}",
+        table,
+        notes=(f"{utterances} utterances enrol a speaker; every other is compared with all speakers.", *notes),
+    )
+    made.save(out)
+    return made
+
+
+def _check_unheard(run: Run, corpus: Corpus) -> None:
+    """Refuse a corpus whose speakers the run has been trained on."""
+    theirs = {comparable(identity(u.speaker, corpus.name)) for u in corpus}
+    trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
+    both = sorted(theirs & trained)
+    heard = corpus.name in {run.recipe.corpus, *(stream.corpus for stream in run.recipe.streams)}
+    if both or (heard and not trained):
+        raise LeakageError(
+            f"{run.recipe.name} was trained on speakers of {corpus.name}: {listed(both) or 'it does not say which'}. Verify others."
+        )
+
+
+def _enrolled_scores(run: Run, corpus: Corpus, cache: RecordCache, utterances: int, step: Callable[[str], None]):
+    """One row a trial, see `trial_scores`; a is the enrolled speaker, b the clip."""
+    step(f"{corpus.name}: embeddings")
+    kept = np.array([i for i, u in enumerate(corpus) if u.id not in cache.dropped], "int64")
+    indices, x = _embedded(run, Source("verification", 0, cache, kept, {}))
+    clips = [corpus.utterances[i] for i in indices]
+    enrolled, model, clip = enrolled_trials([u.speaker for u in clips], utterances)
+    names, gender = list(enrolled), {u.speaker: u.gender or "" for u in clips}
+    vectors = np.concatenate([enrolled_vectors(x, list(enrolled.values())), x])
+    speakers = [names[k] for k in model], [clips[i].speaker for i in clip]
+    return pd.DataFrame(
+        {
+            "a": [f"{name} (enrolled)" for name in speakers[0]],
+            "b": [clips[i].id for i in clip],
+            "speaker_a": speakers[0],
+            "speaker_b": speakers[1],
+            "gender_a": [gender[name] for name in speakers[0]],
+            "gender_b": [gender[name] for name in speakers[1]],
+            "same": np.array(speakers[0]) == np.array(speakers[1]),
+            "score": score_trials(vectors, model, clip + len(names)),
+        }
+    )
+
+
 def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], None]) -> pd.DataFrame:
     """One row a trial of a run's test side: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
 
@@ -99,11 +182,14 @@ def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], N
 
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
+    return _embedded(run, data.source(run.recipe, 0, run.split, side, run.seed))
+
+
+def _embedded(run: Run, source: Source) -> tuple[np.ndarray, np.ndarray]:
     from keras_ser.models.whole_model import recipe_embedder
     from keras_ser.training.inference import forward, gathered
 
     infer = forward(recipe_embedder(run.recipe, run.model()))
-    source = data.source(run.recipe, 0, run.split, side, run.seed)
     batches = waveforms(source, source.draw(run.seed))
     found, extra = gathered(({"embedding": infer(given)}, extra) for given, extra in batches)
     return extra["index"], found["embedding"]

@@ -84,12 +84,14 @@ class Optimized:
     Args:
         variables: the trainable variables that are its own; `Model.optimizer` has all the others.
         shared: trainable variables of other optimizers that it trains as well.
+        rate: multiplies the learning rate.
         settings: None = those of the recipe's optimizer.
     """
 
     variables: Sequence[Any]
     settings: OptimizerConfig | None = None
     shared: Sequence[Any] = ()
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Network:
         embedding: the tensor of the model that verification, probes and plots look at, (batch, units): the output of a layer.
         normalizations: names of inputs, in the order in which they are joined -> the `FeatureNormalization` that sees them.
         optimizers: further optimizers by name.
+        views: name -> a further tensor, (batch, ..), the output of a layer on the way to the tasks' outputs, that a report shows in
+            two dimensions, coloured by the tasks. A `Reconstruction` is shown beside its input.
     """
 
     model: Any
@@ -111,13 +115,18 @@ class Network:
     embedding: Any
     normalizations: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
     optimizers: Mapping[str, Optimized] = field(default_factory=dict)
+    views: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def embedding_layer(self) -> str:
         """Name of the layer that puts out the embedding."""
+        return self.layer(self.embedding)
+
+    def layer(self, tensor: Any) -> str:
+        """Name of the layer that puts out a tensor of the model."""
         import keras
 
-        return keras.Model(self.model.input, self.embedding).layers[-1].name
+        return keras.Model(self.model.input, tensor).layers[-1].name
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Refuse a task without an output of its own, since the network uses its name for something else."""

@@ -116,7 +116,9 @@ def embedder(whole, layer: str):
     given, network = waveform_inputs(), inner_network(whole)
     segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
     x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
-    found = keras.Model(network.input, network.get_layer(layer).output, name="embedding")(x)
+    output = network.get_layer(layer).output
+    output = keras.layers.Flatten(name="flat")(output) if len(output.shape) > 2 else output
+    found = keras.Model(network.input, output, name="embedding")(x)
     return keras.Model(given, average(found, "mean_embedding"), name="embedder")
 
 

@@ -3,7 +3,7 @@
 What is drawn for a clip depends on seed, epoch and the clip's number, not on the clips beside it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -265,9 +265,9 @@ def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], 
     return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)
 
 
-def rule_table(corpus, task: Task, ids: Sequence[str], find: Callable) -> np.ndarray:
+def rule_table(corpus, task: Task, ids: Collection[str], find: Callable, auxiliary: bool = False) -> np.ndarray:
     """`balance.RULES` index for each utterance, decided from the counts over the training ids."""
-    column = [task.encode_utterance(u, corpus.name) for u in corpus]
+    column = [task.encode_utterance(u, corpus.name, auxiliary) for u in corpus]
     train = set(ids)
     counts = {label: 0 for label in task.labels}
     for utterance, (value, weight) in zip(corpus, column, strict=True):

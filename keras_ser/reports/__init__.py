@@ -8,12 +8,13 @@ detail. A table is rendered by `render.py`, a picture by `pictures.py`, and by n
 from keras_ser.reports.noise import denoising_report, robustness_report
 from keras_ser.reports.report import Picture, Report
 from keras_ser.reports.scores import score_report
-from keras_ser.reports.systems import gain_report, systems_report
+from keras_ser.reports.systems import Swept, gain_report, systems_report
 from keras_ser.reports.verification import verification_report
 
 __all__ = [
     "Picture",
     "Report",
+    "Swept",
     "denoising_report",
     "gain_report",
     "robustness_report",

@@ -4,20 +4,34 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_ser.evaluation.comparison import Comparison
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
-from keras_ser.evaluation.tables import PERCENT, Table, metric_title
-from keras_ser.reports import pictures
+from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
+from keras_ser.reports import curves, pictures
 from keras_ser.reports.pictures import Panel
 from keras_ser.reports.report import Picture, Report
 
 FIGURES = ("difference", "low", "high", "p", "p_holm", "without_p")  # of a comparison, in JSON
 PAIRED = "Paired differences [95 % CI], with p values corrected for their number (Holm):"
 CAPTION = "Scores with 95 % intervals"
+
+
+class Swept(NamedTuple):
+    """Systems that differ in one setting.
+
+    Args:
+        setting: what the horizontal axis is called.
+        curves: curve -> value of the setting -> system.
+        further: quantity -> system -> what was measured of it beside the main task's scores.
+    """
+
+    setting: str
+    curves: Mapping[str, Mapping[float, str]]
+    further: Mapping[str, Mapping[str, Cell]] = {}
 
 
 def systems_report(
@@ -34,6 +48,7 @@ def systems_report(
     notes: Sequence[str] = (),
     learned: Mapping[str, Sequence[Learning]] | None = None,
     name: str = "systems",
+    swept: Swept | None = None,
 ) -> Report:
     """The same systems under one protocol after another, side by side.
 
@@ -49,6 +64,7 @@ def systems_report(
         missing: sentences on the runs that are left out; notes: further sentences.
         learned: system -> what each of its runs has learned.
         name: of the files.
+        swept: a setting in which the systems differ, for a picture of the scores against it.
     """
     paper, described, first, learned = paper or {}, described or {}, parts[0], learned or {}
     untrained = faults(learned)
@@ -77,6 +93,8 @@ def systems_report(
     if confused:
         draw = partial(pictures.matrices, shares, first.task.labels)
         figures.append(Picture(f"{name}-confusion.png", f"Confusion of {confused}", draw))
+    if swept:
+        figures.append(Picture(f"{name}-sweep.png", f"Scores against {swept.setting}", partial(_sweep, parts, swept)))
     told = {} if not confused else {"confusion": {"system": confused, "labels": first.task.labels, **shares}}
     return Report(
         title=title,
@@ -94,6 +112,25 @@ def systems_report(
         figures=figures,
         name=name,
     )
+
+
+def _sweep(parts: Sequence[Systems], swept: Swept) -> Any:
+    """A panel for each protocol and metric, and each further quantity: the value against the setting."""
+    places = sorted({place for found in swept.curves.values() for place in found})
+    cells = {
+        f"{metric_title(metric)}, {part.protocol}": {s: found[metric].cell() for s, found in part.scores.items()}
+        for part in parts
+        for metric in part.metrics
+    }
+    panels = {
+        title: {
+            curve: [known.get(systems.get(place), Cell(math.nan)) for place in places]
+            for curve, systems in swept.curves.items()
+        }
+        for title, known in {**cells, **swept.further}.items()
+    }
+    ticks = [f"{place:g}" for place in places]
+    return curves.lines(panels, places, ticks, swept.setting, "%", list(swept.curves))
 
 
 def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]]) -> Table:

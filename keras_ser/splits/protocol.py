@@ -14,6 +14,8 @@ from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split
 from keras_ser.values import settle
 
+KINDS = ("random", "leave-one-out", "k-fold", "stratified-k-fold", "matched", "stated", "cross-corpus")
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -24,8 +26,9 @@ class Protocol:
         kind: "random" (one stratified random split of the clips), "leave-one-out" (a fold for each value of `by`),
             "k-fold" (`folds` folds of the values of `by`, drawn by the seed), "stratified-k-fold" (`folds` folds of the clips,
             each with clips of every value of `by`, and of its classes as alike as can be), "matched" (`test` values of `by` are
-            tested, so chosen that the columns `match` are distributed alike on both sides) or "stated" (`stated`: for each
-            fold the values of `by` that are tested).
+            tested, so chosen that the columns `match` are distributed alike on both sides), "stated" (`stated`: for each
+            fold the values of `by` that are tested) or "cross-corpus" (streams of other corpora train; a share `validation` of
+            the values of `by`, drawn by the seed, chooses the epoch, and the other values are tested).
         by: the column that is split: "speaker", "session", "film", "subset", .. (unused by "random").
         folds: number of folds of "k-fold".
         test: share of the clips that "random" tests, number (or share) of the values of `by` that "matched" tests.
@@ -63,7 +66,11 @@ class Protocol:
         settle(self)
         check_name("a protocol", self.name)
         check_least(self, 0, "test", "validation")
-        check_choice(self, "kind", ("random", "leave-one-out", "k-fold", "stratified-k-fold", "matched", "stated"))
+        check_choice(self, "kind", KINDS)
+        if self.kind == "cross-corpus" and not 0 < self.validation < 1:
+            raise UserError(
+                f"`validation` of kind 'cross-corpus' must be a share of the {self.by}s, in (0, 1). Received: {self.validation}."
+            )
         if self.kind == "stated" and not self.stated:
             raise UserError("a stated protocol needs `stated`: for each fold the tested values.")
         if self.kind == "random" and not (0 < self.test < 1 and 0 <= self.validation < 1):
@@ -127,6 +134,8 @@ class Protocol:
         if self.kind == "stratified-k-fold":
             return self._stratified(corpus, values, seed, hashes or {}, stratify)
         names = sorted(set(values.values()))
+        if self.kind == "cross-corpus":
+            return (self._cross(values, names, seed),)
         if self.kind == "leave-one-out":
             tested = [(name,) for name in names]
         elif self.kind == "k-fold":
@@ -188,6 +197,15 @@ class Protocol:
         units = [[i for i in ids if i in train] for ids in _units(corpus, hashes)]
         sides = _draw([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
         return dataclasses.replace(split, train=sides["train"], validation=sides["validation"], validation_apart=False)
+
+    def _cross(self, values: Mapping[str, str], names: Sequence[str], seed: int) -> Split:
+        """No clip trains; whole values of `by` choose the epoch, and the others are tested."""
+        count = max(1, round(self.validation * len(names)))
+        if count >= len(names):
+            raise CorpusError(f"the protocol {self.name!r} needs two {self.by}s at least. Received: {listed(names)}.")
+        chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
+        sides = [tuple(i for i, value in values.items() if (value in chosen) == inside) for inside in (True, False)]
+        return Split(self.name, 0, (), *sides, self.columns_apart, foreign=True)
 
     def _stratified(
         self, corpus: Corpus, values: Mapping[str, str], seed: int, hashes: Mapping[str, str], stratify: str | None

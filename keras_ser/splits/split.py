@@ -31,6 +31,7 @@ class Split:
         fold: number of the fold.
         train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
         apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
+        foreign: other corpora train, and the training side is empty.
         together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
@@ -48,11 +49,16 @@ class Split:
     apart: tuple[str, ...] = ()
     validation_apart: bool = True
     together: bool = True
+    foreign: bool = False
 
     def __post_init__(self):
         settle(self)
-        if not self.train or not self.test:
-            empty = "train" if not self.train else "test"
+        if self.foreign and self.train:
+            raise CorpusError(
+                f"split {self.protocol!r}: other corpora train, and {len(self.train)} of its own clips do."
+            )
+        if not (self.train or self.foreign) or not self.test:
+            empty = "test" if self.train or self.foreign else "train"
             raise CorpusError(
                 f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
             )

@@ -76,7 +76,8 @@ class Data:
         """Stream `number` of a recipe over one side of a split.
 
         An auxiliary corpus trains as a whole. It teaches identities, which are named by corpus, and no other task of the main
-        task's column: its labels there may have another meaning, or names that the tasks do not know.
+        task's column, unless the stream says so (`teaches`): its labels there may have another meaning, or names that the tasks do
+        not know.
 
         Args:
             side: "train", "validation" or "test". Balance and class weights come from the training side always.
@@ -102,16 +103,17 @@ class Data:
             )
         main, table = recipe.tasks[0], None
         tasks = [task for task in recipe.tasks if not of_stream(task)]
-        untaught = [task for task in tasks if stream.corpus and task.column == main.column and not task.identity]
+        known = not stream.corpus or stream.teaches
+        untaught = [task for task in tasks if not known and task.column == main.column and not task.identity]
         labels = encode_labels(corpus, tasks, untaught, auxiliary=bool(stream.corpus))
         if recipe.labelled < 1 and side == "train" and not stream.corpus:
-            known = _labelled(corpus, indices, recipe.labelled, seed)
+            told = _labelled(corpus, indices, recipe.labelled, seed)
             for task in (task for task in tasks if task.column == main.column and not task.identity):
                 values, weights = labels[task.name]
-                labels[task.name] = values, np.where(known, weights, 0).astype(weights.dtype)
-            indices = indices if recipe.unlabelled else indices[known[indices]]
-        if not stream.corpus and not main.continuous and main.name in labels:
-            table = rule_table(corpus, main, split.train, rules)
+                labels[task.name] = values, np.where(told, weights, 0).astype(weights.dtype)
+            indices = indices if recipe.unlabelled else indices[told[indices]]
+        if known and not main.continuous and main.name in labels:
+            table = rule_table(corpus, main, wanted if stream.corpus else split.train, rules, bool(stream.corpus))
             if recipe.sampling.class_weights and side == "train":
                 values, weights = labels[main.name]
                 labels[main.name] = (

@@ -26,6 +26,7 @@ from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_recipe, frontends, input_shapes
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
+from keras_ser.training.transfer import begin_from, digest, save_rest
 
 CONTROL = 3000  # what the targets of a control are drawn by, beside `TrainingData`'s streams
 
@@ -46,6 +47,7 @@ def fit(
     *,
     strategy: str | None = None,
     on_epoch: OnEpoch | None = None,
+    initial: Path | str | None = None,
 ) -> Run:
     """Train one recipe on one split with one seed.
 
@@ -58,6 +60,7 @@ def fit(
             whole process; NumPy's and Python's global generators are left as they were.
         strategy: None or "mirrored" (all local accelerators).
         on_epoch: called with (stage, epoch, epochs, logs) after each epoch; see `OnEpoch`.
+        initial: the finished run whose weights training begins from; `recipe.initial` must be its digest.
 
     Raises:
         LeakageError: something stands on two sides of the split.
@@ -65,6 +68,11 @@ def fit(
     """
     if strategy not in (None, "mirrored"):
         raise UserError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
+    if recipe.initial != (begin := digest(initial or "")):
+        raise UserError(
+            f"the recipe begins from the weights {recipe.initial or 'of no run'}. Received: {begin or 'no run'}. Name the run "
+            "(--init-from RUN)."
+        )
     with _seeded(seed):
         check_recipe(recipe, data.auxiliary, data.noise_root)
     check_choice(recipe, data.readable, split)
@@ -72,11 +80,12 @@ def fit(
     if nameless:
         raise UserError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, data.others)
+    recipe = recipe.for_split(data.readable, split)
     stage = recipe.name if recipe.first is None else "model 2"
-    return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch)
+    return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch, initial)
 
 
-def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch) -> Run:
+def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None) -> Run:
     claim(out, recipe, split, seed, data.digest)
     if model_file(out):
         return Run.load(out)
@@ -86,7 +95,7 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch) -> Run:
     first = None
     if recipe.first is not None:
         first = _fit(recipe.first, data, split, out / "model_1", seed, "model 1", strategy, on_epoch)
-    _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch)
+    _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial)
     return Run.load(out)
 
 
@@ -112,7 +121,7 @@ def _seeded(seed: int) -> Iterator[None]:
         random.setstate(pythons)
 
 
-def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> None:
+def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial) -> None:
     import keras
 
     from keras_ser.models.whole_model import assembled
@@ -126,7 +135,8 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         layers = frontends(recipe)
         extract = recipe_extractor(recipe, layers, first)
         features = forward(extract)  # one graph for all that the pipelines do with it
-        sources = [data.source(recipe, k, split, "train", seed) for k in range(len(recipe.streams))]
+        training_streams = [k for k, stream in enumerate(recipe.streams) if stream.corpus or not split.foreign]
+        sources = [data.source(recipe, k, split, "train", seed) for k in training_streams]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
@@ -136,6 +146,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             score = compiled(recipe, network, training.steps)
+            anew = begin_from(network.model, recipe.tasks, initial) if initial else []
             _standardise(network, training)
         choose = targets_of(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
@@ -158,8 +169,10 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
             on_epoch,
             where=f"protocol {split.protocol!r}, fold {split.fold}, ",
         )
+        about |= {"initial": recipe.initial, "anew": anew} if initial else {}
         about |= {"priors": priors(network, recipe, sources), "training": judge("train")()}
         write_json(out / "history.json", about, allow_nan=True)
+        save_rest(network.model, score, out)
         whole = assembled(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
     (out / "state.npz").unlink(missing_ok=True)
@@ -209,7 +222,8 @@ def _judge(recipe, data, split, extract, features, score, seed, side: str, room:
     Features are kept in memory as far as there is `room`, in bytes.
     """
     sides = []
-    sources = [data.source(recipe, k, split, side, seed) for k in scored_streams(recipe)]
+    scored = scored_streams(recipe, foreign=side == "train" and split.foreign)
+    sources = [data.source(recipe, k, split, side, seed) for k in scored]
     room -= sum(source.noise_bytes for source in sources)
     for source in [shuffled(source, recipe, sources, seed) for source in sources]:
         names = [name for each in recipe.every_frontend for name in each.inputs]

@@ -1,6 +1,7 @@
 """A recipe's network, compiled: losses, metrics, optimizers and schedules."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,9 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     if network.optimizers:
         model.optimizers = {}
     for name, part in network.optimizers.items():
-        model.optimizers[name] = optimizer(part.settings or recipe.optimizer, steps, recipe.epochs)
+        settings = part.settings or recipe.optimizer
+        settings = replace(settings, learning_rate=part.rate * settings.learning_rate)
+        model.optimizers[name] = optimizer(settings, steps, recipe.epochs)
         model.optimizers[name].build([*part.shared, *part.variables])
         own |= {id(variable) for variable in part.variables}
     model.optimizer.build([variable for variable in model.trainable_variables if id(variable) not in own])

@@ -14,10 +14,10 @@ from keras_ser.training.data import Data
 from keras_ser.training.inference import features, forward, gathered
 
 
-def scored_streams(recipe: Recipe) -> list[int]:
+def scored_streams(recipe: Recipe, foreign: bool = False) -> list[int]:
     """Numbers of the streams that are judged: the first of the recipe's own corpus; or all of its own, if a task is
-    labelled by streams (`of_stream`)."""
-    own = [k for k, stream in enumerate(recipe.streams) if not stream.corpus]
+    labelled by streams (`of_stream`). With `foreign`, of the other corpora that teach the main task instead."""
+    own = [k for k, stream in enumerate(recipe.streams) if (stream.teaches if foreign else not stream.corpus)]
     return own if any(map(of_stream, recipe.tasks)) else own[:1]
 
 

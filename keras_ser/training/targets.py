@@ -39,7 +39,7 @@ def targets_of(recipe: Recipe, network: Network) -> Callable:
     """
     import tensorflow as tf
 
-    standardised = _standardised(network)
+    standardised = standardised_as(network)
 
     def choose(x, y, w, seed):
         inputs = {name: value for name, value in x.items() if "/" not in name}
@@ -65,7 +65,7 @@ def targets_of(recipe: Recipe, network: Network) -> Callable:
     return choose
 
 
-def _standardised(network: Network) -> Callable[[str, Any, Any], Any]:
+def standardised_as(network: Network) -> Callable[[str, Any, Any], Any]:
     """A function: (feature, its values, its mask) -> as the network's own normalisation has them."""
     import tensorflow as tf
 

@@ -135,7 +135,7 @@ class Found:
         """Folds, of any of the recipe's protocols, on whose test side clips of the judging validation sides stand."""
         heard = {i for job in self.jobs for i in job.split.validation}
         main = self.recipe.tasks[0]
-        stratify = None if main.continuous else main.column
+        stratify = main.strata
         found = []
         for protocol in self.recipe.protocols:
             splits = protocol.splits(self.data.corpus, hashes=self.data.cache.hashes, stratify=stratify)

@@ -7,7 +7,16 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics.pairwise import cosine_similarity
 
-from keras_ser.evaluation.verification_trials import crossing, least_cost, rates, score_trials, trials
+from keras_ser.evaluation.verification_trials import (
+    TrialsError,
+    crossing,
+    enrolled_trials,
+    enrolled_vectors,
+    least_cost,
+    rates,
+    score_trials,
+    trials,
+)
 from tests.evaluation.rates import brute, root
 
 
@@ -25,6 +34,29 @@ def test_all_pairs(rng):
     a, b, same = trials(speakers)
     expected = [(i, j, speakers[i] == speakers[j]) for i in range(9) for j in range(i + 1, 9)]
     assert list(zip(a, b, same, strict=True)) == expected and same.sum() == 6 + 3 + 1
+
+
+def test_enrolled_speakers_are_compared_with_every_other_clip(rng):
+    speakers = list(rng.permutation(["x"] * 5 + ["y"] * 3 + ["z"] * 4))
+    enrolled, model, clip = enrolled_trials(speakers, 2)
+    assert list(enrolled) == ["x", "y", "z"] and all(
+        speakers[i] == name for name, held in enrolled.items() for i in held
+    )
+    held = {int(i) for places in enrolled.values() for i in places}
+    tested = [i for i in range(12) if i not in held]
+    assert len(held) == 6 and list(zip(model, clip, strict=True)) == [(k, i) for k in range(3) for i in tested]
+    assert all(
+        np.array_equal(a, b) for a, b in zip(enrolled.values(), enrolled_trials(speakers, 2)[0].values(), strict=True)
+    )
+    with pytest.raises(TrialsError, match="enrolment by 3 utterances .* 1 of them with fewer: y"):
+        enrolled_trials(speakers, 3)
+
+
+def test_a_d_vector_is_the_mean_of_directions(rng):
+    x = rng.normal(size=(7, 3)) * rng.uniform(0.1, 10, (7, 1))
+    held = [np.array([0, 4]), np.array([1, 2, 6])]
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    np.testing.assert_allclose(enrolled_vectors(x, held), [(unit[0] + unit[4]) / 2, unit[[1, 2, 6]].mean(0)])
 
 
 def test_a_draw_is_balanced_seeded_and_of_different_pairs(rng):

@@ -201,10 +201,29 @@ def test_a_corpus_that_a_protocol_cannot_split(protocol, message):
         protocol.splits(make(["s0", "s1", "s2"]))
 
 
+@pytest.mark.parametrize("count", [2, 3, 7, 12])
+def test_across_corpora_nothing_trains_and_whole_speakers_choose(count):
+    corpus = make([f"s{k}" for k in range(count)], clips=30 * count)
+    protocol = Protocol("cross", "cross-corpus", validation=0.3)
+    (split,) = protocol.splits(corpus)
+    check_partition(split, corpus)
+    chosen, tested = (values(corpus, ids, "speaker") for ids in (split.validation, split.test))
+    assert split.train == () and split.foreign and not chosen & tested
+    assert len(chosen) == max(1, round(0.3 * count)) and len(chosen | tested) == count
+    check_split(split, corpus)
+    assert protocol.splits(corpus) == (split,) and not protocol.speaker_dependent
+
+
+def test_across_corpora_one_speaker_can_not_both_choose_and_be_tested():
+    with pytest.raises(CorpusError, match="needs two speakers at least. Received: s0"):
+        Protocol("cross", "cross-corpus", validation=0.3).splits(make(["s0"]))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "loso"}, "random, leave-one-out, k-fold, stratified-k-fold, matched, stated. Received: kind='loso'"),
+        ({"kind": "cross-corpus", "validation": 0.0}, "must be a share of the speakers, in .0, 1.. Received: 0.0"),
+        ({"kind": "loso"}, "matched, stated, cross-corpus. Received: kind='loso'"),
         ({"kind": "stratified-k-fold", "validation": 0.1}, "`validation` is a number of folds"),
         ({"kind": "stratified-k-fold", "folds": 3, "validation": 2}, "one must be left to train on"),
         ({"kind": "stratified-k-fold", "validation": 1, "apart": ("session",)}, "stratified folds keep nothing apart"),

@@ -21,7 +21,7 @@ Reference:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from keras_ser.checks import check_blocks, check_choice, check_least, check_share
+from keras_ser.checks import check_blocks, check_choice, check_least, check_positive, check_share
 from keras_ser.errors import UserError
 from keras_ser.models.paper import Network, Optimized, Output, Reconstruction, given
 from keras_ser.settings import FrontendConfig, mask_of
@@ -51,6 +51,7 @@ class Config:
         dense: widths of their two dense layers (ours).
         dropout: between those of a classifier (paper: 0.3).
         momentum: of the batch normalisation's moving averages (ours: a small corpus makes a dozen steps an epoch).
+        discriminator_rate: multiplies the learning rate of the discriminator (paper: 1); under 1 where it wins outright.
         saturating: the encoder minimises log(1 - D(z)), the letter of eq. 5, instead of -log D(z), whose gradient does not vanish
             where the discriminator is sure.
     """
@@ -69,6 +70,7 @@ class Config:
     dense: tuple[int, int] = (128, 64)
     dropout: float = 0.3
     momentum: float = 0.9
+    discriminator_rate: float = 1.0
     saturating: bool = False
 
     def __post_init__(self):
@@ -76,6 +78,7 @@ class Config:
         check_choice(self, "kind", KINDS)
         check_choice(self, "code", ("linear", "relu"))
         check_least(self, 0, "alpha", "adversary")
+        check_positive(self, "discriminator_rate")
         check_share(self, "dropout", "momentum")
         if not 0 <= self.beta <= 1:
             raise UserError(f"`beta` must be from 0 to 1. Received: beta={self.beta}.")
@@ -124,7 +127,8 @@ def build(
     }
     embedding = vectors[next((task.name for task in tasks if task.identity), main)]
     if config.kind == "cnn":
-        return Network(keras.Model(inside, logits, name="cnn"), learns, embedding, {(name,): normalization})
+        made = keras.Model(inside, logits, name="cnn")
+        return Network(made, learns, embedding, {(name,): normalization}, views={"code": z})
 
     from keras_ser.models.aae_mtl.phases import ThreePhases
 
@@ -138,9 +142,9 @@ def build(
     model.assemble(encoder, decoder, keras.Model(z, logits, name="classifiers"), critic, IMAGE, difference, config)
     own = {"reconstruct": Optimized(decoder.trainable_variables, shared=encoder.trainable_variables)}
     if critic is not None:
-        own["discriminate"] = Optimized(critic.trainable_variables)
+        own["discriminate"] = Optimized(critic.trainable_variables, rate=config.discriminator_rate)
         own["regularise"] = Optimized((), shared=encoder.trainable_variables)
-    return Network(model, learns, embedding, {(name,): normalization}, own)
+    return Network(model, learns, embedding, {(name,): normalization}, own, {"code": z})
 
 
 def _size(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> tuple[int, int]:
@@ -169,9 +173,10 @@ def _encode(config: Config, x):
     last = len(config.filters) - 1
     for i, (filters, kernel, pool) in enumerate(zip(config.filters, config.kernels, config.pools, strict=True)):
         x = keras.layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"encoder_{i + 1}")(x)
-        x = keras.layers.BatchNormalization(momentum=config.momentum, name=f"encoder_{i + 1}_norm")(x)
-        if i < last or config.code == "relu":
-            x = keras.layers.ReLU(name=f"encoder_{i + 1}_relu")(x)
+        norm = keras.layers.BatchNormalization(momentum=config.momentum, name=f"encoder_{i + 1}_norm")
+        if i == last and config.code == "linear":
+            return norm(keras.layers.MaxPooling2D(pool, name=f"encoder_{i + 1}_pool")(x))
+        x = keras.layers.ReLU(name=f"encoder_{i + 1}_relu")(norm(x))
         x = keras.layers.MaxPooling2D(pool, name="code" if i == last else f"encoder_{i + 1}_pool")(x)
     return x
 

@@ -1,0 +1,97 @@
+"""What the networks of an experiment make of their input: pictures of one run of each protocol."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from keras_ser.models import is_baseline
+from keras_ser.models.paper import Reconstruction, build_network
+from keras_ser.pipelines.sources import waveforms
+from keras_ser.reports.latent import reconstructions, scatter
+from keras_ser.reports.report import Picture
+from keras_ser.settings import mask_of, of_stream
+from keras_ser.splits import Split
+from keras_ser.training import Data, Run
+from keras_ser.training.predictions import truths
+from keras_ser.training.transfer import begin_from
+
+MOST = 1500  # clips of a scatter plot
+SHOWN = 3  # reconstructions
+
+
+def run_views(run: Run, data: Data) -> Iterator[Picture]:
+    """The pictures of a run: each of its network's `views`, and each `Reconstruction`; none of a cascade or a baseline."""
+    if is_baseline(run.recipe) or run.recipe.first is not None or run.split.foreign:
+        return
+    from keras_ser.models.whole_model import inner_network
+
+    where = run.folder.parent.name.replace("-", "_")
+    whole = run.model()
+    inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
+    network = build_network(run.recipe, inputs)
+    title = f"{run.recipe.name}, {run.split.protocol}, fold {run.split.fold}, seed {run.seed}"
+    for name, tensor in network.views.items():
+        found, labels, tested = _points(run, data, whole, network.layer(tensor))
+        draw = partial(scatter, found, labels, tested, f"{name} of {title}")
+        yield Picture(f"{name}-{where}.png", f"{name} in two dimensions, {run.split.protocol}", draw)
+    images = {n: o.target.feature for n, o in network.outputs.items() if isinstance(o.target, Reconstruction)}
+    if images:
+        begin_from(network.model, run.recipe.tasks, run.folder)
+    for name, feature in images.items():
+        draw = partial(reconstructions, _pairs(run, data, whole, network, name, feature), title)
+        yield Picture(f"{name}-{where}.png", f"{name} of test clips, {run.split.protocol}", draw)
+
+
+def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, dict[str, list[str]], np.ndarray]:
+    """A layer's output (clips, units) for training and test clips, their labels, and which are tested."""
+    from keras_ser.models.whole_model import embedder
+    from keras_ser.training.inference import forward, gathered
+
+    infer, tested = forward(embedder(whole, layer)), set(run.split.test)
+    ids = sorted(tested | set(run.split.train))
+    if len(ids) > MOST:  # test clips first
+        ids = [*sorted(tested)[:MOST], *run.split.train[:: 1 + len(run.split.train) // MOST]][:MOST]
+    held = Split(run.split.protocol, run.split.fold, tuple(i for i in ids if i not in tested), (), run.split.test)
+    parts = []
+    for side in ("train", "test"):
+        source = data.source(run.recipe, 0, held, side, run.seed)
+        given = waveforms(source, source.draw(run.seed))
+        parts.append(gathered(({"x": infer(x)}, extra) for x, extra in given))
+    x, index = (np.concatenate([part[k][key] for part in parts]) for k, key in enumerate(("x", "index")))
+    clips = [data.corpus.utterances[i] for i in index]
+    labels = {task.name: truths(task, clips, data.corpus.name) for task in run.recipe.tasks if not of_stream(task)}
+    labels = {name: [str(value) for value in column] for name, column in labels.items()}
+    for column in ("gender", "speaker"):  # what the network was not taught, too
+        if all(u.column(column) for u in clips):
+            labels.setdefault(column, [str(u.column(column)) for u in clips])
+    continuous = {task.name for task in run.recipe.tasks if task.continuous}
+    labels = {name: column for name, column in labels.items() if name not in continuous}
+    return x, labels, np.array([u.id in tested for u in clips])
+
+
+def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: str) -> dict[str, tuple]:
+    """Of some test clips, the first segment as the network sees it, and its reconstruction; (frames, bins) both."""
+    from keras_ser.features import Segment
+    from keras_ser.models.whole_model import parts
+    from keras_ser.training.targets import standardised_as
+
+    cut = [layer.frames for layer in whole.get_layer("scorer").layers if isinstance(layer, Segment)]
+    source, standardised, found = data.source(run.recipe, 0, run.split, "test", run.seed), standardised_as(network), {}
+    wanted = set(source.indices[:: max(1, len(source.indices) // SHOWN)][:SHOWN])
+    for given, extra in waveforms(source, source.draw(run.seed)):
+        for place, index in enumerate(np.asarray(extra["index"])):
+            if index not in wanted:
+                continue
+            length = int(given["length"][place])
+            alone = {
+                "waveform": given["waveform"][place : place + 1, :length],
+                "length": given["length"][place : place + 1],
+            }
+            x, _ = parts(whole.get_layer("extractor")(alone), list(network.model.input), cut[0] if cut else 0)
+            seen = standardised(feature, x[feature], x[mask_of(feature)])[0]
+            made = network.model(x, training=False)[name][0]
+            frames = int(np.sum(np.asarray(x[mask_of(feature)])[0]))
+            found[data.corpus.utterances[index].id] = np.array(seen)[:frames], np.array(made)[:frames]
+    return found

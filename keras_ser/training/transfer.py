@@ -1,0 +1,93 @@
+"""Weights of a finished run as the beginning of another: pre-training, then fine-tuning."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_ser.corpora.corpus import listed
+from keras_ser.errors import RunError, UserError
+from keras_ser.files import write_whole
+from keras_ser.tasks import Task
+from keras_ser.training.run import NETWORK, Run, model_file
+
+# what trains and is no part of the whole model: a decoder, a discriminator
+TRAINING_ONLY = "training_only.npz"
+
+
+def digest(folder: Path | str) -> str:
+    """Twelve hex digits of a run's weights; "" without a folder.
+
+    Raises:
+        RunError: the folder holds no finished run of a network.
+    """
+    if not folder:
+        return ""
+    file = model_file(Run.find(folder))
+    if file.name != NETWORK:
+        raise RunError(f"expected the run of a network. Received: {folder}, a run of a scikit-learn baseline.")
+    found = hashlib.sha256(file.read_bytes())
+    rest = file.with_name(TRAINING_ONLY)
+    found.update(rest.read_bytes() if rest.exists() else b"")
+    return found.hexdigest()[:12]
+
+
+def save_rest(network, score, out: Path) -> None:
+    """Keep the weights of `network` that its scorer `score` lacks."""
+    held = {id(v) for v in score.variables}
+    rest = {v.path: np.array(v) for v in network.weights if id(v) not in held and "seed_generator" not in v.path}
+    if rest:
+        write_whole(out / TRAINING_ONLY, lambda path: np.savez(path, **rest))
+
+
+def weights(run: Run) -> dict[str, np.ndarray]:
+    """Path of a variable -> its value, of all that a run's network had in training."""
+    found = {v.path: np.array(v) for v in run.model().variables if "seed_generator" not in v.path}
+    rest = run.folder / TRAINING_ONLY
+    if rest.exists():
+        with np.load(rest) as file:
+            found |= {name: file[name] for name in file.files}
+    return found
+
+
+def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
+    """Give a network the weights of a finished run.
+
+    Args:
+        network: keras.Model.
+        tasks: its tasks: their heads begin anew where the run has none, or one of other classes.
+        folder: of the run (or of an experiment of one run).
+
+    Returns:
+        Paths of the variables that begin anew.
+
+    Raises:
+        UserError: the run's network has another shape, or nothing in common.
+    """
+    run = Run.load(Run.find(folder))
+    given, new, used = weights(run), [], 0
+    before = {task.name: task.labels for task in run.recipe.tasks}
+    heads = tuple(f"{task.name}{end}" for task in tasks for end in "/_")
+    other = tuple(f"{task.name}/" for task in tasks if before.get(task.name) != task.labels)
+    for variable in network.weights:
+        if "seed_generator" in variable.path:
+            continue
+        value = given.get(variable.path)
+        if variable.path.startswith(other):
+            new.append(variable.path)
+        elif value is not None and value.shape == tuple(variable.shape):
+            variable.assign(value)
+            used += 1
+        elif value is None or variable.path.startswith(heads):
+            new.append(variable.path)
+        else:
+            raise UserError(
+                f"the network has {variable.path} {tuple(variable.shape)}, and {folder} {value.shape}: begin from a run of the "
+                "same front end and config."
+            )
+    if not used:
+        raise UserError(
+            f"the network and {folder} have no weight in common: {listed(sorted(given))}. Begin from another run."
+        )
+    return new

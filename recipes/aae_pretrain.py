@@ -1,0 +1,29 @@
+"""AAE-MTL's pre-training: speaker and gender of a corpus without emotions, for `--init-from` of the other aae recipes.
+
+    python recipes/aae_pretrain.py --corpus-root LIBRISPEECH
+    .. --variant adam                                                        Adam at 1e-3 instead of the paper's SGD at 1e-4
+    .. --variant manifest --corpus-root CLIPS.csv                            likewise, any table of clips with speakers and genders
+    python recipes/aae_emodb.py --corpus-root EMODB --init-from saved_models/aae_pretrain-HASH
+
+A tenth of every speaker's clips chooses the epoch, another is tested. The paper takes 600 speakers of LibriSpeech's
+train-clean-360. The heads of speaker and gender begin anew where their classes are others.
+"""
+
+from aae import GENDER, SPEAKER, base
+from aae_emodb import ADAM
+
+from keras_ser.cli import recipe_main
+from keras_ser.models.aae_mtl import Config
+from keras_ser.splits import Protocol
+
+EACH = Protocol("every-speaker-on-each-side", test=0.1, validation=0.1)  # stratified by the main task, the speaker
+PAPER = base("aae_pretrain", "librispeech", (SPEAKER, GENDER), Config(beta=0.5), (EACH,), seeds=(0,))
+ADAPTED = {"optimizer": ADAM, "config": Config(beta=0.5, discriminator_rate=0.1)}
+RECIPES = {
+    "librispeech": PAPER,
+    "adam": PAPER.replace(name="aae_pretrain_adam", **ADAPTED),
+    "manifest": PAPER.replace(name="aae_pretrain_manifest", corpus="manifest", **ADAPTED),
+}
+
+if __name__ == "__main__":
+    raise SystemExit(recipe_main(RECIPES, __doc__))

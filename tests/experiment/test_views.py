@@ -1,0 +1,83 @@
+"""Pictures of what a network makes of its input."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from keras_ser.experiment.views import run_views
+from keras_ser.models.whole_model import inner_network
+from keras_ser.reports.latent import planes, reconstructions, scatter
+from keras_ser.training import Data, fit
+from tests.models.papers import RECIPES
+from tests.training import tiny
+
+AAE = RECIPES["aae"].replace(tasks=(tiny.EMOTION, tiny.GENDER), protocols=(tiny.SPEAKERS,), epochs=1)
+
+
+@pytest.fixture(scope="module")
+def made(corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("views")
+    data = Data.load(AAE, corpus, folder / "cache")
+    return fit(AAE, data, tiny.SPEAKERS.splits(corpus)[1], folder / "speakers" / "run"), data
+
+
+def test_the_pictures_of_a_run(made):
+    run, data = made
+    code, image = run_views(run, data)
+    assert [picture.file for picture in (code, image)] == ["code-speakers.png", "reconstruction-speakers.png"]
+    x, labels, tested, _ = code.draw.args
+    clips = {*run.split.train, *run.split.test}
+    assert x.shape == (len(clips), 16 * 8 * 16) and tested.sum() == len(run.split.test)
+    assert set(labels) == {"emotion", "gender", "speaker"} or set(labels) == {"emotion", "gender"}
+    pairs, _ = image.draw.args
+    assert set(pairs) <= set(run.split.test) and len(pairs) == 3
+    for seen, found in pairs.values():
+        assert seen.shape == found.shape == (len(seen), 32)
+
+
+def test_a_point_is_the_mean_over_the_segments_of_a_clip(made):
+    run, data = made
+    code, _ = run_views(run, data)
+    x, _, tested, _ = code.draw.args
+    whole = run.model()
+    (i,) = [i for i, u in enumerate(data.corpus) if u.id == sorted(run.split.test)[0]]
+    clip = next(iter(data.cache.dataset([i]).batch(1)))
+    features = whole.get_layer("extractor")({"waveform": clip["waveform"], "length": clip["length"]})
+    bands, mask = (np.asarray(features[name])[0] for name in ("linear_bands", "mask"))
+    network = inner_network(whole)
+    code_of = type(network)(network.input, network.get_layer("encoder_2_norm").output)
+    total, weight = 0.0, 0
+    for start in range(0, int(mask.sum()), 64):
+        part, valid = np.zeros((64, 32), "float32"), np.zeros(64, bool)
+        held = bands[start : min(start + 64, int(mask.sum()))]
+        part[: len(held)], valid[: len(held)] = held, True
+        value = np.asarray(code_of({"linear_bands": part[None], "mask": valid[None]})).reshape(-1)
+        total, weight = total + len(held) * value, weight + len(held)
+    np.testing.assert_allclose(x[tested][0], total / weight, rtol=1e-3, atol=1e-4)
+
+
+def test_planes_keep_what_the_points_say(rng):
+    x = np.concatenate([rng.normal(size=(20, 9)), rng.normal(size=(15, 9)) + 8])
+    found = planes(x)
+    expected = PCA(2).fit_transform(x)
+    np.testing.assert_allclose(np.abs(found["PCA"]), np.abs(expected), rtol=1e-6)
+    middle = [found["t-SNE"][part].mean(0) for part in (slice(20), slice(20, None))]
+    spread = max(found["t-SNE"][part].std() for part in (slice(20), slice(20, None)))
+    assert np.linalg.norm(middle[0] - middle[1]) > 2 * spread
+
+
+def test_every_class_has_a_mark_and_unknown_ones_are_left_out(rng, recwarn):
+    names = [f"e{k % 9}" for k in range(38)] + ["", ""]
+    figure = scatter(rng.normal(size=(40, 5)), {"emotion": names}, np.arange(40) % 2 == 0, "code")
+    legend = figure.axes[1].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [f"e{k}" for k in range(9)]
+    assert sum(len(points.get_offsets()) for points in figure.axes[0].collections) == 38
+    figure.canvas.draw()
+    assert not recwarn.list
+
+
+def test_reconstructions_name_their_error(rng):
+    x = rng.normal(size=(12, 7))
+    figure = reconstructions({"a": (x, x + 0.5), "b": (x[:5], x[:5])}, "run")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert {"reconstruction, squared error 0.25", "reconstruction, squared error 0.00"} <= set(titles)

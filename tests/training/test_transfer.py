@@ -1,0 +1,98 @@
+"""Weights of a run as the beginning of another."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_ser.errors import RunError, UserError
+from keras_ser.models.paper import build_network
+from keras_ser.tasks import Task
+from keras_ser.training import Data, fit
+from keras_ser.training.preflight import frontends, input_shapes
+from keras_ser.training.transfer import TRAINING_ONLY, begin_from, digest
+from tests.models.papers import RECIPES
+from tests.training import tiny
+
+AGE = Task("age", ("old", "young"))
+TASKS = (tiny.EMOTION, tiny.GENDER)
+AAE = RECIPES["aae"].replace(tasks=TASKS, protocols=(tiny.SPEAKERS,), epochs=2)
+
+
+@pytest.fixture(scope="module")
+def made(corpus, tmp_path_factory):
+    """(run, data, split)"""
+    folder = tmp_path_factory.mktemp("transfer")
+    split = tiny.SPEAKERS.splits(corpus)[1]
+    data = Data.load(AAE, corpus, folder / "cache")
+    return fit(AAE, data, split, folder / "run"), data, split
+
+
+def network(recipe):
+    return build_network(recipe, input_shapes(recipe, frontends(recipe))).model
+
+
+def values(model) -> dict[str, np.ndarray]:
+    return {v.path: np.array(v) for v in model.weights if "seed_generator" not in v.path}
+
+
+def test_every_weight_is_that_of_the_run(made):
+    run, data, split = made
+    whole, fresh = values(run.model()), network(run.recipe)
+    before = values(fresh)
+    assert begin_from(fresh, run.recipe.tasks, run.folder) == []
+    after, kept = values(fresh), np.load(run.folder / TRAINING_ONLY)
+    assert {name.split("_")[0].split("/")[0] for name in kept.files} == {"decoder", "discriminator"}
+    for name, value in after.items():
+        np.testing.assert_array_equal(value, whole[name] if name in whole else kept[name])
+    trained = [name for name in after if name.endswith("kernel")]
+    assert trained and all(np.abs(after[name] - before[name]).max() > 0 for name in trained)
+
+
+def test_heads_of_other_classes_begin_anew(made):
+    run, *_ = made
+    # as many classes, and others
+    tasks = (dataclasses.replace(tiny.EMOTION, labels=("anger", "neutral", "joy")), AGE)
+    fresh = network(run.recipe.replace(tasks=tasks))
+    before = values(fresh)
+    anew = begin_from(fresh, tasks, run.folder)
+    assert {name for name in anew if not name.startswith("age")} == {"emotion/kernel", "emotion/bias"}
+    assert {name.split("/")[0] for name in anew if name.startswith("age")} >= {"age", "age_conv", "age_dense_1"}
+    after = values(fresh)
+    assert all(np.array_equal(after[name], before[name]) for name in anew)
+    assert not np.array_equal(after["encoder_1/kernel"], before["encoder_1/kernel"])
+
+
+def test_training_begins_there(made, tmp_path):
+    """With a learning rate of nearly 0 it also ends there."""
+    run, data, split = made
+    still = AAE.replace(name="still", epochs=1, initial=digest(run.folder)).override("optimizer.learning_rate", 1e-12)
+    found = fit(still, data, split, tmp_path / "still", seed=5, initial=run.folder)
+    ours, theirs = values(found.model()), values(run.model())
+    for name in ours:
+        if "moving" not in name:
+            np.testing.assert_allclose(ours[name], theirs[name], atol=1e-6, err_msg=name)
+    assert found.about["initial"] == still.initial and found.about["anew"] == [] and still.hash != AAE.hash
+
+
+def test_other_weights_than_the_recipe_names_are_refused(made, tmp_path):
+    run, data, split = made
+    for recipe, initial in (
+        (AAE.replace(initial="0123456789ab"), run.folder),
+        (AAE, run.folder),
+        (AAE.replace(initial="a"), None),
+    ):
+        with pytest.raises(UserError, match="the recipe begins from the weights"):
+            fit(recipe, data, split, tmp_path / "run", initial=initial)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
+    run, *_ = made
+    with pytest.raises(UserError, match=r"the network has encoder_1/kernel \(3, 3, 1, 4\), and .* \(3, 3, 1, 8\)"):
+        begin_from(network(AAE.override("config.filters", [4, 16])), TASKS, run.folder)
+    other = network(tiny.SINGLE.replace(tasks=(AGE,), monitor=""))
+    with pytest.raises(UserError, match="have no weight in common"):
+        begin_from(other, (AGE,), run.folder)
+    with pytest.raises(RunError, match="expected the folder of a finished run"):
+        digest(tmp_path)
