@@ -220,7 +220,7 @@ def write_msp_improv(
 ) -> Path:
     """Clips of four scenarios, in `inner` below the root, with the label file as published, and what lies beside them."""
     blocks = []
-    for (name, code, a, v, d, n), clip in zip(turns, recordings(len(turns)), strict=True):
+    for (name, code, a, v, d, n), clip in zip(turns, recordings(len(turns), seed=3), strict=True):
         scene, speaker, scenario, _ = name.split("-")
         folder = root / inner / f"session{speaker[-1]}" / scene / scenario
         write_audio(folder / f"MSP-IMPROV-{name}{suffix}", clip)

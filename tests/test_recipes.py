@@ -42,8 +42,8 @@ def test_a_recipe_is_a_plain_value(recipe):
     if len(recipe.protocols) == 2:
         # the paper's split; beside it there is one that keeps people, films or recordings apart
         assert recipe.protocols[0].speaker_dependent
-    # the last of them keeps its promises
-    assert recipe.protocols[-1].columns_apart and recipe.protocols[-1].together
+    # the last of them keeps its promises, but where persons are to be named
+    assert (recipe.protocols[-1].columns_apart or recipe.tasks[0].identity) and recipe.protocols[-1].together
     # what is printed as the paper's figure is a fraction with a source
     assert all(0 < value < 1 and "table" in source for _, _, value, source in recipe.paper)
     assert {(task, metric) for task, metric, *_ in recipe.paper} <= {
@@ -255,36 +255,41 @@ def test_afew(tmp_path, suffix):
 SMALL_AAE = ["filters=2,2", "kernels=3,3", "pools=[[2, 2], [2, 2]]", "head_filters=2", "dense=4,3"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["iemocap", "msp_improv"])
-def test_adversarial_autoencoder_on_twins(tmp_path, name):
-    """Two protocols, the paper's figures of each beside it, and readers of another corpus who only train."""
+def twin(name: str, folder: Path) -> Path:
+    """A small copy of a licensed corpus's layout."""
     if name == "iemocap":
         codes = ("ang", "hap", "exc", "neu", "sad", "ang", "hap", "neu", "sad", "neu")
         people = [(f"Ses01{p}_impro01", p) for p in "FM"] + [("Ses02F_impro01", "F")]
         turns = [(f"{d}_{p}{k:03d}", code, 2.5, 1.5 + 0.3 * k, 2.5) for d, p in people for k, code in enumerate(codes)]
-        root = disk.write_iemocap(tmp_path / name, turns=turns)
-    else:
-        turns = [
-            (f"S{k + 1:02d}A-{who}-S-FM01", code, f"{1.5 + 0.3 * k:.6f}", *["3.000000"] * 3)
-            for who in ("F01", "M01", "F02")
-            for k, code in enumerate("AHNSAHNSNA")
-        ]
-        root = disk.write_msp_improv(tmp_path / name, turns=turns)
-    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
-    command = [
-        sys.executable,
-        str(RECIPES / f"aae_{name}.py"),
-        f"--corpus-root={root}",
-        "--quiet",
-        "--epochs=1",
-        "--seed=0",
+        return disk.write_iemocap(folder / name, turns=turns)
+    turns = [
+        (f"S{k + 1:02d}A-{who}-S-FM01", code, f"{1.5 + 0.3 * k:.6f}", *["3.000000"] * 3)
+        for who in ("F01", "M01", "F02")
+        for k, code in enumerate("AHNSAHNSNA")
     ]
-    command += [f"--corpus-root=librispeech={readers}", "--aux-speakers=2", "--systems=aae,ae,cnn-single", "--folds=0"]
+    return disk.write_msp_improv(folder / name, turns=turns)
+
+
+def aae(recipe: str, out: Path, *arguments: str, sampling: int = 16) -> subprocess.CompletedProcess:
+    """A recipe of the adversarial autoencoder with a small network, one epoch of one fold."""
+    command = [sys.executable, str(RECIPES / f"{recipe}.py"), "--quiet", "--epochs=1", "--seed=0", "--folds=0"]
     command += [f"--set=config.{pair}" for pair in SMALL_AAE]
-    command += ["--set=sampling.frames=16", "--set=sampling.hop=16", "--set=frontend.bins=16", "--set=monitor="]
-    done = subprocess.run([*command, f"--out={tmp_path / 'out'}"], capture_output=True, text=True)
+    command += [f"--set=sampling.frames={sampling}", f"--set=sampling.hop={sampling}", "--set=frontend.bins=16"]
+    done = subprocess.run(
+        [*command, "--set=monitor=", f"--out={out}", *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iemocap", "msp_improv"])
+def test_adversarial_autoencoder_on_twins(tmp_path, name):
+    """Two protocols, the paper's figures of each beside it, and readers of another corpus who only train."""
+    root = twin(name, tmp_path)
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    given = [f"--corpus-root={root}", f"--corpus-root=librispeech={readers}"]
+    done = aae(f"aae_{name}", tmp_path / "out", *given, "--aux-speakers=2", "--systems=aae,ae,cnn-single")
     assert "underfit" in done.stdout, "one epoch"
     (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
     figures = {"iemocap": ("68.8", "66.7"), "msp_improv": ("63.6", "60.3")}[name]
@@ -296,16 +301,51 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
     (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
     streams = json.loads(recipe.read_text())["streams"]
     assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 0.5, 0), ("librispeech", 0.5, 2)]
-    three = [each for each in command if not each.startswith("--systems")] + [
-        "--systems=aae-gender",
-        "--variant=activation",
-    ]
-    done = subprocess.run([*three, f"--out={tmp_path / 'levels'}"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (text,) = (path.read_text() for path in (tmp_path / "levels").glob("*/systems.md"))
-    assert {"iemocap": "62.6", "msp_improv": "53.7"}[name] in text
     (alone,) = (tmp_path / "out").glob(f"aae_{name}-cnn-single-*/recipe.json")
     assert len(json.loads(alone.read_text())["streams"]) == 1
+    variant, printed = {"iemocap": ("clusters-3", "65.7"), "msp_improv": ("activation", "53.7")}[name]
+    aae(f"aae_{name}", tmp_path / variant, given[0], "--systems=aae-gender", f"--variant={variant}")
+    (text,) = (path.read_text() for path in (tmp_path / variant).glob("*/systems.md"))
+    assert printed in text
+    (fitted,) = (tmp_path / variant).glob("*/leave-one-speaker-out/fold-00-seed-0/recipe.json")
+    centres = json.loads(fitted.read_text())["tasks"][0]["centres"]
+    assert len(centres) == (3 if name == "iemocap" else 0) and centres == sorted(centres)
+
+
+@pytest.mark.slow
+def test_adversarial_autoencoder_across_corpora_after_pre_training(tmp_path):
+    aae("aae_pretrain", tmp_path / "before", "--corpus=demo")
+    (run,) = (tmp_path / "before").glob("aae_pretrain-*")
+    roots = [f"--corpus-root={twin('msp_improv', tmp_path)}", f"--corpus-root=iemocap={twin('iemocap', tmp_path)}"]
+    aae("aae_cross_corpus", tmp_path / "out", *roots, "--systems=aae", f"--init-from={run}")
+    (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
+    assert "46.41" in text and "trained on iemocap" in text and "nothing of" not in text
+    (folder,) = (tmp_path / "out").glob("aae_cross_corpus-aae-*/cross-corpus/fold-00-seed-0")
+    split, about = (json.loads((folder / name).read_text()) for name in ("split.json", "history.json"))
+    assert split["train"] == [] and len(split["validation"]) == 10 and len(split["test"]) == 20
+    assert {"emotion_uar", "speaker_uar"} <= set(about["training"]) and about["initial"]
+    assert {name.split("/")[0] for name in about["anew"] if name.endswith("kernel")} == {
+        *("emotion", "emotion_conv", "emotion_dense_1", "emotion_dense_2"),
+        "speaker",
+    }
+
+
+def test_a_sweep_has_a_curve_for_each_kind():
+    sys.path.insert(0, str(RECIPES))
+    try:
+        swept = importlib.import_module("aae").swept
+    finally:
+        sys.path.remove(str(RECIPES))
+    assert swept(["aae-alpha-0.1", "ae-alpha-0.1", "aae-alpha-0.2"]) == (
+        "alpha",
+        {"aae": {0.1: "aae-alpha-0.1", 0.2: "aae-alpha-0.2"}, "ae": {0.1: "ae-alpha-0.1"}},
+    )
+    _, shares = swept(["aae-10", "aae-10-alone", "aae-100"])
+    assert shares == {
+        "the others unlabelled": {10.0: "aae-10", 100.0: "aae-100"},
+        "the others left out": {10.0: "aae-10-alone", 100.0: "aae-100"},
+    }
+    assert swept(["aae", "aae-gender", "cnn-single", "aae-no-adversary"]) is None
 
 
 @pytest.mark.slow

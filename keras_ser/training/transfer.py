@@ -63,7 +63,7 @@ def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
         Paths of the variables that begin anew.
 
     Raises:
-        UserError: the run's network has another shape, or nothing in common.
+        UserError: the run's network has another shape, or no weight in common.
     """
     run = Run.load(Run.find(folder))
     given, new, used = weights(run), [], 0
@@ -78,7 +78,7 @@ def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
             new.append(variable.path)
         elif value is not None and value.shape == tuple(variable.shape):
             variable.assign(value)
-            used += 1
+            used += variable.trainable
         elif value is None or variable.path.startswith(heads):
             new.append(variable.path)
         else:

@@ -91,7 +91,9 @@ def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
     run, *_ = made
     with pytest.raises(UserError, match=r"the network has encoder_1/kernel \(3, 3, 1, 4\), and .* \(3, 3, 1, 8\)"):
         begin_from(network(AAE.override("config.filters", [4, 16])), TASKS, run.folder)
-    other = network(tiny.SINGLE.replace(tasks=(AGE,), monitor=""))
+    with pytest.raises(UserError, match=r"the network has normalization/mean \(9,\), and"):
+        begin_from(network(tiny.SINGLE), (tiny.EMOTION,), run.folder)
+    other = network(RECIPES["aspmtl-conv"].replace(frontend=AAE.frontend, tasks=(AGE,)))
     with pytest.raises(UserError, match="have no weight in common"):
         begin_from(other, (AGE,), run.folder)
     with pytest.raises(RunError, match="expected the folder of a finished run"):
