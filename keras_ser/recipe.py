@@ -234,11 +234,15 @@ class Recipe:
             *auxiliary: the corpora that its streams name.
         """
 
+        streams = {stream.corpus: stream for stream in self.streams if stream.corpus}
+        heard = {c.name: streams[c.name].chosen(c) for c in auxiliary if c.name in streams}
+
         def identities(task: Task) -> list[str]:
             found = {
-                task.label(value, c.name, c is not corpus)
+                task.label(u.column(task.column), c.name, c is not corpus)
                 for c in (corpus, *auxiliary)
-                for value in c.counts(task.column)
+                for u in c
+                if u.column(task.column) is not None and u.id in heard.get(c.name, {u.id})
             }
             return sorted(found - set(task.ignore))
 

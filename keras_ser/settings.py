@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from keras_ser.checks import check_choice, check_least, check_name, check_positive, check_share, shown
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
@@ -152,6 +154,24 @@ class Stream:
             )
         if self.noises and not self.snr:
             raise UserError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
+
+    def chosen(self, corpus: Any) -> set[str]:
+        """Ids of an auxiliary corpus's clips, of as many speakers as the stream takes: the same whatever else is trained.
+
+        Raises:
+            UserError: the corpus has fewer.
+        """
+        if not self.speakers:
+            return {u.id for u in corpus}
+        known = sorted({u.speaker for u in corpus if u.speaker is not None})
+        if self.speakers > len(known):
+            raise UserError(
+                f"the stream {self.name!r} takes {self.speakers} speakers, and {corpus.name} has {len(known)}: set "
+                f"streams.{self.name}.speakers to {len(known)} at most (0 = all)."
+            )
+        # the same order whatever the number, so that more speakers are those and others
+        taken = set(np.random.default_rng(0).permutation(known)[: self.speakers])
+        return {u.id for u in corpus if u.speaker in taken}
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
     Raises:
         CorpusError: a task without a label, a label that the task does not know, a class without a clip.
     """
-    from keras_ser.corpora import check_task
+    from keras_ser.corpora import CorpusError, check_task
     from keras_ser.settings import of_stream
 
     for task in recipe.tasks:
@@ -182,5 +182,11 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         teaching = {stream.corpus for stream in recipe.streams if stream.teaches}
         others = [other for name, other in auxiliary.items() if not alone or name in teaching]
         check_task(task, corpus, *others)
+        nameless = [other.name for other in auxiliary.values() if task.identity and not other.counts(task.column)]
+        if nameless:
+            raise CorpusError(
+                f"the auxiliary corpus {nameless[0]} names no {task.column} for any clip, and the task {task.name!r} learns them: name "
+                "them there, or leave the corpus or the task out."
+            )
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)

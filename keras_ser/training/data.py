@@ -18,7 +18,7 @@ from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
-from keras_ser.settings import CLEAN, Stream, of_stream
+from keras_ser.settings import CLEAN, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 
@@ -92,7 +92,7 @@ class Data:
                 f"the stream {stream.name!r} reads {stream.corpus!r}: name its folder (--corpus-root {stream.corpus}=DIR)."
             )
         corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
-        wanted = _of_speakers(corpus, stream) if stream.corpus else set(getattr(split, side))
+        wanted = stream.chosen(corpus) if stream.corpus else set(getattr(split, side))
         indices = np.array(
             [i for i, u in enumerate(corpus) if u.id in wanted and u.id not in waveforms.dropped], "int64"
         )
@@ -153,25 +153,6 @@ class Data:
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
         most = round(BABBLE_SECONDS * self.cache.sample_rate)
         return [clip["waveform"][:most].copy() for clip in self.cache.dataset(indices).as_numpy_iterator()]
-
-
-def _of_speakers(corpus: Corpus, stream: Stream) -> set[str]:
-    """Ids of an auxiliary corpus's clips, of as many speakers as the stream takes.
-
-    Raises:
-        UserError: the corpus has fewer.
-    """
-    if not stream.speakers:
-        return {u.id for u in corpus}
-    known = sorted({u.speaker for u in corpus if u.speaker is not None})
-    if stream.speakers > len(known):
-        raise UserError(
-            f"the stream {stream.name!r} takes {stream.speakers} speakers, and {corpus.name} has {len(known)}: set "
-            f"streams.{stream.name}.speakers to {len(known)} at most (0 = all)."
-        )
-    # the same order whatever the number, so that more speakers are those and others
-    chosen = set(np.random.default_rng(0).permutation(known)[: stream.speakers])
-    return {u.id for u in corpus if u.speaker in chosen}
 
 
 def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -122,13 +122,13 @@ def test_what_goes_wrong_in_an_adversarial_autoencoder_is_said():
         return run_learning(recipe, about, "speakers", 0, 0)
 
     assert of([good] * 10).remarks == ()
-    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_active": 0.0}
+    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_distance": 1.2, "code_active": 0.0}
     found = of([good] * 8 + [good | bad] * 2)
-    assert len(found.remarks) == 3 and found.verdict == "learned"
+    assert len(found.remarks) == 4 and found.verdict == "learned"
     (still,) = of([good | {"discriminator_right": 0.51}] * 10).remarks
     assert "guesses" in still
     sentences = faults({"aae": [found, of([good] * 10)]})
     assert (
         sentences[1] == "aae: in 1 of 2 runs the reconstruction is no better than the mean frame."
-        and len(sentences) == 3
+        and len(sentences) == 4
     )

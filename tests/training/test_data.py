@@ -284,6 +284,29 @@ def test_an_auxiliary_corpus_teaches_no_task_of_the_main_column(data, tmp_path):
         given.source(WITH_OTHER.replace(tasks=(EMOTION, mood)), 1, SPLIT, "train", 0)
 
 
+def test_an_auxiliary_corpus_that_teaches_teaches_the_main_task(data, tmp_path):
+    teaching = dataclasses.replace(WITH_OTHER.streams[1], teaches=True)
+    recipe = WITH_OTHER.replace(tasks=(EMOTION,), streams=(WITH_OTHER.streams[0], teaching))
+    recipe, both = beside(data, tmp_path, recipe, emotion=("anger", "joy", None, "anger"))
+    values, weights = both.source(recipe, 1, SPLIT, "train", 0).labels["emotion"]
+    assert [EMOTION.labels[value] for value in values[[0, 1, 3]]] == ["anger", "joy", "anger"]
+    assert weights.tolist() == [1, 1, 0, 1]
+    with pytest.raises(CorpusError, match="emotion.*wrath"):
+        check_labels(
+            recipe, data.corpus, {"manifest": auxiliary(tmp_path / "b", emotion=("anger", "wrath", "joy", "joy"))}
+        )
+
+
+def test_speakers_that_a_stream_leaves_out_are_no_classes(data, tmp_path):
+    one = dataclasses.replace(WITH_OTHER.streams[1], speakers=1)
+    recipe = WITH_OTHER.replace(tasks=(EMOTION, SPEAKER), streams=(WITH_OTHER.streams[0], one))
+    recipe, both = beside(data, tmp_path, recipe, speaker=("x", "y", "x", "z"))
+    (added,) = (label for label in recipe.tasks[1].labels if label.startswith("manifest/"))
+    heard = both.source(recipe, 1, SPLIT, "train", 0).indices
+    named = {f"manifest/{both.auxiliary['manifest'][0].utterances[i].speaker}" for i in heard}
+    assert named == {added}
+
+
 def test_labels_are_checked_over_all_corpora_that_teach_them(data, tmp_path):
     """Speakers of the auxiliary corpus alone; a gender that neither corpus has."""
     nameless = dataclasses.replace(
@@ -295,6 +318,9 @@ def test_labels_are_checked_over_all_corpora_that_teach_them(data, tmp_path):
     check_labels(recipe, nameless, {"manifest": other})
     with pytest.raises(CorpusError, match="made has no 'speaker' for any clip"):
         check_labels(recipe, nameless, {})
+    readers = auxiliary(tmp_path / "readers", gender=GENDERS)
+    with pytest.raises(CorpusError, match="the auxiliary corpus manifest names no speaker for any clip"):
+        check_labels(recipe.for_corpus(data.corpus, readers), data.corpus, {"manifest": readers})
 
 
 def test_tested_speakers_may_not_stand_in_an_auxiliary_corpus(data, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 SURE = 0.99  # share of right answers of a discriminator that has won
 STILL = 0.02  # about 0.5, of one that has learned nothing
 MEAN_FRAME = 0.95  # the error of the mean frame, in standardised units, is 1
+FAR = 1.0  # of a code that is 0 always
 FEW = 0.1
 
 
@@ -31,6 +32,8 @@ def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
         found.append("the discriminator guesses from the first epoch to the last, so that the adversary taught nothing")
     if late("reconstruction_loss") > MEAN_FRAME:
         found.append("the reconstruction is no better than the mean frame")
+    if late("code_distance") > FAR:
+        found.append("mean and deviation of the code's units are as far from the prior as those of a constant")
     if late("code_active") < FEW:
         found.append("less than a tenth of the code's units vary")
     return found

@@ -12,8 +12,8 @@ class ThreePhases(keras.Model):
     """Functional: features -> {task: logits, ".. reconstruction": image}; trained phase by phase, each with its own optimizer.
 
     Logged beside the outputs' losses: loss (2 log 2 at chance) and accuracy of the discriminator (0.5 or 1.0 to the end is a
-    failure), the encoder's loss against it, mean and standard deviation of the code (of its prior 0 and 1), and the share of its
-    units in use.
+    failure), the encoder's loss against it, mean and standard deviation of the code (of its prior 0 and 1), its distance from the
+    prior unit by unit, and the share of its units in use.
     """
 
     def assemble(self, encoder, decoder, classifiers, critic, image: str, difference, config) -> None:
@@ -29,7 +29,7 @@ class ThreePhases(keras.Model):
         self.encoder, self.decoder, self.classifiers, self.critic = encoder, decoder, classifiers, critic
         self.image, self.difference, self.settings = image, difference, config
         self.prior = keras.random.SeedGenerator(1)
-        names = ["code_mean", "code_deviation", "code_active"]
+        names = ["code_mean", "code_deviation", "code_distance", "code_active"]
         names += ["discriminator_loss", "discriminator_right", "generator_loss"] if critic is not None else []
         self.logged = [keras.metrics.Mean(name=name) for name in names]
 
@@ -98,8 +98,17 @@ def _crossentropy(truth, logits):
 
 
 def _moments(z) -> dict:
-    """How far the code is from its prior, N(0, 1) in each unit, and how many of its units vary."""
+    """How far the code is from its prior, N(0, 1) in each unit, and how many of its units vary.
+
+    The distance is the mean over units of (mean)^2 + (deviation - 1)^2, over a batch of n about 1.5 / n for the prior itself.
+    """
     z = ops.reshape(ops.cast(z, "float32"), (ops.shape(z)[0], -1))
     variance = ops.var(z, axis=0)
     active = ops.mean(ops.cast(variance > ACTIVE, "float32"))
-    return {"code_mean": ops.mean(z), "code_deviation": ops.std(z), "code_active": active}
+    distance = ops.mean(ops.square(ops.mean(z, axis=0)) + ops.square(ops.sqrt(variance) - 1))
+    return {
+        "code_mean": ops.mean(z),
+        "code_deviation": ops.std(z),
+        "code_distance": distance,
+        "code_active": active,
+    }
