@@ -185,7 +185,7 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         nameless = [other.name for other in auxiliary.values() if task.identity and not other.counts(task.column)]
         if nameless:
             raise CorpusError(
-                f"the auxiliary corpus {nameless[0]} names no {task.column} for any clip, and the task {task.name!r} learns them: name "
+                f"the auxiliary corpus {nameless[0]} names no {task.column} for any clip, and {task.name!r} is a task: name "
                 "them there, or leave the corpus or the task out."
             )
     if recipe.first is not None:
