@@ -3,6 +3,7 @@
 # folds with five seeds; each experiment has its report. Takes days on two cores; kill it whenever you like, the same command goes on.
 #
 #     benchmarks/all.sh DATA OUT [SYSTEM ..]      DATA/emodb, DATA/ravdess, DATA/ased/manifest.csv; all systems, or those that are named
+#                                               (a variant, controls, paper, conv)
 #     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes by what was done
 #
 # A step's output is in OUT/log/STEP.log; the commit that it was made by is in OUT/log/STEP.done.
@@ -52,11 +53,30 @@ system() { # CORPUS ROOT RECIPE VARIANT FOLDS SPACE ..
     step "$corpus-$variant" found "$corpus" "$variant" "$root"
 }
 
-found() { # the best of a search, all folds, five seeds
-    local best
+controls() { # CORPUS ROOT: the best ASP-MTL with its losses at 0, with shuffled genders, and one encoder as large as its three
+    [ "$ONLY" != "  " ] && [[ "$ONLY" != *" controls "* ]] && return
+    local again="--corpus-root $2 --protocol disjoint --seed 0 --seeds 5 --jobs $JOBS --quiet"
+    step "$1-zero-losses" best "$1" aspmtl $again --out "$OUT/$1/zero-losses" --set config.beta=0 --set config.gamma=0 --set config.mu=0
+    step "$1-shuffled" best "$1" aspmtl $again --out "$OUT/$1/shuffled" --set 'shuffle=["gender"]'
+    step "$1-wide" wide "$1" $again --out "$OUT/$1/wide"
+}
+
+best() { # CORPUS VARIANT OPTION ..: train the best of a search again, with other options
+    local recipe
     [ -f "$OUT/log/$1-$2-search.done" ] || { echo "its search is not finished"; return 1; }
-    best=$(ls -t "$OUT/$1"/*-"$2"-????????-search-*/recipe.json | head -1) || return 1
-    keras-ser train "$best" --corpus-root "$3" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$1/best"
+    recipe=$(ls -t "$OUT/$1"/*-"$2"-????????-search-*/recipe.json | head -1) || return 1
+    keras-ser train "$recipe" "${@:3}"
+}
+
+wide() { # CORPUS OPTION ..: sqrt(3) times the units have three times the weights
+    local units
+    units=$(python -c "import json, sys; print(round(3**0.5 * json.load(open(sys.argv[1]))['config']['units']))" \
+        "$(ls -t "$OUT/$1"/*-single-task-????????-search-*/recipe.json | head -1)") || return 1
+    best "$1" single-task "${@:2}" --set config.units="$units"
+}
+
+found() { # the best of a search, all folds, five seeds
+    best "$1" "$2" --corpus-root "$3" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$1/best"
 }
 
 ASED='--set tasks.emotion.labels=["anger","fear","happiness","neutral","sadness"]'
@@ -68,6 +88,7 @@ for corpus in emodb ravdess ased; do
     system $corpus "$root" $recipe single-task $folds $LSTM
     system $corpus "$root" $recipe aspmtl $folds $LSTM $WEIGHTS
     system $corpus "$root" $recipe aspmtl-noise $folds $LSTM $WEIGHTS
+    controls $corpus "$root"
     # the paper's printed setting, trained until it has converged
     [ "$ONLY" = "  " ] || [[ "$ONLY" == *" paper "* ]] && step $corpus-paper python $recipe --variant aspmtl --corpus-root "$root" \
         --protocol disjoint --epochs 600 --set patience_steps=400 --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$corpus/paper" $MORE
