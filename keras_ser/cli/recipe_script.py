@@ -14,7 +14,8 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.processes import is_worker, share_cores, workers
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, load_recipes
-from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared, read
+from keras_ser.errors import UserError
 
 Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
 
@@ -64,6 +65,17 @@ def add(commands) -> None:
     train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
     add_training_arguments(train)
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
+    jobs = commands.add_parser(
+        "jobs",
+        help="list the runs of a recipe, for a batch system",
+        description="A line for each run: its state and its name, which `keras-ser train RECIPE --job NAME` takes, with the same "
+        "options otherwise. Runs write folders of their own, finished ones are never repeated, and `keras-ser train` without --job "
+        "makes the table at last.",
+    )
+    jobs.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    add_training_arguments(jobs, jobs=False)
+    jobs.add_argument("--state", choices=["open", "finished", "failed"], help="only these, their names alone")
+    jobs.set_defaults(run=_jobs)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -135,7 +147,7 @@ def run(
     if adjust:
         chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
     chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
-    processes = 1 if is_worker() else options.jobs or _usual_processes(chosen.values())
+    processes = 1 if is_worker() or options.job else options.jobs or _usual_processes(chosen.values())
     if processes > 1:
         share_cores(processes)
     chosen, data, read_options = prepared(chosen, options)
@@ -152,6 +164,8 @@ def run(
         given["initial"] = options.init_from
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
+        if options.job:
+            return _one_job(options.job, chosen, data, folders, folds, several, given, progress)
         every = [(folders[name], job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
         processes = min(processes, sum(not finished(*run) for run in every))
         if processes > 1:
@@ -177,6 +191,52 @@ def run(
         print(end="\n" if number else "")
         show(made, path)
     return 1 if progress.failures else 0
+
+
+def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Mapping[str, Any], progress) -> int:
+    """Train the run that --job names."""
+    from keras_ser.experiment.planning import job_names
+    from keras_ser.experiment.runner import train_experiment
+
+    every = {
+        job_id(name, job, several): (name, job)
+        for name, r in recipes.items()
+        for job in job_names(r, data.corpus, folds)
+    }
+    asked = list(every)[int(asked)] if asked.isdigit() and int(asked) < len(every) else asked
+    if asked not in every:
+        raise UserError(
+            f"--job takes a line of `keras-ser jobs`, or its number, 0 to {len(every) - 1}. Received: {asked!r}."
+        )
+    name, job = every[asked]
+    train_experiment(recipes[name], data, folders[name], only=(job,), on_failure=progress.failure, **given)
+    if not progress.failures:
+        print(folders[name] / job)
+    return 1 if progress.failures else 0
+
+
+def job_id(system: str, job: str, several: bool) -> str:
+    """What `keras-ser jobs` calls a run: its folder, of several systems below the system's name."""
+    return f"{system}/{job}" if several else job
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    recipes, demo = load_recipes(options.recipe)
+    recipe = begun(choose(recipes, options, demo), options.init_from)
+    chosen, corpus, *_ = read({recipe.name: recipe}, options)
+
+    from keras_ser.experiment import experiment_folder
+    from keras_ser.experiment.failures import failure
+    from keras_ser.experiment.planning import job_names
+    from keras_ser.training.run import model_file
+
+    (recipe,) = chosen.values()
+    folder = experiment_folder(recipe, options.out)
+    for job in job_names(recipe, corpus, folds_asked(options)):
+        state = "finished" if model_file(folder / job) else "failed" if failure(folder / job) else "open"
+        if state in (options.state or state):
+            print(job if options.state else f"{state:9} {job}")
+    return 0
 
 
 def _usual_processes(recipes: Iterable[Any]) -> int:

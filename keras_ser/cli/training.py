@@ -63,6 +63,11 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
             metavar="N",
             help="runs trained at the same time, each in a process of its own (default: 1; on the demo corpus one a core)",
         )
+        parser.add_argument(
+            "--job",
+            metavar="ID",
+            help="train this run alone, and report nothing: a line of `keras-ser jobs`, or its number from 0 on",
+        )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -106,6 +111,28 @@ def prepared(
     Returns:
         name -> recipe, their `Data`, and what the corpus was read by.
     """
+    recipes, corpus, auxiliary, read_by = read(recipes, options, trained)
+
+    from keras_ser.training import Data, deterministic
+
+    if options.deterministic:
+        deterministic()
+    first = next(iter(recipes.values()))
+    cache, noise_root = Path(options.out) / "cache", Path(options.noise_root) if options.noise_root else None
+    data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
+    for recipe in recipes.values() if data.cache.dropped else ():
+        check_labels(recipe, data.readable, auxiliary)
+    return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
+
+
+def read(
+    recipes: Mapping[str, Any], options: argparse.Namespace, trained: Callable[[Any], Any] | None = None
+) -> tuple[dict[str, Any], Any, dict[str, Any], dict[str, str]]:
+    """The recipes with the classes of their corpora, checked, before anything is decoded; see `prepared`.
+
+    Returns:
+        name -> recipe, the corpus, name -> auxiliary corpus, and what the corpus was read by.
+    """
     from keras_ser.corpora import read_corpus
 
     read_by = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
@@ -126,17 +153,7 @@ def prepared(
     for recipe in recipes.values():
         check_labels(recipe, corpus, auxiliary)
         check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
-
-    from keras_ser.training import Data, deterministic
-
-    if options.deterministic:
-        deterministic()
-    first = next(iter(recipes.values()))
-    cache, noise_root = Path(options.out) / "cache", Path(options.noise_root) if options.noise_root else None
-    data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
-    for recipe in recipes.values() if data.cache.dropped else ():
-        check_labels(recipe, data.readable, auxiliary)
-    return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
+    return recipes, corpus, auxiliary, read_by
 
 
 def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:

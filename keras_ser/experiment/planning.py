@@ -60,6 +60,17 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
     ]
 
 
+def job_names(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None) -> list[str]:
+    """The folders of `jobs`, in their order, before anything is decoded."""
+    splits = _splits(recipe, corpus, {}, folds)
+    return [
+        Job(recipe.name, protocol, split, seed).folder
+        for seed in recipe.seeds
+        for protocol in recipe.protocols
+        for split in splits[protocol.name]
+    ]
+
+
 def _splits(
     recipe: Recipe, corpus: Corpus, hashes: Mapping[str, str], folds: Sequence[int] | None
 ) -> dict[str, list[Split]]:

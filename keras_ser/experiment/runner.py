@@ -1,7 +1,7 @@
 """Train and test every job of an experiment that is not finished, then report."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def train_experiment(
     folder: Path | str,
     *,
     folds: Sequence[int] | None = None,
+    only: Collection[str] | None = None,
     on_job: Callable[[int, int, Job], None] | None = None,
     on_failure: Callable[[Job, str], None] | None = None,
     on_taken: Callable[[Job], None] | None = None,
@@ -61,6 +62,7 @@ def train_experiment(
         data: its corpora, decoded.
         folder: the experiment's folder.
         folds: see `jobs`.
+        only: folders of the jobs to train (default: all).
         on_job: called with (number, jobs in all, job) before each job.
         on_failure: called with (job, reason) after a job that failed (default: a warning in the log).
         on_taken: called with a job that another process is training (default: a warning in the log).
@@ -79,6 +81,7 @@ def train_experiment(
     check_jobs(recipe, data, folds)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)
+    todo = [job for job in todo if only is None or job.folder in only]
     for i, job in enumerate(todo):
         target = folder / job.folder
         if finished(folder, job):

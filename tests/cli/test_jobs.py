@@ -1,0 +1,71 @@
+"""One run a process, as a batch system starts them: `keras-ser jobs` and `--job`."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from keras_ser.splits import Protocol
+from tests.training import tiny
+
+SPEAKERS = Protocol("speakers", "k-fold", folds=2, validation=0)
+SMALL = (("speakers", 4), ("sentences", 1), ("emotions", tiny.EMOTION.labels))
+RECIPE = tiny.SINGLE.replace(
+    name="jobs", protocols=(SPEAKERS,), seeds=(0, 1), epochs=1, monitor="", corpus_options=SMALL
+)
+NAMES = [f"speakers/fold-{fold:02d}-seed-{seed}" for seed in (0, 1) for fold in (0, 1)]
+
+
+def keras_ser(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "keras_ser.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "recipe.json"
+    path.write_text(RECIPE.to_json())
+    return path
+
+
+def test_the_list_needs_no_decoding(recipe, tmp_path):
+    done = keras_ser("jobs", recipe, "--out", tmp_path / "out")
+    assert done.stdout.splitlines() == [f"open      {name}" for name in NAMES], done.stderr
+    assert not (tmp_path / "out").exists()
+    assert keras_ser("jobs", recipe, "--folds", "1", "--state", "open").stdout.split() == NAMES[1::2]
+
+
+def test_a_run_that_there_is_not(recipe, tmp_path):
+    done = keras_ser("train", recipe, "--out", tmp_path, "--job", "speakers/fold-07-seed-0")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "--job takes a line of `keras-ser jobs`, or its number, 0 to 3. Received: 'speakers/fold-07-seed-0'."
+    )
+
+
+@pytest.mark.slow
+def test_runs_in_any_order_and_several_at_a_time_make_the_same_table(recipe, tmp_path):
+    def job(name: str):
+        return keras_ser("train", recipe, "--out", tmp_path / "apart", "--quiet", "--deterministic", "--job", name)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(job, ["3", NAMES[0], NAMES[2]]))
+    assert [each.returncode for each in done] == [0, 0, 0], done[0].stderr
+    (folder,) = (tmp_path / "apart").glob("jobs-*")
+    assert done[1].stdout.strip() == str(folder / NAMES[0]) and not (folder / "report.md").exists()
+    assert keras_ser("jobs", recipe, "--out", tmp_path / "apart", "--state", "open").stdout.split() == [NAMES[1]]
+    made = (folder / NAMES[0] / "model.keras").stat().st_mtime_ns
+    for out in ("apart", "whole"):
+        assert keras_ser("train", recipe, "--out", tmp_path / out, "--quiet", "--deterministic").returncode == 0
+    assert (folder / NAMES[0] / "model.keras").stat().st_mtime_ns == made, "what is finished is not repeated"
+    tables = [pd.read_csv(next((tmp_path / out).glob("jobs-*/predictions.csv"))) for out in ("apart", "whole")]
+    pd.testing.assert_frame_equal(*tables)
+    scores = [
+        json.loads(next((tmp_path / out).glob("jobs-*/report.json")).read_text())["results"]
+        for out in ("apart", "whole")
+    ]
+    assert scores[0] == scores[1]
