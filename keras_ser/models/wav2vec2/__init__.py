@@ -1,0 +1,10 @@
+"""wav2vec 2.0 and HuBERT: a Keras layer that loads Hugging Face checkpoints without PyTorch.
+
+    layer = load("wav2vec2-base", freeze_feature_encoder=True)
+    frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
+"""
+
+from keras_ser.models.wav2vec2.config import Wav2Vec2Config
+from keras_ser.models.wav2vec2.layer import Wav2Vec2
+
+__all__ = ["Wav2Vec2", "Wav2Vec2Config"]
