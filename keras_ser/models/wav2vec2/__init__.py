@@ -1,7 +1,7 @@
 """wav2vec 2.0 and HuBERT: a Keras layer that loads Hugging Face checkpoints without PyTorch.
 
-    layer = load("wav2vec2-base", freeze_feature_encoder=True)
-    frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
+layer = load("wav2vec2-base", freeze_feature_encoder=True)
+frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
 """
 
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
