@@ -4,7 +4,8 @@ layer = load("wav2vec2-base", freeze_feature_encoder=True)
 frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
 """
 
+from keras_ser.models.wav2vec2.checkpoint import load, weights_hash
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
 
-__all__ = ["Wav2Vec2", "Wav2Vec2Config"]
+__all__ = ["Wav2Vec2", "Wav2Vec2Config", "load", "weights_hash"]

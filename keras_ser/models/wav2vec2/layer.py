@@ -125,8 +125,8 @@ class Wav2Vec2(ExplicitMask):
     def hidden_states(self, waveform, mask=None, training=None) -> list:
         """The transformer's input and the output of each of its layers: tensors (batch, frames, hidden), float32.
 
-        As in Hugging Face's models, the last one is normalised in both forms, and the layers before it in the group-norm
-        form alone.
+        Where `do_stable_layer_norm` is set, the last one is normalised and the others are not, as in SUPERB and in
+        transformers 4 (transformers 5 leaves its `hidden_states[-1]` as the layer put it out).
         """
         if waveform.shape[1] is not None:
             self.config.check_samples(waveform.shape[1])
