@@ -76,7 +76,7 @@ class Wav2Vec2(ExplicitMask):
             TransformerLayer(config, self.random, name=f"layer_{i}", **policy) for i in range(config.num_hidden_layers)
         ]
         self.weighting = LayerWeighting(name="weighting", dtype="float32") if states == "weighted" else None
-        self.trainable = self.trainable  # the feature encoder's follows
+        self.feature_encoder.trainable = not freeze_feature_encoder
 
     @property
     def hidden(self) -> int:
@@ -114,6 +114,9 @@ class Wav2Vec2(ExplicitMask):
             self.mask_embedding = self.add_weight(shape=(hidden,), initializer="uniform", name="mask_embedding")
         if self.weighting:
             self.weighting.build([(None, None, hidden)] * (len(self.layers) + 1))
+        # Keras does not freeze the weights that a frozen layer gets, nor does it pass on a value that a layer has already
+        for value in (not self.trainable, self.trainable):
+            Wav2Vec2.trainable.fset(self, value)
 
     def call(self, waveform, mask=None, training=None):
         states = self.hidden_states(waveform, mask=mask, training=training)

@@ -25,7 +25,7 @@ class SelfAttention(keras.layers.Layer):
     """
 
     def __init__(self, config: Wav2Vec2Config, random: keras.random.SeedGenerator, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.hidden, self.heads, self.rate = config.hidden_size, config.num_attention_heads, config.attention_dropout
         self.random = random
         self.query, self.key, self.value, self.output_projection = (
