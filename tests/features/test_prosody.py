@@ -73,7 +73,9 @@ print(peak() - before)
 @pytest.mark.slow
 def test_pitch_of_a_long_clip_never_holds_all_frames():
     """15 minutes are 356 MB of frames, of which there were a dozen arrays, and 58 MB of samples, of which there are some copies."""
-    run = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
     assert 0 < int(run.stdout) < 2 * 90000 * yin_span(16000, 65.0) * 4
 
 
