@@ -134,6 +134,7 @@ class Wav2Vec2(ExplicitMask):
         if waveform.shape[1] is not None:
             self.config.check_samples(waveform.shape[1])
         training = bool(training and self.trainable)
+        mask = None if mask is None else ops.cast(mask, "bool")
         real = None if mask is None else self.frame_mask(mask)
         x = self._features(waveform, mask, training)  # (batch, frames, hidden)
         x = zero_padding(self._masked(x, real) if training and self.config.masks_frames else x, real)
