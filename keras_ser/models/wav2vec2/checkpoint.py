@@ -1,0 +1,232 @@
+"""Read the weights of a Hugging Face checkpoint: `config.json` beside `model.safetensors`, or beside its shards.
+
+The names of a checkpoint's tensors are written here in their short form: without the prefix of a model with a head
+("wav2vec2." or "hubert."), and with weight normalisation's older names, weight_g and weight_v.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser.audio.formats import is_lfs_pointer
+from keras_ser.corpora.corpus import listed
+from keras_ser.errors import UserError
+from keras_ser.models.wav2vec2.config import Wav2Vec2Config
+from keras_ser.models.wav2vec2.layer import Wav2Vec2
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# what belongs to pretraining or to another model's head
+HEADS = (
+    *("quantizer.", "project_q.", "project_hid.", "lm_head.", "projector.", "classifier.", "layer_weights"),
+    *("tdnn.", "objective.", "feature_extractor.weight", "feature_extractor.bias"),
+)
+SPEC_AUGMENT = "masked_spec_embed"
+POSITIONAL = "encoder.pos_conv_embed.conv"
+DTYPES = ("F64", "F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a checkpoint's files, which are read one at a time.
+
+    Args:
+        shapes: of each tensor, by short name.
+        files: {short name: (open file, name in the file)}.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    files: Mapping[str, tuple[Any, str]]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        file, stored = self.files[name]
+        return file.get_tensor(stored).astype("float32")
+
+
+def load(folder: str | Path, **options: Any) -> Wav2Vec2:
+    """The layer of a checkpoint's folder, with its weights.
+
+    Args:
+        folder: of a wav2vec 2.0 or HuBERT checkpoint in the layout of Hugging Face; nothing is downloaded.
+        options: arguments of `Wav2Vec2` beside its `config`.
+
+    Raises:
+        UserError: another architecture; no safetensors file, or one that is damaged; a tensor that is missing, that nothing
+            uses, or that has another shape than the config says; the package safetensors is not installed.
+    """
+    layer = Wav2Vec2(Wav2Vec2Config.from_folder(folder), **options)
+    assign(layer, folder)
+    return layer
+
+
+def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
+    """Give a layer the weights of a checkpoint's folder, all or none; the names of the tensors that it has no use for.
+
+    Raises:
+        UserError: as `load`.
+    """
+    if not layer.built:
+        layer.build((None, None))
+    variables = _variables(layer)
+    wanted = {name: tuple(variable.shape[i] for i in axes) for name, (variable, axes) in variables.items()}
+    kernel = wanted.pop(f"{POSITIONAL}.weight")
+    wanted |= {f"{POSITIONAL}.weight_g": (1, 1, kernel[-1]), f"{POSITIONAL}.weight_v": kernel}
+    with _opened(Path(folder).expanduser(), layer.config.model_type) as weights:
+        skipped = _compare(wanted, weights.shapes, Path(folder))
+        for name, (variable, axes) in variables.items():
+            if name == f"{POSITIONAL}.weight":
+                value = _product(weights[f"{POSITIONAL}.weight_g"], weights[f"{POSITIONAL}.weight_v"])
+            else:
+                value = weights[name]
+            variable.assign(value.transpose(axes))
+    return skipped
+
+
+def weights_hash(folder: str | Path) -> str:
+    """The first 12 hexadecimal digits of the SHA-256 of the weights' file, or of its shards in the order of their names.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    digest = hashlib.sha256()
+    for file in _files(Path(folder).expanduser()):
+        with file.open("rb") as opened:
+            while block := opened.read(2**22):
+                digest.update(block)
+    return digest.hexdigest()[:12]
+
+
+def _variables(layer: Wav2Vec2) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """{short name: (variable, order of the axes, in both directions)}.
+
+    A checkpoint has kernels as (outputs, inputs, frames), Keras as (frames, inputs, outputs).
+    """
+    found = {}
+
+    def add(name: str, owner: Any) -> None:
+        # a convolution or a dense layer, else a normalisation
+        weight, bias = (owner.kernel, owner.bias) if hasattr(owner, "kernel") else (owner.gamma, owner.beta)
+        found[f"{name}.weight"] = (weight, tuple(reversed(range(len(weight.shape)))))
+        if bias is not None:
+            found[f"{name}.bias"] = (bias, (0,))
+
+    encoder = layer.feature_encoder
+    for i, convolution in enumerate(encoder.convolutions):
+        add(f"feature_extractor.conv_layers.{i}.conv", convolution)
+    for i, normalization in enumerate(encoder.normalizations):
+        add(f"feature_extractor.conv_layers.{i}.layer_norm", normalization)
+    if layer.projection_normalization:
+        add("feature_projection.layer_norm", layer.projection_normalization)
+    add("feature_projection.projection", layer.projection)
+    add(POSITIONAL, layer.positional)
+    add("encoder.layer_norm", layer.normalization)
+    for i, block in enumerate(layer.layers):
+        add(f"encoder.layers.{i}.attention.q_proj", block.attention.query)
+        add(f"encoder.layers.{i}.attention.k_proj", block.attention.key)
+        add(f"encoder.layers.{i}.attention.v_proj", block.attention.value)
+        add(f"encoder.layers.{i}.attention.out_proj", block.attention.output_projection)
+        add(f"encoder.layers.{i}.layer_norm", block.normalization)
+        add(f"encoder.layers.{i}.feed_forward.intermediate_dense", block.intermediate)
+        add(f"encoder.layers.{i}.feed_forward.output_dense", block.output_dense)
+        add(f"encoder.layers.{i}.final_layer_norm", block.final_normalization)
+    if layer.mask_embedding is not None:
+        found[SPEC_AUGMENT] = (layer.mask_embedding, (0,))
+    return found
+
+
+def _product(magnitude: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """The kernel of a weight normalisation: each frame's part of `direction` has the norm `magnitude`."""
+    return magnitude * direction / np.sqrt(np.sum(np.square(direction), axis=(0, 1), keepdims=True))
+
+
+def _compare(wanted: Mapping[str, tuple], there: Mapping[str, tuple], folder: Path) -> tuple[str, ...]:
+    """The names that are there and not used, all of which must be known to be of no use."""
+    rest = [name for name in there if name not in wanted]
+    skipped = [name for name in rest if name.startswith(HEADS) or name == SPEC_AUGMENT]
+    faults = {
+        "missing": [name for name in wanted if name not in there],
+        "not known": [name for name in rest if name not in skipped],
+        "of another shape": [
+            f"{name} (expected {wanted[name]}, received {there[name]})"
+            for name in wanted
+            if name in there and there[name] != wanted[name]
+        ],
+    }
+    found = [f"{len(names)} {kind}: {listed(names, 3)}" for kind, names in faults.items() if names]
+    if found:
+        raise UserError(
+            f"{folder}: expected the {len(wanted)} tensors that its config.json describes. Received: {len(there)}; "
+            f"{'; '.join(found)}. Take config.json and weights from one checkpoint."
+        )
+    return tuple(skipped)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder, the single one before shards."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
+        try:
+            names = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise UserError(
+                f"{folder / INDEX}: expected a JSON object with a weight_map. Download the file again."
+            ) from error
+        absent = [name for name in names if not (folder / name).is_file()]
+        if absent or not names:
+            raise UserError(f"{folder}: expected the files that {INDEX} names. Missing: {listed(absent) or 'all'}.")
+        return [folder / name for name in names]
+    if sorted(folder.glob("pytorch_model*.bin")):
+        raise UserError(
+            f"{folder}: expected {WEIGHTS}. Received: pytorch_model.bin, which runs code when it is read. Convert it where "
+            "PyTorch is: python -c \"from transformers import AutoModel as M; M.from_pretrained('IN').save_pretrained('OUT')\", "
+            "and copy preprocessor_config.json to OUT."
+        )
+    raise UserError(f"{folder}: expected {WEIGHTS}, or {INDEX} and its shards. Received: a folder without them.")
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, model_type: str) -> Iterator[Weights]:
+    """The tensors of a checkpoint."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise UserError('checkpoints need safetensors: pip install "keras-ser[wav2vec2]".') from error
+
+    stored, shapes = {}, {}
+    with contextlib.ExitStack() as stack:
+        for path in _files(folder):
+            try:
+                file = stack.enter_context(safe_open(path, framework="numpy"))
+            except (SafetensorError, OSError) as error:
+                with path.open("rb") as raw:
+                    pointer = is_lfs_pointer(raw)
+                what = "a Git LFS pointer: run `git lfs pull`" if pointer else f"{error}. Download it again"
+                raise UserError(f"{path}: expected a whole safetensors file. Received: {what}.") from error
+            for name in file.keys():  # noqa: SIM118 - no mapping
+                part = file.get_slice(name)
+                if part.get_dtype() not in DTYPES:
+                    raise UserError(
+                        f"{path}: expected tensors of {', '.join(DTYPES)}. Received: {name} of {part.get_dtype()}. Take a "
+                        "checkpoint that is not quantised."
+                    )
+                stored[name], shapes[name] = (file, name), tuple(part.get_shape())
+        short = {name: _short(name, stored, f"{model_type}.") for name in stored}
+        yield Weights(
+            {short[name]: shape for name, shape in shapes.items()},
+            {short[name]: place for name, place in stored.items()},
+        )
+
+
+def _short(name: str, all_names: Mapping[str, Any], prefix: str) -> str:
+    if any(each.startswith(prefix) for each in all_names):
+        # "feature_extractor" in a head is another one than the model's
+        name = name.removeprefix(prefix) if name.startswith(prefix) else name
+    return name.replace("parametrizations.weight.original0", "weight_g").replace(
+        "parametrizations.weight.original1", "weight_v"
+    )

@@ -1,0 +1,192 @@
+"""Sizes and settings of a wav2vec 2.0 or HuBERT model, read from the files of a Hugging Face checkpoint. No Keras."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_ser.checks import check_choice, check_least, check_positive, check_share, shown
+from keras_ser.errors import UserError
+from keras_ser.values import instance, settle
+
+ARCHITECTURES = ("wav2vec2", "hubert")
+# what a `config.json` may ask for and this package has not, and the values that ask for nothing
+UNSUPPORTED = {"add_adapter": (False, None), "adapter_attn_dim": (None,), "conv_pos_batch_norm": (False, None)}
+
+
+@dataclass(frozen=True)
+class Wav2Vec2Config:
+    """Settings under the names of Hugging Face's `config.json`; the defaults are those of wav2vec 2.0 base.
+
+    Args:
+        model_type: "wav2vec2", or "hubert", whose graph is the same.
+        hidden_size: units of a frame of the transformer.
+        num_hidden_layers: layers of the transformer.
+        num_attention_heads: heads of a layer; they divide `hidden_size`.
+        intermediate_size: units between the two dense layers of a feed-forward block.
+        hidden_act, feat_extract_activation: "gelu", the exact one.
+        hidden_dropout, attention_dropout, activation_dropout, feat_proj_dropout: rates in training, in [0, 1).
+        layerdrop: probability that training skips a layer of the transformer, in [0, 1).
+        layer_norm_eps: epsilon of the transformer's layer normalisations.
+        feat_extract_norm: "group" normalises the first convolution's channels over time; "layer" every convolution's frames.
+        feat_proj_layer_norm: normalise the convolutions' frames before they are projected.
+        conv_dim, conv_stride, conv_kernel: of each convolution of the feature encoder.
+        conv_bias: whether they have a bias.
+        num_conv_pos_embeddings: kernel of the positional convolution, in frames.
+        num_conv_pos_embedding_groups: its groups; they divide `hidden_size`.
+        do_stable_layer_norm: normalise before attention and feed-forward block instead of after them.
+        apply_spec_augment: mask frames and units in training, by the settings that follow.
+        mask_time_prob, mask_time_length, mask_time_min_masks: share of the frames to mask, frames of a span, least spans.
+        mask_feature_prob, mask_feature_length, mask_feature_min_masks: the same of the units.
+        do_normalize: bring every waveform to zero mean and unit variance (`preprocessor_config.json`).
+        sampling_rate: of the waveforms, in Hz (`preprocessor_config.json`).
+
+    Raises:
+        UserError: a setting of another type or out of its range, or sizes that do not fit one another.
+    """
+
+    model_type: str = "wav2vec2"
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.1
+    feat_proj_dropout: float = 0.0
+    layerdrop: float = 0.1
+    layer_norm_eps: float = 1e-5
+    feat_extract_norm: str = "group"
+    feat_extract_activation: str = "gelu"
+    feat_proj_layer_norm: bool = True
+    conv_dim: tuple[int, ...] = (512, 512, 512, 512, 512, 512, 512)
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_bias: bool = False
+    num_conv_pos_embeddings: int = 128
+    num_conv_pos_embedding_groups: int = 16
+    do_stable_layer_norm: bool = False
+    apply_spec_augment: bool = True
+    mask_time_prob: float = 0.05
+    mask_time_length: int = 10
+    mask_time_min_masks: int = 2
+    mask_feature_prob: float = 0.0
+    mask_feature_length: int = 10
+    mask_feature_min_masks: int = 0
+    do_normalize: bool = True
+    sampling_rate: int = 16000
+
+    def __post_init__(self):
+        settle(self)
+        check_choice(self, "model_type", ARCHITECTURES)
+        check_choice(self, "feat_extract_norm", ("group", "layer"))
+        check_choice(self, "hidden_act", ("gelu",))
+        check_choice(self, "feat_extract_activation", ("gelu",))
+        check_least(self, 1, "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        check_least(self, 1, "conv_dim", "conv_stride", "conv_kernel", "sampling_rate")
+        check_least(self, 1, "num_conv_pos_embeddings", "num_conv_pos_embedding_groups")
+        check_least(self, 1, "mask_time_length", "mask_feature_length")
+        check_least(self, 0, "mask_time_min_masks", "mask_feature_min_masks")
+        check_positive(self, "layer_norm_eps")
+        check_share(self, "hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop")
+        check_share(self, "mask_time_prob", "mask_feature_prob", closed=True)
+        if not len(self.conv_dim) == len(self.conv_stride) == len(self.conv_kernel) >= 1:
+            raise UserError(
+                "`conv_dim`, `conv_stride` and `conv_kernel` must have one entry a convolution. "
+                f"Received: {len(self.conv_dim)}, {len(self.conv_stride)}, {len(self.conv_kernel)}."
+            )
+        for name in ("num_attention_heads", "num_conv_pos_embedding_groups"):
+            if self.hidden_size % getattr(self, name):
+                raise UserError(
+                    f"`{name}` must divide `hidden_size`. Received: {name}={getattr(self, name)}, "
+                    f"hidden_size={self.hidden_size}."
+                )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Wav2Vec2Config":
+        """The settings from what a `config.json` holds; those that change no hidden state are passed over.
+
+        Raises:
+            UserError: another architecture, or a setting that this package does not have.
+        """
+        kind = data.get("model_type") if isinstance(data, Mapping) else None
+        if kind not in ARCHITECTURES:
+            raise UserError(f'expected a "model_type" of {" or ".join(ARCHITECTURES)}. Received: {shown(kind)}.')
+        for name, harmless in UNSUPPORTED.items():
+            if data.get(name) not in harmless:
+                raise UserError(
+                    f"`{name}` is not supported; take a checkpoint without it. Received: {name}={shown(data[name])}."
+                )
+        known = {field.name for field in dataclasses.fields(cls)}
+        return instance(cls, {name: value for name, value in data.items() if name in known})
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> "Wav2Vec2Config":
+        """The settings of a checkpoint's `config.json` and, where it is there, `preprocessor_config.json`.
+
+        Raises:
+            UserError: no folder, no `config.json`, no JSON, or what `from_dict` refuses.
+        """
+        folder = Path(folder).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"expected the folder of a Hugging Face checkpoint. Received: {folder}, which is none.")
+        file = folder / "config.json"
+        if not file.is_file():
+            raise UserError(f"expected a Hugging Face checkpoint. Received: {folder}, which has no config.json.")
+        data = _read(file)
+        preprocessor = folder / "preprocessor_config.json"
+        more = _read(preprocessor) if preprocessor.is_file() else {}
+        own = {name: more[name] for name in ("do_normalize", "sampling_rate") if name in more}
+        try:
+            return cls.from_dict({**data, **own})
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next: 320 in base and large, 20 ms."""
+        return math.prod(self.conv_stride)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that a frame is computed from: 400 in base and large, 25 ms."""
+        field, step = 1, 1
+        for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
+            field += (kernel - 1) * step
+            step *= stride
+        return field
+
+    @property
+    def masks_frames(self) -> bool:
+        """Whether training masks frames or units (SpecAugment)."""
+        return self.apply_spec_augment and (self.mask_time_prob > 0 or self.mask_feature_prob > 0)
+
+    def frames(self, samples: int) -> int:
+        """Frames of a waveform of so many samples; 0 below the receptive field."""
+        return max(0, (samples - self.receptive_field) // self.stride + 1)
+
+    def check_samples(self, samples: int, what: str = "a waveform") -> None:
+        """Refuse a waveform that has no frame.
+
+        Raises:
+            UserError: fewer samples than the receptive field.
+        """
+        if samples < self.receptive_field:
+            raise UserError(
+                f"{what} must have at least {self.receptive_field} samples, the receptive field of {self.model_type}. "
+                f"Received: {samples}. Leave it out, or pad it with silence."
+            )
+
+
+def _read(file: Path) -> dict:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: expected JSON: {error}. Download the file again.") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{file}: expected a JSON object. Received: {shown(data)}.")
+    return data

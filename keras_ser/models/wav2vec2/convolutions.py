@@ -1,0 +1,117 @@
+"""The convolutional parts of wav2vec 2.0: the feature encoder, and the positional convolution."""
+
+import keras
+from keras import ops
+
+from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
+from keras_ser.models.wav2vec2.config import Wav2Vec2Config
+
+EPSILON = 1e-5  # of the feature encoder's normalisations
+
+
+class ChannelNormalization(ExplicitMask):
+    """Group normalisation with a group per channel: each channel of an example over its real frames, float32 inside.
+
+    `keras.layers.GroupNormalization` takes no mask.
+
+    Input shape: (batch, frames, channels); `mask` (batch, frames).
+    Output shape: that of the input; the normalised padding is 0, then shifted.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
+
+    def call(self, x, mask=None):
+        x = zero_padding(ops.cast(x, "float32"), mask)
+        count = ops.expand_dims(lengths(x, mask), axis=1)  # (batch, 1, 1)
+        apart = zero_padding(x - ops.sum(x, axis=1, keepdims=True) / count, mask)
+        variance = ops.sum(ops.square(apart), axis=1, keepdims=True) / count  # (batch, 1, channels)
+        y = apart * (self.gamma * ops.rsqrt(variance + EPSILON)) + self.beta
+        return ops.cast(y, self.compute_dtype)
+
+
+class FeatureEncoder(ExplicitMask):
+    """Strided convolutions, each with an exact GELU behind it, from samples to frames.
+
+    Input shape: (batch, samples, 1); `mask` (batch, samples), which only the statistics of the group-norm form need.
+    Output shape: (batch, frames, channels).
+    """
+
+    def __init__(self, config: Wav2Vec2Config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.convolutions, self.normalizations = [], []
+        sizes = zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True)
+        for i, (channels, kernel, stride) in enumerate(sizes):
+            self.convolutions.append(
+                keras.layers.Conv1D(
+                    channels,
+                    kernel,
+                    strides=stride,
+                    use_bias=config.conv_bias,
+                    data_format="channels_last",
+                    kernel_initializer="he_normal",
+                    dtype=self.dtype_policy,
+                    name=f"convolution_{i}",
+                )
+            )
+            if config.feat_extract_norm == "layer":
+                normalization = keras.layers.LayerNormalization(
+                    epsilon=EPSILON, dtype="float32", name=f"normalization_{i}"
+                )
+                self.normalizations.append(normalization)
+        if config.feat_extract_norm == "group":
+            self.normalizations.append(ChannelNormalization(dtype=self.dtype_policy, name="normalization_0"))
+
+    def build(self, input_shape):
+        channels = 1
+        for i, convolution in enumerate(self.convolutions):
+            convolution.build((None, None, channels))
+            channels = self.config.conv_dim[i]
+            if i < len(self.normalizations):
+                self.normalizations[i].build((None, None, channels))
+
+    def call(self, x, mask=None):
+        for i, convolution in enumerate(self.convolutions):
+            x = convolution(x)  # (batch, frames, channels)
+            if self.config.feat_extract_norm == "layer":
+                x = ops.cast(self.normalizations[i](x), self.compute_dtype)
+            elif i == 0:
+                kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
+                # a frame is real if the last of its samples is
+                x = self.normalizations[0](x, mask=None if mask is None else mask[:, kernel - 1 :: stride])
+            x = ops.gelu(x, approximate=False)
+        return x
+
+
+class PositionalConvolution(keras.layers.Layer):
+    """A grouped convolution over many frames, whose output stands for their positions, with an exact GELU behind it.
+
+    One convolution a group: TensorFlow has no grouped one on CPUs, and Keras compiles it with XLA instead, which TensorFlow
+    Serving does not run there.
+
+    A checkpoint's kernel is a direction and a magnitude (weight normalisation); here it is their product.
+
+    Input shape: (batch, frames, hidden). Output shape: the same.
+    """
+
+    def __init__(self, config: Wav2Vec2Config, **kwargs):
+        super().__init__(**kwargs)
+        self.frames, self.groups = config.num_conv_pos_embeddings, config.num_conv_pos_embedding_groups
+
+    def build(self, input_shape):
+        hidden = input_shape[-1]
+        shape = (self.frames, hidden // self.groups, hidden)
+        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=(hidden,), initializer="zeros", name="bias")
+
+    def call(self, x):
+        left = self.frames // 2
+        x = ops.pad(x, ((0, 0), (left, self.frames - 1 - left), (0, 0)))
+        parts = zip(ops.split(x, self.groups, axis=-1), ops.split(self.kernel, self.groups, axis=-1), strict=True)
+        made = [ops.conv(part, kernel, padding="valid", data_format="channels_last") for part, kernel in parts]
+        return ops.gelu(ops.concatenate(made, axis=-1) + self.bias, approximate=False)
