@@ -125,7 +125,11 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
 
 
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
-    found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
+    module = model_module(recipe.model)
+    # first, since it may say that this is not the paper's model
+    told = module.note(recipe.config) if hasattr(module, "note") else ""
+    found = [told] if told else []
+    found += [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
     sources = sorted({source for *_, source in recipe.paper})
     found += [f"Paper column: {source}" for source in sources]
     for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
@@ -144,7 +148,7 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             f"What is trained and tested are {len(data.readable)} windows of {recordings} recordings: a long one counts more often."
         )
     found += _untaught(recipe, data, folds)
-    note = getattr(model_module(recipe.model), "NOTE", None)
+    note = getattr(module, "NOTE", None)
     found += [note] if note else []
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):

@@ -104,6 +104,7 @@ class Network:
         embedding: the tensor of the model that verification, probes and plots look at, (batch, units): the output of a layer.
         normalizations: names of inputs, in the order in which they are joined -> the `FeatureNormalization` that sees them.
         optimizers: further optimizers by name.
+        initialise: loads pretrained weights; called once, before a training begins. None = the weights are drawn.
     """
 
     model: Any
@@ -111,6 +112,7 @@ class Network:
     embedding: Any
     normalizations: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
     optimizers: Mapping[str, Optimized] = field(default_factory=dict)
+    initialise: Callable[[], None] | None = None
 
     @property
     def embedding_layer(self) -> str:

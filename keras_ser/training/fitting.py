@@ -137,6 +137,8 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch) -> 
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             score = compiled(recipe, network, training.steps)
             _standardise(network, training)
+            if network.initialise:
+                network.initialise()
         choose = targets_of(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
         drawn = drawn_seed(seed, 0, CONTROL)
