@@ -101,7 +101,9 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "stated": f"stated {protocol.by} lists",
     }[protocol.kind]
     sides = sum(len(split.validation) for split in splits)
-    if not sides:
+    if protocol.chosen_on_test:
+        chosen = "LEAKING: the epoch is chosen on the test side, whose scores are too high and not to be believed"
+    elif not sides:
         chosen = "no validation side: every epoch is trained and the last one kept"
     elif recipe.keeps_last:
         chosen = "the learning rate falls to 0, and the last epoch is kept: the validation side chooses nothing"
@@ -111,6 +113,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         plural = "s" if protocol.validation > 1 else ""
         what = "fold" if protocol.kind == "stratified-k-fold" else protocol.by
         chosen = f"the epoch is chosen on {int(protocol.validation)} {what}{plural} of the training side"
+        chosen += f", of the tested one's {protocol.within} where there are such" if protocol.within else ""
     if not protocol.together:
         described += " (LEAKING: copies and cuts of one recording stand on both sides)"
     elif recipe.windows:
@@ -118,6 +121,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     return {
         "description": f"{described}; {chosen}",
         "speaker_dependent": protocol.speaker_dependent,
+        "chosen_on_test": protocol.chosen_on_test,
         "apart": list(protocol.columns_apart),
         "folds": [split.fold for split in splits],
         "test clips": sum(len(split.test) for split in splits),

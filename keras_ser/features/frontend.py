@@ -67,9 +67,10 @@ class Frontend(FeatureLayer):
     | short_term | 34 | those of `short_term` |
     | waveform | hop | the samples; window = hop |
 
-    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops go
-    into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's frames
-    (Nagrani et al. 2017), and silence stays small. With `unit` each frame of each feature has the Euclidean norm 1. With `statistics` a clip is one frame (`clip_statistics`).
+    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops
+    go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's
+    frames (Nagrani et al. 2017), and silence stays small. With `unit` each frame of each feature has the Euclidean norm 1. With
+    `statistics` a clip is one frame (`clip_statistics`).
 
     Args:
         features: names out of the table, in the order of the output.

@@ -1,4 +1,4 @@
-"""Layers: one public layer a file, but for the poolings and the linear maps over time, on `keras.ops` only, so that they run on every Keras backend.
+"""Layers, on `keras.ops` only, so that they run on every Keras backend; one a file, but for poolings and linear maps over time.
 
 Conventions of this room:
 

@@ -17,7 +17,7 @@ class CenterLoss(Configured):
     output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; the output is dropped at
     inference time.
 
-    The features descend the loss. The centres move by the rule of the paper, not by the loss's gradient, once in each training step:
+    The features descend the loss. In each training step the centres move by the rule of the paper, not by the loss's gradient:
 
         delta_c = sum_{y_i = c} (c_c - f_i) / (1 + n_c),    c_c <- c_c - rate delta_c,    n_c = number of i with y_i = c
 

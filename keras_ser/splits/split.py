@@ -34,6 +34,7 @@ class Split:
         together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
+        chosen_on_test: True where the validation side is the test side (a deliberate leak).
 
     Raises:
         CorpusError: an empty train or test side.
@@ -48,9 +49,12 @@ class Split:
     apart: tuple[str, ...] = ()
     validation_apart: bool = True
     together: bool = True
+    chosen_on_test: bool = False
 
     def __post_init__(self):
         settle(self)
+        if self.chosen_on_test and self.validation != self.test:
+            raise LeakageError("a split whose test side chooses the model validates on that side, and no other.")
         if not self.train or not self.test:
             empty = "train" if not self.train else "test"
             raise CorpusError(
@@ -61,6 +65,8 @@ class Split:
             if twice:
                 raise LeakageError(f"ids must occur once. More than once in {a}: {listed(twice)}.")
             for b in SIDES[i + 1 :]:
+                if self.chosen_on_test and (a, b) == ("validation", "test"):
+                    continue
                 both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
                 if both:
                     raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")

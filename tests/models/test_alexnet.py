@@ -157,5 +157,7 @@ def test_files_of_something_else_are_refused(rng, tmp_path):
         with pytest.raises(UserError, match=words) as error:
             alexnet_weights(file, shapes())
         assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match=r"features.3.weight must be float \(13, 8, 5, 5\). Received: F32 \(12, 8, 5, 5\)"):
+    with pytest.raises(
+        UserError, match=r"features.3.weight must be float \(13, 8, 5, 5\). Received: F32 \(12, 8, 5, 5\)"
+    ):
         alexnet_weights(whole, shapes((8, 13, 10, 9, 7)))

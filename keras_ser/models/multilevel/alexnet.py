@@ -40,7 +40,13 @@ def features(image, filters: Sequence[int], file: str = "") -> tuple[Any, Callab
             x = keras.layers.ZeroPadding2D(2, name=f"alexnet_{number}_pad")(x)
         padding = "valid" if stride > 1 else "same"
         convolutions[number] = keras.layers.Conv2D(
-            channels, kernel, stride, padding, activation="relu", kernel_initializer="he_uniform", name=f"alexnet_{number}"
+            channels,
+            kernel,
+            stride,
+            padding,
+            activation="relu",
+            kernel_initializer="he_uniform",
+            name=f"alexnet_{number}",
         )
         x = convolutions[number](x)
         if pooled:

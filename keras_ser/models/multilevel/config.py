@@ -63,7 +63,9 @@ class Config:
         settle(self)
         strays = [level for level in self.levels if level not in LEVELS]
         if strays or not self.levels or len(set(self.levels)) != len(self.levels):
-            raise UserError(f"`levels` must be distinct names out of {', '.join(LEVELS)}. Received: {shown(self.levels)}.")
+            raise UserError(
+                f"`levels` must be distinct names out of {', '.join(LEVELS)}. Received: {shown(self.levels)}."
+            )
         if ("wav2vec2" in self.levels) != bool(self.wav2vec2):
             raise UserError(
                 "the level 'wav2vec2' and `wav2vec2`, a checkpoint's folder or 'random', go together: set both or neither. "

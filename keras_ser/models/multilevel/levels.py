@@ -55,7 +55,7 @@ def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dic
 
 
 def _bilstm(config: Config, x):
-    """(batch, frames, bins) -> (batch, frames 2 units). Padding is 0, as in the base network, and the backward layer starts in it."""
+    """(batch, frames, bins) -> (batch, frames 2 units). The backward layer starts in the padding of 0, as in the base network."""
     for i in (1, 2):
         layer = keras.layers.Bidirectional(LSTM(config.units, return_sequences=True), name=f"mfcc_lstm_{i}")
         x = layer(x)  # (batch, frames, 2 units)
