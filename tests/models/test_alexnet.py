@@ -128,15 +128,6 @@ def test_weights_are_transposed_to_keras(rng, tmp_path, kind):
         np.testing.assert_allclose(bias, arrays[f"features.{number}.bias"], rtol=1e-3)
 
 
-def shapes(filters=FILTERS):
-    """Number -> shape of the kernel, Keras's."""
-    before, found = 3, {}
-    for (number, (kernel, *_)), after in zip(alexnet.CONVOLUTIONS.items(), filters, strict=True):
-        found[number] = (kernel, kernel, before, after)
-        before = after
-    return found
-
-
 def test_files_of_something_else_are_refused(rng, tmp_path):
     arrays = tensors(rng)
     lacking = {name: value for name, value in arrays.items() if name != "features.8.bias"}
@@ -155,9 +146,9 @@ def test_files_of_something_else_are_refused(rng, tmp_path):
     }
     for file, words in cases.items():
         with pytest.raises(UserError, match=words) as error:
-            alexnet_weights(file, shapes())
+            alexnet_weights(file, FILTERS)
         assert "\n" not in str(error.value)
     with pytest.raises(
         UserError, match=r"features.3.weight must be float \(13, 8, 5, 5\). Received: F32 \(12, 8, 5, 5\)"
     ):
-        alexnet_weights(whole, shapes((8, 13, 10, 9, 7)))
+        alexnet_weights(whole, (8, 13, 10, 9, 7))

@@ -25,17 +25,17 @@ from keras import ops
 
 from keras_ser.features.configured import Configured, FeatureLayer
 from keras_ser.layers.masking import zero_padding
-from keras_ser.models.multilevel.weights import alexnet_weights
+from keras_ser.models.multilevel.weights import KERNELS, alexnet_weights
 
 GRID = 6
-# torchvision's number -> (kernel, stride, whether a pool follows)
-CONVOLUTIONS = {0: (11, 4, True), 3: (5, 1, True), 6: (3, 1, False), 8: (3, 1, False), 10: (3, 1, True)}
+POOLED = (0, 3, 10)  # torchvision's numbers of the convolutions that a pool follows
 
 
 def features(image, filters: Sequence[int], file: str = "") -> tuple[Any, Callable | None]:
     """(batch, height, width, 3) -> (batch, 6, 6, channels), and what loads the weights of `file`, if there is one."""
     x, convolutions = image, {}
-    for (number, (kernel, stride, pooled)), channels in zip(CONVOLUTIONS.items(), filters, strict=True):
+    for (number, kernel), channels in zip(KERNELS.items(), filters, strict=True):
+        stride = 1 if number else 4
         if stride > 1:  # Keras's "same" would shift the grid
             x = keras.layers.ZeroPadding2D(2, name=f"alexnet_{number}_pad")(x)
         padding = "valid" if stride > 1 else "same"
@@ -49,13 +49,12 @@ def features(image, filters: Sequence[int], file: str = "") -> tuple[Any, Callab
             name=f"alexnet_{number}",
         )
         x = convolutions[number](x)
-        if pooled:
+        if number in POOLED:
             x = keras.layers.MaxPooling2D(3, 2, name=f"alexnet_{number}_pool")(x)
     x = AdaptiveMeanPooling(GRID, name="alexnet_grid")(x)
 
     def load() -> None:
-        shapes = {number: tuple(layer.kernel.shape) for number, layer in convolutions.items()}
-        for number, weights in alexnet_weights(file, shapes).items():
+        for number, weights in alexnet_weights(file, filters).items():
             convolutions[number].set_weights(weights)
 
     return x, load if file else None

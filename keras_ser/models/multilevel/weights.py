@@ -1,8 +1,9 @@
 """AlexNet's weights from a safetensors file. No Keras."""
 
 import json
+import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,39 @@ LONGEST_HEADER = 100_000_000  # bytes, of the format
 SKIPPED = "classifier."  # ImageNet's classes
 
 
-def alexnet_weights(file: str, shapes: Mapping[int, tuple[int, ...]]) -> dict[int, list[np.ndarray]]:
+# number of a convolution in torchvision's `features` -> size of its kernel
+KERNELS = {0: 11, 3: 5, 6: 3, 8: 3, 10: 3}
+
+
+def alexnet_weights(file: str, filters: Sequence[int]) -> dict[int, list[np.ndarray]]:
     """Kernel and bias of each convolution.
 
     Args:
         file: safetensors with torchvision's names: "features.0.weight" (out, in, height, width), "features.0.bias", ..
-        shapes: number of the convolution -> (height, width, in, out) of its kernel.
+        filters: channels of each convolution.
 
     Returns:
-        number -> [kernel (height, width, in, out), bias (out,)], float32.
+        number in `features` -> [kernel (height, width, in, out), bias (out,)], float32.
 
     Raises:
-        UserError: no such file, no safetensors, a tensor that lacks, is of another shape or has no place.
+        UserError: see `check_alexnet`; or the file is cut off.
     """
-    wanted = {}
-    for number, (height, width, before, after) in shapes.items():
-        wanted[f"features.{number}.weight"] = (after, before, height, width)
-        wanted[f"features.{number}.bias"] = (after,)
+    found = {name: _tensor(Path(file), name, entry) for name, entry in check_alexnet(file, filters).items()}
+    return {
+        number: [found[f"features.{number}.weight"].transpose(2, 3, 1, 0), found[f"features.{number}.bias"]]
+        for number in KERNELS
+    }
+
+
+def check_alexnet(file: str, filters: Sequence[int]) -> dict[str, Any]:
+    """What a file's header says of each of the convolutions' tensors.
+
+    Raises:
+        UserError: no such file, no safetensors, a tensor that lacks, is of another type or shape, or has no place.
+    """
+    wanted: dict[str, tuple[int, ...]] = {}
+    for (number, kernel), before, after in zip(KERNELS.items(), (3, *filters), filters, strict=False):
+        wanted |= {f"features.{number}.weight": (after, before, kernel, kernel), f"features.{number}.bias": (after,)}
     found = _header(Path(file))
     strays = [name for name in found if name not in wanted and not name.startswith(SKIPPED)]
     lacking = [name for name in wanted if name not in found]
@@ -39,11 +56,14 @@ def alexnet_weights(file: str, shapes: Mapping[int, tuple[int, ...]]) -> dict[in
         said = [f"it lacks {lacking[0]} and {len(lacking) - 1} more"] if lacking else []
         said += [f"it has {strays[0]}, which has no place"] if strays else []
         raise UserError(f"{file} must hold torchvision's AlexNet (features.0.weight, ..): {', '.join(said)}.")
-    arrays = {name: _tensor(Path(file), name, found[name], shape) for name, shape in wanted.items()}
-    return {
-        number: [arrays[f"features.{number}.weight"].transpose(2, 3, 1, 0), arrays[f"features.{number}.bias"]]
-        for number in shapes
-    }
+    for name, shape in wanted.items():
+        kind, received = found[name]["dtype"], tuple(found[name]["shape"])
+        if kind not in TYPES or received != shape:
+            raise UserError(
+                f"{file}: {name} must be float {shape}. Received: {kind} {received}. Take torchvision's AlexNet, or set "
+                "config.filters."
+            )
+    return {name: found[name] for name in wanted}
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -65,19 +85,13 @@ def _header(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no safetensors file: {error}. Save AlexNet's weights in that format.") from error
 
 
-def _tensor(path: Path, name: str, entry: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+def _tensor(path: Path, name: str, entry: Mapping[str, Any]) -> np.ndarray:
     """One tensor, float32."""
-    kind = TYPES.get(entry["dtype"])
-    if kind is None or tuple(entry["shape"]) != shape:
-        raise UserError(
-            f"{path}: {name} must be float {shape}. Received: {entry['dtype']} {tuple(entry['shape'])}. "
-            "Take torchvision's AlexNet, or set config.filters."
-        )
+    kind, shape = np.dtype(TYPES[entry["dtype"]]), entry["shape"]
     first, end = entry["data_offsets"]
     with open(path, "rb") as file:
         file.seek(first)
         data = file.read(end - first)
-    count = int(np.prod(shape))
-    if len(data) != count * np.dtype(kind).itemsize:
+    if len(data) != math.prod(shape) * kind.itemsize:
         raise UserError(f"{path} is cut off in {name}. Download it again.")
-    return np.frombuffer(data, np.dtype(kind).newbyteorder("<"), count).reshape(shape).astype(np.float32)
+    return np.frombuffer(data, kind.newbyteorder("<")).reshape(shape).astype(np.float32)
