@@ -6,8 +6,8 @@
 
 A module may have a `NOTE`, a sentence that every report on the model shows, and `note(config)`, one that depends on the settings
 ("" = none), `DETERMINISTIC = True` where the seed draws nothing, `SPACE`, what `keras-ser tune` searches unless it is told
-otherwise, `AUXILIARY`, what changes in a recipe that gets an auxiliary corpus, and `remarks(rows)`, sentences on what went wrong in
-a training, read from the logs of its epochs.
+otherwise, `AUXILIARY`, what changes in a recipe that gets an auxiliary corpus, `LAYERS`, modules whose layers a file of the model
+may name, and `remarks(rows)`, sentences on what went wrong in a training, read from the logs of its epochs.
 """
 
 import importlib

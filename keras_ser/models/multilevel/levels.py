@@ -77,9 +77,9 @@ def wav2vec2_frames(config: Config, x, mask):
         return hidden, frames, None
 
     def load() -> None:
-        from keras_ser.models.wav2vec2 import load as read
+        from keras_ser.models.wav2vec2.checkpoint import assign
 
-        layer.set_weights(read(config.wav2vec2, freeze_feature_encoder=True).get_weights())
+        assign(layer, config.wav2vec2)
 
     return hidden, frames, load
 

@@ -89,7 +89,8 @@ def build(
     if config.level_heads:
         for level, vector in vectors.items():
             name = f"level_{level}"
-            outputs[name] = head(vector, main, 0, config.dropout, name=name)
+            vector = keras.layers.Dropout(config.dropout, name=f"{name}_dropout")(vector)
+            outputs[name] = head(vector, main, 0, name=name)
             learned = task_outputs([main])[main.name]
             learns[name] = replace(learned, weight=learned.weight * config.level_heads)
     if config.center:
