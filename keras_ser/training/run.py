@@ -232,4 +232,7 @@ def is_of(folder: Path, recipe: Recipe) -> bool:
 
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
-    return json.loads(json.dumps({"hash": recipe.hash, "split": plain(split), "seed": seed, "data": data}))
+    sides = plain(split)
+    if not split.chosen_on_test:  # runs of earlier versions do not name it
+        del sides["chosen_on_test"]
+    return json.loads(json.dumps({"hash": recipe.hash, "split": sides, "seed": seed, "data": data}))
