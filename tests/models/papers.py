@@ -1,5 +1,7 @@
 """One small recipe for each entry of MODELS: what the checks that every model has to pass loop over."""
 
+from importlib.util import find_spec
+
 from keras_ser.models import aae_mtl, aspmtl, attention_dnn, is_baseline, multilevel, random_forest, svm, vggvox
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
@@ -14,6 +16,11 @@ BANDS = FrontendConfig(("linear_bands",), bins=32, preemphasis=0.0, endpoint=Fal
 CEPSTRUM = FrontendConfig(("mfcc",), coefficients=20, deltas=0, endpoint=False, unit=True)
 IMAGE = FrontendConfig(("spectrogram",), endpoint=False, lowest=100, name="image")
 LEVELS = {"units": 8, "image": (64, 80), "filters": (8, 8, 12, 12, 16), "steps": 5, "dense": 24}
+WAVEFORM = FrontendConfig(("waveform",), window=160, hop=160, preemphasis=0.0, endpoint=False, name="raw")
+THREE = {"levels": ("mfcc", "spectrogram", "wav2vec2"), "wav2vec2": "random", "wav2vec2_size": (16, 1)}
+WITH_WAV2VEC2 = [("multilevel-wav2vec2", THREE, CEPSTRUM, (IMAGE, WAVEFORM))] * bool(
+    find_spec("keras_ser.models.wav2vec2")
+)
 LEVELS |= {"lstm_dropout": 0.0, "dropout": 0.0}
 CONV = {"encoder": "conv", "layers": 0, "projection": 32, "stem": 1, "block_dropout": 0.0}
 CONV |= {"filters": (16, 32), "kernels": (3, 3), "pools": ((2, 2), (2, 2))}
@@ -73,6 +80,7 @@ def recipes() -> dict[str, Recipe]:
                     CEPSTRUM,
                     (IMAGE,),
                 ),
+                *WITH_WAV2VEC2,
                 ("multilevel-dlinear", {"levels": ("mfcc",), "extractor": "dlinear"}, CEPSTRUM, ()),
             )
         ),

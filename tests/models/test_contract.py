@@ -155,7 +155,8 @@ def test_embedding_is_found_and_differs_between_clips(made):
 
 
 def test_normalizations_cover_every_input(made):
-    inputs = made.network.model.input
+    """But for waveforms, which the layers that hear them normalise."""
+    inputs = {name: x for name, x in made.network.model.input.items() if not name.endswith("waveform")}
     covered = [name for names in made.network.normalizations for name in names]
     assert sorted(covered) == sorted(name for name, value in inputs.items() if value.dtype != "bool")
     for names, layer in made.network.normalizations.items():

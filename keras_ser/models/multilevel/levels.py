@@ -85,7 +85,7 @@ def wav2vec2_frames(config: Config, x, mask):
 
 
 def _random_sizes(config: Config):
-    """The base model's settings, but for its width and depth."""
+    """The base model's settings, but for its width and depth, and without what is masked and skipped in fine-tuning."""
     from keras_ser.models.wav2vec2 import Wav2Vec2Config
 
     hidden, layers = config.wav2vec2_size
@@ -96,6 +96,8 @@ def _random_sizes(config: Config):
         intermediate_size=4 * hidden,
         conv_dim=7 * (min(512, hidden),),
         num_conv_pos_embedding_groups=math.gcd(16, hidden),
+        layerdrop=0.0,
+        apply_spec_augment=False,
     )
 
 
