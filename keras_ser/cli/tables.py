@@ -73,7 +73,7 @@ def systems_table(
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
-        from keras_ser.experiment.reporting import protocol_facts
+        from keras_ser.experiment.reporting import protocol_facts, report_title
         from keras_ser.reports import systems_report
 
         data, first, shown = trained.data, trained.first, paper
@@ -88,7 +88,7 @@ def systems_table(
         protocols = [protocol for protocol in first.protocols if protocol.name in known]
         shared = "; speaker-dependent: the speakers tested are trained on, too"
         made = systems_report(
-            f"{first.name.split('-', 1)[0]} on {data.corpus.name}",
+            report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
             [_systems(trained, protocol.name, pairs) for protocol in protocols],
             about=about,
             described={

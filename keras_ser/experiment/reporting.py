@@ -1,6 +1,6 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     made = score_report(
         predictions,
         scored,
-        title=f"{recipe.name} on {data.corpus.name}",
+        title=report_title(recipe.name, [recipe], data),
         paper={key: value for key, value in paper_figures(recipe).items() if key[0] in {task.name for task in scored}},
         protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
         notes=told,
@@ -128,12 +128,15 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     }
 
 
+def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:
+    """The first line of a report on these recipes: with what their models say of their settings."""
+    told = [getattr(model_module(recipe.model), "note", lambda config: "")(recipe.config) for recipe in recipes]
+    told = [sentence for sentence in dict.fromkeys(told) if sentence]
+    return f"{name} on {data.corpus.name}" + (f" ({'; '.join(told)})" if told else "")
+
+
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
-    module = model_module(recipe.model)
-    # first, since it may say that this is not the paper's model
-    told = module.note(recipe.config) if hasattr(module, "note") else ""
-    found = [told] if told else []
-    found += [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
+    found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
     sources = sorted({source for *_, source in recipe.paper})
     found += [f"Paper column: {source}" for source in sources]
     for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
@@ -152,7 +155,7 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             f"What is trained and tested are {len(data.readable)} windows of {recordings} recordings: a long one counts more often."
         )
     found += _untaught(recipe, data, folds)
-    note = getattr(module, "NOTE", None)
+    note = getattr(model_module(recipe.model), "NOTE", None)
     found += [note] if note else []
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):

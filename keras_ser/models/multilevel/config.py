@@ -94,12 +94,12 @@ def after_pools(size: int) -> int:
 
 
 def note(config: Config) -> str:
-    """What a report says of the settings: the pretrained weights that are not there."""
+    """What a report's first line says: the paper's pretrained parts that are not there."""
     lacking = []
     if config.wav2vec2 == RANDOM:
-        lacking.append("wav2vec 2.0 has random weights")
+        lacking.append("wav2vec 2.0 from random weights")
     elif "wav2vec2" not in config.levels and len(config.levels) > 1:
-        lacking.append("the level of wav2vec 2.0 is left out (--wav2vec2 CHECKPOINT)")
+        lacking.append("without wav2vec 2.0")
     if "spectrogram" in config.levels and config.extractor == "own" and not config.alexnet:
-        lacking.append("AlexNet starts from random weights (--alexnet FILE)")
-    return f"Not the paper's pretrained network: {', and '.join(lacking)}." if lacking else ""
+        lacking.append("AlexNet from random weights")
+    return ", ".join(lacking)
