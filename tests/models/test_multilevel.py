@@ -210,3 +210,24 @@ def test_bad_settings(name, changes):
     with pytest.raises(UserError, match=f"`{name}`") as error:
         Config(**changes)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_its_export_passes_the_gate_and_answers_as_keras_does(tmp_path, rng):
+    """A clip of less than a stretch, and one of three."""
+    from keras_ser.serving import Predictor, export
+    from keras_ser.training import Data, fit
+    from tests.training import resume, tiny
+
+    corpus = tiny.corpus(tmp_path)
+    recipe = resume.RECIPES["levels"].replace(epochs=1, patience=0).for_corpus(corpus)
+    data = Data.load(recipe, corpus, tmp_path / "cache", progress=False)
+    run = fit(recipe, data, tiny.SPEAKERS.splits(corpus)[0], tmp_path / "run")
+    model, served = run.model(), Predictor.load(export(run, tmp_path / "exports"))
+    assert set(model.output) == {"emotion", "gender"}, "neither levels nor centres"
+    waves = [rng.normal(scale=0.1, size=n).astype("float32") for n in (3000, 23000)]
+    for wave, answer in zip(waves, served(waves), strict=True):
+        expected = model({"waveform": wave[None], "length": np.array([len(wave)], "int32")})
+        for task, value in expected.items():
+            found = list(answer[task]["probabilities"].values())
+            np.testing.assert_allclose(found, np.asarray(value)[0], atol=1e-5)
