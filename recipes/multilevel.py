@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli import recipe_main
-from keras_ser.cli.tables import Paper, systems_table
+from keras_ser.cli.tables import Paper, systems_table, with_course
 from keras_ser.models.multilevel import Config
 from keras_ser.models.multilevel.config import RANDOM
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
@@ -205,6 +205,7 @@ def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
 
     def reports(trained):
         paper = (papers or {}).get(trained.variant, Paper())
-        return systems_table({name: ABOUT[name] for name in trained.systems}, PAIRS, paper)(trained)
+        table = systems_table({name: ABOUT[name] for name in trained.systems}, PAIRS, paper)
+        return with_course(table, ("ser", "mf-mtl-cr"))(trained)
 
     return recipe_main(variants(Given.parsed()), page, arguments=pretrained_arguments, adjust=checked, reports=reports)

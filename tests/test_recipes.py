@@ -341,6 +341,8 @@ def test_levels_on_a_twin_of_iemocap(tmp_path):
         name: next(line for line in rows if line.startswith(f"| {name} |")) for name in ("ser", "mf", "mf-mtl-cr")
     }
     assert all(f"| {ua} |" in figures[name] for name, ua in (("ser", "71.02"), ("mf", "73.06"), ("mf-mtl-cr", "71.64")))
+    figures = {path.name for path in (tmp_path / "out").glob("*-systems-*/course*")}
+    assert figures == {"course.md", "course.json", "course-curves.png", "course-tsne.png"}
     (split,) = (tmp_path / "out").glob("multilevel_iemocap-ser-*/leave-one-speaker-out/fold-01-*/split.json")
     sides = json.loads(split.read_text())
     assert {name[:5] + name[-4] for name in sides["test"]} == {"Ses01M"}

@@ -126,6 +126,21 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
     return make
 
 
+def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
+    """A table of systems, and the figures of `keras_ser.experiment.course`; `compared`: whose embeddings are shown."""
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.experiment.course import course_report
+
+        yield from table(trained)
+        first = trained.first
+        title = f"Course of the training and embeddings, {first.name.split('-', 1)[0]} on {trained.data.corpus.name}"
+        made = course_report(title, trained.systems, trained.data, compared)
+        yield made, made.save(trained.folder)
+
+    return make
+
+
 def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Paper]) -> Reports:
     """The gain of one system over another, and the speaker verification of all.
 
