@@ -68,6 +68,8 @@ class FrontendConfig:
     statistics: bool = False
     compatible: bool = False
     name: str = ""
+    lowest: int = 0
+    unit: bool = False
 
     def __post_init__(self):
         settle(self)
@@ -81,7 +83,7 @@ class FrontendConfig:
         check_least(self, 1, "sample_rate", "window", "hop", "fft", "bins", "coefficients")
         check_choice(self, "deltas", (0, 1, 2))
         check_share(self, "preemphasis")
-        check_least(self, 0, "seconds")
+        check_least(self, 0, "seconds", "lowest")
         if self.fft < self.window:
             raise UserError(f"`fft` must be at least `window`. Received: fft={self.fft}, window={self.window}.")
         if "mfcc" in self.features and self.coefficients > self.bins:

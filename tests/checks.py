@@ -59,7 +59,7 @@ def functional(row: LayerRow, layer=None) -> keras.Model:
     x, mask = example(row)
     inputs = {}
     for i, leaf in enumerate(keras.tree.flatten(x)):
-        shape = (None, *leaf.shape[2:]) if row.frames else leaf.shape[1:]
+        shape = (None, *leaf.shape[2:]) if row.frames and leaf.ndim > 2 else leaf.shape[1:]
         inputs[f"x{i}"] = keras.Input(shape, name=f"x{i}")
     first = list(inputs.values()) if isinstance(x, list) else inputs["x0"]
     if mask is None:
@@ -208,7 +208,7 @@ def batch_is_alone(row: LayerRow):
     together = flat(model(feed(row, x, mask)))
     for i in range(BATCH):
         end = None if mask is None else int(mask[i].sum())
-        own = [leaf[i : i + 1, :end] for leaf in keras.tree.flatten(x)]
+        own = [leaf[i : i + 1, : end if leaf.ndim > 2 else None] for leaf in keras.tree.flatten(x)]
         alone = flat(model(feed(row, own, None if mask is None else mask[i : i + 1, :end])))
         for a, b in zip(alone, together, strict=True):
             same_and_then_nothing(a, b[i : i + 1], anything=row.identity)
@@ -220,11 +220,13 @@ def padding_is_ignored(row: LayerRow):
     longer = np.pad(mask, ((0, 0), (0, 5)))
 
     def fill(leaf, garbage):
+        if leaf.ndim < 3:
+            return leaf
         leaf = np.pad(leaf, ((0, 0), (0, longer.shape[1] - leaf.shape[1])) + ((0, 0),) * (leaf.ndim - 2))
         leaf[~longer] = garbage
         return leaf
 
-    clean = keras.tree.map_structure(lambda leaf: fill(leaf, 0.0)[:, : mask.shape[1]], x)
+    clean = keras.tree.map_structure(lambda leaf: fill(leaf, 0.0)[:, : mask.shape[1] if leaf.ndim > 2 else None], x)
     for training in (False,) if row.random else (False, True):
         expected = flat(call(layer, clean, mask, training=training))
         losses = flat(layer.losses)

@@ -31,7 +31,7 @@ class LayerRow:
         inputs: (rng, batch, frames) -> the first argument of its call: an array or a list of arrays.
         args: arguments of its constructor.
         masked: whether its call takes `mask` (batch, frames).
-        frames: whether its input has an axis of frames (axis 1).
+        frames: whether its input has an axis of frames (axis 1); a vector (batch, width) beside it has none.
         identity: whether it puts out its inputs, and with them what stands in their padding.
     """
 
@@ -79,6 +79,25 @@ LAYERS = [
         identity=True,
     ),
     LayerRow("CenterLoss", layers.CenterLoss, _vectors(5), {"classes": 3}, frames=False),
+    LayerRow("CenterLoss slow", layers.CenterLoss, _vectors(5), {"classes": 2, "rate": 0.1}, frames=False),
+    LayerRow(
+        "CoAttention",
+        layers.CoAttention,
+        _several(_sequence(4), _vectors(3), _vectors(5)),
+        {"frames": 9},
+        masked=True,
+    ),
+    LayerRow(
+        "CoAttention letter",
+        layers.CoAttention,
+        _several(_sequence(4), _vectors(6)),
+        {"frames": 20, "normalize": False},
+        masked=True,
+    ),
+    LayerRow("NLinear", layers.NLinear, _sequence(4), {"frames": 13, "steps": 3}, masked=True),
+    LayerRow("NLinear shorter", layers.NLinear, _sequence(4), {"frames": 9, "steps": 15}, masked=True),
+    LayerRow("DLinear", layers.DLinear, _sequence(4), {"frames": 13, "steps": 3}, masked=True),
+    LayerRow("DLinear longer", layers.DLinear, _sequence(4), {"frames": 20, "steps": 2}, masked=True),
     LayerRow("FeatureAttention", layers.FeatureAttention, _vectors(5), frames=False),
     LayerRow("FeatureAttention scalar", layers.FeatureAttention, _vectors(5), {"scalar": True}, frames=False),
     LayerRow("MeanPooling", layers.MeanPooling, _sequence(5), masked=True),

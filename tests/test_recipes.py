@@ -8,18 +8,21 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.cli.training import check_labels
 from keras_ser.corpora import CORPORA, read_corpus
 from keras_ser.evaluation import metric_names
+from keras_ser.models.whole_model import inner_network
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split
+from keras_ser.training import Run
 from tests import corpora_on_disk as disk
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
-FILES = sorted(path for path in RECIPES.glob("*.py") if path.stem not in ("aae", "aspmtl", "vggvox"))
+FILES = sorted(path for path in RECIPES.glob("*.py") if path.stem not in ("aae", "aspmtl", "multilevel", "vggvox"))
 EVERY = [
     pytest.param(recipe, id=f"{path.stem}-{variant}")
     for path in FILES
@@ -41,9 +44,10 @@ def test_a_recipe_is_a_plain_value(recipe):
     assert recipe.corpus in CORPORA
     if len(recipe.protocols) == 2:
         # the paper's split; beside it there is one that keeps people, films or recordings apart
-        assert recipe.protocols[0].speaker_dependent
+        assert recipe.protocols[0].speaker_dependent or recipe.protocols[0].chosen_on_test
     # the last of them keeps its promises, but where persons are to be named
-    assert (recipe.protocols[-1].columns_apart or recipe.tasks[0].identity) and recipe.protocols[-1].together
+    last = recipe.protocols[-1]
+    assert (last.columns_apart or recipe.tasks[0].identity) and last.together and not last.chosen_on_test
     # what is printed as the paper's figure is a fraction with a source
     assert all(0 < value < 1 and "table" in source for _, _, value, source in recipe.paper)
     assert {(task, metric) for task, metric, *_ in recipe.paper} <= {
@@ -346,6 +350,75 @@ def test_a_sweep_has_a_curve_for_each_kind():
         "the others left out": {10.0: "aae-10-alone", 100.0: "aae-100"},
     }
     assert swept(["aae", "aae-gender", "cnn-single", "aae-no-adversary"]) is None
+
+
+SMALL_LEVELS = ["units=2", "image=64,64", "filters=2,2,3,3,4", "dense=6", "steps=3"]
+
+
+def multilevel(root: Path, out: Path, *arguments: str) -> str:
+    """What multilevel_iemocap.py writes of its systems."""
+    command = [sys.executable, str(RECIPES / "multilevel_iemocap.py"), f"--corpus-root={root}", f"--out={out}"]
+    command += ["--quiet", "--epochs=1", "--seed=0", "--folds=1", *(f"--set=config.{pair}" for pair in SMALL_LEVELS)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (text,) = (path.read_text() for path in out.glob("*/systems.md"))
+    return text
+
+
+@pytest.mark.slow
+def test_levels_on_a_twin_of_iemocap(tmp_path):
+    """The paper's rows beside it, the partner validates, what is not pretrained is said first; the leaking protocol is marked."""
+    codes = ("ang", "hap", "exc", "neu", "sad")
+    people = [(f"Ses0{k}F_impro01", who) for k in (1, 2) for who in "FM"]
+    turns = [(f"{d}_{p}{k:03d}", code, 2.5, 2.5, 2.5) for d, p in people for k, code in enumerate(codes)]
+    root = disk.write_iemocap(tmp_path / "iemocap", turns=turns)
+    text = multilevel(root, tmp_path / "out", "--systems=ser,mf,mf-mtl-cr")
+    assert text.splitlines()[0] == (
+        "# multilevel_iemocap on iemocap (without wav2vec 2.0, AlexNet from random weights)"
+    )
+    rows = text[text.index("## UAR (UA), %") :].splitlines()
+    figures = {
+        name: next(line for line in rows if line.startswith(f"| {name} |")) for name in ("ser", "mf", "mf-mtl-cr")
+    }
+    assert all(f"| {ua} |" in figures[name] for name, ua in (("ser", "71.02"), ("mf", "73.06"), ("mf-mtl-cr", "71.64")))
+    figures = {path.name for path in (tmp_path / "out").glob("*-systems-*/course*")}
+    assert figures == {"course.md", "course.json", "course-curves.png", "course-tsne.png"}
+    (split,) = (tmp_path / "out").glob("multilevel_iemocap-ser-*/leave-one-speaker-out/fold-01-*/split.json")
+    sides = json.loads(split.read_text())
+    assert {name[:5] + name[-4] for name in sides["test"]} == {"Ses01M"}
+    assert {name[:5] + name[-4] for name in sides["validation"]} == {"Ses01F"}, "not Ses02F, the next"
+    text = multilevel(root, tmp_path / "leaky", "--variant=leaky", "--systems=ser", "--protocol=both")
+    assert "leave-one-speaker-out-leaky" in text and "whose scores are too high and not to be believed" in text
+
+
+@pytest.mark.slow
+def test_single_levels_and_weights_of_alexnet(tmp_path):
+    from tests.models.test_alexnet import tensors, write
+
+    root = disk.write_iemocap(
+        tmp_path / "iemocap",
+        turns=[
+            (f"Ses0{k}F_impro01_{who}{i:03d}", code, 2.5, 2.5, 2.5)
+            for k in (1, 2)
+            for who in "FM"
+            for i, code in enumerate(("ang", "hap", "neu", "sad"))
+        ],
+    )
+    arrays = tensors(np.random.default_rng(0), (2, 2, 3, 3, 4))
+    file = write(tmp_path / "alexnet.safetensors", arrays)
+    text = multilevel(
+        root, tmp_path / "out", "--variant=levels", f"--alexnet={file}", "--set=optimizer.learning_rate=1e-12"
+    )
+    assert "random weights" not in text
+    for name in ("bilstm", "alexnet", "mfcc-nlinear", "mfcc-dlinear", "spectrogram-nlinear", "spectrogram-dlinear"):
+        assert f"| {name} |" in text
+    (run,) = (tmp_path / "out").glob("multilevel_iemocap-alexnet-*/leave-one-speaker-out/fold-01-*")
+    weights = inner_network(Run.load(run).model()).get_layer("alexnet_0").get_weights()
+    np.testing.assert_allclose(weights[0], arrays["features.0.weight"].transpose(2, 3, 1, 0), atol=1e-6)
+    command = [sys.executable, str(RECIPES / "multilevel_emodb.py"), f"--corpus-root={root}", f"--alexnet={root}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and "expected AlexNet's weights, a safetensors file" in line
 
 
 @pytest.mark.slow

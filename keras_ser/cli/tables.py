@@ -78,7 +78,7 @@ def systems_table(
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
-        from keras_ser.experiment.reporting import protocol_facts
+        from keras_ser.experiment.reporting import protocol_facts, report_title
         from keras_ser.reports import Swept, systems_report
 
         data, first, shown = trained.data, trained.first, paper
@@ -93,7 +93,7 @@ def systems_table(
         protocols = [protocol for protocol in first.protocols if protocol.name in known]
         shared = "; speaker-dependent: the speakers tested are trained on, too"
         made = systems_report(
-            f"{first.name.split('-', 1)[0]} on {data.corpus.name}",
+            report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
             [_systems(trained, protocol.name, pairs) for protocol in protocols],
             about=about,
             described={
@@ -144,6 +144,21 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
         more = replace(trained, systems=ordered, notes=[*trained.notes, note])
         for made, _ in systems_table(about, pairs, paper, "ablation")(more):
             yield made, made.save(folder)
+
+    return make
+
+
+def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
+    """A table of systems, and the figures of `keras_ser.experiment.course`; `compared`: whose embeddings are shown."""
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.experiment.course import course_report
+
+        yield from table(trained)
+        first = trained.first
+        title = f"Course of the training and embeddings, {first.name.split('-', 1)[0]} on {trained.data.corpus.name}"
+        made = course_report(title, trained.systems, trained.data, compared)
+        yield made, made.save(trained.folder)
 
     return make
 

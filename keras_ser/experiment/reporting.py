@@ -1,6 +1,6 @@
 """From finished runs to a report; a run or an experiment scored again; two experiments compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     made = score_report(
         predictions,
         scored,
-        title=f"{recipe.name} on {data.corpus.name}",
+        title=report_title(recipe.name, [recipe], data),
         paper={key: value for key, value in paper_figures(recipe).items() if key[0] in {task.name for task in scored}},
         protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
         notes=told,
@@ -107,7 +107,9 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "cross-corpus": f"trained on {_teachers(recipe)}, tested on other {protocol.by}s than those that choose the epoch",
     }[protocol.kind]
     sides = sum(len(split.validation) for split in splits)
-    if not sides:
+    if protocol.chosen_on_test:
+        chosen = "LEAKING: the epoch is chosen on the test side, whose scores are too high and not to be believed"
+    elif not sides:
         chosen = "no validation side: every epoch is trained and the last one kept"
     elif recipe.keeps_last:
         chosen = "the learning rate falls to 0, and the last epoch is kept: the validation side chooses nothing"
@@ -119,6 +121,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         plural = "s" if protocol.validation > 1 else ""
         what = "fold" if protocol.kind == "stratified-k-fold" else protocol.by
         chosen = f"the epoch is chosen on {int(protocol.validation)} {what}{plural} of the training side"
+        chosen += f", of the tested one's {protocol.within} where there are such" if protocol.within else ""
     if not protocol.together:
         described += " (LEAKING: copies and cuts of one recording stand on both sides)"
     elif recipe.windows:
@@ -126,6 +129,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     return {
         "description": f"{described}; {chosen}",
         "speaker_dependent": protocol.speaker_dependent,
+        "chosen_on_test": protocol.chosen_on_test,
         "apart": list(protocol.columns_apart),
         "folds": [split.fold for split in splits],
         "test clips": sum(len(split.test) for split in splits),
@@ -134,6 +138,13 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
 
 def _teachers(recipe: Recipe) -> str:
     return " and ".join(stream.corpus for stream in recipe.streams if stream.teaches)
+
+
+def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:
+    """The first line of a report on these recipes: with what their models say of their settings."""
+    told = [getattr(model_module(recipe.model), "note", lambda config: "")(recipe.config) for recipe in recipes]
+    told = [sentence for sentence in dict.fromkeys(told) if sentence]
+    return f"{name} on {data.corpus.name}" + (f" ({'; '.join(told)})" if told else "")
 
 
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:

@@ -21,7 +21,7 @@ from keras_ser.features.framing import (
     zero_beyond,
 )
 from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_spectrogram, mfcc, with_deltas
-from keras_ser.features.normalization import clip_statistics, normalized
+from keras_ser.features.normalization import clip_statistics, normalized, unit_frames
 from keras_ser.features.prosody import (
     check_pitch,
     pitch_features,
@@ -56,8 +56,8 @@ class Frontend(FeatureLayer):
 
     | feature | bins | what |
     | --- | --- | --- |
-    | spectrogram | fft // 2 + 1 | power, dB |
-    | magnitude | fft // 2 | square root of the power, without the bin at half the sample rate |
+    | spectrogram | fft // 2 + 1, or `lowest` | power, dB |
+    | magnitude | fft // 2, or `lowest` | square root of the power, without the bin at half the sample rate |
     | linear_bands | bins | mean power of bands of equal width up to half the sample rate, dB |
     | log_mel | bins | mel power, dB: 10 lg max(x, 1e-10) |
     | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
@@ -67,9 +67,10 @@ class Frontend(FeatureLayer):
     | short_term | 34 | those of `short_term` |
     | waveform | hop | the samples; window = hop |
 
-    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops go
-    into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's frames
-    (Nagrani et al. 2017), and silence stays small. With `statistics` a clip is one frame (`clip_statistics`).
+    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops
+    go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's
+    frames (Nagrani et al. 2017), and silence stays small. With `unit` each frame of each feature has the Euclidean norm 1. With
+    `statistics` a clip is one frame (`clip_statistics`).
 
     Args:
         features: names out of the table, in the order of the output.
@@ -92,6 +93,8 @@ class Frontend(FeatureLayer):
         normalize: mean 0 and variance 1 of each bin over a clip's frames.
         statistics: return each bin's mean and variance over the clip, the means first, instead of its frames.
         compatible: the short-term features in pyAudioAnalysis's own form.
+        lowest: bins that spectrogram and magnitude keep, from 0 Hz on; 0 = all.
+        unit: divide each frame of a feature by its Euclidean norm; a frame of zeros stays.
 
     Input shape:
         waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
@@ -131,6 +134,8 @@ class Frontend(FeatureLayer):
         normalize: bool = False,
         statistics: bool = False,
         compatible: bool = False,
+        lowest: int = 0,
+        unit: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -149,6 +154,8 @@ class Frontend(FeatureLayer):
             mel_filters(sample_rate, fft, bins, fmin, fmax, area_normalised)
         if "linear_bands" in features and bins > fft // 2:
             raise UserError(f"linear bands need `bins` <= fft / 2 = {fft // 2}. Received: bins={bins}.")
+        if not 0 <= lowest <= fft // 2:
+            raise UserError(f"`lowest` must be from 0 (all bins) to fft / 2 = {fft // 2}. Received: lowest={lowest}.")
         if "mfcc" in features:
             dct_matrix(bins, coefficients)
         if "pitch" in features:
@@ -167,8 +174,8 @@ class Frontend(FeatureLayer):
     def sizes(self) -> dict[str, int]:
         """Feature name -> bins, in the order of `features`."""
         sizes = {
-            "spectrogram": self.fft // 2 + 1,
-            "magnitude": self.fft // 2,
+            "spectrogram": self.lowest or self.fft // 2 + 1,
+            "magnitude": self.lowest or self.fft // 2,
             "linear_bands": self.bins,
             "log_mel": self.bins,
             "mfcc": self.coefficients * (1 + self.deltas),
@@ -257,9 +264,9 @@ class Frontend(FeatureLayer):
         if self.spectral:
             power = power_spectrogram(emphasised, self.window, self.hop, self.fft, self.window_shape)
             if "spectrogram" in self.features:
-                found["spectrogram"] = decibels(power)
+                found["spectrogram"] = decibels(power[..., : self.lowest or self.fft // 2 + 1])
             if "magnitude" in self.features:
-                found["magnitude"] = root(power[..., : self.fft // 2])
+                found["magnitude"] = root(power[..., : self.lowest or self.fft // 2])
             if "linear_bands" in self.features:
                 found["linear_bands"] = decibels(linear_bands(power, self.bins))
             if "log_mel" in self.features or "mfcc" in self.features:
@@ -300,6 +307,8 @@ class Frontend(FeatureLayer):
             kept = {name: zero_beyond(found[name], mask) for name in self.features}
         if self.normalize:
             kept = {name: normalized(value, mask) for name, value in kept.items()}
+        if self.unit:
+            kept = {name: unit_frames(value) for name, value in kept.items()}
         if self.statistics:
             kept = {name: clip_statistics(value, mask)[:, None] for name, value in kept.items()}
             mask = mask[:, :1]

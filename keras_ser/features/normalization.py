@@ -9,6 +9,8 @@ from keras import ops
 from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
 
+FLOOR = 1e-12  # under which a norm counts as 0
+
 
 class Statistics:
     """Mean and variance of valid frames, accumulated in float64 batch by batch (Chan's update).
@@ -64,6 +66,11 @@ class Statistics:
         if not self.frames:
             raise UserError("statistics need at least one valid frame. Received: none. Call `update` first.")
         return value
+
+
+def unit_frames(x: Any) -> Any:
+    """(batch, frames, bins) / its Euclidean norm over the bins; a frame of zeros, as padding is, stays."""
+    return x / ops.maximum(ops.norm(x, axis=-1, keepdims=True), FLOOR)
 
 
 def normalized(x: Any, mask: Any, floor: float = 1e-10) -> Any:

@@ -1,4 +1,4 @@
-"""Layers: one public layer a file, but for the poolings, on `keras.ops` only, so that they run on every Keras backend.
+"""Layers, on `keras.ops` only, so that they run on every Keras backend; one a file, but for poolings and linear maps over time.
 
 Conventions of this room:
 
@@ -13,10 +13,12 @@ Conventions of this room:
 """
 
 from keras_ser.layers.center_loss import CenterLoss
+from keras_ser.layers.co_attention import CoAttention
 from keras_ser.layers.conv_encoder import ConvEncoder
 from keras_ser.layers.feature_attention import FeatureAttention
 from keras_ser.layers.gradient_reversal import GradientReversal
 from keras_ser.layers.layer_weighting import LayerWeighting
+from keras_ser.layers.linear_forecast import DLinear, NLinear
 from keras_ser.layers.lstm import LSTM
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
 from keras_ser.layers.orthogonality_loss import OrthogonalityLoss
@@ -26,7 +28,9 @@ from keras_ser.layers.stacked_lstm import StackedLSTM
 __all__ = [
     "AttentionPooling",
     "CenterLoss",
+    "CoAttention",
     "ConvEncoder",
+    "DLinear",
     "FeatureAttention",
     "LSTM",
     "GradientReversal",
@@ -34,6 +38,7 @@ __all__ = [
     "LogMeanPosterior",
     "MaskedBatchNormalization",
     "MeanPooling",
+    "NLinear",
     "OrthogonalityLoss",
     "StackedLSTM",
     "StatisticsPooling",

@@ -1,4 +1,4 @@
-"""Centre loss: features are drawn to a learned centre of their class."""
+"""Centre loss: features are drawn to a centre of their class, and the centres follow their classes' features."""
 
 import keras
 from keras import ops
@@ -15,35 +15,63 @@ class CenterLoss(Configured):
 
     The layer owns the centres and needs no labels: compiled with `keras_ser.losses.TrueClass`, which picks d_i,y_i, its
     output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; the output is dropped at
-    inference time. The centres descend the same loss as the features (Wen et al. move them by a rule of their own).
+    inference time.
+
+    The features descend the loss. In each training step the centres move by the rule of the paper, not by the loss's gradient:
+
+        delta_c = sum_{y_i = c} (c_c - f_i) / (1 + n_c),    c_c <- c_c - rate delta_c,    n_c = number of i with y_i = c
+
+    so that their steps depend neither on the loss's weight nor on the batch size. An example of sample weight 0 counts nowhere, and
+    the centre of an absent class stays. The labels come with the gradient of the loss, which is 0 but for d_i,y_i. In the place of
+    the gradient the optimizer finds the moved centres and assigns them (`Variable.overwrite_with_gradient`): learning rate,
+    moments, clipping and weight decay of any Keras optimizer leave the centres alone.
 
     Args:
         classes: number of classes; an integer >= 1.
+        rate: alpha of the paper, in (0, 1]. Default 0.5, the paper's.
 
     Input shape: (batch, units).
     Output shape: (batch, classes), float32 whatever the dtype policy.
 
     Raises:
-        UserError: `classes` under 1.
+        UserError: `classes` under 1, or a `rate` out of range.
 
     Reference:
         Wen et al., *A Discriminative Feature Learning Approach for Deep Face Recognition*, ECCV 2016.
     """
 
-    def __init__(self, classes: int, **kwargs):
+    def __init__(self, classes: int, rate: float = 0.5, **kwargs):
         super().__init__(**kwargs)
         if classes < 1:
             raise UserError(f"`classes` must be >= 1. Received: classes={classes}.")
-        self.classes = classes
+        if not 0 < rate <= 1:
+            raise UserError(f"`rate` must be over 0, up to 1. Received: rate={rate}.")
+        self.classes, self.rate = classes, rate
 
     def build(self, input_shape):
         self.centers = self.add_weight(
             shape=(self.classes, input_shape[-1]), initializer="zeros", name="centers", autocast=False
         )
+        self.centers.overwrite_with_gradient = True
 
     def call(self, features):
-        features = ops.expand_dims(ops.cast(features, "float32"), axis=1)  # (batch, 1, units)
-        return 0.5 * ops.sum(ops.square(features - ops.cast(self.centers, "float32")), axis=-1)  # (batch, classes)
+        # a tensor of the centres, since TensorFlow's custom gradient treats variables apart
+        centers = ops.reshape(self.centers, self.centers.shape)
+        return ops.custom_gradient(self._distances)(ops.cast(features, "float32"), centers)
+
+    def _distances(self, features, centers):
+        """(batch, units), (classes, units) -> (batch, classes); and what the optimizer finds."""
+
+        def found(*args, upstream=None):
+            (upstream,) = args if upstream is None else (upstream,)  # (batch, classes); torch gives it by name
+            gradient = ops.sum(upstream, axis=1, keepdims=True) * features - ops.matmul(upstream, centers)
+            own = ops.cast(ops.not_equal(upstream, 0.0), "float32")  # (batch, classes): y_i = c
+            count = ops.expand_dims(ops.sum(own, axis=0), axis=1)  # (classes, 1)
+            delta = (count * centers - ops.matmul(ops.transpose(own), features)) / (1.0 + count)
+            return gradient, centers - self.rate * delta
+
+        difference = ops.expand_dims(features, axis=1) - centers  # (batch, classes, units)
+        return 0.5 * ops.sum(ops.square(difference), axis=-1), found
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.classes)

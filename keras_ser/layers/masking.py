@@ -49,3 +49,22 @@ def lengths(x, mask):
         ones = ops.ones_like(x[:, :, :1], dtype="float32")  # (batch, frames, 1)
         return ops.maximum(ops.sum(ones, axis=1), 1.0)
     return ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True), 1.0)
+
+
+def first_frames(x, mask, frames: int):
+    """The first `frames` frames of `x` (batch, frames, ...), a shorter sequence being padded; 0 and False in the padding.
+
+    Args:
+        x: tensor (batch, frames, units).
+        mask: boolean tensor (batch, frames), or None: every frame is real.
+
+    Returns:
+        (batch, `frames`, units) and bool (batch, `frames`).
+    """
+    mask = ops.ones_like(x[:, :, 0], dtype="bool") if mask is None else ops.cast(mask, "bool")
+    x = zero_padding(x, mask)
+    if x.shape[1] != frames:
+        x = ops.pad(x, ((0, 0), (0, frames), (0, 0)))[:, :frames]
+        # as integers, since not every backend pads booleans
+        mask = ops.cast(ops.pad(ops.cast(mask, "int32"), ((0, 0), (0, frames)))[:, :frames], "bool")
+    return x, mask

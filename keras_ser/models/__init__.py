@@ -4,9 +4,10 @@
 `candidates(config)` and `estimator(config, candidate, task, seed)` instead of `build`, a scikit-learn pipeline for each task
 (`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
 
-A module may have a `NOTE`, a sentence that every report on the model shows, `DETERMINISTIC = True` where the seed draws
-nothing, `SPACE`, what `keras-ser tune` searches unless it is told otherwise, `AUXILIARY`, what changes in a recipe that gets an
-auxiliary corpus, and `remarks(rows)`, sentences on what went wrong in a training, read from the logs of its epochs.
+A module may have a `NOTE`, a sentence that every report on the model shows, `note(config)`, words on its settings for a report's
+first line ("" = none), `DETERMINISTIC = True` where the seed draws nothing, `SPACE`, what `keras-ser tune` searches unless it is
+told otherwise, `AUXILIARY`, what changes in a recipe that gets an auxiliary corpus, `LAYERS`, modules whose layers a file of the
+model may name, and `remarks(rows)`, sentences on what went wrong in a training, read from the logs of its epochs.
 """
 
 import importlib
@@ -20,6 +21,7 @@ MODELS = {
     "aae_mtl": "keras_ser.models.aae_mtl",
     "aspmtl": "keras_ser.models.aspmtl",
     "attention_dnn": "keras_ser.models.attention_dnn",
+    "multilevel": "keras_ser.models.multilevel",
     "random_forest": "keras_ser.models.random_forest",
     "svm": "keras_ser.models.svm",
     "vggvox": "keras_ser.models.vggvox",

@@ -51,6 +51,28 @@ def epochs(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     return figure
 
 
+def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figure:
+    """A quantity over the epochs: a panel for each part, a curve for each system.
+
+    Args:
+        parts: part -> system -> the quantity by epoch.
+        ylabel: of all panels.
+    """
+    figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
+    names = list(dict.fromkeys(name for systems in parts.values() for name in systems))
+    styles = {name: {"color": COLOURS[k % 8], "linestyle": DASHES[k % 4]} for k, name in enumerate(names)}
+    for axes, (part, systems) in zip(grid, parts.items(), strict=True):
+        for name, values in systems.items():
+            axes.plot(values.index, values, lw=1.4, **styles[name])
+        axes.set_title(part, fontsize=10)
+        tidy(axes)
+    figure.supxlabel("epoch", fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
+    handles = [mark(name, **style) for name, style in styles.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
 def _quantities(histories: Iterable[pd.DataFrame]) -> list[str]:
     """What is plotted: every numeric column but the epoch, `val_x` beside `x`; losses before scores."""
     numeric = [c for history in histories for c in history.select_dtypes("number").columns if c not in NO_CURVE]

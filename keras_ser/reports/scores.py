@@ -176,6 +176,8 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
     """What a reader of the summary must know, in one line; report.md has the rest."""
     shared = [name for name, facts in protocols.items() if facts.get("speaker_dependent")]
     said = [f"{', '.join(shared)}: test speakers are in the training set"] if shared else []
+    leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
+    said += [f"{', '.join(leaking)}: the test side chose the epoch, not to be believed"] if leaking else []
     for result in results:
         if result.task != results[0].task:
             continue

@@ -183,7 +183,8 @@ def _metrics(run: Run) -> dict[str, Any]:
     from keras_ser.training.predictions import judged
 
     file = run.folder / "predictions.csv"
-    if not file.exists():
+    # where the test side chose the model, it cannot say how good that is
+    if not file.exists() or run.split.chosen_on_test:
         return {}
     table = read_predictions(file)
     speakers = set(table["speaker"]) - {""}

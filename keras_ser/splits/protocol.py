@@ -41,6 +41,10 @@ class Protocol:
             tested ones are taken, so that they rotate with the folds. Of "stratified-k-fold" it is a number of folds. 0 = no
             validation side.
         apart: further columns whose values must be on one side only, beside `by`.
+        within: a column: of the values of `by` that validate, those are taken first that share its value with the tested ones, e.g.
+            "session" for the other speaker of a dialogue. "" = the order alone counts.
+        chosen_on_test: the test side is the validation side, too, so that it chooses the model, as in some published code: its
+            scores are too high. It needs validation=0; reports mark it.
         together: keep copies and cuts of one recording on one side. False = a split that leaks, as in some papers ("random"
             only); reports mark it as such.
     """
@@ -55,6 +59,8 @@ class Protocol:
     apart: tuple[str, ...] = ()
     match: tuple[str, ...] = ()
     together: bool = True
+    within: str = ""
+    chosen_on_test: bool = False
 
     def __post_init__(self):
         folds = self.stated if isinstance(self.stated, list | tuple) else (None,)
@@ -79,6 +85,16 @@ class Protocol:
             )
         if not self.together and self.kind != "random":
             raise UserError(f"only a random split may leak (together=False). Received: kind={self.kind!r}.")
+        if self.within and (self.kind in ("random", "stratified-k-fold") or self.validation < 1):
+            raise UserError(
+                f"`within` chooses among the values of {self.by!r} that validate: it needs folds by them and validation=1 or more. "
+                f"Received: kind={self.kind!r}, validation={self.validation:g}."
+            )
+        if self.chosen_on_test and self.validation:
+            raise UserError(
+                "`chosen_on_test` makes the test side the validation side: it needs validation=0. "
+                f"Received: validation={self.validation:g}."
+            )
         if (self.kind == "matched") != bool(self.match):
             raise UserError(
                 f"`match` names the columns of kind 'matched'. Received: kind={self.kind!r}, match={self.match}."
@@ -128,6 +144,12 @@ class Protocol:
         Raises:
             CorpusError: an utterance lacks the column, a stated value does not occur, or too few values for the folds.
         """
+        folds = self._splits(corpus, seed, hashes, stratify)
+        if self.chosen_on_test:
+            folds = (dataclasses.replace(split, validation=split.test, chosen_on_test=True) for split in folds)
+        return tuple(folds)
+
+    def _splits(self, corpus: Corpus, seed: int, hashes: Mapping[str, str] | None, stratify: str | None):
         if self.kind == "random":
             return (self._random(corpus, seed, hashes or {}, stratify),)
         values = self._values(corpus)
@@ -165,10 +187,19 @@ class Protocol:
                     f"It has: {listed(map(shown, names))}."
                 )
             names = list(dict.fromkeys([*(name for fold in tested for name in fold), *names]))
-        folds = (self._fold(i, set(fold), names, values) for i, fold in enumerate(tested))
+        beside = self._beside(corpus, values)
+        folds = (self._fold(i, set(fold), names, values, beside) for i, fold in enumerate(tested))
         if 0 < self.validation < 1:
             folds = (self._share(split, corpus, seed, hashes or {}, stratify) for split in folds)
         return tuple(folds)
+
+    def _beside(self, corpus: Corpus, values: Mapping[str, str]) -> dict[str, set[str]]:
+        """Each value of `by` -> the values of `within` that its clips have."""
+        found: dict[str, set[str]] = {}
+        for u in corpus:
+            if self.within and u.column(self.within) is not None:
+                found.setdefault(values[u.id], set()).add(str(u.column(self.within)))
+        return found
 
     def _values(self, corpus: Corpus) -> dict[str, str]:
         lacking = [u.id for u in corpus if u.column(self.by) is None]
@@ -179,9 +210,18 @@ class Protocol:
             )
         return {u.id: str(u.column(self.by)) for u in corpus}
 
-    def _fold(self, fold: int, tested: set[str], names: list[str], values: Mapping[str, str]) -> Split:
+    def _fold(
+        self,
+        fold: int,
+        tested: set[str],
+        names: list[str],
+        values: Mapping[str, str],
+        beside: Mapping[str, set[str]],
+    ) -> Split:
         last = max(names.index(name) for name in tested)
         following = [names[(last + i) % len(names)] for i in range(1, len(names))]
+        shared = set().union(*(beside.get(name, ()) for name in tested))
+        following.sort(key=lambda name: not shared & beside.get(name, set()))  # stable
         chosen = set([name for name in following if name not in tested][: int(self.validation)])
         side = {
             name: "test" if name in tested else "validation" if name in chosen else "train"

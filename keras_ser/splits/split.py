@@ -35,6 +35,7 @@ class Split:
         together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
+        chosen_on_test: True where the validation side is the test side (a deliberate leak).
 
     Raises:
         CorpusError: an empty train or test side.
@@ -50,6 +51,7 @@ class Split:
     validation_apart: bool = True
     together: bool = True
     foreign: bool = False
+    chosen_on_test: bool = False
 
     def __post_init__(self):
         settle(self)
@@ -57,6 +59,8 @@ class Split:
             raise CorpusError(
                 f"split {self.protocol!r}: other corpora train, and {len(self.train)} of its own clips do."
             )
+        if self.chosen_on_test and self.validation != self.test:
+            raise LeakageError("a split whose test side chooses the model validates on that side, and no other.")
         if not (self.train or self.foreign) or not self.test:
             empty = "test" if self.train or self.foreign else "train"
             raise CorpusError(
@@ -67,6 +71,8 @@ class Split:
             if twice:
                 raise LeakageError(f"ids must occur once. More than once in {a}: {listed(twice)}.")
             for b in SIDES[i + 1 :]:
+                if self.chosen_on_test and (a, b) == ("validation", "test"):
+                    continue
                 both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
                 if both:
                     raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")

@@ -146,6 +146,8 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             score = compiled(recipe, network, training.steps)
+            if network.initialise:
+                network.initialise()
             anew = begin_from(network.model, recipe.tasks, initial) if initial else []
             _standardise(network, training)
         choose = targets_of(recipe, network)

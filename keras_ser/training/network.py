@@ -93,10 +93,13 @@ def _metrics(name: str, output: Output, alone: bool) -> list:
 def priors(network: Network, recipe: Recipe, sources: Sequence) -> dict[str, float]:
     """The share of the commonest class among the training clips, of each output of classes that is no task's own.
 
-    The output's accuracy has to be held against it, e.g. an adversary's. Clips count alike, however many segments they give.
+    The output's accuracy, where it is logged, has to be held against it, e.g. an adversary's. Clips count alike, however many
+    segments they give.
     """
     tasks, found = {task.name: task for task in recipe.tasks}, {}
     for name, output in network.outputs.items():
+        if not output.metrics:
+            continue
         if isinstance(output.target, StreamNumber):
             shares = [source.share for source in sources]
         elif (

@@ -1,5 +1,6 @@
 """A run's folder: what it holds, and who owns it."""
 
+import importlib
 import json
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from typing import Any
 from keras_ser.corpora.corpus import listed
 from keras_ser.errors import RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
+from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.values import instance, plain, read_json
@@ -89,9 +91,10 @@ class Run:
 
         # these register the layers that the file names
         import keras_ser.features
-        import keras_ser.layers
-        import keras_ser.models.aspmtl.cascade  # noqa: F401
+        import keras_ser.layers  # noqa: F401
 
+        for name in getattr(model_module(self.recipe.model), "LAYERS", ()):
+            importlib.import_module(name)
         file = self.folder / NETWORK
         check_archive(file)
         model = keras.saving.load_model(file, compile=False)
@@ -229,4 +232,8 @@ def is_of(folder: Path, recipe: Recipe) -> bool:
 
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
-    return json.loads(json.dumps({"hash": recipe.hash, "split": plain(split), "seed": seed, "data": data}))
+    sides = plain(split)
+    for name in ("chosen_on_test", "foreign"):  # runs of earlier versions do not name them
+        if not getattr(split, name):
+            del sides[name]
+    return json.loads(json.dumps({"hash": recipe.hash, "split": sides, "seed": seed, "data": data}))

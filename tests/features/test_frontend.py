@@ -1,4 +1,5 @@
 import keras
+import librosa
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -165,3 +166,42 @@ def test_waveform_is_the_samples_of_each_frame(rng):
     np.testing.assert_array_equal(found["waveform"][0], waveform[0, :400].reshape(5, 80))
     np.testing.assert_array_equal(np.asarray(found["waveform"][1])[:2], waveform[1, :160].reshape(2, 80))
     assert np.asarray(found["mask"]).sum(axis=1).tolist() == [5, 2] and not np.asarray(found["waveform"][1])[2:].any()
+
+
+def test_lowest_bins_of_a_40_ms_spectrum_are_librosas(rng):
+    """The spectrogram of Zou et al.: magnitude in dB, 40 ms Hamming, 10 ms hop, 800 points, 200 bins."""
+    clip = speech_like(rng, 16000, 140.0)
+    settings = {"window": 640, "fft": 800, "preemphasis": 0.0, "endpoint": False, "lowest": 200}
+    found = Frontend(("spectrogram", "magnitude"), **settings)(clip[None])
+    wide = np.pad(clip, (80, 80))  # librosa puts the window into the middle of its frame
+    expected = np.abs(librosa.stft(wide, n_fft=800, win_length=640, hop_length=160, window="hamming", center=False))[
+        :200
+    ].T
+    np.testing.assert_allclose(found["magnitude"][0], expected, atol=1e-4 * expected.max())
+    np.testing.assert_allclose(
+        found["spectrogram"][0], librosa.amplitude_to_db(expected, amin=1e-5, top_db=None), atol=1e-2
+    )
+    assert found["spectrogram"].shape == (1, 97, 200)
+    symbolic = Frontend(("spectrogram",), **settings)(keras.Input((16000,)))
+    assert symbolic["spectrogram"].shape == (None, 97, 200)
+
+
+def test_frames_of_norm_1(rng):
+    waveform, length = batch(some_clips(rng))
+    names = ("mfcc", "energy")
+    plain = Frontend(names, endpoint=False)(waveform, length)
+    found = Frontend(names, endpoint=False, unit=True)(waveform, length)
+    for name in names:
+        x = np.asarray(plain[name], "float64")
+        norm = np.linalg.norm(x, axis=-1, keepdims=True)
+        np.testing.assert_allclose(found[name], np.where(norm > 0, x / np.where(norm > 0, norm, 1), 0), atol=1e-6)
+    same(
+        found,
+        Frontend(names, endpoint=False, unit=True)(batch(some_clips(np.random.default_rng(0)), 999, np.nan)[0], length),
+    )
+
+
+@pytest.mark.parametrize("lowest", [-1, 257])
+def test_more_bins_than_there_are_are_refused(lowest):
+    with pytest.raises(ValueError, match="`lowest` must be"):
+        Frontend(("spectrogram",), lowest=lowest)

@@ -1,6 +1,8 @@
 """One small recipe for each entry of MODELS: what the checks that every model has to pass loop over."""
 
-from keras_ser.models import aae_mtl, aspmtl, attention_dnn, is_baseline, random_forest, svm, vggvox
+from importlib.util import find_spec
+
+from keras_ser.models import aae_mtl, aspmtl, attention_dnn, is_baseline, multilevel, random_forest, svm, vggvox
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -11,6 +13,15 @@ MEL = FrontendConfig(features=("log_mel",), endpoint=False)
 STATISTICS = FrontendConfig(features=("short_term",), window=800, hop=400, fft=1024, endpoint=False, statistics=True)
 MAGNITUDE = FrontendConfig(("magnitude",), fft=512, preemphasis=0.0, endpoint=False, seconds=1.0, normalize=True)
 BANDS = FrontendConfig(("linear_bands",), bins=32, preemphasis=0.0, endpoint=False)
+CEPSTRUM = FrontendConfig(("mfcc",), coefficients=20, deltas=0, endpoint=False, unit=True)
+IMAGE = FrontendConfig(("spectrogram",), endpoint=False, lowest=100, name="image")
+LEVELS = {"units": 8, "image": (64, 80), "filters": (8, 8, 12, 12, 16), "steps": 5, "dense": 24}
+WAVEFORM = FrontendConfig(("waveform",), window=160, hop=160, preemphasis=0.0, endpoint=False, name="raw")
+THREE = {"levels": ("mfcc", "spectrogram", "wav2vec2"), "wav2vec2": "random", "wav2vec2_size": (16, 1)}
+WITH_WAV2VEC2 = [("multilevel-wav2vec2", THREE, CEPSTRUM, (IMAGE, WAVEFORM))] * bool(
+    find_spec("keras_ser.models.wav2vec2")
+)
+LEVELS |= {"lstm_dropout": 0.0, "dropout": 0.0}
 CONV = {"encoder": "conv", "layers": 0, "projection": 32, "stem": 1, "block_dropout": 0.0}
 CONV |= {"filters": (16, 32), "kernels": (3, 3), "pools": ((2, 2), (2, 2))}
 
@@ -56,6 +67,22 @@ def recipes() -> dict[str, Recipe]:
                 BANDS,
             ).replace(sampling=Sampling("segments", frames=64, hop=64, balance=False))
             for kind in ("aae", "ae", "cnn")
+        ),
+        *(
+            _recipe(name, "multilevel", multilevel.Config(**LEVELS, **config), frontend).replace(
+                frontends=further, sampling=Sampling("segments", seconds=0.5, balance=False)
+            )
+            for name, config, frontend, further in (
+                ("multilevel", {}, CEPSTRUM, (IMAGE,)),
+                (
+                    "multilevel-all",
+                    {"gender_prior": True, "level_heads": 0.5, "center": 0.01},
+                    CEPSTRUM,
+                    (IMAGE,),
+                ),
+                *WITH_WAV2VEC2,
+                ("multilevel-dlinear", {"levels": ("mfcc",), "extractor": "dlinear"}, CEPSTRUM, ()),
+            )
         ),
         _recipe("svm", "svm", svm.Config(C=(100.0,)), STATISTICS),
         _recipe("random_forest", "random_forest", random_forest.Config(trees=50, leaf=(1,)), STATISTICS),

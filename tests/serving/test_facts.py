@@ -51,12 +51,14 @@ def test_metrics_are_of_the_stream_that_the_report_scores(tmp_path):
         for label in task.labels:
             table[f"{task.name}/{label}"] = (table[f"{task.name}/prediction"] == label).astype(float)
     table.to_csv(tmp_path / "predictions.csv", index=False)
-    split = SimpleNamespace(apart=(), speaker_dependent=True)
+    split = SimpleNamespace(apart=(), speaker_dependent=True, chosen_on_test=False)
     run = SimpleNamespace(folder=tmp_path, split=split, recipe=SimpleNamespace(tasks=(emotion, noise)))
     found = saved_model._metrics(run)
     assert found["speaker_dependent"] is True and found["speakers"] == 4
     assert found["emotion"] == {"uar": 0.75, "accuracy": pytest.approx(2 / 3), "clips": 3}
     assert found["noise"] == {"uar": 0.5, "accuracy": 0.5, "clips": 2}
+    split.chosen_on_test = True
+    assert saved_model._metrics(run) == {}, "the test side chose the model"
     told = score_report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both")
     for result in told.results:
         assert result["uar"].value == found[result.task]["uar"]

@@ -281,3 +281,57 @@ def test_ravdess_folds_and_its_double_take(shared_data):
         except LeakageError as error:
             assert set(pair) <= set(str(error).replace(",", "").replace(".", "").split())
     assert 0 < together < 12  # unknown hashes leave it to chance
+
+
+def test_the_other_speaker_of_the_session_validates():
+    """IEMOCAP's names: without `within` the man of one session would be judged by the woman of the next."""
+    people = [f"Ses{k:02d}{who}" for k in range(1, 6) for who in "FM"]
+    corpus = corpus_of(30, speaker=people * 3, session=[name[:5] for name in people] * 3)
+    protocol = Protocol("p", "leave-one-out", validation=1, within="session")
+    for split in protocol.splits(corpus):
+        ((tested,), (chosen,)) = (values(corpus, side, "speaker") for side in (split.test, split.validation))
+        assert tested[:5] == chosen[:5] and tested != chosen
+        check_split(split, corpus)
+    plain_order = Protocol("p", "leave-one-out", validation=1).splits(corpus)[1]
+    assert values(corpus, plain_order.validation, "speaker") == {"Ses02F"}
+
+
+def test_within_falls_back_to_the_next_value():
+    """A session of one speaker, and a column that no clip has."""
+    corpus = corpus_of(4, speaker=["a", "b", "c", "d"], session=["1", "2", "3", "1"])
+    chosen = [
+        [
+            values(corpus, split.validation, "speaker")
+            for split in Protocol("p", "leave-one-out", validation=1, within=w).splits(corpus)
+        ]
+        for w in ("session", "film")
+    ]
+    assert chosen == [[{"d"}, {"c"}, {"d"}, {"a"}], [{"b"}, {"c"}, {"d"}, {"a"}]]
+
+
+def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
+    corpus = corpus_of(12, speaker=["a", "b", "c"] * 4)
+    protocol = Protocol("leaky", "leave-one-out", validation=0, chosen_on_test=True)
+    for split in protocol.splits(corpus):
+        assert split.validation == split.test and split.chosen_on_test and not set(split.train) & set(split.test)
+        check_split(split, corpus)
+        assert instance(Split, plain(split)) == split
+    with pytest.raises(LeakageError, match="Both in validation and test: c01"):
+        Split("p", 0, ("c03",), ("c01",), ("c01",))
+    with pytest.raises(LeakageError, match="validates on that side"):
+        Split("p", 0, ("c03",), ("c02",), ("c01",), chosen_on_test=True)
+    with pytest.raises(LeakageError, match="Both in train and validation: c01"):
+        Split("p", 0, ("c01",), ("c01",), ("c01",), chosen_on_test=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "random", "within": "session"}, "`within` chooses among"),
+        ({"kind": "leave-one-out", "within": "session", "validation": 0.1}, "validation=1 or more"),
+        ({"kind": "leave-one-out", "chosen_on_test": True}, "needs validation=0"),
+    ],
+)
+def test_within_and_chosen_on_test_need_their_kind(changes, words):
+    with pytest.raises(ValueError, match=words):
+        Protocol("p", **changes)

@@ -3,20 +3,34 @@
 python -m tests.training.resume FOLDER NAME RECIPE [stage:epoch]
 """
 
+import dataclasses
 import os
 import signal
 import sys
 from pathlib import Path
 
-from keras_ser.recipe import Sampling
+from keras_ser.recipe import OptimizerConfig, Sampling
+from tests.models import papers
 from tests.training import tiny
 
 EPOCHS = {"epochs": 4, "patience": 2}
 CROPS = Sampling("crop", frames=40)
+# stretches of two front ends, dropout, and centres that no optimizer moves
+LEVELS = papers.RECIPES["multilevel-all"]
+LEVELS = LEVELS.replace(
+    name="levels",
+    tasks=(tiny.EMOTION, tiny.GENDER),
+    config=dataclasses.replace(LEVELS.config, dropout=0.3, lstm_dropout=0.3),
+    optimizer=OptimizerConfig("adamw", 1e-2, weight_decay=0.01),
+    protocols=(tiny.SPEAKERS,),
+    patience_steps=0,
+    smoothing=1,
+)
 RECIPES = {
     "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
     "lstm": tiny.EVERYTHING.replace(config=tiny.LSTM, **EPOCHS),
     "stretched": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
+    "levels": LEVELS.replace(**EPOCHS),
     "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),
 }
 

@@ -470,6 +470,7 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
         ("conv", "everything:2"),
         ("stretched", "stretched:2"),
         ("lstm", "everything:1"),
+        ("levels", "levels:2"),
         ("cascade", "model 1:1"),
         ("cascade", "model 2:2"),
     ],

@@ -1,0 +1,68 @@
+"""Figures over several systems: the course of their training fold by fold, and the embeddings that two of them end with."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from keras_ser.corpora.corpus import listed
+from keras_ser.experiment.systems import System
+from keras_ser.experiment.verification import embeddings
+from keras_ser.reports import Picture, Report
+from keras_ser.reports.curves import by_panel
+from keras_ser.reports.embedding_maps import FEWEST, layout, maps
+from keras_ser.training import Data, Run
+from keras_ser.training.predictions import truths
+
+
+def course_report(
+    title: str, systems: Mapping[str, System], data: Data, compared: tuple[str, str], name: str = "course"
+) -> Report:
+    """Accuracy on the validation side epoch by epoch, a panel for each fold; and t-SNE of two systems' test clips.
+
+    The curves are of the last protocol and the lowest seed; the protocol says what validates. The embeddings are of its first
+    fold. Where nothing validates, or one of the two systems is not there, that picture is left out.
+
+    Args:
+        title: of the report.
+        systems: name -> what was trained.
+        data: their corpora.
+        compared: the systems whose embeddings are shown.
+        name: of the files.
+    """
+    first = next(iter(systems.values())).recipe
+    task, protocol = first.tasks[0], first.protocols[-1].name
+    seed = min(seed for system in systems.values() for p, _, seed in system.runs if p == protocol)
+    curves: dict[str, dict[str, pd.Series]] = {}
+    runs: dict[int, dict[str, Run]] = {}
+    for system_name, system in systems.items():
+        for _, fold, _ in sorted(key for key in system.runs if key[0] == protocol and key[2] == seed):
+            run = Run.load(system.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
+            runs.setdefault(fold, {})[system_name] = run
+            history = pd.DataFrame(run.history).set_index("epoch")
+            column = f"val_{task.name}_accuracy"
+            if column in history:
+                curves.setdefault(_tested(run, data), {})[system_name] = 100 * history[column]
+    figures = []
+    if curves:
+        figures.append(
+            Picture(f"{name}-curves.png", "validation accuracy by epoch", partial(by_panel, curves, "accuracy, %"))
+        )
+    fold, pair = min(runs), runs[min(runs)]
+    if set(compared) <= set(pair):
+        found = {each: embeddings(pair[each], data) for each in compared}
+        clips = [data.corpus.utterances[i] for i in found[compared[0]][0]]
+        if len(clips) >= FEWEST:
+            places = {each: layout(vectors) for each, (_, vectors) in found.items()}
+            truth = truths(task, clips, data.corpus.name)
+            draw = partial(maps, places, np.array(truth), task.labels)
+            caption = f"t-SNE of the test clips of {protocol}, fold {fold}, by {task.name}"
+            figures.append(Picture(f"{name}-tsne.png", caption, draw))
+    return Report(title, (), [f"Protocol {protocol}, seed {seed}."], figures=tuple(figures), name=name)
+
+
+def _tested(run: Run, data: Data) -> str:
+    """What a panel is called: the speakers that are tested."""
+    test = set(run.split.test)
+    return listed(sorted({u.speaker or "unknown" for u in data.corpus if u.id in test}))

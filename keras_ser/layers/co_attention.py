@@ -1,0 +1,70 @@
+"""Pool a sequence by weights that other vectors decide."""
+
+import keras
+from keras import ops
+
+from keras_ser.errors import UserError
+from keras_ser.layers.masking import ExplicitMask, first_frames
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class CoAttention(ExplicitMask):
+    """Weighted sum of a sequence's frames; a dense layer of other levels' vectors gives each frame its weight.
+
+        e = W [v_1, v_2, ..] + b,    one e_t for each of the first `frames` frames
+        a_t = exp(e_t) / sum_t' exp(e_t'),  t' over the real frames    (normalize=True)
+        a_t = max(e_t, 0)                                              (normalize=False)
+        y = sum_t a_t x_t
+
+    The published code of Zou et al. has the second line: all its weights can be 0, and then so are y and the gradient of W.
+    Weights and sum are float32. Frames beyond `frames` are left out. An example without a real frame gives zeros.
+
+    Args:
+        frames: frames that have a weight; an integer >= 1.
+        normalize: softmax over the real frames instead of ReLU. Default True.
+
+    Input shape: a list [sequence (batch, frames, units), vector (batch, width), ..]; `mask` (batch, frames).
+    Output shape: (batch, units).
+
+    Raises:
+        UserError: `frames` under 1, or inputs of other shapes.
+
+    Reference:
+        Zou et al., *Speech Emotion Recognition with Co-Attention Based Multi-Level Acoustic Information*, ICASSP 2022.
+    """
+
+    def __init__(self, frames: int, normalize: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        if frames < 1:
+            raise UserError(f"`frames` must be >= 1. Received: frames={frames}.")
+        self.keep(locals())
+        self.dense = keras.layers.Dense(frames, dtype=self.dtype_policy, name="scores")
+
+    def build(self, input_shape):
+        sequence, *vectors = input_shape
+        if not vectors or len(sequence) != 3 or any(len(vector) != 2 for vector in vectors):
+            raise UserError(
+                "expected a list [sequence (batch, frames, units), vector (batch, width), ..]. "
+                f"Received: shapes {input_shape}."
+            )
+        self.dense.build((None, sum(vector[-1] for vector in vectors)))
+
+    def call(self, inputs, mask=None):
+        x, *vectors = inputs
+        if isinstance(mask, list | tuple):
+            # What Keras fills in for a list of inputs when no mask is given: one None each.
+            mask = mask[0]
+        x, mask = first_frames(x, mask, self.frames)
+        scores = ops.cast(self.dense(ops.concatenate(vectors, axis=-1)), "float32")  # (batch, frames)
+        if self.normalize:
+            scores = ops.where(mask, scores, -1e9)
+            weights = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
+            # The largest real weight is 1, so that the bound acts only where no frame is real.
+            weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
+        else:
+            weights = ops.where(mask, ops.relu(scores), 0.0)
+        pooled = ops.sum(ops.expand_dims(weights, axis=-1) * ops.cast(x, "float32"), axis=1)
+        return ops.cast(pooled, self.compute_dtype)  # (batch, units)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0][0], input_shape[0][-1])

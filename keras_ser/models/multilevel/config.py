@@ -1,0 +1,112 @@
+"""Settings of the Multilevel network. No Keras."""
+
+from dataclasses import dataclass
+
+from keras_ser.checks import check_choice, check_least, check_share, shown
+from keras_ser.errors import UserError
+from keras_ser.values import settle
+
+# each with the front end's feature that it sees
+LEVELS = {"mfcc": "mfcc", "spectrogram": "spectrogram", "wav2vec2": "waveform"}
+EXTRACTORS = ("own", "nlinear", "dlinear")
+RANDOM = "random"
+SPACE = ("config.level_heads=0.1:1:log", "config.center=0.001:0.1:log", "config.dropout=0:0.5")
+CONVOLUTIONS = 5  # of AlexNet
+
+
+@dataclass(frozen=True)
+class Config:
+    """Multilevel's settings. "paper": given by the paper or by the code of its base network; "ours": both are silent.
+
+    Args:
+        levels: what is seen of a segment, in any order: "mfcc", "spectrogram", "wav2vec2" (paper: all three; ours: without the
+            last, which needs a checkpoint). A single one is classified alone.
+        extractor: of each level: "own" (BiLSTM, AlexNet, the frames of wav2vec 2.0), or "nlinear" or "dlinear" on its frames.
+        gender_prior: MF: a head on the fused features finds the gender, and the head of the main task sees its posterior. No
+            gradient goes back through that posterior: the gender's head learns genders alone (ours).
+        level_heads: MTL: weight of a classifier of the main task's own on each level (ours; paper: there are such); 0 = none.
+        center: CR: weight of the centre loss on the fused features (ours); 0 = none.
+        center_rate: of the centres' update (Wen et al.: 0.5).
+        normalize: softmax over the co-attention's weights (ours); False = ReLU, the letter of the base network's code, which can
+            make all of them 0.
+        units: of each direction of the two LSTM layers (paper: 256).
+        lstm_dropout: between those layers (paper: 0.5).
+        image: height and width that the spectrogram is resized to (paper: 256 x 384).
+        filters: channels of AlexNet's convolutions (paper: 64, 192, 384, 256, 256).
+        alexnet: a safetensors file of torchvision's AlexNet; "" = random weights (paper: ImageNet's).
+        wav2vec2: the folder of a checkpoint; "random" = random weights; "" = there is no such level.
+        wav2vec2_size: hidden units and transformer layers of "random" (the base model's: 768, 12).
+        wav2vec2_tuned: train wav2vec 2.0 on, but for a checkpoint's convolutions (paper: all of it); False = leave it as it is.
+        wav2vec2_states: what is taken of it: its "last" hidden state (paper), or "weighted", the sum of all with learned weights.
+        steps: frames that NLinear and DLinear map a level's frames to (ours).
+        dense: of each level's vector and of the fused layers (paper: 128).
+        dropout: before each dense layer (paper: 0.1).
+    """
+
+    levels: tuple[str, ...] = ("mfcc", "spectrogram")
+    extractor: str = "own"
+    gender_prior: bool = False
+    level_heads: float = 0.0
+    center: float = 0.0
+    center_rate: float = 0.5
+    normalize: bool = True
+    units: int = 256
+    lstm_dropout: float = 0.5
+    image: tuple[int, int] = (256, 384)
+    filters: tuple[int, ...] = (64, 192, 384, 256, 256)
+    alexnet: str = ""
+    wav2vec2: str = ""
+    wav2vec2_size: tuple[int, int] = (768, 12)
+    wav2vec2_tuned: bool = True
+    wav2vec2_states: str = "last"
+    steps: int = 32
+    dense: int = 128
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        settle(self)
+        strays = [level for level in self.levels if level not in LEVELS]
+        if strays or not self.levels or len(set(self.levels)) != len(self.levels):
+            raise UserError(
+                f"`levels` must be distinct names out of {', '.join(LEVELS)}. Received: {shown(self.levels)}."
+            )
+        if ("wav2vec2" in self.levels) != bool(self.wav2vec2):
+            raise UserError(
+                "the level 'wav2vec2' and `wav2vec2`, a checkpoint's folder or 'random', go together: set both or neither. "
+                f"Received: levels={','.join(self.levels)}, wav2vec2={self.wav2vec2!r}."
+            )
+        check_choice(self, "extractor", EXTRACTORS)
+        check_choice(self, "wav2vec2_states", ("last", "weighted"))
+        if not self.wav2vec2_tuned and self.wav2vec2_states == "weighted":
+            raise UserError("`wav2vec2_states` 'weighted' learns weights of the states: it needs wav2vec2_tuned=true.")
+        check_least(self, 0, "level_heads", "center")
+        check_share(self, "lstm_dropout", "dropout")
+        if not 0 < self.center_rate <= 1:
+            raise UserError(f"`center_rate` must be over 0, up to 1. Received: center_rate={self.center_rate}.")
+        check_least(self, 1, "units", "image", "filters", "wav2vec2_size", "steps", "dense")
+        if len(self.filters) != CONVOLUTIONS:
+            raise UserError(f"`filters` must be five numbers of channels. Received: filters={self.filters}.")
+        if min(after_pools(size) for size in self.image) < 1:
+            raise UserError(f"`image` must be at least 63 high and wide for AlexNet. Received: image={self.image}.")
+        if self.alexnet and ("spectrogram" not in self.levels or self.extractor != "own"):
+            raise UserError("`alexnet` names weights, and no level here is seen by AlexNet: leave it empty.")
+
+
+def after_pools(size: int) -> int:
+    """What AlexNet's convolutions and pools leave of `size`; under 1 = nothing."""
+    size = (size + 4 - 11) // 4 + 1
+    for _ in range(3):
+        size = (size - 3) // 2 + 1
+    return size
+
+
+def note(config: Config) -> str:
+    """What a report's first line says: the paper's pretrained parts that are not there."""
+    lacking = []
+    if config.wav2vec2 == RANDOM:
+        lacking.append("wav2vec 2.0 from random weights")
+    elif "wav2vec2" not in config.levels and len(config.levels) > 1:
+        lacking.append("without wav2vec 2.0")
+    if "spectrogram" in config.levels and config.extractor == "own" and not config.alexnet:
+        lacking.append("AlexNet from random weights")
+    return ", ".join(lacking)

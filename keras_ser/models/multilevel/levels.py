@@ -1,0 +1,148 @@
+"""The levels: from a front end's frames to a vector each."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ser.features.configured import Configured, FeatureLayer
+from keras_ser.layers import LSTM, CoAttention, DLinear, MeanPooling, NLinear
+from keras_ser.models.multilevel import alexnet
+from keras_ser.models.multilevel.config import RANDOM, Config
+
+
+def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], Callable | None]:
+    """{level: (features, mask)} -> {level: (batch, dense)}, and what loads pretrained weights, if any."""
+    vectors, loads = {}, []
+
+    def dense(x, level):
+        x = keras.layers.Dropout(config.dropout, name=f"{level}_dropout")(x)
+        vectors[level] = keras.layers.Dense(config.dense, activation="relu", name=f"{level}_vector")(x)
+
+    # wav2vec 2.0 last, since the others' vectors weigh its frames
+    for level in sorted(x, key=lambda level: level == "wav2vec2"):
+        features, mask = x[level]
+        if level == "wav2vec2":
+            features, mask, load = wav2vec2_frames(config, features, mask)
+            loads += [load] if load else []
+        if config.extractor != "own":
+            kind = {"nlinear": NLinear, "dlinear": DLinear}[config.extractor]
+            mapped = kind(features.shape[1], config.steps, name=f"{level}_{config.extractor}")(features, mask=mask)
+            dense(MeanPooling(name=f"{level}_mean")(mapped), level)
+        elif level == "mfcc":
+            dense(_bilstm(config, features), level)
+        elif level == "spectrogram":
+            image = alexnet.SpectrogramImage(config.image, name="image")(features, mask=mask)
+            found, load = alexnet.features(image, config.filters, config.alexnet)
+            loads += [load] if load else []
+            dense(keras.layers.Flatten(name="alexnet_flat")(found), level)
+        elif vectors:
+            others = list(vectors.values())
+            weighing = keras.layers.Concatenate(name="co_attention_inputs")(others) if len(others) > 1 else others[0]
+            weighing = keras.layers.Dropout(config.dropout, name="co_attention_dropout")(weighing)
+            pooled = CoAttention(features.shape[1], config.normalize, name="co_attention")
+            dense(pooled([features, weighing], mask=mask), level)
+        else:
+            dense(MeanPooling(name=f"{level}_mean")(features, mask=mask), level)
+
+    def initialise() -> None:
+        for load in loads:
+            load()
+
+    return vectors, initialise if loads else None
+
+
+def _bilstm(config: Config, x):
+    """(batch, frames, bins) -> (batch, frames 2 units). The backward layer starts in the padding of 0, as in the base network."""
+    for i in (1, 2):
+        layer = keras.layers.Bidirectional(LSTM(config.units, return_sequences=True), name=f"mfcc_lstm_{i}")
+        x = layer(x)  # (batch, frames, 2 units)
+        if i == 1:
+            x = keras.layers.Dropout(config.lstm_dropout, name="mfcc_lstm_dropout")(x)
+    return keras.layers.Flatten(name="mfcc_flat")(x)
+
+
+def wav2vec2_frames(config: Config, x, mask):
+    """A waveform in frames of samples -> wav2vec 2.0's hidden frames, their mask, and what loads the checkpoint, if any."""
+    from keras_ser.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+
+    own = _random_sizes(config) if config.wav2vec2 == RANDOM else Wav2Vec2Config.from_folder(config.wav2vec2)
+    waveform, samples, frames = Samples(own.receptive_field, own.stride, name="samples")(x, mask=mask)
+    frozen = config.wav2vec2 != RANDOM  # its convolutions
+    layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=frozen, name="wav2vec2")
+    layer.trainable = config.wav2vec2_tuned
+    hidden = layer(waveform, mask=samples)  # (batch, frames, hidden)
+    if config.wav2vec2 == RANDOM:
+        return hidden, frames, None
+
+    def load() -> None:
+        from keras_ser.models.wav2vec2.checkpoint import assign
+
+        assign(layer, config.wav2vec2)
+
+    return hidden, frames, load
+
+
+def _random_sizes(config: Config):
+    """The base model's settings, but for its width and depth, and without what is masked and skipped in fine-tuning."""
+    from keras_ser.models.wav2vec2 import Wav2Vec2Config
+
+    hidden, layers = config.wav2vec2_size
+    return Wav2Vec2Config(
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=math.gcd(12, hidden),
+        intermediate_size=4 * hidden,
+        conv_dim=7 * (min(512, hidden),),
+        num_conv_pos_embedding_groups=math.gcd(16, hidden),
+        layerdrop=0.0,
+        apply_spec_augment=False,
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class Samples(FeatureLayer):
+    """Frames of samples without overlap, (batch, frames, hop), as a waveform with its masks.
+
+    Args:
+        field, stride: samples that a frame of the next layer is computed from, and from one to the next.
+
+    Output: waveform (batch, samples), 0 in the padding; which samples are real, bool (batch, samples); which frames of the next
+        layer are, bool (batch, 1 + (samples - field) // stride).
+    """
+
+    def __init__(self, field: int, stride: int, **kwargs):
+        super().__init__(**kwargs)
+        self.keep(locals())
+
+    def call(self, x, mask=None):
+        frames, hop = x.shape[1:]
+        mask = ops.ones_like(x[:, :, 0], dtype="bool") if mask is None else mask
+        waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
+        samples = ops.repeat(mask, hop, axis=1)
+        return waveform, samples, samples[:, self.field - 1 :: self.stride]
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_spec(self, x, mask=None):
+        batch, samples = x.shape[0], x.shape[1] * x.shape[2]
+        frames = max(0, (samples - self.field) // self.stride + 1)
+        return (
+            keras.KerasTensor((batch, samples), dtype="float32"),
+            keras.KerasTensor((batch, samples), dtype="bool"),
+            keras.KerasTensor((batch, frames), dtype="bool"),
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class DetachedPosterior(Configured):
+    """Logits (batch, classes) -> posterior, through which no gradient goes; computed in float32."""
+
+    def call(self, logits):
+        return ops.cast(ops.stop_gradient(ops.softmax(ops.cast(logits, "float32"))), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

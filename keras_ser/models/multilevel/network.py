@@ -1,0 +1,132 @@
+"""Multilevel: three levels of one stretch of speech, fused; gender as a prior, levels as tasks, centre loss.
+
+| level | seen by | vector |
+| --- | --- | --- |
+| MFCC (frames, 40) | two bidirectional LSTM layers of 256, dropout 0.5 between | flatten, dense 128 ReLU |
+| spectrogram (frames, 200), resized to 256 x 384 x 3 | AlexNet's features, 6 x 6 x 256 | flatten, dense 128 ReLU |
+| waveform | wav2vec 2.0, (149, 768) | co-attention by the other two vectors, dense 128 ReLU |
+
+Their vectors side by side pass two dense layers of 128 ReLU, the fused features f, and a dense layer to the classes; dropout 0.1 is
+before each dense layer. To this base network ("SER") come
+
+* MF: a head of the gender on f; its posterior is joined to what the main task's head sees;
+* MTL: a classifier on each level's vector beside the one on f, L = L_f + w sum_l L_l;
+* CR: the centre loss on f, 1/2 mean ||f_i - c_y_i||^2 (`keras_ser.layers.CenterLoss`).
+
+Inputs are standardised by the training side's statistics, the spectrogram in the place of what ImageNet's mean and deviation do to
+a photograph (the base network's code: its range is brought to 0..1, 8 bits, then these). As there, low frequencies are at the
+bottom, and one channel stands for all three. A clip's posterior is the mean over its segments' (that code: of their scores).
+
+References:
+    *Multilevel emotion recognition of audio features based on multitask* (in Chinese).
+    Zou, Si, Chen, Rajan and Chng, *Speech emotion recognition with co-attention based multi-level acoustic information*, ICASSP
+    2022 (the base network).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from keras_ser.errors import UserError
+from keras_ser.models.multilevel.config import LEVELS, Config
+from keras_ser.models.paper import Label, Network, Output, given
+from keras_ser.settings import FrontendConfig, mask_of
+from keras_ser.tasks import Task
+
+CENTER = "center"
+
+
+def build(
+    config: Config,
+    inputs: Mapping[str, tuple[int | None, int]],
+    tasks: Sequence[Task],
+    streams: int = 1,
+    frontend: FrontendConfig | None = None,
+) -> Network:
+    """The network, features of one stretch in, logits out.
+
+    Args:
+        config: the settings.
+        inputs: {input: (frames, bins)}; a level finds its own by the feature's name, whatever front end it is of: "mfcc",
+            "spectrogram", "waveform".
+        tasks: the main task first; (batch, classes) logits each. The embedding is f.
+        streams, frontend: not used.
+
+    Raises:
+        UserError: a level without its feature, a feature without a level, stretches of different lengths, or a prior without a
+            gender.
+    """
+    import keras
+
+    from keras_ser.features import FeatureNormalization
+    from keras_ser.layers import CenterLoss
+    from keras_ser.losses import TrueClass
+    from keras_ser.models.heads import head, task_outputs
+    from keras_ser.models.multilevel.levels import DetachedPosterior, level_vectors
+
+    named, main = _inputs(config, inputs), tasks[0]
+    prior = _prior(config, tasks)
+    inside, normalizations, x = given(inputs), {}, {}
+    for level in config.levels:
+        name = named[level]
+        x[level] = inside[name], inside[mask_of(name)]
+        if level != "wav2vec2":  # whose layer normalises a waveform itself
+            layer = FeatureNormalization(name=f"{level}_normalization")
+            normalizations[name,] = layer
+            x[level] = layer(*x[level]), x[level][1]
+    vectors, initialise = level_vectors(config, x)
+
+    fused = keras.layers.Concatenate(name="levels")(list(vectors.values())) if len(vectors) > 1 else vectors[level]
+    for i in (1, 2):
+        fused = keras.layers.Dropout(config.dropout, name=f"fused_{i}_dropout")(fused)
+        fused = keras.layers.Dense(config.dense, activation="relu", name=f"fused_{i}")(fused)
+    outputs = {task.name: head(fused, task, 0, config.dropout) for task in tasks if task is not main}
+    seen = fused
+    if prior:
+        posterior = DetachedPosterior(name="prior")(outputs[prior.name])
+        seen = keras.layers.Concatenate(name="fused_and_prior")([fused, posterior])
+    outputs = {main.name: head(seen, main, 0, config.dropout), **outputs}
+    learns = task_outputs(tasks)
+    if config.level_heads:
+        for level, vector in vectors.items():
+            name = f"level_{level}"
+            vector = keras.layers.Dropout(config.dropout, name=f"{name}_dropout")(vector)
+            outputs[name] = head(vector, main, 0, name=name)
+            learned = task_outputs([main])[main.name]
+            learns[name] = replace(learned, weight=learned.weight * config.level_heads)
+    if config.center:
+        if main.continuous:
+            raise UserError(f"`center` draws features to classes, and {main.name!r} has none: set config.center=0.")
+        outputs[CENTER] = CenterLoss(main.size, config.center_rate, name=CENTER)(fused)
+        learns[CENTER] = Output(Label(main.name), TrueClass(), config.center)
+    model = keras.Model(inside, outputs, name="multilevel")
+    return Network(model, learns, fused, normalizations, initialise=initialise)
+
+
+def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, str]:
+    """Level -> name of its input; see `build` for what is refused."""
+    by_feature = {name.rpartition(".")[2]: name for name in inputs}
+    wanted = {level: LEVELS[level] for level in config.levels}
+    if set(by_feature) != set(wanted.values()) or len(by_feature) != len(inputs):
+        raise UserError(
+            f"the levels {', '.join(config.levels)} take the features {', '.join(wanted.values())}, one of each. "
+            f"Received: {', '.join(inputs)}."
+        )
+    if any(frames is None for frames, _ in inputs.values()):
+        raise UserError(
+            "this network takes stretches of one length: set sampling.kind=segments, sampling.seconds (the paper: 3) and "
+            "frontend.endpoint=false. Received: clips of any length."
+        )
+    return {level: by_feature[feature] for level, feature in wanted.items()}
+
+
+def _prior(config: Config, tasks: Sequence[Task]) -> Task | None:
+    """The task whose posterior the main task's head sees, if any."""
+    if not config.gender_prior:
+        return None
+    for task in tasks[1:]:
+        if task.column == "gender":
+            return task
+    raise UserError(
+        "`gender_prior` needs a task of the column 'gender' behind the main task. Received: tasks "
+        f"{', '.join(task.name for task in tasks)}."
+    )

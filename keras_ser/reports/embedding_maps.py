@@ -1,0 +1,48 @@
+"""Pictures of embeddings, laid out in two dimensions by t-SNE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_ser.reports.pictures import COLOURS, MARKERS, mark, new
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FEWEST = 4  # clips, of which t-SNE finds a layout
+
+
+def layout(vectors: np.ndarray) -> np.ndarray:
+    """(clips, units) -> (clips, 2) by t-SNE, the same for the same vectors; at least `FEWEST` clips."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(np.asarray(vectors, np.float32))
+
+
+def maps(parts: Mapping[str, np.ndarray], truth: Sequence[str], labels: Sequence[str]) -> Figure:
+    """Clips in two dimensions, a panel for each part, a colour and a marker for each class.
+
+    Args:
+        parts: heading -> (clips, 2).
+        truth: (clips,) the true class of each; others than `labels` are left out.
+        labels: the classes.
+    """
+    figure = new(3.8 * len(parts) + 0.3, 4.3)
+    truth, styles = np.asarray(truth), [(COLOURS[k % 8], MARKERS[k % 8]) for k in range(len(labels))]
+    for axes, (heading, places) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True):
+        for label, (colour, marker) in zip(labels, styles, strict=True):
+            x, y = places[truth == label].T
+            axes.scatter(x, y, s=14, color=colour, marker=marker, linewidths=0.7)
+        axes.set_title(heading, fontsize=10)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    handles = [
+        mark(label, color=colour, marker=marker, linestyle="none")
+        for label, (colour, marker) in zip(labels, styles, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return figure

@@ -1,0 +1,211 @@
+"""The Multilevel recipes' common part: the paper's systems, its single levels, and how its base network's code validates.
+
+w2e                  wav2vec 2.0 alone ("Audio + W2E"); only with --wav2vec2
+ser                  the base network: the levels fused
+mf, mtl, cr          the base network with the gender as a prior, with a classifier on each level, with the centre loss
+mf-mtl, mf-cr, mtl-cr, mf-mtl-cr    with several of them
+
+--variant levels     single levels: bilstm (MFCC), alexnet (spectrogram), NLinear and DLinear on these and on wav2vec 2.0
+--variant leaky      ser and mf-mtl-cr where the test speaker chooses the epoch, as in the published code: not to be believed
+
+--wav2vec2 CHECKPOINT names the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
+"random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE names torchvision's ImageNet weights as safetensors;
+without it AlexNet starts at random. The report's first line says what is not there.
+
+All levels see the same stretch of 3 s, with pre-emphasis but for wav2vec 2.0 (the base network's code: there, too). Nothing is
+padded at a stretch's ends, so that 3 s are 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
+the paper has 300. The co-attention's weights pass a softmax; --set config.normalize=false is the letter of that code. A clip's
+posterior is the mean over its stretches, weighted by their length; that code averages the stretches' scores.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from keras_ser.cli import recipe_main
+from keras_ser.cli.tables import Paper, systems_table, with_course
+from keras_ser.models.multilevel import Config
+from keras_ser.models.multilevel.config import RANDOM
+from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
+
+GENDER = Task("gender", ("female", "male"))
+# librosa's defaults, but for the hop; each frame of norm 1
+MFCC = FrontendConfig(
+    ("mfcc",), window=2048, fft=2048, bins=128, coefficients=40, deltas=0, endpoint=False, unit=True, name="mfcc"
+)
+# 40 ms, the lowest 200 bins of 800 points: up to 4 kHz
+SPECTROGRAM = FrontendConfig(("spectrogram",), window=640, fft=800, endpoint=False, lowest=200, name="image")
+WAVEFORM = FrontendConfig(("waveform",), window=160, hop=160, preemphasis=0.0, endpoint=False, name="raw")
+FRONTENDS = {"mfcc": MFCC, "spectrogram": SPECTROGRAM, "wav2vec2": WAVEFORM}
+# the paper's
+ADAMW = OptimizerConfig("adamw", 1e-5, weight_decay=0.01)
+SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
+MTL, CR = {"level_heads": 0.5}, {"center": 0.01}  # the weights are ours
+ADDITIONS = {
+    "ser": {},
+    "mf": {"gender_prior": True},
+    "mtl": MTL,
+    "cr": CR,
+    "mf-mtl": {"gender_prior": True, **MTL},
+    "mf-cr": {"gender_prior": True, **CR},
+    "mtl-cr": {**MTL, **CR},
+    "mf-mtl-cr": {"gender_prior": True, **MTL, **CR},
+}
+ABOUT = {
+    "w2e": "wav2vec 2.0 alone (Audio + W2E)",
+    "ser": "the base network: levels fused",
+    "mf": "SER+MF: the gender's posterior beside the fused features",
+    "mtl": "SER+MTL: a classifier on each level, too",
+    "cr": "SER+CR: centre loss on the fused features",
+    "mf-mtl": "SER+MF+MTL",
+    "mf-cr": "SER+MF+CR",
+    "mtl-cr": "SER+MTL+CR",
+    "mf-mtl-cr": "SER+MF+MTL+CR",
+    "bilstm": "MFCC alone, bidirectional LSTM",
+    "alexnet": "spectrogram alone, AlexNet",
+    "mfcc-nlinear": "MFCC alone, NLinear",
+    "mfcc-dlinear": "MFCC alone, DLinear",
+    "spectrogram-nlinear": "spectrogram alone, NLinear",
+    "spectrogram-dlinear": "spectrogram alone, DLinear",
+    "w2e-nlinear": "wav2vec 2.0 alone, NLinear on its frames",
+    "w2e-dlinear": "wav2vec 2.0 alone, DLinear on its frames",
+}
+PAIRS = (
+    *((name, "ser") for name in ADDITIONS if name != "ser"),
+    ("ser", "w2e"),
+    ("mfcc-nlinear", "bilstm"),
+    ("mfcc-dlinear", "bilstm"),
+    ("spectrogram-nlinear", "alexnet"),
+    ("spectrogram-dlinear", "alexnet"),
+)
+
+
+class Given(dict):
+    """What is known of pretrained weights: {"wav2vec2": folder, "alexnet": file}, "" where there is none."""
+
+    @classmethod
+    def parsed(cls) -> "Given":
+        """From the command line, before the recipes are made that depend on it."""
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        pretrained_arguments(parser)
+        options, _ = parser.parse_known_args()
+        return cls(
+            wav2vec2=options.wav2vec2 if options.wav2vec2 in ("", RANDOM) else str(Path(options.wav2vec2).resolve()),
+            alexnet=options.alexnet and str(Path(options.alexnet).resolve()),
+        )
+
+
+NOTHING = Given(wav2vec2="", alexnet="")
+
+
+def pretrained_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of these recipes."""
+    parser.add_argument(
+        "--wav2vec2", default="", metavar="CHECKPOINT", help='folder of a Hugging Face checkpoint, or "random"'
+    )
+    parser.add_argument(
+        "--alexnet", default="", metavar="FILE", help="safetensors file of torchvision's AlexNet (ImageNet)"
+    )
+
+
+def recipe(
+    name: str,
+    corpus: str,
+    emotion: Task,
+    protocols: tuple[Protocol, ...],
+    given: Given,
+    levels: tuple[str, ...],
+    config: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> Recipe:
+    """One system: its levels, and a front end for each of them; `config` and `changes` are of `Config` and `Recipe`."""
+    main, *further = (FRONTENDS[level] for level in levels)
+    seen = config.get("extractor", "own") == "own" and "spectrogram" in levels
+    weights = {"alexnet": given["alexnet"] * seen, "wav2vec2": given["wav2vec2"] * ("wav2vec2" in levels)}
+    return Recipe(
+        name=name,
+        corpus=corpus,
+        tasks=(emotion, GENDER) if config.get("gender_prior") else (emotion,),
+        config=Config(levels=levels, **weights, **config),
+        **{
+            "protocols": protocols,
+            "model": "multilevel",
+            "frontend": FrontendConfig(**{**vars(main), "name": ""}),
+            "frontends": tuple(further),
+            "sampling": Sampling("segments", seconds=3.0, balance=False),
+            "optimizer": ADAMW,
+            "batch_size": 64,
+            "epochs": 100,
+            "patience": 8,
+            "patience_steps": 0,
+            "smoothing": 1,
+            **changes,
+        },
+    )
+
+
+def systems(
+    name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, config=None, **changes
+) -> dict[str, Recipe]:
+    """system -> recipe: the paper's nine rows, the first only with wav2vec 2.0. `config`: settings of all of them."""
+    levels = ("mfcc", "spectrogram", "wav2vec2") if given["wav2vec2"] else ("mfcc", "spectrogram")
+    every = {system: (levels, added) for system, added in ADDITIONS.items()}
+    every = {"w2e": (("wav2vec2",), {}), **every} if given["wav2vec2"] else every
+    return {
+        system: recipe(
+            f"{name}-{system}", corpus, emotion, (protocol,), given, seen, {**(config or {}), **added}, changes
+        )
+        for system, (seen, added) in every.items()
+    }
+
+
+def single_levels(
+    name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, config=None, **changes
+) -> dict[str, Recipe]:
+    """system -> recipe: each level alone, by its own extractor, NLinear and DLinear."""
+    own = {"mfcc": "bilstm", "spectrogram": "alexnet"} | ({"wav2vec2": "w2e"} if given["wav2vec2"] else {})
+    found = {}
+    for level, first in own.items():
+        linear = "w2e" if level == "wav2vec2" else level
+        for system, extractor in {first: "own", f"{linear}-nlinear": "nlinear", f"{linear}-dlinear": "dlinear"}.items():
+            settings = {**(config or {}), "extractor": extractor}
+            found[system] = recipe(f"{name}-{system}", corpus, emotion, (protocol,), given, (level,), settings, changes)
+    return found
+
+
+def leaky(
+    name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, **changes
+) -> dict[str, Recipe]:
+    """system -> recipe: "ser" and "mf-mtl-cr" where the tested speaker validates, beside the honest protocol."""
+    leaking = replace(protocol, name=f"{protocol.name}-leaky", validation=0, within="", chosen_on_test=True)
+    made = systems(name, corpus, emotion, protocol, given, **changes)
+    return {system: made[system].replace(protocols=(leaking, protocol)) for system in ("ser", "mf-mtl-cr")}
+
+
+def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """The recipe, whose pretrained weights can be read (else a UserError), before a corpus is."""
+    config = recipe.config
+    if config.alexnet:
+        from keras_ser.models.multilevel.weights import check_alexnet
+
+        check_alexnet(config.alexnet, config.filters)
+    if config.wav2vec2 not in ("", RANDOM):
+        from keras_ser.models.wav2vec2 import Wav2Vec2Config
+
+        Wav2Vec2Config.from_folder(config.wav2vec2)
+    return recipe
+
+
+def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
+    """Run one of these recipes; `variants` is a function of `Given`, `papers` are by variant."""
+
+    def reports(trained):
+        paper = (papers or {}).get(trained.variant, Paper())
+        table = systems_table({name: ABOUT[name] for name in trained.systems}, PAIRS, paper)
+        return with_course(table, ("ser", "mf-mtl-cr"))(trained)
+
+    return recipe_main(variants(Given.parsed()), page, arguments=pretrained_arguments, adjust=checked, reports=reports)

@@ -1,0 +1,47 @@
+"""Multilevel on EmoDB: MFCC and spectrogram as levels, the paper's additions; 535 clips, 10 speakers, 7 emotions.
+
+    python recipes/multilevel_emodb.py --corpus-root EMODB --systems ser,mf,mf-mtl-cr
+    .. --wav2vec2 CHECKPOINT --alexnet FILE                                  the paper's pretrained parts, and its first row
+    .. --variant levels                                                      each level alone
+    .. --variant leaky                                                       the test speaker chooses the epoch
+    .. --variant paper                                                       the paper's sizes and optimizer
+
+The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is made for pretrained parts; with what starts at random "ser" gets four
+epochs later 34 % of one fold's training stretches right, 82 % at 1e-4, 94 % at 3e-4 and at 1e-3. The default is 3e-4. It also has
+smaller parts, for machines without an accelerator: LSTM layers of 64 units and an image of 128 x 192.
+recipes/multilevel.py says what the systems are.
+"""
+
+from multilevel import NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
+
+from keras_ser.cli.recipe_script import flat
+from keras_ser.corpora.emodb import EMOTIONS
+from keras_ser.recipe import OptimizerConfig
+from keras_ser.tasks import Task
+
+EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
+SMALL = {"units": 64, "image": (128, 192)}
+RANDOM_PARTS = {
+    "optimizer": OptimizerConfig("adamw", 3e-4, weight_decay=0.01, clip_norm=5.0),
+    "batch_size": 16,
+    "epochs": 30,
+    "smoothing": 3,
+    "seeds": (0,),
+}
+
+
+def variants(given: Given):
+    """variant -> system -> recipe."""
+    common = ("multilevel_emodb", "emodb", EMOTION, SPEAKERS, given)
+    return {
+        "emodb": systems(*common, config=SMALL, **RANDOM_PARTS),
+        "levels": single_levels(*common, config=SMALL, **RANDOM_PARTS),
+        "leaky": leaky(*common, config=SMALL, **RANDOM_PARTS),
+        "paper": systems(*common),
+    }
+
+
+RECIPES = flat(variants(NOTHING))
+
+if __name__ == "__main__":
+    raise SystemExit(main(variants, __doc__))

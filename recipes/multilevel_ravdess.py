@@ -1,0 +1,34 @@
+"""Multilevel on RAVDESS (speech): MFCC and spectrogram as levels, the paper's additions; 1440 clips, 24 actors, 8 emotions.
+
+    python recipes/multilevel_ravdess.py --corpus-root RAVDESS --systems ser,mf,mf-mtl-cr
+    .. --wav2vec2 CHECKPOINT --alexnet FILE                                  the paper's pretrained parts, and its first row
+    .. --variant levels                                                      each level alone
+    .. --variant leaky                                                       the test actors choose the epoch
+    .. --variant paper                                                       the paper's sizes and optimizer
+
+Six folds of four actors, two of the next actors choose the epoch. The paper did not use RAVDESS; recipes/multilevel_emodb.py says
+why the default's rate and sizes are others than the paper's.
+"""
+
+from aspmtl_ravdess import ACTORS, EMOTION
+from multilevel import NOTHING, Given, leaky, main, single_levels, systems
+from multilevel_emodb import RANDOM_PARTS, SMALL
+
+from keras_ser.cli.recipe_script import flat
+
+
+def variants(given: Given):
+    """variant -> system -> recipe."""
+    common = ("multilevel_ravdess", "ravdess", EMOTION, ACTORS, given)
+    return {
+        "ravdess": systems(*common, config=SMALL, **RANDOM_PARTS),
+        "levels": single_levels(*common, config=SMALL, **RANDOM_PARTS),
+        "leaky": leaky(*common, config=SMALL, **RANDOM_PARTS),
+        "paper": systems(*common),
+    }
+
+
+RECIPES = flat(variants(NOTHING))
+
+if __name__ == "__main__":
+    raise SystemExit(main(variants, __doc__))

@@ -1,0 +1,107 @@
+"""The level of wav2vec 2.0: what it hears, how its frames are pooled, and that a checkpoint's weights arrive."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ser.models import multilevel
+from keras_ser.models.multilevel import Config
+from keras_ser.models.multilevel.levels import Samples
+from keras_ser.tasks import Task
+from tests.models.papers import LEVELS, THREE
+from tests.models.rows import randomized
+
+wav2vec2 = pytest.importorskip("keras_ser.models.wav2vec2")
+
+CHECKPOINT = str(Path(__file__).parent / "wav2vec2" / "stored" / "group")
+EMOTION = Task("emotion", ("anger", "neutral", "sadness"))
+INPUTS = {"mfcc": (30, 20), "image.spectrogram": (28, 50), "raw.waveform": (25, 160)}
+ALONE = {"waveform": (25, 160)}
+
+
+def made(inputs=INPUTS, **config):
+    network = multilevel.build(Config(**{**LEVELS, **config}), inputs, (EMOTION,))
+    randomized(network.model)
+    return network
+
+
+def batch(rng, inputs=INPUTS, real=20):
+    found = {}
+    for name, (frames, bins) in inputs.items():
+        valid = np.broadcast_to(np.arange(frames) < real, (3, frames))
+        found[name] = np.where(valid[..., None], rng.normal(size=(3, frames, bins)), np.nan).astype("float32")
+        found[name.rpartition(".")[0] + "." * ("." in name) + "mask"] = valid
+    return found
+
+
+def inside(network, x, name):
+    return np.asarray(keras.Model(network.model.input, network.model.get_layer(name).output)(x))
+
+
+def test_samples_are_those_of_the_frames(rng):
+    x = batch(rng, ALONE)
+    waveform, samples, frames = Samples(400, 320)(x["waveform"], mask=x["mask"])
+    assert waveform.shape == samples.shape == (3, 4000) and frames.shape == (3, 1 + 3600 // 320)
+    np.testing.assert_array_equal(waveform[:, :3200], x["waveform"][:, :20].reshape(3, -1))
+    assert not np.asarray(waveform)[:, 3200:].any() and np.asarray(samples).sum() == 3 * 3200
+    # a frame is real where all its samples are: 1 + (3200 - 400) // 320
+    assert np.asarray(frames).sum(1).tolist() == [9, 9, 9]
+
+
+def test_a_checkpoints_weights_arrive(rng):
+    network, x = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT), batch(rng, ALONE)
+    layer = wav2vec2.load(CHECKPOINT)
+    waveform = x["waveform"][:, :20].reshape(3, -1)
+    expected = np.asarray(layer(waveform, mask=np.ones(waveform.shape, bool)))
+    before = inside(network, x, "wav2vec2")
+    network.initialise()
+    found = inside(network, x, "wav2vec2")
+    np.testing.assert_allclose(found[:, : expected.shape[1]], expected, atol=1e-5)
+    assert np.abs(found - before).max() > 1e-2
+    pooled = inside(network, x, "wav2vec2_mean")
+    np.testing.assert_allclose(pooled, expected.mean(1), atol=1e-5)
+
+
+def test_the_other_levels_weigh_its_frames(rng):
+    network, x = made(**THREE), batch(rng)
+    weights = [inside(network, x, name).astype("float64") for name in ("mfcc_vector", "spectrogram_vector")]
+    kernel, bias = network.model.get_layer("co_attention").get_weights()
+    scores = (np.concatenate(weights, axis=1) @ kernel + bias)[:, :9]
+    weights = np.exp(scores - scores.max(1, keepdims=True))
+    weights /= weights.sum(1, keepdims=True)
+    frames = inside(network, x, "wav2vec2")[:, :9]
+    expected = (weights[..., None] * frames).sum(1)
+    np.testing.assert_allclose(inside(network, x, "co_attention"), expected, atol=1e-4)
+
+
+def test_convolutions_of_a_checkpoint_are_frozen_and_random_ones_are_not():
+    for kind, frozen in ((CHECKPOINT, True), ("random", False)):
+        layer = made(ALONE, levels=("wav2vec2",), wav2vec2=kind, wav2vec2_size=(16, 1)).model.get_layer("wav2vec2")
+        assert layer.trainable_variables and bool(layer.feature_encoder.trainable_variables) != frozen
+
+
+def test_a_checkpoint_that_is_not_tuned_trains_nothing_of_its_own(rng):
+    network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, wav2vec2_tuned=False)
+    assert not network.model.get_layer("wav2vec2").trainable_variables and network.model.trainable_variables
+    found = inside(network, batch(rng, ALONE), "wav2vec2_vector")
+    assert np.isfinite(found).all()
+
+
+def test_states_are_weighted_where_that_is_asked_for(rng):
+    network, x = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, wav2vec2_states="weighted"), batch(rng, ALONE)
+    network.initialise()
+    layer = network.model.get_layer("wav2vec2")
+    layer.weighting.logits.assign(np.zeros(layer.weighting.logits.shape))
+    states = wav2vec2.load(CHECKPOINT, states="all")(
+        x["waveform"][:, :20].reshape(3, -1), mask=np.ones((3, 3200), bool)
+    )
+    expected = np.mean([np.asarray(state) for state in states], axis=0)
+    np.testing.assert_allclose(inside(network, x, "wav2vec2")[:, : expected.shape[1]], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("extractor", ["nlinear", "dlinear"])
+def test_linear_maps_over_its_frames(rng, extractor):
+    network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, extractor=extractor)
+    assert np.isfinite(inside(network, batch(rng, ALONE), f"wav2vec2_{extractor}")).all()
