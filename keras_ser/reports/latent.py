@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_ser.reports.embedding_maps import layout
 from keras_ser.reports.pictures import COLOURS, mark, new
 
 if TYPE_CHECKING:
@@ -14,19 +15,15 @@ if TYPE_CHECKING:
 
 MARKERS = "os^DvP*h"  # that can be filled
 NAMED = 10  # classes that a legend names
-PERPLEXITY = 30
 
 
-def planes(x: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+def planes(x: np.ndarray) -> dict[str, np.ndarray]:
     """Points (points, units) in two dimensions, (points, 2) each: by principal components, and by t-SNE on the first 50 of them."""
     from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
 
-    parts = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
+    parts = PCA(min(50, *x.shape), random_state=0).fit_transform(x)
     parts = parts if parts.shape[1] > 1 else np.pad(parts, ((0, 0), (0, 1)))
-    spread = min(PERPLEXITY, (len(x) - 1) / 3)
-    close = TSNE(2, perplexity=spread, init="pca", random_state=seed).fit_transform(parts)
-    return {"PCA": parts[:, :2], "t-SNE": close}
+    return {"PCA": parts[:, :2], "t-SNE": layout(parts)}
 
 
 def scatter(x: np.ndarray, labels: Mapping[str, Sequence[str]], tested: np.ndarray, title: str) -> Figure:
