@@ -24,7 +24,8 @@ class CenterLoss(Configured):
     so that their steps depend neither on the loss's weight nor on the batch size. An example of sample weight 0 counts nowhere, and
     the centre of an absent class stays. The labels come with the gradient of the loss, which is 0 but for d_i,y_i. In the place of
     the gradient the optimizer finds the moved centres and assigns them (`Variable.overwrite_with_gradient`): learning rate,
-    moments, clipping and weight decay of any Keras optimizer leave the centres alone.
+    moments, clipping and weight decay of any Keras optimizer leave the centres alone. Under a MirroredStrategy they become the mean
+    of what the replicas' own parts of the batch make of them.
 
     Args:
         classes: number of classes; an integer >= 1.
@@ -50,7 +51,11 @@ class CenterLoss(Configured):
 
     def build(self, input_shape):
         self.centers = self.add_weight(
-            shape=(self.classes, input_shape[-1]), initializer="zeros", name="centers", autocast=False
+            shape=(self.classes, input_shape[-1]),
+            initializer="zeros",
+            name="centers",
+            autocast=False,
+            aggregation="mean",  # over the replicas of a strategy, which would drift apart
         )
         self.centers.overwrite_with_gradient = True
 

@@ -1,5 +1,10 @@
 """The centres' update against NumPy, written out, inside plain Keras `fit`."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -159,3 +164,43 @@ def test_distances_are_float32_under_mixed_precision():
 def test_bad_arguments(arguments, name):
     with pytest.raises(UserError, match=f"`{name}` must be"):
         CenterLoss(*arguments)
+
+
+MIRRORED = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+from keras_ser.layers import CenterLoss
+from keras_ser.losses import TrueClass
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    inputs = keras.Input((3,))
+    layer = CenterLoss(2)
+    model = keras.Model(inputs, layer(inputs))
+    model.compile("adam", TrueClass(), jit_compile=False)
+given = np.load(sys.argv[1])
+model.fit(given["x"], given["y"], batch_size=8, epochs=2, verbose=0, shuffle=False)
+np.savez(sys.argv[2], *(np.array(part) for part in layer.centers.value.values))
+"""
+
+
+@pytest.mark.slow
+def test_centres_of_two_replicas_are_one(rng, tmp_path):
+    """The mean of what each makes of its own half of the batch."""
+    x, y = rng.normal(size=(8, 3)).astype("float32"), np.array([0, 1, 1, 1, 0, 0, 1, 0])
+    np.savez(tmp_path / "given.npz", x=x, y=y)
+    command = [sys.executable, "-c", MIRRORED, str(tmp_path / "given.npz"), str(tmp_path / "found.npz")]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    centers, everyone = np.zeros((2, 3)), np.ones(4)
+    for _ in range(2):
+        halves = [updated(centers, x[half], y[half], everyone) for half in (slice(4), slice(4, 8))]
+        centers = np.mean(halves, axis=0)
+    with np.load(tmp_path / "found.npz") as found:
+        assert len(found.files) == 2
+        for name in found.files:
+            np.testing.assert_allclose(found[name], centers, atol=1e-6)
