@@ -108,6 +108,7 @@ class Network:
         optimizers: further optimizers by name.
         views: name -> a further tensor, (batch, ..), the output of a layer on the way to the tasks' outputs, that a report shows in
             two dimensions, coloured by the tasks. A `Reconstruction` is shown beside its input.
+        frozen: variables that `initialise` sets and nothing changes, so that no state of a training holds them.
         initialise: loads pretrained weights; called once, before a training begins. None = the weights are drawn.
     """
 
@@ -118,6 +119,7 @@ class Network:
     optimizers: Mapping[str, Optimized] = field(default_factory=dict)
     views: Mapping[str, Any] = field(default_factory=dict)
     initialise: Callable[[], None] | None = None
+    frozen: Sequence[Any] = ()
 
     @property
     def embedding_layer(self) -> str:

@@ -84,7 +84,7 @@ def train_epochs(
                 shuffle=False,
                 callbacks=[kept],
             )
-    for variable, value in zip(network.variables, kept.best["weights"], strict=True):
+    for variable, value in zip(state.members(network), kept.best["weights"], strict=True):
         variable.assign(value)
     monitor = monitored(recipe) if kept.chooses else None
     return {"seed": seed, "monitor": monitor, "best_epoch": kept.best["epoch"], "steps": steps, "epochs": rows}
@@ -131,7 +131,7 @@ class EpochEnd(keras.callbacks.Callback):
 
     def _restore(self) -> None:
         """Go back to the best epoch with a smaller learning rate, in every optimizer."""
-        for variable, value in zip(self.model.variables, self.best["weights"], strict=True):
+        for variable, value in zip(state.members(self.model), self.best["weights"], strict=True):
             variable.assign(value)
         for optimizer in state.optimizers(self.model).values():
             optimizer.learning_rate = float(optimizer.learning_rate) * self.recipe.optimizer.factor
@@ -159,7 +159,7 @@ class EpochEnd(keras.callbacks.Callback):
             value = smoothed(self.rows, monitored(self.recipe), window) if whole else math.nan
         # a score may be undefined (NaN), as the CCC of a constant is, or the mean of too few epochs
         if self.best is None or value > self.best["value"] or math.isnan(self.best["value"]):
-            self.best = {"value": value, "epoch": epoch + 1, "weights": state.values(self.model.variables)}
+            self.best = {"value": value, "epoch": epoch + 1, "weights": state.values(state.members(self.model))}
         if self.plateau and self._waited_enough():
             self._restore()
         self.write(self.rows, self.best)

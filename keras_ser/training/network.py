@@ -42,6 +42,7 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         jit_compile=False,
     )
     own: set[int] = set()
+    model.frozen = list(network.frozen)
     if network.optimizers:
         model.optimizers = {}
     for name, part in network.optimizers.items():

@@ -56,9 +56,15 @@ def _optimizers(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, An
         yield from _optimizers(f"{name}/{key}" if name else str(key), each, seen)
 
 
+def members(network) -> list:
+    """The variables of a network but those that are frozen (`keras_ser.models.paper.Network.frozen`)."""
+    frozen = {id(variable) for variable in getattr(network, "frozen", ())}
+    return [variable for variable in network.variables if id(variable) not in frozen]
+
+
 def variables(network) -> dict[str, Any]:
     """Every variable of a network and of its optimizers, by a name that is the same in every process."""
-    groups = {"network": network.variables, **{name: each.variables for name, each in optimizers(network).items()}}
+    groups = {"network": members(network), **{name: each.variables for name, each in optimizers(network).items()}}
     # the numbers that Keras appends to names count what the process has made before
     return {
         f"{group}/{i}/{re.sub(r'_[0-9]+(?=[_/]|$)', '', variable.path)}": variable
@@ -115,7 +121,7 @@ def restore(path: Path, network) -> tuple[list[dict], dict | None]:
     # states of earlier versions have no names; they hold the network's variables, then those of its one optimizer
     names = meta.get("names") or list(named)[: len(stored)]
     other = _difference(dict(zip(names, stored, strict=False)), named)
-    if other or len(names) != len(stored) or len(weights) != len(network.variables):
+    if other or len(names) != len(stored) or len(weights) != len(members(network)):
         raise RunError(
             f"{path} was written by another network{other}. Give another --out, or remove it to train from the start."
         )

@@ -105,3 +105,53 @@ def test_states_are_weighted_where_that_is_asked_for(rng):
 def test_linear_maps_over_its_frames(rng, extractor):
     network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, extractor=extractor)
     assert np.isfinite(inside(network, batch(rng, ALONE), f"wav2vec2_{extractor}")).all()
+
+
+def stepped(network, x, lr: float = 0.1) -> dict[str, np.ndarray]:
+    """Path of a variable -> by how much one step of SGD moves it."""
+    model = network.model
+    losses = {name: output.loss for name, output in network.outputs.items()}
+    model.compile(keras.optimizers.SGD(lr), loss=losses, run_eagerly=True)
+    model.optimizers = {name: keras.optimizers.SGD(lr * part.rate) for name, part in network.optimizers.items()}
+    before = {v.path: np.array(v) for v in model.trainable_variables}
+    model.train_on_batch(x, {"emotion": np.arange(3)}, {"emotion": np.array([1.0, 0.5, 2.0])})
+    return {v.path: np.array(v) - before[v.path] for v in model.trainable_variables}
+
+
+def test_the_checkpoint_learns_at_its_own_rate(rng):
+    given = {"levels": ("wav2vec2",), "wav2vec2": "random", "wav2vec2_size": (16, 1), "dropout": 0.0}
+    x = batch(rng, ALONE)
+    x = {name: np.nan_to_num(value) for name, value in x.items()}
+    plain, slow = made(ALONE, **given), made(ALONE, **given, wav2vec2_rate=0.25)
+    # nothing is drawn
+    for network in (plain, slow):
+        network.model.get_layer("wav2vec2").config.__dict__.update(
+            hidden_dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, feat_proj_dropout=0.0
+        )
+    whole, parted = stepped(plain, x), stepped(slow, x)
+    held = {v.path for v in slow.optimizers["wav2vec2"].variables}
+    assert held and held < set(parted) and whole.keys() == parted.keys()
+    for path, moved in parted.items():
+        np.testing.assert_allclose(moved, (0.25 if path in held else 1.0) * whole[path], atol=2e-6, err_msg=path)
+    assert max(np.abs(parted[path]).max() for path in held) > 1e-5
+
+
+def test_a_state_holds_no_frozen_weights(tmp_path):
+    from keras_ser.training import state
+
+    sizes = {}
+    for tuned in (True, False):
+        network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, wav2vec2_tuned=tuned)
+        network.model.compile(keras.optimizers.SGD(0.1))
+        network.model.optimizer.build(network.model.trainable_variables)
+        network.model.frozen = list(network.frozen)
+        layer = network.model.get_layer("wav2vec2")
+        held = {id(v) for v in state.members(network.model)}
+        assert not held & {id(v) for v in layer.feature_encoder.weights}
+        assert {id(v) for v in network.model.trainable_variables} <= held
+        best = {"value": 0.5, "epoch": 1, "weights": state.values(state.members(network.model))}
+        state.save(tmp_path / f"{tuned}.npz", network.model, [{"epoch": 1}], best)
+        assert state.restore(tmp_path / f"{tuned}.npz", network.model)[1]["epoch"] == 1
+        sizes[tuned] = (tmp_path / f"{tuned}.npz").stat().st_size
+    weights = sum(v.numpy().nbytes for v in layer.weights)
+    assert sizes[True] - sizes[False] > 0.5 * weights

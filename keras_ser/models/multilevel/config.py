@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_ser.checks import check_choice, check_least, check_share, shown
+from keras_ser.checks import check_choice, check_least, check_positive, check_share, shown
 from keras_ser.errors import UserError
 from keras_ser.values import settle
 
@@ -37,6 +37,7 @@ class Config:
         wav2vec2: the folder of a checkpoint; "random" = random weights; "" = there is no such level.
         wav2vec2_size: hidden units and transformer layers of "random" (the base model's: 768, 12).
         wav2vec2_tuned: train wav2vec 2.0 on, but for a checkpoint's convolutions (paper: all of it); False = leave it as it is.
+        wav2vec2_rate: multiplies the learning rate for what is trained of it (paper: 1).
         wav2vec2_states: what is taken of it: its "last" hidden state (paper), or "weighted", the sum of all with learned weights.
         steps: frames that NLinear and DLinear map a level's frames to (ours).
         dense: of each level's vector and of the fused layers (paper: 128).
@@ -59,6 +60,7 @@ class Config:
     wav2vec2_size: tuple[int, int] = (768, 12)
     wav2vec2_tuned: bool = True
     wav2vec2_states: str = "last"
+    wav2vec2_rate: float = 1.0
     steps: int = 32
     dense: int = 128
     dropout: float = 0.1
@@ -76,6 +78,7 @@ class Config:
                 f"Received: levels={','.join(self.levels)}, wav2vec2={self.wav2vec2!r}."
             )
         check_choice(self, "extractor", EXTRACTORS)
+        check_positive(self, "wav2vec2_rate")
         check_choice(self, "wav2vec2_states", ("last", "weighted"))
         if not self.wav2vec2_tuned and self.wav2vec2_states == "weighted":
             raise UserError("`wav2vec2_states` 'weighted' learns weights of the states: it needs wav2vec2_tuned=true.")

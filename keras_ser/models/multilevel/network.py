@@ -27,8 +27,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from keras_ser.errors import UserError
-from keras_ser.models.multilevel.config import LEVELS, Config
-from keras_ser.models.paper import Label, Network, Output, given
+from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
+from keras_ser.models.paper import Label, Network, Optimized, Output, given
 from keras_ser.settings import FrontendConfig, mask_of
 from keras_ser.tasks import Task
 
@@ -98,8 +98,20 @@ def build(
             raise UserError(f"`center` draws features to classes, and {main.name!r} has none: set config.center=0.")
         outputs[CENTER] = CenterLoss(main.size, config.center_rate, name=CENTER)(fused)
         learns[CENTER] = Output(Label(main.name), TrueClass(), config.center)
-    model = keras.Model(inside, outputs, name="multilevel")
-    return Network(model, learns, fused, normalizations, initialise=initialise)
+    pretrained = config.wav2vec2 not in ("", RANDOM)
+    own, frozen = {}, []
+    if "wav2vec2" in config.levels and config.wav2vec2_tuned and config.wav2vec2_rate != 1:
+        from keras_ser.models.parts import Parts
+
+        model = Parts(inside, outputs, name="multilevel")
+        model.parts = {"wav2vec2": model.get_layer("wav2vec2").trainable_variables}
+        own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
+    else:
+        model = keras.Model(inside, outputs, name="multilevel")
+    if pretrained:
+        held = model.get_layer("wav2vec2").non_trainable_weights
+        frozen = [v for v in held if "seed_generator" not in v.path]
+    return Network(model, learns, fused, normalizations, own, initialise=initialise, frozen=frozen)
 
 
 def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, str]:

@@ -1,0 +1,31 @@
+"""A training step with an optimizer for each part of a network, e.g. a smaller learning rate for what is pretrained."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class Parts(keras.Model):
+    """A functional model; `optimizers[name]` trains the variables `parts[name]`, and `optimizer` all others.
+
+    One gradient of the one loss; see `keras_ser.models.paper.Optimized`, whose `rate` multiplies the learning rate.
+    """
+
+    def train_step(self, batch):
+        x, y, w = batch
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            found = self(x, training=True)
+            loss = self.compute_loss(x, y, found, w)
+        gradients = dict(zip(map(id, variables), tape.gradient(loss, [v.value for v in variables]), strict=True))
+        parts = {name: [v for v in own if id(v) in gradients] for name, own in self.parts.items()}
+        taken = {id(v) for own in parts.values() for v in own}
+        for optimizer, own in (
+            (self.optimizer, [v for v in variables if id(v) not in taken]),
+            *((self.optimizers[name], own) for name, own in parts.items()),
+        ):
+            optimizer.apply([gradients[id(v)] for v in own], own)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+        return self.compute_metrics(x, y, found, w)
