@@ -19,11 +19,13 @@ from keras_ser.tasks import Task
 
 RESULTS = Path(__file__).parent / "results"
 EMODB, RAVDESS = "leave-one-speaker-out", "six-folds-of-actors"
-# speakers whose test clips were looked at when the settings of a system were chosen
-LOOKED_AT = {"aspmtl_emodb-conv": ("08", "11", "14")}
+# speakers whose clips (of a search's validation sides, or tested) were looked at when the settings of a system were chosen
+LOOKED_AT = {"aspmtl_emodb-conv": ("08", "11", "14"), "trained_emodb-single-task": ("08", "12", "16")}
 # first, second, protocol, metric: what the README says of the first against the second
 DIFFERENCES = [
     ("aspmtl_emodb-aspmtl", "aspmtl_emodb-single-task", EMODB, "uar"),
+    ("trained_emodb-single-task", "aspmtl_emodb-single-task", EMODB, "uar"),
+    ("aspmtl_emodb-conv", "trained_emodb-single-task", EMODB, "uar"),
     ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-single-task", RAVDESS, "uar"),
     ("aspmtl_emodb-aspmtl", "aspmtl_emodb-zero-losses", EMODB, "uar"),
     ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-zero-losses", RAVDESS, "uar"),
