@@ -284,6 +284,11 @@ class Recipe:
         Raises:
             UnknownKeyError: an unknown key; the message lists its neighbours.
             UserError: a value of another type, or that the recipe refuses.
+
+        Example:
+            >>> recipe = Recipe("x", "demo", (Task("emotion", ("a", "b")),), (Protocol("p"),))
+            >>> recipe.override("optimizer.learning_rate", "1e-4").optimizer.learning_rate
+            0.0001
         """
         return override(self, {key: value})
 
