@@ -27,7 +27,14 @@ extensions = [
     "figures",
     "generated",
 ]
-exclude_patterns = ["_build", "code", "examples", "auto_examples/*.ipynb", "auto_examples/*.py"]
+exclude_patterns = [
+    "_build",
+    "code",
+    "examples",
+    "auto_examples/*.ipynb",
+    "auto_examples/*.py",
+    "**/sg_execution_times.rst",
+]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"keras_ser {release}"

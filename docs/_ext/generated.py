@@ -174,8 +174,8 @@ def prepare(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
     found, literal, section, shape = [], False, "", False
     for i, line in enumerate(lines):
         bare = line.strip()
-        # "Input shape: .." is a paragraph of its own, whose further lines are indented
-        if re.match(r"(Input|Output) shape: ", line):
+        # "Input shape: .." or "Output: .." is a paragraph of its own, whose further lines are indented
+        if re.match(r"(Input|Output)( shape)?: ", line):
             head, _, rest = line.partition(": ")
             found += ["", f"**{head}:** {escaped(rest)}"]
             shape = True
@@ -200,6 +200,26 @@ def prepare(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
         if section and not bare:
             literal = False
     lines[:] = found
+    if what in PLAIN:
+        _plain[name] = list(lines)
+
+
+PLAIN = ("property", "attribute", "data")
+_plain: dict[str, list[str]] = {}
+
+
+def restore(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Undo what napoleon makes of "The number of classes: 1 for ..", which it takes for a type."""
+    if name in _plain:
+        lines[:] = _plain.pop(name)
+
+
+def signed(app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None):
+    """The arguments of a layer, whose constructor Keras wraps as (*args, **kwargs)."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        found = inspect.signature(obj.__init__)
+        return str(found.replace(parameters=list(found.parameters.values())[1:])), returned
+    return None
 
 
 # emphasis that is never closed (*args), substitutions (|x|), links (x_)
@@ -218,5 +238,8 @@ def escaped(line: str) -> str:
 def setup(app: Any) -> dict[str, Any]:
     """Register."""
     app.connect("builder-inited", write, priority=100)
+    # before and after napoleon
     app.connect("autodoc-process-docstring", prepare, priority=100)
+    app.connect("autodoc-process-docstring", restore, priority=900)
+    app.connect("autodoc-process-signature", signed)
     return {"parallel_read_safe": True, "version": "1"}
