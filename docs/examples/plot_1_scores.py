@@ -7,7 +7,6 @@ interval, and the report says so. ``report.md`` in the folder of the experiment 
 """
 
 import demo_run
-import matplotlib.pyplot as plt
 
 from keras_ser.reports import pictures
 
@@ -17,4 +16,3 @@ print("\n".join(report.lines()))
 # %%
 # UAR, accuracy, F1 and the recall of each class; the dotted line is chance.
 figure = pictures.scores(report.results)
-plt.figure(figure)

@@ -32,6 +32,7 @@ keras_answer = np.asarray(run.model()({"waveform": waveform, "length": np.array(
 print("largest difference from Keras:", float(abs(keras_answer - answer["emotion/probabilities"]).max()))
 
 # %%
+# The probabilities of the classes.
 labels = run.recipe.tasks[0].labels
 figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
 axes.barh(labels, answer["emotion/probabilities"][0], color="#0072B2")
