@@ -75,7 +75,7 @@ def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, 
     """And of several, for each fold the one that did not is taken."""
     runs, data = runs_of(masked[2]), masked[1]
     other = dataclasses.replace(runs[0], split=masked[0].protocols[0].splits(data.corpus)[1])
-    with pytest.raises(LeakageError, match="test speakers were heard by the denoiser"):
+    with pytest.raises(LeakageError, match="test speakers occur in the training of the denoiser"):
         room.run_robustness(runs, data, noise_root, tmp_path, denoisers=[other])
     assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
 
