@@ -171,11 +171,6 @@ def write(app: Any) -> None:
 
 def prepare(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Make literal blocks of what is indented, and keep characters that reStructuredText would read as markup."""
-    if what == "module":
-        # Sphinx removes the margin of all further lines, even where they are a block of code in a flush docstring
-        further = [line for line in (obj.__doc__ or "").splitlines()[1:] if line.strip()]
-        margin = min((len(line) - len(line.lstrip()) for line in further), default=0)
-        lines[1:] = [" " * margin + line if line.strip() else line for line in lines[1:]]
     found, literal, section, shape = [], False, "", False
     for i, line in enumerate(lines):
         bare = line.strip()
