@@ -4,6 +4,7 @@ import argparse
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -62,8 +63,9 @@ def cli_page() -> str:
     """The help of every command."""
     codes = "0 done, 1 some runs or files failed, 2 a mistake in the arguments or the data, 130 interrupted"
     parts = ["# Command line\n", f"Generated from the commands themselves. Exit codes: {codes}.\n"]
-    for each in commands(parser()):
-        parts += [f"## {each.prog}\n", fenced(each.format_help())]
+    # help is as wide as the terminal
+    with mock.patch.dict(os.environ, COLUMNS="110"):
+        parts += [line for each in commands(parser()) for line in (f"## {each.prog}\n", fenced(each.format_help()))]
     return "\n".join(parts)
 
 
