@@ -1,7 +1,7 @@
-"""The README's figures of recognition, computed anew from the predictions in `benchmarks/results`.
+"""The figures of recognition in README and docs/, computed from the predictions in `benchmarks/results`.
 
 python benchmarks/measured.py                       every system's scores, with 95 % intervals, each seed, and seeds averaged
-python benchmarks/measured.py --differences         the paired differences that the README names, too
+python benchmarks/measured.py --differences         the paired differences that the pages name, too
 python benchmarks/measured.py --results DIR         of a folder of one's own: DIR/NAME/{recipe.json, predictions.csv[.gz]}
 """
 
@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 EMODB, RAVDESS = "leave-one-speaker-out", "six-folds-of-actors"
 # speakers whose clips (of a search's validation sides, or tested) were looked at when the settings of a system were chosen
 LOOKED_AT = {"aspmtl_emodb-conv": ("08", "11", "14"), "trained_emodb-single-task": ("08", "12", "16")}
-# first, second, protocol, metric: what the README says of the first against the second
+# first, second, protocol, metric: what the pages of the papers say of the first against the second
 DIFFERENCES = [
     ("aspmtl_emodb-aspmtl", "aspmtl_emodb-single-task", EMODB, "uar"),
     ("trained_emodb-single-task", "aspmtl_emodb-single-task", EMODB, "uar"),
@@ -157,7 +157,7 @@ def cell(found: Score) -> str:
 
 
 def percent(value: float, low: float | None, high: float | None) -> str:
-    """As the README writes it."""
+    """As README and docs/ write it."""
     return f"{100 * value:.1f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
 
 

@@ -6,10 +6,10 @@
      Corpus     Split      Batch         Frontend      Network     Run          Table        Report      report.md
        \\          \\          ^              ^           ^    ^         |
         \\          \\       audio            |        layers losses     +--> serving --> SavedModel, answers
-         +----------+------- tasks: Task ---+-----------+----+--- known to every room
+         +----------+------- tasks: Task ---+-----------+----+--- known to every package
                                     recipe: Recipe = one choice of each of the above      tuning: many Recipes
 
-An import points only to a room earlier in this list (a test holds that):
+An import points only to a package earlier in this list (a test holds that):
 errors, checks, values, overrides, files, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses, metrics,
 models, recipe, training, evaluation, reports, experiment, tuning, serving, cli.
 

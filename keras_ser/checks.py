@@ -47,11 +47,11 @@ def check_share(owner: Any, *names: str, closed: bool = False) -> None:
             raise UserError(f"`{name}` must be in [0, 1{']' if closed else ')'}. Received: {name}={value}.")
 
 
-def check_choice(owner: Any, name: str, allowed: Collection, room: str = "") -> None:
-    """Refuse a field of `owner` that is none of `allowed`; `room` goes before its name, e.g. "optimizer."."""
+def check_choice(owner: Any, name: str, allowed: Collection, prefix: str = "") -> None:
+    """Refuse a field of `owner` that is none of `allowed`; `prefix` goes before its name, e.g. "optimizer."."""
     if (value := getattr(owner, name)) not in allowed:
         known = ", ".join(str(each) for each in allowed)
-        raise UserError(f"`{room}{name}` must be one of {known}. Received: {room}{name}={shown(value)}.")
+        raise UserError(f"`{prefix}{name}` must be one of {known}. Received: {prefix}{name}={shown(value)}.")
 
 
 def check_blocks(owner: Any) -> None:

@@ -51,7 +51,7 @@ def _flat(x):
 
 
 class _Loss(keras.losses.Loss):
-    """A loss of this room: float32, and by default a mean over what carries a label.
+    """A loss of this module: float32, and by default a mean over what carries a label.
 
     With `by_frame` sample weights are (batch, frames), else one an example.
     """

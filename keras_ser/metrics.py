@@ -32,6 +32,11 @@ def confusion(truth, predicted, classes: int) -> np.ndarray:
 
     Raises:
         UserError: lengths that differ, or an index of `classes` or more.
+
+    Example:
+        >>> confusion([0, 0, 1, -1], [0, 1, 1, 0], classes=2)
+        array([[1., 1.],
+               [0., 1.]])
     """
     truth, predicted = np.ravel(truth).astype(np.int64), np.ravel(predicted).astype(np.int64)
     if truth.shape != predicted.shape:
@@ -85,7 +90,12 @@ def accuracy(matrix) -> np.ndarray:
 
 
 def uar(matrix) -> np.ndarray:
-    """Unweighted average recall (UA): mean recall over the classes that have examples (equation 22 of ASP-MTL)."""
+    """Unweighted average recall (UA): mean recall over the classes that have examples (equation 22 of ASP-MTL).
+
+    Example:
+        >>> float(uar([[9, 1], [3, 1]]))  # recalls 0.9 and 0.25
+        0.575
+    """
     return classification(margins(matrix)).uar
 
 
@@ -120,6 +130,10 @@ def ccc(total) -> np.ndarray:
     """Concordance correlation coefficient (Lin 1989) from `sums` (..., 6).
 
     CCC = 2 cov(x, y) / (var x + var y + (mean x - mean y)^2), moments of the population.
+
+    Example:
+        >>> float(ccc(sums([1, 2, 3], [2, 3, 4])))  # off by one: 2 (2/3) / (2/3 + 2/3 + 1)
+        0.5714285714285714
     """
     n, x, y, xx, yy, xy = np.moveaxis(np.asarray(total, np.float64), -1, 0)
     # Multiplied by n^2: no mean is taken, so that no division can fail twice.

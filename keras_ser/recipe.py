@@ -1,6 +1,6 @@
-"""One experiment as a frozen value: a `Recipe` is one choice from each room, equal after JSON, and its hash names the run.
+"""One experiment as a frozen value: a `Recipe` is one choice from each package, equal after JSON, and its hash names the run.
 
-Nothing here imports TensorFlow. Where the corpus lies on this machine is no part of a recipe: it is handed to `train`.
+Nothing here imports TensorFlow. A recipe does not store the local path of the corpus: pass it to `train`.
 """
 
 import dataclasses
@@ -284,6 +284,11 @@ class Recipe:
         Raises:
             UnknownKeyError: an unknown key; the message lists its neighbours.
             UserError: a value of another type, or that the recipe refuses.
+
+        Example:
+            >>> recipe = Recipe("x", "demo", (Task("emotion", ("a", "b")),), (Protocol("p"),))
+            >>> recipe.override("optimizer.learning_rate", "1e-4").optimizer.learning_rate
+            0.0001
         """
         return override(self, {key: value})
 
@@ -309,22 +314,22 @@ class Recipe:
         following = {}
         if self.first is not None:
             for key, value in changes.items():
-                room, *rest = self._by_name(key).split(".")
+                part, *rest = self._by_name(key).split(".")
                 if (
-                    room in ("tasks", "frontend")
+                    part in ("tasks", "frontend")
                     and not any(of_stream(task) for task in self.first.tasks if rest[:1] == [task.name])
-                    and _has(self.first, ".".join([room, *rest]))
+                    and _has(self.first, ".".join([part, *rest]))
                 ):
-                    following[".".join(["first", room, *rest])] = value
+                    following[".".join(["first", part, *rest])] = value
         return override(recipe, {**following, **changes})
 
     def _by_name(self, key: str) -> str:
         """A dotted key with a task's name instead of its number: the numbers of a cascade's models are not the same."""
-        room, *rest = key.split(".")
+        part, *rest = key.split(".")
         names = [task.name for task in self.tasks]
-        if room == "tasks" and rest and rest[0] not in names and rest[0] in map(str, range(len(names))):
+        if part == "tasks" and rest and rest[0] not in names and rest[0] in map(str, range(len(names))):
             rest[0] = names[int(rest[0])]
-        return ".".join([room, *rest])
+        return ".".join([part, *rest])
 
 
 def _has(recipe: Recipe, key: str) -> bool:

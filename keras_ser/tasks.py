@@ -96,8 +96,15 @@ class Task:
         centres: the means of these clusters, one for each label, which `fit` sets (`Recipe.for_split`).
 
     Raises:
-        ValueError: on an empty or double label, when both or neither of labels and range are given, when `merge` leads
-            elsewhere or `ignore` holds a label, and on a negative weight.
+        UserError: an empty or duplicate label, both or neither of labels and range, a `merge` that leads elsewhere, an `ignore`
+            that holds a label, or a negative weight.
+
+    Example:
+        >>> task = Task("emotion", ("anger", "happiness"), merge={"excited": "happiness"}, ignore=("boredom",))
+        >>> task.encode("excited"), task.encode("boredom"), task.encode(None)
+        ((1, 1.0), (0, 0.0), (0, 0.0))
+        >>> Task("arousal", low=-1, high=1).encode("0.5")
+        (0.5, 1.0)
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The order of the rooms, and who may not import TensorFlow."""
+"""The order of the packages, and who may not import TensorFlow."""
 
 import ast
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 import keras_ser
 
-ROOMS = [
+PACKAGES = [
     "errors",
     "checks",
     "values",
@@ -55,7 +55,7 @@ LIGHT = (
 )
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     """keras_ser.pipelines.streams -> pipelines."""
     return (module.split(".") + [""])[1]
 
@@ -67,7 +67,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path.name}, line {node.lineno}: an import names its room in full"
+            assert not node.level, f"{path.name}, line {node.lineno}: an import names its package in full"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {name for name in found if name.split(".")[0] == "keras_ser"}
 
@@ -109,20 +109,20 @@ def modules():
         yield ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts), path
 
 
-def test_every_module_is_in_a_room():
-    strays = {room(name) for name, _ in modules()} - set(ROOMS) - {"__init__", "_version"}
-    assert not strays, f"not in the list of rooms: {strays}"
+def test_every_module_is_in_a_package():
+    strays = {package(name) for name, _ in modules()} - set(PACKAGES) - {"__init__", "_version"}
+    assert not strays, f"not in the list of packages: {strays}"
 
 
-def test_imports_point_to_earlier_rooms():
+def test_imports_point_to_earlier_packages():
     checked = 0
     for name, path in modules():
-        own = room(name)
-        for imported in imports(path) if own in ROOMS else ():
-            other = room(imported)
-            if other in ROOMS:
+        own = package(name)
+        for imported in imports(path) if own in PACKAGES else ():
+            other = package(imported)
+            if other in PACKAGES:
                 checked += 1
-                assert ROOMS.index(other) <= ROOMS.index(own), f"{name} imports {imported}: a later room"
+                assert PACKAGES.index(other) <= PACKAGES.index(own), f"{name} imports {imported}: a later package"
     assert checked > 100
 
 
@@ -130,7 +130,7 @@ def test_the_order_is_tested_at_all(tmp_path):
     """An import inside a function, and one by a package's name, are seen."""
     file = tmp_path / "x.py"
     file.write_text("def f():\n    from keras_ser import splits\n    import keras_ser.cli\nimport numpy\n")
-    assert {room(name) for name in imports(file)} == {"splits", "cli"}
+    assert {package(name) for name in imports(file)} == {"splits", "cli"}
 
 
 def test_no_two_files_import_each_other():

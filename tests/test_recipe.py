@@ -48,7 +48,7 @@ SIMPLE = Recipe("simple", "demo", (EMOTION,), (Protocol("random"),))
 
 
 def test_defaults_are_those_of_the_rooms():
-    """Recipes repeat the rooms' arguments so that they can be read without TensorFlow: they must not drift apart."""
+    """Recipes repeat the packages' arguments so that they can be read without TensorFlow: they must not drift apart."""
     from keras_ser.features import Frontend
 
     theirs = inspect.signature(Frontend).parameters

@@ -127,6 +127,10 @@ def snr(clean: np.ndarray, noisy: np.ndarray) -> float:
     """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2); infinite if the two are equal.
 
     s is `clean`; y is `noisy`, noisy speech or a denoiser's output, with zeros where it dropped samples.
+
+    Example:
+        >>> round(snr([1.0, -1.0], [1.1, -0.9]), 6)
+        20.0
     """
     clean, noisy = np.asarray(clean, float), np.asarray(noisy, float)
     if clean.shape != noisy.shape:

@@ -48,7 +48,13 @@ def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Stack waveforms (samples,) as a zero-padded array (batch, samples), with their lengths (batch,) int32."""
+    """Stack waveforms (samples,) as a zero-padded array (batch, samples), with their lengths (batch,) int32.
+
+    Example:
+        >>> padded, lengths = pad([[0.5, 0.25, 0.125], [1.0]])
+        >>> padded.tolist(), lengths.tolist()
+        ([[0.5, 0.25, 0.125], [1.0, 0.0, 0.0]], [3, 1])
+    """
     lengths = np.array([len(x) for x in waveforms], np.int32)
     padded = np.zeros((len(waveforms), lengths.max()), np.float32)
     for row, x in zip(padded, waveforms, strict=True):

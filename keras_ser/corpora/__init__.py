@@ -4,7 +4,7 @@
     for utterance in corpus:
         corpus.file(utterance), utterance.speaker, utterance.labels["emotion"]
 
-Conventions of this room:
+Conventions of this package:
 
 * An adapter is a module: prose about the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
   It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.inspection` inspects the

@@ -37,6 +37,10 @@ def comparable(name: str) -> str:
     """The form in which two spellings of one name are equal: NFKC, case folded, without invisible characters, single spaces.
 
     Compare with it, but store and show the name as it was written.
+
+    Example:
+        >>> comparable("  M\\u00fcLLER\\u200b ") == comparable("mu\\u0308ller")
+        True
     """
     for step in _STEPS.values():
         name = step(name)

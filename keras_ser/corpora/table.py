@@ -61,8 +61,8 @@ def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> lis
     missing = [column for column in required if column not in columns]
     if missing:
         raise CorpusError(
-            f"{name}: {path.name} must have the columns {listed(required)}. Received: {listed(map(shown, columns))}. "
-            "Name them in the first line, separated by commas, semicolons or tabs."
+            f"{name}: {path.name} is missing the column{'s' if len(missing) > 1 else ''} {listed(map(repr, missing))}. Received: "
+            f"{listed(map(shown, columns))}. Name the columns in the first line, separated by commas, semicolons or tabs."
         )
     separators = _SEPARATORS[delimiter]
     cases = {

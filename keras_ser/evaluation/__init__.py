@@ -1,6 +1,6 @@
 """Evaluation: from a table of predictions to scores with intervals, and to the comparison of two runs.
 
-The contract of this room:
+The contract of this package:
 
 * What comes in is the predictions table, one row per (protocol, fold, seed, stream, id); see `predictions.py`. Nothing
   else is needed: every figure of a report can be computed again from its predictions.csv.

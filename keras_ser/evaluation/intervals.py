@@ -165,6 +165,10 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
         p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),    p_(1) <= .. <= p_(m)
 
     Those that are None (or NaN) are not counted.
+
+    Example:
+        >>> holm([0.01, None, 0.04, 0.03])
+        [0.03, None, 0.06, 0.06]
     """
     found: list[float | None] = [None] * len(p)
     known = sorted((value, i) for i, value in enumerate(p) if value is not None and not np.isnan(value))

@@ -55,7 +55,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Rows are true classes, columns named ones, in the order of `labels`."""
+    """Rows: true class, columns: predicted class, both in the order of `labels`."""
 
     labels: tuple[str, ...]  # the classes
     counts: np.ndarray  # (classes, classes), clips summed over folds and seeds

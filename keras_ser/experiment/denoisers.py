@@ -119,7 +119,7 @@ def inference(run: Run, method: str) -> Callable:
     """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, by a model 1's "drop" or "mask".
 
     Raises:
-        UserError: a cascade; a model that knows no noise, estimates no mask, or drops silence before it looks.
+        UserError: a cascade; a model without a noise task or a mask, or one that drops silence first.
     """
     from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
     from keras_ser.training.inference import forward
@@ -128,7 +128,9 @@ def inference(run: Run, method: str) -> Callable:
         raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
     noise = next(filter(of_stream, run.recipe.tasks), None)
     if noise is None:
-        raise UserError(f"{run.folder} knows no noise: it needs a task with column='noise'.")
+        raise UserError(
+            f"{run.folder} has no 'noise' task: name a model 1 of ASP-MTL, which has one (a task with column='noise')."
+        )
     if method == "mask":
         return forward(mask_denoiser(run.model()))
     return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name))

@@ -57,8 +57,8 @@ def run_denoising(
         recipe: of a model 1 that estimates a mask.
         data: its corpora.
         folder: the experiment's folder (see `run_experiment`).
-        noises: names, as a stream's; those that the recipe does not train on are the unseen ones. Each is heard in its
-            test stretch, which no training has heard.
+        noises: names, as a stream's; those that the recipe does not train on are the unseen ones. Each is used in its
+            test stretch, which no training uses.
         snrs: SNR_in in dB, over all samples of a clip.
         clips: test clips of each run, evenly spread over its test side.
         folds: see `jobs`.
@@ -89,9 +89,9 @@ def run_denoising(
     if folds is not None:
         told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
     if "babble" in noises and is_generated("babble", data.noise_root):
-        told.append("The babble is generated: training and test hear different mixtures of the same training speakers.")
+        told.append("The babble is generated: training and test use different mixtures of the same training speakers.")
     if done[0].split.speaker_dependent:
-        told.append("A speaker-dependent split: test speakers were heard in training.")
+        told.append("Speaker-dependent split: test speakers occur in training.")
     missing = [name for name in MEASURES if name not in measures]
     missing += [name for name in METHODS if name not in set(whole["method"])]
     if missing:

@@ -45,9 +45,9 @@ def run_robustness(
     Args:
         runs: of one recipe; each is tested on its own test side.
         data: the recipe's corpora.
-        noise_root: folder of noise files, each heard in its test stretch (the last fifth).
+        noise_root: folder of noise files, each used in its test stretch (the last fifth).
         out: where the report goes; each run's own figures go into its folder as they are done.
-        denoisers: runs of a model 1, whose mask goes before; for each run one that has not heard its test speakers. A cascade
+        denoisers: runs of a model 1, whose mask goes before; for each run one that was not trained on its test speakers. A cascade
             has its own, and is scored with and without it.
         snrs: dB, over all samples of a clip.
         title: the report's heading.
@@ -64,7 +64,7 @@ def run_robustness(
         raise UserError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
     if any(task not in judged(recipe.tasks, run.split) for run in runs):
         raise UserError(
-            f"the test side's {task.column}s were not trained on, so that {task.name!r} can't be scored there."
+            f"the test side's {task.column}s were not trained on, so that {task.name!r} cannot be scored there."
         )
     if denoisers and recipe.first is not None:
         raise UserError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
@@ -96,7 +96,7 @@ def run_robustness(
         table = table[~table["seed"].isin(incomplete)].reset_index(drop=True)
         notes.append(f"Seeds without all folds are left out: {', '.join(map(str, incomplete))}.")
     if runs[0].split.speaker_dependent:
-        notes.append("A speaker-dependent split: test speakers were heard in training.")
+        notes.append("Speaker-dependent split: test speakers occur in training.")
     made = robustness_report(
         title or f"{recipe.name} in noise", table, task.labels, missing=missing, notes=notes, unit=unit(data)
     )
@@ -113,7 +113,7 @@ def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
         if not heard & tested:
             return denoiser
     raise LeakageError(
-        f"{run.folder}: its test speakers were heard by the denoiser in training. Name the experiment of a model 1 that has "
+        f"{run.folder}: its test speakers occur in the training of the denoiser. Name the experiment of a model 1 that has "
         "a run for every fold, trained on the same folds."
     )
 

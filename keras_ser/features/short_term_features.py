@@ -134,7 +134,7 @@ def short_term(
     | chroma_1 .. chroma_12 | share of sum X_k^2 nearest to a note A, A#, .. G# of any octave |
     | chroma_deviation | standard deviation of the 12 |
 
-    The spectrum is the room's: a periodic Hamming window, zero-padded to a length the Fourier transform is fast at (512
+    The spectrum is this package's: a periodic Hamming window, zero-padded to a length the Fourier transform is fast at (512
     for 400), bins 1 .. fft / 2. A frame under -100 dB is silence: all but its energy and its MFCC are 0. Nothing is
     taken over the clip.
 

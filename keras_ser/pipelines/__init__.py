@@ -1,4 +1,4 @@
-"""From a cache of waveforms to batches, in tf.data: the only room, beside serving, where `tf.*` is at home.
+"""From a cache of waveforms to batches, in tf.data: the only package, beside serving, where `tf.*` is at home.
 
 Conventions: a batch is ({feature: (batch, frames, bins), "mask": (batch, frames)}, {task: (batch,)}, {task: (batch,)}): inputs,
 targets, weights; weight 0 where a label is missing. Whatever is drawn at random in training is drawn from (seed, epoch,

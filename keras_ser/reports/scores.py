@@ -111,7 +111,7 @@ def score_report(
             *([_training(learned, results)] if learned else []),
             *(part for name, facts in protocols.items() for part in _protocol(name, facts, results)),
             *(_table(name, rows) for name, rows in extra.items()),
-            "## How to compute this again",
+            "## Reproducing these figures",
             _recompute(results),
         ],
         missing=missing,
@@ -215,8 +215,8 @@ def _task(result: TaskScores) -> list[str | Table]:
     if 0 < len(recalls) <= MANY_CLASSES:
         found += ["Recall per class, %:", _scores([_row(s) for s in recalls])]
         found += [
-            f"Confusion, % of the true class (clips, summed over {_count(result.seeds, 'seed')}) [95 % interval]; rows are "
-            "true, columns named:",
+            f"Confusion, % of the true class (clips, summed over {_count(result.seeds, 'seed')}) [95 % interval]; "
+            "rows: true class, columns: predicted class:",
             _confusion(result),
         ]
     elif recalls:

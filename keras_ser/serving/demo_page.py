@@ -1,4 +1,4 @@
-"""Serve a page to try a model on this machine: upload or record a clip, see each task's answer, and answers over time.
+"""Serve a page to try a model on this machine: upload or record a clip, see each task's prediction, also over time.
 
 Nothing leaves the machine and nothing is kept: the server listens on 127.0.0.1 only, the page may not contact any other host,
 and uploads are deleted within minutes, at the latest when the server stops.
@@ -216,8 +216,6 @@ def _value(answer: dict[str, Any] | None):
 
 def _note(predictor: Predictor, seconds: float, answer: dict[str, Any], problems: list[str]) -> str:
     if not answer:
-        return (
-            f"{seconds:.1f} s, longer than a clip of {predictor.max_seconds:g} s: only the answers over time are shown."
-        )
+        return f"{seconds:.1f} s, longer than a clip of {predictor.max_seconds:g} s: only time-resolved predictions are shown."
     found = [*problems, *(text for name, text in FLAGS.items() if answer.get(name))]
     return f"{seconds:.1f} s" + (f" ({', '.join(found)}): the result is unreliable." if found else "")

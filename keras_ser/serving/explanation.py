@@ -66,7 +66,7 @@ class Explanation:
     def lines(self, top: int = TOP) -> list[str]:
         text = [str(self.path)]
         for each in self.tasks:
-            rows = [["feature", "value", "contribution", "attention %", "of an even one"]]
+            rows = [["feature", "value", "contribution", "attention %", "of uniform"]]
             for name, value, contribution, attention, even in each.features.head(top).itertuples(index=False):
                 ratio = attention / even if even > 0 else 1.0
                 rows.append([name, f"{value:+.2f}", f"{contribution:+.3f}", f"{100 * attention:.1f}", f"x {ratio:.2f}"])
@@ -80,7 +80,7 @@ class Explanation:
             *text,
             "",
             "value: standard deviations from the training mean; contribution: to log p of the predicted class; attention: the",
-            "units' weights divided among the features, and their ratio to those of an even attention.",
+            "units' weights divided among the features, and their ratio to those of a uniform attention.",
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Explanation:
         return {"file": str(self.path), "tasks": found}
 
     def figure(self, top: int = TOP):
-        """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside an even one's."""
+        """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside a uniform one."""
         top = min(top, len(self.tasks[0].features))
         figure = pictures.new(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3)
         grid = figure.subplots(len(self.tasks), 2, squeeze=False)
@@ -104,7 +104,7 @@ class Explanation:
             left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
             left.set_xlabel(f"contribution to log p({each.label})", fontsize=8)
             right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
-            right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="an even one")
+            right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="uniform attention")
             right.set_yticks(rows, [""] * top)
             right.set_xlabel("attention, %", fontsize=8)
             right.legend(fontsize=7, frameon=False, loc="lower right")

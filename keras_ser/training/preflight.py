@@ -127,12 +127,12 @@ def check_choice(recipe: Recipe, corpus: Corpus, split: Split) -> None:
     main, tasks = recipe.tasks[0], judged(recipe.tasks, split, "validation")
     if split.validation and not recipe.monitor and main not in tasks:
         raise UserError(
-            f"the epoch can't be chosen by {main.name!r}: the validation side holds other {main.column}s than the training side. "
+            f"cannot select the epoch by {main.name!r}: the validation side has {main.column}s that are not in the training side. "
             "Train all epochs (--set protocols.NAME.validation=0), or choose by a share of the clips (validation=0.1)."
         )
     if split.validation and recipe.monitor and recipe.monitor not in monitors(tasks):
         raise UserError(
-            f"the epoch can't be chosen by {recipe.monitor!r}: the validation side holds other classes than the training side. "
+            f"cannot select the epoch by {recipe.monitor!r}: the validation side has classes that are not in the training side. "
             f"Choose another monitor: {', '.join(monitors(tasks)) or 'there is none'}."
         )
 

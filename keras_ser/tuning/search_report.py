@@ -109,7 +109,7 @@ class Found:
         seeds = sorted({job.seed for job in self.jobs})
         told = [
             f"Score: {self.monitor} of the kept epoch, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
-            f"{_list(seeds)}. Of no fold its own test side was heard.",
+            f"{_list(seeds)}. No trial saw its own fold's test data.",
             "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
             "the choice is worth.",
         ]
@@ -149,7 +149,7 @@ class Found:
         for trial in self.ranked:
             values = (self.value(trial, each.key) for each in self.space)
             values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
-            name = str(trial.number) if trial.number else "as it was"
+            name = str(trial.number) if trial.number else "baseline"
             rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
         header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
         return Report(
@@ -212,9 +212,9 @@ class Found:
 
 
 def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Sequence[int], best: int) -> None:
-    """A dot a trial, a square for the recipe as it was, a star for the best."""
-    for kind, marker, size, colour in (("trial", "o", 26, "#1b3a5c"), ("as it was", "s", 42, "#c8500a")):
-        mine = [(v, s) for v, s, n in zip(values, scores, numbers, strict=True) if (n == 0) == (kind == "as it was")]
+    """A dot a trial, a square for the baseline (the unchanged recipe), a star for the best."""
+    for kind, marker, size, colour in (("trial", "o", 26, "#1b3a5c"), ("baseline", "s", 42, "#c8500a")):
+        mine = [(v, s) for v, s, n in zip(values, scores, numbers, strict=True) if (n == 0) == (kind == "baseline")]
         if mine:
             axes.scatter(*zip(*mine, strict=True), marker=marker, s=size, color=colour, label=kind, zorder=3)
     place = list(numbers).index(best)

@@ -115,10 +115,10 @@ def check_space(recipe: Recipe, space: Space) -> None:
         raise UserError(f"a search space needs one or more different keys. Received: {', '.join(keys) or 'none'}.")
     for each in space:
         key = each.key.removeprefix("first.")
-        room, field = key.split(".")[0], key.split(".")[-1]
-        of_stream = room == "streams" and field not in ("share", "redraw")
-        of_task = room == "tasks" and field != "weight"
-        if room in FIXED or key == "frontend.sample_rate" or of_stream or of_task:
+        part, field = key.split(".")[0], key.split(".")[-1]
+        of_stream = part == "streams" and field not in ("share", "redraw")
+        of_task = part == "tasks" and field != "weight"
+        if part in FIXED or key == "frontend.sample_rate" or of_stream or of_task:
             raise UserError(
                 f"{each.key} defines the task or the data: recipes that differ in it cannot be compared by a score."
             )

@@ -98,7 +98,7 @@ TABLE = [
     ("cascade", "first.tasks.noise.column=disturbance", ["needs a task 'noise'"]),
     ("cascade", "first.tasks.noise.labels=white,pink", ["with the class 'clean'"]),
     ("mask", "first.config.mask_bins=129", ["config.mask_bins=257"]),
-    ("speaker", "protocols.folds.by=speaker", ["can't be chosen by 'speaker'"]),
+    ("speaker", "protocols.folds.by=speaker", ["cannot select the epoch by 'speaker'"]),
     ("vggvox", "frontend.endpoint=true", ["clips of one length"]),
     ("svm", "config.C=0", ["`C` must be over 0"]),
     ("svm", "sampling.kind=crop", ["sampling.kind=whole"]),

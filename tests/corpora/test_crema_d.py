@@ -103,7 +103,7 @@ def test_an_actor_without_a_row(tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ('"Race",', "", r"must have the columns actorid, age, sex, race, ethnicity. Received: actorid, age, sex, eth"),
+        ('"Race",', "", r"is missing the column 'race'. Received: actorid, age, sex, eth"),
         ('21,"Female"', '21,"Fmale"', r"sex 'Fmale' \(line 3\)"),
         ('51,"Male"', '151,"Male"', r"age '151' \(line 2\)"),
         ('51,"Male"', '19,"Male"', r"age '19' \(line 2\)"),
@@ -124,7 +124,7 @@ def test_broken_demographics(old, new, message, tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ('"FaceVote"', '"Face"', r"must have the columns filename, multimodalvote, voicevote, facevote"),
+        ('"FaceVote"', '"Face"', r"is missing the column 'facevote'. Received: filename"),
         ('"N:S"', '"N:X"', r"'N:X' in voicevote \(line 5\)"),
         ('"F","57.38"', '"","57.38"', r"'' in multimodalvote \(line 3\)"),
         ("1001_IEO_FEA_LO", "1001_IEO_ANG_HI", r"a second row for 1001_IEO_ANG_HI \(line 3\)"),

@@ -1,6 +1,8 @@
 """Tables 5 to 8 on a tiny experiment: what is scored, on which clips, and `keras-ser denoise`."""
 
 import argparse
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from keras_ser.audio.noise import snr
 from keras_ser.audio.quality import si_sdr
 from keras_ser.cli import main
 from keras_ser.cli import tables as cli
+from keras_ser.errors import UserError
 from keras_ser.experiment import denoisers, denoising
 from keras_ser.models.aspmtl.denoiser import mask_denoiser
 from keras_ser.training import Run
@@ -164,6 +167,13 @@ def test_options_that_do_not_fit(tmp_path, arguments, words, capsys):
     assert main(["denoise", str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), *arguments]) in (1, 2)
     assert words in capsys.readouterr().err
     assert not (tmp_path / "b.wav").exists()
+
+
+def test_run_without_noise_task_is_refused_by_name():
+    """Labels of the task do not matter, its column does."""
+    run = types.SimpleNamespace(folder=Path("runs/x"), recipe=tiny.SINGLE)
+    with pytest.raises(UserError, match=r"^runs/x has no 'noise' task: name a model 1 of ASP-MTL"):
+        denoisers.inference(run, "drop")
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):

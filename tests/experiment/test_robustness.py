@@ -75,7 +75,7 @@ def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, 
     """And of several, for each fold the one that did not is taken."""
     runs, data = runs_of(masked[2]), masked[1]
     other = dataclasses.replace(runs[0], split=masked[0].protocols[0].splits(data.corpus)[1])
-    with pytest.raises(LeakageError, match="test speakers were heard by the denoiser"):
+    with pytest.raises(LeakageError, match="test speakers occur in the training of the denoiser"):
         room.run_robustness(runs, data, noise_root, tmp_path, denoisers=[other])
     assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
 
@@ -102,7 +102,7 @@ def test_a_run_without_a_denoiser_and_unfinished_runs_are_left_out_and_named(fou
     assert set(made.predictions["fold"]) == {0}
     lines = (tmp_path / "robustness.md").read_text().splitlines()
     assert lines[2:5] == [f"- {sentence}" for sentence in missing]
-    assert lines[5].startswith("- Fold 1, seed 0 is excluded: ") and "heard by the denoiser" in lines[5]
+    assert lines[5].startswith("- Fold 1, seed 0 is excluded: ") and "in the training of the denoiser" in lines[5]
 
 
 def test_another_noise_of_the_same_name_is_scored_anew(masked, noise_root, tmp_path, found, monkeypatch):

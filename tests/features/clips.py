@@ -1,4 +1,4 @@
-"""Clips that the tests of this room share."""
+"""Clips that the tests of this package share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One row per way to build a model: what the tests of this room loop over."""
+"""One row per way to build a model: what the tests of this package loop over."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Exports that the whole room uses, each made once for all processes of a test run."""
+"""Exports that the whole package uses, each made once for all processes of a test run."""
 
 import functools
 import os

@@ -267,7 +267,7 @@ def test_page_shows_answers_over_time(browser, site, tmp_path, rng):
     assert_pictured(visit, clip, "arousal")
     long = write(tmp_path / "seven.wav", rng, 7.0)
     visit.upload(long)
-    visit.wait(lambda: visit.note() == "7.0 s, longer than a clip of 6 s: only the answers over time are shown.")
+    visit.wait(lambda: visit.note() == "7.0 s, longer than a clip of 6 s: only time-resolved predictions are shown.")
     assert_pictured(visit, long, "arousal")
     assert not visit.all("meter")
 

@@ -1,4 +1,4 @@
-"""Corpora and protocols that the tests of this room share."""
+"""Corpora and protocols that the tests of this package share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One tiny corpus and one tiny run for the whole room, made once."""
+"""One tiny corpus and one tiny run for the whole package, made once."""
 
 from dataclasses import dataclass, field
 

@@ -456,7 +456,7 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
     assert "speaker_accuracy" in row and not [name for name in row if name.startswith("val_speaker")]
     with pytest.raises(
         ValueError,
-        match="can't be chosen by 'val_speaker_accuracy': .* Choose another monitor: val_emotion_uar, val_emotion_accuracy",
+        match="cannot select the epoch by 'val_speaker_accuracy': .* Choose another monitor: val_emotion_uar, val_emotion_accuracy",
     ):
         fit(recipe.replace(monitor="val_speaker_accuracy"), data, split, tmp_path / "other")
     with pytest.raises(ValueError, match="the task 'speaker' has no classes yet: take `recipe.for_corpus"):

@@ -1,0 +1,245 @@
+"""Compute the figures of the documentation from the stored predictions in `benchmarks/results`.
+
+A page quotes a figure by a role instead of typing it, for example
+
+    {score}`aspmtl_emodb-conv`                                   72.2 [64.5, 78.8]
+    {difference}`aspmtl_emodb-aspmtl - aspmtl_emodb-single-task`  0.0 [-13.3, 13.4]
+
+The argument is SYSTEM[/PROTOCOL][:METRIC]; the protocol defaults to the only one, the metric to "uar". All scores are in percent,
+with the 95 % interval in brackets. `render` needs no Sphinx.
+"""
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ROLE = re.compile(
+    r"\{(score|spread|value|seeds|alone|ensemble|unseen|difference|gain|si_sdr|eer|robustness|chance)\}`([^`]+)`"
+)
+
+
+@cache
+def measured() -> ModuleType:
+    """Load `benchmarks/measured.py`, which is not part of the package."""
+    spec = importlib.util.spec_from_file_location("measured", ROOT / "benchmarks" / "measured.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def place(text: str) -> tuple[str, str | None, str]:
+    """Parse SYSTEM[/PROTOCOL][:METRIC]."""
+    system, _, metric = text.strip().partition(":")
+    system, _, protocol = system.partition("/")
+    return system, protocol or None, metric or "uar"
+
+
+@cache
+def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = (), seed: int | None = None) -> Any:
+    """Score one stored system: its `TaskScores`, without some speakers or for one seed alone."""
+    module = measured()
+    folder = module.RESULTS / system
+    if not module.stored(folder):
+        raise LookupError(f"benchmarks/results has no predictions of {system!r}.")
+    task, table = module.stored(folder)
+    protocols = list(dict.fromkeys(table["protocol"]))
+    if protocol not in (protocols if protocol else [None]) or (protocol is None and len(protocols) > 1):
+        raise LookupError(f"{system} has the protocols {', '.join(protocols)}. Received: {protocol}.")
+    table = table[~table["speaker"].isin(left_out)] if left_out else table
+    table = table if seed is None else table[table["seed"] == seed]
+    deterministic = seed is None and not left_out and module.draws_nothing(folder)
+    return module.score(table, task, protocol or protocols[0], deterministic=deterministic)
+
+
+def one(text: str, left_out: bool = False, seed: int | None = None, ensemble: bool = False) -> Any:
+    """The `Score` that a role's argument names."""
+    system, protocol, metric = place(text)
+    speakers = measured().LOOKED_AT[system] if left_out else ()
+    found = scored(system, protocol, speakers, seed)
+    for each in found.ensemble if ensemble else found.scores:
+        if each.metric == metric:
+            return each
+    raise LookupError(f"{system} has no {metric!r}.")
+
+
+def percent(value: float, low: float | None = None, high: float | None = None, sign: str = "") -> str:
+    """Format a share, and its interval if there is one, in percent: 72.2 [64.5, 78.8]."""
+    first = f"{_tenths(value):{sign}.1f}"
+    return first if low is None or high is None else f"{first} [{_tenths(low):.1f}, {_tenths(high):.1f}]"
+
+
+def _tenths(share: float) -> float:
+    """Percent with one decimal; never minus zero."""
+    return round(100 * share, 1) + 0.0
+
+
+def _score(text: str) -> str:
+    found = one(text)
+    return percent(found.value, found.low, found.high)
+
+
+def _spread(text: str) -> str:
+    """The score with the standard deviation over its seeds, of the population that they are drawn from."""
+    from statistics import stdev
+
+    found = one(text)
+    value, _, interval = percent(found.value, found.low, found.high).partition(" ")
+    return f"{value} ± {100 * stdev(found.seeds):.1f} {interval}"
+
+
+def _seeds(text: str) -> str:
+    return ", ".join(percent(value) for value in one(text).seeds)
+
+
+def _alone(text: str) -> str:
+    """SYSTEM[..] SEED."""
+    text, _, seed = text.rpartition(" ")
+    found = one(text, seed=int(seed))
+    return percent(found.value, found.low, found.high)
+
+
+def _ensemble(text: str) -> str:
+    found = one(text, ensemble=True)
+    return percent(found.value, found.low, found.high)
+
+
+def _unseen(text: str) -> str:
+    found = one(text, left_out=True)
+    return percent(found.value, found.low, found.high)
+
+
+def _difference(text: str) -> str:
+    """A - B[/PROTOCOL][:METRIC]; a leading + asks for the sign; a trailing SEED compares that seed alone."""
+    module = measured()
+    text, _, seed = text.partition(" seed ")
+    sign, text = ("+", text[1:]) if text.startswith("+") else ("", text)
+    first, _, rest = text.partition(" - ")
+    second, protocol, metric = place(rest)
+    (task, a), (_, b) = (module.stored(module.RESULTS / name.strip()) for name in (first, second))
+    if seed:
+        a, b = (table[table["seed"] == int(seed)] for table in (a, b))
+    known = tuple(module.draws_nothing(module.RESULTS / name.strip()) for name in (first, second))
+    found = module.compare(a, b, task, metric, protocol=protocol, deterministic=known)
+    return percent(found.difference, found.low, found.high, sign)
+
+
+def _gain(text: str) -> str:
+    """A - B[/PROTOCOL][:METRIC] -> (A - B) / B."""
+    first, _, rest = text.partition(" - ")
+    second, protocol, metric = place(rest)
+    tail = f"/{protocol or ''}:{metric}"
+    a, b = one(first.strip() + tail).value, one(second.strip() + tail).value
+    return percent((a - b) / b, sign="+")
+
+
+@cache
+def _denoising() -> Any:
+    import pandas as pd
+
+    from keras_ser.evaluation.denoising import Denoising
+
+    return Denoising(pd.read_csv(measured().RESULTS / "aspmtl_noise" / "denoising.csv.gz", dtype={"group": str}))
+
+
+def _si_sdr(text: str) -> str:
+    """NOISE METHOD[:MEASURE[@SNR,..]] -> means in dB at 10, 5, -5 and -10 dB, or at the SNRs that are named."""
+    text, _, measure = text.partition(":")
+    measure, _, snrs = measure.partition("@")
+    noise, method = text.split(maxsplit=1)
+    table = _denoising()
+    ratios = [float(each) for each in snrs.split(",")] if snrs else [s for n, s in table.cells if n == noise]
+    digits = 2 if measure == "snr_out" else 1
+    return " / ".join(f"{table.mean(measure or 'si_sdr', noise, s, method).value + 0.0:.{digits}f}" for s in ratios)
+
+
+@cache
+def _verification() -> Any:
+    import pandas as pd
+
+    from keras_ser.evaluation.verification import Verification
+
+    path = measured().RESULTS / "vggvox_ravdess-speaker" / "verification.csv.gz"
+    return Verification(pd.read_csv(path, dtype={"speaker_a": str, "speaker_b": str}))
+
+
+def _eer(text: str) -> str:
+    """SYSTEM[ same-gender] -> equal error rate; SYSTEM[ same-gender]:trials -> number of trials."""
+    text, _, what = text.partition(":")
+    system, _, kind = text.partition(" ")
+    found = _verification().score(system, "eer", kind == "same-gender")
+    return f"{found.clips:,}" if what else f"{100 * found.value:.1f}"
+
+
+@cache
+def _curves(system: str) -> Any:
+    import pandas as pd
+
+    from keras_ser.evaluation.robustness import NoiseCurves
+
+    task, _ = measured().stored(measured().RESULTS / f"aspmtl_ablation-{system}")
+    path = measured().RESULTS / "aspmtl_ablation-robustness" / f"{system}.csv.gz"
+    return NoiseCurves(pd.read_csv(path, dtype={"group": str}), task.labels)
+
+
+def _robustness(text: str) -> str:
+    """SYSTEM NOISE -> mean UAR over all SNRs; of the noise "clean" the UAR of the clean clips."""
+    system, noise = text.split()
+    found = _curves(system)
+    name = found.systems[0]
+    return percent((found.uar(name, noise) if noise == "clean" else found.area(name, noise)).value)
+
+
+_RENDER: Mapping[str, Callable[[str], str]] = {
+    "score": _score,
+    "spread": _spread,
+    "value": lambda text: percent(one(text).value),
+    "seeds": _seeds,
+    "alone": _alone,
+    "ensemble": _ensemble,
+    "unseen": _unseen,
+    "difference": _difference,
+    "gain": _gain,
+    "si_sdr": _si_sdr,
+    "eer": _eer,
+    "robustness": _robustness,
+    "chance": lambda text: percent(one(text).chance),
+}
+
+
+@cache
+def render(role: str, text: str) -> str:
+    """What a role prints.
+
+    Raises:
+        LookupError: There are no stored predictions for it.
+    """
+    return _RENDER[role](text)
+
+
+def expanded(source: str) -> str:
+    """A page's source with every role replaced by its figure."""
+    return ROLE.sub(lambda match: render(*match.groups()), source)
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register one role for each kind of figure."""
+    from docutils import nodes
+
+    def role(name: str):
+        def made(_, rawtext, text, lineno, inliner, options=None, content=None):
+            try:
+                return [nodes.Text(render(name, text))], []
+            except (LookupError, ValueError) as error:
+                message = inliner.reporter.error(f"{rawtext}: {error}", line=lineno)
+                return [inliner.problematic(rawtext, rawtext, message)], [message]
+
+        return made
+
+    for name in _RENDER:
+        app.add_role(name, role(name))
+    return {"parallel_read_safe": True, "version": "1"}
