@@ -5,7 +5,7 @@
     python recipes/aspmtl_emodb.py --corpus-root EMODB --variant conv        the convolutional encoder (see recipes/aspmtl.py)
 
 The paper did not use EmoDB, so there is no paper column. Bars measured on the same folds: openSMILE eGeMAPS + SVC 63.5, ComParE
-+ SVC 77.5 UAR. The README's table says what each variant gave, and what it cost.
++ SVC 77.5 UAR. docs/papers/aspmtl.md says what each variant gave, and what it cost.
 """
 
 from aspmtl import variants

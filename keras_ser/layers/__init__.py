@@ -1,6 +1,6 @@
 """Layers, on `keras.ops` only, so that they run on every Keras backend; one a file, but for poolings and linear maps over time.
 
-Conventions of this room:
+Conventions of this package:
 
 * A sequence is (batch, frames, units) or (batch, frames, bins); its `mask` is boolean (batch, frames), True where a
   frame is real, True...True False...False along the frames (padding on the right). It is passed as the argument

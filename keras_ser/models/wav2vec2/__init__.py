@@ -1,12 +1,14 @@
 """wav2vec 2.0 and HuBERT: a Keras layer that loads Hugging Face checkpoints without PyTorch.
 
-layer = load("wav2vec2-base", freeze_feature_encoder=True)
-frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
+Use a checkpoint as a layer, or compute its frames once and keep them:
 
-layer = load("wav2vec2-base", trainable=False)
-cache = EmbeddingCache("embeddings", layer_hash(layer))
-for frames in embed(layer, clips, cache):  # (frames, hidden) of each clip, computed once
-    ...
+    layer = load("wav2vec2-base", freeze_feature_encoder=True)
+    frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
+
+    layer = load("wav2vec2-base", trainable=False)
+    cache = EmbeddingCache("embeddings", layer_hash(layer))
+    for frames in embed(layer, clips, cache):  # (frames, hidden) of each clip, computed once
+        ...
 """
 
 from keras_ser.models.wav2vec2.checkpoint import load, weights_hash
