@@ -196,7 +196,7 @@ def test_unseen_speakers_that_can_not_be_had(tmp_path, speakers, words):
     done = subprocess.run([*command, f"--out={tmp_path}", "--protocol=disjoint"], capture_output=True, text=True)
     assert done.returncode == 2 and words in done.stderr, done.stderr
     (line,) = done.stderr.splitlines()
-    assert "--protocol disjoint can't be had: Unseen speakers need a speaker for each clip" in line
+    assert "--protocol disjoint is not possible: Unseen speakers need a speaker for each clip" in line
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from keras_ser.errors import UserError
 
 def add(commands) -> None:
     """Add these commands to the parser."""
-    corpus = commands.add_parser("corpus", help="look at a corpus on disk").add_subparsers(
+    corpus = commands.add_parser("corpus", help="inspect a corpus on disk").add_subparsers(
         metavar="ACTION", required=True
     )
     for action, text in (

@@ -126,7 +126,7 @@ def choose_systems(
     if options.corpus:
         name, (made, notes) = options.corpus, own(_own_corpus(options))
         if options.protocol == "disjoint" and notes:
-            raise UserError(f"--protocol disjoint can't be had: {' '.join(notes)}")
+            raise UserError(f"--protocol disjoint is not possible: {' '.join(notes)}")
     else:
         rooted = options.corpus_root or options.corpus_roots
         name = options.variant or (demo if demo and not rooted else next(iter(variants)))

@@ -14,7 +14,7 @@
 | one dense softmax a task | | | | |
 
 Batch normalisation and ReLU follow conv1 to fc7. The convolutions pad 1 on every side, the pools nothing, but for one column on
-mpool1's right, without which the table's widths 99, 49, 24 can't be had. The loss is the sum of the tasks' cross-entropies
+mpool1's right, without which the table's widths 99, 49, 24 are not reached. The loss is the sum of the tasks' cross-entropies
 (eq. 2), each times its task's weight (the paper: 1).
 
 Reference:
