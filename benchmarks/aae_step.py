@@ -93,10 +93,8 @@ def torch_steps(options) -> dict:
     def encoder():
         for i, (before, after, kernel, pool) in enumerate(sizes):
             yield nn.Conv2d(before, after, kernel, padding="same", bias=False)
-            yield nn.BatchNorm2d(after, eps=1e-3, momentum=0.01)
-            if i < last:
-                yield nn.ReLU()
-            yield nn.MaxPool2d(pool)
+            norm = nn.BatchNorm2d(after, eps=1e-3, momentum=0.01)
+            yield from (norm, nn.ReLU(), nn.MaxPool2d(pool)) if i < last else (nn.MaxPool2d(pool), norm)
 
     def decoder():
         for i, (before, after, kernel, pool) in reversed(list(enumerate(sizes))):

@@ -38,7 +38,9 @@ def add(commands) -> None:
         default="jsonl",
         help="jsonl (default), csv, table; with --timeline jsonl, csv, rttm, audacity (a label track)",
     )
-    predict.add_argument("--timeline", action="store_true", help="time-resolved predictions, for recordings of any length")
+    predict.add_argument(
+        "--timeline", action="store_true", help="time-resolved predictions, for recordings of any length"
+    )
     predict.add_argument("--window", type=float, metavar="S", help="duration of a window in seconds (3)")
     predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (1)")
     predict.add_argument("--task", help="the task of the --timeline (default: the model's first)")

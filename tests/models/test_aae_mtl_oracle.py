@@ -29,9 +29,9 @@ class Paper:
     Images are (batch, channels, frames, bins).
     """
 
-    def __init__(self, weights, pools, head_pool):
+    def __init__(self, weights, pools, head_pool, code):
         self.weights = {name: torch.tensor(w, dtype=torch.float64, requires_grad=True) for name, w in weights.items()}
-        self.pools, self.head_pool = pools, head_pool
+        self.pools, self.head_pool, self.code = pools, head_pool, code
 
     def names(self, *parts):
         """The trainable weights of parts, e.g. "encoder"."""
@@ -63,7 +63,10 @@ class Paper:
     def encode(self, x):
         x = self.norm(self.conv(x, "encoder_1"), "encoder_1_norm")
         x = F.max_pool2d(F.relu(x), self.pools[0])
-        return F.max_pool2d(self.norm(self.conv(x, "encoder_2"), "encoder_2_norm"), self.pools[1])
+        x = self.conv(x, "encoder_2")
+        if self.code == "relu":  # the paper's letter
+            return F.max_pool2d(F.relu(self.norm(x, "encoder_2_norm")), self.pools[1])
+        return self.norm(F.max_pool2d(x, self.pools[1]), "encoder_2_norm")
 
     def decode(self, z):
         z = self.transposed(z, "decoder_2", self.pools[1])
@@ -144,12 +147,13 @@ def name_of(variable):
     return "/".join(variable.path.split("/")[-2:])
 
 
+@pytest.mark.parametrize("code", ["linear", "relu"])
 @pytest.mark.parametrize("changes", [{}, {"saturating": True, "adversary": 0.3}], ids=["paper", "saturating"])
-def test_a_step_is_the_papers(changes, rng, monkeypatch):
+def test_a_step_is_the_papers(changes, code, rng, monkeypatch):
     """Every weight moves as in PyTorch, to 1e-4 of the largest move of its variable, and the same losses are logged."""
     recipe = NETWORKS["aae"].replace(
         tasks=TASKS,
-        config=Config(**SETTINGS, momentum=MOMENTUM, **changes),
+        config=Config(**SETTINGS, code=code, momentum=MOMENTUM, **changes),
         sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
         optimizer=OptimizerConfig("sgd", RATE, momentum=0.0),
     )
@@ -166,7 +170,7 @@ def test_a_step_is_the_papers(changes, rng, monkeypatch):
     logs = model.train_on_batch({"linear_bands": x, "mask": mask}, targets, weights, return_dict=True)
     after = {name_of(v): np.asarray(v.value) for v in model.weights if "seed" not in v.path}
 
-    theirs = Paper(before, SETTINGS["pools"], SETTINGS["head_pool"])
+    theirs = Paper(before, SETTINGS["pools"], SETTINGS["head_pool"], code)
     losses = theirs.step(
         torch.tensor(standard, dtype=torch.float64),
         torch.tensor(mask),
