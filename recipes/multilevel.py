@@ -190,9 +190,9 @@ def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     """The recipe, whose pretrained weights can be read (else a UserError), before a corpus is."""
     config = recipe.config
     if config.alexnet:
-        from keras_ser.models.multilevel.weights import check_alexnet
+        from keras_ser.models.multilevel.weights import alexnet_weights
 
-        check_alexnet(config.alexnet, config.filters)
+        alexnet_weights(config.alexnet, config.filters)
     if config.wav2vec2 not in ("", RANDOM):
         from keras_ser.models.wav2vec2 import Wav2Vec2Config
 

@@ -139,16 +139,14 @@ def test_files_of_something_else_are_refused(rng, tmp_path):
     cases = {
         write(tmp_path / "lacking", lacking): "it lacks features.8.bias and 0 more",
         write(tmp_path / "strange", {**arrays, "fc.weight": arrays["features.0.bias"]}): "it has fc.weight",
-        write(tmp_path / "integers", arrays, "I32"): "must be float .8, 3, 11, 11.. Received: I32",
-        str(short): "is cut off in",
-        str(text): "is no safetensors file",
-        str(tmp_path / "nothing"): "No such file",
+        write(tmp_path / "integers", arrays, "I32"): "Received: .* of I32",
+        str(short): "expected a whole safetensors file",
+        str(text): "expected a whole safetensors file",
+        str(tmp_path / "nothing"): "no such file",
     }
     for file, words in cases.items():
         with pytest.raises(UserError, match=words) as error:
             alexnet_weights(file, FILTERS)
         assert "\n" not in str(error.value)
-    with pytest.raises(
-        UserError, match=r"features.3.weight must be float \(13, 8, 5, 5\). Received: F32 \(12, 8, 5, 5\)"
-    ):
+    with pytest.raises(UserError, match=r"features.3.weight must be \(13, 8, 5, 5\). Received: \(12, 8, 5, 5\)"):
         alexnet_weights(whole, (8, 13, 10, 9, 7))

@@ -8,15 +8,14 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.formats import is_lfs_pointer
 from keras_ser.corpora.corpus import listed
 from keras_ser.errors import UserError
+from keras_ser.models.tensor_files import Tensors, tensors
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
 
@@ -28,24 +27,6 @@ HEADS = (
 )
 SPEC_AUGMENT = "masked_spec_embed"
 POSITIONAL = "encoder.pos_conv_embed.conv"
-DTYPES = ("F64", "F32", "F16", "BF16")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The tensors of a checkpoint's files, which are read one at a time.
-
-    Args:
-        shapes: of each tensor, by short name.
-        files: {short name: (open file, name in the file)}.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]]
-    files: Mapping[str, tuple[Any, str]]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        file, stored = self.files[name]
-        return file.get_tensor(stored).astype("float32")
 
 
 def load(folder: str | Path, **options: Any) -> Wav2Vec2:
@@ -191,36 +172,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, model_type: str) -> Iterator[Weights]:
-    """The tensors of a checkpoint."""
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise UserError('checkpoints need safetensors: pip install "keras-ser[wav2vec2]".') from error
-
-    stored, shapes = {}, {}
-    with contextlib.ExitStack() as stack:
-        for path in _files(folder):
-            try:
-                file = stack.enter_context(safe_open(path, framework="numpy"))
-            except (SafetensorError, OSError) as error:
-                with path.open("rb") as raw:
-                    pointer = is_lfs_pointer(raw)
-                what = "a Git LFS pointer: run `git lfs pull`" if pointer else f"{error}. Download it again"
-                raise UserError(f"{path}: expected a whole safetensors file. Received: {what}.") from error
-            for name in file.keys():  # noqa: SIM118 - no mapping
-                part = file.get_slice(name)
-                if part.get_dtype() not in DTYPES:
-                    raise UserError(
-                        f"{path}: expected tensors of {', '.join(DTYPES)}. Received: {name} of {part.get_dtype()}. Take a "
-                        "checkpoint that is not quantised."
-                    )
-                stored[name], shapes[name] = (file, name), tuple(part.get_shape())
-        short = {name: _short(name, stored, f"{model_type}.") for name in stored}
-        yield Weights(
-            {short[name]: shape for name, shape in shapes.items()},
-            {short[name]: place for name, place in stored.items()},
-        )
+def _opened(folder: Path, model_type: str) -> Iterator[Tensors]:
+    """The tensors of a checkpoint, by short name."""
+    with tensors(_files(folder)) as found:
+        yield found.renamed({name: _short(name, found.shapes, f"{model_type}.") for name in found.shapes})
 
 
 def _short(name: str, all_names: Mapping[str, Any], prefix: str) -> str:

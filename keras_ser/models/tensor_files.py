@@ -1,0 +1,78 @@
+"""Tensors in safetensors files, by the library of that name. No Keras."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ser.audio.formats import is_lfs_pointer
+from keras_ser.errors import UserError
+
+DTYPES = ("F64", "F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """What safetensors files hold, read one tensor at a time.
+
+    Args:
+        shapes: of each tensor, by name.
+        files: {name: (open file, name in the file)}.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    files: Mapping[str, tuple[Any, str]]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        file, stored = self.files[name]
+        return file.get_tensor(stored).astype("float32")
+
+    def renamed(self, names: Mapping[str, str]) -> "Tensors":
+        """The same by other names: old name -> new name, of every tensor."""
+        return Tensors(*({names[name]: value for name, value in held.items()} for held in (self.shapes, self.files)))
+
+
+@contextlib.contextmanager
+def tensors(paths: Sequence[Path]) -> Iterator[Tensors]:
+    """The tensors of files that are open as long as the block.
+
+    Raises:
+        UserError: a file that is missing, cut off or of another format; a tensor that holds no floating-point numbers; the package
+            safetensors is not installed.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise UserError('checkpoints need safetensors: pip install "keras-ser[wav2vec2]".') from error
+
+    files, shapes = {}, {}
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            try:
+                file = stack.enter_context(safe_open(path, framework="numpy"))
+            except (SafetensorError, OSError) as error:
+                raise UserError(
+                    f"{path}: expected a whole safetensors file. Received: {_fault(path, error)}."
+                ) from error
+            for name in file.keys():  # noqa: SIM118 - no mapping
+                part = file.get_slice(name)
+                if part.get_dtype() not in DTYPES:
+                    raise UserError(
+                        f"{path}: expected tensors of {', '.join(DTYPES)}. Received: {name} of {part.get_dtype()}. Take a "
+                        "checkpoint that is not quantised."
+                    )
+                files[name], shapes[name] = (file, name), tuple(part.get_shape())
+        yield Tensors(shapes, files)
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Why a file could not be opened, and the way out."""
+    if not path.is_file():
+        return "no such file"
+    with path.open("rb") as raw:
+        if is_lfs_pointer(raw):
+            return "a Git LFS pointer: run `git lfs pull`"
+    return f"{error}. Download it again"
