@@ -15,14 +15,13 @@ median of its steps after two that are not counted. Ratios are of the medians ov
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
-import time
+
+from machine import busy_cores, timed, worker
 
 CLASSES = {"emotion": 4, "gender": 2, "speaker": 10}
 RATE = 1e-4
-WARM_UP = 2
 KERAS = ("aae", "ae", "cnn")
 
 
@@ -32,16 +31,6 @@ def data(options):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.batch, options.frames, options.bins)).astype("float32")
     return x, {name: rng.integers(0, n, options.batch) for name, n in CLASSES.items()}
-
-
-def timed(options, step) -> dict:
-    """Seconds of each counted step, and the process's peak in GiB."""
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds[WARM_UP:], "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
 def keras_steps(options, kind: str) -> dict:
@@ -76,7 +65,9 @@ def keras_steps(options, kind: str) -> dict:
     weights = {name: np.ones(options.batch, "float32") for name in CLASSES}
     if kind != "cnn":
         labels, weights = {**labels, IMAGE: x}, {**weights, IMAGE: mask.astype("float32")}
-    return timed(options, lambda: network.model.train_on_batch({"linear_bands": x, "mask": mask}, labels, weights))
+    return timed(
+        options.steps, lambda: network.model.train_on_batch({"linear_bands": x, "mask": mask}, labels, weights)
+    )
 
 
 def torch_steps(options) -> dict:
@@ -157,7 +148,7 @@ def torch_steps(options) -> dict:
         update(classify, loss)
         loss.item()
 
-    return timed(options, step)
+    return timed(options.steps, step)
 
 
 def main():
@@ -175,8 +166,6 @@ def main():
         made = torch_steps(options) if options.worker == "torch" else keras_steps(options, options.worker)
         print(json.dumps(made))
         return
-
-    from machine import busy_cores, worker
 
     pythons = {**dict.fromkeys(KERAS, sys.executable), "torch": options.torch_python}
     medians = {name: [] for name in pythons}

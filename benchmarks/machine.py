@@ -1,10 +1,11 @@
-"""The machine: whether anything else is running (a ratio taken on cores that others use says little), and clean processes."""
+"""The machine: whether anything else is running (a ratio taken on cores that others use says little), clean processes, times."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -21,6 +22,25 @@ def busy_cores(seconds: float = 2.0) -> float:
         return max(0.0, (os.cpu_count() or 1) - (idle() - before) / (time.perf_counter() - start))
     except OSError:
         return os.getloadavg()[0]
+
+
+WARM_UP = 2
+
+
+def timed(steps: int, step: Callable[[], object]) -> dict:
+    """Seconds of each of so many steps, after `WARM_UP` that are not counted, and the process's peak in GiB."""
+    seconds = []
+    for _ in range(WARM_UP + steps):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds[WARM_UP:], "peak": peak()}
+
+
+def peak() -> float:
+    """The most GiB that this process has held: its own, whereas `ru_maxrss` starts at what its parent had."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 2**20
 
 
 def worker(python: str, script: str, name: str, threads: int):

@@ -17,16 +17,16 @@ the recipe's own pipeline (TFRecord, random cut, spectrogram), the first batch a
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from machine import busy_cores, peak, timed, worker
+
 BINS, FRAMES, CLASSES, SPEAKERS = 512, 400, 6, 91
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
-WARM_UP = 2
 
 
 def data(options):
@@ -35,10 +35,6 @@ def data(options):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.batch, FRAMES, BINS)).astype("float32")
     return x, rng.integers(0, CLASSES, options.batch), rng.integers(0, SPEAKERS, options.batch)
-
-
-def report(seconds) -> dict:
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
 def _tensorflow(options) -> None:
@@ -68,12 +64,7 @@ def keras_steps(options) -> dict:
     network.compile(CoupledSGD(RATE, momentum=MOMENTUM, decay=DECAY), losses, jit_compile=False)
     x, emotion, speaker = data(options)
     given = {"magnitude": x, "mask": np.ones((options.batch, FRAMES), bool)}
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        start = time.perf_counter()
-        network.train_on_batch(given, {"emotion": emotion, "speaker": speaker})
-        seconds.append(time.perf_counter() - start)
-    return report(seconds[WARM_UP:])
+    return timed(options.steps, lambda: network.train_on_batch(given, {"emotion": emotion, "speaker": speaker}))
 
 
 def torch_steps(options) -> dict:
@@ -118,9 +109,8 @@ def torch_steps(options) -> dict:
         network, x = network.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     labels = [torch.from_numpy(label) for label in labels]
     optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        start = time.perf_counter()
+
+    def step():
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=options.precision != "float32"):
             found = network(x)
@@ -128,8 +118,8 @@ def torch_steps(options) -> dict:
         loss.backward()
         optimizer.step()
         loss.item()
-        seconds.append(time.perf_counter() - start)
-    return report(seconds[WARM_UP:])
+
+    return timed(options.steps, step)
 
 
 def waiting(options) -> dict:
@@ -177,7 +167,7 @@ def waiting(options) -> dict:
             network.model.train_on_batch(x, y, w)
             waits.append(middle - start)
             steps.append(time.perf_counter() - start)
-    return report([sum(waits[1:]), sum(steps[1:]), waits[0], len(steps) - 1, alone])
+    return {"seconds": [sum(waits[1:]), sum(steps[1:]), waits[0], len(steps) - 1, alone], "peak": peak()}
 
 
 def main():
@@ -196,8 +186,6 @@ def main():
         measure = {"keras": keras_steps, "torch": torch_steps, "waiting": waiting}[options.worker]
         print(json.dumps(measure(options)))
         return
-
-    from machine import busy_cores, worker
 
     pythons = {"keras": sys.executable, "torch": options.torch_python}
     found = {name: [] for name in pythons}

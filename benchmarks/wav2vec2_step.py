@@ -14,14 +14,13 @@ median of its steps after two that are not counted. Ratios are of the medians ov
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
-import time
+
+from machine import busy_cores, timed, worker
 
 CLASSES = 4
 RATE = 1e-5
-WARM_UP = 2
 KINDS = ("forward", "step")
 SETTINGS = {"layerdrop": 0.0, "apply_spec_augment": False}
 
@@ -32,16 +31,6 @@ def data(options):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.batch, int(options.seconds * 16000))).astype("float32")
     return x, rng.integers(0, CLASSES, options.batch)
-
-
-def timed(options, step) -> dict:
-    """Seconds of each counted step, and the process's peak in GiB."""
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds[WARM_UP:], "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
 def keras_steps(options, kind: str) -> dict:
@@ -59,12 +48,12 @@ def keras_steps(options, kind: str) -> dict:
     frames = Wav2Vec2(Wav2Vec2Config(**SETTINGS), freeze_feature_encoder=True)(waveform)
     if kind == "forward":
         model = keras.Model(waveform, frames)
-        return timed(options, lambda: model.predict_on_batch(x))
+        return timed(options.steps, lambda: model.predict_on_batch(x))
     model = keras.Model(waveform, keras.layers.Dense(CLASSES)(keras.layers.GlobalAveragePooling1D()(frames)))
     model.compile(
         keras.optimizers.AdamW(RATE), keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False
     )
-    return timed(options, lambda: model.train_on_batch(x, labels))
+    return timed(options.steps, lambda: model.train_on_batch(x, labels))
 
 
 def torch_steps(options, kind: str) -> dict:
@@ -85,7 +74,7 @@ def torch_steps(options, kind: str) -> dict:
             with torch.inference_mode():
                 return model(standardized()).last_hidden_state.numpy()
 
-        return timed(options, forward)
+        return timed(options.steps, forward)
     model.train()
     model.freeze_feature_encoder()
     head = torch.nn.Linear(model.config.hidden_size, CLASSES)
@@ -100,7 +89,7 @@ def torch_steps(options, kind: str) -> dict:
         optimizer.step()
         return loss.item()
 
-    return timed(options, step)
+    return timed(options.steps, step)
 
 
 def main():
@@ -118,8 +107,6 @@ def main():
         side, kind = options.worker.split()
         print(json.dumps((keras_steps if side == "ours" else torch_steps)(options, kind)))
         return
-
-    from machine import busy_cores, worker
 
     pythons = {"ours": sys.executable, "theirs": options.torch_python}
     medians = {(kind, side): [] for kind in options.kinds for side in pythons}
