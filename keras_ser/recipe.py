@@ -254,24 +254,14 @@ class Recipe:
 
     def for_split(self, corpus, split) -> "Recipe":
         """A copy whose tasks of several columns have the clusters of a split's training side (k-means, ten starts)."""
-        if not any(task.columns and not task.centres for task in self.tasks):
-            return self
-        from sklearn.cluster import KMeans
+        from keras_ser.corpora.task_labels import clustered
 
-        train, tasks = set(split.train), []
-        for task in self.tasks:
-            if task.columns and not task.centres:
-                found = [task.coordinates(u) for u in corpus if u.id in train]
-                found = [numbers for numbers in found if numbers is not None]
-                if len(set(found)) < len(task.labels):
-                    raise UserError(
-                        f"the task {task.name!r} needs {len(task.labels)} different points to cluster. Received: "
-                        f"{len(set(found))} on the training side of {split.protocol!r}, fold {split.fold}."
-                    )
-                means = KMeans(len(task.labels), n_init=10, random_state=0).fit(found).cluster_centers_
-                task = dataclasses.replace(task, centres=sorted(tuple(map(float, mean)) for mean in means))
-            tasks.append(task)
-        return self.replace(tasks=tuple(tasks))
+        train = set(split.train)
+        tasks = tuple(
+            clustered(task, (u for u in corpus if u.id in train)) if task.columns and not task.centres else task
+            for task in self.tasks
+        )
+        return self if tasks == self.tasks else self.replace(tasks=tasks)
 
     def override(self, key: str, value: Any) -> "Recipe":
         """A copy with one value changed.

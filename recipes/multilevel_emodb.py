@@ -17,6 +17,7 @@ from multilevel import NOTHING, SPEAKERS, Given, leaky, main, single_levels, sys
 from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
 from keras_ser.recipe import OptimizerConfig
+from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
@@ -30,11 +31,11 @@ RANDOM_PARTS = {
 }
 
 
-def variants(given: Given):
+def variants(given: Given, corpus: str = "emodb", emotion: Task = EMOTION, protocol: Protocol = SPEAKERS):
     """variant -> system -> recipe."""
-    common = ("multilevel_emodb", "emodb", EMOTION, SPEAKERS, given)
+    common = (f"multilevel_{corpus}", corpus, emotion, protocol, given)
     return {
-        "emodb": systems(*common, config=SMALL, **RANDOM_PARTS),
+        corpus: systems(*common, config=SMALL, **RANDOM_PARTS),
         "levels": single_levels(*common, config=SMALL, **RANDOM_PARTS),
         "leaky": leaky(*common, config=SMALL, **RANDOM_PARTS),
         "paper": systems(*common),

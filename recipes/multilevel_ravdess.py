@@ -11,21 +11,15 @@ why the default's rate and sizes are others than the paper's.
 """
 
 from aspmtl_ravdess import ACTORS, EMOTION
-from multilevel import NOTHING, Given, leaky, main, single_levels, systems
-from multilevel_emodb import RANDOM_PARTS, SMALL
+from multilevel import NOTHING, Given, main
+from multilevel_emodb import variants as of_corpus
 
 from keras_ser.cli.recipe_script import flat
 
 
 def variants(given: Given):
     """variant -> system -> recipe."""
-    common = ("multilevel_ravdess", "ravdess", EMOTION, ACTORS, given)
-    return {
-        "ravdess": systems(*common, config=SMALL, **RANDOM_PARTS),
-        "levels": single_levels(*common, config=SMALL, **RANDOM_PARTS),
-        "leaky": leaky(*common, config=SMALL, **RANDOM_PARTS),
-        "paper": systems(*common),
-    }
+    return of_corpus(given, "ravdess", EMOTION, ACTORS)
 
 
 RECIPES = flat(variants(NOTHING))

@@ -147,7 +147,8 @@ def run(
     if adjust:
         chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
     chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
-    processes = 1 if is_worker() or options.job else options.jobs or _usual_processes(chosen.values())
+    alone = options.job
+    processes = 1 if is_worker() or alone is not None else options.jobs or _usual_processes(chosen.values())
     if processes > 1:
         share_cores(processes)
     chosen, data, read_options = prepared(chosen, options)
@@ -164,8 +165,8 @@ def run(
         given["initial"] = options.init_from
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
-        if options.job:
-            return _one_job(options.job, chosen, data, folders, folds, several, given, progress)
+        if alone is not None:  # "" is a batch system's variable that is not set
+            return _one_job(alone, chosen, data, folders, folds, several, given, progress)
         every = [(folders[name], job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
         processes = min(processes, sum(not finished(*run) for run in every))
         if processes > 1:
@@ -203,7 +204,7 @@ def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Ma
         for name, r in recipes.items()
         for job in job_names(r, data.corpus, folds)
     }
-    asked = list(every)[int(asked)] if asked.isdigit() and int(asked) < len(every) else asked
+    asked = list(every)[int(asked)] if asked.isdecimal() and int(asked) < len(every) else asked
     if asked not in every:
         raise UserError(
             f"--job takes a line of `keras-ser jobs`, or its number, 0 to {len(every) - 1}. Received: {asked!r}."

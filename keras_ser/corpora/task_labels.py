@@ -2,10 +2,31 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.spelling import shown
+from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+
+
+def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
+    """The task of several columns with the clusters of these utterances, by k-means with ten starts.
+
+    Raises:
+        UserError: fewer different points than clusters.
+    """
+    from sklearn.cluster import KMeans
+
+    found = [numbers for numbers in map(task.coordinates, utterances) if numbers is not None]
+    if len(set(found)) < len(task.labels):
+        raise UserError(
+            f"the task {task.name!r} needs {len(task.labels)} different points to cluster. Received: {len(set(found))} on the "
+            "training side."
+        )
+    means = KMeans(len(task.labels), n_init=10, random_state=0).fit(found).cluster_centers_
+    return replace(task, centres=sorted(tuple(map(float, mean)) for mean in means))
 
 
 def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:

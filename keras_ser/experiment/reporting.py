@@ -204,7 +204,10 @@ def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[s
         return []
     known = data.readable.utterances
     truth = dict(zip((u.id for u in known), truths(main, known, data.corpus.name), strict=True))
-    teaching = (data.auxiliary[s.corpus][0] for s in recipe.streams if s.teaches and s.corpus in data.auxiliary)
+    teachers = [stream.corpus for stream in recipe.streams if stream.teaches]
+    if not set(teachers) <= set(data.auxiliary):  # a report that is made again reads the recipe's own corpus alone
+        return []
+    teaching = [data.auxiliary[name][0] for name in teachers]
     others = {label for other in teaching for label in truths(main, other.utterances, other.name)}
     for job in jobs(recipe, data, folds):
         tested, trained = ({truth[i] for i in side if i in truth} for side in (job.split.test, job.split.train))

@@ -8,8 +8,9 @@ import numpy as np
 
 from keras_ser.checks import check_choice, check_least, check_name
 from keras_ser.corpora.corpus import Corpus, CorpusError, listed
-from keras_ser.corpora.spelling import comparable, shown
+from keras_ser.corpora.spelling import shown
 from keras_ser.errors import UserError
+from keras_ser.splits.drawing import drawn, held_together
 from keras_ser.splits.matching import matched
 from keras_ser.splits.split import SIDES, Split
 from keras_ser.values import settle
@@ -234,8 +235,8 @@ class Protocol:
         """Draw the validation side from the clips of the training side; only the test side is kept apart."""
         train = set(split.train)
         # what also stands on the test side stays here for `check_split` to find
-        units = [[i for i in ids if i in train] for ids in _units(corpus, hashes)]
-        sides = _draw([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
+        units = [[i for i in ids if i in train] for ids in held_together(corpus, hashes)]
+        sides = drawn([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
         return dataclasses.replace(split, train=sides["train"], validation=sides["validation"], validation_apart=False)
 
     def _cross(self, values: Mapping[str, str], names: Sequence[str], seed: int) -> Split:
@@ -253,7 +254,7 @@ class Protocol:
         """Deal the clips of each value of `by`, class by class, to the folds in turn."""
         classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
         strata: dict[str, dict[str, list[Sequence[str]]]] = {}
-        for ids in _units(corpus, hashes):
+        for ids in held_together(corpus, hashes):
             strata.setdefault(values[ids[0]], {}).setdefault(classes[ids[0]], []).append(ids)
         few = sorted(name for name, found in strata.items() if sum(map(len, found.values())) < self.folds)
         if few:
@@ -280,49 +281,8 @@ class Protocol:
     def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
         # the validation share is one of what the test side leaves
         shares = {"test": self.test, "validation": self.validation * (1 - self.test)}
-        units = _units(corpus, hashes) if self.together else [[u.id] for u in corpus]
-        sides = _draw(units, shares, corpus, seed, stratify)
+        units = held_together(corpus, hashes) if self.together else [[u.id] for u in corpus]
+        sides = drawn(units, shares, corpus, seed, stratify)
         return Split(
             self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart, together=self.together
         )
-
-
-def _draw(
-    units: Sequence[Sequence[str]], shares: Mapping[str, float], corpus: Corpus, seed: int, stratify: str | None
-) -> dict[str, tuple[str, ...]]:
-    """Side -> ids: each side's share of the units of each class, the rest trains; a class with one unit trains."""
-    classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
-    strata: dict[str, list[Sequence[str]]] = {}
-    for ids in units:
-        strata.setdefault(classes[ids[0]], []).append(ids)
-    rng = np.random.default_rng(seed)
-    sides: dict[str, list[str]] = {side: [] for side in SIDES}
-    for name in sorted(strata):
-        drawn = [strata[name][i] for i in rng.permutation(len(strata[name]))]
-        for side, share in shares.items():
-            count = min(round(share * len(strata[name])), len(drawn) - 1)
-            sides[side] += [i for ids in drawn[:count] for i in ids]
-            drawn = drawn[count:]
-        sides["train"] += [i for ids in drawn for i in ids]
-    return {side: tuple(sorted(ids)) for side, ids in sides.items()}
-
-
-def _units(corpus: Corpus, hashes: Mapping[str, str]) -> list[list[str]]:
-    """Ids that must stay together: one content, or one origin (union of both relations)."""
-    parent = {u.id: u.id for u in corpus}
-
-    def root(i: str) -> str:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[tuple[str, str], str] = {}
-    for u in corpus:
-        for kind, value in (("content", hashes.get(u.id)), ("origin", u.groups.get("origin"))):
-            if value is not None:
-                parent[root(u.id)] = root(first.setdefault((kind, comparable(value)), u.id))
-    units: dict[str, list[str]] = {}
-    for u in corpus:
-        units.setdefault(root(u.id), []).append(u.id)
-    return list(units.values())

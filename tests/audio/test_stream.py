@@ -11,8 +11,10 @@ from keras_ser.audio import AudioError, stream
 from tests.audio.files import lying_list
 
 # The sizes are not checked, so that libsndfile itself meets the file, in which it searches for ever.
+# A shell lets what it starts in the background ignore interrupts, and so would this process.
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from keras_ser.audio import AudioError, io, stream
 stream.checked = lambda raw, kind: None
 stream.LIMIT_SECONDS = float(sys.argv[2])
