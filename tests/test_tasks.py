@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_ser.corpora import Utterance
+from keras_ser.corpora.task_labels import clustered
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task, monitors
 
@@ -42,6 +43,20 @@ def test_a_cluster_is_that_of_the_nearest_centre():
     assert AFFECT.encode_utterance(point(2.6, 2.9), "x") == (1, 1.0)
     assert AFFECT.encode_utterance(point(1.5, None), "x") == (0, 0.0)
     assert Task.from_dict(AFFECT.to_dict()) == AFFECT and AFFECT.strata is None
+
+
+def test_clusters_are_those_of_the_training_side(rng):
+    points = np.concatenate(
+        [rng.normal(size=(30, 2)) * 0.1 + centre for centre in ((1.0, 4.0), (3.0, 2.0), (4.5, 4.5))]
+    )
+    away = np.full((5, 2), 100.0)  # of the test side, which would take a cluster of its own
+    corpus = [dataclasses.replace(point(*xy), id=str(k)) for k, xy in enumerate([*points.tolist(), *away.tolist()])]
+    task = Task("affect", ("a", "b", "c"), columns=("valence", "arousal"))
+    found = clustered(task, corpus[:90])
+    expected = [points[i : i + 30].mean(axis=0) for i in (0, 30, 60)]
+    np.testing.assert_allclose(found.centres, expected, atol=1e-6)
+    with pytest.raises(UserError, match="needs 3 different points to cluster. Received: 2 on the training side"):
+        clustered(task, [corpus[0], corpus[1], corpus[1]])
 
 
 def test_clusters_are_refused_before_they_are_fitted_and_beside_cuts():

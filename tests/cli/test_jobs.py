@@ -47,6 +47,13 @@ def test_a_run_that_there_is_not(recipe, tmp_path):
     )
 
 
+@pytest.mark.parametrize("job", ["", "4", "²"])
+def test_no_run_is_trained_for_a_name_that_is_empty_or_a_number_too_large(recipe, tmp_path, job):
+    done = keras_ser("train", recipe, "--out", tmp_path, "--job", job)
+    assert done.returncode == 2 and "--job takes a line of" in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("jobs-*"))
+
+
 @pytest.mark.slow
 def test_runs_in_any_order_and_several_at_a_time_make_the_same_table(recipe, tmp_path):
     def job(name: str):

@@ -11,7 +11,7 @@ from keras_ser.experiment import verification as room
 from keras_ser.experiment.robustness import run_robustness
 from keras_ser.experiment.systems import run_systems
 from keras_ser.models.whole_model import embedder
-from keras_ser.splits import Protocol
+from keras_ser.splits import LeakageError, Protocol
 from keras_ser.training import Data, Run, RunError, fit
 from tests.training import tiny
 
@@ -68,11 +68,36 @@ def test_trials_are_the_cosines_of_the_embeddings(made, found):
     assert list(other["a"]) == list(rows["a"]) and not np.allclose(other["score"], rows["score"])
 
 
+def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
+    systems, data, _ = made
+    run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
+    others = dataclasses.replace(corpus, name="manifest")  # the same people by other names
+    found = room.run_enrolled({"both": [run]}, others, data.cache, tmp_path, utterances=2).predictions
+    infer, vectors = embedder(run.model(), "fc7_norm"), {}
+    for i, u in enumerate(corpus):
+        clip = next(iter(data.cache.dataset([i]).batch(1)))
+        x = np.asarray(infer({"waveform": clip["waveform"], "length": clip["length"]}))[0]
+        vectors[u.id] = x / np.linalg.norm(x)
+    speakers = {u.speaker for u in corpus}
+    enrolled = {u.id for u in corpus} - set(found["b"])
+    assert len(enrolled) == 2 * len(speakers) and len(found) == len(speakers) * (len(corpus) - len(enrolled))
+    means = {
+        s: np.sum([vectors[u.id] for u in corpus if u.id in enrolled and u.speaker == s], axis=0) for s in speakers
+    }
+    for row in found.itertuples():
+        mean = means[row.speaker_a] / np.linalg.norm(means[row.speaker_a])
+        assert row.score == pytest.approx(mean @ vectors[row.b], abs=1e-5)
+        assert row.same == (row.speaker_a == row.speaker_b) and row.a == f"{row.speaker_a} (enrolled)"
+    assert (tmp_path / "verification.md").exists()
+    with pytest.raises(LeakageError, match="was trained on speakers of demo: demo/"):
+        room.run_enrolled({"both": [run]}, corpus, data.cache, tmp_path, utterances=2)
+
+
 def test_noise_curves_are_not_of_strangers(made, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["speaker"].folder / "apart" / "fold-00-seed-0")
     with pytest.raises(
-        ValueError, match="the test side's speakers were not trained on, so that 'speaker' can't be scored"
+        ValueError, match="the test side's speakers were not trained on, so that 'speaker' cannot be scored"
     ):
         run_robustness([run], data, tmp_path, tmp_path)
 
