@@ -64,6 +64,7 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for name, values in systems.items():
             axes.plot(values.index, values, lw=1.4, **styles[name])
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(part, fontsize=10)
         tidy(axes)
     figure.supxlabel("epoch", fontsize=10)
