@@ -41,6 +41,8 @@ def epochs(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
             if len(runs) > 1:
                 mean = pd.concat(runs, axis=1).mean(axis=1).sort_index()
                 axes.plot(mean.index, mean, color=colour, linestyle=dash, linewidth=2)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(quantity.replace("_", " "), fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         tidy(axes)
@@ -82,7 +84,7 @@ def _quantities(histories: Iterable[pd.DataFrame]) -> list[str]:
     def rank(quantity: str) -> int:
         if quantity == "loss":
             return 0
-        return 1 if quantity.endswith("loss") else 3 if quantity.startswith(("learning_rate", "lr")) else 2
+        return 1 if quantity.endswith("loss") else 3 if quantity.endswith(("learning_rate", "lr")) else 2
 
     return sorted(found, key=rank)
 
