@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from keras_ser.cli import main
 from keras_ser.splits import Protocol
 from tests.training import tiny
 
@@ -32,25 +33,20 @@ def recipe(tmp_path_factory) -> Path:
     return path
 
 
-def test_the_list_needs_no_decoding(recipe, tmp_path):
-    done = keras_ser("jobs", recipe, "--out", tmp_path / "out")
-    assert done.stdout.splitlines() == [f"open      {name}" for name in NAMES], done.stderr
+def test_the_list_needs_no_decoding(recipe, tmp_path, capsys):
+    assert main(["jobs", str(recipe), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"open      {name}" for name in NAMES]
     assert not (tmp_path / "out").exists()
-    assert keras_ser("jobs", recipe, "--folds", "1", "--state", "open").stdout.split() == NAMES[1::2]
+    main(["jobs", str(recipe), "--folds", "1", "--state", "open"])
+    assert capsys.readouterr().out.split() == NAMES[1::2]
 
 
-def test_a_run_that_there_is_not(recipe, tmp_path):
-    done = keras_ser("train", recipe, "--out", tmp_path, "--job", "speakers/fold-07-seed-0")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith(
-        "--job takes a line of `keras-ser jobs`, or its number, 0 to 3. Received: 'speakers/fold-07-seed-0'."
+@pytest.mark.parametrize("job", ["speakers/fold-07-seed-0", "", "4", "²"])
+def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(recipe, tmp_path, capsys, job):
+    assert main(["train", str(recipe), "--out", str(tmp_path), "--job", job]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(
+        f"--job takes a line of `keras-ser jobs`, or its number, 0 to 3. Received: {job!r}."
     )
-
-
-@pytest.mark.parametrize("job", ["", "4", "²"])
-def test_no_run_is_trained_for_a_name_that_is_empty_or_a_number_too_large(recipe, tmp_path, job):
-    done = keras_ser("train", recipe, "--out", tmp_path, "--job", job)
-    assert done.returncode == 2 and "--job takes a line of" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.glob("jobs-*"))
 
 

@@ -58,6 +58,7 @@ def test_converted_files_give_what_the_checkpoint_gives(form, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "model.weights.h5"]
 
 
+@pytest.mark.slow
 def test_converted_model_loads_in_another_process_that_imports_the_package(tmp_path):
     assert main(["wav2vec2", "convert", str(STORED / "group"), str(tmp_path / "model.keras")]) == 0
     script = (

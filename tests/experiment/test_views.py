@@ -23,6 +23,7 @@ def made(corpus, tmp_path_factory):
     return fit(AAE, data, tiny.SPEAKERS.splits(corpus)[1], folder / "speakers" / "run"), data
 
 
+@pytest.mark.slow
 def test_the_pictures_of_a_run(made):
     run, data = made
     code, image = run_views(run, data)
@@ -39,6 +40,7 @@ def test_the_pictures_of_a_run(made):
     assert set(pairs) <= set(run.split.test) and len(pairs) == 3
 
 
+@pytest.mark.slow
 def test_a_reconstruction_is_what_the_trained_decoder_makes(made):
     run, data = made
     _, image = run_views(run, data)
@@ -59,6 +61,7 @@ def test_a_reconstruction_is_what_the_trained_decoder_makes(made):
         np.testing.assert_allclose(seen, (x[0, :frames] - mean) / np.sqrt(variance + 1e-6), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_point_is_the_mean_over_the_segments_of_a_clip(made):
     run, data = made
     code, _ = run_views(run, data)

@@ -24,6 +24,7 @@ def run(data, tmp_path_factory):
     return fit(tiny.SINGLE, data, split, tmp_path_factory.mktemp("runs") / "run", seed=1)
 
 
+@pytest.mark.slow
 def test_every_check_is_a_line(run, data, monkeypatch):
     seen = []
     checks = {c.name: c for c in run_checks.check_run(run, data, on_epoch=lambda *call: seen.append(call))}

@@ -176,6 +176,7 @@ def test_one_class_in_training_is_said(corpus, data, tmp_path):
         fit(SVM.replace(tasks=(one,), config=svm.Config(C=(1.0,))), data, split, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_functionals_are_computed_once(corpus, split, tmp_path, monkeypatch):
     pytest.importorskip("opensmile")
     from keras_ser.audio import opensmile_functionals as module

@@ -63,6 +63,7 @@ def test_heads_of_other_classes_begin_anew(made):
     assert not np.array_equal(after["encoder_1/kernel"], before["encoder_1/kernel"])
 
 
+@pytest.mark.slow
 def test_training_begins_there(made, tmp_path):
     """With a learning rate of nearly 0 it also ends there."""
     run, data, split = made

@@ -334,6 +334,7 @@ def test_masked_frames_are_the_learned_vector(form):
     assert not masked[3].any()  # no span of 10 frames has room
 
 
+@pytest.mark.slow
 def test_export_as_saved_model_equals_keras_without_xla(form, tmp_path):
     tf = pytest.importorskip("tensorflow")
     layer = load(STORED / form, states="weighted")
