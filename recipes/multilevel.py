@@ -5,6 +5,8 @@ ser                  the base network: the levels fused
 mf, mtl, cr          the base network with the gender as a prior, with a classifier on each level, with the centre loss
 mf-mtl, mf-cr, mtl-cr, mf-mtl-cr    with several of them
 
+The rows with MF are shown once more, in a table apart, with the true gender of each test clip in the posterior's place.
+
 --variant levels     single levels: bilstm (MFCC), alexnet (spectrogram), NLinear and DLinear on these and on wav2vec 2.0
 --variant leaky      ser and mf-mtl-cr where the test speaker chooses the epoch, as in the published code: not to be believed
 
@@ -25,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli import recipe_main
-from keras_ser.cli.tables import Paper, systems_table, with_course
+from keras_ser.cli.tables import Paper, systems_table, with_course, with_known
 from keras_ser.models.multilevel import Config
 from keras_ser.models.multilevel.config import RANDOM
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling
@@ -206,6 +208,6 @@ def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
     def reports(trained):
         paper = (papers or {}).get(trained.variant, Paper())
         table = systems_table({name: ABOUT[name] for name in trained.systems}, PAIRS, paper)
-        return with_course(table, ("ser", "mf-mtl-cr"))(trained)
+        return with_known(with_course(table, ("ser", "mf-mtl-cr")), ABOUT)(trained)
 
     return recipe_main(variants(Given.parsed()), page, arguments=pretrained_arguments, adjust=checked, reports=reports)

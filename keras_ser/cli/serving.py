@@ -31,7 +31,12 @@ def add(commands) -> None:
 
     predict = commands.add_parser("predict", help="predict audio files")
     _add_model(predict)
-    predict.add_argument("files", nargs="+", metavar="FILE_OR_FOLDER", help="audio files, or folders of them")
+    predict.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE_OR_FOLDER",
+        help="audio files, folders of them, or with --out lists (.txt, a path per line)",
+    )
     predict.add_argument(
         "--format",
         choices=sorted({*FILES, *TIMES}),
@@ -45,6 +50,13 @@ def add(commands) -> None:
     predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (1)")
     predict.add_argument("--task", help="the task of the --timeline (default: the model's first)")
     predict.add_argument("--plot", metavar="PNG", help="plot the --timeline; a folder for several recordings")
+    predict.add_argument(
+        "--out", metavar="DIR", help="write Parquet files into a folder; the same command continues there"
+    )
+    predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
+    predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
+    predict.add_argument("--address", help="of the Ray cluster (default: this machine)")
+    predict.add_argument("--workers", type=positive, metavar="N", help="with --engine, copies of the model (2)")
     predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
 
     explain = commands.add_parser("explain", help="show which input features drove a prediction")
@@ -60,6 +72,13 @@ def add(commands) -> None:
     demo.add_argument("--port", type=_port, default=7860)
     demo.add_argument("--open", action="store_true", help="also open the browser")
     demo.set_defaults(run=_demo)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, shards = text.partition("/")
+    if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
+        raise argparse.ArgumentTypeError(f"expected N/OF, N from 1 to OF, e.g. 1/8. Received: {text}.")
+    return int(number), int(shards)
 
 
 def _port(text: str) -> int:
@@ -142,6 +161,11 @@ def _predict(options: argparse.Namespace) -> int:
         raise UserError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
+    for name, needs in (("shards", "out"), ("engine", "out"), ("address", "engine"), ("workers", "engine")):
+        if getattr(options, name) and not getattr(options, needs):
+            raise UserError(f"--{name} requires --{needs}.")
+    if options.out:
+        return _bulk(options)
     # a file's name may hold bytes that are not text
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -167,6 +191,25 @@ def _predict(options: argparse.Namespace) -> int:
 
     {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
     return _finish(len(files), bad, problems)
+
+
+def _bulk(options: argparse.Namespace) -> int:
+    """Predict into a folder of Parquet files; see `keras_ser.serving.bulk`."""
+    from keras_ser.serving import bulk
+
+    if options.timeline or options.format != "jsonl":
+        raise UserError("--out writes Parquet, a row per file: leave --format and --timeline away.")
+    files, skipped = bulk.listed_files(options.files)
+    report_skipped(skipped)
+    rows = bulk.ray_rows(options.model, options.workers or 2, options.address) if options.engine else None
+    predicted, failed = bulk.predict_bulk(
+        options.model, files, options.out, shard=options.shards or (1, 1), track=tracker("files"), rows=rows
+    )
+    print(Path(options.out) / bulk.PREDICTIONS)
+    print(f"{predicted} files predicted, {failed} failed", file=sys.stderr)
+    if failed:
+        print(f"keras-ser: the reasons are in {Path(options.out) / bulk.FAILED}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:

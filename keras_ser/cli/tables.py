@@ -148,6 +148,25 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
     return make
 
 
+def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
+    """A table of systems, and one apart of those that see the posterior of a task, where its true label is known instead."""
+
+    def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
+        from keras_ser.experiment.systems import with_known
+
+        yield from table(trained)
+        every = with_known(trained.systems, trained.data, trained.folds)
+        known = [name for name in every if name not in trained.systems]
+        if known:
+            told = {name: about.get(name, "the same networks, told the true label of each test clip") for name in every}
+            pairs = [(name, name.rpartition(", ")[0]) for name in known]
+            note = "Side information: a table apart, since the label of a test clip is not known where a model is used."
+            more = replace(trained, systems=every, notes=[*trained.notes, note])
+            yield from systems_table(told, pairs, Paper(), "known")(more)
+
+    return make
+
+
 def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
     """A table of systems, and the figures of `keras_ser.experiment.course`; `compared`: whose embeddings are shown."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import run_experiment
 from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse
-from keras_ser.models import deterministic_model
+from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.predictions import predict
 
 RunKey = tuple[str, int, int]  # protocol, fold, seed
 
@@ -185,14 +187,54 @@ def with_first_alone(
 
 
 def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.DataFrame:
+    return _kept(system, data, folds, f"model_1/{PREDICTIONS}", tested)
+
+
+def with_known(systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None) -> dict[str, System]:
+    """The systems that have a prior (`Network.priors`), each beside what it says where the prior's true label is known.
+
+    The label of a test clip is side information: it stands in the place of the posterior, in the trained network as it is. The
+    predictions are kept beside the run's own.
+    """
+    from keras_ser.models.whole_model import network_again
+
+    found: dict[str, System] = {}
+    for name, system in systems.items():
+        protocol, fold, seed = sorted(system.runs)[0]
+        run = Run.load(system.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
+        if is_baseline(run.recipe):
+            continue
+        for task in network_again(run.recipe, run.model()).priors:
+            known = partial(_known, task=task)
+            predictions = _kept(system, data, folds, f"predictions_known_{task}.csv", known)
+            found |= {name: system, f"{name}, {task} known": replace(system, predictions=predictions)}
+    return found
+
+
+def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
+    """`tested`, with the prior of `task` known; a clip without that label keeps what the run predicts."""
+    from keras_ser.models.whole_model import known_prior, network_again
+
+    whole, table = run.model(), tested(run, data, protocol)
+    network, (prior,) = network_again(run.recipe, whole), (each for each in run.recipe.tasks if each.name == task)
+    layer = network.layer(network.priors[task])
+    columns = [name for name in table if name.startswith(f"{run.recipe.tasks[0].name}/")]
+    for number, label in enumerate(prior.labels):
+        answers = predict(known_prior(whole, layer, number), run.recipe, data, run.split, seed=run.seed)
+        rows = table[task] == label
+        table.loc[rows, columns] = answers.loc[rows, columns]
+    return table
+
+
+def _kept(system: System, data: Data, folds: Sequence[int] | None, name: str, predict_run: Callable) -> pd.DataFrame:
+    """Predictions of a system's runs that are kept in each run's folder as `name`; made where they are missing."""
     tables = []
     for job in jobs(system.recipe, data, folds):
         if (job.protocol.name, job.split.fold, job.seed) not in system.runs:
             continue
-        target = system.folder / job.folder / "model_1"
-        file = target / PREDICTIONS
+        file = system.folder / job.folder / name
         if not file.exists():
-            write_predictions(tested(Run.load(target), data, job.protocol.name), file)
+            write_predictions(predict_run(Run.load(file.parent), data, job.protocol.name), file)
         again = "Remove it and run the command again: the trained model predicts again"
         tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
     return pd.concat(tables, ignore_index=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.models import is_baseline
-from keras_ser.models.paper import Reconstruction, build_network
+from keras_ser.models.paper import Reconstruction
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.reports.latent import reconstructions, scatter
 from keras_ser.reports.report import Picture
@@ -25,12 +25,11 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
     """The pictures of a run: each of its network's `views`, and each `Reconstruction`; none of a cascade or a baseline."""
     if is_baseline(run.recipe) or run.recipe.first is not None or run.split.foreign:
         return
-    from keras_ser.models.whole_model import inner_network
+    from keras_ser.models.whole_model import network_again
 
     where = run.folder.parent.name.replace("-", "_")
     whole = run.model()
-    inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
-    network = build_network(run.recipe, inputs)
+    network = network_again(run.recipe, whole)
     title = f"{run.recipe.name}, {run.split.protocol}, fold {run.split.fold}, seed {run.seed}"
     for name, tensor in network.views.items():
         found, labels, tested = _points(run, data, whole, network.layer(tensor))

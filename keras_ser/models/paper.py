@@ -106,6 +106,8 @@ class Network:
         embedding: the tensor of the model that verification, probes and plots look at, (batch, units): the output of a layer.
         normalizations: names of inputs, in the order in which they are joined -> the `FeatureNormalization` that sees them.
         optimizers: further optimizers by name.
+        priors: task -> tensor (batch, classes), the posterior of an auxiliary task that another task's output is computed from; a
+            report also shows what comes out where the true label stands in its place (side information).
         views: name -> a further tensor, (batch, ..), the output of a layer on the way to the tasks' outputs, that a report shows in
             two dimensions, coloured by the tasks. A `Reconstruction` is shown beside its input.
         frozen: variables that `initialise` sets and nothing changes, so that no state of a training holds them.
@@ -117,6 +119,7 @@ class Network:
     embedding: Any
     normalizations: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
     optimizers: Mapping[str, Optimized] = field(default_factory=dict)
+    priors: Mapping[str, Any] = field(default_factory=dict)
     views: Mapping[str, Any] = field(default_factory=dict)
     initialise: Callable[[], None] | None = None
     frozen: Sequence[Any] = ()

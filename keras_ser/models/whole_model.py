@@ -122,10 +122,32 @@ def embedder(whole, layer: str):
     return keras.Model(given, average(found, "mean_embedding"), name="embedder")
 
 
+def known_prior(whole, layer: str, label: int):
+    """A whole model in which the posterior that the layer `layer` puts out is certain of the class `label`."""
+    import keras
+    from keras import ops
+
+    from keras_ser.features import Segment
+
+    given, network = waveform_inputs(), inner_network(whole)
+    segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
+    x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
+    posterior = network.get_layer(layer).output
+    certain = ops.zeros_like(keras.Model(network.input, posterior)(x)) + ops.one_hot(label, posterior.shape[-1])
+    inputs = {**network.input, layer: posterior}
+    found = keras.Model(inputs, {name: value for name, value in network.output.items()})({**x, layer: certain})
+    return keras.Model(given, {name: average(value, f"mean_{name}") for name, value in found.items()})
+
+
 def recipe_embedder(recipe, whole):
     """`embedder` of a recipe's trained model, of what its network names as the embedding."""
+    return embedder(whole, network_again(recipe, whole).embedding_layer)
+
+
+def network_again(recipe, whole) -> Network:
+    """The network of a recipe, built anew with the inputs of the trained model; its layers have the same names."""
     inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
-    return embedder(whole, build_network(recipe, inputs).embedding_layer)
+    return build_network(recipe, inputs)
 
 
 def inner_network(whole):

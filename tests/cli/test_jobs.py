@@ -44,8 +44,10 @@ def test_the_list_needs_no_decoding(recipe, tmp_path, capsys):
 @pytest.mark.parametrize("job", ["speakers/fold-07-seed-0", "", "4", "²"])
 def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(recipe, tmp_path, capsys, job):
     assert main(["train", str(recipe), "--out", str(tmp_path), "--job", job]) == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith(
-        f"--job takes a line of `keras-ser jobs`, or its number, 0 to 3. Received: {job!r}."
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(f"--job takes a line of `keras-ser jobs`, or its number, 0 to 3. Received: {job!r}.")
     )
     assert not list(tmp_path.glob("jobs-*"))
 

@@ -80,9 +80,9 @@ def build(
         fused = keras.layers.Dropout(config.dropout, name=f"fused_{i}_dropout")(fused)
         fused = keras.layers.Dense(config.dense, activation="relu", name=f"fused_{i}")(fused)
     outputs = {task.name: head(fused, task, 0, config.dropout) for task in tasks if task is not main}
-    seen = fused
+    seen, priors = fused, {}
     if prior:
-        posterior = DetachedPosterior(name="prior")(outputs[prior.name])
+        posterior = priors[prior.name] = DetachedPosterior(name="prior")(outputs[prior.name])
         seen = keras.layers.Concatenate(name="fused_and_prior")([fused, posterior])
     outputs = {main.name: head(seen, main, 0, config.dropout), **outputs}
     learns = task_outputs(tasks)
@@ -111,7 +111,7 @@ def build(
     if pretrained:
         held = model.get_layer("wav2vec2").non_trainable_weights
         frozen = [v for v in held if "seed_generator" not in v.path]
-    return Network(model, learns, fused, normalizations, own, initialise=initialise, frozen=frozen)
+    return Network(model, learns, fused, normalizations, own, priors, initialise=initialise, frozen=frozen)
 
 
 def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, str]:

@@ -1,0 +1,227 @@
+"""Predictions for more files than one process, or one sitting, can take: shards, Parquet, and nothing twice.
+
+A folder of results holds
+
+    model.json                    which model it is of
+    predictions/*.parquet         a row per file: file, <task>/prediction, <task>/score, <task>/<label>, flags, problems
+    failed/*.parquet              a row per file that could not be predicted: file, reason
+
+Each file of results is written whole, every `PART` files. Files that are in either table are not read again, so that a killed
+command continues, by whatever shards it is continued.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from keras_ser.errors import RunError, UserError
+from keras_ser.files import remove_parts, write_json, write_whole
+from keras_ser.serving.facts import find_export
+from keras_ser.serving.predictor import FLAGS, Predictor, cells, columns, predict_files
+from keras_ser.tasks import Task
+
+PREDICTIONS, FAILED, MODEL = "predictions", "failed", "model.json"
+PART = 1000
+Row = dict[str, Any]
+
+
+def predict_bulk(
+    model: str | os.PathLike,
+    files: Sequence[Path],
+    out: Path | str,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    part: int = PART,
+    track: Callable[[Iterable], Iterable] | None = None,
+    rows: Callable[[Sequence[Path]], Iterable[Row]] | None = None,
+) -> tuple[int, int]:
+    """Predict one shard of the files that `out` has no row for, and write the rows to `out`.
+
+    Args:
+        model: A run or an export; see `Predictor.load`.
+        files: All files, in the same order for every shard.
+        out: Folder of results, shared by all shards.
+        shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
+        part: Files that share a Parquet file. A kill loses the rows of one part at most.
+        track: Called with the files that are left, to show progress.
+        rows: Files -> a row each in any order, instead of predicting in this process; see `ray_rows`.
+
+    Returns:
+        (predicted, failed): the numbers of files of this shard with a row in either table, earlier ones included.
+
+    Raises:
+        UserError: The shard is not one, or pyarrow is not installed.
+        RunError: `out` holds results of another model, or a damaged file.
+    """
+    _pyarrow()
+    number, shards = shard
+    if not 1 <= number <= shards:
+        raise UserError(f"a shard is N/OF, N from 1 to OF, e.g. 1/8. Received: {number}/{shards}.")
+    out = Path(out)
+    claim(out, model)
+    done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
+    known = done[PREDICTIONS] | done[FAILED]
+    mine = files[number - 1 :: shards]
+    left = [path for path in mine if str(path) not in known]
+    counts = {table: sum(str(path) in found for path in mine) for table, found in done.items()}
+    if left:
+        made = iter((rows or Rows(model))(track(left) if track else left))
+        while block := list(islice(made, part)):
+            for table, wanted in ((PREDICTIONS, False), (FAILED, True)):
+                chosen = [row for row in block if ("reason" in row) == wanted]
+                if chosen:
+                    counts[table] += len(chosen)
+                    _write(out / table / f"shard-{number:05d}-of-{shards:05d}-{uuid4().hex[:12]}.parquet", chosen)
+    return counts[PREDICTIONS], counts[FAILED]
+
+
+class Rows:
+    """Files -> rows, by a model that is loaded where the rows are made.
+
+    Args:
+        model: See `Predictor.load`.
+    """
+
+    def __init__(self, model: str | os.PathLike):
+        self.predictor = Predictor.load(model)
+
+    def __call__(self, files: Iterable[Path]) -> Iterator[Row]:
+        for path, answer in predict_files(self.predictor, files):
+            row = {"file": str(path)}
+            yield row | ({"reason": answer} if isinstance(answer, str) else flat(self.predictor.tasks, answer))
+
+
+def flat(tasks: Sequence[Task], answer: Mapping[str, Any]) -> Row:
+    """An answer of a `Predictor` as the columns of a table."""
+    found: Row = {}
+    for task in tasks:
+        found |= zip(columns(task), cells(task, answer[task.name]), strict=True)
+    found |= {name: answer[name] for name in FLAGS if name in answer}
+    return found | {"problems": "; ".join(answer.get("problems", ()))}
+
+
+def claim(out: Path, model: str | os.PathLike) -> None:
+    """Make a folder of results, or go on in one of the same model."""
+    about = {"model": digest(model)}
+    file = out / MODEL
+    if file.exists():
+        try:
+            held = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{file} is damaged: {error}. Remove {out}, or give another --out.") from error
+        if held != about:
+            raise RunError(f"{out} holds the predictions of another model. Give another --out.")
+    elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
+        raise RunError(f"{out} is not empty and holds no predictions. Give another --out.")
+    for table in (PREDICTIONS, FAILED):
+        (out / table).mkdir(parents=True, exist_ok=True)
+        remove_parts(out / table)
+    write_json(file, about)
+
+
+def digest(model: str | os.PathLike) -> str:
+    """SHA-256 of a model's files: of an export's graph and weights, or of a run's model."""
+    from keras_ser.training.run import Run, model_file
+
+    folder = find_export(model)
+    files = [model_file(Run.find(model))] if folder is None else [*folder.glob("*.pb"), *folder.glob("variables/*")]
+    found = hashlib.sha256()
+    for path in sorted(files):
+        with path.open("rb") as raw:
+            found.update(hashlib.file_digest(raw, "sha256").digest())
+    return found.hexdigest()
+
+
+def read_column(folder: Path, name: str) -> set[str]:
+    """The values of a column of all Parquet files of a folder."""
+    pyarrow, parquet = _pyarrow()
+    found: set[str] = set()
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            found.update(parquet.read_table(path, columns=[name])[name].to_pylist())
+        except (pyarrow.ArrowException, OSError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path} is damaged ({reason}). Remove it: its files are predicted again.") from error
+    return found
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    pyarrow, parquet = _pyarrow()
+    table = pyarrow.Table.from_pylist(list(rows))
+    write_whole(path, lambda part: parquet.write_table(table, part, compression="zstd"))
+
+
+def _pyarrow():
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise UserError("bulk prediction writes Parquet: pip install 'keras-ser[parquet]'.") from error
+    return pyarrow, parquet
+
+
+def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[Path]]:
+    """Like `keras_ser.audio.find_audio`; a .txt file is a list of audio files, one per line, relative to the working folder.
+
+    Files that are named by a list are not looked for: a missing one is a failure of its own, and does not end the others.
+    """
+    from keras_ser.audio import find_audio
+
+    lists = [Path(path) for path in paths if Path(path).suffix.lower() == ".txt"]
+    others = [path for path in paths if Path(path).suffix.lower() != ".txt"]
+    files, skipped = find_audio(others) if others else ([], [])
+    for path in lists:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"expected a list of files, one per line. Received: {path} ({error}).") from error
+        files += [Path(line) for line in lines if line.strip()]
+    return list(dict.fromkeys(files)), skipped
+
+
+def ray_rows(model: str | os.PathLike, workers: int, address: str | None = None, cpus: float = 1, batch: int = 256):
+    """`rows` of `predict_bulk` by Ray Data: `Rows` in `workers` actors, `map_batches` over the files.
+
+    Args:
+        model: A path that every node can read, like those of the files.
+        workers: Number of actors, each with a copy of the model.
+        address: Of a running cluster; None = this machine, or the cluster of RAY_ADDRESS.
+        cpus: Cores of each actor.
+        batch: Files of a batch.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--engine ray needs Ray: pip install 'keras-ser[cluster]'.") from error
+    path = str(Path(model).resolve())
+
+    def rows(files: Iterable[Path]) -> Iterator[Row]:
+        if not ray.is_initialized():
+            ray.init(address=address, log_to_driver=False)
+        items = [{"file": str(file)} for file in files]
+        blocks = max(1, min(len(items) // batch, 4 * workers))
+        made = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
+            RayRows, fn_constructor_args=(path,), concurrency=workers, num_cpus=cpus, batch_size=batch
+        )
+        for row in made.iter_rows():
+            yield json.loads(row["row"])
+
+    return rows
+
+
+class RayRows:
+    """`Rows` on batches of Ray Data: {"file": (files,)} -> {"row": (files,) JSON}, so that failed rows need no columns."""
+
+    def __init__(self, model: str):
+        self.rows = Rows(model)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
+        return {"row": [json.dumps(row) for row in self.rows([Path(str(file)) for file in batch["file"]])]}

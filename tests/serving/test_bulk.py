@@ -1,0 +1,120 @@
+"""Bulk prediction: every file once, over shards, kills and lists; what failed is in a table of its own."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from keras_ser.cli import main
+from keras_ser.errors import RunError
+from keras_ser.serving import Predictor, bulk
+from tests.serving import standin
+
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture
+def files(tmp_path, rng):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(11):
+        x = 0.2 * np.sin(np.cumsum(rng.uniform(0, 0.1 + 0.3 * number, 2000 + 500 * number)))
+        soundfile.write(folder / f"{number:02d}.wav", x, standin.RATE)
+    (folder / "07.wav").write_bytes(b"RIFF, but no more")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch):
+    """Sizes of the batches that the stand-in scored."""
+    found = []
+    monkeypatch.setattr(Predictor, "load", lambda path: standin.predictor(calls=found))
+    monkeypatch.setattr(bulk, "digest", str)
+    return found
+
+
+def predicted(out):
+    return pd.read_parquet(out / "predictions").sort_values("file", ignore_index=True)
+
+
+def expected(files):
+    """What the stand-in says of each readable file, one at a time."""
+    rows = []
+    for path in sorted(files.glob("*.wav")):
+        if path.stem != "07":
+            p, value = standin.answers(soundfile.read(path, dtype="float32")[0])
+            rows.append({"file": str(path), "emotion/score": p.max(), "arousal/prediction": value})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_shards_together_are_every_file_once(files, tmp_path, capsys, shards):
+    out = tmp_path / "out"
+    codes = [
+        main(["predict", "M", str(files), "--out", str(out), "--shards", f"{k + 1}/{shards}"]) for k in range(shards)
+    ]
+    assert sorted(codes) == [0] * (shards - 1) + [1], "one shard has the broken file"
+    found, right = predicted(out), expected(files)
+    pd.testing.assert_frame_equal(found[right.columns], right, check_exact=False, rtol=1e-5)
+    assert list(found)[:3] == ["file", "emotion/prediction", "emotion/score"]
+    (failed,) = pd.read_parquet(out / "failed").to_dict("records")
+    assert failed["file"] == str(files / "07.wav") and "07.wav" in failed["reason"]
+
+
+def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
+    every = sorted(files.glob("*.wav"))
+
+    def killed(left):
+        for number, row in enumerate(bulk.Rows("M")(left)):
+            if number == 7:
+                raise KeyboardInterrupt
+            yield row
+
+    with pytest.raises(KeyboardInterrupt):
+        bulk.predict_bulk("M", every, tmp_path / "out", part=3, rows=killed)
+    assert len(predicted(tmp_path / "out")) == 6
+    del calls[:]
+    assert bulk.predict_bulk("M", every, tmp_path / "out", shard=(2, 2)) == (4, 1), "other shards than before"
+    assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
+    assert sum(clips for clips, _ in calls) == 4
+    pd.testing.assert_series_equal(predicted(tmp_path / "out")["file"], expected(files)["file"])
+
+
+def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{files / '03.wav'}\n\n{files / 'gone.wav'}\n{files / '03.wav'}\n")
+    assert main(["predict", "M", str(listed), "--out", str(tmp_path / "out")]) == 1
+    assert list(predicted(tmp_path / "out")["file"]) == [str(files / "03.wav")]
+    assert list(pd.read_parquet(tmp_path / "out" / "failed")["file"]) == [str(files / "gone.wav")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--shards", "1/2"], "--shards requires --out."),
+        (["--out", "O", "--shards", "0/2"], "expected N/OF, N from 1 to OF, e.g. 1/8. Received: 0/2."),
+        (["--out", "O", "--workers", "2"], "--workers requires --engine."),
+        (["--out", "O", "--timeline"], "--out writes Parquet, a row per file: leave --format and --timeline away."),
+    ],
+)
+def test_refusals(files, capsys, options, said):
+    try:
+        code = main(["predict", "M", str(files), *options])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2 and capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+def test_folders_of_other_models_and_damaged_tables_are_refused(files, tmp_path):
+    every = sorted(files.glob("*.wav"))
+    bulk.predict_bulk("M", every, tmp_path / "out")
+    with pytest.raises(RunError, match="holds the predictions of another model"):
+        bulk.predict_bulk("other", every, tmp_path / "out")
+    with pytest.raises(RunError, match="is not empty and holds no predictions"):
+        bulk.predict_bulk("M", every, files)
+    (table,) = (tmp_path / "out" / "predictions").iterdir()
+    table.write_bytes(table.read_bytes()[:-20])
+    with pytest.raises(RunError, match=r"\.parquet is damaged .* Remove it: its files are predicted again"):
+        bulk.predict_bulk("M", every, tmp_path / "out")
+    table.unlink()
+    assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
