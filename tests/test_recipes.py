@@ -245,10 +245,9 @@ def test_noises_that_are_not_there(recipe, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".wav", ".avi"])
-def test_afew(tmp_path, suffix):
-    root = disk.write_afew(tmp_path / "afew", suffix, train=4, val=2)
-    ids = sorted({path.stem for path in root.rglob(f"*{suffix}")})
+def test_afew(tmp_path):
+    root = disk.write_afew(tmp_path / "afew", ".avi", train=4, val=2)
+    ids = sorted({path.stem for path in root.rglob("*.avi")})
     rows = [f"{stem},{('female', 'male')[k % 2]}" for k, stem in enumerate(ids)]
     (tmp_path / "clips.csv").write_text("id,gender\n" + "\n".join(rows) + "\n")
     metadata = ("--corpus-root", str(root), "--metadata", str(tmp_path / "clips.csv"))

@@ -28,7 +28,6 @@ LEVELS = LEVELS.replace(
 )
 RECIPES = {
     "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
-    "lstm": tiny.EVERYTHING.replace(config=tiny.LSTM, **EPOCHS),
     "stretched": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
     "levels": LEVELS.replace(**EPOCHS),
     "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),

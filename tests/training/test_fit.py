@@ -465,22 +465,21 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recipe", "kill"),
+    ("recipe", "kills"),
     [
-        ("conv", "everything:2"),
-        ("stretched", "stretched:2"),
-        ("lstm", "everything:1"),
-        ("levels", "levels:2"),
-        ("cascade", "model 1:1"),
-        ("cascade", "model 2:2"),
+        ("conv", ["everything:2"]),
+        ("stretched", ["stretched:2"]),
+        ("levels", ["levels:2"]),
+        ("cascade", ["model 1:1", "model 2:2"]),
     ],
 )
-def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kill):
+def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kills):
     """SIGKILL, a new process, the same numbers."""
     run_program(tmp_path, "unbroken", recipe)
-    killed = run_program(tmp_path, "broken", recipe, kill, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "broken" / "model.keras").exists()
+    for kill in kills:
+        killed = run_program(tmp_path, "broken", recipe, kill, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert not (tmp_path / "broken" / "model.keras").exists()
     run_program(tmp_path, "broken", recipe)
     same_runs(tmp_path, "unbroken", "broken")
     if recipe == "cascade":
