@@ -105,7 +105,7 @@ def _read(text: str, hint: Any) -> Any:
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     if type(None) in options and text in ("null", "none", "None"):
         return None
-    if typing.get_origin(hint) is tuple and not text.startswith("["):
+    if typing.get_origin(hint) is tuple and not text.startswith(("[", "{")):
         items = text.split(",") if text else []
         fixed = typing.get_args(hint)[-1] is not Ellipsis and len(typing.get_args(hint)) != len(items)
         return text if fixed else [_read(item.strip(), item_hint(hint, i)) for i, item in enumerate(items)]

@@ -121,7 +121,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def typed(value: Any, hint: Any) -> Any:
-    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass.
+    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass or a tuple of pairs.
 
     Raises:
         TypeError: it can't be.
@@ -134,7 +134,9 @@ def typed(value: Any, hint: Any) -> Any:
             return None
         return typed(value, next(option for option in inner if option is not type(None)))
     if origin is tuple:
-        value = as_tuple(value)
+        item = typing.get_args(inner[0])
+        pairs = inner[-1] is Ellipsis and len(item) == 2 and item[-1] is not Ellipsis
+        value = tuple(value.items()) if pairs and isinstance(value, Mapping) else as_tuple(value)
         if inner[-1] is not Ellipsis and len(inner) != len(value):
             raise TypeError
         return tuple(typed(item, item_hint(hint, i)) for i, item in enumerate(value))

@@ -155,8 +155,8 @@ def test_missing_files_are_listed(folder):
         ("file,start,end\na/one.wav,2,1\n", "0 <= start < end. Received: start='2', end='1' .line 2"),
         ("file,start\na/one.wav,soon\n", "start='soon'"),
         ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),
-        ("file,emotion\n/etc/x.wav,anger\n", "must be relative to the folder of table.csv. Received: /etc/x.wav"),
-        ("file,id\na/one.wav,/x\n", "must be relative to the folder of table.csv. Received: /x .line 2"),
+        ("file,emotion\n/etc/x.wav,anger\n", "Not found: /etc/x.wav .line 2"),
+        ("file,id\na/one.wav,/x\n", "ids must not be absolute paths. Received: /x .line 2"),
         ('file,start\na/one.wav,"0,5"\n', "seconds with a decimal point, .* start='0,5'"),
         ("file\n" + "x" * 300 + ".wav\n", "Not found: 'xxx.*line 2: a name of 304 bytes, where file systems take 255"),
         (
