@@ -101,6 +101,7 @@ def recipe_main(
     own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
     reports: Reports | None = None,
+    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
 ) -> int:
     """What `python recipes/NAME.py` runs.
 
@@ -114,6 +115,7 @@ def recipe_main(
         own: of several systems: corpus -> (system -> recipe, notes), for any corpus that --corpus names.
         needs: system -> the package that it needs; without the package the system is left out, unless it is asked for.
         reports: makes the reports over what was trained; default: the report of the experiment.
+        fitted: of several systems: (system -> recipe, corpus) -> (system -> recipe, notes), the recipes as the corpus asks for them.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
@@ -123,7 +125,7 @@ def recipe_main(
         arguments(parser)
     options = parser.parse_args()
     options.command = [sys.executable, *sys.argv]
-    return guarded(lambda: run(recipes, options, demo, adjust, own, needs or {}, reports), INTERRUPTED)
+    return guarded(lambda: run(recipes, options, demo, adjust, own, needs or {}, reports, fitted), INTERRUPTED)
 
 
 def run(
@@ -134,13 +136,14 @@ def run(
     own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
     reports: Reports | None = None,
+    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
 ) -> int:
     """Train, print the summaries of the reports, and return the exit code: 1 where a run failed; see `recipe_main`."""
     folds, notes = folds_asked(options), []
     several = isinstance(next(iter(recipes.values())), Mapping)
     if several:
         absent = {name: package for name, package in (needs or {}).items() if not importlib.util.find_spec(package)}
-        variant, chosen, notes = choose_systems(recipes, options, demo, own, absent)
+        variant, chosen, notes = choose_systems(recipes, options, demo, own, absent, fitted)
     else:
         recipe = choose(recipes, options, demo)
         variant, chosen = recipe.name, {recipe.name: recipe}

@@ -199,11 +199,15 @@ def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]
         raise CorpusError(
             f"manifest: expected {what}. Received: {table.path.name}, which has {listed(map(shown, there), 40)}."
         )
-    names = {theirs: ours for ours, theirs in columns.items()}
-    aside = [name for name in there if name in columns and name not in names]
+    taken = set(columns.values())
+    aside = [name for name in there if name in columns and name not in taken]
     notes += [f"the column {name!r} is left out: {columns[name]!r} is read in its place." for name in aside]
     rows = [
-        (line, {names.get(name, name): text for name, text in row.items() if name not in aside})
+        (
+            line,
+            {ours: row[theirs] for ours, theirs in columns.items()}
+            | {name: text for name, text in row.items() if name not in taken and name not in aside},
+        )
         for line, row in table.rows
     ]
     return Table(table.path, table.folder, rows), notes
