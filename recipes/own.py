@@ -9,11 +9,11 @@
     .. --protocol random                                                       clips at random: speakers on both sides
 
 The classes are the labels of the corpus. Every fold tests speakers that nothing has been trained on: five folds, or one for each
-speaker where there are fewer than five. Where clips name no speaker, the split is random, and the report says so. One seed; `--seeds 3`
-trains three. Where the corpus names genders, the network hides them from the emotion (ASP-MTL's adversary).
+speaker where there are fewer than five. Where clips name no speaker, the split is random, and the report says so. One seed;
+`--seeds 3` trains three. Where the corpus names genders, the network hides them from the emotion (ASP-MTL's adversary).
 
-The support vector machine (RBF kernel, C = 1) reads the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02 where
-`opensmile` is installed (for research). `--systems conv` leaves it out.
+The support vector machine (RBF kernel, C = 1) reads the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02
+where `opensmile` is installed (for research). `--systems conv` leaves it out.
 """
 
 import importlib.util
@@ -23,6 +23,7 @@ from aspmtl import variants
 from mt_a_dnn import FRONTEND
 
 from keras_ser.cli import recipe_main
+from keras_ser.cli.estimate import announcement
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.corpora import listed
@@ -64,8 +65,14 @@ def fitted(made: dict[str, Recipe], corpus) -> tuple[dict[str, Recipe], list[str
     notes, nameless = [], [u.id for u in corpus if u.speaker is None]
     speakers = {u.speaker for u in corpus}
     if nameless or len(speakers) < 2:
-        why = f"{len(nameless)} clips name no speaker: {listed(nameless, 3)}" if nameless else "all clips are of one speaker"
-        notes.append(f"A random split, not unseen speakers: {why}. The scores are those of known voices, and too high for others.")
+        why = (
+            f"{len(nameless)} clips name no speaker: {listed(nameless, 3)}"
+            if nameless
+            else "all clips are of one speaker"
+        )
+        notes.append(
+            f"A random split, not unseen speakers: {why}. The scores are those of known voices, and too high for others."
+        )
         made = {name: recipe.replace(protocols=(RANDOM,)) for name, recipe in made.items()}
     elif len(speakers) < UNSEEN.folds:
         fewer = {"folds": len(speakers)} | ({"validation": 0} if len(speakers) < 3 else {})
@@ -93,4 +100,4 @@ RECIPES = flat(VARIANTS)
 if __name__ == "__main__":
     pairs = tuple((name, "svm") for name in VARIANTS)
     table = systems_table(ABOUT, pairs, Paper())
-    raise SystemExit(recipe_main(VARIANTS, __doc__, fitted=fitted, reports=table))
+    raise SystemExit(recipe_main(VARIANTS, __doc__, fitted=fitted, reports=table, announce=announcement))

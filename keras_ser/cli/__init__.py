@@ -5,13 +5,13 @@ code 2; where some runs, trials or files failed and the others are done, the exi
 go on (130).
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
 from keras_ser.cli import corpus, denoising, evaluation, recipe_script, serving, tuning, wav2vec2
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.parsing import Parser
 from keras_ser.cli.recipe_script import recipe_main
 
 __all__ = ["main", "recipe_main"]
@@ -19,7 +19,7 @@ __all__ = ["main", "recipe_main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `keras-ser`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-ser",
         description="Speech emotion recognition by multi-task learning: papers implemented completely, splits that do not leak.",
     )

@@ -60,7 +60,9 @@ def table_options(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 pairs = json.loads(given)
             except ValueError as error:
-                raise UserError(f"--columns takes OURS=THEIRS, or a JSON object. Received: {given!r} ({error}).") from None
+                raise UserError(
+                    f"--columns takes OURS=THEIRS, or a JSON object. Received: {given!r} ({error})."
+                ) from None
         else:
             pairs = assignments("--columns", given.split(","), "file=path,speaker=spk,emotion=label")
         found.setdefault("columns", {}).update(pairs)

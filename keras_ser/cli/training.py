@@ -12,7 +12,7 @@ from keras_ser.files import waveform_cache
 
 EXAMPLE = "OUT/RECIPE-HASH/PROTOCOL/fold-00-seed-0, e.g. saved_models/own-conv-1a2b3c4d/unseen-speakers/fold-00-seed-0"
 CACHE = (
-    "where decoded waveforms lie (default: KERAS_SER_CACHE, else ~/.cache/keras_ser; a folder OUT/cache that is there is used)"
+    "where decoded waveforms lie (default: OUT/cache where it is there, else KERAS_SER_CACHE, else ~/.cache/keras_ser)"
 )
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
@@ -79,7 +79,7 @@ def add_corpus_arguments(corpus: Any) -> None:
         "--corpus-root",
         action=Roots,
         metavar="[NAME=]DIR",
-        help="the corpus's folder (manifest: its table); with NAME= that of a corpus that a stream of the recipe reads (repeatable)",
+        help="the corpus's folder (manifest: its table); with NAME= of a corpus that a stream of the recipe reads (repeatable)",
     )
     add_table_arguments(corpus)
     corpus.add_argument(
@@ -144,7 +144,10 @@ def prepared(
     if options.deterministic:
         deterministic()
     first = next(iter(recipes.values()))
-    cache, noise_root = waveform_cache(options.out, options.cache), Path(options.noise_root) if options.noise_root else None
+    cache, noise_root = (
+        waveform_cache(options.out, options.cache),
+        Path(options.noise_root) if options.noise_root else None,
+    )
     data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
     for recipe in recipes.values() if data.cache.dropped else ():
         check_labels(recipe, data.readable, auxiliary)

@@ -1,7 +1,7 @@
 """Read an audformat database (db.yaml and its tables) as the rows of a manifest, by the package `audformat`.
 
 Columns of several tables are joined by file, start and end; what a table of whole files says holds for the segments of these files.
-A column that two tables state differently is named "table.column". Which split a table is of becomes the column `subset`, and what a
+A column that two tables state differently is named "table.column". The split that a table is of becomes the column `subset`, what a
 scheme says of its labels (a speaker's gender) a column of its own.
 """
 
@@ -61,7 +61,11 @@ def read_database(folder: Path) -> Table:
         row = dict(zip(("file", "start", "end"), key, strict=True))
         for values in (found.get((key[0], "", ""), {}), found[key]):
             for column, by in values.items():
-                row |= {f"{t}.{column}": v for t, v in by.items()} if column in apart else {column: next(iter(by.values()))}
+                row |= (
+                    {f"{t}.{column}": v for t, v in by.items()}
+                    if column in apart
+                    else {column: next(iter(by.values()))}
+                )
         rows.append(row)
     return Table(folder / "db.yaml", folder, texts(rows))
 
@@ -80,4 +84,5 @@ def _about(database: Any, scheme: str | None, value: Any) -> dict[str, str]:
     else:
         about = labels.get(value) if isinstance(labels, dict) else {}
     about = about if isinstance(about, dict) else {}
-    return {"gender": text(about[key]) for key in GENDER if text(about.get(key))}
+    found = [text(about[key]) for key in GENDER if text(about.get(key))]
+    return {"gender": found[0]} if found else {}

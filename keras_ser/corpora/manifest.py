@@ -143,7 +143,8 @@ def read(
         segment = start is not None or end is not None
         utterances.append(
             Utterance(
-                id=row.get("id") or short[paths[file]] + (f"#{row.get('start', '')}-{row.get('end', '')}" if segment else ""),
+                id=row.get("id")
+                or short[paths[file]] + (f"#{row.get('start', '')}-{row.get('end', '')}" if segment else ""),
                 path=paths[file],
                 start=start,
                 end=end,

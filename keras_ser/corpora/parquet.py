@@ -18,7 +18,14 @@ from keras_ser.files import lock, user_cache, write_json, write_whole
 VERSION = 1  # of what lies in the cache folder
 INDEX = "rows.json"
 ROWS = 64  # read at once: audio is large
-SUFFIXES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b"\xff\xf3": ".mp3"}
+SUFFIXES = {
+    b"RIFF": ".wav",
+    b"fLaC": ".flac",
+    b"OggS": ".ogg",
+    b"ID3": ".mp3",
+    b"\xff\xfb": ".mp3",
+    b"\xff\xf3": ".mp3",
+}
 
 
 def read_parquet(path: Path, file_column: str | None = None) -> Table:
@@ -50,7 +57,7 @@ def read_parquet(path: Path, file_column: str | None = None) -> Table:
         column = file_column or ("file" if "file" in names else "file_name")
         if column not in names:
             raise CorpusError(
-                f"manifest: {path.name} has no column {column!r}, and none of audio. Received: {listed(sorted(names))}. Say which it "
+                f"manifest: {path.name} has no column {column!r}, and no audio. Received: {listed(sorted(names))}. Say which it "
                 "is: --columns file=COLUMN."
             )
         return Table(path, path.parent, texts(_rows(parquet.ParquetFile(path), schema)))

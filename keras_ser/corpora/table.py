@@ -40,8 +40,8 @@ def read_table(
 
     The separator (comma, semicolon or tab) is the one the header uses most. Column names are in lower case. Fields are
     stripped of spaces and byte order marks at their ends. Left out are empty lines, columns without name and values (a
-    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index). `way` is what the
-    message proposes where a required column is missing.
+    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index). `way` is what
+    the message proposes where a required column is missing.
 
     Raises:
         CorpusError: the file is missing, empty or not UTF-8 text; a column is missing, has no name or occurs twice; a row

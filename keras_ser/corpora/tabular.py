@@ -1,13 +1,13 @@
 """Find and read the table of a manifest, whatever it lies in, as rows of text.
 
-    clips.csv (.tsv)                          one row per utterance
-    clips.jsonl                               one JSON object per line
-    clips.parquet                             a column of paths, or of audio files as Hugging Face stores them
-    folder with one such file                 that file
-    folder/[train/]metadata.csv (.jsonl)      Hugging Face's `audiofolder`; the column file_name holds the paths
-    folder/[train/]anger/x.wav                class folders: the name of a file's folder is its emotion
-    folder/[data/]train-00000-of-00001.parquet   a Hugging Face data set
-    folder/db.yaml                            an audformat database
+clips.csv (.tsv)                          one row per utterance
+clips.jsonl                               one JSON object per line
+clips.parquet                             a column of paths, or of audio files as Hugging Face stores them
+folder with one such file                 that file
+folder/[train/]metadata.csv (.jsonl)      Hugging Face's `audiofolder`; the column file_name holds the paths
+folder/[train/]anger/x.wav                class folders: the name of a file's folder is its emotion
+folder/[data/]train-00000-of-00001.parquet   a Hugging Face data set
+folder/db.yaml                            an audformat database
 """
 
 import json

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.spelling import shown
+from keras_ser.corpora.spelling import comparable, difference, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
@@ -33,8 +33,8 @@ def open_labels(task: Task, *corpora: Corpus) -> list[str]:
         into = {next(iter(rare)): (frequent or ["OTHER"])[0]}
         key = f"--set 'tasks.{task.name}."
         raise CorpusError(
-            f"labels that become classes of the task {task.name!r} need at least {FEWEST} clips each. Received: {found}. Leave them "
-            f"out ({key}ignore={json.dumps(list(rare))}'), merge them ({key}merge={json.dumps(into)}'), or name all classes "
+            f"labels that become classes of the task {task.name!r} need at least {FEWEST} clips each. Received: {found}. Leave "
+            f"them out ({key}ignore={json.dumps(list(rare))}'), merge them ({key}merge={json.dumps(into)}'), or name all classes "
             f"({key}labels={json.dumps(list(counts))}')."
         )
     return list(counts)
@@ -109,6 +109,12 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     if unknown or lacking or len(task.labels) < 2:
         has = sorted(known - set(task.ignore))
         found = ", ".join(f"{shown(value)} ({count})" for value, count in counts.items())
+        alike = {value: label for label in task.labels for value in unknown if comparable(value) == comparable(label)}
+        if alike:
+            said = ", ".join(
+                f"{quoted(value)} is {label!r} up to {difference((value, label))}" for value, label in alike.items()
+            )
+            found += f" ({said}: --set 'tasks.{task.name}.merge={json.dumps(alike)}')"
         lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
         if way is None:
             way = "rename the corpus's labels, or use the task's merge and ignore"
