@@ -231,6 +231,7 @@ def _as_before(folder: Path, options: argparse.Namespace) -> None:
 def _final(recipe: Any, data: Any, out: str, given: Mapping[str, Any], progress) -> int:
     """Train one model on all clips."""
     from keras_ser.experiment.final import train_final
+    from keras_ser.models import is_baseline
 
     options = {name: given[name] for name in ("strategy", "initial", "on_epoch")}
     options["on_job"] = lambda number, total, what: progress.say(f"[{number}/{total}] {what}")
@@ -238,7 +239,8 @@ def _final(recipe: Any, data: Any, out: str, given: Mapping[str, Any], progress)
     for folder in folders:
         print((folder / "final.md").read_text(encoding="utf-8").strip(), end="\n\n")
         print(f"model: {folder}")
-    print(f"next: keras-ser export {' '.join(map(str, folders))} --name {recipe.name}")
+    verb = f"predict {folders[0]} FILES" if is_baseline(recipe) else f"export {' '.join(map(str, folders))}"
+    print(f"next: keras-ser {verb}")
     return 0
 
 

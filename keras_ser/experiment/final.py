@@ -37,8 +37,8 @@ def final_runs(recipe: Recipe, data: Data, out: Path | str) -> list[Run]:
     folder = experiment_folder(recipe, out)
     if recipe.optimizer.schedule == "plateau":
         raise UserError(
-            f"{recipe.name} lowers its learning rate by the validation side (schedule 'plateau'), and a model on all clips has none: "
-            "use another schedule, e.g. --set optimizer.schedule=cosine."
+            f"{recipe.name} lowers its learning rate by the validation side (schedule 'plateau'), and a model on all clips has "
+            "none: use another schedule, e.g. --set optimizer.schedule=cosine."
         )
     try:
         found = runs_of(folder) if (folder / EXPERIMENT).exists() else []
@@ -46,8 +46,8 @@ def final_runs(recipe: Recipe, data: Data, out: Path | str) -> list[Run]:
         found = []
     if not found:
         raise UserError(
-            f"expected a finished cross-validation of {recipe.name} in {folder}, which says how long to train. Received: no finished "
-            "run. Run the same command without --final first."
+            f"expected a finished cross-validation of {recipe.name} in {folder}, which says how long to train. Received: no "
+            "finished run. Run the same command without --final first."
         )
     return found
 
