@@ -34,6 +34,11 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         RunError: the folder is neither.
     """
     owner, recipe = _owner(folder)
+    if owner != folder and Run.load(folder).split.final:
+        raise RunError(
+            f"{folder} was trained on all clips of its corpus, which cannot test it. Name another corpus: --corpus NAME "
+            "--corpus-root DIR."
+        )
     data = data_of(folder, corpus_root)
     if owner == folder:
         with lock(folder / "report"):
@@ -57,6 +62,10 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
     where = Path(out) if out else folder
     made.save(where)
     return made, where
+
+
+def is_experiment_or_run(folder: Path) -> bool:
+    return (folder / EXPERIMENT).exists() or (folder / OWNER).exists()
 
 
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:

@@ -41,7 +41,7 @@ def check_together(runs: Sequence[Run]) -> None:
 
 
 def averaged(runs: Sequence[Run], models: Sequence[Any]) -> tuple[Callable, Callable]:
-    """(score, embed): {"waveform", "length"} -> {task: (batch, classes)} and flags, the means over models; -> (batch, units of all).
+    """(score, embed): {"waveform", "length"} -> {task: (batch, classes)} and flags, means over models; -> (batch, units of all).
 
     Args:
         runs: finished runs of networks, see `check_together`.
