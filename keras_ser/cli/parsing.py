@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class Parser(argparse.ArgumentParser):
@@ -12,14 +12,19 @@ class Parser(argparse.ArgumentParser):
     Every mistake is one line on standard error, without the usage, and exit code 2.
     """
 
+    given: Sequence[str] = ()
+
     def parse_known_args(self, args=None, namespace=None):
+        self.given = sys.argv[1:] if args is None else list(args)
         namespace, extras = super().parse_known_args(args, namespace)
         if extras:
             option = next((extra for extra in extras if extra.startswith("-")), None)
-            if option is None:
-                self.error(f"unexpected argument {extras[0]!r}.")
-            self.error(f"unknown option {option.split('=')[0]}.{nearest(option.split('=')[0], self._options())}")
+            self.error(f"unexpected argument {extras[0]!r}." if option is None else self._unknown(option))
         return namespace, extras
+
+    def _unknown(self, option: str) -> str:
+        name = option.split("=")[0]
+        return f"unknown option {name}.{nearest(name, self._options())}"
 
     def _options(self) -> list[str]:
         return [name for action in self._actions for name in action.option_strings]
@@ -32,6 +37,12 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
     def error(self, message: str):
+        if message.startswith("the following arguments are required"):
+            known = self._options()  # an unknown option says more than what is missing for it
+            strays = [
+                w for w in self.given if w.startswith("--") and not any(k.startswith(w.split("=")[0]) for k in known)
+            ]
+            message = self._unknown(strays[0]) if strays else message
         more = f" ({self.prog} --help lists all options)" if message.startswith("unknown option") else ""
         print(f"keras-ser: error: {' '.join(message.split())}{more}", file=sys.stderr)
         raise SystemExit(2)

@@ -18,7 +18,7 @@ from keras_ser.errors import UserError
 
 FILES = ("jsonl", "csv", "table")
 PICTURES = (".png", ".pdf", ".svg")
-TIMES = ("jsonl", "csv", "rttm", "audacity")
+TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
 
 
 def add(commands) -> None:
@@ -48,7 +48,7 @@ def add(commands) -> None:
         "--format",
         choices=sorted({*FILES, *TIMES}),
         default="jsonl",
-        help="jsonl (default), csv, table; with --timeline jsonl, csv, rttm, audacity (a label track)",
+        help="jsonl (default), csv, table; with --timeline jsonl, csv, table, rttm, audacity (a label track)",
     )
     predict.add_argument(
         "--timeline", action="store_true", help="time-resolved predictions, for recordings of any length"
@@ -204,7 +204,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         # recordings of the same name are identified by their paths
         recording = path.as_posix() if stems[path.stem] > 1 else None
         lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
-        if options.format == "csv" and number:
+        if options.format in ("csv", "table") and number:
             next(lines)
         for line in lines:
             print(line)

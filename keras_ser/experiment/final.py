@@ -28,7 +28,7 @@ from keras_ser.training import Data, Run, fit
 FINAL = "final"
 
 
-def final_runs(recipe: Recipe, data: Data, out: Path | str) -> list[Run]:
+def final_runs(recipe: Recipe, out: Path | str) -> list[Run]:
     """The finished runs of the recipe's cross-validation.
 
     Raises:
@@ -88,7 +88,7 @@ def train_final(
     Raises:
         UserError: see `final_runs`.
     """
-    runs = final_runs(recipe, data, out)
+    runs = final_runs(recipe, out)
     folder = experiment_folder(recipe, out)
     made, said = final_recipe(recipe, runs)
     split = Split(FINAL, 0, tuple(u.id for u in data.readable), (), (), final=True)
