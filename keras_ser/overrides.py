@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_ser.checks import shown
 from keras_ser.errors import UnknownKeyError, UserError
-from keras_ser.values import hint_name, hints_of, item_hint, typed
+from keras_ser.values import hint_name, hints_of, is_pairs, item_hint, typed
 
 
 def override(owner: Any, changes: Mapping[str, Any]) -> Any:
@@ -95,6 +95,10 @@ def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
     try:
         return typed(_read(value, hint) if isinstance(value, str) else value, hint)
     except TypeError:
+        if is_pairs(hint):
+            raise UserError(
+                f'--set {key}: expected a JSON object, such as {{"surprised": "surprise"}}. Received: {shown(value)}.'
+            ) from None
         raise UserError(
             f"--set {key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}."
         ) from None

@@ -24,9 +24,7 @@ from mt_a_dnn import FRONTEND
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.estimate import announcement
-from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper, systems_table
-from keras_ser.corpora import listed
 from keras_ser.models import svm
 from keras_ser.recipe import Recipe, Sampling
 from keras_ser.splits import RANDOM, Protocol
@@ -62,13 +60,10 @@ def systems(name: str, recipe: Recipe) -> dict[str, Recipe]:
 
 def fitted(made: dict[str, Recipe], corpus) -> tuple[dict[str, Recipe], list[str]]:
     """The systems as a corpus allows them, and what is to be said of it."""
-    notes, nameless = [], [u.id for u in corpus if u.speaker is None]
-    speakers = {u.speaker for u in corpus}
-    if nameless or len(speakers) < 2:
+    notes, speakers = [], {u.speaker for u in corpus} - {None}
+    if len(speakers) < 2:  # where only some clips lack one, the protocol names them
         why = (
-            f"{len(nameless)} clips name no speaker: {listed(nameless, 3)}"
-            if nameless
-            else "all clips are of one speaker"
+            f"every clip is of {speakers.pop()}" if speakers else "no clip names its speaker (--columns speaker=COLUMN)"
         )
         notes.append(
             f"A random split, not unseen speakers: {why}. The scores are those of known voices, and too high for others."
@@ -95,7 +90,7 @@ def _without_gender(recipe: Recipe) -> Recipe:
 
 NETWORKS = variants("own", "manifest", EMOTION, (UNSEEN,), seeds=(0,))
 VARIANTS = {name: systems(name, NETWORKS[name]) for name in ("conv", "cascade", "aspmtl", "single-task")}
-RECIPES = flat(VARIANTS)
+RECIPES = {name: made[name] for name, made in VARIANTS.items()} | {"svm": VARIANTS["conv"]["svm"]}
 
 if __name__ == "__main__":
     pairs = tuple((name, "svm") for name in VARIANTS)

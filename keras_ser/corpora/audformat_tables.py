@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import CorpusError
-from keras_ser.corpora.tabular import Table, text, texts
+from keras_ser.corpora.rows import Table, text, texts
 from keras_ser.errors import UserError
 
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}

@@ -22,9 +22,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
 from keras_ser.corpora.named_files import NamedFiles
+from keras_ser.corpora.rows import Table
 from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.corpora.table import gender
-from keras_ser.corpora.tabular import Table, found_table
+from keras_ser.corpora.tabular import found_table
 from keras_ser.errors import UserError
 
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")

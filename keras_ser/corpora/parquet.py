@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.tabular import Table, texts
+from keras_ser.corpora.rows import Table, texts
 from keras_ser.errors import UserError
 from keras_ser.files import lock, user_cache, write_json, write_whole
 

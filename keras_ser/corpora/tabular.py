@@ -12,8 +12,7 @@ folder/db.yaml                            an audformat database
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from keras_ser.audio.formats import ENDINGS
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.plain_text import read_text
+from keras_ser.corpora.rows import Table, texts
 from keras_ser.corpora.spelling import quoted
 from keras_ser.corpora.table import DELIMITERS, NEWLINE, read_table
 
@@ -29,23 +29,6 @@ METADATA = "metadata"
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 SIDES = {"train": "train", "test": "test", **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")}
 WAY = "Name the columns in the first line, or say which they are: --columns file=COLUMN,speaker=COLUMN,emotion=COLUMN."
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text.
-
-    Args:
-        path: what messages name.
-        folder: where the rows' paths start.
-        rows: (number of the line or row, {column: text}), with the same columns in each.
-        notes: what the reader decided, a sentence each.
-    """
-
-    path: Path
-    folder: Path
-    rows: Sequence[tuple[int, dict[str, str]]]
-    notes: tuple[str, ...] = ()
 
 
 def found_table(root: str | Path, file_column: str | None = None) -> Table:
@@ -89,24 +72,6 @@ def found_table(root: str | Path, file_column: str | None = None) -> Table:
     ]
     classes = listed(sorted({row["emotion"] for _, row in rows}), 20)
     return Table(path, path, rows, (f"there is no table: the folders are read as emotions ({classes}).",))
-
-
-def texts(rows: Iterable[Mapping[str, Any]], first: int = 1) -> list[tuple[int, dict[str, str]]]:
-    """Rows of values as rows of text, numbered from `first`; columns in lower case, values that are no scalars left out."""
-    rows = [{key.strip().lower(): text(value) for key, value in row.items() if _scalar(value)} for row in rows]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    return [(first + i, {column: row.get(column, "") for column in columns}) for i, row in enumerate(rows)]
-
-
-def text(value: Any) -> str:
-    """A value as a CSV would have it; "" for None and NaN."""
-    if value is None or value != value:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
-
-
-def _scalar(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool) or not hasattr(value, "__iter__")
 
 
 def _side(name: str) -> str:

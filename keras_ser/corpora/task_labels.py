@@ -30,7 +30,9 @@ def open_labels(task: Task, *corpora: Corpus) -> list[str]:
     if rare and not numbers:  # which `check_task` refuses
         found = ", ".join(f"{shown(label)} ({count})" for label, count in rare.items())
         frequent = [label for label in counts if label not in rare]
-        into = {next(iter(rare)): (frequent or ["OTHER"])[0]}
+        first = next(iter(rare))
+        alike = [label for label in frequent if comparable(label) == comparable(first)]
+        into = {first: (alike or frequent or ["OTHER"])[0]}
         key = f"--set 'tasks.{task.name}."
         raise CorpusError(
             f"labels that become classes of the task {task.name!r} need at least {FEWEST} clips each. Received: {found}. Leave "

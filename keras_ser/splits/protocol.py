@@ -207,7 +207,7 @@ class Protocol:
         if lacking:
             raise CorpusError(
                 f"the protocol {self.name!r} needs a {self.by} for each utterance; {len(lacking)} of {len(corpus)} have "
-                f"none: {listed(lacking)}. Name it in the corpus's metadata, or choose a random protocol."
+                f"none: {listed(lacking)}. Name it in the corpus's metadata, or choose --protocol random."
             )
         return {u.id: str(u.column(self.by)) for u in corpus}
 
