@@ -33,6 +33,20 @@ FULL = {
 REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", errno.EROFS: "the disk is read-only"}
 
 
+def user_cache() -> Path:
+    """The folder of what can be made again: KERAS_SER_CACHE, else keras_ser below XDG_CACHE_HOME or ~/.cache."""
+    own, shared = os.environ.get("KERAS_SER_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own).expanduser() if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
+
+
+def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
+    """Where the decoded corpora of the experiments in OUT lie: where it is asked for, in OUT/cache as of earlier versions where
+    that is there, or in the user's cache folder."""
+    if asked:
+        return Path(asked).expanduser()
+    return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
+
+
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file of the same suffix, then put it in place.
 

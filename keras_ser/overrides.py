@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_ser.checks import shown
 from keras_ser.errors import UnknownKeyError, UserError
-from keras_ser.values import hint_name, hints_of, item_hint, typed
+from keras_ser.values import hint_name, hints_of, is_pairs, item_hint, typed
 
 
 def override(owner: Any, changes: Mapping[str, Any]) -> Any:
@@ -95,6 +95,10 @@ def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
     try:
         return typed(_read(value, hint) if isinstance(value, str) else value, hint)
     except TypeError:
+        if is_pairs(hint):
+            raise UserError(
+                f'--set {key}: expected a JSON object, such as {{"surprised": "surprise"}}. Received: {shown(value)}.'
+            ) from None
         raise UserError(
             f"--set {key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}."
         ) from None
@@ -105,7 +109,7 @@ def _read(text: str, hint: Any) -> Any:
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     if type(None) in options and text in ("null", "none", "None"):
         return None
-    if typing.get_origin(hint) is tuple and not text.startswith("["):
+    if typing.get_origin(hint) is tuple and not text.startswith(("[", "{")):
         items = text.split(",") if text else []
         fixed = typing.get_args(hint)[-1] is not Ellipsis and len(typing.get_args(hint)) != len(items)
         return text if fixed else [_read(item.strip(), item_hint(hint, i)) for i, item in enumerate(items)]

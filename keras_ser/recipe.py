@@ -227,13 +227,21 @@ class Recipe:
         return self.for_corpus(corpus, *auxiliary), corpus
 
     def for_corpus(self, corpus, *auxiliary) -> "Recipe":
-        """A copy whose identity tasks without classes have those of all corpora, in order of name.
+        """A copy whose tasks without classes have those of the corpora, in order of name.
+
+        Identities are taken from all corpora, other labels from the recipe's own and those that teach the main task.
 
         Args:
             corpus: the recipe's `keras_ser.corpora.Corpus`.
             *auxiliary: the corpora that its streams name.
-        """
 
+        Raises:
+            CorpusError: a label with fewer than `task_labels.FEWEST` clips.
+        """
+        from keras_ser.corpora.task_labels import open_labels
+
+        teaching = {stream.corpus for stream in self.streams if stream.teaches}
+        taught = (corpus, *(other for other in auxiliary if other.name in teaching))
         streams = {stream.corpus: stream for stream in self.streams if stream.corpus}
         heard = {c.name: streams[c.name].chosen(c) for c in auxiliary if c.name in streams}
 
@@ -247,7 +255,9 @@ class Recipe:
             return sorted(found - set(task.ignore))
 
         tasks = tuple(
-            dataclasses.replace(task, labels=identities(task)) if task.identity and not task.labels else task
+            dataclasses.replace(task, labels=identities(task) if task.identity else open_labels(task, *taught))
+            if task.open
+            else task
             for task in self.tasks
         )
         return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus, *auxiliary))

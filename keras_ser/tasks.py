@@ -79,8 +79,9 @@ class Task:
 
     Args:
         name: what the model's output, the loss and the report call it, e.g. "emotion".
-        labels: the classes, in the order of the output's axis. Empty for a continuous task.
-        low, high: bounds of a continuous task. Exactly one of `labels` and (`low`, `high`) is given.
+        labels: the classes, in the order of the output's axis. Empty for a continuous task. Without labels and range the
+            classes are all labels that the corpus has, in alphabetical order (`Recipe.for_corpus`).
+        low, high: bounds of a continuous task, which has no labels.
         merge: corpus label -> label of this task, e.g. {"excited": "happiness"}; stored as a tuple of pairs.
         weight: weight of the task's loss before the model's own weights.
         column: the utterance's column that holds the label (default: `name`).
@@ -96,8 +97,8 @@ class Task:
         centres: the means of these clusters, one for each label, which `fit` sets (`Recipe.for_split`).
 
     Raises:
-        UserError: an empty or duplicate label, both or neither of labels and range, a `merge` that leads elsewhere, an `ignore`
-            that holds a label, or a negative weight.
+        UserError: an empty or duplicate label, both labels and range, a `merge` that leads elsewhere, an `ignore` that holds a
+            label, or a negative weight.
 
     Example:
         >>> task = Task("emotion", ("anger", "happiness"), merge={"excited": "happiness"}, ignore=("boredom",))
@@ -133,15 +134,15 @@ class Task:
             raise UserError(
                 f"task {self.name!r} is an identity, which has no range. Received: {self.low}, {self.high}."
             )
-        if not (self.identity and not self.labels) and (bool(self.labels) == ranged or bounds == 1):
+        if bounds == 1 or (self.labels and ranged):
             raise UserError(
-                f"task {self.name!r} needs either labels or low and high. "
+                f"task {self.name!r} needs either labels or low and high, or none of them (labels from the corpus). "
                 f"Received: labels={shown(self.labels)}, low={self.low}, high={self.high}."
             )
         check_labels(self.name, self.labels)
         if ranged and not -float("inf") < self.low < self.high < float("inf"):
             raise UserError(f"`low` must be under `high`, and both finite. Received: low={self.low}, high={self.high}.")
-        strays = [b for _, b in self.merge if b not in self.labels]
+        strays = [b for _, b in self.merge if self.labels and b not in self.labels]
         if strays:
             raise UserError(f"`merge` of task {self.name!r} must lead to its labels. Received: {shown(strays)}.")
         both = [label for label in self.ignore if label in self.labels]
@@ -172,6 +173,11 @@ class Task:
     @property
     def continuous(self) -> bool:
         return self.low is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether the classes are still to be taken from the corpus (`Recipe.for_corpus`)."""
+        return not (self.labels or self.continuous)
 
     @property
     def strata(self) -> str | None:

@@ -121,7 +121,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def typed(value: Any, hint: Any) -> Any:
-    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass.
+    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass or a tuple of pairs.
 
     Raises:
         TypeError: it can't be.
@@ -134,7 +134,7 @@ def typed(value: Any, hint: Any) -> Any:
             return None
         return typed(value, next(option for option in inner if option is not type(None)))
     if origin is tuple:
-        value = as_tuple(value)
+        value = tuple(value.items()) if is_pairs(hint) and isinstance(value, Mapping) else as_tuple(value)
         if inner[-1] is not Ellipsis and len(inner) != len(value):
             raise TypeError
         return tuple(typed(item, item_hint(hint, i)) for i, item in enumerate(value))
@@ -160,6 +160,17 @@ def _hashable(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float) or dataclasses.is_dataclass(value):
         return value
     raise TypeError
+
+
+def is_pairs(hint: Any) -> bool:
+    """Whether an annotation is a tuple of pairs, tuple[tuple[A, B], ...], which a mapping may stand for."""
+    if typing.get_origin(hint) is not tuple:
+        return False
+    inner = typing.get_args(hint)
+    item = typing.get_args(inner[0])
+    return (
+        inner[-1] is Ellipsis and typing.get_origin(inner[0]) is tuple and len(item) == 2 and item[-1] is not Ellipsis
+    )
 
 
 def item_hint(hint: Any, i: int) -> Any:

@@ -1,11 +1,13 @@
 """ASP-MTL on a corpus of your own: a CSV with the columns file, speaker, gender, emotion (paths relative to the CSV).
 
+To train what is best and quick on your corpus, beside a baseline, take own.py; this is the paper's system and its parts.
+
     keras-ser corpus check manifest clips.csv
     python recipes/aspmtl_manifest.py --corpus-root clips.csv
     python recipes/aspmtl_manifest.py --corpus-root clips.csv --set 'tasks.emotion.labels=["angry", "calm", "sad"]'
 
 Protocols: the paper's random 80/20 (speaker-dependent) and five folds of whole speakers, of which one speaker chooses the epoch.
-With --set, give the classes of your own if they are others than these seven (a mismatch is told before anything is trained).
+The classes are the labels of the corpus; with --set, name them yourself (a mismatch is reported before anything is trained).
 """
 
 from aspmtl import variants
@@ -14,7 +16,7 @@ from keras_ser.cli import recipe_main
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
-EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"))
+EMOTION = Task("emotion")
 PROTOCOLS = (
     Protocol("paper-random-80-20", "random", test=0.2, validation=0.1),
     Protocol("speaker-folds", "k-fold", by="speaker", folds=5, validation=1),

@@ -51,6 +51,10 @@ LIGHT = (
     "recipe",
     "evaluation",
     "reports",
+    "experiment",
+    "experiment.comparing",
+    "experiment.listing",
+    "training.run",
     "cli",
 )
 

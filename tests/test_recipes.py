@@ -187,6 +187,28 @@ def test_baselines_on_a_corpus_of_ones_own(tmp_path):
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
+def test_a_corpus_of_ones_own_beside_a_baseline(tmp_path):
+    """Classes of the corpus, columns of other names, no gender, four speakers; a final model after the cross-validation."""
+    mine = four_emotions(tmp_path, ("anger", "neutral", "sadness"))
+    rows = [line.split(",") for line in mine.read_text().splitlines()[1:]]
+    mine.write_text("path,spk,label\n" + "".join(f"{f},{s},{e}\n" for f, s, _, e in rows))
+    command = [sys.executable, str(RECIPES / "own.py"), f"--corpus-root={mine}", f"--out={tmp_path}", "--epochs=1"]
+    command += ["--columns=file=path,speaker=spk,emotion=label", "--set=config.filters=4,4,4,4"]
+    done = subprocess.run([*command, "--folds=0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "emotion: anger 8, neutral 8, sadness 8; 24 clips of 4 speakers" in done.stderr
+    assert "to train: 1 of conv, 1 of svm; about " in done.stderr
+    assert {"conv", "svm"} <= {line.split()[0] for line in done.stdout.splitlines() if line}
+    (table,) = tmp_path.glob("own-systems-*/systems.md")
+    assert "conv - svm: " in table.read_text() and "does not name both genders" in table.read_text()
+    (svm,) = tmp_path.glob("own-svm-*")
+    final = [sys.executable, "-m", "keras_ser.cli", "train", str(svm), "--final", "--quiet"]
+    done = subprocess.run(final, capture_output=True, text=True)
+    assert done.returncode == 0 and (svm / "final" / "seed-0" / "model.skops").exists(), done.stderr
+    assert "Trained on 24 clips of 4 speakers. Setting: C=1.0" in done.stdout
+
+
 @pytest.mark.parametrize(("speakers", "words"), [(2, "there are 2 speakers"), (4, "1 name none: ")])
 def test_unseen_speakers_that_can_not_be_had(tmp_path, speakers, words):
     """The recipe says why it has no clean split, and refuses to take another for it."""

@@ -201,7 +201,6 @@ def test_sequences_and_mappings_are_one():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "either labels or low and high"),
         ({"labels": ("a",), "low": 0, "high": 1}, "either labels or low and high"),
         ({"labels": ("a",), "low": 0}, "either labels or low and high"),
         ({"high": 1}, "either labels or low and high"),

@@ -5,13 +5,13 @@ code 2; where some runs, trials or files failed and the others are done, the exi
 go on (130).
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
-from keras_ser.cli import corpus, denoising, evaluation, recipe_script, serving, tuning, wav2vec2
+from keras_ser.cli import corpus, denoising, evaluation, listing, recipe_script, serving, tuning, wav2vec2
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.parsing import Parser
 from keras_ser.cli.recipe_script import recipe_main
 
 __all__ = ["main", "recipe_main"]
@@ -19,13 +19,13 @@ __all__ = ["main", "recipe_main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `keras-ser`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-ser",
         description="Speech emotion recognition by multi-task learning: papers implemented completely, splits that do not leak.",
     )
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (corpus, recipe_script, evaluation, tuning, denoising, serving, wav2vec2):
+    for group in (corpus, listing, recipe_script, evaluation, tuning, denoising, serving, wav2vec2):
         group.add(commands)
     options = parser.parse_args(arguments)
     options.command = [sys.executable, "-m", "keras_ser.cli", *(sys.argv[1:] if arguments is None else arguments)]

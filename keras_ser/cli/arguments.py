@@ -1,9 +1,12 @@
 """Parse and report arguments that several commands share."""
 
 import argparse
+import glob
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_ser.errors import UserError
 
@@ -29,3 +32,55 @@ def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[st
     if bare:
         raise UserError(f"{option} takes KEY=VALUE{example and ', e.g. ' + example}. Received: {bare[0]!r}.")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def add_table_arguments(parser: Any) -> None:
+    """Options of the corpus `manifest`: how its table is read."""
+    parser.add_argument(
+        "--columns",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS[,..]",
+        help="what a manifest's table calls its columns, e.g. file=path,speaker=spk,emotion=label",
+    )
+    parser.add_argument(
+        "--audio-root", metavar="DIR", help="where a manifest's relative paths start (default: its table's folder)"
+    )
+
+
+def table_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What --columns and --audio-root say, as `keras_ser.corpora.manifest.read` takes it.
+
+    Raises:
+        UserError: no OURS=THEIRS.
+    """
+    found: dict[str, Any] = {}
+    for given in options.columns:
+        if given.startswith("{"):
+            try:
+                pairs = json.loads(given)
+            except ValueError as error:
+                raise UserError(
+                    f"--columns takes OURS=THEIRS, or a JSON object. Received: {given!r} ({error})."
+                ) from None
+        else:
+            pairs = assignments("--columns", given.split(","), "file=path,speaker=spk,emotion=label")
+        found.setdefault("columns", {}).update(pairs)
+    if options.audio_root:
+        found["audio_root"] = str(Path(options.audio_root).expanduser().resolve())
+    return found
+
+
+def expanded(patterns: Sequence[str]) -> list[Path]:
+    """The folders that are named, or that quoted patterns match, each once.
+
+    Raises:
+        UserError: a pattern that matches nothing.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        matched = [pattern] if Path(pattern).exists() else sorted(glob.glob(str(Path(pattern).expanduser())))
+        if not matched and glob.has_magic(pattern):
+            raise UserError(f"expected folders. Received: {pattern}, which matches none.")
+        found += [Path(each) for each in matched or [pattern]]
+    return list(dict.fromkeys(found))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import assignments
+from keras_ser.cli.arguments import add_table_arguments, assignments, table_options
 from keras_ser.cli.progress import tracker
 from keras_ser.errors import UserError
 
@@ -27,6 +27,7 @@ def add(commands) -> None:
             "name", help="adapter, e.g. emodb, ravdess, crema_d, afew, iemocap, msp_improv, manifest, demo"
         )
         sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
+        add_table_arguments(sub)
         sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
         if action == "check":
             sub.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -52,7 +53,7 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
 def _read(options: argparse.Namespace):
     from keras_ser.corpora import read_corpus
 
-    given = _options(options.option)
+    given = table_options(options) | _options(options.option)
     try:
         return read_corpus(options.name, options.root, **given)
     except TypeError as error:

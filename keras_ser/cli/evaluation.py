@@ -3,27 +3,66 @@
 import argparse
 import math
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from keras_ser.cli.arguments import positive
+from keras_ser.cli.arguments import add_table_arguments, assignments, expanded, positive, table_options
 from keras_ser.cli.progress import Progress, show, step_printer
+from keras_ser.cli.training import EXAMPLE
 from keras_ser.errors import UserError
 from keras_ser.settings import LOUDEST
 
 
 def add(commands) -> None:
     """Add these commands to the parser."""
-    evaluate = commands.add_parser("evaluate", help="score a run or an experiment again")
-    evaluate.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (many runs)")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score runs or experiments again, also on another corpus or in noise",
+        description="Score a run or an experiment again and write its report; of several, print a table as well.",
+        epilog=f"A run's folder is {EXAMPLE}. Another corpus: keras-ser evaluate RUN --corpus manifest --corpus-root other.csv",
+    )
+    evaluate.add_argument(
+        "folders",
+        metavar="RUN",
+        nargs="+",
+        help="folder of a run, or of an experiment (many runs), or a quoted pattern of them",
+    )
     evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
     evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
-    evaluate.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
-    evaluate.add_argument(
+    other = evaluate.add_argument_group("another corpus")
+    other.add_argument(
+        "--corpus", metavar="NAME", help="adapter of another corpus, all of which is tested (--corpus-root)"
+    )
+    add_table_arguments(other)
+    other.add_argument(
+        "--merge",
+        action="append",
+        default=[],
+        metavar="LABEL=CLASS",
+        help="a label of the other corpus -> a class of the run",
+    )
+    other.add_argument("--ignore", action="append", default=[], metavar="LABEL", help="a label that is left out")
+    other.add_argument(
+        "--trained-speakers",
+        choices=["refuse", "drop", "keep"],
+        default="refuse",
+        help="clips of speakers who trained the run: refuse the corpus (default), leave them out, or keep and mark them",
+    )
+    other.add_argument(
+        "--bad",
+        choices=["raise", "drop"],
+        default="raise",
+        help="unreadable files of the other corpus: refuse, or leave out",
+    )
+    noise = evaluate.add_argument_group("noise")
+    noise.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
+    noise.add_argument(
         "--denoiser",
         metavar="RUN",
         help="with --noise: a model 1 (a run, or an experiment with a run for each fold) whose mask goes before",
     )
-    evaluate.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
+    noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
     evaluate.set_defaults(run=_evaluate)
 
     compare = commands.add_parser("compare", help="paired difference of two experiments")
@@ -58,6 +97,7 @@ def add(commands) -> None:
         "same recipe at chance on shuffled labels? A line for each; the exit code is 1 where one fails.",
     )
     check.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
+    check.epilog = f"A run's folder is {EXAMPLE}."
     check.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
     check.add_argument(
         "--no-train", action="store_true", help="without the shuffled labels, which take as long as the run did"
@@ -67,15 +107,86 @@ def add(commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from keras_ser.experiment import evaluate
-
+    folders = expanded(options.folders)
     if options.noise:
+        if len(folders) > 1 or options.corpus:
+            raise UserError("--noise takes one RUN, on its own corpus.")
+        options.folder = folders[0]
         return _evaluate_in_noise(options)
     if options.denoiser or options.snr:
         raise UserError("--denoiser and --snr go with --noise DIR.")
-    made, where = evaluate(Path(options.folder), options.corpus_root, options.out)
-    show(made, where / "report.md")
-    return 0
+    if not options.corpus:
+        for name in ("columns", "audio_root", "merge", "ignore"):
+            if getattr(options, name):
+                raise UserError(f"--{name.replace('_', '-')} goes with --corpus NAME, another corpus to test.")
+    if len(folders) > 1 and options.out:
+        raise UserError(f"--out takes the report of one RUN. Received: {len(folders)}.")
+    score = _scorer(options)
+    if len(folders) == 1:
+        made, where = score(folders[0])
+        show(made, where / "report.md")
+        return 0
+    return _evaluate_several(folders, score)
+
+
+def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
+    """folder -> (report, where it lies): scored again on its own corpus, or on the one that --corpus names."""
+    if not options.corpus:
+        from keras_ser.experiment import evaluate
+
+        return lambda folder: evaluate(folder, options.corpus_root, options.out)
+    from keras_ser.corpora import read_corpus
+
+    corpus = read_corpus(options.corpus, options.corpus_root, **table_options(options))
+    merge = assignments("--merge", options.merge, "bored=boredom")
+
+    from keras_ser.experiment.elsewhere import evaluate_elsewhere
+
+    return lambda folder: evaluate_elsewhere(
+        folder,
+        corpus,
+        merge=merge,
+        ignore=options.ignore,
+        trained=options.trained_speakers,
+        bad=options.bad,
+        out=options.out,
+    )
+
+
+def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any, Path]]) -> int:
+    """A row for each folder: the main task's scores under each protocol; what is no run, or fails, is named after the table."""
+    from keras_ser.evaluation.tables import Table
+    from keras_ser.experiment.rescoring import is_experiment_or_run
+    from keras_ser.reports.render import terminal
+
+    rows, failed = [], []
+    for folder in folders:
+        if not is_experiment_or_run(folder):  # as what a pattern finds beside them
+            print(f"keras-ser: left out, no run or experiment: {folder}", file=sys.stderr)
+            continue
+        try:
+            made, _ = score(folder)
+        except UserError as error:
+            failed.append(f"{folder}: {error}")
+            continue
+        main = [result for result in made.results if result.task == made.results[0].task]
+        for result in main:
+            of_classes = [result[metric].cell() for metric in ("uar", "accuracy")] if result.labels else ["", ""]
+            cells = of_classes + ([""] if result.labels else [result["ccc"].cell()])
+            rows.append(
+                [str(folder), result.protocol, result.task, *cells, str(result.clips), str(result.speakers or "–")]
+            )
+    if rows:
+        columns = ["run", "protocol", "task", "UAR, %", "accuracy, %", "CCC", "clips", "speakers"]
+        empty = {i for i in range(3, 6) if all(row[i] == "" for row in rows)}
+        rows = [[cell for i, cell in enumerate(row) if i not in empty] for row in rows]
+        columns = [name for i, name in enumerate(columns) if i not in empty]
+        print("\n".join(terminal(Table("", columns, rows, 3))))
+    for line in failed:
+        print(f"keras-ser: left out: {line}", file=sys.stderr)
+    if not rows and not failed:
+        raise UserError(f"expected folders of runs or experiments. Received: {', '.join(map(str, folders[:5]))}.")
+    return 1 if failed else 0
 
 
 def _evaluate_in_noise(options: argparse.Namespace) -> int:

@@ -2,21 +2,26 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from keras_ser.cli.error_handling import check_interrupt
 
+EVERY = 5.0  # seconds between two lines on epochs
+
 
 class Progress:
-    """Progress bars for jobs and epochs on a terminal; a line a job elsewhere.
+    """Progress bars for jobs and epochs on a terminal; elsewhere a line for each job, and one for an epoch every `EVERY` seconds.
 
     `failures` counts the jobs that failed.
     """
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
-        self.failures = self.started = 0
+        self.failures = self.started = self.number = self.total = 0
+        self.spoken = self.began = time.monotonic()
+        self.first: tuple[str, int, float] | None = None  # stage, epoch and time of a job's first finished epoch
         self.bar: Any = None
         self.tasks: dict[str, Any] = {}
         self.stack = contextlib.ExitStack()
@@ -35,7 +40,9 @@ class Progress:
 
     def job(self, number: int, total: int, job) -> None:
         check_interrupt()
-        title = _title(job)
+        title, self.total, self.first = _title(job), total, None
+        self.number = number
+        self.spoken = self.began = time.monotonic()
         if self.bar is None:
             if not self.quiet:
                 print(f"[{number}/{total}] {title}", file=sys.stderr, flush=True)
@@ -66,18 +73,49 @@ class Progress:
 
     def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
         check_interrupt()
+        shown = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
+        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
         if self.bar is None:
+            self._epoch_line(stage, epoch, epochs, ", ".join(shown))
             return
         if stage not in self.tasks:
             self.tasks[stage] = self.bar.add_task(stage, total=epochs)
-        shown = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
-        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if k.endswith(("_uar", "_ccc"))][:1]
         text = f"{stage}: {' '.join(shown)}" if shown else stage
         self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)
         if "jobs" in self.tasks:
             # a part of the run is done, so that the remaining time of all runs can be estimated
             place, stages = {"model 1": (0, 2), "model 2": (1, 2)}.get(stage, (0, 1))
             self.bar.update(self.tasks["jobs"], completed=self.started + (place + epoch / epochs) / stages)
+
+    def _epoch_line(self, stage: str, epoch: int, epochs: int, shown: str) -> None:
+        """A line on an epoch; with how long all runs still take as soon as two epochs have been timed."""
+        now = time.monotonic()
+        if self.first is None or self.first[0] != stage:
+            self.first = (stage, epoch, now)
+        if self.quiet or now - self.spoken < EVERY:
+            return
+        self.spoken = now
+        left = ""
+        if epoch > self.first[1] and self.total and not stage.startswith("model"):
+            each = (now - self.first[2]) / (epoch - self.first[1])
+            run = (
+                self.first[2] - self.began + each * (epochs - self.first[1])
+            )  # with what comes before the first epoch's end
+            seconds = each * (epochs - epoch) + run * (self.total - self.number)
+            left = f"; about {duration(seconds)} left at most"
+        print(f"  {stage}: epoch {epoch} of {epochs}{': ' + shown if shown else ''}{left}", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, two digits exact.
+
+    Example:
+        >>> duration(42), duration(750), duration(9000)
+        ('42 s', '12 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _title(job) -> str:

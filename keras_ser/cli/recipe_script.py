@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.parsing import Parser
 from keras_ser.cli.processes import is_worker, share_cores, workers
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, load_recipes
@@ -80,6 +82,8 @@ def add(commands) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     recipes, demo = load_recipes(options.recipe)
+    if options.final:
+        _as_before(Path(options.recipe), options)
     return run(recipes, options, demo)
 
 
@@ -101,6 +105,8 @@ def recipe_main(
     own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
     reports: Reports | None = None,
+    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None,
 ) -> int:
     """What `python recipes/NAME.py` runs.
 
@@ -114,8 +120,10 @@ def recipe_main(
         own: of several systems: corpus -> (system -> recipe, notes), for any corpus that --corpus names.
         needs: system -> the package that it needs; without the package the system is left out, unless it is asked for.
         reports: makes the reports over what was trained; default: the report of the experiment.
+        fitted: of several systems: (system -> recipe, corpus) -> (system -> recipe, notes), the recipes that a corpus asks for.
+        announce: (system -> recipe, data, (system, job) of each run to train) -> lines that are printed before the first run.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
     if isinstance(next(iter(recipes.values())), Mapping):
         parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
@@ -123,7 +131,9 @@ def recipe_main(
         arguments(parser)
     options = parser.parse_args()
     options.command = [sys.executable, *sys.argv]
-    return guarded(lambda: run(recipes, options, demo, adjust, own, needs or {}, reports), INTERRUPTED)
+    return guarded(
+        lambda: run(recipes, options, demo, adjust, own, needs or {}, reports, fitted, announce), INTERRUPTED
+    )
 
 
 def run(
@@ -134,13 +144,15 @@ def run(
     own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
     reports: Reports | None = None,
+    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None,
 ) -> int:
     """Train, print the summaries of the reports, and return the exit code: 1 where a run failed; see `recipe_main`."""
     folds, notes = folds_asked(options), []
     several = isinstance(next(iter(recipes.values())), Mapping)
     if several:
         absent = {name: package for name, package in (needs or {}).items() if not importlib.util.find_spec(package)}
-        variant, chosen, notes = choose_systems(recipes, options, demo, own, absent)
+        variant, chosen, notes = choose_systems(recipes, options, demo, own, absent, fitted)
     else:
         recipe = choose(recipes, options, demo)
         variant, chosen = recipe.name, {recipe.name: recipe}
@@ -148,7 +160,9 @@ def run(
         chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
     chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
     alone = options.job
-    processes = 1 if is_worker() or alone is not None else options.jobs or _usual_processes(chosen.values())
+    processes = (
+        1 if is_worker() or alone is not None or options.final else options.jobs or _usual_processes(chosen.values())
+    )
     if processes > 1:
         share_cores(processes)
     chosen, data, read_options = prepared(chosen, options)
@@ -165,9 +179,15 @@ def run(
         given["initial"] = options.init_from
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
+        if options.final:
+            return _final(next(iter(chosen.values())), data, options.out, given, progress)
         if alone is not None:  # "" is a batch system's variable that is not set
             return _one_job(alone, chosen, data, folders, folds, several, given, progress)
-        every = [(folders[name], job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
+        named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
+        every = [(folders[name], job) for name, job in named]
+        if announce and not is_worker():
+            for line in [*notes, *announce(chosen, data, [(n, j) for n, j in named if not finished(folders[n], j)])]:
+                progress.say(line)
         processes = min(processes, sum(not finished(*run) for run in every))
         if processes > 1:
             # what failed before is tried again once, and not by each process
@@ -192,6 +212,36 @@ def run(
         print(end="\n" if number else "")
         show(made, path)
     return 1 if progress.failures else 0
+
+
+def _as_before(folder: Path, options: argparse.Namespace) -> None:
+    """Read the corpus of an experiment's folder from where it lay, unless the command says otherwise; train into that folder."""
+    from keras_ser.experiment.stored import EXPERIMENT, stored_facts
+
+    if not (folder / EXPERIMENT).is_file():
+        return
+    facts, options.out = stored_facts(folder), str(folder.resolve().parent)
+    if not (options.corpus_root or options.corpus_roots):
+        options.corpus_root = facts.get("root")
+        by = facts.get("options", {})
+        options.columns = options.columns or ([json.dumps(by["columns"])] if "columns" in by else [])
+        options.audio_root, options.metadata = by.get("audio_root"), by.get("metadata")
+
+
+def _final(recipe: Any, data: Any, out: str, given: Mapping[str, Any], progress) -> int:
+    """Train one model on all clips."""
+    from keras_ser.experiment.final import train_final
+    from keras_ser.models import is_baseline
+
+    options = {name: given[name] for name in ("strategy", "initial", "on_epoch")}
+    options["on_job"] = lambda number, total, what: progress.say(f"[{number}/{total}] {what}")
+    folders = train_final(recipe, data, out, **options)
+    for folder in folders:
+        print((folder / "final.md").read_text(encoding="utf-8").strip(), end="\n\n")
+        print(f"model: {folder}")
+    verb = f"predict {folders[0]} FILES" if is_baseline(recipe) else f"export {' '.join(map(str, folders))}"
+    print(f"next: keras-ser {verb}")
+    return 0
 
 
 def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Mapping[str, Any], progress) -> int:

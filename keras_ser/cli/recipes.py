@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import assignments
+from keras_ser.cli.arguments import assignments, table_options
 from keras_ser.errors import UserError
 
 
@@ -103,6 +103,7 @@ def choose_systems(
     demo: str | None = None,
     own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     absent: Mapping[str, str] | None = None,
+    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
 ) -> tuple[str, dict[str, Any], list[str]]:
     """The recipes of several systems that the options ask for.
 
@@ -111,6 +112,7 @@ def choose_systems(
         options: of the command line.
         own: corpus -> (system -> recipe, notes), for --corpus NAME.
         absent: system -> the package that it lacks.
+        fitted: (system -> recipe, corpus) -> (system -> recipe, notes): the recipes as this corpus asks for them.
 
     Returns:
         The variant's name, system -> recipe, and what is to be said of the choice.
@@ -118,12 +120,14 @@ def choose_systems(
     Raises:
         UserError: an option that has no meaning here, an unknown variant or system.
     """
-    for option in ("metadata", "aux_root", *(["corpus"] if own is None else [])):
+    from keras_ser.corpora import read_corpus
+
+    for option in ("metadata", "aux_root", *(["corpus"] if own is None and fitted is None else [])):
         if getattr(options, option):
             named = "--corpus-root is taken as it is" if options.corpus else "--variant names the corpus"
             raise UserError(f"--{option.replace('_', '-')} has no meaning here: {named}.")
     notes: Sequence[str] = ()
-    if options.corpus:
+    if options.corpus and own is not None:
         name, (made, notes) = options.corpus, own(_own_corpus(options))
         if options.protocol == "disjoint" and notes:
             raise UserError(f"--protocol disjoint is not possible: {' '.join(notes)}")
@@ -133,7 +137,13 @@ def choose_systems(
         if name not in variants:
             raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
         made = variants[name]
-        options.corpus_root = options.corpus_root or options.corpus_roots.get(next(iter(made.values())).corpus)
+        first = next(iter(made.values()))
+        adapter = options.corpus or first.corpus
+        options.corpus_root = options.corpus_root or options.corpus_roots.get(adapter)
+        if fitted is not None:
+            if not options.corpus_root and adapter != "demo":
+                raise UserError(f"{first.name} needs a corpus: --corpus-root CLIPS.csv, or --corpus demo to try it.")
+            made, notes = fitted(made, read_corpus(adapter, options.corpus_root, **table_options(options)))
     absent = absent or {}
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
@@ -163,7 +173,7 @@ def _own_corpus(options: argparse.Namespace):
         raise UserError("--variant names one of the recipe's own corpora, --corpus any other: give one of them.")
     if not options.corpus_root and options.corpus != "demo":
         raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
-    return read_corpus(options.corpus, options.corpus_root)
+    return read_corpus(options.corpus, options.corpus_root, **table_options(options))
 
 
 def _has(recipe, pair: str) -> bool:
@@ -185,9 +195,12 @@ def shuffled(recipe):
 
 
 def _protocols(recipe, asked: str):
+    from keras_ser.splits import RANDOM
+
     paper = recipe.protocols[:1]
     disjoint = tuple(protocol for protocol in recipe.protocols if protocol.columns_apart)
     sets = {"paper": paper, "disjoint": disjoint, "both": recipe.protocols}
+    sets |= {"random": (RANDOM,)}
     sets |= {protocol.name: (protocol,) for protocol in recipe.protocols}
     if not sets.get(asked):
         known = ", ".join(name for name, protocols in sets.items() if protocols)

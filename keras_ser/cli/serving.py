@@ -11,21 +11,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import positive, report_skipped
+from keras_ser.cli.arguments import expanded, positive, report_skipped
 from keras_ser.cli.progress import tracker
+from keras_ser.cli.training import EXAMPLE
 from keras_ser.errors import UserError
 
 FILES = ("jsonl", "csv", "table")
 PICTURES = (".png", ".pdf", ".svg")
-TIMES = ("jsonl", "csv", "rttm", "audacity")
+TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
 
 
 def add(commands) -> None:
     """Add these commands to the parser."""
-    export = commands.add_parser("export", help="write a run as a SavedModel for TensorFlow Serving")
-    export.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
+    export = commands.add_parser(
+        "export",
+        help="write a run, or the mean of several, as a SavedModel for TensorFlow Serving",
+        description="Write a run as a SavedModel. Several runs with the same classes (seeds or folds) are served as one graph that "
+        "answers with the mean of their probabilities.",
+        epilog=f"A run's folder is {EXAMPLE}.",
+    )
+    export.add_argument(
+        "run_folders",
+        metavar="RUN",
+        nargs="+",
+        help="folder of a run (or of an experiment of one run), or a quoted pattern",
+    )
     export.add_argument("--name", help="the model's name on the server (default: the recipe's)")
-    export.add_argument("--out", metavar="DIR", default="saved_models", help="where NAME/VERSION goes")
+    export.add_argument("--out", metavar="DIR", default="exports", help="where NAME/VERSION goes (default exports)")
     export.add_argument("--max-seconds", type=float, default=60.0, metavar="S", help="longer clips are refused (60)")
     export.set_defaults(run=_export)
 
@@ -41,7 +53,7 @@ def add(commands) -> None:
         "--format",
         choices=sorted({*FILES, *TIMES}),
         default="jsonl",
-        help="jsonl (default), csv, table; with --timeline jsonl, csv, rttm, audacity (a label track)",
+        help="jsonl (default), csv, table; with --timeline jsonl, csv, table, rttm, audacity (a label track)",
     )
     predict.add_argument(
         "--timeline", action="store_true", help="time-resolved predictions, for recordings of any length"
@@ -95,9 +107,9 @@ def _export(options: argparse.Namespace) -> int:
     from keras_ser.serving import ExportError, export, read_facts
     from keras_ser.training.run import Run
 
-    run = Run.load(Run.find(options.run_folder))
+    runs = [Run.load(Run.find(folder)) for folder in expanded(options.run_folders)]
     try:
-        folder = export(run, options.out, options.name, options.max_seconds)
+        folder = export(runs, options.out, options.name, options.max_seconds)
     except ExportError as error:
         print(f"keras-ser: export refused: {error}", file=sys.stderr)
         return 1
@@ -235,7 +247,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         # recordings of the same name are identified by their paths
         recording = path.as_posix() if stems[path.stem] > 1 else None
         lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
-        if options.format == "csv" and number:
+        if options.format in ("csv", "table") and number:
             next(lines)
         for line in lines:
             print(line)

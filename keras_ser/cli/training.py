@@ -6,69 +6,95 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import positive
+from keras_ser.cli.arguments import add_table_arguments, positive, table_options
 from keras_ser.errors import UserError
+from keras_ser.files import waveform_cache
 
+EXAMPLE = "OUT/RECIPE-HASH/PROTOCOL/fold-00-seed-0, e.g. saved_models/own-conv-1a2b3c4d/unseen-speakers/fold-00-seed-0"
+CACHE = (
+    "where decoded waveforms lie (default: OUT/cache where it is there, else KERAS_SER_CACHE, else ~/.cache/keras_ser)"
+)
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
     """What every recipe and `keras-ser train` take; a search trains one run at a time and has no --jobs."""
-    parser.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
-    parser.add_argument(
-        "--corpus-root",
-        action=Roots,
-        metavar="[NAME=]DIR",
-        help="the corpus's folder; with NAME= that of a corpus that a stream of the recipe reads (repeatable)",
-    )
-    parser.set_defaults(corpus_roots={})
-    parser.add_argument(
-        "--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)"
-    )
-    parser.add_argument(
-        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)"
-    )
-    parser.add_argument(
-        "--aux-root", metavar="DIR", help="an auxiliary corpus: a second stream, for the auxiliary task"
-    )
-    parser.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
-    parser.add_argument(
-        "--out", metavar="DIR", default="saved_models", help="where experiments go (default saved_models)"
-    )
     parser.add_argument("--variant", metavar="NAME", help="another recipe of the file (an unknown name lists them)")
-    parser.add_argument(
+    add_corpus_arguments(parser.add_argument_group("corpus"))
+    parser.set_defaults(corpus_roots={})
+
+    runs = parser.add_argument_group("splits and seeds", "A run is one fold of a protocol with one seed.")
+    runs.add_argument(
         "--protocol",
         metavar="NAME",
-        help="paper, disjoint, both, or a protocol's own name (default: the recipe's choice)",
+        help="paper, disjoint, both, random (clips at random, speakers on both sides), or a protocol's own name (default: the "
+        "recipe's choice)",
     )
-    parser.add_argument("--folds", metavar="N[,N..]", help="only these folds")
-    parser.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (both models of a cascade)")
-    parser.add_argument("--seed", type=int, metavar="N", help="the first seed (alone, unless --seeds says how many)")
-    parser.add_argument("--seeds", type=positive, metavar="N", help="how many seeds")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set config.beta=0.2")
-    parser.add_argument("--init-from", metavar="RUN", help="begin from the weights of a finished run (fine-tuning)")
-    parser.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
-    parser.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
-    parser.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
-    parser.add_argument(
-        "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so"
-    )
-    parser.add_argument(
+    runs.add_argument("--folds", metavar="N[,N..]", help="only these folds")
+    runs.add_argument("--seed", type=int, metavar="N", help="the first seed (alone, unless --seeds says how many)")
+    runs.add_argument("--seeds", type=positive, metavar="N", help="how many seeds")
+    runs.add_argument(
         "--shuffle-labels", action="store_true", help="a control: train and validate on shuffled labels (expect chance)"
     )
+
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (both models of a cascade)")
+    training.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set config.beta=0.2")
+    training.add_argument("--init-from", metavar="RUN", help="begin from the weights of a finished run (fine-tuning)")
+    training.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
+    training.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
+    training.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
     if jobs:
-        parser.add_argument(
+        training.add_argument(
+            "--final",
+            action="store_true",
+            help="after the cross-validation: train one model on all clips, for use, with the epochs that the folds have kept",
+        )
+        training.add_argument(
             "--jobs",
             type=positive,
             metavar="N",
             help="runs trained at the same time, each in a process of its own (default: 1; on the demo corpus one a core)",
         )
-        parser.add_argument(
+        training.add_argument(
             "--job",
             metavar="ID",
             help="train this run alone, and report nothing: a line of `keras-ser jobs`, or its number from 0 on",
         )
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+    output = parser.add_argument_group(
+        "output", f"A run's folder is {EXAMPLE}, the report OUT/RECIPE-HASH/report.md.".replace("OUT", "<out>")
+    )
+    output.add_argument(
+        "--out", metavar="DIR", default="saved_models", help="where experiments go (default saved_models)"
+    )
+    output.add_argument("--cache", metavar="DIR", help=CACHE)
+    output.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_corpus_arguments(corpus: Any) -> None:
+    """Which corpora are read, and how."""
+    corpus.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
+    corpus.add_argument(
+        "--corpus-root",
+        action=Roots,
+        metavar="[NAME=]DIR",
+        help="the corpus's folder (manifest: its table); with NAME= of a corpus that a stream of the recipe reads (repeatable)",
+    )
+    add_table_arguments(corpus)
+    corpus.add_argument(
+        "--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)"
+    )
+    corpus.add_argument(
+        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)"
+    )
+    corpus.add_argument(
+        "--aux-root", metavar="DIR", help="an auxiliary corpus: a second stream, for the auxiliary task"
+    )
+    corpus.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
+    corpus.add_argument(
+        "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so"
+    )
 
 
 def begun(recipe: Any, folder: str | None) -> Any:
@@ -118,11 +144,19 @@ def prepared(
     if options.deterministic:
         deterministic()
     first = next(iter(recipes.values()))
-    cache, noise_root = Path(options.out) / "cache", Path(options.noise_root) if options.noise_root else None
+    cache, noise_root = (
+        waveform_cache(options.out, options.cache),
+        Path(options.noise_root) if options.noise_root else None,
+    )
     data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
     for recipe in recipes.values() if data.cache.dropped else ():
         check_labels(recipe, data.readable, auxiliary)
     return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
+
+
+def read_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What the corpus is read by, beside its root and the recipe's own options."""
+    return table_options(options) | ({"metadata": str(Path(options.metadata).resolve())} if options.metadata else {})
 
 
 def read(
@@ -135,7 +169,7 @@ def read(
     """
     from keras_ser.corpora import read_corpus
 
-    read_by = {"metadata": str(Path(options.metadata).resolve())} if options.metadata else {}
+    read_by = read_options(options)
     # a mistake in a path or a label is reported before TensorFlow's seconds of import
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     first = next(iter(recipes.values()))

@@ -9,7 +9,6 @@ import hashlib
 import io
 import itertools
 import json
-import os
 import re
 import shutil
 import zlib
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.files import lock
+from keras_ser.files import lock, user_cache
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VERSION = 2  # raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one
@@ -26,8 +25,7 @@ INDEX = "demo.json"
 
 def default_root() -> Path:
     """Where the corpus is written when no root is named: the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
+    return user_cache()
 
 
 def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> Iterator[tuple[Utterance, tuple]]:

@@ -1,4 +1,4 @@
-"""Any corpus as a CSV table with one row per utterance; the root is that file, and paths are relative to its folder.
+"""Any corpus as a table with one row per utterance; the root is that file, and paths are relative to its folder.
 
     file,speaker,gender,emotion,start,end,session,sentence,arousal
     audio/a.wav,anna,female,anger,,,1,s07,0.7
@@ -8,48 +8,39 @@ Only `file` is required: `id`, `speaker`, `gender` (female, male, f, w, m), `sta
 the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`, and any other column as labels. An empty field
 means that there is no value, and so does what pandas reads as missing (NA, n/a, NaN, null, None, ..) and a hyphen.
 `emotion` is text; another label column is read as numbers where all its values are numbers. Comma, semicolon or tab; UTF-8.
+
+`columns` names the columns of a table that calls them otherwise. `keras_ser.corpora.tabular` lists what is read beside CSV: JSON
+lines, Parquet, Hugging Face's `audiofolder`, audformat databases.
 """
 
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
-from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.named_files import NamedFiles
+from keras_ser.corpora.rows import Table
 from keras_ser.corpora.spelling import comparable, quoted, shown
-from keras_ser.corpora.table import gender, read_table
+from keras_ser.corpora.table import gender
+from keras_ser.corpora.tabular import found_table
 from keras_ser.errors import UserError
 
-EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")
 GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
 
 
-def _table(root: str | Path) -> Path:
-    """Return the CSV file, also if its folder was named and holds no other."""
-    path = Path(root).expanduser()
-    if not path.is_dir():
-        return path
-    inside = entries(existing_folder(path, "manifest", EXPECTED_FILE))
-    tables = [entry for entry in inside if entry.suffix.lower() in (".csv", ".tsv") and entry.is_file()]
-    if len(tables) != 1:
-        raise CorpusError(
-            f"manifest: the root must be {EXPECTED_FILE}. Received: the folder {path}, which holds "
-            f"{listed(table.name for table in tables) or 'no .csv or .tsv file'}. Give the path of the file itself."
-        )
-    return tables[0]
+def _with_origins(utterances: Sequence[Utterance], folder: Path, names: Mapping[str, str]) -> list[Utterance]:
+    """Segments, and every clip of a file that has several: what was cut from one recording has it as its origin.
 
-
-def _with_origins(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
-    """Segments, and every clip of a file that has several: what was cut from one recording has it as its origin."""
+    `names` are path -> name of the file in ids.
+    """
     files = {u.path: os.path.realpath(folder / u.path) for u in utterances}
     clips, first = Counter(files[u.path] for u in utterances), {}
-    for path in sorted(files):
-        first.setdefault(files[path], path)
+    for path in sorted(files, key=lambda path: names[path]):
+        first.setdefault(files[path], names[path])
     return [
         u
         if "origin" in u.groups or (u.start is None and u.end is None and clips[files[u.path]] == 1)
@@ -71,27 +62,33 @@ def read(
     root: str | Path,
     labels: Mapping[str, Sequence[str]] | Sequence[str] | None = None,
     groups: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    audio_root: str | Path | None = None,
 ) -> Corpus:
-    """A corpus from a CSV file.
+    """A corpus from a CSV file, or another table that `keras_ser.corpora.tabular` reads.
 
     The id is the column `id`, or else the path, with `#start-end` where a row is a segment. Segments, and rows of one file
-    (however its path is spelt), have that file as the group `origin`, unless a column says otherwise.
+    (however its path is spelt), have that file as the group `origin`, unless a column says otherwise. An absolute path is recorded
+    relative to the folder of the others; an id then holds what follows the folder that all absolute ones share.
 
     Args:
-        root: the CSV file (or a folder with exactly one).
+        root: the CSV file (or a folder with exactly one, or in another layout).
         labels: column -> the labels it may hold, in the order of the output's axis (a sequence alone is for `emotion`).
             These columns stay text. Other columns may hold anything, in alphabetical order.
         groups: further columns that are groups, not labels.
+        columns: what a column is called here -> what the table calls it, e.g. {"file": "path", "emotion": "label"}.
+        audio_root: the folder that relative paths start from (default: that of the table).
 
     Raises:
-        CorpusError: as `table.read_table`; missing files; labels that are not in `labels`; absolute paths; segments
-            that end before they start; genders that are none, or two for one speaker; ids that occur twice.
+        CorpusError: as `table.read_table`; missing files; labels that are not in `labels`; absolute ids; segments that end before
+            they start; genders that are none, or two for one speaker; ids that occur twice; `columns` that are not there.
     """
-    path = _table(root)
-    rows = read_table(path, "manifest", required=("file",))
-    folder = path.parent
-    if not rows:
-        raise CorpusError(f"manifest: expected a row for every utterance. Received: {path}, which has none.")
+    columns = _asked_columns(columns)
+    table, notes = _renamed(found_table(root, columns.get("file")), columns)
+    path, rows = table.path, table.rows
+    folder = table.folder if audio_root is None else Path(audio_root).expanduser()
+    if not folder.is_dir():
+        raise CorpusError(f"manifest: the audio root must be a folder. Received: {folder}, which is none.")
     if isinstance(groups, str) or not isinstance(groups, Sequence):
         raise CorpusError(f'manifest: `groups` must be a list of columns, e.g. ["film"]. Received: {groups!r}.')
     named = {} if labels is None else labels if isinstance(labels, Mapping) else {"emotion": labels}
@@ -102,25 +99,28 @@ def read(
         for column, values in named.items()
     }
     groups = tuple(dict.fromkeys((*GROUPS, *(group.lower() for group in groups))))
-    columns = list(rows[0][1])
-    absent = [column for column in (*labels, *groups[len(GROUPS) :]) if column not in columns]
+    held = list(rows[0][1])
+    absent = [column for column in (*labels, *groups[len(GROUPS) :]) if column not in held]
     if absent:
-        raise CorpusError(f"manifest: {path.name} has no column {listed(absent)}. Received: {listed(columns)}.")
-    label_columns = [column for column in columns if column not in (*FIELDS, *groups)]
+        raise CorpusError(f"manifest: {path.name} has no column {listed(absent)}. Received: {listed(held)}.")
+    label_columns = [column for column in held if column not in (*FIELDS, *groups)]
     numeric = numeric_columns(rows, (column for column in label_columns if column not in (*labels, "emotion")))
-    notes = _empty_fields_without_value(rows, ("speaker", "gender", *groups, *label_columns), numeric, labels)
+    notes += _empty_fields_without_value(rows, ("speaker", "gender", *groups, *label_columns), numeric, labels)
 
     problems: dict[str, list[str]] = {key: [] for key in _RULES}
     utterances, respelled, genders, lines, names = [], [], {}, {}, NamedFiles(folder)
+    found = {name: names.find(name) for name in dict.fromkeys(row["file"] for _, row in rows)}
+    paths, short = _relative([file for file in found.values() if file is not None], folder)
     for line, row in rows:
-        name = row["file"]
-        outside = [text for text in (name, row.get("id", "")) if _is_absolute(text)]
-        problems["absolute"] += [f"{shown(text)} (line {line})" for text in outside]
-        file = None if outside else names.find(name)
+        name, file = row["file"], found[row["file"]]
+        if _is_absolute(row.get("id", "")):
+            problems["absolute"].append(f"{shown(row['id'])} (line {line})")
+            continue
         if file is None:
-            reason = names.reason(name) if name and not outside else ""
-            where = f"(line {line}{': ' if reason else ''}{reason})"
-            problems["missing"] += [] if outside else [f"{shown(name) or 'an empty field'} {where}"]
+            reason = names.reason(name) if name else ""
+            problems["missing"].append(
+                f"{shown(name) or 'an empty field'} (line {line}{': ' if reason else ''}{reason})"
+            )
             continue
         if name in names.respelled:
             respelled.append(f"{quoted(name)} in line {line} is {quoted(file)}")
@@ -144,8 +144,9 @@ def read(
         segment = start is not None or end is not None
         utterances.append(
             Utterance(
-                id=row.get("id") or file + (f"#{row.get('start', '')}-{row.get('end', '')}" if segment else ""),
-                path=file,
+                id=row.get("id")
+                or short[paths[file]] + (f"#{row.get('start', '')}-{row.get('end', '')}" if segment else ""),
+                path=paths[file],
                 start=start,
                 end=end,
                 speaker=row.get("speaker") or None,
@@ -161,12 +162,12 @@ def read(
         lines.setdefault(utterances[-1].id, []).append(line)
     problems["twice"] = [f"{shown(i)} (lines {listed(at)})" for i, at in lines.items() if len(at) > 1]
     problems["genders"] = [
-        " and ".join(f"{shown(speaker)} {sex} (line {line})" for sex, (speaker, line) in found.items())
-        for found in genders.values()
-        if len(found) > 1
+        " and ".join(f"{shown(speaker)} {sex} (line {line})" for sex, (speaker, line) in both.items())
+        for both in genders.values()
+        if len(both) > 1
     ]
-    _refuse(path, problems, labels)
-    utterances = _with_origins(utterances, folder)
+    _refuse(path, folder, problems, labels)
+    utterances = _with_origins(utterances, folder, short)
     if respelled:
         notes.append(f"files were found under other spellings: {listed(respelled)}.")
     vocabulary = {
@@ -175,6 +176,60 @@ def read(
         if column not in numeric
     }
     return Corpus(name="manifest", root=folder, utterances=tuple(utterances), vocabulary=vocabulary, notes=tuple(notes))
+
+
+def _asked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """The option `columns`, in lower case; raises CorpusError where it is none."""
+    columns = columns or {}
+    if not isinstance(columns, Mapping) or not all(isinstance(name, str) and name.strip() for name in columns.values()):
+        raise CorpusError(f'manifest: `columns` must be {{"file": "path", ..}}. Received: {columns!r}.')
+    return {name.strip().lower(): " ".join(theirs.lower().split()) for name, theirs in columns.items()}
+
+
+def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]]:
+    """The table with the columns that are asked for under our names, and notes on those that stand aside for them.
+
+    Raises:
+        CorpusError: a column that the table does not have.
+    """
+    there, notes = list(table.rows[0][1]), list(table.notes)
+    if "file" not in there and "file_name" in there:
+        columns = {"file": "file_name", **columns}
+    absent = [f"{ours}={theirs}" for ours, theirs in columns.items() if theirs not in there]
+    if absent or ("file" not in there and "file" not in columns):
+        what = f"the columns of --columns {','.join(absent)}" if absent else "a column of files (--columns file=COLUMN)"
+        raise CorpusError(
+            f"manifest: expected {what}. Received: {table.path.name}, which has {listed(map(shown, there), 40)}."
+        )
+    taken = set(columns.values())
+    aside = [name for name in there if name in columns and name not in taken]
+    notes += [f"the column {name!r} is left out: {columns[name]!r} is read in its place." for name in aside]
+    rows = [
+        (
+            line,
+            {ours: row[theirs] for ours, theirs in columns.items()}
+            | {name: text for name, text in row.items() if name not in taken and name not in aside},
+        )
+        for line, row in table.rows
+    ]
+    return Table(table.path, table.folder, rows), notes
+
+
+def _relative(files: Iterable[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """(file as it is named -> its path from `folder`, that path -> its name in ids): relative, whatever `files` are."""
+    real, paths, short = os.path.realpath(folder), {}, {}
+    outside = []
+    for file in files:
+        inside = next((Path(file).relative_to(at) for at in (folder, real) if Path(file).is_relative_to(at)), None)
+        if not os.path.isabs(file) or inside is not None:
+            paths[file] = file if inside is None else inside.as_posix()
+            short[paths[file]] = paths[file]
+            continue
+        paths[file] = Path(os.path.relpath(file, real)).as_posix()
+        outside.append(file)
+    shared = os.path.commonpath([os.path.dirname(file) for file in outside]) if outside else ""
+    short |= {paths[file]: Path(file).relative_to(shared).as_posix() for file in outside}
+    return paths, short
 
 
 def _is_absolute(text: str) -> bool:
@@ -199,8 +254,8 @@ def _empty_fields_without_value(
 
 
 _RULES = {
-    "absolute": "paths and ids must be relative to the folder of {name}",
-    "missing": "every file must be there, relative to {folder}",
+    "absolute": "ids must not be absolute paths",
+    "missing": "every file must be there, relative to {folder} (or to --audio-root DIR)",
     "seconds": "start and end must be seconds with a decimal point, 0 <= start < end",
     "gender": "gender must be female, male or empty (f, w, m are understood)",
     "label": "labels must be among those of the option `labels` ({labels})",
@@ -209,11 +264,11 @@ _RULES = {
 }
 
 
-def _refuse(path: Path, problems: Mapping[str, list[str]], labels: Mapping[str, Sequence[str]]) -> None:
+def _refuse(path: Path, folder: Path, problems: Mapping[str, list[str]], labels: Mapping[str, Sequence[str]]) -> None:
     """Raise for the first kind of problem that there is, with its first ten cases."""
     for kind, rule in _RULES.items():
         if problems[kind]:
             known = "; ".join(f"{column}: {listed(allowed, 30)}" for column, allowed in labels.items())
-            rule = rule.format(name=path.name, folder=path.parent.resolve(), labels=known)
+            rule = rule.format(name=path.name, folder=folder.resolve(), labels=known)
             joint = ". Not found:" if kind == "missing" else ". Received:"
             raise CorpusError(f"manifest: {rule}{joint} {listed(problems[kind])}. Correct {path.name}.")

@@ -33,12 +33,15 @@ def gender(text: str | None) -> str | None:
     return GENDERS[word]
 
 
-def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> list[tuple[int, dict[str, str]]]:
+def read_table(
+    path: str | Path, name: str, required: Iterable[str] = (), way: str = ""
+) -> list[tuple[int, dict[str, str]]]:
     """Rows of a UTF-8 table as (number of the line that the row begins in, {column: text}).
 
     The separator (comma, semicolon or tab) is the one the header uses most. Column names are in lower case. Fields are
     stripped of spaces and byte order marks at their ends. Left out are empty lines, columns without name and values (a
-    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index).
+    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index). `way` is what
+    the message proposes where a required column is missing.
 
     Raises:
         CorpusError: the file is missing, empty or not UTF-8 text; a column is missing, has no name or occurs twice; a row
@@ -62,7 +65,8 @@ def read_table(path: str | Path, name: str, required: Iterable[str] = ()) -> lis
     if missing:
         raise CorpusError(
             f"{name}: {path.name} is missing the column{'s' if len(missing) > 1 else ''} {listed(map(repr, missing))}. Received: "
-            f"{listed(map(shown, columns))}. Name the columns in the first line, separated by commas, semicolons or tabs."
+            f"{listed(map(shown, columns))}. "
+            + (way or "Name the columns in the first line, separated by commas, semicolons or tabs.")
         )
     separators = _SEPARATORS[delimiter]
     cases = {

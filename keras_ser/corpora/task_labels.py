@@ -6,9 +6,40 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.spelling import shown
+from keras_ser.corpora.spelling import comparable, difference, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
+
+# clips of a label that becomes a class without being named: one for each of five folds
+FEWEST = 5
+
+
+def open_labels(task: Task, *corpora: Corpus) -> list[str]:
+    """The classes of a task that names none: all labels of the corpora, merged, without those that it ignores.
+
+    Raises:
+        CorpusError: a label with fewer than `FEWEST` clips.
+    """
+    merge, counts = dict(task.merge), Counter()
+    for corpus in corpora:
+        for value, count in corpus.counts(task.column).items():
+            counts[merge.get(value, value)] += count
+    counts = {label: count for label, count in sorted(counts.items()) if label not in task.ignore}
+    rare = {label: count for label, count in counts.items() if count < FEWEST}
+    numbers = any(isinstance(u.column(task.column), float) for corpus in corpora for u in corpus)
+    if rare and not numbers:  # which `check_task` refuses
+        found = ", ".join(f"{shown(label)} ({count})" for label, count in rare.items())
+        frequent = [label for label in counts if label not in rare]
+        first = next(iter(rare))
+        alike = [label for label in frequent if comparable(label) == comparable(first)]
+        into = {first: (alike or frequent or ["OTHER"])[0]}
+        key = f"--set 'tasks.{task.name}."
+        raise CorpusError(
+            f"labels that become classes of the task {task.name!r} need at least {FEWEST} clips each. Received: {found}. Leave "
+            f"them out ({key}ignore={json.dumps(list(rare))}'), merge them ({key}merge={json.dumps(into)}'), or name all classes "
+            f"({key}labels={json.dumps(list(counts))}')."
+        )
+    return list(counts)
 
 
 def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
@@ -54,6 +85,10 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
         for value, count in corpus.counts(task.column).items():
             counts[task.label(value, corpus.name, corpus is not corpora[0])] += count
     if not counts:
+        # every column that the corpus has, for who named it otherwise
+        columns = [*corpora[0].vocabulary, *(c for c in ("gender", "speaker") if corpora[0].counts(c))]
+        if way is None and name == "manifest" and columns:
+            way = f"it has {listed(columns)}; name the column with --columns {task.column}=COLUMN, or choose a variant without it"
         way = way or (
             "name it in --metadata CSV (of a manifest in its own column), train it on an auxiliary corpus (--aux-corpus NAME "
             "--aux-root DIR), or choose a variant without it"
@@ -76,6 +111,12 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     if unknown or lacking or len(task.labels) < 2:
         has = sorted(known - set(task.ignore))
         found = ", ".join(f"{shown(value)} ({count})" for value, count in counts.items())
+        alike = {value: label for label in task.labels for value in unknown if comparable(value) == comparable(label)}
+        if alike:
+            said = ", ".join(
+                f"{quoted(value)} is {label!r} up to {difference((value, label))}" for value, label in alike.items()
+            )
+            found += f" ({said}: --set 'tasks.{task.name}.merge={json.dumps(alike)}')"
         lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
         if way is None:
             way = "rename the corpus's labels, or use the task's merge and ignore"

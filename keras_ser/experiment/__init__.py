@@ -8,11 +8,19 @@ a process that finds a run locked goes on with the next, and the last report is 
 failed.json in its folder and does not end the experiment; the report says which failed and why, and the next call tries them again.
 """
 
-from keras_ser.experiment.failures import AllFailedError
-from keras_ser.experiment.planning import Job, experiment_folder, jobs, unit
-from keras_ser.experiment.reporting import summarise
-from keras_ser.experiment.rescoring import compare_folders, evaluate
-from keras_ser.experiment.runner import run_experiment
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from keras_ser.experiment.comparing import compare_folders
+
+if TYPE_CHECKING:
+    from keras_ser.experiment.failures import AllFailedError
+    from keras_ser.experiment.planning import Job, experiment_folder, jobs, unit
+    from keras_ser.experiment.reporting import summarise
+    from keras_ser.experiment.rescoring import evaluate
+    from keras_ser.experiment.runner import run_experiment
 
 __all__ = [
     "AllFailedError",
@@ -25,3 +33,21 @@ __all__ = [
     "summarise",
     "unit",
 ]
+
+# what imports TensorFlow is imported where it is used, so that finished experiments can be read without it
+_HEAVY = {
+    "AllFailedError": "failures",
+    "Job": "planning",
+    "evaluate": "rescoring",
+    "experiment_folder": "planning",
+    "jobs": "planning",
+    "run_experiment": "runner",
+    "summarise": "reporting",
+    "unit": "planning",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HEAVY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HEAVY[name]}"), name)

@@ -1,28 +1,20 @@
-"""A run or an experiment scored again, and two experiments compared."""
+"""A run or an experiment scored again."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from keras_ser.evaluation import read_predictions
-from keras_ser.evaluation.learning import faults, learning_table, run_learning, together
+from keras_ser.evaluation.learning import run_learning
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import jobs, tested
 from keras_ser.experiment.reporting import notes, summarise
-from keras_ser.experiment.stored import (
-    EXPERIMENT,
-    RECIPE,
-    read_or_refuse,
-    stored_facts,
-    stored_recipe,
-)
-from keras_ser.files import lock
+from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
+from keras_ser.files import lock, waveform_cache
 from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
 from keras_ser.splits import check_split
-from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
@@ -42,6 +34,11 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
         RunError: the folder is neither.
     """
     owner, recipe = _owner(folder)
+    if owner != folder and Run.load(folder).split.final:
+        raise RunError(
+            f"{folder} was trained on all clips of its corpus, which cannot test it. Name another corpus: --corpus NAME "
+            "--corpus-root DIR."
+        )
     data = data_of(folder, corpus_root)
     if owner == folder:
         with lock(folder / "report"):
@@ -67,6 +64,10 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
     return made, where
 
 
+def is_experiment_or_run(folder: Path) -> bool:
+    return (folder / EXPERIMENT).exists() or (folder / OWNER).exists()
+
+
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:
     """The experiment's folder that a run or an experiment belongs to, if any, and the recipe; a RunError if it is neither."""
     if (folder / EXPERIMENT).exists():
@@ -80,7 +81,7 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
 def cache_folder(folder: Path) -> Path:
     """Where the decoded corpora of a run or an experiment lie."""
     owner, _ = _owner(folder)
-    return (owner.parent if owner else folder) / "cache"
+    return waveform_cache(owner.parent if owner else folder)
 
 
 def data_of(folder: Path, corpus_root: str | None = None) -> Data:
@@ -128,48 +129,3 @@ def runs_of(folder: Path) -> list[Run]:
         raise RunError(f"{folder} holds no finished run yet.")
     # the last is the one whose speakers are apart, where there are several
     return [Run.load(run) for run in found if run.parent.name == protocols[-1]]
-
-
-def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | None = None) -> str:
-    """The paired difference of two experiments over the same clips, in words.
-
-    A folder's recipe says whether its seed draws anything; of a predictions.csv alone one seed gives no p.
-
-    Raises:
-        RunError: no predictions; another error of `keras_ser.evaluation.compare`.
-    """
-    from keras_ser.evaluation import compare
-
-    tables, known = [], []
-    for path in (a, b):
-        file = path / "predictions.csv" if path.is_dir() else path
-        if not file.exists():
-            raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
-        again = f"Make it again: keras-ser evaluate {file.parent}"
-        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
-        known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
-    labels = [c.removeprefix(f"{task}/") for c in tables[0].columns if c.startswith(f"{task}/")]
-    labels = [label for label in labels if label != "prediction"]
-    if f"{task}/prediction" not in tables[0]:
-        known = [c.removesuffix("/prediction") for c in tables[0].columns if c.endswith("/prediction")]
-        raise RunError(f"the task must be one of {', '.join(known)}. Received: {task!r}.")
-    known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
-    found = compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known))
-    trained = (
-        _trained(name, path, table, found.protocol) for name, path, table in zip("ab", (a, b), tables, strict=True)
-    )
-    return "\n".join([*found.lines(), *(line for lines in trained for line in lines)])
-
-
-def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> list[str]:
-    """A line on what the runs of an experiment have learned; none where its folder holds their predictions alone."""
-    table = table[table["protocol"] == protocol]
-    keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
-    runs = [(folder / protocol / f"fold-{fold:02d}-seed-{seed}", protocol, fold, seed) for protocol, fold, seed in keys]
-    if not all(model_file(path) for path, *_ in runs):
-        return []
-    loaded = [(Run.load(path), *key) for path, *key in runs]
-    learned = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
-    header, row = learning_table({"": learned}, {}).text()
-    said = "; ".join(f"{what} {cell}" for what, cell in zip(header[1:], row[1:], strict=True) if what != "test")
-    return [f"{name}: {said}", *faults({name: learned})]

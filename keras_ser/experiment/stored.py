@@ -1,19 +1,23 @@
 """What an experiment's folder holds: a damaged file is one line that names it, and the way out."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from keras_ser.errors import UserError
+from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import read_predictions
-from keras_ser.experiment.planning import Job
 from keras_ser.files import lock, write_json, write_table
 from keras_ser.recipe import Recipe
-from keras_ser.training import Data, Run, RunError
-from keras_ser.training.run import as_object, stored
+from keras_ser.training.run import Run, as_object, stored
+
+if TYPE_CHECKING:
+    from keras_ser.experiment.planning import Job
+    from keras_ser.training import Data
 
 EXPERIMENT, RECIPE, PREDICTIONS = "experiment.json", "recipe.json", "predictions.csv"
 WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
@@ -65,6 +69,16 @@ def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
         return table
 
     return read_or_refuse(path, read, "Remove it and run the recipe again: the trained model predicts again")
+
+
+def finished_predictions(folder: Path, runs: Iterable[Run]) -> pd.DataFrame:
+    """The predictions of the test sides of an experiment's finished runs, below each other."""
+    paths = [run.folder / PREDICTIONS for run in runs]
+    again = "Remove it and run the recipe again: the trained model predicts again"
+    tables = [read_or_refuse(path, lambda path=path: read_predictions(path), again) for path in paths if path.exists()]
+    if not tables:
+        raise RunError(f"{folder} holds no predictions yet. Run the recipe again, which makes them.")
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value:

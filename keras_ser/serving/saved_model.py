@@ -1,6 +1,7 @@
-"""`export`: write a run's model as one SavedModel, audio in, named probabilities out, in TensorFlow Serving's layout.
+"""`export`: write a run's model, or the mean of several, as one SavedModel, audio in, named probabilities out, as TensorFlow
+Serving takes it.
 
-    saved_models/NAME/VERSION/
+    exports/NAME/VERSION/
         saved_model.pb, variables/
         assets/keras_ser.json                       labels, rates, recipe, metrics; `read_facts` needs no TensorFlow
         assets.extra/tf_serving_warmup_requests     replayed by the server when it loads the model
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,17 @@ SHORTEST, LONGEST = 0.1, 36000.0  # limits of `max_seconds`: the sample count of
 
 
 def export(
-    run: Run, out: str | os.PathLike = "saved_models", name: str | None = None, max_seconds: float = MAX_SECONDS
+    run: Run | Sequence[Run],
+    out: str | os.PathLike = "exports",
+    name: str | None = None,
+    max_seconds: float = MAX_SECONDS,
 ) -> Path:
     """Write a run's model as a SavedModel. The export gets its version number only after its answers equal Keras's.
 
     Args:
-        run: A finished run.
+        run: A finished run; several are served as one graph, the mean of their probabilities (see `averaging`).
         out: Folder of all exports.
-        name: Name of the model. Default: the recipe's.
+        name: Name of the model. Default: the (first) recipe's.
         max_seconds: Longest clip that the export accepts.
 
     Returns:
@@ -46,34 +50,40 @@ def export(
     Raises:
         ExportError: An answer differs from Keras's, the graph holds an op that a stock server lacks, or the run is not a
             network. Nothing is left on disk.
-        UserError: `name` is not a valid folder name, `max_seconds` is out of range, or the backend is not TensorFlow.
+        UserError: `name` is not a valid folder name, `max_seconds` is out of range, the backend is not TensorFlow, or the runs
+            have other tasks, classes or sample rates.
     """
     import keras
 
+    from keras_ser.serving.averaging import check_together
     from keras_ser.serving.export_checks import LOOSE, TOLERANCE, check_ops, check_parity
 
-    if run.kind != "network":
-        raise ExportError(
-            f"{run.folder} holds scikit-learn pipelines, which TensorFlow Serving cannot serve: use keras-ser predict."
-        )
-    name = run.recipe.name if name is None else name
+    runs = list(run) if isinstance(run, Sequence) else [run]
+    for each in runs:
+        if each.kind != "network":
+            raise ExportError(
+                f"{each.folder} holds scikit-learn pipelines, which TensorFlow Serving cannot serve: use keras-ser predict."
+            )
+    check_together(runs)
+    name = runs[0].recipe.name if name is None else name
     check_name("a model", name)
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"a SavedModel requires KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}.")
     if not SHORTEST <= max_seconds <= LONGEST:
         raise UserError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
-    model = run.model()
-    _prepare(model)
-    rate = run.recipe.frontend.sample_rate
+    models = [each.model() for each in runs]
+    for model in models:
+        _prepare(model)
+    rate = runs[0].recipe.frontend.sample_rate
     home = Path(out) / name
     home.mkdir(parents=True, exist_ok=True)
     part = home / f".{os.getpid()}.part"  # a server that watches the folder loads integers only
     try:
-        _save(part, model, *_functions(run, model), rate, max_seconds)
+        _save(part, models, *_functions(runs, models), rate, max_seconds)
         ops = check_ops(part)
-        tolerance = TOLERANCE if run.recipe.precision == "float32" else LOOSE
-        parity = check_parity(part, *_functions(run, run.model()), rate, tolerance, max_seconds)
-        facts = _facts(run, name, max_seconds) | {"parity": parity, "tolerance": tolerance, "ops": sorted(ops)}
+        tolerance = TOLERANCE if all(each.recipe.precision == "float32" for each in runs) else LOOSE
+        parity = check_parity(part, *_reference(runs), rate, tolerance, max_seconds)
+        facts = _facts(runs, name, max_seconds) | {"parity": parity, "tolerance": tolerance, "ops": sorted(ops)}
         (part / FACTS).parent.mkdir(exist_ok=True)
         (part / FACTS).write_text(json.dumps(facts, indent=1))
         _warm_up(part, name, rate, max_seconds)
@@ -118,31 +128,66 @@ def _layers_inside(layer) -> Iterator:
     yield from found.values()
 
 
-def _functions(run: Run, model):
+def _functions(runs: Sequence[Run], models: Sequence):
     """(score, embed) as graphs: {"waveform", "length"} -> answers, and -> {"embedding"}."""
     import tensorflow as tf
 
     from keras_ser.models.whole_model import recipe_embedder
+    from keras_ser.serving.averaging import averaged
     from keras_ser.serving.signatures import answers
 
-    names = {task.name for task in run.recipe.tasks}
-    named = answers(run.recipe.tasks, [name for name in model.output if name not in names])
-    embedding = recipe_embedder(run.recipe, model)
+    tasks = runs[0].recipe.tasks
+    names = {task.name for task in tasks}
+    named = answers(tasks, sorted({name for model in models for name in model.output} - names))
+    if len(runs) == 1:
+        embedder = recipe_embedder(runs[0].recipe, models[0])
+
+        def score(given):
+            return models[0](given, training=False)
+
+        def embed(given):
+            return embedder(given, training=False)
+    else:
+        score, embed = averaged(runs, models)
     spec = {"waveform": tf.TensorSpec((None, None), tf.float32), "length": tf.TensorSpec((None,), tf.int32)}
     traced = tf.function(input_signature=[spec], autograph=False)
     return (
-        traced(lambda given: named(model(given, training=False))),
-        traced(lambda given: {"embedding": tf.cast(embedding(given, training=False), tf.float32)}),
+        traced(lambda given: named(score(given))),
+        traced(lambda given: {"embedding": tf.cast(embed(given), tf.float32)}),
     )
 
 
-def _save(folder: Path, model, score, embed, sample_rate: int, max_seconds: float) -> None:
+def _reference(runs: Sequence[Run]):
+    """What the export must equal: `_functions` of a run loaded anew, of several the means of what each answers alone."""
+    import tensorflow as tf
+
+    from keras_ser.serving.averaging import mean
+    from keras_ser.serving.signatures import answers
+
+    alone = [_functions([run], [run.model()]) for run in runs]
+    if len(runs) == 1:
+        return alone[0]
+    tasks = runs[0].recipe.tasks
+
+    def score(given):
+        found = [score(given) for score, _ in alone]
+        names = {t.name: f"{t.name}/{'value' if t.continuous else 'probabilities'}" for t in tasks}
+        means = {task: mean([each[name] for each in found]) for task, name in names.items()}
+        flags = {name for each in found for name in each if "/" not in name}
+        means |= {t.name: means[t.name][:, None] for t in tasks if t.continuous}
+        any_of = {name: tf.reduce_any([each[name] for each in found if name in each], axis=0) for name in flags}
+        return answers(tasks, sorted(flags))(means | any_of)
+
+    return score, lambda given: {"embedding": tf.concat([embed(given)["embedding"] for _, embed in alone], axis=-1)}
+
+
+def _save(folder: Path, models: Sequence, score, embed, sample_rate: int, max_seconds: float) -> None:
     import tensorflow as tf
 
     from keras_ser.serving.signatures import from_bytes, from_waveforms
 
     module = tf.Module()
-    module.tracked = [variable.value for variable in model.variables]
+    module.tracked = [variable.value for model in models for variable in model.variables]
     predict_bytes = from_bytes(score, sample_rate, max_seconds)
     signatures = {
         "serving_default": predict_bytes,
@@ -153,10 +198,12 @@ def _save(folder: Path, model, score, embed, sample_rate: int, max_seconds: floa
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
-def _facts(run: Run, name: str, max_seconds: float) -> dict[str, Any]:
+def _facts(runs: Sequence[Run], name: str, max_seconds: float) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
+    run = runs[0]
+    several = [_facts_of_run(each) for each in runs]
     return {
         "format": FORMAT,
         "name": name,
@@ -164,13 +211,22 @@ def _facts(run: Run, name: str, max_seconds: float) -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "sample_rate": run.recipe.frontend.sample_rate,
-        "minimum_samples": max(each.window for each in run.recipe.every_frontend),
+        "minimum_samples": max(each.window for run in runs for each in run.recipe.every_frontend),
         "max_seconds": max_seconds,
         "tasks": [task.to_dict() for task in run.recipe.tasks],
         "recipe": json.loads(run.recipe.to_json()),
-        "run": {"protocol": run.split.protocol, "fold": run.split.fold, "seed": run.seed},
-        "metrics": _metrics(run),
-    }
+        "run": several[0],
+        # the mean has not been tested: each run's own metrics are in "runs"
+        "metrics": _metrics(run) if len(runs) == 1 else {},
+    } | (
+        {"runs": [each | {"metrics": _metrics(run)} for each, run in zip(several, runs, strict=True)]}
+        if len(runs) > 1
+        else {}
+    )
+
+
+def _facts_of_run(run: Run) -> dict[str, Any]:
+    return {"protocol": run.split.protocol, "fold": run.split.fold, "seed": run.seed}
 
 
 def _metrics(run: Run) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from keras_ser.audio import pad
 from keras_ser.audio.io import blocks
 from keras_ser.errors import UserError
 from keras_ser.reports import pictures
+from keras_ser.reports.render import aligned
 from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output
 from keras_ser.tasks import Task
 
 WINDOW_SECONDS, HOP_SECONDS = 3.0, 1.0
-FORMATS = ("json", "csv", "rttm", "audacity")
+FORMATS = ("json", "csv", "table", "rttm", "audacity")
 # Okabe and Ito's palette, distinguishable for colour-blind readers
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666", "#C9B800")
 _DARK = ("#0072B2", "#666666", "#009E73", "#D55E00")
@@ -75,7 +76,8 @@ class Timeline:
         return found
 
     def write(self, form: str, recording: str | None = None) -> Iterator[str]:
-        """Yield the lines of a file in the form "json" (one object per window), "csv", "rttm" or "audacity" (a label track).
+        """Yield the lines of a file in the form "json" (one object per window), "csv", "table" (aligned: a row for each
+        segment, or window of a continuous task), "rttm" or "audacity" (a label track).
 
         `recording` names the recording in "rttm"; by default it is the file's stem.
         """
@@ -88,6 +90,8 @@ class Timeline:
             for row in self.rows():
                 writer.writerow([row["file"], row["start"], row["end"], *cells(self.task, row[self.task.name])])
             yield from text.getvalue().split("\n")[:-1]
+        elif form == "table":
+            yield from aligned(self._table(), left=1)
         elif form == "rttm":
             name = "_".join((recording or self.path.stem).split())
             for start, end, label, score in self.segments():
@@ -97,6 +101,15 @@ class Timeline:
             yield from (f"{start:.3f}\t{end:.3f}\t{label}" for start, end, label, _ in self.segments())
         else:
             raise UserError(f"`form` must be one of {', '.join(FORMATS)}. Received: {form!r}.")
+
+    def _table(self) -> list[list[str]]:
+        """Header and rows for a reader: seconds, and label and mean probability, or value."""
+        name = self.path.name
+        if self.task.continuous:
+            found = [(row["start"], row["end"], f"{row[self.task.name]['value']:.3f}") for row in self.rows()]
+            return [["file", "start", "end", self.task.name], *([name, f"{a:.2f}", f"{b:.2f}", v] for a, b, v in found)]
+        found = [[name, f"{a:.2f}", f"{b:.2f}", label, f"{score:.2f}"] for a, b, label, score in self.segments()]
+        return [["file", "start", "end", self.task.name, "score"], *found]
 
     def figure(self):
         """Draw a matplotlib Figure: probabilities over time, above a band of the most probable labels."""

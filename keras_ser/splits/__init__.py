@@ -8,7 +8,7 @@ recipe, too: nobody who is tested may speak in one of them.
 """
 
 from keras_ser.splits.matching import distributions
-from keras_ser.splits.protocol import Protocol
+from keras_ser.splits.protocol import RANDOM, Protocol
 from keras_ser.splits.split import SIDES, LeakageError, Split, check_split
 
-__all__ = ["SIDES", "LeakageError", "Protocol", "Split", "check_split", "distributions"]
+__all__ = ["RANDOM", "SIDES", "LeakageError", "Protocol", "Split", "check_split", "distributions"]

@@ -207,7 +207,7 @@ class Protocol:
         if lacking:
             raise CorpusError(
                 f"the protocol {self.name!r} needs a {self.by} for each utterance; {len(lacking)} of {len(corpus)} have "
-                f"none: {listed(lacking)}. Name it in the corpus's metadata, or choose a random protocol."
+                f"none: {listed(lacking)}. Name it in the corpus's metadata, or choose --protocol random."
             )
         return {u.id: str(u.column(self.by)) for u in corpus}
 
@@ -286,3 +286,7 @@ class Protocol:
         return Split(
             self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart, together=self.together
         )
+
+
+# a fifth of the clips, the speakers of which train as well: what `--protocol random` asks for
+RANDOM = Protocol("random", "random", test=0.2, validation=0.1)

@@ -6,11 +6,34 @@ state.npz holds every variable (layers, optimizers, seed generators), the best w
 each epoch, so that a killed run goes on from its last finished epoch. The test side is not read here.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from keras_ser.errors import RunError
-from keras_ser.training.data import Data
-from keras_ser.training.fitting import deterministic, fit
-from keras_ser.training.network import build, optimizer
-from keras_ser.training.predictions import predict
 from keras_ser.training.run import Run
 
+if TYPE_CHECKING:
+    from keras_ser.training.data import Data
+    from keras_ser.training.fitting import deterministic, fit
+    from keras_ser.training.network import build, optimizer
+    from keras_ser.training.predictions import predict
+
 __all__ = ["Data", "Run", "RunError", "build", "deterministic", "fit", "optimizer", "predict"]
+
+# what imports TensorFlow is imported where it is used, so that a finished run can be read without it
+_HEAVY = {
+    "Data": "data",
+    "build": "network",
+    "deterministic": "fitting",
+    "fit": "fitting",
+    "optimizer": "network",
+    "predict": "predictions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HEAVY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HEAVY[name]}"), name)

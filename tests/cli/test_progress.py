@@ -43,6 +43,26 @@ def test_bars_of_epochs_settings_and_clips(monkeypatch):
     }
 
 
+def test_lines_on_epochs_where_there_is_no_terminal(monkeypatch, capsys):
+    """One every few seconds; with the time that is left as soon as an epoch has been timed."""
+    now = [100.0]
+    monkeypatch.setattr("keras_ser.cli.progress.time.monotonic", lambda: now[0])
+    with Progress(quiet=False) as progress:
+        progress.job(1, 3, JOBS[0])
+        for epoch, seconds in ((1, 20), (2, 4), (3, 4), (4, 4)):
+            now[0] += seconds
+            progress.epoch("svm", epoch, 10, {"loss": 1.5, "val_emotion_uar": 0.25})
+    said = "loss 1.500, emotion_uar 0.250"
+    # each further epoch takes 4 s: 28 s are left after the third, and two more runs of 20 + 9 * 4 s
+    lines = ["[1/3] svm: loso, fold 3, seed 1", f"  svm: epoch 1 of 10: {said}"]
+    assert capsys.readouterr().err.splitlines() == [*lines, f"  svm: epoch 3 of 10: {said}; about 2 min left at most"]
+    with Progress(quiet=True) as progress:
+        progress.job(1, 3, JOBS[0])
+        now[0] += 100
+        progress.epoch("svm", 1, 10, {"loss": 1.5})
+    assert capsys.readouterr().err == ""
+
+
 def test_a_failed_job_is_counted_and_said_even_where_all_else_is_quiet(monkeypatch, capsys):
     for quiet in (True, False):
         with Progress(quiet=quiet) as progress:

@@ -35,7 +35,10 @@ def test_protocols(there, asked, expected):
 
 @pytest.mark.parametrize(
     ("there", "asked", "known"),
-    [((PAPER, OTHER), "disjoint", "paper, both, other"), ((PAPER, APART), "official", "paper, disjoint, both, unseen")],
+    [
+        ((PAPER, OTHER), "disjoint", "paper, both, random, other"),
+        ((PAPER, APART), "official", "paper, disjoint, both, random, unseen"),
+    ],
 )
 def test_a_protocol_that_there_is_not(there, asked, known):
     with pytest.raises(ValueError, match=f"--protocol must be one of {known}. Received: '{asked}'"):

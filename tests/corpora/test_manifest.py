@@ -155,8 +155,8 @@ def test_missing_files_are_listed(folder):
         ("file,start,end\na/one.wav,2,1\n", "0 <= start < end. Received: start='2', end='1' .line 2"),
         ("file,start\na/one.wav,soon\n", "start='soon'"),
         ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),
-        ("file,emotion\n/etc/x.wav,anger\n", "must be relative to the folder of table.csv. Received: /etc/x.wav"),
-        ("file,id\na/one.wav,/x\n", "must be relative to the folder of table.csv. Received: /x .line 2"),
+        ("file,emotion\n/etc/x.wav,anger\n", "Not found: /etc/x.wav .line 2"),
+        ("file,id\na/one.wav,/x\n", "ids must not be absolute paths. Received: /x .line 2"),
         ('file,start\na/one.wav,"0,5"\n', "seconds with a decimal point, .* start='0,5'"),
         ("file\n" + "x" * 300 + ".wav\n", "Not found: 'xxx.*line 2: a name of 304 bytes, where file systems take 255"),
         (
@@ -242,3 +242,44 @@ def test_the_root_is_the_file(folder):
         manifest.read(folder)
     with pytest.raises(CorpusError, match="Received: .*nowhere.csv .No such file"):
         manifest.read(folder / "nowhere.csv")
+
+
+def test_columns_of_other_names(folder):
+    table = write(folder, "path,Spk,label,emotion\na/one.wav,ann,anger,x\nthree.wav,ben,fear,y\n")
+    asked = {"file": "path", "speaker": "spk", "emotion": "label", "session": "spk"}
+    corpus = manifest.read(table, columns=asked)
+    assert [(u.id, u.speaker, u.groups["session"], dict(u.labels)) for u in corpus] == [
+        ("a/one.wav", "ann", "ann", {"emotion": "anger"}),
+        ("three.wav", "ben", "ben", {"emotion": "fear"}),
+    ]
+    assert corpus.notes == ("the column 'emotion' is left out: 'label' is read in its place.",)
+    for wrong in ({"file": "path", "emotion": "lable"}, {"file": "lable"}):
+        with pytest.raises(CorpusError, match="lable'?. Received: .*path, spk, label, emotion"):
+            manifest.read(table, columns=wrong)
+
+
+def test_absolute_paths_become_relative(folder, tmp_path_factory):
+    """Under the folder or elsewhere; ids hold nothing of the machine, and the folder may be moved with its table."""
+    away = tmp_path_factory.mktemp("away")
+    for name, clip in zip(("x/one.wav", "y/two.wav"), disk.recordings(2), strict=True):
+        disk.write_audio(away / name, clip)
+    names = [folder / "a/one.wav", away / "x/one.wav", away / "y/two.wav", "three.wav"]
+    corpus = manifest.read(write(folder, "file\n" + "".join(f"{name}\n" for name in names)))
+    assert [u.id for u in corpus] == ["a/one.wav", "three.wav", "x/one.wav", "y/two.wav"]
+    assert not any(u.path.startswith("/") for u in corpus)
+    assert [corpus.file(u).resolve() for u in corpus] == [
+        folder / "a/one.wav",
+        folder / "three.wav",
+        away / "x/one.wav",
+        away / "y/two.wav",
+    ]
+
+
+def test_audio_root(folder, tmp_path_factory):
+    table = write(tmp_path_factory.mktemp("tables"), "file\nthree.wav\n")
+    with pytest.raises(CorpusError, match=r"or to --audio-root DIR\). Not found: three.wav"):
+        manifest.read(table)
+    corpus = manifest.read(table, audio_root=folder)
+    assert corpus.root == folder and corpus.utterances[0].path == "three.wav"
+    with pytest.raises(CorpusError, match="the audio root must be a folder"):
+        manifest.read(table, audio_root=folder / "three.wav")

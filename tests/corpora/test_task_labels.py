@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
-from keras_ser.corpora.task_labels import check_task
+from keras_ser.corpora.task_labels import check_task, open_labels
+from keras_ser.errors import UserError
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 
@@ -66,3 +69,50 @@ def test_what_one_corpus_lacks_another_may_have():
     check_task(task, FOUND, corpus("other", "sadness"))
     with pytest.raises(CorpusError, match=r"joy \(3\).*and lacks sadness"):
         check_task(task, FOUND, corpus("other", "joy"))
+
+
+def test_labels_of_another_case_are_named():
+    with pytest.raises(CorpusError, match=r"'Joy' is 'joy' up to case: --set 'tasks.emotion.merge={\"Joy\": \"joy\"}'"):
+        check_task(Task("emotion", ("anger", "joy")), corpus("found", "anger", "Joy"))
+
+
+def test_a_column_of_another_name_is_found_by_its_option():
+    with pytest.raises(CorpusError, match="it has emotion, gender; name the column with --columns mood=COLUMN"):
+        held = Corpus("manifest", Path("."), corpus("x", "anger", gender="male").utterances, {"emotion": ("anger",)})
+        check_task(Task("mood"), held)
+
+
+MANY = corpus("many", *["joy"] * 5, *["anger"] * 7, *["rage"] * 2, *["other"] * 6, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "labels"),
+    [
+        ({"ignore": ("rage",)}, ["anger", "joy", "other"]),
+        ({"merge": {"rage": "anger"}, "ignore": ("other",)}, ["anger", "joy"]),
+        ({"merge": {"rage": "furor", "other": "furor"}}, ["anger", "furor", "joy"]),
+    ],
+)
+def test_a_task_without_labels_takes_those_of_the_corpus(fields, labels):
+    task = Task("emotion", **fields)
+    assert open_labels(task, MANY) == labels and task.open
+    recipe = Recipe("x", "manifest", (task,), (Protocol("p"),))
+    assert recipe.for_corpus(MANY).tasks[0].labels == tuple(labels)
+    check_task(recipe.for_corpus(MANY).tasks[0], MANY)
+
+
+def test_rare_labels_become_no_classes_by_themselves():
+    with pytest.raises(CorpusError, match=r"at least 5 clips each. Received: rage \(2\)") as error:
+        open_labels(Task("emotion"), MANY)
+    for way in ('ignore=["rage"]', 'merge={"rage": "anger"}', 'labels=["anger", "joy", "other", "rage"]'):
+        assert f"--set 'tasks.emotion.{way}'" in str(error.value)
+
+
+def test_a_merge_is_given_as_an_object():
+    """As in the docstring of `Task`, or as pairs; on a task with and without labels."""
+    recipe = Recipe("x", "manifest", (Task("emotion"),), (Protocol("p"),))
+    expected = (("rage", "anger"), ("other", "joy"))
+    for text in ('{"rage": "anger", "other": "joy"}', '[["rage", "anger"], ["other", "joy"]]'):
+        assert recipe.set("tasks.emotion.merge", text).tasks[0].merge == expected
+    with pytest.raises(UserError, match=r'expected a JSON object, such as {"surprised": "surprise"}'):
+        recipe.set("tasks.emotion.merge", '{"rage": "anger"')

@@ -68,7 +68,7 @@ def traced(function):
 
 
 def saved(folder, score=model):
-    _save(folder, NO_LAYERS, traced(score), traced(embedding), RATE, 60.0)
+    _save(folder, [NO_LAYERS], traced(score), traced(embedding), RATE, 60.0)
     return folder
 
 

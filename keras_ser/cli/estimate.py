@@ -1,0 +1,61 @@
+"""What is about to be trained, and about how long it takes: said before a training begins."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_ser.cli.progress import duration
+
+# Seconds of speech that one core trains in a second, measured on cores of a 2.7 GHz server (ASP-MTL's encoders).
+SPEEDS = {"conv": 300.0, "lstm": 100.0}
+START = 20.0  # seconds of a core until a run trains: graphs are traced
+FUNCTIONALS = 40.0  # seconds of speech that openSMILE describes in a second of one core, once for a corpus
+SLOW_CORES = "on cores like those of a 2.7 GHz server; a GPU is faster"
+
+
+def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str, Any]]) -> list[str]:
+    """Lines on the classes, the runs that are still to be trained, and the time they take.
+
+    Args:
+        recipes: system -> recipe, with the classes of the corpus.
+        data: the `keras_ser.training.Data`.
+        todo: (system, job) of each run that is not finished.
+    """
+    first = next(iter(recipes.values()))
+    task, corpus = first.tasks[0], data.readable
+    counts = {label: 0 for label in task.labels}
+    for utterance in corpus:
+        label = task.label(utterance.column(task.column), corpus.name)
+        label = dict(task.merge).get(label, label)
+        counts[label] = counts.get(label, 0) + (label in counts)
+    said = ", ".join(f"{label} {counts[label]}" for label in task.labels)
+    speakers = len({u.speaker for u in corpus} - {None})
+    lines = [f"{task.name}: {said}; {len(corpus)} clips of {speakers or 'unknown'} speakers"]
+    if todo:
+        seconds = sum(expected_seconds(recipes[name], data, job) for name, job in todo)
+        networks = [name for name, _ in todo if recipes[name].model == "aspmtl"]
+        runs = ", ".join(f"{sum(name == n for n, _ in todo)} of {name}" for name in dict.fromkeys(n for n, _ in todo))
+        lines.append(f"to train: {runs}; about {duration(seconds)} on {cores()} cores")
+        if networks:
+            recipe = recipes[networks[0]]
+            lines[-1] += f" (estimated from the length of the clips, {recipe.epochs} epochs at most; {SLOW_CORES})"
+    return lines
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def expected_seconds(recipe: Any, data: Any, job: Any) -> float:
+    """Seconds that a run of an ASP-MTL recipe takes; of a baseline with openSMILE its share of the description."""
+    rate = data.cache.sample_rate
+    lengths = dict(zip(data.cache.ids, data.cache.lengths / rate, strict=True))
+    if recipe.model != "aspmtl":
+        described = sum(lengths.values()) / FUNCTIONALS / 5 if getattr(recipe.config, "functionals", None) else 0.0
+        return described / cores() + 1
+    most = recipe.sampling.frames * recipe.frontend.hop / rate if recipe.sampling.kind == "crop" else float("inf")
+    heard = sum(min(lengths.get(i, 0.0), most) for i in job.split.train)
+    judged = sum(lengths.get(i, 0.0) for i in job.split.validation) / 3  # forward alone
+    own = START + recipe.epochs * (heard + judged) / SPEEDS[recipe.config.encoder] / cores()
+    return own + (expected_seconds(recipe.first, data, job) if recipe.first is not None else 0.0)

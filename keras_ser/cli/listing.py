@@ -1,0 +1,130 @@
+"""`list` and `new`: what has been trained, and a recipe to edit."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from keras_ser.errors import UserError
+
+
+def add(commands) -> None:
+    """Add these commands to the parser."""
+    shown = commands.add_parser(
+        "list",
+        help="list experiments: what is finished, and the main score",
+        description="A row for each experiment in a folder, the newest first, with the main task's UAR or CCC [95 % interval].",
+    )
+    shown.add_argument("folder", nargs="?", default="saved_models", metavar="DIR", help="default: saved_models")
+    shown.add_argument("--json", action="store_true", help="print JSON")
+    shown.set_defaults(run=_list)
+
+    new = commands.add_parser(
+        "new",
+        help="write a recipe to edit",
+        description="Write NAME.py, a recipe that runs as it stands: on the demo corpus, or on a table of yours (--corpus-root).",
+    )
+    new.add_argument("name", metavar="NAME", help="of the recipe and its file")
+    new.set_defaults(run=_new)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from keras_ser.evaluation.tables import Table, metric_title
+    from keras_ser.experiment.listing import experiments
+    from keras_ser.reports.render import terminal
+
+    found = experiments(Path(options.folder))
+    if options.json:
+        print(json.dumps([_facts(each) for each in found], indent=1, ensure_ascii=False))
+        return 0
+    if not found:
+        print(f"no experiments in {options.folder}", file=sys.stderr)
+    rows = []
+    for each in found:
+        done = f"{each.finished} of {each.runs or '?'} runs" + (f" + {each.final} final" if each.final else "")
+        score = (
+            "" if each.score is None else f"{metric_title(each.metric).split()[0]} {each.score.text()}, {each.protocol}"
+        )
+        root = Path(each.root).name
+        corpus = each.corpus if root in ("", each.corpus) else f"{each.corpus} {root}"
+        rows.append([str(each.folder), corpus, "damaged" if each.fault else done, score, f"{each.date:%Y-%m-%d %H:%M}"])
+    if rows:
+        print(
+            "\n".join(terminal(Table("", ["experiment", "corpus", "finished", "main score", "last written"], rows, 5)))
+        )
+    for each in (each for each in found if each.fault):
+        print(f"keras-ser: {each.fault}", file=sys.stderr)
+    return 0
+
+
+def _facts(each) -> dict:
+    score = None if each.score is None else each.score.ends()
+    return {**vars(each), "folder": str(each.folder), "score": score, "date": each.date.isoformat(timespec="seconds")}
+
+
+def _new(options: argparse.Namespace) -> int:
+    from keras_ser.checks import check_name
+    from keras_ser.files import write_text
+
+    name = options.name.removesuffix(".py")
+    check_name("a recipe", name)
+    path = Path(f"{name}.py")
+    if path.exists():
+        raise UserError(f"{path} is there already, and stays as it is. Give another NAME.")
+    write_text(path, TEMPLATE.replace("NAME", name))
+    print(path)
+    print(f"next: python {path}    (the demo corpus), or python {path} --corpus-root clips.csv", file=sys.stderr)
+    return 0
+
+
+TEMPLATE = '''"""NAME: a recipe to edit.
+
+    python NAME.py                               the demo corpus: synthetic voices, a few minutes
+    python NAME.py --corpus-root clips.csv       a table with the columns file, speaker, emotion (and gender)
+    python NAME.py --corpus-root clips.csv --final      afterwards: one model on all clips, for use
+
+Each field of a Recipe is one choice; the reference has them all: help(keras_ser.Recipe).
+"""
+
+from keras_ser import Protocol, Recipe, Task
+from keras_ser.cli import recipe_main
+from keras_ser.models.aspmtl import Config
+from keras_ser.pipelines.augmentation import Augment
+from keras_ser.recipe import FrontendConfig, OptimizerConfig, Sampling
+
+RECIPE = Recipe(
+    name="NAME",
+    corpus="manifest",
+    # what is predicted, the main task first; a task without labels takes those of the corpus
+    tasks=(Task("emotion"),),
+    # how the corpus is split: five folds, each tested on speakers that nothing was trained on
+    protocols=(Protocol("unseen-speakers", "k-fold", by="speaker", folds=5, validation=0),),
+    # what the network sees: log-mel spectrograms, two seconds of each clip in each epoch, stretched and shifted at random
+    frontend=FrontendConfig(features=("log_mel",), bins=64, endpoint=False),
+    sampling=Sampling("crop", frames=200, class_weights=True),
+    augment=Augment(tempo=0.2, mel_warp_scale=0.06, mel_warp_shift=4.0),
+    # the network, and how it is trained
+    model="aspmtl",
+    config=Config(
+        encoder="conv",
+        adversary=None,
+        layers=0,
+        dropout=0.2,
+        dense=0,
+        label_smoothing=0.1,
+        stride=2,
+        pool_first=True,
+        stem=3,
+    ),
+    optimizer=OptimizerConfig("adamw", 1.5e-3, weight_decay=0.01, clip_norm=5.0, schedule="cosine", warmup_epochs=1.0),
+    batch_size=16,
+    epochs=30,
+    patience=0,
+    seeds=(0,),
+)
+RECIPES = {"own": RECIPE, "demo": RECIPE.replace(name="NAME-demo", corpus="demo", epochs=8)}
+DEMO = "demo"  # the variant that runs without --corpus-root
+
+if __name__ == "__main__":
+    raise SystemExit(recipe_main(RECIPES, __doc__, DEMO))
+'''

@@ -1,0 +1,59 @@
+"""An argument parser whose errors are one line, with the nearest option or command."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+
+
+class Parser(argparse.ArgumentParser):
+    """`argparse.ArgumentParser` that names what an unknown option or command is nearest to.
+
+    Every mistake is one line on standard error, without the usage, and exit code 2.
+    """
+
+    given: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):
+        self.given = sys.argv[1:] if args is None else list(args)
+        namespace, extras = super().parse_known_args(args, namespace)
+        if extras:
+            option = next((extra for extra in extras if extra.startswith("-")), None)
+            self.error(f"unexpected argument {extras[0]!r}." if option is None else self._unknown(option))
+        return namespace, extras
+
+    def _unknown(self, option: str) -> str:
+        name = option.split("=")[0]
+        return f"unknown option {name}.{nearest(name, self._options())}"
+
+    def _options(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+    def _check_value(self, action: argparse.Action, value) -> None:
+        """Name the nearest command where there is no such; other choices keep argparse's words."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            known = list(action.choices)
+            self.error(f"unknown command {value!r}." + (nearest(value, known) or f" There are: {', '.join(known)}."))
+        super()._check_value(action, value)
+
+    def error(self, message: str):
+        if message.startswith("the following arguments are required"):
+            known = self._options()  # an unknown option says more than what is missing for it
+            strays = [
+                w for w in self.given if w.startswith("--") and not any(k.startswith(w.split("=")[0]) for k in known)
+            ]
+            message = self._unknown(strays[0]) if strays else message
+        more = f" ({self.prog} --help lists all options)" if message.startswith("unknown option") else ""
+        print(f"keras-ser: error: {' '.join(message.split())}{more}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean A or B?", or "" where nothing is near.
+
+    Example:
+        >>> nearest("--epoch", ["--epochs", "--seed"])
+        ' Did you mean --epochs?'
+    """
+    close = difflib.get_close_matches(word, list(known), 2)
+    return f" Did you mean {' or '.join(close)}?" if close else ""

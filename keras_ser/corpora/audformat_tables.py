@@ -1,0 +1,88 @@
+"""Read an audformat database (db.yaml and its tables) as the rows of a manifest, by the package `audformat`.
+
+Columns of several tables are joined by file, start and end; what a table of whole files says holds for the segments of these files.
+A column that two tables state differently is named "table.column". The split that a table is of becomes the column `subset`, what a
+scheme says of its labels (a speaker's gender) a column of its own.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from keras_ser.corpora.corpus import CorpusError
+from keras_ser.corpora.rows import Table, text, texts
+from keras_ser.errors import UserError
+
+SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+GENDER = ("gender", "sex")
+
+
+def read_database(folder: Path) -> Table:
+    """The rows of the database in a folder.
+
+    Raises:
+        CorpusError: it cannot be read, or has no table of files.
+        UserError: audformat is not installed.
+    """
+    try:
+        import audformat
+    except ImportError:
+        raise UserError(
+            "an audformat database (db.yaml) needs audformat, which is not installed: pip install 'keras_ser[audformat]'."
+        ) from None
+    try:
+        database = audformat.Database.load(str(folder))
+        frames = {name: table.df.reset_index() for name, table in database.tables.items()}
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CorpusError(f"manifest: {folder} cannot be read as an audformat database: {reason}.") from error
+    if not frames:
+        raise CorpusError(f"manifest: the audformat database {folder} has no table of files.")
+    # (file, start, end) -> column -> table -> value; whole files have no start and end
+    found: dict[tuple, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+    for name, frame in frames.items():
+        split = database.tables[name].split_id
+        side = SPLITS.get(str(database.splits[split].type) if split else "", "")
+        for row in frame.to_dict("records"):
+            key = (row.pop("file"), _seconds(row.pop("start", None)), _seconds(row.pop("end", None)))
+            for column, value in row.items():
+                if text(value):
+                    found[key][column][name] = text(value)
+                about = _about(database, database.tables[name].columns[column].scheme_id, value)
+                for more, said in about.items():
+                    found[key][more][name] = said
+            if side:
+                found[key]["subset"][name] = side
+    segments = [key for key in found if key[1:] != ("", "")]
+    keys = sorted(segments) if segments else sorted(found)
+    apart = {column for values in found.values() for column, by in values.items() if len(set(by.values())) > 1}
+    rows = []
+    for key in keys:
+        row = dict(zip(("file", "start", "end"), key, strict=True))
+        for values in (found.get((key[0], "", ""), {}), found[key]):
+            for column, by in values.items():
+                row |= (
+                    {f"{t}.{column}": v for t, v in by.items()}
+                    if column in apart
+                    else {column: next(iter(by.values()))}
+                )
+        rows.append(row)
+    return Table(folder / "db.yaml", folder, texts(rows))
+
+
+def _seconds(value: Any) -> str:
+    """A pandas.Timedelta in seconds; "" where there is none."""
+    return "" if value is None or value != value else f"{value.total_seconds():.9g}"
+
+
+def _about(database: Any, scheme: str | None, value: Any) -> dict[str, str]:
+    """What a scheme says of one of its labels."""
+    labels = database.schemes[scheme].labels if scheme else None
+    if isinstance(labels, str):  # a table of the database
+        frame = database[labels].df
+        about = frame.loc[value].to_dict() if value in frame.index else {}
+    else:
+        about = labels.get(value) if isinstance(labels, dict) else {}
+    about = about if isinstance(about, dict) else {}
+    found = [text(about[key]) for key in GENDER if text(about.get(key))]
+    return {"gender": found[0]} if found else {}

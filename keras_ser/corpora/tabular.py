@@ -1,0 +1,151 @@
+"""Find and read the table of a manifest, whatever it lies in, as rows of text.
+
+clips.csv (.tsv)                          one row per utterance
+clips.jsonl                               one JSON object per line
+clips.parquet                             a column of paths, or of audio files as Hugging Face stores them
+folder with one such file                 that file
+folder/[train/]metadata.csv (.jsonl)      Hugging Face's `audiofolder`; the column file_name holds the paths
+folder/[train/]anger/x.wav                class folders: the name of a file's folder is its emotion
+folder/[data/]train-00000-of-00001.parquet   a Hugging Face data set
+folder/db.yaml                            an audformat database
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_ser.audio.formats import ENDINGS
+from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.corpora.layout import entries, existing_folder
+from keras_ser.corpora.plain_text import read_text
+from keras_ser.corpora.rows import Table, texts
+from keras_ser.corpora.spelling import quoted
+from keras_ser.corpora.table import DELIMITERS, NEWLINE, read_table
+
+EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
+METADATA = "metadata"
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+SIDES = {"train": "train", "test": "test", **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")}
+WAY = "Name the columns in the first line, or say which they are: --columns file=COLUMN,speaker=COLUMN,emotion=COLUMN."
+
+
+def found_table(root: str | Path, file_column: str | None = None) -> Table:
+    """The table of a manifest's root: a file, or a folder of one of the layouts of this module.
+
+    Args:
+        root: the file or the folder.
+        file_column: the column of paths or audio, where the user names it.
+
+    Raises:
+        CorpusError: there is no table, or there are several; what the readers raise.
+    """
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        return _read(path, file_column)
+    inside = entries(existing_folder(path, "manifest", EXPECTED_FILE))
+    if (path / "db.yaml").is_file():
+        from keras_ser.corpora.audformat_tables import read_database
+
+        return read_database(path)
+    holders = [path, *(folder for folder in inside if folder.name.lower() in SIDES and folder.is_dir())]
+    metadata = [f for holder in holders for f in entries(holder) if f.stem == METADATA and f.suffix.lower() in TABLES]
+    if metadata:
+        return _joined(path, [(_side(file.parent.name), _read(file, file_column)) for file in metadata])
+    tables = [file for file in inside if file.suffix.lower() in TABLES and file.is_file()]
+    parquet = [file for folder in (path, path / "data") if folder.is_dir() for file in entries(folder)]
+    parquet = [file for file in parquet if file.suffix.lower() == ".parquet"]
+    if parquet and set(tables) <= set(parquet):
+        return _joined(path, [(_side(re.split(r"[-.]", f.stem)[0]), _read(f, file_column)) for f in parquet])
+    if len(tables) == 1:
+        return _read(tables[0], file_column)
+    folders = {} if tables else _class_folders(path)
+    if not folders:
+        raise CorpusError(
+            f"manifest: the root must be {EXPECTED_FILE}. Received: the folder {path}, which holds "
+            f"{listed(table.name for table in tables) or 'no .csv or .tsv file'}. Give the path of the file itself."
+        )
+    rows = [
+        (number, {"file": file.relative_to(path).as_posix(), "emotion": file.parent.name, "subset": side})
+        for number, (file, side) in enumerate(folders.items(), start=1)
+    ]
+    classes = listed(sorted({row["emotion"] for _, row in rows}), 20)
+    return Table(path, path, rows, (f"there is no table: the folders are read as emotions ({classes}).",))
+
+
+def _side(name: str) -> str:
+    return SIDES.get(name.lower(), "")
+
+
+def _read(path: Path, file_column: str | None) -> Table:
+    """The table of one file."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet" and path.is_file():
+        from keras_ser.corpora.parquet import read_parquet
+
+        return read_parquet(path, file_column)
+    if suffix == ".jsonl" and path.is_file():
+        rows = texts(_objects(path))
+    else:
+        rows = read_table(path, "manifest", required=(file_column or _file_column(path),), way=WAY)
+    if not rows:
+        raise CorpusError(f"manifest: expected a row for every utterance. Received: {path}, which has none.")
+    return Table(path, path.parent, rows)
+
+
+def _file_column(path: Path) -> str:
+    """ "file", or "file_name" as Hugging Face calls it, where the first line names that alone."""
+    header = NEWLINE.split(read_text(path, "manifest: expected a table in UTF-8.").lstrip(), maxsplit=1)[0]
+    names = {name.strip().strip('"').strip().lower() for name in re.split("|".join(DELIMITERS), header)}
+    return "file_name" if "file_name" in names and "file" not in names else "file"
+
+
+def _objects(path: Path) -> list[dict[str, Any]]:
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise CorpusError(
+                f"manifest: {path.name} must have one JSON object per line. Received: {quoted(line, 40)} in line {number}."
+            )
+        found.append(value)
+    return found
+
+
+def _joined(root: Path, parts: Sequence[tuple[str, Table]]) -> Table:
+    """Several tables as one whose paths start at `root`; which side of the data set a part is becomes its `subset`."""
+    if len(parts) == 1 and not parts[0][0]:
+        return parts[0][1]
+    folders = {part.folder for _, part in parts}
+    folder = folders.pop() if len(folders) == 1 else root
+    rows: list[dict[str, str]] = []
+    for side, part in parts:
+        moved = _mover(part.folder, folder)
+        for _, row in part.rows:
+            column = "file" if "file" in row else "file_name"
+            more = {"subset": side} if side and "subset" not in row else {}
+            rows.append({**row, **more, **({column: moved(row[column])} if row.get(column) else {})})
+    return Table(root, folder, texts(rows), tuple(note for _, part in parts for note in part.notes))
+
+
+def _mover(start: Path, end: Path) -> Callable[[str], str]:
+    inner = start.relative_to(end).as_posix() if start.is_relative_to(end) else start.resolve().as_posix()
+    return lambda name: name if inner == "." or name.startswith("/") else f"{inner}/{name}"
+
+
+def _class_folders(root: Path) -> dict[Path, str]:
+    """Audio file -> side, of files in folders of their class, one below `root` or below a side of it; {} for another layout."""
+    found: dict[Path, str] = {}
+    for folder in (each for each in entries(root) if each.is_dir()):
+        side = _side(folder.name)
+        for holder in [each for each in entries(folder) if each.is_dir()] if side else [folder]:
+            for file in entries(holder):
+                if file.suffix.lower() in ENDINGS and file.is_file():
+                    found[file] = side
+    return found if len({file.parent.name for file in found}) > 1 else {}

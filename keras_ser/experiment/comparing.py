@@ -1,0 +1,79 @@
+"""Two experiments compared by their predictions, without TensorFlow."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from keras_ser.corpora.corpus import listed
+from keras_ser.corpora.spelling import comparable, difference
+from keras_ser.errors import RunError
+from keras_ser.evaluation import read_predictions
+from keras_ser.evaluation.learning import faults, learning_table, run_learning, together
+from keras_ser.experiment.stored import RECIPE, read_or_refuse, stored_recipe
+from keras_ser.models import deterministic_model
+from keras_ser.tasks import Task
+from keras_ser.training.run import Run, model_file
+
+
+def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | None = None) -> str:
+    """The paired difference of two experiments over the same clips, in words.
+
+    A folder's recipe says whether its seed draws anything; of a predictions.csv alone one seed gives no p.
+
+    Raises:
+        RunError: no predictions; another error of `keras_ser.evaluation.compare`.
+    """
+    from keras_ser.evaluation import compare
+
+    tables, known = [], []
+    for path in (a, b):
+        file = path / "predictions.csv" if path.is_dir() else path
+        if not file.exists():
+            raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
+        again = f"Make it again: keras-ser evaluate {file.parent}"
+        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
+        known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
+    for table in tables:
+        if f"{task}/prediction" not in table:
+            there = [c.removesuffix("/prediction") for c in table.columns if c.endswith("/prediction")]
+            raise RunError(f"the task must be one of {', '.join(there)}. Received: {task!r}.")
+    labels = _labels(tables[0], task)
+    others = [_labels(table, task) for table in tables]
+    if sorted(others[0]) != sorted(others[1]):
+        raise RunError(f"the two must have the same classes of {task!r}. {_difference(*others)}")
+    known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
+    found = compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known))
+    trained = (
+        _trained(name, path, table, found.protocol) for name, path, table in zip("ab", (a, b), tables, strict=True)
+    )
+    return "\n".join([*found.lines(), *(line for lines in trained for line in lines)])
+
+
+def _labels(table: pd.DataFrame, task: str) -> list[str]:
+    """The classes of a task that a table has probabilities of."""
+    found = [c.removeprefix(f"{task}/") for c in table.columns if c.startswith(f"{task}/")]
+    return [label for label in found if label != "prediction"]
+
+
+def _difference(a: Sequence[str], b: Sequence[str]) -> str:
+    """In what two sets of classes differ; whether they are the same up to case or spaces."""
+    if sorted(map(comparable, a)) == sorted(map(comparable, b)):
+        same = f"They are the same up to {difference((*a, *b))}: {listed(a)}; {listed(b)}."
+        return f"{same} Rename the labels of one, and train it again."
+    more = [("a", sorted(set(a) - set(b))), ("b", sorted(set(b) - set(a)))]
+    return f"{'; '.join(f'only {name} has {listed(found)}' for name, found in more if found)}."
+
+
+def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> list[str]:
+    """A line on what the runs of an experiment have learned; none where its folder holds their predictions alone."""
+    table = table[table["protocol"] == protocol]
+    keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
+    runs = [(folder / protocol / f"fold-{fold:02d}-seed-{seed}", protocol, fold, seed) for protocol, fold, seed in keys]
+    if not all(model_file(path) for path, *_ in runs):
+        return []
+    loaded = [(Run.load(path), *key) for path, *key in runs]
+    learned = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
+    header, row = learning_table({"": learned}, {}).text()
+    said = "; ".join(f"{what} {cell}" for what, cell in zip(header[1:], row[1:], strict=True) if what != "test")
+    return [f"{name}: {said}", *faults({name: learned})]

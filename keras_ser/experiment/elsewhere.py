@@ -1,0 +1,192 @@
+"""Runs scored on another corpus than their own: its labels mapped to the runs' classes, its speakers compared with theirs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from keras_ser.corpora import Corpus, CorpusError, listed
+from keras_ser.corpora.spelling import comparable, shown
+from keras_ser.errors import UserError
+from keras_ser.experiment.planning import tested
+from keras_ser.experiment.rescoring import cache_folder, data_of, runs_of
+from keras_ser.reports import Report, score_report
+from keras_ser.settings import Stream, of_stream
+from keras_ser.splits import LeakageError, Protocol, Split
+from keras_ser.tasks import Task, identity
+from keras_ser.training import Data, Run
+
+PROTOCOL = "other-corpus"
+TRAINED = ("refuse", "drop", "keep")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of another corpus has trained or validated a run; `note` says what could not be compared."""
+
+    speakers: tuple[str, ...] = ()
+    clips: frozenset[str] = frozenset()
+    note: str = ""
+
+
+def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None, ignore: Sequence[str] = ()) -> Task:
+    """The task with the labels of another corpus: merged, ignored, or spelled otherwise (case, spaces).
+
+    Raises:
+        UserError: `merge` leads to no class of the task.
+        CorpusError: labels that the task does not know.
+    """
+    merge = dict(merge or {})
+    strays = sorted(set(merge.values()) - set(task.labels))
+    if strays:
+        raise UserError(f"--merge must lead to a class: {', '.join(task.labels)}. Received: {', '.join(strays)}.")
+    known, unknown = {*task.labels, *dict(task.merge), *task.ignore, *merge, *ignore}, {}
+    spelled = {comparable(label): label for label in [*task.labels, *dict(task.merge)]}
+    for value, count in corpus.counts(task.column).items():
+        label = task.label(value, corpus.name)
+        if label in known:
+            continue
+        alike = spelled.get(comparable(label))
+        if alike is None:
+            unknown[label] = count
+        else:
+            merge[label] = dict(task.merge).get(alike, alike)
+    if unknown:
+        found, first = ", ".join(f"{shown(label)} ({count})" for label, count in unknown.items()), next(iter(unknown))
+        raise CorpusError(
+            f"the classes of {task.name!r} are {', '.join(task.labels)}, and {corpus.name} has {found} as well. Map these labels "
+            f"(--merge {first}={task.labels[0]}) or leave them out (--ignore {first})."
+        )
+    kept = {label: to for label, to in task.merge if label not in merge and label not in ignore}
+    left = [label for label in (*task.ignore, *ignore) if label not in task.labels and label not in merge]
+    return replace(task, merge={**kept, **merge}, ignore=tuple(dict.fromkeys(left)))
+
+
+def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str, str]) -> Seen:
+    """Which speakers and clips of another corpus the runs of a folder have been trained or chosen with.
+
+    Args:
+        folder: a run or an experiment, whose corpus is read again where it lay.
+        runs: its runs.
+        corpus: the other corpus.
+        hashes: id -> content hash of its clips.
+    """
+    runs = list(runs)
+    try:
+        own = data_of(folder)
+    except (UserError, OSError) as error:
+        why = " ".join(str(error).split())
+        return Seen(note=f"Whether speakers or recordings of this corpus have trained the runs is not known: {why}")
+    used = {i for run in runs for i in (*run.split.train, *run.split.validation)}
+    trained = [u for u in own.corpus if u.id in used]
+    people = {comparable(identity(u.speaker, own.corpus.name)) for u in trained if u.speaker}
+    contents = {own.cache.hashes[u.id] for u in trained if u.id in own.cache.hashes}
+    speakers = [u.speaker for u in corpus if u.speaker and comparable(identity(u.speaker, corpus.name)) in people]
+    copies = {i for i, content in hashes.items() if content in contents}
+    clips = {u.id for u in corpus if u.speaker in set(speakers)} | copies
+    others = sorted({stream.corpus for run in runs for stream in run.recipe.streams if stream.corpus})
+    note = f"Not compared with the auxiliary corpora {', '.join(others)} of the runs." if others else ""
+    return Seen(tuple(sorted(set(speakers))), frozenset(clips), note)
+
+
+def evaluate_elsewhere(
+    folder: Path,
+    corpus: Corpus,
+    *,
+    merge: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    trained: str = "refuse",
+    bad: str = "raise",
+    out: Path | str | None = None,
+) -> tuple[Report, Path]:
+    """Score a run, or all runs of an experiment, on another corpus; each run counts as a seed.
+
+    Args:
+        folder: of the run or the experiment.
+        corpus: the other corpus.
+        merge: its labels -> classes of the main task.
+        ignore: its labels that are left out.
+        trained: what happens to clips of speakers, and copies of recordings, that trained a run: "refuse", "drop" or "keep" (the
+            report says so).
+        bad: unreadable files: "raise" or "drop".
+        out: where the report goes (default: a folder below `folder`, named after the corpus).
+
+    Returns:
+        The report, and its folder.
+
+    Raises:
+        LeakageError: the corpus holds such clips, and `trained` is "refuse", or nothing else.
+        CorpusError: labels that the runs do not know, or no label of the main task.
+    """
+    runs = runs_of(folder)
+    recipe = runs[0].recipe
+    main = recipe.tasks[0]
+    if not corpus.counts(main.column):
+        raise CorpusError(
+            f"{corpus.name} has no {main.column!r} for any clip, which the runs predict. It has: "
+            f"{listed([*corpus.vocabulary, *(c for c in ('gender', 'speaker') if corpus.counts(c))])}. Name the column: --columns "
+            f"{main.column}=COLUMN."
+        )
+    classes = not (main.continuous or main.columns)
+    recipe = _recipe(recipe, {main.name: mapped(main, corpus, merge, ignore)} if classes else {})
+    for task in recipe.tasks[1:]:
+        if not (task.continuous or task.columns or task.identity or of_stream(task)) and corpus.counts(task.column):
+            recipe = _recipe(
+                recipe, {task.name: mapped(task, corpus, None, ignore) if task.column != main.column else task}
+            )
+    data = Data.load(recipe, corpus, cache_folder(folder), bad=bad)
+    found = seen(folder, runs, corpus, data.cache.hashes)
+    notes = [found.note] if found.note else []
+    ids = [u.id for u in data.readable]
+    if found.clips:
+        who = f"speakers {listed(found.speakers)}" if found.speakers else "recordings"
+        what = f"{who} of this corpus ({len(found.clips)} of {len(ids)} clips) have trained the runs"
+        if trained == "refuse":
+            raise LeakageError(
+                f"{what}: their scores would be too high. Leave them out (--trained-speakers drop), or keep them, marked in the "
+                "report (--trained-speakers keep)."
+            )
+        if trained == "drop":
+            ids = [i for i in ids if i not in found.clips]
+            if not ids:
+                raise LeakageError(f"{what}, and nothing else is left to test.")
+        notes.append(
+            f"{what[0].upper()}{what[1:]}, and are {'left out' if trained == 'drop' else 'KEPT: scores are too high'}."
+        )
+    split = Split(PROTOCOL, 0, (), (), tuple(ids), apart=("speaker",), foreign=True)
+    table = pd.concat(
+        [tested(replace(run, recipe=recipe, split=split, seed=k), data, PROTOCOL) for k, run in enumerate(runs)],
+        ignore_index=True,
+    )
+    scored = [task for task in recipe.tasks if f"{task.name}/prediction" in table and not of_stream(task)]
+    scored = [task for task in scored if task is recipe.tasks[0] or (table[task.name] != "").any()]
+    pairs = ", ".join(f"{a} = {b}" for a, b in recipe.tasks[0].merge)
+    notes += [f"Labels read as classes: {pairs}."] if pairs else []
+    notes += [f"Labels left out: {', '.join(recipe.tasks[0].ignore)}."] if recipe.tasks[0].ignore else []
+    notes += [f"Seed {k} stands for the run {run.folder}." for k, run in enumerate(runs)] if len(runs) > 1 else []
+    made = score_report(
+        table,
+        scored,
+        title=f"{recipe.name} on another corpus: {corpus.name}, {corpus.root.resolve().name}",
+        protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": trained == "keep"}},
+        notes=notes,
+        deterministic=False,
+    )
+    where = (
+        Path(out) if out else folder / f"on-{comparable(corpus.root.resolve().name).replace(' ', '-') or corpus.name}"
+    )
+    made.save(where)
+    return made, where
+
+
+def _recipe(recipe, tasks: Mapping[str, Task]):
+    """The recipe as it tests: one clean stream, whole clips, and these tasks in place of its own."""
+    return recipe.replace(
+        tasks=tuple(tasks.get(task.name, task) for task in recipe.tasks),
+        streams=(Stream("clips"),),
+        protocols=(Protocol(PROTOCOL, "leave-one-out"),),
+        shuffle=(),
+        windows=None,
+        paper=(),
+    )

@@ -1,0 +1,119 @@
+"""What lies in a folder of experiments: read from their files, without TensorFlow and without any corpus."""
+
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_ser.errors import UserError
+from keras_ser.evaluation.tables import Cell, form_of
+from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, stored_facts, stored_recipe
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol
+from keras_ser.training.run import model_file
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One experiment.
+
+    Args:
+        folder: of the experiment.
+        recipe, corpus: their names.
+        root: where the corpus lay.
+        finished: how many runs are trained and tested; runs: of how many (None = that depends on the corpus).
+        final: models that were trained on all clips.
+        metric, score, protocol: of the main task in the report, under its last protocol; None without a report.
+        date: when a run or the report was last written.
+        fault: why its files cannot be read; "" where they can.
+    """
+
+    folder: Path
+    recipe: str = ""
+    corpus: str = ""
+    root: str = ""
+    finished: int = 0
+    runs: int | None = None
+    final: int = 0
+    metric: str = ""
+    score: Cell | None = None
+    protocol: str = ""
+    date: datetime.datetime | None = None
+    fault: str = ""
+
+
+def experiments(folder: Path) -> list[Listed]:
+    """The experiments in a folder, the newest first.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"expected a folder of experiments. Received: {folder}, which is none. Name it: keras-ser list DIR."
+        )
+    found = [path.parent for path in sorted(folder.glob(f"*/{EXPERIMENT}"))]
+    if (folder / EXPERIMENT).exists():
+        found.append(folder)
+    return sorted(map(_listed, found), key=lambda each: each.date or datetime.datetime.min, reverse=True)
+
+
+def _listed(folder: Path) -> Listed:
+    written = [*folder.glob(f"*/fold-*/{PREDICTIONS}"), *folder.glob("report.json"), folder / EXPERIMENT]
+    date = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in written))
+    try:
+        recipe, facts, report = stored_recipe(folder), stored_facts(folder), _report(folder)
+    except UserError as error:
+        return Listed(folder, date=date, fault=" ".join(str(error).split()))
+    done = {f"{path.parent.parent.name}/{path.parent.name}" for path in folder.glob(f"*/fold-*/{PREDICTIONS}")}
+    metric, score, protocol = _score(recipe, report)
+    return Listed(
+        folder,
+        recipe.name,
+        recipe.corpus,
+        facts.get("root", ""),
+        len(done),
+        _runs(recipe, report),
+        sum(model_file(path) is not None for path in folder.glob("final/seed-*")),
+        metric,
+        score,
+        protocol,
+        date,
+    )
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _runs(recipe: Recipe, report: dict[str, Any]) -> int | None:
+    """How many runs the recipe asks for; None where only the corpus tells."""
+    folds = []
+    for protocol in recipe.protocols:
+        said = report.get("protocols", {}).get(protocol.name, {}).get("folds")
+        folds.append(len(said) if isinstance(said, list) else _folds(protocol))
+    return None if None in folds else sum(folds) * len(recipe.seeds)
+
+
+def _folds(protocol: Protocol) -> int | None:
+    if protocol.kind in ("k-fold", "stratified-k-fold"):
+        return protocol.folds
+    return {"leave-one-out": None, "stated": len(protocol.stated)}.get(protocol.kind, 1)
+
+
+def _score(recipe: Recipe, report: dict[str, Any]) -> tuple[str, Cell | None, str]:
+    """Metric, score and protocol of the main task in a report, under the last protocol that has one."""
+    main = recipe.tasks[0]
+    metric = "ccc" if main.continuous else "uar"
+    for result in reversed(report.get("results", [])):
+        if result.get("task") == main.name:
+            for each in result.get("scores", []):
+                if each.get("metric") == metric and each.get("value") is not None:
+                    cell = Cell(each["value"], each.get("low"), each.get("high"), form=form_of(metric))
+                    return metric, cell, result.get("protocol", "")
+    return metric, None, ""

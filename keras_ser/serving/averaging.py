@@ -1,0 +1,91 @@
+"""Several runs as one model: the mean of their probabilities, of seeds or folds of one recipe, or of different recipes.
+
+A front end that several runs have in common computes its features once. Flags of a clip are those of any of the runs; the embedding
+is that of all runs, one behind the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from keras_ser.errors import UserError
+
+if TYPE_CHECKING:
+    from keras_ser.training.run import Run
+
+
+def check_together(runs: Sequence[Run]) -> None:
+    """Refuse runs that do not answer the same question.
+
+    Raises:
+        UserError: other tasks or classes, or another sample rate, than the first run's.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if run.folder.resolve() == first.folder.resolve():
+            raise UserError(f"each run counts once. Received: {run.folder} twice.")
+        for what, a, b in (
+            ("tasks", [t.name for t in first.recipe.tasks], [t.name for t in run.recipe.tasks]),
+            *(
+                (f"classes of {a.name!r}", list(a.labels) or [a.low, a.high], list(b.labels) or [b.low, b.high])
+                for a, b in zip(first.recipe.tasks, run.recipe.tasks, strict=False)
+            ),
+            ("sample rate", [first.recipe.frontend.sample_rate], [run.recipe.frontend.sample_rate]),
+        ):
+            if a != b:
+                raise UserError(
+                    f"runs that are averaged need the same {what}. Received: {', '.join(map(str, a))} in {first.folder}, "
+                    f"{', '.join(map(str, b))} in {run.folder}."
+                )
+
+
+def averaged(runs: Sequence[Run], models: Sequence[Any]) -> tuple[Callable, Callable]:
+    """(score, embed): {"waveform", "length"} -> {task: (batch, classes)} and flags, means over models; -> (batch, units of all).
+
+    Args:
+        runs: finished runs of networks, see `check_together`.
+        models: the whole model of each.
+    """
+    from keras import ops
+
+    from keras_ser.models.whole_model import recipe_embedder
+
+    groups: dict[Any, Any] = {}  # what a front end is -> the model whose front end stands for all of them
+    keys = [_frontend(run, number) for number, run in enumerate(runs)]
+    for key, model in zip(keys, models, strict=True):
+        groups.setdefault(key, model.get_layer("extractor"))
+    embedders = [recipe_embedder(run.recipe, model) for run, model in zip(runs, models, strict=True)]
+    tasks = [task.name for task in runs[0].recipe.tasks]
+
+    def score(given: Mapping[str, Any]) -> dict[str, Any]:
+        features = {key: extract(given, training=False) for key, extract in groups.items()}
+        found = []
+        for key, model in zip(keys, models, strict=True):
+            scorer = model.get_layer("scorer")
+            found.append(scorer({name: features[key][name] for name in scorer.input}, training=False))
+        outputs = {name: mean([each[name] for each in found]) for name in tasks}
+        flags: dict[str, list] = {}
+        for each in features.values():
+            for name, value in each.items():
+                if len(value.shape) == 1:
+                    flags.setdefault(name, []).append(value)
+        return outputs | {name: ops.any(ops.stack(values), axis=0) for name, values in flags.items()}
+
+    def embed(given: Mapping[str, Any]) -> Any:
+        return ops.concatenate([ops.cast(each(given, training=False), "float32") for each in embedders], axis=-1)
+
+    return score, embed
+
+
+def mean(values: Sequence[Any]) -> Any:
+    """The mean of tensors of one shape, in float32."""
+    from keras import ops
+
+    return sum(ops.cast(value, "float32") for value in values) / len(values)
+
+
+def _frontend(run: Run, number: int) -> Any:
+    """Equal for runs whose front ends compute the same; a cascade's, behind its own first model, is its own."""
+    recipe = run.recipe
+    return number if recipe.first is not None else (recipe.every_frontend, recipe.sampling.seconds)

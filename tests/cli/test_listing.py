@@ -1,0 +1,61 @@
+"""`list` and `new`."""
+
+import json
+
+import pytest
+
+from keras_ser.cli import main
+from keras_ser.cli.recipes import load_recipes
+from keras_ser.experiment.listing import experiments
+from tests.training import tiny
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An experiment of two seeds and four folds, three of whose runs are finished, and a damaged one."""
+    one = tmp_path / "single-01234567"
+    recipe = tiny.SINGLE.replace(seeds=(0, 1))
+    for fold, seed in ((0, 0), (1, 0), (0, 1)):
+        run = one / "speakers" / f"fold-{fold:02d}-seed-{seed}"
+        run.mkdir(parents=True)
+        (run / "predictions.csv").touch()
+    (one / "final" / "seed-0").mkdir(parents=True)
+    (one / "final" / "seed-0" / "model.keras").touch()
+    (one / "recipe.json").write_text(recipe.to_json())
+    (one / "experiment.json").write_text(json.dumps({"root": "/data/mine.csv"}))
+    scores = [{"metric": "accuracy", "value": 0.9}, {"metric": "uar", "value": 0.625, "low": 0.5, "high": 0.75}]
+    results = [{"task": "emotion", "protocol": "speakers", "scores": scores}]
+    (one / "report.json").write_text(json.dumps({"results": results}))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "experiment.json").write_text("{}")
+    (tmp_path / "notes").mkdir()
+    return tmp_path
+
+
+def test_experiments_are_listed(folder, capsys):
+    assert main(["list", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    (row,) = (line for line in out.splitlines() if "single-01234567" in line)
+    assert "demo mine.csv" in row and "3 of 8 runs + 1 final" in row and "UAR 62.5 [50.0, 75.0], speakers" in row
+    assert "damaged" in out and f"{folder / 'bad' / 'recipe.json'}" in err
+    assert main(["list", str(folder), "--json"]) == 0
+    assert {each["finished"] for each in json.loads(capsys.readouterr().out)} == {0, 3}
+
+
+def test_folders_of_unknown_numbers_of_folds(folder):
+    loso = tiny.SINGLE.replace(protocols=(tiny.Protocol("loso", "leave-one-out"),))
+    (folder / "single-01234567" / "recipe.json").write_text(loso.to_json())
+    assert {each.runs for each in experiments(folder) if not each.fault} == {None}
+    assert main(["list", str(folder / "nowhere")]) == 2
+
+
+def test_a_new_recipe_can_be_read_and_is_never_overwritten(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "mine"]) == 0
+    recipes, demo = load_recipes("mine.py")
+    assert (recipes["own"].name, recipes[demo].name, recipes[demo].corpus) == ("mine", "mine-demo", "demo")
+    assert recipes["own"].tasks[0].open
+    before = (tmp_path / "mine.py").read_bytes()
+    assert main(["new", "mine.py"]) == 2 and "is there already" in capsys.readouterr().err
+    assert (tmp_path / "mine.py").read_bytes() == before
+    assert main(["new", "../mine"]) == 2

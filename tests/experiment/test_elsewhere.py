@@ -1,0 +1,61 @@
+"""Another corpus than the runs' own: labels, and speakers who have trained them."""
+
+import dataclasses
+
+import pytest
+
+from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.errors import UserError
+from keras_ser.experiment.elsewhere import evaluate_elsewhere, mapped
+from keras_ser.splits import LeakageError
+from keras_ser.tasks import Task
+
+TASK = Task("emotion", ("anger", "fear"), merge={"rage": "anger"}, ignore=("other",))
+
+
+def corpus_of(*labels):
+    found = [Utterance(f"u{i}", f"u{i}.wav", labels={"emotion": label}) for i, label in enumerate(labels)]
+    return Corpus("manifest", "/", tuple(found), {"emotion": tuple(dict.fromkeys(labels))})
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "classes"),
+    [
+        (("anger", "rage", "other"), {}, ["anger", "anger", None]),
+        (("Anger", " FEAR", "Rage"), {}, ["anger", "fear", "anger"]),
+        (("wut", "fear"), {"merge": {"wut": "anger"}}, ["anger", "fear"]),
+        (("rage", "joy"), {"merge": {"rage": "fear"}, "ignore": ["joy"]}, ["fear", None]),
+        (("rage", "fear"), {"ignore": ["rage"]}, [None, "fear"]),
+        (("other", "fear"), {"merge": {"other": "anger"}}, ["anger", "fear"]),
+    ],
+)
+def test_labels_are_mapped_to_the_classes(labels, options, classes):
+    task = mapped(TASK, corpus_of(*labels), **options)
+    encoded = [task.encode(label) for label in labels]
+    assert [task.decode(value) if weight else None for value, weight in encoded] == classes
+
+
+def test_labels_that_are_not_known_are_refused():
+    with pytest.raises(CorpusError, match=r"manifest has joy \(2\) as well. .*--merge joy=anger.*--ignore joy"):
+        mapped(TASK, corpus_of("joy", "joy", "fear"))
+    with pytest.raises(UserError, match="--merge must lead to a class: anger, fear. Received: angst"):
+        mapped(TASK, corpus_of("fear"), {"joy": "angst"})
+
+
+@pytest.mark.slow
+def test_speakers_who_trained_the_run_are_refused_or_left_out(masked, tmp_path, monkeypatch):
+    """The demo corpus's own clips: all speakers but the tested ones have trained the run."""
+    recipe, data, folder = masked
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.data_of", lambda folder: data)
+    (run,) = folder.glob("*/fold-00-seed-0")
+    with pytest.raises(LeakageError, match="have trained the runs"):
+        evaluate_elsewhere(run, data.corpus)
+    made, where = evaluate_elsewhere(run, data.corpus, trained="drop", out=tmp_path)
+    tested = {u.speaker for u in data.corpus if u.id in set(made.predictions["id"])}
+    assert len(tested) == len({u.speaker for u in data.corpus}) / 4 and "left out" in (where / "report.md").read_text()
+    kept, _ = evaluate_elsewhere(run, data.corpus, trained="keep", out=tmp_path)
+    assert len(kept.predictions) == len(data.corpus) and any("too high" in note for note in kept.notes)
+    # other people of other names, in recordings that differ: no overlap
+    others = dataclasses.replace(data.corpus, name="manifest")
+    with pytest.raises(LeakageError, match="recordings of this corpus"):
+        evaluate_elsewhere(run, others)

@@ -1,0 +1,54 @@
+"""Several runs as one graph: the mean of their probabilities."""
+
+import numpy as np
+import pytest
+
+from keras_ser.errors import UserError
+from keras_ser.serving import Predictor, export, read_facts
+from keras_ser.serving.averaging import check_together
+from keras_ser.serving.export_checks import golden
+from tests.serving import runs
+from tests.training import tiny
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Two seeds of one recipe."""
+    folder = tmp_path_factory.mktemp("runs")
+    return [runs.write(runs.SHARED_PRIVATE, folder / str(seed), seed) for seed in (0, 1)]
+
+
+@pytest.mark.slow
+def test_an_export_of_several_runs_answers_with_their_mean(two, tmp_path):
+    folder = export(two, tmp_path, "mean", 3.0)
+    clips = [clip.waveform for clip in golden(16000, max_seconds=3.0)[2:5]]
+    alone = [Predictor.load(run.folder)(clips) for run in two]
+    together = Predictor.load(folder)(clips)
+    for task in two[0].recipe.tasks:
+        for i, found in enumerate(together):
+            expected = {
+                label: np.mean([each[i][task.name]["probabilities"][label] for each in alone]) for label in task.labels
+            }
+            assert found[task.name]["probabilities"] == pytest.approx(expected, abs=1e-5)
+            assert found[task.name]["label"] == max(expected, key=expected.get)
+    first, second = (np.array([a["emotion"]["score"] for a in each]) for each in alone)
+    assert np.abs(first - second).max() > 0.01, "the two runs differ, or their mean would prove nothing"
+    facts = read_facts(folder)
+    assert [run["seed"] for run in facts["runs"]] == [0, 1] and facts["metrics"] == {}
+
+
+def test_runs_of_other_questions_are_refused(two, tmp_path):
+    with pytest.raises(UserError, match="each run counts once"):
+        check_together([two[0], two[0]])
+    emotion = tiny.EMOTION.labels[::-1]
+    other = runs.SHARED_PRIVATE.override("tasks.emotion.labels", list(emotion))
+    import dataclasses
+
+    for recipe, words in (
+        (other, "the same classes of 'emotion'. Received: anger, neutral, sadness in"),
+        (runs.SHARED_PRIVATE.replace(tasks=(tiny.EMOTION,), config=tiny.SINGLE.config), "the same tasks"),
+        (runs.SHARED_PRIVATE.override("frontend.sample_rate", 8000), "the same sample rate"),
+    ):
+        run = dataclasses.replace(two[1], recipe=recipe)
+        with pytest.raises(UserError, match=words):
+            check_together([two[0], run])
