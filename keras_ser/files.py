@@ -33,6 +33,12 @@ FULL = {
 REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", errno.EROFS: "the disk is read-only"}
 
 
+def user_cache() -> Path:
+    """The folder of this package in the user's cache directory: $XDG_CACHE_HOME/keras_ser, or ~/.cache/keras_ser."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
+
+
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file of the same suffix, then put it in place.
 

@@ -34,6 +34,8 @@ PACKAGES = [
     "tuning",
     "serving",
     "cli",
+    "api",
+    "sklearn",
 ]
 # to be mended; both sets only shrink
 PACKAGE = Path(keras_ser.__file__).parent
@@ -52,6 +54,7 @@ LIGHT = (
     "evaluation",
     "reports",
     "cli",
+    "api",
 )
 
 

@@ -9,7 +9,6 @@ import hashlib
 import io
 import itertools
 import json
-import os
 import re
 import shutil
 import zlib
@@ -17,17 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.files import lock
+from keras_ser.files import lock, user_cache
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VERSION = 2  # raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one
 INDEX = "demo.json"
-
-
-def default_root() -> Path:
-    """Where the corpus is written when no root is named: the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
 
 
 def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> Iterator[tuple[Utterance, tuple]]:
@@ -56,7 +49,7 @@ def read(
     the label `emotion` and the group `sentence`.
 
     Args:
-        root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
+        root: folder to write to (or the folder of a demo corpus in it), by default the user's cache folder.
         speakers, sentences: number of voices, and of the sentences that each says in each emotion; at least 1.
         seed: decides the voices, the sentences and the clips; at least 0.
         emotions: of `EMOTIONS`, at least one.
@@ -81,7 +74,7 @@ def read(
         "emotions": list(emotions),
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
-    base = Path(root).expanduser() if root is not None else default_root()
+    base = Path(root).expanduser() if root is not None else user_cache()
     if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # a demo corpus's own folder: one level too low
         base = base.parent
     folder = base / f"demo-{digest}"

@@ -22,7 +22,7 @@ class LeakageError(UserError):
     """A split has something on two sides that it promises to keep apart."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Three disjoint sets of utterance ids, and the promises about them.
 
@@ -76,6 +76,10 @@ class Split:
                 both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
                 if both:
                     raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")
+
+    def __repr__(self) -> str:
+        sides = ", ".join(f"{side} {len(getattr(self, side))}" for side in SIDES)
+        return f"<Split {self.protocol}, fold {self.fold}: {sides} clips; apart: {', '.join(self.apart) or 'nothing'}>"
 
     @property
     def speaker_dependent(self) -> bool:
