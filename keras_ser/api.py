@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_ser.corpora import Corpus
 from keras_ser.errors import RunError, UserError
-from keras_ser.files import user_cache
+from keras_ser.files import waveform_cache
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
 
@@ -121,7 +121,7 @@ def run(
         auxiliary: the corpora that streams of the recipe read.
         noise_root: folder of noise files, where streams name any.
         bad: "raise" an error for files that cannot be read, or "drop" them, which the report says.
-        cache: where decoded waveforms are kept (default: a folder in the user's cache directory).
+        cache: where decoded waveforms are kept (default: OUT/cache where that is there, else the user's cache directory).
         initial: a finished run whose weights training begins from.
         strategy: None, or "mirrored" to train on all local accelerators.
         verbose: Show progress.
@@ -149,7 +149,7 @@ def run(
     check_labels(recipe, corpus, others)
     check_recipe(recipe, others, noises)
     check_splits(recipe, corpus, folds, others.values())
-    where = Path(cache) if cache is not None else user_cache()
+    where = waveform_cache(out, str(cache) if cache is not None else None)
     data = Data.load(recipe, corpus, where, others, noises, bad=bad, progress=verbose)
     folder = experiment_folder(recipe, out)
     options = {key: value for key, value in corpus.read_by.items() if key not in dict(recipe.corpus_options)}

@@ -34,9 +34,17 @@ REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", 
 
 
 def user_cache() -> Path:
-    """The folder of this package in the user's cache directory: $XDG_CACHE_HOME/keras_ser, or ~/.cache/keras_ser."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "keras_ser"
+    """The folder of what can be made again: KERAS_SER_CACHE, else keras_ser below XDG_CACHE_HOME or ~/.cache."""
+    own, shared = os.environ.get("KERAS_SER_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own).expanduser() if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
+
+
+def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
+    """Where the decoded corpora of the experiments in OUT lie: where it is asked for, in OUT/cache as of earlier versions where
+    that is there, or in the user's cache folder."""
+    if asked:
+        return Path(asked).expanduser()
+    return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

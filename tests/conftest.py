@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_SER_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "keras_ser"))
 # librosa compiles functions at import into one folder; workers that fill it together have ended in a segmentation fault
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba" / worker))

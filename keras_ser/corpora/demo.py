@@ -23,6 +23,11 @@ VERSION = 2  # raised whenever the synthesiser's output changes, so that no olde
 INDEX = "demo.json"
 
 
+def default_root() -> Path:
+    """Where the corpus is written when no root is named: the user's cache folder."""
+    return user_cache()
+
+
 def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> Iterator[tuple[Utterance, tuple]]:
     """Every clip, and what `clip` takes besides the seed."""
     for place, emotion, number in itertools.product(range(speakers), emotions, range(sentences)):
@@ -49,7 +54,7 @@ def read(
     the label `emotion` and the group `sentence`.
 
     Args:
-        root: folder to write to (or the folder of a demo corpus in it), by default the user's cache folder.
+        root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
         speakers, sentences: number of voices, and of the sentences that each says in each emotion; at least 1.
         seed: decides the voices, the sentences and the clips; at least 0.
         emotions: of `EMOTIONS`, at least one.
@@ -74,7 +79,7 @@ def read(
         "emotions": list(emotions),
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
-    base = Path(root).expanduser() if root is not None else user_cache()
+    base = Path(root).expanduser() if root is not None else default_root()
     if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # a demo corpus's own folder: one level too low
         base = base.parent
     folder = base / f"demo-{digest}"

@@ -17,7 +17,7 @@ from keras_ser.experiment.stored import (
     stored_facts,
     stored_recipe,
 )
-from keras_ser.files import lock, user_cache
+from keras_ser.files import lock, waveform_cache
 from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
@@ -78,10 +78,9 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
 
 
 def cache_folder(folder: Path) -> Path:
-    """Where the decoded corpora of a run or an experiment lie: beside it, or else in the user's cache directory."""
+    """Where the decoded corpora of a run or an experiment lie."""
     owner, _ = _owner(folder)
-    beside = (owner.parent if owner else folder) / "cache"
-    return beside if beside.is_dir() else user_cache()
+    return waveform_cache(owner.parent if owner else folder)
 
 
 def data_of(folder: Path, corpus_root: str | None = None) -> Data:

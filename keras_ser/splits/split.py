@@ -36,6 +36,7 @@ class Split:
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
         chosen_on_test: True where the validation side is the test side (a deliberate leak).
+        final: True where nothing is tested, so that every clip trains a model for use.
 
     Raises:
         CorpusError: an empty train or test side.
@@ -52,6 +53,7 @@ class Split:
     together: bool = True
     foreign: bool = False
     chosen_on_test: bool = False
+    final: bool = False
 
     def __post_init__(self):
         settle(self)
@@ -61,7 +63,11 @@ class Split:
             )
         if self.chosen_on_test and self.validation != self.test:
             raise LeakageError("a split whose test side chooses the model validates on that side, and no other.")
-        if not (self.train or self.foreign) or not self.test:
+        if self.final and self.test:
+            raise CorpusError(
+                f"split {self.protocol!r}: a final model tests nothing. Received: {len(self.test)} clips."
+            )
+        if not (self.train or self.foreign) or not (self.test or self.final):
             empty = "test" if self.train or self.foreign else "train"
             raise CorpusError(
                 f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
