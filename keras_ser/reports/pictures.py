@@ -204,7 +204,7 @@ def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = Non
         axes.tick_params(which="both", length=0)
         for side in axes.spines.values():
             side.set_color(GREY)
-        axes.set_xlabel("named")
+        axes.set_xlabel("predicted")
         what = " (clips, summed over seeds)" if counts is not None and k <= 12 else ""
         axes.set_title(f"{heading}\n% of the true class{what}", fontsize=10)
     figure.axes[0].set_ylabel("true")

@@ -15,6 +15,7 @@ from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
+from keras_ser.training.provenance import MADE
 from keras_ser.values import instance, plain, read_json
 
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
@@ -83,6 +84,14 @@ class Run:
     @property
     def history(self) -> list[dict[str, float]]:
         return self.about["epochs"]
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """What it was made by (`provenance.made_by`); {} for a run of an earlier version."""
+        try:
+            return as_object(read_json((self.folder / MADE).read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # no part of what the run is
+            return {}
 
     def model(self):
         """The whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.
