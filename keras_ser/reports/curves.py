@@ -147,6 +147,7 @@ def lines(
     ylabel: str,
     bands: Sequence[str] = (),
     line: float | None = None,
+    apart: int = 0,
 ) -> Figure:
     """A measure against a level: a panel for each part, a curve for each system.
 
@@ -156,15 +157,27 @@ def lines(
         xlabel, ylabel: of all panels.
         bands: the systems whose intervals are shaded.
         line: a dotted horizontal line, as of chance.
+        apart: so many of the last places have no value on the axis (clean speech among levels in dB): their points stand behind a
+            line, not joined to the curve, with whiskers as intervals.
     """
+    joined = len(places) - apart
     figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for k, (system, cells) in enumerate(systems.items()):
             style = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8], "linestyle": DASHES[k % 4]}
-            axes.plot(places, [c.form.scale * c.value for c in cells], label=system, ms=4, lw=1.4, **style)
+            values = [c.form.scale * c.value for c in cells]
+            axes.plot(places[:joined], values[:joined], label=system, ms=4, lw=1.4, **style)
+            # one beside the other
+            shift = 0.025 * (places[-1] - places[0]) * (k - (len(systems) - 1) / 2)
+            beside = [place + shift for place in places[joined:]]
+            axes.plot(beside, values[joined:], ms=4, **{**style, "linestyle": ""})
             if system in bands and all(c.low is not None for c in cells):
                 ends = [[c.form.scale * getattr(c, end) for c in cells] for end in ("low", "high")]
-                axes.fill_between(places, *ends, color=style["color"], alpha=0.15, linewidth=0)
+                shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(places[:joined], *(end[:joined] for end in ends), **shade)
+                axes.vlines(beside, *(end[joined:] for end in ends), color=style["color"], linewidth=1)
+        if apart:
+            axes.axvline((places[joined - 1] + places[joined]) / 2, color=GREY, linewidth=0.8)
         if line is not None:
             axes.axhline(line, color=GREY, linewidth=1, linestyle=":")
         axes.set_title(part, fontsize=10)

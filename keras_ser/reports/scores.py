@@ -10,7 +10,7 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
-from keras_ser.evaluation.intervals import FEW_GROUPS, LEVEL
+from keras_ser.evaluation.intervals import LEVEL, too_few
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
@@ -177,8 +177,9 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
     for result in results:
         if result.task != results[0].task:
             continue
-        if result.groups < FEW_GROUPS:
-            said.append(f"{result.protocol}: {result.groups} {result.unit}, no interval under {FEW_GROUPS}")
+        few = too_few(result.groups, result.unit.removesuffix("s"))
+        if few:
+            said.append(f"{result.protocol}: {few}")
         elif result.unit == "clips":
             said.append(f"{result.protocol}: no speakers known, intervals too narrow")
     return "; ".join(said) + "." * bool(said)
