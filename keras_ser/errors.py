@@ -26,3 +26,16 @@ class RunError(UserError):
 
 class DiskError(UserError):
     """A file that cannot be written: the disk is full or read-only, or permission is missing."""
+
+
+class MissingModelError(UserError):
+    """The model that a recipe names is not installed here.
+
+    Args:
+        message: see `UserError`.
+        model: its name.
+    """
+
+    def __init__(self, message: str, model: str = ""):
+        super().__init__(message)
+        self.model = model

@@ -31,7 +31,7 @@ LARGEST_SEED = 2**32 - 1  # of NumPy
 NOT_HASHED = ("name", "protocols", "seeds", "paper")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe:
     """One experiment.
 
@@ -162,6 +162,12 @@ class Recipe:
                     f"the first model of a cascade must be a network. Received: first.model={self.first.model}."
                 )
             check_pair(self, self.first)
+
+    def __repr__(self) -> str:
+        parts = [", ".join(task.name for task in self.tasks), ", ".join(protocol.name for protocol in self.protocols)]
+        seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}"
+        cascade = f" after {self.first.model}" if self.first is not None else ""
+        return f"<Recipe {self.name}-{self.hash}: {self.model}{cascade} on {self.corpus}; {'; '.join(parts)}; {seeds}>"
 
     @property
     def keeps_last(self) -> bool:

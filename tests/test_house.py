@@ -34,6 +34,8 @@ PACKAGES = [
     "tuning",
     "serving",
     "cli",
+    "api",
+    "sklearn",
 ]
 # to be mended; both sets only shrink
 PACKAGE = Path(keras_ser.__file__).parent
@@ -56,6 +58,7 @@ LIGHT = (
     "experiment.listing",
     "training.run",
     "cli",
+    "api",
 )
 
 

@@ -504,8 +504,8 @@ def test_a_recipe_needs_something_of_each():
             RECIPE.replace(**{field: ()})
     with pytest.raises(
         ValueError,
-        match="`model` must be one of aae_mtl, aspmtl, attention_dnn, multilevel, random_forest, svm, vggvox. "
-        "Received: 'transformer'",
+        match="`model` must be one of aae_mtl, aspmtl, attention_dnn, multilevel, random_forest, svm, vggvox, "
+        "or the import path of an installed module. Received: 'transformer'",
     ):
         Recipe("x", "demo", (EMOTION,), (Protocol("p"),), model="transformer")
 

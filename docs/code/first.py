@@ -1,14 +1,22 @@
-from keras_ser import Protocol, Recipe, Task, read_corpus
-from keras_ser.experiment import run_experiment
-from keras_ser.training import Data
+import keras_ser as ks
 
-corpus = read_corpus("demo")  # or ("manifest", "clips.csv"), ("emodb", "/data/emodb"), ..
-tasks = (Task("emotion", corpus.vocabulary["emotion"]), Task("gender", ("female", "male")))
-unseen = Protocol("unseen-speakers", "stated", stated=(("f09", "f11", "m10", "m12"),), validation=2)
-recipe = Recipe("first", "demo", tasks, (unseen,), batch_size=16, epochs=12, patience=0, seeds=(0,))
-recipe = recipe.change({"config.adversary": "label", "config.dropout": 0.2, "frontend.hop": 320})
-recipe = recipe.change({"optimizer.learning_rate": 3e-3, "optimizer.schedule": "cosine"})
-recipe = recipe.change({"sampling.frames": 48, "sampling.hop": 48, "sampling.rare_hop": 12})
-data = Data.load(recipe, corpus, "saved_models/cache")
-report = run_experiment(recipe, data, "saved_models/first")
-print("\n".join(report.lines()))
+corpus = ks.read_corpus("demo")  # or ("manifest", "clips.csv"), ("emodb", "/data/emodb"), ..
+recipe = ks.Recipe(
+    name="first",
+    corpus="demo",
+    tasks=(ks.Task("emotion", corpus.vocabulary["emotion"]), ks.Task("gender", ("female", "male"))),
+    protocols=ks.Protocol("unseen-speakers", "stated", stated=(("f09", "f11", "m10", "m12"),), validation=2),
+    frontend=ks.FrontendConfig(hop=320),
+    sampling=ks.Sampling(frames=48, hop=48, rare_hop=12),
+    optimizer=ks.OptimizerConfig(learning_rate=3e-3, schedule="cosine"),
+    batch_size=16,
+    epochs=12,
+    patience=0,
+    seeds=0,
+).change({"config.adversary": "label", "config.dropout": 0.2})
+experiment = ks.run(recipe, corpus)
+print(experiment)
+
+model = ks.load(experiment.folder)
+answer = model.predict(corpus.root / "f01_sadness_s1.wav")[0]
+print("\nf01_sadness_s1.wav:", answer["emotion"]["label"])

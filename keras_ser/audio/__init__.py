@@ -6,6 +6,7 @@ handed to the front end has one rate. Training, `corpus check`, `predict` and th
 decides what to do with a silent or very short clip: `problems` names it. Nothing here imports TensorFlow.
 """
 
+from keras_ser.audio.arrays import from_array
 from keras_ser.audio.channels import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS
 from keras_ser.audio.find import find_audio
 from keras_ser.audio.header import AudioError, Info
@@ -21,6 +22,7 @@ __all__ = [
     "blocks",
     "content_hash",
     "find_audio",
+    "from_array",
     "info",
     "mixing_of",
     "pad",

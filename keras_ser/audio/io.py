@@ -48,7 +48,7 @@ def read_channels(
     if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
         raise AudioError(f"{path}: expected 0 <= start < end. Received: start={start}, end={end}.")
     samples, rate = _cut(path, start, end)
-    _check_finite(path, samples)
+    check_finite(path, samples)
     return samples, rate
 
 
@@ -147,7 +147,7 @@ def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
 
     def sound() -> Iterator[np.ndarray]:
         for samples in pieces:
-            _check_finite(path, samples)
+            check_finite(path, samples)
             yield samples
 
     return survey(sound(), rate), rate
@@ -210,7 +210,8 @@ def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray
     return whole[first:last], rate
 
 
-def _check_finite(path: Path, samples: np.ndarray) -> None:
+def check_finite(path: Path, samples: np.ndarray) -> None:
+    """Refuse, by an AudioError that names `path`, samples that are NaN, infinite or beyond `LOUDEST`."""
     # comparisons with NaN are False
     wrong = ~(np.abs(samples) <= LOUDEST)
     if wrong.any():

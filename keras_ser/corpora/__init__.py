@@ -25,6 +25,7 @@ No TensorFlow here.
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -76,4 +77,11 @@ def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Co
         raise CorpusError(
             f"{name} is read from disk and needs its root. Received: no root. Give the folder of the corpus."
         )
-    return reader(root, **options)
+    corpus = reader(root, **options)
+    read_by = {"root": str(Path(root or corpus.root).expanduser().resolve())}
+    for key, value in options.items():
+        if key == "metadata" or isinstance(value, Path):
+            read_by[key] = str(Path(value).resolve())
+        elif not callable(value):
+            read_by[key] = value
+    return replace(corpus, read_by=read_by)

@@ -62,7 +62,7 @@ class Utterance:
         return self.labels.get(name, self.groups.get(name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Corpus:
     """A named, ordered collection of utterances under one root.
 
@@ -76,6 +76,7 @@ class Corpus:
             ..}}.
         flaws: known flaws of the published corpus, one sentence each.
         notes: deviations that the reader corrected, a sentence each.
+        read_by: what `read_corpus` was given, "root" among it, so that an experiment can read the corpus again.
 
     Raises:
         CorpusError: no utterances, ids that occur twice, labels outside the vocabulary.
@@ -89,6 +90,7 @@ class Corpus:
     expected: Mapping = field(default_factory=dict)
     flaws: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    read_by: Mapping = field(default_factory=dict, compare=False)
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
@@ -108,6 +110,11 @@ class Corpus:
                 raise CorpusError(
                     f"{self.name}: {column} must be one of {', '.join(allowed)}. Received: {listed(unknown)}."
                 )
+
+    def __repr__(self) -> str:
+        speakers = len({u.speaker for u in self.utterances} - {None})
+        labels = ", ".join(f"{column}: {len(labels)} labels" for column, labels in self.vocabulary.items())
+        return f"<Corpus {self.name}: {len(self)} clips, {speakers} speakers{f'; {labels}' if labels else ''}>"
 
     def __len__(self) -> int:
         return len(self.utterances)

@@ -192,6 +192,11 @@ def basis(groups: int, unit: str, seeds: str = "") -> str:
     return f"95 % CI over {counted}{seeds} (t){narrow}"
 
 
+def too_few(groups: int, unit: str) -> str:
+    """What every table, plot and comparison says where there are too few groups for an interval (see `basis`); "" with enough."""
+    return "" if groups >= FEW_GROUPS else basis(groups, unit)
+
+
 def over_seeds(*seeds: int) -> str:
     """Whether an interval is over initialisations, in words; `seeds` are the numbers that the systems of a table have."""
     few, most = min(seeds), max(seeds)

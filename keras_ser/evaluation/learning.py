@@ -47,6 +47,7 @@ class Learning:
             NaN where there is none.
         steps: optimizer steps up to the kept epoch; None for what is not trained by steps.
         remarks: what else went wrong, as the model's module has it.
+        kept, epochs: the epoch that is kept, and how many were trained; 0 where nothing says so.
         verdict: "learned", or "underfit: ..", "overfit: ..", "unknown: ..".
     """
 
@@ -60,6 +61,8 @@ class Learning:
     steps: int | None
     verdict: str
     remarks: tuple[str, ...] = ()
+    kept: int = 0
+    epochs: int = 0
 
     @property
     def fault(self) -> bool:
@@ -79,7 +82,7 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
         about: the run's history.json.
         protocol, fold, seed: which run it is.
     """
-    task = _task(recipe)
+    task = monitored_task(recipe)
     metric = "ccc" if task.continuous else "uar"
     rows, kept = about["epochs"], about["best_epoch"]
     validation = [row.get(f"val_{task.name}_{metric}", math.nan) for row in rows]
@@ -97,6 +100,8 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
         None if baseline or "steps" not in about else kept * about["steps"],
         fault or LEARNED,
         tuple(getattr(model_module(recipe.model), "remarks", lambda rows: ())(rows)),
+        kept if rows else 0,
+        len(rows),
     )
 
 
@@ -167,7 +172,7 @@ def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
     return found
 
 
-def _task(recipe: Recipe) -> Task:
+def monitored_task(recipe: Recipe) -> Task:
     """The task whose score chooses the epoch; the main one where none is named."""
     named = [task for task in recipe.tasks if recipe.monitor.startswith(f"val_{task.name}_")]
     return max(named, key=lambda task: len(task.name), default=recipe.tasks[0])

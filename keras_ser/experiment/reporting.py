@@ -37,11 +37,12 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     done = [job for job in every if finished(folder, job)]
     missing = left_out(folder, every, {job.folder for job in done})
     check_any(folder, every, done)
-    tables, histories, adversaries, learned = [], {}, [], []
+    tables, histories, adversaries, learned, made_by = [], {}, [], [], []
     for job in done:
         tables.append(run_predictions(folder, job, data))
         run = Run.load(folder / job.folder)
         learned.append(run_learning(run.recipe, run.about, job.protocol.name, job.split.fold, job.seed))
+        made_by += [run.made] if run.made else []
         histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
         best = run.history[run.about["best_epoch"] - 1]
         for name, prior in run.about.get("priors", {}).items():
@@ -75,6 +76,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         missing=missing,
         deterministic=deterministic_model(recipe),
         learned=together(learned),
+        made=made_by,
     )
     made = replace(made, figures=(*made.figures, *pictured))
     made.save(folder)
@@ -132,6 +134,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "chosen_on_test": protocol.chosen_on_test,
         "apart": list(protocol.columns_apart),
         "folds": [split.fold for split in splits],
+        "seeds": list(recipe.seeds),
         "test clips": sum(len(split.test) for split in splits),
     }
 

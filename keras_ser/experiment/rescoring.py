@@ -58,6 +58,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
             histories={(protocol, run.split.fold, run.seed): pd.DataFrame(run.history)},
             deterministic=deterministic_model(recipe),
             learned=[run_learning(recipe, run.about, protocol, run.split.fold, run.seed)],
+            made=[run.made] if run.made else [],
         )
     where = Path(out) if out else folder
     made.save(where)

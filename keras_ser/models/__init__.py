@@ -8,14 +8,21 @@ A module may have a `NOTE`, a sentence that every report on the model shows, `no
 first line ("" = none), `DETERMINISTIC = True` where the seed draws nothing, `SPACE`, what `keras-ser tune` searches unless it is
 told otherwise, `AUXILIARY`, what changes in a recipe that gets an auxiliary corpus, `LAYERS`, modules whose layers a file of the
 model may name, and `remarks(rows)`, sentences on what went wrong in a training, read from the logs of its epochs.
+
+A model of one's own needs no entry in `MODELS`: `Recipe(model=..)` also takes the import path of a module ("my_package.my_model"),
+or a name that an installed package gives it as an entry point of the group "keras_ser.models". The name is stored in
+recipe.json; whoever loads the run needs the module, and whoever loads its export does not.
 """
 
+import functools
 import importlib
+import importlib.metadata
+import importlib.util
 from types import ModuleType
 from typing import Any
 
 from keras_ser.checks import shown
-from keras_ser.errors import UserError
+from keras_ser.errors import MissingModelError, UserError
 
 MODELS = {
     "aae_mtl": "keras_ser.models.aae_mtl",
@@ -26,19 +33,58 @@ MODELS = {
     "svm": "keras_ser.models.svm",
     "vggvox": "keras_ser.models.vggvox",
 }
+GROUP = "keras_ser.models"  # of entry points
 
-__all__ = ["MODELS", "deterministic_model", "is_baseline", "model_flags", "model_module"]
+__all__ = ["GROUP", "MODELS", "deterministic_model", "is_baseline", "model_flags", "model_module"]
 
 
 def model_module(name: str) -> ModuleType:
-    """The module of a model.
+    """Import the module of a model.
+
+    Args:
+        name: a key of `MODELS`, the name of an entry point of the group "keras_ser.models", or the import path of a module. A key
+            of `MODELS` wins over an entry point, and that over a module.
 
     Raises:
-        UserError: there is none of that name.
+        MissingModelError: there is no such model here.
+        UserError: the module lacks `Config`, or both `build` and `estimator`.
     """
-    if not isinstance(name, str) or name not in MODELS:
-        raise UserError(f"`model` must be one of {', '.join(MODELS)}. Received: {shown(name)}.")
-    return importlib.import_module(MODELS[name])
+    if not isinstance(name, str):
+        raise UserError(f"`model` must be the name of a model. Received: {shown(name)}.")
+    path = MODELS.get(name) or _entry_points().get(name, name)
+    if path == name and not _importable(path):
+        raise MissingModelError(
+            f"`model` must be one of {', '.join([*MODELS, *_entry_points()])}, or the import path of an installed module. "
+            f"Received: {shown(name)}.",
+            name,
+        )
+    module = importlib.import_module(path)
+    if not hasattr(module, "Config") or not (hasattr(module, "build") or hasattr(module, "estimator")):
+        raise UserError(
+            f"the model {name!r} must be a module with `Config` and `build` (see keras_ser.models.paper). Received: {path}, which "
+            "lacks them."
+        )
+    if name not in MODELS:
+        _OWN[name] = module
+    return module
+
+
+_OWN: dict[str, ModuleType] = {}  # models from outside this package that were used
+
+
+@functools.cache
+def _entry_points() -> dict[str, str]:
+    """Name -> import path of the models that installed packages bring."""
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
+
+
+def _importable(path: str) -> bool:
+    if not all(part.isidentifier() for part in path.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(path) is not None
+    except (ModuleNotFoundError, ValueError):  # no parent package; a module without a spec
+        return False
 
 
 def is_baseline(recipe: Any) -> bool:
@@ -54,8 +100,11 @@ def deterministic_model(recipe: Any) -> bool:
 
 
 def model_flags() -> dict[str, Any]:
-    """Every output of a trained model that is no task but says something of a clip, by name: its `keras_ser.models.paper.Flag`."""
+    """Every output of a trained model that is no task but says something of a clip, by name: its `keras_ser.models.paper.Flag`.
+
+    Of the models in `MODELS`, and of those from outside that this process has used.
+    """
     found = {}
-    for name in MODELS:
-        found |= getattr(model_module(name), "FLAGS", {})
+    for module in (*map(model_module, MODELS), *_OWN.values()):
+        found |= getattr(module, "FLAGS", {})
     return found

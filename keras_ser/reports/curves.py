@@ -15,42 +15,88 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NO_CURVE = {"epoch", "step", "time", "seconds"}
+SIDES = (("", "training (batches)", "-", COLOURS[0]), ("val_", "validation", (0, (4, 2)), COLOURS[1]))
 
 
-def epochs(histories: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
-    """Learning curves: a panel per quantity, a thin line per run (fold and seed), their mean thick; validation dashed.
+def training(
+    histories: Mapping[str, pd.DataFrame],
+    task: str,
+    continuous: bool = False,
+    kept: Mapping[str, int] | None = None,
+    title: str = "",
+) -> Figure:
+    """Loss and score of a task by epoch: a thin line per run (fold and seed), their mean thick, validation dashed.
+
+    The training side has the loss and the accuracy (CCC) of its batches, as they were drawn and augmented; the validation side its
+    loss and UAR (CCC), clip by clip.
 
     Args:
-        histories: run name -> history with a column `epoch` and others such as `loss`, `<task>_loss`, `val_<task>_uar`.
+        histories: run name -> history with the column `epoch`, and `<task>_loss` (or `loss`), `val_<task>_uar`, ..
+        task: name of the task.
+        continuous: whether it is.
+        kept: run name -> the epoch that is kept, which is marked.
         title: above the panels.
+
+    Raises:
+        UserError: no history has such a column.
     """
-    # A resumed run may have written an epoch twice: the last one counts.
+    # a resumed run may have written an epoch twice: the last one counts
     histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
-    quantities = _quantities(histories.values())
-    if not quantities:
-        raise UserError(f"learning curves need a history with a column beside the epoch. Received: {list(histories)}.")
-    figure, grid = panels(len(quantities), 3, 3.6, 2.5, (0.4, 1.0), shared=False)
-    sides = (("", "training", "-", COLOURS[0]), ("val_", "validation", (0, (4, 2)), COLOURS[1]))
-    for axes, quantity in zip(grid, quantities, strict=True):
-        for prefix, _, dash, colour in sides:
-            runs = [h[prefix + quantity] for h in histories.values() if prefix + quantity in h.columns]
-            for run in runs:
+    parts = {}
+    for name, columns, scale in _quantities(task, continuous):
+        found = [{run: _first(h, side, scale) for run, h in histories.items()} for side in columns]
+        found = [{run: values for run, values in side.items() if values is not None} for side in found]
+        if any(found):
+            parts[name] = found
+    if not parts:
+        raise UserError(f"learning curves need a loss or a score of {task!r} by epoch. Received: {list(histories)}.")
+    figure, grid = panels(len(parts), 2, 4.2, 2.9, (0.4, 1.0), shared=False)
+    for axes, (name, sides) in zip(grid, parts.items(), strict=True):
+        for runs, (_, _, dash, colour) in zip(sides, SIDES, strict=True):
+            for run, values in runs.items():
                 thin = {"linewidth": 0.6, "alpha": 0.35} if len(runs) > 1 else {"linewidth": 1.8}
-                axes.plot(run.index, run, color=colour, linestyle=dash, **thin)
+                axes.plot(values.index, values, color=colour, linestyle=dash, **thin)
+                if kept and kept.get(run) in values.index and (runs is sides[1] or not sides[1]):
+                    axes.plot(kept[run], values[kept[run]], "o", color=colour, markersize=4, zorder=5)
             if len(runs) > 1:
-                mean = pd.concat(runs, axis=1).mean(axis=1).sort_index()
+                mean = pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
                 axes.plot(mean.index, mean, color=colour, linestyle=dash, linewidth=2)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_title(quantity.replace("_", " "), fontsize=9.5, loc="left")
+        if name.endswith("%"):
+            axes.set_ylim(0, 103)
+            axes.set_title(f"{name} (training: accuracy)", fontsize=9.5, loc="left")
+        else:
+            axes.set_title(name, fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         tidy(axes)
-    handles = [mark(name, color=colour, linestyle=dash, linewidth=2) for _, name, dash, colour in sides]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    handles = [mark(name, color=colour, linestyle=dash, linewidth=2) for _, name, dash, colour in SIDES]
+    if kept:
+        handles.append(mark("kept epoch", color=GREY, marker="o", markersize=4, linestyle=""))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     runs = f"{len(histories)} runs (thin) and their mean" if len(histories) > 1 else next(iter(histories))
     figure.suptitle(f"{title}: {runs}" if title else runs, fontsize=10)
     return figure
+
+
+def drawable(histories: Iterable[pd.DataFrame], task: str, continuous: bool = False) -> bool:
+    """Whether `training` finds anything to draw."""
+    columns = [names for _, sides, _ in _quantities(task, continuous) for names in sides]
+    return any(_first(history, names, 1) is not None for history in histories for names in columns)
+
+
+def _quantities(task: str, continuous: bool) -> list[tuple[str, tuple[tuple[str, ...], tuple[str, ...]], float]]:
+    """(title, columns of the training and the validation side, scale), the loss first."""
+    loss = (f"{task} loss", ((f"{task}_loss", "loss"), (f"val_{task}_loss", "val_loss")), 1.0)
+    if continuous:
+        return [loss, (f"{task} CCC", ((f"{task}_ccc",), (f"val_{task}_ccc",)), 1.0)]
+    return [loss, (f"{task} UAR, %", ((f"{task}_accuracy",), (f"val_{task}_uar",)), 100.0)]
+
+
+def _first(history: pd.DataFrame, columns: Iterable[str], scale: float) -> pd.Series | None:
+    """The first of the columns that is there and has a number."""
+    found = (scale * history[column] for column in columns if column in history and history[column].notna().any())
+    return next(found, None)
 
 
 def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figure:
@@ -74,19 +120,6 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     handles = [mark(name, **style) for name, style in styles.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure
-
-
-def _quantities(histories: Iterable[pd.DataFrame]) -> list[str]:
-    """What is plotted: every numeric column but the epoch, `val_x` beside `x`; losses before scores."""
-    numeric = [c for history in histories for c in history.select_dtypes("number").columns if c not in NO_CURVE]
-    found = dict.fromkeys(column.removeprefix("val_") for column in numeric)
-
-    def rank(quantity: str) -> int:
-        if quantity == "loss":
-            return 0
-        return 1 if quantity.endswith("loss") else 3 if quantity.endswith(("learning_rate", "lr")) else 2
-
-    return sorted(found, key=rank)
 
 
 def panels(
@@ -114,6 +147,7 @@ def lines(
     ylabel: str,
     bands: Sequence[str] = (),
     line: float | None = None,
+    apart: int = 0,
 ) -> Figure:
     """A measure against a level: a panel for each part, a curve for each system.
 
@@ -123,15 +157,27 @@ def lines(
         xlabel, ylabel: of all panels.
         bands: the systems whose intervals are shaded.
         line: a dotted horizontal line, as of chance.
+        apart: so many of the last places have no value on the axis (clean speech among levels in dB): their points stand behind a
+            line, not joined to the curve, with whiskers as intervals.
     """
+    joined = len(places) - apart
     figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for k, (system, cells) in enumerate(systems.items()):
             style = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8], "linestyle": DASHES[k % 4]}
-            axes.plot(places, [c.form.scale * c.value for c in cells], label=system, ms=4, lw=1.4, **style)
+            values = [c.form.scale * c.value for c in cells]
+            axes.plot(places[:joined], values[:joined], label=system, ms=4, lw=1.4, **style)
+            # one beside the other
+            shift = 0.025 * (places[-1] - places[0]) * (k - (len(systems) - 1) / 2)
+            beside = [place + shift for place in places[joined:]]
+            axes.plot(beside, values[joined:], ms=4, **{**style, "linestyle": ""})
             if system in bands and all(c.low is not None for c in cells):
                 ends = [[c.form.scale * getattr(c, end) for c in cells] for end in ("low", "high")]
-                axes.fill_between(places, *ends, color=style["color"], alpha=0.15, linewidth=0)
+                shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(places[:joined], *(end[:joined] for end in ends), **shade)
+                axes.vlines(beside, *(end[joined:] for end in ends), color=style["color"], linewidth=1)
+        if apart:
+            axes.axvline((places[joined - 1] + places[joined]) / 2, color=GREY, linewidth=0.8)
         if line is not None:
             axes.axhline(line, color=GREY, linewidth=1, linestyle=":")
         axes.set_title(part, fontsize=10)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from keras_ser.evaluation.denoising import FORMS, TITLES, Denoising
 from keras_ser.evaluation.group_sums import chance
-from keras_ser.evaluation.intervals import basis, over_seeds
+from keras_ser.evaluation.intervals import basis, over_seeds, too_few
 from keras_ser.evaluation.robustness import CLEAN, NoiseCurves
 from keras_ser.evaluation.tables import Table
 from keras_ser.reports import curves
@@ -61,7 +61,8 @@ def denoising_report(
     return Report(
         title=title,
         summary=[replace(tables[measure], intervals=False) for measure in found.measures[:1]],
-        caution="SNR_out alone rewards silence: see SI-SDR in the report.",
+        caution="SNR_out alone rewards silence: see SI-SDR in the report."
+        + (f" {few[0].upper()}{few[1:]}." if (few := too_few(table["group"].nunique(), unit)) else ""),
         sections=[
             f"Means over {table['id'].nunique()} clips [{over}].",
             "SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain wherever the noise is louder than the "
@@ -133,6 +134,13 @@ def _denoised_curves(found: Denoising, measure: str, methods: Mapping[str, str],
     return figure
 
 
+def _robustness_curves(parts, places, ticks, systems, chance: float) -> Any:
+    """UAR from 0 on; clean clips, which have no SNR, stand apart."""
+    figure = curves.lines(parts, places, ticks, "SNR, dB", "UAR, % (dotted: chance)", systems, chance, apart=1)
+    figure.axes[0].set_ylim(0, 100)
+    return figure
+
+
 def robustness_report(
     title: str,
     table: pd.DataFrame,
@@ -173,9 +181,7 @@ def robustness_report(
     }
     known = 100 * chance("uar", table["truth"].nunique())
     ticks = [*(f"{s:g}" for s in steps), CLEAN]
-    draw = partial(
-        curves.lines, parts, [*steps, last], ticks, "SNR, dB", "UAR, % (dotted: chance)", found.systems, known
-    )
+    draw = partial(_robustness_curves, parts, [*steps, last], ticks, found.systems, known)
     return Report(
         title=title,
         summary=[replace(shown, intervals=False)],
@@ -184,6 +190,7 @@ def robustness_report(
             "test stretch, which no training uses.",
             shown,
         ],
+        caution=f"{few}." if (few := too_few(table["group"].nunique(), unit)) else "",
         missing=tuple(missing),
         notes=(*notes, *differences),
         data={

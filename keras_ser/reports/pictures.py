@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from keras_ser.evaluation.intervals import too_few
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores
 from keras_ser.evaluation.tables import form_of, metric_title
 
@@ -66,7 +67,9 @@ def scores(results: Sequence[TaskScores]) -> Figure:
             known = [s for s in known if "/" not in s.metric]
         ensemble = {s.metric: s.value for s in result.ensemble}
         narrow = ": intervals too narrow" if result.unit == "clips" else ""
-        title = f"{result.task}, {result.protocol}: {result.clips} clips, {result.groups} {result.unit}{narrow}"
+        few = too_few(result.groups, result.unit.removesuffix("s"))
+        counted = few or f"{result.groups} {result.unit}{narrow}"
+        title = f"{result.task}, {result.protocol}: {result.clips} clips, {counted}"
         for rows in [known] if result.labels else [[s] for s in known]:
             names = [metric_title(s.metric) for s in rows]
             panels.append(Panel(title, names, {"": rows}, [ensemble.get(s.metric) for s in rows]))
@@ -204,7 +207,7 @@ def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = Non
         axes.tick_params(which="both", length=0)
         for side in axes.spines.values():
             side.set_color(GREY)
-        axes.set_xlabel("named")
+        axes.set_xlabel("predicted")
         what = " (clips, summed over seeds)" if counts is not None and k <= 12 else ""
         axes.set_title(f"{heading}\n% of the true class{what}", fontsize=10)
     figure.axes[0].set_ylabel("true")

@@ -14,6 +14,8 @@ from keras_ser.errors import UnknownKeyError
 from keras_ser.evaluation.scores import TaskScores
 from keras_ser.evaluation.tables import Table
 from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.reports.html import to_html
+from keras_ser.reports.latex import to_latex
 from keras_ser.reports.render import markdown, plain, terminal
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Report:
         data: the figures with all digits, for JSON.
         caution: one line for the terminal, on what a reader must know before the figures are believed.
         missing: sentences on the runs that the report lacks, shown first; the first of them goes before `caution`.
+        head: paragraphs that follow these.
         notes: further sentences.
         figures: the pictures.
         predictions: the table that everything is computed from; written to `csv`, if that is given.
@@ -52,6 +55,7 @@ class Report:
     data: Mapping[str, Any] = field(default_factory=dict)
     caution: str = ""
     missing: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     figures: Sequence[Picture] = ()
     predictions: pd.DataFrame | None = field(default=None, repr=False, compare=False)
@@ -81,7 +85,7 @@ class Report:
 
     def to_markdown(self) -> str:
         """The report with every detail."""
-        blocks = [f"# {self.title}", "\n".join(f"- {note}" for note in (*self.missing, *self.notes))]
+        blocks = [f"# {self.title}", _bullets(self.missing), *self.head, _bullets(self.notes)]
         for section in self.sections:
             if isinstance(section, Table):
                 blocks += [f"## {section.title}" if section.title else "", markdown(section) if section.rows else ""]
@@ -91,7 +95,10 @@ class Report:
         return "\n\n".join(block for block in blocks if block) + "\n"
 
     def save(self, folder: str | PathLike[str]) -> Path:
-        """Write NAME.md (whose path is returned), NAME.json, the table and the pictures; the folder is made if it is not there."""
+        """Write NAME.md (whose path is returned), NAME.html, NAME.tex, NAME.json, the table and the pictures.
+
+        The folder is made if it is not there.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if self.csv:
@@ -99,5 +106,12 @@ class Report:
         write_json(folder / f"{self.name}.json", self.to_dict())
         for file, _, draw in self.figures:
             write_figure(folder / file, draw())
+        pictures = {file: (folder / file).read_bytes() for file, *_ in self.figures}
+        write_text(folder / f"{self.name}.html", to_html(self, pictures))
+        write_text(folder / f"{self.name}.tex", to_latex(self))
         write_text(folder / f"{self.name}.md", self.to_markdown())
         return folder / f"{self.name}.md"
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -10,35 +10,19 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
-from keras_ser.evaluation.intervals import FEW_GROUPS, LEVEL
+from keras_ser.evaluation.intervals import LEVEL, too_few
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.predictions import check_predictions
-from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores, score
-from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
+from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
+from keras_ser.evaluation.tables import PERCENT, Table, metric_title
 from keras_ser.reports import curves, pictures
+from keras_ser.reports.headline import cautions, first_lines, origin, run_table, trained
 from keras_ser.reports.report import Picture, Report
+from keras_ser.reports.score_sections import extra_table, protocol_section, recompute
 from keras_ser.tasks import Task
 
 Run = tuple[str, int, int]  # protocol, fold, seed
-HEADER = ("metric", "measured", "95 % interval", "seeds mean ± std", "paper")
 SUMMARY = ("uar", "accuracy", "ccc", "rmse")  # what the terminal shows
-
-AGAIN = "`keras_ser.reports.score_report(table, tasks, title=...)` gives the whole report again, intervals included."
-RECOMPUTE = """Every figure above follows from `predictions.csv` alone:
-
-```python
-from sklearn.metrics import recall_score
-from keras_ser.evaluation import read_predictions
-
-table = read_predictions("predictions.csv")
-rows = table[(table.protocol == {protocol!r}) & (table.stream == {stream!r}) & (table[{task!r}] != "")]
-for seed, part in rows.groupby("seed"):  # UAR of each seed, all folds pooled
-    print(seed, recall_score(part[{task!r}], part[{prediction!r}], average="macro", labels=part[{task!r}].unique()))
-```
-
-{again} Incomplete
-seeds, where there are any, are named above and left out. "paper" is what the paper
-prints: it is not measured here."""
 
 
 def score_report(
@@ -54,6 +38,7 @@ def score_report(
     missing: Iterable[str] = (),
     deterministic: bool = False,
     learned: Sequence[Learning] = (),
+    made: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
     """Score a predictions table.
 
@@ -72,6 +57,7 @@ def score_report(
         missing: sentences on the runs that the predictions lack, shown first.
         deterministic: another seed would give the same model, see `score`.
         learned: what each run has learned, shown before all scores.
+        made: what each run was made by (`keras_ser.training.provenance.made_by`), where that is known.
 
     Raises:
         UserError: a bad table, an unknown task or metric, or a paper's figure in percent.
@@ -99,8 +85,9 @@ def score_report(
         for name, rows in (tables or {}).items()
     }
     missing = tuple(missing)
-    untrained = faults({"": learned})
-    notes = [*untrained, *notes]
+    watched = learned[0].task if learned else tasks[0].name if tasks else ""
+    monitored = next((task for task in tasks if task.name == watched), None)
+    head = [*first_lines(results, protocols, learned)] if results else [trained(learned)] if learned else []
     return Report(
         title=title,
         summary=[_summary(results, tasks)] if results else [],
@@ -108,14 +95,15 @@ def score_report(
             [*([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []), _caution(results, protocols)]
         ).strip(),
         sections=[
-            *([_training(learned, results)] if learned else []),
-            *(part for name, facts in protocols.items() for part in _protocol(name, facts, results)),
-            *(_table(name, rows) for name, rows in extra.items()),
+            *_training(learned, results, frame, monitored),
+            *(part for name, facts in protocols.items() for part in protocol_section(name, facts, results)),
+            *(extra_table(name, rows) for name, rows in extra.items()),
             "## Reproducing these figures",
-            _recompute(results),
+            recompute(results),
         ],
         missing=missing,
-        notes=tuple(notes),
+        head=tuple(line for line in (*head, " ".join(origin(made))) if line),
+        notes=(*cautions(results), *notes),
         data={
             "missing": missing,
             "protocols": protocols,
@@ -123,9 +111,10 @@ def score_report(
             "results": [_result(r) for r in results],
             "tables": extra,
             "learned": [asdict(run) for run in learned],
-            "notes": notes,
+            "made": list(made),
+            "notes": [*faults({"": learned}), *notes],
         },
-        figures=tuple(_figures(protocols, results, histories or {})),
+        figures=tuple(_figures(protocols, results, histories or {}, monitored, learned)),
         predictions=frame,
         results=tuple(results),
         csv="predictions.csv",
@@ -162,14 +151,21 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
     return Table("", ["task", "protocol", *header, *(["chance UAR"] if "uar" in shown else [])], rows, 2)
 
 
-def _training(learned: Sequence[Learning], results: Sequence[TaskScores]) -> Table:
+def _training(
+    learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None
+) -> list[Table]:
+    """Of several runs the means over each protocol; a row for each run."""
+    if not learned:
+        return []
     tested = {
         ("", result.protocol): score.value
         for result in results
         for score in result.scores
         if (result.task, score.metric) == (learned[0].task, learned[0].metric)
     }
-    return learning_table({"": learned}, tested)
+    stream = {result.protocol: result.stream for result in results if result.task == learned[0].task}
+    means = [learning_table({"": learned}, tested)] if len(learned) > 1 else []
+    return [*means, run_table(learned, frame, task, stream)] if task else means
 
 
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
@@ -181,118 +177,29 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
     for result in results:
         if result.task != results[0].task:
             continue
-        if result.groups < FEW_GROUPS:
-            said.append(f"{result.protocol}: {result.groups} {result.unit}, no interval under {FEW_GROUPS}")
+        few = too_few(result.groups, result.unit.removesuffix("s"))
+        if few:
+            said.append(f"{result.protocol}: {few}")
         elif result.unit == "clips":
             said.append(f"{result.protocol}: no speakers known, intervals too narrow")
     return "; ".join(said) + "." * bool(said)
 
 
-def _protocol(name: str, facts: Mapping[str, Any], results: Sequence[TaskScores]) -> list[str | Table]:
-    mine = [r for r in results if r.protocol == name]
-    found = [f"## Protocol: {name}", str(facts.get("description", ""))]
-    if facts.get("speaker_dependent"):
-        found.append("**speaker-dependent split**: speakers of the test clips are in the training set too.")
-    found += [] if mine else ["Nothing was scored."]
-    return found + [part for result in mine for part in _task(result)]
-
-
-def _task(result: TaskScores) -> list[str | Table]:
-    speakers = f", {result.speakers} speakers" if result.speakers else ", speakers unknown"
-    counts = f"{result.clips} clips{speakers}, {_count(result.folds, 'fold')}, {_count(result.seeds, 'seed')}"
-    whole = [_row(s) for s in result.scores if "/" not in s.metric]
-    for s in result.ensemble:
-        if "/" not in s.metric:
-            name = f"{metric_title(s.metric)}, ensemble of {len(result.seeds)} seeds"
-            whole.append([name, *_row(s)[1:3], "", ""])
-    found = [
-        f"### {result.task}, {result.protocol}",
-        f"{counts}; stream `{result.stream}`.",
-        _scores(whole),
-        "\n".join(f"* {note}" for note in result.notes),
-    ]
-    recalls = [s for s in result.scores if "/" in s.metric]
-    if 0 < len(recalls) <= MANY_CLASSES:
-        found += ["Recall per class, %:", _scores([_row(s) for s in recalls])]
-        found += [
-            f"Confusion, % of the true class (clips, summed over {_count(result.seeds, 'seed')}) [95 % interval]; "
-            "rows: true class, columns: predicted class:",
-            _confusion(result),
-        ]
-    elif recalls:
-        found.append(f"Recall and confusion of {len(recalls)} classes: see report.json.")
-    for what, subsets, over in (("gender", result.by_gender, ""), ("speaker", result.by_speaker, " (mean over seeds)")):
-        found += [f"Per {what}{over}:", _subsets(what, subsets, result)] if subsets else []
-    return found
-
-
-def _scores(rows: Sequence[Sequence[str]]) -> Table:
-    """A row a metric; the last column, a paper's figures, is left out where there are none."""
-    last = len(HEADER) if any(row[-1] for row in rows) else -1
-    return Table("", HEADER[:last], [row[:last] for row in rows])
-
-
-def _row(score: Score) -> list[str]:
-    cell, count = score.cell(), len(score.seeds)
-    spread = "one seed"
-    if count > 1:
-        low, high = cell.form(min(score.seeds)), cell.form(max(score.seeds))
-        spread = f"{cell.form(cell.value)} ± {cell.form(cell.std)} ({low} to {high}; {count} seeds)"
-    return [metric_title(score.metric), cell.form(cell.value), cell.interval(), spread, cell.form.printed(cell.paper)]
-
-
-def _count(values: Sequence[int], noun: str) -> str:
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'}"
-
-
-def _confusion(result: TaskScores) -> Table:
-    matrix = result.confusion
-    cells = matrix.cells()
-    for i, row in enumerate(matrix.counts):
-        cells[i] = [Cell(c.value, c.low, c.high, note=f"({n})") for c, n in zip(cells[i], row, strict=True)]
-    rows = [[label, *row] for label, row in zip(matrix.labels, cells, strict=True)]
-    return Table("", ["", *matrix.labels], rows)
-
-
-def _subsets(what: str, subsets: Sequence[Subset], result: TaskScores) -> Table:
-    metrics = ["accuracy", "uar", "macro_f1"] if result.labels else ["ccc", "rmse"]
-    header = [what, "clips", result.unit, *map(metric_title, metrics), *["classes absent"] * bool(result.labels)]
-    rows = []
-    for subset in subsets:
-        found = {s.metric: s.cell(spread=False) for s in subset.scores}
-        row = [subset.value or "unknown", str(subset.clips), str(subset.groups), *(found[m] for m in metrics)]
-        rows.append(row + [", ".join(subset.absent)] * bool(result.labels))
-    return Table("", header, rows)
-
-
-def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    def shown(value: Any) -> str:
-        if not isinstance(value, float | np.floating):
-            return "" if value is None else str(value)
-        return "" if np.isnan(value) else f"{value:.4g}"
-
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    return Table(name, columns, [[shown(row.get(c)) for c in columns] for row in rows])
-
-
-def _recompute(results: Sequence[TaskScores]) -> str:
-    classes = next((r for r in results if r.labels), None)
-    if classes is None:
-        return AGAIN
-    facts = {"protocol": classes.protocol, "stream": classes.stream, "task": classes.task}
-    return RECOMPUTE.format(**facts, prediction=f"{classes.task}/prediction", again=AGAIN)
-
-
 def _figures(
-    protocols: Iterable[str], results: Sequence[TaskScores], histories: Mapping[Run, pd.DataFrame]
+    protocols: Iterable[str],
+    results: Sequence[TaskScores],
+    histories: Mapping[Run, pd.DataFrame],
+    task: Task | None,
+    learned: Sequence[Learning],
 ) -> Iterator[Picture]:
+    """The scores and the main task's confusion under each protocol, and the curves of the task that chooses the epoch."""
     for protocol in protocols:
         name = protocol.replace("-", "_")
         mine = [r for r in results if r.protocol == protocol]
         if mine:
-            caption = f"Scores with 95 % intervals, {protocol}"
-            yield Picture(f"scores-{name}.png", caption, partial(pictures.scores, mine))
-        for result in mine:
+            ends = " with 95 % intervals" if any(s.low is not None for r in mine for s in r.scores) else ""
+            yield Picture(f"scores-{name}.png", f"Scores{ends}, {protocol}", partial(pictures.scores, mine))
+        for result in mine[:1]:
             if 0 < len(result.labels) <= MANY_CLASSES:
                 caption = f"Confusion of {result.task}, {protocol}"
                 draw = partial(
@@ -301,9 +208,10 @@ def _figures(
                 yield Picture(f"confusion-{name}-{result.task.replace('-', '_')}.png", caption, draw)
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}
-        if runs:
-            draw = partial(curves.epochs, runs, protocol)
-            yield Picture(f"curves-{name}.png", f"Learning curves, {protocol}", draw)
+        if task and curves.drawable(runs.values(), task.name, task.continuous):
+            kept = {f"fold {r.fold}, seed {r.seed}": r.kept for r in learned if r.protocol == protocol and r.kept}
+            draw = partial(curves.training, runs, task.name, task.continuous, kept, protocol)
+            yield Picture(f"curves-{name}.png", f"Learning curves of {task.name}, {protocol}", draw)
 
 
 def _result(result: TaskScores) -> dict[str, Any]:

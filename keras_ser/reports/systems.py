@@ -86,8 +86,8 @@ def systems_report(
             sources = {"paper": [PERCENT.printed(x) for x in paper_confusion[i]]} if "paper" in shares else {}
             sources |= {protocol: matrix.cells()[i] for protocol, matrix in matrices.items()}
             rows += [[label, source, *cells] for source, cells in sources.items()]
-        heading = f"Confusion of {confused}, % of the true class [95 % interval]"
-        sections.append(Table(heading, ["true", "", *first.task.labels], rows, 2))
+        heading = f"Confusion of {confused}, % of the true class"
+        sections.append(Table(heading, ["true", "", *first.task.labels], rows, 2, intervals=False))
     sections.append(Table("Systems", ["system", "what"], [[system, about[system]] for system in first.tables], 2))
     figures = [Picture(f"{name}.png", CAPTION, partial(_dots, parts, paper))]
     if confused:
@@ -96,6 +96,8 @@ def systems_report(
     if swept:
         figures.append(Picture(f"{name}-sweep.png", f"Scores against {swept.setting}", partial(_sweep, parts, swept)))
     told = {} if not confused else {"confusion": {"system": confused, "labels": first.task.labels, **shares}}
+    if confused:
+        told["confusion_intervals"] = {name: {"low": m.low, "high": m.high} for name, m in matrices.items()}
     return Report(
         title=title,
         summary=tables[:1],

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.intervals import basis, over_seeds
+from keras_ser.evaluation.intervals import basis, over_seeds, too_few
 from keras_ser.evaluation.tables import Cell, Table
 from keras_ser.evaluation.verification import COLUMNS, METRICS, Verification
 from keras_ser.evaluation.verification_trials import P_TARGET, rates
@@ -71,6 +71,7 @@ def verification_report(
             "listening.",
             shown,
         ],
+        caution=f"{few}." if (few := too_few(speakers, "speaker")) else "",
         missing=tuple(missing),
         notes=(*notes, *differences),
         data={

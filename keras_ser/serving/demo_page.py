@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser.errors import UserError
-from keras_ser.serving.predictor import FLAGS, Predictor, read_short
+from keras_ser.serving.inputs import read_short
+from keras_ser.serving.predictor import FLAGS, Predictor
 from keras_ser.serving.timelines import HOP_SECONDS, WINDOW_SECONDS, timeline
 from keras_ser.tasks import Task
 

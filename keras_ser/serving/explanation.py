@@ -205,7 +205,7 @@ def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Seque
 
 def explain(run: Run, path: Path | str) -> Explanation:
     """Explain a run's answers to one audio file of at most 60 s; raises UserError for a run without attention over features."""
-    from keras_ser.serving.predictor import read_clip
+    from keras_ser.serving.inputs import read_clip
     from keras_ser.serving.saved_model import MAX_SECONDS
 
     waveform, _ = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)

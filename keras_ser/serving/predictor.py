@@ -2,25 +2,29 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ser.audio import AudioError, info, pad, read_with_problems
+from keras_ser.audio import AudioError, pad
 from keras_ser.errors import UserError
 from keras_ser.models import model_flags
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.serving.facts import find_export, read_facts
+from keras_ser.serving.inputs import clips, read_clip
 from keras_ser.tasks import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH_SECONDS = 120.0  # padded audio that is scored at once
 # further outputs of a model that tell the user something when they are True
 FLAGS = {name: flag.warning for name, flag in model_flags().items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictor:
     """A trained model that takes decoded audio.
 
@@ -42,6 +46,10 @@ class Predictor:
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     centre_seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        tasks = (f"{task.name} ({len(task.labels)} labels)" if task.labels else task.name for task in self.tasks)
+        return f"<Predictor {self.name}: {', '.join(tasks)}; {self.sample_rate} Hz, up to {self.max_seconds:g} s>"
+
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Predictor":
         """Load the folder of a run, of an experiment of one run, of an export, or of a model's versions (the newest).
@@ -51,6 +59,65 @@ class Predictor:
         """
         export = find_export(path)
         return _of_export(export) if export is not None else _of_run(path)
+
+    def predict(
+        self,
+        inputs: Any,
+        sampling_rate: float | None = None,
+        *,
+        as_frame: bool = False,
+        bad: str = "raise",
+        verbose: bool = True,
+    ) -> "list[dict[str, Any]] | pd.DataFrame":
+        """Predict audio files or waveforms of any sampling rate.
+
+        Args:
+            inputs: a path, a folder, a waveform (samples,), waveforms of one length (clips, samples), a mapping with "array" and
+                "sampling_rate", or a sequence of these.
+            sampling_rate: of the waveforms, Hz.
+            as_frame: Return a pandas DataFrame with the columns of `keras-ser predict --format csv`.
+            bad: what happens to a clip that cannot be read or is too long: "raise" an error, or "keep" its place, with the reason
+                as "error".
+            verbose: Show a progress bar.
+
+        Returns:
+            A list with a dict for each clip: "file" (of a file), then as `__call__` has it, and "problems" of its audio, if any.
+
+        Raises:
+            AudioError: a clip that cannot be read, is empty, or is longer than `max_seconds`.
+            UserError: an input of another kind.
+
+        Example:
+            >>> model = ks.load("saved_models/first")  # doctest: +SKIP
+            >>> model.predict(["a.wav", "b.wav"])[0]["emotion"]["label"]  # doctest: +SKIP
+            'anger'
+        """
+        if bad not in ("raise", "keep"):
+            raise UserError(f"`bad` must be 'raise' or 'keep'. Received: {bad!r}.")
+        every = list(clips(inputs, sampling_rate))
+        readers = ((c, lambda c=c: c.read(self.sample_rate, self.max_seconds)) for c in track(every, verbose))
+        found = []
+        for clip, answer in _answered(self, readers):
+            if isinstance(answer, str) and bad == "raise":
+                raise AudioError(answer)
+            file = {} if clip.file is None else {"file": str(clip.file)}
+            found.append(file | ({"error": answer} if isinstance(answer, str) else answer))
+        return self._frame(found) if as_frame else found
+
+    def _frame(self, found: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+        import pandas as pd
+
+        tasks = {task.name: task for task in self.tasks}
+        rows = []
+        for answer in found:
+            row: dict[str, Any] = {"file": answer["file"]} if "file" in answer else {}
+            for name, value in answer.items():
+                if name in tasks:
+                    row |= dict(zip(columns(tasks[name]), cells(tasks[name], value), strict=True))
+                else:
+                    row[name] = ", ".join(value) if name == "problems" else value
+            rows.append(row)
+        return pd.DataFrame(rows)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Predict one answer per clip.
@@ -146,38 +213,55 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
     An answer lists the problems of its file (`keras_ser.audio.problems`), if any, under "problems".
     """
 
-    def clips() -> Iterator[tuple[Path, np.ndarray | str, list[str]]]:
-        for path in paths:
-            try:
-                yield path, *read_clip(path, predictor.sample_rate, predictor.max_seconds)
-            except AudioError as error:
-                yield path, str(error), []
+    yield from _answered(predictor, ((path, lambda path=path: _read(predictor, path)) for path in paths))
 
-    def seconds(clip: tuple[Path, np.ndarray | str, list[str]]) -> float:
+
+def _read(predictor: Predictor, path: Path) -> tuple[np.ndarray, list[str]]:
+    return read_clip(path, predictor.sample_rate, predictor.max_seconds)
+
+
+def _answered(
+    predictor: Predictor, clips: Iterable[tuple[Any, Callable[[], tuple[np.ndarray, list[str]]]]]
+) -> Iterator[tuple[Any, dict[str, Any] | str]]:
+    """(key, read) -> (key, answer), or (key, reason) of a clip that `read` refuses; few clips are in memory at a time."""
+
+    def waveforms() -> Iterator[tuple[Any, np.ndarray | str, list[str]]]:
+        for key, read in clips:
+            try:
+                yield key, *read()
+            except AudioError as error:
+                yield key, str(error), []
+
+    def seconds(clip: tuple[Any, np.ndarray | str, list[str]]) -> float:
         return 0.0 if isinstance(clip[1], str) else len(clip[1]) / predictor.sample_rate
 
-    for group in grouped(clips(), seconds, BATCH_CLIPS, BATCH_SECONDS):
-        waveforms = [x for _, x, _ in group if not isinstance(x, str)]
-        answers = iter(predictor(waveforms) if waveforms else ())
-        for path, x, problems in group:
-            yield path, x if isinstance(x, str) else next(answers) | ({"problems": problems} if problems else {})
+    for group in grouped(waveforms(), seconds, BATCH_CLIPS, BATCH_SECONDS):
+        usable = [x for _, x, _ in group if not isinstance(x, str)]
+        answers = iter(predictor(usable) if usable else ())
+        for key, x, problems in group:
+            yield key, x if isinstance(x, str) else next(answers) | ({"problems": problems} if problems else {})
 
 
-def read_short(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray | None, float, list[str]]:
-    """Read a file: (samples,), or None where it is longer than `max_seconds`; its seconds; its problems. Raises AudioError."""
-    seconds = info(path).seconds
-    if seconds > max_seconds:
-        return None, seconds, []
-    waveform, problems = read_with_problems(path, sample_rate)
-    seconds = len(waveform) / sample_rate  # not every header states the length
-    return (waveform if seconds <= max_seconds else None), seconds, problems
+def mean_predictor(predictors: Sequence[Predictor]) -> Predictor:
+    """Average the probabilities and values of several models of one recipe, e.g. of its folds or seeds.
+
+    A flag is set where it is set by more than half of them.
+    """
+    first = predictors[0]
+
+    def score(waveform, lengths):
+        every = [predictor.score(waveform, lengths) for predictor in predictors]
+        means = {name: np.mean([np.asarray(found[name]) for found in every], axis=0) for name in every[0]}
+        return {name: mean if "/" in name else mean > 0.5 for name, mean in means.items()}
+
+    return replace(first, score=score)
 
 
-def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
-    """Read a file, (samples,), and its problems; raises AudioError where it cannot be read or is longer than `max_seconds`."""
-    waveform, seconds, problems = read_short(path, sample_rate, max_seconds)
-    if waveform is None:
-        raise AudioError(
-            f"{path}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
-        )
-    return waveform, problems
+def track(items: Sequence[Any], verbose: bool) -> Iterable[Any]:
+    """Iterate with a progress bar, on a terminal or in a notebook, if there are several items."""
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    console = Console(stderr=True)
+    shown = verbose and len(items) > 1 and (console.is_terminal or console.is_jupyter)
+    return bar(items, "predict", console=console) if shown else items

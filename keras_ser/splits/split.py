@@ -22,7 +22,7 @@ class LeakageError(UserError):
     """A split has something on two sides that it promises to keep apart."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Three disjoint sets of utterance ids, and the promises about them.
 
@@ -36,7 +36,7 @@ class Split:
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
         chosen_on_test: True where the validation side is the test side (a deliberate leak).
-        final: every clip trains, and nothing is tested.
+        final: True where nothing is tested, so that every clip trains a model for use.
 
     Raises:
         CorpusError: an empty train or test side.
@@ -63,8 +63,10 @@ class Split:
             )
         if self.chosen_on_test and self.validation != self.test:
             raise LeakageError("a split whose test side chooses the model validates on that side, and no other.")
-        if self.final and (self.validation or self.test):
-            raise CorpusError(f"split {self.protocol!r} is final: every clip trains, and none validates or is tested.")
+        if self.final and self.test:
+            raise CorpusError(
+                f"split {self.protocol!r}: a final model tests nothing. Received: {len(self.test)} clips."
+            )
         if not (self.train or self.foreign) or not (self.test or self.final):
             empty = "test" if self.train or self.foreign else "train"
             raise CorpusError(
@@ -80,6 +82,10 @@ class Split:
                 both = sorted(set(getattr(self, a)) & set(getattr(self, b)))
                 if both:
                     raise LeakageError(f"ids must be on one side only. Both in {a} and {b}: {listed(both)}.")
+
+    def __repr__(self) -> str:
+        sides = ", ".join(f"{side} {len(getattr(self, side))}" for side in SIDES)
+        return f"<Split {self.protocol}, fold {self.fold}: {sides} clips; apart: {', '.join(self.apart) or 'nothing'}>"
 
     @property
     def speaker_dependent(self) -> bool:

@@ -25,7 +25,7 @@ from keras_ser.tasks import Task
 BABBLE_CLIPS, BABBLE_SECONDS = 64, 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Data:
     """A corpus and what trains beside it.
 
@@ -40,6 +40,11 @@ class Data:
     cache: RecordCache
     auxiliary: Mapping[str, tuple[Corpus, RecordCache]] = field(default_factory=dict)
     noise_root: Path | None = None
+
+    def __repr__(self) -> str:
+        others = "".join(f", {name}: {len(corpus)}" for name, (corpus, _) in self.auxiliary.items())
+        seconds = self.cache.lengths.sum() / self.cache.sample_rate
+        return f"<Data {self.corpus.name}: {len(self.cache)} clips{others}, {seconds / 60:.1f} min at {self.cache.sample_rate} Hz>"
 
     @functools.cached_property
     def digest(self) -> str:

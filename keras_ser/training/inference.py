@@ -1,5 +1,6 @@
 """What a model sees of a clip outside training: a Keras model's inference, and the features of a baseline."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from keras_ser.errors import RunError
 from keras_ser.files import lock, write_whole
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
-from keras_ser.recipe import Recipe
+from keras_ser.recipe import FrontendConfig, Recipe
 
 # stage, epoch, of how many, logs; of a baseline settings instead of epochs, and clips while features are computed
 OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
@@ -71,16 +72,27 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
         return told
     import keras
 
+    infer = _mean_features(recipe.frontend, keras.config.dtype_policy().name)
+    return lambda given: np.asarray(infer({name: given[name] for name in ("waveform", "length")})["clip"])
+
+
+@functools.lru_cache(maxsize=4)
+def _mean_features(frontend: FrontendConfig, policy: str) -> Callable:
+    """The graph of a front end and the mean over its frames; tracing it takes longer than many a baseline.
+
+    `policy` is Keras's dtype policy, under which the layers are made.
+    """
+    import keras
+
     from keras_ser.features import Frontend
     from keras_ser.layers import MeanPooling
     from keras_ser.models.whole_model import extractor
 
-    extract = extractor(Frontend(**recipe.frontend.options()))
-    names = recipe.frontend.features
+    extract = extractor(Frontend(**frontend.options()))
+    names = frontend.features
     joined = [MeanPooling(dtype="float32")(extract.output[name], mask=extract.output["mask"]) for name in names]
     joined = keras.layers.Concatenate(dtype="float32")(joined) if len(joined) > 1 else joined[0]
-    infer = forward(keras.Model(extract.input, {"clip": joined}))
-    return lambda given: np.asarray(infer({name: given[name] for name in ("waveform", "length")})["clip"])
+    return forward(keras.Model(extract.input, {"clip": joined}))
 
 
 def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_epoch: OnEpoch | None = None):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import listed
-from keras_ser.errors import RunError, UserError
+from keras_ser.errors import MissingModelError, RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
+from keras_ser.training.provenance import MADE
 from keras_ser.values import instance, plain, read_json
 
 # a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
@@ -22,7 +23,7 @@ NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A trained model's folder.
 
@@ -37,6 +38,12 @@ class Run:
     split: Split
     seed: int
     about: dict[str, Any]
+
+    def __repr__(self) -> str:
+        where = f"{self.split.protocol}, fold {self.split.fold}, seed {self.seed}"
+        return (
+            f"<Run {self.recipe.name} ({self.recipe.model}): {where}, epoch {self.about['best_epoch']}; {self.folder}>"
+        )
 
     @classmethod
     def load(cls, folder: Path | str) -> "Run":
@@ -78,6 +85,14 @@ class Run:
     def history(self) -> list[dict[str, float]]:
         return self.about["epochs"]
 
+    @property
+    def made(self) -> dict[str, Any]:
+        """What it was made by (`provenance.made_by`); {} for a run of an earlier version."""
+        try:
+            return as_object(read_json((self.folder / MADE).read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # no part of what the run is
+            return {}
+
     def model(self):
         """The whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.
 
@@ -111,12 +126,18 @@ def stored(
     """What a run's or an experiment's JSON file holds, as `read` understands it.
 
     Raises:
-        RunError: the file is missing or damaged (a `UserError` of `read`); it is named, with the way out.
+        RunError: the file is missing or damaged (a `UserError` of `read`), or names a model that is not installed here; it is
+            named, with the way out.
     """
     try:
         return read(read_json(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise RunError(f"{path} is missing. Put it back, or train the run again.") from None
+    except MissingModelError as error:
+        raise RunError(
+            f"{path.parent} needs the model {error.model!r}, which is not installed here. Install the package that holds it, or "
+            "put the folder of its module on PYTHONPATH."
+        ) from error
     except (UserError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is damaged: {str(error).rstrip('.')}. {way_out}.") from error
 

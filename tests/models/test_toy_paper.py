@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ser.models import MODELS
 from tests.models import toy_paper
 from tests.training import tiny
 from tests.training.test_fit import ROOT, same_runs, subprocess_env
@@ -32,20 +31,13 @@ def prepared(folder: Path):
     return recipe, data, recipe.protocols[0].splits(corpus)[0]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(MODELS, "toy", "tests.models.toy_paper")
-        yield
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("toy")
 
 
 @pytest.fixture(scope="module")
-def experiment(folder, registered):
+def experiment(folder):
     from keras_ser.experiment import run_experiment
 
     recipe, data, split = prepared(folder)
@@ -122,7 +114,6 @@ def main(folder: str, name: str, kill: str) -> None:
     from keras_ser.training import deterministic, fit, predict
 
     deterministic()
-    MODELS["toy"] = "tests.models.toy_paper"
     recipe, data, split = prepared(Path(folder))
 
     def die(stage, epoch, epochs, logs):

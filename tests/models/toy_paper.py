@@ -111,7 +111,7 @@ def recipe() -> Recipe:
         corpus="demo",
         tasks=(EMOTION, Task("speaker", identity=True)),
         protocols=(Protocol("clips", test=0.3, validation=0.2),),
-        model="toy",
+        model="tests.models.toy_paper",
         frontend=FrontendConfig(features=("log_mel",), bins=8, endpoint=False),
         frontends=(
             FrontendConfig(features=("mfcc",), hop=400, endpoint=False, name="slow"),

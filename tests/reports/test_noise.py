@@ -23,7 +23,9 @@ def test_denoising_report(rng, tmp_path):
     assert first[-1] == f"{cell.value:.2f}"
     text = made.save(tmp_path).read_text()
     pictures = {"snr_out.png", "si_sdr.png", "stoi.png"}
-    assert {p.name for p in tmp_path.iterdir()} == {f"denoising.{end}" for end in ("csv", "json", "md")} | pictures
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f"denoising.{end}" for end in ("csv", "html", "json", "md", "tex")
+    } | pictures
     assert f"{cell.value:.2f} [{cell.low:.2f}, {cell.high:.2f}] |" in text and "SNR_out alone rewards silence" in text
     assert "95 % CI over 6 speakers, of this one network (t)" in text and "- a note" in text
     assert "ours beats a and b in SNR_out (eq. 23) in 2 of 2 cells of seen noises, in 2 with" in text
@@ -38,7 +40,9 @@ def test_robustness_report(rng, tmp_path):
     table = draw(rng)
     made = robustness_report("title", table, LABELS, missing=["a run failed."])
     text = made.save(tmp_path).read_text()
-    assert {p.name for p in tmp_path.iterdir()} == {f"robustness.{end}" for end in ("csv", "json", "md", "png")}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f"robustness.{end}" for end in ("csv", "html", "json", "md", "png", "tex")
+    }
     assert "volvo (unseen)" in text and "95 % CI over 6 speakers, of these 2 networks (t)" in text
     assert "- a run failed." in text and made.lines()[-1] == "Caution: a run failed."
     told = json.loads((tmp_path / "robustness.json").read_text())

@@ -90,34 +90,36 @@ def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
     assert [text.get_text() for text in one.legends[0].get_texts()] == ["measured", "chance"]
 
 
-def test_curves_draw_each_run_and_their_mean(rng):
+def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng):
     runs = {}
     for name, epochs in (("fold 0, seed 0", 4), ("fold 1, seed 0", 6)):
-        runs[name] = pd.DataFrame(
-            {
-                "epoch": np.arange(1, epochs + 1),
-                "emotion_accuracy": rng.random(epochs),
-                "loss": rng.random(epochs),
-                "val_loss": rng.random(epochs),
-                "val_emotion_uar": rng.random(epochs),
-                "seconds": rng.random(epochs),
-            }
-        )
-    figure = curves.epochs(runs, "disjoint")
+        columns = ("emotion_accuracy", "emotion_loss", "loss", "val_emotion_loss", "val_emotion_uar", "adversary_loss")
+        runs[name] = pd.DataFrame({"epoch": np.arange(1, epochs + 1)} | {c: rng.random(epochs) for c in columns})
+    kept = {"fold 0, seed 0": 4, "fold 1, seed 0": 2}
+    figure = curves.training(runs, "emotion", kept=kept, title="disjoint")
     _drawn(figure)
-    shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
-    assert list(shown) == ["loss", "emotion accuracy", "emotion uar"]
-    lines = [line.get_xydata() for line in shown["loss"].lines]
-    assert len(lines) == 6
-    for column in ("loss", "val_loss"):
-        first, second = (run[["epoch", column]].to_numpy() for run in runs.values())
-        mean = second.copy()
-        mean[:4, 1] = (first[:4, 1] + second[:4, 1]) / 2
-        for expected in (first, second, mean):
-            assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
+    loss, uar = (axes for axes in figure.axes if axes.get_visible())
+    titles = [axes.get_title(loc="left") for axes in (loss, uar)]
+    assert titles == ["emotion loss", "emotion UAR, % (training: accuracy)"]
+    for axes, columns, scale in (
+        (loss, ("emotion_loss", "val_emotion_loss"), 1),
+        (uar, ("emotion_accuracy", "val_emotion_uar"), 100),
+    ):
+        lines = [line.get_xydata() for line in axes.lines]
+        assert len(lines) == 6 + 2  # two runs and their mean on each side; the kept epochs
+        for column in columns:
+            first, second = (run[["epoch", column]].to_numpy() * [1, scale] for run in runs.values())
+            mean = second.copy()
+            mean[:4, 1] = (first[:4, 1] + second[:4, 1]) / 2
+            for expected in (first, second, mean):
+                assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
+        for run, epoch in kept.items():
+            value = scale * runs[run][columns[1]][epoch - 1]
+            assert any(np.allclose(line, [[epoch, value]]) for line in lines if len(line) == 1)
 
 
-def test_an_epoch_written_twice_counts_once(rng):
-    history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0]})
-    figure = curves.epochs({"a": history, "b": history})
+def test_an_epoch_written_twice_counts_once():
+    history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0], "val_a_ccc": [np.nan] * 4})
+    figure = curves.training({"a": history, "b": history}, "a", continuous=True)
     assert np.array_equal(figure.axes[0].lines[0].get_xydata(), [[1, 4], [2, 2.5], [3, 2]])
+    assert not curves.drawable([history[["epoch", "val_a_ccc"]]], "a", True)

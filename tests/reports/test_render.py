@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from keras_ser.evaluation.tables import Cell, Form, Table
+from keras_ser.reports import Report
+from keras_ser.reports.latex import escaped, to_latex
 from keras_ser.reports.render import markdown, plain, terminal
 
 TABLE = Table(
@@ -40,3 +42,17 @@ def test_cells_are_value_spread_and_interval_beside_the_papers_figure():
 def test_plain_values_are_strict_json(value, expected):
     found = plain(value)
     assert ({k: found[k] for k in expected} if isinstance(expected, dict) else found) == expected
+
+
+def test_latex_has_every_table_once_and_escapes_what_latex_reads():
+    made = Report("5 % of_all", [TABLE], ["## Noise & speech", "Per speaker:", TABLE, Table("Own", ["a"], [["x"]])])
+    text = to_latex(made)
+    assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == 2
+    assert "\\caption{Noise \\& speech: Per speaker}" in text and "\\caption{Own}" in text
+    (first, *_) = [line for line in text.splitlines() if "textbar" in line]
+    assert first == r"a\textbar{}b & 44.5 & 61.2 $\pm$ 0.8 [50.0, 70.0] & +1.50 \\"
+    assert r"c & 90.13 & -- & $-$2.00 (3) \\" in text and text.startswith("% 5 % of_all")
+    assert (
+        escaped(r"a_b\{c}~^<>")
+        == r"a\_b\textbackslash{}\{c\}\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}"
+    )

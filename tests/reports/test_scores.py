@@ -1,6 +1,10 @@
 """The report of a run: every figure follows from predictions.csv, and what is written and printed."""
 
+import base64
+import dataclasses
 import json
+from collections import Counter
+from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -8,7 +12,10 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_squared_error, recall_score
 
 from keras_ser.evaluation import read_predictions
+from keras_ser.evaluation.learning import LEARNED, Learning
+from keras_ser.evaluation.tables import Table
 from keras_ser.reports import score_report
+from keras_ser.tasks import Task
 from tests.evaluation import slow
 from tests.evaluation.conftest import AROUSAL, EMOTION, GENDER, table
 
@@ -163,18 +170,114 @@ def test_markdown_has_every_figure_and_what_a_reader_must_know(whole, folder):
         for x in (accuracy.value, accuracy.low, accuracy.high, accuracy.std, min(accuracy.seeds), max(accuracy.seeds))
     )
     spread = f"{value} ± {std} ({least} to {most}; 3 seeds)"
-    assert f"| accuracy (WA) | {value} | [{low}, {high}] | {spread} | 90.13 |" in disjoint
-    assert f"{100 * share.share[1][2]:.1f} ({share.counts[1][2]}) [{100 * share.low[1][2]:.1f}, " in disjoint
-    for part in ("95 % CI over 8 speakers and 3 seeds (t).", "UAR (UA), ensemble of 3 seeds", "| recall joy |"):
+    assert f"| accuracy (WA) | {value} | [{low}, {high}] |  | {spread} | 90.13 |" in disjoint
+    assert f"| {100 * share.share[1][2]:.1f} ({share.counts[1][2]}) |" in disjoint
+    for part in ("UAR (UA), ensemble of 3 seeds", "| recall joy |", "| gender_task | UAR |", "| arousal | CCC |"):
         assert part in disjoint, part
-    assert "Seed 2 is incomplete and left out: fold 0 missing" in random and "| emotion | 0.527 | 0.5 |" in text
+    assert "| emotion | 0.527 | 0.5 |" in text
+    # each caution once, with where it holds
+    notes = [line for line in text.splitlines() if "clips without a label are left out" in line or "no group" in line]
+    assert (
+        len(notes) == len(set(notes))
+        and "1 clips without a label are left out (random: emotion; disjoint: emotion)." in head
+    )
+    assert "- Seed 2 is incomplete and left out: fold 0 missing" in head
     pictures = {path.name for path in folder.glob("*.png")}
     assert pictures == {
         *(f"scores-{p}.png" for p in ("random", "disjoint")),
-        *(f"confusion-{p}-{t}.png" for p in ("random", "disjoint") for t in ("emotion", "gender_task")),
+        *(f"confusion-{p}-emotion.png" for p in ("random", "disjoint")),
         "curves-random.png",
     }
     assert all(f"]({picture})" in text for picture in pictures)
+
+
+def test_first_lines_have_score_chance_interval_and_counts(whole):
+    uar = whole.result("disjoint", "emotion")["uar"]
+    value, low, high = (f"{100 * x:.1f}" for x in (uar.value, uar.low, uar.high))
+    random, disjoint = whole.head
+    assert disjoint == (
+        f"**emotion, disjoint: UAR {value} % [{low}, {high}]**; chance 25.0. 95 % CI over 8 speakers and 3 seeds (t). "
+        "75 clips of 8 speakers, 4 of 4 folds, 3 seeds."
+    )
+    assert random.startswith("**emotion, random: UAR ") and "2 seeds." in random
+
+
+def learning(fold: int, seed: int, **changes) -> Learning:
+    made = Learning("disjoint", fold, seed, "emotion", "uar", 0.9, 0.5, 80, LEARNED, kept=8, epochs=10)
+    return dataclasses.replace(made, **changes)
+
+
+def test_a_row_for_each_run_has_the_uar_of_its_own_test_side():
+    predictions = table(seeds=(0, 1))
+    learned = [learning(fold, seed) for seed in range(2) for fold in range(4)]
+    learned[5] = learning(1, 1, verdict="underfit: 30.0 on the training side", steps=None, training=0.3)
+    made = score_report(
+        predictions, [EMOTION, GENDER], title="t", learned=learned, protocols={"disjoint": {"folds": 4, "seeds": 2}}
+    )
+    (runs,) = (section for section in made.sections if getattr(section, "title", "") == "Runs")
+    header, *rows = runs.text()
+    assert header == [
+        "fold",
+        "seed",
+        "kept epoch",
+        "optimizer steps",
+        *(f"{s} UAR" for s in ("training", "validation", "test")),
+        "verdict",
+    ]
+    for row in rows:
+        part = predictions[(predictions["fold"] == int(row[0])) & (predictions["seed"] == int(row[1]))]
+        pair = part["emotion"], part["emotion/prediction"]
+        expected = recall_score(*pair, average="macro", labels=pair[0].unique())
+        assert row[6] == f"{100 * expected:.1f}"
+    assert [row[:2] for row in rows] == [[str(fold), str(seed)] for seed in range(2) for fold in range(4)]
+    assert rows[5][2:6] == ["8 of 10", "–", "30.0", "50.0"] and rows[5][7] == "underfit"
+    assert made.head[1].startswith("**Not trained to the end:** 1 of 8 underfit (disjoint, fold 1, seed 1: underfit")
+    assert made.to_markdown().count("1 of 8 underfit") == 2, "in the first lines, and in the table of means"
+
+
+def test_command_versions_commit_and_dates_are_shown_once(make_table, emotion):
+    made = {
+        "command": "train.py --out x",
+        "versions": {"keras_ser": "1", "keras": "3"},
+        "commit": "abc",
+        "date": "2026-01-02 03:04 UTC",
+    }
+    later = made | {"date": "2026-01-05 03:04 UTC", "commit": "def with changes"}
+    head = score_report(make_table(seeds=(0,)), [emotion], title="t", made=[later, made]).head
+    assert head[-1] == (
+        "Command: `train.py --out x`. Versions: keras_ser 1, keras 3. Commit: def with changes, abc. "
+        "Trained: 2026-01-02 03:04 UTC to 2026-01-05 03:04 UTC."
+    )
+
+
+def test_html_is_one_escaped_file_with_its_pictures(make_table, tmp_path):
+    task = Task("emotion", ("<b>anger</b>", "fear", "joy", "sadness"))
+    predictions = (
+        make_table(seeds=(0,))
+        .replace({"anger": task.labels[0]})
+        .rename(columns={"emotion/anger": f"emotion/{task.labels[0]}"})
+    )
+    made = score_report(predictions, [task], title="a <script>", notes=["a `code` & <img src=x>"])
+    made.save(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+
+    class Reader(HTMLParser):
+        tags, text, sources = Counter(), [], []
+
+        def handle_starttag(self, tag, attrs):
+            self.tags[tag] += 1
+            self.sources += [value for name, value in attrs if name in ("src", "href")]
+
+        def handle_data(self, data):
+            self.text.append(data)
+
+    reader = Reader()
+    reader.feed(page)
+    assert not {"script", "b", "a", "link"} & set(reader.tags) and reader.tags["img"] == len(made.figures) == 2
+    assert reader.tags["table"] == sum(isinstance(section, Table) and bool(section.rows) for section in made.sections)
+    assert {"a <script>", "<b>anger</b>", " & <img src=x>", "code"} <= set(reader.text)
+    for (file, *_), source in zip(made.figures, reader.sources, strict=True):
+        assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == (tmp_path / file).read_bytes()
 
 
 def test_the_code_in_the_report_runs(whole, folder, monkeypatch, capsys):

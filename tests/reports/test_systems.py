@@ -93,6 +93,8 @@ def test_systems_report(made, tables, tmp_path):
     text = made.save(tmp_path).read_text()
     assert {p.name for p in tmp_path.iterdir()} == {
         "systems.md",
+        "systems.html",
+        "systems.tex",
         "systems.json",
         "systems.png",
         "systems-confusion.png",

@@ -18,7 +18,9 @@ def test_what_is_written_is_what_was_computed(rng, tmp_path):
     table, paper = make(rng), {"multi-task": {"accuracy": 0.529}, "theirs": {"accuracy": 0.5312}}
     made, found = verification_report("title", table, paper=paper, notes=["a note"]), Verification(table)
     text = made.save(tmp_path).read_text()
-    assert {p.name for p in tmp_path.iterdir()} == {f"verification.{end}" for end in ("csv.gz", "json", "md", "png")}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f"verification.{end}" for end in ("csv.gz", "html", "json", "md", "png", "tex")
+    }
     rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|"]
     shown = {(row[0], row[1]): dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
     cell = found.score("multi-task", "accuracy")

@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import read
-from keras_ser.serving.predictor import BATCH_CLIPS, BATCH_SECONDS, predict_files
+from keras_ser.audio import AudioError, read
+from keras_ser.errors import UserError
+from keras_ser.serving.predictor import BATCH_CLIPS, BATCH_SECONDS, mean_predictor, predict_files
 from tests.serving import standin
 
 
@@ -39,3 +42,81 @@ def test_memory_is_bounded_and_order_is_kept(tmp_path, rng):
     assert max(clips for clips, _ in calls) <= BATCH_CLIPS
     assert max(clips * samples for clips, samples in calls) <= BATCH_SECONDS * standin.RATE
     assert sum(clips for clips, _ in calls) == len(files)
+
+
+def test_predict_gives_files_and_waveforms_of_any_rate_one_answer(tmp_path, rng):
+    """Integers, dicts with their own rate, rows of an array and a folder are the clips that the files hold."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for i, rate in enumerate((16000, 8000)):
+        clip = np.round(2**14 * np.sin(np.cumsum(rng.uniform(0, 1, rate)))).astype("int16")
+        soundfile.write(folder / f"{i}.wav", clip, rate)
+    (a, high), (b, low) = (soundfile.read(path, dtype="int16") for path in sorted(folder.iterdir()))
+    model = standin.predictor()
+    expected = [answer for _, answer in predict_files(model, sorted(folder.iterdir()))]
+    found = model.predict(folder)
+    assert [answer.pop("file") for answer in found] == [str(folder / f"{i}.wav") for i in "01"]
+    assert found == expected
+    mixed = [{"array": a, "sampling_rate": high}, b / 2**15, folder / "1.wav"]
+    answers = model.predict(mixed, low)
+    assert answers.pop()["file"] == str(folder / "1.wav")
+    for answer, right in zip(answers, expected, strict=True):
+        assert answer["arousal"]["value"] == pytest.approx(right["arousal"]["value"], rel=1e-6)
+    assert model.predict(b / 2**15, low) == model.predict((b / 2**15).tolist(), low) == model.predict([b], low)
+    rows = model.predict(np.stack([b, b[::-1]]), low)
+    assert len(rows) == 2 and rows[0] == model.predict(b, low)[0]
+
+
+def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
+    good, bad = write(tmp_path / "good.wav", rng, 1), tmp_path / "bad.wav"
+    bad.write_bytes(b"RIFF")
+    model = standin.predictor()
+    with pytest.raises(AudioError, match=r"bad\.wav"):
+        model.predict([good, bad])
+    frame = model.predict([bad, good, np.zeros(10)], standin.RATE, as_frame=True, bad="keep")
+    (right,) = model.predict(good)
+    assert frame["file"].tolist()[:2] == [str(bad), str(good)] and "bad.wav" in frame["error"][0]
+    assert frame["emotion/prediction"].isna().tolist() == [True, False, False]
+    assert frame["emotion/high"][1] == right["emotion"]["probabilities"]["high"]
+    assert frame["arousal/prediction"][1] == right["arousal"]["value"]
+    assert frame["problems"][2] == "silent, shorter than one window"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "rate", "words"),
+    [
+        (np.ones(9), None, "needs its `sampling_rate`"),
+        (np.ones(9), 0, "positive whole number"),
+        (np.ones(9), 16000.5, "positive whole number"),
+        (np.full(9, np.nan), 8000, "clip 0: 9 of 9 samples are NaN"),
+        (np.ones((1, 1, 9)), 8000, r"Received: shape \(1, 9\)"),
+        (np.ones(9, "uint8"), 8000, "signed integers"),
+        ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
+        (np.zeros(8000 * 21), 8000, "at most 20 s"),
+        ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
+        ("nothing.wav", None, "there is none"),
+        (None, None, "audio files, folders or waveforms"),
+    ],
+)
+def test_predict_says_what_is_wrong_with_an_input(inputs, rate, words):
+    with pytest.raises(UserError, match=words) as caught:
+        standin.predictor().predict(inputs, rate)
+    assert "\n" not in str(caught.value)
+
+
+def test_mean_predictor_averages_probabilities_and_values(rng):
+    def constant(p, value, flag):
+        def score(waveform, lengths):
+            n = len(waveform)
+            return {
+                "emotion/probabilities": np.tile(p, (n, 1)),
+                "arousal/value": np.full(n, value),
+                "odd": np.full(n, flag),
+            }
+
+        return dataclasses.replace(standin.predictor(), score=score)
+
+    each = [constant([0.6, 0.4, 0], 1.0, True), constant([0.1, 0.3, 0.6], 0.0, False), constant([0, 1, 0], 0.5, True)]
+    (answer,) = mean_predictor(each)([np.zeros(8)])
+    np.testing.assert_allclose([*answer["emotion"]["probabilities"].values()], [0.7 / 3, 1.7 / 3, 0.2])
+    assert answer["emotion"]["label"] == "middle" and answer["arousal"]["value"] == 0.5 and answer["odd"] is True

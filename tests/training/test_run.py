@@ -119,6 +119,15 @@ def test_damaged_run_file_is_named_in_one_line(finished, name, content):
     assert str(caught.value).isprintable() and len(str(caught.value)) < 800
 
 
+def test_model_that_is_not_installed_is_named_with_the_way_out(finished):
+    recipe = (finished / "recipe.json").read_text().replace('"model": "aspmtl"', '"model": "their_package.their_model"')
+    (finished / "recipe.json").write_text(recipe)
+    with pytest.raises(
+        RunError, match="needs the model 'their_package.their_model', which is not installed here. Install"
+    ):
+        Run.load(finished)
+
+
 @pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json"])
 def test_missing_run_file_is_named(finished, name):
     (finished / name).unlink()

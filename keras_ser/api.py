@@ -1,0 +1,198 @@
+"""What `import keras_ser as ks` offers beside the values: `run` an experiment, `load` a trained model.
+
+corpus = ks.read_corpus("manifest", "clips.csv")
+recipe = ks.Recipe("mine", "manifest", ks.Task("emotion", corpus.vocabulary["emotion"]), ks.Protocol("folds", "k-fold"))
+experiment = ks.run(recipe, corpus)
+experiment.predict("new.wav")
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_ser.corpora import Corpus
+from keras_ser.errors import RunError, UserError
+from keras_ser.files import waveform_cache
+from keras_ser.recipe import Recipe
+from keras_ser.reports import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keras_ser.serving import Predictor
+    from keras_ser.training import Run
+
+
+@dataclass(frozen=True, repr=False)
+class Experiment:
+    """A recipe that was trained and tested over its protocols, folds and seeds. `print` shows its table.
+
+    Args:
+        folder: its folder; `report.md` is in it.
+        recipe: what was trained.
+        report: the report.
+    """
+
+    folder: Path
+    recipe: Recipe
+    report: Report = field(compare=False)
+
+    def __repr__(self) -> str:
+        first = next(iter(self.report.results), None)
+        if first is None:
+            return f"<Experiment {self.recipe.name}: nothing scored; {self.folder}>"
+        main = next((score for score in first.scores if score.metric in ("uar", "ccc")), first.scores[0])
+        return f"<Experiment {self.recipe.name}: {first.task} {main.metric} {main.value:.3f}, {first.protocol}; {self.folder}>"
+
+    def __str__(self) -> str:
+        return "\n".join(self.report.lines())
+
+    @property
+    def scores(self) -> "pd.DataFrame":
+        """A row for each protocol, task and metric, with its value (a fraction), its 95 % interval, and what chance is."""
+        import pandas as pd
+
+        rows = [
+            {
+                "protocol": result.protocol,
+                "task": result.task,
+                "metric": score.metric,
+                "value": score.value,
+                "low": score.low,
+                "high": score.high,
+                "chance": score.chance,
+                "clips": result.clips,
+                result.unit: result.groups,
+                "folds": len(result.folds),
+                "seeds": len(result.seeds),
+            }
+            for result in self.report.results
+            for score in result.scores
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def predictions(self) -> "pd.DataFrame":
+        """A row for each clip tested, with its true labels, the predictions and the probabilities (see `keras_ser.evaluation`)."""
+        return self.report.predictions
+
+    @property
+    def runs(self) -> "list[Run]":
+        """The finished runs, by protocol, fold and seed."""
+        from keras_ser.training import Run
+        from keras_ser.training.run import model_file
+
+        return [Run.load(path) for path in sorted(self.folder.glob("*/fold-*-seed-*")) if model_file(path)]
+
+    def predict(self, inputs: Any, sampling_rate: float | None = None, **options: Any) -> "list[dict] | pd.DataFrame":
+        """Predict files or waveforms with the mean of the runs (see `load`); takes what `Predictor.predict` takes."""
+        return self._predictor.predict(inputs, sampling_rate, **options)
+
+    @functools.cached_property
+    def _predictor(self) -> "Predictor":
+        return load(self.folder)
+
+
+def run(
+    recipe: Recipe,
+    corpus: Corpus,
+    out: str | Path = "saved_models",
+    *,
+    folds: Sequence[int] | None = None,
+    auxiliary: Iterable[Corpus] = (),
+    noise_root: str | Path | None = None,
+    bad: str = "raise",
+    cache: str | Path | None = None,
+    initial: str | Path | None = None,
+    strategy: str | None = None,
+    verbose: bool = True,
+) -> Experiment:
+    """Train and test a recipe over its protocols, folds and seeds, and write the report.
+
+    What is finished is not repeated: the same call goes on after an interrupt, and takes up more protocols or seeds.
+
+    Args:
+        recipe: what to train.
+        corpus: the recipe's corpus.
+        out: where the experiment's folder, NAME-HASH, goes.
+        folds: train these folds alone (default: all).
+        auxiliary: the corpora that streams of the recipe read.
+        noise_root: folder of noise files, where streams name any.
+        bad: "raise" an error for files that cannot be read, or "drop" them, which the report says.
+        cache: where decoded waveforms are kept (default: OUT/cache where that is there, else the user's cache directory).
+        initial: a finished run whose weights training begins from.
+        strategy: None, or "mirrored" to train on all local accelerators.
+        verbose: Show progress.
+
+    Raises:
+        UserError: a recipe, corpus or split that cannot be trained, of the kind that the message says (`CorpusError`,
+            `LeakageError`, `RunError`, ..).
+    """
+    from keras_ser.cli.progress import Progress
+    from keras_ser.cli.training import begun, check_labels
+    from keras_ser.experiment import experiment_folder, run_experiment
+    from keras_ser.experiment.planning import check_splits
+    from keras_ser.training import Data
+    from keras_ser.training.preflight import check_recipe
+
+    if recipe.corpus != corpus.name:
+        raise UserError(f"the recipe {recipe.name} is of the corpus {recipe.corpus!r}. Received: {corpus!r}.")
+    others = {other.name: other for other in auxiliary}
+    noises = Path(noise_root) if noise_root is not None else None
+    if recipe.windows is not None:
+        from keras_ser.pipelines.windows import cut_windows
+
+        corpus = cut_windows(corpus, recipe.windows, recipe.tasks[0])
+    recipe = begun(recipe.for_corpus(corpus, *others.values()), str(initial) if initial else None)
+    check_labels(recipe, corpus, others)
+    check_recipe(recipe, others, noises)
+    check_splits(recipe, corpus, folds, others.values())
+    where = waveform_cache(out, str(cache) if cache is not None else None)
+    data = Data.load(recipe, corpus, where, others, noises, bad=bad, progress=verbose)
+    folder = experiment_folder(recipe, out)
+    options = {key: value for key, value in corpus.read_by.items() if key not in dict(recipe.corpus_options)}
+    with Progress(quiet=not verbose) as progress:
+        report = run_experiment(
+            recipe,
+            data,
+            folder,
+            folds=folds,
+            read_options=options,
+            on_job=progress.job,
+            on_epoch=progress.epoch,
+            on_failure=progress.failure,
+            initial=initial,
+            strategy=strategy,
+        )
+    return Experiment(folder, recipe, report)
+
+
+def load(path: str | Path) -> "Predictor":
+    """Load a trained model to predict with.
+
+    Args:
+        path: the folder of a run, of an export (or of its versions: the newest), or of an experiment: then the probabilities are
+            the mean over its runs, those of the protocol that keeps speakers apart where it has several protocols.
+
+    Raises:
+        RunError, UserError: the folder is none of these; it is damaged; its model is not installed here.
+
+    Example:
+        >>> import keras_ser as ks
+        >>> model = ks.load("saved_models/first")  # doctest: +SKIP
+        >>> model.predict("clip.wav")[0]["emotion"]["label"]  # doctest: +SKIP
+        'anger'
+    """
+    from keras_ser.experiment.rescoring import runs_of
+    from keras_ser.experiment.stored import EXPERIMENT
+    from keras_ser.serving import Predictor
+    from keras_ser.serving.predictor import mean_predictor
+
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        raise RunError(f"expected the folder of a run, an experiment or an export. Received: {path}.")
+    if not (path / EXPERIMENT).exists():
+        return Predictor.load(path)
+    return mean_predictor([Predictor.load(run.folder) for run in runs_of(path)])

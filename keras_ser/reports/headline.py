@@ -1,0 +1,181 @@
+"""What a report on runs says first: the main score, what was trained and how, each caution once; and a row for each run."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keras_ser import metrics
+from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, faults
+from keras_ser.evaluation.scores import Score, TaskScores
+from keras_ser.evaluation.tables import UNDEFINED, Table, form_of, metric_title
+from keras_ser.tasks import Task
+
+MAIN = ("uar", "ccc")
+PACKAGES = ("keras_ser", "keras", "tensorflow", "numpy", "python")
+
+
+def main_score(result: TaskScores) -> Score:
+    """UAR, or CCC of a continuous task."""
+    return next(score for score in result.scores if score.metric in MAIN)
+
+
+def first_lines(
+    results: Sequence[TaskScores], protocols: Mapping[str, Mapping[str, Any]], learned: Sequence[Learning]
+) -> list[str]:
+    """Sentences: the main task's score under each protocol, then whether the networks were trained to their end."""
+    found = [_scored(result, protocols[result.protocol]) for result in results if result.task == results[0].task]
+    if learned:
+        found.append(trained(learned))
+    return found
+
+
+def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
+    score = main_score(result)
+    cell, form = score.cell(spread=False), form_of(score.metric)
+    unit = "" if score.metric == "ccc" else " %"
+    name = metric_title(score.metric).split(" (")[0]
+    interval = f" {cell.interval()}" if score.low is not None else ""
+    chance = f"; chance {form(score.chance)}" if score.chance is not None else ""
+    whose = f"{result.speakers} speakers" if result.speakers else "unknown speakers"
+    seeds = facts.get("seeds")
+    counted = [f"{result.clips} clips of {whose}", _of("fold", len(result.folds), facts.get("folds"))]
+    counted.append(_of("seed", len(result.seeds), seeds))
+    basis = result.notes[0].rstrip(".") if result.notes else ""
+    value = f"{name} {form(score.value)}{unit}{interval}"
+    return f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
+
+
+def _of(noun: str, count: int, asked: Any) -> str:
+    """ "3 of 5 folds", or "3 folds" where nothing says how many there are."""
+    total = int(asked) if isinstance(asked, int | np.integer) else len(asked) if asked else 0
+    if total:
+        return f"{count} of {total} {noun}{'s' * (total != 1)}"
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def trained(learned: Sequence[Learning]) -> str:
+    """Whether all runs were trained to their end; the first of those that were not."""
+    told = faults({"": learned})
+    if any(run.fault for run in learned):
+        return f"**Not trained to the end:** {' '.join(told)}"
+    unknown = sum(run.verdict == UNKNOWN for run in learned)
+    if unknown:
+        return f"{unknown} of {len(learned)} runs do not say whether they were trained to the end (an earlier version)."
+    runs = "1 run" if len(learned) == 1 else f"all {len(learned)} runs"
+    return " ".join([f"Trained to the end: {runs}.", *told])
+
+
+def origin(made: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences on the command, versions, commit and dates of the runs, as `keras_ser.training.provenance.made_by` gives them."""
+    found = []
+    commands = list(dict.fromkeys(each["command"] for each in made if each.get("command")))
+    if commands:
+        more = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
+        found.append(f"Command: `{commands[-1]}`{more}.")
+    versions = list(dict.fromkeys(tuple(_versions(each)) for each in made))
+    found += [f"Versions: {', '.join(each)}." for each in versions if each]
+    commits = list(dict.fromkeys(each["commit"] for each in made if each.get("commit")))
+    found += [f"Commit: {', '.join(commits)}."] if commits else []
+    dates = sorted(each["date"] for each in made if each.get("date"))
+    if dates:
+        found.append(f"Trained: {dates[0]}." if dates[0] == dates[-1] else f"Trained: {dates[0]} to {dates[-1]}.")
+    return found
+
+
+def _versions(made: Mapping[str, Any]) -> list[str]:
+    known = made.get("versions", {})
+    return [f"{name} {known[name]}" for name in PACKAGES if name in known]
+
+
+def cautions(results: Sequence[TaskScores]) -> list[str]:
+    """What the scores' notes say beside their intervals' basis, each sentence once, with where it applies unless everywhere."""
+    where: dict[str, list[TaskScores]] = {}
+    for result in results:
+        for note in result.notes[1:]:
+            where.setdefault(note, []).append(result)
+    found = []
+    for note, mine in where.items():
+        if len(mine) == len(results):
+            found.append(note)
+            continue
+        by_protocol: dict[str, list[str]] = {}
+        for result in mine:
+            by_protocol.setdefault(result.protocol, []).append(result.task)
+        places = []
+        for protocol, tasks in by_protocol.items():
+            every = [result.task for result in results if result.protocol == protocol]
+            places.append(protocol if tasks == every else f"{protocol}: {', '.join(tasks)}")
+        found.append(f"{note.rstrip('.')} ({'; '.join(places)}).")
+    return found
+
+
+def other_tasks(results: Iterable[TaskScores]) -> Table:
+    """A row for each task that is not the main one: its accuracy, main score, interval and chance."""
+    rows = []
+    for result in results:
+        score = main_score(result)
+        first = next((s.cell(spread=False) for s in result.scores if s.metric in ("accuracy", "rmse")), None)
+        cell = score.cell()
+        chance = "" if score.chance is None else cell.form(score.chance)
+        names = [metric_title(s.metric).split(" (")[0] for s in result.scores if s.metric in ("accuracy", "rmse")]
+        row = [
+            result.task,
+            metric_title(score.metric).split(" (")[0],
+            cell.text(interval=False),
+            cell.interval(),
+            chance,
+        ]
+        rows.append([*row, f"{names[0]} {first.text(interval=False)}" if first else "", str(result.clips)])
+    columns = ["task", "metric", "measured", "95 % interval", "chance", "also", "clips"]
+    return Table("", columns, rows, 2)
+
+
+def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> Table:
+    """A row for each run: its kept epoch, its optimizer steps, and the scores of its three sides.
+
+    Args:
+        learned: the runs.
+        frame: the predictions.
+        task: the task that `learned` scores.
+        stream: protocol -> the stream that is scored.
+    """
+    tested = tested_scores(frame, task, stream)
+    several = len({run.protocol for run in learned}) > 1
+    rows = []
+    for run in sorted(
+        learned,
+        key=lambda run: (list(stream).index(run.protocol) if run.protocol in stream else -1, run.seed, run.fold),
+    ):
+        form = form_of(run.metric)
+        cells = [str(run.fold), str(run.seed), f"{run.kept} of {run.epochs}" if run.epochs else UNDEFINED]
+        cells.append(UNDEFINED if run.steps is None else str(run.steps))
+        for value in (run.training, run.validation, tested.get((run.protocol, run.fold, run.seed), math.nan)):
+            cells.append(form(value))
+        rows.append(
+            [run.protocol] * several + [*cells, run.verdict.split(":")[0] if run.verdict != LEARNED else LEARNED]
+        )
+    metric = metric_title(learned[0].metric).split(" (")[0]
+    sides = [f"{side} {metric}" for side in ("training", "validation", "test")]
+    columns = ["protocol"] * several + ["fold", "seed", "kept epoch", "optimizer steps", *sides, "verdict"]
+    return Table("Runs", columns, rows, 3 if several else 2)
+
+
+def tested_scores(frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> dict[tuple[str, int, int], float]:
+    """(protocol, fold, seed) -> the score of that run's test side alone: UAR over the classes that it has, or CCC."""
+    if f"{task.name}/prediction" not in frame:
+        return {}
+    found = {}
+    rows = frame[frame["protocol"].map(stream) == frame["stream"]]
+    place = {label: i for i, label in enumerate(task.labels)}
+    for key, part in rows.groupby(["protocol", "fold", "seed"]):
+        truth, predicted = part[task.name], part[f"{task.name}/prediction"]
+        if task.continuous:
+            value = metrics.ccc(metrics.sums(pd.to_numeric(truth), predicted))
+        else:
+            codes = [side.map(place).fillna(-1).astype(int) for side in (truth, predicted)]
+            value = metrics.uar(metrics.confusion(*codes, task.size)) if (codes[0] >= 0).any() else math.nan
+        found[key] = float(value)
+    return found

@@ -1,0 +1,247 @@
+"""`SpeechClassifier`: a network or a baseline of this package as a scikit-learn classifier over audio files or waveforms.
+
+from sklearn.model_selection import GroupKFold, cross_validate
+from keras_ser.sklearn import SpeechClassifier
+
+cross_validate(SpeechClassifier(), files, emotions, groups=speakers, cv=GroupKFold(5), scoring="balanced_accuracy")
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from keras_ser.audio import from_array
+from keras_ser.corpora import Corpus, Utterance
+from keras_ser.errors import UserError
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol, Split
+from keras_ser.tasks import Task
+
+if TYPE_CHECKING:
+    from keras_ser.serving import Predictor
+
+# the settings that did best in cross-validation over speakers (`conv-single` of recipes/aspmtl.py), for one task
+CONVOLUTIONS = {
+    "config.encoder": "conv",
+    "config.adversary": None,
+    "config.layers": 0,
+    "config.dropout": 0.2,
+    "config.dense": 0,
+    "config.label_smoothing": 0.1,
+    "config.stride": 2,
+    "config.pool_first": True,
+    "config.stem": 3,
+    "frontend.features": ("log_mel",),
+    "frontend.bins": 64,
+    "frontend.endpoint": False,
+    "sampling.kind": "crop",
+    "sampling.frames": 200,
+    "sampling.class_weights": True,
+    "augment.tempo": 0.2,
+    "augment.mel_warp_scale": 0.06,
+    "augment.mel_warp_shift": 4.0,
+    "optimizer.name": "adamw",
+    "optimizer.learning_rate": 1.5e-3,
+    "optimizer.weight_decay": 0.01,
+    "optimizer.clip_norm": 5.0,
+    "optimizer.schedule": "cosine",
+    "optimizer.warmup_epochs": 1.0,
+}
+WHOLE = {"sampling.kind": "whole", "frontend.features": ("log_mel",), "frontend.endpoint": False}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"aspmtl": CONVOLUTIONS, "svm": {"config.C": (1.0,), **WHOLE}, "random_forest": {"config.leaf": (1,), **WHOLE}}
+)
+TASK = "label"
+
+
+class SpeechClassifier(ClassifierMixin, BaseEstimator):
+    """Classify speech by a network, from the waveform on.
+
+    Args:
+        model: name or import path of a model (`keras_ser.models`). "aspmtl" is the convolutional network of one task, "svm" a
+            support vector machine on statistics of spectral features, which is fitted in seconds.
+        sampling_rate: of waveforms, Hz; files have their own.
+        epochs: number of epochs of a network.
+        batch_size: clips in a batch of a network.
+        settings: further settings, as `Recipe.change` takes them: {"optimizer.learning_rate": 1e-3, "frontend.bins": 40}.
+        validation_fraction: share of the groups that `fit` is given, or else of the clips, on which the epoch (or the setting of a
+            baseline) is chosen. 0 = every clip trains, and the last epoch is kept.
+        random_state: int, `numpy.random.RandomState` or None; seeds initial weights, order, crops and augmentation.
+        verbose: 1 prints a line for each epoch.
+
+    Attributes:
+        classes_: the labels, sorted, (classes,).
+        n_epochs_: the epoch that is kept.
+
+    Example:
+        >>> clf = SpeechClassifier(epochs=20, random_state=0)
+        >>> clf.fit(["anna_1.wav", "ben_1.wav"], ["anger", "calm"]).predict(["carl.wav"])  # doctest: +SKIP
+        array(['calm'], dtype='<U5')
+        >>> clf.get_params()["epochs"]
+        20
+    """
+
+    def __init__(
+        self,
+        model: str = "aspmtl",
+        *,
+        sampling_rate: int = 16000,
+        epochs: int = 30,
+        batch_size: int = 16,
+        settings: Mapping[str, Any] | None = None,
+        validation_fraction: float = 0.0,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.model = model
+        self.sampling_rate = sampling_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.settings = settings
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> "SpeechClassifier":  # noqa: N803
+        """Train on clips.
+
+        Args:
+            X: paths of audio files, or waveforms (samples,) of any lengths, as a list, an object array or a Series; or waveforms
+                of one length, (clips, samples).
+            y: labels, (clips,).
+            groups: e.g. the speaker of each clip, (clips,): those of the validation side do not train. Unused without
+                `validation_fraction`.
+
+        Raises:
+            ValueError: clips and labels that do not fit; fewer than two classes.
+            AudioError: a file that cannot be read, a waveform that is none.
+        """
+        from keras_ser.training import Data, fit
+
+        clips = _clips(X)
+        if y is None:
+            raise UserError("This SpeechClassifier requires y to be passed, but the target y is None.")
+        check_consistent_length(clips, y, groups)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise UserError(f"the classifier needs clips of at least 2 classes. Received: {len(classes)} class.")
+        rng = check_random_state(self.random_state)
+        recipe = self._recipe(len(classes))
+        with tempfile.TemporaryDirectory(prefix="keras_ser-") as name:
+            folder = Path(name)
+            corpus = _corpus(clips, codes, self.sampling_rate, folder)
+            chosen = self._validation(codes, groups, rng)
+            ids = [u.id for u in corpus]
+            sides = [tuple(np.array(ids)[side].tolist()) for side in (~chosen, chosen)]
+            # of copies of a clip some may choose the epoch: nothing is tested
+            split = Split("final", 0, *sides, (), together=False, final=True)
+            data = Data.load(recipe, corpus, folder / "cache", progress=False)
+            run = fit(recipe, data, split, folder / "run", int(rng.randint(2**31)), on_epoch=self._report)
+            self._files = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.suffix in SUFFIXES}
+            self.n_epochs_ = run.about["best_epoch"]
+        self.classes_ = classes
+        self._predictor = self._load()
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+        """(clips, classes), the probability of each of `classes_`; X as `fit` takes it."""
+        check_is_fitted(self)
+        if self._predictor is None:
+            self._predictor = self._load()
+        answers = self._predictor.predict(_clips(X), self.sampling_rate, verbose=False)
+        return np.array([list(answer[TASK]["probabilities"].values()) for answer in answers])
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """(clips,), the most probable of `classes_`; X as `fit` takes it."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.classifier_tags.poor_score = True  # of what is no sound
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_predictor" in state:
+            state["_predictor"] = None
+        return state
+
+    def _recipe(self, classes: int) -> Recipe:
+        task = Task(TASK, tuple(f"c{number}" for number in range(classes)))
+        given = {"epochs": self.epochs, "batch_size": self.batch_size, "patience": 0}
+        if self.validation_fraction:
+            given["monitor"] = f"val_{TASK}_uar"
+        recipe = Recipe("speech_classifier", "clips", task, Protocol("final"), model=self.model, seeds=0)
+        return recipe.change({**DEFAULTS.get(self.model, {}), **given, **(self.settings or {})})
+
+    def _validation(self, codes: np.ndarray, groups: Any, rng: np.random.RandomState) -> np.ndarray:
+        """(clips,) True where a clip chooses the epoch."""
+        chosen = np.zeros(len(codes), bool)
+        if not 0 <= self.validation_fraction < 1:
+            raise UserError(f"`validation_fraction` must be in [0, 1). Received: {self.validation_fraction}.")
+        if self.validation_fraction:
+            kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
+            splitter = kind(1, test_size=self.validation_fraction, random_state=rng)
+            chosen[next(splitter.split(codes, codes, groups))[1]] = True
+        return chosen
+
+    def _report(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
+        if self.verbose:
+            scores = ", ".join(f"{name} {value:.3f}" for name, value in logs.items() if isinstance(value, float))
+            print(f"epoch {epoch}/{epochs}: {scores}")
+
+    def _load(self) -> "Predictor":
+        from keras_ser.serving import Predictor
+
+        with tempfile.TemporaryDirectory(prefix="keras_ser-") as folder:
+            for name, contents in self._files.items():
+                (Path(folder) / name).write_bytes(contents)
+            return Predictor.load(folder)
+
+
+SUFFIXES = (".keras", ".skops", ".json")
+
+
+def _clips(X: Any) -> list[Any]:  # noqa: N803
+    """Paths and waveforms, one an item; numbers in a table are waveforms of one length."""
+    if isinstance(X, str | os.PathLike):
+        raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
+    found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else []
+    if found and all(isinstance(item, str | os.PathLike) or np.ndim(item) == 1 for item in found):
+        return found
+    # numbers of one length, or nothing that can be used: scikit-learn says what is wrong
+    return list(check_array(X, estimator="SpeechClassifier"))
+
+
+def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) -> Corpus:
+    """The clips as a corpus; waveforms are written as files of floats below `folder`."""
+    import soundfile
+
+    paths = [Path(item).expanduser().absolute() if isinstance(item, str | os.PathLike) else None for item in clips]
+    for number, (item, path) in enumerate(zip(clips, paths, strict=True)):
+        if path is None:
+            paths[number] = folder / f"{number}.wav"
+            soundfile.write(paths[number], from_array(item, rate, int(rate), f"clip {number}")[0], int(rate), "FLOAT")
+    anchors = {path.anchor for path in paths}
+    if len(anchors) > 1:
+        raise UserError(f"the files must be on one drive. Received: {', '.join(sorted(anchors))}.")
+    root, width = Path(anchors.pop()), len(str(len(clips) - 1))
+    utterances = tuple(
+        Utterance(f"{number:0{width}d}", path.relative_to(root).as_posix(), labels={TASK: f"c{code}"})
+        for number, (path, code) in enumerate(zip(paths, codes, strict=True))
+    )
+    return Corpus("clips", root, utterances, {})

@@ -1,0 +1,55 @@
+"""What a run was made by: the command, the versions, the commit and the date."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from keras_ser._version import __version__
+
+MADE = "made.json"
+PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn")
+
+
+def made_by() -> dict[str, Any]:
+    """{"command", "versions", "commit", "date"}; the commit is "" where the package is no git checkout.
+
+    Absolute paths of the command are cut to their last part, since reports are passed on.
+    """
+    versions = {"keras_ser": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"command": command(sys.argv), "versions": versions, "commit": _commit(), "date": date}
+
+
+def command(arguments: list[str]) -> str:
+    """A command line as a report shows it."""
+    program, *options = arguments or [""]
+    return shlex.join([Path(program).name, *map(_shortened, options)])
+
+
+def _shortened(option: str) -> str:
+    key, equals, value = option.rpartition("=")
+    return f"{key}{equals}../{Path(value).name}" if Path(value).is_absolute() else option
+
+
+def _commit() -> str:
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        ask = ["git", "-C", str(root)]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10, "check": True}
+        commit = subprocess.run([*ask, "rev-parse", "--short=10", "HEAD"], **options).stdout.strip()
+        changed = subprocess.run([*ask, "status", "--porcelain", "--untracked-files=no"], **options).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit + (" with changes" if changed else "")

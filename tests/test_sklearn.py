@@ -1,0 +1,133 @@
+"""`SpeechClassifier`: scikit-learn's own checks, cross-validation over groups, files and waveforms, networks and baselines."""
+
+import pickle
+
+import numpy as np
+import pytest
+import soundfile
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.utils.estimator_checks import check_estimator
+
+from keras_ser.sklearn import SpeechClassifier
+
+LENGTHS = "a waveform may have any length: X has no fixed number of features"
+NOT_APPLICABLE = {
+    "check_n_features_in": LENGTHS,
+    "check_n_features_in_after_fitting": LENGTHS,
+    # the last of what it checks; the rest of it has passed by then
+    "check_classifiers_train": LENGTHS,
+}
+SMALL = {
+    "config.filters": (2, 2),
+    "config.kernels": (3, 3),
+    "config.pools": ((4, 4), (2, 2)),
+    "config.stem": 1,
+    "frontend.bins": 16,
+}
+
+
+@pytest.fixture(scope="module")
+def tones():
+    """Low and high tones of six speakers, of different lengths: waveforms, labels, speakers."""
+    rng = np.random.default_rng(1)
+    labels = np.array(["low", "high"] * 12)
+    speakers = np.repeat([f"s{i}" for i in range(6)], 4)
+    waveforms = []
+    for label in labels:
+        t = np.arange(rng.integers(4000, 9000)) / 16000
+        pitch = {"low": 200, "high": 2500}[label] * rng.uniform(0.9, 1.1)
+        waveforms.append((0.3 * np.sin(2 * np.pi * pitch * t) + 0.01 * rng.normal(size=len(t))).astype("float32"))
+    return waveforms, labels, speakers
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")  # scikit-learn's own
+def test_scikit_learns_checks_pass_as_far_as_they_apply():
+    pytest.importorskip("sklearn", minversion="1.6", reason="expected_failed_checks")
+    found = check_estimator(
+        SpeechClassifier("svm", random_state=0), expected_failed_checks=NOT_APPLICABLE, on_fail="raise", on_skip=None
+    )
+    failed = {each["check_name"] for each in found if each["status"] == "xfail"}
+    assert failed == set(NOT_APPLICABLE) and sum(each["status"] == "passed" for each in found) >= 40
+
+
+def test_params_are_cloned_and_set():
+    made = SpeechClassifier("svm", settings={"frontend.bins": 20}, random_state=3)
+    assert clone(made).get_params() == made.get_params() and not hasattr(clone(made), "classes_")
+    assert made.set_params(epochs=2).epochs == 2
+    recipe = made._recipe(3)
+    assert recipe.frontend.bins == 20 and recipe.tasks[0].size == 3 and recipe.model == "svm"
+    assert SpeechClassifier()._recipe(2).config.encoder == "conv"
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "words"),
+    [
+        ("clip.wav", ["a"], "put it into a list"),
+        ([np.ones(5), np.ones((2, 5))], [0, 1], "inhomogeneous|setting an array"),
+        ([np.ones(5), np.ones(6)], [0, 1, 1], "inconsistent numbers of samples"),
+        ([np.ones(5), np.ones(6)], [0, 0], "at least 2 classes. Received: 1 class"),
+        ([np.ones(5), np.ones(6)], None, "requires y to be passed"),
+        ([np.ones(500), np.full(6, np.nan)], [0, 1], "clip 1: 6 of 6 samples are NaN"),
+        (["nowhere.wav", "no.wav"], [0, 1], r"nowhere\.wav|no\.wav"),
+        ([], [], "minimum of 1 is required|Expected 2D array"),
+    ],
+)
+def test_what_cannot_be_fitted_is_a_value_error(X, y, words):  # noqa: N803
+    with pytest.raises(ValueError, match=words):
+        SpeechClassifier("svm").fit(X, y)
+
+
+def test_validation_side_holds_whole_groups():
+    made, rng = SpeechClassifier(validation_fraction=0.3), np.random.RandomState(0)
+    groups = np.repeat(list("abcdefghij"), 5)
+    chosen = made._validation(np.arange(50) % 2, groups, rng)
+    assert set(groups[chosen]).isdisjoint(groups[~chosen]) and chosen.sum() == 15
+    stratified = made._validation(np.arange(50) % 2, None, rng)
+    assert stratified.sum() == 15 and abs((np.arange(50) % 2)[stratified].sum() - 7.5) < 1
+    assert not SpeechClassifier()._validation(np.arange(9) % 2, None, rng).any()
+
+
+@pytest.mark.slow
+def test_cross_validation_over_groups_of_files(tones, tmp_path):
+    waveforms, labels, speakers = tones
+    files = [tmp_path / f"{i:02d}.wav" for i in range(len(waveforms))]
+    for file, waveform in zip(files, waveforms, strict=True):
+        soundfile.write(file, waveform, 16000, "FLOAT")
+    found = cross_validate(
+        SpeechClassifier("svm"),
+        files,
+        labels,
+        groups=speakers,
+        cv=GroupKFold(3),
+        return_estimator=True,
+        return_indices=True,
+    )
+    assert found["test_score"].tolist() == [1, 1, 1]
+    train, test = (found["indices"][side][0] for side in ("train", "test"))
+    assert set(speakers[train]).isdisjoint(speakers[test])
+    # the same clips as waveforms of another rate, in an object array
+    halved = np.empty(len(train), object)
+    halved[:] = [waveforms[i] for i in train]
+    again = SpeechClassifier("svm").fit(halved, labels[train])
+    expected = found["estimator"][0].predict_proba([files[i] for i in test])
+    np.testing.assert_allclose(again.predict_proba([waveforms[i] for i in test]), expected, atol=1e-6)
+    assert again.classes_.tolist() == ["high", "low"]
+    assert again.score([waveforms[i] for i in test], labels[test]) == 1
+
+
+@pytest.mark.slow
+def test_network_learns_the_same_from_the_same_random_state(tones):
+    waveforms, labels, speakers = tones
+    numbers = np.where(labels == "low", 7, -1)
+    made = SpeechClassifier(epochs=2, settings=SMALL, random_state=5, validation_fraction=0.3)
+    first, second = (clone(made).fit(waveforms, numbers, speakers) for _ in range(2))
+    probabilities = first.predict_proba(waveforms)
+    np.testing.assert_allclose(second.predict_proba(waveforms), probabilities, atol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert first.classes_.tolist() == [-1, 7] and set(first.predict(waveforms)) <= {-1, 7}
+    stored = pickle.loads(pickle.dumps(first))
+    np.testing.assert_array_equal(stored.predict_proba(waveforms[:2]), first.predict_proba(waveforms[:2]))
+    assert balanced_accuracy_score(numbers, first.predict(waveforms)) >= 0.5
