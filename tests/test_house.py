@@ -30,6 +30,7 @@ PACKAGES = [
     "training",
     "evaluation",
     "reports",
+    "engines",
     "experiment",
     "tuning",
     "serving",
@@ -51,6 +52,7 @@ LIGHT = (
     "recipe",
     "evaluation",
     "reports",
+    "engines",
     "cli",
 )
 

@@ -6,7 +6,6 @@ go on (130).
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
@@ -28,5 +27,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for group in (corpus, recipe_script, evaluation, tuning, denoising, serving, wav2vec2):
         group.add(commands)
     options = parser.parse_args(arguments)
-    options.command = [sys.executable, "-m", "keras_ser.cli", *(sys.argv[1:] if arguments is None else arguments)]
     return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
+from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.errors import UserError
 
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
-    """What every recipe and `keras-ser train` take; a search trains one run at a time and has no --jobs."""
+    """What every recipe and `keras-ser train` take; `jobs`: with where its runs are trained."""
     parser.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
     parser.add_argument(
         "--corpus-root",
@@ -57,12 +58,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
         "--shuffle-labels", action="store_true", help="a control: train and validate on shuffled labels (expect chance)"
     )
     if jobs:
-        parser.add_argument(
-            "--jobs",
-            type=positive,
-            metavar="N",
-            help="runs trained at the same time, each in a process of its own (default: 1; on the demo corpus one a core)",
-        )
+        add_engine_arguments(parser, "1; on the demo corpus one a core")
         parser.add_argument(
             "--job",
             metavar="ID",
