@@ -43,7 +43,11 @@ def amount(text: str) -> float:
 
 
 def check_engine(options: argparse.Namespace) -> None:
-    """Refuse Ray's options without Ray."""
+    """Refuse Ray's options without Ray, and Ray where it is not installed."""
+    if options.engine == "ray":
+        from keras_ser.engines.cluster import ray_package
+
+        ray_package()
     named = [name for name in OF_RAY if getattr(options, name) is not None]
     if options.engine != "ray" and named:
         raise UserError(f"--{named[0].replace('_', '-')} is for Ray: give --engine ray, too.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from keras_ser.engines.engine import TRIES, WorkerDied, Workers
 from keras_ser.engines.worker import Workplace, perform
 from keras_ser.errors import UserError
 
-PROBE_SECONDS = 120
+CONNECT_SECONDS, PROBE_SECONDS = 10, 120
 
 
 class RayCluster(Workers):
@@ -46,7 +47,7 @@ class RayCluster(Workers):
         cpus: float = 1,
         gpus: float = 0,
     ):
-        ray = _ray()
+        ray = ray_package()
         self._mine = not ray.is_initialized()
         if self._mine:
             _connect(ray, address)
@@ -70,7 +71,7 @@ class RayCluster(Workers):
         self._task, self._lock, self._asked = task(perform), threading.Lock(), set()
 
     def perform(self, work: bytes) -> Any:
-        ray = _ray()
+        ray = ray_package()
         with self._lock:
             if self.ending:
                 raise WorkerDied("the engine ends.")
@@ -89,7 +90,7 @@ class RayCluster(Workers):
                 self._asked.discard(asked)
 
     def end(self) -> None:
-        ray = _ray()
+        ray = ray_package()
         with self._lock:
             for asked in self._asked:
                 with contextlib.suppress(ray.exceptions.RayError):
@@ -97,27 +98,32 @@ class RayCluster(Workers):
 
     def close(self) -> None:
         if self._mine:
-            _ray().shutdown()
+            ray_package().shutdown()
 
 
-def _ray():
+def ray_package():
+    """Ray; raises a UserError where it is not installed."""
     # no report of the use to others
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # today's behaviour, about whose change each start warns
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         import ray
+        from ray import is_initialized  # noqa: F401 a folder of that name, which Ray makes, is no package
     except ImportError:
-        raise UserError("--engine ray needs Ray, which is not installed: pip install 'keras_ser[cluster]'.") from None
+        raise UserError("--engine ray needs Ray, which is not installed: pip install 'keras-ser[cluster]'.") from None
     return ray
 
 
 def _connect(ray, address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS")
     try:
+        host, _, port = (address or "").rpartition(":")
+        if host and port.isdecimal():  # Ray itself tries for ten minutes
+            socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), CONNECT_SECONDS).close()
         given = {"address": address} if address else {"include_dashboard": False}
         ray.init(**given, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"there is no Ray cluster at {address or 'this machine'} ({reason.rstrip('.')}). Start one with `ray start --head`, "
