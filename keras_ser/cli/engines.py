@@ -26,7 +26,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         default="processes",
         help="where they are trained: in processes of this machine (default), or on a Ray cluster whose nodes share the folders",
     )
-    parser.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster (default: RAY_ADDRESS, or this machine)")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="the Ray cluster (default: RAY_ADDRESS, or this machine)"
+    )
     parser.add_argument("--job-cpus", type=amount, metavar="N", help="cores of a run, with Ray (default 1)")
     parser.add_argument("--job-gpus", type=amount, metavar="N", help="GPUs of a run, with Ray, e.g. 0.5 (default 0)")
 

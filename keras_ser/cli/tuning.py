@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from keras_ser.cli.arguments import positive
+from keras_ser.cli.engines import add_engine_arguments, check_engine, opened, share_cores
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, load_recipes
 from keras_ser.cli.training import add_training_arguments, begun, folds_asked, prepared
@@ -34,6 +35,19 @@ def add(commands) -> None:
         default="bayesian",
         help="method of KerasTuner (default bayesian; a grid takes choices only)",
     )
+    tune.add_argument(
+        "--prune",
+        choices=["median"],
+        help="end trials whose best score so far is under the median of the finished trials' at the same epoch (default: none)",
+    )
+    tune.add_argument(
+        "--confirm",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="train the best setting and the unchanged recipe with N further seeds: is the best more than noise? (default: not)",
+    )
+    add_engine_arguments(tune, "1")
     tune.set_defaults(run=_tune, interrupted="interrupted; the same command continues from the last finished epoch")
 
 
@@ -41,6 +55,9 @@ def _tune(options: argparse.Namespace) -> int:
     from keras_ser.tuning import check_space, default_space, parse, search_folder
     from keras_ser.tuning.space import judging
 
+    check_engine(options)
+    if options.engine != "ray" and (options.jobs or 1) > 1:
+        share_cores(options.jobs)
     folds = folds_asked(options) or [0]
     recipes, demo = load_recipes(options.recipe)
     space = [parse(text) for text in options.space or ()]
@@ -55,27 +72,32 @@ def _tune(options: argparse.Namespace) -> int:
 
     from keras_ser.tuning.tuner import search
 
-    folder = search_folder(recipe, space, options.out, folds, seeds, options.method)
+    folder = search_folder(recipe, space, options.out, folds, seeds, options.method, options.prune)
     with Progress(quiet=options.quiet) as progress:
 
         def on_trial(number: int, trials: int) -> None:
             progress.say(f"trial {number} of {trials}" if number else "the recipe as it is")
 
-        found = search(
-            recipe,
-            data,
-            space,
-            folder,
-            trials=options.trials,
-            folds=folds,
-            seeds=seeds,
-            method=options.method,
-            on_trial=on_trial,
-            on_job=progress.job,
-            on_epoch=progress.epoch,
-            strategy=options.strategy,
-            initial=options.init_from,
-        )
+        local = options.engine != "ray" and (options.jobs or 1) == 1
+        with opened(options, data, folder, options.jobs) as engine:
+            found = search(
+                recipe,
+                data,
+                space,
+                folder,
+                trials=options.trials,
+                folds=folds,
+                seeds=seeds,
+                method=options.method,
+                prune=options.prune,
+                confirm=options.confirm,
+                engine=engine,
+                on_trial=on_trial,
+                on_job=progress.job,
+                **({"on_epoch": progress.epoch} if local else {}),
+                strategy=options.strategy,
+                initial=options.init_from,
+            )
     print("\n".join(found.report().lines()))
     again = [trial for trial in found.trials.values() if trial.again]
     for trial in again:

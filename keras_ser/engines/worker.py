@@ -39,7 +39,9 @@ def _enter(workplace: Workplace) -> None:
     try:
         os.chdir(workplace.folder)
     except OSError as error:
-        raise UserError(f"{platform.node()} does not see {workplace.folder}: all workers need the same paths.") from error
+        raise UserError(
+            f"{platform.node()} does not see {workplace.folder}: all workers need the same paths."
+        ) from error
     for name in THREADS:
         os.environ.setdefault(name, str(workplace.threads))
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

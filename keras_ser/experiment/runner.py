@@ -141,9 +141,13 @@ def train_experiments(
             on_done(len(every) - len(todo) + number + 1, len(every), job)
 
 
-def _train_by_worker(data: Data, recipe: Recipe, job: Job, folder: Path, first: bool, options: Mapping[str, Any]) -> str:
+def _train_by_worker(
+    data: Data, recipe: Recipe, job: Job, folder: Path, first: bool, options: Mapping[str, Any]
+) -> str:
     if not (folder / RECIPE).exists():
-        raise UserError(f"{platform.node()} does not see {folder}: all workers need one file system and the same paths.")
+        raise UserError(
+            f"{platform.node()} does not see {folder}: all workers need one file system and the same paths."
+        )
     # the worker that died before may take a while to be gone
     return train_job(data, recipe, job, folder, first, wait=LAST_BREATH, **options)
 

@@ -41,6 +41,7 @@ class Trial:
     epochs: tuple[int, ...] = ()  # the kept ones
     failed: str = ""  # why it has no score
     again: bool = False  # whether the next search tries it again, since the setting is not the reason
+    stopped: int = 0  # the epoch after which its first run was ended as hopeless; 0 = it was not
 
     @property
     def score(self) -> float:
@@ -58,6 +59,10 @@ class Found:
     data: Data  # the corpus
     trials: dict[int, Trial] = field(default_factory=dict)  # by number
     repeats: int = 0  # how often the method asked for a setting that it had a score of
+    ahead: int = 1  # how many trials were under way at the same time
+    prune: str | None = None  # by which rule hopeless trials were ended
+    # "best" and "baseline" -> scores with further seeds, one a seed
+    confirmed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def load(self, folder: Path) -> None:
         """What the folder holds of this search; raises RunError where its file is damaged."""
@@ -73,9 +78,9 @@ class Found:
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials that have a score, the best first; of equals the earlier one."""
+        """The trials that have a score, the best first; of equals the earlier one. Those that were stopped early are the last."""
         scored = [trial for trial in self.trials.values() if not np.isnan(trial.score)]
-        return sorted(scored, key=lambda trial: (-trial.score, trial.number))
+        return sorted(scored, key=lambda trial: (trial.stopped > 0, -trial.score, trial.number))
 
     @property
     def best(self) -> Recipe:
@@ -99,6 +104,8 @@ class Found:
             for job, score, epoch in zip(self.jobs, trial.scores, trial.epochs, strict=False):
                 where = f"fold {job.split.fold}, seed {job.seed}"
                 row |= {f"{where}: {self.monitor}": score, f"{where}: epoch": epoch}
+            if self.prune:
+                row["stopped early"] = f"after epoch {trial.stopped}" if trial.stopped else ""
             rows.append(row | {"failed": trial.failed})
         return pd.DataFrame(rows)
 
@@ -121,6 +128,18 @@ class Found:
         if self.repeats:
             told.append(
                 f"{self.repeats} times the method asked for a setting again: there are fewer trials than it was given."
+            )
+        if self.ahead > 1:
+            told.append(
+                f"{self.ahead} trials were under way at the same time: each setting was chosen without the scores of the "
+                f"{self.ahead - 1} before it."
+            )
+        stopped = sum(trial.stopped > 0 for trial in self.trials.values())
+        if stopped:
+            told.append(
+                f"{stopped} of {len(self.trials)} trials were stopped early, since their best score so far was under the median of "
+                "the finished trials' at the same epoch. Their scores are the best until then, of the first run alone; none of "
+                "them can be the best trial."
             )
         failed = [trial for trial in self.trials.values() if np.isnan(trial.score)]
         if failed:
@@ -150,7 +169,8 @@ class Found:
             values = (self.value(trial, each.key) for each in self.space)
             values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
             name = str(trial.number) if trial.number else "baseline"
-            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
+            ended = f", stopped early after {trial.stopped}" if trial.stopped else ""
+            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs) + ended])
         header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
         return Report(
             title=f"{self.recipe.name}: {len(self.trials)} trials of a {self.method} search on {self.data.corpus.name}",
