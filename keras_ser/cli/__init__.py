@@ -12,8 +12,9 @@ from keras_ser._version import __version__
 from keras_ser.cli import corpus, denoising, evaluation, recipe_script, serving, tuning, wav2vec2
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.recipe_script import recipe_main
+from keras_ser.cli.tuning import tune_main
 
-__all__ = ["main", "recipe_main"]
+__all__ = ["main", "recipe_main", "tune_main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,9 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
-from keras_ser.tuning.space import Choice, Space
+from keras_ser.tuning import landscape
+from keras_ser.tuning.space import Choice, Range, Space
+from keras_ser.tuning.verdict import verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,6 +122,7 @@ class Found:
             "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
             "the choice is worth.",
         ]
+        told += verdict(self)
         if self.seen:
             told.append(
                 f"Clips of the validation sides that chose are tested in {_list(self.seen)}: those figures have seen them. "
@@ -181,7 +184,7 @@ class Found:
                 "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
             ],
             notes=tuple(self.notes()),
-            figures=[Picture("tuning.png", "score against each number, and over the trials", self.figure)],
+            figures=self.figures,
         )
 
     def save(self, folder: Path) -> None:
@@ -194,10 +197,23 @@ class Found:
         write_text(folder / "recipe.json", self.best.to_json())
         write_text(folder / "tuning.md", self.report().to_markdown())
 
+    @property
+    def figures(self) -> list[Picture]:
+        """The pictures that the trials suffice for."""
+        found = [Picture("tuning.png", "score against each number, and over the trials", self.figure)]
+        if len(self.space) > 1:
+            found.append(Picture("parallel.png", "a line a trial", lambda: landscape.parallel(self)))
+        if len(self.space) > 1 and len(landscape.fitted(self)[0]) >= landscape.LEAST:
+            found.append(Picture("importance.png", "which numbers the score depends on", lambda: landscape.bars(self)))
+            if sum(isinstance(each, Range) for each in self.space) > 1:
+                caption = "the score over the two most important numbers"
+                found.append(Picture("map.png", caption, lambda: landscape.surface(self)))
+        return found
+
     def draw(self, folder: Path) -> None:
-        """tuning.png, where there is anything to draw."""
-        if self.ranked:
-            write_figure(folder / "tuning.png", self.figure())
+        """The pictures, where there is anything to draw."""
+        for picture in self.figures if self.ranked else ():
+            write_figure(folder / picture.file, picture.draw())
 
     def figure(self) -> Figure:
         """The score against each number, and trial after trial with the best so far."""
