@@ -109,7 +109,7 @@ def parallel(found: Found) -> Figure:
         if not trial.number:
             style |= {"color": pictures.COLOURS[1], "linewidth": 2.2, "linestyle": "--", "label": "unchanged recipe"}
         if trial is trials[0]:
-            style |= {"color": "black", "linewidth": 2.6, "linestyle": "-", "alpha": 1, "label": "best"}
+            style |= {"color": "black", "linewidth": 2.6, "linestyle": "-", "alpha": 1, "label": _name(trial, True)}
         axes.plot(across, line, zorder=3 if "label" in style else 2, clip_on=False, **style)
     for x, each in enumerate(found.space):
         _column(axes, x, *_ticks(each))
@@ -123,6 +123,10 @@ def parallel(found: Found) -> Figure:
     axes.tick_params(labelsize=9, length=0, pad=8)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     return figure
+
+
+def _name(trial: Trial, best: bool) -> str:
+    return " and ".join((["best"] if best else []) + ([] if trial.number else ["unchanged recipe"]))
 
 
 def _column(axes: Axes, x: float, places: Sequence[float], words: Sequence[str]) -> None:
@@ -149,7 +153,10 @@ def bars(found: Found) -> Figure:
     for key in order:
         varies = np.ptp(places[:, key]) > 0 and np.ptp(scores) > 0
         correlation = spearmanr(places[:, key], scores) if varies else None
-        sign = f"ρ = {correlation.statistic:+.2f} (p = {correlation.pvalue:.2f})" if correlation else "constant"
+        sign = "constant"
+        if correlation:
+            chance = "p < 0.01" if correlation.pvalue < 0.01 else f"p = {correlation.pvalue:.2f}"
+            sign = f"ρ = {correlation.statistic:+.2f}, {chance}"
         words.append(f"{found.space[key].key}\n{sign}")
     axes.set_yticks(range(len(order)), words)
     axes.set_xlabel("loss of the forest's R² where the number is shuffled")
@@ -170,12 +177,19 @@ def mapped(found: Found) -> tuple[int, int] | None:
     return first, second
 
 
-def smooth(places: np.ndarray, scores: np.ndarray) -> tuple[Any, float]:
-    """A Gaussian process with noise over positions (trials, 2), and the standard deviation of what it takes for noise."""
+def smooth(places: np.ndarray, scores: np.ndarray, seeds: float = 0.0) -> tuple[Any, float]:
+    """A Gaussian process with noise over positions (trials, 2), and the standard deviation of what it takes for noise.
+
+    It takes no less for noise than the standard deviation of `seeds`, nor than a twentieth of the variance: without that a few
+    trials are easily fitted exactly.
+    """
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    kernel = ConstantKernel(1.0, (0.01, 100)) * RBF([0.3, 0.3], (0.1, 3.0)) + WhiteKernel(0.3, (1e-4, 10))
+    least = max(0.05, (seeds / scores.std()) ** 2) if scores.std() else 1.0
+    kernel = ConstantKernel(1.0, (0.01, 100)) * RBF([0.3, 0.3], (0.2, 3.0)) + WhiteKernel(
+        2 * least, (least, 10 + 10 * least)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a parameter at its bound
         process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=4, random_state=0)
@@ -188,7 +202,8 @@ def surface(found: Found) -> Figure:
     pair = list(mapped(found))
     trials, places, scores = fitted(found)
     places = places[:, pair]
-    process, noise = smooth(places, scores)
+    seeds = found.confirmed.get("baseline", ())
+    process, noise = smooth(places, scores, float(np.std(seeds, ddof=1)) if len(seeds) > 1 else 0.0)
     steps = np.linspace(0, 1, GRID_POINTS)
     grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
     height = process.predict(grid).reshape(GRID_POINTS, GRID_POINTS)
@@ -208,7 +223,7 @@ def surface(found: Found) -> Figure:
                 facecolor="none",
                 edgecolor="black" if best else pictures.COLOURS[1],
                 linewidth=1.6,
-                label="best" if best else "unchanged recipe",
+                label=_name(trial, best),
                 zorder=4,
             )
         axes.annotate(
