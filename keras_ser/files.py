@@ -108,17 +108,17 @@ def remove_parts(folder: Path, older: float = STALE_SECONDS) -> None:
 
 
 @contextlib.contextmanager
-def lock(path: Path, wait: bool = True) -> Iterator[bool]:
+def lock(path: Path, wait: bool | float = True) -> Iterator[bool]:
     """Keep other processes and threads away from a file or folder.
 
     The lock is the file `.NAME.lock` beside it. It ends with its process, whatever ends that; the empty file stays.
 
     Args:
         path: what to lock; it need not exist, and its parent folder is made.
-        wait: wait until nobody else holds the lock.
+        wait: wait until nobody else holds the lock; a number of seconds: no longer than that.
 
     Yields:
-        Whether the lock is held: False only where `wait` is False and another process or thread holds it.
+        Whether the lock is held: False only where `wait` is over and another process or thread holds it.
 
     Raises:
         DiskError: the lock file cannot be written.
@@ -128,7 +128,7 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        file.acquire(timeout=-1 if wait else 0)
+        file.acquire(timeout=-1 if wait is True else float(wait))
         held = True
     except Timeout:
         held = False

@@ -30,6 +30,7 @@ PACKAGES = [
     "training",
     "evaluation",
     "reports",
+    "engines",
     "experiment",
     "tuning",
     "serving",
@@ -57,6 +58,7 @@ LIGHT = (
     "experiment.comparing",
     "experiment.listing",
     "training.run",
+    "engines",
     "cli",
     "api",
 )

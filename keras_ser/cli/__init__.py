@@ -5,7 +5,6 @@ code 2; where some runs, trials or files failed and the others are done, the exi
 go on (130).
 """
 
-import sys
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
@@ -13,8 +12,9 @@ from keras_ser.cli import corpus, denoising, evaluation, listing, recipe_script,
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.recipe_script import recipe_main
+from keras_ser.cli.tuning import tune_main
 
-__all__ = ["main", "recipe_main"]
+__all__ = ["main", "recipe_main", "tune_main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,5 +28,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for group in (corpus, listing, recipe_script, evaluation, tuning, denoising, serving, wav2vec2):
         group.add(commands)
     options = parser.parse_args(arguments)
-    options.command = [sys.executable, "-m", "keras_ser.cli", *(sys.argv[1:] if arguments is None else arguments)]
     return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))

@@ -54,11 +54,11 @@ class Progress:
         for stage in [stage for stage in self.tasks if stage != "jobs"]:
             self.bar.remove_task(self.tasks.pop(stage))
 
-    def others(self, finished: int) -> None:
-        """Runs are left to other processes; so many are finished."""
-        check_interrupt()
-        if "jobs" in self.tasks:
-            self.bar.update(self.tasks["jobs"], description="runs of the other processes", completed=finished)
+    def done(self, number: int, total: int, job) -> None:
+        """A worker is done with a job, the `number`-th that is."""
+        self.job(number, total, job)
+        if self.bar is not None:
+            self.bar.update(self.tasks["jobs"], completed=number)
 
     def failure(self, job, reason: str) -> None:
         self.failures += 1

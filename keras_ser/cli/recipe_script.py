@@ -5,15 +5,14 @@ import hashlib
 import importlib.util
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.engines import check_engine, opened, share_cores
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
-from keras_ser.cli.processes import is_worker, share_cores, workers
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, load_recipes
 from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared, read
@@ -130,7 +129,6 @@ def recipe_main(
     if arguments:
         arguments(parser)
     options = parser.parse_args()
-    options.command = [sys.executable, *sys.argv]
     return guarded(
         lambda: run(recipes, options, demo, adjust, own, needs or {}, reports, fitted, announce), INTERRUPTED
     )
@@ -159,18 +157,22 @@ def run(
     if adjust:
         chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
     chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
-    alone = options.job
-    processes = (
-        1 if is_worker() or alone is not None or options.final else options.jobs or _usual_processes(chosen.values())
-    )
-    if processes > 1:
+    alone, on_ray = options.job, options.engine == "ray"
+    check_engine(options)
+    if on_ray and (alone is not None or options.final):
+        raise UserError(
+            f"--{'final' if options.final else 'job'} trains one run in this process: leave --engine ray out."
+        )
+    one = alone is not None or options.final
+    processes = 1 if one else options.jobs or (None if on_ray else _usual_processes(chosen.values()))
+    if not on_ray and processes > 1:
         share_cores(processes)
     chosen, data, read_options = prepared(chosen, options)
 
     from keras_ser.experiment import experiment_folder, run_experiment
     from keras_ser.experiment.failures import forget_failures
     from keras_ser.experiment.planning import jobs
-    from keras_ser.experiment.runner import train_experiment
+    from keras_ser.experiment.runner import train_experiments
     from keras_ser.experiment.stored import finished
     from keras_ser.experiment.systems import System, run_systems
 
@@ -185,21 +187,17 @@ def run(
             return _one_job(alone, chosen, data, folders, folds, several, given, progress)
         named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
         every = [(folders[name], job) for name, job in named]
-        if announce and not is_worker():
+        left = sum(not finished(*run) for run in every)
+        if announce:
             for line in [*notes, *announce(chosen, data, [(n, j) for n, j in named if not finished(folders[n], j)])]:
                 progress.say(line)
-        processes = min(processes, sum(not finished(*run) for run in every))
-        if processes > 1:
-            # what failed before is tried again once, and not by each process
+        if left and (on_ray or min(processes, left) > 1):
+            # what failed before is tried again once
             forget_failures(every)
-        if processes > 1 or is_worker():
+            shared = {name: given[name] for name in ("folds", "read_options", "strategy", "initial")}
+            with opened(options, data, Path(options.out), min(processes or left, left)) as engine:
+                train_experiments(engine, chosen, data, folders, **shared, on_done=progress.done)
             given["again"] = False
-            with workers([*options.command, "--quiet"], processes - 1) as wait:
-                for name, recipe in chosen.items():
-                    train_experiment(recipe, data, folders[name], **given, on_failure=_nothing, on_taken=_nothing)
-                wait(lambda: progress.others(sum(finished(*run) for run in every)))
-            if is_worker():
-                return 0
         given["on_failure"] = progress.failure
         if several:
             systems = run_systems(chosen, data, options.out, **given)
@@ -295,10 +293,6 @@ def _usual_processes(recipes: Iterable[Any]) -> int:
     if any(recipe.corpus != "demo" for recipe in recipes):
         return 1
     return min(os.cpu_count() or 1, sum(len(recipe.protocols) * len(recipe.seeds) for recipe in recipes))
-
-
-def _nothing(*_: Any) -> None:
-    """What is said of a run at the end is not said twice."""
 
 
 def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

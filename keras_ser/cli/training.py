@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import add_table_arguments, positive, table_options
+from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.errors import UserError
 from keras_ser.files import waveform_cache
 
@@ -18,7 +19,7 @@ INTERRUPTED = "interrupted; the same command goes on from the last finished epoc
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
-    """What every recipe and `keras-ser train` take; a search trains one run at a time and has no --jobs."""
+    """What every recipe and `keras-ser train` take; `jobs`: with where its runs are trained."""
     parser.add_argument("--variant", metavar="NAME", help="another recipe of the file (an unknown name lists them)")
     add_corpus_arguments(parser.add_argument_group("corpus"))
     parser.set_defaults(corpus_roots={})
@@ -50,12 +51,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
             action="store_true",
             help="after the cross-validation: train one model on all clips, for use, with the epochs that the folds have kept",
         )
-        training.add_argument(
-            "--jobs",
-            type=positive,
-            metavar="N",
-            help="runs trained at the same time, each in a process of its own (default: 1; on the demo corpus one a core)",
-        )
+        add_engine_arguments(parser.add_argument_group("engine"), "1; on the demo corpus one a core")
         training.add_argument(
             "--job",
             metavar="ID",

@@ -3,11 +3,17 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keras_ser.cli.arguments import positive
+from keras_ser.cli.engines import add_engine_arguments, check_engine, opened, share_cores
+from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, load_recipes
 from keras_ser.cli.training import add_training_arguments, begun, folds_asked, prepared
+
+INTERRUPTED = "interrupted; the same command continues from the last finished epoch"
 
 
 def add(commands) -> None:
@@ -20,10 +26,47 @@ def add(commands) -> None:
         "(default: one that keeps speakers apart).",
     )
     tune.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    _add_arguments(tune)
+    tune.set_defaults(run=lambda options: _tune(options, *load_recipes(options.recipe)), interrupted=INTERRUPTED)
+
+
+def tune_main(
+    recipes: Mapping[str, Any],
+    description: str,
+    demo: str | None = None,
+    *,
+    space: Sequence[str] = (),
+    confirm: int = 0,
+) -> int:
+    """What the file of a search runs, e.g. `python recipes/aspmtl_tune.py`.
+
+    Args:
+        recipes: variant -> Recipe; the first is the default.
+        description: the page, for --help.
+        demo: the variant that runs on the demo corpus without --corpus-root; None = a root is needed.
+        space: what is searched unless --space says it.
+        confirm: further seeds unless --confirm says it.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _add_arguments(parser)
+    parser.set_defaults(space=list(space) or None, confirm=confirm)
+    options = parser.parse_args()
+    return guarded(lambda: _tune(options, recipes, demo), INTERRUPTED)
+
+
+class Spaces(argparse.Action):
+    """Collects --space; the first takes the place of a file's own."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        before = namespace.space if getattr(namespace, "spaces_given", False) else []
+        namespace.space, namespace.spaces_given = [*(before or []), value], True
+
+
+def _add_arguments(tune: argparse.ArgumentParser) -> None:
     add_training_arguments(tune, jobs=False)
     tune.add_argument(
         "--space",
-        action="append",
+        action=Spaces,
         metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
         help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the weights of the losses)",
     )
@@ -34,15 +77,29 @@ def add(commands) -> None:
         default="bayesian",
         help="method of KerasTuner (default bayesian; a grid takes choices only)",
     )
-    tune.set_defaults(run=_tune, interrupted="interrupted; the same command continues from the last finished epoch")
+    tune.add_argument(
+        "--prune",
+        choices=["median"],
+        help="end trials whose best score so far is under the median of the finished trials' at the same epoch (default: none)",
+    )
+    tune.add_argument(
+        "--confirm",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="train the best setting and the unchanged recipe with N further seeds: is the best more than noise? (default: not)",
+    )
+    add_engine_arguments(tune, "1")
 
 
-def _tune(options: argparse.Namespace) -> int:
+def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | None) -> int:
     from keras_ser.tuning import check_space, default_space, parse, search_folder
     from keras_ser.tuning.space import judging
 
+    check_engine(options)
+    if options.engine != "ray" and (options.jobs or 1) > 1:
+        share_cores(options.jobs)
     folds = folds_asked(options) or [0]
-    recipes, demo = load_recipes(options.recipe)
     space = [parse(text) for text in options.space or ()]
     seeds = options.seeds or 1
 
@@ -55,27 +112,32 @@ def _tune(options: argparse.Namespace) -> int:
 
     from keras_ser.tuning.tuner import search
 
-    folder = search_folder(recipe, space, options.out, folds, seeds, options.method)
+    folder = search_folder(recipe, space, options.out, folds, seeds, options.method, options.prune)
     with Progress(quiet=options.quiet) as progress:
 
         def on_trial(number: int, trials: int) -> None:
             progress.say(f"trial {number} of {trials}" if number else "the recipe as it is")
 
-        found = search(
-            recipe,
-            data,
-            space,
-            folder,
-            trials=options.trials,
-            folds=folds,
-            seeds=seeds,
-            method=options.method,
-            on_trial=on_trial,
-            on_job=progress.job,
-            on_epoch=progress.epoch,
-            strategy=options.strategy,
-            initial=options.init_from,
-        )
+        local = options.engine != "ray" and (options.jobs or 1) == 1
+        with opened(options, data, folder, options.jobs) as engine:
+            found = search(
+                recipe,
+                data,
+                space,
+                folder,
+                trials=options.trials,
+                folds=folds,
+                seeds=seeds,
+                method=options.method,
+                prune=options.prune,
+                confirm=options.confirm,
+                engine=engine,
+                on_trial=on_trial,
+                on_job=progress.job,
+                **({"on_epoch": progress.epoch} if local else {}),
+                strategy=options.strategy,
+                initial=options.init_from,
+            )
     print("\n".join(found.report().lines()))
     again = [trial for trial in found.trials.values() if trial.again]
     for trial in again:

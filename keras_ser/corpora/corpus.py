@@ -55,6 +55,11 @@ class Utterance:
     def __hash__(self):
         return hash(self.id)
 
+    def __reduce__(self):
+        # its read-only mappings cannot be pickled
+        plain = (self.id, self.path, self.start, self.end, self.speaker, self.gender)
+        return type(self), (*plain, dict(self.labels), dict(self.groups))
+
     def column(self, name: str) -> str | float | None:
         """The value of a label, group or one of "speaker", "gender"; None where the utterance has none."""
         if name in ("speaker", "gender"):

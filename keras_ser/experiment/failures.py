@@ -48,9 +48,15 @@ def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = Fals
             raise
     else:
         return ""
-    target.mkdir(parents=True, exist_ok=True)
-    write_json(file, {"protocol": job.protocol.name, "fold": job.split.fold, "seed": job.seed, "reason": reason})
+    note(job, target, reason)
     return reason
+
+
+def note(job: Job, target: Path, reason: str) -> None:
+    """Write down, in its folder, why a job failed."""
+    target.mkdir(parents=True, exist_ok=True)
+    about = {"protocol": job.protocol.name, "fold": job.split.fold, "seed": job.seed, "reason": reason}
+    write_json(target / FAILED, about)
 
 
 def reason_of_job(error: Exception, folder: Path) -> str | None:

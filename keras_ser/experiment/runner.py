@@ -1,12 +1,16 @@
 """Train and test every job of an experiment that is not finished, then report."""
 
 import logging
+import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
+from keras_ser.engines import Engine, WorkerDied
+from keras_ser.errors import UserError
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.failures import attempt, failure, named
+from keras_ser.experiment.failures import attempt, failure, named, note
 from keras_ser.experiment.planning import Job, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
@@ -18,6 +22,8 @@ from keras_ser.training import Data, fit
 from keras_ser.training.run import OWNER, check_free, check_owner
 
 LOG = logging.getLogger(__name__)
+TAKEN = "another process is training it"
+LAST_BREATH = 10.0  # seconds that a worker whose death is reported may still hold its lock
 
 
 def run_experiment(recipe: Recipe, data: Data, folder: Path | str, **options: Any) -> Report:
@@ -76,33 +82,127 @@ def train_experiment(
         LeakageError, ValueError: see `check_jobs`; a figure of the paper for a task or a metric that the report does not have.
     """
     folder = Path(folder)
+    todo = begin(recipe, data, folder, folds, read_options)
+    todo = [job for job in todo if only is None or job.folder in only]
+    for i, job in enumerate(todo):
+
+        def start(job: Job, number: int = i + 1) -> None:
+            if on_job:
+                on_job(number, len(todo), job)
+
+        first = not any(finished(folder, other) for other in todo)
+        outcome = train_job(data, recipe, job, folder, first, again, on_start=start, **options)
+        if outcome == TAKEN:
+            (on_taken or _left)(job)
+        elif outcome:
+            (on_failure or _warn)(job, outcome)
+
+
+def train_experiments(
+    engine: Engine,
+    recipes: Mapping[str, Recipe],
+    data: Data,
+    folders: Mapping[str, Path],
+    *,
+    folds: Sequence[int] | None = None,
+    read_options: Mapping[str, Any] | None = None,
+    on_done: Callable[[int, int, Job], None] | None = None,
+    **options: Any,
+) -> None:
+    """Train and test every job of several experiments that is not finished, by the workers of an engine.
+
+    What failed before is tried again once; see `train_experiment`. What fails is noted in the jobs' folders. A job that another
+    process is training is left to it.
+
+    Args:
+        engine: its workers share `data`.
+        recipes, folders: name -> recipe, and the experiment's folder.
+        on_done: called with (number, jobs in all, job) after each job.
+        data, folds, read_options, **options: see `train_experiment`.
+    """
+    every = [
+        (recipe, job, Path(folders[name]))
+        for name, recipe in recipes.items()
+        for job in begin(recipe, data, Path(folders[name]), folds, read_options)
+    ]
+    todo = [each for each in every if not finished(each[2], each[1])]
+    asked: dict[Future, tuple[Job, Path]] = {}
+    for place, (recipe, job, folder) in enumerate(todo):
+        # a mistake in the settings shows in the first
+        first = len(todo) == len(every) and place < engine.jobs
+        asked[engine.submit(_train_by_worker, recipe, job, folder, first, options)] = job, folder
+    for number, future in enumerate(as_completed(asked)):
+        job, folder = asked[future]
+        try:
+            future.result()
+        except WorkerDied as error:
+            note(job, folder / job.folder, str(error))
+        if on_done:
+            on_done(len(every) - len(todo) + number + 1, len(every), job)
+
+
+def _train_by_worker(
+    data: Data, recipe: Recipe, job: Job, folder: Path, first: bool, options: Mapping[str, Any]
+) -> str:
+    if not (folder / RECIPE).exists():
+        raise UserError(
+            f"{platform.node()} does not see {folder}: all workers need one file system and the same paths."
+        )
+    # the worker that died before may take a while to be gone
+    return train_job(data, recipe, job, folder, first, wait=LAST_BREATH, **options)
+
+
+def train_job(
+    data: Data,
+    recipe: Recipe,
+    job: Job,
+    folder: Path,
+    first: bool = False,
+    again: bool = True,
+    wait: float = 0,
+    on_start: Callable[[Job], None] | None = None,
+    **options: Any,
+) -> str:
+    """Train and test one job, unless it is finished; idempotent.
+
+    Args:
+        data, recipe, job, folder, again, **options: see `train_experiment`.
+        first: see `attempt`.
+        wait: seconds for another process to let go of it.
+        on_start: called with the job before it is trained.
+
+    Returns:
+        Why it failed, `TAKEN` where another process is training it, else "".
+    """
+    target = folder / job.folder
+    if finished(folder, job):
+        return ""
+    with lock(target, wait=wait) as mine:
+        if not mine:
+            return TAKEN
+        if finished(folder, job):
+            return ""
+        if not again and failure(target):
+            return failure(target)
+        if on_start:
+            on_start(job)
+        return attempt(lambda: _run(recipe, data, job, target, options), job, target, first)
+
+
+def begin(
+    recipe: Recipe,
+    data: Data,
+    folder: Path,
+    folds: Sequence[int] | None = None,
+    read_options: Mapping[str, Any] | None = None,
+) -> list[Job]:
+    """Check an experiment, take its folder, and list its jobs; see `train_experiment`."""
     # what the report would refuse after hours of training is refused now
     paper_by_task(paper_figures(recipe), recipe.tasks)
     check_jobs(recipe, data, folds)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)
-    todo = [job for job in todo if only is None or job.folder in only]
-    for i, job in enumerate(todo):
-        target = folder / job.folder
-        if finished(folder, job):
-            continue
-        with lock(target, wait=False) as mine:
-            if not mine:
-                (on_taken or _left)(job)
-                continue
-            if finished(folder, job):
-                continue
-            if not again and failure(target):
-                (on_failure or _warn)(job, failure(target))
-                continue
-            if on_job:
-                on_job(i + 1, len(todo), job)
-            first = not any(finished(folder, other) for other in todo)
-            reason = attempt(
-                lambda job=job, target=target: _run(recipe, data, job, target, options), job, target, first
-            )
-        if reason:
-            (on_failure or _warn)(job, reason)
+    return todo
 
 
 def _left(job: Job) -> None:

@@ -20,7 +20,9 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
-from keras_ser.tuning.space import Choice, Space
+from keras_ser.tuning import landscape
+from keras_ser.tuning.space import Choice, Range, Space
+from keras_ser.tuning.verdict import verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +43,7 @@ class Trial:
     epochs: tuple[int, ...] = ()  # the kept ones
     failed: str = ""  # why it has no score
     again: bool = False  # whether the next search tries it again, since the setting is not the reason
+    stopped: int = 0  # the epoch after which its first run was ended as hopeless; 0 = it was not
 
     @property
     def score(self) -> float:
@@ -58,6 +61,10 @@ class Found:
     data: Data  # the corpus
     trials: dict[int, Trial] = field(default_factory=dict)  # by number
     repeats: int = 0  # how often the method asked for a setting that it had a score of
+    ahead: int = 1  # how many trials were under way at the same time
+    prune: str | None = None  # by which rule hopeless trials were ended
+    # "best" and "baseline" -> scores with further seeds, one a seed
+    confirmed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def load(self, folder: Path) -> None:
         """What the folder holds of this search; raises RunError where its file is damaged."""
@@ -73,9 +80,9 @@ class Found:
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials that have a score, the best first; of equals the earlier one."""
+        """The trials that have a score, the best first; of equals the earlier one. Those that were stopped early are the last."""
         scored = [trial for trial in self.trials.values() if not np.isnan(trial.score)]
-        return sorted(scored, key=lambda trial: (-trial.score, trial.number))
+        return sorted(scored, key=lambda trial: (trial.stopped > 0, -trial.score, trial.number))
 
     @property
     def best(self) -> Recipe:
@@ -99,6 +106,8 @@ class Found:
             for job, score, epoch in zip(self.jobs, trial.scores, trial.epochs, strict=False):
                 where = f"fold {job.split.fold}, seed {job.seed}"
                 row |= {f"{where}: {self.monitor}": score, f"{where}: epoch": epoch}
+            if self.prune:
+                row["stopped early"] = f"after epoch {trial.stopped}" if trial.stopped else ""
             rows.append(row | {"failed": trial.failed})
         return pd.DataFrame(rows)
 
@@ -113,6 +122,7 @@ class Found:
             "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
             "the choice is worth.",
         ]
+        told += verdict(self)
         if self.seen:
             told.append(
                 f"Clips of the validation sides that chose are tested in {_list(self.seen)}: those figures have seen them. "
@@ -121,6 +131,18 @@ class Found:
         if self.repeats:
             told.append(
                 f"{self.repeats} times the method asked for a setting again: there are fewer trials than it was given."
+            )
+        if self.ahead > 1:
+            told.append(
+                f"{self.ahead} trials were under way at the same time: each setting was chosen without the scores of the "
+                f"{self.ahead - 1} before it."
+            )
+        stopped = sum(trial.stopped > 0 for trial in self.trials.values())
+        if stopped:
+            told.append(
+                f"{stopped} of {len(self.trials)} trials were stopped early, since their best score so far was under the median of "
+                "the finished trials' at the same epoch. Their scores are the best until then, of the first run alone; none of "
+                "them can be the best trial."
             )
         failed = [trial for trial in self.trials.values() if np.isnan(trial.score)]
         if failed:
@@ -150,7 +172,8 @@ class Found:
             values = (self.value(trial, each.key) for each in self.space)
             values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
             name = str(trial.number) if trial.number else "baseline"
-            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs)])
+            ended = f", stopped early after {trial.stopped}" if trial.stopped else ""
+            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs) + ended])
         header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
         return Report(
             title=f"{self.recipe.name}: {len(self.trials)} trials of a {self.method} search on {self.data.corpus.name}",
@@ -161,7 +184,7 @@ class Found:
                 "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
             ],
             notes=tuple(self.notes()),
-            figures=[Picture("tuning.png", "score against each number, and over the trials", self.figure)],
+            figures=self.figures,
         )
 
     def save(self, folder: Path) -> None:
@@ -174,10 +197,23 @@ class Found:
         write_text(folder / "recipe.json", self.best.to_json())
         write_text(folder / "tuning.md", self.report().to_markdown())
 
+    @property
+    def figures(self) -> list[Picture]:
+        """The pictures that the trials suffice for."""
+        found = [Picture("tuning.png", "score against each number, and over the trials", self.figure)]
+        if len(self.space) > 1:
+            found.append(Picture("parallel.png", "a line a trial", lambda: landscape.parallel(self)))
+        if len(self.space) > 1 and len(landscape.fitted(self)[0]) >= landscape.LEAST:
+            found.append(Picture("importance.png", "which numbers the score depends on", lambda: landscape.bars(self)))
+            if sum(isinstance(each, Range) for each in self.space) > 1:
+                caption = "the score over the two most important numbers"
+                found.append(Picture("map.png", caption, lambda: landscape.surface(self)))
+        return found
+
     def draw(self, folder: Path) -> None:
-        """tuning.png, where there is anything to draw."""
-        if self.ranked:
-            write_figure(folder / "tuning.png", self.figure())
+        """The pictures, where there is anything to draw."""
+        for picture in self.figures if self.ranked else ():
+            write_figure(folder / picture.file, picture.draw())
 
     def figure(self) -> Figure:
         """The score against each number, and trial after trial with the best so far."""

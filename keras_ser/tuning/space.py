@@ -166,14 +166,23 @@ def judging(recipe: Recipe) -> Protocol:
     return (apart or list(recipe.protocols))[0]
 
 
-def search_folder(recipe: Recipe, space: Space, out: Path | str, folds: Sequence[int], seeds: int, method: str) -> Path:
-    """The folder of a search, which depends on its space, folds, seeds and method."""
+def search_folder(
+    recipe: Recipe,
+    space: Space,
+    out: Path | str,
+    folds: Sequence[int],
+    seeds: int,
+    method: str,
+    prune: str | None = None,
+) -> Path:
+    """The folder of a search, which depends on its space, folds, seeds, method and pruning."""
     what = [
         [str(each) for each in space],
         list(folds),
         recipe.seeds[:seeds],
         [p.name for p in recipe.protocols],
         method,
+        *([prune] if prune else []),
     ]
     digest = hashlib.sha1(json.dumps(what).encode()).hexdigest()[:6]
     return Path(out) / f"{recipe.name}-{recipe.hash}-search-{digest}"

@@ -24,7 +24,7 @@ def test_jobs_of_several_systems(monkeypatch, capsys):
         assert progress.bar.tasks[0].completed == 3.25
         progress.epoch("model 2", 1, 4, {})
         assert progress.bar.tasks[0].completed == 3.625
-        progress.others(11)
+        progress.done(11, 20, JOBS[1])
         assert progress.bar.tasks[0].completed == 11
 
 

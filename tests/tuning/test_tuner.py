@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import keras_ser.tuning.runs as runs
 import keras_ser.tuning.tuner as module
 from keras_ser.errors import DivergenceError
 from keras_ser.recipe import Recipe
@@ -46,7 +47,7 @@ def fitted(monkeypatch):
             raise DivergenceError("the loss is nan in epoch 1.")
         return Trained(0.5 - 0.1 * np.log10(c.beta) ** 2 - 0.01 * abs(c.units - 6) + 0.02 * split.fold + 0.001 * seed)
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(runs, "fit", fit)
     return seen
 
 
@@ -124,7 +125,7 @@ def test_search_whose_trials_all_diverge_is_an_error(fitted, data, tmp_path, cap
 @pytest.mark.slow
 def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_path, monkeypatch):
     plain, fails = (
-        module.fit,
+        runs.fit,
         {0.1: RunError("the folder is damaged."), 0.2: MemoryError("9 GiB"), 0.3: DivergenceError("nan.")},
     )
 
@@ -133,7 +134,7 @@ def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_pa
             raise fails[recipe.config.beta]
         return plain(recipe, *arguments, **options)
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(runs, "fit", fit)
     space, options = [parse("config.beta=0.1,0.2,0.3,0.4")], {"method": "grid", "trials": 4}
     found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
     failed = {
@@ -176,7 +177,7 @@ def test_more_trials_train_nothing_twice(fitted, data, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", module.METHODS)
 def test_killed_search_continues(method, fitted, data, tmp_path, monkeypatch):
-    plain, calls = module.fit, []
+    plain, calls = runs.fit, []
 
     def killed(*args, **options):
         calls.append(1)
@@ -184,7 +185,7 @@ def test_killed_search_continues(method, fitted, data, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return plain(*args, **options)
 
-    monkeypatch.setattr(module, "fit", killed)
+    monkeypatch.setattr(runs, "fit", killed)
     space = [parse("config.beta=0.1,0.2,0.3,0.4,0.6")]
     with pytest.raises(KeyboardInterrupt):
         module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method=method)
@@ -228,14 +229,14 @@ def test_grid_takes_choices_and_all_settings(fitted, data, tmp_path):
 
 
 def test_faults_of_ours_end_the_search(fitted, data, tmp_path, monkeypatch):
-    plain = module.fit
+    plain = runs.fit
 
     def broken(recipe, *args, **options):
         if recipe.config.units != tiny.TRAINED.config.units:
             raise OSError("no such thing")
         return plain(recipe, *args, **options)
 
-    monkeypatch.setattr(module, "fit", broken)
+    monkeypatch.setattr(runs, "fit", broken)
     with pytest.raises(OSError, match="^no such thing$"):
         module.search(tiny.TRAINED, data, [UNITS], tmp_path / "found", trials=3)
 

@@ -1,0 +1,180 @@
+"""A Ray cluster: every node that has room does one piece of work after another."""
+
+import contextlib
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_ser._version import __version__
+from keras_ser.engines.engine import TRIES, WorkerDied, Workers
+from keras_ser.engines.worker import Workplace, perform
+from keras_ser.errors import UserError
+
+CONNECT_SECONDS, PROBE_SECONDS = 10, 120
+
+
+class RayCluster(Workers):
+    """Performs work as Ray tasks. Ray does the work of a node or process that dies again.
+
+    All nodes must have this version of the package, and see the folders below under the same paths.
+
+    Args:
+        address: of the cluster, as Ray takes it; None = RAY_ADDRESS, or else a cluster of this machine alone.
+        workplace, shared: see `Workers`.
+        sees: files and folders that all nodes must see.
+        folder: which all nodes must be able to read what is written into.
+        jobs: how many pieces of work at the same time (None: as many as the cluster has room for).
+        cpus, gpus: of each piece of work.
+
+    Raises:
+        UserError: Ray is not installed, there is no cluster at the address, no node has the cores or GPUs, or a node lacks what all
+            must have.
+    """
+
+    def __init__(
+        self,
+        address: str | None,
+        workplace: Workplace,
+        shared: Any,
+        *,
+        sees: Sequence[Path] = (),
+        folder: Path,
+        jobs: int | None = None,
+        cpus: float = 1,
+        gpus: float = 0,
+    ):
+        ray = ray_package()
+        self._mine = not ray.is_initialized()
+        if self._mine:
+            _connect(ray, address)
+        try:
+            nodes = [node for node in ray.nodes() if node["Alive"]]
+            room = sum(_room(node, cpus, gpus) for node in nodes)
+            if not room:
+                most = {kind: max(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
+                raise UserError(
+                    f"no node of the Ray cluster has the {cpus:g} CPUs and {gpus:g} GPUs of a job; the most of a node are "
+                    f"{most['CPU']:g} and {most['GPU']:g}. Lower --job-cpus and --job-gpus."
+                )
+            _check_nodes(ray, [node for node in nodes if _room(node, cpus, gpus)], Path(folder), sees)
+            super().__init__(jobs or room, workplace, shared)
+            self._shared = ray.put(self.shared)
+        except BaseException:
+            if self._mine:
+                ray.shutdown()
+            raise
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=TRIES - 1, retry_exceptions=False)
+        self._task, self._lock, self._asked = task(perform), threading.Lock(), set()
+
+    def perform(self, work: bytes) -> Any:
+        ray = ray_package()
+        with self._lock:
+            if self.ending:
+                raise WorkerDied("the engine ends.")
+            asked = self._task.remote(self.workplace, self._shared, work)
+            self._asked.add(asked)
+        try:
+            return ray.get(asked)
+        except ray.exceptions.RayTaskError as error:
+            # what the work raised, and not a class of Ray's that looks like it
+            raise error.cause if isinstance(error.cause, Exception) else error from error
+        except ray.exceptions.RayError as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WorkerDied(f"its node or process died {TRIES} times ({reason.rstrip('.')}).") from error
+        finally:
+            with self._lock:
+                self._asked.discard(asked)
+
+    def end(self) -> None:
+        ray = ray_package()
+        with self._lock:
+            for asked in self._asked:
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.cancel(asked, force=True)
+
+    def close(self) -> None:
+        if self._mine:
+            ray_package().shutdown()
+
+
+def ray_package():
+    """Ray; raises a UserError where it is not installed."""
+    # no report of the use to others
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # today's behaviour, about whose change each start warns
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    try:
+        import ray
+        from ray import is_initialized  # noqa: F401 a folder of that name, which Ray makes, is no package
+    except ImportError:
+        raise UserError("--engine ray needs Ray, which is not installed: pip install 'keras-ser[cluster]'.") from None
+    return ray
+
+
+def _connect(ray, address: str | None) -> None:
+    address = address or os.environ.get("RAY_ADDRESS")
+    try:
+        host, _, port = (address or "").rpartition(":")
+        if host and port.isdecimal():  # Ray itself tries for ten minutes
+            socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), CONNECT_SECONDS).close()
+        given = {"address": address} if address else {"include_dashboard": False}
+        ray.init(**given, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"there is no Ray cluster at {address or 'this machine'} ({reason.rstrip('.')}). Start one with `ray start --head`, "
+            "and give the address that it prints, --address HOST:6379."
+        ) from error
+
+
+def _room(node: dict[str, Any], cpus: float, gpus: float) -> int:
+    """How many pieces of work a node can do at the same time."""
+    parts = [(node["Resources"].get(kind, 0), each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each]
+    return int(min(there // each for there, each in parts)) if parts else 1
+
+
+def _check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequence[Path]) -> None:
+    """Ask every node whether it has what all must have; raises a UserError for the first that does not."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def lacks(version: str, token: str, paths: list[str]) -> str:  # sent by value: a node may lack this package
+        import pathlib
+
+        try:
+            import keras_ser
+        except ImportError:
+            return f"lacks keras_ser (pip install keras-ser=={version})"
+        if keras_ser.__version__ != version:
+            return f"has keras_ser {keras_ser.__version__}, and this machine {version}"
+        if not pathlib.Path(token).exists():
+            return f"does not see what is written into {pathlib.Path(token).parent}"
+        unseen = [path for path in paths if not pathlib.Path(path).exists()]
+        return f"does not see {unseen[0]}" if unseen else ""
+
+    folder.mkdir(parents=True, exist_ok=True)
+    token = folder.resolve() / f".seen-{uuid.uuid4().hex[:12]}"
+    paths = [os.getcwd(), *(str(path.resolve()) for path in sees)]
+    token.touch()
+    try:
+        probe = ray.remote(num_cpus=0, max_retries=0)(lacks)
+        for node in nodes:
+            place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            name = node.get("NodeManagerHostname") or node["NodeManagerAddress"]
+            try:
+                asked = probe.options(scheduling_strategy=place).remote(__version__, str(token), paths)
+                found = ray.get(asked, timeout=PROBE_SECONDS)
+            except ray.exceptions.GetTimeoutError:
+                found = f"has not answered for {PROBE_SECONDS} seconds"
+            except ray.exceptions.RayError as error:
+                found = f"fails ({(str(error).strip() or type(error).__name__).splitlines()[0]})"
+            if found:
+                raise UserError(
+                    f"the Ray node {name} ({node['NodeManagerAddress']}) {found}. All nodes need one file system and the same "
+                    "paths: put --out, the corpus and the package there, or remove the node from the cluster."
+                )
+    finally:
+        token.unlink(missing_ok=True)

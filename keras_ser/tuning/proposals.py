@@ -1,0 +1,88 @@
+"""KerasTuner's oracles: which settings are tried, asked for by us and told the scores."""
+
+import math
+import sys
+import warnings
+from pathlib import Path
+
+import keras_tuner
+from sklearn.exceptions import ConvergenceWarning
+
+from keras_ser.errors import UserError
+from keras_ser.recipe import Recipe
+from keras_ser.tuning.space import Choice, Space, whole_numbers
+
+METHODS = {
+    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+    "random": keras_tuner.oracles.RandomSearchOracle,
+    "grid": keras_tuner.oracles.GridSearchOracle,
+}
+
+
+class Proposals(keras_tuner.Tuner):
+    """The settings that a method proposes, in the process that asks alone: KerasTuner's own chief and workers are not used.
+
+    Several may be asked for before the first is answered; the Bayesian oracle counts them at a pessimistic estimate of their
+    scores. The same answers in the same order give the same proposals.
+
+    Args:
+        method: one of `METHODS`.
+        recipe: its first seed draws.
+        space: what is searched.
+        trials: at most so many proposals.
+        folder: its folder tuner/ gets KerasTuner's record.
+    """
+
+    def __init__(self, method: str, recipe: Recipe, space: Space, trials: int, folder: Path):
+        numbers = keras_tuner.HyperParameters()
+        for each in space:
+            if isinstance(each, Choice):
+                numbers.Choice(each.key, list(each.values))
+                continue
+            sampling = "log" if each.log else "linear"
+            if whole_numbers(recipe, each.key):
+                numbers.Int(each.key, int(each.low), int(each.high), sampling=sampling)
+            else:
+                numbers.Float(each.key, each.low, each.high, sampling=sampling)
+        oracle = METHODS[method](
+            objective=keras_tuner.Objective("score", "max"),
+            max_trials=trials,
+            hyperparameters=numbers,
+            seed=recipe.seeds[0] + 1,  # KerasTuner takes 0 for no seed
+            # settings that diverge do not end the search
+            max_consecutive_failed_trials=sys.maxsize,
+        )
+        oracle.verbose = 0
+        # A continued search starts anew: with the same scores the method proposes the same trials, whose finished runs are read,
+        # not trained. KerasTuner does not restore its own state completely.
+        super().__init__(oracle=oracle, directory=folder, project_name="tuner", overwrite=True)
+
+    def run_trial(self, trial, **_):
+        raise NotImplementedError("trials are run by `keras_ser.tuning.search`.")
+
+    def ask(self):
+        """The next trial of KerasTuner; None where there is none, or none before another is answered."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of a Gaussian process on few trials
+            # every trial has an asker of its own
+            trial = self.oracle.create_trial(f"trial-{len(self.oracle.trials)}")
+        return trial if trial.status == "RUNNING" else None
+
+    def tell(self, trial, score: float | None) -> None:
+        """The score of a trial; None: it failed."""
+        if score is not None:
+            self.oracle.update_trial(trial.trial_id, {"score": score})
+        trial.status = "FAILED" if score is None else "COMPLETED"
+        self.on_trial_end(trial)
+
+
+def check_grid(space: Space, trials: int) -> None:
+    """Refuse a grid of ranges, or of more settings than trials."""
+    ranges = [str(each) for each in space if not isinstance(each, Choice)]
+    if ranges:
+        raise UserError(f"a grid takes choices only (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
+    settings = math.prod(len(each.values) for each in space)
+    if settings > trials:
+        raise UserError(
+            f"the grid has {settings} settings, more than {trials} trials: set --trials {settings} or remove values."
+        )

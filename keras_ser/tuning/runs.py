@@ -1,0 +1,61 @@
+"""A run of a trial, as a worker does it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from keras_ser.corpora import CorpusError
+from keras_ser.errors import DivergenceError, UserError
+from keras_ser.experiment.failures import reason_of_job
+from keras_ser.experiment.planning import Job
+from keras_ser.files import lock
+from keras_ser.recipe import Recipe
+from keras_ser.training import Data, RunError, fit
+from keras_ser.training.loop import monitored, smoothed
+from keras_ser.tuning.pruning import Stopped, check_stopped, curve, stopper
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has given."""
+
+    score: float = float("nan")  # of the kept epoch
+    epoch: int = 0  # the kept one
+    curve: tuple[float, ...] = ()  # see `pruning.curve`
+    stopped: int = 0  # the epoch after which it was ended; 0 = it was not
+    failed: str = ""  # why it has no score
+    again: bool = False  # see `Trial`
+
+
+def train_run(
+    data: Data, tried: Recipe, job: Job, target: Path, bar: Sequence[float] | None, whole: bool, options: Mapping
+) -> Outcome:
+    """Train one run of a trial, or read it where it is finished.
+
+    Args:
+        bar: what `pruning.medians` asks of it; None = it is trained to its end.
+        whole: of the unchanged recipe: without it there is no search.
+    """
+    try:
+        # a worker that is thought dead may still be at it
+        with lock(target):
+            if bar:
+                check_stopped(tried, target, bar)
+                options = {**options, "on_epoch": stopper(tried, target, bar, options.get("on_epoch"))}
+            run = fit(tried, data, job.split, target, job.seed, **options)
+    except Stopped as stop:
+        return Outcome(stop.score, stop.kept, stop.curve, stop.epoch)
+    except Exception as error:
+        reason = reason_of_job(error, target)
+        # a fault of ours, or an unchanged recipe that cannot be trained, ends the search
+        if reason is None or (whole and not isinstance(error, DivergenceError)):
+            raise
+        own = isinstance(error, UserError) and not isinstance(error, RunError | CorpusError)
+        return Outcome(failed=reason, again=not own)
+    finally:
+        keras.backend.clear_session()  # graphs of past trials would accumulate in memory
+    kept = run.about["best_epoch"]
+    score = smoothed(run.history[:kept], monitored(tried), tried.smoothing)
+    return Outcome(score, kept, tuple(curve(run.history, tried)))

@@ -1,0 +1,97 @@
+"""What a search's scores are worth, in sentences: more than chance, more than the spread of the seeds?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+if TYPE_CHECKING:
+    from keras_ser.tuning.search_report import Found
+
+LEVEL = 0.05
+
+
+def verdict(found: Found) -> list[str]:
+    """Sentences for the report; empty where nothing has a score."""
+    if not found.ranked:
+        return []
+    return [*_chance(found), *_noise(found)]
+
+
+def _chance(found: Found) -> list[str]:
+    """Whether any trial is better than guessing, of the main task's UAR."""
+    main = found.recipe.tasks[0]
+    if main.continuous or found.monitor != f"val_{main.name}_uar":
+        return []
+    chance, spread = guessing(found)
+    trials = len(found.ranked)
+    limit = chance + stats.norm.ppf(1 - LEVEL / trials) * spread
+    best = found.ranked[0].score
+    if best > limit:
+        return []
+    return [
+        f"The search is within chance: the best of {trials} trials scores {best:.3f}, and guessing alone reaches {limit:.3f} in "
+        f"one of twenty such searches (chance {chance:.3f}). No setting can be preferred to another."
+    ]
+
+
+def guessing(found: Found) -> tuple[float, float]:
+    """The UAR of uniform guesses on the judging validation sides: its mean, and its standard deviation.
+
+    Several seeds count as one guess: they may err alike.
+    """
+    main, corpus = found.recipe.tasks[0], found.data.corpus
+    sides = {job.split.fold: set(job.split.validation) for job in found.jobs}
+    variances = []
+    for side in sides.values():
+        encoded = (main.encode_utterance(u, corpus.name) for u in corpus if u.id in side)
+        counts = Counter(value for value, weight in encoded if weight)
+        variances.append(sum(1 / n for n in counts.values()) / len(counts) ** 2 if counts else 0.0)
+    p = 1 / main.size
+    return p, float(np.sqrt(p * (1 - p) * sum(variances)) / len(sides))
+
+
+def _noise(found: Found) -> list[str]:
+    """Whether the best setting is better than the unchanged recipe with seeds that no choice has seen."""
+    if not found.ranked[0].number:
+        return ["No setting scores better than the unchanged recipe."]
+    if not found.confirmed:
+        return [
+            "Whether the best setting is more than the best of several draws is not tested: --confirm 5 trains it and the "
+            "unchanged recipe with 5 further seeds."
+        ]
+    best, baseline = (np.array(found.confirmed[name]) for name in ("best", "baseline"))
+    best, baseline = best[np.isfinite(best)], baseline[np.isfinite(baseline)]
+    if min(len(best), len(baseline)) < 2:
+        return ["Too few of the further seeds have a score to say whether the best setting is more than noise."]
+    gain, spread = best.mean() - baseline.mean(), baseline.std(ddof=1)
+    low, high = interval(best, baseline)
+    told = (
+        f"Over {len(best)} further seeds the best setting scores {best.mean():.3f} (sd {best.std(ddof=1):.3f}) and the unchanged "
+        f"recipe {baseline.mean():.3f} (sd {spread:.3f}); the difference is {gain:+.3f} [{low:+.3f}, {high:+.3f}], "
+    )
+    if low > 0:
+        told += "so that the optimum is more than the spread of the seeds."
+    elif high < 0:
+        told += "so that the best setting of the search is worse than the unchanged recipe."
+    else:
+        told += "so that the optimum is no more than noise: the unchanged recipe may be as good."
+    found_scores = np.array([trial.score for trial in found.ranked if not trial.stopped])
+    if len(found_scores) > 2 and found_scores.std(ddof=1) <= spread:
+        return [
+            told,
+            f"All trials' scores spread (sd {found_scores.std(ddof=1):.3f}) no more than the seeds of one setting do "
+            f"(sd {spread:.3f}): the map shows noise.",
+        ]
+    return [told]
+
+
+def interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the difference of two means, by Welch's t; the difference itself where nothing varies."""
+    if a.var() + b.var() == 0:
+        return (a.mean() - b.mean(),) * 2
+    found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - LEVEL)
+    return float(found.low), float(found.high)

@@ -1,0 +1,59 @@
+"""The weights of ASP-MTL's losses as a map: alpha (emotion), beta (gender), gamma (adversary) and mu (orthogonality) of eq. 19.
+
+    python recipes/aspmtl_tune.py                                              the demo corpus: half an hour on two cores
+    python recipes/aspmtl_tune.py --trials 40 --jobs 2 --prune median
+    python recipes/aspmtl_tune.py --variant emodb --corpus-root EMODB --folds 0,1,2 --trials 60 --engine ray
+    python recipes/aspmtl_tune.py --variant manifest --corpus-root clips.csv   a corpus of your own
+
+Searches the four weights on validation sides, then trains the best setting and the unchanged recipe with five further seeds. In the
+folder of the search:
+
+tuning.md         every trial, and in words whether the optimum is more than chance and more than the spread of the seeds
+parallel.png      a line a trial through its weights and its score
+importance.png    which weight the score depends on (permutation importance of a random forest, Spearman's correlation)
+map.png           the validation UAR over the two most important weights, as in figure 5 of the AAE-MTL paper
+recipe.json       the recipe with the best weights, for `keras-ser train`
+
+The paper does not say which weights it takes. Only the ratios of the four matter to Adam, but for clipping and weight decay: an
+importance of alpha is that of all others together. The demo corpus has two validation speakers, so that differences of some
+hundredths are noise there, which tuning.md says.
+"""
+
+from aspmtl import variants
+from aspmtl_afew import EMOTION
+from aspmtl_afew import PROTOCOLS as OF_AFEW
+from aspmtl_emodb import RECIPES as EMODB
+from aspmtl_iemocap import RECIPES as IEMOCAP
+from aspmtl_manifest import RECIPES as MANIFEST
+from aspmtl_ravdess import RECIPES as RAVDESS
+
+from keras_ser.cli import tune_main
+from keras_ser.recipe import OptimizerConfig
+from keras_ser.splits import Protocol
+
+SPACE = tuple(f"config.{weight}=0.03:3:log" for weight in ("alpha", "beta", "gamma", "mu"))
+DEMO = "demo"
+UNSEEN = Protocol("unseen-speakers", "stated", by="speaker", stated=(("f09", "f11", "m10", "m12"),), validation=2)
+# as in aspmtl_afew.py: a small batch, short segments
+_DEMO = variants(
+    "aspmtl_tune_demo",
+    "demo",
+    EMOTION,
+    (OF_AFEW[0], UNSEEN),
+    seeds=(0,),
+    batch_size=16,
+    epochs=12,
+    patience=0,
+    optimizer=OptimizerConfig("adam", 3e-3, schedule="cosine"),
+)["aspmtl"]
+_SHORT = {"sampling.frames": 48, "sampling.hop": 48, "sampling.rare_hop": 12, "frontend.hop": 320}
+RECIPES = {
+    DEMO: _DEMO.change({"config.dropout": 0.2, **_SHORT}),
+    "emodb": EMODB["aspmtl"],
+    "iemocap": IEMOCAP["aspmtl"],
+    "ravdess": RAVDESS["aspmtl"],
+    "manifest": MANIFEST["aspmtl"],
+}
+
+if __name__ == "__main__":
+    raise SystemExit(tune_main(RECIPES, __doc__, DEMO, space=SPACE, confirm=5))

@@ -1,0 +1,84 @@
+"""A Ray cluster of two nodes on one machine: a node that dies costs no run, and the table is the sequential one."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from keras_ser.engines import RayCluster, Workplace
+from keras_ser.errors import DivergenceError, UserError
+from tests.cli.test_jobs import RECIPE
+from tests.engines import work
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-ser[cluster]'")
+pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install 'keras-ser[cluster]'")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's sockets and files
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one core each."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            patch.setenv(name, "1")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        made.add_node(num_cpus=1)
+        yield made
+        made.shutdown()
+
+
+def test_work_and_its_faults(cluster, tmp_path):
+    given = {"folder": tmp_path / "out"}
+    with RayCluster(cluster.address, Workplace.here(), 40, **given) as engine:
+        assert engine.jobs == 2
+        assert engine.submit(work.add, 2).result()[:2] == (42, str(Path.cwd()))
+        with pytest.raises(DivergenceError, match="^the loss is nan.$"):
+            engine.submit(work.diverge).result()
+    with pytest.raises(UserError, match="does not see .*elsewhere. All nodes need one file system"):
+        RayCluster(cluster.address, Workplace.here(), 40, sees=[tmp_path / "elsewhere"], **given)
+    with pytest.raises(UserError, match="no node .* has the 2 CPUs and 1 GPUs of a job; the most .* are 1 and 0"):
+        RayCluster(cluster.address, Workplace.here(), 40, cpus=2, gpus=1, **given)
+    with pytest.raises(KeyboardInterrupt), RayCluster(cluster.address, Workplace.here(), 40, **given) as engine:
+        engine.submit(work.sleep, tmp_path / "pid")
+        assert work.appeared(tmp_path / "pid")
+        raise KeyboardInterrupt
+    assert work.gone(int((tmp_path / "pid").read_text()))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_no_cluster_at_the_address(tmp_path):
+    with pytest.raises(UserError, match="there is no Ray cluster at 127.0.0.1:1 .*ray start --head"):
+        RayCluster("127.0.0.1:1", Workplace.here(), 40, folder=tmp_path)
+
+
+def test_runs_of_a_killed_node_are_redone_and_the_table_is_the_sequential_one(cluster, tmp_path):
+    """The last test, since one node is left."""
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(RECIPE.replace(seeds=(0,), epochs=25).to_json())
+    command = [sys.executable, "-m", "keras_ser.cli", "train", str(recipe), "--quiet", "--deterministic"]
+    ray_too = ["--engine", "ray", "--address", cluster.address]
+    driver = subprocess.Popen([*command, "--out", str(tmp_path / "ray"), *ray_too], stderr=subprocess.PIPE, text=True)
+
+    def under_way() -> list[Path]:
+        runs = [path.parent for path in (tmp_path / "ray").glob("jobs-*/speakers/*/state.npz")]
+        return [run for run in runs if not (run / "predictions.csv").exists()]
+
+    end = time.monotonic() + 120
+    while len(under_way()) < 2 and time.monotonic() < end and driver.poll() is None:
+        time.sleep(0.05)
+    assert len(under_way()) == 2, driver.poll()
+    (node,) = cluster.worker_nodes
+    cluster.remove_node(node, allow_graceful=False)
+    assert subprocess.run([*command, "--out", str(tmp_path / "here")], capture_output=True).returncode == 0
+    _, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 0, errors
+    tables = [pd.read_csv(next((tmp_path / out).glob("jobs-*/predictions.csv"))) for out in ("ray", "here")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert len(tables[0].groupby("fold")) == 2
