@@ -27,6 +27,8 @@ class LSTM(keras.layers.LSTM):
         super().__init__(*args, **kwargs)
         if self._fused():
             self.supports_jit = False  # XLA knows no BlockLSTM
+        if keras.backend.backend() == "jax" and self.compute_dtype not in ("float32", "float64"):
+            self.use_cudnn = False  # JAX's call of cuDNN refuses half precision when it is compiled
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if mask is not None or initial_state is not None or not self._fused():
