@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
+from keras_ser.audio.waveforms import content_hash
 from keras_ser.checks import check_choice, check_name
 from keras_ser.errors import UserError
 from keras_ser.files import write_whole
@@ -101,8 +102,6 @@ def embed(
 
 
 def _embed(layer, clips, cache) -> Iterator[np.ndarray]:
-    from keras_ser.audio.waveforms import content_hash  # its package imports soundfile
-
     for i, clip in enumerate(clips):
         clip = np.asarray(clip, "float32")
         layer.config.check_samples(len(clip), f"clip {i}")
