@@ -1,13 +1,14 @@
 """What an accelerator gives: the time of a training step of each paper's network, and a whole experiment trained at once.
 
     python benchmarks/accelerator.py prepare RECIPE.json --corpus-root EMODB --clips emodb.npz     (TensorFlow; a CPU is enough)
-    KERAS_BACKEND=jax python benchmarks/accelerator.py train --clips emodb.npz --single-task RECIPE.json --aspmtl RECIPE.json --out DIR
+    KERAS_BACKEND=jax python benchmarks/accelerator.py train --clips emodb.npz --single-task R.json --aspmtl R.json --out DIR
     KERAS_BACKEND=jax python benchmarks/accelerator.py steps --out DIR
 
 `prepare` stores a recipe's features, folds and segments, so that `train` needs Keras and JAX alone. `train` trains ASP-MTL and its
-controls, all folds and seeds of a system at once (see `accelerator_replicas`), and writes DIR/SYSTEM/{recipe.json, predictions.csv,
-history.csv} as soon as the system is done; `benchmarks/measured.py --results DIR` gives the scores. A system that `--limit` has cut
-off is called SYSTEM-unfinished. `steps` measures training steps (see `accelerator_steps`) under the backend that KERAS_BACKEND names.
+controls, all folds and seeds of a system at once (see `accelerator_replicas`), and writes a folder DIR/SYSTEM of recipe.json,
+predictions.csv and history.csv as soon as the system is done; `benchmarks/measured.py --results DIR` gives the scores. A system
+that `--limit` has cut off is called SYSTEM-unfinished. `steps` measures training steps (see `accelerator_steps`) under the backend
+that KERAS_BACKEND names.
 """
 
 import argparse
@@ -111,7 +112,7 @@ def device() -> dict[str, str]:
 def steps(options) -> None:
     from accelerator_steps import measure
 
-    measure(options, say)
+    measure(options, say, device())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import pandas as pd
 from accelerator_clips import SIDES, Clips
+from accelerator_steps import with_metrics
 from jax import numpy as jnp
 
 from keras_ser import metrics
@@ -85,11 +86,7 @@ def built(recipe: Recipe, clips: Clips, seed: int) -> Network:
         for lstm in getattr(layer, "lstms", ()):
             lstm.use_cudnn = False
     compiled(recipe, network)
-    # Keras makes the metrics' variables in its first step, which `train_step` alone is not
-    predicted = {name: np.zeros((1, value.shape[-1]), "float32") for name, value in network.model.output.items()}
-    zeros = {name: np.zeros(1, "int32") for name in predicted}
-    network.model.compute_metrics(None, zeros, predicted, {name: np.ones(1, "float32") for name in predicted})
-    network.model.reset_metrics()
+    with_metrics(network)
     return network
 
 
