@@ -62,24 +62,33 @@ def train(options) -> None:
     every = systems(single, both)
     folds = options.folds if options.folds is not None else range(len(clips.sides))
     replicas = [Replica(fold, seed) for seed in range(options.seeds) for fold in folds]
-    made, programs, pending = {}, {}, {}
+    made, programs = {}, {}
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for name in options.systems:
+
+        def begin(name: str) -> None:
+            """Trace a system's programs, and have them compiled while the one before is training."""
             recipe = every[name].replace(epochs=options.epochs or every[name].epochs)
             made[name] = Replicas(recipe, clips, replicas)
             key = recipe.replace(shuffle=()).hash
             if key not in programs:  # the control with shuffled labels has the program of the system
                 programs[key] = [pool.submit(lowered.compile) for lowered in made[name].lowered()]
-                say(f"{name}: {len(replicas)} replicas, being compiled")
-            pending[name] = programs[key]
-        for name in options.systems:
-            epoch, judge = (program.result() for program in pending[name])
+            say(
+                f"{name}: {len(replicas)} replicas, {made[name].network.model.count_params()} weights each, being compiled"
+            )
+
+        begin(options.systems[0])
+        for name, following in zip(options.systems, [*options.systems[1:], None], strict=True):
+            if following:
+                begin(following)
+            epoch, judge = (program.result() for program in programs[made[name].recipe.replace(shuffle=()).hash])
             left = options.limit - (time.perf_counter() - START)
             if left < 0:
                 say(f"{name}: no time left")
-                continue
+                break
+            say(f"{name}: begins")
             trained = made[name].train(epoch, judge, left, lambda line, name=name: say(f"{name}: {line}"))
             write(options.out, name, trained)
+            del made[name]
 
 
 def write(out: Path, name: str, trained) -> None:
@@ -131,18 +140,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verb.add_argument("--folds", nargs="+", type=int, help="default: all")
     verb.add_argument("--seeds", type=int, default=5)
     verb.add_argument("--epochs", type=int, default=0, help="default: the recipes' own")
-    verb.add_argument(
-        "--limit", type=float, default=float("inf"), metavar="SECONDS", help="from the start of the program"
-    )
+    verb.add_argument("--limit", type=float, default=86400.0, metavar="SECONDS", help="from the start of the program")
     verb.add_argument("--out", type=Path, required=True)
     verb = verbs.add_parser("steps", help="the time of a training step of each network")
     verb.add_argument("--networks", nargs="+", help="names, or beginnings of them (default: all)")
     verb.add_argument("--precisions", nargs="+", default=["float32", "mixed_bfloat16"])
     verb.add_argument("--seconds", type=float, default=5.0, help="of steps, for each network and precision")
     verb.add_argument("--most", type=int, default=300, help="steps of each")
-    verb.add_argument(
-        "--limit", type=float, default=float("inf"), metavar="SECONDS", help="from the start of the program"
-    )
+    verb.add_argument("--limit", type=float, default=86400.0, metavar="SECONDS", help="from the start of the program")
+    verb.add_argument("--threads", type=int, default=os.cpu_count(), help="that compile")
     verb.add_argument("--quick", action="store_true", help="small batches and two steps, to try the program")
     verb.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)

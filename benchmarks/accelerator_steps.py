@@ -7,10 +7,13 @@ backend it is `train_on_batch`, whose first call counts as the compilation. Matr
 a GPU that has it.
 """
 
+import contextlib
+import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -160,73 +163,85 @@ def with_metrics(network: Network) -> Any:
     return model
 
 
-def jax_step(network: Network, data: tuple) -> tuple[Callable[[], Any], float]:
-    """A function that takes a step and returns its loss, unfinished; and the GiB of its program."""
+def jax_program(network: Network, data: tuple) -> Callable[[], Any]:
+    """A step, traced: a function that compiles it, in any thread, and returns a function that takes a step and returns its loss,
+    unfinished, and the GiB of the program."""
     import jax
 
     model = with_metrics(network)
-    zeros = [jax.numpy.zeros_like(v.value) for v in model.metrics_variables]
+    zeros = [np.zeros(v.shape, v.dtype) for v in model.metrics_variables]
 
     def step(state, data):
         logs, new = model.train_step((*state, zeros), data)
         return tuple(map(list, new[:3])), logs["loss"]
 
     groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
-    # copies: the model's own arrays must outlive the first step, which gives its state's memory away
-    state = [tuple([jax.numpy.array(v.value, copy=True) for v in group] for group in groups)]
-    data = jax.device_put(data)
-    program = jax.jit(step, donate_argnums=0).lower(state[0], data).compile()
-    m = program.memory_analysis()
-    size = (
-        m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes - m.alias_size_in_bytes
-        if m
-        else float("nan")
-    )
+    state = tuple([np.asarray(v) for v in group] for group in groups)
+    lowered = jax.jit(step, donate_argnums=0).lower(state, data)
 
-    def run():
-        state[0], loss = program(state[0], data)
-        return loss
+    def compiled():
+        program = lowered.compile()
+        m = program.memory_analysis()
+        sizes = (
+            (m.argument_size_in_bytes, m.output_size_in_bytes, m.temp_size_in_bytes, -m.alias_size_in_bytes)
+            if m
+            else ()
+        )
+        held = []
 
-    return run, size / 2**30
+        def run():
+            held[:] = held or [jax.device_put(state), jax.device_put(data)]
+            held[0], loss = program(*held)
+            return loss
+
+        return run, sum(sizes) / 2**30
+
+    return compiled
 
 
-def other_step(network: Network, data: tuple) -> tuple[Callable[[], Any], float]:
+def other_program(network: Network, data: tuple) -> Callable[[], Any]:
     """The same by `train_on_batch`, whose loss is reset before each step."""
 
     def run():
         network.model.reset_metrics()
         return network.model.train_on_batch(*data, return_dict=True)["loss"]
 
-    run()
-    return run, float("nan")
+    def compiled():
+        run()
+        return run, float("nan")
+
+    return compiled
 
 
-def timed(row: Row, precision: str, seconds: float, most: int) -> dict[str, Any]:
-    """Figures of a row: see `HEAD`."""
-    start = time.perf_counter()
+def begun(row: Row, precision: str) -> tuple[dict[str, Any], Callable[[], Any]]:
+    """What is known of a row before it is compiled, and the function that compiles it and says how long that took."""
     network = built(row, precision)
     data = batch_of(network, row, row.batch)
-    prepared = time.perf_counter()
-    make = jax_step if keras.backend.backend() == "jax" else other_step
-    run, memory = make(network, data)
+    make = (jax_program if keras.backend.backend() == "jax" else other_program)(network, data)
+
+    def compiled():
+        start = time.perf_counter()
+        run, memory = make()
+        return run, {"gib": memory, "compile_seconds": time.perf_counter() - start}
+
+    weights = sum(int(np.prod(v.shape)) for v in network.model.trainable_variables)
+    return {"batch": row.batch, "trained_weights": weights}, compiled
+
+
+def timed(run: Callable[[], Any], batch: int, seconds: float, most: int) -> dict[str, Any]:
+    """Take steps for so many seconds: the median time of one, and the losses of the first and the last ones."""
     begin = time.perf_counter()
     losses, times = [float(run()) for _ in range(2)], []
-    while len(losses) < most and time.perf_counter() - begin < seconds:
+    while not times or (len(losses) < most and time.perf_counter() - begin < seconds):
         before = time.perf_counter()
-        found = [run() for _ in range(min(CHUNK, most - len(losses)))]
+        found = [run() for _ in range(CHUNK)]
         losses += map(float, found)
-        times.append((time.perf_counter() - before) / len(found))
-    few = max(1, min(5, len(losses) // 2))
-    first, last = (float(np.mean(part)) for part in (losses[:few], losses[-few:]))
-    step = statistics.median(times) if times else float("nan")
+        times.append((time.perf_counter() - before) / CHUNK)
+    first, last = (float(np.mean(part)) for part in (losses[:5], losses[-5:]))
+    step = statistics.median(times)
     return {
-        "batch": row.batch,
-        "parameters": int(sum(np.prod(v.shape) for v in network.model.trainable_variables)),
         "ms": 1000 * step,
-        "examples_a_second": row.batch / step,
-        "build_seconds": prepared - start,
-        "compile_seconds": begin - prepared,
-        "gib": memory,
+        "examples_a_second": batch / step,
         "steps": len(losses),
         "first_loss": first,
         "last_loss": last,
@@ -265,27 +280,43 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def measure(options, say: Callable[[str], None], device: dict[str, str]) -> None:
-    """Measure what the command line asks for; see `accelerator.py`."""
-    begin, found = time.perf_counter(), []
+    """Measure what the command line asks for; see `accelerator.py`. All programs are compiled before the first one is timed."""
+    start, found, work = time.perf_counter(), [], []
     options.out.mkdir(parents=True, exist_ok=True)
-    for name, row in rows().items():
-        if options.networks and not name.startswith(tuple(options.networks)):
-            continue
-        for precision in options.precisions:
-            if time.perf_counter() - begin > options.limit:
-                say(f"{name}, {precision}: no time left")
+    wanted = {n: row for n, row in rows().items() if not options.networks or n.startswith(tuple(options.networks))}
+    with ThreadPoolExecutor(max_workers=options.threads) as pool:
+        for (name, row), precision in itertools.product(wanted.items(), options.precisions):
+            if row.loops and precision != "float32":  # half precision has loops alone
                 continue
+            row = replace(row, batch=4) if options.quick else row
             figures = {"network": name, "input": row.about, "precision": precision, "batch": row.batch}
-            try:
-                figures |= timed(
-                    replace(row, batch=4) if options.quick else row, precision, options.seconds, options.most
-                )
-                say(f"{name}, {precision}: {figures['ms']:.2f} ms, compiled in {figures['compile_seconds']:.0f} s")
-            except Exception as error:  # what one network cannot do is a finding; the others go on
-                figures["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-                say(f"{name}, {precision}: {figures['error']}")
             found.append(figures)
-            (options.out / "steps.json").write_text(json.dumps({**device, "rows": found}, indent=1))
-            (options.out / "steps.md").write_text(table(found) + "\n")
-            keras.backend.clear_session(free_memory=True)
+            with noted(figures, say):
+                known, make = begun(row, precision)
+                figures |= known
+                work.append((figures, pool.submit(make)))
+                say(f"{name}, {precision}: being compiled")
+        wait([made for _, made in work], timeout=max(0.0, options.limit - (time.perf_counter() - start)))
+        for figures, made in work:
+            if time.perf_counter() - start > options.limit or not made.done():
+                made.cancel()
+                figures["error"] = "no time left"
+                continue
+            with noted(figures, say):
+                run, known = made.result()
+                figures |= {**known, **timed(run, figures["batch"], options.seconds, options.most)}
+                say(f"{figures['network']}, {figures['precision']}: {figures['ms']:.2f} ms")
+            done = [f for f in found if "ms" in f or "error" in f]
+            (options.out / "steps.json").write_text(json.dumps({**device, "rows": done}, indent=1))
+            (options.out / "steps.md").write_text(table(done) + "\n")
     print(table(found))
+
+
+@contextlib.contextmanager
+def noted(figures: dict[str, Any], say: Callable[[str], None]) -> Iterator[None]:
+    """Note what one network cannot do among its figures: it is a finding, and the others go on."""
+    try:
+        yield
+    except Exception as error:
+        figures["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        say(f"{figures['network']}, {figures['precision']}: {figures['error']}")

@@ -1,10 +1,10 @@
-"""Keras's LSTM, computed by one op on TensorFlow where there is no GPU, and by a short loop on JAX where there is no cuDNN."""
+"""Keras's LSTM, computed by one op on TensorFlow where there is no GPU, and on JAX's GPU by a short loop without cuDNN."""
 
 import keras
 from keras import ops
 
 LARGE = 96  # examples; from there on two cores are faster than one
-UNROLL = 8  # frames of a round of JAX's loop
+UNROLL = 4  # frames of a round of JAX's loop
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -16,9 +16,9 @@ class LSTM(keras.layers.LSTM):
     successor `BlockLSTMV2` has a wrong gradient (by finite differences), so that one is not used.
 
     It is used under the TensorFlow backend where no GPU is visible, or where `use_cudnn=False`, for float32, the default
-    activations with a bias, sequences in and out, and neither mask nor initial state. For the same layers JAX's loop, in any
-    precision, multiplies all frames by the kernel at once and takes several frames a round, where cuDNN is not used: without a GPU,
-    with `use_cudnn=False`, and in half precision, which JAX's call of cuDNN refuses. Everything else is Keras's own.
+    activations with a bias, sequences in and out, and neither mask nor initial state. For the same layers on JAX with a GPU, in any
+    precision, `use_cudnn=False` gives a loop that multiplies all frames by the kernel at once and takes several frames a round;
+    half precision has it always, since JAX's call of cuDNN refuses that. Everything else is Keras's own.
 
     The class is called as Keras's is, because the files of weights hold that name.
 
@@ -42,17 +42,19 @@ class LSTM(keras.layers.LSTM):
         return _batch(sequences, *self.cell.weights, backwards=self.go_backwards, halve=training)
 
     def _fused(self) -> bool:
+        backend = keras.backend.backend()
+        here = {
+            "tensorflow": lambda: self.compute_dtype == "float32" and (self.use_cudnn is False or not _gpu()),
+            "jax": lambda: self.use_cudnn is False and _gpu(),
+        }
         return (
-            (
-                keras.backend.backend() == "jax"
-                or (keras.backend.backend(), self.compute_dtype) == ("tensorflow", "float32")
-            )
+            backend in here
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias
             and self.return_sequences
             and not (self.return_state or self.stateful or self.dropout or self.recurrent_dropout)
-            and (self.use_cudnn is False or not _gpu())
+            and here[backend]()
         )
 
 
