@@ -3,10 +3,11 @@
 python benchmarks/measured.py                       every system's scores, with 95 % intervals, each seed, and seeds averaged
 python benchmarks/measured.py --differences         the paired differences that the pages name, too
 python benchmarks/measured.py --results DIR         of a folder of one's own: DIR/NAME/{recipe.json, predictions.csv[.gz]}
+                              --compare A B         the paired difference A - B of the UAR of two systems in it, for each such pair
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -118,14 +119,16 @@ def alone(results: Path = RESULTS) -> Iterator[tuple[str, str, int, Score]]:
                         yield folder.name, protocol, int(seed), found
 
 
-def differences(results: Path = RESULTS) -> Iterator[tuple[str, str, str, str, Comparison]]:
+def differences(
+    results: Path = RESULTS, pairs: Sequence[tuple[str, str, str | None, str]] = tuple(DIFFERENCES)
+) -> Iterator[tuple[str, str, str, str, Comparison]]:
     """(first, second, protocol, metric, comparison); p values are corrected for their number."""
     found = []
-    for first, second, protocol, metric in DIFFERENCES:
+    for first, second, protocol, metric in pairs:
         (task, a), (_, b) = stored(results / first), stored(results / second)
         known = draws_nothing(results / first), draws_nothing(results / second)
         found.append(compare(a, b, task, metric, protocol=protocol, deterministic=known))
-    yield from ((*names, comparison) for names, comparison in zip(DIFFERENCES, corrected(found), strict=True))
+    yield from ((*names, comparison) for names, comparison in zip(pairs, corrected(found), strict=True))
 
 
 def main() -> None:
@@ -134,6 +137,9 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--differences", action="store_true", help="the paired differences, too")
+    parser.add_argument(
+        "--compare", nargs=2, action="append", default=[], metavar=("A", "B"), help="names of two systems"
+    )
     options = parser.parse_args()
     print(
         "| system | protocol | metric | mean over seeds | seeds | seeds averaged |\n| --- | --- | --- | --- | --- | --- |"
@@ -145,11 +151,12 @@ def main() -> None:
             mean = together.get((system, protocol, found.metric))
             cells = [cell(found), seeds, cell(mean) if mean else ""]
             print(" | ".join([f"| {system}", protocol, found.metric, *cells]) + " |")
-    if options.differences:
+    pairs = [(first, second, None, "uar") for first, second in options.compare]
+    if options.differences or pairs:
         print("\n| first - second | protocol | metric | difference | |\n| --- | --- | --- | --- | --- |")
-        for first, second, protocol, metric, found in differences(options.results):
+        for first, second, _, metric, found in differences(options.results, pairs or DIFFERENCES):
             shown = percent(found.difference, found.low, found.high)
-            print(f"| {first} - {second} | {protocol} | {metric} | {shown} | {found.tested} |")
+            print(f"| {first} - {second} | {found.protocol} | {metric} | {shown} | {found.tested} |")
 
 
 def cell(found: Score) -> str:

@@ -1,8 +1,10 @@
-"""Keras's LSTM, computed by one op on TensorFlow where there is no GPU."""
+"""Keras's LSTM, computed by one op on TensorFlow where there is no GPU, and on JAX's GPU by a short loop without cuDNN."""
 
 import keras
+from keras import ops
 
 LARGE = 96  # examples; from there on two cores are faster than one
+UNROLL = 4  # frames of a round of JAX's loop
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -14,8 +16,9 @@ class LSTM(keras.layers.LSTM):
     successor `BlockLSTMV2` has a wrong gradient (by finite differences), so that one is not used.
 
     It is used under the TensorFlow backend where no GPU is visible, or where `use_cudnn=False`, for float32, the default
-    activations with a bias, sequences in and out, and neither mask nor initial state. Everything else, other backends included,
-    is Keras's own.
+    activations with a bias, sequences in and out, and neither mask nor initial state. For the same layers on JAX with a GPU, in any
+    precision, `use_cudnn=False` gives a loop that multiplies all frames by the kernel at once and takes several frames a round;
+    half precision has it always, since JAX's call of cuDNN refuses that. Everything else is Keras's own.
 
     The class is called as Keras's is, because the files of weights hold that name.
 
@@ -25,31 +28,61 @@ class LSTM(keras.layers.LSTM):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if self._fused():
+        if keras.backend.backend() == "jax" and self.compute_dtype not in ("float32", "float64"):
+            self.use_cudnn = False
+        if keras.backend.backend() == "tensorflow" and self._fused():
             self.supports_jit = False  # XLA knows no BlockLSTM
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if mask is not None or initial_state is not None or not self._fused():
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        if keras.backend.backend() == "jax":
+            weights = (ops.cast(weight, self.compute_dtype) for weight in self.cell.weights)
+            return _loop(ops.cast(sequences, self.compute_dtype), *weights, backwards=self.go_backwards)
         return _batch(sequences, *self.cell.weights, backwards=self.go_backwards, halve=training)
 
     def _fused(self) -> bool:
+        backend = keras.backend.backend()
+        here = {
+            "tensorflow": lambda: self.compute_dtype == "float32" and (self.use_cudnn is False or not _gpu()),
+            "jax": lambda: self.use_cudnn is False and _gpu(),
+        }
         return (
-            keras.backend.backend() == "tensorflow"
-            and self.compute_dtype == "float32"
+            backend in here
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias
             and self.return_sequences
             and not (self.return_state or self.stateful or self.dropout or self.recurrent_dropout)
-            and (self.use_cudnn is False or not _gpu())
+            and here[backend]()
         )
 
 
 def _gpu() -> bool:
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
     import tensorflow as tf
 
     return bool(tf.config.get_visible_devices("GPU"))
+
+
+def _loop(x, kernel, recurrent_kernel, bias, backwards: bool):
+    """(batch, frames, bins) -> (batch, frames, units), in the order in which the frames are taken."""
+    z = ops.transpose(ops.matmul(x, kernel) + bias, (1, 0, 2))  # (frames, batch, 4 units)
+    z = ops.flip(z, axis=0) if backwards else z
+
+    def frame(state, z):
+        h, c = state
+        i, f, g, o = ops.split(z + ops.matmul(h, recurrent_kernel), 4, axis=-1)
+        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+        h = ops.sigmoid(o) * ops.tanh(c)
+        return (h, c), h
+
+    nothing = ops.zeros((ops.shape(x)[0], recurrent_kernel.shape[0]), dtype=x.dtype)
+    _, h = ops.scan(frame, (nothing, nothing), z, unroll=UNROLL)
+    return ops.transpose(h, (1, 0, 2))
 
 
 def _batch(x, kernel, recurrent_kernel, bias, backwards: bool, halve: bool):

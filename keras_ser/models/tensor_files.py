@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.formats import is_lfs_pointer
 from keras_ser.errors import UserError
 
 DTYPES = ("F64", "F32", "F16", "BF16")
@@ -72,6 +71,9 @@ def _fault(path: Path, error: Exception) -> str:
     """Why a file could not be opened, and the way out."""
     if not path.is_file():
         return "no such file"
+    # imports soundfile, which a network without a checkpoint can do without
+    from keras_ser.audio.formats import is_lfs_pointer
+
     with path.open("rb") as raw:
         if is_lfs_pointer(raw):
             return "a Git LFS pointer: run `git lfs pull`"

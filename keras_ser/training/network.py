@@ -27,6 +27,8 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     Raises:
         UserError: float16 for a network with optimizers of its own.
     """
+    import keras
+
     model = network.model
     if network.optimizers and recipe.precision == "mixed_float16":
         raise UserError(
@@ -38,8 +40,8 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         loss={name: output.loss for name, output in network.outputs.items()},
         loss_weights={name: output.weight for name, output in network.outputs.items()},
         weighted_metrics={name: _metrics(name, output, alone) for name, output in network.outputs.items()},
-        # XLA is several times slower than the plain graph for recurrent layers on CPU
-        jit_compile=False,
+        # XLA is several times slower than TensorFlow's plain graph for recurrent layers on CPU; JAX has no other graph
+        jit_compile=keras.backend.backend() == "jax",
     )
     own: set[int] = set()
     model.frozen = list(network.frozen)
@@ -58,12 +60,14 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
 
 def recipe_scorer(recipe: Recipe, network: Network):
     """The scorer of a recipe's network; see `keras_ser.models.whole_model.scorer`."""
+    import keras
+
     from keras_ser.models.whole_model import scorer
 
     sampling = recipe.sampling
     segment = sampling.frames if sampling.kind == "segments" and not sampling.seconds else 0
     score = scorer(network, recipe.tasks, segment, stretched=bool(sampling.seconds))
-    score.jit_compile = False
+    score.jit_compile = keras.backend.backend() == "jax"
     return score
 
 
