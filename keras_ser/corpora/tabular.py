@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.audio.formats import ENDINGS
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.plain_text import read_text
@@ -141,6 +140,8 @@ def _mover(start: Path, end: Path) -> Callable[[str], str]:
 
 def _class_folders(root: Path) -> dict[Path, str]:
     """Audio file -> side, of files in folders of their class, one below `root` or below a side of it; {} for another layout."""
+    from keras_ser.audio.formats import ENDINGS  # needs soundfile, which a network does not
+
     found: dict[Path, str] = {}
     for folder in (each for each in entries(root) if each.is_dir()):
         side = _side(folder.name)
