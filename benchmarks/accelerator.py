@@ -54,8 +54,8 @@ def prepare(options) -> None:
 
 
 def train(options) -> None:
-    from accelerator_clips import Clips
-    from accelerator_replicas import Replica, Replicas
+    from accelerator_clips import Clips, Replica
+    from accelerator_replicas import Replicas
 
     clips = Clips.load(options.clips)
     single, both = (Recipe.from_json(file.read_text()) for file in (options.single_task, options.aspmtl))
