@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,8 +55,8 @@ def prepare(options) -> None:
 
 
 def train(options) -> None:
-    from accelerator_clips import Clips
-    from accelerator_replicas import Replica, Replicas
+    from accelerator_clips import Clips, Replica
+    from accelerator_replicas import Replicas
 
     clips = Clips.load(options.clips)
     single, both = (Recipe.from_json(file.read_text()) for file in (options.single_task, options.aspmtl))
@@ -76,19 +77,31 @@ def train(options) -> None:
                 f"{name}: {len(replicas)} replicas, {made[name].network.model.count_params()} weights each, being compiled"
             )
 
-        begin(options.systems[0])
-        for name, following in zip(options.systems, [*options.systems[1:], None], strict=True):
-            if following:
-                begin(following)
+        def go(name: str) -> bool:
+            """Train a system and write it; False where no time is left."""
             epoch, judge = (program.result() for program in programs[made[name].recipe.replace(shuffle=()).hash])
             left = options.limit - (time.perf_counter() - START)
             if left < 0:
                 say(f"{name}: no time left")
-                break
+                return False
             say(f"{name}: begins")
-            trained = made[name].train(epoch, judge, left, lambda line, name=name: say(f"{name}: {line}"))
-            write(options.out, name, trained)
-            del made[name]
+            write(options.out, name, made.pop(name).train(epoch, judge, left, lambda line: say(f"{name}: {line}")))
+            return True
+
+        failed, left = 0, True
+        begin(options.systems[0])
+        for name, following in zip(options.systems, [*options.systems[1:], None], strict=True):
+            for work in ([lambda following=following: begin(following)] if following else []) + [
+                lambda name=name: go(name)
+            ]:
+                try:
+                    left = work() is not False
+                except Exception:  # e.g. of memory; the other systems have other sizes
+                    traceback.print_exc()
+                    failed += 1
+            if not left:
+                break
+    sys.exit(1 if failed else 0)
 
 
 def write(out: Path, name: str, trained) -> None:

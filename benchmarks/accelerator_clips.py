@@ -5,8 +5,9 @@ Front end, splits, data balance, statistics and shuffled labels are the package'
 
 import dataclasses
 import json
+import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,50 @@ class Clips:
                 labels={task: found[f"label/{task}"] for task in about["tasks"]},
                 segments=[found[f"segments/{i}"] for i in range(len(about["folds"]))],
             )
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One training.
+
+    Args:
+        fold: place of the fold among those of the clips.
+        seed: draws initial weights, dropout, the order of the examples, and shuffled labels.
+    """
+
+    fold: int
+    seed: int
+
+
+@dataclass
+class Choice:
+    """Which epoch is kept, and when the patience ends, as `keras_ser.training.loop.EpochEnd` decides it.
+
+    Args:
+        recipe: its epochs, patience and smoothing.
+        steps: batches of an epoch.
+    """
+
+    recipe: Recipe
+    steps: int
+    scores: list[float] = field(default_factory=list)
+    value: float = math.nan
+    epoch: int = 0
+    ended: bool = False
+
+    def add(self, score: float) -> bool:
+        """Take the score of the next epoch; True where that epoch is the best so far."""
+        self.scores.append(score)
+        epoch, window = len(self.scores), min(self.recipe.smoothing, self.recipe.epochs)
+        defined = [s for s in self.scores[-window:] if not math.isnan(s)]
+        value = float(np.mean(defined)) if epoch >= window and defined else math.nan
+        best = not self.epoch or value > self.value or math.isnan(self.value)
+        if best:
+            self.value, self.epoch = value, epoch
+        waited = epoch - self.epoch
+        waits = waited < self.recipe.patience or waited * self.steps < self.recipe.patience_steps
+        self.ended = epoch >= self.recipe.epochs or (bool(self.recipe.patience) and not waits)
+        return best
 
 
 def _about(recipe: Recipe) -> dict:

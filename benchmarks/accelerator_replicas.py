@@ -7,17 +7,16 @@ The step is Keras's own (`Model.train_step` of its JAX backend), so that losses,
 an epoch, where it is not full, repeats examples of its own with weight 0, which the orthogonality loss alone counts.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import keras
 import numpy as np
 import pandas as pd
-from accelerator_clips import SIDES, Clips
+from accelerator_clips import SIDES, Choice, Clips, Replica
 from accelerator_steps import with_metrics
 from jax import numpy as jnp
 
@@ -28,50 +27,6 @@ from keras_ser.recipe import Recipe
 from keras_ser.training.network import compiled
 
 CHUNK = 256  # segments of each replica that are judged at once
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One training.
-
-    Args:
-        fold: place of the fold among those of the clips.
-        seed: draws initial weights, dropout, the order of the examples, and shuffled labels.
-    """
-
-    fold: int
-    seed: int
-
-
-@dataclass
-class Choice:
-    """Which epoch is kept, and when the patience ends, as `keras_ser.training.loop.EpochEnd` decides it.
-
-    Args:
-        recipe: its epochs, patience and smoothing.
-        steps: batches of an epoch.
-    """
-
-    recipe: Recipe
-    steps: int
-    scores: list[float] = field(default_factory=list)
-    value: float = math.nan
-    epoch: int = 0
-    ended: bool = False
-
-    def add(self, score: float) -> bool:
-        """Take the score of the next epoch; True where that epoch is the best so far."""
-        self.scores.append(score)
-        epoch, window = len(self.scores), min(self.recipe.smoothing, self.recipe.epochs)
-        defined = [s for s in self.scores[-window:] if not math.isnan(s)]
-        value = float(np.mean(defined)) if epoch >= window and defined else math.nan
-        best = not self.epoch or value > self.value or math.isnan(self.value)
-        if best:
-            self.value, self.epoch = value, epoch
-        waited = epoch - self.epoch
-        waits = waited < self.recipe.patience or waited * self.steps < self.recipe.patience_steps
-        self.ended = epoch >= self.recipe.epochs or (bool(self.recipe.patience) and not waits)
-        return best
 
 
 def built(recipe: Recipe, clips: Clips, seed: int) -> Network:

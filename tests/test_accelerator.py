@@ -1,0 +1,79 @@
+"""`benchmarks/accelerator.py` trains what `keras_ser.training` trains."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ser.models.paper import build_network
+from keras_ser.training.loop import EpochEnd
+from keras_ser.training.network import compiled
+from tests import accelerator_numbers as tiny
+
+PYTHON = os.environ.get("KERAS_SER_BACKENDS_PYTHON", sys.executable)
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("smoothing", [1, 3])
+@pytest.mark.parametrize("patience", [0, 2, 4])
+def test_the_epoch_is_chosen_as_in_training(rng, patience, smoothing):
+    from accelerator_clips import Choice
+
+    for steps, least in ((1, 0), (3, 10)):
+        recipe = tiny.recipe().replace(epochs=12, patience=patience, patience_steps=least, smoothing=smoothing)
+        scores = [*rng.integers(0, 5, 11) / 5, 0.9]
+        scores[2] = float("nan")
+        left, model = iter(scores), SimpleNamespace(weights=[], variables=[], stop_training=False)
+        kept = EpochEnd(recipe, steps, lambda left=left: {"emotion_uar": next(left)}, [], None, lambda *_: None, "")
+        kept.set_model(model)
+        choice = Choice(recipe, steps)
+        for epoch, score in enumerate(scores):
+            kept.on_epoch_end(epoch, {"loss": 1.0})
+            choice.add(score)
+            assert choice.epoch == kept.best["epoch"]
+            np.testing.assert_equal(choice.value, kept.best["value"])
+            assert choice.ended == bool(model.stop_training or epoch + 1 == recipe.epochs)
+            if choice.ended:
+                break
+
+
+@pytest.mark.slow
+def test_replicas_train_as_tensorflow_does(tmp_path):
+    """From the same weights, the same batches end in the same weights and posteriors, one of two replicas at once."""
+    if subprocess.run([PYTHON, "-c", "import jax"], capture_output=True, check=False).returncode:
+        pytest.skip(f"jax is not installed for {PYTHON}: pip install '.[backends]'")
+    env = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    command = [PYTHON, "-m", "tests.accelerator_numbers", str(tmp_path / "numbers.npz")]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found, clips, recipe = np.load(tmp_path / "numbers.npz"), tiny.clips(), tiny.recipe()
+    network = build_network(recipe, {name: (12, bins) for name, bins in tiny.BINS.items()})
+    score, model = compiled(recipe, network), network.model
+    (layer,) = network.normalizations.values()
+    layer.set_statistics(clips.mean[1], clips.variance[1])
+    for variable in model.trainable_variables:
+        variable.assign(found[f"initial/{variable.path}"])
+    for step in range(sum(name.startswith("clip ") for name in found)):
+        weight = found[f"w {step}"]
+        whole = weight > 0  # as training has it; repeated examples only fill the batch
+        x = {name: found[f"x {step}/{name}"][whole] for name in model.input}
+        y = {n: clips.labels[o.target.task][found[f"clip {step}"]][whole] for n, o in network.outputs.items()}
+        logs = model.train_on_batch(x, y, dict.fromkeys(y, weight[whole]), return_dict=True)
+        assert step == 2 or weight.all()
+    assert not weight.all(), "the last batch is not full"
+    assert keras.backend.backend() == "tensorflow"
+    for kind in ("both", "alone"):
+        for variable in model.trainable_variables:
+            value, before = found[f"{kind}/{variable.path}"], found[f"initial/{variable.path}"]
+            np.testing.assert_allclose(value, variable.numpy(), rtol=1e-4, atol=1e-4, err_msg=variable.path)
+            assert np.abs(value - before).max() > 1e-3
+        for clip, posteriors in enumerate(found[f"{kind} posteriors"]):
+            rows = clips.frames[clips.ends[clip] : clips.ends[clip + 1]][None]
+            x = {"mfcc": rows[..., :39], "energy": rows[..., 39:], "mask": np.ones(rows.shape[:2], bool)}
+            np.testing.assert_allclose(posteriors, score(x)["emotion"][0], atol=1e-4)
+    assert np.isfinite(logs["loss"])
