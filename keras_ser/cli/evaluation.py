@@ -149,6 +149,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
         ignore=options.ignore,
         trained=options.trained_speakers,
         bad=options.bad,
+        name=Path(options.corpus_root).stem if options.corpus_root else corpus.name,
         out=options.out,
     )
 

@@ -1,5 +1,6 @@
 """Runs scored on another corpus than their own: its labels mapped to the runs' classes, its speakers compared with theirs."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +99,7 @@ def evaluate_elsewhere(
     ignore: Sequence[str] = (),
     trained: str = "refuse",
     bad: str = "raise",
+    name: str = "",
     out: Path | str | None = None,
 ) -> tuple[Report, Path]:
     """Score a run, or all runs of an experiment, on another corpus; each run counts as a seed.
@@ -110,6 +112,7 @@ def evaluate_elsewhere(
         trained: what happens to clips of speakers, and copies of recordings, that trained a run: "refuse", "drop" or "keep" (the
             report says so).
         bad: unreadable files: "raise" or "drop".
+        name: what the report calls the corpus (default: its root's name).
         out: where the report goes (default: a folder below `folder`, named after the corpus).
 
     Returns:
@@ -119,7 +122,7 @@ def evaluate_elsewhere(
         LeakageError: the corpus holds such clips, and `trained` is "refuse", or nothing else.
         CorpusError: labels that the runs do not know, or no label of the main task.
     """
-    runs = runs_of(folder)
+    runs, name = runs_of(folder), name or corpus.root.resolve().name or corpus.name
     recipe = runs[0].recipe
     main = recipe.tasks[0]
     if not corpus.counts(main.column):
@@ -168,14 +171,12 @@ def evaluate_elsewhere(
     made = score_report(
         table,
         scored,
-        title=f"{recipe.name} on another corpus: {corpus.name}, {corpus.root.resolve().name}",
+        title=f"{recipe.name} on another corpus: {name}",
         protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": trained == "keep"}},
         notes=notes,
         deterministic=False,
     )
-    where = (
-        Path(out) if out else folder / f"on-{comparable(corpus.root.resolve().name).replace(' ', '-') or corpus.name}"
-    )
+    where = Path(out) if out else folder / ("on-" + re.sub("[^A-Za-z0-9._-]+", "-", name))
     made.save(where)
     return made, where
 
