@@ -158,7 +158,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
 def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any, Path]]) -> int:
     """A row for each folder: the main task's scores under each protocol; what is no run, or fails, is named after the table."""
     from keras_ser.evaluation.tables import Table
-    from keras_ser.experiment.rescoring import is_experiment_or_run
+    from keras_ser.experiment.stored import is_experiment_or_run
     from keras_ser.reports.render import terminal
 
     rows, failed = [], []
