@@ -51,10 +51,8 @@ LIGHT = (
     "recipe",
     "evaluation",
     "reports",
-    "experiment",
     "experiment.comparing",
     "experiment.listing",
-    "training.run",
     "cli",
 )
 
