@@ -6,11 +6,11 @@ from typing import Any
 
 from keras_ser.cli.progress import duration
 
-# Seconds of speech that one core trains in a second, measured on cores of a 2.7 GHz server (ASP-MTL's encoders).
+# Seconds of speech that one core trains in a second, measured on cores of a 2.6 GHz server (ASP-MTL's encoders).
 SPEEDS = {"conv": 300.0, "lstm": 500.0}
 START = 20.0  # seconds of a core until a run trains: graphs are traced
 FUNCTIONALS = 40.0  # seconds of speech that openSMILE describes in a second of one core, once for a corpus
-SLOW_CORES = "on cores like those of a 2.7 GHz server; a GPU is faster"
+SLOW_CORES = "on cores like those of a 2.6 GHz server; a GPU is faster"
 
 
 def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str, Any]]) -> list[str]:
