@@ -9,7 +9,7 @@
     .. --protocol random                                                       clips at random: speakers on both sides
 
 The classes are the labels of the corpus. Every fold tests speakers that nothing has been trained on: five folds, or one for each
-speaker where there are fewer than five. Where clips name no speaker, the split is random, and the report says so. One seed;
+speaker where there are fewer than five. Where no clip names a speaker, the split is random, and the report says so. One seed;
 `--seeds 3` trains three. Where the corpus names genders, the network hides them from the emotion (ASP-MTL's adversary).
 
 The support vector machine (RBF kernel, C = 1) reads the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02

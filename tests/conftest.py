@@ -1,16 +1,26 @@
 """Fixtures that every package's tests share."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_SER_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "keras_ser"))
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "keras_ser"
+os.environ.setdefault("KERAS_SER_CACHE", str(CACHE))
 # librosa compiles functions at import into one folder; workers that fill it together have ended in a segmentation fault
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba" / worker))
+
+
+def pytest_sessionfinish(session):
+    """Remove what was decoded a day ago or earlier: the corpora of tests lie in temporary folders. The demo corpus stays."""
+    for path in (CACHE / "waveforms").glob("*") if "PYTEST_XDIST_WORKER" not in os.environ else ():
+        if time.time() - path.stat().st_mtime > 86400:
+            path.unlink(missing_ok=True)
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -54,7 +54,6 @@ LIGHT = (
     "recipe",
     "evaluation",
     "reports",
-    "experiment",
     "experiment.comparing",
     "experiment.listing",
     "training.run",

@@ -6,11 +6,11 @@ from typing import Any
 
 from keras_ser.cli.progress import duration
 
-# Seconds of speech that one core trains in a second, measured on cores of a 2.7 GHz server (ASP-MTL's encoders).
-SPEEDS = {"conv": 300.0, "lstm": 100.0}
+# Seconds of speech that one core trains in a second, measured on cores of a 2.6 GHz server (ASP-MTL's encoders).
+SPEEDS = {"conv": 300.0, "lstm": 500.0}
 START = 20.0  # seconds of a core until a run trains: graphs are traced
 FUNCTIONALS = 40.0  # seconds of speech that openSMILE describes in a second of one core, once for a corpus
-SLOW_CORES = "on cores like those of a 2.7 GHz server; a GPU is faster"
+SLOW_CORES = "on cores like those of a 2.6 GHz server; a GPU is faster"
 
 
 def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str, Any]]) -> list[str]:
@@ -33,6 +33,8 @@ def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str
     lines = [f"{task.name}: {said}; {len(corpus)} clips of {speakers or 'unknown'} speakers"]
     if todo:
         seconds = sum(expected_seconds(recipes[name], data, job) for name, job in todo)
+        if any(getattr(recipes[name].config, "functionals", None) for name, _ in todo):
+            seconds += float(data.cache.lengths.sum()) / data.cache.sample_rate / FUNCTIONALS / cores()
         networks = [name for name, _ in todo if recipes[name].model == "aspmtl"]
         runs = ", ".join(f"{sum(name == n for n, _ in todo)} of {name}" for name in dict.fromkeys(n for n, _ in todo))
         lines.append(f"to train: {runs}; about {duration(seconds)} on {cores()} cores")
@@ -48,12 +50,11 @@ def cores() -> int:
 
 
 def expected_seconds(recipe: Any, data: Any, job: Any) -> float:
-    """Seconds that a run of an ASP-MTL recipe takes; of a baseline with openSMILE its share of the description."""
+    """Seconds that a run of an ASP-MTL recipe takes; of a baseline that of fitting it."""
     rate = data.cache.sample_rate
     lengths = dict(zip(data.cache.ids, data.cache.lengths / rate, strict=True))
     if recipe.model != "aspmtl":
-        described = sum(lengths.values()) / FUNCTIONALS / 5 if getattr(recipe.config, "functionals", None) else 0.0
-        return described / cores() + 1
+        return 1.0
     most = recipe.sampling.frames * recipe.frontend.hop / rate if recipe.sampling.kind == "crop" else float("inf")
     heard = sum(min(lengths.get(i, 0.0), most) for i in job.split.train)
     judged = sum(lengths.get(i, 0.0) for i in job.split.validation) / 3  # forward alone

@@ -81,6 +81,7 @@ def add(commands) -> None:
     )
     verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
     verify.add_argument("--corpus-root", metavar="NAME=DIR", required=True, help="speakers that no run was trained on")
+    add_table_arguments(verify)
     verify.add_argument(
         "--enrol", type=positive, default=20, metavar="N", help="utterances that enrol a speaker (default 20)"
     )
@@ -149,6 +150,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
         ignore=options.ignore,
         trained=options.trained_speakers,
         bad=options.bad,
+        name=Path(options.corpus_root).stem if options.corpus_root else corpus.name,
         out=options.out,
     )
 
@@ -156,7 +158,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
 def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any, Path]]) -> int:
     """A row for each folder: the main task's scores under each protocol; what is no run, or fails, is named after the table."""
     from keras_ser.evaluation.tables import Table
-    from keras_ser.experiment.rescoring import is_experiment_or_run
+    from keras_ser.experiment.stored import is_experiment_or_run
     from keras_ser.reports.render import terminal
 
     rows, failed = [], []
@@ -246,7 +248,7 @@ def _verify(options: argparse.Namespace) -> int:
         raise UserError(
             f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {options.corpus_root!r}."
         )
-    folder, corpus = Path(options.folder), read_corpus(name, root)
+    folder, corpus = Path(options.folder), read_corpus(name, root, **table_options(options))
     runs = runs_of(folder)
     where = Path(options.out) if options.out else folder
     waveforms = cache(corpus, cache_folder(folder), sample_rate=runs[0].recipe.frontend.sample_rate, bad=options.bad)

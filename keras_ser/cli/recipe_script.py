@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import importlib.util
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from keras_ser.cli.engines import check_engine, opened, share_cores
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.final import as_before, train_on_all
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, load_recipes
@@ -82,7 +82,8 @@ def add(commands) -> None:
 def _train(options: argparse.Namespace) -> int:
     recipes, demo = load_recipes(options.recipe)
     if options.final:
-        _as_before(Path(options.recipe), options)
+        source = Path(options.recipe)
+        as_before(source.parent if source.suffix == ".json" else source, options)
     return run(recipes, options, demo)
 
 
@@ -182,7 +183,7 @@ def run(
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
         if options.final:
-            return _final(next(iter(chosen.values())), data, options.out, given, progress)
+            return train_on_all(next(iter(chosen.values())), data, options.out, given, progress)
         if alone is not None:  # "" is a batch system's variable that is not set
             return _one_job(alone, chosen, data, folders, folds, several, given, progress)
         named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
@@ -210,36 +211,6 @@ def run(
         print(end="\n" if number else "")
         show(made, path)
     return 1 if progress.failures else 0
-
-
-def _as_before(folder: Path, options: argparse.Namespace) -> None:
-    """Read the corpus of an experiment's folder from where it lay, unless the command says otherwise; train into that folder."""
-    from keras_ser.experiment.stored import EXPERIMENT, stored_facts
-
-    if not (folder / EXPERIMENT).is_file():
-        return
-    facts, options.out = stored_facts(folder), str(folder.resolve().parent)
-    if not (options.corpus_root or options.corpus_roots):
-        options.corpus_root = facts.get("root")
-        by = facts.get("options", {})
-        options.columns = options.columns or ([json.dumps(by["columns"])] if "columns" in by else [])
-        options.audio_root, options.metadata = by.get("audio_root"), by.get("metadata")
-
-
-def _final(recipe: Any, data: Any, out: str, given: Mapping[str, Any], progress) -> int:
-    """Train one model on all clips."""
-    from keras_ser.experiment.final import train_final
-    from keras_ser.models import is_baseline
-
-    options = {name: given[name] for name in ("strategy", "initial", "on_epoch")}
-    options["on_job"] = lambda number, total, what: progress.say(f"[{number}/{total}] {what}")
-    folders = train_final(recipe, data, out, **options)
-    for folder in folders:
-        print((folder / "final.md").read_text(encoding="utf-8").strip(), end="\n\n")
-        print(f"model: {folder}")
-    verb = f"predict {folders[0]} FILES" if is_baseline(recipe) else f"export {' '.join(map(str, folders))}"
-    print(f"next: keras-ser {verb}")
-    return 0
 
 
 def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Mapping[str, Any], progress) -> int:

@@ -1,5 +1,6 @@
 """Runs scored on another corpus than their own: its labels mapped to the runs' classes, its speakers compared with theirs."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +31,22 @@ class Seen:
     note: str = ""
 
 
-def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None, ignore: Sequence[str] = ()) -> Task:
-    """The task with the labels of another corpus: merged, ignored, or spelled otherwise (case, spaces).
+def without(corpus: Corpus, column: str, labels: Sequence[str]) -> Corpus:
+    """The corpus without the clips of some labels, classes of the runs or not.
+
+    Raises:
+        UserError: a label that no clip has.
+    """
+    strays = [label for label in labels if label not in corpus.counts(column)]
+    if strays:
+        raise UserError(
+            f"--ignore leaves out labels of {column!r}, which are {listed(corpus.counts(column), 30)}. Received: {strays[0]}."
+        )
+    return replace(corpus, utterances=tuple(u for u in corpus if u.column(column) not in labels))
+
+
+def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None) -> Task:
+    """The task with the labels of another corpus: merged, or spelled otherwise (case, spaces).
 
     Raises:
         UserError: `merge` leads to no class of the task.
@@ -41,7 +56,7 @@ def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None, i
     strays = sorted(set(merge.values()) - set(task.labels))
     if strays:
         raise UserError(f"--merge must lead to a class: {', '.join(task.labels)}. Received: {', '.join(strays)}.")
-    known, unknown = {*task.labels, *dict(task.merge), *task.ignore, *merge, *ignore}, {}
+    known, unknown = {*task.labels, *dict(task.merge), *task.ignore, *merge}, {}
     spelled = {comparable(label): label for label in [*task.labels, *dict(task.merge)]}
     for value, count in corpus.counts(task.column).items():
         label = task.label(value, corpus.name)
@@ -58,9 +73,8 @@ def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None, i
             f"the classes of {task.name!r} are {', '.join(task.labels)}, and {corpus.name} has {found} as well. Map these labels "
             f"(--merge {first}={task.labels[0]}) or leave them out (--ignore {first})."
         )
-    kept = {label: to for label, to in task.merge if label not in merge and label not in ignore}
-    left = [label for label in (*task.ignore, *ignore) if label not in task.labels and label not in merge]
-    return replace(task, merge={**kept, **merge}, ignore=tuple(dict.fromkeys(left)))
+    ignore = tuple(label for label in task.ignore if label not in merge)
+    return replace(task, merge={**dict(task.merge), **merge}, ignore=ignore)
 
 
 def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str, str]) -> Seen:
@@ -98,6 +112,7 @@ def evaluate_elsewhere(
     ignore: Sequence[str] = (),
     trained: str = "refuse",
     bad: str = "raise",
+    name: str = "",
     out: Path | str | None = None,
 ) -> tuple[Report, Path]:
     """Score a run, or all runs of an experiment, on another corpus; each run counts as a seed.
@@ -110,6 +125,7 @@ def evaluate_elsewhere(
         trained: what happens to clips of speakers, and copies of recordings, that trained a run: "refuse", "drop" or "keep" (the
             report says so).
         bad: unreadable files: "raise" or "drop".
+        name: what the report calls the corpus (default: its root's name).
         out: where the report goes (default: a folder below `folder`, named after the corpus).
 
     Returns:
@@ -119,7 +135,7 @@ def evaluate_elsewhere(
         LeakageError: the corpus holds such clips, and `trained` is "refuse", or nothing else.
         CorpusError: labels that the runs do not know, or no label of the main task.
     """
-    runs = runs_of(folder)
+    runs, name = runs_of(folder), name or corpus.root.resolve().name or corpus.name
     recipe = runs[0].recipe
     main = recipe.tasks[0]
     if not corpus.counts(main.column):
@@ -129,12 +145,13 @@ def evaluate_elsewhere(
             f"{main.column}=COLUMN."
         )
     classes = not (main.continuous or main.columns)
-    recipe = _recipe(recipe, {main.name: mapped(main, corpus, merge, ignore)} if classes else {})
+    corpus = without(corpus, main.column, ignore)
+    recipe = _recipe(recipe, {main.name: mapped(main, corpus, merge)} if classes else {})
     for task in recipe.tasks[1:]:
-        if not (task.continuous or task.columns or task.identity or of_stream(task)) and corpus.counts(task.column):
-            recipe = _recipe(
-                recipe, {task.name: mapped(task, corpus, None, ignore) if task.column != main.column else task}
-            )
+        if corpus.counts(task.column) and not (task.continuous or task.columns or task.identity or of_stream(task)):
+            # a task that is derived from the main one's labels derives from the merged ones as well
+            derived = {a: dict(task.merge).get(b, b) for a, b in (merge or {}).items() if task.column == main.column}
+            recipe = _recipe(recipe, {task.name: mapped(task, corpus, derived)})
     data = Data.load(recipe, corpus, cache_folder(folder), bad=bad)
     found = seen(folder, runs, corpus, data.cache.hashes)
     notes = [found.note] if found.note else []
@@ -163,19 +180,18 @@ def evaluate_elsewhere(
     scored = [task for task in scored if task is recipe.tasks[0] or (table[task.name] != "").any()]
     pairs = ", ".join(f"{a} = {b}" for a, b in recipe.tasks[0].merge)
     notes += [f"Labels read as classes: {pairs}."] if pairs else []
-    notes += [f"Labels left out: {', '.join(recipe.tasks[0].ignore)}."] if recipe.tasks[0].ignore else []
+    left = dict.fromkeys([*ignore, *recipe.tasks[0].ignore])
+    notes += [f"Labels left out: {', '.join(left)}."] if left else []
     notes += [f"Seed {k} stands for the run {run.folder}." for k, run in enumerate(runs)] if len(runs) > 1 else []
     made = score_report(
         table,
         scored,
-        title=f"{recipe.name} on another corpus: {corpus.name}, {corpus.root.resolve().name}",
+        title=f"{recipe.name} on another corpus: {name}",
         protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": trained == "keep"}},
         notes=notes,
         deterministic=False,
     )
-    where = (
-        Path(out) if out else folder / f"on-{comparable(corpus.root.resolve().name).replace(' ', '-') or corpus.name}"
-    )
+    where = Path(out) if out else folder / ("on-" + re.sub("[^A-Za-z0-9._-]+", "-", name))
     made.save(where)
     return made, where
 

@@ -65,10 +65,6 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
     return made, where
 
 
-def is_experiment_or_run(folder: Path) -> bool:
-    return (folder / EXPERIMENT).exists() or (folder / OWNER).exists()
-
-
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:
     """The experiment's folder that a run or an experiment belongs to, if any, and the recipe; a RunError if it is neither."""
     if (folder / EXPERIMENT).exists():

@@ -13,7 +13,7 @@ from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.files import lock, write_json, write_table
 from keras_ser.recipe import Recipe
-from keras_ser.training.run import Run, as_object, stored
+from keras_ser.training.run import OWNER, Run, as_object, stored
 
 if TYPE_CHECKING:
     from keras_ser.experiment.planning import Job
@@ -25,6 +25,10 @@ ROWS = "rows in the table"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 Value = TypeVar("Value")
 Step = Callable[[int, int, str], None]  # number, steps in all, what
+
+
+def is_experiment_or_run(folder: Path) -> bool:
+    return (folder / EXPERIMENT).exists() or (folder / OWNER).exists()
 
 
 def stored_recipe(folder: Path) -> Recipe:

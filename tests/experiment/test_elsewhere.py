@@ -6,7 +6,7 @@ import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.errors import UserError
-from keras_ser.experiment.elsewhere import evaluate_elsewhere, mapped
+from keras_ser.experiment.elsewhere import evaluate_elsewhere, mapped, without
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import Task
 
@@ -24,8 +24,7 @@ def corpus_of(*labels):
         (("anger", "rage", "other"), {}, ["anger", "anger", None]),
         (("Anger", " FEAR", "Rage"), {}, ["anger", "fear", "anger"]),
         (("wut", "fear"), {"merge": {"wut": "anger"}}, ["anger", "fear"]),
-        (("rage", "joy"), {"merge": {"rage": "fear"}, "ignore": ["joy"]}, ["fear", None]),
-        (("rage", "fear"), {"ignore": ["rage"]}, [None, "fear"]),
+        (("rage", "fear"), {"merge": {"rage": "fear"}}, ["fear", "fear"]),
         (("other", "fear"), {"merge": {"other": "anger"}}, ["anger", "fear"]),
     ],
 )
@@ -40,6 +39,15 @@ def test_labels_that_are_not_known_are_refused():
         mapped(TASK, corpus_of("joy", "joy", "fear"))
     with pytest.raises(UserError, match="--merge must lead to a class: anger, fear. Received: angst"):
         mapped(TASK, corpus_of("fear"), {"joy": "angst"})
+
+
+def test_clips_of_ignored_labels_are_left_out():
+    """A class of the run, too."""
+    assert [u.labels["emotion"] for u in without(corpus_of("anger", "joy", "fear"), "emotion", ["joy", "fear"])] == [
+        "anger"
+    ]
+    with pytest.raises(UserError, match="which are joy, fear. Received: yoy"):
+        without(corpus_of("joy", "fear"), "emotion", ["yoy"])
 
 
 @pytest.mark.slow

@@ -92,7 +92,11 @@ def test_formats_hold_the_windows_and_segments(recording):
     for text, (start, end, label, _) in zip(line.write("audacity"), segments, strict=True):
         a, b, name = text.split("\t")
         assert (float(a), float(b), name) == (pytest.approx(start, abs=1e-3), pytest.approx(end, abs=1e-3), label)
-    with pytest.raises(ValueError, match="must be one of json, csv, rttm, audacity"):
+    header, *shown = (text.split() for text in line.write("table"))
+    assert header == ["file", "start", "end", "emotion", "score"]
+    found = [(float(row[-4]), float(row[-3]), row[-2], float(row[-1])) for row in shown]
+    assert found == [(round(a, 2), round(b, 2), label, round(score, 2)) for a, b, label, score in segments]
+    with pytest.raises(ValueError, match="must be one of json, csv, table, rttm, audacity"):
         list(line.write("xml"))
 
 
