@@ -1,4 +1,4 @@
-"""Explain which input features drive each task's answer, by the attention of MT-A-DNN.
+"""Explain which input features drive each task's answer, by the attention of MT-A-DNN (`attribution` explains other networks).
 
 The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
 variance 1 over the training side):
@@ -104,7 +104,8 @@ class Explanation:
             left.axvline(0, color="black", linewidth=0.8)
             left.set_yticks(rows, shown["feature"].str.replace("_", " "), fontsize=8)
             left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
-            left.set_xlabel(f"contribution to log p({each.label})", fontsize=8)
+            what = "the value" if each.label == "value" else f"log p({each.label})"
+            left.set_xlabel(f"contribution to {what}", fontsize=8)
             right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
             right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="uniform attention")
             right.set_yticks(rows, [""] * top)
