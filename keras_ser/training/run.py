@@ -254,7 +254,7 @@ def is_of(folder: Path, recipe: Recipe) -> bool:
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
     sides = plain(split)
-    for name in ("chosen_on_test", "final", "foreign"):  # runs of earlier versions do not name them
+    for name in ("chosen_on_test", "foreign", "final"):  # runs of earlier versions do not name them
         if not getattr(split, name):
             del sides[name]
     return json.loads(json.dumps({"hash": recipe.hash, "split": sides, "seed": seed, "data": data}))

@@ -110,6 +110,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_where_it_goes_without_a_root(tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_SER_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     corpus = read_corpus("demo", speakers=1, sentences=1, emotions=("neutral",))
     assert corpus.root.parent == tmp_path / "keras_ser"
