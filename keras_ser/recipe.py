@@ -40,7 +40,8 @@ class Recipe:
         corpus: an adapter's name in `keras_ser.corpora`.
         tasks: what is predicted; the first is the main task.
         protocols: how the corpus is split; each is run and reported.
-        model: name of the module in `keras_ser.models`; `config` is that module's `Config`.
+        model: name of a model (`keras_ser.models.MODELS`, an entry point) or import path of its module; `config` is that module's
+            `Config`.
         patience: epochs without a better validation score before training stops; 0 = all epochs are trained.
         patience_steps: optimizer steps without a better one that have to be made as well, so that a large batch on a small corpus,
             a few steps an epoch, is not ended before it has learned.

@@ -67,6 +67,8 @@ TASK = "label"
 class SpeechClassifier(ClassifierMixin, BaseEstimator):
     """Classify speech by a network, from the waveform on.
 
+    After `fit`, `classes_` has the labels, sorted, (classes,), and `n_epochs_` is the epoch that is kept.
+
     Args:
         model: name or import path of a model (`keras_ser.models`). "aspmtl" is the convolutional network of one task, "svm" a
             support vector machine on statistics of spectral features, which is fitted in seconds.
@@ -78,10 +80,6 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             baseline) is chosen. 0 = every clip trains, and the last epoch is kept.
         random_state: int, `numpy.random.RandomState` or None; seeds initial weights, order, crops and augmentation.
         verbose: 1 prints a line for each epoch.
-
-    Attributes:
-        classes_: the labels, sorted, (classes,).
-        n_epochs_: the epoch that is kept.
 
     Example:
         >>> clf = SpeechClassifier(epochs=20, random_state=0)

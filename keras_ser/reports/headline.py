@@ -113,14 +113,14 @@ def cautions(results: Sequence[TaskScores]) -> list[str]:
 
 
 def other_tasks(results: Iterable[TaskScores]) -> Table:
-    """A row for each task that is not the main one: its accuracy, main score, interval and chance."""
+    """A row for each task that is not the main one: its main score, interval and chance, and its accuracy (RMSE)."""
     rows = []
     for result in results:
         score = main_score(result)
-        first = next((s.cell(spread=False) for s in result.scores if s.metric in ("accuracy", "rmse")), None)
         cell = score.cell()
+        also = [_named(s, s.cell().text(interval=False)) for s in result.scores if s.metric in ("accuracy", "rmse")]
+        paper = [_named(s, form_of(s.metric).printed(s.paper)) for s in result.scores if s.paper is not None]
         chance = "" if score.chance is None else cell.form(score.chance)
-        names = [metric_title(s.metric).split(" (")[0] for s in result.scores if s.metric in ("accuracy", "rmse")]
         row = [
             result.task,
             metric_title(score.metric).split(" (")[0],
@@ -128,9 +128,14 @@ def other_tasks(results: Iterable[TaskScores]) -> Table:
             cell.interval(),
             chance,
         ]
-        rows.append([*row, f"{names[0]} {first.text(interval=False)}" if first else "", str(result.clips)])
-    columns = ["task", "metric", "measured", "95 % interval", "chance", "also", "clips"]
-    return Table("", columns, rows, 2)
+        rows.append([*row, ", ".join(also), str(result.clips), ", ".join(paper)])
+    columns = ["task", "metric", "measured", "95 % interval", "chance", "also", "clips", "paper"]
+    last = None if any(row[-1] for row in rows) else -1
+    return Table("", columns[:last], [row[:last] for row in rows], 2)
+
+
+def _named(score: Score, text: str) -> str:
+    return f"{metric_title(score.metric).split(' (')[0]} {text}"
 
 
 def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> Table:

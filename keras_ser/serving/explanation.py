@@ -1,4 +1,4 @@
-"""Explain which input features drive each task's answer, by the attention of MT-A-DNN.
+"""Explain which input features drive each task's answer, by the attention of MT-A-DNN (`attribution` explains other networks).
 
 The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
 variance 1 over the training side):
@@ -30,6 +30,8 @@ from scipy.stats import entropy
 from keras_ser.errors import UserError
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
+from keras_ser.serving.attribution import Attribution, Attributor
+from keras_ser.serving.inputs import read_clip
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 
@@ -93,7 +95,7 @@ class Explanation:
     def figure(self, top: int = TOP):
         """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside a uniform one."""
         top = min(top, len(self.tasks[0].features))
-        figure = pictures.new(10, len(self.tasks) * (0.24 * top + 1.0) + 0.3)
+        figure = pictures.new(10, len(self.tasks) * (0.24 * top + 1.0) + 0.6)
         grid = figure.subplots(len(self.tasks), 2, squeeze=False)
         for (left, right), each in zip(grid, self.tasks, strict=True):
             shown, rows = each.features.head(top), range(top)
@@ -102,15 +104,17 @@ class Explanation:
             left.axvline(0, color="black", linewidth=0.8)
             left.set_yticks(rows, shown["feature"].str.replace("_", " "), fontsize=8)
             left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
-            left.set_xlabel(f"contribution to log p({each.label})", fontsize=8)
+            what = "the value" if each.label == "value" else f"log p({each.label})"
+            left.set_xlabel(f"contribution to {what}", fontsize=8)
             right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
             right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="uniform attention")
             right.set_yticks(rows, [""] * top)
             right.set_xlabel("attention, %", fontsize=8)
-            right.legend(fontsize=7, frameon=False, loc="lower right")
             for axes in (left, right):
                 axes.invert_yaxis()
                 pictures.tidy(axes, "x")
+        handles, names = grid[0, 1].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
         figure.suptitle(self.path.name, fontsize=10)
         return figure
 
@@ -203,10 +207,17 @@ def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Seque
     return weights
 
 
-def explain(run: Run, path: Path | str) -> Explanation:
-    """Explain a run's answers to one audio file of at most 60 s; raises UserError for a run without attention over features."""
-    from keras_ser.serving.inputs import read_clip
+def explain(run: Run, path: Path | str) -> Explanation | Attribution:
+    """Explain a run's answers to one audio file of at most 60 s.
+
+    MT-A-DNN is explained by its attention and the statistics of whole clips, every other network frame by frame.
+
+    Raises:
+        UserError: a baseline, which has no gradients.
+        AudioError: a file that cannot be read.
+    """
     from keras_ser.serving.saved_model import MAX_SECONDS
 
     waveform, _ = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
-    return Explainer(run)(waveform, path)
+    attentive = run.kind == "network" and run.recipe.model == "attention_dnn" and not run.recipe.sampling.seconds
+    return (Explainer if attentive else Attributor)(run)(waveform, path)

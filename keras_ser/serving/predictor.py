@@ -86,11 +86,6 @@ class Predictor:
         Raises:
             AudioError: a clip that cannot be read, is empty, or is longer than `max_seconds`.
             UserError: an input of another kind.
-
-        Example:
-            >>> model = ks.load("saved_models/first")  # doctest: +SKIP
-            >>> model.predict(["a.wav", "b.wav"])[0]["emotion"]["label"]  # doctest: +SKIP
-            'anger'
         """
         if bad not in ("raise", "keep"):
             raise UserError(f"`bad` must be 'raise' or 'keep'. Received: {bad!r}.")

@@ -36,7 +36,7 @@ class Split:
         validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
             between the test side and the other two only.
         chosen_on_test: True where the validation side is the test side (a deliberate leak).
-        final: True where nothing is tested, so that every clip trains a model for use.
+        final: every clip trains, and nothing is tested.
 
     Raises:
         CorpusError: an empty train or test side.

@@ -1,6 +1,7 @@
 """The contract of `keras_ser.models.paper`, for one small recipe of each network of MODELS (`tests.models.papers`)."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from keras_ser.models import MODELS, aspmtl
 from keras_ser.models.paper import Label, Network, Reconstruction, build_network
 from keras_ser.models.whole_model import assembled, inner_network, recipe_embedder
 from keras_ser.recipe import Recipe
+from keras_ser.serving.attribution import Attributor
 from keras_ser.settings import mask_of
 from keras_ser.training.fitting import recipe_extractor
 from keras_ser.training.network import build
@@ -173,3 +175,21 @@ def test_outputs_are_float32_under_bfloat16(made):
     assert "bfloat16" in {layer.compute_dtype for layer in network.layers}
     for name, value in network(made.x, training=False).items():
         assert value.dtype == "float32" and np.isfinite(value).all(), name
+
+
+@pytest.mark.slow
+def test_contributions_of_all_frames_sum_to_the_difference_of_the_outputs(made, tmp_path):
+    """Completeness of integrated gradients, against the whole model's own answer; padding contributes nothing."""
+    run = SimpleNamespace(kind="network", recipe=made.recipe, folder=tmp_path, model=lambda: made.whole)
+    attributor = Attributor(run)
+    clip = made.waveform[0, : made.length[0]]
+    found = attributor(clip)
+    answers = run_model(made.whole, clip[None], made.length[:1])
+    for told, task in zip(found.tasks, made.recipe.tasks, strict=True):
+        p = answers[task.name][0]
+        assert told.label == task.labels[p.argmax()] and told.probability == pytest.approx(p.max(), abs=1e-5)
+        assert told.total == pytest.approx(told.difference, rel=0.02, abs=5e-3)
+        edges = np.linspace(0, found.seconds, 4)
+        assert found.by_time(told, edges).sum() == pytest.approx(told.total)
+        for name, values in told.contributions.items():
+            assert values.shape == found.features[name].shape and len(found.times[name]) == len(values)

@@ -11,6 +11,7 @@ import soundfile
 from keras_ser.cli import main
 from keras_ser.models.attention_dnn import Config
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
+from keras_ser.serving.attribution import Attributor
 from keras_ser.serving.explanation import Explainer, explain, shared_out
 from keras_ser.tasks import Task
 from tests.serving import runs
@@ -116,3 +117,31 @@ def test_model_of_stretches_is_refused(run):
     stretched = run.recipe.replace(sampling=Sampling(seconds=0.5, balance=False))
     with pytest.raises(ValueError, match="whole clips are explained: train without sampling.seconds"):
         Explainer(dataclasses.replace(run, recipe=stretched))
+
+
+def test_baseline_has_no_gradients_to_explain(tmp_path, run):
+    """Pipelines of scikit-learn are refused, by the command and by the class."""
+    (tmp_path / "model.skops").touch()
+    with pytest.raises(ValueError, match="is a baseline .* which has no gradients: name a network"):
+        Attributor(dataclasses.replace(run, folder=tmp_path))
+
+
+@pytest.mark.slow
+def test_explain_command_shows_any_network_over_time(served, waveform, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", waveform, RATE, subtype="FLOAT")
+    picture = tmp_path / "time.png"
+    command = ["explain", str(served.folder), str(tmp_path / "a.wav")]
+    assert main([*command, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    whole = {
+        name: np.asarray(value[0])
+        for name, value in served.offline({"waveform": waveform[None], "length": np.array([len(waveform)])}).items()
+    }
+    for name, answer in told["tasks"].items():
+        assert answer["probability"] == pytest.approx(whole[name].max(), abs=1e-5)
+        sums = [sum(feature[axis]) for feature in answer["features"].values() for axis in ("frames", "bins")]
+        assert sum(sums) / 2 == pytest.approx(answer["difference"], rel=0.02, abs=5e-3)
+        assert {len(f["frames"]) for f in answer["features"].values()} == {len(t) for t in told["seconds"].values()}
+    assert main([*command, "--top", "4", "--plot", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(" - 0." in line or " - 1." in line for line in lines) == 4 and picture.stat().st_size > 10_000
