@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from keras_ser.engines import Processes, Workplace
 from keras_ser.splits import Protocol
 from tests.cli.test_jobs import RECIPE
 
