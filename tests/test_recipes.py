@@ -478,3 +478,18 @@ def test_real_corpora(tmp_path, shared_data, name, folds):
     root = ("--corpus-root", str(shared_data / name))
     report = run(f"aspmtl_{name}", tmp_path / "out", *root, "--protocol=disjoint", f"--folds={folds}")
     assert report["results"][0]["task"] == "emotion"
+
+
+@pytest.mark.slow
+def test_the_map_of_the_weights_on_the_demo_corpus(tmp_path):
+    """The page's own space and seeds; what is asked for takes their place."""
+    command = [sys.executable, str(RECIPES / "aspmtl_tune.py"), "--out", str(tmp_path), *TINY, "--trials=1"]
+    command += ["--confirm=2", "--method=random", "--jobs=2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("aspmtl_tune_demo-aspmtl-*-search-*")
+    about = json.loads((folder / "search.json").read_text())
+    assert about["space"] == [f"config.{weight}=0.03:3:log" for weight in ("alpha", "beta", "gamma", "mu")]
+    assert (folder / "parallel.png").stat().st_size and len(list(folder.glob("runs/*/*/*/model.keras"))) in (2, 6)
+    text = (folder / "tuning.md").read_text()
+    assert "Over 2 further seeds" in text or "No setting scores better than the unchanged recipe." in text

@@ -72,7 +72,7 @@ def add(commands) -> None:
     predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
 
     explain = commands.add_parser("explain", help="show which input features drove a prediction")
-    explain.add_argument("run_folder", metavar="RUN", help="folder of a run of recipes/mt_a_dnn.py (mt-a-dnn, a-dnn)")
+    explain.add_argument("run_folder", metavar="RUN", help="folder of a run of a network")
     explain.add_argument("file", metavar="FILE", help="audio file")
     explain.add_argument("--top", type=positive, default=10, metavar="N", help="number of features per task (10)")
     explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")

@@ -197,10 +197,9 @@ def ray_rows(model: str | os.PathLike, workers: int, address: str | None = None,
     Raises:
         UserError: Ray is not installed.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError("--engine ray needs Ray: pip install 'keras-ser[cluster]'.") from error
+    from keras_ser.engines.cluster import ray_package
+
+    ray = ray_package()
     path = str(Path(model).resolve())
 
     def rows(files: Iterable[Path]) -> Iterator[Row]:

@@ -67,14 +67,15 @@ class Chief:
                     self._train(asked)
             if not under_way:
                 return
-            wait([run for asked in under_way for run in asked.runs if not run.done()], return_when=FIRST_COMPLETED)
-            for asked in under_way:
-                self._train(asked)
-            while under_way and self._done(under_way[0]):
-                asked = under_way.popleft()
-                score = self._score(asked)
-                if asked.proposal is not None:
-                    proposals.tell(asked.proposal, score)
+            while not self._done(under_way[0]):
+                for asked in under_way:
+                    self._train(asked)
+                wait([run for asked in under_way for run in asked.runs if not run.done()], return_when=FIRST_COMPLETED)
+            # one at a time, though the next may be done, too: what a proposal knows depends on no worker's speed
+            asked = under_way.popleft()
+            score = self._score(asked)
+            if asked.proposal is not None:
+                proposals.tell(asked.proposal, score)
 
     def _asked(self, proposal, failed: Mapping[str, str]) -> _Asked:
         number, values = (int(proposal.trial_id) + 1, dict(proposal.hyperparameters.values)) if proposal else (0, {})

@@ -65,8 +65,8 @@ def importance(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, floa
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few trials: some are in every tree
-        forest = RandomForestRegressor(300, min_samples_leaf=2, oob_score=True, random_state=0).fit(places, scores)
-    lost = permutation_importance(forest, places, scores, n_repeats=20, random_state=0)
+        forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=0).fit(places, scores)
+    lost = permutation_importance(forest, places, scores, n_repeats=10, random_state=0)
     return lost.importances.T, float(forest.oob_score_)
 
 
@@ -192,7 +192,7 @@ def smooth(places: np.ndarray, scores: np.ndarray, seeds: float = 0.0) -> tuple[
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a parameter at its bound
-        process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=4, random_state=0)
+        process = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=2, random_state=0)
         process.fit(places, scores)
     return process, float(np.sqrt(process.kernel_.k2.noise_level) * scores.std())
 

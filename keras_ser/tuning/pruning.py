@@ -50,6 +50,7 @@ def medians(curves: Sequence[Sequence[float]], epochs: int) -> list[float] | Non
         warnings.simplefilter("ignore", RuntimeWarning)  # epochs in which no score is defined
         middle = np.nanmedian(whole, axis=0)
     middle[: int(np.ceil(WARMUP * epochs)) - 1] = np.nan
+    middle[-1] = np.nan  # then it is whole
     return middle.tolist()
 
 

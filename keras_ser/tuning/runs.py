@@ -1,5 +1,6 @@
 """A run of a trial, as a worker does it."""
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored, smoothed
 from keras_ser.tuning.pruning import Stopped, check_stopped, curve, stopper
+
+OWNER = "search.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ def train_run(
         bar: what `pruning.medians` asks of it; None = it is trained to its end.
         whole: of the unchanged recipe: without it there is no search.
     """
+    folder = target.parents[3]
+    if not (folder / OWNER).exists():
+        raise UserError(
+            f"{platform.node()} does not see {folder}: all workers need one file system and the same paths."
+        )
     try:
         # a worker that is thought dead may still be at it
         with lock(target):

@@ -21,8 +21,8 @@ from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError
 from keras_ser.tuning import landscape
+from keras_ser.tuning.judgement import verdict
 from keras_ser.tuning.space import Choice, Range, Space
-from keras_ser.tuning.verdict import verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,10 +15,9 @@ from keras_ser.training import Data, RunError
 from keras_ser.training.run import as_object, check_free, stored
 from keras_ser.tuning.chief import Chief
 from keras_ser.tuning.proposals import METHODS, check_grid
+from keras_ser.tuning.runs import OWNER
 from keras_ser.tuning.search_report import Found
 from keras_ser.tuning.space import Space, check_space, judging
-
-OWNER = "search.json"
 
 
 def search(

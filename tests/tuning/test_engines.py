@@ -19,7 +19,7 @@ SPEAKERS = Protocol("speakers", "k-fold", folds=2, validation=1)
 
 def chief(out: Path, recipe: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "keras_ser.cli", "tune", str(recipe), "--out", str(out), "--deterministic", SPACE]
-    command += ["--trials=5", "--jobs=2", "--epochs=6"]
+    command += ["--trials=3", "--jobs=2", "--epochs=6"]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -56,7 +56,7 @@ def test_a_killed_worker_and_a_killed_chief_change_nothing(tmp_path):
     first = chief(killed, recipe)
     until(lambda: list(killed.rglob("state.npz")), first)
     os.kill(children(first.pid)[0], signal.SIGKILL)
-    until(lambda: len(finished(killed)) >= 3, first)
+    until(lambda: len(finished(killed)) >= 2, first)
     first.kill()
     first.communicate()
     done = finished(killed)
@@ -64,10 +64,10 @@ def test_a_killed_worker_and_a_killed_chief_change_nothing(tmp_path):
         made = chief(out, recipe)
         _, errors = made.communicate(timeout=300)
         assert made.returncode == 0, errors
-    assert 3 <= len(done) < len(finished(killed)) == 6 and done.items() <= finished(killed).items()
+    assert 2 <= len(done) < len(finished(killed)) == 4 and done.items() <= finished(killed).items()
     tables = [pd.read_csv(next(out.glob("*-search-*/trials.csv"))) for out in (killed, calm)]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
-    assert tables[0]["trial"].tolist() == list(range(6)) and tables[0]["failed"].isna().all()
+    assert tables[0]["trial"].tolist() == list(range(4)) and tables[0]["failed"].isna().all()
     best = [next(out.glob("*-search-*/recipe.json")).read_text() for out in (killed, calm)]
     assert best[0] == best[1]
     assert "2 trials were under way at the same time" in next(killed.glob("*-search-*/tuning.md")).read_text()

@@ -11,6 +11,7 @@ from keras_ser.errors import DivergenceError
 from keras_ser.recipe import Recipe
 from keras_ser.training import RunError
 from keras_ser.tuning import parse
+from keras_ser.tuning.proposals import Proposals
 from tests.training import tiny
 
 BETA, UNITS = parse("config.beta=0.01:10:log"), parse("config.units=2:9")
@@ -296,3 +297,29 @@ def test_second_search_in_a_folder_is_refused(fitted, data, tmp_path):
 
     module.search(tiny.TRAINED, data, [BETA], folder, trials=1, on_trial=meanwhile)
     assert set(claims) == {(folder / "search.json").read_text()}
+
+
+@pytest.mark.slow
+def test_trials_under_way_wait_for_the_one_that_many_places_before(fitted, data, tmp_path):
+    """With three under way, a proposal knows all scores but the last two; a search that goes on keeps that number."""
+    folder, heard = tmp_path / "found", []
+    plain = Proposals.ask
+
+    def ask(self):
+        heard.append([trial.status for trial in self.oracle.trials.values()])
+        return plain(self)
+
+    options = {"method": "bayesian", "on_trial": lambda *_: None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Proposals, "ask", ask)
+        first = module.search(tiny.TRAINED, data, [BETA, UNITS], folder, trials=8, ahead=3, **options)
+    for known in (known for known in heard if len(known) < 8):  # later ones are answered that there is no more
+        assert known[-2:] == ["RUNNING"] * len(known[-2:]) and set(known[:-2]) <= {"COMPLETED", "FAILED"}
+    assert len(first.trials) == 9
+    assert "3 trials were under way at the same time" in (folder / "tuning.md").read_text()
+    trained = len(fitted)
+    again = module.search(tiny.TRAINED, data, [BETA, UNITS], folder, trials=8, ahead=1, **options)
+    assert again.trials == first.trials and again.ahead == 3
+    assert not any(new for *_, new in fitted[trained:])
+    one = module.search(tiny.TRAINED, data, [BETA, UNITS], tmp_path / "one", trials=8, **options)
+    assert one.ahead == 1 and one.trials[1] == first.trials[1] and one.trials[8] != first.trials[8]

@@ -1,0 +1,159 @@
+"""Pictures of a search, and what is said of it: scores that are known, in spaces wide and narrow."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from keras_ser.tuning import landscape, parse
+from keras_ser.tuning.judgement import guessing, interval, verdict
+from keras_ser.tuning.search_report import Found, Trial
+from tests.training import tiny
+
+WIDE = ("config.beta=0.01:10:log", "config.gamma=0.01:10:log", "config.mu=0.01:10:log")
+NARROW = ("config.beta=0.48:0.52:log", "config.gamma=0.099:0.101", "config.units=16,32,64")
+
+
+def made(space, score, trials=30, noise=0.0, **facts) -> Found:
+    """A random search whose score is a function of key -> position."""
+    rng = np.random.default_rng(3)
+    space = tuple(parse(text) for text in space)
+    found = Found(tiny.TRAINED, space, (), "random", None, **facts)
+    for number in range(trials + 1):
+        drawn = {
+            each.key: landscape.value_at(each, rng.uniform()) if hasattr(each, "low") else str(rng.choice(each.values))
+            for each in space
+        }
+        trial = Trial(number, drawn if number else {})
+        places = dict(zip((each.key for each in space), landscape.positions(found, [trial])[0], strict=True))
+        found.trials[number] = Trial(number, trial.values, (score(places) + noise * rng.standard_normal(),), (2,))
+    return found
+
+
+def hill(places) -> float:
+    """Best at gamma = 0.1 (a third of the way), whatever mu is."""
+    return 0.6 - 0.3 * (places["config.gamma"] - 1 / 3) ** 2 - 0.05 * (places["config.beta"] - 0.5) ** 2
+
+
+def test_positions_are_logarithmic_where_the_search_is():
+    log, linear, choice = (parse(f"config.beta={text}") for text in ("0.01:1:log", "0:4", "16,32,64"))
+    assert landscape.position(log, 0.1) == pytest.approx(0.5) and landscape.value_at(log, 0.5) == pytest.approx(0.1)
+    assert landscape.position(linear, 1) == 0.25 and landscape.value_at(linear, 0.25) == 1
+    assert [landscape.position(choice, value) for value in (16, "32", 64)] == [0, 0.5, 1]
+    assert np.isnan(landscape.position(choice, 48)) and np.isnan(landscape.position(log, 0.0))
+
+
+@pytest.mark.slow
+def test_importance_finds_the_number_that_the_score_depends_on_and_admits_noise():
+    found = made(WIDE, hill, noise=0.005)
+    _, places, scores = landscape.fitted(found)
+    shares, known = landscape.importance(places, scores)
+    assert shares.mean(0).argmax() == 1 and shares.mean(0)[1] > 5 * shares.mean(0)[2] and known > 0.5
+    shuffled = np.random.default_rng(0).permutation(scores)
+    assert landscape.importance(places, shuffled)[1] < 0.2
+
+
+@pytest.mark.slow
+def test_the_surface_has_its_top_where_the_scores_have_and_is_flat_over_noise():
+    found = made(WIDE, hill, noise=0.005)
+    pair = landscape.mapped(found)
+    assert pair == (0, 1)
+    _, places, scores = landscape.fitted(found)
+    process, noise = landscape.smooth(places[:, pair], scores)
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 41)] * 2), -1).reshape(-1, 2)
+    assert abs(grid[process.predict(grid).argmax()][1] - 1 / 3) < 0.12 and 0.001 < noise < 0.03
+    flat = np.random.default_rng(0).normal(0.5, 0.01, len(scores))
+    process, noise = landscape.smooth(places[:, pair], flat, seeds=0.01)
+    assert np.ptp(process.predict(grid)) < 0.02 and noise >= 0.0099
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", [WIDE, NARROW])
+def test_every_axis_is_marked_however_narrow(space, tmp_path):
+    found = made(space, lambda places: 0.5 + 0.001 * places["config.beta"], trials=12, noise=0.0001)
+    found.confirmed = {"best": (0.5, 0.51), "baseline": (0.5, 0.502)}
+    found.draw(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"tuning.png", "parallel.png", "importance.png", "map.png"}
+    axes = landscape.surface(found).axes[0]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        words = [label.get_text() for label in labels]
+        assert len(words) == len(set(words)) == 5
+    texts = [text.get_text() for text in landscape.parallel(found).axes[0].texts]
+    assert len(texts) == sum(len(getattr(each, "values", range(5))) for each in found.space) + 5
+
+
+def test_few_trials_and_one_number_draw_no_map(tmp_path):
+    made(WIDE, hill, trials=5).draw(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"tuning.png", "parallel.png"}
+    assert [picture.file for picture in made(WIDE[:1], lambda _: 0.5).figures] == ["tuning.png"]
+
+
+@pytest.fixture
+def judged():
+    """A search judged by 10, 20 and 30 clips of three emotions."""
+    labels = ["anger"] * 10 + ["neutral"] * 20 + ["sadness"] * 30
+    clips = [SimpleNamespace(id=str(i), column=lambda _, label=label: label) for i, label in enumerate(labels)]
+
+    class Corpus(list):
+        name = "demo"
+
+    found = made(WIDE[:2], lambda _: 0.9, trials=2)
+    split = SimpleNamespace(fold=0, validation=[clip.id for clip in clips])
+    found.jobs, found.data = [SimpleNamespace(split=split)], SimpleNamespace(corpus=Corpus(clips))
+    return found
+
+
+def scored(found, *scores: float) -> None:
+    for number, score in enumerate(scores):
+        found.trials[number] = Trial(number, found.trials[number].values, (score,), (2,))
+
+
+def test_guessing_is_that_of_simulated_guesses(judged):
+    rng, sides = np.random.default_rng(0), (10, 20, 30)
+    guesses = [np.mean([np.mean(rng.integers(0, 3, n) == 0) for n in sides]) for _ in range(4000)]
+    chance, spread = guessing(judged)
+    assert chance == 1 / 3 and chance == pytest.approx(np.mean(guesses), abs=0.005)
+    assert spread == pytest.approx(np.std(guesses), rel=0.05)
+
+
+def test_a_search_within_chance_says_so(judged):
+    chance, spread = guessing(judged)
+    limit = chance + stats.norm.ppf(1 - 0.05 / 3) * spread
+    scored(judged, 0.3, limit - 0.01, 0.2)
+    assert verdict(judged)[0].startswith("The search is within chance: the best of 3 trials scores")
+    scored(judged, 0.3, limit + 0.01, 0.2)
+    assert not any("within chance" in sentence for sentence in verdict(judged))
+
+
+@pytest.mark.parametrize(
+    ("best", "baseline", "words"),
+    [
+        ((0.70, 0.71, 0.72), (0.60, 0.61, 0.62), "the optimum is more than the spread of the seeds"),
+        ((0.60, 0.70, 0.65), (0.60, 0.66, 0.63), "the optimum is no more than noise"),
+        ((0.50, 0.51, 0.52), (0.60, 0.61, 0.62), "worse than the unchanged recipe"),
+        ((0.70, float("nan"), float("nan")), (0.6, 0.6, 0.7), "Too few of the further seeds"),
+    ],
+)
+def test_the_optimum_is_compared_with_the_spread_of_the_seeds(judged, best, baseline, words):
+    scored(judged, 0.6, 0.8, 0.7)
+    assert "is not tested: --confirm 5" in verdict(judged)[-1]
+    judged.confirmed = {"best": best, "baseline": baseline}
+    assert words in " ".join(verdict(judged))
+    scored(judged, 0.9, 0.8, 0.7)
+    assert verdict(judged) == ["No setting scores better than the unchanged recipe."]
+
+
+def test_trials_that_spread_no_more_than_seeds_are_noise(judged):
+    scored(judged, 0.60, 0.61, 0.605)
+    judged.confirmed = {"best": (0.6, 0.65), "baseline": (0.58, 0.64)}
+    assert verdict(judged)[-1].endswith("the map shows noise.")
+
+
+def test_interval_is_welchs():
+    a, b = np.array([0.7, 0.72, 0.71, 0.69]), np.array([0.6, 0.66, 0.63])
+    s = a.var(ddof=1) / 4 + b.var(ddof=1) / 3
+    freedom = s**2 / ((a.var(ddof=1) / 4) ** 2 / 3 + (b.var(ddof=1) / 3) ** 2 / 2)
+    reach = stats.t.ppf(0.975, freedom) * np.sqrt(s)
+    np.testing.assert_allclose(interval(a, b), [a.mean() - b.mean() - reach, a.mean() - b.mean() + reach])
+    assert interval(np.array([1.0, 1.0]), np.array([0.5, 0.5])) == (0.5, 0.5)
