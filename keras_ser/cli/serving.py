@@ -74,7 +74,9 @@ def add(commands) -> None:
     explain = commands.add_parser("explain", help="show which input features drove a prediction")
     explain.add_argument("run_folder", metavar="RUN", help="folder of a run of a network")
     explain.add_argument("file", metavar="FILE", help="audio file")
-    explain.add_argument("--top", type=positive, default=10, metavar="N", help="number of features, or of stretches of the clip (10)")
+    explain.add_argument(
+        "--top", type=positive, default=10, metavar="N", help="number of features, or of stretches of the clip (10)"
+    )
     explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
     explain.add_argument("--plot", metavar="PNG", help="plot bars, a row per task")
     explain.set_defaults(run=_explain)
