@@ -21,12 +21,22 @@ from keras_ser.tasks import Task
 RESULTS = Path(__file__).parent / "results"
 EMODB, RAVDESS = "leave-one-speaker-out", "six-folds-of-actors"
 # speakers whose clips (of a search's validation sides, or tested) were looked at when the settings of a system were chosen
-LOOKED_AT = {"aspmtl_emodb-conv": ("08", "11", "14"), "trained_emodb-single-task": ("08", "12", "16")}
+SEARCHED = ("08", "12", "16")
+LOOKED_AT = {
+    "aspmtl_emodb-conv": ("08", "11", "14"),
+    **{f"trained_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl")},
+    **{f"jax_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl", "zero-losses", "shuffled")},
+}
 # first, second, protocol, metric: what the pages of the papers say of the first against the second
 DIFFERENCES = [
     ("aspmtl_emodb-aspmtl", "aspmtl_emodb-single-task", EMODB, "uar"),
     ("trained_emodb-single-task", "aspmtl_emodb-single-task", EMODB, "uar"),
     ("aspmtl_emodb-conv", "trained_emodb-single-task", EMODB, "uar"),
+    ("trained_emodb-aspmtl", "trained_emodb-single-task", EMODB, "uar"),
+    *(("jax_emodb-aspmtl", f"jax_emodb-{other}", EMODB, "uar") for other in ("single-task", "zero-losses", "shuffled")),
+    *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
+    ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
+    *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-single-task", RAVDESS, "uar"),
     ("aspmtl_emodb-aspmtl", "aspmtl_emodb-zero-losses", EMODB, "uar"),
     ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-zero-losses", RAVDESS, "uar"),

@@ -4,6 +4,8 @@ cascade      the paper's whole system: model 1 (emotion, noise) drops noisy segm
 single-task  the same LSTM encoder with one head: what multi-task learning is measured against
 aspmtl       model 2 alone, every clip carrying both labels: the adversary hides the gender ("label")
 aspmtl-noise model 2 with a second, noise-mixed stream: the adversary hides the stream ("source"), eq. 12
+single-task-tuned, aspmtl-tuned    these two with the best settings of a search on EmoDB's validation sides, 12 trials each
+             (benchmarks/results/trained_emodb-*/trials.csv), trained until the score no longer rises; for other corpora a start
 conv         "aspmtl" with convolutional encoders, augmentation and a cosine schedule (ours)
 conv-single  the same encoder with one head
 """
@@ -19,6 +21,28 @@ from keras_ser.tasks import Task
 NOISES = ("white", "pink", "babble")
 GENDER = Task("gender", ("female", "male"))
 NOISE = Task("noise", ("clean", *NOISES))
+LONGER = {"epochs": 60, "patience": 12}
+TUNED = {
+    "single-task": {
+        **LONGER,
+        "batch_size": 16,
+        "optimizer.learning_rate": 0.004518603935387967,
+        "config.dropout": 0.2189823135459457,
+        "config.layers": 1,
+        "config.units": 64,
+    },
+    "aspmtl": {
+        **LONGER,
+        "batch_size": 16,
+        "optimizer.learning_rate": 0.0019042640530278297,
+        "config.dropout": 0.21209273742366322,
+        "config.layers": 1,
+        "config.units": 32,
+        "config.beta": 1.5334448606726898,
+        "config.gamma": 0.07767449713530701,
+        "config.mu": 0.08960175671873151,
+    },
+}
 
 
 def model_1(
@@ -102,6 +126,8 @@ def variants(
         "single-task": single,
         "aspmtl": both,
         "aspmtl-noise": noise,
+        "single-task-tuned": single.replace(name=f"{single.name}-tuned").change(TUNED["single-task"]),
+        "aspmtl-tuned": both.replace(name=f"{both.name}-tuned").change(TUNED["aspmtl"]),
         "conv": conv,
         "conv-single": conv.replace(name=f"{name}-conv-single", tasks=(emotion,)),
     }
