@@ -89,6 +89,7 @@ def test_absent_classes_and_examples_without_weight_leave_their_centres(batch):
     np.testing.assert_array_equal(values(layer), before)
 
 
+@pytest.mark.slow
 def test_centres_converge_to_the_class_means(rng):
     labels = np.arange(40) % CLASSES
     features = (rng.normal(size=(CLASSES, UNITS)) * 5)[labels] + rng.normal(size=(40, UNITS))

@@ -49,6 +49,7 @@ def test_predict_request_is_that_of_the_servers_package(inputs):
     assert len(ours) == theirs.ByteSize(), "nothing else is in it"
 
 
+@pytest.mark.slow
 def test_warm_up_requests_reach_every_signature(served):
     path = served.export / "assets.extra" / "tf_serving_warmup_requests"
     played = {}

@@ -53,6 +53,7 @@ def test_the_run(trained, split):
         "split.json",
         "history.json",
         "history.csv",
+        "made.json",
         "tensorboard",
         "training_only.npz",
     }

@@ -36,6 +36,7 @@ def values(model) -> dict[str, np.ndarray]:
     return {v.path: np.array(v) for v in model.weights if "seed_generator" not in v.path}
 
 
+@pytest.mark.slow
 def test_every_weight_is_that_of_the_run(made):
     run, data, split = made
     whole, fresh = values(run.model()), network(run.recipe)

@@ -23,7 +23,7 @@ def runs(row) -> list[int]:
     return (edges[1::2] - edges[::2]).tolist()
 
 
-@pytest.mark.parametrize("share", [0.13, 0.5, 0.97])
+@pytest.mark.parametrize("share", [0.13, 0.97])
 def test_spans_of_one_position_cover_their_share_and_only_real_positions(share):
     found = drawn(share, 1, 0, repeats=200)
     counts = found.sum(-1)  # (repeats, batch)
