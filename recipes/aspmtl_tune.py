@@ -1,6 +1,6 @@
 """The weights of ASP-MTL's losses as a map: alpha (emotion), beta (gender), gamma (adversary) and mu (orthogonality) of eq. 19.
 
-    python recipes/aspmtl_tune.py                                              the demo corpus: half an hour on two cores
+    python recipes/aspmtl_tune.py                                              the demo corpus
     python recipes/aspmtl_tune.py --trials 40 --jobs 2 --prune median
     python recipes/aspmtl_tune.py --variant emodb --corpus-root EMODB --folds 0,1,2 --trials 60 --engine ray
     python recipes/aspmtl_tune.py --variant manifest --corpus-root clips.csv   a corpus of your own
@@ -15,8 +15,7 @@ map.png           the validation UAR over the two most important weights, as in 
 recipe.json       the recipe with the best weights, for `keras-ser train`
 
 The paper does not say which weights it takes. Only the ratios of the four matter to Adam, but for clipping and weight decay: an
-importance of alpha is that of all others together. The demo corpus has two validation speakers, so that differences of some
-hundredths are noise there, which tuning.md says.
+importance of alpha is that of all others together.
 """
 
 from aspmtl import variants
