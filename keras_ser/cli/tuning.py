@@ -70,7 +70,7 @@ def _add_arguments(tune: argparse.ArgumentParser) -> None:
         metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
         help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the weights of the losses)",
     )
-    tune.add_argument("--trials", type=positive, default=20, metavar="N", help="number of settings (default 20)")
+    tune.add_argument("--trials", type=positive, metavar="N", help="number of settings (default 20; of a grid all)")
     tune.add_argument(
         "--method",
         choices=["bayesian", "random", "grid"],

@@ -76,13 +76,14 @@ class Proposals(keras_tuner.Tuner):
         self.on_trial_end(trial)
 
 
-def check_grid(space: Space, trials: int) -> None:
-    """Refuse a grid of ranges, or of more settings than trials."""
+def check_grid(space: Space, trials: int | None) -> int:
+    """The size of a grid; one of ranges, or of more settings than `trials`, is refused."""
     ranges = [str(each) for each in space if not isinstance(each, Choice)]
     if ranges:
         raise UserError(f"a grid takes choices only (KEY=A,B[,..]). Received: {', '.join(ranges)}.")
     settings = math.prod(len(each.values) for each in space)
-    if settings > trials:
+    if trials and settings > trials:
         raise UserError(
             f"the grid has {settings} settings, more than {trials} trials: set --trials {settings} or remove values."
         )
+    return settings

@@ -19,6 +19,8 @@ from keras_ser.tuning.runs import OWNER
 from keras_ser.tuning.search_report import Found
 from keras_ser.tuning.space import Space, check_space, judging
 
+TRIALS = 20
+
 
 def search(
     recipe: Recipe,
@@ -26,7 +28,7 @@ def search(
     space: Space,
     folder: Path | str,
     *,
-    trials: int = 20,
+    trials: int | None = None,
     folds: Sequence[int] = (0,),
     seeds: int = 1,
     method: str = "bayesian",
@@ -55,7 +57,7 @@ def search(
         data: Its decoded corpora.
         space: The keys to change, with their ranges or values.
         folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, its pictures, recipe.json.
-        trials: Number of trials besides the unchanged recipe; upper limit of the size of a grid.
+        trials: Number of trials besides the unchanged recipe (default: `TRIALS`; of a grid all its settings).
         folds: Folds whose validation sides are scored.
         seeds: Number of the recipe's seeds that each trial is trained with.
         method: "bayesian" (a Gaussian process), "random" or "grid" (choices only): KerasTuner's oracles, on the first seed.
@@ -85,7 +87,8 @@ def search(
     if blind:
         raise UserError(f"a search needs a validation side, and {blind[0]} has none. Name another protocol or fold.")
     if method == "grid":
-        check_grid(space, trials)
+        trials = check_grid(space, trials)
+    trials = trials or TRIALS
     folder, engine = Path(folder), engine or Sequential(data)
     with lock(folder, wait=False) as mine:
         if not mine:
