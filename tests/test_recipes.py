@@ -118,8 +118,8 @@ def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
     assert "both over emotion on demo" in done.stdout and "EER, %" in done.stdout and done.stderr.count("[1/1]") == 3
     assert "(paper)" not in done.stdout, "the paper's figures are of another corpus"
     (folder,) = tmp_path.glob("vggvox_demo-systems-*")
-    kinds = [("verification", end) for end in ("csv.gz", "json", "md", "png")]
-    kinds += [("gain", end) for end in ("json", "md", "png")]
+    kinds = [("verification", end) for end in ("csv.gz", "json", "md", "html", "tex", "png")]
+    kinds += [("gain", end) for end in ("json", "md", "html", "tex", "png")]
     assert {path.name for path in folder.iterdir()} == {".".join(kind) for kind in kinds}
     assert "EER of both less that of speaker" in (folder / "verification.md").read_text()
     again = subprocess.run(command, capture_output=True, text=True)
@@ -236,7 +236,7 @@ def test_attention_over_statistics_on_the_demo_corpus(tmp_path):
     (folder,) = tmp_path.glob("mt_a_dnn_demo-systems-*")
     text = (folder / "systems.md").read_text()
     assert "LEAKING" in text and "mt-a-dnn - svm: emotion uar" in text and "| 52.03 |" in text
-    names = {"systems.md", "systems.json", "systems.png", "systems-confusion.png"}
+    names = {*(f"systems.{kind}" for kind in ("md", "html", "tex", "json", "png")), "systems-confusion.png"}
     assert {path.name for path in folder.iterdir()} == names
     (svm,) = tmp_path.glob("mt_a_dnn_demo-svm-*/unseen-speakers/*/model.skops")
     clip = next(read_corpus("demo").root.glob("**/*.wav"))
@@ -421,7 +421,8 @@ def test_levels_on_a_twin_of_iemocap(tmp_path):
     }
     assert all(f"| {ua} |" in figures[name] for name, ua in (("ser", "71.02"), ("mf", "73.06"), ("mf-mtl-cr", "71.64")))
     figures = {path.name for path in (tmp_path / "out").glob("*-systems-*/course*")}
-    assert figures == {"course.md", "course.json", "course-curves.png", "course-tsne.png"}
+    texts = {f"course.{kind}" for kind in ("md", "html", "tex", "json")}
+    assert figures == {*texts, "course-curves.png", "course-tsne.png"}
     apart = next((tmp_path / "out").glob("*-systems-*/known.md")).read_text()
     assert "mf, gender known" in apart and "mf-mtl-cr, gender known" in apart and "Side information" in apart
     (folder,) = (tmp_path / "out").glob("multilevel_iemocap-mf-????????/leave-one-speaker-out/fold-01-*")
@@ -490,6 +491,6 @@ def test_the_map_of_the_weights_on_the_demo_corpus(tmp_path):
     (folder,) = tmp_path.glob("aspmtl_tune_demo-aspmtl-*-search-*")
     about = json.loads((folder / "search.json").read_text())
     assert about["space"] == [f"config.{weight}=0.03:3:log" for weight in ("alpha", "beta", "gamma", "mu")]
-    assert (folder / "parallel.png").stat().st_size and len(list(folder.glob("runs/*/*/*/model.keras"))) in (2, 6)
+    assert (folder / "parallel.png").stat().st_size and len(list(folder.glob("runs/*/*/*/model.keras"))) in (4, 6)
     text = (folder / "tuning.md").read_text()
     assert "Over 2 further seeds" in text or "No setting scores better than the unchanged recipe." in text

@@ -144,7 +144,7 @@ def build(
     if critic is not None:
         own["discriminate"] = Optimized(critic.trainable_variables, rate=config.discriminator_rate)
         own["regularise"] = Optimized((), shared=encoder.trainable_variables)
-    return Network(model, learns, embedding, {(name,): normalization}, own, {"code": z})
+    return Network(model, learns, embedding, {(name,): normalization}, own, views={"code": z})
 
 
 def _size(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> tuple[int, int]:
