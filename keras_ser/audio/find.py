@@ -9,14 +9,14 @@ from keras_ser.audio.formats import ENDINGS, identify
 from keras_ser.errors import UserError
 
 
-class Found(NamedTuple):
+class AudioFiles(NamedTuple):
     """What was found below folders."""
 
     files: list[Path]  # audio by content or name, including broken files, so that they are reported
     skipped: list[Path]  # files that are not audio by content or name, and folders that cannot be read
 
 
-def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
+def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
     """Return the named files, and all audio and video files below the named folders, sorted.
 
     Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
@@ -36,7 +36,7 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> Found:
             raise UserError(f"expected a file or a folder. Received: {path}, where there is none.")
         else:
             files.append(path)
-    return Found(files, sorted(skipped))
+    return AudioFiles(files, sorted(skipped))
 
 
 def _below(root: Path, skipped: list[Path]) -> Iterator[Path]:
