@@ -50,7 +50,7 @@ class RayCluster(Workers):
         ray = ray_package()
         self._mine = not ray.is_initialized()
         if self._mine:
-            _connect(ray, address)
+            connect(ray, address)
         try:
             nodes = [node for node in ray.nodes() if node["Alive"]]
             room = sum(_room(node, cpus, gpus) for node in nodes)
@@ -60,7 +60,7 @@ class RayCluster(Workers):
                     f"no node of the Ray cluster has the {cpus:g} CPUs and {gpus:g} GPUs of a job; the most of a node are "
                     f"{most['CPU']:g} and {most['GPU']:g}. Lower --job-cpus and --job-gpus."
                 )
-            _check_nodes(ray, [node for node in nodes if _room(node, cpus, gpus)], Path(folder), sees)
+            check_nodes(ray, [node for node in nodes if _room(node, cpus, gpus)], Path(folder), sees)
             super().__init__(jobs or room, workplace, shared)
             self._shared = ray.put(self.shared)
         except BaseException:
@@ -115,7 +115,8 @@ def ray_package():
     return ray
 
 
-def _connect(ray, address: str | None) -> None:
+def connect(ray, address: str | None) -> None:
+    """Join a cluster; raises a UserError where there is none."""
     address = address or os.environ.get("RAY_ADDRESS")
     try:
         host, _, port = (address or "").rpartition(":")
@@ -137,7 +138,7 @@ def _room(node: dict[str, Any], cpus: float, gpus: float) -> int:
     return int(min(there // each for there, each in parts)) if parts else 1
 
 
-def _check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequence[Path]) -> None:
+def check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequence[Path]) -> None:
     """Ask every node whether it has what all must have; raises a UserError for the first that does not."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

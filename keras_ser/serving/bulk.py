@@ -22,11 +22,10 @@ from uuid import uuid4
 from keras_ser.errors import RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_whole
 from keras_ser.serving.facts import find_export
-from keras_ser.serving.predictor import FLAGS, Predictor, cells, columns, predict_files
-from keras_ser.tasks import Task
+from keras_ser.serving.predictor import Predictor, flat, predict_files
 
 PREDICTIONS, FAILED, MODEL = "predictions", "failed", "model.json"
-PART = 1000
+PART, BATCH = 1000, 256
 Row = dict[str, Any]
 
 
@@ -92,17 +91,12 @@ class Rows:
 
     def __call__(self, files: Iterable[Path]) -> Iterator[Row]:
         for path, answer in predict_files(self.predictor, files):
-            row = {"file": str(path)}
-            yield row | ({"reason": answer} if isinstance(answer, str) else flat(self.predictor.tasks, answer))
-
-
-def flat(tasks: Sequence[Task], answer: Mapping[str, Any]) -> Row:
-    """An answer of a `Predictor` as the columns of a table."""
-    found: Row = {}
-    for task in tasks:
-        found |= zip(columns(task), cells(task, answer[task.name]), strict=True)
-    found |= {name: answer[name] for name in FLAGS if name in answer}
-    return found | {"problems": "; ".join(answer.get("problems", ()))}
+            file = {"file": str(path)}
+            yield file | (
+                {"reason": answer}
+                if isinstance(answer, str)
+                else {"problems": "", **flat(self.predictor.tasks, answer)}
+            )
 
 
 def claim(out: Path, model: str | os.PathLike) -> None:
@@ -184,34 +178,37 @@ def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[P
     return list(dict.fromkeys(files)), skipped
 
 
-def ray_rows(model: str | os.PathLike, workers: int, address: str | None = None, cpus: float = 1, batch: int = 256):
-    """`rows` of `predict_bulk` by Ray Data: `Rows` in `workers` actors, `map_batches` over the files.
+def ray_rows(model: str | os.PathLike, out: Path | str, workers: int, address: str | None = None):
+    """`rows` of `predict_bulk` by Ray Data: `Rows` in `workers` actors of a core each, `map_batches` over the files.
 
     Args:
-        model: A path that every node can read, like those of the files.
+        model: A path that every node must see, like those of the files.
+        out: Folder of results, which every node must see, too.
         workers: Number of actors, each with a copy of the model.
-        address: Of a running cluster; None = this machine, or the cluster of RAY_ADDRESS.
-        cpus: Cores of each actor.
-        batch: Files of a batch.
+        address: Of a running cluster; None = the cluster of RAY_ADDRESS, or this machine.
 
     Raises:
-        UserError: Ray is not installed.
+        UserError: Ray is not installed, there is no cluster at the address, or a node lacks what all must have.
     """
-    from keras_ser.engines.cluster import ray_package
+    from keras_ser.engines.cluster import check_nodes, connect, ray_package
 
     ray = ray_package()
-    path = str(Path(model).resolve())
+    path = Path(model).resolve()
 
     def rows(files: Iterable[Path]) -> Iterator[Row]:
-        if not ray.is_initialized():
-            ray.init(address=address, log_to_driver=False)
-        items = [{"file": str(file)} for file in files]
-        blocks = max(1, min(len(items) // batch, 4 * workers))
-        made = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
-            RayRows, fn_constructor_args=(path,), concurrency=workers, num_cpus=cpus, batch_size=batch
-        )
-        for row in made.iter_rows():
-            yield json.loads(row["row"])
+        connect(ray, address)
+        try:
+            check_nodes(ray, [node for node in ray.nodes() if node["Alive"]], Path(out), [path])
+            ray.data.DataContext.get_current().enable_progress_bars = False
+            items = [{"file": str(file)} for file in files]
+            blocks = max(1, min(len(items) // BATCH, 4 * workers))
+            made = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
+                RayRows, fn_constructor_args=(str(path),), concurrency=workers, num_cpus=1, batch_size=BATCH
+            )
+            for row in made.iter_rows():
+                yield json.loads(row["row"])
+        finally:
+            ray.shutdown()
 
     return rows
 

@@ -102,17 +102,7 @@ class Predictor:
     def _frame(self, found: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
         import pandas as pd
 
-        tasks = {task.name: task for task in self.tasks}
-        rows = []
-        for answer in found:
-            row: dict[str, Any] = {"file": answer["file"]} if "file" in answer else {}
-            for name, value in answer.items():
-                if name in tasks:
-                    row |= dict(zip(columns(tasks[name]), cells(tasks[name], value), strict=True))
-                else:
-                    row[name] = ", ".join(value) if name == "problems" else value
-            rows.append(row)
-        return pd.DataFrame(rows)
+        return pd.DataFrame([flat(self.tasks, answer) for answer in found])
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Predict one answer per clip.
@@ -158,6 +148,17 @@ def cells(task: Task, found: Mapping[str, Any]) -> list[Any]:
     if task.continuous:
         return [found["value"]]
     return [found["label"], found["score"], *(found["probabilities"][label] for label in task.labels)]
+
+
+def flat(tasks: Sequence[Task], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer as a row of a table: the columns of its tasks, everything else as it is, problems as one text."""
+    known, row = {task.name: task for task in tasks}, {}
+    for name, value in answer.items():
+        if name in known:
+            row |= zip(columns(known[name]), cells(known[name], value), strict=True)
+        else:
+            row[name] = ", ".join(value) if name == "problems" else value
+    return row
 
 
 def _of_export(folder: Path) -> Predictor:

@@ -1,0 +1,216 @@
+"""`predict`: audio files, a line or a row each, over time, or many of them into Parquet files."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_ser.cli.arguments import positive, report_skipped
+from keras_ser.cli.models import PICTURES, add_model, load
+from keras_ser.cli.progress import tracker
+from keras_ser.errors import UserError
+
+FILES = ("jsonl", "csv", "table")
+TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
+
+
+def add(commands) -> None:
+    """Add this command to the parser."""
+    predict = commands.add_parser("predict", help="predict audio files")
+    add_model(predict)
+    predict.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE_OR_FOLDER",
+        help="audio files, folders of them, or with --out lists (.txt, a path per line)",
+    )
+    predict.add_argument(
+        "--format",
+        choices=sorted({*FILES, *TIMES}),
+        default="jsonl",
+        help="jsonl (default), csv, table; with --timeline jsonl, csv, table, rttm, audacity (a label track)",
+    )
+    predict.add_argument(
+        "--timeline", action="store_true", help="time-resolved predictions, for recordings of any length"
+    )
+    predict.add_argument("--window", type=float, metavar="S", help="duration of a window in seconds (3)")
+    predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (1)")
+    predict.add_argument("--task", help="the task of the --timeline (default: the model's first)")
+    predict.add_argument("--plot", metavar="PNG", help="plot the --timeline; a folder for several recordings")
+    predict.add_argument(
+        "--out", metavar="DIR", help="write Parquet files into a folder; the same command continues there"
+    )
+    predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
+    predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
+    predict.add_argument("--address", help="of the Ray cluster (default: this machine)")
+    predict.add_argument("--workers", type=positive, metavar="N", help="with --engine, copies of the model (2)")
+    predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, shards = text.partition("/")
+    if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
+        raise argparse.ArgumentTypeError(f"expected N/OF, N from 1 to OF, e.g. 1/8. Received: {text}.")
+    return int(number), int(shards)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    # refuse a mistaken command before TensorFlow is imported, which takes seconds
+    allowed = TIMES if options.timeline else FILES
+    if options.format not in allowed:
+        how = "with" if options.timeline else "without"
+        raise UserError(f"--format {how} --timeline must be one of {', '.join(allowed)}. Received: {options.format}.")
+    if not options.timeline:
+        for name in ("plot", "task", "window", "hop"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name} requires --timeline.")
+    if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
+        raise UserError(
+            f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
+        )
+    for name, needs in (("shards", "out"), ("engine", "out"), ("address", "engine"), ("workers", "engine")):
+        if getattr(options, name) and not getattr(options, needs):
+            raise UserError(f"--{name} requires --{needs}.")
+    if options.out:
+        return _bulk(options)
+    # a file's name may hold bytes that are not text
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    from keras_ser.audio import find_audio
+
+    files, skipped = find_audio(options.files)
+    report_skipped(skipped)
+    if options.timeline:
+        return _timelines(options, files)
+    from keras_ser.serving.predictor import predict_files
+
+    predictor = load(options.model)
+    bad, problems = [], defaultdict(list)
+
+    def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
+        for path, answer in predict_files(predictor, _progress(files)):
+            if isinstance(answer, str):
+                bad.append(answer)
+                continue
+            for problem in answer.get("problems", ()):
+                problems[problem].append(path)
+            yield path, answer
+
+    {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
+    return _finish(len(files), bad, problems)
+
+
+def _bulk(options: argparse.Namespace) -> int:
+    """Predict into a folder of Parquet files; see `keras_ser.serving.bulk`."""
+    from keras_ser.serving import bulk
+
+    if options.timeline or options.format != "jsonl":
+        raise UserError("--out writes Parquet, a row per file: leave --format and --timeline away.")
+    files, skipped = bulk.listed_files(options.files)
+    report_skipped(skipped)
+    rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
+    predicted, failed = bulk.predict_bulk(
+        options.model, files, options.out, shard=options.shards or (1, 1), track=tracker("files"), rows=rows
+    )
+    print(Path(options.out) / bulk.PREDICTIONS)
+    print(f"{predicted} files predicted, {failed} failed", file=sys.stderr)
+    if failed:
+        print(f"keras-ser: the reasons are in {Path(options.out) / bulk.FAILED}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
+    if options.format == "audacity" and len(files) > 1:
+        raise UserError(f"--format audacity takes one recording; use rttm, csv or jsonl. Received: {len(files)} files.")
+    from keras_ser.audio import AudioError, mixing_of
+    from keras_ser.files import write_figure
+    from keras_ser.serving.timelines import timeline
+
+    predictor = load(options.model)
+    given = {"window_seconds": options.window, "hop_seconds": options.hop}
+    seconds = {name: value for name, value in given.items() if value is not None}
+    bad, problems = [], defaultdict(list)
+    stems = Counter(path.stem for path in files)
+    for number, path in enumerate(_progress(files)):
+        try:
+            found = timeline(predictor, path, **seconds, task=options.task)
+            for problem in mixing_of(path)[0].problems:
+                problems[problem].append(path)
+        except AudioError as error:
+            bad.append(str(error))
+            continue
+        # recordings of the same name are identified by their paths
+        recording = path.as_posix() if stems[path.stem] > 1 else None
+        lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
+        if options.format in ("csv", "table") and number:
+            next(lines)
+        for line in lines:
+            print(line)
+        if options.plot:
+            target = Path(options.plot)
+            if len(files) > 1:
+                target = target / f"{number:04d}-{path.stem}.png"
+            elif not target.suffix:
+                target = target.with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_figure(target, found.figure())
+    return _finish(len(files), bad, problems)
+
+
+def _progress(files: Sequence[Path]) -> Iterable[Path]:
+    track = tracker("files")
+    return track(files) if track and len(files) > 1 else files
+
+
+def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
+    """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
+    from keras_ser.corpora import listed
+
+    lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
+    if bad:
+        lines += [f"keras-ser: {len(bad)} of {count} files could not be predicted:", *(f"  {line}" for line in bad)]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _print_lines(predictor, answers: Iterable) -> None:
+    for path, answer in answers:
+        print(json.dumps({"file": str(path), **answer}, ensure_ascii=False), flush=True)
+
+
+def _print_csv(predictor, answers: Iterable) -> None:
+    from keras_ser.serving.predictor import cells, columns
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    header = ["file", *(column for task in predictor.tasks for column in columns(task))]
+    further = None
+    for path, answer in answers:
+        if further is None:
+            further = sorted(set(answer) - {task.name for task in predictor.tasks} - {"problems"})
+            writer.writerow([*header, *further])
+        row = [cell for task in predictor.tasks for cell in cells(task, answer[task.name])]
+        writer.writerow([path, *row, *(answer[name] for name in further)])
+        sys.stdout.flush()
+    if further is None:
+        writer.writerow(header)
+
+
+def _print_table(predictor, answers: Iterable) -> None:
+    from keras_ser.reports.render import aligned
+    from keras_ser.serving.predictor import FLAGS
+
+    rows = [["file", *(task.name for task in predictor.tasks)]]
+    for path, answer in answers:
+        cells = []
+        for task in predictor.tasks:
+            found = answer[task.name]
+            cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
+        cells[0] += "".join(f" ({text})" for name, text in FLAGS.items() if answer.get(name))
+        rows.append([str(path), *cells])
+    print("\n".join(aligned(rows, left=len(rows[0]))))
