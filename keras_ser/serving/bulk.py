@@ -92,11 +92,10 @@ class Rows:
     def __call__(self, files: Iterable[Path]) -> Iterator[Row]:
         for path, answer in predict_files(self.predictor, files):
             file = {"file": str(path)}
-            yield file | (
-                {"reason": answer}
-                if isinstance(answer, str)
-                else {"problems": "", **flat(self.predictor.tasks, answer)}
-            )
+            if isinstance(answer, str):
+                yield file | {"reason": answer}
+            else:
+                yield file | flat(self.predictor.tasks, {**answer, "problems": answer.get("problems", ())})
 
 
 def claim(out: Path, model: str | os.PathLike) -> None:
