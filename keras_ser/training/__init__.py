@@ -5,36 +5,10 @@ tensorboard/; a cascade's first model lies in model_1/, a baseline's scikit-lear
 state.npz holds every variable (layers, optimizers, seed generators), the best weights and the history, written as one file after
 each epoch, so that a killed run goes on from its last finished epoch. The test side is not read here.
 
-The names below are imported where they are first used, so that networks can be compiled and trained
+The names of __init__.pyi are imported where they are first used, so that networks can be compiled and trained
 (`keras_ser.training.network`, `optimizers`) where neither TensorFlow nor an audio library is installed.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from keras_ser.errors import RunError
-
-if TYPE_CHECKING:
-    from keras_ser.training.data import Data
-    from keras_ser.training.fitting import deterministic, fit
-    from keras_ser.training.network import build, optimizer
-    from keras_ser.training.predictions import predict
-    from keras_ser.training.run import Run
-
-_MODULES = {
-    "Data": "data",
-    "Run": "run",
-    "build": "network",
-    "deterministic": "fitting",
-    "fit": "fitting",
-    "optimizer": "network",
-    "predict": "predictions",
-}
-
-__all__ = ["Data", "Run", "RunError", "build", "deterministic", "fit", "optimizer", "predict"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from .comparing import compare_folders as compare_folders
+from .failures import AllFailedError as AllFailedError
+from .planning import Job as Job
+from .planning import experiment_folder as experiment_folder
+from .planning import jobs as jobs
+from .planning import unit as unit
+from .reporting import summarise as summarise
+from .rescoring import evaluate as evaluate
+from .runner import run_experiment as run_experiment
