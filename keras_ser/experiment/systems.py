@@ -220,9 +220,11 @@ def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
     layer = network.layer(network.priors[task])
     columns = [name for name in table if name.startswith(f"{run.recipe.tasks[0].name}/")]
     for number, label in enumerate(prior.labels):
-        answers = predict(known_prior(whole, layer, number), run.recipe, data, run.split, seed=run.seed)
         rows = table[task] == label
-        table.loc[rows, columns] = answers.loc[rows, columns]
+        if rows.any():
+            split = replace(run.split, test=tuple(dict.fromkeys(table.loc[rows, "id"])))
+            answers = predict(known_prior(whole, layer, number), run.recipe, data, split, seed=run.seed)
+            table.loc[rows, columns] = answers[columns].to_numpy()
     return table
 
 
