@@ -70,7 +70,7 @@ def _new(options: argparse.Namespace) -> int:
     name = options.name.removesuffix(".py")
     check_name("a recipe", name)
     check_name("a recipe", f"{name}-demo")  # which the file defines, too
-    if "." not in name and importlib.util.find_spec(name):
+    if "." not in name and (name in sys.modules or importlib.util.find_spec(name)):
         raise UserError(f"{name}.py would take the place of the Python module {name}. Give another NAME.")
     path = Path(f"{name}.py")
     if path.exists():

@@ -87,7 +87,7 @@ def test_a_new_recipe_can_be_read_and_is_never_overwritten(tmp_path, monkeypatch
     assert main(["new", "../mine"]) == 2
 
 
-@pytest.mark.parametrize("name", ["keras_ser", "json.py", "numpy", "x" * 96, "x" * 100])
+@pytest.mark.parametrize("name", ["keras_ser", "json.py", "numpy", "__main__", "x" * 96, "x" * 100])
 def test_a_new_recipe_that_could_not_run_is_refused(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["new", name]) == 2 and len(capsys.readouterr().err.splitlines()) == 1
