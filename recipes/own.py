@@ -60,10 +60,12 @@ def systems(name: str, recipe: Recipe) -> dict[str, Recipe]:
 
 def fitted(made: dict[str, Recipe], corpus) -> tuple[dict[str, Recipe], list[str]]:
     """The systems as a corpus allows them, and what is to be said of it."""
-    notes, speakers = [], {u.speaker for u in corpus} - {None}
+    notes, speakers = [], corpus.counts("speaker")
     if len(speakers) < 2:  # where only some clips lack one, the protocol names them
         why = (
-            f"every clip is of {speakers.pop()}" if speakers else "no clip names its speaker (--columns speaker=COLUMN)"
+            f"every clip is of {next(iter(speakers))}"
+            if speakers
+            else "no clip names its speaker (--columns speaker=COLUMN)"
         )
         notes.append(
             f"A random split, not unseen speakers: {why}. The scores are those of known voices, and too high for others."

@@ -75,12 +75,13 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
     """The folders that are named, or that quoted patterns match, each once.
 
     Raises:
-        UserError: a pattern that matches nothing.
+        UserError: a pattern that matches nothing, a folder that does not exist.
     """
     found: list[Path] = []
     for pattern in patterns:
         matched = [pattern] if Path(pattern).exists() else sorted(glob.glob(str(Path(pattern).expanduser())))
-        if not matched and glob.has_magic(pattern):
-            raise UserError(f"expected folders. Received: {pattern}, which matches none.")
-        found += [Path(each) for each in matched or [pattern]]
+        if not matched:
+            wrong = "matches none" if glob.has_magic(pattern) else "does not exist"
+            raise UserError(f"expected folders. Received: {pattern}, which {wrong}.")
+        found += map(Path, matched)
     return list(dict.fromkeys(found))

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_ser.cli.arguments import positive
 from keras_ser.errors import UserError
+from keras_ser.machine import cores
 
 OF_RAY = ("address", "job_cpus", "job_gpus")
 
@@ -63,7 +64,7 @@ def share_cores(processes: int) -> None:
 
 
 def _share(processes: int) -> int:
-    return max(1, (os.cpu_count() or 1) // processes)
+    return max(1, cores() // processes)
 
 
 def opened(options: argparse.Namespace, data: Any, folder: Path, jobs: int | None):

@@ -1,10 +1,10 @@
 """What is about to be trained, and about how long it takes: said before a training begins."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_ser.cli.progress import duration
+from keras_ser.machine import cores
 
 # Seconds of speech that one core trains in a second, measured on cores of a 2.6 GHz server (ASP-MTL's encoders).
 SPEEDS = {"conv": 300.0, "lstm": 500.0}
@@ -29,7 +29,7 @@ def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str
         label = dict(task.merge).get(label, label)
         counts[label] = counts.get(label, 0) + (label in counts)
     said = ", ".join(f"{label} {counts[label]}" for label in task.labels)
-    speakers = len({u.speaker for u in corpus} - {None})
+    speakers = len(corpus.counts("speaker"))
     lines = [f"{task.name}: {said}; {len(corpus)} clips of {speakers or 'unknown'} speakers"]
     if todo:
         seconds = sum(expected_seconds(recipes[name], data, job) for name, job in todo)
@@ -42,11 +42,6 @@ def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str
             recipe = recipes[networks[0]]
             lines[-1] += f" (estimated from the length of the clips, {recipe.epochs} epochs at most; {SLOW_CORES})"
     return lines
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def expected_seconds(recipe: Any, data: Any, job: Any) -> float:

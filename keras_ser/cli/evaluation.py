@@ -46,14 +46,10 @@ def add(commands) -> None:
     other.add_argument(
         "--trained-speakers",
         choices=["refuse", "drop", "keep"],
-        default="refuse",
         help="clips of speakers who trained the run: refuse the corpus (default), leave them out, or keep and mark them",
     )
     other.add_argument(
-        "--bad",
-        choices=["raise", "drop"],
-        default="raise",
-        help="unreadable files of the other corpus: refuse, or leave out",
+        "--bad", choices=["raise", "drop"], help="unreadable files of the other corpus: refuse (default), or leave out"
     )
     noise = evaluate.add_argument_group("noise")
     noise.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
@@ -112,14 +108,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.noise:
         if len(folders) > 1 or options.corpus:
             raise UserError("--noise takes one RUN, on its own corpus.")
-        options.folder = folders[0]
-        return _evaluate_in_noise(options)
-    if options.denoiser or options.snr:
+    elif options.denoiser or options.snr:
         raise UserError("--denoiser and --snr go with --noise DIR.")
     if not options.corpus:
-        for name in ("columns", "audio_root", "merge", "ignore"):
+        for name in ("columns", "audio_root", "merge", "ignore", "trained_speakers", "bad"):
             if getattr(options, name):
                 raise UserError(f"--{name.replace('_', '-')} goes with --corpus NAME, another corpus to test.")
+    if options.noise:
+        options.folder = folders[0]
+        return _evaluate_in_noise(options)
     if len(folders) > 1 and options.out:
         raise UserError(f"--out takes the report of one RUN. Received: {len(folders)}.")
     score = _scorer(options)
@@ -148,8 +145,8 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
         corpus,
         merge=merge,
         ignore=options.ignore,
-        trained=options.trained_speakers,
-        bad=options.bad,
+        trained=options.trained_speakers or "refuse",
+        bad=options.bad or "raise",
         name=Path(options.corpus_root).stem if options.corpus_root else corpus.name,
         out=options.out,
     )

@@ -6,29 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.progress import Progress
+from keras_ser.cli.training import OUT
+
+FINAL = "final"
+
 
 def as_before(folder: Path, options: argparse.Namespace) -> None:
-    """Read the corpus of an experiment's folder from where it lay, unless the command says otherwise; train into that folder."""
-    from keras_ser.experiment.stored import EXPERIMENT, stored_facts
+    """Take from an experiment's folder what the command does not say: its own folder, and how its corpus was read."""
+    from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
 
     if not (folder / EXPERIMENT).is_file():
         return
-    facts, options.out = stored_facts(folder), str(folder.resolve().parent)
-    if not (options.corpus_root or options.corpus_roots):
-        options.corpus_root = facts.get("root")
+    options.experiment = folder = folder.resolve()
+    if options.out == OUT:
+        options.out = str(folder.parent)
+    corpus, facts = stored_recipe(folder).corpus, stored_facts(folder)
+    options.noise_root = options.noise_root or facts.get("noise_root")
+    if options.corpus in (None, corpus):
         by = facts.get("options", {})
+        options.corpus_root = options.corpus_root or options.corpus_roots.get(corpus) or facts.get("root")
         options.columns = options.columns or ([json.dumps(by["columns"])] if "columns" in by else [])
-        options.audio_root, options.metadata = by.get("audio_root"), by.get("metadata")
+        options.audio_root = options.audio_root or by.get("audio_root")
+        options.metadata = options.metadata or by.get("metadata")
 
 
-def train_on_all(recipe: Any, data: Any, out: str, given: Mapping[str, Any], progress) -> int:
-    """Train one model on all clips."""
+def train_on_all(
+    recipe: Any, data: Any, folder: Path, into: Path | None, given: Mapping[str, Any], progress: Progress
+) -> int:
+    """Train one model on all clips; see `keras_ser.experiment.final.train_final`."""
     from keras_ser.experiment.final import train_final
     from keras_ser.models import is_baseline
 
     options = {name: given[name] for name in ("strategy", "initial", "on_epoch")}
     options["on_job"] = lambda number, total, what: progress.say(f"[{number}/{total}] {what}")
-    folders = train_final(recipe, data, out, **options)
+    folders = train_final(recipe, data, folder, into, **options)
     for folder in folders:
         print((folder / "final.md").read_text(encoding="utf-8").strip(), end="\n\n")
         print(f"model: {folder}")

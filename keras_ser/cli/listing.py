@@ -1,6 +1,7 @@
 """`list` and `new`: what has been trained, and a recipe to edit."""
 
 import argparse
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -68,6 +69,9 @@ def _new(options: argparse.Namespace) -> int:
 
     name = options.name.removesuffix(".py")
     check_name("a recipe", name)
+    check_name("a recipe", f"{name}-demo")  # which the file defines, too
+    if "." not in name and (name in sys.modules or importlib.util.find_spec(name)):
+        raise UserError(f"{name}.py would take the place of the Python module {name}. Give another NAME.")
     path = Path(f"{name}.py")
     if path.exists():
         raise UserError(f"{path} is there already, and stays as it is. Give another NAME.")

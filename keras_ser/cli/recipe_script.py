@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import importlib.util
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 
 from keras_ser.cli.engines import check_engine, opened, share_cores
 from keras_ser.cli.error_handling import guarded
-from keras_ser.cli.final import as_before, train_on_all
+from keras_ser.cli.final import FINAL, as_before, train_on_all
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, load_recipes
 from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared, read
 from keras_ser.errors import UserError
+from keras_ser.machine import cores
 
 Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
 
@@ -183,7 +183,11 @@ def run(
         given |= {"on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
         if options.final:
-            return train_on_all(next(iter(chosen.values())), data, options.out, given, progress)
+            ((name, recipe), *_) = chosen.items()
+            folder = options.experiment or folders[name]
+            out = Path(options.out)
+            into = None if folder.resolve().parent == out.resolve() else out / f"{folder.name}-{FINAL}"
+            return train_on_all(recipe, data, folder, into, given, progress)
         if alone is not None:  # "" is a batch system's variable that is not set
             return _one_job(alone, chosen, data, folders, folds, several, given, progress)
         named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
@@ -263,7 +267,7 @@ def _usual_processes(recipes: Iterable[Any]) -> int:
     """How many runs are trained at the same time unless --jobs says it: one, or on the demo corpus as many as there are cores."""
     if any(recipe.corpus != "demo" for recipe in recipes):
         return 1
-    return min(os.cpu_count() or 1, sum(len(recipe.protocols) * len(recipe.seeds) for recipe in recipes))
+    return min(cores(), sum(len(recipe.protocols) * len(recipe.seeds) for recipe in recipes))
 
 
 def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

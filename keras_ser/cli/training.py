@@ -15,6 +15,7 @@ EXAMPLE = "OUT/RECIPE-HASH/PROTOCOL/fold-00-seed-0, e.g. saved_models/own-conv-1
 CACHE = (
     "where decoded waveforms lie (default: OUT/cache where it is there, else KERAS_SER_CACHE, else ~/.cache/keras_ser)"
 )
+OUT = "saved_models"
 INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
 
 
@@ -22,7 +23,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     """What every recipe and `keras-ser train` take; `jobs`: with where its runs are trained."""
     parser.add_argument("--variant", metavar="NAME", help="another recipe of the file (an unknown name lists them)")
     add_corpus_arguments(parser.add_argument_group("corpus"))
-    parser.set_defaults(corpus_roots={})
+    parser.set_defaults(corpus_roots={}, experiment=None)
 
     runs = parser.add_argument_group("splits and seeds", "A run is one fold of a protocol with one seed.")
     runs.add_argument(
@@ -61,9 +62,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     output = parser.add_argument_group(
         "output", f"A run's folder is {EXAMPLE}, the report OUT/RECIPE-HASH/report.md.".replace("OUT", "<out>")
     )
-    output.add_argument(
-        "--out", metavar="DIR", default="saved_models", help="where experiments go (default saved_models)"
-    )
+    output.add_argument("--out", metavar="DIR", default=OUT, help=f"where experiments go (default {OUT})")
     output.add_argument("--cache", metavar="DIR", help=CACHE)
     output.add_argument("--quiet", action="store_true", help="no progress bars")
 

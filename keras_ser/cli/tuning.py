@@ -4,16 +4,16 @@ import argparse
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import positive
 from keras_ser.cli.engines import add_engine_arguments, check_engine, opened, share_cores
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, load_recipes
-from keras_ser.cli.training import add_training_arguments, begun, folds_asked, prepared
-
-INTERRUPTED = "interrupted; the same command continues from the last finished epoch"
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared
 
 
 def add(commands) -> None:
@@ -47,26 +47,19 @@ def tune_main(
         space: what is searched unless --space says it.
         confirm: further seeds unless --confirm says it.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     _add_arguments(parser)
-    parser.set_defaults(space=list(space) or None, confirm=confirm)
+    parser.set_defaults(confirm=confirm)
     options = parser.parse_args()
+    options.space = options.space or list(space)
     return guarded(lambda: _tune(options, recipes, demo), INTERRUPTED)
-
-
-class Spaces(argparse.Action):
-    """Collects --space; the first takes the place of a file's own."""
-
-    def __call__(self, parser, namespace, value, option_string=None):
-        before = namespace.space if getattr(namespace, "spaces_given", False) else []
-        namespace.space, namespace.spaces_given = [*(before or []), value], True
 
 
 def _add_arguments(tune: argparse.ArgumentParser) -> None:
     add_training_arguments(tune, jobs=False)
     tune.add_argument(
         "--space",
-        action=Spaces,
+        action="append",
         metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
         help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the weights of the losses)",
     )
@@ -142,13 +135,19 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
     again = [trial for trial in found.trials.values() if trial.again]
     for trial in again:
         print(f"trial {trial.number} failed: {trial.failed} The same command repeats it.", file=sys.stderr)
+    print(f"\nreport: {folder / 'tuning.md'}\nnext: {following(folder / 'recipe.json', options)}")
+    return 1 if again else 0
+
+
+def following(recipe: Path, options: argparse.Namespace) -> str:
+    """The command that trains the recipe of a search on the same corpora."""
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
+    given |= {"--audio-root": options.audio_root}
     given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
     given |= {"--init-from": options.init_from} if options.init_from else {}
     given |= {"--bad": options.bad} if options.bad != "raise" else {}
     words = [word for name, value in given.items() if value for word in (name, str(value))]
     further = [(name, root) for name, root in options.corpus_roots.items() if root != options.corpus_root]
     words += [word for name, root in further for word in ("--corpus-root", f"{name}={root}")]
-    following = shlex.join(["keras-ser", "train", str(folder / "recipe.json"), *words])
-    print(f"\nreport: {folder / 'tuning.md'}\nnext: {following}")
-    return 1 if again else 0
+    words += [word for columns in options.columns for word in ("--columns", columns)]
+    return shlex.join(["keras-ser", "train", str(recipe), *words])

@@ -117,7 +117,7 @@ class Corpus:
                 )
 
     def __repr__(self) -> str:
-        speakers = len({u.speaker for u in self.utterances} - {None})
+        speakers = len(self.counts("speaker"))
         labels = ", ".join(f"{column}: {len(labels)} labels" for column, labels in self.vocabulary.items())
         return f"<Corpus {self.name}: {len(self)} clips, {speakers} speakers{f'; {labels}' if labels else ''}>"
 

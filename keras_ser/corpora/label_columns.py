@@ -32,7 +32,7 @@ def without_value(text: str, numeric: bool = False) -> bool:
     return not text or text in NO_VALUE or (numeric and text.casefold() in _NO_NUMBER)
 
 
-def numeric_columns(rows: Sequence[tuple[int, Mapping[str, str]]], columns: Iterable[str]) -> set[str]:
+def numeric_columns(rows: Sequence[tuple[int | str, Mapping[str, str]]], columns: Iterable[str]) -> set[str]:
     """The columns that hold numbers and nothing else, apart from fields without a value; `rows` are (line, column -> field).
 
     Integers beside words may be classes ("3", "high"): such a column is text.

@@ -84,7 +84,10 @@ def read(
             they start; genders that are none, or two for one speaker; ids that occur twice; `columns` that are not there.
     """
     columns = _asked_columns(columns)
-    table, notes = _renamed(found_table(root, columns.get("file")), columns)
+    table = found_table(root, columns.get("file"))
+    if not table.rows:
+        raise CorpusError(f"manifest: expected a row for every utterance. Received: {table.path}, which has none.")
+    table, notes = _renamed(table, columns)
     path, rows = table.path, table.rows
     folder = table.folder if audio_root is None else Path(audio_root).expanduser()
     if not folder.is_dir():
@@ -197,9 +200,10 @@ def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]
         columns = {"file": "file_name", **columns}
     absent = [f"{ours}={theirs}" for ours, theirs in columns.items() if theirs not in there]
     if absent or ("file" not in there and "file" not in columns):
-        what = f"the columns of --columns {','.join(absent)}" if absent else "a column of files (--columns file=COLUMN)"
+        what = f"the columns of --columns {','.join(absent)}" if absent else "a column 'file'"
         raise CorpusError(
-            f"manifest: expected {what}. Received: {table.path.name}, which has {listed(map(shown, there), 40)}."
+            f"manifest: expected {what}. Received: {table.path.name}, which has {listed(map(shown, there), 40)}. Name the columns "
+            "in the first line, or say which they are: --columns file=COLUMN,speaker=COLUMN,emotion=COLUMN."
         )
     taken = set(columns.values())
     aside = [name for name in there if name in columns and name not in taken]
@@ -237,7 +241,7 @@ def _is_absolute(text: str) -> bool:
 
 
 def _empty_fields_without_value(
-    rows: Sequence[tuple[int, dict[str, str]]],
+    rows: Sequence[tuple[int | str, dict[str, str]]],
     columns: Sequence[str],
     numeric: Collection[str],
     labels: Mapping[str, Sequence[str]],

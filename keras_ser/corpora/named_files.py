@@ -26,6 +26,8 @@ class NamedFiles:
     def find(self, text: str) -> str | None:
         """The path as it is on disk, relative to the folder, POSIX style and without detours; None where no or several files
         can be meant."""
+        if not _utf8(text):
+            return None
         options = (text, PureWindowsPath(text).as_posix())
         found = next((option for option in options if option and _is_file(self.folder / option)), None)
         if found is not None:
@@ -45,6 +47,8 @@ class NamedFiles:
         path = PurePosixPath(PureWindowsPath(text).as_posix())
         if _ADDRESS.match(text):
             return "an address: download the file, and unpack archives"
+        if not _utf8(text):
+            return "a name that is not UTF-8: rename the file"
         place = self.folder / path
         sizes = [len(os.fsencode(part)) for part in path.parts]
         if max(sizes) > _LONGEST_BYTES:
@@ -112,5 +116,5 @@ def _is_file(path: Path) -> bool:
     """Whether there is such a file; False for a name that no file can have, too."""
     try:
         return path.is_file()
-    except OSError:  # a name or a path that is too long
+    except (OSError, ValueError):  # a name or a path that is too long, a NUL
         return False

@@ -4,6 +4,7 @@ A column {bytes, path} holds whole audio files. They are written once into the u
 other corpus. Integers of a ClassLabel become its names.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,13 +12,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.rows import Table, texts
+from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.errors import UserError
 from keras_ser.files import lock, user_cache, write_json, write_whole
 
 VERSION = 1  # of what lies in the cache folder
 INDEX = "rows.json"
 ROWS = 64  # read at once: audio is large
+LONGEST, LONGEST_SUFFIX = 80, 16  # bytes of the parts of a file's name
 SUFFIXES = {
     b"RIFF": ".wav",
     b"fLaC": ".flac",
@@ -44,32 +46,27 @@ def read_parquet(path: Path, file_column: str | None = None) -> Table:
         from pyarrow import parquet
     except ImportError:
         raise UserError("Parquet needs pyarrow, which is not installed: pip install 'keras_ser[parquet]'.") from None
-    try:
-        schema = parquet.ParquetFile(path).schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise CorpusError(
-            f"manifest: {path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}."
-        ) from error
-    audio = [f.name for f in schema if pa.types.is_struct(f.type) and {"bytes", "path"} <= {x.name for x in f.type}]
-    audio = [name for name in audio if file_column in (None, name.lower())]
-    names = {f.name.lower() for f in schema}
+    with _as_parquet(path):
+        file = parquet.ParquetFile(path)
+    schema = file.schema_arrow
+    audio = [f.name for f in schema if _holds_audio(f.type) and file_column in (None, f.name.lower())]
     if not audio:
-        column = file_column or ("file" if "file" in names else "file_name")
+        names = {f.name.lower() for f in schema if not pa.types.is_nested(f.type)}
+        column = file_column or next((name for name in FILE_COLUMNS if name in names), FILE_COLUMNS[0])
         if column not in names:
             raise CorpusError(
-                f"manifest: {path.name} has no column {column!r}, and no audio. Received: {listed(sorted(names))}. Say which it "
-                "is: --columns file=COLUMN."
+                f"manifest: {path.name} has no column {column!r} of paths, and no audio {{bytes: binary, path: string}}. Received: "
+                f"{listed(f'{f.name} ({f.type})' for f in schema)}. Say which it is: --columns file=COLUMN."
             )
-        return Table(path, path.parent, texts(_rows(parquet.ParquetFile(path), schema)))
+        return Table(path, path.parent, texts(_rows(file, path)))
     facts = path.stat()
     said = f"{VERSION} {path.resolve()} {facts.st_size} {facts.st_mtime_ns} {audio[0]}"
-    folder = user_cache() / "parquet" / f"{path.stem}-{hashlib.sha1(said.encode()).hexdigest()[:12]}"
+    folder = user_cache() / "parquet" / f"{_cut(path.stem)}-{hashlib.sha1(said.encode()).hexdigest()[:12]}"
     with lock(folder):
         if not (folder / INDEX).exists():
             folder.mkdir(parents=True, exist_ok=True)
             found = [
-                _written(number, row, audio[0], path, folder)
-                for number, row in enumerate(_rows(parquet.ParquetFile(path), schema), start=1)
+                _written(number, row, audio[0], path, folder) for number, row in enumerate(_rows(file, path), start=1)
             ]
             write_json(folder / INDEX, found)
     rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -78,11 +75,41 @@ def read_parquet(path: Path, file_column: str | None = None) -> Table:
     return Table(path, folder, texts(rows))
 
 
-def _rows(file: Any, schema: Any) -> Iterator[dict[str, Any]]:
+@contextlib.contextmanager
+def _as_parquet(path: Path) -> Iterator[None]:
+    """Raise a CorpusError in place of what pyarrow raises for a damaged file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"manifest: {path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}."
+        ) from error
+
+
+def _holds_audio(kind: Any) -> bool:
+    """Whether a column's type is {bytes: binary, path: string}; a field that is null everywhere has no type."""
+    from pyarrow import types
+
+    fields = {field.name: field.type for field in kind} if types.is_struct(kind) else {}
+    tests = {
+        "bytes": (types.is_binary, types.is_large_binary, types.is_null),
+        "path": (types.is_string, types.is_large_string, types.is_null),
+    }
+    return all(name in fields and any(test(fields[name]) for test in of) for name, of in tests.items())
+
+
+def _rows(file: Any, path: Path) -> Iterator[dict[str, Any]]:
     """Row after row, with the names of classes instead of their numbers."""
-    classes = _classes(schema)
-    for batch in file.iter_batches(batch_size=ROWS):
-        for row in batch.to_pylist():
+    classes, batches = _classes(file.schema_arrow), file.iter_batches(batch_size=ROWS)
+    while True:
+        with _as_parquet(path):
+            batch = next(batches, None)
+            rows = [] if batch is None else batch.to_pylist()
+        if batch is None:
+            return
+        for row in rows:
             for name, known in classes.items():
                 value = row.get(name)
                 row[name] = known[value] if isinstance(value, int) and 0 <= value < len(known) else None
@@ -93,7 +120,8 @@ def _classes(schema: Any) -> dict[str, list[str]]:
     """Column -> names of its classes, as `datasets` writes them into the schema."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: kind["names"] for name, kind in about.items() if kind.get("_type") == "ClassLabel"}
+        found = {name: kind["names"] for name, kind in about.items() if kind.get("_type") == "ClassLabel"}
+        return {name: names for name, names in found.items() if all(isinstance(each, str) for each in names)}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -102,11 +130,22 @@ def _written(number: int, row: dict[str, Any], column: str, path: Path, folder: 
     """A row whose audio is in a file of the folder; a path without bytes stays a path."""
     audio = row.pop(column) or {}
     found = dict(texts([row])[0][1])
-    name, data = audio.get("path") or "", audio.get("bytes")
+    name, data = _printable(audio.get("path") or ""), audio.get("bytes")
     if data is None:
         return {**found, "file": str((path.parent / name).resolve()) if name else ""}
     base = PurePosixPath(PureWindowsPath(name).as_posix()).name
-    suffix = PurePosixPath(base).suffix or next((s for head, s in SUFFIXES.items() if data.startswith(head)), ".wav")
-    target = folder / f"{path.stem}-{number:06d}{'-' + PurePosixPath(base).stem if base else ''}{suffix}"
+    stem, suffix = PurePosixPath(base).stem, PurePosixPath(base).suffix
+    if not suffix or len(suffix.encode()) > LONGEST_SUFFIX:
+        suffix = next((s for head, s in SUFFIXES.items() if data.startswith(head)), ".wav")
+    target = folder / f"{_cut(path.stem)}-{number:06d}{'-' + _cut(stem) if base else ''}{suffix}"
     write_whole(target, lambda file: file.write_bytes(data))
     return {**found, "file": target.name}
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "_" for c in name)
+
+
+def _cut(name: str) -> str:
+    """A part of a file's name, cut to `LONGEST` bytes of UTF-8."""
+    return name.encode()[:LONGEST].decode(errors="ignore")

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError
@@ -42,8 +43,10 @@ KINDS = {
 MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-def read_text(path: str | Path, wanted: str) -> str:
+def read_text(path: str | Path, wanted: str, starts: Collection[str] = ()) -> str:
     """The text of a UTF-8 file, without the byte order mark; line ends stay as they are.
+
+    `starts` are first characters that are expected here, though other kinds of files begin with them, too.
 
     Raises CorpusError, which begins with `wanted`, where there is no such file, or one that is not UTF-8 text.
     """
@@ -55,7 +58,7 @@ def read_text(path: str | Path, wanted: str) -> str:
             raise CorpusError(f"{wanted} Received: {path}, which is {kind}. Give the path of the file itself.")
         with path.open("rb") as file:
             head = file.read(HEAD)
-            kind, way = _other_kind(path, head)
+            kind, way = _other_kind(path, head, starts)
             if kind:
                 raise CorpusError(f"{wanted} Received: {path}, which is {kind}. {way}")
             raw = head + file.read()
@@ -85,7 +88,7 @@ def _controls(head: bytes) -> int:
     return sum(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in head)
 
 
-def _other_kind(path: Path, head: bytes) -> tuple[str, str]:
+def _other_kind(path: Path, head: bytes, starts: Collection[str]) -> tuple[str, str]:
     """(what a file is that is no UTF-8 text, the way out), by its first bytes; ("", "") for text."""
     if head.startswith(b"PK\x03\x04"):
         return _packed(path)
@@ -94,7 +97,7 @@ def _other_kind(path: Path, head: bytes) -> tuple[str, str]:
             return f"{encoding} text", "Save it as UTF-8 (Excel: 'CSV UTF-8')."
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for start, (kind, way) in KINDS.items():
-        if (head if start[0] > 127 else text).startswith(start):
+        if (head if start[0] > 127 else text).startswith(start) and start.decode("latin-1") not in starts:
             return kind, way
     # Delimiters, digits and Latin letters have a zero as the other byte of two.
     even, odd = head[::2].count(0), head[1::2].count(0)

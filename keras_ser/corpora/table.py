@@ -34,14 +34,14 @@ def gender(text: str | None) -> str | None:
 
 
 def read_table(
-    path: str | Path, name: str, required: Iterable[str] = (), way: str = ""
+    path: str | Path, name: str, required: Iterable[str] = (), likely: Iterable[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
     """Rows of a UTF-8 table as (number of the line that the row begins in, {column: text}).
 
     The separator (comma, semicolon or tab) is the one the header uses most. Column names are in lower case. Fields are
     stripped of spaces and byte order marks at their ends. Left out are empty lines, columns without name and values (a
-    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index). `way` is what
-    the message proposes where a required column is missing.
+    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index). `likely`
+    columns, and those that are required, hold files or ids, by which rows are known within an open quote.
 
     Raises:
         CorpusError: the file is missing, empty or not UTF-8 text; a column is missing, has no name or occurs twice; a row
@@ -57,7 +57,7 @@ def read_table(
         )  # an empty line, so that the others keep their numbers
     header = NEWLINE.split(text.lstrip(), maxsplit=1)[0]
     delimiter = max(DELIMITERS, key=header.count)
-    records = _records(text, delimiter, required, f"{name}: {path.name}")
+    records = _records(text, delimiter, (*required, *likely), f"{name}: {path.name}")
     if not records:
         raise CorpusError(f"{name}: expected a header and rows. Received: {path}, which is empty.")
     columns, rows = _columns(records, f"{name}: {path.name}")
@@ -65,8 +65,7 @@ def read_table(
     if missing:
         raise CorpusError(
             f"{name}: {path.name} is missing the column{'s' if len(missing) > 1 else ''} {listed(map(repr, missing))}. Received: "
-            f"{listed(map(shown, columns))}. "
-            + (way or "Name the columns in the first line, separated by commas, semicolons or tabs.")
+            f"{listed(map(shown, columns))}. Name the columns in the first line, separated by commas, semicolons or tabs."
         )
     separators = _SEPARATORS[delimiter]
     cases = {
@@ -111,7 +110,7 @@ def _field(text: str) -> str:
     return text if text.isascii() or visible(text).strip() else ""
 
 
-def _records(text: str, delimiter: str, required: Sequence[str], where: str) -> list[tuple[int, list[str]]]:
+def _records(text: str, delimiter: str, likely: Sequence[str], where: str) -> list[tuple[int, list[str]]]:
     """(line that it begins in, fields) of each line that is not empty; raises CorpusError for a quote that swallows rows."""
     lines = io.StringIO(text, newline="").readlines()
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -132,7 +131,7 @@ def _records(text: str, delimiter: str, required: Sequence[str], where: str) -> 
         if last - first > 1 or last == len(lines):
             head = records[0][1] if records else fields
             closed = _closes(lines[first:last], delimiter)
-            if not closed or _rows_within(lines[first:last], delimiter, head, required):
+            if not closed or _rows_within(lines[first:last], delimiter, head, likely):
                 end = f"closes only in line {last}, which swallows rows" if closed else "never closes"
                 raise CorpusError(
                     f"{where}, line {first + 1}: expected a field that ends in its row. Received: a double quote that opens "
@@ -152,14 +151,14 @@ def _closes(lines: Sequence[str], delimiter: str) -> bool:
     return True
 
 
-def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], required: Sequence[str]) -> bool:
+def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], likely: Sequence[str]) -> bool:
     """Whether a row of several lines holds what looks like rows of its own: a text on several lines does not.
 
     A line looks like a row where it has a field for each column and, where the first line has one, a suffix in the column
     of the files.
     """
     columns = [_column(field) for field in header]
-    place = columns.index(required[0]) if required and required[0] in columns else 0
+    place = next((columns.index(name) for name in likely if name in columns), 0)
     suffix = re.compile(r"\.\w{1,5}$")
     fields = [line.rstrip("\r\n").split(delimiter) for line in lines]
     suffixed = len(fields[0]) > place and suffix.search(fields[0][place].strip('" '))

@@ -19,15 +19,14 @@ from typing import Any
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.layout import entries, existing_folder
 from keras_ser.corpora.plain_text import read_text
-from keras_ser.corpora.rows import Table, texts
+from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.corpora.spelling import quoted
-from keras_ser.corpora.table import DELIMITERS, NEWLINE, read_table
+from keras_ser.corpora.table import NEWLINE, read_table
 
 EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
 METADATA = "metadata"
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 SIDES = {"train": "train", "test": "test", **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")}
-WAY = "Name the columns in the first line, or say which they are: --columns file=COLUMN,speaker=COLUMN,emotion=COLUMN."
 
 
 def found_table(root: str | Path, file_column: str | None = None) -> Table:
@@ -51,12 +50,14 @@ def found_table(root: str | Path, file_column: str | None = None) -> Table:
     holders = [path, *(folder for folder in inside if folder.name.lower() in SIDES and folder.is_dir())]
     metadata = [f for holder in holders for f in entries(holder) if f.stem == METADATA and f.suffix.lower() in TABLES]
     if metadata:
-        return _joined(path, [(_side(file.parent.name), _read(file, file_column)) for file in metadata])
+        return _joined(path, [(_side(file.parent.name), _read(file, file_column)) for file in metadata], file_column)
     tables = [file for file in inside if file.suffix.lower() in TABLES and file.is_file()]
     parquet = [file for folder in (path, path / "data") if folder.is_dir() for file in entries(folder)]
     parquet = [file for file in parquet if file.suffix.lower() == ".parquet"]
     if parquet and set(tables) <= set(parquet):
-        return _joined(path, [(_side(re.split(r"[-.]", f.stem)[0]), _read(f, file_column)) for f in parquet])
+        sides = [_side(re.split(r"[-.]", file.stem)[0]) for file in parquet]
+        parts = [_read(file, file_column) for file in parquet]
+        return _joined(path, list(zip(sides, parts, strict=True)), file_column)
     if len(tables) == 1:
         return _read(tables[0], file_column)
     folders = {} if tables else _class_folders(path)
@@ -85,52 +86,49 @@ def _read(path: Path, file_column: str | None) -> Table:
 
         return read_parquet(path, file_column)
     if suffix == ".jsonl" and path.is_file():
-        rows = texts(_objects(path))
+        numbered = _objects(path)
+        rows = texts(numbered.values(), numbered)
     else:
-        rows = read_table(path, "manifest", required=(file_column or _file_column(path),), way=WAY)
-    if not rows:
-        raise CorpusError(f"manifest: expected a row for every utterance. Received: {path}, which has none.")
+        rows = read_table(path, "manifest", likely=(file_column,) if file_column else FILE_COLUMNS)
     return Table(path, path.parent, rows)
 
 
-def _file_column(path: Path) -> str:
-    """ "file", or "file_name" as Hugging Face calls it, where the first line names that alone."""
-    header = NEWLINE.split(read_text(path, "manifest: expected a table in UTF-8.").lstrip(), maxsplit=1)[0]
-    names = {name.strip().strip('"').strip().lower() for name in re.split("|".join(DELIMITERS), header)}
-    return "file_name" if "file_name" in names and "file" not in names else "file"
-
-
-def _objects(path: Path) -> list[dict[str, Any]]:
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+def _objects(path: Path) -> dict[int, dict[str, Any]]:
+    """Number of the line -> its JSON object."""
+    found = {}
+    text = read_text(path, "manifest: expected JSON lines in UTF-8.", starts=("{",))
+    for number, line in enumerate(NEWLINE.split(text), start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise CorpusError(
                 f"manifest: {path.name} must have one JSON object per line. Received: {quoted(line, 40)} in line {number}."
             )
-        found.append(value)
+        found[number] = value
     return found
 
 
-def _joined(root: Path, parts: Sequence[tuple[str, Table]]) -> Table:
+def _joined(root: Path, parts: Sequence[tuple[str, Table]], file_column: str | None) -> Table:
     """Several tables as one whose paths start at `root`; which side of the data set a part is becomes its `subset`."""
     if len(parts) == 1 and not parts[0][0]:
         return parts[0][1]
     folders = {part.folder for _, part in parts}
     folder = folders.pop() if len(folders) == 1 else root
     rows: list[dict[str, str]] = []
+    numbers: list[str] = []
     for side, part in parts:
-        moved = _mover(part.folder, folder)
-        for _, row in part.rows:
-            column = "file" if "file" in row else "file_name"
+        moved, name = _mover(part.folder, folder), part.path.relative_to(root).as_posix()
+        for number, row in part.rows:
+            column = file_column or next((name for name in FILE_COLUMNS if name in row), "")
             more = {"subset": side} if side and "subset" not in row else {}
             rows.append({**row, **more, **({column: moved(row[column])} if row.get(column) else {})})
-    return Table(root, folder, texts(rows), tuple(note for _, part in parts for note in part.notes))
+            numbers.append(f"{number} of {name}")
+    return Table(root, folder, texts(rows, numbers), tuple(note for _, part in parts for note in part.notes))
 
 
 def _mover(start: Path, end: Path) -> Callable[[str], str]:

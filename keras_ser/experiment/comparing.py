@@ -38,10 +38,9 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         if f"{task}/prediction" not in table:
             there = [c.removesuffix("/prediction") for c in table.columns if c.endswith("/prediction")]
             raise RunError(f"the task must be one of {', '.join(there)}. Received: {task!r}.")
-    labels = _labels(tables[0], task)
-    others = [_labels(table, task) for table in tables]
-    if sorted(others[0]) != sorted(others[1]):
-        raise RunError(f"the two must have the same classes of {task!r}. {_difference(*others)}")
+    labels, others = (_labels(table, task) for table in tables)
+    if sorted(labels) != sorted(others):
+        raise RunError(f"the two must have the same classes of {task!r}. {_difference(labels, others)}")
     known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
     found = compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known))
     trained = (

@@ -132,9 +132,12 @@ def evaluate_elsewhere(
         The report, and its folder.
 
     Raises:
+        UserError: `trained` is none of these.
         LeakageError: the corpus holds such clips, and `trained` is "refuse", or nothing else.
         CorpusError: labels that the runs do not know, or no label of the main task.
     """
+    if trained not in TRAINED:
+        raise UserError(f"`trained` must be one of {', '.join(TRAINED)}. Received: {trained!r}.")
     runs, name = runs_of(folder), name or corpus.root.resolve().name or corpus.name
     recipe = runs[0].recipe
     main = recipe.tasks[0]
@@ -171,6 +174,7 @@ def evaluate_elsewhere(
         notes.append(
             f"{what[0].upper()}{what[1:]}, and are {'left out' if trained == 'drop' else 'KEPT: scores are too high'}."
         )
+    dependent = bool(found.clips) and trained == "keep"
     split = Split(PROTOCOL, 0, (), (), tuple(ids), apart=("speaker",), foreign=True)
     table = pd.concat(
         [tested(replace(run, recipe=recipe, split=split, seed=k), data, PROTOCOL) for k, run in enumerate(runs)],
@@ -187,7 +191,7 @@ def evaluate_elsewhere(
         table,
         scored,
         title=f"{recipe.name} on another corpus: {name}",
-        protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": trained == "keep"}},
+        protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": dependent}},
         notes=notes,
         deterministic=False,
     )

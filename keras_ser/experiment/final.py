@@ -16,32 +16,32 @@ from typing import Any
 from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import score
 from keras_ser.evaluation.tables import metric_title
-from keras_ser.experiment.planning import experiment_folder
+from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.rescoring import runs_of
-from keras_ser.experiment.stored import EXPERIMENT, finished_predictions
+from keras_ser.experiment.stored import EXPERIMENT, finished_predictions, stored_recipe
 from keras_ser.files import lock, write_text
 from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training import Data, Run, fit
+from keras_ser.training.run import is_of
 
 FINAL = "final"
 
 
-def final_runs(recipe: Recipe, out: Path | str) -> list[Run]:
-    """The finished runs of the recipe's cross-validation.
+def final_runs(recipe: Recipe, folder: Path) -> list[Run]:
+    """The finished runs of the recipe's cross-validation in an experiment's folder.
 
     Raises:
-        UserError: there is none yet, or the recipe needs a validation side to be trained at all.
+        UserError: there is none yet, it is another recipe's, or the recipe needs a validation side to be trained at all.
     """
-    folder = experiment_folder(recipe, out)
     if recipe.optimizer.schedule == "plateau":
         raise UserError(
             f"{recipe.name} lowers its learning rate by the validation side (schedule 'plateau'), and a model on all clips has "
             "none: use another schedule, e.g. --set optimizer.schedule=cosine."
         )
     try:
-        found = runs_of(folder) if (folder / EXPERIMENT).exists() else []
+        found = runs_of(folder) if (folder / EXPERIMENT).exists() and is_of(folder, recipe) else []
     except RunError:
         found = []
     if not found:
@@ -74,52 +74,68 @@ def final_recipe(recipe: Recipe, runs: Sequence[Run]) -> tuple[Recipe, str]:
 
 
 def train_final(
-    recipe: Recipe, data: Data, out: Path | str, on_job: Callable[[int, int, str], None] | None = None, **options: Any
+    recipe: Recipe,
+    data: Data,
+    folder: Path,
+    into: Path | None = None,
+    on_job: Callable[[int, int, str], None] | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Train a model on all readable clips for each seed of the recipe; return the runs' folders.
 
     Args:
         recipe: what has been cross-validated.
         data: the same corpora.
-        out: where the experiments lie.
+        folder: of the experiment.
+        into: where the models go (default: "final" in `folder`).
         on_job: called with (number, how many, what) before each training.
         **options: of `keras_ser.training.fit`.
 
     Raises:
         UserError: see `final_runs`.
     """
-    runs = final_runs(recipe, out)
-    folder = experiment_folder(recipe, out)
+    runs = final_runs(recipe, folder)
     made, said = final_recipe(recipe, runs)
     split = Split(FINAL, 0, tuple(u.id for u in data.readable), (), (), final=True)
     found = []
     for number, seed in enumerate(recipe.seeds, start=1):
-        target = folder / FINAL / f"seed-{seed}"
+        target = (into or folder / FINAL) / f"seed-{seed}"
         if on_job:
             on_job(number, len(recipe.seeds), f"{recipe.name}: all {len(split.train)} clips, seed {seed}")
         with lock(target):
             fit(made, data, split, target, seed, **options)
-        write_text(target / "final.md", "\n".join(_lines(recipe, data, folder, runs, split, said)))
+        write_text(target / "final.md", "\n".join(_lines(recipe, data, folder, runs, split, said, bool(into))))
         found.append(target)
     return found
 
 
-def _lines(recipe: Recipe, data: Data, folder: Path, runs: Sequence[Run], split: Split, said: str) -> list[str]:
+def _of(speakers: int) -> str:
+    return f" of {speakers} speaker{'s' if speakers > 1 else ''}" if speakers else ""
+
+
+def _lines(
+    recipe: Recipe, data: Data, folder: Path, runs: Sequence[Run], split: Split, said: str, apart: bool
+) -> list[str]:
     """The report: what was trained, and what the cross-validation says of it."""
     task, protocol = recipe.tasks[0], runs[0].split.protocol
     scored = score(finished_predictions(folder, runs), task, protocol)
-    what = f"{protocol}, {len(runs)} run{'s' if len(runs) > 1 else ''}"
-    line = f"Nothing tests this model. The cross-validation ({what}) says what to expect of it; see ../../report.md."
+    asked = [job for job in jobs(stored_recipe(folder), data) if job.protocol.name == protocol]
+    number = (
+        f"{len(runs)} of {len(asked)} runs, which is not finished" if len(runs) < len(asked) else f"{len(runs)} runs"
+    )
+    number = "1 run" if number == "1 runs" else number
+    line = (
+        f"Nothing tests this model. The cross-validation ({protocol}, {number}) says what to expect of it; see "
+        f"{folder / 'report.md' if apart else '../../report.md'}."
+    )
     if scored:
         metrics = ("ccc", "rmse") if task.continuous else ("uar", "accuracy")
         figures = ", ".join(f"{metric_title(m)} {scored[m].cell().text()}" for m in metrics)
-        line += f" There: {task.name} {figures}, {scored.clips} clips of {scored.speakers} speakers."
-    speakers = len({u.speaker for u in data.readable} - {None})
-    of = f" of {speakers} speakers" if speakers else ""
+        line += f" There: {task.name} {figures}, {scored.clips} clips{_of(scored.speakers)}."
     return [
         f"# {recipe.name} on all of {data.corpus.name}",
         "",
-        f"Trained on {len(split.train)} clips{of}. {said}",
+        f"Trained on {len(split.train)} clips{_of(len(data.readable.counts('speaker')))}. {said}",
         "",
         line,
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Cell, form_of
-from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, stored_facts, stored_recipe
+from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, read_or_refuse, stored_facts, stored_recipe
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 from keras_ser.training.run import model_file
@@ -63,18 +63,17 @@ def _listed(folder: Path) -> Listed:
     written = [*folder.glob(f"*/fold-*/{PREDICTIONS}"), *folder.glob("report.json"), folder / EXPERIMENT]
     date = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in written))
     try:
-        recipe, facts, report = stored_recipe(folder), stored_facts(folder), _report(folder)
+        recipe, facts = stored_recipe(folder), stored_facts(folder)
+        runs, (metric, score, protocol) = _of_report(folder / "report.json", recipe)
     except UserError as error:
         return Listed(folder, date=date, fault=" ".join(str(error).split()))
-    done = {f"{path.parent.parent.name}/{path.parent.name}" for path in folder.glob(f"*/fold-*/{PREDICTIONS}")}
-    metric, score, protocol = _score(recipe, report)
     return Listed(
         folder,
         recipe.name,
         recipe.corpus,
         facts.get("root", ""),
-        len(done),
-        _runs(recipe, report),
+        len(list(folder.glob(f"*/fold-*/{PREDICTIONS}"))),
+        runs,
         sum(model_file(path) is not None for path in folder.glob("final/seed-*")),
         metric,
         score,
@@ -83,12 +82,14 @@ def _listed(folder: Path) -> Listed:
     )
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _of_report(path: Path, recipe: Recipe) -> tuple[int | None, tuple[str, Cell | None, str]]:
+    """How many runs there are to be, and the score, by the report if there is one."""
+
+    def read() -> tuple[int | None, tuple[str, Cell | None, str]]:
+        report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return _runs(recipe, report), _score(recipe, report)
+
+    return read_or_refuse(path, read, f"Make it again: keras-ser evaluate {path.parent}")
 
 
 def _runs(recipe: Recipe, report: dict[str, Any]) -> int | None:
@@ -114,6 +115,7 @@ def _score(recipe: Recipe, report: dict[str, Any]) -> tuple[str, Cell | None, st
         if result.get("task") == main.name:
             for each in result.get("scores", []):
                 if each.get("metric") == metric and each.get("value") is not None:
-                    cell = Cell(each["value"], each.get("low"), each.get("high"), form=form_of(metric))
-                    return metric, cell, result.get("protocol", "")
+                    low, high = each.get("low"), each.get("high")
+                    numbers = [None if n is None else float(n) for n in (each["value"], low, high)]
+                    return metric, Cell(*numbers, form=form_of(metric)), str(result.get("protocol", ""))
     return metric, None, ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXPERIMENT, RECIPE, PREDICTIONS = "experiment.json", "recipe.json", "predictions.csv"
 WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
 ROWS = "rows in the table"
-DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 Value = TypeVar("Value")
 Step = Callable[[int, int, str], None]  # number, steps in all, what
 

@@ -13,7 +13,7 @@ from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.learning import Learning, run_learning, together
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
-from keras_ser.experiment.runner import run_experiment
+from keras_ser.experiment.runner import begin, run_experiment
 from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse
 from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
@@ -85,9 +85,11 @@ def run_systems(
             see `run_experiment`, too.
         AllFailedError: no run of any system has finished.
     """
+    folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
     for recipe in recipes.values():
         check_jobs(recipe, data, folds)
-    folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
+    for name, recipe in recipes.items():  # what the last system would be refused for after hours is refused now
+        begin(recipe, data, folders[name], folds, read_options)
     tables, asked, missing, nothing = {}, {}, [], None
     given = {"folds": folds, "on_job": on_job, "on_failure": on_failure, "read_options": read_options, **options}
     for name, recipe in recipes.items():

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from keras_ser.errors import UserError
 from keras_ser.features import Frontend, fitted_derivative
-from keras_ser.pipelines.threads import cores, in_order
+from keras_ser.machine import cores
+from keras_ser.pipelines.threads import in_order
 
 ROW, ROWS = 256, 40
 CALL = ROW * ROWS

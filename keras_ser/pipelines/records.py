@@ -27,6 +27,7 @@ import tensorflow as tf
 from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.errors import UserError
 from keras_ser.files import lock
+from keras_ser.machine import cores
 from keras_ser.pipelines.record_writer import (
     FORMAT,
     FRAMING,
@@ -36,7 +37,6 @@ from keras_ser.pipelines.record_writer import (
     remove_outdated,
     write,
 )
-from keras_ser.pipelines.threads import cores
 
 READ_BUFFER = 2**20
 LOG = logging.getLogger(__name__)

@@ -1,15 +1,9 @@
 """Work in threads whose results come in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(function: Callable, items: Iterable[tuple], pool: ThreadPoolExecutor, ahead: int) -> Iterator[Any]:

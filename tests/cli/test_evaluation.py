@@ -50,6 +50,12 @@ def test_what_fails_is_named_and_the_exit_code_says_so(folders, capsys):
     ("words", "said"),
     [
         (["--columns=file=path"], "--columns goes with --corpus NAME"),
+        (["--trained-speakers=drop"], "--trained-speakers goes with --corpus NAME"),
+        (["--bad=raise"], "--bad goes with --corpus NAME"),
+        (["--noise=x", "--columns=file=path"], "--columns goes with --corpus NAME"),
+        (["--noise=x", "--merge=a=b"], "--merge goes with --corpus NAME"),
+        (["--noise=x", "--ignore=a"], "--ignore goes with --corpus NAME"),
+        (["nowhere"], "Received: nowhere, which does not exist"),
         (["--snr=5"], "--denoiser and --snr go with --noise DIR"),
         (["b", "--out=x"], "--out takes the report of one RUN"),
         (["b", "--noise=x"], "--noise takes one RUN"),

@@ -42,6 +42,32 @@ def test_experiments_are_listed(folder, capsys):
     assert {each["finished"] for each in json.loads(capsys.readouterr().out)} == {0, 3}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"results": 3}',
+        '{"results": ["x"]}',
+        '{"results": {"a": 1}}',
+        '{"protocols": []}',
+        '{"protocols": {"speakers": 1}}',
+        '{"results": [{"task": "emotion", "scores": [{"metric": "uar", "value": "high"}]}]}',
+        '{"results": [{"task": "emotion", "scores": [{"metric": "uar", "value": 1, "low": []}]}]}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_report_is_a_fault_of_its_row(text, folder, capsys):
+    (folder / "other").mkdir()
+    for name in ("recipe.json", "experiment.json", "report.json"):
+        (folder / "other" / name).write_text((folder / "single-01234567" / name).read_text())
+    (folder / "other" / "report.json").write_text(text)
+    assert main(["list", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "UAR 62.5" in out and sum(" damaged " in line for line in out.splitlines()) == 2
+    assert f"{folder / 'other' / 'report.json'} is damaged: " in err and len(err.splitlines()) == 2
+
+
 def test_folders_of_unknown_numbers_of_folds(folder):
     loso = tiny.SINGLE.replace(protocols=(tiny.Protocol("loso", "leave-one-out"),))
     (folder / "single-01234567" / "recipe.json").write_text(loso.to_json())
@@ -59,3 +85,16 @@ def test_a_new_recipe_can_be_read_and_is_never_overwritten(tmp_path, monkeypatch
     assert main(["new", "mine.py"]) == 2 and "is there already" in capsys.readouterr().err
     assert (tmp_path / "mine.py").read_bytes() == before
     assert main(["new", "../mine"]) == 2
+
+
+@pytest.mark.parametrize("name", ["keras_ser", "json.py", "numpy", "__main__", "x" * 96, "x" * 100])
+def test_a_new_recipe_that_could_not_run_is_refused(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", name]) == 2 and len(capsys.readouterr().err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x" * 95, "my-recipe", "keras_ser.2"])
+def test_a_new_recipe_of_any_other_name_can_be_read(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", name]) == 0 and load_recipes(f"{name}.py")[0]["demo"].name == f"{name}-demo"

@@ -45,10 +45,9 @@ def test_columns_of_a_table():
 def test_quoted_patterns(tmp_path):
     for name in ("b1", "a1", "c"):
         (tmp_path / name).mkdir()
-    assert expanded([f"{tmp_path}/?1", str(tmp_path / "a1"), "new"]) == [
-        tmp_path / "a1",
-        tmp_path / "b1",
-        *expanded(["new"]),
-    ]
-    with pytest.raises(UserError, match="matches none"):
-        expanded([f"{tmp_path}/z*"])
+    (tmp_path / "[z]").mkdir()
+    asked = [f"{tmp_path}/?1", str(tmp_path / "a1"), str(tmp_path / "[z]"), str(tmp_path / "c")]
+    assert expanded(asked) == [tmp_path / name for name in ("a1", "b1", "[z]", "c")]
+    for name, said in (("z*", "matches none"), ("new", "does not exist")):
+        with pytest.raises(UserError, match=said):
+            expanded([asked[0], f"{tmp_path}/{name}"])

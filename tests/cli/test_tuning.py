@@ -1,9 +1,14 @@
 """`keras-ser tune`, from a CSV to a recipe that `train` takes."""
 
+import shlex
+
 import pandas as pd
 import pytest
 
-from keras_ser.cli import main
+from keras_ser.cli import main, tune_main, tuning
+from keras_ser.cli.parsing import Parser
+from keras_ser.cli.training import add_training_arguments
+from keras_ser.cli.tuning import following
 from keras_ser.recipe import Recipe
 from tests.test_cli import RECIPE, SMALL, write_corpus
 
@@ -16,6 +21,52 @@ def manifest(tmp_path):
 def tune(manifest, out, *more: str) -> int:
     start = ["tune", str(RECIPE), "--corpus-root", str(manifest), "--out", str(out), "--variant", "aspmtl", *SMALL]
     return main([*start, "--set=protocols.speaker-folds.folds=4", *more])
+
+
+GIVEN = {
+    "corpus_root": "/c/my clips.csv",
+    "columns": ["file=path", '{"emotion": "a,b"}'],
+    "audio_root": "/audio",
+    "metadata": "/m.csv",
+    "noise_root": "/noise",
+    "aux_corpus": "librispeech",
+    "aux_root": "/aux",
+    "init_from": "/run",
+    "bad": "drop",
+}
+
+
+def test_the_next_command_reads_the_same_corpora():
+    words = [
+        f"--{n.replace('_', '-')}={v}"
+        for n, given in GIVEN.items()
+        for v in ([given] if isinstance(given, str) else given)
+    ]
+    parser = Parser()
+    add_training_arguments(parser)
+    options = parser.parse_args([*words, "--corpus-root=emodb=/e"])
+    start, command, recipe, *rest = shlex.split(following("r/recipe.json", options))
+    assert (start, command, recipe) == ("keras-ser", "train", "r/recipe.json")
+    again = vars(parser.parse_args(rest))
+    assert {name: again[name] for name in GIVEN} == GIVEN and again["corpus_roots"] == {"emodb": "/e"}
+    assert following("r/recipe.json", parser.parse_args([])) == "keras-ser train r/recipe.json"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [([], ["config.beta=0.1:1"]), (["--space=a=1,2", "--space=b=3"], ["a=1,2", "b=3"])]
+)
+def test_spaces_of_the_command_take_the_place_of_the_files_own(words, expected, monkeypatch):
+    given = []
+    monkeypatch.setattr(tuning, "_tune", lambda options, *_: given.append(options.space))
+    monkeypatch.setattr("sys.argv", ["x.py", *words])
+    assert tune_main({}, "", space=("config.beta=0.1:1",)) == 0 and given == [expected]
+
+
+def test_an_unknown_option_of_a_search_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["x.py", "--trails=3"])
+    with pytest.raises(SystemExit, match="2"):
+        tune_main({}, "")
+    assert "Did you mean --trials?" in capsys.readouterr().err
 
 
 @pytest.mark.slow

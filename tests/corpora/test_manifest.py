@@ -151,7 +151,10 @@ def test_missing_files_are_listed(folder):
     [
         ("", "expected a header and rows. Received: .*which is empty"),
         ("file,emotion\n", "expected a row for every utterance"),
-        ("path,emotion\na/one.wav,anger\n", "is missing the column 'file'. Received: path, emotion"),
+        (
+            "path,emotion\na/one.wav,anger\n",
+            "expected a column 'file'. Received: table.csv, which has path, emotion. .*--columns file=COLUMN",
+        ),
         ("file,start,end\na/one.wav,2,1\n", "0 <= start < end. Received: start='2', end='1' .line 2"),
         ("file,start\na/one.wav,soon\n", "start='soon'"),
         ("file,gender\na/one.wav,q\n", "gender must be female, male or empty.*Received: 'q' .line 2"),

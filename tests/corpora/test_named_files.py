@@ -81,3 +81,10 @@ def test_a_name_on_disk_that_is_not_utf8_is_spelled_out(tmp_path):
     names = NamedFiles(tmp_path)
     assert names.find("caf\u00e9.wav") is None
     assert names.reason("caf\u00e9.wav") == r"there is 'caf\udce9.wav', whose name is not UTF-8: rename it"
+
+
+@pytest.mark.parametrize("name", ["\ud800.wav", "a\udc80.wav", "a\0b.wav"])
+def test_names_that_no_file_can_have_are_not_found(name, tmp_path):
+    names = folder_with(tmp_path, "a.wav")
+    assert names.find(name) is None
+    assert ("not UTF-8" in names.reason(name)) == ("\0" not in name)

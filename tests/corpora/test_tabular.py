@@ -8,7 +8,7 @@ from keras_ser.corpora import CorpusError, manifest
 from tests import corpora_on_disk as disk
 
 ROWS = (("a.wav", "ann", "anger"), ("b.wav", "ben", "fear"), ("c.wav", "ann", "fear"))
-FOUND = [(name, speaker, emotion) for name, speaker, emotion in ROWS]
+FOUND = [("a.wav", "ann", "anger"), ("b.wav", "ben", "fear"), ("c.wav", "ann", "fear")]
 
 
 @pytest.fixture
@@ -38,6 +38,63 @@ def test_json_lines(folder):
         manifest.read(folder)
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\x85"])
+def test_json_lines_end_where_lines_of_a_table_end(separator, folder):
+    """Other separators of Unicode may be in a text, as `json.dumps(.., ensure_ascii=False)` writes it."""
+    row = {"file": "a.wav", "emotion": "fear", "text": f"one{separator}two"}
+    text = json.dumps(row, ensure_ascii=False)
+    (folder / "clips.jsonl").write_text(f'{text}\r{{"file": "b.wav"}}\n', encoding="utf-8", newline="")
+    corpus = manifest.read(folder)
+    assert [(u.id, u.labels.get("text")) for u in corpus] == [("a.wav", row["text"]), ("b.wav", None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"file": "a.wav"}\n\n' + b"[" * 100_000, r"one JSON object per line.* in line 3"),
+        (b'{"file": "a\\ud800.wav"}\n', "one JSON object per line.* in line 1"),
+        (b'{"file": "a\\u0000.wav"}\n', "Not found: .*line 1"),
+        (b'{"file": "a.wav", "emotion": "f\xe4hig"}\n', "not UTF-8 in line 1"),
+        (bytes(range(256)), "JSON lines in UTF-8. Received: .*binary"),
+        (b'[{"file": "a.wav"}]', "JSON lines in UTF-8. Received: .*which is JSON"),
+        (b"\n", "expected a row for every utterance. Received: .*which has none"),
+        (
+            b'{"file": "a.wav", "arousal": 1}\n\n{"file": "b.wav", "arousal": "0,5"}\n',
+            r"'0,5' \(line 3, column arousal",
+        ),
+    ],
+)
+def test_json_lines_that_cannot_be_read(content, said, folder):
+    (folder / "clips.jsonl").write_bytes(content)
+    with pytest.raises(CorpusError, match=said):
+        manifest.read(folder / "clips.jsonl")
+
+
+@pytest.mark.parametrize("name", ["path", "file", "file_name"])
+def test_a_named_file_column_of_sides(name, folder):
+    """Its paths start at the folder of the side's table, whatever it is called."""
+    for side, rows in (("train", ROWS[:2]), ("test", ROWS[2:])):
+        (folder / side).mkdir()
+        for file, *_ in rows:
+            (folder / file).rename(folder / side / file)
+        table = "".join(f"{s},{f},{e}\n" for f, s, e in rows)
+        (folder / side / "metadata.csv").write_text(f"speaker,{name},emotion\n{table}")
+    corpus = manifest.read(folder, columns={"file": name})
+    assert facts(corpus) == [
+        ("test/c.wav", "ann", "fear"),
+        ("train/a.wav", "ann", "anger"),
+        ("train/b.wav", "ben", "fear"),
+    ]
+    (folder / "train" / "metadata.csv").write_text(f"speaker,{name},emotion\nann,a.wav,anger\n\nben,gone.wav,fear\n")
+    with pytest.raises(CorpusError, match=r"Not found: train/gone.wav \(line 4 of train/metadata.csv"):
+        manifest.read(folder, columns={"file": name})
+
+
+def test_file_name_below_a_line_of_excel(folder):
+    (folder / "clips.csv").write_text("sep=;\nfile_name;speaker;emotion\na.wav;ann;anger\n")
+    assert facts(manifest.read(folder)) == FOUND[:1]
+
+
 def test_audiofolder_of_two_sides(folder):
     """metadata.csv beside metadata.jsonl in folders of the sides, which become the group `subset`."""
     for side, names in (("train", ("a.wav", "b.wav")), ("validation", ("c.wav",))):
@@ -64,11 +121,70 @@ def test_class_folders(tmp_path):
     assert corpus.notes == ("there is no table: the folders are read as emotions (fear, joy).",)
 
 
-@pytest.mark.parametrize("stored", ["bytes", "paths"])
-def test_parquet(stored, folder, tmp_path_factory, monkeypatch):
-    """Audio in a column, with classes that are numbers, as Hugging Face writes it; or paths."""
+@pytest.fixture
+def written(folder, tmp_path_factory, monkeypatch):
+    """Writes columns as a Parquet file of the folder."""
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     monkeypatch.setenv("KERAS_SER_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+    def write(name, columns, features=None):
+        about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else None
+        parquet.write_table(pa.table(columns).replace_schema_metadata(about), folder / name)
+        return folder / name
+
+    return write
+
+
+def test_shards_of_audio_in_a_named_column(written, folder):
+    for number, (name, speaker, emotion) in enumerate(ROWS):
+        audio = {"bytes": (folder / name).read_bytes(), "path": name}
+        columns = {"recording": [audio], "who": [speaker], "label": [emotion]}
+        written(f"{'train' if number < 2 else 'test'}-0000{number}-of-00003.parquet", columns)
+    corpus = manifest.read(folder, columns={"file": "recording", "speaker": "who", "emotion": "label"})
+    found = [(u.speaker, u.labels["emotion"], u.groups["subset"]) for u in corpus]
+    assert sorted(found) == [("ann", "anger", "train"), ("ann", "fear", "test"), ("ben", "fear", "train")]
+    expected = {(s, e): (folder / f).read_bytes() for f, s, e in ROWS}
+    assert {(u.speaker, u.labels["emotion"]): corpus.file(u).read_bytes() for u in corpus} == expected
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "x" * 300 + ".wav", "\u00e4" * 200, "a." + "y" * 300, "..", "a\nb.flac"])
+def test_audio_of_any_name_in_parquet(name, written, folder):
+    content = (folder / "a.wav").read_bytes()
+    corpus = manifest.read(written("clips.parquet", {"audio": [{"bytes": content, "path": name}]}))
+    (utterance,) = corpus
+    assert corpus.file(utterance).read_bytes() == content and utterance.id.startswith("clips-000001-")
+    assert utterance.id.isprintable() and corpus.file(utterance).suffix in (".wav", ".flac")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"audio": [{"bytes": "RIFF", "path": "a.wav"}]}, "no column 'file' of paths, and no audio"),
+        ({"audio": [{"bytes": b"RIFF", "path": 3}]}, "no column 'file' of paths, and no audio"),
+        ({"audio": [{"bytes": None, "path": "a\0.wav"}]}, "Not found: .*a_.wav"),
+        ({"file": [], "emotion": []}, "expected a row for every utterance. Received: .*which has none"),
+        ({"file": ["a\0.wav"]}, "Not found: .*line 1"),
+    ],
+)
+def test_parquet_that_cannot_be_read(columns, said, written):
+    with pytest.raises(CorpusError, match=said):
+        manifest.read(written("clips.parquet", columns))
+
+
+def test_damaged_parquet_and_classes_without_names(written):
+    names = {"emotion": {"_type": "ClassLabel", "names": 3}}
+    path = written("clips.parquet", {"file": ["a.wav", "b.wav"], "emotion": [0, 1]}, names)
+    assert manifest.read(path).counts("emotion") == {"0": 1, "1": 1}
+    content = bytearray(path.read_bytes())
+    content[4:60] = bytes(56)  # the first page, behind the mark of Parquet
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match="cannot be read as Parquet"):
+        manifest.read(path)
+
+
+@pytest.mark.parametrize("stored", ["bytes", "paths"])
+def test_parquet(stored, written, folder):
+    """Audio in a column, with classes that are numbers, as Hugging Face writes it; or paths."""
     contents = [(folder / name).read_bytes() for name, *_ in ROWS]
     columns = {"speaker": [s for _, s, _ in ROWS]}
     if stored == "paths":
@@ -78,12 +194,8 @@ def test_parquet(stored, folder, tmp_path_factory, monkeypatch):
             "audio": [{"bytes": b, "path": f"/home/x/{n}"} for b, (n, *_) in zip(contents, ROWS, strict=True)],
             "emotion": [("anger", "fear").index(e) for *_, e in ROWS],
         }
-    table = pa.table(columns)
-    names = {"emotion": {"_type": "ClassLabel", "names": ["anger", "fear"]}}
-    if stored == "bytes":
-        about = json.dumps({"info": {"features": names}}).encode()
-        table = table.replace_schema_metadata({b"huggingface": about})
-    parquet.write_table(table, folder / "train-00000-of-00001.parquet")
+    names = {"emotion": {"_type": "ClassLabel", "names": ["anger", "fear"]}} if stored == "bytes" else None
+    written("train-00000-of-00001.parquet", columns, names)
     corpus = manifest.read(folder)
     assert [(s, e) for _, s, e in facts(corpus)] == [(s, e) for _, s, e in FOUND]
     assert [corpus.file(u).read_bytes() for u in corpus] == contents
@@ -119,6 +231,11 @@ def test_audformat_database(folder):
         ("a.wav", 0.0, 0.2, "ann", "female", "anger", "test"),
         ("b.wav", 0.25, 0.5, "ben", "male", "fear", "test"),
     ]
+    database = audformat.Database("empty")
+    database["files"] = audformat.Table(audformat.filewise_index(["a.wav"]))
+    database.save(str(folder))
+    with pytest.raises(CorpusError, match="expected a row for every utterance. Received: .*db.yaml"):
+        manifest.read(folder)
     (folder / "db.yaml").write_text("name: [")
     with pytest.raises(CorpusError, match="cannot be read as an audformat database"):
         manifest.read(folder)

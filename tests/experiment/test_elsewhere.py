@@ -1,6 +1,7 @@
 """Another corpus than the runs' own: labels, and speakers who have trained them."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -63,6 +64,14 @@ def test_speakers_who_trained_the_run_are_refused_or_left_out(masked, tmp_path, 
     assert len(tested) == len({u.speaker for u in data.corpus}) / 4 and "left out" in (where / "report.md").read_text()
     kept, _ = evaluate_elsewhere(run, data.corpus, trained="keep", out=tmp_path)
     assert len(kept.predictions) == len(data.corpus) and any("too high" in note for note in kept.notes)
+    facts = lambda: json.loads((tmp_path / "report.json").read_text())["protocols"]["other-corpus"]  # noqa: E731
+    assert facts()["speaker_dependent"] is True
+    # speakers that the run has only been tested on
+    unseen = dataclasses.replace(data.corpus, utterances=tuple(u for u in data.corpus if u.speaker in tested))
+    made, _ = evaluate_elsewhere(run, unseen, trained="keep", out=tmp_path)
+    assert facts()["speaker_dependent"] is False and not any("too high" in note for note in made.notes)
+    with pytest.raises(UserError, match="`trained` must be one of refuse, drop, keep. Received: 'kept'"):
+        evaluate_elsewhere(run, unseen, trained="kept")
     # other people of other names, in recordings that differ: no overlap
     others = dataclasses.replace(data.corpus, name="manifest")
     with pytest.raises(LeakageError, match="recordings of this corpus"):

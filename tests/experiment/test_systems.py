@@ -76,6 +76,17 @@ def test_a_training_side_of_one_class_is_refused_before_any_training(corpus, dat
         run_systems(systems, few, tmp_path, on_job=lambda *_: pytest.fail("trained"))
 
 
+@pytest.mark.parametrize("about", [{"recipe": "0" * 8}, {"data": "0" * 8}])
+def test_another_experiment_in_a_systems_folder_is_refused_before_any_training(about, data, tmp_path):
+    folder = experiment_folder(SYSTEMS["forest"], tmp_path)
+    folder.mkdir(parents=True)
+    owner = {"recipe": SYSTEMS["forest"].hash, "data": data.digest} | about
+    (folder / "experiment.json").write_text(json.dumps(owner))
+    with pytest.raises(RunError, match=folder.name):
+        run_systems(SYSTEMS, data, tmp_path, folds=[0], on_job=lambda *_: pytest.fail("trained"))
+    assert json.loads((folder / "experiment.json").read_text()) == owner
+
+
 def asked(seeds, folds, protocol="p"):
     return {(protocol, fold, seed) for fold in folds for seed in seeds}
 
