@@ -267,7 +267,10 @@ def _output(answers: Mapping[str, np.ndarray], task: Task, chosen: Mapping[str, 
 
 
 def baselines(recipe, whole) -> tuple[dict[str, np.ndarray], set[str]]:
-    """Feature -> (bins,), where the integral begins: the mean that the network standardises it by, or 0; and the former features."""
+    """Feature -> (bins,), where the integral begins: the mean that the network standardises it by, or 0.
+
+    Also the names of the features that it standardises.
+    """
     from keras_ser.models.whole_model import inner_network, network_again
 
     inner = inner_network(whole)
