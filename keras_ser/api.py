@@ -8,6 +8,7 @@ experiment.predict("new.wav")
 
 import functools
 import numbers
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,7 +181,7 @@ def _checked(recipe: Any, corpus: Any, auxiliary: Any, out: Any, initial: Any) -
     """The auxiliary corpora by name; raises UserError where an argument of `run` is of another kind."""
     if not isinstance(recipe, Recipe):
         raise UserError(f"`recipe` must be a Recipe. Received: {recipe!r}.")
-    others = [auxiliary] if isinstance(auxiliary, Corpus) else list(auxiliary)
+    others = [auxiliary] if isinstance(auxiliary, Corpus | str | os.PathLike) else list(auxiliary or ())
     for name, each in [("corpus", corpus), *(("auxiliary", other) for other in others)]:
         if not isinstance(each, Corpus):
             raise UserError(f"`{name}` must be a Corpus: read it by ks.read_corpus(NAME, FOLDER). Received: {each!r}.")

@@ -69,7 +69,7 @@ def test_a_class_whose_files_were_all_dropped_is_refused(short, tmp_path):
         ({"recipe": "short"}, "`recipe` must be a Recipe. Received: 'short'"),
         ({"corpus": "/data/demo"}, "`corpus` must be a Corpus: read it by ks.read_corpus.* Received: '/data/demo'"),
         ({"auxiliary": ["/data/demo"]}, "`auxiliary` must be a Corpus"),
-        ({"auxiliary": "/data/demo"}, "`auxiliary` must be a Corpus"),
+        ({"auxiliary": "/data/demo"}, "`auxiliary` must be a Corpus.* Received: '/data/demo'"),
         ({"out": __file__}, "`out` must be a folder. Received: .*, a file"),
         ({"initial": "run", "model": "svm"}, "`initial` gives one network its weights. Received: short"),
         ({"folds": 7}, "7"),
