@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
@@ -231,8 +232,8 @@ SUFFIXES = (".keras", ".skops", ".json")
 
 def _check_known(values: Any, name: str) -> None:
     """Refuse missing values among labels or groups of any type."""
-    missing = [] if values is None else [i for i, value in enumerate(values) if value is None or value != value]
-    if missing:
+    missing = np.flatnonzero([] if values is None else pd.isna(np.asarray(values, object)))
+    if len(missing):
         raise UserError(
             f"`{name}` must have a value for each clip. Received: none for clip {missing[0]} (NaN or None)."
         )

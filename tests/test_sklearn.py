@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from sklearn.base import clone
@@ -94,7 +95,7 @@ def test_a_sampling_rate_that_no_audio_has_is_refused(rate):
 
 def test_groups_without_a_value_are_refused():
     with pytest.raises(UserError, match="`groups` must have a value for each clip. Received: none for clip 0"):
-        SpeechClassifier("svm").fit([np.ones(5), np.ones(6)], [0, 1], [None, "anna"])
+        SpeechClassifier("svm").fit([np.ones(5), np.ones(6)], [0, 1], [pd.NA, "anna"])
 
 
 def test_validation_side_holds_whole_groups():
