@@ -7,6 +7,8 @@ experiment.predict("new.wav")
 """
 
 import functools
+import numbers
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from keras_ser.corpora import Corpus
 from keras_ser.errors import RunError, UserError
 from keras_ser.files import waveform_cache
+from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
+from keras_ser.reports.headline import main_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +47,7 @@ class Experiment:
         first = next(iter(self.report.results), None)
         if first is None:
             return f"<Experiment {self.recipe.name}: nothing scored; {self.folder}>"
-        main = next((score for score in first.scores if score.metric in ("uar", "ccc")), first.scores[0])
+        main = main_score(first)
         return f"<Experiment {self.recipe.name}: {first.task} {main.metric} {main.value:.3f}, {first.protocol}; {self.folder}>"
 
     def __str__(self) -> str:
@@ -100,8 +104,8 @@ def run(
     corpus: Corpus,
     out: str | Path = "saved_models",
     *,
-    folds: Sequence[int] | None = None,
-    auxiliary: Iterable[Corpus] = (),
+    folds: Sequence[int] | int | None = None,
+    auxiliary: Iterable[Corpus] | Corpus = (),
     noise_root: str | Path | None = None,
     bad: str = "raise",
     cache: str | Path | None = None,
@@ -115,10 +119,10 @@ def run(
 
     Args:
         recipe: what to train.
-        corpus: the recipe's corpus.
+        corpus: the recipe's corpus, as `read_corpus` gives it.
         out: where the experiment's folder, NAME-HASH, goes.
-        folds: train these folds alone (default: all).
-        auxiliary: the corpora that streams of the recipe read.
+        folds: train these folds, or this one, alone (default: all).
+        auxiliary: the corpora, or the one, that streams of the recipe read.
         noise_root: folder of noise files, where streams name any.
         bad: "raise" an error for files that cannot be read, or "drop" them, which the report says.
         cache: where decoded waveforms are kept (default: OUT/cache where that is there, else the user's cache directory).
@@ -134,12 +138,13 @@ def run(
     from keras_ser.cli.training import begun, check_labels
     from keras_ser.experiment import experiment_folder, run_experiment
     from keras_ser.experiment.planning import check_splits
+    from keras_ser.experiment.reporting import paper_figures
+    from keras_ser.reports.scores import paper_by_task
     from keras_ser.training import Data
     from keras_ser.training.preflight import check_recipe
 
-    if recipe.corpus != corpus.name:
-        raise UserError(f"the recipe {recipe.name} is of the corpus {recipe.corpus!r}. Received: {corpus!r}.")
-    others = {other.name: other for other in auxiliary}
+    others = _checked(recipe, corpus, auxiliary, out, initial)
+    folds = [folds] if isinstance(folds, numbers.Integral) else folds
     noises = Path(noise_root) if noise_root is not None else None
     if recipe.windows is not None:
         from keras_ser.pipelines.windows import cut_windows
@@ -148,9 +153,12 @@ def run(
     recipe = begun(recipe.for_corpus(corpus, *others.values()), str(initial) if initial else None)
     check_labels(recipe, corpus, others)
     check_recipe(recipe, others, noises)
+    paper_by_task(paper_figures(recipe), recipe.tasks)
     check_splits(recipe, corpus, folds, others.values())
     where = waveform_cache(out, str(cache) if cache is not None else None)
     data = Data.load(recipe, corpus, where, others, noises, bad=bad, progress=verbose)
+    if data.cache.dropped:
+        check_labels(recipe, data.readable, others)
     folder = experiment_folder(recipe, out)
     options = {key: value for key, value in corpus.read_by.items() if key not in dict(recipe.corpus_options)}
     with Progress(quiet=not verbose) as progress:
@@ -167,6 +175,25 @@ def run(
             strategy=strategy,
         )
     return Experiment(folder, recipe, report)
+
+
+def _checked(recipe: Any, corpus: Any, auxiliary: Any, out: Any, initial: Any) -> dict[str, Corpus]:
+    """The auxiliary corpora by name; raises UserError where an argument of `run` is of another kind."""
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"`recipe` must be a Recipe. Received: {recipe!r}.")
+    others = [auxiliary] if isinstance(auxiliary, Corpus | str | os.PathLike) else list(auxiliary or ())
+    for name, each in [("corpus", corpus), *(("auxiliary", other) for other in others)]:
+        if not isinstance(each, Corpus):
+            raise UserError(f"`{name}` must be a Corpus: read it by ks.read_corpus(NAME, FOLDER). Received: {each!r}.")
+    if recipe.corpus != corpus.name:
+        raise UserError(f"the recipe {recipe.name} is of the corpus {recipe.corpus!r}. Received: {corpus!r}.")
+    if Path(out).is_file():
+        raise UserError(f"`out` must be a folder. Received: {out}, a file.")
+    if recipe.initial and not initial:
+        raise UserError(f"{recipe.name} begins from the weights {recipe.initial}: name their run, initial=FOLDER.")
+    if initial and (recipe.first is not None or is_baseline(recipe)):
+        raise UserError(f"`initial` gives one network its weights. Received: {recipe.name}, a cascade or a baseline.")
+    return {other.name: other for other in others}
 
 
 def load(path: str | Path) -> "Predictor":
@@ -188,11 +215,11 @@ def load(path: str | Path) -> "Predictor":
     from keras_ser.experiment.rescoring import runs_of
     from keras_ser.experiment.stored import EXPERIMENT
     from keras_ser.serving import Predictor
-    from keras_ser.serving.predictor import mean_predictor
+    from keras_ser.serving.predictor import of_runs
 
     path = Path(path).expanduser()
     if not path.is_dir():
         raise RunError(f"expected the folder of a run, an experiment or an export. Received: {path}.")
     if not (path / EXPERIMENT).exists():
         return Predictor.load(path)
-    return mean_predictor([Predictor.load(run.folder) for run in runs_of(path)])
+    return of_runs(runs_of(path))

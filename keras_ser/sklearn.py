@@ -6,6 +6,9 @@ from keras_ser.sklearn import SpeechClassifier
 cross_validate(SpeechClassifier(), files, emotions, groups=speakers, cv=GroupKFold(5), scoring="balanced_accuracy")
 """
 
+import dataclasses
+import math
+import numbers
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
@@ -21,9 +25,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from keras_ser.audio import from_array
+from keras_ser.audio.arrays import whole_rate
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
+from keras_ser.serving.inputs import check_no_channels, samples_of
 from keras_ser.splits import Protocol, Split
 from keras_ser.tasks import Task
 
@@ -114,14 +120,14 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         """Train on clips.
 
         Args:
-            X: paths of audio files, or waveforms (samples,) of any lengths, as a list, an object array or a Series; or waveforms
-                of one length, (clips, samples).
+            X: paths of audio files, waveforms (samples,) of any lengths, or mappings with "array" and "sampling_rate", as a list,
+                an object array or a Series; or waveforms of one length, (clips, samples).
             y: labels, (clips,).
             groups: e.g. the speaker of each clip, (clips,): those of the validation side do not train. Unused without
                 `validation_fraction`.
 
         Raises:
-            ValueError: clips and labels that do not fit; fewer than two classes.
+            ValueError: clips and labels that do not fit or are missing; fewer than two classes.
             AudioError: a file that cannot be read, a waveform that is none.
         """
         from keras_ser.training import Data, fit
@@ -131,6 +137,8 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             raise UserError("This SpeechClassifier requires y to be passed, but the target y is None.")
         check_consistent_length(clips, y, groups)
         y = column_or_1d(y, warn=True)
+        _check_known(y, "y")
+        _check_known(groups, "groups")
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
@@ -139,7 +147,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         recipe = self._recipe(len(classes))
         with tempfile.TemporaryDirectory(prefix="keras_ser-") as name:
             folder = Path(name)
-            corpus = _corpus(clips, codes, self.sampling_rate, folder)
+            corpus = _corpus(clips, codes, whole_rate(self.sampling_rate), folder)
             chosen = self._validation(codes, groups, rng)
             ids = [u.id for u in corpus]
             sides = [tuple(np.array(ids)[side].tolist()) for side in (~chosen, chosen)]
@@ -187,14 +195,21 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         return recipe.change({**DEFAULTS.get(self.model, {}), **given, **(self.settings or {})})
 
     def _validation(self, codes: np.ndarray, groups: Any, rng: np.random.RandomState) -> np.ndarray:
-        """(clips,) True where a clip chooses the epoch."""
+        """(clips,) True where a clip chooses the epoch; each class keeps a clip to train on."""
         chosen = np.zeros(len(codes), bool)
         if not 0 <= self.validation_fraction < 1:
             raise UserError(f"`validation_fraction` must be in [0, 1). Received: {self.validation_fraction}.")
         if self.validation_fraction:
             kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
-            splitter = kind(1, test_size=self.validation_fraction, random_state=rng)
-            chosen[next(splitter.split(codes, codes, groups))[1]] = True
+            splitter = kind(DRAWS, test_size=self.validation_fraction, random_state=rng)
+            sides = splitter.split(codes, codes, groups)
+            side = next((side for train, side in sides if len(set(codes[train])) == len(set(codes))), None)
+            if side is None:
+                raise UserError(
+                    f"each of {DRAWS} validation sides took a whole class. Received: `validation_fraction` "
+                    f"{self.validation_fraction}; give a smaller one, or smaller groups."
+                )
+            chosen[side] = True
         return chosen
 
     def _report(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
@@ -208,32 +223,57 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="keras_ser-") as folder:
             for name, contents in self._files.items():
                 (Path(folder) / name).write_bytes(contents)
-            return Predictor.load(folder)
+            return dataclasses.replace(Predictor.load(folder), max_seconds=math.inf)
 
 
+DRAWS = 100
 SUFFIXES = (".keras", ".skops", ".json")
 
 
+def _check_known(values: Any, name: str) -> None:
+    """Refuse missing values among labels or groups of any type."""
+    missing = np.flatnonzero([] if values is None else pd.isna(np.asarray(values, object)))
+    if len(missing):
+        raise UserError(
+            f"`{name}` must have a value for each clip. Received: none for clip {missing[0]} (NaN or None)."
+        )
+
+
 def _clips(X: Any) -> list[Any]:  # noqa: N803
-    """Paths and waveforms, one an item; numbers in a table are waveforms of one length."""
-    if isinstance(X, str | os.PathLike):
+    """Files, waveforms and mappings, one an item; numbers in a table are waveforms of one length."""
+    if isinstance(X, str | os.PathLike | Mapping):
         raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
-    found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else []
-    if found and all(isinstance(item, str | os.PathLike) or np.ndim(item) == 1 for item in found):
-        return found
-    # numbers of one length, or nothing that can be used: scikit-learn says what is wrong
-    return list(check_array(X, estimator="SpeechClassifier"))
+    found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else None
+    if found == []:
+        raise UserError("expected at least one clip. Received: none.")
+    if found is None or all(isinstance(item, numbers.Number) for item in found):
+        # numbers of one length, or nothing that can be used: scikit-learn says what is wrong
+        x = check_array(X, estimator="SpeechClassifier")
+        check_no_channels(x.shape, most=1000)
+        found = list(x)
+    for number, item in enumerate(found):
+        if not isinstance(item, str | os.PathLike):
+            samples_of(item, 1, f"clip {number}")
+        elif item == "" or Path(item).is_dir():
+            raise UserError(
+                f"expected audio files, one for each label. Received: the folder {str(item)!r}; list its files."
+            )
+    return found
 
 
 def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) -> Corpus:
     """The clips as a corpus; waveforms are written as files of floats below `folder`."""
     import soundfile
 
-    paths = [Path(item).expanduser().absolute() if isinstance(item, str | os.PathLike) else None for item in clips]
-    for number, (item, path) in enumerate(zip(clips, paths, strict=True)):
-        if path is None:
-            paths[number] = folder / f"{number}.wav"
-            soundfile.write(paths[number], from_array(item, rate, int(rate), f"clip {number}")[0], int(rate), "FLOAT")
+    paths = []
+    for number, item in enumerate(clips):
+        if isinstance(item, str | os.PathLike):
+            paths.append(Path(item).expanduser().absolute())
+            continue
+        name = f"clip {number}"
+        samples, own = samples_of(item, rate, name)
+        paths.append(folder / f"{number}.wav")
+        soundfile.write(paths[-1], from_array(samples, own, rate, name)[0], rate, "FLOAT")
     anchors = {path.anchor for path in paths}
     if len(anchors) > 1:
         raise UserError(f"the files must be on one drive. Received: {', '.join(sorted(anchors))}.")

@@ -45,6 +45,47 @@ def test_one_task_protocol_and_seed_need_no_tuple_and_reprs_are_one_line(tmp_pat
     assert ks.read_corpus("demo", **corpus.read_by) == corpus
 
 
+@pytest.fixture
+def short(tmp_path):
+    """A corpus of two classes, and a recipe that trains on it."""
+    corpus = ks.read_corpus("demo", tmp_path / "demo", speakers=4, sentences=1, emotions=("anger", "sadness"))
+    task, protocol = ks.Task("emotion", ("anger", "sadness")), ks.Protocol("folds", "k-fold", folds=2)
+    return corpus, ks.Recipe("short", "demo", task, protocol, epochs=1)
+
+
+def test_a_class_whose_files_were_all_dropped_is_refused(short, tmp_path):
+    corpus, recipe = short
+    for utterance in corpus:
+        if utterance.labels["emotion"] == "anger":
+            (corpus.root / utterance.path).write_bytes(b"RIFF")
+    with pytest.raises(ks.CorpusError, match="anger"):
+        ks.run(recipe, corpus, tmp_path / "out", bad="drop", cache=tmp_path / "cache", verbose=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": "short"}, "`recipe` must be a Recipe. Received: 'short'"),
+        ({"corpus": "/data/demo"}, "`corpus` must be a Corpus: read it by ks.read_corpus.* Received: '/data/demo'"),
+        ({"auxiliary": ["/data/demo"]}, "`auxiliary` must be a Corpus"),
+        ({"auxiliary": "/data/demo"}, "`auxiliary` must be a Corpus.* Received: '/data/demo'"),
+        ({"out": __file__}, "`out` must be a folder. Received: .*, a file"),
+        ({"initial": "run", "model": "svm"}, "`initial` gives one network its weights. Received: short"),
+        ({"folds": 7}, "7"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_one_line(short, tmp_path, change, words):
+    corpus, recipe = short
+    if "model" in change:
+        recipe = recipe.change({"model": change["model"]})
+    options = {"recipe": recipe, "corpus": corpus, "out": tmp_path / "out"} | change
+    options.pop("model", None)
+    with pytest.raises(ks.UserError, match=words) as caught:
+        ks.run(**options)
+    assert "\n" not in str(caught.value) and "--" not in str(caught.value)
+
+
 def test_model_of_ones_own_is_found_by_its_import_path(tmp_path, monkeypatch):
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "__init__.py").touch()
@@ -117,7 +158,7 @@ def test_run_load_predict_and_evaluate_with_a_model_from_outside(tmp_path, monke
     # nothing is trained again
     again = ks.run(recipe, corpus, tmp_path / "out", folds=[0, 1], verbose=False)
     assert again.predictions.equals(experiment.predictions) and capsys.readouterr().err == ""
-    made, _ = ks.evaluate(experiment.folder)
+    made, _ = ks.evaluate(str(experiment.folder))
     assert made.results[0].scores == experiment.report.results[0].scores
     with pytest.raises(ks.UserError, match="is of the corpus 'demo'"):
         ks.run(recipe, dataclasses.replace(corpus, name="other"), tmp_path / "out")

@@ -3,13 +3,14 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
+from keras_ser.errors import UserError
 from keras_ser.sklearn import SpeechClassifier
 
 LENGTHS = "a waveform may have any length: X has no fixed number of features"
@@ -66,18 +67,35 @@ def test_params_are_cloned_and_set():
     ("X", "y", "words"),
     [
         ("clip.wav", ["a"], "put it into a list"),
-        ([np.ones(5), np.ones((2, 5))], [0, 1], "inhomogeneous|setting an array"),
+        ([np.ones(5), np.ones((2, 5))], [0, 1], r"clip 1: expected a waveform .* Received: shape \(2, 5\)"),
+        (np.ones((1001, 2)), [0, 1], "looks like .samples, channels.: take the mean"),
+        ([np.ones(5), None], [0, 1], "clip 1: expected a file or a waveform .samples,.. Received: None"),
+        (["a.wav", "."], [0, 1], "expected audio files, one for each label. Received: the folder"),
+        ({"array": np.ones(5), "sampling_rate": 8000}, [0], "put it into a list"),
+        ([np.ones(5), np.ones(6)], ["a", None], "`y` must have a value for each clip. Received: none for clip 1"),
         ([np.ones(5), np.ones(6)], [0, 1, 1], "inconsistent numbers of samples"),
         ([np.ones(5), np.ones(6)], [0, 0], "at least 2 classes. Received: 1 class"),
         ([np.ones(5), np.ones(6)], None, "requires y to be passed"),
         ([np.ones(500), np.full(6, np.nan)], [0, 1], "clip 1: 6 of 6 samples are NaN"),
         (["nowhere.wav", "no.wav"], [0, 1], r"nowhere\.wav|no\.wav"),
-        ([], [], "minimum of 1 is required|Expected 2D array"),
+        ([], [], "expected at least one clip"),
     ],
 )
 def test_what_cannot_be_fitted_is_a_value_error(X, y, words):  # noqa: N803
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         SpeechClassifier("svm").fit(X, y)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rate", [float("inf"), float("nan"), 0, 5, 10**9, "16000", True])
+def test_a_sampling_rate_that_no_audio_has_is_refused(rate):
+    with pytest.raises(UserError, match="`sampling_rate` must be a whole number of Hz, 1000 to 1000000"):
+        SpeechClassifier("svm", sampling_rate=rate).fit([np.ones(5), np.ones(6)], [0, 1])
+
+
+def test_groups_without_a_value_are_refused():
+    with pytest.raises(UserError, match="`groups` must have a value for each clip. Received: none for clip 0"):
+        SpeechClassifier("svm").fit([np.ones(5), np.ones(6)], [0, 1], [pd.NA, "anna"])
 
 
 def test_validation_side_holds_whole_groups():
@@ -88,6 +106,14 @@ def test_validation_side_holds_whole_groups():
     stratified = made._validation(np.arange(50) % 2, None, rng)
     assert stratified.sum() == 15 and abs((np.arange(50) % 2)[stratified].sum() - 7.5) < 1
     assert not SpeechClassifier()._validation(np.arange(9) % 2, None, rng).any()
+
+
+def test_validation_side_leaves_each_class_a_clip_to_train_on():
+    made, codes, groups = SpeechClassifier(validation_fraction=0.5), np.array([0, 1, 0, 1, 0, 1, 2]), list("aabbccc")
+    for seed in range(20):
+        assert set(codes[~made._validation(codes, groups, np.random.RandomState(seed))]) == {0, 1, 2}
+    with pytest.raises(UserError, match="took a whole class"):
+        made._validation(np.array([0, 1]), ["a", "b"], np.random.RandomState(0))
 
 
 @pytest.mark.slow
@@ -115,6 +141,12 @@ def test_cross_validation_over_groups_of_files(tones, tmp_path):
     expected = found["estimator"][0].predict_proba([files[i] for i in test])
     np.testing.assert_allclose(again.predict_proba([waveforms[i] for i in test]), expected, atol=1e-6)
     assert again.classes_.tolist() == ["high", "low"]
+    own = {"array": waveforms[test[0]], "sampling_rate": 16000}  # as Hugging Face's datasets hold audio
+    long = np.tile(waveforms[test[0]], 62 * 16000 // len(waveforms[test[0]]))  # fit has no limit of length either
+    found = again.predict([own, long])
+    assert found.tolist() == [labels[test[0]]] * 2
+    with pytest.raises(UserError, match="expected at least one clip"):
+        again.predict([])
     assert again.score([waveforms[i] for i in test], labels[test]) == 1
 
 
@@ -130,4 +162,3 @@ def test_network_learns_the_same_from_the_same_random_state(tones):
     assert first.classes_.tolist() == [-1, 7] and set(first.predict(waveforms)) <= {-1, 7}
     stored = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(stored.predict_proba(waveforms[:2]), first.predict_proba(waveforms[:2]))
-    assert balanced_accuracy_score(numbers, first.predict(waveforms)) >= 0.5

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio.header import AudioError
+from keras_ser.audio.header import RATES, AudioError
 from keras_ser.audio.io import check_finite, read_with_problems
 from keras_ser.errors import UserError
 
@@ -27,14 +27,14 @@ def from_array(
 
     Raises:
         AudioError: no samples, more than one axis, no numbers, unsigned integers, or NaN and infinity among them.
-        UserError: `sampling_rate` is no positive whole number.
+        UserError: `sampling_rate` is none of audio (`RATES`).
     """
     rate = whole_rate(sampling_rate)
     try:
         x = np.asarray(samples)
     except ValueError as error:  # rows of different lengths
         raise AudioError(f"{name}: expected one waveform, (samples,). Received: {error}.") from error
-    if x.dtype == object and x.ndim == 1 and all(isinstance(value, numbers.Real) for value in x):
+    if x.dtype == object and x.ndim == 1 and all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in x):
         x = x.astype("float64")
     if x.ndim != 1 or x.dtype.kind not in "fi":
         raise AudioError(
@@ -51,7 +51,8 @@ def from_array(
 
 
 def whole_rate(rate: Any) -> int:
-    """A sampling rate in Hz as an int; raises UserError where it is none."""
-    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not rate > 0 or rate != int(rate):
-        raise UserError(f"`sampling_rate` must be a positive whole number of Hz. Received: {rate!r}.")
+    """A sampling rate in Hz as an int, within the limits of file headers; raises UserError where it is none."""
+    low, high = RATES
+    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not low <= rate <= high or rate != int(rate):
+        raise UserError(f"`sampling_rate` must be a whole number of Hz, {low} to {high}. Received: {rate!r}.")
     return int(rate)

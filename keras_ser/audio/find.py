@@ -20,11 +20,14 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
     """Return the named files, and all audio and video files below the named folders, sorted.
 
     Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
-    Raises UserError for a path that is not there and for a folder without audio.
+    Raises UserError for a path that is empty or not there, and for a folder without audio.
     """
     files: list[Path] = []
     skipped: list[Path] = []
-    for path in map(Path, paths):
+    for name in paths:
+        if name == "":
+            raise UserError("expected a file or a folder. Received: an empty name.")
+        path = Path(name)
         if path.is_dir():
             below = sorted(_below(path, skipped))
             audio = [file for file in below if _is_audio(file)]

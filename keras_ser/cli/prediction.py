@@ -78,6 +78,9 @@ def _predict(options: argparse.Namespace) -> int:
             raise UserError(f"--{name} requires --{needs}.")
     if options.out:
         return _bulk(options)
+    lists = [name for name in options.files if name.lower().endswith(".txt")]
+    if lists:
+        raise UserError(f"a list of files (.txt) requires --out. Received: {lists[0]}.")
     # a file's name may hold bytes that are not text
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -87,13 +90,13 @@ def _predict(options: argparse.Namespace) -> int:
     report_skipped(skipped)
     if options.timeline:
         return _timelines(options, files)
-    from keras_ser.serving.predictor import predict_files
+    from keras_ser.serving.predictor import predict_files, track
 
     predictor = load(options.model)
     bad, problems = [], defaultdict(list)
 
     def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
-        for path, answer in predict_files(predictor, _progress(files)):
+        for path, answer in predict_files(predictor, track(files)):
             if isinstance(answer, str):
                 bad.append(answer)
                 continue
@@ -129,6 +132,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         raise UserError(f"--format audacity takes one recording; use rttm, csv or jsonl. Received: {len(files)} files.")
     from keras_ser.audio import AudioError, mixing_of
     from keras_ser.files import write_figure
+    from keras_ser.serving.predictor import track
     from keras_ser.serving.timelines import timeline
 
     predictor = load(options.model)
@@ -136,7 +140,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     seconds = {name: value for name, value in given.items() if value is not None}
     bad, problems = [], defaultdict(list)
     stems = Counter(path.stem for path in files)
-    for number, path in enumerate(_progress(files)):
+    for number, path in enumerate(track(files)):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
             for problem in mixing_of(path)[0].problems:
@@ -162,11 +166,6 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     return _finish(len(files), bad, problems)
 
 
-def _progress(files: Sequence[Path]) -> Iterable[Path]:
-    track = tracker("files")
-    return track(files) if track and len(files) > 1 else files
-
-
 def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
     """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
     from keras_ser.corpora import listed
@@ -188,17 +187,12 @@ def _print_csv(predictor, answers: Iterable) -> None:
     from keras_ser.serving.predictor import cells, columns
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    header = ["file", *(column for task in predictor.tasks for column in columns(task))]
-    further = None
+    header = ["file", *(column for task in predictor.tasks for column in columns(task)), *predictor.flags]
+    writer.writerow(header)
     for path, answer in answers:
-        if further is None:
-            further = sorted(set(answer) - {task.name for task in predictor.tasks} - {"problems"})
-            writer.writerow([*header, *further])
         row = [cell for task in predictor.tasks for cell in cells(task, answer[task.name])]
-        writer.writerow([path, *row, *(answer[name] for name in further)])
+        writer.writerow([path, *row, *(answer[name] for name in predictor.flags)])
         sys.stdout.flush()
-    if further is None:
-        writer.writerow(header)
 
 
 def _print_table(predictor, answers: Iterable) -> None:

@@ -56,11 +56,9 @@ def _port(text: str) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from keras_ser.serving import ExportError, export, read_facts
-    from keras_ser.training.run import Run
 
-    runs = [Run.load(Run.find(folder)) for folder in expanded(options.run_folders)]
     try:
-        folder = export(runs, options.out, options.name, options.max_seconds)
+        folder = export(expanded(options.run_folders), options.out, options.name, options.max_seconds)
     except ExportError as error:
         print(f"keras-ser: export refused: {error}", file=sys.stderr)
         return 1

@@ -42,6 +42,11 @@ def metric_title(metric: str) -> str:
     return NAMES.get(metric, metric.replace("/", " ", 1))
 
 
+def short_title(metric: str) -> str:
+    """`metric_title` without what is in brackets."""
+    return metric_title(metric).split(" (")[0]
+
+
 def form_of(metric: str, sign: str = "") -> Form:
     """Percent, but for CCC, RMSE and costs."""
     return (PLAIN if metric in ("ccc", "rmse", "min_dcf") else PERCENT)._replace(sign=sign)

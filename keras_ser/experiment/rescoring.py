@@ -19,7 +19,9 @@ from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
 
-def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = None) -> tuple[Report, Path]:
+def evaluate(
+    folder: Path | str, corpus_root: Path | str | None = None, out: Path | str | None = None
+) -> tuple[Report, Path]:
     """Score a run or an experiment again, and write its report.
 
     A run is tested anew with its saved model on its corpus; an experiment's report is made anew from the predictions of its
@@ -33,6 +35,7 @@ def evaluate(folder: Path, corpus_root: str | None = None, out: str | None = Non
     Raises:
         RunError: the folder is neither.
     """
+    folder = Path(folder).expanduser()
     owner, recipe = _owner(folder)
     if owner != folder and Run.load(folder).split.final:
         raise RunError(

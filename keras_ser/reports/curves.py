@@ -27,6 +27,8 @@ def training(
 ) -> Figure:
     """Loss and score of a task by epoch: a thin line per run (fold and seed), their mean thick, validation dashed.
 
+    Where a history has no loss of the task, the whole loss is drawn under its own title.
+
     The training side has the loss and the accuracy (CCC) of its batches, as they were drawn and augmented; the validation side its
     loss and UAR (CCC), clip by clip.
 
@@ -50,6 +52,8 @@ def training(
             parts[name] = found
     if not parts:
         raise UserError(f"learning curves need a loss or a score of {task!r} by epoch. Received: {list(histories)}.")
+    if f"{task} loss" in parts:
+        parts.pop("loss", None)
     figure, grid = panels(len(parts), 2, 4.2, 2.9, (0.4, 1.0), shared=False)
     for axes, (name, sides) in zip(grid, parts.items(), strict=True):
         for runs, (_, _, dash, colour) in zip(sides, SIDES, strict=True):
@@ -86,11 +90,14 @@ def drawable(histories: Iterable[pd.DataFrame], task: str, continuous: bool = Fa
 
 
 def _quantities(task: str, continuous: bool) -> list[tuple[str, tuple[tuple[str, ...], tuple[str, ...]], float]]:
-    """(title, columns of the training and the validation side, scale), the loss first."""
-    loss = (f"{task} loss", ((f"{task}_loss", "loss"), (f"val_{task}_loss", "val_loss")), 1.0)
+    """(title, columns of the training and the validation side, scale): the task's loss, the whole loss, the score."""
+    losses = [
+        (f"{task} loss", ((f"{task}_loss",), (f"val_{task}_loss",)), 1.0),
+        ("loss", (("loss",), ("val_loss",)), 1.0),
+    ]
     if continuous:
-        return [loss, (f"{task} CCC", ((f"{task}_ccc",), (f"val_{task}_ccc",)), 1.0)]
-    return [loss, (f"{task} UAR, %", ((f"{task}_accuracy",), (f"val_{task}_uar",)), 100.0)]
+        return [*losses, (f"{task} CCC", ((f"{task}_ccc",), (f"val_{task}_ccc",)), 1.0)]
+    return [*losses, (f"{task} UAR, %", ((f"{task}_accuracy",), (f"val_{task}_uar",)), 100.0)]
 
 
 def _first(history: pd.DataFrame, columns: Iterable[str], scale: float) -> pd.Series | None:

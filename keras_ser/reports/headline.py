@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, faults
+from keras_ser.evaluation.learning import UNKNOWN, Learning, faults
 from keras_ser.evaluation.scores import Score, TaskScores
-from keras_ser.evaluation.tables import UNDEFINED, Table, form_of, metric_title
+from keras_ser.evaluation.tables import UNDEFINED, Table, form_of, short_title
 from keras_ser.tasks import Task
 
 MAIN = ("uar", "ccc")
@@ -36,7 +36,7 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     score = main_score(result)
     cell, form = score.cell(spread=False), form_of(score.metric)
     unit = "" if score.metric == "ccc" else " %"
-    name = metric_title(score.metric).split(" (")[0]
+    name = short_title(score.metric)
     interval = f" {cell.interval()}" if score.low is not None else ""
     chance = f"; chance {form(score.chance)}" if score.chance is not None else ""
     whose = f"{result.speakers} speakers" if result.speakers else "unknown speakers"
@@ -45,7 +45,9 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     counted.append(_of("seed", len(result.seeds), seeds))
     basis = result.notes[0].rstrip(".") if result.notes else ""
     value = f"{name} {form(score.value)}{unit}{interval}"
-    return f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
+    line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
+    shared = " Test speakers are in the training set." if facts.get("speaker_dependent") else ""
+    return line + shared + (" The test side chose the epoch." if facts.get("chosen_on_test") else "")
 
 
 def _of(noun: str, count: int, asked: Any) -> str:
@@ -123,7 +125,7 @@ def other_tasks(results: Iterable[TaskScores]) -> Table:
         chance = "" if score.chance is None else cell.form(score.chance)
         row = [
             result.task,
-            metric_title(score.metric).split(" (")[0],
+            short_title(score.metric),
             cell.text(interval=False),
             cell.interval(),
             chance,
@@ -135,7 +137,7 @@ def other_tasks(results: Iterable[TaskScores]) -> Table:
 
 
 def _named(score: Score, text: str) -> str:
-    return f"{metric_title(score.metric).split(' (')[0]} {text}"
+    return f"{short_title(score.metric)} {text}"
 
 
 def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> Table:
@@ -159,10 +161,8 @@ def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stre
         cells.append(UNDEFINED if run.steps is None else str(run.steps))
         for value in (run.training, run.validation, tested.get((run.protocol, run.fold, run.seed), math.nan)):
             cells.append(form(value))
-        rows.append(
-            [run.protocol] * several + [*cells, run.verdict.split(":")[0] if run.verdict != LEARNED else LEARNED]
-        )
-    metric = metric_title(learned[0].metric).split(" (")[0]
+        rows.append([run.protocol] * several + [*cells, run.verdict.split(":")[0]])
+    metric = short_title(learned[0].metric)
     sides = [f"{side} {metric}" for side in ("training", "validation", "test")]
     columns = ["protocol"] * several + ["fold", "seed", "kept epoch", "optimizer steps", *sides, "verdict"]
     return Table("Runs", columns, rows, 3 if several else 2)

@@ -55,6 +55,9 @@ def _table(table: Table, caption: str) -> str:
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
     ]
+    for row in (header, *rows):
+        if row[0].startswith(("[", "*")):  # \\ or the rule before it would take it for its argument
+            row[0] = "{}" + row[0]
     lines += [" & ".join(header) + r" \\", r"\midrule", *(" & ".join(row) + r" \\" for row in rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 

@@ -150,7 +150,7 @@ def _finish(axes: Axes, panel: Panel) -> None:
     axes.set_yticks(range(len(panel.rows)), panel.rows)
     axes.set_ylim(len(panel.rows) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)  # a marker at 0 stays beside its label
     axes.set_title(panel.title, fontsize=9.5, loc="left")
     if _scale(panel) == 100:
         axes.set_xlim(0, 100)
@@ -166,13 +166,13 @@ def _finish(axes: Axes, panel: Panel) -> None:
 # confusion
 
 
-def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = None) -> Figure:
+def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = None, seeds: int = 1) -> Figure:
     """Confusion matrices side by side, each cell the percent of its true class (row).
 
     Args:
         shares: heading -> (classes, classes), of the row; NaN where a row has no clips.
         labels: the classes, at most 32.
-        counts: (classes, classes), printed below the percents of up to 12 classes.
+        counts: (classes, classes), printed below the percents of up to 12 classes; sums over `seeds`.
     """
     k, longest = len(labels), max(map(len, labels))
     cell = 1.1 if k <= 3 else 0.78 if k <= 12 else 0.5
@@ -208,7 +208,8 @@ def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = Non
         for side in axes.spines.values():
             side.set_color(GREY)
         axes.set_xlabel("predicted")
-        what = " (clips, summed over seeds)" if counts is not None and k <= 12 else ""
+        over = f", summed over {seeds} seeds" if seeds > 1 else ""
+        what = f" (clips{over})" if counts is not None and k <= 12 else ""
         axes.set_title(f"{heading}\n% of the true class{what}", fontsize=10)
     figure.axes[0].set_ylabel("true")
     return figure

@@ -55,13 +55,14 @@ def _task(result: TaskScores) -> list[str | Table]:
     if 0 < len(recalls) <= MANY_CLASSES:
         found += ["Recall per class, %:", _scores([_row(s) for s in recalls], several)]
         found += [
-            f"Confusion, % of the true class (clips, summed over {_count(result.seeds, 'seed')}); rows: true class, columns: "
-            "predicted class:",
+            f"Confusion, % of the true class (clips{f', summed over {len(result.seeds)} seeds' if several else ''}); rows: true "
+            "class, columns: predicted class:",
             _confusion(result),
         ]
     elif recalls:
         found.append(f"Recall and confusion of {len(recalls)} classes: see report.json.")
-    for what, subsets, over in (("gender", result.by_gender, ""), ("speaker", result.by_speaker, " (mean over seeds)")):
+    over_seeds = " (mean over seeds)" if several else ""
+    for what, subsets, over in (("gender", result.by_gender, ""), ("speaker", result.by_speaker, over_seeds)):
         found += [f"Per {what}{over}:", _subsets(what, subsets, result)] if subsets else []
     return found
 
@@ -86,10 +87,6 @@ def _row(score: Score) -> list[str]:
         spread,
         cell.form.printed(cell.paper),
     ]
-
-
-def _count(values: Sequence[int], noun: str) -> str:
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'}"
 
 
 def _confusion(result: TaskScores) -> Table:

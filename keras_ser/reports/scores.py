@@ -14,7 +14,7 @@ from keras_ser.evaluation.intervals import LEVEL, too_few
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
-from keras_ser.evaluation.tables import PERCENT, Table, metric_title
+from keras_ser.evaluation.tables import PERCENT, Table, short_title
 from keras_ser.reports import curves, pictures
 from keras_ser.reports.headline import cautions, first_lines, origin, run_table, trained
 from keras_ser.reports.report import Picture, Report
@@ -147,14 +147,14 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
         chance = [PERCENT(found["uar"].chance)] if "uar" in found else [""]
         cells = [found[m].cell() if m in found else "" for m in shown]
         rows.append([result.task, result.protocol, *cells, *(chance if "uar" in shown else [])])
-    header = [f"{metric_title(m).split(' (')[0]}{', %' if m in ('uar', 'accuracy') else ''}" for m in shown]
+    header = [f"{short_title(m)}{', %' if m in ('uar', 'accuracy') else ''}" for m in shown]
     return Table("", ["task", "protocol", *header, *(["chance UAR"] if "uar" in shown else [])], rows, 2)
 
 
 def _training(
     learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None
 ) -> list[Table]:
-    """Of several runs the means over each protocol; a row for each run."""
+    """A row for each run; before it the means over each protocol, where one has several runs."""
     if not learned:
         return []
     tested = {
@@ -164,7 +164,7 @@ def _training(
         if (result.task, score.metric) == (learned[0].task, learned[0].metric)
     }
     stream = {result.protocol: result.stream for result in results if result.task == learned[0].task}
-    means = [learning_table({"": learned}, tested)] if len(learned) > 1 else []
+    means = [learning_table({"": learned}, tested)] if len(learned) > len({run.protocol for run in learned}) else []
     return [*means, run_table(learned, frame, task, stream)] if task else means
 
 
@@ -202,9 +202,8 @@ def _figures(
         for result in mine[:1]:
             if 0 < len(result.labels) <= MANY_CLASSES:
                 caption = f"Confusion of {result.task}, {protocol}"
-                draw = partial(
-                    pictures.matrices, {caption: result.confusion.share}, result.labels, result.confusion.counts
-                )
+                counts, share = result.confusion.counts, {caption: result.confusion.share}
+                draw = partial(pictures.matrices, share, result.labels, counts, len(result.seeds))
                 yield Picture(f"confusion-{name}-{result.task.replace('-', '_')}.png", caption, draw)
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from keras_ser.errors import UserError
-from keras_ser.models.paper import build_network
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
 from keras_ser.settings import mask_of
@@ -52,6 +51,11 @@ class TaskAttribution:
     contributions: Mapping[str, np.ndarray]
 
     @property
+    def output(self) -> str:
+        """What the contributions are to."""
+        return "the value" if self.label == "value" else f"log p({self.label})"
+
+    @property
     def total(self) -> float:
         return float(sum(values.sum() for values in self.contributions.values()))
 
@@ -72,6 +76,7 @@ class Attribution:
         features: feature -> (frames, bins), the clip's own valid frames.
         times: feature -> (frames,), the second in which each frame begins.
         cut: whether the front end drops frames, so that times count what it keeps.
+        against: what the clip is compared with.
     """
 
     path: Path
@@ -79,6 +84,7 @@ class Attribution:
     features: Mapping[str, np.ndarray]
     times: Mapping[str, np.ndarray]
     cut: bool = False
+    against: str = "0"
 
     @property
     def seconds(self) -> float:
@@ -108,7 +114,7 @@ class Attribution:
             "",
             *aligned([header, *rows]),
             "",
-            f"Contribution to log p of the predicted class, against the mean frame of the training side{where}.",
+            f"Contribution to {outputs(self.tasks)}, against {self.against}{where}.",
             *(each.gap() for each in self.tasks if each.gap()),
         ]
 
@@ -151,7 +157,7 @@ class Attribution:
             axes.bar(edges[:-1], sums, np.diff(edges), align="edge", color=colours, edgecolor="black", linewidth=0.3)
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
-            axes.set_ylabel("value" if each.label == "value" else f"log p({each.label})", fontsize=8)
+            axes.set_ylabel(f"contribution to\n{each.output}", fontsize=8)
             pictures.tidy(axes)
         rows[-1].set_xlabel("seconds that the front end keeps" if self.cut else "seconds", fontsize=8)
         return figure
@@ -165,7 +171,7 @@ class Attributor:
             raise UserError(f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: name a network.")
         self.recipe, self.whole = run.recipe, run.model()
         self.extract, self.score = self.whole.get_layer("extractor"), self.whole.get_layer("scorer")
-        self.baselines = baselines(run.recipe, self.whole)
+        self.baselines, self.standardised = baselines(run.recipe, self.whole)
         self._slopes = slopes(self.score, self.recipe.tasks)
 
     def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Attribution:
@@ -192,12 +198,23 @@ class Attributor:
             tasks.append(TaskAttribution(task.name, label, probability, difference[task.name], parts))
         times = {name: self._times(name, masks[name]) for name in features}
         cut = self.recipe.first is not None or any(each.endpoint for each in self.recipe.every_frontend)
-        return Attribution(Path(path), tuple(tasks), {n: x[masks[n]] for n, x in features.items()}, times, cut)
+        shown = {name: x[masks[name]] for name, x in features.items()}
+        return Attribution(Path(path), tuple(tasks), shown, times, cut, self._against(features))
+
+    def _against(self, features: Sequence[str]) -> str:
+        """Names the baselines, with their features where there are several kinds."""
+        kinds: dict[str, list[str]] = {}
+        for name in features:
+            noise = "white noise of the clip's level" if _is_waveform(name) else "0"
+            kinds.setdefault("the mean frame of the training side" if name in self.standardised else noise, []).append(
+                name
+            )
+        return ", ".join(f"{kind} ({', '.join(names)})" if len(kinds) > 1 else kind for kind, names in kinds.items())
 
     def _start(self, name: str, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """The baseline of a feature, of its shape; padding stays as it is."""
         base = np.broadcast_to(self.baselines[name], x.shape)
-        if name.rpartition(".")[2] == "waveform":
+        if _is_waveform(name):
             level = np.sqrt(np.mean(np.square(x[mask]))) if mask.any() else 0.0
             base = level * np.random.default_rng(0).standard_normal(x.shape)
         return np.where(mask[..., None], base, x).astype("float32")
@@ -232,23 +249,39 @@ class Attributor:
             steps *= 2
 
 
+def outputs(tasks: Sequence[Any]) -> str:
+    """What the contributions of several explained tasks are to."""
+    kinds = {each.label == "value" for each in tasks}
+    if kinds == {True}:
+        return "the value"
+    return f"log p of the predicted class{' (of a continuous task: to the value)' * (True in kinds)}"
+
+
+def _is_waveform(name: str) -> bool:
+    return name.rpartition(".")[2] == "waveform"
+
+
 def _output(answers: Mapping[str, np.ndarray], task: Task, chosen: Mapping[str, int]) -> float:
     value = answers[task.name][chosen[task.name]]
     return value if task.continuous else np.log(max(value, 1e-30))
 
 
-def baselines(recipe, whole) -> dict[str, np.ndarray]:
-    """Feature -> (bins,), where the integral begins: the mean that the network standardises it by, or 0."""
-    from keras_ser.models.whole_model import inner_network
+def baselines(recipe, whole) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Feature -> (bins,), where the integral begins: the mean that the network standardises it by, or 0.
+
+    Also the names of the features that it standardises.
+    """
+    from keras_ser.models.whole_model import inner_network, network_again
 
     inner = inner_network(whole)
     shapes = {name: x.shape[1:] for name, x in inner.input.items() if len(x.shape) == 3}
     found = {name: np.zeros(shape[-1], "float32") for name, shape in shapes.items()}
-    for names, layer in build_network(recipe, shapes).normalizations.items():
+    layers = network_again(recipe, whole).normalizations
+    for names, layer in layers.items():
         mean = np.asarray(inner.get_layer(layer.name).mean)
         ends = np.cumsum([shapes[name][-1] for name in names])[:-1]
         found |= dict(zip(names, np.split(mean, ends), strict=True))
-    return found
+    return found, {name for names in layers for name in names}
 
 
 def slopes(score, tasks: Sequence[Task]):

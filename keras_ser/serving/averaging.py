@@ -40,8 +40,8 @@ def check_together(runs: Sequence[Run]) -> None:
                 )
 
 
-def averaged(runs: Sequence[Run], models: Sequence[Any]) -> tuple[Callable, Callable]:
-    """(score, embed): {"waveform", "length"} -> {task: (batch, classes)} and flags, means over models; -> (batch, units of all).
+def averaged(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
+    """{"waveform", "length"} -> {task: (batch, classes)}, means over models, and flags.
 
     Args:
         runs: finished runs of networks, see `check_together`.
@@ -49,13 +49,10 @@ def averaged(runs: Sequence[Run], models: Sequence[Any]) -> tuple[Callable, Call
     """
     from keras import ops
 
-    from keras_ser.models.whole_model import recipe_embedder
-
     groups: dict[Any, Any] = {}  # what a front end is -> the model whose front end stands for all of them
     keys = [_frontend(run, number) for number, run in enumerate(runs)]
     for key, model in zip(keys, models, strict=True):
         groups.setdefault(key, model.get_layer("extractor"))
-    embedders = [recipe_embedder(run.recipe, model) for run, model in zip(runs, models, strict=True)]
     tasks = [task.name for task in runs[0].recipe.tasks]
 
     def score(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,10 +69,19 @@ def averaged(runs: Sequence[Run], models: Sequence[Any]) -> tuple[Callable, Call
                     flags.setdefault(name, []).append(value)
         return outputs | {name: ops.any(ops.stack(values), axis=0) for name, values in flags.items()}
 
-    def embed(given: Mapping[str, Any]) -> Any:
-        return ops.concatenate([ops.cast(each(given, training=False), "float32") for each in embedders], axis=-1)
+    return score
 
-    return score, embed
+
+def embeddings(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
+    """{"waveform", "length"} -> (batch, units of all models)."""
+    from keras import ops
+
+    from keras_ser.models.whole_model import recipe_embedder
+
+    embedders = [recipe_embedder(run.recipe, model) for run, model in zip(runs, models, strict=True)]
+    return lambda given: ops.concatenate(
+        [ops.cast(embed(given, training=False), "float32") for embed in embedders], axis=-1
+    )
 
 
 def mean(values: Sequence[Any]) -> Any:

@@ -170,10 +170,10 @@ def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[P
     files, skipped = find_audio(others) if others else ([], [])
     for path in lists:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"expected a list of files, one per line. Received: {path} ({error}).") from error
-        files += [Path(line) for line in lines if line.strip()]
+        files += [Path(line.strip()) for line in lines if line.strip()]
     return list(dict.fromkeys(files)), skipped
 
 

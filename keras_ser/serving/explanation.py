@@ -30,7 +30,7 @@ from scipy.stats import entropy
 from keras_ser.errors import UserError
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
-from keras_ser.serving.attribution import Attribution, Attributor
+from keras_ser.serving.attribution import Attribution, Attributor, outputs
 from keras_ser.serving.inputs import read_clip
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
@@ -81,8 +81,8 @@ class Explanation:
         return [
             *text,
             "",
-            "value: standard deviations from the training mean; contribution: to log p of the predicted class; attention: the",
-            "units' weights divided among the features, and their ratio to those of a uniform attention.",
+            f"value: standard deviations from the training mean; contribution: to {outputs(self.tasks)};",
+            "attention: the units' weights divided among the features, and their ratio to those of a uniform attention.",
         ]
 
     def to_dict(self) -> dict[str, Any]:

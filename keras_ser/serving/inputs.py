@@ -2,7 +2,8 @@
 
 import numbers
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,56 +21,95 @@ class Clip(NamedTuple):
     read: Callable[[int, float], tuple[np.ndarray, list[str]]]  # (sample_rate, max_seconds) -> waveform, problems
 
 
-def clips(inputs: Any, sampling_rate: float | None = None) -> Iterator[Clip]:
+def clips(inputs: Any, sampling_rate: float | None = None, *, keep_missing: bool = False) -> Iterator[Clip]:
     """List what is to be predicted; nothing is read yet.
 
     Args:
         inputs: a path, a folder, a waveform (samples,), waveforms of one length (clips, samples), a mapping with "array" and
             "sampling_rate" (as an audio column of Hugging Face's `datasets` holds), or a sequence of these.
         sampling_rate: of the waveforms, Hz.
+        keep_missing: List a path that leads nowhere as a file, which cannot be read.
 
     Raises:
         UserError: something else; a waveform whose sampling rate is not given; a path that leads nowhere.
     """
     for number, item in enumerate(_items(inputs)):
         if isinstance(item, str | os.PathLike):
-            yield from (Clip(path, str(path), _reader_of_file(path)) for path in find_audio([item]).files)
-            continue
-        name, samples, rate = f"clip {number}", item, sampling_rate
-        if isinstance(item, Mapping):
-            if not {"array", "sampling_rate"} <= set(item):
-                raise UserError(
-                    f'a mapping must have "array" and "sampling_rate". Received: {", ".join(map(str, item))}.'
-                )
-            samples, rate = item["array"], item["sampling_rate"]
-        if rate is None:
-            raise UserError(f"a waveform needs its `sampling_rate`, in Hz. Received: {name} without one.")
-        yield Clip(None, name, _reader_of_array(samples, rate, name))
+            missing = keep_missing and not Path(item).exists()
+            paths = [Path(item)] if missing else find_audio([item]).files
+            yield from (Clip(path, str(path), partial(read_clip, path)) for path in paths)
+        else:
+            name = f"clip {number}"
+            yield Clip(None, name, partial(_read_array, name, *samples_of(item, sampling_rate, name)))
 
 
 def _items(inputs: Any) -> Iterable[Any]:
     if isinstance(inputs, str | os.PathLike | Mapping):
         return [inputs]
-    if not isinstance(inputs, Iterable):
-        raise UserError(f"expected audio files, folders or waveforms. Received: {type(inputs).__name__}.")
+    if (
+        not isinstance(inputs, Iterable)
+        or isinstance(inputs, bytes | bytearray)
+        or getattr(inputs, "shape", None) == ()
+    ):
+        raise UserError(f"expected audio files, folders or waveforms. Received: {_described(inputs)}.")
+    shape = getattr(inputs, "shape", ())
+    check_no_channels(shape)
     # one waveform is a sequence of numbers
-    if isinstance(inputs, np.ndarray) and inputs.ndim == 1 and inputs.dtype.kind in "fiu":
-        return [inputs]
+    if len(shape) == 1 and np.asarray(inputs).dtype.kind in "fiubc":
+        return [np.asarray(inputs)]
     found = list(inputs)
-    return [np.asarray(found)] if found and all(isinstance(value, numbers.Real) for value in found) else found
+    if found and all(isinstance(value, numbers.Number | np.bool_) for value in found):
+        return [np.asarray(found)]
+    return found
 
 
-def _reader_of_file(path: Path) -> Callable[[int, float], tuple[np.ndarray, list[str]]]:
-    return lambda sample_rate, max_seconds: read_clip(path, sample_rate, max_seconds)
+def check_no_channels(shape: Sequence[int], most: int = 16) -> None:
+    """Refuse an array (samples, channels), which would be more than `most` clips of a few samples; raises UserError."""
+    if len(shape) == 2 and 0 < shape[1] < 16 and shape[0] > most:
+        raise UserError(
+            f"expected waveforms (clips, samples). Received: {tuple(shape)}, which looks like (samples, channels): take the mean "
+            "over channels, x.mean(axis=1)."
+        )
 
 
-def _reader_of_array(samples: Any, rate: float, name: str) -> Callable[[int, float], tuple[np.ndarray, list[str]]]:
-    def read(sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
-        waveform, problems = from_array(samples, rate, sample_rate, name)
-        check_seconds(name, len(waveform) / sample_rate, max_seconds)
-        return waveform, problems
+def samples_of(item: Any, sampling_rate: float | None, name: str) -> tuple[Any, float]:
+    """The samples and the sampling rate of a waveform, or of a mapping that holds both.
 
-    return read
+    Raises:
+        UserError: neither of these; no sampling rate.
+    """
+    samples, rate = item, sampling_rate
+    if isinstance(item, Mapping):
+        if not {"array", "sampling_rate"} <= set(item):
+            raise UserError(f'a mapping must have "array" and "sampling_rate". Received: {", ".join(map(str, item))}.')
+        samples, rate = item["array"], item["sampling_rate"]
+    if (
+        not isinstance(samples, Iterable)
+        or isinstance(samples, str | bytes | bytearray)
+        or getattr(samples, "shape", None) == ()
+    ):
+        raise UserError(f"{name}: expected a file or a waveform (samples,). Received: {_described(samples)}.")
+    if isinstance(next(iter(samples), None), str | os.PathLike):
+        raise UserError(
+            f"{name}: expected a file or a waveform (samples,). Received: a list of files; give one list of all."
+        )
+    if rate is None:
+        raise UserError(f"a waveform needs its `sampling_rate`, in Hz. Received: {name} without one.")
+    return samples, rate
+
+
+def _described(value: Any) -> str:
+    if getattr(value, "shape", None) == ():
+        return f"one number ({value!r})"
+    return "None" if value is None else type(value).__name__
+
+
+def _read_array(
+    name: str, samples: Any, rate: float, sample_rate: int, max_seconds: float
+) -> tuple[np.ndarray, list[str]]:
+    waveform, problems = from_array(samples, rate, sample_rate, name)
+    check_seconds(name, len(waveform) / sample_rate, max_seconds)
+    return waveform, problems
 
 
 def read_short(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndarray | None, float, list[str]]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from keras_ser.training.run import Run
 
 BATCH_SECONDS = 120.0  # padded audio that is scored at once
 # further outputs of a model that tell the user something when they are True
@@ -36,6 +39,7 @@ class Predictor:
         score: (waveform (batch, samples), lengths (batch,)) -> {output: (batch, ..)}.
         facts: An export's assets/keras_ser.json; {} for a run.
         centre_seconds: Longer clips are centre-cropped to this duration; 0 means they are not cropped.
+        flags: The outputs that belong to no task.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Predictor:
     score: Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]] = field(repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     centre_seconds: float = 0.0
+    flags: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         tasks = (f"{task.name} ({len(task.labels)} labels)" if task.labels else task.name for task in self.tasks)
@@ -58,7 +63,11 @@ class Predictor:
             UserError: The folder is none of these.
         """
         export = find_export(path)
-        return _of_export(export) if export is not None else _of_run(path)
+        if export is not None:
+            return _of_export(export)
+        from keras_ser.training.run import Run
+
+        return of_runs([Run.load(Run.find(path))])
 
     def predict(
         self,
@@ -75,9 +84,10 @@ class Predictor:
             inputs: a path, a folder, a waveform (samples,), waveforms of one length (clips, samples), a mapping with "array" and
                 "sampling_rate", or a sequence of these.
             sampling_rate: of the waveforms, Hz.
-            as_frame: Return a pandas DataFrame with the columns of `keras-ser predict --format csv`.
+            as_frame: Return a pandas DataFrame with the columns of `keras-ser predict --format csv`, then "problems" and "error";
+                all of them, whatever the clips are.
             bad: what happens to a clip that cannot be read or is too long: "raise" an error, or "keep" its place, with the reason
-                as "error".
+                as "error"; a path that leads nowhere is such a clip.
             verbose: Show a progress bar.
 
         Returns:
@@ -89,8 +99,8 @@ class Predictor:
         """
         if bad not in ("raise", "keep"):
             raise UserError(f"`bad` must be 'raise' or 'keep'. Received: {bad!r}.")
-        every = list(clips(inputs, sampling_rate))
-        readers = ((c, lambda c=c: c.read(self.sample_rate, self.max_seconds)) for c in track(every, verbose))
+        every = list(clips(inputs, sampling_rate, keep_missing=bad == "keep"))
+        readers = ((c, partial(c.read, self.sample_rate, self.max_seconds)) for c in track(every, verbose))
         found = []
         for clip, answer in _answered(self, readers):
             if isinstance(answer, str) and bad == "raise":
@@ -102,7 +112,9 @@ class Predictor:
     def _frame(self, found: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
         import pandas as pd
 
-        return pd.DataFrame([flat(self.tasks, answer) for answer in found])
+        names = (column for task in self.tasks for column in columns(task))
+        every = ["file", *names, *self.flags, "problems", "error"]
+        return pd.DataFrame([flat(self.tasks, answer) for answer in found], columns=every)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Predict one answer per clip.
@@ -115,10 +127,9 @@ class Predictor:
             further outputs, the flags, by name.
         """
         outputs = self.score(*pad(waveforms))
-        further = [name for name in outputs if "/" not in name]
         return [
             {task.name: answer(task, outputs[output(task)][i]) for task in self.tasks}
-            | {name: outputs[name][i].item() for name in further}
+            | {name: outputs[name][i].item() for name in self.flags}
             for i in range(len(waveforms))
         ]
 
@@ -181,26 +192,36 @@ def _of_export(folder: Path) -> Predictor:
     score.model = loaded
     tasks = tuple(Task.from_dict(task) for task in facts["tasks"])
     seconds = facts["recipe"]["frontend"].get("seconds", 0.0)
-    return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts, seconds)
+    flags = tuple(sorted(name for name in predict.structured_outputs if "/" not in name))
+    return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts, seconds, flags)
 
 
-def _of_run(path: str | os.PathLike) -> Predictor:
+def of_runs(runs: Sequence["Run"]) -> Predictor:
+    """A run, or the mean of the probabilities and values of several runs of one recipe, e.g. of its folds or seeds.
+
+    A front end that networks have in common computes its features once (see `averaging`).
+    """
+    if len(runs) > 1 and any(run.kind != "network" for run in runs):
+        return mean_predictor([of_runs([run]) for run in runs])
+
+    from keras_ser.serving.averaging import averaged
     from keras_ser.serving.saved_model import MAX_SECONDS
     from keras_ser.training.inference import forward
-    from keras_ser.training.run import Run
 
-    run = Run.load(Run.find(path))
-    infer = forward(run.model())
+    models, recipe = [run.model() for run in runs], runs[0].recipe
+    infer = forward(models[0], averaged(runs, models) if len(runs) > 1 else None)
 
     def score(waveform, lengths):
         found = {name: np.asarray(value) for name, value in infer({"waveform": waveform, "length": lengths}).items()}
-        for task in run.recipe.tasks:
+        for task in recipe.tasks:
             values = found.pop(task.name)
             found[output(task)] = values[:, 0] if task.continuous else values
         return found
 
-    frontend = run.recipe.frontend
-    return Predictor(run.recipe.name, run.recipe.tasks, frontend.sample_rate, MAX_SECONDS, score, {}, frontend.seconds)
+    names = {task.name for task in recipe.tasks}
+    flags = tuple(sorted({name for model in models for name in getattr(model, "output", ())} - names))
+    frontend = recipe.frontend
+    return Predictor(recipe.name, recipe.tasks, frontend.sample_rate, MAX_SECONDS, score, {}, frontend.seconds, flags)
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
@@ -209,11 +230,8 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
     An answer lists the problems of its file (`keras_ser.audio.problems`), if any, under "problems".
     """
 
-    yield from _answered(predictor, ((path, lambda path=path: _read(predictor, path)) for path in paths))
-
-
-def _read(predictor: Predictor, path: Path) -> tuple[np.ndarray, list[str]]:
-    return read_clip(path, predictor.sample_rate, predictor.max_seconds)
+    rate, most = predictor.sample_rate, predictor.max_seconds
+    yield from _answered(predictor, ((path, partial(read_clip, path, rate, most)) for path in paths))
 
 
 def _answered(
@@ -241,23 +259,23 @@ def _answered(
 def mean_predictor(predictors: Sequence[Predictor]) -> Predictor:
     """Average the probabilities and values of several models of one recipe, e.g. of its folds or seeds.
 
-    A flag is set where it is set by more than half of them.
+    A flag is set where any of them sets it, as in an export of several runs (`averaging`).
     """
     first = predictors[0]
 
     def score(waveform, lengths):
         every = [predictor.score(waveform, lengths) for predictor in predictors]
-        means = {name: np.mean([np.asarray(found[name]) for found in every], axis=0) for name in every[0]}
-        return {name: mean if "/" in name else mean > 0.5 for name, mean in means.items()}
+        together = {name: np.stack([np.asarray(found[name]) for found in every]) for name in every[0]}
+        return {name: x.mean(axis=0) if "/" in name else x.any(axis=0) for name, x in together.items()}
 
     return replace(first, score=score)
 
 
-def track(items: Sequence[Any], verbose: bool) -> Iterable[Any]:
+def track(items: Sequence[Any], verbose: bool = True) -> Iterable[Any]:
     """Iterate with a progress bar, on a terminal or in a notebook, if there are several items."""
     from rich.console import Console
     from rich.progress import track as bar
 
     console = Console(stderr=True)
     shown = verbose and len(items) > 1 and (console.is_terminal or console.is_jupyter)
-    return bar(items, "predict", console=console) if shown else items
+    return bar(items, "files", console=console) if shown else items

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ SHORTEST, LONGEST = 0.1, 36000.0  # limits of `max_seconds`: the sample count of
 
 
 def export(
-    run: Run | Sequence[Run],
+    run: Run | str | os.PathLike | Iterable[Run | str | os.PathLike],
     out: str | os.PathLike = "exports",
     name: str | None = None,
     max_seconds: float = MAX_SECONDS,
@@ -39,7 +40,7 @@ def export(
     """Write a run's model as a SavedModel. The export gets its version number only after its answers equal Keras's.
 
     Args:
-        run: A finished run; several are served as one graph, the mean of their probabilities (see `averaging`).
+        run: A finished run, or its folder; several are served as one graph, the mean of their probabilities (see `averaging`).
         out: Folder of all exports.
         name: Name of the model. Default: the (first) recipe's.
         max_seconds: Longest clip that the export accepts.
@@ -50,15 +51,15 @@ def export(
     Raises:
         ExportError: An answer differs from Keras's, the graph holds an op that a stock server lacks, or the run is not a
             network. Nothing is left on disk.
-        UserError: `name` is not a valid folder name, `max_seconds` is out of range, the backend is not TensorFlow, or the runs
-            have other tasks, classes or sample rates.
+        UserError: there is no run, `name` is not a valid folder name, `max_seconds` is out of range, the backend is not
+            TensorFlow, or the runs have other tasks, classes or sample rates.
     """
     import keras
 
     from keras_ser.serving.averaging import check_together
     from keras_ser.serving.export_checks import LOOSE, TOLERANCE, check_ops, check_parity
 
-    runs = list(run) if isinstance(run, Sequence) else [run]
+    runs = _runs(run)
     for each in runs:
         if each.kind != "network":
             raise ExportError(
@@ -92,6 +93,17 @@ def export(
         shutil.rmtree(part, ignore_errors=True)
         if not any(home.iterdir()):
             home.rmdir()
+
+
+def _runs(given: Any) -> list[Run]:
+    """Runs from what `export` takes."""
+    from keras_ser.training.run import Run
+
+    every = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    if not every or not all(isinstance(each, Run | str | os.PathLike) for each in every):
+        received = ", ".join(sorted({type(each).__name__ for each in every})) or "an empty sequence"
+        raise UserError(f"expected a run, its folder, or several of them. Received: {received}.")
+    return [each if isinstance(each, Run) else Run.load(Run.find(each)) for each in every]
 
 
 def _prepare(model) -> None:
@@ -132,23 +144,14 @@ def _functions(runs: Sequence[Run], models: Sequence):
     """(score, embed) as graphs: {"waveform", "length"} -> answers, and -> {"embedding"}."""
     import tensorflow as tf
 
-    from keras_ser.models.whole_model import recipe_embedder
-    from keras_ser.serving.averaging import averaged
+    from keras_ser.serving.averaging import averaged, embeddings
     from keras_ser.serving.signatures import answers
 
     tasks = runs[0].recipe.tasks
     names = {task.name for task in tasks}
     named = answers(tasks, sorted({name for model in models for name in model.output} - names))
-    if len(runs) == 1:
-        embedder = recipe_embedder(runs[0].recipe, models[0])
-
-        def score(given):
-            return models[0](given, training=False)
-
-        def embed(given):
-            return embedder(given, training=False)
-    else:
-        score, embed = averaged(runs, models)
+    score = averaged(runs, models) if len(runs) > 1 else partial(models[0], training=False)
+    embed = embeddings(runs, models)
     spec = {"waveform": tf.TensorSpec((None, None), tf.float32), "length": tf.TensorSpec((None,), tf.int32)}
     traced = tf.function(input_signature=[spec], autograph=False)
     return (

@@ -17,19 +17,20 @@ from keras_ser.recipe import FrontendConfig, Recipe
 OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 
-def forward(model):
+def forward(model, score: Callable | None = None):
     """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew).
 
-    Baselines outside Keras (`Estimators`) are what they are.
+    Baselines outside Keras (`Estimators`) are what they are. `score` is what is called instead of the model, with its inputs.
     """
     if isinstance(model, Estimators):
         return model
     import tensorflow as tf
 
     spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
-    graph = tf.function(lambda given: model(given, training=False), input_signature=[spec]).get_concrete_function()
+    score = score or functools.partial(model, training=False)
+    graph = tf.function(lambda given: score(given), input_signature=[spec]).get_concrete_function()
 
-    def infer(given, model=model):  # the graph alone would not keep the model's variables
+    def infer(given, kept=(model, score)):  # the graph alone would not keep the model's variables
         return graph(given)
 
     return infer

@@ -40,6 +40,7 @@ def test_confusion_prints_every_cell_and_no_text_meets_another(many):
     figure = pictures.matrices({"named": many.confusion.share}, many.labels, many.confusion.counts)
     renderer = _drawn(figure)
     (axes,) = figure.axes
+    assert axes.get_title() == "named\n% of the true class (clips)", "of one seed, nothing is summed"
     for text in axes.texts:
         j, i = map(int, text.get_position())
         if np.isnan(many.confusion.share[i][j]):
@@ -122,4 +123,5 @@ def test_an_epoch_written_twice_counts_once():
     history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0], "val_a_ccc": [np.nan] * 4})
     figure = curves.training({"a": history, "b": history}, "a", continuous=True)
     assert np.array_equal(figure.axes[0].lines[0].get_xydata(), [[1, 4], [2, 2.5], [3, 2]])
+    assert figure.axes[0].get_title(loc="left") == "loss", "the whole loss, not that of the task"
     assert not curves.drawable([history[["epoch", "val_a_ccc"]]], "a", True)

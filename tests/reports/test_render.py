@@ -51,6 +51,9 @@ def test_latex_has_every_table_once_and_escapes_what_latex_reads():
     assert "\\caption{Noise \\& speech: Per speaker}" in text and "\\caption{Own}" in text
     (first, *_) = [line for line in text.splitlines() if "textbar" in line]
     assert first == r"a\textbar{}b & 44.5 & 61.2 $\pm$ 0.8 [50.0, 70.0] & +1.50 \\"
+    rows = [["[0, 1]", "x"], ["*", "y"], ["z", "[a]"]]
+    starred = to_latex(Report("t", [], [Table("Own", ["[a]", "b"], rows)]))
+    assert all(f"\n{line}" in starred for line in ("{}[a] & b", "{}[0, 1] & x", "{}* & y", "z & [a]"))
     assert r"c & 90.13 & -- & $-$2.00 (3) \\" in text and text.startswith("% 5 % of_all")
     assert (
         escaped(r"a_b\{c}~^<>")

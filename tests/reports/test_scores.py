@@ -199,7 +199,15 @@ def test_first_lines_have_score_chance_interval_and_counts(whole):
         f"**emotion, disjoint: UAR {value} % [{low}, {high}]**; chance 25.0. 95 % CI over 8 speakers and 3 seeds (t). "
         "75 clips of 8 speakers, 4 of 4 folds, 3 seeds."
     )
-    assert random.startswith("**emotion, random: UAR ") and "2 seeds." in random
+    assert random.startswith("**emotion, random: UAR ")
+    assert random.endswith("2 seeds. Test speakers are in the training set.")
+
+
+def test_first_lines_say_that_the_test_side_chose_the_epoch(make_table, emotion):
+    (line,) = score_report(
+        make_table(seeds=(0,)), [emotion], title="t", protocols={"disjoint": {"chosen_on_test": True}}
+    ).head
+    assert line.endswith("1 seed. The test side chose the epoch.")
 
 
 def learning(fold: int, seed: int, **changes) -> Learning:
@@ -233,6 +241,10 @@ def test_a_row_for_each_run_has_the_uar_of_its_own_test_side():
     assert rows[5][2:6] == ["8 of 10", "–", "30.0", "50.0"] and rows[5][7] == "underfit"
     assert made.head[1].startswith("**Not trained to the end:** 1 of 8 underfit (disjoint, fold 1, seed 1: underfit")
     assert made.to_markdown().count("1 of 8 underfit") == 2, "in the first lines, and in the table of means"
+    one = score_report(table(seeds=(0,)), [EMOTION], title="t", learned=[learning(0, 0)])
+    titles = [getattr(section, "title", "") for section in one.sections]
+    assert "Runs" in titles and "Training" not in titles, "of one run a protocol, its means are the same table"
+    assert "seeds)" not in one.to_markdown() and "1 seed)" not in one.to_markdown()
 
 
 def test_command_versions_commit_and_dates_are_shown_once(make_table, emotion):

@@ -7,6 +7,7 @@ from keras_ser.errors import UserError
 from keras_ser.serving import Predictor, export, read_facts
 from keras_ser.serving.averaging import check_together
 from keras_ser.serving.export_checks import golden
+from keras_ser.serving.predictor import of_runs
 from tests.serving import runs
 from tests.training import tiny
 
@@ -20,10 +21,13 @@ def two(tmp_path_factory):
 
 @pytest.mark.slow
 def test_an_export_of_several_runs_answers_with_their_mean(two, tmp_path):
-    folder = export(two, tmp_path, "mean", 3.0)
+    folder = export([two[0], str(two[1].folder)], tmp_path, "mean", 3.0)
     clips = [clip.waveform for clip in golden(16000, max_seconds=3.0)[2:5]]
     alone = [Predictor.load(run.folder)(clips) for run in two]
     together = Predictor.load(folder)(clips)
+    for found, exported in zip(of_runs(two)(clips), together, strict=True):
+        for task in two[0].recipe.tasks:
+            assert found[task.name]["probabilities"] == pytest.approx(exported[task.name]["probabilities"], abs=1e-5)
     for task in two[0].recipe.tasks:
         for i, found in enumerate(together):
             expected = {
@@ -35,6 +39,15 @@ def test_an_export_of_several_runs_answers_with_their_mean(two, tmp_path):
     assert np.abs(first - second).max() > 0.01, "the two runs differ, or their mean would prove nothing"
     facts = read_facts(folder)
     assert [run["seed"] for run in facts["runs"]] == [0, 1] and facts["metrics"] == {}
+
+
+@pytest.mark.parametrize("given", [None, [], [None], 3])
+def test_an_export_of_no_run_is_refused(given, tmp_path):
+    with pytest.raises(
+        UserError, match=r"expected a run, its folder, or several of them. Received: (NoneType|an empty|int)"
+    ):
+        export(given, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_runs_of_other_questions_are_refused(two, tmp_path):

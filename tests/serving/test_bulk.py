@@ -82,7 +82,7 @@ def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
 
 def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):
     listed = tmp_path / "list.txt"
-    listed.write_text(f"{files / '03.wav'}\n\n{files / 'gone.wav'}\n{files / '03.wav'}\n")
+    listed.write_text(f"\ufeff{files / '03.wav'} \n\n {files / 'gone.wav'}\n{files / '03.wav'}\n", encoding="utf-8")
     assert main(["predict", "M", str(listed), "--out", str(tmp_path / "out")]) == 1
     assert list(predicted(tmp_path / "out")["file"]) == [str(files / "03.wav")]
     assert list(pd.read_parquet(tmp_path / "out" / "failed")["file"]) == [str(files / "gone.wav")]
@@ -92,6 +92,7 @@ def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):
     ("options", "said"),
     [
         (["--shards", "1/2"], "--shards requires --out."),
+        (["list.txt"], "a list of files (.txt) requires --out. Received: list.txt."),
         (["--out", "O", "--shards", "0/2"], "expected N/OF, N from 1 to OF, e.g. 1/8. Received: 0/2."),
         (["--out", "O", "--workers", "2"], "--workers requires --engine."),
         (["--out", "O", "--timeline"], "--out writes Parquet, a row per file: leave --format and --timeline away."),

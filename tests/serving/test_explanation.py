@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile
 from keras_ser.cli import main
 from keras_ser.models.attention_dnn import Config
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
-from keras_ser.serving.attribution import Attributor
+from keras_ser.serving.attribution import Attribution, Attributor, TaskAttribution
 from keras_ser.serving.explanation import Explainer, explain, shared_out
 from keras_ser.tasks import Task
 from tests.serving import runs
@@ -124,6 +125,34 @@ def test_baseline_has_no_gradients_to_explain(tmp_path, run):
     (tmp_path / "model.skops").touch()
     with pytest.raises(ValueError, match="is a baseline .* which has no gradients: name a network"):
         Attributor(dataclasses.replace(run, folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "closing", "axis"),
+    [
+        (["anger"], "log p of the predicted class, against", "log p(anger)"),
+        (["value"], "the value, against", "the value"),
+        (
+            ["anger", "value"],
+            "log p of the predicted class (of a continuous task: to the value), against",
+            "log p(anger)",
+        ),
+    ],
+)
+def test_what_is_explained_and_its_baseline_are_named(labels, closing, axis):
+    values = {"log_mel": np.ones((3, 2)), "waveform": np.ones((3, 1))}
+    tasks = tuple(TaskAttribution(f"t{i}", label, 0.5, 9.0, values) for i, label in enumerate(labels))
+    explained = Attributor.__new__(Attributor)
+    explained.standardised = {"log_mel"}
+    against = explained._against(list(values))
+    found = Attribution(Path("a.wav"), tasks, values, {name: np.arange(3) / 100 for name in values}, against=against)
+    assert found.lines()[-1] == (
+        f"Contribution to {closing} the mean frame of the training side (log_mel), white noise of the clip's level (waveform)."
+    )
+    assert found.figure().axes[1].get_ylabel() == f"contribution to\n{axis}"
+    assert (
+        explained._against(["log_mel"]) == "the mean frame of the training side" and explained._against(["mfcc"]) == "0"
+    )
 
 
 @pytest.mark.slow

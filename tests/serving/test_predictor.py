@@ -73,10 +73,16 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     model = standin.predictor()
     with pytest.raises(AudioError, match=r"bad\.wav"):
         model.predict([good, bad])
-    frame = model.predict([bad, good, np.zeros(10)], standin.RATE, as_frame=True, bad="keep")
+    missing = tmp_path / "missing.wav"
+    frame = model.predict([bad, good, np.zeros(10), missing], standin.RATE, as_frame=True, bad="keep")
     (right,) = model.predict(good)
     assert frame["file"].tolist()[:2] == [str(bad), str(good)] and "bad.wav" in frame["error"][0]
-    assert frame["emotion/prediction"].isna().tolist() == [True, False, False]
+    assert frame["emotion/prediction"].isna().tolist() == [True, False, False, True]
+    assert frame["file"][3] == str(missing) and "missing.wav" in frame["error"][3]
+    for inputs in ([], [bad], [good]):
+        assert list(model.predict(inputs, as_frame=True, bad="keep")) == list(frame), (
+            "columns do not depend on the clips"
+        )
     assert frame["emotion/high"][1] == right["emotion"]["probabilities"]["high"]
     assert frame["arousal/prediction"][1] == right["arousal"]["value"]
     assert frame["problems"][2] == "silent, shorter than one window"
@@ -86,8 +92,7 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     ("inputs", "rate", "words"),
     [
         (np.ones(9), None, "needs its `sampling_rate`"),
-        (np.ones(9), 0, "positive whole number"),
-        (np.ones(9), 16000.5, "positive whole number"),
+        *((np.ones(9), rate, "whole number of Hz, 1000 to 1000000") for rate in (0, 5, 16000.5, 10**9, np.inf, np.nan)),
         (np.full(9, np.nan), 8000, "clip 0: 9 of 9 samples are NaN"),
         (np.ones((1, 1, 9)), 8000, r"Received: shape \(1, 9\)"),
         (np.ones(9, "uint8"), 8000, "signed integers"),
@@ -95,7 +100,18 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
         (np.zeros(8000 * 21), 8000, "at most 20 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
         ("nothing.wav", None, "there is none"),
-        (None, None, "audio files, folders or waveforms"),
+        ("", None, "Received: an empty name"),
+        (None, 8000, "audio files, folders or waveforms. Received: None"),
+        (np.array(0.5), 8000, "audio files, folders or waveforms. Received: one number"),
+        (b"RIFF", 8000, "audio files, folders or waveforms. Received: bytes"),
+        ([None], 8000, "clip 0: expected a file or a waveform .samples,.. Received: None"),
+        ([b"RIFF"], 8000, "clip 0: expected a file or a waveform .samples,.. Received: bytes"),
+        ([np.ones(9), np.array(0.5)], 8000, "clip 1: expected a file or a waveform .samples,.. Received: one number"),
+        ([["a.wav", "b.wav"]], None, "clip 0: .* Received: a list of files; give one list of all"),
+        (np.ones(9, bool), 8000, r"signed integers. Received: shape \(9,\), bool"),
+        ([True, False], 8000, r"signed integers. Received: shape \(2,\), bool"),
+        (np.ones(9, complex), 8000, r"signed integers. Received: shape \(9,\), complex128"),
+        (np.ones((16000, 2)), 8000, r"Received: \(16000, 2\), which looks like .samples, channels."),
     ],
 )
 def test_predict_says_what_is_wrong_with_an_input(inputs, rate, words):
@@ -114,9 +130,9 @@ def test_mean_predictor_averages_probabilities_and_values(rng):
                 "odd": np.full(n, flag),
             }
 
-        return dataclasses.replace(standin.predictor(), score=score)
+        return dataclasses.replace(standin.predictor(), score=score, flags=("odd",))
 
-    each = [constant([0.6, 0.4, 0], 1.0, True), constant([0.1, 0.3, 0.6], 0.0, False), constant([0, 1, 0], 0.5, True)]
+    each = [constant([0.6, 0.4, 0], 1.0, True), constant([0.1, 0.3, 0.6], 0.0, False), constant([0, 1, 0], 0.5, False)]
     (answer,) = mean_predictor(each)([np.zeros(8)])
     np.testing.assert_allclose([*answer["emotion"]["probabilities"].values()], [0.7 / 3, 1.7 / 3, 0.2])
     assert answer["emotion"]["label"] == "middle" and answer["arousal"]["value"] == 0.5 and answer["odd"] is True
