@@ -15,7 +15,7 @@
     ks.load(experiment.folder).predict("clip.wav")
 
 An import points only to a package earlier in this list (a test holds that):
-errors, checks, values, overrides, files, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses, metrics,
+errors, checks, values, overrides, files, machine, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses, metrics,
 models, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api, sklearn.
 
 One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
