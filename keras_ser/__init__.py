@@ -15,8 +15,8 @@
     ks.load(experiment.folder).predict("clip.wav")
 
 An import points only to a package earlier in this list (a test holds that):
-errors, checks, values, overrides, files, machine, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses, metrics,
-models, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api, sklearn.
+errors, checks, values, overrides, files, machine, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses,
+metrics, models, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api, sklearn.
 
 One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
 units, rate, seed; `sampling_rate` (Hz) is that of waveforms that a user gives. Integers are samples or frames unless the name
