@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def die(shared: int, tries: Path, times: int) -> int:
     begun = len(list(tries.iterdir()))
     (tries / str(begun)).touch()
     if begun < times:
+        print("no room on the device.\n", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     return begun + 1
 
