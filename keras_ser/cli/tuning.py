@@ -139,9 +139,10 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
                 initial=options.init_from,
             )
     print("\n".join(found.report().lines()))
-    again = [trial for trial in found.trials.values() if trial.again]
-    for trial in again:
-        print(f"trial {trial.number} failed: {trial.failed} The same command repeats it.", file=sys.stderr)
+    again = [f"trial {trial.number} failed: {trial.failed}" for trial in found.trials.values() if trial.again]
+    again += [reason for reason, repeats in found.unconfirmed.items() if repeats]
+    for reason in again:
+        print(f"{reason} The same command repeats it.", file=sys.stderr)
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
     given |= {"--init-from": options.init_from} if options.init_from else {}

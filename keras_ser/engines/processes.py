@@ -18,7 +18,8 @@ from keras_ser.engines.worker import Workplace, perform
 class Processes(Workers):
     """Performs work in processes; one that is killed costs its own work alone, which a new one begins again.
 
-    They end with the process that started them, whatever ends that. Their output is dropped, but for the last line of one that dies.
+    They end with the process that started them, whatever ends that. Their output is dropped, but for the last line of one that
+    dies.
     """
 
     def __init__(self, jobs: int, workplace: Workplace, shared: Any):
@@ -64,7 +65,7 @@ class _Process:
 
     def perform(self, *arguments: Any) -> Any:
         if self.pool is None:
-            self._errors = tempfile.NamedTemporaryFile()
+            self._errors = tempfile.NamedTemporaryFile()  # noqa: SIM115, open as long as the process
             # fork and TensorFlow's threads do not go together
             self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._errors.name,))
             self.pid = self.pool.submit(os.getpid).result()

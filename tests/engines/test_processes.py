@@ -21,9 +21,11 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_work_gets_what_is_shared_and_the_workplace(jobs, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    monkeypatch.setattr(sys, "argv", ["/bin/keras-ser", "train", "--out", "/data/my runs"])
     monkeypatch.chdir(tmp_path)
     with Processes(jobs, Workplace.here(), 40) as engine:
         found = [engine.submit(work.add, number) for number in range(3)]
+        assert engine.submit(work.made).result() == "keras-ser train --out '../my runs'"
     assert [each.result() for each in found] == [(40 + number, str(tmp_path), "3") for number in range(3)]
 
 
@@ -46,7 +48,9 @@ def test_work_of_a_killed_process_is_done_again_and_costs_no_other(tmp_path):
 
 def test_work_that_kills_every_process_is_given_up_and_faults_keep_their_type(tmp_path):
     with Processes(1, HERE, 0) as engine:
-        with pytest.raises(WorkerDied, match="its process died 3 times: it was killed, .* says: no room on the device.$"):
+        with pytest.raises(
+            WorkerDied, match="its process died 3 times: it was killed, .* says: no room on the device.$"
+        ):
             engine.submit(work.die, tmp_path, 9).result()
         with pytest.raises(DivergenceError, match="^the loss is nan.$"):
             engine.submit(work.diverge).result()

@@ -7,10 +7,15 @@ import time
 from pathlib import Path
 
 from keras_ser.errors import DivergenceError
+from keras_ser.training.provenance import made_by
 
 
 def add(shared: int, number: int) -> tuple[int, str, str]:
     return shared + number, os.getcwd(), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def made(shared: int) -> str:
+    return made_by()["command"]
 
 
 def die(shared: int, tries: Path, times: int) -> int:
