@@ -1,5 +1,6 @@
 """What the workers of tests do."""
 
+import json
 import os
 import signal
 import sys
@@ -56,3 +57,18 @@ def gone(pid: int, seconds: float = 30) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+class Named:
+    """Rows of files, as `keras_ser.serving.bulk.RayRows` makes them."""
+
+    def __init__(self, model: str):
+        pass
+
+    def __call__(self, batch):
+        return {"row": [json.dumps({"file": str(file)}) for file in batch["file"]]}
+
+
+class Dying(Named):
+    def __call__(self, batch):
+        raise DivergenceError("the loss is nan.")
