@@ -72,7 +72,7 @@ class RayCluster(Workers):
             # what the work raised, and not a class of Ray's that looks like it
             raise error.cause if isinstance(error.cause, Exception) else error from error
         except ray.exceptions.RayError as error:
-            raise WorkerDied(f"its node or process died {TRIES} times ({first_line(error)}).") from error
+            raise WorkerDied(f"its node or process died {TRIES} times ({reason(error)}).") from error
         finally:
             with self._lock:
                 self._asked.discard(asked)
@@ -149,7 +149,7 @@ def connect(ray, address: str | None) -> None:
         ray.init(**given, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
-            f"there is no Ray cluster at {address or 'this machine'} ({first_line(error)}). Start one with "
+            f"there is no Ray cluster at {address or 'this machine'} ({reason(error)}). Start one with "
             "`ray start --head`, and give the address that it prints, --address HOST:6379."
         ) from error
 
@@ -166,9 +166,10 @@ def _check_health(address: str) -> None:
         raise OSError(said[-1] if said else "it is not healthy")
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in a line without its full stop; its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+def reason(error: BaseException) -> str:
+    """What an error says, in a line without its full stop: the last of a traceback, else the first; or its type."""
+    raised = re.findall(r"^(?!ray\.exceptions)(?:\w+\.)*\w*(?:Error|Exception): .+", str(error), re.MULTILINE)
+    return (raised or (str(error).strip() or type(error).__name__).splitlines())[-1 if raised else 0].rstrip(".")
 
 
 def _room(node: dict[str, Any], cpus: float, gpus: float) -> int:
@@ -211,7 +212,7 @@ def check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequen
             except ray.exceptions.GetTimeoutError:
                 found = f"has not answered for {PROBE_SECONDS} seconds"
             except ray.exceptions.RayError as error:
-                found = f"fails ({first_line(error)})"
+                found = f"fails ({reason(error)})"
             if found:
                 raise UserError(
                     f"the Ray node {name} ({node['NodeManagerAddress']}) {found}. All nodes need one file system and the same "

@@ -196,7 +196,7 @@ def ray_rows(
     Raises:
         UserError: Ray is not installed, there is no cluster at the address, or a node lacks what all must have.
     """
-    from keras_ser.engines.cluster import TRIES, first_line, joined
+    from keras_ser.engines.cluster import TRIES, joined, reason
 
     path = Path(model).resolve()
     with joined(address, Path(out), [path]) as (ray, room):
@@ -221,7 +221,7 @@ def ray_rows(
                     yield json.loads(row["row"])
             except ray.exceptions.RayError as error:
                 raise UserError(
-                    f"Ray has given up ({first_line(error)}). The same command continues after the last whole part."
+                    f"Ray has given up ({reason(error)}). The same command continues after the last whole part."
                 ) from error
 
         yield rows
