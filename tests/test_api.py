@@ -110,13 +110,20 @@ def test_model_of_an_entry_point(tmp_path, monkeypatch):
     info = tmp_path / "pointed-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pointed\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[keras_ser.models]\ngated = pointed_at\nsvm = json\n")
+    (info / "entry_points.txt").write_text(
+        "[keras_ser.models]\ngated = pointed_at\nsvm = json\ngone = not_installed.net\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     found = model_module.__globals__["_entry_points"]
     found.cache_clear()
     try:
         assert model_module("gated").__name__ == "pointed_at"
         assert model_module("svm").__name__ == "keras_ser.models.svm"
+        with pytest.raises(
+            MissingModelError, match="^the model 'gone' is the module not_installed.net, .* reinstall"
+        ) as error:
+            model_module("gone")
+        assert error.value.model == "gone"
     finally:
         found.cache_clear()
         sys.modules.pop("pointed_at", None)

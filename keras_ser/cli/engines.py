@@ -40,8 +40,8 @@ def amount(text: str) -> float:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not (0 <= number < 1 or number.is_integer() and number < 1e6):
-        raise argparse.ArgumentTypeError(f"expected a whole number, or a part of 1. Received: {text!r}.")
+    if not (number == 0 or 0.01 <= number < 1 or number >= 1 and number.is_integer() and number < 1e6):
+        raise argparse.ArgumentTypeError(f"expected a whole number, or a part of 1 from 0.01. Received: {text!r}.")
     return number
 
 

@@ -132,10 +132,13 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
                 initial=options.init_from,
             )
     print("\n".join(found.report().lines()))
-    again = [trial for trial in found.trials.values() if trial.again]
-    for trial in again:
-        print(f"trial {trial.number} failed: {trial.failed} The same command repeats it.", file=sys.stderr)
-    print(f"\nreport: {folder / 'tuning.md'}\nnext: {following(folder / 'recipe.json', options)}")
+    again = [f"trial {trial.number} failed: {trial.failed}" for trial in found.trials.values() if trial.again]
+    again += [reason for reason, repeats in found.unconfirmed.items() if repeats]
+    for reason in again:
+        print(f"{reason} The same command repeats it.", file=sys.stderr)
+    print(f"
+report: {folder / 'tuning.md'}
+next: {following(folder / 'recipe.json', options)}")
     return 1 if again else 0
 
 

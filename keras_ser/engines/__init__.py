@@ -13,6 +13,6 @@ dies is done again. When the block is left by an exception, such as a KeyboardIn
 from keras_ser.engines.cluster import RayCluster
 from keras_ser.engines.engine import TRIES, Engine, Sequential, WorkerDied
 from keras_ser.engines.processes import Processes
-from keras_ser.engines.worker import Workplace
+from keras_ser.engines.worker import Workplace, must_see
 
-__all__ = ["TRIES", "Engine", "Processes", "RayCluster", "Sequential", "WorkerDied", "Workplace"]
+__all__ = ["TRIES", "Engine", "Processes", "RayCluster", "Sequential", "WorkerDied", "Workplace", "must_see"]

@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from keras_ser.engines.engine import TRIES, WorkerDied, Workers
 from keras_ser.engines.worker import Workplace, perform
 from keras_ser.errors import UserError
 
-CONNECT_SECONDS, PROBE_SECONDS = 10, 120
+CONNECT_SECONDS, HEALTH_SECONDS, PROBE_SECONDS = 10, 20, 120
+ADDRESS = re.compile(r"auto|local|(ray://)?([^:/\s]+|\[[0-9a-fA-F:]+\]):[0-9]+")
 
 
 class RayCluster(Workers):
@@ -47,26 +51,11 @@ class RayCluster(Workers):
         cpus: float = 1,
         gpus: float = 0,
     ):
-        ray = ray_package()
-        self._mine = not ray.is_initialized()
-        if self._mine:
-            connect(ray, address)
-        try:
-            nodes = [node for node in ray.nodes() if node["Alive"]]
-            room = sum(_room(node, cpus, gpus) for node in nodes)
-            if not room:
-                most = {kind: max(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
-                raise UserError(
-                    f"no node of the Ray cluster has the {cpus:g} CPUs and {gpus:g} GPUs of a job; the most of a node are "
-                    f"{most['CPU']:g} and {most['GPU']:g}. Lower --job-cpus and --job-gpus."
-                )
-            check_nodes(ray, [node for node in nodes if _room(node, cpus, gpus)], Path(folder), sees)
+        with contextlib.ExitStack() as stack:
+            ray, room = stack.enter_context(joined(address, folder, sees, cpus, gpus))
             super().__init__(jobs or room, workplace, shared)
             self._shared = ray.put(self.shared)
-        except BaseException:
-            if self._mine:
-                ray.shutdown()
-            raise
+            self._left = stack.pop_all()
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=TRIES - 1, retry_exceptions=False)
         self._task, self._lock, self._asked = task(perform), threading.Lock(), set()
 
@@ -83,8 +72,7 @@ class RayCluster(Workers):
             # what the work raised, and not a class of Ray's that looks like it
             raise error.cause if isinstance(error.cause, Exception) else error from error
         except ray.exceptions.RayError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise WorkerDied(f"its node or process died {TRIES} times ({reason.rstrip('.')}).") from error
+            raise WorkerDied(f"its node or process died {TRIES} times ({reason(error)}).") from error
         finally:
             with self._lock:
                 self._asked.discard(asked)
@@ -97,8 +85,39 @@ class RayCluster(Workers):
                     ray.cancel(asked, force=True)
 
     def close(self) -> None:
-        if self._mine:
-            ray_package().shutdown()
+        self._left.close()
+
+
+@contextlib.contextmanager
+def joined(
+    address: str | None, folder: Path, sees: Sequence[Path] = (), cpus: float = 1, gpus: float = 0
+) -> Iterator[tuple[Any, int]]:
+    """Join a cluster, whose nodes have been checked, unless this process has; leave it if it was joined here.
+
+    Args:
+        address, folder, sees, cpus, gpus: see `RayCluster`.
+
+    Yields:
+        Ray, and how many pieces of work the cluster has room for at the same time.
+
+    Raises:
+        UserError: see `RayCluster`.
+    """
+    ray = ray_package()
+    with contextlib.ExitStack() as stack:
+        if not ray.is_initialized():
+            connect(ray, address)
+            stack.callback(ray.shutdown)
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        room = sum(_room(node, cpus, gpus) for node in nodes)
+        if not room:
+            most = {kind: max(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
+            raise UserError(
+                f"no node of the Ray cluster has the {cpus:g} CPUs and {gpus:g} GPUs of a job; the most of a node are "
+                f"{most['CPU']:g} and {most['GPU']:g}. Lower --job-cpus and --job-gpus."
+            )
+        check_nodes(ray, [node for node in nodes if _room(node, cpus, gpus)], Path(folder), sees)
+        yield ray, room
 
 
 def ray_package():
@@ -118,24 +137,46 @@ def ray_package():
 def connect(ray, address: str | None) -> None:
     """Join a cluster; raises a UserError where there is none."""
     address = address or os.environ.get("RAY_ADDRESS")
+    if address and not ADDRESS.fullmatch(address):
+        raise UserError(f"expected the address of a Ray cluster, --address HOST:PORT. Received: {address!r}.")
     try:
         host, _, port = (address or "").rpartition(":")
-        if host and port.isdecimal():  # Ray itself tries for ten minutes
+        if host:  # Ray itself tries for minutes
             socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), CONNECT_SECONDS).close()
+            if "/" not in host:
+                _check_health(address)
         given = {"address": address} if address else {"include_dashboard": False}
         ray.init(**given, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"there is no Ray cluster at {address or 'this machine'} ({reason.rstrip('.')}). Start one with `ray start --head`, "
-            "and give the address that it prints, --address HOST:6379."
+            f"there is no Ray cluster at {address or 'this machine'} ({reason(error)}). Start one with "
+            "`ray start --head`, and give the address that it prints, --address HOST:6379."
         ) from error
+
+
+def _check_health(address: str) -> None:
+    """Raises an OSError where something else, or another version of Ray, answers at the address."""
+    ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=HEALTH_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise OSError(f"what listens there has not answered as Ray does for {HEALTH_SECONDS} seconds") from None
+    if done.returncode:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise OSError(said[-1] if said else "it is not healthy")
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in a line without its full stop: the last of a traceback, else the first; or its type."""
+    raised = re.findall(r"^(?!ray\.exceptions)(?:\w+\.)*\w*(?:Error|Exception): .+", str(error), re.MULTILINE)
+    return (raised or (str(error).strip() or type(error).__name__).splitlines())[-1 if raised else 0].rstrip(".")
 
 
 def _room(node: dict[str, Any], cpus: float, gpus: float) -> int:
     """How many pieces of work a node can do at the same time."""
     parts = [(node["Resources"].get(kind, 0), each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each]
-    return int(min(there // each for there, each in parts)) if parts else 1
+    # 1 / 0.1 is 10, though 1 // 0.1 is 9
+    return int(min(there / each + 1e-9 for there, each in parts)) if parts else 1
 
 
 def check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequence[Path]) -> None:
@@ -171,7 +212,7 @@ def check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequen
             except ray.exceptions.GetTimeoutError:
                 found = f"has not answered for {PROBE_SECONDS} seconds"
             except ray.exceptions.RayError as error:
-                found = f"fails ({(str(error).strip() or type(error).__name__).splitlines()[0]})"
+                found = f"fails ({reason(error)})"
             if found:
                 raise UserError(
                     f"the Ray node {name} ({node['NodeManagerAddress']}) {found}. All nodes need one file system and the same "

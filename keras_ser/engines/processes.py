@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import tempfile
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +18,8 @@ from keras_ser.engines.worker import Workplace, perform
 class Processes(Workers):
     """Performs work in processes; one that is killed costs its own work alone, which a new one begins again.
 
-    They end with the process that started them, whatever ends that. Their output is dropped.
+    They end with the process that started them, whatever ends that. Their output is dropped, but for the last line of one that
+    dies.
     """
 
     def __init__(self, jobs: int, workplace: Workplace, shared: Any):
@@ -34,16 +36,17 @@ class Processes(Workers):
                 try:
                     return process.perform(self.workplace, self.shared, work)
                 except BrokenProcessPool:
+                    reason = process.reason()
                     process.close()
-                    if self.ending:
+                    if process.ended:
                         raise
-            raise WorkerDied(f"its process died {TRIES} times: it was killed, or the memory does not suffice.")
+            raise WorkerDied(f"its process died {TRIES} times: {reason}.")
         finally:
             self._free.put(process)
 
     def end(self) -> None:
         for process in self._all:
-            process.kill()
+            process.end()
 
     def close(self) -> None:
         for process in self._all:
@@ -56,15 +59,34 @@ class _Process:
     def __init__(self):
         self.pool: ProcessPoolExecutor | None = None
         self.pid = 0
+        self.ended = False
+        self._errors: Any = None  # the file of its standard error
+        self._lock = threading.Lock()
 
     def perform(self, *arguments: Any) -> Any:
         if self.pool is None:
+            self._errors = tempfile.NamedTemporaryFile()  # noqa: SIM115, open as long as the process
             # fork and TensorFlow's threads do not go together
-            self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
+            self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._errors.name,))
             self.pid = self.pool.submit(os.getpid).result()
-        return self.pool.submit(perform, *arguments).result()
+        with self._lock:
+            if self.ended:
+                raise BrokenProcessPool("the engine ends.")
+            performed = self.pool.submit(perform, *arguments)
+        return performed.result()
 
-    def kill(self) -> None:
+    def reason(self) -> str:
+        """Why it died, as far as that is known."""
+        if not self.pid:
+            return "it ended as it started (the reason is above; a script needs `if __name__ == '__main__':`)"
+        said = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        killed = "it was killed, or the memory does not suffice"
+        return f"{killed}, or as its last line says: {said[-1].rstrip('.')}" if said else killed
+
+    def end(self) -> None:
+        """End the work under way, and begin none any more; a process that is not up yet gets none."""
+        with self._lock:
+            self.ended = True
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
@@ -72,17 +94,17 @@ class _Process:
     def close(self) -> None:
         if self.pool is not None:
             self.pool.shutdown()
+            self._errors.close()
         self.pool, self.pid = None, 0
 
 
-def _begin() -> None:
+def _begin(errors: str) -> None:
     """First of all in a new process."""
     # an interrupt concerns the process that started this one, and which ends it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
+    for stream, file in ((1, os.devnull), (2, errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), stream)
 
 
 def _end_with_parent() -> None:

@@ -1,14 +1,12 @@
 """Train and test every job of an experiment that is not finished, then report."""
 
 import logging
-import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
-from keras_ser.engines import Engine, WorkerDied
-from keras_ser.errors import UserError
+from keras_ser.engines import Engine, WorkerDied, must_see
 from keras_ser.evaluation import write_predictions
 from keras_ser.experiment.failures import attempt, failure, named, note
 from keras_ser.experiment.planning import Job, check_jobs, jobs, tested
@@ -144,10 +142,7 @@ def train_experiments(
 def _train_by_worker(
     data: Data, recipe: Recipe, job: Job, folder: Path, first: bool, options: Mapping[str, Any]
 ) -> str:
-    if not (folder / RECIPE).exists():
-        raise UserError(
-            f"{platform.node()} does not see {folder}: all workers need one file system and the same paths."
-        )
+    must_see(folder / RECIPE)
     # the worker that died before may take a while to be gone
     return train_job(data, recipe, job, folder, first, wait=LAST_BREATH, **options)
 

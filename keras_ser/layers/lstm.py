@@ -30,7 +30,7 @@ class LSTM(keras.layers.LSTM):
         super().__init__(*args, **kwargs)
         if keras.backend.backend() == "jax" and self.compute_dtype not in ("float32", "float64"):
             self.use_cudnn = False
-        if keras.backend.backend() == "tensorflow" and self._fused():
+        if self._fused() and keras.backend.backend() == "tensorflow":
             self.supports_jit = False  # XLA knows no BlockLSTM
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
@@ -42,20 +42,14 @@ class LSTM(keras.layers.LSTM):
         return _batch(sequences, *self.cell.weights, backwards=self.go_backwards, halve=training)
 
     def _fused(self) -> bool:
-        backend = keras.backend.backend()
-        here = {
-            "tensorflow": lambda: self.compute_dtype == "float32" and (self.use_cudnn is False or not _gpu()),
-            "jax": lambda: self.use_cudnn is False and _gpu(),
-        }
-        return (
-            backend in here
-            and self.activation is keras.activations.tanh
-            and self.recurrent_activation is keras.activations.sigmoid
-            and self.use_bias
-            and self.return_sequences
-            and not (self.return_state or self.stateful or self.dropout or self.recurrent_dropout)
-            and here[backend]()
-        )
+        plain = (self.activation, self.recurrent_activation) == (keras.activations.tanh, keras.activations.sigmoid)
+        more = self.return_state or self.stateful or self.dropout or self.recurrent_dropout
+        if not (plain and self.use_bias and self.return_sequences) or more:
+            return False
+        if keras.backend.backend() == "jax":
+            return self.use_cudnn is False and _gpu()
+        here = keras.backend.backend() == "tensorflow" and self.compute_dtype == "float32"
+        return here and (self.use_cudnn is False or not _gpu())
 
 
 def _gpu() -> bool:

@@ -52,7 +52,13 @@ def model_module(name: str) -> ModuleType:
     if not isinstance(name, str):
         raise UserError(f"`model` must be the name of a model. Received: {shown(name)}.")
     path = MODELS.get(name) or _entry_points().get(name, name)
-    if path == name and not _importable(path):
+    if name not in MODELS and not _importable(path):
+        if path != name:
+            raise MissingModelError(
+                f"the model {name!r} is the module {path}, an installed package says, and there is none: reinstall that "
+                "package.",
+                name,
+            )
         raise MissingModelError(
             f"`model` must be one of {', '.join([*MODELS, *_entry_points()])}, or the import path of an installed module. "
             f"Received: {shown(name)}.",

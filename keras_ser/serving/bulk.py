@@ -10,6 +10,7 @@ Each file of results is written whole, every `PART` files. Files that are in eit
 command continues, by whatever shards it is continued.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -37,7 +38,7 @@ def predict_bulk(
     shard: tuple[int, int] = (1, 1),
     part: int = PART,
     track: Callable[[Iterable], Iterable] | None = None,
-    rows: Callable[[Sequence[Path]], Iterable[Row]] | None = None,
+    rows: contextlib.AbstractContextManager[Callable[[Sequence[Path]], Iterable[Row]]] | None = None,
 ) -> tuple[int, int]:
     """Predict one shard of the files that `out` has no row for, and write the rows to `out`.
 
@@ -47,8 +48,8 @@ def predict_bulk(
         out: Folder of results, shared by all shards.
         shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
         part: Files that share a Parquet file. A kill loses the rows of one part at most.
-        track: Called with the files that are left, to show progress.
-        rows: Files -> a row each in any order, instead of predicting in this process; see `ray_rows`.
+        track: Called with the files that are left, to show progress: an item is taken for each row that is made.
+        rows: Gives files -> a row each in any order, instead of predicting in this process; see `ray_rows`.
 
     Returns:
         (predicted, failed): the numbers of files of this shard with a row in either table, earlier ones included.
@@ -61,15 +62,19 @@ def predict_bulk(
     number, shards = shard
     if not 1 <= number <= shards:
         raise UserError(f"a shard is N/OF, N from 1 to OF, e.g. 1/8. Received: {number}/{shards}.")
-    out = Path(out)
-    claim(out, model)
-    done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
-    known = done[PREDICTIONS] | done[FAILED]
-    mine = files[number - 1 :: shards]
-    left = [path for path in mine if str(path) not in known]
-    counts = {table: sum(str(path) in found for path in mine) for table, found in done.items()}
-    if left:
-        made = iter((rows or Rows(model))(track(left) if track else left))
+    out, about = Path(out), {"model": digest(model)}
+    # a cluster that cannot be joined leaves no folder
+    with rows or contextlib.nullcontext() as make:
+        claim(out, about)
+        done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
+        known = done[PREDICTIONS] | done[FAILED]
+        mine = files[number - 1 :: shards]
+        left = [path for path in mine if str(path) not in known]
+        counts = {table: sum(str(path) in found for path in mine) for table, found in done.items()}
+        if not left:
+            return counts[PREDICTIONS], counts[FAILED]
+        made = (make or Rows(model))(left)
+        made = (row for row, _ in zip(made, track(left) if track else left, strict=True))
         while block := list(islice(made, part)):
             for table, wanted in ((PREDICTIONS, False), (FAILED, True)):
                 chosen = [row for row in block if ("reason" in row) == wanted]
@@ -98,9 +103,8 @@ class Rows:
                 yield file | flat(self.predictor.tasks, {**answer, "problems": answer.get("problems", ())})
 
 
-def claim(out: Path, model: str | os.PathLike) -> None:
+def claim(out: Path, about: Mapping[str, str]) -> None:
     """Make a folder of results, or go on in one of the same model."""
-    about = {"model": digest(model)}
     file = out / MODEL
     if file.exists():
         try:
@@ -177,39 +181,50 @@ def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[P
     return list(dict.fromkeys(files)), skipped
 
 
-def ray_rows(model: str | os.PathLike, out: Path | str, workers: int, address: str | None = None):
+@contextlib.contextmanager
+def ray_rows(
+    model: str | os.PathLike, out: Path | str, workers: int, address: str | None = None
+) -> Iterator[Callable[[Sequence[Path]], Iterator[Row]]]:
     """`rows` of `predict_bulk` by Ray Data: `Rows` in `workers` actors of a core each, `map_batches` over the files.
 
     Args:
         model: A path that every node must see, like those of the files.
         out: Folder of results, which every node must see, too.
-        workers: Number of actors, each with a copy of the model.
+        workers: Number of actors, each with a copy of the model; as many as the cluster has cores at most.
         address: Of a running cluster; None = the cluster of RAY_ADDRESS, or this machine.
 
     Raises:
         UserError: Ray is not installed, there is no cluster at the address, or a node lacks what all must have.
     """
-    from keras_ser.engines.cluster import check_nodes, connect, ray_package
+    from keras_ser.engines.cluster import TRIES, joined, reason
 
-    ray = ray_package()
     path = Path(model).resolve()
+    with joined(address, Path(out), [path]) as (ray, room):
 
-    def rows(files: Iterable[Path]) -> Iterator[Row]:
-        connect(ray, address)
-        try:
-            check_nodes(ray, [node for node in ray.nodes() if node["Alive"]], Path(out), [path])
+        def rows(files: Sequence[Path]) -> Iterator[Row]:
             ray.data.DataContext.get_current().enable_progress_bars = False
+            count = min(workers, room)
             items = [{"file": str(file)} for file in files]
-            blocks = max(1, min(len(items) // BATCH, 4 * workers))
+            blocks = max(1, min(len(items) // BATCH, 4 * count))
             made = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
-                RayRows, fn_constructor_args=(str(path),), concurrency=workers, num_cpus=1, batch_size=BATCH
+                RayRows,
+                fn_constructor_args=(str(path),),
+                concurrency=count,
+                num_cpus=1,
+                batch_size=BATCH,
+                # Ray's own default is for ever, also for a batch that kills its actor
+                max_restarts=TRIES - 1,
+                max_task_retries=TRIES - 1,
             )
-            for row in made.iter_rows():
-                yield json.loads(row["row"])
-        finally:
-            ray.shutdown()
+            try:
+                for row in made.iter_rows():
+                    yield json.loads(row["row"])
+            except ray.exceptions.RayError as error:
+                raise UserError(
+                    f"Ray has given up ({reason(error)}). The same command continues after the last whole part."
+                ) from error
 
-    return rows
+        yield rows
 
 
 class RayRows:

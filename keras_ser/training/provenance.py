@@ -1,5 +1,6 @@
 """What a run was made by: the command, the versions, the commit and the date."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 from keras_ser._version import __version__
 
 MADE = "made.json"
+COMMAND = "KERAS_SER_COMMAND"  # of a worker's environment: the command line of the process that it works for
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn")
 
 
@@ -27,7 +29,13 @@ def made_by() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return {"command": command(sys.argv), "versions": versions, "commit": _commit(), "date": date}
+    return {"command": command(command_line()), "versions": versions, "commit": _commit(), "date": date}
+
+
+def command_line() -> list[str]:
+    """The command line of this process, or of the one that it works for."""
+    asked = os.environ.get(COMMAND)
+    return shlex.split(asked) if asked else sys.argv
 
 
 def command(arguments: list[str]) -> str:

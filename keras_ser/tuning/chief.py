@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,15 +29,16 @@ class _Asked:
     tried: Recipe
     proposal: Any = None  # of KerasTuner
     repeats: bool = False  # a setting that was asked for before
+    left: Sequence[Job] = ()  # which are not begun
     runs: list[Future] = field(default_factory=list)
 
 
 class Chief:
     """Asks for settings, has them trained and tells the scores."""
 
-    def __init__(self, found: Found, narrow: Recipe, folder: Path, engine: Engine, prune, on_job, options):
+    def __init__(self, found: Found, narrow: Recipe, folder: Path, engine: Engine, on_job, options):
         self.found, self.narrow, self.folder, self.engine = found, narrow, folder, engine
-        self.prune, self.on_job, self.options = prune, on_job, options
+        self.on_job, self.options = on_job, options
         self.curves: list[tuple[float, ...]] = []  # of the first runs of whole trials, in their order
         self.known: dict[str, float | None] = {}  # hash -> score for the oracle
 
@@ -56,9 +57,7 @@ class Chief:
                 proposal = proposals.ask() if started else None  # the first is the recipe as it stands
                 if started and proposal is None:
                     break
-                asked = self._asked(proposal, failed)
-                asked.repeats = asked.tried.hash in {*self.known, *(other.tried.hash for other in under_way)}
-                asked.repeats &= not asked.trial.failed
+                asked = self._asked(proposal, failed, under_way)
                 under_way.append(asked)
                 started += 1
                 if not asked.repeats:
@@ -77,30 +76,26 @@ class Chief:
             if asked.proposal is not None:
                 proposals.tell(asked.proposal, score)
 
-    def _asked(self, proposal, failed: Mapping[str, str]) -> _Asked:
+    def _asked(self, proposal, failed: Mapping[str, str], under_way: Iterable[_Asked]) -> _Asked:
         number, values = (int(proposal.trial_id) + 1, dict(proposal.hyperparameters.values)) if proposal else (0, {})
         try:
             tried = self.narrow.change(values)
         except UserError as error:  # values that are valid one by one, but not together
             return _Asked(Trial(number, values, failed=str(error)), self.narrow, proposal)
-        return _Asked(Trial(number, values, failed=failed.get(tried.hash, "")), tried, proposal)
+        if tried.hash in failed:
+            return _Asked(Trial(number, values, failed=failed[tried.hash]), tried, proposal)
+        repeats = tried.hash in {*self.known, *(other.tried.hash for other in under_way)}
+        return _Asked(Trial(number, values), tried, proposal, repeats, () if repeats else self.found.jobs)
 
     def _train(self, asked: _Asked) -> None:
         """Start the runs of a trial that can be started; with pruning, the first decides whether the others are."""
-        todo = self.found.jobs
-        if asked.repeats or asked.trial.failed or len(asked.runs) == len(todo):
-            return
-        if self.prune and asked.runs and not (asked.runs[0].done() and self._survived(asked)):
-            return
-        ready = todo[: 1 if self.prune and not asked.runs else None][len(asked.runs) :]
-        for job in ready:
+        prune, jobs = self.found.prune, self.found.jobs
+        while asked.left and (not prune or not asked.runs or (asked.runs[0].done() and self._survived(asked))):
+            job, *asked.left = asked.left
             if self.on_job:
-                self.on_job(todo.index(job) + 1, len(todo), job)
-            first = self.prune and not asked.runs
-            bar = medians(self.curves, asked.tried.epochs) if first else None
+                self.on_job(jobs.index(job) + 1, len(jobs), job)
+            bar = medians(self.curves, asked.tried.epochs) if prune and not asked.runs else None
             asked.runs.append(self._submit(asked.tried, job, bar, asked.trial.number == 0))
-        if self.prune and len(asked.runs) == 1 and asked.runs[0].done():
-            self._train(asked)
 
     def _survived(self, asked: _Asked) -> bool:
         outcome = _result(asked.runs[0])
@@ -111,11 +106,7 @@ class Chief:
         return self.engine.submit(train_run, tried, job, target, bar, whole, self.options)
 
     def _done(self, asked: _Asked) -> bool:
-        if not all(run.done() for run in asked.runs):
-            return False
-        if asked.repeats or asked.trial.failed or len(asked.runs) == len(self.found.jobs):
-            return True
-        return not self._survived(asked)
+        return all(run.done() for run in asked.runs) and not (asked.left and self._survived(asked))
 
     def _score(self, asked: _Asked) -> float | None:
         """Note a trial that is done; what the oracle is told of it, None if it failed."""
@@ -147,18 +138,30 @@ class Chief:
         return score
 
     def confirm(self, count: int) -> None:
-        """Train the best setting and the unchanged recipe with further seeds, which no choice has seen."""
+        """Train the best setting and the unchanged recipe, which may be the best, with further seeds that no choice has seen."""
         found, after = self.found, max(self.found.recipe.seeds) + 1
         more = self.narrow.replace(seeds=tuple(range(after, after + count)))
         todo = jobs(more, found.data, sorted({job.split.fold for job in found.jobs}))
-        best = self.narrow.change(found.ranked[0].values)
-        asked = [(tried, job, self._submit(tried, job, None)) for tried in (best, self.narrow) for job in todo]
-        scores: dict[str, dict[int, list[float]]] = {}
-        for tried, job, run in asked:
-            scores.setdefault(tried.hash, {}).setdefault(job.seed, []).append(_result(run).score)
+        chosen = {"best": self.narrow.change(found.ranked[0].values), "baseline": self.narrow}
+        every = [(tried, job) for tried in {each.hash: each for each in chosen.values()}.values() for job in todo]
+        runs: dict[tuple[str, str], Future] = {}
+        for number, (tried, job) in enumerate(every):
+            if self.on_job:
+                self.on_job(number + 1, len(every), job)
+            runs[tried.hash, job.folder] = self._submit(tried, job, None)
+        outcomes = {key: _result(run) for key, run in runs.items()}
+        found.confirmed_of = found.best.hash
         found.confirmed = {
-            name: tuple(float(np.mean(folds)) for folds in scores[tried.hash].values())
-            for name, tried in (("best", best), ("baseline", self.narrow))
+            name: tuple(
+                float(np.mean([outcomes[tried.hash, job.folder].score for job in todo if job.seed == seed]))
+                for seed in more.seeds
+            )
+            for name, tried in chosen.items()
+        }
+        found.unconfirmed = {
+            f"{'best' if tried is chosen['best'] else 'baseline'}, {job.folder}: {outcome.failed}": outcome.again
+            for (tried, job), outcome in zip(every, outcomes.values(), strict=True)
+            if outcome.failed
         }
 
 

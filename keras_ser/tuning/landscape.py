@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,11 @@ def importance(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, floa
     Returns:
         (repetitions, keys), as shares of the scores' variance, and the forest's R² on trials that it was not fitted to.
     """
+    return _importance(tuple(map(tuple, places.tolist())), tuple(scores.tolist()))
+
+
+@functools.lru_cache(maxsize=1)  # two pictures of a search need it
+def _importance(places: tuple[tuple[float, ...], ...], scores: tuple[float, ...]) -> tuple[np.ndarray, float]:
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
 
@@ -166,15 +172,12 @@ def bars(found: Found) -> Figure:
     return figure
 
 
-def mapped(found: Found) -> tuple[int, int] | None:
-    """The numbers of the two most important ranges; None where there are none."""
+def mapped(found: Found) -> list[int]:
+    """The numbers of the two most important ranges, of a space that has two or more."""
     ranges = [i for i, each in enumerate(found.space) if isinstance(each, Range)]
-    trials, places, scores = fitted(found)
-    if len(ranges) < 2 or len(trials) < LEAST:
-        return None
+    _, places, scores = fitted(found)
     shares = importance(places, scores)[0].mean(0)
-    first, second = sorted(sorted(ranges, key=lambda i: -shares[i])[:2])
-    return first, second
+    return sorted(sorted(ranges, key=lambda i: -shares[i])[:2])
 
 
 def smooth(places: np.ndarray, scores: np.ndarray, seeds: float = 0.0) -> tuple[Any, float]:
@@ -199,7 +202,7 @@ def smooth(places: np.ndarray, scores: np.ndarray, seeds: float = 0.0) -> tuple[
 
 def surface(found: Found) -> Figure:
     """The scores over the two most important numbers: each trial, and a smooth surface behind them."""
-    pair = list(mapped(found))
+    pair = mapped(found)
     trials, places, scores = fitted(found)
     places = places[:, pair]
     seeds = found.confirmed.get("baseline", ())

@@ -1,6 +1,5 @@
 """A run of a trial, as a worker does it."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ser.corpora import CorpusError
+from keras_ser.engines import must_see
 from keras_ser.errors import DivergenceError, UserError
 from keras_ser.experiment.failures import reason_of_job
 from keras_ser.experiment.planning import Job
@@ -41,16 +41,12 @@ def train_run(
         bar: what `pruning.medians` asks of it; None = it is trained to its end.
         whole: of the unchanged recipe: without it there is no search.
     """
-    folder = target.parents[3]
-    if not (folder / OWNER).exists():
-        raise UserError(
-            f"{platform.node()} does not see {folder}: all workers need one file system and the same paths."
-        )
+    must_see(target.parents[3] / OWNER)
     try:
         # a worker that is thought dead may still be at it
         with lock(target):
+            check_stopped(tried, target, bar or ())
             if bar:
-                check_stopped(tried, target, bar)
                 options = {**options, "on_epoch": stopper(tried, target, bar, options.get("on_epoch"))}
             run = fit(tried, data, job.split, target, job.seed, **options)
     except Stopped as stop:

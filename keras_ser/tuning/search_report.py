@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Table
 from keras_ser.experiment.planning import Job
 from keras_ser.files import write_figure, write_json, write_table, write_text
@@ -19,7 +20,7 @@ from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
 from keras_ser.training.loop import monitored
-from keras_ser.training.run import RunError
+from keras_ser.training.run import RunError, stored
 from keras_ser.tuning import landscape
 from keras_ser.tuning.judgement import verdict
 from keras_ser.tuning.space import Choice, Range, Space
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from keras_ser.training import Data
 
 
-TRIALS = "trials.json"
+TRIALS, CONFIRMED = "trials.json", "confirmed.json"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,17 @@ class Found:
     prune: str | None = None  # by which rule hopeless trials were ended
     # "best" and "baseline" -> scores with further seeds, one a seed
     confirmed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    confirmed_of: str = ""  # the hash of what was the best then
+    unconfirmed: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # why a further seed has no score -> see `Trial.again`
 
     def load(self, folder: Path) -> None:
-        """What the folder holds of this search; raises RunError where its file is damaged."""
+        """What the folder holds of this search; raises RunError where one of its files is damaged."""
+        if (folder / CONFIRMED).exists():
+            self.confirmed_of, self.confirmed, self.unconfirmed = stored(
+                folder / CONFIRMED, _confirmed, "Remove it: --confirm writes it again"
+            )
         path = folder / TRIALS
         if not path.exists():
             return
@@ -150,6 +159,8 @@ class Found:
         again = [f"trial {trial.number}: {trial.failed}" for trial in failed if trial.again]
         if again:
             told.append(f"The same command tries {len(again)} of them again: {_list(again)}")
+        if self.unconfirmed:
+            told.append(f"{len(self.unconfirmed)} runs with further seeds have no score: {_list(self.unconfirmed)}")
         return told
 
     @functools.cached_property
@@ -188,12 +199,18 @@ class Found:
         )
 
     def save(self, folder: Path) -> None:
-        """trials.json and trials.csv, tuning.md, and recipe.json, the best so far."""
+        """trials.json and trials.csv, tuning.md, recipe.json, the best so far, and confirmed.json where that was confirmed."""
         kept = [asdict(self.trials[number]) for number in sorted(self.trials)]
         write_json(folder / TRIALS, kept, allow_nan=True)
         write_table(folder / "trials.csv", self.table())
         if not self.ranked:
             return
+        if self.confirmed_of != self.best.hash:
+            self.confirmed_of, self.confirmed, self.unconfirmed = "", {}, {}
+            (folder / CONFIRMED).unlink(missing_ok=True)
+        else:
+            about = {"best": self.confirmed_of, "scores": self.confirmed, "failed": self.unconfirmed}
+            write_json(folder / CONFIRMED, about, allow_nan=True)
         write_text(folder / "recipe.json", self.best.to_json())
         write_text(folder / "tuning.md", self.report().to_markdown())
 
@@ -245,6 +262,15 @@ class Found:
         for axes in drawn:
             pictures.tidy(axes)
         return figure
+
+
+def _confirmed(data: Any) -> tuple[str, dict[str, tuple[float, ...]], dict[str, bool]]:
+    """confirmed.json."""
+    try:
+        scores = {name: tuple(map(float, data["scores"][name])) for name in ("best", "baseline")}
+        return str(data["best"]), scores, dict(data["failed"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError("expected the best's hash, scores and failed runs.") from error
 
 
 def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Sequence[int], best: int) -> None:

@@ -94,12 +94,12 @@ def search(
         if not mine:
             raise RunError(f"another process searches in {folder}. Wait for it, or give another --out.")
         # the first run of a trial decides whether the others are trained
-        ahead = ahead or (engine.jobs if prune else -(-engine.jobs // len(todo)))
+        ahead = min(ahead or (engine.jobs if prune else -(-engine.jobs // len(todo))), trials)
         ahead = _claim(folder, recipe, data, space, todo, method, prune, ahead)
         remove_parts(folder, older=0)
         found = Found(recipe, tuple(space), tuple(todo), method, data, ahead=ahead, prune=prune)
         found.load(folder)
-        chief = Chief(found, narrow, folder, engine, prune, on_job, options)
+        chief = Chief(found, narrow, folder, engine, on_job, options)
         try:
             chief.search(trials, on_trial)
             if confirm and found.ranked:
@@ -125,6 +125,14 @@ def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequenc
     }
     check_free(folder, OWNER, about, "search")
     if (folder / OWNER).exists():
-        ahead = int(stored(folder / OWNER, as_object).get("ahead", 1))
+        ahead = stored(folder / OWNER, _ahead, "Put the number right, or give another --out")
     write_json(folder / OWNER, {**about, "ahead": ahead})
+    return ahead
+
+
+def _ahead(data: Any) -> int:
+    """How many trials search.json has under way at the same time; an earlier version wrote none, and had one."""
+    ahead = as_object(data).get("ahead", 1)
+    if type(ahead) is not int or ahead < 1:
+        raise UserError(f"`ahead` must be a whole number of 1 or more. Received: {ahead!r}.")
     return ahead

@@ -1,5 +1,6 @@
 """A Ray cluster of two nodes on one machine: a node that dies costs no run, and the table is the sequential one."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -8,8 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import keras_ser.engines.cluster as module
 from keras_ser.engines import RayCluster, Workplace
 from keras_ser.errors import DivergenceError, UserError
+from keras_ser.serving import bulk
 from tests.cli.test_jobs import RECIPE
 from tests.engines import work
 
@@ -56,6 +59,47 @@ def test_work_and_its_faults(cluster, tmp_path):
 def test_no_cluster_at_the_address(tmp_path):
     with pytest.raises(UserError, match="there is no Ray cluster at 127.0.0.1:1 .*ray start --head"):
         RayCluster("127.0.0.1:1", Workplace.here(), 40, folder=tmp_path)
+
+
+@pytest.mark.parametrize("address", [":6379", "here", "here:", "here:6379/x"])
+def test_what_is_no_address_is_refused(address, tmp_path):
+    with pytest.raises(UserError, match="expected the address of a Ray cluster, --address HOST:PORT. Received: "):
+        RayCluster(address, Workplace.here(), 40, folder=tmp_path)
+
+
+def test_a_port_of_something_else_is_no_cluster(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "HEALTH_SECONDS", 3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=f"no Ray cluster at 127.0.0.1:{port} .what listens there has not answered"):
+            RayCluster(f"127.0.0.1:{port}", Workplace.here(), 40, folder=tmp_path)
+
+
+@pytest.mark.parametrize(("cpus", "room"), [(0.1, 10), (0.3, 3), (0.01, 100), (1, 1), (2, 0)])
+def test_room_is_not_lost_to_rounding(cpus, room):
+    assert module._room({"Resources": {"CPU": 1.0}}, cpus, 0) == room
+
+
+def test_rows_of_actors_and_of_what_dies(cluster, tmp_path):
+    """Sixteen actors on two cores; what kills an actor ends in one line, and a cluster that was joined before stays joined."""
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        for rows, files in ((work.Named, ["a", "b"]), (work.Dying, ["a"])):
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                bulk.ray_rows(tmp_path, tmp_path / "out", 16, cluster.address) as make,
+            ):
+                patch.setattr(bulk, "RayRows", rows)
+                if rows is work.Named:
+                    assert sorted(row["file"] for row in make(files)) == files
+                    continue
+                with pytest.raises(
+                    UserError, match="^Ray has given up .*DivergenceError: the loss is nan.. The same command"
+                ):
+                    list(make(files))
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
 
 
 def test_runs_of_a_killed_node_are_redone_and_the_table_is_the_sequential_one(cluster, tmp_path):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_work_gets_what_is_shared_and_the_workplace(jobs, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    monkeypatch.setattr(sys, "argv", ["/bin/keras-ser", "train", "--out", "/data/my runs"])
     monkeypatch.chdir(tmp_path)
     with Processes(jobs, Workplace.here(), 40) as engine:
         found = [engine.submit(work.add, number) for number in range(3)]
+        assert engine.submit(work.made).result() == "keras-ser train --out '../my runs'"
     assert [each.result() for each in found] == [(40 + number, str(tmp_path), "3") for number in range(3)]
 
 
@@ -45,7 +48,9 @@ def test_work_of_a_killed_process_is_done_again_and_costs_no_other(tmp_path):
 
 def test_work_that_kills_every_process_is_given_up_and_faults_keep_their_type(tmp_path):
     with Processes(1, HERE, 0) as engine:
-        with pytest.raises(WorkerDied, match="its process died 3 times"):
+        with pytest.raises(
+            WorkerDied, match="its process died 3 times: it was killed, .* says: no room on the device.$"
+        ):
             engine.submit(work.die, tmp_path, 9).result()
         with pytest.raises(DivergenceError, match="^the loss is nan.$"):
             engine.submit(work.diverge).result()
@@ -59,6 +64,14 @@ def test_an_interrupt_ends_the_work(tmp_path):
         raise KeyboardInterrupt
     assert all(work.gone(int((tmp_path / name).read_text())) for name in "ab") and not (tmp_path / "c").exists()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
+
+
+def test_an_interrupt_while_the_process_starts_leaves_the_work_undone(tmp_path):
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Processes(1, HERE, 0) as engine:
+        engine.submit(work.sleep, tmp_path / "pid")
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < 60 and not (tmp_path / "pid").exists()
 
 
 def test_processes_end_with_the_one_that_is_killed(tmp_path):

@@ -1,15 +1,22 @@
 """What the workers of tests do."""
 
+import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 from keras_ser.errors import DivergenceError
+from keras_ser.training.provenance import made_by
 
 
 def add(shared: int, number: int) -> tuple[int, str, str]:
     return shared + number, os.getcwd(), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def made(shared: int) -> str:
+    return made_by()["command"]
 
 
 def die(shared: int, tries: Path, times: int) -> int:
@@ -17,6 +24,7 @@ def die(shared: int, tries: Path, times: int) -> int:
     begun = len(list(tries.iterdir()))
     (tries / str(begun)).touch()
     if begun < times:
+        print("no room on the device.\n", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     return begun + 1
 
@@ -49,3 +57,18 @@ def gone(pid: int, seconds: float = 30) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+class Named:
+    """Rows of files, as `keras_ser.serving.bulk.RayRows` makes them."""
+
+    def __init__(self, model: str):
+        pass
+
+    def __call__(self, batch):
+        return {"row": [json.dumps({"file": str(file)}) for file in batch["file"]]}
+
+
+class Dying(Named):
+    def __call__(self, batch):
+        raise DivergenceError("the loss is nan.")

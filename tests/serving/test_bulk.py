@@ -1,12 +1,14 @@
 """Bulk prediction: every file once, over shards, kills and lists; what failed is in a table of its own."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
 from keras_ser.cli import main
-from keras_ser.errors import RunError
+from keras_ser.errors import RunError, UserError
 from keras_ser.serving import Predictor, bulk
 from tests.serving import standin
 
@@ -71,13 +73,39 @@ def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
             yield row
 
     with pytest.raises(KeyboardInterrupt):
-        bulk.predict_bulk("M", every, tmp_path / "out", part=3, rows=killed)
+        bulk.predict_bulk("M", every, tmp_path / "out", part=3, rows=contextlib.nullcontext(killed))
     assert len(predicted(tmp_path / "out")) == 6
     del calls[:]
     assert bulk.predict_bulk("M", every, tmp_path / "out", shard=(2, 2)) == (4, 1), "other shards than before"
     assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
     assert sum(clips for clips, _ in calls) == 4
     pd.testing.assert_series_equal(predicted(tmp_path / "out")["file"], expected(files)["file"])
+
+
+def test_progress_counts_the_rows_that_come_back(files, tmp_path):
+    every, seen = sorted(files.glob("*.wav")), []
+
+    def late(left):
+        assert not seen
+        for row in list(bulk.Rows("M")(left)):
+            yield row
+            seen.append("row")
+
+    def track(left):
+        for file in left:
+            yield file
+            seen.append("taken")
+
+    bulk.predict_bulk("M", every, tmp_path / "out", rows=contextlib.nullcontext(late), track=track)
+    assert seen == ["row", "taken"] * len(every)
+
+
+def test_without_a_cluster_no_folder_is_taken(files, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-ser[cluster]'")
+    rows = bulk.ray_rows("M", tmp_path / "out", 2, "127.0.0.1:1")
+    with pytest.raises(UserError, match="there is no Ray cluster at 127.0.0.1:1"):
+        bulk.predict_bulk("M", sorted(files.glob("*.wav")), tmp_path / "out", rows=rows)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):

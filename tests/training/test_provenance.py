@@ -22,10 +22,18 @@ def test_command_is_shown_without_the_paths_of_a_machine(arguments, expected):
     assert provenance.command(arguments) == expected
 
 
-def test_versions_commit_and_date():
+def test_versions_commit_and_date(tmp_path, monkeypatch):
+    """Of a checkout with one commit; then with a file that has changed."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "keras_ser/training/provenance.py"))
+    assert provenance.made_by()["commit"] == ""
+    (tmp_path / "file").touch()
+    for step in (["init", "--quiet"], ["add", "file"], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *step], check=True)
     made = provenance.made_by()
     assert made["versions"]["tensorflow"] == metadata.version("tensorflow")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", made["date"])
-    root = provenance.__file__.rpartition("/keras_ser/")[0]
-    done = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
-    assert done.returncode or done.stdout.startswith(made["commit"].split()[0])
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    assert made["commit"] == head[:10]
+    (tmp_path / "file").write_text("other")
+    assert provenance.made_by()["commit"] == f"{head[:10]} with changes"

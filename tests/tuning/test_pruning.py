@@ -8,7 +8,7 @@ import keras_ser.tuning.runs as runs
 from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
 from keras_ser.tuning import parse, search_folder
-from keras_ser.tuning.pruning import STOPPED, Stopped, check, curve, medians
+from keras_ser.tuning.pruning import STOPPED, Stopped, check, check_stopped, curve, medians
 from keras_ser.tuning.tuner import search
 from tests.training import tiny
 from tests.tuning.test_tuner import data  # noqa: F401, a fixture
@@ -119,6 +119,16 @@ def test_an_interrupted_trial_is_judged_by_the_epochs_before_too(found, tmp_path
         t.number for t in first.trials.values() if t.stopped
     }
     assert {t.stopped for t in again.trials.values()} == {0, 3}
+
+
+def test_a_run_that_no_bar_holds_goes_on_and_was_never_stopped(tmp_path):
+    (tmp_path / STOPPED).write_text('{"epoch": 2, "score": 0.1}')
+    pd.DataFrame(rows(0.0, 0.1)).to_csv(tmp_path / "history.csv", index=False)
+    with pytest.raises(Stopped):
+        check_stopped(tiny.TRAINED.replace(epochs=9, smoothing=1), tmp_path, [np.nan, 0.4])
+    assert (tmp_path / STOPPED).exists()
+    check_stopped(tiny.TRAINED, tmp_path, ())
+    assert not (tmp_path / STOPPED).exists()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.training import RunError
 from keras_ser.tuning import parse
 from keras_ser.tuning.proposals import Proposals
+from keras_ser.tuning.search_report import Trial
 from tests.training import tiny
 
 BETA, UNITS = parse("config.beta=0.01:10:log"), parse("config.units=2:9")
@@ -260,9 +261,60 @@ def test_folder_of_another_search_and_damaged_records_are_refused(fitted, data, 
         (folder / "trials.json").write_text(damage)
         with pytest.raises(RunError, match="trials.json is damaged"):
             module.search(tiny.TRAINED, data, [BETA], folder, **options)
+    (folder / "trials.json").unlink()
+    whole = (folder / "search.json").read_text()
+    for ahead in (None, 0, "2", True):
+        (folder / "search.json").write_text(json.dumps({**json.loads(whole), "ahead": ahead}))
+        with pytest.raises(RunError, match="search.json is damaged: `ahead` must be a whole number of 1 or more"):
+            module.search(tiny.TRAINED, data, [BETA], folder, **options)
     (folder / "search.json").write_text("[]")
     with pytest.raises(RunError, match="does not say which search it holds"):
         module.search(tiny.TRAINED, data, [BETA], folder, **options)
+
+
+def test_what_further_seeds_show_stays_until_another_setting_is_the_best(fitted, data, tmp_path):
+    """The stand-in scores 0.001 more with each seed; the seeds after those of the recipe are taken."""
+    folder, told = tmp_path / "found", []
+    space, first = [parse("config.beta=0.1,1")], max(tiny.TRAINED.seeds) + 1
+    options = {"method": "grid", "on_job": lambda number, jobs, job: told.append((number, jobs, job.seed))}
+    module.search(tiny.TRAINED, data, space, folder, confirm=2, **options)
+    assert told[-4:] == [(i + 1, 4, first + i % 2) for i in range(4)]
+    again = module.search(tiny.TRAINED, data, space, folder, **options)
+    seeds = 0.24 + 0.001 * np.array([first, first + 1])  # 32 units instead of 6 cost 0.26
+    np.testing.assert_allclose(again.confirmed["best"], seeds)
+    np.testing.assert_allclose(again.confirmed["baseline"], seeds - 0.1 * np.log10(0.5) ** 2)
+    assert "Over 2 further seeds the best setting scores" in (folder / "tuning.md").read_text()
+    again.trials[3] = Trial(3, {"config.beta": "0.9"}, (0.9,), (2,))
+    again.save(folder)
+    assert not again.confirmed and not (folder / "confirmed.json").exists()
+    assert "--confirm 5 trains it" in (folder / "tuning.md").read_text()
+
+
+def test_an_unchanged_recipe_that_is_the_best_is_confirmed_once(fitted, data, tmp_path):
+    found = module.search(tiny.TRAINED, data, [parse("config.beta=0.01,10")], tmp_path / "found", trials=1, confirm=3)
+    assert not found.ranked[0].number and len(fitted) == 2 + 3
+    assert found.confirmed["best"] == found.confirmed["baseline"] and len(found.confirmed["best"]) == 3
+
+
+def test_further_seeds_that_fail_are_named(fitted, data, tmp_path, monkeypatch):
+    plain, last = runs.fit, max(tiny.TRAINED.seeds) + 2
+
+    def fit(recipe, data, split, out, seed, **options):
+        if seed == last:
+            raise RunError("the folder is damaged.")
+        return plain(recipe, data, split, out, seed, **options)
+
+    monkeypatch.setattr(runs, "fit", fit)
+    space, options = [parse("config.beta=1,2")], {"method": "grid", "confirm": 2}
+    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    reasons = [f"{name}, speakers/fold-00-seed-{last}: the folder is damaged." for name in ("best", "baseline")]
+    assert found.unconfirmed == dict.fromkeys(reasons, True)
+    assert (
+        f"2 runs with further seeds have no score: {', '.join(reasons)}" in (tmp_path / "found/tuning.md").read_text()
+    )
+    assert module.search(tiny.TRAINED, data, space, tmp_path / "found", method="grid").unconfirmed == found.unconfirmed
+    monkeypatch.setattr(runs, "fit", plain)
+    assert not module.search(tiny.TRAINED, data, space, tmp_path / "found", **options).unconfirmed
 
 
 def test_missing_validation_side_and_unknown_method_are_refused(data, tmp_path):
