@@ -136,9 +136,7 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
     again += [reason for reason, repeats in found.unconfirmed.items() if repeats]
     for reason in again:
         print(f"{reason} The same command repeats it.", file=sys.stderr)
-    print(f"
-report: {folder / 'tuning.md'}
-next: {following(folder / 'recipe.json', options)}")
+    print(f"\nreport: {folder / 'tuning.md'}\nnext: {following(folder / 'recipe.json', options)}")
     return 1 if again else 0
 
 
