@@ -66,6 +66,7 @@ def test_help_prints_the_page(path):
     assert path.read_text().splitlines()[0].lstrip('"') in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "corpus"), [("emodb", "emodb"), ("ravdess", "ravdess")])
 def test_recipes_fit_the_real_corpora(shared_data, name, corpus):
     from keras_ser.corpora.inspection import check

@@ -167,6 +167,7 @@ def failing(monkeypatch, *errors):
 DIVERGED = DivergenceError("quick, protocol 'speakers', fold 1, seed 0: the loss is nan in epoch 3.")
 
 
+@pytest.mark.slow
 def test_a_failed_job_does_not_end_the_experiment(data, tmp_path, monkeypatch):
     failures = []
     with monkeypatch.context() as patch:

@@ -117,7 +117,7 @@ def test_the_discriminator_calls_the_prior_1_and_codes_0(far, rng):
     assert score(model, code).mean() < 0.1
 
 
-@pytest.mark.parametrize("saturating", [False, True])
+@pytest.mark.parametrize("saturating", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_encoder_learns_to_be_called_prior(far, saturating):
     model, x = far
     before = score(model, model.encoder(x, training=True)).mean()

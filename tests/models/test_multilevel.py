@@ -114,6 +114,7 @@ def test_centre_loss_is_of_the_fused_features(rng):
     assert not {name for name in layers_of(gradients(network, x, "center")) if name in ("emotion", "gender")}
 
 
+@pytest.mark.slow
 def test_a_step_of_training_moves_the_centres_of_the_classes_that_are_there(rng):
     """As the recipe compiles it: AdamW, every output; the new centres are those of the paper's rule."""
     from keras_ser.training.network import compiled

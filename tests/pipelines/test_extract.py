@@ -39,7 +39,7 @@ def alike(frontend, clips, found, tolerance=1e-6):
     "options",
     [
         pytest.param({}, marks=pytest.mark.slow),
-        {"features": STREAMED, "endpoint": False},
+        pytest.param({"features": STREAMED, "endpoint": False}, marks=pytest.mark.slow),
         pytest.param(
             {"features": ("pitch",), "endpoint": False, "window": 320, "pitch_fmin": 80.0}, marks=pytest.mark.slow
         ),

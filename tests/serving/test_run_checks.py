@@ -37,6 +37,7 @@ def test_every_check_is_a_line(run, data, monkeypatch):
     assert again == checks["shuffled labels"] and len(seen) == tiny.SINGLE.epochs, "kept"
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_at_the_batch_fails(run, data):
     whole = run.model()
     peeking = {name: x + 0.1 * keras.ops.std(x, axis=0) for name, x in whole.output.items()}
@@ -61,6 +62,7 @@ def test_chance(rng):
     assert np.std(scores) == pytest.approx(spread, rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_neither_right_nor_wrong(run, data):
     about = json.loads((run.folder / "history.json").read_text())
     del about["training"]
@@ -69,6 +71,7 @@ def test_a_run_of_an_earlier_version_is_neither_right_nor_wrong(run, data):
     assert first.passed is None and "unknown" in first.said
 
 
+@pytest.mark.slow
 def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
     """Labels of auxiliary corpora, and an identity that is apart, so that no test clip can be judged."""
     monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, ""))

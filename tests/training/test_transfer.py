@@ -14,6 +14,8 @@ from keras_ser.training.transfer import TRAINING_ONLY, begin_from, digest
 from tests.models.papers import RECIPES
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow
+
 AGE = Task("age", ("old", "young"))
 TASKS = (tiny.EMOTION, tiny.GENDER)
 AAE = RECIPES["aae"].replace(tasks=TASKS, protocols=(tiny.SPEAKERS,), epochs=2)
@@ -36,7 +38,6 @@ def values(model) -> dict[str, np.ndarray]:
     return {v.path: np.array(v) for v in model.weights if "seed_generator" not in v.path}
 
 
-@pytest.mark.slow
 def test_every_weight_is_that_of_the_run(made):
     run, data, split = made
     whole, fresh = values(run.model()), network(run.recipe)
@@ -64,7 +65,6 @@ def test_heads_of_other_classes_begin_anew(made):
     assert not np.array_equal(after["encoder_1/kernel"], before["encoder_1/kernel"])
 
 
-@pytest.mark.slow
 def test_training_begins_there(made, tmp_path):
     """With a learning rate of nearly 0 it also ends there."""
     run, data, split = made
