@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import pandas as pd
 from accelerator_clips import SIDES, Choice, Clips, Replica
-from accelerator_steps import with_metrics
+from accelerator_networks import with_metrics
 from jax import numpy as jnp
 
 from keras_ser import metrics

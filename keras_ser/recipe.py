@@ -6,27 +6,23 @@ Nothing here imports TensorFlow. A recipe does not store the local path of the c
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from keras_ser.checks import check_choice, check_least, check_name, shown
+from keras_ser.checks import shown
 from keras_ser.errors import UnknownKeyError, UserError
-from keras_ser.models import is_baseline, model_flags, model_module
-from keras_ser.models.aspmtl import check_pair
+from keras_ser.models import model_module
 from keras_ser.overrides import lookup, override
-from keras_ser.pipelines.augmentation import SPECTRAL, Augment, Windows
-from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream, check_frontends, of_stream
+from keras_ser.pipelines.augmentation import Augment, Windows
+from keras_ser.recipe_checks import check_recipe
+from keras_ser.settings import FrontendConfig, OptimizerConfig, Sampling, Stream, of_stream
 from keras_ser.splits import Protocol
-from keras_ser.tasks import Task, monitors
+from keras_ser.tasks import Task
 from keras_ser.values import differing, instance, plain, read_json, settle
 
 __all__ = ["FrontendConfig", "OptimizerConfig", "Recipe", "Sampling", "Stream", "config_class"]
 
-DISCARDS = ("drop", "mask")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-LARGEST_SEED = 2**32 - 1  # of NumPy
 # those say which runs there are, not what a run is
 NOT_HASHED = ("name", "protocols", "seeds", "paper")
 
@@ -104,65 +100,7 @@ class Recipe:
                 f"`config` must be the Config of the model {self.model!r} ({config.__module__}). Received: {shown(self.config)}."
             )
         settle(self)
-        check_name("a recipe", self.name)
-        if not self.tasks or not self.streams or not self.protocols or not self.seeds:
-            raise UserError("a recipe needs at least one task, stream, protocol and seed.")
-        for kind in ("tasks", "streams", "protocols", "frontends"):
-            names = [each.name for each in getattr(self, kind)]
-            if len(set(names)) != len(names):
-                raise UserError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
-        taken = [task.name for task in self.tasks if task.name in model_flags()]
-        if taken:
-            raise UserError(f"a task cannot be called {taken[0]!r}: the predictions table has a column of that name.")
-        check_frontends(self.every_frontend, self.sampling, self.augment)
-        if self.optimizer.schedule == "plateau" and not (self.patience and all(p.validation for p in self.protocols)):
-            raise UserError(
-                "the schedule 'plateau' needs patience, and a validation side in every protocol, or it would never fall. "
-                f"Received: patience={self.patience}."
-            )
-        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) > LARGEST_SEED:
-            raise UserError(
-                f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(self.seeds)}."
-            )
-        check_least(self, 1, "batch_size", "epochs", "smoothing")
-        check_least(self, 0, "patience", "patience_steps")
-        if not 0 < self.labelled <= 1:
-            raise UserError(f"`labelled` must be a share over 0, up to 1. Received: {self.labelled:g}.")
-        check_choice(self, "discard", DISCARDS)
-        check_choice(self, "precision", PRECISIONS)
-        if self.augment.of_bins and not set(self.frontend.features) & set(SPECTRAL):
-            raise UserError(
-                "mel warp, bin masks and gain change spectra in decibels, and there is none among frontend.features: "
-                f"{', '.join(self.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
-            )
-        strays = set(self.shuffle) - {task.name for task in self.tasks}
-        if strays:
-            raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")
-        crossing = [protocol.name for protocol in self.protocols if protocol.kind == "cross-corpus"]
-        if crossing and not any(stream.teaches for stream in self.streams):
-            raise UserError(
-                f"the protocol {crossing[0]!r} trains on other corpora: it needs a stream of one that teaches the main task "
-                "(teaches=true)."
-            )
-        if all(stream.corpus for stream in self.streams):
-            raise UserError(
-                "a stream must read the recipe's own corpus. Received: "
-                f"{', '.join(f'{stream.name} of {shown(stream.corpus)}' for stream in self.streams)}."
-            )
-        if not all(math.isfinite(figure) for _, _, figure, _ in self.paper):
-            raise UserError(f"the figures of `paper` must be finite. Received: {shown(self.paper)}.")
-        scores = monitors(self.tasks)
-        if self.monitor and self.monitor not in scores:
-            raise UserError(
-                f"`monitor` must be a validation score of which a larger one is better: {', '.join(scores)}. "
-                f"Received: {shown(self.monitor)}."
-            )
-        if self.first is not None:
-            if is_baseline(self.first):
-                raise UserError(
-                    f"the first model of a cascade must be a network. Received: first.model={self.first.model}."
-                )
-            check_pair(self, self.first)
+        check_recipe(self)
 
     def __repr__(self) -> str:
         parts = [", ".join(task.name for task in self.tasks), ", ".join(protocol.name for protocol in self.protocols)]

@@ -20,7 +20,8 @@ from aspmtl import GENDER, NOISES, model_1
 from aspmtl_noise import emotion, folds
 
 from keras_ser.cli import recipe_main
-from keras_ser.cli.tables import Paper, ablation_table, with_noises
+from keras_ser.cli.noises import with_noises
+from keras_ser.cli.tables import Paper, ablation_table
 from keras_ser.corpora import emodb, ravdess
 from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import Recipe, Stream

@@ -13,7 +13,8 @@ alone rewards silence. The paper does not say which recordings its tables are ab
 from aspmtl import model_1
 
 from keras_ser.cli import recipe_main
-from keras_ser.cli.tables import add_noise_arguments, denoising_tables, with_noises
+from keras_ser.cli.noises import add_noise_arguments, with_noises
+from keras_ser.cli.tables import denoising_tables
 from keras_ser.corpora import emodb, ravdess
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task

@@ -25,6 +25,7 @@ PACKAGES = [
     "losses",
     "metrics",
     "models",
+    "recipe_checks",
     "recipe",
     "training",
     "evaluation",
@@ -156,6 +157,11 @@ def test_circles_are_seen(tmp_path):
     )
     assert imported_files(file, {"a", "a.b", "a.c", "a.typed"}) == {"a", "a.b", "a.c"}
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == {frozenset("bc")}
+
+
+def test_no_file_is_too_long_to_be_of_one_idea():
+    long = {name for name, path in modules() if len(path.read_text().splitlines()) > 300}
+    assert long == set()
 
 
 def test_no_module_has_the_name_of_a_function_in_it():

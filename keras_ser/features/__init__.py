@@ -15,7 +15,7 @@ Conventions:
 
 from keras_ser.features.endpoints import detect_endpoints
 from keras_ser.features.framing import fixed_length, frame, frame_count, frame_mask, mask_samples, pack
-from keras_ser.features.frontend import FEATURES, Frontend
+from keras_ser.features.frontend import Frontend
 from keras_ser.features.mel import delta, fitted_derivative, mel_filters
 from keras_ser.features.normalization import FeatureNormalization, Statistics, clip_statistics, normalized
 from keras_ser.features.prosody import pitch_features, short_time_energy, yin, zero_crossing_rate
@@ -30,6 +30,7 @@ from keras_ser.features.segments import (
 )
 from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, short_term
 from keras_ser.features.spectrogram import decibels, power_spectrogram, preemphasis
+from keras_ser.settings import FEATURES
 
 __all__ = [
     "FEATURES",

@@ -6,11 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
-from keras_ser.features.endpoints import check_endpoints, detect_endpoints
+from keras_ser.features.endpoints import detect_endpoints
 from keras_ser.features.framing import (
-    check_positive,
     fixed_length,
     frame,
     frame_count,
@@ -20,27 +18,24 @@ from keras_ser.features.framing import (
     valid_lengths,
     zero_beyond,
 )
-from keras_ser.features.mel import check_deltas, dct_matrix, mel_filters, mel_spectrogram, mfcc, with_deltas
+from keras_ser.features.frontend_checks import check_frontend
+from keras_ser.features.mel import mel_filters, mel_spectrogram, mfcc, with_deltas
 from keras_ser.features.normalization import clip_statistics, normalized, unit_frames
 from keras_ser.features.prosody import (
-    check_pitch,
     pitch_features,
     short_time_energy,
     yin,
     yin_span,
     zero_crossing_rate,
 )
-from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, check_short_term, short_term
+from keras_ser.features.short_term_features import SHORT_TERM_FEATURES, short_term
 from keras_ser.features.spectrogram import (
-    analysis_window,
-    check_fft,
     decibels,
     linear_bands,
     power_spectrogram,
     preemphasis,
     root,
 )
-from keras_ser.settings import FEATURES
 
 SPECTRAL = ("spectrogram", "magnitude", "linear_bands", "log_mel", "mfcc")
 
@@ -140,35 +135,8 @@ class Frontend(FeatureLayer):
     ):
         super().__init__(**kwargs)
         features = (features,) if isinstance(features, str) else tuple(features)
-        strays = [name for name in features if name not in FEATURES]
-        if strays or not features or len(set(features)) != len(features):
-            raise UserError(f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {features}.")
-        check_positive(sample_rate=sample_rate, window=window, hop=hop)
-        check_fft(window, fft)
-        check_deltas(deltas)
-        check_endpoints(endpoint_high, endpoint_low, endpoint_limit, endpoint_hangover)
-        analysis_window(window, window_shape)
-        if not 0 <= preemphasis < 1:
-            raise UserError(f"`preemphasis` must be in [0, 1). Received: preemphasis={preemphasis}.")
-        if "log_mel" in features or "mfcc" in features:
-            mel_filters(sample_rate, fft, bins, fmin, fmax, area_normalised)
-        if "linear_bands" in features and bins > fft // 2:
-            raise UserError(f"linear bands need `bins` <= fft / 2 = {fft // 2}. Received: bins={bins}.")
-        if not 0 <= lowest <= fft // 2:
-            raise UserError(f"`lowest` must be from 0 (all bins) to fft / 2 = {fft // 2}. Received: lowest={lowest}.")
-        if "mfcc" in features:
-            dct_matrix(bins, coefficients)
-        if "pitch" in features:
-            check_pitch(sample_rate, pitch_fmin, pitch_fmax)
-        if "waveform" in features and window != hop:
-            raise UserError(f"the feature 'waveform' needs window = hop. Received: window={window}, hop={hop}.")
-        if normalize and statistics:
-            raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
-        if "short_term" in features:
-            check_short_term(sample_rate, window, compatible)
-        if seconds and not window <= seconds * sample_rate < float("inf"):
-            raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={seconds}.")
         self.keep({**locals(), "features": list(features)})
+        check_frontend(self)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -1,15 +1,4 @@
-"""Explain any network's answers to a clip: which frames and bins of its features speak for the predicted class.
-
-Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1) of the logarithm of the predicted class's probability (of a
-continuous task: of its value), from a baseline x' to the clip's features x,
-
-    c_i = (x_i - x'_i) integral_0^1 d log p(x' + t (x - x')) / d x_i dt,    sum_i c_i = log p(x) - log p(x')
-
-The baseline is the mean frame of the training side, where the network standardises its features by it, and else 0, which is the
-mean of a clip that the front end standardised; of a raw waveform it is white noise of its level, since networks that normalise
-their activations answer alike however quiet it is. The integral is a sum of midpoints, with more of them until the sum over all
-frames and bins is the difference of the outputs within 1 %.
-"""
+"""Contributions of a clip's frames and bins to a network's answers: tables, JSON and pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.errors import UserError
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
-from keras_ser.settings import mask_of
-from keras_ser.tasks import Task
-from keras_ser.training.run import Run
 
-STEPS, MOST_STEPS = 32, 1024
-CLOSE, FLOOR = 0.01, 2e-3  # of the difference, and of log p
-ROOM = 20_000  # frames that are computed at once
+CLOSE, FLOOR = 0.01, 2e-3  # what a sum may miss: of the difference, and of log p
 STRETCHES = 10  # that a table shows a clip in
 SPECTRA = ("log_mel", "linear_bands", "spectrogram", "magnitude")
 
@@ -163,165 +146,9 @@ class Attribution:
         return figure
 
 
-class Attributor:
-    """Explains a run's answers by integrated gradients; raises UserError for a baseline, which has no gradients."""
-
-    def __init__(self, run: Run):
-        if run.kind != "network":
-            raise UserError(f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: name a network.")
-        self.recipe, self.whole = run.recipe, run.model()
-        self.extract, self.score = self.whole.get_layer("extractor"), self.whole.get_layer("scorer")
-        self.baselines, self.standardised = baselines(run.recipe, self.whole)
-        self._slopes = slopes(self.score, self.recipe.tasks)
-
-    def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Attribution:
-        """Explain the answers to one clip, (samples,) at the model's rate; `path` names it."""
-        given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
-        every = {name: np.asarray(value) for name, value in self.extract(given, training=False).items()}
-        inputs = {name: every[name] for name in self.score.input}
-        features = {name: value for name, value in inputs.items() if value.ndim == 3 and value.dtype.kind == "f"}
-        masks = {name: inputs[mask_of(name)].astype(bool) for name in features}
-        start = {name: self._start(name, x, masks[name]) for name, x in features.items()}
-        ends = [self.score({**inputs, **at}, training=False) for at in (start, features)]
-        answers, before = ({name: np.asarray(v[0], "float64") for name, v in end.items()} for end in (ends[1], ends[0]))
-        chosen = {task.name: 0 if task.continuous else int(answers[task.name].argmax()) for task in self.recipe.tasks}
-        difference = {
-            task.name: float(_output(answers, task, chosen) - _output(before, task, chosen))
-            for task in self.recipe.tasks
-        }
-        found = self._integrated(inputs, start, features, chosen, difference)
-        tasks = []
-        for task in self.recipe.tasks:
-            parts = {name: value[masks[name]] for name, value in found[task.name].items()}
-            label = "value" if task.continuous else task.labels[chosen[task.name]]
-            probability = float(answers[task.name][chosen[task.name]])
-            tasks.append(TaskAttribution(task.name, label, probability, difference[task.name], parts))
-        times = {name: self._times(name, masks[name]) for name in features}
-        cut = self.recipe.first is not None or any(each.endpoint for each in self.recipe.every_frontend)
-        shown = {name: x[masks[name]] for name, x in features.items()}
-        return Attribution(Path(path), tuple(tasks), shown, times, cut, self._against(features))
-
-    def _against(self, features: Sequence[str]) -> str:
-        """Names the baselines, with their features where there are several kinds."""
-        kinds: dict[str, list[str]] = {}
-        for name in features:
-            noise = "white noise of the clip's level" if _is_waveform(name) else "0"
-            kinds.setdefault("the mean frame of the training side" if name in self.standardised else noise, []).append(
-                name
-            )
-        return ", ".join(f"{kind} ({', '.join(names)})" if len(kinds) > 1 else kind for kind, names in kinds.items())
-
-    def _start(self, name: str, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The baseline of a feature, of its shape; padding stays as it is."""
-        base = np.broadcast_to(self.baselines[name], x.shape)
-        if _is_waveform(name):
-            level = np.sqrt(np.mean(np.square(x[mask]))) if mask.any() else 0.0
-            base = level * np.random.default_rng(0).standard_normal(x.shape)
-        return np.where(mask[..., None], base, x).astype("float32")
-
-    def _times(self, name: str, mask: np.ndarray) -> np.ndarray:
-        """(frames,) the second in which each valid frame begins."""
-        config = next(each for each in self.recipe.every_frontend if name in each.inputs)
-        stretch = self.recipe.sampling.seconds if len(mask) > 1 else 0.0
-        row, frame = np.nonzero(mask)
-        return row * stretch + frame * config.hop / config.sample_rate
-
-    def _integrated(self, inputs, start, features, chosen, difference) -> dict[str, dict[str, np.ndarray]]:
-        """Task -> feature -> contributions, of the feature's shape, with as many midpoints as the sum needs."""
-        frames = sum(x.shape[0] * x.shape[1] for x in features.values())
-        at_once = 2 ** max(0, min(5, (ROOM // frames).bit_length() - 1))
-        steps, found = STEPS, {}
-        while True:
-            sums = {task: {name: 0.0 for name in features} for task in chosen}
-            places = (np.arange(steps) + 0.5) / steps
-            for first in range(0, steps, at_once):
-                slopes_ = self._slopes(inputs, start, features, places[first : first + at_once], chosen)
-                for task, values in slopes_.items():
-                    for name, value in values.items():
-                        sums[task][name] = sums[task][name] + value
-            found = {
-                task: {name: (features[name] - start[name]) * value / steps for name, value in values.items()}
-                for task, values in sums.items()
-            }
-            off = {t: abs(sum(v.sum() for v in values.values()) - difference[t]) for t, values in found.items()}
-            if steps >= MOST_STEPS or all(off[t] <= CLOSE * abs(difference[t]) + FLOOR for t in off):
-                return found
-            steps *= 2
-
-
 def outputs(tasks: Sequence[Any]) -> str:
     """What the contributions of several explained tasks are to."""
     kinds = {each.label == "value" for each in tasks}
     if kinds == {True}:
         return "the value"
     return f"log p of the predicted class{' (of a continuous task: to the value)' * (True in kinds)}"
-
-
-def _is_waveform(name: str) -> bool:
-    return name.rpartition(".")[2] == "waveform"
-
-
-def _output(answers: Mapping[str, np.ndarray], task: Task, chosen: Mapping[str, int]) -> float:
-    value = answers[task.name][chosen[task.name]]
-    return value if task.continuous else np.log(max(value, 1e-30))
-
-
-def baselines(recipe, whole) -> tuple[dict[str, np.ndarray], set[str]]:
-    """Feature -> (bins,), where the integral begins: the mean that the network standardises it by, or 0.
-
-    Also the names of the features that it standardises.
-    """
-    from keras_ser.models.whole_model import inner_network, network_again
-
-    inner = inner_network(whole)
-    shapes = {name: x.shape[1:] for name, x in inner.input.items() if len(x.shape) == 3}
-    found = {name: np.zeros(shape[-1], "float32") for name, shape in shapes.items()}
-    layers = network_again(recipe, whole).normalizations
-    for names, layer in layers.items():
-        mean = np.asarray(inner.get_layer(layer.name).mean)
-        ends = np.cumsum([shapes[name][-1] for name in names])[:-1]
-        found |= dict(zip(names, np.split(mean, ends), strict=True))
-    return found, {name for names in layers for name in names}
-
-
-def slopes(score, tasks: Sequence[Task]):
-    """(inputs, start, features, places (steps,), chosen) -> task -> feature -> the sum over `places` of the gradients there.
-
-    The inputs that are no features (masks, lengths of stretches) stay as they are.
-    """
-    import tensorflow as tf
-
-    continuous = {task.name: task.continuous for task in tasks}
-
-    @tf.function(reduce_retracing=True)
-    def gradients(given, at, chosen):
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(at)
-            found = score({**given, **at}, training=False)
-            totals = {}
-            for name, whether in continuous.items():
-                value = tf.gather(found[name], chosen[name], axis=1)
-                totals[name] = tf.reduce_sum(value if whether else tf.math.log(tf.maximum(value, 1e-30)))
-        none = tf.UnconnectedGradients.ZERO
-        return {name: tape.gradient(total, at, unconnected_gradients=none) for name, total in totals.items()}
-
-    def summed(inputs, start, features, places, chosen):
-        steps = len(places)
-        given = {name: np.concatenate([value] * steps) for name, value in inputs.items()}
-        at = {
-            name: np.concatenate([start[name] + t * (x - start[name]) for t in places]).astype("float32")
-            for name, x in features.items()
-        }
-        tensors = {name: tf.constant(value) for name, value in at.items()}
-        rest = {name: tf.constant(value) for name, value in given.items() if name not in at}
-        numbers = {name: tf.constant(value) for name, value in chosen.items()}
-        found = gradients(rest, tensors, numbers)
-        return {
-            task: {
-                name: np.asarray(value, "float64").reshape(steps, *features[name].shape).sum(axis=0)
-                for name, value in parts.items()
-            }
-            for task, parts in found.items()
-        }
-
-    return summed

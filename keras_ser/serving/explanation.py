@@ -1,4 +1,4 @@
-"""Explain which input features drive each task's answer, by the attention of MT-A-DNN (`attribution` explains other networks).
+"""Explain which input features drive each task's answer, by the attention of MT-A-DNN (other networks: `integrated_gradients`).
 
 The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
 variance 1 over the training side):
@@ -30,8 +30,9 @@ from scipy.stats import entropy
 from keras_ser.errors import UserError
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
-from keras_ser.serving.attribution import Attribution, Attributor, outputs
+from keras_ser.serving.attribution import Attribution, outputs
 from keras_ser.serving.inputs import read_clip
+from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 

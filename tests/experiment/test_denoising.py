@@ -12,8 +12,7 @@ from keras_ser.audio import read
 from keras_ser.audio.denoise import spectral_subtraction
 from keras_ser.audio.noise import snr
 from keras_ser.audio.quality import si_sdr
-from keras_ser.cli import main
-from keras_ser.cli import tables as cli
+from keras_ser.cli import main, noises
 from keras_ser.errors import UserError
 from keras_ser.experiment import denoisers, denoising
 from keras_ser.models.aspmtl.denoiser import mask_denoiser
@@ -139,18 +138,18 @@ def test_an_unseen_file_of_a_joined_noise_is_not_trained_on(tmp_path, rng):
     """What is called "factory" is factory1 and factory2."""
     for name in ("white", "factory1", "factory2"):
         soundfile.write(tmp_path / f"{name}.flac", 0.1 * rng.standard_normal(9000), 16000)
-    assert cli.tested_noises(options(tmp_path)) == ("white", "pink", "babble", "factory")
+    assert noises.tested_noises(options(tmp_path)) == ("white", "pink", "babble", "factory")
     for unseen, trained in (
         ("factory1", ("white", "pink", "babble", "factory2")),
         ("factory", ("white", "pink", "babble")),
     ):
-        recipe = cli.with_noises(tiny.MASKED, options(tmp_path, unseen))
+        recipe = noises.with_noises(tiny.MASKED, options(tmp_path, unseen))
         assert recipe.streams[1].noises == trained and recipe.tasks[1].labels == ("clean", *trained)
-        assert cli.tested_noises(options(tmp_path, unseen)) == (*trained, unseen)
+        assert noises.tested_noises(options(tmp_path, unseen)) == (*trained, unseen)
     with pytest.raises(ValueError, match="--unseen engine: there is no such noise"):
-        cli.tested_noises(options(tmp_path, "engine"))
+        noises.tested_noises(options(tmp_path, "engine"))
     with pytest.raises(ValueError, match="not by --set"):
-        cli.with_noises(tiny.MASKED, options(set=["streams.noisy.noises=white"]))
+        noises.with_noises(tiny.MASKED, options(set=["streams.noisy.noises=white"]))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from keras_ser.models import MODELS, aspmtl
 from keras_ser.models.paper import Label, Network, Reconstruction, build_network
 from keras_ser.models.whole_model import assembled, inner_network, recipe_embedder
 from keras_ser.recipe import Recipe
-from keras_ser.serving.attribution import Attributor
+from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.settings import mask_of
 from keras_ser.training.fitting import recipe_extractor
 from keras_ser.training.network import build

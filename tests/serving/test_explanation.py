@@ -12,8 +12,9 @@ import soundfile
 from keras_ser.cli import main
 from keras_ser.models.attention_dnn import Config
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
-from keras_ser.serving.attribution import Attribution, Attributor, TaskAttribution
+from keras_ser.serving.attribution import Attribution, TaskAttribution
 from keras_ser.serving.explanation import Explainer, explain, shared_out
+from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.tasks import Task
 from tests.serving import runs
 from tests.training import tiny

@@ -1,0 +1,79 @@
+"""What a `Recipe` refuses: each setting by itself, and settings that do not go together."""
+
+import math
+from typing import Any
+
+from keras_ser.checks import check_choice, check_least, check_name, shown
+from keras_ser.errors import UserError
+from keras_ser.models import is_baseline, model_flags
+from keras_ser.models.aspmtl import check_pair
+from keras_ser.pipelines.augmentation import SPECTRAL
+from keras_ser.settings import check_frontends
+from keras_ser.tasks import monitors
+
+DISCARDS = ("drop", "mask")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+LARGEST_SEED = 2**32 - 1  # of NumPy
+
+
+def check_recipe(recipe: Any) -> None:
+    """Raises: UserError that says what was expected and what came."""
+    check_name("a recipe", recipe.name)
+    if not recipe.tasks or not recipe.streams or not recipe.protocols or not recipe.seeds:
+        raise UserError("a recipe needs at least one task, stream, protocol and seed.")
+    for kind in ("tasks", "streams", "protocols", "frontends"):
+        names = [each.name for each in getattr(recipe, kind)]
+        if len(set(names)) != len(names):
+            raise UserError(f"the {kind} of a recipe need distinct names. Received: {', '.join(names)}.")
+    taken = [task.name for task in recipe.tasks if task.name in model_flags()]
+    if taken:
+        raise UserError(f"a task cannot be called {taken[0]!r}: the predictions table has a column of that name.")
+    check_frontends(recipe.every_frontend, recipe.sampling, recipe.augment)
+    if recipe.optimizer.schedule == "plateau" and not (recipe.patience and all(p.validation for p in recipe.protocols)):
+        raise UserError(
+            "the schedule 'plateau' needs patience, and a validation side in every protocol, or it would never fall. "
+            f"Received: patience={recipe.patience}."
+        )
+    if len(set(recipe.seeds)) != len(recipe.seeds) or min(recipe.seeds) < 0 or max(recipe.seeds) > LARGEST_SEED:
+        raise UserError(
+            f"`seeds` must be distinct, at least 0 and at most {LARGEST_SEED}. Received: {shown(recipe.seeds)}."
+        )
+    check_least(recipe, 1, "batch_size", "epochs", "smoothing")
+    check_least(recipe, 0, "patience", "patience_steps")
+    if not 0 < recipe.labelled <= 1:
+        raise UserError(f"`labelled` must be a share over 0, up to 1. Received: {recipe.labelled:g}.")
+    check_choice(recipe, "discard", DISCARDS)
+    check_choice(recipe, "precision", PRECISIONS)
+    if recipe.augment.of_bins and not set(recipe.frontend.features) & set(SPECTRAL):
+        raise UserError(
+            "mel warp, bin masks and gain change spectra in decibels, and there is none among frontend.features: "
+            f"{', '.join(recipe.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
+        )
+    strays = set(recipe.shuffle) - {task.name for task in recipe.tasks}
+    if strays:
+        raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")
+    crossing = [protocol.name for protocol in recipe.protocols if protocol.kind == "cross-corpus"]
+    if crossing and not any(stream.teaches for stream in recipe.streams):
+        raise UserError(
+            f"the protocol {crossing[0]!r} trains on other corpora: it needs a stream of one that teaches the main task "
+            "(teaches=true)."
+        )
+    if all(stream.corpus for stream in recipe.streams):
+        raise UserError(
+            "a stream must read the recipe's own corpus. Received: "
+            f"{', '.join(f'{stream.name} of {shown(stream.corpus)}' for stream in recipe.streams)}."
+        )
+    if not all(math.isfinite(figure) for _, _, figure, _ in recipe.paper):
+        raise UserError(f"the figures of `paper` must be finite. Received: {shown(recipe.paper)}.")
+    scores = monitors(recipe.tasks)
+    if recipe.monitor and recipe.monitor not in scores:
+        raise UserError(
+            f"`monitor` must be a validation score of which a larger one is better: {', '.join(scores)}. "
+            f"Received: {shown(recipe.monitor)}."
+        )
+    if recipe.first is not None:
+        if is_baseline(recipe.first):
+            raise UserError(
+                f"the first model of a cascade must be a network. Received: first.model={recipe.first.model}."
+            )
+        check_pair(recipe, recipe.first)
