@@ -14,6 +14,7 @@ import pytest
 import scipy
 import soundfile
 
+from keras_ser.cli import main
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.cli.training import check_labels
 from keras_ser.corpora import CORPORA, read_corpus
@@ -208,6 +209,16 @@ def test_a_corpus_of_ones_own_beside_a_baseline(tmp_path):
     done = subprocess.run(final, capture_output=True, text=True)
     assert done.returncode == 0 and (svm / "final" / "seed-0" / "model.skops").exists(), done.stderr
     assert "Trained on 24 clips of 4 speakers. Setting: C=1.0" in done.stdout
+
+
+def test_the_general_commands_adapt_it_to_the_corpus_too(tmp_path, capsys):
+    """Four speakers and no genders: four folds, and the emotion alone."""
+    mine = four_emotions(tmp_path, ("anger", "neutral", "sadness"))
+    rows = [line.split(",") for line in mine.read_text().splitlines()[1:]]
+    mine.write_text("file,speaker,emotion\n" + "".join(f"{f},{s},{e}\n" for f, s, _, e in rows))
+    assert main(["jobs", str(RECIPES / "own.py"), f"--corpus-root={mine}", f"--out={tmp_path}"]) == 0
+    jobs = capsys.readouterr().out.splitlines()
+    assert jobs == [f"open      unseen-speakers/fold-{fold:02d}-seed-0" for fold in range(4)]
 
 
 @pytest.mark.parametrize(("speakers", "words"), [(2, "there are 2 speakers"), (4, "1 name none: ")])

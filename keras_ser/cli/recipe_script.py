@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.final import FINAL, as_before, train_on_all
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress, show
-from keras_ser.cli.recipes import choose, choose_systems, load_recipes
+from keras_ser.cli.recipes import choose, choose_systems, recipes_for
 from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared, read
 from keras_ser.errors import UserError
 from keras_ser.machine import cores
@@ -80,7 +81,9 @@ def add(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    recipes, demo = load_recipes(options.recipe)
+    recipes, demo, notes = recipes_for(options)
+    for note in notes:
+        print(note, file=sys.stderr)
     if options.final:
         source = Path(options.recipe)
         as_before(source.parent if source.suffix == ".json" else source, options)
@@ -245,7 +248,7 @@ def job_id(system: str, job: str, several: bool) -> str:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    recipes, demo = load_recipes(options.recipe)
+    recipes, demo, _ = recipes_for(options)
     recipe = begun(choose(recipes, options, demo), options.init_from)
     chosen, corpus, *_ = read({recipe.name: recipe}, options)
 

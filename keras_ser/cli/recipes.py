@@ -18,6 +18,27 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
     Raises:
         ValueError: none of these.
     """
+    return _loaded(source)[:2]
+
+
+def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | None, list[str]]:
+    """`load_recipes` of a command's recipe, as the corpus asks for them where its file has a function `fitted`.
+
+    Returns:
+        variant -> Recipe, demo variant, and what is to be said of the choice.
+    """
+    from keras_ser.corpora import read_corpus
+
+    recipes, demo, fitted = _loaded(options.recipe)
+    adapter = options.corpus or next(iter(recipes.values())).corpus
+    root = options.corpus_root or options.corpus_roots.get(adapter)
+    if fitted is None or not (root or adapter == "demo"):
+        return recipes, demo, []
+    recipes, notes = fitted(recipes, read_corpus(adapter, root, **table_options(options)))
+    return recipes, demo, list(notes)
+
+
+def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None]:
     from keras_ser.recipe import Recipe
 
     path = Path(source)
@@ -32,7 +53,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
             recipe = Recipe.from_json(path.read_text(encoding="utf-8"))
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{path} can't be read as a recipe: {error}") from error
-        return {recipe.name: recipe}, None
+        return {recipe.name: recipe}, None, None
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -51,7 +72,7 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
         or not all(isinstance(each, Recipe) for each in recipes.values())
     ):
         raise UserError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
-    return recipes, getattr(module, "DEMO", None)
+    return recipes, getattr(module, "DEMO", None), getattr(module, "fitted", None)
 
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):

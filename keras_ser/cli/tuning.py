@@ -12,7 +12,7 @@ from keras_ser.cli.engines import add_engine_arguments, check_engine, opened, sh
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress
-from keras_ser.cli.recipes import choose, load_recipes
+from keras_ser.cli.recipes import choose, recipes_for
 from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared
 
 
@@ -27,7 +27,14 @@ def add(commands) -> None:
     )
     tune.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
     _add_arguments(tune)
-    tune.set_defaults(run=lambda options: _tune(options, *load_recipes(options.recipe)), interrupted=INTERRUPTED)
+    tune.set_defaults(run=_tune_file, interrupted=INTERRUPTED)
+
+
+def _tune_file(options: argparse.Namespace) -> int:
+    recipes, demo, notes = recipes_for(options)
+    for note in notes:
+        print(note, file=sys.stderr)
+    return _tune(options, recipes, demo)
 
 
 def tune_main(

@@ -21,7 +21,7 @@ class Systems:
     task: Task  # what is scored; protocol: under which split
     protocol: str
     pairs: Sequence[tuple[str, str]] = ()  # (a, b): the differences a - b
-    metrics: Sequence[str] = ("accuracy", "uar")  # to be shown
+    metrics: Sequence[str] = ("uar", "accuracy")  # to be shown
     deterministic: Collection[str] = ()  # the systems of which another seed would give the same model
     # what a group is: "speaker", "film", "session", or "none": each clip is one; items: what a row of a table is
     unit: str = "speaker"
