@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import keras
+from keras import ops
 
 from keras_ser.models.paper import Label, Output, Target
 from keras_ser.tasks import Task
@@ -33,14 +34,51 @@ def task_outputs(tasks: Sequence[Task], label_smoothing: Mapping[str, float] | N
     return {
         task.name: Output(Label(task.name), SquaredError(), task.weight)
         if task.continuous
-        else class_output(Label(task.name), task.weight, smoothing.get(task.name, 0.0))
+        else class_output(Label(task.name), task.weight, smoothing.get(task.name, 0.0), task.size)
         for task in tasks
     }
 
 
-def class_output(target: Target, weight: float = 1.0, label_smoothing: float = 0.0) -> Output:
-    """What an output of logits learns: classes, by cross-entropy; its accuracy is logged."""
+def class_output(target: Target, weight: float = 1.0, label_smoothing: float = 0.0, classes: int = 0) -> Output:
+    """What an output of logits learns: classes, by cross-entropy; its accuracy is logged, and of `classes` classes their UAR."""
     from keras_ser.losses import SparseCrossentropy
 
-    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    return Output(target, SparseCrossentropy(label_smoothing=label_smoothing), weight, (accuracy,))
+    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if classes:
+        metrics.append(UnweightedAverageRecall(classes))
+    return Output(target, SparseCrossentropy(label_smoothing=label_smoothing), weight, tuple(metrics))
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class UnweightedAverageRecall(keras.metrics.Metric):
+    """Mean over the classes that there are of the share of their examples that is recognised; `keras_ser.metrics` has the equation.
+
+    Takes class numbers (batch,) and logits or probabilities (batch, classes), with sample weights (batch,): an example of weight
+    0 has no label.
+
+    Args:
+        classes: their number.
+    """
+
+    def __init__(self, classes: int, name: str = "uar", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.classes = classes
+        self.hits = self.add_variable((classes,), "zeros", name="hits")
+        self.examples = self.add_variable((classes,), "zeros", name="examples")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        truth = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        examples = ops.one_hot(truth, self.classes, dtype="float32")
+        if sample_weight is not None:
+            examples = examples * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
+        right = ops.cast(ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), truth), "float32")
+        self.hits.assign_add(ops.sum(examples * right[:, None], axis=0))
+        self.examples.assign_add(ops.sum(examples, axis=0))
+
+    def result(self):
+        there = ops.cast(self.examples > 0, "float32")
+        recalls = ops.divide_no_nan(ops.convert_to_tensor(self.hits), ops.convert_to_tensor(self.examples))
+        return ops.divide_no_nan(ops.sum(recalls), ops.sum(there))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes}

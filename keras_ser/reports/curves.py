@@ -29,8 +29,8 @@ def training(
 
     Where a history has no loss of the task, the whole loss is drawn under its own title.
 
-    The training side has the loss and the accuracy (CCC) of its batches, as they were drawn and augmented; the validation side its
-    loss and UAR (CCC), clip by clip.
+    The training side has the loss and the UAR (or, in histories of earlier versions, the accuracy) of its batches, as they were
+    drawn and augmented; the validation side its loss and UAR (CCC), clip by clip.
 
     Args:
         histories: run name -> history with the column `epoch`, and `<task>_loss` (or `loss`), `val_<task>_uar`, ..
@@ -69,9 +69,9 @@ def training(
         axes.xaxis.get_major_locator().set_params(integer=True)
         if name.endswith("%"):
             axes.set_ylim(0, 103)
-            axes.set_title(f"{name} (training: accuracy)", fontsize=9.5, loc="left")
-        else:
-            axes.set_title(name, fontsize=9.5, loc="left")
+        # of versions before training sides had a UAR by epoch
+        old = name.endswith("%") and any(f"{task}_uar" not in histories[run] for run in sides[0])
+        axes.set_title(f"{name} (training: accuracy)" if old else name, fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         tidy(axes)
     handles = [mark(name, color=colour, linestyle=dash, linewidth=2) for _, name, dash, colour in SIDES]
@@ -97,7 +97,7 @@ def _quantities(task: str, continuous: bool) -> list[tuple[str, tuple[tuple[str,
     ]
     if continuous:
         return [*losses, (f"{task} CCC", ((f"{task}_ccc",), (f"val_{task}_ccc",)), 1.0)]
-    return [*losses, (f"{task} UAR, %", ((f"{task}_accuracy",), (f"val_{task}_uar",)), 100.0)]
+    return [*losses, (f"{task} UAR, %", ((f"{task}_uar", f"{task}_accuracy"), (f"val_{task}_uar",)), 100.0)]
 
 
 def _first(history: pd.DataFrame, columns: Iterable[str], scale: float) -> pd.Series | None:

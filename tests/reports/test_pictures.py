@@ -91,20 +91,29 @@ def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
     assert [text.get_text() for text in one.legends[0].get_texts()] == ["measured", "chance"]
 
 
-def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng):
+@pytest.mark.parametrize("trained", ["uar", "accuracy"])
+def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng, trained):
+    """Histories of earlier versions have the training side's accuracy alone."""
     runs = {}
     for name, epochs in (("fold 0, seed 0", 4), ("fold 1, seed 0", 6)):
-        columns = ("emotion_accuracy", "emotion_loss", "loss", "val_emotion_loss", "val_emotion_uar", "adversary_loss")
+        columns = (
+            f"emotion_{trained}",
+            "emotion_loss",
+            "loss",
+            "val_emotion_loss",
+            "val_emotion_uar",
+            "adversary_loss",
+        )
         runs[name] = pd.DataFrame({"epoch": np.arange(1, epochs + 1)} | {c: rng.random(epochs) for c in columns})
     kept = {"fold 0, seed 0": 4, "fold 1, seed 0": 2}
     figure = curves.training(runs, "emotion", kept=kept, title="disjoint")
     _drawn(figure)
     loss, uar = (axes for axes in figure.axes if axes.get_visible())
     titles = [axes.get_title(loc="left") for axes in (loss, uar)]
-    assert titles == ["emotion loss", "emotion UAR, % (training: accuracy)"]
+    assert titles == ["emotion loss", "emotion UAR, %" + " (training: accuracy)" * (trained == "accuracy")]
     for axes, columns, scale in (
         (loss, ("emotion_loss", "val_emotion_loss"), 1),
-        (uar, ("emotion_accuracy", "val_emotion_uar"), 100),
+        (uar, (f"emotion_{trained}", "val_emotion_uar"), 100),
     ):
         lines = [line.get_xydata() for line in axes.lines]
         assert len(lines) == 6 + 2  # two runs and their mean on each side; the kept epochs
