@@ -32,7 +32,7 @@ def test_bars_of_epochs_settings_and_clips(monkeypatch):
     """A baseline has no loss, and its settings are no epochs."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with Progress(quiet=False) as progress:
-        progress.epoch("x", 2, 7, {"loss": 1.25, "val_emotion_uar": 0.5, "val_gender_uar": 0.9})
+        progress.epoch("x", 2, 7, {"loss": 1.25, "emotion_uar": 0.75, "val_emotion_uar": 0.5, "val_gender_uar": 0.9})
         progress.epoch("eGeMAPSv02", 30, 100, {})
         progress.epoch("baseline", 1, 4, {"C": 0.1, "val_emotion_uar": 0.25})
         shown = {task.description: (task.completed, task.total) for task in progress.bar.tasks}
