@@ -13,6 +13,7 @@ import keras_ser.engines.cluster as module
 from keras_ser.engines import RayCluster, Workplace
 from keras_ser.errors import DivergenceError, UserError
 from keras_ser.serving import bulk
+from keras_ser.splits import Protocol
 from tests.cli.test_jobs import RECIPE
 from tests.engines import work
 
@@ -100,6 +101,21 @@ def test_rows_of_actors_and_of_what_dies(cluster, tmp_path):
         assert ray.is_initialized()
     finally:
         ray.shutdown()
+
+
+def test_trials_of_a_search_are_those_of_one_machine(cluster, tmp_path):
+    recipe = tmp_path / "recipe.json"
+    speakers = Protocol("speakers", "k-fold", folds=2, validation=1)
+    recipe.write_text(RECIPE.replace(protocols=(speakers,), seeds=(0,), epochs=2).to_json())
+    command = [sys.executable, "-m", "keras_ser.cli", "tune", str(recipe), "--quiet", "--deterministic", "--trials=2"]
+    command += ["--space=optimizer.learning_rate=1e-3:1e-1:log"]
+    tables = []
+    for name, engine in (("ray", ["--engine=ray", f"--address={cluster.address}"]), ("here", ["--jobs=2"])):
+        done = subprocess.run([*command, f"--out={tmp_path / name}", *engine], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        tables.append(pd.read_csv(next((tmp_path / name).glob("*-search-*/trials.csv"))))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert tables[0]["trial"].tolist() == [0, 1, 2] and tables[0]["failed"].isna().all()
 
 
 def test_runs_of_a_killed_node_are_redone_and_the_table_is_the_sequential_one(cluster, tmp_path):
