@@ -75,7 +75,9 @@ class Progress:
     def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
         check_interrupt()
         shown = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
-        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if re.fullmatch("val_.*_(uar|ccc)", k)][:1]
+        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if re.fullmatch("val_.*_(uar|ccc)", k)][
+            :1
+        ]
         if self.bar is None:
             self._epoch_line(stage, epoch, epochs, ", ".join(shown))
             return

@@ -6,7 +6,6 @@ import pytest
 
 from keras_ser.corpora import demo
 from keras_ser.evaluation.learning import run_learning, together
-from keras_ser.models import is_baseline
 from keras_ser.splits import Split
 from keras_ser.training import Data, fit, predict
 from tests.models.papers import EMOTIONS, RECIPES
@@ -50,8 +49,8 @@ def test_it_recognises_emotions_of_unseen_speakers(name, corpus, loaded, tmp_pat
     split = recipe.protocols[0].splits(corpus)[0]
     run = fit(recipe, loaded, split, tmp_path / "run")
     assert accuracy(run, recipe, loaded, split)["emotion"] > 0.42
-    short = fit(recipe.replace(epochs=1), loaded, split, tmp_path / "short")
-    verdicts = [
-        run.verdict for run in together([run_learning(recipe, r.about, "speakers", 0, 0) for r in (run, short)])
-    ]
-    assert verdicts[0] == "learned" and (verdicts[1].startswith("underfit") or is_baseline(recipe))
+    runs = [run]
+    if name == "aspmtl-conv":
+        runs.append(fit(recipe.replace(epochs=1), loaded, split, tmp_path / "short"))
+    whole, *short = together([run_learning(recipe, made.about, "speakers", 0, 0) for made in runs])
+    assert whole.verdict == "learned" and all(made.verdict.startswith("underfit") for made in short)
