@@ -79,9 +79,10 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
 
 
 def cache_folder(folder: Path) -> Path:
-    """Where the decoded corpora of a run or an experiment lie."""
+    """Where the decoded corpora of a run or an experiment lie: where they lay in training, if that folder is still there."""
     owner, _ = _owner(folder)
-    return waveform_cache(owner.parent if owner else folder)
+    lay = stored_facts(owner).get("cache") if owner else None
+    return Path(lay) if lay and Path(lay).is_dir() else waveform_cache(owner.parent if owner else folder)
 
 
 def data_of(folder: Path, corpus_root: str | None = None) -> Data:

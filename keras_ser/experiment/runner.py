@@ -245,9 +245,10 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
                 )
                 # what the report would refuse after hours of training is refused now
                 run_predictions(folder, job, data)
-        # where the corpus lay is noted for `evaluate`, and is no part of what the experiment is
+        # where the corpus and its decoded waveforms lay is noted for `evaluate`, and is no part of what the experiment is
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
+        about["cache"] = str(data.cache.path.parent.resolve())
         if data.noise_root:
             about["noise_root"] = str(Path(data.noise_root).resolve())
         # the owner first: a folder with anything in it and no owner is refused

@@ -38,13 +38,13 @@ def stored_recipe(folder: Path) -> Recipe:
 
 
 def stored_facts(folder: Path) -> dict[str, Any]:
-    """experiment.json: where the corpus lay, and how it was read."""
+    """experiment.json: where the corpus and its decoded waveforms lay, and how it was read."""
 
     def read(data: Any) -> dict[str, Any]:
         found = as_object(data)
-        texts = [found[name] for name in ("root", "noise_root") if name in found]
+        texts = [found[name] for name in ("root", "noise_root", "cache") if name in found]
         if not all(isinstance(text, str) for text in texts) or not isinstance(found.get("options", {}), dict):
-            raise UserError("expected texts as root and noise_root, and an object as options.")
+            raise UserError("expected texts as root, noise_root and cache, and an object as options.")
         return found
 
     return stored(

@@ -17,7 +17,7 @@ from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment, runner
 from keras_ser.experiment.planning import jobs
-from keras_ser.experiment.rescoring import evaluate
+from keras_ser.experiment.rescoring import cache_folder, evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
@@ -79,6 +79,16 @@ def test_figures_of_another_split_are_not_taken_for_this_one_s(data, folder):
     clean = RECIPE.replace(protocols=(dataclasses.replace(LEAKING, together=True), SPEAKERS))
     with pytest.raises(RunError, match=r"holds another run \(other split\)"):
         run_experiment(clean, data, folder)
+
+
+def test_evaluate_reads_what_training_has_decoded(data, folder, tmp_path):
+    """Wherever --cache was; without that folder, the usual one."""
+    assert cache_folder(folder) == cache_folder(next(folder.glob("*/fold-*"))) == data.cache.path.parent
+    moved = tmp_path / "quick"
+    shutil.copytree(folder, moved)
+    about = json.loads((moved / "experiment.json").read_text())
+    (moved / "experiment.json").write_text(json.dumps(about | {"cache": str(tmp_path / "gone")}))
+    assert cache_folder(moved) == files.waveform_cache(tmp_path)
 
 
 def test_an_experiment_can_go_on_with_more(data, folder, tmp_path, monkeypatch):
