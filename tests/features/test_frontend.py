@@ -135,7 +135,7 @@ def test_keras_file_and_data_map(rng, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"features": ("mfcc", "chroma")}, "distinct names out of spectrogram, magnitude, linear_bands, log_mel"),
+        ({"features": ("mfcc", "chroma")}, "distinct names from spectrogram, magnitude, linear_bands, log_mel"),
         ({"coefficients": 41}, "`coefficients` must be at most `bins`"),
         ({"fmax": 9000.0}, r"0 <= fmin < fmax <= 8000 Hz .* Received: fmin=20.0, fmax=9000"),
         ({"pitch_fmax": 40.0}, "pitch range must satisfy"),
