@@ -68,9 +68,7 @@ def test_balanced_to_a_stated_count(corpus):
     assert {u.id for u in some} <= {u.id for u in every}
     assert some == cut_windows(corpus, Windows(each=9), EMOTION, seed=1)
     assert {u.id for u in some} != {u.id for u in cut_windows(corpus, Windows(each=9), EMOTION, seed=2)}
-    with pytest.raises(
-        CorpusError, match="must give 15 windows of each emotion. It has fewer: joy 13. Ask for fewer"
-    ):
+    with pytest.raises(CorpusError, match="must give 15 windows of each emotion. It has fewer: joy 13. Ask for fewer"):
         cut_windows(corpus, Windows(each=15), EMOTION)
 
 
