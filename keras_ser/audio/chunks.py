@@ -11,7 +11,7 @@ HEAD = 24  # bytes of the longest chunk header
 
 
 class DamagedError(Exception):
-    """A container contradicts itself; the message says how, without naming the file."""
+    """A container that contradicts itself; the message describes the fault, without naming the file."""
 
 
 class Chunk(NamedTuple):

@@ -199,12 +199,12 @@ class Frontend(FeatureLayer):
 
     @property
     def spectral(self) -> bool:
-        """Whether any feature uses the pre-emphasised waveform."""
+        """True if any feature uses the pre-emphasised waveform."""
         return bool(set(self.features) & set(SPECTRAL))
 
     @property
     def prosodic(self) -> bool:
-        """Whether any feature, or the endpoint detector, uses the waveform without pre-emphasis."""
+        """True if any feature, or the endpoint detector, uses the waveform without pre-emphasis."""
         return self.endpoint or bool(set(self.features) - set(SPECTRAL))
 
     @property

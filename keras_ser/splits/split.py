@@ -19,7 +19,7 @@ SIDES = ("train", "validation", "test")
 
 
 class LeakageError(UserError):
-    """A split has on two sides something that it promises to keep apart."""
+    """A split that has something on two sides which it promises to keep apart."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -144,7 +144,7 @@ def test_keras_file_and_data_map(rng, tmp_path):
         ({"normalize": True, "statistics": True}, "nothing is left for `statistics`"),
         ({"seconds": 0.01}, "`seconds` must hold at least one window"),
         ({"features": ("short_term",), "window": 19}, r"at least 20 samples\. Received: window=19"),
-        ({"features": ("short_term",), "window": 100}, r"each of 40 mel filters covers .* Received: window=100"),
+        ({"features": ("short_term",), "window": 100}, r"each of 40 mel filters to cover .* Received: window=100"),
         (
             {"features": ("short_term",), "window": 160, "compatible": True},
             "chroma needs a window of more than 196 samples at 16000 Hz",

@@ -327,7 +327,7 @@ def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "random", "within": "session"}, "`within` chooses among"),
+        ({"kind": "random", "within": "session"}, "`within` ranks the values"),
         ({"kind": "leave-one-out", "within": "session", "validation": 0.1}, "validation=1 or more"),
         ({"kind": "leave-one-out", "chosen_on_test": True}, "needs validation=0"),
     ],
