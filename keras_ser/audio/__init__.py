@@ -1,10 +1,10 @@
 """Audio files and noise: from a path to mono float32 samples, and from speech to speech in noise.
 
 Conventions: a waveform is a float32 array (samples,), full scale is 1, rates are in Hz. Float files beyond full scale
-keep their values. Files are resampled once, when they are read, and always by soxr; what is written to the cache and
-handed to the front end has one rate. Training, `corpus check`, `predict` and the demo page share one reader, `io`. The caller
-decides what to do with a silent or very short clip: `problems` names it. Nothing here imports TensorFlow.
-The names of __init__.pyi are imported where they are first used, so that a network needs no library for audio files.
+keep their values. Files are resampled once, on reading, and always by soxr, so that the cache and the front end see one rate.
+Training, `corpus check`, `predict` and the demo page share one reader, `io`. Silent and very short clips are not errors: `problems`
+reports them, and the caller decides. Nothing here imports TensorFlow. The names in `__init__.pyi` are imported on first use, so
+that building a network needs no audio library.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Waveforms from arrays, mixed, resampled and judged as those from files."""
+"""Waveforms from arrays, checked and resampled like those from files."""
 
 import numbers
 from pathlib import Path
@@ -18,16 +18,16 @@ def from_array(
 
     Args:
         samples: (samples,); floats with full scale 1, or signed integers with the full scale of their type.
-        sampling_rate: of the samples, Hz.
-        sample_rate: of the result, Hz.
-        name: what an error calls it.
+        sampling_rate: sample rate of `samples`, Hz.
+        sample_rate: sample rate of the result, Hz.
+        name: name of the waveform in error messages.
 
     Returns:
-        float32 (samples,), and the problems.
+        The waveform, float32 (samples,), and its problems.
 
     Raises:
-        AudioError: no samples, more than one axis, no numbers, unsigned integers, or NaN and infinity among them.
-        UserError: `sampling_rate` is none of audio (`RATES`).
+        AudioError: `samples` is empty, has more than one axis, is not numeric, or holds unsigned integers, NaN or infinity.
+        UserError: `sampling_rate` is not a whole number of Hz within `RATES`.
     """
     rate = whole_rate(sampling_rate)
     try:
@@ -51,7 +51,7 @@ def from_array(
 
 
 def whole_rate(rate: Any) -> int:
-    """A sampling rate in Hz as an int, within the limits of file headers; raises UserError where it is none."""
+    """Return a sampling rate in Hz as an int; raise UserError unless it is a whole number within `RATES`."""
     low, high = RATES
     if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not low <= rate <= high or rate != int(rate):
         raise UserError(f"`sampling_rate` must be a whole number of Hz, {low} to {high}. Received: {rate!r}.")

@@ -7,16 +7,16 @@ import numpy as np
 
 SILENT_CHANNELS, CANCELLING, CONSTANT_OFFSET = "silent channels", "cancelling channels", "constant offset"
 
-SILENT_DB = -80.0  # a channel this far under the loudest one is silent
-CANCELLED_DB = -20.0  # a mix this far under its channels' mean energy has lost the signal
+SILENT_DB = -80.0  # a channel this far below the loudest one is silent
+CANCELLED_DB = -20.0  # a mix this far below its channels' mean energy has lost the signal
 OFFSET = 0.01  # of full scale; the clips of EmoDB, RAVDESS, CREMA-D, ASED, LibriSpeech and SLR45 stay under 0.007
-FRAME_SECONDS = 0.1  # an offset is the mean of every frame; the mean of low-pitched sounds comes and goes
-STEADY, FEWEST = 3.0, 3  # how far above its spread over the frames an offset lies; and of how many frames
+FRAME_SECONDS = 0.1  # an offset shifts the mean of every frame, low-pitched sounds only that of some
+STEADY, FEWEST = 3.0, 3  # least ratio of an offset to the spread of the frames' means, and least number of frames
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the channels of a recording are mixed to one."""
+    """The way to mix the channels of a recording to one."""
 
     channels: int  # number of channels
     live: tuple[int, ...]  # indices of the channels that are averaged
@@ -24,7 +24,7 @@ class Mixing:
     problems: tuple[str, ...] = ()  # any of "silent channels", "cancelling channels", "constant offset"
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """float32 (samples, channels) -> float32 (samples,)."""
+        """Mix float32 (samples, channels) to float32 (samples,)."""
         if len(self.live) < samples.shape[1]:
             samples = samples[:, self.live]
         if samples.shape[1] == 1:
@@ -35,11 +35,15 @@ class Mixing:
 
 
 def survey(pieces: Iterable[np.ndarray], sample_rate: int) -> Mixing:
-    """Decide how to mix the channels of a recording, from its pieces, float32 (samples, channels) each, all finite.
+    """Decide how to mix the channels of a recording.
 
-    The mix is the mean of the live channels: those whose peak (about their middle, so that an offset is none) is not more
-    than 80 dB under the loudest one's. Where it has lost more than 20 dB of the channels' mean energy, it is the first live
-    channel alone. A constant offset of more than 0.01 of full scale is subtracted; it is measured in each piece's whole frames.
+    The mix is the mean of the live channels: those whose peak-to-peak range is less than 80 dB below the largest one. If that mean
+    loses more than 20 dB of the channels' mean energy, the mix is the first live channel alone. A constant offset of more than
+    0.01 of full scale is subtracted; it must be steady over the whole frames (0.1 s) of each piece.
+
+    Args:
+        pieces: the recording in pieces, float32 (samples, channels) each, all finite.
+        sample_rate: Hz.
     """
     size = max(1, round(FRAME_SECONDS * sample_rate))
     low, high, count, total, products, frames = np.inf, -np.inf, 0, 0.0, 0.0, []
@@ -70,7 +74,7 @@ def survey(pieces: Iterable[np.ndarray], sample_rate: int) -> Mixing:
 
 
 def _offset(mean: float, frames: list[np.ndarray], live: np.ndarray) -> float:
-    """The constant offset of the mix; 0 where its mean is small or varies over time."""
+    """Return the constant offset of the mix; 0 if its mean is small or varies over time."""
     if abs(mean) <= OFFSET or not frames:
         return 0.0
     means = np.concatenate(frames)[:, live].mean(axis=1)  # (frames,)

@@ -1,4 +1,4 @@
-"""Walk containers made of chunks with a name and a size, before a decoder that trusts the sizes reads them."""
+"""Walk containers made of named and sized chunks, before a decoder that trusts the sizes reads them."""
 
 import io
 import os
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 MOST = 100_000  # chunks to walk; a file of empty chunks would take hours
-HEAD = 24  # bytes of the longest head of a chunk
+HEAD = 24  # bytes of the longest chunk header
 
 
 class DamagedError(Exception):
-    """A container contradicts itself; the message says how, without naming the file."""
+    """A container that contradicts itself; the message describes the fault, without naming the file."""
 
 
 class Chunk(NamedTuple):
-    """A chunk's name, the byte that its body begins at, and its size in bytes; -1: it goes on to the end of the file."""
+    """A chunk's name, the offset of its body and the body's size in bytes; -1: it extends to the end of the file."""
 
     name: bytes
     start: int
@@ -23,12 +23,12 @@ class Chunk(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a container's chunks follow one another."""
+    """The arrangement of a container's chunks."""
 
-    first: int  # byte of the first chunk
-    # HEAD bytes -> name, bytes of the chunk's head, bytes of its body (-1: up to the end of the file)
+    first: int  # offset of the first chunk in bytes
+    # HEAD bytes -> name, bytes of the chunk's header, bytes of its body (-1: up to the end of the file)
     parse: Callable[[bytes], tuple[bytes, int, int]]
-    align: int = 1  # chunks begin at multiples of so many bytes, counted from the first
+    align: int = 1  # chunks begin at multiples of this many bytes, counted from the first
 
 
 def _box(head: bytes) -> tuple[bytes, int, int]:
@@ -51,14 +51,14 @@ LAYOUTS = {
     "MP4": Layout(0, _box),
     "ASF": Layout(0, lambda head: (head[:4], 24, struct.unpack_from("<Q", head, 16)[0] - 24)),
 }
-# Names that tell a chunk of odd size without its byte of padding from one with it.
+# Chunk names that show whether the padding byte after a chunk of odd size was omitted.
 RIFF_NAMES = {
     name.encode() for name in ("fmt ", "data", "LIST", "fact", "bext", "cue ", "JUNK", "id3 ", "PEAK", "smpl", "iXML")
 }
 
 
 def length(raw: BinaryIO) -> int:
-    """Bytes of an open file."""
+    """Return the size of an open file in bytes."""
     return raw.seek(0, os.SEEK_END)
 
 
@@ -109,7 +109,7 @@ def _shown(name: bytes) -> str:
 
 
 def _is_chunk(raw: BinaryIO, position: int, layout: Layout, total: int) -> bool:
-    """Whether a chunk with a known name, or with a printable one and a size within the file, begins here."""
+    """Return whether a chunk with a known name, or with a printable name and a size within the file, begins here."""
     raw.seek(position)
     head = raw.read(HEAD)
     if len(head) < 8:
@@ -120,7 +120,7 @@ def _is_chunk(raw: BinaryIO, position: int, layout: Layout, total: int) -> bool:
 
 
 class Spliced(io.RawIOBase):
-    """Bytes `head`, then `size` bytes of the seekable file `raw` from `start` on; `raw` is not closed with it."""
+    """The bytes `head`, then `size` bytes of the seekable file `raw` from `start`; closing it leaves `raw` open."""
 
     def __init__(self, head: bytes, raw: BinaryIO, start: int, size: int):
         self._head, self._raw, self._start = head, raw, start

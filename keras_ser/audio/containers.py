@@ -1,4 +1,4 @@
-"""The soundtracks of video containers, and codecs that libsndfile does not have, by PyAV (extra `video`)."""
+"""Decode soundtracks of video containers, and codecs that libsndfile lacks, with PyAV (extra `video`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,18 +8,22 @@ import numpy as np
 
 from keras_ser.audio.header import AudioError, Info, check_rate, span
 
-LACKING = 0.1  # of its promised duration, that a soundtrack may lack: containers round, and codecs delay
+LACKING = 0.1  # share of its promised duration that a soundtrack may lack: containers round, and codecs delay
 
 
 def soundtrack(
     path: Path, name: str, start: float | None, end: float | None, seconds: float
 ) -> Iterator[Info | np.ndarray]:
-    """Decode the first audio track of a file: an `Info`, then float32 (samples, channels) of about `seconds` each, at its own rate.
+    """Decode a file's first audio track: yield an `Info`, then float32 (samples, channels) pieces at the file's own rate.
 
-    `name` is that of the format, for messages; nothing behind `end` is decoded.
+    Args:
+        path: the file.
+        name: name of its format, for messages.
+        start, end: seconds; nothing after `end` is decoded.
+        seconds: approximate duration of a piece.
 
     Raises:
-        AudioError: PyAV is not installed; the file has no audio track, is corrupt or cut short; times outside of it.
+        AudioError: PyAV is not installed; the file has no audio track, is corrupt or cut short; `start` or `end` lies outside.
     """
     av, container, stream = _open(path, name)
     with container:
@@ -32,7 +36,7 @@ def soundtrack(
         yield Info(rate, stream.channels, promised, stream.codec_context.name)
         first = 0 if start is None else round(start * rate)
         last = None if end is None else max(round(end * rate), first + 1)
-        # Only the sample format changes here; the rate is soxr's business.
+        # Only the sample format changes here; soxr changes the rate.
         planar = av.AudioResampler(format="fltp")
         waiting: list[np.ndarray] = []
         held = decoded = 0
@@ -65,12 +69,12 @@ ESTIMATED = ("AAC", "MPEG audio", "AC-3", "AMR", "MPEG program stream", "MPEG tr
 
 
 def _open(path: Path, name: str) -> tuple[Any, Any, Any]:
-    """PyAV, the open container, and its first audio stream."""
+    """Return PyAV, the open container, and its first audio stream."""
     try:
         import av
     except ImportError as error:
         raise AudioError(
-            f"{path}: reading {name} needs PyAV. Install it by: pip install keras-ser[video], or extract the audio as WAV: "
+            f"{path}: reading {name} needs PyAV. Install it with: pip install keras-ser[video], or extract the audio as WAV: "
             f"ffmpeg -i {path.name} -vn {path.stem}{'-audio' * (path.suffix.lower() == '.wav')}.wav."
         ) from error
     try:
@@ -83,7 +87,7 @@ def _open(path: Path, name: str) -> tuple[Any, Any, Any]:
     stream = container.streams.audio[0]
     if stream.codec_context is None or not stream.rate:
         container.close()
-        raise AudioError(f"{path}: corrupt, or of a codec that FFmpeg does not have ({name}).")
+        raise AudioError(f"{path}: corrupt, or in a codec that FFmpeg does not support ({name}).")
     return av, container, stream
 
 

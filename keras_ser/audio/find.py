@@ -10,7 +10,7 @@ from keras_ser.errors import UserError
 
 
 class AudioFiles(NamedTuple):
-    """What was found below folders."""
+    """Result of `find_audio`."""
 
     files: list[Path]  # audio by content or name, including broken files, so that they are reported
     skipped: list[Path]  # files that are not audio by content or name, and folders that cannot be read
@@ -19,8 +19,8 @@ class AudioFiles(NamedTuple):
 def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
     """Return the named files, and all audio and video files below the named folders, sorted.
 
-    Links are followed, and a folder that several lead to is entered once. Hidden files and folders are passed over.
-    Raises UserError for a path that is empty or not there, and for a folder without audio.
+    Links are followed; a folder reached by several links is searched once. Hidden files and folders are skipped.
+    Raises UserError for a path that is empty or does not exist, and for a folder without audio.
     """
     files: list[Path] = []
     skipped: list[Path] = []
@@ -36,14 +36,14 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
                 raise UserError(f"expected audio files below {path}, found none.")
             files += audio
         elif not path.exists():
-            raise UserError(f"expected a file or a folder. Received: {path}, where there is none.")
+            raise UserError(f"expected a file or a folder. Received: {path}, which does not exist.")
         else:
             files.append(path)
     return AudioFiles(files, sorted(skipped))
 
 
 def _below(root: Path, skipped: list[Path]) -> Iterator[Path]:
-    """The files below a folder; links to folders last, so that a file has its own name where it has one."""
+    """Yield the files below a folder; links to folders are followed last, so that real paths are listed where possible."""
     seen: set[tuple[int, int]] = set()
     folders, links = [root], []
     while folders or links:

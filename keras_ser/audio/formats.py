@@ -11,10 +11,10 @@ from keras_ser.audio import mpeg
 SOUNDFILE, PYAV = "libsndfile", "PyAV"
 HEAD = 264  # bytes that identify a file; MPEG transport streams repeat their sign every 188
 LFS_POINTER = b"version https://git-lfs"
-# What downloads leave under an audio file's name: (first bytes in lower case, what it is).
+# Other content that downloads leave under an audio file's name: (first bytes in lower case, description).
 NO_AUDIO = (
-    (b"<!doctype", "a web page, perhaps of a download that failed"),
-    (b"<html", "a web page, perhaps of a download that failed"),
+    (b"<!doctype", "a web page, perhaps from a failed download"),
+    (b"<html", "a web page, perhaps from a failed download"),
     (b"<?xml", "an XML document"),
     (b"pk\3\4", "a zip archive: unpack it"),
     (b"\x1f\x8b", "a gzip archive: unpack it"),
@@ -23,7 +23,7 @@ NO_AUDIO = (
     (b"%pdf", "a PDF document"),
     (b"\x89png", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\0\5\x16\7", "what macOS keeps beside a file, without its audio"),
+    (b"\0\5\x16\7", "macOS metadata of a file, without its audio"),
 )
 
 
@@ -71,7 +71,7 @@ SIGNS = {
 }
 MPEG, AAC = Format("MPEG audio", SOUNDFILE), Format("AAC", PYAV)
 
-# Suffixes of audio: a file with one of them that is not audio is an error, not another kind of file.
+# Audio suffixes: a file that has one and is not audio is an error, not another kind of file.
 _OTHERS = (
     "3g2 3gp aac ac3 aif aifc amr ape asf avi bwf flv gsm m4a m4b m4v mka mkv mov mp2 mp4 mpc mpeg mpg mts nut oga ogv opus shn "
     "snd sph tta vox webm wma wmv wv"
@@ -82,7 +82,7 @@ ENDINGS = frozenset(f".{name.lower()}" for name in (*soundfile.available_formats
 def identify(raw: BinaryIO, ending: str = "") -> Format | None:
     """Return the format of an open file by its first bytes, or None.
 
-    Where `ending` is that of MPEG audio, the first frame may lie behind other bytes.
+    If `ending` is ".mp2" or ".mp3", other bytes may precede the first frame.
     """
     raw.seek(0)
     start = after_tags(raw)
@@ -99,38 +99,38 @@ def identify(raw: BinaryIO, ending: str = "") -> Format | None:
 
 
 def _plausible(raw: BinaryIO, head: bytes, name: str) -> bool:
-    """Whether short signs, which a text may begin with, stand in a header that makes sense."""
+    """Return whether a short sign, which text may begin with as well, stands in a valid header."""
     if name == "MP4":
         return head[4:8] == b"ftyp" or int.from_bytes(head[:4], "big") <= raw.seek(0, os.SEEK_END)
-    if name == "AC-3":  # rate and size by tables of 3 and 38, version
+    if name == "AC-3":  # indices of rate (3) and frame size (38), version
         return len(head) > 5 and head[4] >> 6 < 3 and head[4] & 63 < 38 and head[5] >> 3 <= 10
     return True
 
 
 def after_tags(raw: BinaryIO) -> int:
-    """Byte behind the ID3 tags that an open file begins with."""
+    """Return the offset in bytes after the ID3 tags that an open file begins with."""
     start = 0
     while True:
         raw.seek(start)
         head = raw.read(10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) > 127:
             return start
-        # four times seven bits, and a footer of ten bytes where a flag says so
+        # four groups of seven bits, and a footer of ten bytes if its flag is set
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         start += 10 + size + (10 if head[5] & 16 else 0)
 
 
 def no_audio(raw: BinaryIO) -> str | None:
-    """Name the kind of an open file that is known not to be audio."""
+    """Return a description of an open file that is known not to be audio, else None."""
     raw.seek(0)
     head = raw.read(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for sign, what in NO_AUDIO if head.startswith(sign)), None)
 
 
 def is_lfs_pointer(raw: BinaryIO) -> bool:
-    """Whether an open file is what Git LFS leaves where a download went without it: a few lines that name the file meant."""
+    """Return whether an open file is a Git LFS pointer: a few lines of text in place of a file that was not downloaded."""
     raw.seek(0, os.SEEK_END)
-    # No pointer is longer than 1024 bytes: that is how Git LFS tells them apart.
+    # Git LFS itself recognises pointers by this limit: none is longer than 1024 bytes.
     if raw.tell() > 1024:
         return False
     raw.seek(0)

@@ -1,6 +1,6 @@
-"""Compare a file with what its container promises, before it is decoded; and replace a header that the decoder would misread.
+"""Compare a file with the sizes in its container before it is decoded, and replace a header that the decoder would misread.
 
-libsndfile takes half a file for a shorter one and follows sizes to where there is nothing; FFmpeg takes what it finds.
+libsndfile reads half a file as a shorter one and follows sizes beyond the end of the file; FFmpeg decodes what it finds.
 """
 
 import io
@@ -12,16 +12,16 @@ from keras_ser.audio import mpeg
 from keras_ser.audio.chunks import LAYOUTS, Chunk, DamagedError, Spliced, check_within, length, walk_chunks
 from keras_ser.audio.formats import AAC, MPEG, Format, after_tags
 
-# Writers to a pipe can't go back to fill a size in: it stays 0, (nearly) all ones, or half of that.
+# A program that writes to a pipe can't go back to fill in a size: it stays 0, (nearly) all ones, or half of that.
 PIPED = 0x7FFFF000
 FULL = 0xFFFFFFFF
-OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the longest
+OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the longest page
 
 
 def checked(raw: BinaryIO, kind: Format) -> BinaryIO | None:
-    """Return what libsndfile is to read in an open file's place, or None for the file itself.
+    """Return the stream for libsndfile to read instead of an open file, or None for the file itself.
 
-    Raises DamagedError where the file is cut short, or its sizes contradict each other.
+    Raises DamagedError if the file is cut short, or its sizes contradict each other.
     """
     try:
         return CHECKS[kind.name](raw, kind.name) if kind.name in CHECKS else None
@@ -38,17 +38,17 @@ def _wav(raw: BinaryIO, name: str) -> BinaryIO | None:
         if chunk.name == b"data":
             found[b"data"] = chunk
             if chunk.size >= PIPED or chunk.size == 0:
-                # what follows is not looked at, and must not be by the decoder
+                # what follows is not checked, so the decoder must not see it
                 others = others or chunk.start + chunk.size < total
                 break
             continue
         if b"data" not in found:
             check_within(chunk, total)
         if chunk.name == b"LIST" and chunk.size >= 12:
-            # libsndfile would follow it for ever; the ones behind it are often misplaced by a byte of padding
+            # libsndfile would follow it for ever; later inner chunks are not checked, since padding often misplaces them by a byte
             (inner,) = struct.unpack_from(order + "I", _body(raw, chunk, 12), 8)
             if inner > chunk.size - 12:
-                raise DamagedError(f"corrupt: in its chunk LIST of {chunk.size} bytes lies one of {inner}")
+                raise DamagedError(f"corrupt: its LIST chunk of {chunk.size} bytes contains one of {inner}")
         others = others or chunk.name not in (b"fmt ", b"fact", b"ds64")
         found.setdefault(chunk.name, chunk)
     if b"fmt " not in found or b"data" not in found:
@@ -63,7 +63,7 @@ def _wav(raw: BinaryIO, name: str) -> BinaryIO | None:
     elif promised == 0:
         raw.seek(4)
         written = struct.unpack(order + "I", raw.read(4))[0]
-        # the file's own size was filled in and reaches beyond the samples: there are none, and other chunks follow
+        # if the file size was filled in and reaches beyond this chunk, the chunk is empty and others follow
         promised = 0 if start < written + 8 < PIPED else total - start
     there = min(promised, total - start)
     if promised // max(align, 1) > there // max(align, 1):
@@ -93,7 +93,7 @@ def _body(raw: BinaryIO, chunk: Chunk, most: int) -> bytes:
 
 
 def _within(*names: bytes, all_of_them: bool = False) -> Callable:
-    """A check that the chunks of these names (or all) lie within the file, and that one of them is there."""
+    """Return a check that the chunks with these names (or all) lie within the file, and that at least one of them exists."""
 
     def check(raw: BinaryIO, name: str) -> None:
         total, seen = length(raw), False
@@ -109,7 +109,7 @@ def _within(*names: bytes, all_of_them: bool = False) -> Callable:
 
 
 def _whole(counts: Callable[[bytes], bool]) -> Callable:
-    """A check that all chunks lie within the file, up to the first whose name does not count; 0 and piped sizes are unknown."""
+    """Return a check that all chunks before the first whose name does not count lie within the file; 0 and piped sizes pass."""
 
     def check(raw: BinaryIO, name: str) -> None:
         total = length(raw)
@@ -169,7 +169,7 @@ def _nist(raw: BinaryIO, name: str) -> None:
 
 
 def _ogg(raw: BinaryIO, name: str) -> None:
-    """The last page is whole and says that the stream ends."""
+    """Check that the last page is complete and marks the end of the stream."""
     total = length(raw)
     first = max(0, total - 2 * OGG_PAGE)
     raw.seek(first)
@@ -183,7 +183,7 @@ def _ogg(raw: BinaryIO, name: str) -> None:
         if head[5] & 4:
             return
         raise DamagedError("cut short: its last page does not end the stream")
-    raise DamagedError("corrupt: it does not end with a page of Ogg")
+    raise DamagedError("corrupt: it does not end with an Ogg page")
 
 
 def _mpeg(raw: BinaryIO, name: str) -> BinaryIO | None:
@@ -194,14 +194,14 @@ def _mpeg(raw: BinaryIO, name: str) -> BinaryIO | None:
         raise DamagedError(f"cut short: its last frame lacks {stream.lacking} bytes")
     if stream.promised > stream.frames + 1:
         raise DamagedError(f"cut short: its header promises {stream.promised} frames, the file holds {stream.frames}")
-    # of a constant bit rate, and no more than a tag of 128 bytes at the end, libsndfile's estimate is right
+    # libsndfile's estimate is right for a constant bit rate with at most a tag of 128 bytes at the end
     if stream.promised or stream.frame.layer != 3 or (stream.constant and length(raw) - stream.end <= 128):
         return None
     return Spliced(mpeg.xing(raw, stream), raw, stream.first, stream.end - stream.first)
 
 
 def _matroska(raw: BinaryIO, name: str) -> None:
-    """The segment is whole, where its size was filled in."""
+    """Check that the segment is complete, if its size was filled in."""
     raw.seek(0)
     head = io.BytesIO(raw.read(4096))
     for wanted in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
@@ -212,7 +212,7 @@ def _matroska(raw: BinaryIO, name: str) -> None:
         if more > 7:
             return
         size = int.from_bytes(bytes([first & (0x7F >> more)]) + head.read(more), "big")
-        if size == (1 << 7 * (more + 1)) - 1:  # unknown: written as it was recorded
+        if size == (1 << 7 * (more + 1)) - 1:  # unknown: written while recording
             return
         if wanted != b"\x18\x53\x80\x67":
             head.seek(size, io.SEEK_CUR)

@@ -22,12 +22,12 @@ from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open
 from keras_ser.audio.waveforms import level_problems
 from keras_ser.errors import UserError
 
-LOUDEST = 2.0**32  # full scale is 1; floats may hold integers of 32 bits, and the squares of far larger ones overflow
-KEPT_BYTES = 2**28  # the largest soundtrack that is kept for the next segment of it
+LOUDEST = 2.0**32  # full scale is 1; floats may hold 32-bit integers, and the squares of far larger values overflow
+KEPT_BYTES = 2**28  # the largest soundtrack that is kept for reading its next segment
 
 
 def info(path: str | os.PathLike) -> Info:
-    """Return rate, channels and duration from the header, without decoding.
+    """Return sample rate, channels and duration from the header, without decoding.
 
     Raises:
         AudioError: the file is missing, empty, cut short or not audio.
@@ -39,10 +39,10 @@ def info(path: str | os.PathLike) -> Info:
 def read_channels(
     path: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """Read a file, or a part of it, as `read` does, before mixing and resampling.
+    """Read a file, or a part of it, like `read`, but without mixing and resampling.
 
     Returns:
-        float32 (samples, channels), at least one sample, all finite; and the file's own rate in Hz.
+        float32 (samples, channels), at least one sample, all finite; and the file's own sample rate in Hz.
     """
     path = _existing(path)
     if (start is not None and not start >= 0) or (end is not None and not end > (start or 0.0)):
@@ -55,18 +55,19 @@ def read_channels(
 def read(
     path: str | os.PathLike, sample_rate: int = 16000, start: float | None = None, end: float | None = None
 ) -> np.ndarray:
-    """Read a file, or a part of it, as mono at a given rate.
+    """Read a file, or a part of it, as mono at a given sample rate.
 
-    libsndfile decodes what it can (WAV, FLAC, Ogg, MP3, AIFF, ..), PyAV (extra `video`) the soundtracks of video containers and
-    other codecs; a file's first bytes decide, not its name. Resampling is soxr's "VHQ"; a file of one sample gives one.
+    libsndfile decodes the formats it supports (WAV, FLAC, Ogg, MP3, AIFF, ..), PyAV (extra `video`) the soundtracks of video
+    containers and other codecs. The format is identified by the file's first bytes, not its name. Resampling is soxr's "VHQ"; even
+    a file of one sample gives one.
 
-    Channels are averaged. Silent ones are left out of the average: those whose peak is 80 dB or more under the loudest channel's
-    (an unused track). Where channels cancel each other, so that the average loses more than 20 dB of their mean energy, the first
-    one is used alone. A constant offset of more than 0.01 of full scale is subtracted. `problems` names all three.
+    Channels are averaged. Silent channels, whose peak is 80 dB or more below that of the loudest (an unused track), are left out.
+    If channels cancel each other, so that the average loses more than 20 dB of their mean energy, the first one is used alone. A
+    constant offset of more than 0.01 of full scale is subtracted. `problems` reports all three.
 
     Args:
         path: the file.
-        sample_rate: Hz of the result.
+        sample_rate: sample rate of the result, Hz.
         start, end: seconds within the file; None = from the beginning, to the end. An `end` up to 10 ms beyond the
             last sample is taken as the last sample.
 
@@ -74,8 +75,9 @@ def read(
         float32 (samples,), at least one sample, all finite; silence is not an error (see `problems`).
 
     Raises:
-        AudioError: the file is missing, corrupt, cut short, without samples, of no known format, or holds NaN or infinity; `start`
-            or `end` lie outside; PyAV is needed and not installed.
+        AudioError: the file is missing, corrupt, cut short, without samples or of an unknown format, or holds NaN or infinity;
+            `start` or `end` lies outside it; or PyAV is needed and not installed.
+        UserError: `sample_rate` is less than 1.
     """
     return _read(path, sample_rate, start, end)[0]
 
@@ -92,8 +94,11 @@ def read_with_problems(
 
     Args:
         path, sample_rate, start, end: see `read`.
-        window_seconds: length of the front end's window.
-        reader: decodes the file; takes and returns what `read_channels` does.
+        window_seconds: length of the front end's window in seconds.
+        reader: function that decodes the file, with the arguments and results of `read_channels`.
+
+    Returns:
+        The waveform, float32 (samples,), and its problems.
     """
     waveform, mixing = _read(path, sample_rate, start, end, reader)
     return waveform, [*mixing.problems, *level_problems(waveform, sample_rate, window_seconds)]
@@ -113,15 +118,16 @@ def _read(
     waveform = mixing(samples)
     if rate != sample_rate:
         resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
-        # soxr rounds the length of a clip of one or two samples down to nothing.
+        # soxr rounds the length of a clip of one or two samples down to 0.
         waveform = resampled if resampled.size else waveform.mean(keepdims=True)
     return waveform, mixing
 
 
 def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:
-    """Read a file as float32 (samples,) of about `seconds` each, in bounded memory; together they equal the result of `read`.
+    """Yield a file in float32 (samples,) pieces of about `seconds` each, in bounded memory; joined they equal the result of `read`.
 
-    The file is decoded twice, since the mixing of its channels depends on the whole file. Raises as `read`, before the first piece.
+    The file is decoded twice, since the mixing of its channels depends on the whole file. The errors of `read` are raised before
+    the first piece.
     """
     path = _existing(path)
     mixing, rate = mixing_of(path)
@@ -140,7 +146,7 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
 
 
 def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
-    """Return how `read` mixes the channels of a whole file, and its rate in Hz, in bounded memory."""
+    """Return how `read` mixes the channels of a whole file, and the file's sample rate in Hz; memory is bounded."""
     path = _existing(path)
     pieces = open_stream(path)
     rate = next(pieces).sample_rate
@@ -154,7 +160,11 @@ def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:
 
 
 def read_bytes(contents: BinaryIO) -> tuple[np.ndarray, int]:
-    """An open file or `io.BytesIO` in any of libsndfile's formats -> (float32 (samples,), its own rate in Hz); raises as `read`."""
+    """Read an open file or `io.BytesIO` in any of libsndfile's formats; raises the errors of `read`.
+
+    Returns:
+        The mix, float32 (samples,), and its own sample rate in Hz.
+    """
     name = Path("audio bytes")
     pieces = by_soundfile(name, contents, identified(name, contents), None, None, PIECE_SECONDS)
     try:
@@ -184,11 +194,11 @@ def _existing(path: str | os.PathLike) -> Path:
     return path
 
 
-_kept: tuple[tuple, np.ndarray, int] | None = None  # the last soundtrack of which a stretch was read
+_kept: tuple[tuple, np.ndarray, int] | None = None  # the last soundtrack of which a part was read
 
 
 def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
-    """See `read_channels`. One recording is often cut into many segments, one after the other: one decoded soundtrack is kept."""
+    """See `read_channels`. Recordings are often read segment by segment, so the last decoded soundtrack is kept."""
     global _kept
     found = path.stat()
     key = (path, found.st_mtime_ns, found.st_size)
@@ -211,7 +221,7 @@ def _cut(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray
 
 
 def check_finite(path: Path, samples: np.ndarray) -> None:
-    """Refuse, by an AudioError that names `path`, samples that are NaN, infinite or beyond `LOUDEST`."""
+    """Raise an AudioError that names `path` for samples that are NaN, infinite or beyond `LOUDEST`."""
     # comparisons with NaN are False
     wrong = ~(np.abs(samples) <= LOUDEST)
     if wrong.any():

@@ -1,4 +1,4 @@
-"""MPEG audio (MP3 and its kin) and ADTS (AAC) frame by frame: how long a stream is, and whether its last frame is whole.
+"""Parse MPEG audio (MP3 and related) and ADTS (AAC) frame by frame: the stream's length, and whether its last frame is complete.
 
 Decoders only estimate the length of a variable-rate stream without a Xing header; counting frames gives the exact length.
 """
@@ -6,7 +6,7 @@ Decoders only estimate the length of a variable-rate stream without a Xing heade
 import os
 from typing import BinaryIO, NamedTuple
 
-# kbit/s by (version 1 or lower, layer); the index 0 means "free format", whose frames do not tell their size
+# kbit/s by (version 1 or lower, layer); the index 0 means "free format", whose frames do not state their size
 RATES = {
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -16,7 +16,7 @@ RATES = {
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 HERTZ = (44100, 48000, 32000)
-IN_A_ROW = 3  # frames that a stream must begin with, unless it ends before: two bytes alone are found anywhere
+IN_A_ROW = 3  # frames that a stream must begin with, unless it ends earlier: the two bytes of one header occur anywhere
 TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
 
@@ -24,28 +24,28 @@ class Frame(NamedTuple):
     """A frame's header."""
 
     version: float  # 1, 2 or 2.5
-    layer: int  # 1, 2, 3; 0 of ADTS
-    rate: int  # Hz; 0 of ADTS
+    layer: int  # 1, 2, 3; 0 for ADTS
+    rate: int  # Hz; 0 for ADTS
     size: int  # bytes, header included
-    samples: int  # of each channel
+    samples: int  # per channel
     mono: bool  # one channel
 
 
 class Stream(NamedTuple):
     """Summary of a stream's frames."""
 
-    first: int  # the first frame's byte
+    first: int  # offset of the first frame in bytes
     frame: Frame  # the first frame
     tagged: bool  # whether the first frame is a Xing, Info or VBRI header instead of audio
     promised: int  # frames that this header promises; 0 if unknown
     frames: int  # whole frames of audio
-    constant: bool  # whether all frames have one bit rate
+    constant: bool  # whether all frames have the same bit rate
     lacking: int  # bytes missing from the last frame
-    end: int  # the byte behind the last whole frame
+    end: int  # offset after the last whole frame in bytes
 
 
 def parse(head: bytes) -> Frame | None:
-    """The header of a frame, None where there is none: at least seven bytes, in a stream's last frame four."""
+    """Parse a frame header from at least seven bytes (four in a stream's last frame); None if it is not one."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     layer = 4 - (head[1] >> 1 & 3)
@@ -70,7 +70,7 @@ def _adts(head: bytes) -> Frame | None:
 
 
 def begin(raw: BinaryIO, start: int, within: int) -> tuple[int, Frame] | None:
-    """Byte and header of the first frame that begins within so many bytes and is followed by others of its kind."""
+    """Return offset and header of the first frame within `within` bytes of `start` that others of its kind follow."""
     raw.seek(0, os.SEEK_END)
     total = raw.tell()
     raw.seek(start)
@@ -102,7 +102,7 @@ def _goes_on(raw: BinaryIO, position: int, frame: Frame, total: int) -> bool:
 
 
 def walk(raw: BinaryIO, start: int) -> Stream | None:
-    """Walk a stream from frame to frame, from the byte behind the file's tags on; None if there is none, or in free format."""
+    """Walk a stream frame by frame from `start`, the offset after the file's tags; None for no stream, or free format."""
     found = begin(raw, start, 65536)
     if found is None:
         return None
@@ -134,13 +134,13 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
     raw.seek(position)
     if not lacking and (rest := raw.read(4))[:1] == b"\xff" and len(rest) < 4:
         lacking = frame.size - len(rest)
-    # a frame may have a slot of padding
+    # frames may differ by a slot of padding
     constant = not sizes or max(sizes) - min(sizes) <= (4 if frame.layer == 1 else 1)
     return Stream(first, frame, tagged, promised, frames, constant, lacking, end)
 
 
 def _promise(body: bytes, frame: Frame) -> tuple[bool, int]:
-    """(whether a frame is a header instead of audio, the frames that it promises)."""
+    """Return (whether a frame is a header instead of audio, the number of frames that it promises)."""
     at = _side(frame)
     if body[at : at + 4] in (b"Xing", b"Info"):
         return True, int.from_bytes(body[at + 8 : at + 12], "big") if body[at + 7] & 1 else 0
@@ -150,7 +150,7 @@ def _promise(body: bytes, frame: Frame) -> tuple[bool, int]:
 
 
 def _side(frame: Frame) -> int:
-    """Where a Xing header lies in its frame of layer III: behind the frame's own header and its side information."""
+    """Return the offset of a Xing header in a frame of layer III: after the frame's own header and its side information."""
     return 4 + ((17 if frame.mono else 32) if frame.version == 1 else (9 if frame.mono else 17))
 
 
@@ -159,7 +159,7 @@ def xing(raw: BinaryIO, stream: Stream) -> bytes:
     raw.seek(stream.first)
     head = bytearray(raw.read(4))
     at = _side(stream.frame)
-    # no check sum, no padding; a bit rate whose frames are long enough
+    # no checksum, no padding; the lowest bit rate whose frames are long enough
     head[1] |= 1
     for index in range(1, 15):
         head[2] = index << 4 | head[2] & 0x0C

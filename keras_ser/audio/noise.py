@@ -1,6 +1,6 @@
-"""Noise: coloured from a seed, babble from speech, files from a folder; mixed at a measured signal-to-noise ratio.
+"""Noise (coloured, babble, or read from files), and its mixing into speech at a given signal-to-noise ratio.
 
-The ratio is the paper's eq. 23 with the noise as the error: SNR = 10 lg(sum s^2 / sum (y - s)^2), in dB, over all
+The ratio is eq. 23 of ASP-MTL with the noise as the error: SNR = 10 lg(sum s^2 / sum (y - s)^2), in dB, over all
 samples of the clip.
 """
 
@@ -23,14 +23,19 @@ Seed = int | np.random.Generator
 
 
 def noise_type(name: str) -> str:
-    """ "factory1" -> "factory": names that differ only by a number are one type of noise."""
+    """Return the type of a noise: its name without a final number, "factory" for "factory1"."""
     return name.rstrip("0123456789")
 
 
 def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
-    """Gaussian noise with power density S(f) ~ f^k, k = 0, -1, -2, 1, 2 for white, pink, brown, blue, violet.
+    """Generate Gaussian noise with power density S(f) ~ f^k, k = 0, -1, -2, 1, 2 for white, pink, brown, blue, violet.
 
-    White noise is shaped by |f|^(k/2) in the frequency domain, over the whole length at once; there is nothing at 0 Hz.
+    White noise is shaped by |f|^(k/2) in the frequency domain, over the whole length at once; the component at 0 Hz is 0.
+
+    Args:
+        name: one of `COLOURS`.
+        samples: length, at least 2.
+        seed: an int, or a generator to draw from.
 
     Returns:
         float32 (samples,), mean 0, RMS 1. It is periodic in its length, so it loops without a click.
@@ -48,13 +53,22 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
 
 
 def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: int = 8) -> np.ndarray:
-    """Sum several talkers of equal RMS, each a random sequence of speech clips from a random start: float32 (samples,), RMS 1.
+    """Sum several talkers, each a random sequence of speech clips of equal RMS from a random start.
 
-    For training noise take the training split's clips only. Silent ones are skipped.
+    For training noise, pass clips of the training split only.
+
+    Args:
+        waveforms: clips, (samples,) each; silent ones are skipped.
+        samples: length of the babble.
+        seed: an int, or a generator to draw from.
+        talkers: number of talkers.
+
+    Returns:
+        float32 (samples,), RMS 1.
     """
     if samples < 1 or talkers < 1:
         raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
-    # Without its offset a constant clip is silent.
+    # A constant clip is silent once its offset is subtracted.
     clips = [np.asarray(clip, float) - np.mean(clip) for clip in waveforms if np.size(clip) and np.ptp(clip) > 0]
     if not clips:
         raise UserError("`waveforms` must hold at least one clip that is not silent.")
@@ -76,10 +90,13 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
 
 
 def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, np.ndarray]:
-    """Read all noise files under a folder (and its sub-folders), by stem, in alphabetical order, at `sample_rate` Hz.
+    """Read all noise files under a folder (and its sub-folders) at `sample_rate` Hz.
 
-    Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are passed over; anything else must be
+    Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are skipped; anything else must be
     audio. A noise shorter than a clip is looped (see `mix`).
+
+    Returns:
+        Stem -> float32 (samples,), in alphabetical order.
 
     Raises:
         AudioError: the folder is missing or holds no audio; a file is not audio or is silent; two share a stem.
@@ -93,7 +110,7 @@ def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, 
 
 
 def noise_files(root: str | os.PathLike) -> dict[str, Path]:
-    """Stem -> file of the noises under a folder, in alphabetical order, none of them decoded; raises as `load_noises`."""
+    """Return stem -> file of the noises under a folder, in alphabetical order, without decoding; raises as `load_noises`."""
     root = Path(root)
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder of noise files.")
@@ -111,9 +128,9 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
 
 
 def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
-    """Return the part of a noise (samples,) that one side of a split may use: the first 60 % to train, then 20 % and 20 %.
+    """Return the part of a noise (samples,) that one side of a split may use: the first 60 % for training, then 20 % each.
 
-    The parts do not overlap, so that no sample of a test noise is used in training.
+    The parts ("train", "validation", "test") do not overlap, so that no sample of a test noise is used in training.
     """
     if fold not in STRETCHES:
         raise UserError(f"`fold` must be one of {', '.join(STRETCHES)}. Received: {fold!r}.")
@@ -124,9 +141,10 @@ def stretch(noise: np.ndarray, fold: str) -> np.ndarray:
 
 
 def snr(clean: np.ndarray, noisy: np.ndarray) -> float:
-    """Signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2); infinite if the two are equal.
+    """Return the signal-to-noise ratio in dB (eq. 23): 10 lg(sum s^2 / sum (y - s)^2); infinite if the two are equal.
 
-    s is `clean`; y is `noisy`, noisy speech or a denoiser's output, with zeros where it dropped samples.
+    s is `clean`; y is `noisy`: noisy speech or a denoiser's output, with zeros in place of dropped samples. Raises UserError for
+    a silent `clean` or different lengths.
 
     Example:
         >>> round(snr([1.0, -1.0], [1.1, -0.9]), 6)
@@ -147,23 +165,29 @@ def mix(
     """Add noise to speech so that `snr(speech, mixed)` is `snr_db`, to 0.01 dB.
 
     The speech keeps its level; y = s + g n with g = sqrt(sum s^2 / (10^(snr/10) sum n^2)). A noise shorter than the
-    speech is looped. The sum may exceed full scale; it is not clipped. `rng` picks where the noise starts; None = at its beginning.
+    speech is looped. The sum may exceed full scale; it is not clipped.
+
+    Args:
+        speech: s, (samples,).
+        noise: n, (samples,), of any length.
+        snr_db: dB.
+        rng: draws the start within the noise; None = its beginning.
 
     Returns:
         y and g n, both float32 (samples,).
 
     Raises:
-        UserError: speech or noise is silent (the noise: in the stretch that is mixed in), or not finite.
+        UserError: the speech or the part of the noise that is mixed in is silent, or an argument is not finite.
     """
     speech, noise = np.asarray(speech, float), np.asarray(noise, float)
     if not (np.isfinite(speech).all() and np.isfinite(noise).all() and np.isfinite(snr_db)):
         raise UserError("`speech`, `noise` and `snr_db` must be finite. Received NaN or infinity.")
     if not speech.any():
-        raise UserError("`speech` is silent: no noise has a finite signal-to-noise ratio to it.")
+        raise UserError("`speech` is silent: a signal-to-noise ratio is not defined.")
     if not noise.any():
         raise UserError("`noise` is silent: it can't be mixed at a signal-to-noise ratio.")
     spare = noise.size - speech.size
-    # A long enough noise is not wrapped around, to avoid a click where its ends meet.
+    # A noise that is long enough is not wrapped around, to avoid a click where its ends meet.
     first = 0 if rng is None else int(rng.integers(spare + 1 if spare >= 0 else noise.size))
     noise = noise[(first + np.arange(speech.size)) % noise.size]
     power = np.sum(noise**2)

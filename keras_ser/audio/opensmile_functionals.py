@@ -1,7 +1,7 @@
-"""openSMILE's functionals of a clip, the field's yardstick: an optional extra, for baselines outside Keras.
+"""openSMILE's functionals of a clip, the field's standard features, for baselines outside Keras: an optional extra.
 
-openSMILE is free for private use, research and teaching, and needs a licence of audEERING for commercial use
-(https://github.com/audeering/opensmile-python). `pip install "keras-ser[opensmile]"` brings it.
+openSMILE is free for private use, research and teaching, and needs a licence from audEERING for commercial use
+(https://github.com/audeering/opensmile-python). Install it with `pip install "keras-ser[opensmile]"`.
 """
 
 import functools
@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_ser.errors import UserError
 
-# set -> how many functionals: Eyben et al. 2016 (doi:10.1109/TAFFC.2015.2457417), Schuller et al. 2016
+# set -> number of functionals: Eyben et al. 2016 (doi:10.1109/TAFFC.2015.2457417), Schuller et al. 2016
 # (doi:10.21437/Interspeech.2016-129)
 FUNCTIONALS = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
 
@@ -29,10 +29,18 @@ def _smile(name: str):
 
 
 def functionals(waveform: np.ndarray, sample_rate: int, name: str = "eGeMAPSv02") -> np.ndarray:
-    """openSMILE's functionals of one clip, (samples,), by the name of their set.
+    """Compute openSMILE's functionals of one clip.
+
+    Args:
+        waveform: (samples,).
+        sample_rate: Hz.
+        name: one of `FUNCTIONALS`.
 
     Returns:
-        (functionals,) float32. What openSMILE can't tell of a clip (NaN: it is too short) is 0.
+        (functionals,) float32. Values that openSMILE cannot compute (NaN: the clip is too short) are 0.
+
+    Raises:
+        UserError: an unknown set, or openSMILE is not installed.
     """
     check_functionals(name)
     with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """Measures of a denoiser's output against the clean speech: SNR_out, SI-SDR, PESQ and STOI.
 
-Conventions: `clean` (s) and `estimate` (s^) are waveforms (samples,) of one length and rate, finite and aligned (UserError
-otherwise, or where a package is not installed); the sums are float64. More is better in all four.
+Conventions: `clean` (s) and `estimate` (s^) are finite waveforms (samples,) of the same length and sample rate, aligned. Another
+shape, NaN, infinity or a missing package raises UserError. The sums are float64. For all four measures, higher is better.
 """
 
 import warnings
@@ -16,21 +16,21 @@ from keras_ser.errors import UserError
 
 
 def snr_out(clean: np.ndarray, estimate: np.ndarray) -> float:
-    """SNR_out = 10 lg(sum s^2 / sum (s^ - s)^2) (eq. 23 of ASP-MTL), in dB; infinite if the two are equal.
+    """Return SNR_out = 10 lg(sum s^2 / sum (s^ - s)^2) (eq. 23 of ASP-MTL), in dB; infinite if the two are equal.
 
-    Silence scores 0 dB, which is a gain where the noisy speech has less. This measure alone rewards outputs that are too faint:
-    report `si_sdr` beside it. Dropped samples are zeros in the estimate. Raises UserError for a silent `clean`.
+    Silence scores 0 dB, which is a gain if the noisy speech has less. This measure alone rewards outputs that are too faint:
+    report `si_sdr` as well. Dropped samples are zeros in the estimate. Raises UserError for a silent `clean`.
     """
     return snr(*_pair(clean, estimate))
 
 
 def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio, in dB: neither level nor offset of the estimate counts.
+    """Return the scale-invariant signal-to-distortion ratio in dB, which ignores level and offset of the estimate.
 
-        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2, both less their means
+        SI-SDR = 10 lg(|a s|^2 / |a s - s^|^2), a = <s^, s> / |s|^2, s and s^ without their means
 
-    Infinite if the estimate is a multiple of `clean`, minus infinity where it holds nothing of it (silence). Raises UserError for a
-    `clean` that is constant.
+    Infinite if the estimate is a multiple of `clean`, minus infinity if it contains nothing of it (silence). Raises UserError for a
+    constant `clean`.
 
     Reference:
         J. Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
@@ -47,10 +47,10 @@ def si_sdr(clean: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> float:
-    """Perceptual evaluation of speech quality, by the package `pesq`: MOS-LQO, 1.0 to 4.6.
+    """Return the perceptual evaluation of speech quality (PESQ) by the package `pesq`: MOS-LQO, 1.0 to 4.6.
 
-    Wide band (ITU-T P.862.2) at 16 kHz, narrow band (P.862) at 8 kHz. Raises UserError for another rate, and where PESQ finds no
-    utterance (a quarter of a second of speech at least).
+    Wide band (ITU-T P.862.2) at 16 kHz, narrow band (P.862) at 8 kHz. Raises UserError for another rate, and if PESQ finds no
+    utterance (at least a quarter of a second of speech).
     """
     s, e = _pair(clean, estimate)
     if sample_rate not in (8000, 16000):
@@ -65,16 +65,16 @@ def pesq(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> f
 
 
 def stoi(clean: np.ndarray, estimate: np.ndarray, sample_rate: int = 16000) -> float:
-    """Short-time objective intelligibility, by the package `pystoi`: a correlation, about 0 to 1.
+    """Return the short-time objective intelligibility (Taal et al. 2011) by the package `pystoi`: a correlation, about 0 to 1.
 
-    Taal et al. 2011. Raises UserError for a silent `clean`, or fewer than 30 frames (0.4 s) of speech.
+    Raises UserError for a silent `clean`, or fewer than 30 frames (0.4 s) of speech.
     """
     s, e = _pair(clean, estimate)
     package = _package("pystoi", "STOI")
     if not s.any():
         raise UserError("`clean` is silent: STOI is not defined.")
     with warnings.catch_warnings():
-        # Where the package warns it returns 1e-5, which is not a score.
+        # If the package warns, it returns 1e-5, which is not a score.
         warnings.simplefilter("error", RuntimeWarning)
         try:
             return float(package.stoi(s, e, sample_rate))
@@ -87,7 +87,7 @@ PACKAGES = {"pesq": "pesq", "stoi": "pystoi"}
 
 
 def available() -> tuple[str, ...]:
-    """The names in `MEASURES` whose package is installed."""
+    """Return the names in `MEASURES` whose package is installed."""
     return tuple(name for name in MEASURES if name not in PACKAGES or find_spec(PACKAGES[name]))
 
 

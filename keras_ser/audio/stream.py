@@ -1,6 +1,6 @@
-"""Decode piece by piece, by libsndfile or PyAV, once a file is as large as its container promises.
+"""Decode files piece by piece with libsndfile or PyAV, after comparing them with the sizes in their containers.
 
-Decoders have a time limit: C libraries may loop forever on a damaged file.
+Decoders have a time limit, since C libraries may loop forever on a damaged file.
 """
 
 import ctypes
@@ -20,30 +20,30 @@ from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_po
 from keras_ser.audio.header import AudioError, Info, check_rate, span
 from keras_ser.audio.integrity import checked
 
-UNIMPLEMENTED = (4, 18)  # libsndfile: a format it knows with a codec it does not have
-UNNAMED = Format("", SOUNDFILE)  # by its first bytes
-PIECE_SECONDS = 60.0  # decoded at once
+UNIMPLEMENTED = (4, 18)  # error codes of libsndfile for a known format with a codec that it lacks
+UNNAMED = Format("", SOUNDFILE)  # not identified by its first bytes
+PIECE_SECONDS = 60.0  # decoded at a time
 UNKNOWN = 2**62  # samples that libsndfile reports for a FLAC file whose header gives no length
 MPEG_SLACK = 2 * 1152  # samples that decoders drop at the ends of MPEG audio, beyond what its header says
 
 
-LIMIT_SECONDS = 60.0  # to open a file, or to decode a minute of it: a hundred times what slow formats take
+LIMIT_SECONDS = 60.0  # to open a file, or to decode a minute of it: a hundred times as long as slow formats take
 T = TypeVar("T")
 
 
 class UnsuitedError(AudioError):
-    """A whole file that soundfile cannot read."""
+    """An undamaged file that soundfile cannot read."""
 
 
 def open_stream(
     path: Path, start: float | None = None, end: float | None = None, seconds: float = PIECE_SECONDS, ahead: int = 3
 ) -> Iterator:
-    """An `Info`, then float32 (samples, channels) each, none of them empty.
+    """Yield an `Info`, then float32 (samples, channels) pieces, none of them empty.
 
     Args:
-        path, start, end: as `keras_ser.audio.read`; the file is there.
-        seconds: of a piece, about.
-        ahead: steps that share one limit of time; a clip of one piece takes three.
+        path, start, end: as in `keras_ser.audio.read`; the file must exist.
+        seconds: approximate duration of a piece.
+        ahead: number of steps that share one time limit; a clip of one piece takes three.
     """
     steps = _unlimited(path, start, end, seconds)
     found: list = []
@@ -64,7 +64,7 @@ def _unlimited(path: Path, start: float | None, end: float | None, seconds: floa
             except UnsuitedError:
                 pass
             except soundfile.LibsndfileError as error:
-                # it refuses some whole Opus streams; whether one is whole, its pages have shown
+                # libsndfile rejects some complete Opus streams; `integrity` has checked that the stream is complete
                 if error.code not in UNIMPLEMENTED and kind.name != "Ogg":
                     raise AudioError(f"{path}: corrupt or not audio ({_reason(error, kind)}).") from error
         else:
@@ -73,7 +73,7 @@ def _unlimited(path: Path, start: float | None, end: float | None, seconds: floa
 
 
 def identified(path: Path, raw: BinaryIO) -> Format:
-    """Return the format of an open file; libsndfile tries unknown ones."""
+    """Return the format of an open file; unknown formats are left to libsndfile."""
     kind = identify(raw, path.suffix)
     if kind is not None:
         return kind
@@ -104,7 +104,7 @@ def by_soundfile(
         rate, frames = file.samplerate, file.frames
         check_rate(path, rate)
         if frames >= UNKNOWN:
-            raise UnsuitedError(f"{path}: its header does not tell its length, and PyAV is needed to read it.")
+            raise UnsuitedError(f"{path}: its header does not state its length, and PyAV is needed to read it.")
         yield Info(rate, file.channels, frames / rate, file.subtype, 0 if "MPEG" in file.subtype else frames)
         first, last = span(path, frames, rate, start, end)
         if first:
@@ -115,7 +115,7 @@ def by_soundfile(
             done += len(samples)
             if len(samples):
                 yield samples
-            # libsndfile returns what it could decode, and the rest of a damaged file is missing without an error.
+            # libsndfile returns what it could decode; the rest of a damaged file is missing without an error.
             if len(samples) < step:
                 break
         slack = MPEG_SLACK if "MPEG" in file.subtype else 0
@@ -124,35 +124,35 @@ def by_soundfile(
 
 
 def _descriptor(path: Path, raw: BinaryIO, kind: Format) -> int | str | bytes:
-    """What libsndfile opens: a descriptor, which it closes, since it and soundfile would believe the name."""
-    if kind == MPEG and path.suffix.lower() in (".mp2", ".mp3"):  # which it finds only so behind other bytes
+    """Return what libsndfile opens: a descriptor, which it closes. Given a name, it and soundfile would trust the suffix."""
+    if kind == MPEG and path.suffix.lower() in (".mp2", ".mp3"):  # only by name are frames after other bytes found
         return os.fsencode(path) if os.name == "posix" else str(path)
     return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
 def _reason(error: soundfile.LibsndfileError, kind: Format) -> str:
     if kind == UNNAMED:
-        return "no known format; give samples without a header one: ffmpeg -f s16le -ar 16000 -ac 1 -i x.raw x.wav"
+        return "unknown format; add a header to raw samples: ffmpeg -f s16le -ar 16000 -ac 1 -i x.raw x.wav"
     return f"{kind.name}: {words(error)}"
 
 
 def words(error: soundfile.LibsndfileError) -> str:
-    """libsndfile's reason."""
-    if error.code == 7:  # what libmpg123 makes of any file it can't parse: "File does not exist or ..."
+    """Return libsndfile's reason."""
+    if error.code == 7:  # libmpg123's message for any file that it can't parse: "File does not exist or ..."
         return "no valid MPEG audio in it"
     return error.error_string.strip().rstrip(".")
 
 
 def limited(path: Path, work: Callable[[], T]) -> T:
-    """Run `work` in a thread of its own and abandon it after `LIMIT_SECONDS`.
+    """Run `work` in its own thread and abandon it after `LIMIT_SECONDS`.
 
     The caller waits in Python, where an interrupt (Ctrl+C) reaches it. An abandoned thread runs until the process ends, without
-    keeping it alive. A child process would also survive a decoder that crashes, but costs seconds of imports per
+    keeping it alive. A child process would also contain a crash of the decoder, but would cost seconds of imports per
     reading thread and a pipe for all samples; `integrity` keeps known causes of crashes from the decoders.
 
     Raises:
         AudioError: it took longer than `LIMIT_SECONDS`.
-        BaseException: what `work` raises.
+        BaseException: any exception of `work`.
     """
     found: list[T] = []
     raised: list[BaseException] = []
@@ -168,7 +168,7 @@ def limited(path: Path, work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name=f"decoding {path.name}", daemon=True).start()
     try:
-        # not `join`, after whose interrupt a thread counts as ended
+        # not `join`: once it is interrupted, the thread counts as ended
         done.wait(LIMIT_SECONDS)
     finally:
         if not done.is_set():

@@ -9,16 +9,16 @@ from keras_ser.audio.channels import survey
 
 
 def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
-    """List what is odd about a waveform; an empty list if nothing is.
+    """List the problems of a waveform; an empty list if there are none.
 
     Args:
-        waveform: (samples,); or (samples, channels) as `read_channels` gives them, of which the mix is judged (see `read`).
+        waveform: (samples,); or (samples, channels) as from `read_channels`, which are mixed as in `read`.
         sample_rate: Hz.
-        window_seconds: length of the front end's window.
+        window_seconds: length of the front end's window in seconds.
 
     Returns:
         Any of "empty"; "non-finite"; "silent channels", "cancelling channels" and "constant offset" (see `read`); "silent" (all
-        samples are equal); "clipped" (runs of at least three samples at a rail of at least 0.99 of full scale, longer in sum than
+        samples are equal); "clipped" (runs of at least three samples at a rail of at least 0.99 of full scale, in total longer than
         0.1 % of the clip); "shorter than one window".
     """
     waveform = np.asarray(waveform)
@@ -33,12 +33,12 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.0
 
 
 def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float) -> list[str]:
-    """Those of `problems` that a mix has: finite (samples,), at least one."""
+    """List the `problems` of a mix: (samples,), finite, not empty."""
     found = []
     if waveform.min() == waveform.max():
         found.append("silent")
     else:
-        # A clipper leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
+        # Clipping leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
         flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
         if flat.sum() > max(2, 1e-3 * waveform.size):
             found.append("clipped")
@@ -48,7 +48,7 @@ def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Stack waveforms (samples,) as a zero-padded array (batch, samples), with their lengths (batch,) int32.
+    """Stack waveforms (samples,) as a zero-padded array (batch, samples) float32, with their lengths (batch,) int32.
 
     Example:
         >>> padded, lengths = pad([[0.5, 0.25, 0.125], [1.0]])
@@ -63,7 +63,7 @@ def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def content_hash(waveform: np.ndarray) -> str:
-    """SHA-1 of the decoded samples: equal for copies of the same audio under any name or lossless format."""
+    """Return the SHA-1 of the decoded samples: equal for copies of the same audio under any name or lossless format."""
     samples = np.ascontiguousarray(waveform, "<f4") + np.float32(0)  # -0.0 and 0.0 are the same sample
     return hashlib.sha1(samples.tobytes()).hexdigest()
 

@@ -6,19 +6,19 @@
 
 Conventions of this package:
 
-* An adapter is a module: prose about the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
-  It reads names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.inspection` inspects the
+* An adapter is a module: a description of the corpus, its vocabulary as a constant, and `read(root, **options) -> Corpus`.
+  It reads file names and label files and never decodes audio, so reading is fast; `keras_ser.corpora.inspection` inspects the
   audio.
-* Every adapter reads `.wav` and `.flac` alike. Hidden files are ignored. Utterances are sorted by id, independently of the
+* Every adapter accepts both `.wav` and `.flac`. Hidden files are ignored. Utterances are sorted by id, independently of the
   file system.
-* Emotions have one name in all corpora: anger, boredom, calm, disgust, excited, fear, frustration, happiness, neutral,
-  sadness, surprise. A `Task` merges or leaves out.
-* Names of speakers and groups are those of their corpus. Over several corpora they are "corpus/name"
+* An emotion has the same name in all corpora: anger, boredom, calm, disgust, excited, fear, frustration, happiness, neutral,
+  sadness, surprise. A `Task` can merge or ignore labels.
+* Names of speakers and groups are those of their corpus. Across corpora they are "corpus/name"
   (`keras_ser.tasks.identity`): "03" of EmoDB and "03" of RAVDESS are two people. Corpora of one adapter share their names,
-  so the same name in two manifests is one person. A manifest may name another corpus's speaker, "ravdess/03".
-* Nothing is dropped silently: a root that is missing, empty or of another corpus, and missing, unknown or extra files raise a
-  `CorpusError` that lists the first ten.
-* A root one level too high (or, where it is unambiguous, too low) is accepted.
+  so the same name in two manifests is one person. A manifest may name a speaker of another corpus, as "ravdess/03".
+* Nothing is dropped silently: a root that is missing, empty or belongs to another corpus, and missing, unknown or extra files
+  raise a `CorpusError` that lists the first ten cases.
+* A root one level too high (or, if unambiguous, too low) is accepted.
 
 No TensorFlow here.
 """
@@ -60,11 +60,14 @@ def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Co
 
     Args:
         name: a key of `CORPORA`.
-        root: the corpus's folder (`manifest`: its CSV file; `demo`: where it is written, by default a cache folder).
-        **options: what the adapter's `read` takes besides, e.g. `metadata=` of `afew`.
+        root: the corpus's folder (`manifest`: its table; `demo`: the folder to write to, by default a cache folder).
+        **options: further arguments of the adapter's `read`, e.g. `metadata=` for `afew`.
+
+    Returns:
+        The corpus; its `read_by` holds the root and the options.
 
     Raises:
-        CorpusError: an unknown name or option; no root; what the adapter raises.
+        CorpusError: an unknown name or option; no root; any error of the adapter.
     """
     if name not in CORPORA:
         raise CorpusError(f"the corpus must be one of {listed(CORPORA, len(CORPORA))}. Received: {name!r}.")
@@ -75,7 +78,7 @@ def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Co
         raise CorpusError(f"{name} takes {listed(known) or 'no options'}. Received: {listed(unknown)}.")
     if root is None and name != "demo":
         raise CorpusError(
-            f"{name} is read from disk and needs its root. Received: no root. Give the folder of the corpus."
+            f"{name} is read from disk and needs a root. Received: no root. Give the folder of the corpus."
         )
     corpus = reader(root, **options)
     read_by = {"root": str(Path(root or corpus.root).expanduser().resolve())}

@@ -1,14 +1,13 @@
-"""AFEW 6.0 (EmotiW 2016): clips of films in seven emotions, with the noise and music of the films.
+"""AFEW 6.0 (EmotiW 2016): film clips in seven emotions, with the noise and music of the films.
 
-Clips lie in `Train/<Emotion>/<id>.avi` and `Val/<Emotion>/<id>.avi` (`Train_AFEW`, `Val_AFEW` in later releases); the
-folder is the label, there is no label file, and the id is nine digits. The test part, `Test_vid_Distribute/<id>.avi`,
-is flat and without labels. Audio is the soundtrack of the .avi (read through PyAV, the extra `video`), or a .wav or
-.flac of the same name, extracted beforehand (`ffmpeg -i 000053760.avi -vn 000053760.wav`); the extracted file is taken
-where both are there.
+Clips are in `Train/<Emotion>/<id>.avi` and `Val/<Emotion>/<id>.avi` (`Train_AFEW`, `Val_AFEW` in later releases). The
+folder is the label, there is no label file, and the id has nine digits. The test part, `Test_vid_Distribute/<id>.avi`,
+is flat and unlabelled. Audio is the soundtrack of the .avi (read through PyAV, the extra `video`), or a .wav or
+.flac of the same name, extracted beforehand (`ffmpeg -i 000053760.avi -vn 000053760.wav`), which takes precedence.
 
-AFEW names no speaker, no gender and no film: these come from a table of the user's (`metadata`), and without one a
-split that promises disjoint speakers or films cannot be made. One id may be in Train and in Val (two cuts of one
-scene), so an utterance's id is `Train/000053760`. 773 + 383 labelled clips, 593 for the test.
+AFEW does not name speakers, genders or films. They can be given in a table (`metadata`); without it, splits with disjoint
+speakers or films are impossible. One id may be in Train and in Val (two cuts of one scene), so an utterance's id is
+`Train/000053760`. There are 773 + 383 labelled clips and 593 test clips.
 
 Licence: by agreement with the authors, for research.
 """
@@ -35,7 +34,7 @@ EMOTIONS = {
     "Sad": "sadness",
     "Surprise": "surprise",
 }
-# Subset -> the folders it is found under.
+# Subset -> possible names of its folder.
 SUBSETS = {
     "Train": ("Train", "Train_AFEW"),
     "Val": ("Val", "Val_AFEW"),
@@ -71,17 +70,20 @@ def _expected(subsets: Sequence[str]) -> dict:
 
 
 def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence[str] = ("Train", "Val")) -> Corpus:
-    """AFEW from the folder that holds `Train` and `Val` (or the folder above).
+    """Read AFEW from the folder that holds `Train` and `Val` (or the folder above).
 
-    Each utterance has the label `emotion` (none in Test) and the group `subset`; speaker, gender and the groups `film`
-    and `session` are those of `metadata`, where it has them.
+    Each utterance has the label `emotion` (except in Test) and the group `subset`; speaker, gender and the groups `film`
+    and `session` are taken from `metadata`, if given there.
 
     Args:
         root: the folder of the corpus.
-        metadata: a CSV file with the column `id` (000053760; zeros that a spreadsheet cut off are put back) and any of
-            subset (Train, Val), speaker, gender, film, session. Without `subset`, a row speaks of every clip of that
+        metadata: a CSV file with the column `id` (000053760; leading zeros that a spreadsheet removed are restored) and any of
+            subset (Train, Val), speaker, gender, film, session. Without `subset`, a row describes every clip with that
             id.
-        subsets: of "Train", "Val" and "Test".
+        subsets: any of "Train", "Val" and "Test".
+
+    Raises:
+        CorpusError: files, folders or metadata that do not match the corpus; an unknown subset.
     """
     strange = [subset for subset in subsets if subset not in SUBSETS]
     if strange or not subsets or isinstance(subsets, str):
@@ -97,7 +99,7 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
                 f"Received: {listed(path.name for path in entries(root))}. Unpack it there, or leave {subset} out of "
                 "`subsets`."
             )
-        # Train and Val hold folders of emotions, Test the clips themselves; audio anywhere else is a stray.
+        # Train and Val hold folders of emotions, Test the clips themselves; audio anywhere else is an error.
         for part in (folder, *(path for path in entries(folder) if path.is_dir())):
             labelled = part.name in EMOTIONS and part != folder
             for stem, path in audio_files(part, SUFFIXES).items():
@@ -129,14 +131,14 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
         citation=CITATION,
         expected=_expected(subsets),
         flaws=(
-            "AFEW names no speaker, gender or film; the published Train and Val are the only split that needs none.",
+            "AFEW names no speaker, gender or film; the published Train and Val are the only split that does not need them.",
             "One id may be in Train and in Val: two cuts of one scene.",
         ),
     )
 
 
 def _clips_of(row: Mapping[str, str], clips: Mapping, subsets: Sequence[str]) -> list[str] | None:
-    """The ids of the clips that a metadata row speaks of; None where it speaks of a subset that is not read."""
+    """Return the ids of the clips that a metadata row describes; None for a subset that is not read."""
     subset, _, name = row["id"].rpartition("/")
     subset = row.get("subset") or subset
     stem = name.rpartition(".")[0] or name

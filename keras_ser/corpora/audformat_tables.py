@@ -1,8 +1,8 @@
-"""Read an audformat database (db.yaml and its tables) as the rows of a manifest, by the package `audformat`.
+"""Read an audformat database (db.yaml and its tables) as the rows of a manifest, with the package `audformat`.
 
-Columns of several tables are joined by file, start and end; what a table of whole files says holds for the segments of these files.
-A column that two tables state differently is named "table.column". The split that a table is of becomes the column `subset`, what a
-scheme says of its labels (a speaker's gender) a column of its own.
+Columns of several tables are joined by file, start and end; values in a table of whole files also apply to segments of these files.
+If two tables disagree on a column, it is named "table.column". The split of a table becomes the column `subset`; a gender that a
+scheme gives for its labels (speakers) becomes the column `gender`.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ GENDER = ("gender", "sex")
 
 
 def read_database(folder: Path) -> Table:
-    """The rows of the database in a folder.
+    """Read the rows of the database in a folder.
 
     Raises:
         CorpusError: it cannot be read, or has no table of files.
@@ -71,12 +71,12 @@ def read_database(folder: Path) -> Table:
 
 
 def _seconds(value: Any) -> str:
-    """A pandas.Timedelta in seconds; "" where there is none."""
+    """Convert a pandas.Timedelta to seconds; "" for a missing value."""
     return "" if value is None or value != value else f"{value.total_seconds():.9g}"
 
 
 def _about(database: Any, scheme: str | None, value: Any) -> dict[str, str]:
-    """What a scheme says of one of its labels."""
+    """Return the gender that a scheme gives for one of its labels, as {"gender": ..}; {} if it gives none."""
     labels = database.schemes[scheme].labels if scheme else None
     if isinstance(labels, str):  # a table of the database
         frame = database[labels].df

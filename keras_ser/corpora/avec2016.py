@@ -5,9 +5,9 @@
 `ratings_gold_standard/{arousal,valence}/train_1.arff`, 7501 rows of (name, time, value) every 40 ms; none for the test
 part.
 
-The corpus has no utterances: a recording is cut into segments of a stated length, and a segment's label is the mean of
-the gold standard over it. Every recording is of another person, so the speaker is the recording, unless `metadata` says
-better; genders come from `metadata` only. The seven emotion classes that a paper reports "on AVEC 2016" are not in it:
+The corpus has no utterances: recordings are cut into segments of a given length, and a segment's label is the mean of
+the gold standard over it. Each recording has a different speaker, so it is used as the speaker's name, unless `metadata` names
+one; genders come from `metadata` only. The seven emotion classes that a paper reports "on AVEC 2016" are not in the corpus:
 read such labels through `manifest`.
 
 Licence: by agreement with the authors, for research.
@@ -35,7 +35,7 @@ RECORDINGS = 9  # recordings in each subset
 
 
 def gold_standard(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times (frames,) in seconds and values (frames,) of one .arff file of the gold standard, or a CorpusError."""
+    """Read times (frames,) in seconds and values (frames,) from an .arff file of the gold standard, or raise CorpusError."""
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -54,14 +54,14 @@ def gold_standard(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bounds(duration: float, segment: float) -> list[tuple[float, float]]:
-    """(start, end) of consecutive segments; a rest under half a segment goes to the one before it."""
+    """Return (start, end) of consecutive segments; a remainder below half a segment is added to the last one."""
     count = max(1, int(np.floor(duration / segment + 0.5 + 1e-9)))
     edges = [round(place * segment, 6) for place in range(count)] + [duration]
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
 def _recordings(root: Path) -> dict[str, Path]:
-    """Name -> audio file; a sound file before a video of the same name."""
+    """Return name -> audio file; a sound file takes precedence over a video of the same name."""
     found: dict[str, Path] = {}
     for folder in ("recordings_audio", "recordings_video"):
         if (root / folder).is_dir():
@@ -76,17 +76,20 @@ def read(
     subsets: Sequence[str] = ("train", "dev"),
     metadata: str | Path | None = None,
 ) -> Corpus:
-    """RECOLA as AVEC 2016 hands it out, from the folder that holds `recordings_audio` (or that folder, or the one above).
+    """Read RECOLA as distributed for AVEC 2016, from the folder that holds `recordings_audio` (or that folder, or the one above).
 
-    Each utterance is a segment with the float labels `arousal` and `valence` (none in the test part) and the groups
+    Each utterance is a segment with the float labels `arousal` and `valence` (except in the test part) and the groups
     `subset` and `origin` (the recording).
 
     Args:
         root: the folder of the corpus.
-        segment_seconds: length of a segment, over 0. What is left at the end of a recording is a segment of its own if
-            it is at least half as long, otherwise it goes to the one before.
-        subsets: of "train", "dev" and "test".
+        segment_seconds: length of a segment in seconds, > 0. The remainder of a recording is a segment of its own if
+            it is at least half as long; otherwise it is added to the previous one.
+        subsets: any of "train", "dev" and "test".
         metadata: a CSV file with the column `id` (train_1) and any of speaker, gender, session.
+
+    Raises:
+        CorpusError: files or metadata that do not match the corpus; an unknown subset; a `segment_seconds` that is not positive.
     """
     if not segment_seconds > 0:
         raise CorpusError(f"avec2016: `segment_seconds` must be over 0. Received: {segment_seconds}.")
@@ -157,7 +160,7 @@ def read(
 
 
 def _recording_of(row: Mapping[str, str], files: Mapping[str, Path], subsets: Sequence[str]) -> list[str] | None:
-    """The recording that a metadata row speaks of; None where it is of a subset that is not read."""
+    """Return the recording that a metadata row describes, as a list; None for a subset that is not read."""
     subset = row["id"].partition("_")[0]
     if subset in SUBSETS and subset not in subsets:
         return None
@@ -165,7 +168,7 @@ def _recording_of(row: Mapping[str, str], files: Mapping[str, Path], subsets: Se
 
 
 def _seconds(path: Path) -> float:
-    """Length of a recording without a gold standard."""
+    """Return the length of a recording without a gold standard."""
     from keras_ser.audio import info, read_channels
 
     seconds = info(path).seconds

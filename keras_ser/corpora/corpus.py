@@ -10,11 +10,11 @@ from keras_ser.errors import UserError
 
 
 class CorpusError(UserError):
-    """The data on disk do not match the corpus; the message lists the first ten cases."""
+    """Data on disk that do not match the corpus; the message lists the first ten cases."""
 
 
 def listed(items, most: int = 10) -> str:
-    """Join items as 'a, b, c and 4 more'; unprintable characters are escaped."""
+    """Join at most `most` items as 'a, b, c and 4 more'; unprintable characters are escaped."""
     items = [str(item) for item in items]
     text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -25,14 +25,17 @@ class Utterance:
     """One labelled part of one audio file.
 
     Args:
-        id: unique in its corpus, and free of machine paths.
+        id: id, unique in the corpus and independent of where it is stored.
         path: the audio file, POSIX style, relative to the corpus's root.
         start, end: seconds within the file; None = from its beginning, to its end.
-        speaker: name of the speaker, None where unknown.
+        speaker: name of the speaker, None if unknown.
         gender: "female", "male" or None.
-        labels: column -> corpus label (a string, or a float for continuous ones), e.g. {"emotion": "anger"}.
+        labels: column -> corpus label (a string, or a float for continuous labels), e.g. {"emotion": "anger"}.
         groups: further columns that may leak from training to test: "session", "sentence", "film", "subset", "origin" (the
-            recording a clip was cut or copied from).
+            recording that a clip was cut or copied from).
+
+    Raises:
+        CorpusError: an absolute `id` or `path`, or another `gender`.
     """
 
     id: str
@@ -56,12 +59,12 @@ class Utterance:
         return hash(self.id)
 
     def __reduce__(self):
-        # its read-only mappings cannot be pickled
+        # read-only mappings cannot be pickled
         plain = (self.id, self.path, self.start, self.end, self.speaker, self.gender)
         return type(self), (*plain, dict(self.labels), dict(self.groups))
 
     def column(self, name: str) -> str | float | None:
-        """The value of a label, group or one of "speaker", "gender"; None where the utterance has none."""
+        """Return the value of "speaker", "gender", a label or a group; None if the utterance has no value."""
         if name in ("speaker", "gender"):
             return getattr(self, name)
         return self.labels.get(name, self.groups.get(name))
@@ -73,18 +76,18 @@ class Corpus:
 
     Args:
         name: the adapter's name, e.g. "emodb".
-        root: the folder that the utterances' paths start from.
-        utterances: sorted by id; ids are unique.
-        vocabulary: column -> the labels it may hold, in the corpus's own order.
+        root: the folder that the utterances' paths are relative to.
+        utterances: the utterances; they are sorted by id, and ids are unique.
+        vocabulary: column -> the labels that it may hold, in the corpus's own order.
         citation: reference to cite.
-        expected: what the published corpus holds, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127,
+        expected: counts of the published corpus, for `corpus check`: {"utterances": 535, "emotion": {"anger": 127,
             ..}}.
         flaws: known flaws of the published corpus, one sentence each.
-        notes: deviations that the reader corrected, a sentence each.
-        read_by: what `read_corpus` was given, "root" among it, so that an experiment can read the corpus again.
+        notes: deviations that the reader corrected, one sentence each.
+        read_by: the arguments of `read_corpus`, including "root", so that an experiment can read the corpus again.
 
     Raises:
-        CorpusError: no utterances, ids that occur twice, labels outside the vocabulary.
+        CorpusError: no utterances, ids that occur more than once, or labels outside the vocabulary.
     """
 
     name: str
@@ -128,6 +131,7 @@ class Corpus:
         return iter(self.utterances)
 
     def file(self, utterance: Utterance) -> Path:
+        """Return the path of an utterance's audio file."""
         return self.root / utterance.path
 
     def counts(self, column: str) -> dict[str, int]:

@@ -1,18 +1,18 @@
 """CREMA-D: twelve English sentences spoken by 91 actors in six emotions, with crowd-sourced ratings.
 
 Files are `AudioWAV/<actor 1001..1091>_<sentence>_<emotion>_<intensity>.wav`, e.g. `AudioWAV/1001_IEO_ANG_HI.wav`.
-16 kHz, mono, 16-bit. Only the sentence IEO was acted in three intensities (LO, MD, HI), and not in neutral; all else is
-XX, unspecified. Who an actor is stands in `VideoDemographics.csv`, which many copies of the audio come without: it is in
-the authors' repository, github.com/CheyneyComputerScience/CREMA-D. The audio there is kept by Git LFS: a download as a
-zip holds pointers in its stead. Earlier copies call one file 1040_ITH_SAD_X: it is read as 1040_ITH_SAD_XX.
+16 kHz, mono, 16-bit. Only the sentence IEO was acted in three intensities (LO, MD, HI), except in neutral; all other files have
+XX, unspecified. The actors are described in `VideoDemographics.csv`, which many copies of the audio lack: it is in
+the authors' repository, github.com/CheyneyComputerScience/CREMA-D. The audio there is stored with Git LFS: a zip download
+contains pointers instead. Earlier copies name one file 1040_ITH_SAD_X; it is read as 1040_ITH_SAD_XX.
 
-The label `emotion` is what the actor was asked for. What raters perceived is another matter (of 7442 clips, 3897 were
-perceived as neutral): `processedResults/summaryTable.csv`, where it is there, has the emotion that most raters chose from
-the voice alone (`perceived_voice`), the face alone (`perceived_face`) and both together (`perceived`). Where two or more
-emotions had equally many votes ("A:D"), the clip has no such label.
+The label `emotion` is the emotion that the actor was asked to express. Raters often perceived another one (of 7442 clips, 3897
+were perceived as neutral): `processedResults/summaryTable.csv`, if present, has the emotion that most raters chose from
+the voice alone (`perceived_voice`), the face alone (`perceived_face`) and both together (`perceived`). A clip lacks such a label
+if two or more emotions had equally many votes ("A:D").
 
 Ages are 20 to 74 years; `age_group` is the decade, both ends included (20-29, .., 70-79). `race` and `ethnicity` are the
-actors' own statements; the race of one actor is unknown, and those clips have none.
+actors' own statements; the race of one actor is unknown, and that actor's clips lack the label.
 
 Licence: Open Database License 1.0 (ODbL); contents under the Database Contents License 1.0 (DbCL).
 """
@@ -82,11 +82,11 @@ def _holds(folder: Path) -> bool:
 
 
 def _actors(root: Path) -> dict[str, tuple[str, dict[str, str | float]]]:
-    """Actor -> (gender, the labels that are the actor's)."""
+    """Return actor -> (gender, the labels that describe the actor)."""
     path = root / DEMOGRAPHICS
     if not path.is_file():
         raise CorpusError(
-            f"crema_d: expected {DEMOGRAPHICS} beside AudioWAV. Received: {root}, which has none. "
+            f"crema_d: expected {DEMOGRAPHICS} next to AudioWAV. Received: {root}, which lacks it. "
             f"Copy it there from the authors' repository, {SOURCE}."
         )
     found, wrong = {}, []
@@ -119,7 +119,7 @@ def _actors(root: Path) -> dict[str, tuple[str, dict[str, str | float]]]:
 
 
 def _perceived(root: Path, stems: Iterable[str]) -> dict[str, dict[str, str | None]]:
-    """Stem -> perceived label -> emotion, None for a tie; empty where there is no table."""
+    """Return stem -> perceived label -> emotion, None for a tie; empty if there is no table."""
     path = root / VOTES
     if not path.is_file():
         return {}
@@ -146,8 +146,8 @@ def _perceived(root: Path, stems: Iterable[str]) -> dict[str, dict[str, str | No
     absent = [stem for stem in stems if stem not in found]
     if absent:
         raise CorpusError(
-            f"crema_d: {path.name} has no row for {listed(absent)}. Copy it from {SOURCE}, or take it away to do "
-            "without perceived labels."
+            f"crema_d: {path.name} has no row for {listed(absent)}. Copy it from {SOURCE}, or remove it to "
+            "read the corpus without perceived labels."
         )
     return found
 
@@ -159,23 +159,24 @@ def _vote_flaws(votes: Iterable[Mapping[str, str | None]]) -> tuple[str, ...]:
 
 
 def read(root: str | Path) -> Corpus:
-    """CREMA-D from the folder that holds `AudioWAV/` (or `AudioWAV/` itself, or the folder above).
+    """Read CREMA-D from the folder that holds `AudioWAV/` (or `AudioWAV/` itself, or the folder above).
 
-    Each utterance has the labels `emotion`, `intensity`, `age_group`, `race`, `ethnicity` and, as a number of years,
-    `age`; where `processedResults/summaryTable.csv` is there, `perceived`, `perceived_voice` and `perceived_face` too,
-    each left out for a clip whose votes ended in a tie. The group is `sentence` (IEO, TIE, ..); speakers are "1001" to
-    "1091". 1076_MTI_SAD_XX, which has no audible speech, is left out.
+    Each utterance has the labels `emotion`, `intensity`, `age_group`, `race`, `ethnicity` and `age` (in years, a float); if
+    `processedResults/summaryTable.csv` exists, also `perceived`, `perceived_voice` and `perceived_face`, except for clips with
+    tied votes. The group is `sentence` (IEO, TIE, ..); speakers are "1001" to "1091". 1076_MTI_SAD_XX, which has no audible
+    speech, is left out.
 
     Raises:
-        CorpusError: also where there is no `VideoDemographics.csv`, or it lacks an actor; one of the tables is not as published.
+        CorpusError: files that do not match the corpus; `VideoDemographics.csv` is missing or lacks an actor; a table that
+            differs from the published one.
     """
     root = locate(root, "crema_d", EXPECTED_FILE, _holds, inner=("AudioWAV",))
     files = audio_files(root / "AudioWAV")
     old = [stem for stem in OLD_NAMES if stem in files]
     twice = [f"{files[stem].name} and {files[OLD_NAMES[stem]].name}" for stem in old if OLD_NAMES[stem] in files]
     if twice:
-        raise CorpusError(f"crema_d: expected each clip under one name. Received: {listed(twice)}. Take one away.")
-    notes = [f"{files[stem].name} has its name of earlier copies and is read as {OLD_NAMES[stem]}." for stem in old]
+        raise CorpusError(f"crema_d: expected each clip under one name. Received: {listed(twice)}. Remove one.")
+    notes = [f"{files[stem].name} has the name of earlier copies and is read as {OLD_NAMES[stem]}." for stem in old]
     files = {OLD_NAMES.get(stem, stem): path for stem, path in files.items()}
     matches = {stem: NAME.fullmatch(stem) for stem in files}
     strays = [files[stem].name for stem, match in matches.items() if not match]

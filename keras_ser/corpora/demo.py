@@ -1,8 +1,8 @@
-"""The demo corpus: speech-like utterances synthesised from a seed, so that everything can be tried without a download.
+"""The demo corpus: speech-like utterances synthesised from a seed, to try everything without a download.
 
-Each of `speakers` voices (f01, m02, f03, ..: women and men in turn) says each of `sentences` nonsense sentences in each
+Each of `speakers` voices (f01, m02, f03, ..: alternately female and male) says each of `sentences` nonsense sentences in each
 of AFEW's seven emotions (see `synthesis`). 16 kHz, mono, 16-bit WAV. A speaker's clips do not change when speakers or sentences
-are added. It is not speech: a model's scores on it show that the software works, and no more.
+are added. The corpus is not speech: scores on it only show that the software works.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.files import lock, user_cache
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-VERSION = 2  # raised whenever the synthesiser's output changes, so that no older corpus is taken for a new one
+VERSION = 2  # incremented whenever the synthesiser's output changes, so that older corpora are not reused
 INDEX = "demo.json"
 
 
 def default_root() -> Path:
-    """Where the corpus is written when no root is named: the user's cache folder."""
+    """Return the folder that the corpus is written to by default: the user's cache folder."""
     return user_cache()
 
 
 def _plan(speakers: int, sentences: int, emotions: Sequence[str]) -> Iterator[tuple[Utterance, tuple]]:
-    """Every clip, and what `clip` takes besides the seed."""
+    """Yield every utterance with the arguments of `clip` except the seed."""
     for place, emotion, number in itertools.product(range(speakers), emotions, range(sentences)):
         speaker, gender = f"{'fm'[place % 2]}{place + 1:02d}", ("female", "male")[place % 2]
         labels, groups = {"emotion": emotion}, {"sentence": f"s{number + 1}"}
@@ -48,21 +48,21 @@ def read(
     emotions: Sequence[str] = EMOTIONS,
     progress: Callable[[Iterable], Iterable] | None = None,
 ) -> Corpus:
-    """The demo corpus, written under `root` first if it is not there yet.
+    """Read the demo corpus; write it under `root` first if it does not exist.
 
-    It has a folder of its own, named after its parameters, which appears only when it is complete. Each utterance has
+    It has its own folder, named after its parameters, which appears only when it is complete. Each utterance has
     the label `emotion` and the group `sentence`.
 
     Args:
         root: folder to write to (or the folder of a demo corpus in it), by default `default_root()`.
-        speakers, sentences: number of voices, and of the sentences that each says in each emotion; at least 1.
-        seed: decides the voices, the sentences and the clips; at least 0.
-        emotions: of `EMOTIONS`, at least one.
+        speakers, sentences: number of voices, and number of sentences that each says in each emotion; at least 1.
+        seed: determines the voices, the sentences and the clips; at least 0.
+        emotions: any of `EMOTIONS`, at least one, each once.
         progress: wraps the sequence of clips while they are written, e.g. `rich.progress.track`.
 
     Raises:
         CorpusError: a parameter out of range; the disk is full.
-        DiskError: `root` may not be written.
+        DiskError: `root` is not writable.
     """
     for name, value, least in (("speakers", speakers, 1), ("sentences", sentences, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -80,7 +80,7 @@ def read(
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
     base = Path(root).expanduser() if root is not None else default_root()
-    if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # a demo corpus's own folder: one level too low
+    if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # the folder of a demo corpus: one level too low
         base = base.parent
     folder = base / f"demo-{digest}"
     plan = list(_plan(speakers, sentences, emotions))
@@ -104,13 +104,13 @@ def read(
 
 
 def clip(speaker: int, gender: str, sentence: int, emotion: str, seed: int) -> bytes:
-    """The bytes of one WAV file; they depend on these arguments alone."""
+    """Return the bytes of one WAV file, which depend only on the arguments."""
     import numpy as np
     import soundfile
 
     from keras_ser.corpora import synthesis
 
-    # One stream of random numbers per thing: a voice is the same in all its clips, a sentence the same from all mouths.
+    # Separate random streams: a voice is the same in all its clips, and a sentence the same for all voices.
     voice = synthesis.voice(gender, np.random.default_rng((seed, 1, speaker)))
     words = synthesis.sentence(np.random.default_rng((seed, 2, sentence)))
     rng = np.random.default_rng((seed, 3, speaker, sentence, zlib.crc32(emotion.encode())))
@@ -121,7 +121,7 @@ def clip(speaker: int, gender: str, sentence: int, emotion: str, seed: int) -> b
 
 
 def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
-    """Whether the folder holds this corpus, with every file of the size it was written with."""
+    """Return whether the folder holds this corpus and every file has the size with which it was written."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         sizes = index["bytes"]
@@ -133,7 +133,7 @@ def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
 
 
 def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | None) -> None:
-    """Write the corpus beside its place, then move it there whole."""
+    """Write the corpus to a folder beside its final one, then move it there when it is complete."""
     part = folder.with_name(f".{folder.name}")
     try:
         shutil.rmtree(part, ignore_errors=True)  # what a killed process left
@@ -145,7 +145,7 @@ def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | 
             sizes[utterance.path] = len(data)
         index = json.dumps({"parameters": parameters, "bytes": sizes}, indent=1, sort_keys=True)
         (part / INDEX).write_text(index, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        shutil.rmtree(folder, ignore_errors=True)  # in case a damaged one exists
         part.rename(folder)
     except OSError as error:
         raise CorpusError(

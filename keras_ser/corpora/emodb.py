@@ -1,13 +1,13 @@
 """EmoDB, the Berlin Database of Emotional Speech: ten German sentences, acted by five women and five men.
 
 Files are `wav/<speaker 2><text 3><emotion 1><version 1>.wav`, e.g. `wav/03a01Fa.wav`: speaker 03, text a01, happiness
-(Freude), version a. The emotion letters are those of the German words. 16 kHz, mono, 16-bit; every clip is
-peak-normalised, so absolute loudness says nothing.
+(Freude), version a. The emotion letters are the initials of the German words. 16 kHz, mono, 16-bit; every clip is
+peak-normalised, so absolute loudness carries no information.
 
-There are two editions: the 535 clips of 2005, chosen by listeners (at least 80 % recognised, 60 % found natural), on
-which nearly every published figure stands, and a later one of 816. Figures of one are not comparable with the other.
+There are two editions: the 535 clips of 2005, selected by listeners (at least 80 % recognised, 60 % found natural), on
+which nearly all published results are based, and a later one of 816. Results on the two are not comparable.
 
-Licence: free for research (the authors' page); a later edition is given as CC0.
+Licence: free for research (the authors' page); a later edition is under CC0.
 """
 
 import re
@@ -37,9 +37,10 @@ EDITIONS = {
 
 
 def read(root: str | Path) -> Corpus:
-    """EmoDB from the folder that holds `wav/` (or `wav/` itself, or the folder above).
+    """Read EmoDB from the folder that holds `wav/` (or `wav/` itself, or the folder above).
 
-    Each utterance has the label `emotion` and the group `sentence` (the text spoken, a01 .. b10).
+    Each utterance has the label `emotion` and the group `sentence` (the text spoken, a01 .. b10). Raises CorpusError for files
+    that do not match the corpus.
     """
     root = locate(root, "emodb", EXPECTED_FILE, lambda folder: holds_named(folder / "wav", NAME), inner=("wav",))
     utterances = []
@@ -64,8 +65,8 @@ def read(root: str | Path) -> Corpus:
         citation=CITATION,
         expected=EDITIONS[edition],
         flaws=(
-            f"There are two editions, of 535 clips (2005) and of 816; this is compared with the one of {edition}. "
-            "Published figures stand on the 535.",
-            "Every clip is peak-normalised to full scale: its loudness is not the speaker's.",
+            f"There are two editions, of 535 clips (2005) and of 816; this copy is compared with the one of {edition}. "
+            "Published results are based on the 535.",
+            "Every clip is peak-normalised to full scale: its loudness is not that of the speaker.",
         ),
     )

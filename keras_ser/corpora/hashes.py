@@ -2,8 +2,8 @@
 
 Two kinds of list are read, both in UTF-8:
 
-* separated by tabs, the header naming the columns `path`, `sha256` and, where it is known, `bytes`;
-* what `sha256sum` writes: `<64 hexadecimal digits>  <path>`.
+* a table separated by tabs, with a header that names the columns `path`, `sha256` and optionally `bytes`;
+* the output of `sha256sum`: `<64 hexadecimal digits>  <path>`.
 
 Paths are relative to the corpus's folder, a folder in it, or the one above.
 """
@@ -27,7 +27,7 @@ SUM = re.compile(rf"({SHA256.pattern})[ \t]+\*?(.+)")
 
 
 class Listed(NamedTuple):
-    """One file of a list; `bytes` is None where the list has no sizes."""
+    """One file of a list; `bytes` is None if the list has no sizes."""
 
     path: PurePosixPath
     sha256: str
@@ -43,23 +43,23 @@ class HashReport:
     files: int  # number of listed files
     agree: int  # number of files with the listed size and hash
     missing: tuple[str, ...] = ()  # listed files not found in any format
-    differ: tuple[str, ...] = ()  # files of another size or hash, with what differs
-    pointers: tuple[str, ...] = ()  # Git LFS pointers that stand where a file should be
+    differ: tuple[str, ...] = ()  # files with another size or hash, and the difference
+    pointers: tuple[str, ...] = ()  # Git LFS pointers in place of a file
     # listed files found in another format (.flac for .wav), whose hash cannot be compared
     not_comparable: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()  # audio, or files of a listed kind, that lie beside listed ones and are not listed
+    extra: tuple[str, ...] = ()  # unlisted audio files, or files of a listed kind, in the folders of listed ones
 
     @property
     def ok(self) -> bool:
-        """True where every listed file agrees and none is extra."""
+        """True if every listed file agrees and there are no extra files."""
         return self.agree == self.files and not self.extra
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return the findings as plain values, for JSON."""
         return asdict(self) | {"ok": self.ok}
 
     def lines(self) -> list[str]:
-        """The report for a terminal."""
+        """Return the report as lines for a terminal."""
         kinds = {
             "missing": self.missing,
             "differ": self.differ,
@@ -74,16 +74,16 @@ class HashReport:
 
 
 def read_list(path: str | Path) -> tuple[Listed, ...]:
-    """The files that a list names, in its order.
+    """Read the files of a list, in its order.
 
     Raises:
-        CorpusError: the list cannot be read, or names nothing; a line (its number is given) in neither format, leading out of the
-            folder, or naming a file again.
+        CorpusError: the list cannot be read, or is empty; a line (the message has its number) is in neither format, leads out of
+            the folder, or repeats a file.
     """
     path = Path(path).expanduser()
     wanted = "expected a list of files and their SHA-256 in UTF-8."
     text = read_text(path, wanted)
-    # Not splitlines, which also breaks at characters that a file name may hold.
+    # Not splitlines, which also splits at characters that a file name may contain.
     rows = [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not rows:
         raise CorpusError(f"{wanted} Received: {path}, which is empty.")
@@ -133,13 +133,13 @@ def _relative(text: str) -> PurePosixPath:
 
 
 def _another_format(names: NamedFiles, path: PurePosixPath) -> str | None:
-    """The same recording as another kind of file."""
+    """Return the same recording in another format, or None."""
     kinds = (*AUDIO, *VIDEO) if path.suffix.lower() in (*AUDIO, *VIDEO) else ()
     return next((place for kind in kinds if (place := names.find(str(path.with_suffix(kind))))), None)
 
 
 def _base(root: Path, files: tuple[Listed, ...]) -> NamedFiles:
-    """The folder that the list's paths start from: the root, else a folder in it or the one above."""
+    """Return the folder that the list's paths are relative to: the root, else a folder in it or the one above."""
     folders = [path for path in (root, *entries(root), root.resolve().parent) if path.is_dir()]
     for names in map(NamedFiles, folders):
         if any(names.find(str(file.path)) or _another_format(names, file.path) for file in files):
@@ -148,14 +148,22 @@ def _base(root: Path, files: tuple[Listed, ...]) -> NamedFiles:
 
 
 def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable], Iterable] | None = None) -> HashReport:
-    """Compare the files under a folder with a list of sizes and SHA-256; `progress` wraps the sequence of listed files.
+    """Compare the files under a folder with a list of sizes and SHA-256.
 
-    Raises CorpusError as `read_list`, and where `root` is no folder.
+    Args:
+        root: the folder.
+        listing: the list, see the module.
+        progress: wraps the sequence of listed files, e.g. `rich.progress.track`.
+
+    Raises:
+        CorpusError: the errors of `read_list`; `root` is not a folder.
     """
     files = read_list(listing)
     root = Path(root).expanduser()
     if not root.is_dir():
-        raise CorpusError(f"expected the folder that {Path(listing).name} is about. Received: {root}, which is none.")
+        raise CorpusError(
+            f"expected the folder that {Path(listing).name} describes. Received: {root}, which is not a folder."
+        )
     names = _base(root, files)
     found: dict[str, list[str]] = {kind: [] for kind in ("missing", "differ", "pointers", "not_comparable")}
     agree, seen = 0, set()
@@ -194,7 +202,7 @@ def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable],
 
 
 def _compare(path: Path, file: Listed) -> tuple[str, str]:
-    """(kind of difference or "", what it is): the size first, which costs nothing, then the hash."""
+    """Return (kind of difference or "", its description); the size, which is cheap, is compared before the hash."""
     try:
         size = path.stat().st_size
         with path.open("rb") as opened:

@@ -1,12 +1,11 @@
-"""IEMOCAP: five sessions of two actors each, improvised and scripted, with classes and with valence, arousal and
-dominance.
+"""IEMOCAP: five sessions of two actors each, improvised and scripted, with classes, valence, arousal and dominance.
 
 Under the root (IEMOCAP_full_release), `Session1/sentences/wav/<dialog>/<utterance>.wav` and
-`Session1/dialog/EmoEvaluation/<dialog>.txt`. An utterance is `Ses01F_impro01_F000`: the F or M after the session says
-who wore the motion-capture markers, the letter of the *last* field who speaks, so the ten speakers are (session, last
+`Session1/dialog/EmoEvaluation/<dialog>.txt`. An utterance is `Ses01F_impro01_F000`: the F or M after the session names
+the actor who wore the motion-capture markers, the letter of the *last* field the speaker, so the ten speakers are (session, last
 letter). Dimensions are 1 to 5, in the order valence, activation (here: arousal), dominance.
 
-10,039 utterances in eleven codes; `xxx`, no majority among the raters, is the label `undecided`. The usual task has
+There are 10,039 utterances with eleven codes; `xxx`, no majority among the raters, is the label `undecided`. The usual task has
 four classes, with excited counted as happiness: 5531 utterances, which `read(root, emotions=FOUR_EMOTIONS)` returns.
 
 Licence: by agreement with the authors (SAIL, USC), for research.
@@ -37,7 +36,7 @@ EMOTIONS = {
     "oth": "other",
     "xxx": "undecided",
 }
-# What the usual task of four classes takes, excited counted as happiness.
+# The labels of the usual task of four classes, which counts excited as happiness.
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness", "excited")
 DIMENSIONS = ("valence", "arousal", "dominance")
 COUNTS = dict(zip(EMOTIONS.values(), (1103, 595, 1708, 1084, 1041, 1849, 40, 107, 2, 3, 2507), strict=True))
@@ -51,7 +50,7 @@ def _sessions(folder: Path) -> list[Path]:
 
 
 def _evaluations(session: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
-    """Utterance -> (code, (valence, arousal, dominance)), from the summary lines of a session's EmoEvaluation files."""
+    """Read utterance -> (code, (valence, arousal, dominance)) from the summary lines of a session's EmoEvaluation files."""
     found = {}
     for path in sorted((session / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -67,17 +66,17 @@ def _evaluations(session: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
 
 
 def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
-    """IEMOCAP from the folder that holds `Session1` .. `Session5` (or the folder above).
+    """Read IEMOCAP from the folder that holds `Session1` .. `Session5` (or the folder above).
 
     Each utterance has the label `emotion` and the float labels `valence`, `arousal` and `dominance`, and the groups
     `session` ("1" .. "5"), `dialog` and `scenario` ("impro" or "script"); speakers are "Ses01F" .. "Ses05M".
 
     Args:
         root: the folder of the corpus.
-        emotions: the labels whose utterances are read, e.g. `FOUR_EMOTIONS`; by default all.
+        emotions: read only utterances with these labels, e.g. `FOUR_EMOTIONS`; by default all.
 
     Raises:
-        CorpusError: also for audio without a label, or a label without its audio; unknown codes or emotions.
+        CorpusError: files that do not match the corpus; audio without a label, or a label without audio; unknown codes or emotions.
     """
     wanted = tuple(EMOTIONS.values()) if emotions is None else tuple(emotions)
     strange = [emotion for emotion in wanted if emotion not in EMOTIONS.values()]
@@ -146,7 +145,7 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
             else {}
         ),
         flaws=(
-            "The F or M after the session number is who wore the markers; the last field's letter is the speaker.",
-            "Sentences of a script are spoken in several sessions: the words can give the emotion away.",
+            "The F or M after the session number is the actor with the markers; the last field's letter is the speaker.",
+            "Scripted sentences are spoken in several sessions: their words can reveal the emotion.",
         ),
     )

@@ -1,6 +1,6 @@
-"""Inspect a corpus's files: counts against the published ones, broken or silent audio, and the same audio twice.
+"""Inspect a corpus's files: differences from the published counts, broken or silent audio, and duplicate audio.
 
-`check` decodes every file as training does, one at a time, never stops at a bad one, and returns a `CorpusReport`.
+`check` decodes every file as training does, one at a time, continues after bad files, and returns a `CorpusReport`.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
 from keras_ser.corpora.spelling import difference, quoted, spellings
 
-# Peak under which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
+# Peak below which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3
 PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
 ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped")
-# A clip that lasts so many times the median, and so long, is named: a batch is as long as its longest clip.
 SHORTEST_SECONDS = 0.1  # shorter clips are reported
+# Clips longer than this many medians and this many seconds are reported, since a batch is as long as its longest clip.
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
 
 
@@ -31,35 +31,35 @@ OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
 class CorpusReport:
     """The findings of `check`."""
 
-    name: str  # the corpus
+    name: str  # name of the corpus
     root: str  # its folder
     utterances: int  # number of utterances
     counts: Mapping[str, Mapping[str, int]]  # column -> value -> utterances, for the labels, the gender and the speaker
     ranges: Mapping[str, tuple[float, float, float]]  # continuous label -> (lowest, mean, highest)
     seconds: Mapping[str, float]  # "total", "min", "median" and "max" over the utterances that could be read
-    sample_rates: Mapping[int, int]  # sample_rates, channels: Hz -> utterances, number of channels -> utterances
-    channels: Mapping[int, int]
+    sample_rates: Mapping[int, int]  # Hz -> number of utterances
+    channels: Mapping[int, int]  # number of channels -> number of utterances
     untold: Mapping[str, int] = field(default_factory=dict)  # column -> number of utterances without a value in it
-    # kind (of `PROBLEMS`) -> what was found, one text each
+    # kind (of `PROBLEMS`) -> descriptions of the clips
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    # kind (of `ODD`) -> ids of clips that can be used, but are not as recorded or not as they should be
+    # kind (of `ODD`) -> ids of clips that can be used, although they have a defect
     odd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    differences: tuple[str, ...] = ()  # how the corpus differs from the published one, a sentence each
+    differences: tuple[str, ...] = ()  # differences from the published corpus, one sentence each
     flaws: tuple[str, ...] = ()  # known flaws of the published corpus
     duplicates: tuple[tuple[str, ...], ...] = ()  # groups of ids with the same audio
-    notes: tuple[str, ...] = ()  # what is allowed but unexpected, a sentence each
+    notes: tuple[str, ...] = ()  # unexpected but permitted properties, one sentence each
 
     @property
     def ok(self) -> bool:
-        """True where every file can be used and the counts are the published ones."""
+        """True if every file can be used and the counts are the published ones."""
         return not self.problems and not self.differences
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return the findings as plain values, for JSON."""
         return asdict(self) | {"ok": self.ok}
 
     def lines(self) -> list[str]:
-        """The report for a terminal."""
+        """Return the report as lines for a terminal."""
         seconds = self.seconds
         said = [
             f"{self.name}: {self.utterances} utterances under {self.root}",
@@ -85,7 +85,7 @@ class CorpusReport:
 
 
 def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None) -> CorpusReport:
-    """Decode every utterance and compare the corpus with what was published; `progress` wraps the sequence of utterances."""
+    """Decode every utterance and compare the corpus with the published one; `progress` wraps the sequence of utterances."""
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
     odd: dict[str, list[str]] = {kind: [] for kind in ODD}
     rates, channels = Counter(), Counter()
@@ -103,7 +103,7 @@ def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None
         hashes.setdefault(_digest(samples, rate), []).append(utterance.id)
         if seconds < SHORTEST_SECONDS:
             problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")
-        # The spread, not the level: a constant offset is silence too. One sample has no spread and is too short anyway.
+        # The range, not the level, since a constant offset is also silence. One sample has no range and is too short anyway.
         if len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:
             problems["silent"].append(utterance.id)
         for kind in oddities(samples, rate):
@@ -132,7 +132,7 @@ def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None
     for column in (*counts, *groups):
         notes += [
             f"{column} is spelt in several ways: {listed(map(quoted, found))} differ by {difference(found)}. "
-            + (f"A split by {column} refuses them." if column in ("speaker", *groups) else "They are different labels.")
+            + (f"A split by {column} rejects them." if column in ("speaker", *groups) else "They are different labels.")
             for found in spellings(corpus.counts(column))
         ]
     middle = median(lengths.values()) if lengths else 0.0
@@ -169,13 +169,13 @@ def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None
 
 
 def _digest(samples: np.ndarray, rate: int) -> str:
-    """SHA-256 of samples (samples, channels), their rate and the number of channels: the same for a .wav and its .flac."""
+    """Return the SHA-256 of samples (samples, channels), their rate and number of channels: equal for a .wav and its .flac."""
     facts = f"{rate} {samples.shape[1]} ".encode()
     return hashlib.sha256(facts + np.ascontiguousarray(samples, dtype="<f4").tobytes()).hexdigest()
 
 
 def _columns(corpus: Corpus) -> tuple[dict, dict, dict]:
-    """(ranges of the continuous labels, counts of all other columns, how many utterances lack a column)."""
+    """Return (ranges of the continuous labels, counts of all other columns, number of utterances without a column)."""
     names = list(dict.fromkeys(["emotion", *corpus.vocabulary, *(key for u in corpus for key in sorted(u.labels))]))
     ranges, counts, untold = {}, {}, {}
     for column in (*names, "gender", "speaker"):
@@ -190,8 +190,7 @@ def _columns(corpus: Corpus) -> tuple[dict, dict, dict]:
 
 
 def _differences(corpus: Corpus) -> list[str]:
-    """Where the corpus differs from `corpus.expected`: a number there is that of a column's different values, a mapping
-    holds the count of each."""
+    """Describe the differences from `corpus.expected`, which holds the number of a column's different values, or their counts."""
     said = []
     for column, expected in corpus.expected.items():
         if column == "utterances":

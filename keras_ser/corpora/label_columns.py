@@ -1,4 +1,4 @@
-"""What the fields of a label column are: numbers, words, or no value at all."""
+"""Decide whether the fields of a label column are numbers, words or missing values."""
 
 import math
 import re
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.spelling import quoted, shown
 
-# Fields that say that there is no value: those that `pandas.read_csv` reads as missing, and a hyphen.
+# Fields that stand for a missing value: those of `pandas.read_csv`, and a hyphen.
 NO_VALUE = frozenset(
     ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL")
     + ("NaN", "None", "n/a", "nan", "null", "-")
 )
-_NO_NUMBER = frozenset(word.casefold() for word in NO_VALUE)  # among numbers, whatever the case
-# How numbers are written elsewhere: 0,5, 50 %, 1 000, a typographic minus, infinity.
+_NO_NUMBER = frozenset(word.casefold() for word in NO_VALUE)  # in columns of numbers, in any case
+# Other ways to write numbers: 0,5, 50 %, 1 000, a typographic minus, infinity.
 _DIGITS = r"(\d+(\.\d+)?|\d*,\d+|[1-9]\d{0,2}([ .,'\xa0\u202f]\d{3})+)"
 _ALMOST = re.compile(rf"[-+\u2212\u2013]?\s*{_DIGITS}\s*%?|[-+]?(inf|infinity|\u221e)", re.IGNORECASE)
 
 
 def number(text: str) -> float | None:
-    """The finite number that a field spells, or None."""
+    """Parse a field as a finite number; return None if it is not one."""
     try:
         value = float(text)
     except ValueError:
@@ -28,18 +28,18 @@ def number(text: str) -> float | None:
 
 
 def without_value(text: str, numeric: bool = False) -> bool:
-    """Whether a field says that there is no value; in a column that holds numbers the case of "none" does not matter."""
+    """Return whether a field stands for a missing value; in a column of numbers (`numeric`), in any case ("none")."""
     return not text or text in NO_VALUE or (numeric and text.casefold() in _NO_NUMBER)
 
 
 def numeric_columns(rows: Sequence[tuple[int | str, Mapping[str, str]]], columns: Iterable[str]) -> set[str]:
-    """The columns that hold numbers and nothing else, apart from fields without a value; `rows` are (line, column -> field).
+    """Return the columns that hold only numbers, apart from missing values; `rows` are (line, column -> field).
 
-    Integers beside words may be classes ("3", "high"): such a column is text.
+    A column of integers and words ("3", "high") is text, since the integers may be classes.
 
     Raises:
-        CorpusError: a column of numbers with something else in it: fractions beside words, or fields that are nearly
-            numbers ("0,5", "50 %"), in a column at least half of which is numbers or nearly so.
+        CorpusError: a column in which at least half of the fields are numbers, or nearly so ("0,5", "50 %"), and which also holds
+            fields that are nearly numbers, or fractions together with any other text.
     """
     found, wrong = set(), []
     for column in columns:

@@ -1,4 +1,4 @@
-"""Locate a corpus on disk: its root, its audio files in a fixed order, and the errors when they are missing.
+"""Locate a corpus on disk: its root, its audio files in a fixed order, and errors for missing ones.
 
 Hidden files (macOS leaves `._name.wav` beside `name.wav`) are ignored everywhere.
 """
@@ -9,20 +9,20 @@ from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
 
-# Suffixes of the corpora's own files; the first of the two is taken where a recording lies there in both.
+# Suffixes of the corpora's own files; the first takes precedence if a recording exists in both formats.
 AUDIO = (".wav", ".flac")
 VIDEO = (".avi", ".mp4")  # suffixes of the corpora's own videos, whose soundtrack needs PyAV (the extra `video`)
 
 
 def entries(folder: Path) -> list[Path]:
-    """The visible contents of a folder, by name."""
+    """List the visible contents of a folder, by name."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def existing_folder(root: str | Path, name: str, expected: str) -> Path:
-    """Return `root` as a Path, or raise CorpusError where it is missing, a file, unreadable or empty.
+    """Return `root` as a Path, or raise CorpusError if it is missing, a file, unreadable or empty.
 
-    `name` is the corpus and `expected` what should be under the root, for the message.
+    The message contains `name`, the corpus, and `expected`, the expected contents of the root.
     """
     root = Path(root).expanduser()
     wanted = f"{name}: expected a folder with {expected}."
@@ -41,15 +41,15 @@ def existing_folder(root: str | Path, name: str, expected: str) -> Path:
 def locate(
     root: str | Path, name: str, expected: str, holds: Callable[[Path], bool], inner: Iterable[str] = ()
 ) -> Path:
-    """Return the folder that holds the corpus: `root` itself, or the one folder in it that does.
+    """Return the folder that holds the corpus: `root` itself, or the only folder in it that does.
 
     Args:
         root, name, expected: see `existing_folder`; the root may be one level too high.
-        holds: says whether a folder is the corpus's own.
-        inner: names of folders within the corpus that are accepted as the root (one level too low).
+        holds: returns whether a folder is the root of the corpus.
+        inner: names of folders within the corpus that are accepted as `root` (one level too low).
 
     Raises:
-        CorpusError: as `existing_folder`; no folder holds the corpus, or several do.
+        CorpusError: the errors of `existing_folder`; no folder holds the corpus, or several do.
     """
     root = existing_folder(root, name, expected)
     if holds(root):
@@ -69,7 +69,7 @@ def locate(
 
 
 def wrong_corpus(root: Path, name: str, expected: str) -> CorpusError:
-    """The error for a folder that holds something else."""
+    """Return the error for a folder that holds something else."""
     return CorpusError(
         f"{name}: expected {expected} under the root. Received: {root}, which holds "
         f"{listed(path.name for path in entries(root))}. Give the folder of {name} as it was unpacked."
@@ -77,9 +77,9 @@ def wrong_corpus(root: Path, name: str, expected: str) -> CorpusError:
 
 
 def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path]:
-    """Stem -> file, by stem, for the files of a folder (not of its sub-folders) with one of the suffixes.
+    """Return stem -> file, sorted by stem, for the files of a folder (not of its sub-folders) with one of the suffixes.
 
-    Of a recording that lies there in two formats, the one whose suffix is named first is taken.
+    If a recording exists in several formats, the first of `suffixes` takes precedence.
     """
     rank = {suffix: place for place, suffix in enumerate(suffixes)}
     files = [path for path in entries(folder) if path.suffix.lower() in rank and path.is_file()]
@@ -90,12 +90,12 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
 
 
 def holds_named(folder: Path, pattern: re.Pattern) -> bool:
-    """Whether a folder is there and holds audio of such a name."""
+    """Return whether a folder exists and holds an audio file with a stem that matches."""
     return folder.is_dir() and any(pattern.fullmatch(stem) for stem in audio_files(folder))
 
 
 def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
-    """Stem -> (file, what its stem matches) of the `audio_files` of a folder; raises CorpusError for a stem that does not match."""
+    """Return stem -> (file, match of its stem) for the `audio_files` of a folder; raise CorpusError for stems without a match."""
     found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
     strays = [path.name for path, match in found.values() if not match]
     if strays:
@@ -104,8 +104,8 @@ def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -
 
 
 def unknown_names(name: str, names: Iterable[str], expected: str) -> CorpusError:
-    """The error for audio files whose names are not the corpus's."""
+    """Return the error for audio files with names that do not belong to the corpus."""
     return CorpusError(
         f"{name}: expected audio files named like {expected}. Received: {listed(names)}. "
-        "Move files of other origin out of the corpus."
+        "Move files from other sources out of the corpus."
     )

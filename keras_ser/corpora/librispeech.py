@@ -1,7 +1,7 @@
-"""LibriSpeech: read English from audio books, with the speakers' genders and no emotion; an auxiliary stream.
+"""LibriSpeech: read English from audio books, with the speakers' genders and without emotions; an auxiliary stream.
 
-`<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<nnnn>.flac`, and `SPEAKERS.TXT` with one line a reader,
-`ID | SEX | SUBSET | MINUTES | NAME` (a name may hold `|` itself). 16 kHz, mono.
+Files are `<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<nnnn>.flac`, and `SPEAKERS.TXT` with one line per reader,
+`ID | SEX | SUBSET | MINUTES | NAME` (a name may contain `|`). 16 kHz, mono.
 
 Licence: CC BY 4.0.
 """
@@ -19,7 +19,7 @@ CITATION = (
     "books. ICASSP, 5206-5210."
 )
 EXPECTED_FILE = "SPEAKERS.TXT and train-clean-100/19/198/19-198-0000.flac"
-# Utterances of each subset.
+# Number of utterances in each subset.
 SUBSETS = {
     "dev-clean": 2703,
     "dev-other": 2864,
@@ -33,7 +33,7 @@ NAME = re.compile(r"(\d+)-(\d+)-\d{4}")
 
 
 def _genders(path: Path) -> dict[str, str | None]:
-    """Speaker -> gender, from SPEAKERS.TXT."""
+    """Read speaker -> gender from SPEAKERS.TXT."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [[field.strip() for field in line.split("|", 4)] for line in lines if line.strip() and line[0] != ";"]
     broken = [row[0] for row in rows if len(row) < 5 or not row[0].isdigit()]
@@ -45,7 +45,7 @@ def _genders(path: Path) -> dict[str, str | None]:
 
 
 def _root(root: str | Path) -> tuple[Path, str | None]:
-    """(the folder of SPEAKERS.TXT, the subset that was named instead, if one was)."""
+    """Return (the folder of SPEAKERS.TXT, the subset if `root` is the folder of one)."""
     root = existing_folder(root, "librispeech", EXPECTED_FILE)
     if (root / "SPEAKERS.TXT").is_file():
         return root, None
@@ -58,13 +58,16 @@ def _root(root: str | Path) -> tuple[Path, str | None]:
 
 
 def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
-    """LibriSpeech from the folder that holds SPEAKERS.TXT (or the folder above, or one subset's folder: only that one).
+    """Read LibriSpeech from the folder that holds SPEAKERS.TXT (or the folder above, or the folder of a single subset).
 
-    Utterances have a speaker, a gender and the groups `subset` and `chapter`, and no labels.
+    Utterances have a speaker, a gender and the groups `subset` and `chapter`, but no labels.
 
     Args:
         root: the folder of the corpus.
-        subsets: which to read, e.g. ("train-clean-100",); by default all that are there.
+        subsets: subsets to read, e.g. ("train-clean-100",); by default all that exist.
+
+    Raises:
+        CorpusError: files that do not match the corpus; a missing subset; a speaker who is not in SPEAKERS.TXT.
     """
     root, named = _root(root)
     there = [path.name for path in entries(root) if path.is_dir() and path.name in SUBSETS]
@@ -72,7 +75,7 @@ def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
     absent = [subset for subset in wanted if subset not in there]
     if absent or not wanted:
         raise CorpusError(
-            f"librispeech: subsets must be among those under {root}: {listed(there) or 'none is there'}. "
+            f"librispeech: subsets must be among those under {root}: {listed(there) or 'there are none'}. "
             f"Received: {listed(absent) or 'none'}. Unpack the subset beside SPEAKERS.TXT."
         )
     genders = _genders(root / "SPEAKERS.TXT")
@@ -99,7 +102,7 @@ def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
         raise unknown_names("librispeech", strays, EXPECTED_FILE)
     if unknown:
         raise CorpusError(
-            f"librispeech: SPEAKERS.TXT does not know these speakers: {listed(sorted(unknown, key=int))}."
+            f"librispeech: SPEAKERS.TXT does not list these speakers: {listed(sorted(unknown, key=int))}."
         )
     if not utterances:
         raise wrong_corpus(root, "librispeech", EXPECTED_FILE)

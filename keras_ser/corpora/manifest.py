@@ -1,16 +1,16 @@
-"""Any corpus as a table with one row per utterance; the root is that file, and paths are relative to its folder.
+"""Any corpus as a table with one row per utterance. The root is that file, and paths are relative to its folder.
 
     file,speaker,gender,emotion,start,end,session,sentence,arousal
     audio/a.wav,anna,female,anger,,,1,s07,0.7
     audio/b.flac,ben,male,neutral,1.25,3.5,1,s02,-0.1
 
-Only `file` is required: `id`, `speaker`, `gender` (female, male, f, w, m), `start` and `end` in seconds,
-the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`, and any other column as labels. An empty field
-means that there is no value, and so does what pandas reads as missing (NA, n/a, NaN, null, None, ..) and a hyphen.
-`emotion` is text; another label column is read as numbers where all its values are numbers. Comma, semicolon or tab; UTF-8.
+Only `file` is required. The other columns are `id`, `speaker`, `gender` (female, male, f, w, m), `start` and `end` in seconds,
+the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`; any other column is a label. An empty field, a hyphen
+and pandas' words for missing values (NA, n/a, NaN, null, None, ..) mean that there is no value. `emotion` is text; another label
+column is read as numbers if all its values are numbers. Separators are comma, semicolon or tab; the encoding is UTF-8.
 
-`columns` names the columns of a table that calls them otherwise. `keras_ser.corpora.tabular` lists what is read beside CSV: JSON
-lines, Parquet, Hugging Face's `audiofolder`, audformat databases.
+`columns` maps other column names to these. `keras_ser.corpora.tabular` lists the formats that are read besides CSV: JSON lines,
+Parquet, Hugging Face's `audiofolder`, audformat databases.
 """
 
 import dataclasses
@@ -33,9 +33,9 @@ GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
 
 
 def _with_origins(utterances: Sequence[Utterance], folder: Path, names: Mapping[str, str]) -> list[Utterance]:
-    """Segments, and every clip of a file that has several: what was cut from one recording has it as its origin.
+    """Add the group `origin`, the recording, to segments and to all clips of a file that has several; keep given origins.
 
-    `names` are path -> name of the file in ids.
+    `names` maps a path to the name of the file in ids.
     """
     files = {u.path: os.path.realpath(folder / u.path) for u in utterances}
     clips, first = Counter(files[u.path] for u in utterances), {}
@@ -50,7 +50,7 @@ def _with_origins(utterances: Sequence[Utterance], folder: Path, names: Mapping[
 
 
 def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """(start, end) of a row; raises UserError for no numbers, numbers under 0, or an end not after the start."""
+    """Return (start, end) of a row; raise UserError unless they are numbers with 0 <= start < end."""
     start, end = (number(row[key]) if row.get(key) else None for key in ("start", "end"))
     wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]
     if wrong or (end is not None and end <= (start or 0.0)):
@@ -65,23 +65,23 @@ def read(
     columns: Mapping[str, str] | None = None,
     audio_root: str | Path | None = None,
 ) -> Corpus:
-    """A corpus from a CSV file, or another table that `keras_ser.corpora.tabular` reads.
+    """Read a corpus from a CSV file, or another table that `keras_ser.corpora.tabular` reads.
 
-    The id is the column `id`, or else the path, with `#start-end` where a row is a segment. Segments, and rows of one file
-    (however its path is spelt), have that file as the group `origin`, unless a column says otherwise. An absolute path is recorded
-    relative to the folder of the others; an id then holds what follows the folder that all absolute ones share.
+    The id is the column `id`, or else the path, with `#start-end` for segments. Segments, and rows that share a file
+    (however its path is spelt), have that file as the group `origin`, unless a column gives one. Absolute paths are stored
+    relative to the folder of the corpus; their ids omit the folder that all absolute paths share.
 
     Args:
         root: the CSV file (or a folder with exactly one, or in another layout).
-        labels: column -> the labels it may hold, in the order of the output's axis (a sequence alone is for `emotion`).
-            These columns stay text. Other columns may hold anything, in alphabetical order.
+        labels: column -> the labels that it may hold, in the order of the output's axis (a plain sequence is for `emotion`).
+            These columns stay text. Other columns may hold any labels, which are sorted alphabetically.
         groups: further columns that are groups, not labels.
-        columns: what a column is called here -> what the table calls it, e.g. {"file": "path", "emotion": "label"}.
-        audio_root: the folder that relative paths start from (default: that of the table).
+        columns: column name as above -> name in the table, e.g. {"file": "path", "emotion": "label"}.
+        audio_root: the folder that paths are relative to (default: that of the table).
 
     Raises:
-        CorpusError: as `table.read_table`; missing files; labels that are not in `labels`; absolute ids; segments that end before
-            they start; genders that are none, or two for one speaker; ids that occur twice; `columns` that are not there.
+        CorpusError: the errors of `table.read_table`; missing files; labels that are not in `labels`; absolute ids; segments that
+            end before they start; unknown genders, or two for one speaker; duplicate ids; `columns` that the table lacks.
     """
     columns = _asked_columns(columns)
     table = found_table(root, columns.get("file"))
@@ -91,7 +91,7 @@ def read(
     path, rows = table.path, table.rows
     folder = table.folder if audio_root is None else Path(audio_root).expanduser()
     if not folder.is_dir():
-        raise CorpusError(f"manifest: the audio root must be a folder. Received: {folder}, which is none.")
+        raise CorpusError(f"manifest: the audio root must be a folder. Received: {folder}, which is not one.")
     if isinstance(groups, str) or not isinstance(groups, Sequence):
         raise CorpusError(f'manifest: `groups` must be a list of columns, e.g. ["film"]. Received: {groups!r}.')
     named = {} if labels is None else labels if isinstance(labels, Mapping) else {"emotion": labels}
@@ -182,7 +182,7 @@ def read(
 
 
 def _asked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """The option `columns`, in lower case; raises CorpusError where it is none."""
+    """Return the option `columns` in lower case; raise CorpusError if it is not a mapping of names."""
     columns = columns or {}
     if not isinstance(columns, Mapping) or not all(isinstance(name, str) and name.strip() for name in columns.values()):
         raise CorpusError(f'manifest: `columns` must be {{"file": "path", ..}}. Received: {columns!r}.')
@@ -190,10 +190,10 @@ def _asked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]]:
-    """The table with the columns that are asked for under our names, and notes on those that stand aside for them.
+    """Return the table with columns renamed as requested, and notes on columns that are replaced.
 
     Raises:
-        CorpusError: a column that the table does not have.
+        CorpusError: a column that the table lacks.
     """
     there, notes = list(table.rows[0][1]), list(table.notes)
     if "file" not in there and "file_name" in there:
@@ -220,7 +220,7 @@ def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]
 
 
 def _relative(files: Iterable[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """(file as it is named -> its path from `folder`, that path -> its name in ids): relative, whatever `files` are."""
+    """Return (name of a file -> its path relative to `folder`, that path -> its name in ids); `files` may be absolute."""
     real, paths, short = os.path.realpath(folder), {}, {}
     outside = []
     for file in files:
@@ -246,7 +246,7 @@ def _empty_fields_without_value(
     numeric: Collection[str],
     labels: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """Empty the fields that say that there is no value, but for those that `labels` names; a note that says where."""
+    """Empty the fields that stand for a missing value, except labels in `labels`; return a note that lists them."""
     cases = []
     for line, row in rows:
         for column in columns:
@@ -259,17 +259,17 @@ def _empty_fields_without_value(
 
 _RULES = {
     "absolute": "ids must not be absolute paths",
-    "missing": "every file must be there, relative to {folder} (or to --audio-root DIR)",
+    "missing": "every file must exist, relative to {folder} (or to --audio-root DIR)",
     "seconds": "start and end must be seconds with a decimal point, 0 <= start < end",
     "gender": "gender must be female, male or empty (f, w, m are understood)",
     "label": "labels must be among those of the option `labels` ({labels})",
-    "twice": "a clip must have one row, or rows of different `id`",
+    "twice": "a clip must have one row, or rows with different `id`",
     "genders": "a speaker must have one gender",
 }
 
 
 def _refuse(path: Path, folder: Path, problems: Mapping[str, list[str]], labels: Mapping[str, Sequence[str]]) -> None:
-    """Raise for the first kind of problem that there is, with its first ten cases."""
+    """Raise CorpusError for the first kind of problem that occurs, with its first ten cases."""
     for kind, rule in _RULES.items():
         if problems[kind]:
             known = "; ".join(f"{column}: {listed(allowed, 30)}" for column, allowed in labels.items())

@@ -1,22 +1,22 @@
-"""MSP-IMPROV: six sessions of two actors each, who improvise scenes around twenty target sentences, with classes and with
-valence, arousal, dominance and naturalness.
+"""MSP-IMPROV: six sessions of two actors each, who improvise scenes around twenty target sentences, with classes, valence,
+arousal, dominance and naturalness.
 
-Under the root, `session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav` (in some copies below a folder `Audio`; videos of the same
-names are ignored) and one label file, `Evalution.txt` (so spelt; `Evaluation.txt` too). The fields of a name: target sentence
-01 to 20 and the emotion that its scene was to elicit (A, H, N, S); the speaker, whose digit is the session; the scenario, which
-is T (target sentence, improvised), R (target sentence, read), S (other turns of an improvisation) or P (natural talk in the
-breaks); the turn.
+Under the root, there are `session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav` (in some copies below a folder `Audio`; videos of the
+same names are ignored) and one label file, `Evalution.txt` (sic; `Evaluation.txt` is accepted, too). The fields of a name are:
+target sentence, 01 to 20, and the emotion that its scene was to elicit (A, H, N, S); the speaker, with the digit of the session;
+the scenario: T (target sentence, improvised), R (target sentence, read), S (other turns of an improvisation) or P (natural talk in
+the breaks); the turn.
 
-The label file has a block for each clip: a line of the clip and a line for each rater, of which only the first is read. It calls
+The label file has a block for each clip: a line for the clip, which is read, and a line for each rater, which is not. It names
 the clip by its video, UTD-IMPROV-...:
 
     UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:3.200000; V:3.000000; D:2.800000 ; N:3.600000;
 
 A, V, D and N are means over raters, 1 to 5. **A is 1 for excited and 5 for calm**, the reverse of other corpora: the label
-`arousal` is 6 - A, so that 5 is excited, as in IEMOCAP. Where a mean is NaN, the clip lacks that label.
+`arousal` is 6 - A, so that 5 is excited, as in IEMOCAP. If a mean is NaN, the clip lacks that label.
 
-8438 clips; `X`, no agreement among the raters, is the label `undecided`. The usual task has four classes: 7798 clips, which
-`read(root, emotions=FOUR_EMOTIONS)` returns.
+There are 8438 clips; `X`, no agreement among the raters, is the label `undecided`. The usual task has four classes: 7798 clips,
+which `read(root, emotions=FOUR_EMOTIONS)` returns.
 
 Licence: by agreement with the authors (MSP laboratory, University of Texas at Dallas), for research.
 """
@@ -53,7 +53,7 @@ TAG = re.compile(r"([AVDN]):\s*(\S+)")
 
 
 def _sessions(root: Path) -> list[Path]:
-    """The folders of the sessions: those in `Audio` where it has any."""
+    """Return the folders of the sessions; those in `Audio` take precedence."""
     for folder in (root / "Audio", root):
         found = [path for path in entries(folder) if re.fullmatch("session[1-6]", path.name)] if folder.is_dir() else []
         if found:
@@ -66,7 +66,7 @@ def _holds(folder: Path) -> bool:
 
 
 def _dimensions(fields: Sequence[str]) -> dict[str, float] | None:
-    """Label -> value, without those that are NaN; None unless the fields are the four tags, in any order."""
+    """Return label -> value without NaN; None unless the fields are the four tags, in any order."""
     matches = [TAG.fullmatch(field) for field in fields if field]
     texts = {match[1]: match[2] for match in matches if match}
     if len(texts) != len(matches) or texts.keys() != DIMENSIONS.keys():
@@ -82,7 +82,7 @@ def _dimensions(fields: Sequence[str]) -> dict[str, float] | None:
 
 
 def _evaluations(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
-    """Clip -> (code, its dimensions), from the first line of each block of the label file."""
+    """Read clip -> (code, its dimensions) from the first line of each block of the label file."""
     found, broken, twice, begins = {}, [], [], True
     for place, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         fields = [field.strip() for field in line.split(";")]
@@ -109,7 +109,7 @@ def _evaluations(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
 
 
 def _notes(utterances: Sequence[Utterance]) -> tuple[str, ...]:
-    """A doubt about the direction of A, where anger is calmer than neutral speech."""
+    """Return a note that A seems reversed if anger is calmer than neutral speech."""
     arousal = {
         emotion: [u.labels["arousal"] for u in utterances if u.labels["emotion"] == emotion and "arousal" in u.labels]
         for emotion in ("anger", "neutral")
@@ -121,7 +121,7 @@ def _notes(utterances: Sequence[Utterance]) -> tuple[str, ...]:
 
 
 def _audio(root: Path) -> tuple[dict[str, tuple[Path, re.Match]], list[str]]:
-    """(clip -> its file and the match of its name, files that are in another folder than their name says or have another name)."""
+    """Return (clip -> its file and the match of its name, files with an unknown name or in the wrong folder)."""
     found, strays = {}, []
     for session in _sessions(root):
         for folder in sorted(path for path in session.glob("**") if path.is_dir() and path.name[0] != "."):
@@ -135,19 +135,19 @@ def _audio(root: Path) -> tuple[dict[str, tuple[Path, re.Match]], list[str]]:
 
 
 def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
-    """MSP-IMPROV from the folder that holds the label file and `session1` .. `session6` (or the folder above, or `Audio` in it).
+    """Read MSP-IMPROV from the folder with the label file and `session1` .. `session6` (or the folder above, or `Audio` in it).
 
-    Each utterance has the labels `emotion` (what raters perceived) and `intended` (what the scene was to elicit), the float labels
+    Each utterance has the labels `emotion` (perceived by raters) and `intended` (the scene was to elicit it), the float labels
     `valence`, `arousal`, `dominance` and `naturalness`, and the groups `session` ("1" .. "6"), `scenario` ("P", "R", "S" or "T"),
-    `sentence` ("S01" .. "S20") and `dialog` ("1-S01A": all that a pair recorded for a scene); speakers are "F01" .. "M06".
+    `sentence` ("S01" .. "S20") and `dialog` ("1-S01A": all recordings of a pair for a scene); speakers are "F01" .. "M06".
 
     Args:
         root: the folder of the corpus.
-        emotions: the labels whose utterances are read, e.g. `FOUR_EMOTIONS`; by default all.
+        emotions: read only utterances with these labels, e.g. `FOUR_EMOTIONS`; by default all.
 
     Raises:
-        CorpusError: also for audio without a label, or a label without its audio; a clip that is labelled twice; unknown codes or
-            emotions.
+        CorpusError: files that do not match the corpus; audio without a label, or a label without audio; a clip that is labelled
+            twice; unknown codes or emotions.
     """
     wanted = tuple(EMOTIONS.values()) if emotions is None else tuple(emotions)
     if isinstance(emotions, str) or not wanted or not set(wanted) <= set(EMOTIONS.values()):
@@ -157,7 +157,7 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
     root = locate(root, "msp_improv", f"{LABEL_FILES[0]} and {EXPECTED_FILE}", _holds, inner=("Audio",))
     files = [root / name for name in LABEL_FILES if (root / name).is_file()]
     if len(files) > 1:
-        raise CorpusError(f"msp_improv: expected one label file. Received: {' and '.join(LABEL_FILES)}. Take one away.")
+        raise CorpusError(f"msp_improv: expected one label file. Received: {' and '.join(LABEL_FILES)}. Remove one.")
     labels = _evaluations(files[0])
     audio, strays = _audio(root)
     if strays:
@@ -208,7 +208,7 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
         | ({"speaker": 12, "session": 6} if emotions is None else {}),
         flaws=(
             "A in the label file is 1 for excited and 5 for calm: `arousal` is 6 - A, so that 5 is excited, as in IEMOCAP.",
-            "All speakers say the same target sentences (T, R): the words can give the emotion away.",
+            "All speakers say the same target sentences (T, R): their words can reveal the emotion.",
         ),
         notes=_notes(utterances),
     )

@@ -1,4 +1,4 @@
-"""Find the file that a table names, also if the two spell its name differently."""
+"""Find the file that a table names, even if its name is spelt differently on disk."""
 
 import os
 import posixpath
@@ -12,10 +12,10 @@ _LONGEST_BYTES, _LONGEST_PATH_BYTES = 255, 4095  # of a name and of a path, in t
 
 
 class NamedFiles:
-    """Finds files under a folder by the names that a person or another machine wrote.
+    """Finder of files under a folder by names that a person or another system wrote.
 
-    A name that differs from the disk's by case, spaces, invisible characters or Unicode normalisation (as archives moved
-    between macOS, Windows and Linux do) means the one file that it can mean; `respelled` maps such names to those on disk.
+    A name may differ from that on disk by case, spaces, invisible characters or Unicode normalisation (as in archives that were
+    moved between macOS, Windows and Linux), if it matches only one file; `respelled` maps such names to those on disk.
     """
 
     def __init__(self, folder: Path):
@@ -24,8 +24,7 @@ class NamedFiles:
         self._listed: dict[str, dict[str, list[str]]] = {}
 
     def find(self, text: str) -> str | None:
-        """The path as it is on disk, relative to the folder, POSIX style and without detours; None where no or several files
-        can be meant."""
+        """Return the path on disk, relative to the folder, normalised, in POSIX style; None if no file or several match."""
         if not _utf8(text):
             return None
         options = (text, PureWindowsPath(text).as_posix())
@@ -40,7 +39,7 @@ class NamedFiles:
 
     def _plain(self, found: str) -> str:
         plain = posixpath.normpath(found)
-        return plain if _is_file(self.folder / plain) else found  # a link on the way may lead elsewhere
+        return plain if _is_file(self.folder / plain) else found  # with a link in the path, ".." may lead elsewhere
 
     def reason(self, text: str) -> str:
         """Explain why `find` returned None, with a remedy if there is one; "" if the reason is unknown."""
@@ -67,7 +66,7 @@ class NamedFiles:
             return "a folder"
         file = next((parent for parent in path.parents if _is_file(self.folder / parent)), None)
         if file is not None:
-            return f"{quoted(str(file))} is a file, no folder: unpack archives"
+            return f"{quoted(str(file))} is a file, not a folder: unpack archives"
         if text.startswith("~"):
             return "'~' is not expanded"
         names, stems = self._names(place.parent), (_stem(path.name), comparable(path.name))
@@ -75,7 +74,7 @@ class NamedFiles:
         return f"there is {quoted(other)}" if other else ""
 
     def _alike(self, text: str) -> list[str]:
-        """The files, relative to the folder, whose paths are spelled alike."""
+        """Return the files, relative to the folder, with paths that are spelt alike."""
         found = [""]
         for part in PurePosixPath(PureWindowsPath(text).as_posix()).parts:
             if part == "..":
@@ -89,7 +88,7 @@ class NamedFiles:
         return [place for place in found if _is_file(self.folder / place)]
 
     def _names(self, folder: Path) -> dict[str, list[str]]:
-        """The names in a folder by their comparable form; empty where it cannot be listed."""
+        """Return the names in a folder by their comparable form; empty if it cannot be listed."""
         key = str(folder)
         if key not in self._listed:
             names: dict[str, list[str]] = {}
@@ -108,12 +107,12 @@ def _stem(name: str) -> str:
 
 
 def _utf8(name: str) -> bool:
-    """False for a name whose bytes on disk are of another encoding: no report could be written with it."""
+    """Return False for a name with bytes in another encoding, which no report could contain."""
     return not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; False for a name that no file can have, too."""
+    """Return whether the file exists; False also for a name that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name or a path that is too long, a NUL

@@ -1,7 +1,7 @@
-"""Read Parquet tables, and audio files stored in a column of them, as Hugging Face data sets have it.
+"""Read Parquet tables, and audio files stored in one of their columns, as in Hugging Face data sets.
 
-A column {bytes, path} holds whole audio files. They are written once into the user's cache folder, from where they are read as any
-other corpus. Integers of a ClassLabel become its names.
+A column {bytes, path} holds whole audio files. They are written once to the user's cache folder and read from there like any
+other corpus. The integers of a ClassLabel are replaced by its names.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.errors import UserError
 from keras_ser.files import lock, user_cache, write_json, write_whole
 
-VERSION = 1  # of what lies in the cache folder
+VERSION = 1  # of the files in the cache folder
 INDEX = "rows.json"
-ROWS = 64  # read at once: audio is large
-LONGEST, LONGEST_SUFFIX = 80, 16  # bytes of the parts of a file's name
+ROWS = 64  # rows read at a time, since audio is large
+LONGEST, LONGEST_SUFFIX = 80, 16  # most bytes of a part of a file's name, and of its suffix
 SUFFIXES = {
     b"RIFF": ".wav",
     b"fLaC": ".flac",
@@ -31,14 +31,14 @@ SUFFIXES = {
 
 
 def read_parquet(path: Path, file_column: str | None = None) -> Table:
-    """The rows of a Parquet file; audio in a column of it is written into the cache folder first.
+    """Read the rows of a Parquet file; audio in a column is first written to the cache folder.
 
     Args:
         path: the file.
-        file_column: the column of paths or audio (default: "file", "file_name", or the only one with audio).
+        file_column: the column of paths or audio (default: the first one with audio, else "file" or "file_name").
 
     Raises:
-        CorpusError: no Parquet file, or one without such a column.
+        CorpusError: not a Parquet file, or one without such a column.
         UserError: pyarrow is not installed.
     """
     try:
@@ -70,14 +70,14 @@ def read_parquet(path: Path, file_column: str | None = None) -> Table:
             ]
             write_json(folder / INDEX, found)
     rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    if file_column:  # which the manifest takes by this name
+    if file_column:  # the manifest looks for this name
         rows = [{**{k: v for k, v in row.items() if k != "file"}, file_column: row["file"]} for row in rows]
     return Table(path, folder, texts(rows))
 
 
 @contextlib.contextmanager
 def _as_parquet(path: Path) -> Iterator[None]:
-    """Raise a CorpusError in place of what pyarrow raises for a damaged file."""
+    """Raise a CorpusError instead of pyarrow's errors for a damaged file."""
     import pyarrow as pa
 
     try:
@@ -89,7 +89,7 @@ def _as_parquet(path: Path) -> Iterator[None]:
 
 
 def _holds_audio(kind: Any) -> bool:
-    """Whether a column's type is {bytes: binary, path: string}; a field that is null everywhere has no type."""
+    """Return whether a column's type is {bytes: binary, path: string}; a field that is null in all rows has no type."""
     from pyarrow import types
 
     fields = {field.name: field.type for field in kind} if types.is_struct(kind) else {}
@@ -101,7 +101,7 @@ def _holds_audio(kind: Any) -> bool:
 
 
 def _rows(file: Any, path: Path) -> Iterator[dict[str, Any]]:
-    """Row after row, with the names of classes instead of their numbers."""
+    """Yield the rows, with the names of classes instead of their numbers."""
     classes, batches = _classes(file.schema_arrow), file.iter_batches(batch_size=ROWS)
     while True:
         with _as_parquet(path):
@@ -117,7 +117,7 @@ def _rows(file: Any, path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _classes(schema: Any) -> dict[str, list[str]]:
-    """Column -> names of its classes, as `datasets` writes them into the schema."""
+    """Return column -> names of its classes, as `datasets` writes them into the schema."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         found = {name: kind["names"] for name, kind in about.items() if kind.get("_type") == "ClassLabel"}
@@ -127,7 +127,7 @@ def _classes(schema: Any) -> dict[str, list[str]]:
 
 
 def _written(number: int, row: dict[str, Any], column: str, path: Path, folder: Path) -> dict[str, str]:
-    """A row whose audio is in a file of the folder; a path without bytes stays a path."""
+    """Write the audio of a row to a file in the folder and return the row with its name; a path without bytes stays a path."""
     audio = row.pop(column) or {}
     found = dict(texts([row])[0][1])
     name, data = _printable(audio.get("path") or ""), audio.get("bytes")
@@ -147,5 +147,5 @@ def _printable(name: str) -> str:
 
 
 def _cut(name: str) -> str:
-    """A part of a file's name, cut to `LONGEST` bytes of UTF-8."""
+    """Cut a part of a file's name to `LONGEST` bytes of UTF-8."""
     return name.encode()[:LONGEST].decode(errors="ignore")

@@ -44,17 +44,21 @@ MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF
 
 
 def read_text(path: str | Path, wanted: str, starts: Collection[str] = ()) -> str:
-    """The text of a UTF-8 file, without the byte order mark; line ends stay as they are.
+    """Return the text of a UTF-8 file, without the byte order mark and with its own line ends.
 
-    `starts` are first characters that are expected here, though other kinds of files begin with them, too.
+    Args:
+        path: the file.
+        wanted: beginning of error messages.
+        starts: first characters that are valid here, although they also mark other kinds of files.
 
-    Raises CorpusError, which begins with `wanted`, where there is no such file, or one that is not UTF-8 text.
+    Raises:
+        CorpusError: there is no such file, or it is not UTF-8 text.
     """
     path = Path(path).expanduser()
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):  # a pipe or a device might never end
-            kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             raise CorpusError(f"{wanted} Received: {path}, which is {kind}. Give the path of the file itself.")
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -67,7 +71,7 @@ def read_text(path: str | Path, wanted: str, starts: Collection[str] = ()) -> st
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # not error.start: the decoder counts without the mark, where there is one
+        # not error.start alone: the decoder does not count the byte order mark
         at = error.start + 3 * raw.startswith(b"\xef\xbb\xbf")
         line = len(NEWLINE.findall(raw, 0, at)) + 1
         if _controls(head):
@@ -84,12 +88,12 @@ def read_text(path: str | Path, wanted: str, starts: Collection[str] = ()) -> st
 
 
 def _controls(head: bytes) -> int:
-    """How many control characters that no text holds there are."""
+    """Count the control characters that do not occur in text."""
     return sum(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in head)
 
 
 def _other_kind(path: Path, head: bytes, starts: Collection[str]) -> tuple[str, str]:
-    """(what a file is that is no UTF-8 text, the way out), by its first bytes; ("", "") for text."""
+    """Return (the kind of a file that is not UTF-8 text, a remedy), by its first bytes; ("", "") for text."""
     if head.startswith(b"PK\x03\x04"):
         return _packed(path)
     for mark, encoding in MARKS.items():
@@ -110,7 +114,7 @@ def _other_kind(path: Path, head: bytes, starts: Collection[str]) -> tuple[str, 
 
 
 def _packed(path: Path) -> tuple[str, str]:
-    """What a zip archive is: a spreadsheet or a bare archive."""
+    """Return the kind of a zip archive, a spreadsheet or a plain archive, and a remedy."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

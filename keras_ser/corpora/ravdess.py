@@ -1,10 +1,10 @@
 """RAVDESS, speech, audio only: two English sentences acted in eight emotions by 24 actors, twice, in two intensities.
 
-Files are `Actor_<nn>/<modality>-<channel>-<emotion>-<intensity>-<statement>-<repetition>-<actor>.wav`, all numbers of
-two digits; here modality is 03 (audio only) and channel 01 (speech; the song part is another corpus). Odd actors are
-men, even ones women. Emotion 01 is neutral and has no strong intensity: 96 clips, the other seven have 192 each.
+Files are `Actor_<nn>/<modality>-<channel>-<emotion>-<intensity>-<statement>-<repetition>-<actor>.wav`, all two-digit
+numbers; modality is 03 (audio only) and channel 01 (speech; the song part is another corpus). Odd actors are
+men, even ones women. Emotion 01 is neutral and has no strong intensity: 96 clips; the other seven have 192 each.
 
-The emotions are the corpus's own eight: `calm` is kept beside `neutral`.
+The emotions are the corpus's own eight: `calm` and `neutral` are kept separate.
 
 Licence: CC BY-NC-SA 4.0.
 """
@@ -40,10 +40,10 @@ def _actors(folder: Path) -> list[Path]:
 
 
 def read(root: str | Path) -> Corpus:
-    """RAVDESS from the folder that holds `Actor_01` .. `Actor_24` (or the folder above).
+    """Read RAVDESS from the folder that holds `Actor_01` .. `Actor_24` (or the folder above).
 
     Each utterance has the labels `emotion` and `intensity` and the groups `sentence` and `repetition`; speakers are
-    "01" to "24".
+    "01" to "24". Raises CorpusError for files that do not match the corpus.
     """
     root = locate(
         root, "ravdess", EXPECTED_FILE, lambda folder: any(holds_named(actor, NAME) for actor in _actors(folder))

@@ -1,4 +1,4 @@
-"""Rows of text with a folder that their paths start from: what every layout of a manifest is read as."""
+"""Rows of text and the folder of their paths: the common form of all layouts of a manifest."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ class Table:
     """Rows of text.
 
     Args:
-        path: what messages name.
-        folder: where the rows' paths start.
-        rows: (number of the line or row, {column: text}), with the same columns in each; of several files the number is a text,
+        path: the file or folder, for messages.
+        folder: the folder that the rows' paths are relative to.
+        rows: (number of the line or row, {column: text}), with the same columns in each; for several files the number is text,
             "2 of train/metadata.csv".
-        notes: what the reader decided, a sentence each.
+        notes: decisions of the reader, one sentence each.
     """
 
     path: Path
@@ -29,8 +29,10 @@ class Table:
 def texts(
     rows: Iterable[Mapping[str, Any]], numbers: Iterable[int | str] | None = None
 ) -> list[tuple[int | str, dict[str, str]]]:
-    """Rows of values as rows of text, numbered from 1 on, or by `numbers`; columns in lower case, values that are no scalars left
-    out."""
+    """Convert rows of values to rows of text, numbered from 1 or by `numbers`.
+
+    Columns are in lower case; values that are not scalars are left out.
+    """
     rows = [{key.strip().lower(): text(value) for key, value in row.items() if _scalar(value)} for row in rows]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     whole = [{column: row.get(column, "") for column in columns} for row in rows]
@@ -38,7 +40,7 @@ def texts(
 
 
 def text(value: Any) -> str:
-    """A value as a CSV would have it; "" for None and NaN."""
+    """Convert a value to text as in a CSV file; "" for None and NaN."""
     if value is None or value != value:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value).strip()

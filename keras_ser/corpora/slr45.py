@@ -1,8 +1,7 @@
 """ST-AEDS (OpenSLR 45): ten speakers of American English, five women and five men, about 350 sentences each.
 
-One flat folder of `<speaker>_us_<speaker>_<nnnnn>.wav`, e.g. `f0001_us_f0001_00002.wav`: the first letter of the
-speaker is the gender. There are no emotion labels: the corpus serves as an auxiliary stream that knows gender and
-speaker.
+The files are in one flat folder, `<speaker>_us_<speaker>_<nnnnn>.wav`, e.g. `f0001_us_f0001_00002.wav`; the first letter of
+the speaker is the gender. There are no emotion labels: the corpus serves as an auxiliary stream with genders and speakers.
 
 Licence: CC BY-NC-ND 4.0 (Surfingtech, as stated on openslr.org/45).
 """
@@ -22,7 +21,10 @@ EXPECTED = {"utterances": 3842, "speaker": 10}
 
 
 def read(root: str | Path) -> Corpus:
-    """ST-AEDS from its flat folder (or the folder above): a speaker (f0001 .. m0005) and a gender, and no labels."""
+    """Read ST-AEDS from its flat folder (or the folder above): speakers (f0001 .. m0005) and genders, but no labels.
+
+    Raises CorpusError for files that do not match the corpus.
+    """
     root = locate(root, "slr45", EXPECTED_FILE, lambda folder: holds_named(folder, NAME))
     files = matched_files(root, NAME, "slr45", EXPECTED_FILE)
     return Corpus(

@@ -1,17 +1,17 @@
-"""Names of people, groups and files: spellings of one name, and how messages show them."""
+"""Names of people, groups and files: compare their spellings, and show them in messages."""
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 
-# What Unicode lets a reader ignore and does not count among the format characters (category Cf).
+# Characters that Unicode declares ignorable and that are not format characters (category Cf).
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def visible(text: str) -> str:
-    """A text without its invisible characters: zero-width spaces and joiners, byte order marks, soft hyphens, .."""
+    """Remove invisible characters from a text: zero-width spaces and joiners, byte order marks, soft hyphens, .."""
     if text.isascii():
         return text
     return "".join(c for c in _IGNORABLE.sub("", text) if unicodedata.category(c) != "Cf")
@@ -34,9 +34,9 @@ _STEPS: Mapping[str, Callable[[str], str]] = {
 
 
 def comparable(name: str) -> str:
-    """The form in which two spellings of one name are equal: NFKC, case folded, without invisible characters, single spaces.
+    """Return the form in which spellings of one name are equal: NFKC, case folded, without invisible characters, single spaces.
 
-    Compare with it, but store and show the name as it was written.
+    Use it for comparisons only; store and show a name as it was written.
 
     Example:
         >>> comparable("  M\\u00fcLLER\\u200b ") == comparable("mu\\u0308ller")
@@ -48,7 +48,7 @@ def comparable(name: str) -> str:
 
 
 def difference(names: Iterable[str]) -> str:
-    """By what names with one `comparable` form differ, e.g. "case and spaces"."""
+    """Return how names with the same `comparable` form differ, e.g. "case and spaces"."""
     names, reasons = set(names), []
     for reason, step in _STEPS.items():
         reduced = {step(name) for name in names}
@@ -58,7 +58,7 @@ def difference(names: Iterable[str]) -> str:
 
 
 def spellings(names: Iterable[str]) -> list[list[str]]:
-    """The names that occur in several spellings: a sorted list of these for each, in the order of their first occurrence."""
+    """Return the sorted spellings of each name that has several, in the order of first occurrence."""
     found: dict[str, set[str]] = {}
     for name in names:
         found.setdefault(comparable(name), set()).add(name)
@@ -66,12 +66,12 @@ def spellings(names: Iterable[str]) -> list[list[str]]:
 
 
 def quoted(text: str, most: int = 80) -> str:
-    """A text in quotes, on one line and at most about `most` characters long; what an eye could not tell apart is escaped."""
+    """Quote a text on one line, shortened to about `most` characters, with indistinguishable characters escaped."""
     text = text if len(text) <= most else text[: most - 3] + "..."
     plain = visible(text) == text and unicodedata.is_normalized("NFC", text)
     return repr(text) if plain else ascii(text)
 
 
 def shown(text: str, most: int = 80) -> str:
-    """A text as it is where it is short and printable, else as `quoted`."""
+    """Return a text unchanged if it is short and printable, else `quoted`."""
     return text if quoted(text, most) in (f"'{text}'", f'"{text}"') else quoted(text, most)

@@ -1,20 +1,20 @@
-"""A source-filter synthesiser of speech-like utterances: voice, emotion and words act on what the literature names.
+"""A source-filter synthesiser of speech-like utterances: voice, emotion and words change the cues that the literature names.
 
-Glottal pulses s (the derivative of Rosenberg's flow, with jitter and shimmer per cycle) and noise e go through a
+Glottal pulses s (the derivative of Rosenberg's flow, with jitter and shimmer per cycle) and noise e pass through a
 cascade of second-order resonators that move with the vowels (Klatt 1980), and through a channel:
 
     s(p) = d/dp flow(p),  flow(p) = (1 - cos(pi p / p_1)) / 2          for p < p_1 (opening)
                           flow(p) = cos(pi (p - p_1) / (2 (p_2 - p_1)))  for p_1 <= p < p_2 (closing), 0 after it
     y_n = A x_n + B y_(n-1) + C y_(n-2),  C = -exp(-2 pi b / r),  B = 2 exp(-pi b / r) cos(2 pi f / r),  A = 1 - B - C
 
-with p the phase within a cycle, f and b a formant's frequency and bandwidth, r the sample rate. Words are fixed
-sentences of consonant-vowel syllables without meaning, spoken with pauses.
+with p the phase within a cycle, f and b a formant's frequency and bandwidth, and r the sample rate. The words are fixed
+sentences of meaningless consonant-vowel syllables, spoken with pauses.
 
 An emotion shifts pitch level, range and final contour, rate, pauses, loudness, spectral tilt, jitter and breath, in the
 directions on which the reviews agree: Murray & Arnott 1993 (J. Acoust. Soc. Am. 93, table I), Banse & Scherer 1996 (J. Pers. Soc.
 Psychol. 70), Juslin & Laukka 2003 (Psychol. Bull. 129, table 7), and Cahn 1990 (J. Am. Voice I/O Soc. 8) for surprise. Speakers
-differ in all of these, in how much they express and in how; and the microphone's gain and colour change with every clip. So no
-average spectrum gives the emotion away, and the movement of pitch and the timing matter.
+differ in all of these, and in the strength and manner of expression; the microphone's gain and colour change with every clip. The
+average spectrum therefore does not determine the emotion; pitch movement and timing matter.
 
 Reference:
     Rosenberg (1971), J. Acoust. Soc. Am. 49; Klatt (1980), J. Acoust. Soc. Am. 67; Peterson & Barney (1952), ibid. 24.
@@ -28,8 +28,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import butter, sosfilt
 
 SAMPLE_RATE = 16000
-BLOCK = 80  # samples over which the vocal tract stands still (5 ms)
-# Decibels from 0 to 5 kHz that every voice is brightened by: the cascade alone falls more steeply than speech does.
+BLOCK = 80  # samples over which the vocal tract is constant (5 ms)
+# Decibels by which 5 kHz is raised over 0 Hz in every voice: the spectrum of the cascade alone falls more steeply than speech.
 RADIATION = 8.0
 # F1 to F3 in Hz, men (Peterson & Barney 1952).
 VOWELS = {
@@ -84,10 +84,10 @@ MANNERS = {
 
 
 def voice(gender: str, rng: np.random.Generator) -> SimpleNamespace:
-    """A voice drawn for a gender ("female" or "male"), with its own way of expressing every emotion.
+    """Draw a voice for a gender ("female" or "male"), with its own way of expressing every emotion.
 
     Returns:
-        pitch in Hz, tract = a factor on the formants, formants (5,), rate, tilt, jitter, breath, loudness, expression, and
+        pitch in Hz, tract (a factor on the formants), formants (5,), rate, tilt, jitter, breath, loudness, expression, and
         habits: emotion -> part of a manner -> deviation.
     """
     female = gender == "female"
@@ -110,7 +110,7 @@ def voice(gender: str, rng: np.random.Generator) -> SimpleNamespace:
 
 
 def sentence(rng: np.random.Generator) -> list[tuple[str, str, float, bool]]:
-    """Syllables of a nonsense sentence: (consonant, vowel, length of the vowel in seconds, stressed)."""
+    """Draw the syllables of a nonsense sentence: (consonant, vowel, length of the vowel in seconds, stressed)."""
     count = int(rng.integers(6, 9))
     vowels = rng.choice([vowel for vowel in VOWELS if vowel != "@"], size=count)
     consonants = rng.choice(list(CONSONANTS), size=count)
@@ -128,8 +128,7 @@ def sentence(rng: np.random.Generator) -> list[tuple[str, str, float, bool]]:
 
 
 def _performance(voice: SimpleNamespace, emotion: str, rng: np.random.Generator) -> SimpleNamespace:
-    """The manner of one utterance: the emotion's, as far as this speaker expresses it, with the speaker's and the
-    moment's own deviations."""
+    """Draw the manner of one utterance: the emotion's, scaled by the speaker's expression, with speaker and clip deviations."""
     rest, target = (dict(zip(PARTS, MANNERS[name], strict=True)) for name in ("neutral", emotion))
     habit, x, found = voice.habits[emotion], voice.expression * rng.normal(1.0, 0.15), {}
     for part, (kind, _, spread) in sorted(PARTS.items(), key=lambda item: item[1][0] == "factor"):
@@ -141,7 +140,7 @@ def _performance(voice: SimpleNamespace, emotion: str, rng: np.random.Generator)
 
 
 def utterance(voice: SimpleNamespace, emotion: str, words: list, rng: np.random.Generator) -> np.ndarray:
-    """`words` (a `sentence`) said by `voice` in the manner of `emotion`; `rng` decides everything else.
+    """Synthesise `words` (a `sentence`) said by `voice` in the manner of `emotion`; `rng` determines everything else.
 
     Returns:
         float64 (samples,), within [-0.98, 0.98], at SAMPLE_RATE.
@@ -162,15 +161,14 @@ def utterance(voice: SimpleNamespace, emotion: str, words: list, rng: np.random.
 
 
 def _score(voice: SimpleNamespace, manner: SimpleNamespace, words: list, rng: np.random.Generator):
-    """The plan of an utterance in blocks: pitch in Hz and voicing (blocks,), formants in Hz (blocks, 5), noise
-    bursts."""
+    """Plan an utterance in blocks: pitch in Hz and voicing, (blocks,) each, formants in Hz (blocks, 5), noise bursts."""
     rate = voice.rate * manner.rate
     count = len(words)
     gap_after = int(rng.integers(2, count - 1)) if rng.random() < min(0.9, 0.35 * manner.pauses) else -1
     levels, voiced, formants, noises = [], [], [], []
 
     def extend(seconds, tone, loud, shape):
-        """Append a stretch; returns its first sample."""
+        """Append a stretch; return its first sample and its length in samples."""
         blocks = max(1, round(seconds / rate * SAMPLE_RATE / BLOCK))
         first = len(levels) * BLOCK
         levels.extend(np.linspace(*tone, blocks) if isinstance(tone, tuple) else [tone] * blocks)
@@ -180,7 +178,7 @@ def _score(voice: SimpleNamespace, manner: SimpleNamespace, words: list, rng: np
 
     tone = manner.span * rng.normal(0.5, 0.5)
     for place, (consonant, vowel, seconds, stressed) in enumerate(words):
-        # Pitch sinks through a phrase (declination); stress and chance move it, the emotion scales it.
+        # Pitch declines over a phrase; stress and chance move it, and the emotion scales it.
         slope = manner.span * (1.0 - 2.5 * place / count)
         kind, low, high = CONSONANTS[consonant]
         shape = VOWELS[vowel]
@@ -214,14 +212,13 @@ def _score(voice: SimpleNamespace, manner: SimpleNamespace, words: list, rng: np
 
 
 def _smooth(track: np.ndarray, width: int) -> np.ndarray:
-    """Moving average of a track (blocks,), its ends held: what makes targets into transitions."""
+    """Smooth a track (blocks,) by a moving average with constant ends, which turns targets into transitions."""
     padded = np.pad(track, width // 2, mode="edge")
     return np.convolve(padded, np.full(width, 1 / width), mode="valid")
 
 
 def _glottis(pitch: np.ndarray, voicing: np.ndarray, jitter: float, rng: np.random.Generator) -> np.ndarray:
-    """Glottal flow derivative (samples,) for pitch in Hz and voicing (blocks,); jitter = relative spread of the
-    periods."""
+    """Return the glottal flow derivative (samples,) for pitch in Hz and voicing, (blocks,); jitter: relative spread of periods."""
     samples = len(pitch) * BLOCK
     at, grid = np.arange(samples), np.arange(len(pitch)) * BLOCK + BLOCK / 2
     steps = np.interp(at, grid, pitch) / SAMPLE_RATE  # (samples,)
@@ -242,7 +239,7 @@ def _glottis(pitch: np.ndarray, voicing: np.ndarray, jitter: float, rng: np.rand
 
 
 def _filter(source: np.ndarray, tract: np.ndarray) -> np.ndarray:
-    """The source (samples,) through five resonators in cascade, whose formants (blocks, 5) change with every block."""
+    """Filter the source (samples,) by five resonators in cascade with formants (blocks, 5) that change in every block."""
     decay = np.exp(-np.pi * BANDWIDTHS / SAMPLE_RATE)
     b = 2 * decay * np.cos(2 * np.pi * tract / SAMPLE_RATE)
     c = np.broadcast_to(-(decay**2), b.shape)
@@ -256,7 +253,7 @@ def _filter(source: np.ndarray, tract: np.ndarray) -> np.ndarray:
 
 
 def _noise(samples: int, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
-    """Band noise (samples,) of unit RMS that swells and fades."""
+    """Draw band noise (samples,) of unit RMS that swells and fades."""
     noise = sosfilt(
         butter(2, (low, high), btype="bandpass", fs=SAMPLE_RATE, output="sos"), rng.standard_normal(samples)
     )
@@ -264,15 +261,14 @@ def _noise(samples: int, low: float, high: float, rng: np.random.Generator) -> n
 
 
 def _equalise(signal: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The signal (samples,) with `gain`, a function of frequencies in Hz, in dB."""
+    """Apply `gain`, a function from frequencies in Hz to dB, to a signal (samples,)."""
     size = next_fast_len(len(signal), real=True)
     frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     return irfft(rfft(signal, size) * 10 ** (gain(frequency) / 20), size)[: len(signal)]
 
 
 def _record(speech: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Speech of unit RMS at `level` dB re full scale, with silence around it, through a microphone and in a quiet
-    room."""
+    """Record speech of unit RMS at `level` dB re full scale with a microphone in a quiet room, with silence around it."""
     lead, tail = rng.uniform(0.1, 0.35, size=2)
     clip = np.pad(speech, (int(lead * SAMPLE_RATE), int(tail * SAMPLE_RATE)))
     # The channel's colour: a slow random curve over the mel scale, new for every clip.

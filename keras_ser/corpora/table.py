@@ -1,4 +1,4 @@
-"""Read hand-written tables: rows as dictionaries with their line numbers, genders, and metadata of a corpus."""
+"""Read hand-written tables: rows as dictionaries with line numbers, genders, and metadata of a corpus."""
 
 import csv
 import io
@@ -36,12 +36,12 @@ def gender(text: str | None) -> str | None:
 def read_table(
     path: str | Path, name: str, required: Iterable[str] = (), likely: Iterable[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a UTF-8 table as (number of the line that the row begins in, {column: text}).
+    """Read the rows of a UTF-8 table as (number of the line in which the row begins, {column: text}).
 
-    The separator (comma, semicolon or tab) is the one the header uses most. Column names are in lower case. Fields are
-    stripped of spaces and byte order marks at their ends. Left out are empty lines, columns without name and values (a
-    spreadsheet's empty columns), and a column without name, or "Unnamed: 0", that numbers the rows (pandas' index). `likely`
-    columns, and those that are required, hold files or ids, by which rows are known within an open quote.
+    The separator (comma, semicolon or tab) is the one that the header uses most. Column names are converted to lower case. Spaces
+    and byte order marks are stripped from fields. Empty lines, columns without name and values (empty columns of a spreadsheet),
+    and a column that numbers the rows and has no name or is called "Unnamed: 0" (pandas' index) are left out. The `required` and
+    `likely` columns hold files or ids, by which rows within an open quote are recognised.
 
     Raises:
         CorpusError: the file is missing, empty or not UTF-8 text; a column is missing, has no name or occurs twice; a row
@@ -51,10 +51,8 @@ def read_table(
     path = Path(path).expanduser()
     required = tuple(required)
     text = read_text(path, f"{name}: expected a table in UTF-8.")
-    if text.lstrip()[:4].lower() == "sep=":  # the first line of Excel's own
-        text = (
-            "\n" + NEWLINE.split(text.lstrip(), maxsplit=1)[-1]
-        )  # an empty line, so that the others keep their numbers
+    if text.lstrip()[:4].lower() == "sep=":  # Excel's own first line
+        text = "\n" + NEWLINE.split(text.lstrip(), maxsplit=1)[-1]  # an empty line, to keep the line numbers
     header = NEWLINE.split(text.lstrip(), maxsplit=1)[0]
     delimiter = max(DELIMITERS, key=header.count)
     records = _records(text, delimiter, (*required, *likely), f"{name}: {path.name}")
@@ -100,18 +98,18 @@ def read_table(
 
 
 def _column(text: str) -> str:
-    """A column's name: in lower case, without what cannot be seen."""
+    """Normalise a column's name: lower case, without invisible characters, single spaces."""
     return " ".join(unicodedata.normalize("NFC", visible(text)).lower().split())
 
 
 def _field(text: str) -> str:
-    """A field without spaces and byte order marks at its ends; "" where nothing can be seen."""
+    """Strip spaces and byte order marks from a field; return "" if it has no visible characters."""
     text = text.strip().strip("\ufeff").strip()
     return text if text.isascii() or visible(text).strip() else ""
 
 
 def _records(text: str, delimiter: str, likely: Sequence[str], where: str) -> list[tuple[int, list[str]]]:
-    """(line that it begins in, fields) of each line that is not empty; raises CorpusError for a quote that swallows rows."""
+    """Return (first line, fields) of each row that is not empty; raise CorpusError for a quote that swallows rows."""
     lines = io.StringIO(text, newline="").readlines()
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     records: list[tuple[int, list[str]]] = []
@@ -143,7 +141,7 @@ def _records(text: str, delimiter: str, likely: Sequence[str], where: str) -> li
 
 
 def _closes(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether the last quote that opens a field in these lines, which are one row, is closed."""
+    """Return whether the last quote that opens a field in these lines, which form one row, is closed."""
     try:
         list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error as error:
@@ -152,9 +150,9 @@ def _closes(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], likely: Sequence[str]) -> bool:
-    """Whether a row of several lines holds what looks like rows of its own: a text on several lines does not.
+    """Return whether a row of several lines contains lines that look like rows, unlike a text on several lines.
 
-    A line looks like a row where it has a field for each column and, where the first line has one, a suffix in the column
+    A line looks like a row if it has a field for each column and, if the first line has one, a suffix in the column
     of the files.
     """
     columns = [_column(field) for field in header]
@@ -164,15 +162,15 @@ def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], li
     suffixed = len(fields[0]) > place and suffix.search(fields[0][place].strip('" '))
     if not suffixed:
         return any(len(parts) == len(columns) for parts in fields[1:])
-    # more of them where a text in quotes holds the delimiter
+    # more fields if a quoted text contains the delimiter
     return any(len(parts) >= len(columns) and suffix.search(parts[place].strip('" ')) for parts in fields[1:])
 
 
 def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """(names of the columns, rows), without columns that are empty or number the rows; raises CorpusError for bad names."""
+    """Return (column names, rows) without columns that are empty or number the rows; raise CorpusError for bad names."""
     names = [_column(field) for field in records[0][1]]
     width = max((place + 1 for place, name in enumerate(names) if name), default=0)
-    # rows may end in empty fields beyond the header, or lack those below a header's own
+    # rows may have empty fields beyond the header, or lack those below empty column names at its end
     rows = [
         (line, fields + [""] * (len(names) - len(fields)) if width <= len(fields) < len(names) else fields)
         for line, fields in records[1:]
@@ -207,15 +205,15 @@ def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list
 def read_metadata(
     path: str | Path | None, name: str, resolve: Callable[[Mapping[str, str]], Iterable[str] | None]
 ) -> dict[str, dict[str, str]]:
-    """What a table says about clips that a corpus leaves anonymous: utterance id -> {column: text}, "" where it has no value.
+    """Read metadata that a corpus lacks from a table: utterance id -> {column: text}, "" for a missing value.
 
     Args:
         path: a table with a column `id` and any of speaker, gender, film, session; None gives an empty dictionary.
         name: the corpus, for messages.
-        resolve: row -> the ids of the utterances it speaks of; none = an unknown clip; None = a row to pass over.
+        resolve: row -> the ids of the utterances that it describes; empty = an unknown clip; None = skip the row.
 
     Raises:
-        CorpusError: as `read_table`; unknown clips; two rows for one clip; a gender that is no gender.
+        CorpusError: the errors of `read_table`; unknown clips; two rows for one clip; an unknown gender.
     """
     if path is None:
         return {}
@@ -236,7 +234,7 @@ def read_metadata(
     if unknown:
         raise CorpusError(
             f"{name}: {Path(path).name} names clips that are not in the corpus: {listed(unknown)}. "
-            "Correct the ids, or take these rows out."
+            "Correct the ids, or remove these rows."
         )
     if twice:
         raise CorpusError(f"{name}: {Path(path).name} names these clips more than once: {listed(twice)}.")

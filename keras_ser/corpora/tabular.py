@@ -1,4 +1,4 @@
-"""Find and read the table of a manifest, whatever it lies in, as rows of text.
+"""Find and read the table of a manifest, in any of these formats, as rows of text.
 
 clips.csv (.tsv)                          one row per utterance
 clips.jsonl                               one JSON object per line
@@ -30,14 +30,14 @@ SIDES = {"train": "train", "test": "test", **dict.fromkeys(("validation", "valid
 
 
 def found_table(root: str | Path, file_column: str | None = None) -> Table:
-    """The table of a manifest's root: a file, or a folder of one of the layouts of this module.
+    """Read the table of a manifest's root: a file, or a folder in one of the layouts of this module.
 
     Args:
         root: the file or the folder.
-        file_column: the column of paths or audio, where the user names it.
+        file_column: the column of paths or audio, if the user names it.
 
     Raises:
-        CorpusError: there is no table, or there are several; what the readers raise.
+        CorpusError: there is no table, or there are several; any error of the readers.
     """
     path = Path(root).expanduser()
     if not path.is_dir():
@@ -79,7 +79,7 @@ def _side(name: str) -> str:
 
 
 def _read(path: Path, file_column: str | None) -> Table:
-    """The table of one file."""
+    """Read the table of one file."""
     suffix = path.suffix.lower()
     if suffix == ".parquet" and path.is_file():
         from keras_ser.corpora.parquet import read_parquet
@@ -94,7 +94,7 @@ def _read(path: Path, file_column: str | None) -> Table:
 
 
 def _objects(path: Path) -> dict[int, dict[str, Any]]:
-    """Number of the line -> its JSON object."""
+    """Read line number -> JSON object."""
     found = {}
     text = read_text(path, "manifest: expected JSON lines in UTF-8.", starts=("{",))
     for number, line in enumerate(NEWLINE.split(text), start=1):
@@ -102,7 +102,7 @@ def _objects(path: Path) -> dict[int, dict[str, Any]]:
             continue
         try:
             value = json.loads(line)
-            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is not text
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
@@ -114,7 +114,7 @@ def _objects(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def _joined(root: Path, parts: Sequence[tuple[str, Table]], file_column: str | None) -> Table:
-    """Several tables as one whose paths start at `root`; which side of the data set a part is becomes its `subset`."""
+    """Join several tables into one with paths relative to their folder, or `root` if it differs; a part's side becomes `subset`."""
     if len(parts) == 1 and not parts[0][0]:
         return parts[0][1]
     folders = {part.folder for _, part in parts}
@@ -137,8 +137,8 @@ def _mover(start: Path, end: Path) -> Callable[[str], str]:
 
 
 def _class_folders(root: Path) -> dict[Path, str]:
-    """Audio file -> side, of files in folders of their class, one below `root` or below a side of it; {} for another layout."""
-    from keras_ser.audio.formats import ENDINGS  # needs soundfile, which a network does not
+    """Return audio file -> side, for files in class folders directly below `root` or a side of it; {} for another layout."""
+    from keras_ser.audio.formats import ENDINGS  # needs soundfile, unlike a network
 
     found: dict[Path, str] = {}
     for folder in (each for each in entries(root) if each.is_dir()):

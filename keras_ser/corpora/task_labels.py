@@ -1,4 +1,4 @@
-"""Whether a corpus has the labels that a task is to learn."""
+"""Check that a corpus has the labels of a task."""
 
 import json
 from collections import Counter
@@ -10,12 +10,12 @@ from keras_ser.corpora.spelling import comparable, difference, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
-# clips of a label that becomes a class without being named: one for each of five folds
+# least number of clips of a label that becomes a class without being named: one for each of five folds
 FEWEST = 5
 
 
 def open_labels(task: Task, *corpora: Corpus) -> list[str]:
-    """The classes of a task that names none: all labels of the corpora, merged, without those that it ignores.
+    """Return the classes of a task that names none: all labels of the corpora, merged, without those that it ignores.
 
     Raises:
         CorpusError: a label with fewer than `FEWEST` clips.
@@ -27,7 +27,7 @@ def open_labels(task: Task, *corpora: Corpus) -> list[str]:
     counts = {label: count for label, count in sorted(counts.items()) if label not in task.ignore}
     rare = {label: count for label, count in counts.items() if count < FEWEST}
     numbers = any(isinstance(u.column(task.column), float) for corpus in corpora for u in corpus)
-    if rare and not numbers:  # which `check_task` refuses
+    if rare and not numbers:  # `check_task` rejects numbers
         found = ", ".join(f"{shown(label)} ({count})" for label, count in rare.items())
         frequent = [label for label in counts if label not in rare]
         first = next(iter(rare))
@@ -43,10 +43,10 @@ def open_labels(task: Task, *corpora: Corpus) -> list[str]:
 
 
 def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
-    """The task of several columns with the clusters of these utterances, by k-means with ten starts.
+    """Return a task of several columns with the clusters of these utterances as classes, by k-means with ten starts.
 
     Raises:
-        UserError: fewer different points than clusters.
+        UserError: fewer distinct points than clusters.
     """
     from sklearn.cluster import KMeans
 
@@ -61,16 +61,16 @@ def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
 
 
 def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
-    """Refuse corpora whose labels are not a task's.
+    """Raise CorpusError for corpora with labels that do not match a task.
 
     Args:
-        task: what is to be learnt.
-        *corpora: where it is to be learnt from, together; the first gives the message its name.
-        way: what the message proposes, instead of options that change the task.
+        task: the task.
+        *corpora: the corpora that are trained on together; the message names the first.
+        way: remedy for the message to propose; default: options that change the task.
 
     Raises:
-        CorpusError: no clip has the task's column, a label that the task does not know, a class without a clip, fewer than two
-            classes; the message has the counts of all labels.
+        CorpusError: no clip has the task's column, a label is unknown to the task, a class has no clip, or there are fewer than
+            two classes; the message has the counts of all labels.
     """
     name, counts = corpora[0].name, Counter()
     if task.columns:
@@ -85,7 +85,7 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
         for value, count in corpus.counts(task.column).items():
             counts[task.label(value, corpus.name, corpus is not corpora[0])] += count
     if not counts:
-        # every column that the corpus has, for who named it otherwise
+        # list every column of the corpus, in case the label has another name
         columns = [*corpora[0].vocabulary, *(c for c in ("gender", "speaker") if corpora[0].counts(c))]
         if way is None and name == "manifest" and columns:
             way = f"it has {listed(columns)}; name the column with --columns {task.column}=COLUMN, or choose a variant without it"

@@ -1,16 +1,16 @@
-"""Features as Keras layers: everything between decoded audio and the model, the same in training and in serving.
+"""Feature extraction as Keras layers: everything between decoded audio and the model, the same in training and serving.
 
 Conventions:
 
 * A waveform is (batch, samples) float32 in [-1, 1] with `length` (batch,) int, its valid samples; features are
   (batch, frames, bins) float32 with a right-padded bool mask (batch, frames), and 0 where the mask is False.
-* Frame t starts at sample t hop; frames = 1 + (length - window) // hop, no centring, the last partial frame dropped. A
-  clip shorter than a window is one frame, zero-padded.
-* Nothing is taken across the batch: a clip alone, in a batch, and padded (with anything) gives the same features.
+* Frame t starts at sample t hop; frames = 1 + (length - window) // hop, without centring; a last partial frame is dropped. A
+  clip shorter than a window is zero-padded to one frame.
+* Clips do not influence each other: a clip alone, in a batch, and padded (with anything) gives the same features.
 * Every logarithm of a power is in decibels over a fixed floor, 10 lg max(x, 1e-10).
-* float32 whatever the dtype policy. Only `keras.ops`, no variables but the normalisation's, no shape that must be known
-  before the call except the bins: the layers run in a `tf.data` map, in functional models, in a SavedModel.
-* Each file holds pure functions on tensors; `Frontend` composes them. A layer stands beside a function only where a model needs it.
+* Computation is float32 for any dtype policy. It uses only `keras.ops`, no variables except in the normalisation, and no static
+  shape except the bins, so that the layers run in a `tf.data` map, in functional models and in a SavedModel.
+* Each file holds pure functions on tensors; `Frontend` composes them. A function has a layer only if a model needs one.
 """
 
 from keras_ser.features.endpoints import detect_endpoints

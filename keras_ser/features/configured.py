@@ -1,4 +1,4 @@
-"""Layers whose configuration is the arguments of their `__init__`."""
+"""Layers that are configured by the arguments of their `__init__`."""
 
 import inspect
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Configured(keras.layers.Layer):
 
 
 class FeatureLayer(Configured):
-    """A layer of float32, whatever the dtype policy."""
+    """A layer that computes in float32 for any dtype policy."""
 
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})

@@ -13,35 +13,35 @@ from keras_ser.features.spectrogram import root
 
 BLOCKS, SHARE = 10, 0.9
 A0 = 27.5  # Hz
-# Guards the divisions and logarithms; pyAudioAnalysis's, which shows where a clip holds digital silence.
+# Guards divisions and logarithms. The value is pyAudioAnalysis's, since it determines the features of digital silence.
 EPSILON = float(np.finfo(np.float64).eps)
 
 
 def block_energies(waveform: Any, window: int = 400, hop: int = 160, blocks: int = BLOCKS) -> Any:
-    """(batch, samples) -> (batch, frames, blocks) float32: sum x^2 over equal blocks of each frame.
+    """Sum x^2 over equal blocks of each frame: (batch, samples) -> (batch, frames, blocks) float32.
 
-    A remainder at the frame's end is in no block.
+    A remainder at the end of the frame is ignored.
     """
     size = window // blocks
     step = gcd(size, hop)
     sums = frame_sums(ops.square(pad_to_window(float_tensor(waveform), window)), size, step)
-    # The last frame's remainder holds further sums, of which no frame begins.
+    # The remainder of the last frame holds further sums, at which no frame begins.
     span = (blocks - 1) * size // step + 1
     sums = ops.extract_sequences(sums, span, hop // step)[..., :: size // step]
     return sums[:, : frame_count(ops.shape(waveform)[1], window, hop)]
 
 
 def block_sums(energy: Any, blocks: int = BLOCKS) -> Any:
-    """(batch, frames, n) -> (batch, frames, blocks), static n: the sums of equal blocks, without a remainder."""
+    """Sum equal blocks, ignoring a remainder: (batch, frames, n) -> (batch, frames, blocks), static n."""
     size = energy.shape[-1] // blocks
     return ops.sum(ops.reshape(energy[..., : blocks * size], (*ops.shape(energy)[:2], blocks, size)), axis=-1)
 
 
 def entropy(parts: Any, total: Any = None) -> Any:
-    """-sum_j s_j lb s_j, bits, of the shares s_j of `parts` in `total`.
+    """Return the entropy -sum_j s_j lb s_j in bits, with s_j the shares of `parts` in `total`.
 
     Args:
-        parts: (batch, frames, blocks) of at least 0.
+        parts: (batch, frames, blocks), not negative.
         total: (batch, frames). Default: the sum of the parts.
 
     Returns:
@@ -53,10 +53,14 @@ def entropy(parts: Any, total: Any = None) -> Any:
 
 
 def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
-    """Mean and deviation of (n,) `frequencies`, weighted by (batch, frames, n) `magnitude`.
+    """Return mean and standard deviation of the frequencies, weighted by the magnitude.
+
+    Args:
+        magnitude: (batch, frames, n).
+        frequencies: (n,), in any unit.
 
     Returns:
-        two (batch, frames) in the unit of the frequencies; 0 for silence.
+        Centroid and spread, each (batch, frames) in the unit of the frequencies; 0 for silence.
     """
     frequencies = ops.convert_to_tensor(frequencies, dtype="float32")
     total = ops.sum(magnitude, axis=-1)
@@ -67,9 +71,9 @@ def centroid_and_spread(magnitude: Any, frequencies: Any) -> tuple[Any, Any]:
 
 
 def spectral_flux(magnitude: Any) -> Any:
-    """(batch, frames, n) -> (batch, frames) in [0, 2]: squared distance of the shares X_k / sum X from the frame before's.
+    """Return the squared distance of the shares X_k / sum X from those of the previous frame; 0 for a clip's first frame.
 
-    It is 0 for a clip's first frame.
+    (batch, frames, n) -> (batch, frames) in [0, 2].
     """
     bins = magnitude.shape[-1]
     shares = magnitude / (ops.sum(magnitude, axis=-1, keepdims=True) + bins * EPSILON)
@@ -77,30 +81,30 @@ def spectral_flux(magnitude: Any) -> Any:
 
 
 def rolloff_bin(power: Any, share: float = SHARE) -> Any:
-    """(batch, frames, n) -> (batch, frames): the first bin up to and with which lies more than `share` of the power, or 0."""
+    """Return the first bin up to which (inclusive) more than `share` of the power lies: (batch, frames, n) -> (batch, frames)."""
     threshold = share * ops.sum(power, axis=-1, keepdims=True)
     below = ops.cumsum(power, axis=-1) + EPSILON <= threshold
     return ops.sum(ops.cast(below, "float32"), axis=-1)
 
 
 def semitones(bins: int, sample_rate: int) -> np.ndarray:
-    """(bins,) int: the semitone over A0 (27.5 Hz) nearest to (k + 1) sample_rate / (2 bins), k = 0 .. bins - 1."""
+    """Return the semitone above A0 (27.5 Hz) nearest to (k + 1) sample_rate / (2 bins) Hz, k = 0 .. bins - 1: (bins,) int."""
     return np.round(12 * np.log2((np.arange(bins) + 1) * sample_rate / (2 * bins) / A0)).astype(int)
 
 
 @lru_cache(maxsize=16)
 def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.ndarray:
-    """What each of `bins` of a power spectrum, at (k + 1) sample_rate / (2 bins) Hz, adds to each pitch class A, A#, .. G#.
+    """Return the weight of each bin k of a power spectrum, at (k + 1) sample_rate / (2 bins) Hz, in each pitch class A, A#, .. G#.
 
-    1 for the class of the nearest semitone and 0 for the others. pyAudioAnalysis's (`compatible`) keeps of all bins nearest to one
-    semitone the last one only, and divides it by the number of bins that share the semitone of bin number s, where s
-    is the semitone of the bin whose number is the semitone.
+    The weight is 1 for the class of the nearest semitone and 0 for the others. With `compatible` it is that of pyAudioAnalysis:
+    of the bins nearest to semitone s only the last one counts, divided by the number of bins that share the semitone of bin r,
+    where r is the semitone of bin s.
 
     Returns:
         (bins, 12) float32.
 
     Raises:
-        UserError: for a spectrum that pyAudioAnalysis's has no room for.
+        UserError: `compatible`, and a semitone is not less than the number of bins.
     """
     nearest = semitones(bins, sample_rate)
     if not compatible:
@@ -108,7 +112,7 @@ def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.n
     if nearest.max() >= bins:
         raise UserError(
             f"pyAudioAnalysis's chroma needs a window of more than {2 * nearest.max()} samples at {sample_rate} Hz. "
-            f"Received: a window of half a spectrum of {bins} bins. Take a longer window, or `compatible=False`."
+            f"Received: a window of {bins} bins in half a spectrum. Take a longer window, or `compatible=False`."
         )
     sharing = np.array([np.sum(nearest == semitone) for semitone in nearest])
     kept = np.zeros((bins, bins))  # (semitone, bin); a negative semitone counts from the end
@@ -122,7 +126,7 @@ def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.n
 
 
 def chroma(power: Any, matrix: Any) -> Any:
-    """(batch, frames, n) power, (n, 12) matrix -> (batch, frames, 12): the parts of the pitch classes; 0 for silence."""
+    """Return the shares of the pitch classes: (batch, frames, n) power, (n, 12) matrix -> (batch, frames, 12); 0 for silence."""
     total = ops.sum(power, axis=-1, keepdims=True)
     parts = ops.matmul(power, ops.convert_to_tensor(matrix, dtype="float32"))
     return parts / ops.where(total > 0, total, ops.ones_like(total))

@@ -1,4 +1,4 @@
-"""Endpoint detection: which frames are speech, by short-time energy and zero-crossing rate with a double threshold."""
+"""Endpoint detection: find the frames of speech by short-time energy and zero-crossing rate with a double threshold."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_ser.errors import UserError
 
-LEAST_RANGE = 6.0  # dB between peak and floor under which nothing tells speech from pause
-QUIETEST = 0.1  # share of the valid frames taken for noise
+LEAST_RANGE = 6.0  # dB between peak and floor, below which speech and pause cannot be told apart
+QUIETEST = 0.1  # share of the valid frames that is taken as noise
 DYNAMIC = 60.0  # dB between the peak and the lowest floor
 UNVOICED = 0.25  # least zero-crossing rate of an unvoiced frame
 
@@ -21,18 +21,18 @@ def detect_endpoints(
     limit: int = 25,
     hangover: int = 5,
 ) -> Any:
-    """Return the frames to keep, for each clip by itself.
+    """Return the frames to keep, independently for each clip.
 
-    With peak and floor the loudest and the 10 % quietest level of the clip (the floor at most 60 dB under the peak, so that digital
-    silence does not count):
+    peak is the highest level of the clip, floor the 10 % quantile of its levels, but at most 60 dB below the peak, so that digital
+    silence does not count:
 
     1. core: energy > floor + high (peak - floor);
-    2. a run of frames with energy > floor + low (peak - floor) is kept where it holds a core;
-    3. from what is kept, up to `limit` frames on either side as long as the zero-crossing rate exceeds
-       max(0.25, mean + 2 deviations of the rate over the clip's frames at its floor): fricatives;
-    4. `hangover` frames on either side.
+    2. a run of frames with energy > floor + low (peak - floor) is kept if it contains a core;
+    3. fricatives: the kept frames are extended by up to `limit` frames on either side as long as the zero-crossing rate exceeds
+       max(0.25, mean + 2 standard deviations of the rate over the clip's quietest 10 % of frames);
+    4. `hangover` frames are added on either side.
 
-    Where peak and floor differ by less than 6 dB, or nothing is kept, every valid frame stays.
+    If peak and floor differ by less than 6 dB, or nothing is kept, all valid frames are returned.
 
     Args:
         energy: (batch, frames), dB.
@@ -42,11 +42,11 @@ def detect_endpoints(
         limit, hangover: frames.
 
     Returns:
-        (batch, frames) bool, True in valid frames only and in at least one of them where there is any.
+        (batch, frames) bool, True in valid frames only, and in at least one of a clip that has any.
 
     Reference:
-        L. Rabiner, M. Sambur, "An algorithm for determining the endpoints of isolated utterances", BSTJ 54 (1975),
-        whose absolute thresholds are made relative to the clip.
+        L. Rabiner, M. Sambur, "An algorithm for determining the endpoints of isolated utterances", BSTJ 54 (1975).
+        Its absolute thresholds are replaced by thresholds relative to the clip.
     """
     valid = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)  # (batch, 1)
     infinity = ops.full_like(energy, float("inf"))
@@ -74,9 +74,9 @@ def detect_endpoints(
 
 
 def runs_with(seed: Any, passable: Any) -> Any:
-    """The runs of `passable` (batch, frames) that hold a `seed`, whole; the seeds are a subset of what is passable.
+    """Return the whole runs of `passable` (batch, frames) that contain a `seed`; seeds are a subset of the passable frames.
 
-    A run's number is how many impassable frames stand before it; the seeds are counted by run.
+    Runs are numbered by the impassable frames before them, and seeds are counted by run.
     """
     batch, frames = ops.shape(seed)[0], ops.shape(seed)[1]
     run = ops.cumsum(ops.cast(ops.logical_not(passable), "int32"), axis=1)
@@ -87,10 +87,10 @@ def runs_with(seed: Any, passable: Any) -> Any:
 
 
 def grow(seed: Any, passable: Any, limit: int) -> Any:
-    """`seed` (batch, frames), extended on either side by up to `limit` frames through an unbroken run of `passable`.
+    """Extend `seed` (batch, frames) on either side by up to `limit` frames through an unbroken run of `passable`.
 
-    A frame joins when, within the `limit` frames before it and itself, the last seed comes after the last frame that
-    is neither seed nor passable; and the same from the other side.
+    A frame is added if, among itself and the `limit` frames before it, the last seed comes after the last frame that
+    is neither seed nor passable; likewise from the other side.
     """
     if not limit:
         return seed
@@ -104,7 +104,7 @@ def grow(seed: Any, passable: Any, limit: int) -> Any:
 
 
 def latest(flag: Any, limit: int) -> Any:
-    """(batch, frames) float32: the index of the last True among a frame and the `limit` before it, or -1."""
+    """Return the index of the last True among each frame and the `limit` before it, or -1: (batch, frames) float32."""
     index = ops.arange(ops.shape(flag)[1], dtype="float32")[None, :]
     index = ops.where(flag, index, -ops.ones_like(index))
     index = ops.pad(index, ((0, 0), (limit, 0)), constant_values=-1.0)[..., None]

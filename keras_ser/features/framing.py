@@ -1,6 +1,6 @@
-"""Frames of a waveform: their number, their mask, how they are cut, and how kept ones are packed.
+"""Frames of a waveform: count, mask and cut them, and pack those that are kept.
 
-Frame t covers samples t hop .. t hop + window - 1: no centring, a last partial frame is dropped, and a clip shorter
+Frame t covers samples t hop .. t hop + window - 1, without centring. A last partial frame is dropped, and a clip shorter
 than a window is zero-padded to exactly one frame.
 """
 
@@ -15,12 +15,12 @@ from keras_ser.errors import UserError
 
 
 def float_tensor(x: Any) -> Any:
-    """`x` as a float32 tensor."""
+    """Convert `x` to a float32 tensor."""
     return ops.cast(ops.convert_to_tensor(x), "float32")
 
 
 def frame_count(length: Any, window: int, hop: int) -> Any:
-    """Frames of a clip: 1 + (length - window) // hop, and 1 for a clip shorter than a window.
+    """Return the number of frames of a clip: 1 + (length - window) // hop, and 1 for a clip shorter than a window.
 
     Args:
         length: samples; an int, a NumPy array or an integer tensor.
@@ -33,12 +33,12 @@ def frame_count(length: Any, window: int, hop: int) -> Any:
         return max(1, 1 + (int(length) - window) // hop)
     if isinstance(length, np.ndarray):
         return np.maximum(1, 1 + (length - window) // hop)
-    # A floor division of a negative number is avoided: backends round it differently.
+    # No floor division of negative numbers: backends round it differently.
     return 1 + ops.maximum(length - window, 0) // hop
 
 
 def valid_lengths(waveform: Any, length: Any = None) -> Any:
-    """(batch,) int32: `length` cut to [0, samples], or every sample where it is None."""
+    """Return `length` clipped to [0, samples], or all samples if it is None: (batch,) int32."""
     batch, samples = ops.shape(waveform)[0], ops.shape(waveform)[1]
     if length is None:
         return ops.zeros((batch,), dtype="int32") + samples
@@ -46,7 +46,7 @@ def valid_lengths(waveform: Any, length: Any = None) -> Any:
 
 
 def mask_samples(waveform: Any, length: Any) -> Any:
-    """Zero the waveform at and beyond `length`, whatever it holds there (NaN included).
+    """Zero the waveform from sample `length` on, whatever its values there (NaN included).
 
     Args:
         waveform: (batch, samples) float.
@@ -61,7 +61,7 @@ def mask_samples(waveform: Any, length: Any) -> Any:
 
 
 def frame_mask(samples: Any, length: Any, window: int, hop: int) -> Any:
-    """(batch, frames) bool, right-padded: True where a frame belongs to its clip.
+    """Return the right-padded mask of the frames that belong to their clip: (batch, frames) bool.
 
     Args:
         samples: width of the padded batch.
@@ -73,7 +73,7 @@ def frame_mask(samples: Any, length: Any, window: int, hop: int) -> Any:
 
 
 def pad_to_window(x: Any, window: int) -> Any:
-    """(batch, samples) -> (batch, max(samples, window)), zeros on the right."""
+    """Zero-pad on the right: (batch, samples) -> (batch, max(samples, window))."""
     if isinstance(x.shape[1], int):
         missing = max(window - x.shape[1], 0)
         return ops.pad(x, ((0, 0), (0, missing))) if missing else x
@@ -94,7 +94,7 @@ def frame(waveform: Any, window: int, hop: int) -> Any:
     x = pad_to_window(float_tensor(waveform), window)
     if not isinstance(x.shape[1], int):
         return ops.extract_sequences(x, window, hop)
-    # Whole hops one after the other, the last one cut: a compiler copies them much faster than it gathers samples.
+    # Whole hops are concatenated and the last one is cut, which compiles to copies, much faster than gathering samples.
     frames, reach = frame_count(x.shape[1], window, hop), -(-window // hop)
     used = frames - 1 + reach
     x = ops.pad(x, ((0, 0), (0, max(0, used * hop - x.shape[1]))))
@@ -103,7 +103,7 @@ def frame(waveform: Any, window: int, hop: int) -> Any:
 
 
 def frame_sums(x: Any, window: int, hop: int) -> Any:
-    """(batch, samples) -> (batch, frames): the sum over each frame, from those of blocks as long as the greatest common divisor."""
+    """Sum each frame, (batch, samples) -> (batch, frames), from sums of blocks of gcd(window, hop) samples."""
     block = gcd(window, hop)
     x = pad_to_window(float_tensor(x), window)
     blocks = ops.shape(x)[1] // block
@@ -112,12 +112,12 @@ def frame_sums(x: Any, window: int, hop: int) -> Any:
 
 
 def zero_beyond(features: Any, mask: Any) -> Any:
-    """(batch, frames, bins) features, 0 where the (batch, frames) mask is False."""
+    """Set (batch, frames, bins) features to 0 where the (batch, frames) mask is False."""
     return ops.where(mask[..., None], features, 0.0)
 
 
 def check_positive(**values: int) -> None:
-    """Raise UserError for the first value that is no positive integer."""
+    """Raise UserError for the first value that is not a positive integer."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:
             raise UserError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
@@ -129,11 +129,11 @@ def fixed_length(waveform: Any, length: Any, samples: int, margin: int = 0) -> t
     Args:
         waveform: (batch, any) float.
         length: (batch,) int, valid samples.
-        samples: to keep.
-        margin: zeros appended to every clip.
+        samples: number of samples to keep.
+        margin: zeros to append to every clip.
 
     Returns:
-        (batch, samples + margin), 0 from the clip's end on; and (batch,) int32, samples + margin of every clip.
+        Waveforms (batch, samples + margin), 0 from the clip's end on; and their lengths (batch,), samples + margin each.
     """
     first = ops.maximum(length - samples, 0) // 2  # (batch,)
     at = first[:, None] + ops.arange(samples, dtype="int32")[None, :]  # (batch, samples)
@@ -148,19 +148,19 @@ def fixed_length(waveform: Any, length: Any, samples: int, margin: int = 0) -> t
 def pack(features: Any, keep: Any) -> tuple[Any, Any]:
     """Move kept frames to the left, in order, and zero the rest.
 
-    A stable sort by the mask and a gather: nothing depends on the other rows, and right-padded masks are what cuDNN's
-    recurrent layers ask for.
+    This is a stable sort by the mask and a gather. Rows do not influence each other, and the resulting right-padded masks meet the
+    requirements of cuDNN's recurrent layers.
 
     Args:
-        features: a tensor (batch, frames, bins), or a dict, list or tuple of such; static bins.
+        features: a tensor (batch, frames, bins), or a dict, list or tuple of such tensors; static bins.
         keep: (batch, frames) bool.
 
     Returns:
-        The features, packed, in the same structure, and the mask (batch, frames) bool.
+        The packed features in the same structure, and their mask (batch, frames) bool.
     """
     batch, frames = ops.shape(keep)[0], ops.shape(keep)[1]
     index = ops.arange(frames, dtype="int32")
-    # Keys that differ make any sort a stable one.
+    # Distinct keys make any sort stable.
     order = ops.cast(ops.argsort(ops.where(keep, index, index + frames), axis=1), "int32")  # (batch, frames)
     rows = ops.reshape(order + ops.arange(batch, dtype="int32")[:, None] * frames, (-1,))
     mask = index[None, :] < ops.sum(ops.cast(keep, "int32"), axis=1, keepdims=True)

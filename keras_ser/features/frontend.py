@@ -42,64 +42,62 @@ SPECTRAL = ("spectrogram", "magnitude", "linear_bands", "log_mel", "mfcc")
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class Frontend(FeatureLayer):
-    """Everything between decoded audio and the model: (waveform, length) -> {feature: (batch, frames, bins), "mask"}.
+    """Compute all features between decoded audio and the model: (waveform, length) -> {feature: (batch, frames, bins), "mask"}.
 
-    Pre-emphasis, frames, features, then endpoint detection, whose dropped frames leave (`pack`). Zero-crossing rate, energy, pitch,
-    the short-term features and the endpoint detector look at the waveform before pre-emphasis. Deltas are taken before frames
-    are dropped, so they are derivatives in time and know no seams. Nothing is taken across the batch, samples at and
-    beyond `length` never matter, and all is float32 whatever the dtype policy.
+    The steps are pre-emphasis, framing, features and endpoint detection, which removes frames (`pack`). Zero-crossing rate, energy,
+    pitch, the short-term features and the endpoint detector use the waveform before pre-emphasis. Deltas are computed before frames
+    are removed, so that they are derivatives in time. Clips do not influence each other, samples from `length` on are ignored, and
+    computation is float32 for any dtype policy.
 
-    | feature | bins | what |
+    | feature | bins | content |
     | --- | --- | --- |
     | spectrogram | fft // 2 + 1, or `lowest` | power, dB |
     | magnitude | fft // 2, or `lowest` | square root of the power, without the bin at half the sample rate |
     | linear_bands | bins | mean power of bands of equal width up to half the sample rate, dB |
     | log_mel | bins | mel power, dB: 10 lg max(x, 1e-10) |
     | mfcc | coefficients (1 + deltas) | orthonormal DCT of log_mel, delta, delta-delta |
-    | zero_crossing_rate | 1 | sign changes over samples |
+    | zero_crossing_rate | 1 | sign changes per sample |
     | energy | 1 | mean square, dB |
-    | pitch | 2 | octaves over `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
-    | short_term | 34 | those of `short_term` |
+    | pitch | 2 | octaves above `pitch_fmin` where voiced, else 0; and 1 - aperiodicity |
+    | short_term | 34 | the features of `short_term` |
     | waveform | hop | the samples; window = hop |
 
-    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have as many frames as hops
-    go into it (window - hop zeros follow). With `normalize` each bin of each feature has mean 0 and variance 1 over the clip's
-    frames (Nagrani et al. 2017), and silence stays small. With `unit` each frame of each feature has the Euclidean norm 1. With
-    `statistics` a clip is one frame (`clip_statistics`).
+    If `seconds` is set, clips are centre-cropped or zero-padded on the right to that duration, and have one frame for each whole
+    hop in it (window - hop zeros are appended).
 
     Args:
-        features: names out of the table, in the order of the output.
+        features: names from the table, in the order of the output.
         sample_rate: Hz.
         window, hop, fft: samples, window <= fft.
-        bins: mel filters, or linear bands.
-        coefficients: MFCC kept, the 0th included.
-        deltas: 0, 1 or 2.
-        fmin, fmax: Hz, of the mel filters; `fmax` defaults to half the sample rate.
-        preemphasis: coefficient in [0, 1); 0 for none.
-        endpoint: drop the frames that `detect_endpoints` calls silence.
-        pitch_fmin, pitch_fmax: Hz.
-        pitch_voicing: a frame is voiced where YIN's aperiodicity is under this.
+        bins: number of mel filters or linear bands.
+        coefficients: number of MFCC to keep, including the 0th.
+        deltas: highest order of MFCC deltas: 0, 1 or 2.
+        fmin, fmax: range of the mel filters, Hz; `fmax` defaults to half the sample rate.
+        preemphasis: coefficient in [0, 1); 0 = none.
+        endpoint: drop the frames that `detect_endpoints` classifies as silence.
+        pitch_fmin, pitch_fmax: range of the pitch search, Hz.
+        pitch_voicing: a frame is voiced if YIN's aperiodicity is below this.
         window_shape: "hamming" or "hann".
-        area_normalised: mel triangles of area 1 instead of height 1.
+        area_normalised: scale mel triangles to area 1 instead of height 1.
         endpoint_high, endpoint_low: thresholds as fractions of a clip's range between noise floor and peak in dB.
-        endpoint_limit: frames by which unvoiced sounds extend speech at most.
-        endpoint_hangover: frames kept on either side.
-        seconds: duration that every clip is brought to; 0 = as it is.
-        normalize: mean 0 and variance 1 of each bin over a clip's frames.
-        statistics: return each bin's mean and variance over the clip, the means first, instead of its frames.
-        compatible: the short-term features in pyAudioAnalysis's own form.
-        lowest: bins that spectrogram and magnitude keep, from 0 Hz on; 0 = all.
-        unit: divide each frame of a feature by its Euclidean norm; a frame of zeros stays.
+        endpoint_limit: maximum number of frames by which unvoiced sounds extend speech.
+        endpoint_hangover: frames kept on either side of speech.
+        seconds: duration to crop or pad every clip to; 0 = keep its length.
+        normalize: scale each bin to mean 0 and variance 1 over a clip's frames (Nagrani et al. 2017); silence stays small.
+        statistics: return one frame per clip, each bin's mean and variance over its frames, the means first (`clip_statistics`).
+        compatible: compute the short-term features exactly as pyAudioAnalysis does.
+        lowest: number of bins that spectrogram and magnitude keep, from 0 Hz upwards; 0 = all.
+        unit: divide each frame of each feature by its Euclidean norm; frames of zeros stay 0.
 
     Input shape:
         waveform (batch, samples) float in [-1, 1]; length (batch,) int, valid samples (default: all).
 
     Output shape:
-        a dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool, right-padded.
-        frames = 1 + (samples - window) // hop, at least 1; with `seconds` seconds * sample_rate // hop.
+        A dict: each feature (batch, frames, bins) float32, 0 where the mask is False; "mask" (batch, frames) bool, right-padded.
+        frames = 1 + (samples - window) // hop, at least 1; with `seconds`, seconds * sample_rate // hop; with `statistics`, 1.
 
     Raises:
-        ValueError: on an unknown or repeated feature, or a size that does not fit the others.
+        UserError: an unknown or repeated feature, or a size that does not fit the others.
     """
 
     def __init__(
@@ -157,7 +155,7 @@ class Frontend(FeatureLayer):
 
     @property
     def names(self) -> dict[str, list[str]]:
-        """Feature name -> what each of its bins is called."""
+        """Feature name -> names of its bins."""
         found = {}
         for name, size in self.sizes.items():
             size //= 1 + self.statistics
@@ -170,16 +168,16 @@ class Frontend(FeatureLayer):
 
     @property
     def samples(self) -> int:
-        """Samples that every clip is brought to; 0 = as it is."""
+        """Number of samples that every clip is cropped or padded to; 0 = keep its length."""
         return round(self.seconds * self.sample_rate)
 
     @property
     def margin(self) -> int:
-        """Zeros that follow a clip of fixed length, so that its last hop is a frame, too."""
+        """Number of zeros appended to a clip of fixed length, so that its last hop also begins a frame."""
         return max(0, self.window - self.hop)
 
     def frames(self, length: Any) -> Any:
-        """Frames of a clip of `length` samples before any are dropped; an int, NumPy array or tensor."""
+        """Return the number of frames of a clip of `length` samples (an int, NumPy array or tensor) before any are dropped."""
         if self.samples:
             length = self.samples + self.margin + 0 * length
         return frame_count(length, self.window, self.hop)
@@ -189,7 +187,7 @@ class Frontend(FeatureLayer):
         if self.samples:
             waveform, length = fixed_length(waveform, length, self.samples, self.margin)
         mask = frame_mask(ops.shape(waveform)[1], length, self.window, self.hop)  # (batch, frames)
-        # Masked after pre-emphasis, which looks back only and leaves a value one sample beyond the clip.
+        # Mask after pre-emphasis, which depends on past samples only and leaves a value one sample beyond the clip.
         emphasised = mask_samples(preemphasis(waveform, self.preemphasis), length) if self.spectral else None
         waveform = mask_samples(waveform, length) if self.prosodic else waveform
         found = self.framewise(waveform, emphasised)
@@ -201,17 +199,17 @@ class Frontend(FeatureLayer):
 
     @property
     def spectral(self) -> bool:
-        """Whether any feature is taken from the pre-emphasised waveform."""
+        """True if any feature uses the pre-emphasised waveform."""
         return bool(set(self.features) & set(SPECTRAL))
 
     @property
     def prosodic(self) -> bool:
-        """Whether any feature, or the endpoint detector, is taken from the waveform as it is."""
+        """True if any feature, or the endpoint detector, uses the waveform without pre-emphasis."""
         return self.endpoint or bool(set(self.features) - set(SPECTRAL))
 
     @property
     def reach(self) -> tuple[int, int]:
-        """Samples before a frame's first and behind its last one that `framewise` looks at."""
+        """Number of samples before a frame's first and after its last one that `framewise` uses."""
         if "pitch" not in self.features:
             return 0, 0
         span = yin_span(self.sample_rate, self.pitch_fmin)
@@ -219,14 +217,14 @@ class Frontend(FeatureLayer):
         return max(0, before), max(0, span - self.window - before)
 
     def framewise(self, waveform: Any = None, emphasised: Any = None) -> dict[str, Any]:
-        """What is found in each frame by itself, and in the samples around it; MFCC without deltas.
+        """Compute the features that depend on a frame and the samples around it only; MFCC without deltas.
 
         Args:
             waveform: (batch, samples), 0 beyond each clip; needed if `prosodic`.
             emphasised: (batch, samples), pre-emphasised, 0 beyond each clip; needed if `spectral`.
 
         Returns:
-            feature -> (batch, frames, bins): all but "short_term", and what `finish` needs beside them.
+            Feature -> (batch, frames, bins): all but "short_term", and further ones that `finish` needs.
         """
         found = {}
         if self.spectral:
@@ -256,9 +254,14 @@ class Frontend(FeatureLayer):
         return found
 
     def finish(self, found: dict[str, Any], mask: Any) -> dict[str, Any]:
-        """What is found in a clip's frames together (endpoints, normalisation, statistics) from those of `framewise`.
+        """Apply the steps that depend on all frames of a clip: endpoints, normalisation, statistics.
 
-        MFCC have their deltas, and "short_term" is among them, if they are asked for.
+        Args:
+            found: the result of `framewise`, with the deltas of MFCC and with "short_term" if these are among the features.
+            mask: (batch, frames) bool.
+
+        Returns:
+            The output of the layer.
         """
         if self.endpoint:
             keep = detect_endpoints(

@@ -1,4 +1,4 @@
-"""What a `Frontend` refuses: each setting by itself, and sizes that do not fit each other."""
+"""Check the settings of a `Frontend`: each one, and whether sizes fit each other."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from keras_ser.settings import FEATURES
 
 
 def check_frontend(of: Any) -> None:
-    """Raises: UserError that says what was expected and what came; `of` has the front end's arguments as attributes."""
+    """Raise UserError for an invalid setting; `of` has the front end's arguments as attributes."""
     features = tuple(of.features)
     strays = [name for name in features if name not in FEATURES]
     if strays or not features or len(set(features)) != len(features):
-        raise UserError(f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {features}.")
+        raise UserError(f"`features` must be distinct names from {', '.join(FEATURES)}. Received: {features}.")
     check_positive(sample_rate=of.sample_rate, window=of.window, hop=of.hop)
     check_fft(of.window, of.fft)
     check_deltas(of.deltas)

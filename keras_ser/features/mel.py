@@ -1,4 +1,4 @@
-"""Log-mel spectra by librosa's filters, MFCC and their deltas."""
+"""Log-mel spectra with librosa's filters, MFCC and their deltas."""
 
 import warnings
 from functools import lru_cache
@@ -13,7 +13,7 @@ from keras_ser.errors import UserError
 from keras_ser.features.framing import check_positive
 
 WIDTH = 9  # frames of the fit whose derivative is a delta, odd; librosa's default
-BLOCK = 16  # mel filters that are multiplied at a time, as many as a vector of AVX-512 holds
+BLOCK = 16  # mel filters that are multiplied at a time: as many as an AVX-512 vector holds
 
 
 @lru_cache(maxsize=16)
@@ -25,21 +25,21 @@ def mel_filters(
     fmax: float | None = None,
     area_normalised: bool = False,
 ) -> np.ndarray:
-    """librosa's triangular filters on the HTK mel scale, 1127 ln(1 + f / 700) (eq. 20 of ASP-MTL, whose lg goes with 2595).
+    """Return librosa's triangular filters on the HTK mel scale, 1127 ln(1 + f / 700) = 2595 lg(1 + f / 700) (eq. 20 of ASP-MTL).
 
     Args:
         sample_rate: Hz.
-        fft: samples.
+        fft: length of the Fourier transform, samples.
         bins: number of filters.
         fmin, fmax: Hz; `fmax` defaults to half the sample rate.
-        area_normalised: each triangle has area 1 Hz (librosa's norm "slaney") instead of height 1.
+        area_normalised: scale each triangle to area 1 Hz (librosa's norm "slaney") instead of height 1.
 
     Returns:
         (fft // 2 + 1, bins) float32.
 
     Raises:
-        UserError: when the range is not 0 <= fmin < fmax <= sample_rate / 2, or a filter lies between two bins of
-            the Fourier transform and would hold nothing.
+        UserError: the range is not 0 <= fmin < fmax <= sample_rate / 2, or a filter lies between two bins of
+            the Fourier transform and would be empty.
     """
     check_positive(bins=bins)
     fmax = sample_rate / 2 if fmax is None else fmax
@@ -48,11 +48,11 @@ def mel_filters(
             f"`fmin` and `fmax` must satisfy 0 <= fmin < fmax <= {sample_rate / 2:g} Hz (half the sample rate). "
             f"Received: fmin={fmin}, fmax={fmax}."
         )
-    import librosa  # a quarter of a second
+    import librosa  # takes a quarter of a second
 
     range_hz = {"fmin": fmin, "fmax": fmax, "htk": True}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa's about empty filters
+        warnings.simplefilter("ignore")  # librosa warns of empty filters
         filters = librosa.filters.mel(
             sr=sample_rate, n_fft=fft, n_mels=bins, norm="slaney" if area_normalised else None, **range_hz
         )
@@ -60,7 +60,7 @@ def mel_filters(
     if empty.size:
         at = librosa.mel_frequencies(bins + 2, **range_hz)[empty[0] + 1]
         raise UserError(
-            f"every mel filter must cover a bin of the Fourier transform, and {empty.size} of {bins} do not, the first "
+            f"every mel filter must cover a bin of the Fourier transform; {empty.size} of {bins} do not, the first "
             f"at {at:.0f} Hz. Received: bins={bins}, fft={fft}. Take fewer bins or a longer fft."
         )
     return np.ascontiguousarray(filters.T)
@@ -68,11 +68,11 @@ def mel_filters(
 
 @lru_cache(maxsize=16)
 def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
-    """The orthonormal DCT-II: sqrt(2 / bins) cos(pi k (n + 1/2) / bins), and sqrt(1 / bins) for k = 0.
+    """Return the orthonormal DCT-II: sqrt(2 / bins) cos(pi k (n + 1/2) / bins), and sqrt(1 / bins) for k = 0.
 
     Args:
-        bins: n, the input's width.
-        coefficients: k, how many are kept, <= bins.
+        bins: width of the input, n = 0 .. bins - 1.
+        coefficients: number of coefficients k to keep, <= bins.
 
     Returns:
         (bins, coefficients) float32.
@@ -87,10 +87,10 @@ def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
 
 
 def mel_spectrogram(power: Any, filters: Any) -> Any:
-    """(batch, frames, fft // 2 + 1) power and (fft // 2 + 1, bins) filters -> (batch, frames, bins) power."""
+    """Apply (fft // 2 + 1, bins) filters to power: (batch, frames, fft // 2 + 1) -> (batch, frames, bins)."""
     if None in power.shape or not isinstance(filters, np.ndarray):
         return ops.matmul(power, ops.convert_to_tensor(filters, dtype="float32"))
-    # Filters are mostly zeros: XLA is faster on a few of them and the frequencies that they cover.
+    # Filters are mostly zeros: XLA is faster on a few filters at a time and only the frequencies that they cover.
     found = []
     for first in range(0, filters.shape[1], BLOCK):
         block = filters[:, first : first + BLOCK]
@@ -101,13 +101,13 @@ def mel_spectrogram(power: Any, filters: Any) -> Any:
 
 
 def mfcc(log_mel: Any, coefficients: int = 13) -> Any:
-    """The first `coefficients` of the orthonormal DCT of a log-mel spectrum.
+    """Return the first coefficients of the orthonormal DCT of a log-mel spectrum.
 
     Equals `librosa.feature.mfcc(S=.., norm="ortho", lifter=0)`.
 
     Args:
         log_mel: (batch, frames, bins) float32, static bins.
-        coefficients: <= bins.
+        coefficients: number of coefficients, <= bins.
 
     Returns:
         (batch, frames, coefficients) float32.
@@ -116,14 +116,14 @@ def mfcc(log_mel: Any, coefficients: int = 13) -> Any:
 
 
 def delta(features: Any, mask: Any, order: int = 1) -> Any:
-    """The derivative over frames by a Savitzky-Golay fit; beyond a clip's first and last valid frame they repeat.
+    """Return the derivative over frames by a Savitzky-Golay fit; a clip's first and last valid frame are repeated beyond its ends.
 
     Equals `librosa.feature.delta(mode="nearest")` of each clip without its padding.
 
     Args:
         features: (batch, frames, bins) float.
         mask: (batch, frames) bool, right-padded.
-        order: 1 for delta, 2 for delta-delta (a second derivative of its own fit, not the delta of a delta).
+        order: 1 for delta, 2 for delta-delta (the second derivative of a fit of degree 2, not the delta of a delta).
 
     Returns:
         (batch, frames, bins) float32, 0 where the mask is False.
@@ -138,10 +138,13 @@ def delta(features: Any, mask: Any, order: int = 1) -> Any:
 
 
 def fitted_derivative(x: Any, order: int = 1) -> Any:
-    """(batch, frames + WIDTH - 1, bins) -> (batch, frames, bins): a Savitzky-Golay fit over each `WIDTH` frames."""
+    """Return the derivative of a Savitzky-Golay fit over each `WIDTH` frames.
+
+    (batch, frames + WIDTH - 1, bins) -> (batch, frames, bins); `order` is that of the derivative, and the degree of the fit.
+    """
     half, weights = WIDTH // 2, scipy.signal.savgol_coeffs(WIDTH, order, deriv=order, use="dot")
     frames = ops.shape(x)[1] - 2 * half
-    # The weights of degree 1 are odd, those of degree 2 even.
+    # The weights are antisymmetric for degree 1 and symmetric for degree 2.
     sign = -1.0 if order == 1 else 1.0
     total = 0.0
     for k in range(1, half + 1):
@@ -153,7 +156,7 @@ def fitted_derivative(x: Any, order: int = 1) -> Any:
 
 
 def with_deltas(features: Any, mask: Any, deltas: int) -> Any:
-    """(batch, frames, bins) -> (batch, frames, bins (1 + deltas)): the features, delta, delta-delta."""
+    """Append delta and delta-delta to the features: (batch, frames, bins) -> (batch, frames, bins (1 + deltas))."""
     return ops.concatenate([features] + [delta(features, mask, order) for order in range(1, deltas + 1)], axis=-1)
 
 

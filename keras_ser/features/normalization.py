@@ -1,4 +1,4 @@
-"""Mean and variance: of the training split, which the model carries, and of single clips."""
+"""Normalisation by mean and variance: of the training split, which are stored in the model, and of single clips."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from keras import ops
 from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
 
-FLOOR = 1e-12  # under which a norm counts as 0
+FLOOR = 1e-12  # smallest norm to divide by
 
 
 class Statistics:
@@ -28,14 +28,14 @@ class Statistics:
         self._squares = None
 
     def update(self, x: Any, mask: Any) -> None:
-        """Adds the valid frames of a batch.
+        """Add the valid frames of a batch.
 
         Args:
             x: (batch, frames, bins) float.
             mask: (batch, frames) bool.
 
         Raises:
-            ValueError: when a valid frame holds a value that is not finite.
+            UserError: a valid frame holds a value that is not finite.
         """
         rows = np.asarray(ops.convert_to_numpy(x), np.float64)[np.asarray(ops.convert_to_numpy(mask), bool)]
         if not len(rows):
@@ -54,12 +54,12 @@ class Statistics:
 
     @property
     def mean(self) -> np.ndarray:
-        """(bins,) float64."""
+        """Mean over all frames, (bins,) float64."""
         return self._checked(self._mean)
 
     @property
     def variance(self) -> np.ndarray:
-        """(bins,) float64, over all frames (no degree of freedom taken off)."""
+        """Population variance over all frames, (bins,) float64."""
         return self._checked(self._squares) / self.frames
 
     def _checked(self, value):
@@ -69,17 +69,17 @@ class Statistics:
 
 
 def unit_frames(x: Any) -> Any:
-    """(batch, frames, bins) / its Euclidean norm over the bins; a frame of zeros, as padding is, stays."""
+    """Divide each frame of (batch, frames, bins) by its Euclidean norm; frames of zeros, such as padding, stay 0."""
     return x / ops.maximum(ops.norm(x, axis=-1, keepdims=True), FLOOR)
 
 
 def normalized(x: Any, mask: Any, floor: float = 1e-10) -> Any:
-    """(x - mean) / sqrt(variance + floor) of each bin over a clip's own valid frames; 0 where the mask is False.
+    """Normalise each bin over a clip's own valid frames: (x - mean) / sqrt(variance + floor); 0 where the mask is False.
 
     Args:
         x: (batch, frames, bins) float.
         mask: (batch, frames) bool.
-        floor: under which a variance counts as silence.
+        floor: added to the variance, so that silence stays small.
 
     Returns:
         (batch, frames, bins).
@@ -93,13 +93,13 @@ def normalized(x: Any, mask: Any, floor: float = 1e-10) -> Any:
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class FeatureNormalization(FeatureLayer):
-    """(x - mean) / sqrt(variance + epsilon), 0 where the mask is False; float32 whatever the dtype policy.
+    """Normalise features: (x - mean) / sqrt(variance + epsilon), 0 where the mask is False; float32 for any dtype policy.
 
-    Mean and variance are of the training split, never of a batch or a clip: weights that no optimiser changes, saved
-    with the model. They start at 0 and 1, so that an unadapted layer hands its input on.
+    Mean and variance are those of the training split, never of a batch or a clip. They are non-trainable weights, saved
+    with the model, and start at 0 and 1, so that an unadapted layer returns its input, up to epsilon.
 
     Args:
-        epsilon: keeps a constant bin finite. Default 1e-6.
+        epsilon: added to the variance, to keep constant bins finite. Default 1e-6.
 
     Input shape:
         x (batch, frames, bins) float, mask (batch, frames) bool.
@@ -118,13 +118,13 @@ class FeatureNormalization(FeatureLayer):
         self.variance = self.add_weight(name="variance", shape=bins, initializer="ones", trainable=False)
 
     def set_statistics(self, mean: Any, variance: Any) -> None:
-        """Sets the weights; the layer must be built.
+        """Set the weights; the layer must be built.
 
         Args:
-            mean, variance: (bins,), e.g. of a `Statistics` over the training split.
+            mean, variance: (bins,), e.g. from a `Statistics` over the training split.
 
         Raises:
-            ValueError: on another shape, a value that is not finite, or a negative variance.
+            UserError: another shape, a value that is not finite, a negative variance, or a layer that is not built.
         """
         mean, variance = np.asarray(mean, np.float32), np.asarray(variance, np.float32)
         if not self.built:
@@ -136,7 +136,7 @@ class FeatureNormalization(FeatureLayer):
                 "Are they of this feature?"
             )
         if not (np.isfinite(mean).all() and np.isfinite(variance).all() and (variance >= 0).all()):
-            raise UserError("mean and variance must be finite and the variance not negative.")
+            raise UserError("mean and variance must be finite, and the variance must not be negative.")
         self.mean.assign(mean)
         self.variance.assign(variance)
 
@@ -149,13 +149,13 @@ class FeatureNormalization(FeatureLayer):
 
 
 def clip_statistics(x: Any, mask: Any) -> Any:
-    """Mean and variance of each bin over a clip's valid frames, the means first.
+    """Return mean and variance of each bin over a clip's valid frames, the means first.
 
-    The variance is over all frames (no degree of freedom taken off): 0 for a clip of one frame.
+    The variance is the population variance: 0 for a clip of one frame.
 
     Args:
         x: (batch, frames, bins) float.
-        mask: (batch, frames) bool; values where it is False do not matter.
+        mask: (batch, frames) bool; values where it is False are ignored.
 
     Returns:
         (batch, 2 bins) float32; 0 for a clip without valid frames.

@@ -10,16 +10,16 @@ from keras_ser.errors import UserError
 from keras_ser.features.framing import check_positive, float_tensor, frame, frame_count, frame_sums, pad_to_window
 from keras_ser.features.spectrogram import decibels
 
-# As librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
-# smallest step of 16 bits, and -100 dB, the floor of `decibels`: below it there is what resampling leaves of digital silence.
+# As in librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
+# smallest step of 16 bits, and -100 dB, the floor of `decibels`: only residues of resampled digital silence are smaller.
 ZERO = 1e-5
-# Frames of a clip that `yin` works on together; in a batch whose number of frames is known and small, all of them.
+# Frames of a clip that `yin` processes at a time; the largest static number of frames that it processes at once instead.
 BLOCK, MOST_FRAMES = 64, 320
 THRESHOLD = 0.1  # of YIN's d'
 
 
 def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
-    """Sign changes between neighbours within a frame, over the frame's samples.
+    """Return the number of sign changes between neighbours within each frame, divided by the frame's samples.
 
     Equals `librosa.feature.zero_crossing_rate(center=False, threshold=1e-5)`: samples below -100 dB are silence.
 
@@ -32,16 +32,16 @@ def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     """
     negative = pad_to_window(float_tensor(waveform), window) < -ZERO
     changes = ops.cast(ops.not_equal(negative[:, 1:], negative[:, :-1]), "float32")
-    changes = ops.pad(changes, ((0, 0), (1, 0)))  # (batch, samples): a change from n - 1 to n stands at n
+    changes = ops.pad(changes, ((0, 0), (1, 0)))  # (batch, samples): a change from n - 1 to n is at n
     counts = frame_sums(changes, window, hop)
-    # The change into a frame's first sample belongs to no pair inside the frame.
+    # The change into a frame's first sample is not between samples of the frame.
     frames = ops.shape(counts)[1]
     first = changes[:, : (frames - 1) * hop + 1 : hop]
     return (counts - first) / window
 
 
 def short_time_energy(waveform: Any, window: int = 400, hop: int = 160) -> Any:
-    """The mean square of each frame, in decibels (of full scale 1) with the floor of `decibels`.
+    """Return the mean square of each frame in decibels re full scale 1, with the floor of `decibels`.
 
     Args:
         waveform: (batch, samples) float.
@@ -54,17 +54,17 @@ def short_time_energy(waveform: Any, window: int = 400, hop: int = 160) -> Any:
 
 
 def yin_lags(sample_rate: int, fmin: float, fmax: float) -> tuple[int, int]:
-    """The shortest and the longest period, in samples, that `yin` searches."""
+    """Return the shortest and the longest period that `yin` searches, in samples."""
     return floor(sample_rate / fmax), ceil(sample_rate / fmin)
 
 
 def yin_span(sample_rate: int, fmin: float) -> int:
-    """Samples that `yin` looks at, centred on a frame: four times the longest period."""
+    """Return the number of samples, centred on a frame, that `yin` uses: four times the longest period."""
     return 4 * ceil(sample_rate / fmin)
 
 
 def autocorrelation(frames: Any, lags: int) -> Any:
-    """r(tau) = sum_j x[j] x[j + tau] for tau = 0 .. lags < span, x being 0 beyond the frame, by Fourier transform.
+    """Return r(tau) = sum_j x[j] x[j + tau], tau = 0 .. lags < span, by Fourier transform; x is 0 beyond the frame.
 
     (batch, frames, span) -> (batch, frames, lags + 1) float32.
     """
@@ -82,28 +82,27 @@ def yin(
     fmin: float = 65.0,
     fmax: float = 500.0,
 ) -> tuple[Any, Any]:
-    """Pitch by YIN, and how periodic the frame is at the period found.
+    """Estimate pitch by YIN, and the aperiodicity of each frame at the estimated period.
 
-    A frame's x is the `yin_span` samples centred on the frame's centre t hop + window / 2, with zeros beyond the clip, less
-    their mean:
+    With x the `yin_span` samples around a frame's centre t hop + window / 2, zero-padded beyond the clip, minus their mean:
 
         d(tau)  = sum_{j < span} (x[j] - x[j + tau])^2, x[j] = 0 for j >= span            (eq. 6)
         d'(tau) = d(tau) / ((1 / tau) sum_{i = 1 .. tau} d(i))                             (eq. 8)
         period  = the first dip of d' under 0.1, else its deepest point, refined by a parabola
         aperiodicity = sum_{j < span - tau} (x[j] - x[j + tau])^2 / sum_{j < span - tau} (x[j]^2 + x[j + tau]^2)
 
-    Zeros beyond the frame, as `librosa.yin` from 0.11 has them, raise d with tau and so favour the shortest of several
-    periods; the paper (and librosa before) compares a fixed number of samples. The aperiodicity looks at samples
-    inside the frame only: it is 0 for a periodic signal at any pitch, and 1 for silence and where d' has no dip.
+    Zeros beyond the span, as in `librosa.yin` since 0.11, increase d with tau and thus favour the shortest of several
+    periods; the paper (and earlier librosa) compares a fixed number of samples. The aperiodicity only uses samples
+    inside the span: it is 0 for a periodic signal of any pitch, and 1 for silence and where d' has no dip.
 
     Args:
         waveform: (batch, samples) float, 0 beyond each clip.
         sample_rate: Hz.
-        window, hop: samples; where the frames of the other features stand.
-        fmin, fmax: Hz.
+        window, hop: samples; they place the frames as those of the other features.
+        fmin, fmax: range of the search, Hz.
 
     Returns:
-        f0 (batch, frames) float32 in [fmin, fmax] in every frame, and aperiodicity (batch, frames) float32 in [0, 1].
+        f0 (batch, frames) float32 in [fmin, fmax], Hz, even if unvoiced; and aperiodicity (batch, frames) float32 in [0, 1].
 
     Reference:
         A. de Cheveigne, H. Kawahara, "YIN, a fundamental frequency estimator for speech and music", JASA 111 (2002).
@@ -118,7 +117,7 @@ def yin(
     if isinstance(count, int) and count <= MOST_FRAMES:
         return yin_of_frames(frame(x, span, hop)[:, :count], *arguments)
 
-    # (batch, blocks, samples): a frame's `span` samples are far more than its hop, and exist for a few blocks at a time
+    # (batch, blocks, samples): a frame's `span` is far longer than its hop, so frames are cut for a few blocks at a time only
     x = ops.pad(x, ((0, 0), (0, BLOCK * hop)))
     x = frame(x, (BLOCK - 1) * hop + span, BLOCK * hop)[:, : -(-count // BLOCK)]
     blocks = ops.shape(x)[1]
@@ -132,7 +131,7 @@ def yin(
 
 
 def yin_of_frames(x: Any, sample_rate: int, shortest: int, longest: int, fmin: float, fmax: float) -> tuple[Any, Any]:
-    """`yin` of frames (batch, frames, span), the shortest and the longest period given in samples."""
+    """Run `yin` on frames (batch, frames, span); `shortest` and `longest` are periods in samples."""
     # One lag more, so that the longest period has a neighbour on either side.
     lags = longest + 1
     x = x - ops.mean(x, axis=-1, keepdims=True)
@@ -140,7 +139,7 @@ def yin_of_frames(x: Any, sample_rate: int, shortest: int, longest: int, fmin: f
     square = ops.square(x)
     energy = ops.sum(square, axis=-1, keepdims=True)
     head = ops.cumsum(square[..., :lags], axis=-1)
-    # The rounding error of float32: d' of silence becomes 1 instead of a ratio of rounding errors.
+    # Covers the rounding error of float32: d' of silence becomes 1 instead of a ratio of rounding errors.
     nothing = 1e-6 * energy + 1e-9
     difference = ops.maximum(2.0 * (energy - correlation) - head, 0.0)
     mean = ops.cumsum(difference, axis=-1) / np.arange(1, lags + 1, dtype=np.float32)
@@ -161,7 +160,7 @@ def yin_of_frames(x: Any, sample_rate: int, shortest: int, longest: int, fmin: f
     shift = ops.where(inside, slope / ops.where(inside, bend, ops.ones_like(bend)), ops.zeros_like(bend))
     f0 = ops.clip(sample_rate / (ops.cast(chosen, "float32") + float(shortest) + shift), fmin, fmax)
 
-    # The overlap's energies at the one lag chosen: what lies before its start, and what lies after its end.
+    # The energy of the overlap at the chosen lag: twice the total, minus the samples before its start and after its end.
     lag = chosen[..., None] + shortest
     outside = ops.arange(lags, dtype="int32") < lag
     ends = square[..., :lags] + ops.flip(square[..., -lags:], axis=-1)
@@ -169,27 +168,27 @@ def yin_of_frames(x: Any, sample_rate: int, shortest: int, longest: int, fmin: f
     agreement = 2.0 * pick(correlation[..., shortest - 1 : longest])
     nothing = nothing[..., 0]
     aperiodicity = ops.clip((overlap - agreement + nothing) / (overlap + nothing), 0.0, 1.0)
-    # At an end of the range d' may be deepest only because it is cut there: low rumble resembles itself at short lags.
+    # At an end of the range, the minimum of d' may be no dip but the slope of one outside, e.g. of low rumble at short lags.
     return f0, ops.where(ops.logical_and(here <= low, here <= high), aperiodicity, 1.0)
 
 
 def fast_size(least: int) -> int:
-    """The smallest of 2^a, 3 2^a and 5 2^a that is at least `least`: lengths that Fourier transforms are fast at."""
+    """Return the smallest of 2^a, 3 2^a and 5 2^a that is at least `least`: lengths at which Fourier transforms are fast."""
     power = 1 << max(least - 1, 1).bit_length()
     return next(size for size in (power * 5 // 8, power * 3 // 4, power) if size >= least)
 
 
 def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float = 0.3) -> Any:
-    """Pitch as input of a network.
+    """Convert pitch to inputs of a network.
 
     Args:
         f0: (batch, frames) Hz.
         aperiodicity: (batch, frames) in [0, 1].
         reference: Hz.
-        voicing: a frame is voiced where its aperiodicity is under this.
+        voicing: a frame is voiced if its aperiodicity is below this.
 
     Returns:
-        (batch, frames, 2) float32: log2(f0 / reference), octaves, where voiced, else 0; and 1 - aperiodicity.
+        (batch, frames, 2) float32: log2(f0 / reference) in octaves where voiced, else 0; and 1 - aperiodicity.
     """
     octaves = ops.log(f0 / reference) / float(np.log(2.0))
     voiced = aperiodicity < voicing

@@ -29,18 +29,18 @@ def ideal_ratio_mask(
     window_shape: str = "hamming",
     exponent: float = 0.5,
 ) -> Any:
-    """Return the share of speech in every bin, given the clean and the noisy waveform:
+    """Return the ideal ratio mask, the share of speech in every bin:
 
         IRM(t, k) = (|S|^2 / (|S|^2 + |N|^2))^exponent, N = Y - S
 
-    1 where nothing was mixed in, digital silence included.
+    It is 1 where no noise was mixed in, digital silence included.
 
     Args:
         clean: s, (batch, samples).
         noisy: y = s + n, of the same shape.
         length: (batch,) int, valid samples; None = all.
-        window, hop, fft, window_shape: of the spectra, see `short_time_spectrum`.
-        exponent: 0.5 (the usual) for amplitudes; 1 is the Wiener gain, which has the least squared error of the two.
+        window, hop, fft, window_shape: parameters of the spectra, see `short_time_spectrum`.
+        exponent: 0.5 (the usual) for amplitudes; 1 gives the Wiener gain, whose squared error is lower.
 
     Returns:
         (batch, frames, fft // 2 + 1) float32 in [0, 1].
@@ -67,16 +67,16 @@ def loudness_weights(
     window_shape: str = "hamming",
     exponent: float = 1.0,
 ) -> Any:
-    """Weights of errors of the gain in each bin: |Y|^exponent over its mean in the clip.
+    """Return weights for the error of a gain in each bin: |Y|^exponent divided by its mean over the clip.
 
     Args:
         waveform: y, (batch, samples).
         length: (batch,) int, valid samples; None = all.
-        window, hop, fft, window_shape: of the spectra.
-        exponent: 0 weighs all bins alike, 2 as the squared error of the waveform does.
+        window, hop, fft, window_shape: parameters of the spectra, see `short_time_spectrum`.
+        exponent: 0 weights all bins equally, 2 like the squared error of the waveform.
 
     Returns:
-        (batch, frames, fft // 2 + 1) float32 of mean 1 over a clip's frames, 0 beyond them; 1 where a clip is silent.
+        (batch, frames, fft // 2 + 1) float32, with mean 1 over a clip's frames and 0 beyond them; all 1 if a clip is silent.
     """
     length = valid_lengths(waveform, length)
     y = mask_samples(waveform, length)
@@ -97,19 +97,19 @@ def apply_gain(
     fft: int = 512,
     window_shape: str = "hamming",
 ) -> Any:
-    """Apply a gain for every frame and bin, with the waveform's own phase, and resynthesise a waveform.
+    """Apply a gain to every frame and bin, keep the waveform's own phase, and resynthesise a waveform.
 
         s^ = sum_t w_t F^-1[g_t F[w_t y]] / sum_t w_t^2
 
-    Where the gain is 1 everywhere the output is the input. The frames are those of the front end, and further ones
-    that overlap the clip's beginning and end, which take the gain of the first and the last.
+    If the gain is 1 everywhere, the output is the input. The frames are those of the front end, and further ones
+    that overlap the clip's beginning and end and use the gain of its first and last frame.
 
     Args:
         waveform: y, (batch, samples) float.
         length: (batch,) int, valid samples; None = all.
         gain: g, (batch, frames, fft // 2 + 1), frame t starting at sample t hop; ignored beyond a
             clip's own frames.
-        window, hop, fft, window_shape: of the spectra.
+        window, hop, fft, window_shape: parameters of the spectra, see `short_time_spectrum`.
 
     Returns:
         s^, (batch, samples) float32, 0 beyond `length`.
@@ -138,15 +138,17 @@ def apply_gain(
 
 
 def synthesis_window(window: int, hop: int, window_shape: str = "hamming") -> np.ndarray:
-    """(window,): w_n / sum_t w_{n + t hop}^2, under which frames of the analysis window add up to what they were cut from."""
+    """Return w_n / sum_t w_{n + t hop}^2, (window,), with which windowed frames add up to the original waveform."""
     shape = analysis_window(window, window_shape).astype(np.float64)
     power = np.bincount(np.arange(window) % hop, shape**2, hop)  # the same at every sample that all its frames cover
     return (shape / power[np.arange(window) % hop]).astype(np.float32)
 
 
 def overlap_add(frames: Any, hop: int) -> Any:
-    """Frames, `hop` samples apart, summed: (batch, frames, window) -> (batch, (frames - 1) hop + window), rounded up
-    to a multiple of `hop`; static window."""
+    """Sum frames that begin `hop` samples apart; static window.
+
+    (batch, frames, window) -> (batch, (frames - 1) hop + window, rounded up to a multiple of `hop`).
+    """
     window = frames.shape[-1]
     parts = -(-window // hop)
     x = ops.pad(frames, ((0, 0), (0, 0), (0, parts * hop - window)))
@@ -166,7 +168,7 @@ class ApplyGain(FeatureLayer):
         window_shape: "hamming" or "hann".
 
     Raises:
-        UserError: on a window that does not fit its transform, or a hop that leaves samples out.
+        UserError: a window that is longer than `fft`, or a hop that is longer than the window.
     """
 
     def __init__(self, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming", **kwargs):

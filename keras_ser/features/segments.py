@@ -1,6 +1,6 @@
-"""Clips cut into parts of a fixed length, and what is found in the parts averaged back.
+"""Cut clips into parts of a fixed length, and average outputs of the parts for each clip.
 
-Segments are cut from a front end's frames, stretches from the waveform before any front end.
+Segments are parts of a front end's frames, stretches are parts of the waveform before any front end.
 """
 
 from typing import Any
@@ -13,31 +13,31 @@ from keras_ser.features.framing import check_positive, mask_samples, valid_lengt
 
 
 def segment_count(length: Any, frames: int, hop: int) -> Any:
-    """Segments of `frames` that cover `length` frames, an int or a tensor: 1 + ceil((length - frames) / hop), at least 1."""
+    """Return how many segments cover `length` frames (an int or a tensor): 1 + ceil((length - frames) / hop), at least 1."""
     if isinstance(length, int):
         return 1 + max(length - frames + hop - 1, 0) // hop
     return 1 + ops.maximum(length - frames + hop - 1, 0) // hop
 
 
 def segment(features: Any, mask: Any, frames: int, hop: int | None = None) -> tuple[Any, Any]:
-    """Folds segments into the batch axis; the last one is padded with zeros and False.
+    """Cut clips into segments and fold these into the batch axis; the last one is padded with zeros and False.
 
     Args:
         features: (batch, length, bins) float32, static bins.
         mask: (batch, length) bool, right-padded.
-        frames: of a segment.
-        hop: frames between two segments. Default: `frames`.
+        frames: frames of a segment.
+        hop: frames between the beginnings of two segments. Default: `frames`.
 
     Returns:
-        features (batch * segments, frames, bins) and mask (batch * segments, frames), a clip's segments in a row and
-        0 where the mask is False. A short clip of a long batch has segments whose mask is all False.
+        Features (batch * segments, frames, bins), 0 where the mask is False, and mask (batch * segments, frames); the segments of
+        a clip are consecutive. In a batch with longer clips, a clip's surplus segments are fully masked.
     """
     hop = frames if hop is None else hop
     length, bins = ops.shape(features)[1], features.shape[-1]
     segments = segment_count(length, frames, hop)
-    # One segment more than any clip can miss, then a cut to size, so that the padding is a static number.
+    # Pad by more than any clip can lack, then cut to size, so that the padding is a static number.
     width = (segments - 1) * hop + frames
-    # A clip alone would have no segment that only repeats the end of the one before: in a longer batch neither.
+    # Mask segments that contain only frames already covered, so that the result does not depend on the batch's padding.
     own = segment_count(ops.sum(ops.cast(mask, "int32"), axis=1), frames, hop)  # (batch,)
     own = ops.arange(segments, dtype="int32")[None, :] < own[:, None]  # (batch, segments)
     x = ops.pad(features, ((0, 0), (0, frames + hop), (0, 0)))[:, :width]
@@ -52,12 +52,12 @@ def segment(features: Any, mask: Any, frames: int, hop: int | None = None) -> tu
 
 
 def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:
-    """Averages the segments' outputs of each clip, weighted by their valid frames.
+    """Average the outputs of each clip's segments, weighted by their numbers of valid frames.
 
-    A fully masked segment weighs 0, whatever its output (NaN included). A clip without a valid frame gives 0.
+    A fully masked segment has weight 0, whatever its output (NaN included). A clip without a valid frame gives 0.
 
     Args:
-        outputs: (batch * segments, classes) float, a clip's segments in a row, static classes.
+        outputs: (batch * segments, classes) float, with a clip's segments consecutive; static classes.
         segment_mask: (batch * segments, frames) bool, as from `segment`.
         mask: (batch, length) bool, the clips' own mask; only its batch size is used.
 
@@ -71,11 +71,11 @@ def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:
 
 
 def weighted_mean(outputs: Any, weights: Any) -> Any:
-    """The mean of the outputs of a clip's parts, (batch, classes) float32; 0 where all weights of a clip are.
+    """Return the weighted mean of the outputs of a clip's parts, (batch, classes) float32; 0 if all its weights are 0.
 
     Args:
-        outputs: (batch * parts, classes), a clip's parts in a row, static classes.
-        weights: (batch, parts) float; a part that weighs 0 does not count, whatever its output (NaN included).
+        outputs: (batch * parts, classes), with a clip's parts consecutive; static classes.
+        weights: (batch, parts) float; a part with weight 0 is ignored, whatever its output (NaN included).
     """
     outputs = ops.reshape(ops.cast(outputs, "float32"), (*ops.shape(weights), outputs.shape[-1]))
     outputs = ops.where(weights[..., None] > 0, outputs, ops.zeros_like(outputs))
@@ -88,11 +88,11 @@ class Segment(FeatureLayer):
     """`segment` as a layer: (features, mask) -> (features, mask) of (batch * segments, frames, ..).
 
     Args:
-        frames: of a segment.
-        hop: frames between two. Default: `frames`.
+        frames: frames of a segment.
+        hop: frames between the beginnings of two segments. Default: `frames`.
 
     Raises:
-        ValueError: when `frames` or `hop` is no positive integer.
+        UserError: `frames` or `hop` is not a positive integer.
     """
 
     def __init__(self, frames: int, hop: int | None = None, **kwargs):
@@ -116,7 +116,7 @@ class Segment(FeatureLayer):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class AverageSegments(FeatureLayer):
-    """`unfold` as a layer: (outputs, segment_mask, mask) -> (batch, classes), float32 whatever the dtype policy."""
+    """`unfold` as a layer: (outputs, segment_mask, mask) -> (batch, classes), float32 for any dtype policy."""
 
     def call(self, outputs, segment_mask, mask):
         return unfold(outputs, segment_mask, mask)
@@ -126,13 +126,13 @@ class AverageSegments(FeatureLayer):
 
 
 def stretch_count(length: Any, samples: int) -> Any:
-    """Stretches of a clip: length / samples, rounded half up, at least 1.
+    """Return the number of stretches of a clip: length / samples, rounded half up, at least 1.
 
-    A rest of less than half a stretch is left out; a longer one is padded with zeros.
+    A remainder of less than half a stretch is dropped; a longer one is padded with zeros.
 
     Args:
         length: samples of the clip; an int, an integer array or tensor.
-        samples: of a stretch.
+        samples: samples of a stretch.
     """
     count = (2 * length + samples) // (2 * samples)
     if isinstance(length, int):
@@ -141,16 +141,16 @@ def stretch_count(length: Any, samples: int) -> Any:
 
 
 def cut_stretches(waveform: Any, length: Any, samples: int) -> tuple[Any, Any, Any]:
-    """Fold stretches of `samples` into the batch axis.
+    """Cut waveforms into stretches and fold these into the batch axis.
 
     Args:
-        waveform: (batch, samples) float.
+        waveform: (batch, any) float.
         length: (batch,) int, valid samples.
-        samples: of a stretch.
+        samples: samples of a stretch.
 
     Returns:
-        waveforms (batch * stretches, samples), a clip's in a row, 0 beyond the clip; their lengths (batch * stretches,); and these
-        as (batch, stretches) int32, 0 where a clip of the batch has fewer stretches than another.
+        Waveforms (batch * stretches, samples), 0 beyond the clip, with a clip's stretches consecutive; their valid samples
+        (batch * stretches,) int32, 0 for surplus stretches of shorter clips; and the same as (batch, stretches).
     """
     length = valid_lengths(waveform, length)
     most = stretch_count(ops.shape(waveform)[1], samples)
@@ -158,7 +158,7 @@ def cut_stretches(waveform: Any, length: Any, samples: int) -> tuple[Any, Any, A
     first = ops.arange(most, dtype="int32")[None, :] * samples  # (1, stretches)
     valid = ops.clip(length[:, None] - first, 0, samples)
     own = ops.arange(most, dtype="int32")[None, :] < stretch_count(length, samples)[:, None]
-    # a clip of no sample has one stretch of silence
+    # a clip without samples has one stretch of silence
     valid = ops.where(own, ops.maximum(valid, 1), 0)
     return ops.reshape(x, (-1, samples)), ops.reshape(valid, (-1,)), valid
 
@@ -168,7 +168,7 @@ class CutStretches(FeatureLayer):
     """`cut_stretches` as a layer: (waveform, length) -> (waveforms, lengths (rows,), lengths (batch, stretches)).
 
     Args:
-        samples: of a stretch.
+        samples: samples of a stretch.
     """
 
     def __init__(self, samples: int, **kwargs):
@@ -189,7 +189,7 @@ class CutStretches(FeatureLayer):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class AverageStretches(FeatureLayer):
-    """The mean over a clip's stretches, weighted by their valid samples, float32 whatever the dtype policy.
+    """Average the outputs of each clip's stretches, weighted by their valid samples; float32 for any dtype policy.
 
     Input: outputs (batch * stretches, classes), valid samples (batch, stretches). Output: (batch, classes).
     """

@@ -49,23 +49,23 @@ COEFFICIENTS, MEL_BINS = 13, 40
 
 
 def centred_and_scaled(waveform: Any, length: Any) -> Any:
-    """(batch, samples), 0 beyond `length` -> the same: each clip less its mean, over its largest absolute value."""
+    """Subtract each clip's mean and divide by its largest absolute value: (batch, samples), 0 beyond `length`."""
     count = ops.cast(ops.maximum(length, 1), "float32")
     x = mask_samples(waveform - (ops.sum(waveform, axis=1) / count)[:, None], length)
     return x / (ops.max(ops.abs(x), axis=1, keepdims=True) + 1e-10)
 
 
 def half_magnitude(frames: Any) -> Any:
-    """(batch, frames, window) -> (batch, frames, window // 2): magnitudes of bins 0 .. window // 2 - 1, over window // 2.
+    """Return the magnitudes of bins 0 .. window // 2 - 1, divided by window // 2: (batch, frames, window // 2).
 
-    No window function, and without the bin at half the sample rate. Magnitudes below the rounding error of float32 are 0.
+    There is no window function and no bin at half the sample rate. Magnitudes below the rounding error of float32 are 0.
     """
     window = frames.shape[-1]
-    # Less its first sample a constant frame (digital silence, less the clip's mean) is exactly 0 but for its bin 0.
+    # Without its first sample's value a constant frame (digital silence minus the clip's mean) is exactly 0 except in bin 0.
     moving = frames - frames[..., :1]
     real, imaginary = ops.rfft(moving, fft_length=window)
     power = (ops.square(real) + ops.square(imaginary))[..., 1 : window // 2]
-    # A few clicks of one bit in silence have bins that are exactly 0, which no transform in float32 finds.
+    # Isolated one-bit clicks in silence have bins that are exactly 0, which a transform in float32 does not reproduce.
     nothing = 4e-14 * ops.sum(ops.square(moving), axis=-1, keepdims=True)
     above = root(ops.where(power > nothing, power, 0.0))
     constant = ops.abs(ops.sum(frames, axis=-1, keepdims=True))
@@ -73,9 +73,9 @@ def half_magnitude(frames: Any) -> Any:
 
 
 def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
-    """(batch, samples) -> (batch, frames): sum |sgn x[n] - sgn x[n - 1]| / 2 over the window - 1 pairs of a frame, sgn 0 = 0."""
+    """Return sum |sgn x[n] - sgn x[n - 1]| / (2 (window - 1)) over each frame's neighbours, sgn 0 = 0: (batch, frames)."""
     signs = ops.sign(pad_to_window(float_tensor(waveform), window))
-    changes = ops.pad(ops.abs(signs[:, 1:] - signs[:, :-1]), ((0, 0), (1, 0)))  # from n - 1 to n stands at n
+    changes = ops.pad(ops.abs(signs[:, 1:] - signs[:, :-1]), ((0, 0), (1, 0)))  # from n - 1 to n is at n
     counts = frame_sums(changes, window, hop)
     first = changes[:, : (ops.shape(counts)[1] - 1) * hop + 1 : hop]
     return (counts - first) / (2 * (window - 1))
@@ -83,16 +83,16 @@ def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
 
 @lru_cache(maxsize=16)
 def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
-    """pyAudioAnalysis's filters: 13 triangles every 66.7 Hz from 133 Hz and 27 whose edges grow by 7.1 %, of area 1.
+    """Return pyAudioAnalysis's filters: 13 triangles every 66.7 Hz from 133 Hz and 27 whose edges grow by 7.1 %, of area 1.
 
-    They come from scikits.talkbox, are made for a whole spectrum of `bins` (bin k at k sample_rate / bins) and are
-    applied to half a one, so that each lies an octave below where it is said to be: 67 to 3427 Hz.
+    They come from scikits.talkbox, are designed for a whole spectrum of `bins` (bin k at k sample_rate / bins) and are
+    applied to half a spectrum, so that each lies an octave below its nominal frequency: 67 to 3427 Hz.
 
     Returns:
         (bins, 40) float32.
 
     Raises:
-        UserError: when the filters reach beyond the spectrum.
+        UserError: the filters extend beyond the spectrum.
     """
     edges = 133.33 + 200 / 3 * np.arange(13)
     edges = np.concatenate([edges, edges[-1] * 1.0711703 ** np.arange(1, 30)])  # (42,) Hz
@@ -115,54 +115,54 @@ def short_term(
     hop: int = 160,
     compatible: bool = False,
 ) -> Any:
-    """34 short-term features of every frame of the padded batch, including those beyond a clip's frames.
+    """Compute 34 short-term features of every frame of the padded batch, including frames beyond a clip's end.
 
     With x the frame's samples, X_k the magnitudes of its spectrum and f_k = (k + 1) / bins, k = 0 .. bins - 1,
-    frequencies in halves of the sample rate:
+    frequencies in units of half the sample rate:
 
-    | feature | what |
+    | feature | definition |
     | --- | --- |
-    | zero_crossing_rate | sign changes between neighbours over samples, `zero_crossing_rate` |
+    | zero_crossing_rate | sign changes between neighbours per sample, `zero_crossing_rate` |
     | energy | mean square |
-    | energy_entropy | -sum_j s_j lb s_j, s_j the tenths' shares of the energy |
+    | energy_entropy | -sum_j s_j lb s_j, s_j the shares of ten equal blocks in the energy |
     | spectral_centroid | C = sum_k f_k X_k / sum_k X_k |
     | spectral_spread | sqrt(sum_k (f_k - C)^2 X_k / sum_k X_k) |
-    | spectral_entropy | as energy_entropy, of X_k^2 |
-    | spectral_flux | sum_k (X_k / sum X - the same of the frame before)^2, 0 in the first frame |
-    | spectral_rolloff | the first f_k up to which more than 90 % of sum X_k^2 lie |
-    | mfcc_1 .. mfcc_13 | of the log-mel spectrum without pre-emphasis, dB |
+    | spectral_entropy | like energy_entropy, of X_k^2 |
+    | spectral_flux | sum_k (X_k / sum X - the same of the previous frame)^2, 0 in the first frame |
+    | spectral_rolloff | the first f_k up to which more than 90 % of sum X_k^2 lies |
+    | mfcc_1 .. mfcc_13 | MFCC of the log-mel spectrum without pre-emphasis, dB |
     | chroma_1 .. chroma_12 | share of sum X_k^2 nearest to a note A, A#, .. G# of any octave |
-    | chroma_deviation | standard deviation of the 12 |
+    | chroma_deviation | standard deviation of the 12 chroma values |
 
-    The spectrum is this package's: a periodic Hamming window, zero-padded to a length the Fourier transform is fast at (512
-    for 400), bins 1 .. fft / 2. A frame under -100 dB is silence: all but its energy and its MFCC are 0. Nothing is
-    taken over the clip.
+    The spectrum is this package's: a periodic Hamming window, zero-padded to a fast length of the Fourier transform (512
+    for 400), bins 1 .. fft / 2. A frame below -100 dB is silence: all its features but energy and MFCC are 0. No feature
+    depends on the whole clip.
 
-    With `compatible` the numbers are those that pyAudioAnalysis 0.3.14 gives for the waveform in 16 bits (times 2^15,
-    by which it divides, so that no scale remains here), and the following differs:
+    With `compatible`, the results equal those of pyAudioAnalysis 0.3.14 for the waveform in 16 bits (times 2^15,
+    by which it divides, so that no scale remains here). The definitions above change as follows:
 
-    * Each clip less its mean, over its largest absolute value + 1e-10: loudness is lost between clips, and a click
-      changes every frame. The clip's valid samples count, never those of the batch.
-    * Zero crossings over the window - 1 pairs; every value counts however small, and one into or out of an exact 0
+    * Each clip has its mean subtracted and is divided by its largest absolute value + 1e-10: differences in loudness between
+      clips are lost, and a click changes every frame. Only the clip's valid samples count, not the batch's padding.
+    * Zero crossings are divided by the window - 1 pairs; values of any size count, and a change into or out of an exact 0
       counts half.
-    * No window function: X is that of bins 0 .. window / 2 - 1, over window / 2. The f_k above are those of the next
-      bin (40 Hz too high at 400 samples) in centroid, spread and chroma; the rolloff is k / bins, which is right.
-    * The tenths' shares are of everything, also of the bins or samples left over when they do not divide by ten.
-    * MFCC of log10 of filtered magnitudes, not of power in dB, with the filters of `talkbox_filters`, an octave too
-      low: nothing over 3427 Hz is used, at any sample rate.
-    * Chroma by its folding, see `chroma_matrix`: most bins over 1 kHz are in no class, and the 12 do not add up to 1.
-    * 2.2e-16 is added where something could be 0, so that digital silence is at -15.7 before the cosine transform;
-      there is no other floor, so that silence with traces of noise in it has the shares of that noise.
+    * There is no window function: X consists of bins 0 .. window / 2 - 1, divided by window / 2. In centroid, spread and
+      chroma, f_k is the frequency of the next bin (40 Hz too high at 400 samples); the rolloff is k / bins, which is correct.
+    * The shares of the ten blocks are relative to the total, including the bins or samples left over by a division by ten.
+    * MFCC are taken from log10 of filtered magnitudes, not from power in dB, with the filters of `talkbox_filters`, an octave
+      too low: nothing above 3427 Hz is used, at any sample rate.
+    * Chroma is folded as in `chroma_matrix`: most bins above 1 kHz are in no class, and the 12 values do not add up to 1.
+    * 2.2e-16 is added where a value could be 0, so that digital silence is at -15.7 before the cosine transform.
+      There is no other floor, so that in silence with traces of noise the shares are those of the noise.
 
-    What both share and pyAudioAnalysis has not: a clip shorter than a window is one frame, zero-padded; and float32, in
-    which a rolloff may be a bin apart where a bin ends within 1e-6 of 90 % (one frame in some ten thousand).
+    Both forms differ from pyAudioAnalysis in two ways: a clip shorter than a window is zero-padded to one frame; and in
+    float32 a rolloff may be off by one bin if a bin ends within 1e-6 of 90 % (about one frame in ten thousand).
 
     Args:
         waveform: (batch, samples) float in [-1, 1].
         length: (batch,) int, valid samples. Default: all.
         sample_rate: Hz.
         window, hop: samples.
-        compatible: pyAudioAnalysis's numbers.
+        compatible: reproduce pyAudioAnalysis.
 
     Returns:
         (batch, frames, 34) float32, in the order of `SHORT_TERM_FEATURES`.
@@ -190,7 +190,7 @@ def short_term(
         crossings = zero_crossing_rate(x, window, hop)
         power = power_spectrogram(x, window, hop, fft)
         log_mel = decibels(mel_spectrogram(power, mel_filters(sample_rate, fft, MEL_BINS)))
-        # Shares of what resampling leaves of digital silence would be those of noise.
+        # Shares would be those of noise in resampled digital silence.
         loud = energy > FLOOR
         parts = ops.where(loud[..., None], parts, 0.0)
         power = ops.where(loud[..., None], power[..., 1:], 0.0)  # (batch, frames, bins), bin k at (k + 1) / bins
@@ -214,7 +214,7 @@ def short_term(
 
 
 def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
-    """Raise UserError for a window or sample rate for which some feature is undefined."""
+    """Raise UserError for a window or sample rate at which some feature is undefined."""
     check_positive(sample_rate=sample_rate)
     if window < 2 * BLOCKS:
         raise UserError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")
@@ -225,7 +225,7 @@ def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
             mel_filters(sample_rate, fast_size(window), MEL_BINS)
         except ValueError:
             raise UserError(
-                f"`window` must be so long that each of {MEL_BINS} mel filters covers a bin of its spectrum. "
-                f"Received: window={window}, sample_rate={sample_rate}. 25 ms are enough at any rate."
+                f"`window` must be long enough for each of {MEL_BINS} mel filters to cover a bin of its spectrum. "
+                f"Received: window={window}, sample_rate={sample_rate}. 25 ms is enough at any rate."
             ) from None
     chroma_matrix(window // 2 if compatible else fast_size(window) // 2, sample_rate, compatible)

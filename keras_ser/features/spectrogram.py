@@ -1,4 +1,4 @@
-"""Short-time power spectra, in power or in decibels, and the pre-emphasis before them."""
+"""Short-time power spectra, as power or in decibels, and pre-emphasis."""
 
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,7 @@ FLOOR = 1e-10
 
 
 def decibels(power: Any) -> Any:
-    """10 lg max(power, 1e-10): a fixed floor per value, nothing relative to a clip's or a batch's peak.
+    """Convert power to decibels, 10 lg max(power, 1e-10): the floor is fixed, not relative to the peak of a clip or batch.
 
     Equals `librosa.power_to_db(power, ref=1, top_db=None)`.
     """
@@ -22,17 +22,17 @@ def decibels(power: Any) -> Any:
 
 
 def root(x: Any) -> Any:
-    """The square root, with gradient 0 instead of infinity at 0, which digital silence reaches; 0 below 0."""
+    """Return the square root, 0 for negative values; its gradient at 0 (digital silence) is 0 instead of infinite."""
     positive = x > 0
     return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
 
 
 @lru_cache(maxsize=16)
 def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
-    """A periodic window, "hamming" or "hann": (window,) float32.
+    """Return a periodic window, "hamming" or "hann": (window,) float32.
 
     Raises:
-        UserError: on another shape.
+        UserError: another shape.
     """
     if shape not in ("hamming", "hann"):
         raise UserError(f"`window_shape` must be 'hamming' or 'hann'. Received: window_shape={shape!r}.")
@@ -42,7 +42,7 @@ def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
 def short_time_spectrum(
     waveform: Any, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming"
 ) -> tuple[Any, Any]:
-    """STFT without centring: frame t starts at sample t hop and is zero-padded from `window` to `fft` samples.
+    """Compute the STFT without centring: frame t starts at sample t hop and is zero-padded from `window` to `fft` samples.
 
     Args:
         waveform: (batch, samples) float.
@@ -50,9 +50,9 @@ def short_time_spectrum(
         window_shape: "hamming" or "hann", periodic.
 
     Returns:
-        real and imaginary part, each (batch, frames, fft // 2 + 1) float32.
+        Real and imaginary part, each (batch, frames, fft // 2 + 1) float32.
     """
-    # Frames cut at full length under a window with zeros at its end: padding each frame would copy them all again.
+    # Cut frames of `fft` samples and pad the window with zeros instead: padding each frame would copy them all again.
     margin = fft - window
     x = ops.pad(pad_to_window(float_tensor(waveform), window), ((0, 0), (0, margin)))
     frames = frame(x, fft, hop) * np.pad(analysis_window(window, window_shape), (0, margin))  # (batch, frames, fft)
@@ -62,17 +62,17 @@ def short_time_spectrum(
 def power_spectrogram(
     waveform: Any, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming"
 ) -> Any:
-    """|STFT|^2 of `short_time_spectrum`, (batch, frames, fft // 2 + 1) float32.
+    """Return |STFT|^2 of `short_time_spectrum`, (batch, frames, fft // 2 + 1) float32; the arguments are the same.
 
-    Equals `librosa.stft(center=False, win_length=window, n_fft=fft)` of the waveform with (fft - window) zeros split
-    to both ends, since librosa puts the window in the middle of its frame; the phase differs, the power does not.
+    Equals |`librosa.stft(center=False, win_length=window, n_fft=fft)`|^2 of the waveform with fft - window zeros, half of them at
+    either end, since librosa centres the window in its frame; the phase differs.
     """
     real, imaginary = short_time_spectrum(waveform, window, hop, fft, window_shape)
     return ops.square(real) + ops.square(imaginary)
 
 
 def linear_bands(power: Any, bands: int) -> Any:
-    """Mean power of bands of equal width (to a bin), without the bin at half the sample rate.
+    """Return the mean power of bands of equal width (to one bin), without the bin at half the sample rate.
 
     Args:
         power: (batch, frames, fft // 2 + 1).
@@ -88,18 +88,18 @@ def linear_bands(power: Any, bands: int) -> Any:
 
 
 def check_fft(window: int, fft: int) -> None:
-    """Raise UserError when a window does not fit its Fourier transform."""
+    """Raise UserError if the window is longer than the Fourier transform."""
     check_positive(fft=fft)
     if fft < window:
         raise UserError(f"`fft` must be at least `window`. Received: fft={fft}, window={window}.")
 
 
 def preemphasis(waveform: Any, coefficient: float = 0.97) -> Any:
-    """y[n] = x[n] - coefficient x[n - 1], started with x[-1] = x[0] as HTK and Kaldi do (librosa extrapolates).
+    """Apply pre-emphasis, y[n] = x[n] - coefficient x[n - 1], with x[-1] = x[0] as in HTK and Kaldi (librosa extrapolates).
 
     Args:
         waveform: (batch, samples) float.
-        coefficient: in [0, 1); 0 hands the waveform on.
+        coefficient: in [0, 1); 0 returns the waveform unchanged.
 
     Returns:
         (batch, samples) float32.

@@ -1,7 +1,7 @@
-"""From a cache of waveforms to batches, in tf.data: the only package, beside serving, where `tf.*` is at home.
+"""From a cache of waveforms to batches, with tf.data. Besides serving, this is the only package that is built on `tf.*`.
 
 Conventions: a batch is ({feature: (batch, frames, bins), "mask": (batch, frames)}, {task: (batch,)}, {task: (batch,)}): inputs,
-targets, weights; weight 0 where a label is missing. Whatever is drawn at random in training is drawn from (seed, epoch,
-example), so that an epoch can be made again. Evaluation keeps every example, in order. No batch is larger than its bound with
-the padding (`batching`), whatever the longest clip.
+targets, weights; the weight is 0 where a label is missing. All random choices in training depend on (seed, epoch, example), so
+that an epoch is reproducible. Evaluation keeps every example, in order. The padded size of a batch is bounded (`batching`),
+however long the longest clip is.
 """

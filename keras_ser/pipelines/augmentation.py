@@ -1,4 +1,4 @@
-"""Which augmentation a recipe asks for: plain values, read without TensorFlow; `augment.py` does the work."""
+"""The augmentation settings of a recipe: plain values that need no TensorFlow; `augment.py` applies them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,13 +14,13 @@ LARGEST_TEMPO = 2.0  # up to e^2 = 7.4 times as many frames
 
 @dataclass(frozen=True)
 class Windows:
-    """Clips cut again into overlapping windows, each an utterance: the sliding-window augmentation of MT-A-DNN.
+    """Settings of the sliding-window augmentation of MT-A-DNN, which cuts clips into overlapping windows, each an utterance.
 
     Args:
-        share: length of a window as a share of its clip's.
-        hop_seconds: between the beginnings of two.
-        each: windows of each class of the main task, drawn by the seed 0; 0 = all there are.
-        fewer: where a class has fewer than `each`, as many of every class as the rarest has, instead of an error.
+        share: length of a window as a share of its clip, in (0, 1].
+        hop_seconds: seconds between the beginnings of two windows.
+        each: number of windows of each class of the main task, drawn with seed 0; 0 = all.
+        fewer: if a class has fewer than `each` windows, take as many of every class as the rarest has, instead of raising an error.
     """
 
     share: float = 0.85
@@ -37,20 +37,20 @@ class Windows:
 
 @dataclass(frozen=True)
 class Augment:
-    """Which augmentation, and how much; everything is off by default.
+    """Kinds and amounts of augmentation; all are off by default.
 
-    Applied in this order: tempo, mel warp, time masks, bin masks, gain. Plain numbers, so that it is equal after JSON.
+    They are applied in this order: tempo, mel warp, time masks, bin masks, gain. See `keras_ser.pipelines.augment`.
 
     Args:
-        probability: of each kind for itself, in [0, 1].
-        tempo: `deviation` of `tempo`.
+        probability: probability of each kind, independently, in [0, 1].
+        tempo: `deviation` of `tempo`, at most 2.
         mel_warp_scale, mel_warp_shift: `scale` and `shift` of `mel_warp`.
         gain: `deviation` of `gain`.
         time_masks, time_mask_frames: `masks` and `width` of `mask_time`.
         bin_masks, bin_mask_bins: `masks` and `width` of `mask_bins`.
 
     Raises:
-        ValueError: a negative or non-finite value, or a probability over 1.
+        UserError: a negative or non-finite value, a probability above 1, or a tempo above 2.
     """
 
     probability: float = 0.7
@@ -72,26 +72,26 @@ class Augment:
 
     @property
     def off(self) -> bool:
-        """Whether nothing is changed at all."""
+        """True if nothing is changed."""
         amounts = (self.tempo, self.mel_warp_scale, self.mel_warp_shift, self.gain, self.time_masks, self.bin_masks)
         return not (self.probability and any(amounts))
 
     @property
     def of_bins(self) -> bool:
-        """Whether it changes bins, and not the time axis alone."""
+        """True if bins are changed, not the time axis alone."""
         amounts = (self.mel_warp_scale, self.mel_warp_shift, self.gain, self.bin_masks)
         return bool(self.probability and any(amounts))
 
     def apply(self, x, seed):
-        """One clip's features, augmented.
+        """Augment one clip's features.
 
         Args:
-            x: (frames, bins) of a spectrum, or {name: (frames, bins)}: then the time axis of all of them changes alike,
-                and mel warp, bin masks and gain reach those in `SPECTRAL` only.
+            x: (frames, bins) of a spectrum, or {name: (frames, bins)}: then the time axis of all features changes alike,
+                and mel warp, bin masks and gain apply to those in `SPECTRAL` only.
             seed: integers (2,).
 
         Returns:
-            As `x`, with another number of frames if `tempo` is on.
+            The structure of `x`, with another number of frames if `tempo` is on.
         """
         if isinstance(x, Mapping):
             return {name: self._apply(value, seed, name in SPECTRAL) for name, value in x.items()}

@@ -1,7 +1,8 @@
-"""Which 96-frame segments of a clip train: the data balance of the ASP-MTL paper (section IV-B, after Chen et al. 2020).
+"""Choose the training segments of a clip: the data balance of the ASP-MTL paper (section IV-B, after Chen et al. 2020).
 
-Frequent classes give only the first and the last segment of a clip, rare classes segments re-cut every 24 frames, the others
-segments side by side. Which class is which comes from the training split's counts, never from a list.
+Clips of frequent classes contribute only their first and last segment, those of rare classes overlapping segments, and the
+others adjacent segments (96 frames in the paper, every 24 frames for rare classes). Classes are rated by their counts in the
+training split, not by a fixed list.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,10 @@ RULES = ("usual", "frequent", "rare")
 
 
 def rules(counts: Mapping[str, int]) -> dict[str, str]:
-    """Label -> "frequent" (over 1.25 x the median count), "rare" (under 0.75 x) or "usual".
+    """Return label -> "frequent" (more than 1.25 times the median count), "rare" (less than 0.75 times) or "usual".
 
     Args:
-        counts: label -> clips in the training split; labels without a clip are left out of the median.
+        counts: label -> number of clips in the training split; labels without a clip are left out of the median.
     """
     present = [n for n in counts.values() if n]
     median = float(np.median(present)) if present else 0.0
@@ -27,14 +28,14 @@ def rules(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
-    """First frames of the segments of one clip, int32 (segments,), at least one.
+    """Return the first frames of the segments of one clip, int32 (segments,), at least one.
 
     Args:
-        valid: int32 scalar, the clip's frames.
+        valid: int32 scalar, the clip's number of frames.
         rule: int32 scalar, an index into `RULES`.
-        frames: length of a segment.
-        hop: between the segments of usual classes. The last, incomplete stretch gives no segment, unless it is the only one.
-        rare_hop: between the segments of rare classes.
+        frames: length of a segment in frames.
+        hop: frames between segments of usual classes. An incomplete segment at the end is dropped, unless it is the only one.
+        rare_hop: frames between segments of rare classes.
     """
     last = tf.maximum(valid - frames, 0)
     ends = tf.cond(last > 0, lambda: tf.stack([0, last]), lambda: tf.zeros([1], tf.int32))
@@ -43,16 +44,16 @@ def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
 
 
 def segment_counts(valid: np.ndarray, rule: np.ndarray, frames: int, hop: int, rare_hop: int) -> np.ndarray:
-    """How many segments `segment_starts` gives of each clip of `valid` frames, (clips,)."""
+    """Return the number of segments that `segment_starts` gives for each clip of `valid` frames, (clips,)."""
     last = np.maximum(np.asarray(valid) - frames, 0)
     step = np.where(rule == RULES.index("rare"), rare_hop, hop)
     return np.where(rule == RULES.index("frequent"), np.where(last > 0, 2, 1), last // step + 1)
 
 
 def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, tf.Tensor]:
-    """One clip's features {name: (frames of the clip, bins)} -> {name: (segments, frames, bins), "mask": (segments, frames)}.
+    """Cut one clip's features at `starts` (segments,); beyond the clip's end segments are zero and masked.
 
-    The segments begin at `starts` (segments,); beyond the clip's end they are zero and masked.
+    {name: (frames of the clip, bins)} -> {name: (segments, frames, bins), "mask": (segments, frames)}.
     """
     valid = tf.shape(next(iter(x.values())))[0]
     at = starts[:, None] + tf.range(frames)[None, :]  # (segments, frames)

@@ -1,4 +1,4 @@
-"""How many clips share a batch: few enough that the longest does not pad the others beyond all memory. No TensorFlow."""
+"""Choose the number of clips in a batch such that its padded size is bounded. No TensorFlow."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -14,9 +14,9 @@ Item = TypeVar("Item")
 
 
 def grouped(items: Iterable[Item], size: Callable[[Item], float], most: int, room: float) -> Iterator[list[Item]]:
-    """Consecutive items in lists of at most `most` whose padded size, their number times the largest `size`, is at most `room`.
+    """Group consecutive items into lists of at most `most` items and a padded size (number times largest `size`) up to `room`.
 
-    A larger item stands alone; a generator is read one item ahead.
+    A larger item forms its own list; a generator is read one item ahead.
     """
     group: list[Item] = []
     largest = 0.0
@@ -31,6 +31,6 @@ def grouped(items: Iterable[Item], size: Callable[[Item], float], most: int, roo
 
 
 def stream_sizes(shares: Sequence[float], batch_size: int) -> list[int]:
-    """Examples of each stream in a batch: at least one, and together `batch_size` where that can be."""
+    """Return the number of examples of each stream in a batch: at least one, and `batch_size` in total if possible."""
     ends = np.round(np.cumsum(shares) / sum(shares) * batch_size).astype(int)
     return [max(1, int(n)) for n in np.diff(ends, prepend=0)]

@@ -1,4 +1,4 @@
-"""Features of many clips at once, outside training: the front end, compiled, over one long stream of clips."""
+"""Compute features of many clips outside training: the compiled front end runs over one long stream of clips."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,14 @@ from keras_ser.pipelines.threads import in_order
 
 ROW, ROWS = 256, 40
 CALL = ROW * ROWS
-ALIGNED = 64  # bytes, of memory that TensorFlow takes as it is
-SIDE = 4  # frames on either side that a delta looks at
+ALIGNED = 64  # bytes, the alignment of memory that TensorFlow uses without a copy
+SIDE = 4  # frames on either side that a delta depends on
 
 Features = dict[str, np.ndarray]
 
 
 class _Clip(NamedTuple):
-    """A clip, the frame of the stream at which it begins (None: it goes alone), and how many frames it has."""
+    """A clip, the frame of the stream at which it begins (None: it is processed alone), and its number of frames."""
 
     waveform: np.ndarray
     first: int | None
@@ -31,24 +31,24 @@ class _Clip(NamedTuple):
 
 
 class FeatureExtractor:
-    """Compute the features of many clips: the same numbers as `frontend(waveform, length)`, faster.
+    """Compute the features of many clips: the same values as `frontend(waveform, length)`, faster.
 
         extract = FeatureExtractor(Frontend(("mfcc",)))
         for found in extract(read(path) for path in paths):
             found["mfcc"]  # (frames, 39)
 
-    The clips are concatenated to a stream, with as much silence between them as a frame looks beyond itself: nothing is computed
-    for padding, and every call has the same shape, so that it is compiled once (which takes a second) and processes the stream
-    in rows that fit a core's cache. What depends on all frames of a clip (endpoints, normalisation, statistics) is computed for
-    the clips of a call in a batch. For a single clip the front end itself is faster. Fastest if TensorFlow's operations have one
-    thread each (`tf.config.threading.set_intra_op_parallelism_threads(1)`).
+    The clips are concatenated to a stream, separated by as much silence as frames depend on: nothing is computed for padding, and
+    every call has the same shape, so that it is compiled once (which takes a second) and processes the stream in rows that fit a
+    core's cache. Steps that depend on all frames of a clip (endpoints, normalisation, statistics) are computed in a batch for the
+    clips of a call. For a single clip the front end itself is faster. Extraction is fastest if each TensorFlow operation uses one
+    thread (`tf.config.threading.set_intra_op_parallelism_threads(1)`).
 
     Args:
-        frontend: with "short_term", which looks at whole clips, clips go through it one by one, as does a clip that
-            fills more than a call of `CALL` frames.
-        threads: concurrent calls. Default: one more than the cores that the process may use, so that no core waits while a
-            call begins or ends.
-        compiled: compile by XLA; False = TensorFlow's own graph.
+        frontend: the front end. With "short_term", which depends on whole clips, it is applied clip by clip, as it is to a clip
+            that does not fit into a call of `CALL` frames.
+        threads: number of concurrent calls. Default: one more than the cores that the process may use, so that no core is idle
+            while a call begins or ends.
+        compiled: compile with XLA; False = use TensorFlow's own graph.
     """
 
     def __init__(self, frontend: Frontend, threads: int | None = None, compiled: bool = True):
@@ -68,7 +68,7 @@ class FeatureExtractor:
         self.counts = [tf.constant(rows) for rows in range(ROWS + 1)]
         streams = dict.fromkeys(self.inputs, tf.TensorSpec((self.samples,), tf.float32))
         around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
-        # the concrete function itself: a tf.function looks at its arguments first, for as long as a row takes
+        # the concrete function itself: a tf.function takes as long to examine its arguments as a row takes
         self.framewise = tf.function(self._framewise, jit_compile=compiled).get_concrete_function(
             streams, around, count
         )
@@ -80,13 +80,13 @@ class FeatureExtractor:
         self.finish = tf.function(lambda found, mask: frontend.finish(found, mask), input_signature=[found, mask])
 
     def __call__(self, clips: Iterable[np.ndarray]) -> Iterator[Features]:
-        """feature -> (frames, bins) float32 of each clip, in order.
+        """Yield feature -> (frames, bins) float32 for each clip, in order.
 
         Args:
-            clips: (samples,) float in [-1, 1] each, at `frontend.sample_rate`; of a generator, `threads` + 1 calls are read ahead.
+            clips: (samples,) float in [-1, 1] each, at `frontend.sample_rate`; a generator is read `threads` + 1 calls ahead.
 
         Raises:
-            UserError: a clip that is no (samples,) array, or holds no sample.
+            UserError: a clip that is not a (samples,) array, or has no samples.
         """
         groups = ((group,) for group in _groups(self.frontend, clips, self.room, self.silence, self.threads))
         with ThreadPoolExecutor(self.threads) as pool:
@@ -97,7 +97,10 @@ class FeatureExtractor:
         return self.frontend.prosodic if name == "waveform" else self.frontend.spectral
 
     def _framewise(self, streams, around, count):
-        """{name: (samples,)}, of each frame and `SIDE` beyond the nearest one of a clip, rows -> feature -> (CALL, bins)."""
+        """Compute features frame by frame: feature -> (CALL, bins).
+
+        `streams` are {name: (samples,)}, `around` is the result of `_around`, `count` the number of filled rows.
+        """
         frontend = self.frontend
 
         def row(number):
@@ -121,7 +124,7 @@ class FeatureExtractor:
         return found
 
     def _features(self, group: list[_Clip]) -> list[Features]:
-        """feature -> (frames, bins) of each clip of a group."""
+        """Return feature -> (frames, bins) of each clip of a group."""
         if group[0].first is None:
             return _valid(self.alone(group[0].waveform[None]))
         first, frames = np.array([[clip.first, clip.frames] for clip in group]).T
@@ -142,7 +145,7 @@ class FeatureExtractor:
         return _valid(self.finish(together, mask))
 
     def _stream(self, group: list[_Clip], name: str, rows: int) -> tf.Tensor:
-        """(samples,) of which the first `rows` rows are filled; it lasts until the thread's next call."""
+        """Fill the first `rows` rows of a stream (samples,); it is valid until the thread's next call."""
         stream, tensor = self._memory(name, self.samples, np.float32)
         ends = 0
         for clip in group:
@@ -161,14 +164,14 @@ class FeatureExtractor:
         return tensor
 
     def _memory(self, name: str, size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
-        """`_shared` memory of this thread."""
+        """Return `_shared` memory of this thread."""
         if not hasattr(self.local, name):
             setattr(self.local, name, _shared(size, dtype))
         return getattr(self.local, name)
 
 
 def _shared(size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
-    """(size,) of 4 bytes each, as an array and as a tensor of the same memory: what is written to one is read from the other."""
+    """Return (size,) values of 4 bytes as an array and as a tensor that share their memory."""
     memory = np.zeros(size + ALIGNED // 4, dtype)
     array = memory[-memory.ctypes.data % ALIGNED // 4 :][:size]
     return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
@@ -177,9 +180,9 @@ def _shared(size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
 def _groups(
     frontend: Frontend, clips: Iterable[np.ndarray], room: int, silence: int, threads: int
 ) -> Iterator[list[_Clip]]:
-    """The clips, in order, in lists of which each is a call: `room` frames, `silence` samples behind each clip.
+    """Yield the clips, in order, in one list per call: at most `room` frames, with `silence` samples after each clip.
 
-    What is left at the end is shared by the threads.
+    The clips of the last call are divided among the threads.
     """
     group: list[_Clip] = []
     taken = 0
@@ -187,7 +190,7 @@ def _groups(
         clip = np.asarray(clip, np.float32)
         if clip.ndim != 1 or not len(clip):
             raise UserError(
-                f"clip {number} must be an array (samples,) of at least one sample. Received one of shape {clip.shape}."
+                f"clip {number} must be an array (samples,) of at least one sample. Received: shape {clip.shape}."
             )
         if frontend.samples:
             clip = _of_length(clip, frontend.samples, frontend.margin)
@@ -208,15 +211,15 @@ def _groups(
 
 
 def _of_length(clip: np.ndarray, samples: int, margin: int) -> np.ndarray:
-    """`keras_ser.features.fixed_length` of one clip."""
+    """Apply `keras_ser.features.fixed_length` to one clip."""
     first = max(0, len(clip) - samples) // 2
     clip = clip[first : first + samples]
     return np.pad(clip, (0, samples + margin - len(clip)))
 
 
 def _around(first: np.ndarray, frames: np.ndarray, out: np.ndarray) -> None:
-    """Into (CALL + 2 `SIDE`,) int32: each frame of a stream, or the nearest one that is a clip's, where clips begin at `first`."""
-    ends = np.append(first[1:], CALL + 2 * SIDE)  # the first place that is nearer to the next clip
+    """Write to `out`, (CALL + 2 SIDE,) int32, each frame of the stream, clipped to those of its clip; clips begin at `first`."""
+    ends = np.append(first[1:], CALL + 2 * SIDE)  # the first place that belongs to the next clip
     repeats = np.diff(ends, prepend=0)
     out[:] = np.arange(-SIDE, CALL + SIDE)
     np.maximum(out, np.repeat(first.astype(np.int32), repeats), out=out)
@@ -224,7 +227,7 @@ def _around(first: np.ndarray, frames: np.ndarray, out: np.ndarray) -> None:
 
 
 def _valid(found) -> list[Features]:
-    """A front end's answer -> feature -> (frames, bins) of each clip, its valid frames alone."""
+    """Convert a front end's output to feature -> (frames, bins) of each clip, with its valid frames only."""
     found = {name: np.asarray(value) for name, value in found.items()}
     frames = found.pop("mask").sum(axis=1)
     return [{name: value[row, :n].copy() for name, value in found.items()} for row, n in enumerate(frames)]

@@ -1,4 +1,4 @@
-"""Features of clips that are computed once and kept in memory."""
+"""Keep features of clips in memory that are computed only once."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ import tensorflow as tf
 
 
 class FeatureStore:
-    """The features of a stream's clips, laid end to end, so that a graph finds those of any clip.
+    """The concatenated features of a stream's clips, from which a graph can read any clip.
 
     Args:
-        clips: utterance number -> ({name: (frames, ..)}, {"index", "mixed"}), at least one; the frames may differ from name to
-            name. It is emptied while it is read, so that memory holds the features once.
+        clips: utterance number -> ({name: (frames, ..)}, {"index", "mixed"}), at least one; the number of frames may differ
+            between names. The dictionary is emptied, so that memory holds the features only once.
     """
 
     def __init__(self, clips: dict[int, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]]):
@@ -31,7 +31,7 @@ class FeatureStore:
         clips.clear()
 
     def dataset(self, order) -> tf.data.Dataset:
-        """The clips `order` (clips,), as `keras_ser.pipelines.sources.clips` gives them."""
+        """Return the clips of `order`, (clips,) utterance numbers, in the form of `keras_ser.pipelines.sources.clips`."""
 
         def of(i):
             ends = {name: place[i] for name, place in self.place.items()}

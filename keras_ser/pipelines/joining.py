@@ -1,4 +1,4 @@
-"""Batches of several streams joined into one, and clips given their masks."""
+"""Join batches of several streams, and add masks to clips."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from keras_ser.settings import mask_of
 
 
 def join_streams(*streams):
-    """Batches of K streams -> one, padded to the longest."""
+    """Join batches (inputs, targets, weights) of K streams to one, padded to the longest."""
     xs, ys, ws = zip(*streams, strict=True)
 
     def joined(*values):
@@ -20,6 +20,6 @@ def join_streams(*streams):
 
 
 def with_masks(x, extra):
-    """A clip's features with a mask for each front end: every frame is valid."""
+    """Add a mask for each front end to a clip's features; all frames are valid."""
     sizes = {mask_of(name): tf.shape(value)[0] for name, value in reversed(x.items()) if "/" not in name}
     return {**x, **{mask: tf.ones([frames], tf.bool) for mask, frames in sizes.items()}}, extra

@@ -18,21 +18,21 @@ def noise_bank(
     root: Path | None = None,
     seconds: float = 30.0,
 ) -> list[np.ndarray]:
-    """Return one waveform per noise, of its own length, float32.
+    """Return one waveform (samples,) float32 per noise; lengths may differ.
 
     Args:
-        names: colours, "babble", or stems of files under `root` ("factory" also takes factory1, factory2, joined). A file goes
-            before a generated noise of its name.
-        side: "train", "validation" or "test": colours and babble are drawn anew for each side, files are cut in time, so
-            that no side shares samples with another. Babble has the same voices on every side, mixed differently.
-        sample_rate: in Hz.
+        names: colours, "babble", or stems of files under `root` ("factory" also joins factory1, factory2, ..). A file takes
+            precedence over a generated noise of the same name.
+        side: "train", "validation" or "test". Colours and babble are drawn anew for each side, and files are cut in time, so
+            that sides share no samples. Babble has the same voices on every side, mixed differently.
+        sample_rate: Hz.
         seed: draws colours and babble.
-        speech: waveforms that babble is made of (training clips only).
+        speech: waveforms to make babble from (training clips only).
         root: folder of noise files.
-        seconds: length of the generated ones.
+        seconds: length of generated noises.
 
     Raises:
-        UserError: a name that is neither a colour, "babble", nor a file; another side.
+        UserError: a name that is neither a colour, "babble" nor a file; an unknown side.
         AudioError: see `keras_ser.audio.noise.load_noises`; a file that is silent in this side's stretch.
     """
     if side not in noise.STRETCHES:
@@ -59,16 +59,16 @@ def noise_bank(
 
 
 def is_generated(name: str, root: Path | None) -> bool:
-    """Whether `noise_bank` generates a noise because there is no file of that name."""
+    """Return whether no noise file has this name, so that `noise_bank` generates the noise."""
     stems = noise.noise_files(root) if root else ()
     return not any(name in (stem, noise.noise_type(stem)) for stem in stems)
 
 
 def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:
-    """The part of a noise file that one side may use (see `keras_ser.audio.stretch`).
+    """Return the part of a noise file that one side may use (see `keras_ser.audio.stretch`).
 
     Raises:
-        AudioError: it is silent, so that nothing would be mixed in.
+        AudioError: that part is silent.
     """
     part = noise.stretch(files[stem], side)
     if part.min() == part.max():

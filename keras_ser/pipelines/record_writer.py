@@ -20,7 +20,7 @@ from keras_ser.files import remove_parts, write_text, write_whole
 from keras_ser.pipelines import wav_decoder
 from keras_ser.pipelines.threads import in_order
 
-FORMAT = 2  # 2: silent and cancelling channels and offsets are left out
+FORMAT = 2  # 2: silent and cancelling channels are left out, and offsets subtracted
 UNUSED_SECONDS = 7 * 24 * 3600
 FRAMING = 16  # bytes that TFRecord adds to a record: length, payload, and a checksum of each
 
@@ -36,13 +36,13 @@ def write(
     threads: int,
     progress: bool,
 ) -> None:
-    """Read every clip and write the records and then their sidecar, each under another name until it is whole.
+    """Read every clip and write the records, then their sidecar, each under another name until it is complete.
 
-    The arguments are those of `keras_ser.pipelines.records.cache`; `pool` has the `threads` readers.
+    The arguments are those of `keras_ser.pipelines.records.cache`; `pool` runs the `threads` readers.
 
     Raises:
-        CorpusError: files that can't be used (unless `bad` is "drop"), or none that can.
-        DiskError: a disk that takes no more.
+        CorpusError: some files can't be used (unless `bad` is "drop"), or none can.
+        DiskError: the disk is full.
     """
     reader = wav_decoder.read_channels if len(corpus) >= wav_decoder.FEWEST else read_channels
 
@@ -91,11 +91,11 @@ def write(
         "utterances": utterances,
         "dropped": dropped,
     }
-    write_text(path.with_suffix(".json"), json.dumps(sidecar, indent=1))  # ASCII: names of files need not be Unicode
+    write_text(path.with_suffix(".json"), json.dumps(sidecar, indent=1))  # ASCII, since file names need not be Unicode
 
 
 def file_stats(corpus: Corpus) -> dict[str, list[int] | None]:
-    """Path in the corpus -> [bytes, time of the last change in ns] of every file; None where it is missing."""
+    """Return path in the corpus -> [bytes, time of the last change in ns] of every file, None if it is missing."""
     return {path: _stat(Path(corpus.root) / path) for path in dict.fromkeys(u.path for u in corpus)}
 
 
@@ -108,10 +108,10 @@ def _stat(path: Path) -> list[int] | None:
 
 
 def remove_outdated(folder: Path, corpus: Corpus) -> None:
-    """Delete the caches in a folder that this corpus has left behind, with what is kept beside them.
+    """Delete outdated caches of this corpus in a folder, with the files that belong to them.
 
-    A cache is deleted where it was made from the same folder, a file that it was made from has changed since, so that it can
-    never be opened again, and it was last opened a week ago or earlier: another process may still be training from it.
+    A cache is deleted if it was made from the same corpus folder, if one of its source files has changed since, so that it can
+    never be opened again, and if it was last opened at least a week ago, since another process may still be training from it.
     """
     own = (str(Path(corpus.root).resolve()), corpus.name)
     for sidecar in folder.glob("*.json"):
@@ -144,7 +144,7 @@ def check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPool
     free = shutil.disk_usage(folder).free
     if total > free:
         raise CorpusError(
-            f"{folder}: the cache of {corpus.name} needs up to {total / 2**20:.1f} MiB, "
+            f"{folder}: the cache of {corpus.name} needs up to {total / 2**20:.1f} MiB; "
             f"{free / 2**20:.1f} MiB are free. Make room or name another folder."
         )
 
@@ -153,7 +153,7 @@ def bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
     """Return the error for `dropped` files (id -> reason) out of `count`."""
     return CorpusError(
         f"{len(dropped)} of {count} files can't be used: {first_ten(dropped.values())}. "
-        'Mend or remove them, or go on without them: bad="drop" (--bad drop).'
+        'Repair or remove them, or continue without them: bad="drop" (--bad drop).'
     )
 
 
@@ -164,7 +164,7 @@ def first_ten(items: Iterable[str]) -> str:
 
 
 def _serialise(index: int, utterance: Utterance, waveform: np.ndarray) -> bytes:
-    # Most corpora are 16-bit at the rate asked for: half the disk, and exact.
+    # Most corpora are 16-bit at the requested rate: int16 is exact and takes half the space.
     scaled = waveform * np.float32(32768)
     short = np.clip(np.rint(scaled), -32768, 32767)
     if np.array_equal(short, scaled):

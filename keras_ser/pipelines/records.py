@@ -1,11 +1,11 @@
 """The waveform cache: every utterance of a corpus decoded and resampled once, in one TFRecord file.
 
-A cache is two files in a folder, `<corpus>-<fingerprint>.tfrecord` and the same with `.json`. Both are written under
-another name and renamed when they are complete, the JSON last: it is what makes a cache, and it holds the size that the
-records must have. So a kill or a full disk leaves nothing that the next run could take for a whole cache. The
-fingerprint covers the corpus's name, its utterances and their files' sizes and times, the rate and the format: a change
-of any of them makes another cache beside the old one. An old cache whose files have changed is deleted a week after it was
-last opened (`remove_outdated`); the others may be deleted by hand.
+A cache consists of two files in a folder, `<corpus>-<fingerprint>.tfrecord` and the same with `.json`. Both are written under
+another name and renamed when they are complete, the JSON file last. Without it there is no cache, and it holds the size that
+the records must have, so that an interrupted run or a full disk cannot leave an incomplete cache that looks complete. The
+fingerprint covers the corpus's name, its utterances and their files' sizes and times, the rate and the format: if any of these
+changes, a new cache is written beside the old one. An old cache whose source files have changed is deleted a week after it was
+last opened (`remove_outdated`); others may be deleted by hand.
 """
 
 import contextlib
@@ -49,13 +49,13 @@ class RecordCache:
     Args:
         path: the TFRecord file.
         sample_rate: Hz.
-        fingerprint: of the corpus and the settings it was made from.
-        ids: utterances in the file, in the corpus's order.
+        fingerprint: fingerprint of the corpus and settings (see `corpus_fingerprint`).
+        ids: ids of the utterances in the file, in the corpus's order.
         indices: their numbers in the corpus, int64 (utterances,); a dropped utterance leaves a gap.
-        lengths: their samples, int64 (utterances,).
-        hashes: id -> SHA-1 of the decoded samples; equal hashes are copies of the same audio.
-        problems: id -> what is odd about a waveform that is kept ("silent", "shorter than one window", "clipped").
-        dropped: id -> why it is not in the file (only with `bad="drop"`).
+        lengths: their lengths in samples, int64 (utterances,).
+        hashes: id -> SHA-1 of the decoded samples; equal hashes mean copies of the same audio.
+        problems: id -> problems of a waveform in the file ("silent", "shorter than one window", "clipped", ..).
+        dropped: id -> reason why an utterance is not in the file (only with `bad="drop"`).
     """
 
     path: Path
@@ -72,17 +72,17 @@ class RecordCache:
         return len(self.ids)
 
     def dataset(self, indices=None) -> tf.data.Dataset:
-        """The waveforms, read from disk as they are asked for.
+        """Return the waveforms as a dataset that reads them from disk on demand.
 
         Args:
-            indices: numbers of utterances in the corpus, (clips,), in the order in which they are read; None = all. A tensor of a
-                graph is not checked before it is read.
+            indices: numbers of utterances in the corpus, (clips,), in reading order; None = all. A symbolic tensor is not
+                checked in advance.
 
         Returns:
             Elements {"index": int64 (), "waveform": float32 (samples,), "length": int32 ()}.
 
         Raises:
-            UserError: an index that the cache does not hold: out of range, or dropped.
+            UserError: an index that is not in the cache: out of range, or dropped.
         """
         if indices is None:
             return tf.data.TFRecordDataset(str(self.path), buffer_size=READ_BUFFER).map(_parse).apply(_known(len(self)))
@@ -91,7 +91,7 @@ class RecordCache:
             strays = np.setdiff1d(asked, self.indices)
             if strays.size:
                 shown = ", ".join(map(str, strays[:10]))
-                raise UserError(f"`indices` must be utterances in the cache. Received, and not in it: {shown}.")
+                raise UserError(f"`indices` must be utterances in the cache. Received, but not in it: {shown}.")
         spec = tf.TensorSpec((), tf.string)
         records = tf.data.Dataset.from_generator(
             self._payloads, args=(tf.cast(indices, tf.int64),), output_signature=spec
@@ -108,8 +108,10 @@ class RecordCache:
 
     @functools.cached_property
     def _places(self) -> list[tuple[int, int]]:
-        """(first byte, bytes) of each record's payload: a record is its length (8 bytes) and a checksum (4), then the payload and
-        another checksum (4)."""
+        """(offset, size) of each record's payload in bytes.
+
+        A record consists of its length (8 bytes), a checksum (4), the payload and another checksum (4).
+        """
         found, at = [], 0
         with open(self.path, "rb") as file:
             for _ in range(len(self)):
@@ -129,22 +131,26 @@ def cache(
     threads: int | None = None,
     progress: bool = True,
 ) -> RecordCache:
-    """Open the corpus's cache in a folder, and write it first if there is none.
+    """Open the corpus's cache in a folder; write it first if it does not exist.
 
     Args:
-        corpus: what to read, by `audio.read`.
-        folder: of the caches; made if missing.
-        sample_rate: Hz of the cached waveforms.
-        bad: what to do with unusable files (missing, corrupt, empty, NaN): "raise", or "drop" = omit them and list them in
+        corpus: the corpus; its files are read as by `keras_ser.audio.read`.
+        folder: folder for caches; created if missing.
+        sample_rate: sample rate of the cached waveforms, Hz.
+        bad: treatment of unusable files (missing, corrupt, empty, NaN): "raise" an error, or "drop" them and list them in
             `RecordCache.dropped`. All files are tried before an error is raised.
-        window_seconds: clips shorter than this are listed in `RecordCache.problems`, as are silent and clipped ones;
-            they stay in the cache.
-        threads: readers; default: the number of CPUs, at most 8.
-        progress: show a progress bar on a terminal (with rich installed).
+        window_seconds: shorter clips are listed in `RecordCache.problems`, as are silent and clipped ones; they stay in the
+            cache.
+        threads: number of reading threads; default: the number of available cores, at most 8.
+        progress: show a progress bar on a terminal.
+
+    Returns:
+        The complete cache.
 
     Raises:
-        CorpusError: files that can't be used (the first ten are listed); no usable file at all; no space on the disk.
-        DiskError: the disk got full, or the folder may not be written.
+        CorpusError: files that can't be used (the first ten are listed); no usable file at all; not enough space on the disk.
+        DiskError: the disk became full, or the folder is not writable.
+        UserError: an unknown `bad`, or a sample rate below 1.
     """
     if bad not in ("raise", "drop"):
         raise UserError(f'`bad` must be "raise" or "drop". Received: {bad!r}.')
@@ -178,7 +184,7 @@ def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, thread
 
 
 def corpus_fingerprint(corpus: Corpus, sample_rate: int, window_seconds: float = 0.025) -> str:
-    """SHA-1 of everything that the cached samples depend on, missing files included."""
+    """Return the SHA-1 of everything that the cached samples depend on, including which files are missing."""
     digest = hashlib.sha1(json.dumps([FORMAT, corpus.name, sample_rate, window_seconds]).encode())
     stats = file_stats(corpus)
     for u in corpus:
@@ -206,7 +212,7 @@ def _known(count: int):
 
 
 def _open(path: Path, fingerprint: str) -> RecordCache | None:
-    """The cache, or None where there is none that is whole."""
+    """Open the cache; return None if there is no complete one."""
     try:
         sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         whole = (
@@ -219,8 +225,8 @@ def _open(path: Path, fingerprint: str) -> RecordCache | None:
         return None
     if not whole:
         return None
-    with contextlib.suppress(OSError):  # a folder that may only be read
-        os.utime(path.with_suffix(".json"))  # `remove_outdated` asks when it was last opened
+    with contextlib.suppress(OSError):  # a read-only folder
+        os.utime(path.with_suffix(".json"))  # for `remove_outdated`: the time it was last opened
     entries = sidecar["utterances"]
     return RecordCache(
         path=path,

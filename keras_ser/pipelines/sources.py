@@ -1,6 +1,6 @@
 """One task stream: its clips in order, from cached waveforms through the front end, with noise mixed in.
 
-What is drawn for a clip depends on seed, epoch and the clip's number, not on the clips beside it.
+Random choices for a clip depend on the seed, the epoch and the clip's number, not on other clips.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +22,7 @@ Labels = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Source:
-    """One stream, ready to be read.
+    """One stream of clips with labels.
 
     Args:
         name: the stream's name.
@@ -30,15 +30,16 @@ class Source:
         cache: a `RecordCache`: waveforms by utterance number.
         indices: utterance numbers to read.
         labels: task -> (values, weights), arrays over the corpus's utterances.
-        share: share of each batch.
+        share: share of the stream in each batch.
         rules: index into `balance.RULES` for each utterance of the corpus.
         bank: noises to mix in, one waveform each; empty = none.
-        mixed: task -> class of each of the bank's noises; of a stream without a bank, the class of what it holds. These are
-            the tasks whose labels the stream knows, and not the corpus (`keras_ser.settings.of_stream`).
+        mixed: task -> class of each noise in the bank, or, without a bank, the class of all clips in the stream. These are
+            the tasks with labels that depend on the stream, not on the corpus (`keras_ser.settings.of_stream`).
         snr: signal-to-noise ratios in dB to draw from.
         redraw: draw the noises anew in each epoch.
-        origins: number of the recording that each window of the corpus was cut from; None = the clips are no windows.
-        odds: task of `mixed` -> share of each class, where labels are drawn by them, whatever was mixed in (a control).
+        origins: number of the recording that each window of the corpus was cut from; None = the clips are not windows.
+        odds: task of `mixed` -> share of each class; the labels of these tasks are drawn at random, independently of the noise (a
+            control experiment).
     """
 
     name: str
@@ -57,11 +58,11 @@ class Source:
 
     @property
     def noise_bytes(self) -> int:
-        """Memory of the bank, its noises padded to the longest (`augment.stack_bank`)."""
+        """Memory of the bank in bytes, with its noises padded to the longest (`augment.stack_bank`)."""
         return 4 * len(self.bank) * max(map(len, self.bank), default=0)
 
     def targets(self, task: str, index: np.ndarray, mixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The labels of clips of this stream: (values, weights), (clips,) each.
+        """Return the labels of clips of this stream: (values, weights), (clips,) each.
 
         Args:
             task: name of the task.
@@ -78,16 +79,16 @@ class Source:
         return values, np.ones(len(index), "float32")
 
     def batch_sizes(self, order: np.ndarray, samples: int = 0) -> np.ndarray:
-        """Clips of each batch: `BATCH_CLIPS`, or as many fewer as keep it, padded to its longest clip, at `BATCH_SECONDS`.
+        """Return the number of clips of each batch: at most `BATCH_CLIPS`, and at most `BATCH_SECONDS` including padding.
 
-        The clips are read in `order`; `samples` are those of a stretch that is cut from longer clips, 0 = whole clips.
+        The clips are read in `order`; longer clips are cut to a stretch of `samples`, 0 = whole clips.
         """
         lengths = self.cache.lengths[np.searchsorted(self.cache.indices, order)]
         lengths = np.minimum(lengths, samples) if samples else lengths
         return np.array([len(g) for g in grouped(lengths, int, BATCH_CLIPS, BATCH_SECONDS * self.cache.sample_rate)])
 
     def draw(self, seed: int, epoch: int = 0, samples: int = 0, order: np.ndarray | None = None) -> "Draw":
-        """What is drawn for one reading of the stream, in `order` (default: the corpus's); `samples` as in `batch_sizes`."""
+        """Draw what is random in one pass over the stream, in `order` (default: the corpus's); `samples`: see `batch_sizes`."""
         clips = np.unique(self.indices) if order is None else order
         return Draw(
             clips=clips.astype("int64"),
@@ -99,15 +100,15 @@ class Source:
 
 
 class Draw(NamedTuple):
-    """What is drawn for one reading of a stream, as arrays, so that one graph serves every epoch.
+    """Random choices for one pass over a stream, as arrays, so that one graph serves every epoch.
 
     Args:
-        clips: (clips,) utterance numbers in the order in which they are read.
-        sizes: (batches,) clips of each batch, see `Source.batch_sizes`.
+        clips: (clips,) utterance numbers in reading order.
+        sizes: (batches,) number of clips of each batch, see `Source.batch_sizes`.
         noise: (2,) seed of noises, their stretches and SNRs.
         vary: (2,) seed of shuffling, augmentation and crops.
         stretch: (2,) seed of stretches of the waveforms.
-        ends, parts: see `dealing.Examples.part`; empty where every example of the clips is taken.
+        ends, parts: see `dealing.Examples.of_clips`; empty if every example of the clips is used.
     """
 
     clips: np.ndarray
@@ -120,7 +121,7 @@ class Draw(NamedTuple):
 
     @classmethod
     def spec(cls) -> "Draw":
-        """Tensor specs of a draw."""
+        """Return the tensor specs of a draw."""
         shapes = {"noise": [2], "vary": [2], "stretch": [2]}
         return cls(**{name: tf.TensorSpec(shapes.get(name, [None]), tf.int64) for name in cls._fields})
 
@@ -128,16 +129,16 @@ class Draw(NamedTuple):
 def encode_labels(
     corpus, tasks: Sequence[Task], untaught: Sequence[Task] = (), auxiliary: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """task -> (values, weights) over the corpus's utterances, in order.
+    """Encode labels: task -> (values, weights) over the corpus's utterances, in order.
 
     Args:
         corpus: the corpus.
-        tasks: what is encoded.
-        untaught: those of them that the corpus does not teach: weight 0, whatever its labels.
+        tasks: the tasks to encode.
+        untaught: those of `tasks` that are not learnt from this corpus: weight 0, whatever its labels.
         auxiliary: see `Task.encode_utterance`.
 
     Raises:
-        UserError: a label that the task does not know; the message names the utterance.
+        UserError: a label that is unknown to the task; the message names the utterance.
     """
     encoded = {}
     for task in tasks:
@@ -153,12 +154,12 @@ def encode_labels(
 
 
 def drawn_seed(seed: int, epoch: int, number: int):
-    """A two-number seed for everything drawn in one epoch of one stream."""
+    """Return a seed of two integers for one epoch of one stream."""
     return np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32).astype("int64") % 2**31
 
 
 def padded(dataset: tf.data.Dataset, source: Source, draw: Draw, shapes=None, samples: int = 0) -> tf.data.Dataset:
-    """A stream's clips, one an element in the order of `draw.clips`, in padded batches of `draw.sizes`."""
+    """Batch a stream's clips, one element each in the order of `draw.clips`, into padded batches of `draw.sizes`."""
     longest = min(samples or np.inf, max(source.cache.lengths))
     if longest * BATCH_CLIPS <= BATCH_SECONDS * source.cache.sample_rate:
         return dataset.padded_batch(BATCH_CLIPS, shapes)
@@ -172,7 +173,7 @@ def padded(dataset: tf.data.Dataset, source: Source, draw: Draw, shapes=None, sa
 
 
 def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
-    """A batch of padded features -> its clips, trimmed to their valid frames; of stretches, to the clip's own stretches."""
+    """Split a batch of padded features into its clips, trimmed to their valid frames or, for stretches, their own stretches."""
     rows = dict(features)
     if STRETCH in rows:
         stretch = rows.pop(STRETCH)  # (clips, stretches)
@@ -189,10 +190,16 @@ def _unbatch(features: Mapping[str, tf.Tensor], extra: Mapping[str, tf.Tensor]) 
 
 
 def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0) -> tf.data.Dataset:
-    """One stream's clips, in order: batches of ({"waveform", "length"}, {"index", "mixed"}), noises mixed in.
+    """Return one stream's clips, in order, with noise: batches of ({"waveform", "length"}, {"index", "mixed"}).
 
-    "mixed" is the number of the noise in the bank, 0 without one. With `clean` the waveform before the noise is handed on, too, as
-    "clean". Of each longer clip a random stretch of `samples` is taken; 0 = clips stay whole.
+    Args:
+        source: the stream.
+        draw: the random choices, from `Source.draw`.
+        clean: also return the waveform without noise, as "clean".
+        samples: cut longer clips to a random stretch of this length; 0 = whole clips.
+
+    Returns:
+        Dataset of padded batches; "mixed" is the number of the noise in the bank, 0 without a bank.
     """
 
     def stretch(clip):
@@ -202,7 +209,7 @@ def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0)
     dataset = source.cache.dataset(draw.clips)
     dataset = dataset.map(stretch) if samples else dataset
     dataset = padded(dataset, source, draw, {"index": [], "waveform": [None], "length": []}, samples)
-    # outside the graph that may be traced now: its constants are copied several times, and may take 2 GB at most
+    # outside any graph being traced: a graph's constants are copied several times, and are limited to 2 GB
     with tf.init_scope():
         bank = augment.stack_bank(source.bank) if source.bank else None
 
@@ -228,16 +235,16 @@ def clips(
     frame_targets: Mapping[str, Callable] | None = None,
     samples: int = 0,
 ) -> tf.data.Dataset:
-    """One stream's clips as features, in order: ({name: (frames, bins)}, {"index", "mixed"}).
+    """Return one stream's clips as features, in order: ({name: (frames, bins)}, {"index", "mixed"}).
 
-    Of an extractor that cuts stretches, features and masks are (stretches, frames, bins) and (stretches, frames).
+    With an extractor that cuts stretches, features and masks are (stretches, frames, bins) and (stretches, frames).
 
     Args:
         source, draw, samples: see `waveforms`.
-        extract: {"waveform", "length"} -> features and masks, as `keras_ser.models.whole_model.extractor`.
+        extract: {"waveform", "length"} -> features and masks, e.g. `keras_ser.models.whole_model.extractor`.
         names: the features to keep.
-        frame_targets: name -> a function: {"waveform", "length", "clean"} -> (batch, frames, bins): what is learnt frame by
-            frame; it goes the way of the features.
+        frame_targets: name -> a function {"waveform", "length", "clean"} -> (batch, frames, bins) of the targets of each
+            frame, which are then treated like features.
     """
     masks = tuple(dict.fromkeys(mask_of(name) for name in names))
 
@@ -251,7 +258,7 @@ def clips(
 
 
 def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
-    """Every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller where clips are long."""
+    """Return every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller if clips are long."""
     masks = tuple(dict.fromkeys(mask_of(name) for name in names))
 
     def features(given, extra):
@@ -266,7 +273,7 @@ def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], 
 
 
 def rule_table(corpus, task: Task, ids: Collection[str], find: Callable, auxiliary: bool = False) -> np.ndarray:
-    """`balance.RULES` index for each utterance, decided from the counts over the training ids."""
+    """Return the index into `balance.RULES` for each utterance, chosen by the class counts over the training ids."""
     column = [task.encode_utterance(u, corpus.name, auxiliary) for u in corpus]
     train = set(ids)
     counts = {label: 0 for label in task.labels}

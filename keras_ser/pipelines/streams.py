@@ -1,8 +1,8 @@
 """K task streams mixed in a batch: from cached waveforms through the front end to (inputs, targets, weights).
 
-The way of a clip in training: waveform -> [noise mixed in] -> features -> segments, a crop, or the whole -> augmentation -> batch.
-Where nothing random stands before the features they are computed once and kept in memory, if they fit into `memory_limit`.
-What is drawn for a clip depends on seed, epoch and the clip's number, not on the clips beside it.
+The path of a clip in training: waveform -> [noise mixed in] -> features -> augmentation -> segments, a crop or the whole -> batch.
+If no random step precedes the features, they are computed once and kept in memory, provided that they fit into `memory_limit`.
+Random choices for a clip depend on the seed, the epoch and the clip's number, not on other clips.
 """
 
 import logging
@@ -26,37 +26,37 @@ SHUFFLE_EXAMPLES = 4096
 MEMORY_LIMIT = 3 * 2**29
 BATCH_FRAMES = round(100 * TRAINING_SECONDS)
 _DEAL = 3000
-# the target that is the number of the stream
+# name of the target that holds the number of the stream
 SOURCE = "stream/number"
 
 LOG = logging.getLogger(__name__)
 
 
 class TrainingData:
-    """The training side of a split: statistics once, then one data set an epoch.
+    """The training side of a split: feature statistics, and a data set for each epoch.
 
     Args:
-        sources: the streams. The first defines the length of an epoch. Shorter streams repeat; the examples of longer ones take
-            turns from epoch to epoch, each as often as the others.
+        sources: the streams. The first defines the length of an epoch. Shorter streams repeat; longer ones are subsampled in
+            rotation, so that over the epochs each example is used equally often.
         extract: see `clips`.
-        names: features that the network takes.
+        names: input features of the network.
         sampling, augmentation: the recipe's `Sampling` and `Augment`.
-        batch_size: examples a batch, over all streams.
-        seed: draws order, crops, noises and augmentation, together with the epoch.
+        batch_size: examples in a batch, over all streams.
+        seed: determines order, crops, noises and augmentation, together with the epoch.
         memory_limit: bytes to keep in memory, over all streams. A third is for shuffling, the rest for noises and features;
-            streams whose features do not fit are computed anew in each epoch.
+            features that do not fit are computed anew in each epoch.
         frame_targets: see `clips`; they are among the inputs of a batch, under their own names.
-        stretch: samples of the stretches that `extract` cuts; 0 = it cuts none.
-        samples: Take a random stretch of this length of each clip, another in each epoch; 0 = the clip.
-        measure: Compute the `statistics` of the features. Without them, and with stretches, no clip is read before the first
-            epoch.
-        batch_frames: frames of a batch with its padding. Longer clips than fit into it ("whole" and "crop") are cut to a random
-            stretch, another in each epoch, so that one long recording does not pad the others beyond all memory.
+        stretch: samples of the stretches that `extract` cuts; 0 = none.
+        samples: cut each clip to a random stretch of this length, another in each epoch; 0 = whole clips.
+        measure: compute the `statistics` of the features. If False and `samples` is set, no clip is read before the first epoch,
+            unless clips are cut into segments.
+        batch_frames: largest number of frames in a batch, including padding. Clips that are too long for it ("whole" and "crop")
+            are cut to a random stretch, another in each epoch, so that one long recording cannot exhaust memory.
 
     Attributes:
         statistics: feature -> `Statistics` of the training frames.
-        steps: batches of each epoch.
-        left: bytes of the limit that features may still take.
+        steps: number of batches in each epoch.
+        left: bytes of the limit that are still available for features.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class TrainingData:
             self.longest = min(sampling.frames, self.longest)
         self.shuffle_bytes = memory_limit // 3 // len(self.sources)
         self.left = max(0, memory_limit - memory_limit // 3 - sum(source.noise_bytes for source in self.sources))
-        # of each stream: its features, where they are kept; and what is known of its examples
+        # for each stream: its features, if they are kept, and its examples
         self._kept: list[FeatureStore | None] = []
         self._examples: list[Examples] = []
         self.statistics = {name: Statistics() for name in self.names}
@@ -92,7 +92,7 @@ class TrainingData:
         self._first_pass()
 
     def _first_pass(self) -> None:
-        """Sums for the normalisation over the training streams, frames of each clip, and the kept features."""
+        """Compute statistics for the normalisation, count the frames of each clip, and keep the features that fit."""
         if self.samples and not self.measure and self.sampling.kind != "segments":
             for source in self.sources:
                 self._kept.append(None)
@@ -120,13 +120,13 @@ class TrainingData:
                     kept.clear()
             room -= size if keep else 0
             self._kept.append(FeatureStore(kept) if kept else None)
-            # bytes of a frame, or of a stretch
+            # bytes per frame, or per stretch
             width = sum(math.prod(value.shape[1:]) * value.dtype.size for value in dataset.element_spec[0].values())
             self._count(source, np.array([*valid]), np.array([*valid.values()]), width)
         self.left = self.left if self.samples else room
 
     def _count(self, source: Source, index: np.ndarray, valid: np.ndarray, width: int) -> None:
-        """Take stock of a stream's examples: clips `index` of `valid` frames of `width` bytes. The first one sets `steps`."""
+        """Count a stream's examples: clips `index` of `valid` frames of `width` bytes. The first stream sets `steps`."""
         s = self.sampling
         if self.stretch:
             counts, frames = valid, np.ones(valid.sum(), int)
@@ -145,7 +145,7 @@ class TrainingData:
             counts, frames = np.ones(len(valid), int), np.minimum(frames, self.longest)
         number = len(self._examples)
         self.steps = self.steps or -(-int(counts.sum()) // self.sizes[number])
-        # the largest number of examples that are sure to have room
+        # the largest number of examples that fit in any case
         fit = int(np.searchsorted(np.cumsum(np.sort(frames * width)[::-1]), self.shuffle_bytes, side="right"))
         buffer = SHUFFLE_EXAMPLES if fit >= min(len(frames), SHUFFLE_EXAMPLES) else max(1, fit)
         wanted = self.steps * self.sizes[number]
@@ -157,13 +157,13 @@ class TrainingData:
         return source.rules if self.sampling.balance and source.rules is not None else usual
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
-        """The `steps` batches of one epoch; the same for the same (seed, epoch)."""
+        """Return the `steps` batches of one epoch; they depend only on (seed, epoch)."""
         return self.epochs(epoch, epoch + 1)
 
     def epochs(self, first: int, end: int) -> tf.data.Dataset:
-        """The batches of the epochs from `first` up to and without `end`, `steps` of each.
+        """Return the batches of the epochs from `first` up to but not including `end`, `steps` in each.
 
-        The graph of an epoch is traced once; what is drawn for an epoch is its input.
+        The graph of an epoch is traced once; the random choices of an epoch are its inputs.
         """
 
         def draws():
@@ -175,8 +175,8 @@ class TrainingData:
         return dataset.flat_map(lambda *draws: self._batches(draws)).prefetch(2)
 
     def _batches(self, draws: Sequence[Draw]) -> tf.data.Dataset:
-        """The batches of an epoch."""
-        # `shuffle` draws by the graph's seed, too, and takes no tensor beside a seed of 0
+        """Return the batches of an epoch."""
+        # `shuffle` also uses the graph's seed, which must not be 0 if its own seed is a tensor
         tf.compat.v1.set_random_seed(1)
         streams = [
             self._stream(k, source, draw) for k, (source, draw) in enumerate(zip(self.sources, draws, strict=True))
@@ -184,14 +184,14 @@ class TrainingData:
         shapes = self._shapes(streams[0].element_spec)
         streams = [dataset.repeat() if k else dataset for k, dataset in enumerate(streams)]
         batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
-        # without an end of their own the others would be read for another round, when the first has come to its end
+        # end the other streams, too: otherwise they are read for another round when the first ends
         batches[1:] = [dataset.take(self.steps) for dataset in batches[1:]]
         joined = batches[0] if len(batches) == 1 else tf.data.Dataset.zip(tuple(batches)).map(join_streams)
         # tempo may leave the first stream fewer segments than were counted
         return joined.repeat().take(self.steps)
 
     def _draw(self, k: int, epoch: int) -> Draw:
-        """What an epoch takes of a stream."""
+        """Choose a stream's clips and examples for an epoch, and draw its random numbers."""
         source, examples = self.sources[k], self._examples[k]
         if examples.dealt:
             numbers = examples.of_epoch(epoch, [self.seed, source.number, _DEAL])
@@ -199,7 +199,7 @@ class TrainingData:
         else:
             order, dealt = np.random.default_rng([self.seed, source.number]).permutation(source.indices), ()
             order = np.sort(order[epoch % examples.turns :: examples.turns])
-        # neighbours in the cache are one speaker's clips: a shuffle over a window alone would leave them together
+        # neighbours in the cache are often clips of one speaker, which a shuffle within a buffer would leave together
         if self._kept[k]:
             order = np.random.default_rng([self.seed, source.number, epoch, 1]).permutation(order)
         elif self.samples or examples.buffer < SHUFFLE_EXAMPLES:
@@ -208,7 +208,7 @@ class TrainingData:
         return draw._replace(**dict(zip(("ends", "parts"), dealt, strict=False)))
 
     def _clips(self, k: int, source: Source, draw: Draw) -> tf.data.Dataset:
-        """The features of an epoch's clips."""
+        """Return the features of an epoch's clips."""
         kept = self._kept[k]
         if kept:
             return kept.dataset(draw.clips)
@@ -225,7 +225,7 @@ class TrainingData:
             seed = tf.stack([draw.vary[1], extra["index"]])
             x = self.augmentation.apply(x, seed)
             if cut:
-                # every feature is cut at the same place, for the seed is the same
+                # every feature is cut at the same place, since the seed is the same
                 x = {name: augment.crop(value, self.longest, seed) for name, value in x.items()}
             return x, extra
 
@@ -248,7 +248,7 @@ class TrainingData:
 
         dataset = dataset.map(vary, num_parallel_calls=2, deterministic=True)
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(with_masks)
-        # stretches come in random order already, and what was made of them is much larger than they were
+        # stretches are already read in random order, and their features take much more memory than their samples
         if not self.samples or s.kind == "segments":
             dataset = dataset.shuffle(self._examples[k].buffer, seed=draw.vary[0], reshuffle_each_iteration=False)
         return dataset.map(target)
@@ -259,7 +259,7 @@ class TrainingData:
         def mixed(task, extra):
             if task not in source.odds:
                 return tf.gather(tf.constant(source.mixed[task], tf.int32), extra["mixed"])
-            # of a clip the same in every stream and epoch, as a wrong label would be
+            # the same for a clip in every stream and epoch, like a wrong label
             draw = tf.random.stateless_uniform([], tf.stack([tf.constant(self.seed, tf.int64), extra["index"]]))
             ends = tf.constant(np.cumsum(source.odds[task][:-1]), tf.float32)
             return tf.reduce_sum(tf.cast(draw >= ends, tf.int32))
@@ -274,7 +274,7 @@ class TrainingData:
         return target
 
     def _shapes(self, example):
-        """Shapes to pad examples to."""
+        """Return the shapes to pad examples to."""
         x, y, w = tf.nest.map_structure(lambda spec: list(spec.shape), example)
         if self.sampling.kind == "segments" and not self.stretch:
             x = {name: [self.sampling.frames, *shape[1:]] for name, shape in x.items()}

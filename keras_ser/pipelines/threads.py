@@ -1,4 +1,4 @@
-"""Work in threads whose results come in order."""
+"""Run work in threads and return the results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def in_order(function: Callable, items: Iterable[tuple], pool: ThreadPoolExecutor, ahead: int) -> Iterator[Any]:
-    """`function` of each of `items` (tuples of arguments), in order, as `pool.map` gives it.
+    """Yield `function(*item)` for each of `items` (tuples of arguments), in order, like `pool.map`.
 
-    At most `ahead` results wait, so that what is slow behind it does not fill the memory.
+    At most `ahead` results wait, so that a slow consumer does not fill the memory.
     """
     waiting: deque = deque()
     try:

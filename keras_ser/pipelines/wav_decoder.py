@@ -1,6 +1,6 @@
-"""WAV files decoded by tensorflow-io on ingest, where its op loads, decodes the file correctly and is faster than soundfile.
+"""Decode WAV files with tensorflow-io on ingest, if its op loads and decodes the file correctly; it is faster than soundfile.
 
-Everything else is read by `keras_ser.audio.read_channels`, which also reports what is wrong with a damaged file; both give the same
+Everything else is read by `keras_ser.audio.read_channels`, which also reports the fault of a damaged file; both return the same
 samples. No other part of tensorflow-io is used: its FLAC op takes six times as long as soundfile.
 """
 
@@ -16,15 +16,15 @@ from keras_ser import audio
 from keras_ser.audio.header import RATES
 
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-"""RIFF, size, WAVE, fmt, its size, encoding, channels, rate, bytes a second, bytes a frame, bits, data, its size."""
+"""RIFF, size, WAVE, fmt, its size, encoding, channels, rate, bytes per second, bytes per frame, bits, data, its size."""
 
 FEWEST = 1000
-"""Clips of a corpus for which the op is loaded: loading it takes 0.25 s and saves 0.3 ms a clip of 3 s."""
+"""Least number of clips for which the op is loaded: loading takes 0.25 s, and it saves 0.3 ms per clip of 3 s."""
 
 
 @functools.cache
 def native() -> bool:
-    """Whether tensorflow-io's op loads and decodes a small WAV correctly in this process (tried once)."""
+    """Return whether tensorflow-io's op loads and decodes a small WAV correctly in this process (tried once)."""
     samples = np.array([[1, -2], [32767, -32768]], "<i2")
     header = HEADER.pack(b"RIFF", 44, b"WAVE", b"fmt ", 16, 1, 2, 8000, 32000, 4, 16, b"data", 8)
     try:
@@ -34,7 +34,7 @@ def native() -> bool:
 
 
 def _decode(contents: bytes) -> np.ndarray:
-    """A whole 16-bit WAV file -> int16 (samples, channels)."""
+    """Decode a whole 16-bit WAV file to int16 (samples, channels)."""
     import tensorflow_io as tfio
 
     return tfio.audio.decode_wav(contents, dtype=tf.int16).numpy()
@@ -43,7 +43,7 @@ def _decode(contents: bytes) -> np.ndarray:
 def read_channels(
     path: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """`keras_ser.audio.read_channels`, with tensorflow-io for whole files of 16-bit PCM."""
+    """Read a file like `keras_ser.audio.read_channels`, but whole files of 16-bit PCM with tensorflow-io."""
     plain = _plain(Path(path)) if start is None and end is None and native() else None
     if plain is None:
         return audio.read_channels(path, start, end)
@@ -52,9 +52,9 @@ def read_channels(
 
 
 def _plain(path: Path) -> tuple[bytes, int] | None:
-    """(contents, rate in Hz) of a 16-bit PCM file whose samples follow a header of 44 bytes and fill the rest of it.
+    """Return (contents, rate in Hz) of a 16-bit PCM file that consists of a header of 44 bytes and its samples; else None.
 
-    With other chunks before the samples the op may return none of them, without an error.
+    If other chunks precede the samples, the op may return no samples, without an error.
     """
     if not path.is_file():  # opening a pipe would wait for its other end
         return None
@@ -69,6 +69,6 @@ def _plain(path: Path) -> tuple[bytes, int] | None:
             if not names or not sizes or not size or not RATES[0] <= rate <= RATES[1]:
                 return None
             contents = head + file.read()
-    except OSError:  # which `audio.read_channels` reports
+    except OSError:  # `audio.read_channels` reports it
         return None
     return (contents, rate) if len(contents) == HEADER.size + size else None

@@ -1,7 +1,7 @@
-"""Clips cut again: overlapping windows of each, as utterances of their own. Augmentation, and a way to make leaks.
+"""Cut clips into overlapping windows, each an utterance of its own: augmentation, and a possible cause of leaks.
 
 Windows of one clip share most of their samples. Each has its clip as the group "origin", so that a split keeps them on one side
-unless a protocol says that it leaks (`Protocol.together`).
+unless its protocol declares a leak (`Protocol.together`).
 """
 
 import dataclasses
@@ -19,19 +19,22 @@ from keras_ser.tasks import Task
 
 
 def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> Corpus:
-    """The windows of every clip that a task knows, balanced over its classes.
+    """Cut every clip that has a label of a task into windows, balanced over the task's classes.
 
-    A clip of d seconds gives 1 + floor((1 - share) d / hop) windows of share d seconds, from its beginning on.
+    A clip of d seconds gives 1 + floor((1 - share) d / hop) windows of share * d seconds, from its beginning.
 
     Args:
-        corpus: what is cut.
-        windows: how.
-        task: whose classes are balanced; clips without a label of it, or with one that it ignores, are left out.
-        seed: draws which windows of a class are taken.
+        corpus: the corpus to cut.
+        windows: settings of the windows.
+        task: the task to balance; clips without a label for it, or with one that it ignores, are left out.
+        seed: draws the windows of each class.
+
+    Returns:
+        The corpus of the windows. Clips with unreadable files are kept uncut, for the waveform cache to report.
 
     Raises:
-        CorpusError: labels that are not the task's (`check_task`); a class without a readable clip, or with fewer windows than
-            asked for; classes asked of a continuous task.
+        CorpusError: labels that do not fit the task (`check_task`); a class without a readable clip, or with fewer windows than
+            requested; `windows.each` for a continuous task.
     """
     check_task(task, corpus)
     if windows.each and task.continuous:
@@ -43,7 +46,7 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
         if few:
             counts = ", ".join(f"{label} {count}" for label, count in few.items())
             raise CorpusError(
-                f"{corpus.name} was to give {each} windows of each {task.name}, and has fewer: {counts}. Ask for fewer "
+                f"{corpus.name} must give {each} windows of each {task.name}. It has fewer: {counts}. Ask for fewer "
                 "(--set windows.each=N, 0 = all, or --set windows.fewer=true), or cut more (windows.hop_seconds)."
             )
         rng = np.random.default_rng(seed)
@@ -57,7 +60,7 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
 
 
 def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, list[Utterance]], list[Utterance]]:
-    """Label -> windows; and the clips whose file can't be read, for the waveform cache to name, and to refuse or leave out."""
+    """Return label -> windows, and the clips with files that can't be read, which the waveform cache reports or drops."""
     known = [(u, *task.encode_utterance(u, corpus.name)) for u in corpus]
     known = [(u, task.decode(value)) for u, value, weight in known if weight]
     with ThreadPoolExecutor(8) as pool:
@@ -71,13 +74,13 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
             by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
     for label in sorted(set(unreadable) - set(by_class)) if not task.continuous else ():
         raise CorpusError(
-            f"{corpus.name} has no readable clip of {label}: mend {listed(u.path for u in unreadable[label])}."
+            f"{corpus.name} has no readable clip of {label}: repair {listed(u.path for u in unreadable[label])}."
         )
     return by_class, [utterance for found in unreadable.values() for utterance in found]
 
 
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
-    """Duration; None of a file whose header can't be read, or tells of no sample."""
+    """Return the duration in seconds; None if the file's header can't be read or announces no samples."""
     try:
         end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
     except AudioError:

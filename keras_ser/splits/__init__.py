@@ -1,10 +1,9 @@
-"""Who trains, who chooses the model, who tests it: a `Protocol` makes the `Split`s of a corpus, `check_split` refuses leaks.
+"""Training, validation and test sides: a `Protocol` makes the `Split`s of a corpus, and `check_split` rejects leaks.
 
-Conventions of this package: a split is made of utterance ids; `apart` names the columns whose values never stand on two sides
-(of train, validation, test; a validation side drawn from the training clips stands apart from the test side only). Two more
-things are always kept on one side when they are known: clips with the same audio
-content (their hashes) and clips of one "origin" (cut or copied from one recording). All of it holds for the auxiliary corpora of a
-recipe, too: nobody who is tested may speak in one of them.
+Conventions of this package: a split consists of utterance ids. `apart` names the columns whose values must not occur on two sides
+(training, validation, test; a validation side drawn from the training clips is only kept apart from the test side). Clips with the
+same audio content (by their hashes) and clips of one "origin" (cut or copied from one recording) are always kept on one side if
+these are known. The same rules apply to the auxiliary corpora of a recipe: no test speaker may occur in one of them.
 """
 
 from keras_ser.splits.matching import distributions

@@ -1,4 +1,4 @@
-"""Clips that must stay together, and sides drawn from them."""
+"""Find clips that must stay together, and draw sides from them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from keras_ser.splits.split import SIDES
 def drawn(
     units: Sequence[Sequence[str]], shares: Mapping[str, float], corpus: Corpus, seed: int, stratify: str | None
 ) -> dict[str, tuple[str, ...]]:
-    """Side -> ids: each side's share of the units of each class, the rest trains; a class with one unit trains."""
+    """Return side -> ids: each side gets its share of each class's units, training the rest; a class's only unit trains."""
     classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
     strata: dict[str, list[Sequence[str]]] = {}
     for ids in units:
@@ -30,7 +30,7 @@ def drawn(
 
 
 def held_together(corpus: Corpus, hashes: Mapping[str, str]) -> list[list[str]]:
-    """Ids that must stay together: one content, or one origin (union of both relations)."""
+    """Group the ids that must stay together: those that share audio content or an origin, directly or through other clips."""
     parent = {u.id: u.id for u in corpus}
 
     def root(i: str) -> str:

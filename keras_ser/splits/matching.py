@@ -1,4 +1,4 @@
-"""Matched sides: choose test speakers whose sex, age, .. are distributed as those of the others."""
+"""Matched sides: choose test speakers whose sex, age, .. are distributed like those of the others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,21 @@ DRAWS = 20000
 def matched(
     corpus: Corpus, by: str, names: Sequence[str], count: int, match: Sequence[str], seed: int = 0
 ) -> tuple[str, ...]:
-    """Choose `count` of `names`, the values of the column `by`, whose distributions differ least from those of the rest.
+    """Choose the `count` values of `by` whose distributions differ least from those of the rest.
 
-    Of many random draws (by `seed`) the one is taken with the least sum of the total variation distances of the columns `match`;
+    Of `DRAWS` random choices, the one with the smallest sum of the total variation distances of the columns `match` is taken;
     each value of `by` counts once.
 
+    Args:
+        corpus: the corpus.
+        by: the column that is split, e.g. "speaker".
+        names: the values of `by` to choose from.
+        count: number of values to choose.
+        match: columns to match.
+        seed: draws the choices.
+
     Raises:
-        CorpusError: a column that the corpus lacks, or of which one value of `by` has several.
+        CorpusError: a column that the corpus lacks, or in which one value of `by` has several values.
     """
     held = _held(corpus, by, match)
     columns = []
@@ -45,11 +53,14 @@ def matched(
 
 
 def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str = "speaker") -> list[dict[str, Any]]:
-    """Tabulate how columns are distributed on the sides of a split; each value of `by` counts once.
+    """Tabulate the distribution of columns on the sides of a split; each value of `by` counts once.
 
     Returns:
-        A row for each column and value: {"column", "value", "train", "test", "train %", "test %"}, "validation" among them
-        where there is such a side.
+        A row for each column and value: {"column", "value", "train", "test", "train %", "test %"}, and the same for
+        "validation" if the split has such a side.
+
+    Raises:
+        CorpusError: a column that the corpus lacks, or in which one value of `by` has several values.
     """
     held = _held(corpus, by, columns)
     known = {u.id: str(u.column(by)) for u in corpus}
@@ -64,7 +75,7 @@ def distributions(split: Split, corpus: Corpus, columns: Sequence[str], by: str 
 
 
 def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Value of `by` -> column -> value, "unknown" where there is none; raises CorpusError as `matched`."""
+    """Return value of `by` -> column -> value ("unknown" if missing); raise CorpusError as `matched` does."""
     held: dict[str, dict[str, str]] = {}
     for column in columns:
         if all(u.column(column) is None for u in corpus):
@@ -73,8 +84,8 @@ def _held(corpus: Corpus, by: str, columns: Sequence[str]) -> dict[str, dict[str
             own, value = held.setdefault(str(u.column(by)), {}), u.column(column)
             if value is not None and own.setdefault(column, str(value)) != str(value):
                 raise CorpusError(
-                    f"{by} {u.column(by)} has the {column} {own[column]} and {value}: match by columns that each {by} has one "
-                    "value of."
+                    f"{by} {u.column(by)} has the {column} {own[column]} and {value}: match by columns with one value for "
+                    f"each {by}."
                 )
         for own in held.values():
             own.setdefault(column, "unknown")

@@ -1,4 +1,4 @@
-"""`Protocol`: how a corpus is split, deterministically for a corpus and a seed."""
+"""`Protocol`: the rule by which a corpus is split, deterministic for a corpus and a seed."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -20,34 +20,34 @@ KINDS = ("random", "leave-one-out", "k-fold", "stratified-k-fold", "matched", "s
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a corpus is split. A corpus and a seed always give the same folds.
+    """The rule by which a corpus is split. A corpus and a seed always give the same folds.
 
     Args:
-        name: as the report prints it, e.g. "leave-one-speaker-out".
-        kind: "random" (one stratified random split of the clips), "leave-one-out" (a fold for each value of `by`),
+        name: name that reports print, e.g. "leave-one-speaker-out".
+        kind: "random" (one stratified random split of the clips), "leave-one-out" (one fold for each value of `by`),
             "k-fold" (`folds` folds of the values of `by`, drawn by the seed), "stratified-k-fold" (`folds` folds of the clips,
-            each with clips of every value of `by`, and of its classes as alike as can be), "matched" (`test` values of `by` are
-            tested, so chosen that the columns `match` are distributed alike on both sides), "stated" (`stated`: for each
-            fold the values of `by` that are tested) or "cross-corpus" (streams of other corpora train; a share `validation` of
-            the values of `by`, drawn by the seed, chooses the epoch, and the other values are tested).
+            each with clips of every value of `by` and with class shares as equal as possible), "matched" (`test` values of `by`
+            are tested, chosen such that the columns `match` have similar distributions on both sides), "stated" (`stated` lists
+            the tested values of `by` for each fold) or "cross-corpus" (the streams of other corpora train; a share `validation`
+            of the values of `by`, drawn by the seed, is used to choose the epoch, and the other values are tested).
         by: the column that is split: "speaker", "session", "film", "subset", .. (unused by "random").
-        folds: number of folds of "k-fold".
-        test: share of the clips that "random" tests, number (or share) of the values of `by` that "matched" tests.
-        match: columns of "matched", e.g. ("gender", "age_group"): of very many random choices (drawn by the seed) the one is
-            taken whose sides differ least, in the sum of the columns' total variation distances between training and test
-            side; each value of `by` counts once.
+        folds: number of folds for "k-fold" and "stratified-k-fold".
+        test: for "random", the share of clips to test; for "matched", the number (or share) of values of `by` to test.
+        match: columns for "matched", e.g. ("gender", "age_group"): among many random choices (drawn by the seed), the one whose
+            sides differ least is taken, by the sum of the columns' total variation distances between training and test side;
+            each value of `by` counts once.
         stated: for "stated", a tuple of test values for each fold.
-        validation: how much of the training side chooses the model. Under 1: a share of its clips, drawn by the seed (their
-            speakers train, too). 1 and more (not for "random"): a number of values of `by`; the values that follow the
-            tested ones are taken, so that they rotate with the folds. Of "stratified-k-fold" it is a number of folds. 0 = no
-            validation side.
-        apart: further columns whose values must be on one side only, beside `by`.
-        within: a column: of the values of `by` that validate, those are taken first that share its value with the tested ones, e.g.
-            "session" for the other speaker of a dialogue. "" = the order alone counts.
-        chosen_on_test: the test side is the validation side, too, so that it chooses the model, as in some published code: its
-            scores are too high. It needs validation=0; reports mark it.
+        validation: size of the side that is used to choose the model, taken from the training side. Below 1: a share of its
+            clips, drawn by the seed (their speakers are also trained on). 1 or more (not for "random"): a number of values of
+            `by`, those that follow the tested ones, so that they rotate with the folds; for "stratified-k-fold", a number of
+            folds. 0 = no validation side.
+        apart: further columns, besides `by`, whose values must be on one side only.
+        within: a column; values of `by` that share its value with the tested ones are the first to be used for validation, e.g.
+            "session" for the other speaker of a dialogue. "" = use the order alone.
+        chosen_on_test: use the test side as the validation side, so that it chooses the model, as in some published code. The
+            scores are too high, and reports mark them. Requires validation=0.
         together: keep copies and cuts of one recording on one side. False = a split that leaks, as in some papers ("random"
-            only); reports mark it as such.
+            only); reports mark it.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Protocol:
                 f"`validation` of kind 'cross-corpus' must be a share of the {self.by}s, in (0, 1). Received: {self.validation}."
             )
         if self.kind == "stated" and not self.stated:
-            raise UserError("a stated protocol needs `stated`: for each fold the tested values.")
+            raise UserError("a stated protocol needs `stated`: the tested values of each fold.")
         if self.kind == "random" and not (0 < self.test < 1 and 0 <= self.validation < 1):
             raise UserError(
                 f"`test` and `validation` must be shares in (0, 1) and [0, 1). Received: {self.test}, {self.validation}."
@@ -88,7 +88,7 @@ class Protocol:
             raise UserError(f"only a random split may leak (together=False). Received: kind={self.kind!r}.")
         if self.within and (self.kind in ("random", "stratified-k-fold") or self.validation < 1):
             raise UserError(
-                f"`within` chooses among the values of {self.by!r} that validate: it needs folds by them and validation=1 or more. "
+                f"`within` ranks the values of {self.by!r} for validation: it needs folds by them and validation=1 or more. "
                 f"Received: kind={self.kind!r}, validation={self.validation:g}."
             )
         if self.chosen_on_test and self.validation:
@@ -134,16 +134,16 @@ class Protocol:
     def splits(
         self, corpus: Corpus, seed: int = 0, hashes: Mapping[str, str] | None = None, stratify: str | None = None
     ) -> tuple[Split, ...]:
-        """The folds of a corpus.
+        """Return the folds of a corpus.
 
         Args:
             corpus: the corpus.
-            seed: draws the random split and the groups of "k-fold".
-            hashes: id -> content hash; clips of equal content are kept on one side.
-            stratify: the column whose shares a random split keeps alike on its sides.
+            seed: seed of all random choices.
+            hashes: id -> content hash; clips with equal content are kept on one side.
+            stratify: the column, e.g. "emotion", whose shares are kept equal on sides that are drawn clip by clip.
 
         Raises:
-            CorpusError: an utterance lacks the column, a stated value does not occur, or too few values for the folds.
+            CorpusError: an utterance lacks the column `by`, a stated value does not occur, or there are too few values or clips.
         """
         folds = self._splits(corpus, seed, hashes, stratify)
         if self.chosen_on_test:
@@ -195,7 +195,7 @@ class Protocol:
         return tuple(folds)
 
     def _beside(self, corpus: Corpus, values: Mapping[str, str]) -> dict[str, set[str]]:
-        """Each value of `by` -> the values of `within` that its clips have."""
+        """Return value of `by` -> the values of `within` that its clips have."""
         found: dict[str, set[str]] = {}
         for u in corpus:
             if self.within and u.column(self.within) is not None:
@@ -234,16 +234,16 @@ class Protocol:
     def _share(self, split: Split, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
         """Draw the validation side from the clips of the training side; only the test side is kept apart."""
         train = set(split.train)
-        # what also stands on the test side stays here for `check_split` to find
+        # clips that are also on the test side stay here, for `check_split` to find
         units = [[i for i in ids if i in train] for ids in held_together(corpus, hashes)]
         sides = drawn([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
         return dataclasses.replace(split, train=sides["train"], validation=sides["validation"], validation_apart=False)
 
     def _cross(self, values: Mapping[str, str], names: Sequence[str], seed: int) -> Split:
-        """No clip trains; whole values of `by` choose the epoch, and the others are tested."""
+        """Use some values of `by` for validation and test the others; no clip of the corpus trains."""
         count = max(1, round(self.validation * len(names)))
         if count >= len(names):
-            raise CorpusError(f"the protocol {self.name!r} needs two {self.by}s at least. Received: {listed(names)}.")
+            raise CorpusError(f"the protocol {self.name!r} needs at least two {self.by}s. Received: {listed(names)}.")
         chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
         sides = [tuple(i for i, value in values.items() if (value in chosen) == inside) for inside in (True, False)]
         return Split(self.name, 0, (), *sides, self.columns_apart, foreign=True)
@@ -279,7 +279,7 @@ class Protocol:
         return tuple(made)
 
     def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
-        # the validation share is one of what the test side leaves
+        # the validation share is relative to the clips that are not on the test side
         shares = {"test": self.test, "validation": self.validation * (1 - self.test)}
         units = held_together(corpus, hashes) if self.together else [[u.id] for u in corpus]
         sides = drawn(units, shares, corpus, seed, stratify)
@@ -288,5 +288,5 @@ class Protocol:
         )
 
 
-# a fifth of the clips, the speakers of which train as well: what `--protocol random` asks for
+# the protocol of `--protocol random`: a fifth of the clips is tested, and their speakers are also trained on
 RANDOM = Protocol("random", "random", test=0.2, validation=0.1)

@@ -1,4 +1,4 @@
-"""`Split`: the training, validation and test side; and `check_split`, which rejects splits that leak."""
+"""`Split`: the training, validation and test sides; and `check_split`, which rejects splits that leak."""
 
 import functools
 import os
@@ -19,28 +19,28 @@ SIDES = ("train", "validation", "test")
 
 
 class LeakageError(UserError):
-    """A split has something on two sides that it promises to keep apart."""
+    """A split that has something on two sides which it promises to keep apart."""
 
 
 @dataclass(frozen=True, repr=False)
 class Split:
-    """Three disjoint sets of utterance ids, and the promises about them.
+    """Three sets of utterance ids, and which columns they keep apart.
 
     Args:
-        protocol: name of the protocol that made it, as the report prints it.
-        fold: number of the fold.
-        train, validation, test: utterance ids; validation may be empty (then no model is chosen, the last epoch counts).
+        protocol: name of the protocol that made the split, as reports print it.
+        fold: number of the fold, from 0.
+        train, validation, test: utterance ids; validation may be empty (then the last epoch is used).
         apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
-        foreign: other corpora train, and the training side is empty.
+        validation_apart: False if the validation side was drawn from the training side's clips: then `apart` only holds
+            between the test side and the other two.
         together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
-        validation_apart: False where the validation side was drawn from the training side's clips: then `apart` holds
-            between the test side and the other two only.
-        chosen_on_test: True where the validation side is the test side (a deliberate leak).
-        final: every clip trains, and nothing is tested.
+        foreign: True if only other corpora train: the training side is empty.
+        chosen_on_test: True if the validation side is the test side (a deliberate leak).
+        final: True if every clip may train, and none is tested.
 
     Raises:
-        CorpusError: an empty train or test side.
-        LeakageError: an id that occurs twice.
+        CorpusError: the training side is empty (with `foreign`: not empty), or the test side is (with `final`: not empty).
+        LeakageError: an id occurs twice, or the validation side is not the test side despite `chosen_on_test`.
     """
 
     protocol: str
@@ -59,10 +59,10 @@ class Split:
         settle(self)
         if self.foreign and self.train:
             raise CorpusError(
-                f"split {self.protocol!r}: other corpora train, and {len(self.train)} of its own clips do."
+                f"split {self.protocol!r}: only other corpora may train. Received: {len(self.train)} training clips of its own."
             )
         if self.chosen_on_test and self.validation != self.test:
-            raise LeakageError("a split whose test side chooses the model validates on that side, and no other.")
+            raise LeakageError("a split with `chosen_on_test` must have its test side as its validation side.")
         if self.final and self.test:
             raise CorpusError(
                 f"split {self.protocol!r}: a final model tests nothing. Received: {len(self.test)} clips."
@@ -103,21 +103,21 @@ def check_split(
 ) -> None:
     """Raise LeakageError for a split that leaks.
 
-    Values are compared in any spelling (`corpora.spelling.comparable`). Over several corpora
-    they are compared as `keras_ser.tasks.identity` names them: "corpus/value", so that equal names are one speaker, film, session
-    or sentence only in corpora of one adapter, or where a name says so itself ("ravdess/03" in a manifest).
+    Values are compared regardless of their spelling (`corpora.spelling.comparable`). Across corpora they are compared by their
+    names in `keras_ser.tasks.identity`, "corpus/value": equal names are the same speaker, film, session or sentence only in
+    corpora of one adapter, or if the name itself says so ("ravdess/03" in a manifest).
 
     Args:
         split: the split.
         corpus: the corpus it belongs to.
         hashes: id -> content hash of its clips.
-        auxiliary: each auxiliary corpus that trains beside it, and id -> content hash of its clips.
+        auxiliary: each auxiliary corpus that is also trained on, with id -> content hash of its clips.
 
     Raises:
-        LeakageError: a value of a column in `split.apart`, an audio content or an origin stands on two sides; a clip
-            without a value of such a column; or an auxiliary corpus holds such a value, the content, or another cut of the
+        LeakageError: a value of a column in `split.apart`, an audio content or an origin occurs on two sides; a clip
+            has no value in such a column; or an auxiliary corpus holds such a value, the content, or another cut of the
             recording of a validation or test clip.
-        CorpusError: ids that the corpus does not hold.
+        CorpusError: ids that are not in the corpus.
     """
     known = {u.id: u for u in corpus}
     strays = [i for side in SIDES for i in getattr(split, side) if i not in known]
@@ -155,7 +155,7 @@ def check_split(
 def _check_auxiliary(
     split: Split, corpus: Corpus, hashes: Mapping[str, str], other: Corpus, contents: Mapping[str, str], where: str
 ) -> None:
-    """Refuse an auxiliary corpus that holds what the split keeps from training. Raises: LeakageError."""
+    """Raise LeakageError for an auxiliary corpus that holds what the split keeps out of training."""
     known = {u.id: u for u in corpus}
     tested = (*split.test, *(split.validation if split.validation_apart else ()))
     for column in split.apart:
@@ -190,7 +190,7 @@ _folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
 
 
 def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> list[list[str]]:
-    """Ids, by value, of the values that stand on more than one side; spellings of one name are one value."""
+    """Return the ids of each value that occurs on more than one side; spellings of one name are one value."""
     ids: dict[str, list[str]] = {}
     for i in sides:
         if values.get(i) is not None:

@@ -81,7 +81,7 @@ def test_what_is_not_audio(contents):
 def test_files_without_a_header_are_named(tmp_path, rng):
     for name, contents in (("a.raw", bytes(32000)), ("b.vox", rng.bytes(9000)), ("c.gsm", rng.bytes(990))):
         (tmp_path / name).write_bytes(contents)
-        with pytest.raises(AudioError, match=f"{name}: corrupt or not audio .no known format; .*ffmpeg -f s16le"):
+        with pytest.raises(AudioError, match=f"{name}: corrupt or not audio .unknown format; .*ffmpeg -f s16le"):
             read(tmp_path / name)
     (tmp_path / "d.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with pytest.raises(AudioError, match="d.wav: a Git LFS pointer, not audio. Run `git lfs pull`"):
@@ -97,7 +97,7 @@ def test_files_without_a_header_are_named(tmp_path, rng):
         (b"%PDF-1.7\n" + bytes(2000), "a PDF document"),
         (b"\xff\xd8\xff\xe0" + bytes(2000), "a JPEG picture"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "a PNG picture"),
-        (b"\0\5\x16\7\0\2\0\0Mac OS X", "what macOS keeps beside"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X", "macOS metadata"),
     ],
 )
 def test_other_kinds_of_files_are_named(tmp_path, contents, what):

@@ -146,7 +146,7 @@ def test_wav_with_other_chunks_is_read_whole(tmp_path, speechlike, build):
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
-        (lying_list(), "corrupt: in its chunk LIST of 16 bytes lies one of 4294967288"),
+        (lying_list(), "corrupt: its LIST chunk of 16 bytes contains one of 4294967288"),
         (riff(form(), (b"data", bytes(100)))[:-40], "promises 100 bytes of samples, the file holds 60"),
         (riff(form()), "no chunk of samples"),
         (riff((b"data", bytes(100))), "no chunk of samples"),

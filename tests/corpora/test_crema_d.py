@@ -88,7 +88,7 @@ def test_no_demographics(tmp_path):
     root = write_crema_d(tmp_path / "CREMA-D")
     (root / "VideoDemographics.csv").unlink()
     for given in (root, tmp_path, root / "AudioWAV"):
-        with pytest.raises(CorpusError, match=r"expected VideoDemographics.csv beside AudioWAV.*CheyneyComputerSc.*/"):
+        with pytest.raises(CorpusError, match=r"expected VideoDemographics.csv next to AudioWAV.*CheyneyComputerSc.*/"):
             crema_d.read(given)
 
 
@@ -153,10 +153,10 @@ def test_the_old_name_is_read_as_the_published_one(tmp_path):
         assert (clip.id, clip.path) == ("1040_ITH_SAD_XX", "AudioWAV/1040_ITH_SAD_X.wav")
         assert (clip.labels["emotion"], clip.labels["intensity"]) == ("sadness", "unspecified")
         assert (clip.labels["perceived_voice"], clip.labels["perceived"]) == ("neutral", "fear")
-        assert corpus.notes == ("1040_ITH_SAD_X.wav has its name of earlier copies and is read as 1040_ITH_SAD_XX.",)
+        assert corpus.notes == ("1040_ITH_SAD_X.wav has the name of earlier copies and is read as 1040_ITH_SAD_XX.",)
         assert set(corpus.notes) <= set(check(corpus).notes)
     shutil.copy(root / clip.path, root / "AudioWAV" / "1040_ITH_SAD_XX.wav")
-    with pytest.raises(CorpusError, match="1040_ITH_SAD_X.wav and 1040_ITH_SAD_XX.wav. Take one away"):
+    with pytest.raises(CorpusError, match="1040_ITH_SAD_X.wav and 1040_ITH_SAD_XX.wav. Remove one"):
         crema_d.read(root)
 
 

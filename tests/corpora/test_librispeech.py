@@ -25,7 +25,7 @@ def test_a_reader_that_the_list_does_not_know(tmp_path):
     root = disk.write_librispeech(tmp_path)
     text = (root / "SPEAKERS.TXT").read_text()
     (root / "SPEAKERS.TXT").write_text(text.replace("26   |", "27   |"))
-    with pytest.raises(CorpusError, match="does not know these speakers: 26"):
+    with pytest.raises(CorpusError, match="does not list these speakers: 26"):
         librispeech.read(root)
 
 

@@ -128,5 +128,5 @@ def test_unknown_option(tmp_path):
 
 
 def test_no_root():
-    with pytest.raises(CorpusError, match="emodb is read from disk and needs its root"):
+    with pytest.raises(CorpusError, match="emodb is read from disk and needs a root"):
         read_corpus("emodb")

@@ -135,7 +135,7 @@ def test_keras_file_and_data_map(rng, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"features": ("mfcc", "chroma")}, "distinct names out of spectrogram, magnitude, linear_bands, log_mel"),
+        ({"features": ("mfcc", "chroma")}, "distinct names from spectrogram, magnitude, linear_bands, log_mel"),
         ({"coefficients": 41}, "`coefficients` must be at most `bins`"),
         ({"fmax": 9000.0}, r"0 <= fmin < fmax <= 8000 Hz .* Received: fmin=20.0, fmax=9000"),
         ({"pitch_fmax": 40.0}, "pitch range must satisfy"),
@@ -144,7 +144,7 @@ def test_keras_file_and_data_map(rng, tmp_path):
         ({"normalize": True, "statistics": True}, "nothing is left for `statistics`"),
         ({"seconds": 0.01}, "`seconds` must hold at least one window"),
         ({"features": ("short_term",), "window": 19}, r"at least 20 samples\. Received: window=19"),
-        ({"features": ("short_term",), "window": 100}, r"each of 40 mel filters covers .* Received: window=100"),
+        ({"features": ("short_term",), "window": 100}, r"each of 40 mel filters to cover .* Received: window=100"),
         (
             {"features": ("short_term",), "window": 160, "compatible": True},
             "chroma needs a window of more than 196 samples at 16000 Hz",

@@ -46,7 +46,7 @@ def test_errors():
     layer.build((None, None, 3))
     with pytest.raises(ValueError, match=r"must have shape \(3,\). Received: \(2,\) and \(2,\)"):
         layer.set_statistics([0.0, 0.0], [1.0, 1.0])
-    with pytest.raises(ValueError, match="finite and the variance not negative"):
+    with pytest.raises(ValueError, match="finite, and the variance must not be negative"):
         layer.set_statistics([0.0] * 3, [1.0, -1.0, 1.0])
     with pytest.raises(ValueError, match="at least one valid frame. Received: none"):
         _ = Statistics().mean

@@ -241,7 +241,7 @@ def test_too_little_space_is_seen_before_any_work(tmp_path, corpus, monkeypatch)
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
     monkeypatch.setattr(record_writer.shutil, "disk_usage", lambda _: usage)
     monkeypatch.setattr(record_writer, "read_with_problems", lambda *_: pytest.fail("began to read"))
-    with pytest.raises(CorpusError, match=r"needs up to 0\.\d MiB, 0\.1 MiB are free"):
+    with pytest.raises(CorpusError, match=r"needs up to 0\.\d MiB; 0\.1 MiB are free"):
         cache(corpus, tmp_path / "cache", progress=False)
 
 

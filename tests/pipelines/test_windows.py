@@ -68,9 +68,7 @@ def test_balanced_to_a_stated_count(corpus):
     assert {u.id for u in some} <= {u.id for u in every}
     assert some == cut_windows(corpus, Windows(each=9), EMOTION, seed=1)
     assert {u.id for u in some} != {u.id for u in cut_windows(corpus, Windows(each=9), EMOTION, seed=2)}
-    with pytest.raises(
-        CorpusError, match="was to give 15 windows of each emotion, and has fewer: joy 13. Ask for fewer"
-    ):
+    with pytest.raises(CorpusError, match="must give 15 windows of each emotion. It has fewer: joy 13. Ask for fewer"):
         cut_windows(corpus, Windows(each=15), EMOTION)
 
 
@@ -129,7 +127,7 @@ def test_a_class_without_a_readable_clip(corpus):
     stated = [u for u in corpus if u.id != "e"]
     lost = dataclasses.replace(corpus, utterances=tuple(stated))
     for windows in (Windows(), Windows(each=5), Windows(each=5, fewer=True)):
-        with pytest.raises(CorpusError, match=r"cut has no readable clip of anger: mend b\.wav\."):
+        with pytest.raises(CorpusError, match=r"cut has no readable clip of anger: repair b\.wav\."):
             cut_windows(lost, windows, EMOTION)
 
 

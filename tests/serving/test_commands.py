@@ -90,7 +90,7 @@ def test_unusable_files_are_reported_at_the_end(predict, files):
     assert answered == ["a.flac", "b.wav", "c.wav", "x.wav/inner.dat"]
     assert err[0] == f"keras-ser: skipped, not audio (2): {files / 'labels.csv'}, {files / 'pipe.wav'}"
     assert err[1] == "keras-ser: 3 of 7 files could not be predicted:"
-    assert "hang.wav: corrupt: in its chunk LIST" in err[2] and "headerless.raw: corrupt or not audio" in err[3]
+    assert "hang.wav: corrupt: its LIST chunk" in err[2] and "headerless.raw: corrupt or not audio" in err[3]
     assert "long.wav: expected at most 20 s, received 21.0 s. Cut it, or use predict --timeline." in err[4]
 
 
@@ -146,7 +146,7 @@ def test_missing_models_and_files_are_refused(served, files, tmp_path, capsys):
         assert main([str(word) for word in command]) == 2
         assert "expected the folder of a finished run" in lines(capsys)[1][0]
     assert main(["predict", str(served.export), str(tmp_path / "nothing.wav")]) == 2
-    assert "nothing.wav, where there is none" in lines(capsys)[1][0]
+    assert "nothing.wav, which does not exist" in lines(capsys)[1][0]
 
 
 def test_file_names_that_are_not_text_and_that_are_markup(files, monkeypatch, capfd):

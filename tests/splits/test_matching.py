@@ -92,7 +92,7 @@ def test_the_sides_are_shown_side_by_side(rng):
         ({"test": 30}, "tests 30 values of speaker, and the corpus has 30"),
         (
             {"by": "gender", "test": 1, "match": ("age",)},
-            "gender female has the age .* match by columns that each gender",
+            "gender female has the age .* match by columns with one value for each gender",
         ),
     ],
 )

@@ -215,7 +215,7 @@ def test_across_corpora_nothing_trains_and_whole_speakers_choose(count):
 
 
 def test_across_corpora_one_speaker_can_not_both_choose_and_be_tested():
-    with pytest.raises(CorpusError, match="needs two speakers at least. Received: s0"):
+    with pytest.raises(CorpusError, match="needs at least two speakers. Received: s0"):
         Protocol("cross", "cross-corpus", validation=0.3).splits(make(["s0"]))
 
 
@@ -318,7 +318,7 @@ def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
         assert instance(Split, plain(split)) == split
     with pytest.raises(LeakageError, match="Both in validation and test: c01"):
         Split("p", 0, ("c03",), ("c01",), ("c01",))
-    with pytest.raises(LeakageError, match="validates on that side"):
+    with pytest.raises(LeakageError, match="must have its test side"):
         Split("p", 0, ("c03",), ("c02",), ("c01",), chosen_on_test=True)
     with pytest.raises(LeakageError, match="Both in train and validation: c01"):
         Split("p", 0, ("c01",), ("c01",), ("c01",), chosen_on_test=True)
@@ -327,7 +327,7 @@ def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "random", "within": "session"}, "`within` chooses among"),
+        ({"kind": "random", "within": "session"}, "`within` ranks the values"),
         ({"kind": "leave-one-out", "within": "session", "validation": 0.1}, "validation=1 or more"),
         ({"kind": "leave-one-out", "chosen_on_test": True}, "needs validation=0"),
     ],

@@ -1,8 +1,8 @@
 """Denoisers without training: spectral subtraction, and wavelet shrinkage followed by an adaptive line enhancer.
 
-Each takes a waveform (samples,) and its rate and returns float32 of the same length. The result scales with the input: the
-waveform is normalised to peak 1 first and scaled back at the end. A silent waveform stays silent; one too short to tell
-speech from noise is returned unchanged. One that is empty, not one-dimensional or not finite is a UserError.
+Each takes a waveform (samples,) and its sample rate in Hz, and returns float32 of the same length. The result scales with the
+input: the waveform is normalised to peak 1 first and scaled back at the end. A silent waveform stays silent; one too short for
+the analysis is returned unchanged. A waveform that is empty, not one-dimensional or not finite raises UserError.
 """
 
 from collections.abc import Callable

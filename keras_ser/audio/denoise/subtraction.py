@@ -17,22 +17,35 @@ def spectral_subtraction(
     beta: float = 0.5,
     noise: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Spectral subtraction with a power exponent and a noise correction.
+    """Denoise a waveform by spectral subtraction with a power exponent and a noise correction.
 
-        |S(t, k)|^alpha = max(|Y(t, k)|^alpha - beta |N(t, k)|^alpha, 0), with the phase of Y,
+        |S(t, k)|^alpha = max(|Y(t, k)|^alpha - beta |N(t, k)|^alpha, 0), with the phase of Y
 
-    Y being the short-time spectrum under the root of a Hann window, which also weighs the frames when they are added
-    up again, divided by the sum of its squares: with nothing subtracted (beta = 0) the output is the input.
+    Y is the short-time spectrum under the square root of a Hann window (32 ms every 8 ms). The same window weights the frames in
+    the overlap-add, which is divided by the sum of the squared windows, so that beta = 0 returns the input.
 
-    |N|^alpha is the mean over the frames of
+    |N|^alpha is
 
-    * `noise`, (samples,) alone at the same rate and level, where it is given; else
-    * the pause before the speech (see `leading_pause`), where it is at least 0.1 s long; else
-    * what `minimum_statistics` finds.
+    * the mean over the frames of `noise`, if given; else
+    * the mean over the frames of the pause before the speech (see `leading_pause`), if it lasts at least 0.1 s; else
+    * the estimate of `minimum_statistics`.
 
-    alpha = 2 subtracts powers, alpha = 1 magnitudes. With alpha = 2 a bin that holds Gaussian noise alone keeps a share e^-beta of
-    its power, a little less after the frames are added up: with beta = 0.5 the signal-to-noise ratio rises by no more than about
-    2.5 dB. Larger values take more noise, and more of the voice.
+    alpha = 2 subtracts powers, alpha = 1 magnitudes. With alpha = 2, a bin that contains only Gaussian noise keeps e^-beta of its
+    power, a little less after the overlap-add: with beta = 0.5 the signal-to-noise ratio rises by at most about 2.5 dB. A larger
+    beta removes more noise, and more of the voice.
+
+    Args:
+        waveform: (samples,), real.
+        sample_rate: Hz.
+        alpha: exponent, > 0.
+        beta: weight of the noise estimate, >= 0.
+        noise: (samples,), noise alone at the same sample rate and level, at least 32 ms. Default: estimated from the waveform.
+
+    Returns:
+        float32 (samples,).
+
+    Raises:
+        UserError: a waveform or parameter outside these bounds.
 
     Reference:
         M. Berouti, R. Schwartz, J. Makhoul, "Enhancement of speech corrupted by acoustic noise", ICASSP 1979, for the
@@ -57,12 +70,12 @@ def spectral_subtraction(
     else:
         noise = noise / peak
 
-    # A window of zeros on either side: the first and the last sample lie under as many frames as any.
+    # A window of zeros on either side, so that as many frames cover the first and the last sample as any other.
     rest = -(x.size + window) % hop
     spectrum = _spectra(np.pad(x, (window, window + rest)), window, hop)  # (frames, bins)
     magnitude = np.abs(spectrum)
     if noise is None:
-        # Only frames that lie wholly within the waveform: the zeros around it are not a pause.
+        # Only frames that lie entirely within the waveform: the zeros around it are not a pause.
         inner = minimum_statistics(np.abs(_spectra(x, window, hop)) ** alpha, sample_rate, window, hop, alpha)
         first = -(-window // hop)
         nearest = np.clip(np.arange(len(spectrum)) - first, 0, len(inner) - 1)
@@ -76,13 +89,13 @@ def spectral_subtraction(
 
 
 def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
-    """Return how many samples of (samples,) precede the speech, by the front end's endpoint detection.
+    """Return the number of samples before the speech in a waveform (samples,), by the front end's endpoint detection.
 
-    The part of `keras_ser.features.detect_endpoints` that decides on the beginning, with its default thresholds, on
+    This is the part of `keras_ser.features.detect_endpoints` that finds the beginning, with its default thresholds, on
     frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
-    (in dB), back through frames over a quarter of it, back through at most 25 unvoiced frames of many zero crossings,
-    and 5 frames more. The pause is what the frames before that cover; 0 if the clip starts with speech, or speech and pause cannot
-    be told apart.
+    (in dB), back through frames above a quarter of it, back through at most 25 unvoiced frames with many zero crossings,
+    and 5 frames more. The pause is the part that the frames before this cover. It is 0 if the clip starts with speech, or if
+    speech and pause cannot be told apart.
     """
     window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     if len(waveform) < window:
@@ -108,13 +121,22 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
 
 
 def minimum_statistics(power: np.ndarray, sample_rate: int, window: int, hop: int, alpha: float = 2.0) -> np.ndarray:
-    """Estimate the mean of |N|^alpha in each bin of `power`, |Y|^alpha (frames, bins), by its minimum over time.
+    """Estimate the mean of |N|^alpha in each bin by the minimum of |Y|^alpha over time.
 
         N(t, k) = B min over 1.5 s around t of P(t, k), P the mean of |Y(t, k)|^alpha over 0.15 s
 
-    Speech leaves every bin now and then. B corrects for the minimum of an estimate lying under its mean. It is measured, as the
-    same minimum over white noise of mean 1. Simpler than the reference in that smoothing, window and B do not vary with t and k,
-    and in that the window looks ahead.
+    The method relies on pauses of the speech in every bin. B corrects the bias of the minimum, which lies below the mean; it is
+    measured on white noise. Unlike in the reference, the smoothing, the window and B do not vary with t and k, and the window
+    looks ahead.
+
+    Args:
+        power: |Y|^alpha, (frames, bins).
+        sample_rate: Hz.
+        window, hop: samples.
+        alpha: exponent of `power`.
+
+    Returns:
+        (frames, bins).
 
     Reference:
         R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum statistics", IEEE
@@ -129,7 +151,7 @@ def minimum_statistics(power: np.ndarray, sample_rate: int, window: int, hop: in
 
 
 def _window(window: int) -> np.ndarray:
-    """The root of the periodic Hann window."""
+    """Return the square root of the periodic Hann window."""
     return np.sin(np.pi * np.arange(window) / window)
 
 
@@ -151,11 +173,11 @@ def _overlap_add(spectra: np.ndarray, window: int, hop: int) -> np.ndarray:
 
 
 def _minimum(power: np.ndarray, smoothing: int, search: int) -> np.ndarray:
-    """The minimum over `search` of the means over `smoothing` frames: (frames - smoothing - search + 2, bins)."""
+    """Return the minimum over `search` of the means over `smoothing` frames: (frames - smoothing - search + 2, bins)."""
     from scipy.ndimage import minimum_filter1d
 
     total = np.cumsum(np.pad(power, ((1, 0), (0, 0))), axis=0)
-    # Differences of sums may fall below zero by rounding.
+    # Rounding may make differences of sums negative.
     means = np.maximum(total[smoothing:] - total[:-smoothing], 0.0) / smoothing
     first = search // 2
     return minimum_filter1d(means, search, axis=0, mode="nearest")[first : first + len(means) - search + 1]
@@ -163,7 +185,7 @@ def _minimum(power: np.ndarray, smoothing: int, search: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _bias(window: int, hop: int, alpha: float, smoothing: int, search: int) -> float:
-    """The mean of |N|^alpha over the mean of its minimum, for white noise."""
+    """Return the ratio of the mean of |N|^alpha to the mean of its minimum, for white noise."""
     if search == 1:
         return 1.0
     frames = smoothing + search + 500

@@ -11,34 +11,44 @@ from keras_ser.errors import UserError
 
 MEDIAN_DEVIATION = 0.6745  # median |x| of a unit Gaussian
 WAVELET = "db8"
-LOWEST = 125.0  # Hz under which the approximation is left whole, about
-THRESHOLD = 0.3  # of the universal threshold
-QUIET = 0.1  # the quantile of the blocks' levels that is taken for the noise
-ORDER, DELAY = 16, 1  # taps, and samples
-MEMORY, GAIN = 0.97, 0.01  # of the step
-SMALLEST, LARGEST = 0.01, 0.3  # steps
+LOWEST = 125.0  # Hz, approximate upper limit of the approximation band
+THRESHOLD = 0.3  # share of the universal threshold
+QUIET = 0.1  # quantile of the blocks' levels that is taken as the noise level
+ORDER, DELAY = 16, 1  # taps, samples
+MEMORY, GAIN = 0.97, 0.01  # of the step size
+SMALLEST, LARGEST = 0.01, 0.3  # step sizes
 
 
 def wavelet_lms(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-    """`wavelet_shrinkage`, then `line_enhancer` on its result, as ASP-MTL's reference [26].
+    """Denoise a waveform (samples,) by `wavelet_shrinkage`, then `line_enhancer`, as in ASP-MTL's reference [26].
 
-    The second stage costs more than it gains where the speech is louder than the noise: it loses what no filter predicts of the
-    voice. `wavelet_shrinkage` can be called alone.
+    If the speech is louder than the noise, the second stage costs more than it gains, since it loses the unpredictable part of the
+    voice; call `wavelet_shrinkage` alone.
     """
     return line_enhancer(wavelet_shrinkage(waveform, sample_rate))
 
 
 def wavelet_shrinkage(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-    """Soft-threshold all wavelet coefficients, each level j (and the approximation) by the noise found in it.
+    """Soft-threshold all wavelet coefficients of a waveform, each level j (and the approximation) by its own noise estimate.
 
         c_j <- sign(c_j) max(|c_j| - lambda_j, 0), lambda_j = THRESHOLD sigma_j sqrt(2 ln samples),
         sigma_j = median |c_j| / 0.6745 over the quiet stretches
 
-    The references take the median over the whole signal and the universal threshold, THRESHOLD = 1. In speech, which
-    fills more than half of the coefficients of its own bands, that median is the voice's, and little is left. So the
-    level is cut into blocks of 0.1 s, sigma_j comes from the QUIET quantile of their medians, and THRESHOLD gave the best
-    signal-to-noise ratio of EmoDB clips in four noises. Digital silence is taken for the noise; a waveform too short for a level is
-    returned as it is.
+    The references take the median over the whole signal and the universal threshold, THRESHOLD = 1. Speech fills more than half of
+    the coefficients in its own bands, so that this median measures the voice and little of it is left. Therefore each level is cut
+    into blocks of 0.1 s, sigma_j comes from the QUIET quantile of their medians, and THRESHOLD is the value that gave the best
+    signal-to-noise ratio on EmoDB clips in four noises. Digital silence counts as noise; a waveform too short for one level is
+    returned unchanged.
+
+    Args:
+        waveform: (samples,), real.
+        sample_rate: Hz.
+
+    Returns:
+        float32 (samples,).
+
+    Raises:
+        UserError: PyWavelets is not installed, or the waveform is empty, not one-dimensional or not finite.
 
     Reference:
         D. Donoho, "De-noising by soft-thresholding", IEEE Trans. Information Theory 41 (1995); a sigma for each level:
@@ -64,13 +74,13 @@ def wavelet_shrinkage(waveform: np.ndarray, sample_rate: int = 16000) -> np.ndar
         c[:] = np.sign(c) * np.maximum(
             np.abs(c) - limit, 0.0
         )  # `pywt.threshold` divides by the zeros of digital silence
-    # The inverse of an odd length is a sample longer.
+    # For an odd length the inverse is one sample longer.
     shrunk = pywt.waverec(coefficients, WAVELET, mode="symmetric")[: x.size]
     return (peak * shrunk).astype(np.float32)
 
 
 def line_enhancer(waveform: np.ndarray) -> np.ndarray:
-    """An adaptive line enhancer: what an LMS filter of variable step predicts of a signal d, (samples,), from its past.
+    """Predict a waveform d, (samples,), from its past by an LMS filter with a variable step: an adaptive line enhancer.
 
     With x(n) = [d(n - DELAY) .. d(n - DELAY - ORDER + 1)], zeros before the beginning, and w(0) = 0:
 
@@ -79,8 +89,8 @@ def line_enhancer(waveform: np.ndarray) -> np.ndarray:
         w(n + 1) = w(n) + mu(n) e(n) x(n) / (delta + |x(n)|^2)
         mu(n + 1) = MEMORY mu(n) + GAIN e(n)^2 / ((delta + |x(n)|^2) / ORDER), kept in [SMALLEST, LARGEST]
 
-    The step grows with the error, as in the reference; it is divided by the power of x, which makes it independent of
-    the level and, for LARGEST < 2, stable. mu starts at LARGEST; delta = ORDER times a hundredth of the waveform's mean square.
+    The step grows with the error, as in the reference. It is divided by the power of x, which makes it independent of
+    the level and, for LARGEST < 2, stable. mu starts at LARGEST; delta is 0.01 ORDER times the waveform's mean square.
 
     Reference:
         R. Kwong, E. Johnston, "A variable step size LMS algorithm", IEEE Trans. Signal Processing 40 (1992).
@@ -94,7 +104,7 @@ def line_enhancer(waveform: np.ndarray) -> np.ndarray:
 
 
 def _recursion(d):
-    """`line_enhancer` sample by sample, in a form that Numba compiles."""
+    """Run `line_enhancer` sample by sample, in a form that Numba compiles."""
     weights = np.zeros(ORDER)
     predicted = np.zeros(d.size)
     floor = 0.01 * ORDER * np.mean(d * d)
@@ -117,6 +127,6 @@ def _recursion(d):
 
 @functools.cache
 def _compiled() -> Callable[..., np.ndarray]:
-    import numba  # a second to import
+    import numba  # takes a second
 
     return numba.njit(_recursion, cache=False)
