@@ -12,8 +12,8 @@ class LSTM(keras.layers.LSTM):
     """`keras.layers.LSTM`, with the same weights, output and gradient, computed by TensorFlow's `BlockLSTM` where that is faster.
 
     Keras's layer loops over a dozen small ops per frame, and so does its gradient; `BlockLSTM` is one op in each direction. On a
-    CPU, a training step of ASP-MTL in batches of 32 takes half the time (benchmarks/RESULTS.md). TensorFlow servers have the op. Its
-    successor `BlockLSTMV2` is not used, because its gradient is wrong (by finite differences).
+    CPU, a training step of ASP-MTL in batches of 32 takes half the time (benchmarks/RESULTS.md). TensorFlow servers have the op.
+    Its successor `BlockLSTMV2` is not used, because its gradient is wrong (by finite differences).
 
     `BlockLSTM` is used on the TensorFlow backend if no GPU is visible or `use_cudnn=False`, for float32 layers with the default
     activations, a bias, `return_sequences=True`, no dropout, no returned or kept state, and neither mask nor initial state. For
