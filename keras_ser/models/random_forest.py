@@ -31,7 +31,9 @@ class Config:
         settle(self)
         check_least(self, 1, "trees", "leaf")
         if not self.leaf or len(set(self.leaf)) < len(self.leaf):
-            raise UserError(f"`leaf` must contain at least one number of clips, without duplicates. Received: {self.leaf}.")
+            raise UserError(
+                f"`leaf` must contain at least one number of clips, without duplicates. Received: {self.leaf}."
+            )
         check_functionals(self.functionals)
 
 

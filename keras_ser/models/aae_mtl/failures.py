@@ -29,7 +29,9 @@ def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
             "the discriminator nearly always tells codes from the prior, so that the code did not approach its prior"
         )
     if right and max(abs(share - 0.5) for share in right) < STILL:
-        found.append("the discriminator is at chance from the first epoch to the last, so that the adversary taught nothing")
+        found.append(
+            "the discriminator is at chance from the first epoch to the last, so that the adversary taught nothing"
+        )
     if late("reconstruction_loss") > MEAN_FRAME:
         found.append("the reconstruction is no better than the mean frame")
     if late("code_distance") > FAR:

@@ -65,7 +65,7 @@ def _bilstm(config: Config, x):
 
 
 def wav2vec2_frames(config: Config, x, mask):
-    """Map a waveform in frames of samples to wav2vec 2.0's hidden frames and their mask; also return a function to load weights, or None."""
+    """Map a waveform in frames of samples to wav2vec 2.0's frames and their mask; also return a function to load weights."""
     from keras_ser.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
 
     own = _random_sizes(config) if config.wav2vec2 == RANDOM else Wav2Vec2Config.from_folder(config.wav2vec2)
