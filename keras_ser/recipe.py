@@ -125,9 +125,11 @@ class Recipe:
         return (self.frontend, *self.frontends)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON types: dicts for dataclasses, lists for tuples."""
         return plain(self)
 
     def to_json(self) -> str:
+        """Return the recipe as JSON text."""
         return json.dumps(self.to_dict(), indent=1)
 
     @staticmethod
@@ -157,6 +159,7 @@ class Recipe:
         return hashlib.sha1(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
     def replace(self, **changes) -> "Recipe":
+        """Return a copy with other fields, checked like a new recipe."""
         return dataclasses.replace(self, **changes)
 
     def read(self, root: Any = None, auxiliary: Iterable[Any] = (), **options: Any):

@@ -52,6 +52,9 @@ class FrontendConfig:
     Defaults follow our reading of the ASP-MTL paper (25 ms windows, 10 ms hop, 40 bands, 13 MFCC). With `seconds`, training takes a
     new random stretch of a longer clip in each epoch, and evaluation takes its middle. `name` is "" for the main front end; the
     features of a further one are the network's inputs "name.feature".
+
+    Raises:
+        UserError: a setting is out of range, or settings do not fit together.
     """
 
     features: tuple[str, ...] = ("mfcc", "zero_crossing_rate", "energy", "pitch")

@@ -171,6 +171,7 @@ class Task:
 
     @property
     def continuous(self) -> bool:
+        """Whether the task predicts a number."""
         return self.low is not None
 
     @property
@@ -270,10 +271,12 @@ class Task:
         return float(value) if self.continuous else self.labels[int(value)]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dict."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Task":
+        """Make a task from the dict of `to_dict`; raises UserError if a field is unknown, missing or of another type."""
         return instance(cls, data)
 
 

@@ -67,6 +67,12 @@ def build(
             frames are averaged.
         tasks: one output each, (batch, classes) logits. The embedding is the last shared layer, (batch, units).
         streams, frontend: not used.
+
+    Returns:
+        Network.
+
+    Raises:
+        UserError: the features are of several front ends.
     """
     import keras
 

@@ -73,6 +73,9 @@ def build(
             to 0.
         streams, frontend: not used.
 
+    Returns:
+        Network.
+
     Raises:
         UserError: clips differ in length, there are several features, or the spectrogram is too small for the pools.
     """

@@ -5,8 +5,8 @@ tensorboard/; the first model of a cascade is in model_1/, the scikit-learn pipe
 state.npz contains every variable (layers, optimizers, seed generators), the best weights and the history. It is written atomically
 after each epoch, so that a killed run resumes after its last finished epoch. The test side is not read here.
 
-The names of __init__.pyi are imported where they are first used, so that networks can be compiled and trained
-(`keras_ser.training.network`, `optimizers`) where neither TensorFlow nor an audio library is installed.
+The names in __init__.pyi are imported on first use, so that networks can be compiled and trained
+(`keras_ser.training.network`, `optimizers`) without TensorFlow or an audio library.
 """
 
 import lazy_loader

@@ -83,6 +83,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
+        """The logs of each epoch."""
         return self.about["epochs"]
 
     @property

@@ -103,6 +103,9 @@ def build(
             first identity task (d-vectors), or of the main task if there is none.
         streams, frontend: not used.
 
+    Returns:
+        Network.
+
     Raises:
         UserError: segments differ in length, there are several features, or the pools do not divide a size.
     """

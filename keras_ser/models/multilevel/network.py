@@ -51,6 +51,9 @@ def build(
         tasks: the main task first; (batch, classes) logits each. The embedding is f.
         streams, frontend: not used.
 
+    Returns:
+        Network.
+
     Raises:
         UserError: levels and features do not match, stretches differ in length, `gender_prior` is set without a gender task, or
             `center` with a continuous main task.
