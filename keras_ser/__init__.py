@@ -14,16 +14,16 @@
     experiment = ks.run(recipe, ks.read_corpus("manifest", "clips.csv"))
     ks.load(experiment.folder).predict("clip.wav")
 
-An import points only to a package earlier in this list (a test holds that):
+Modules import only from packages earlier in this list (enforced by a test):
 errors, checks, values, overrides, files, machine, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses,
 metrics, models, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api, sklearn.
 
-One vocabulary. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
-units, rate, seed; `sampling_rate` (Hz) is that of waveforms that a user gives. Integers are samples or frames unless the name
-ends in `_seconds`. A waveform is float32 (batch, samples) with `length` (batch,), its samples beyond that are padding; features are
+Conventions. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
+units, rate, seed; `sampling_rate` (Hz) is the rate of waveforms given by the user. Integers are samples or frames unless the name
+ends in `_seconds`. A waveform is float32 (batch, samples) with `length` (batch,); samples beyond `length` are padding. Features are
 (batch, frames, bins) with a boolean "mask" (batch, frames), True...True False...False.
 
-The names of __init__.pyi are imported where they are first used, so that importing the package costs nothing.
+The names in __init__.pyi are imported on first use, so that importing the package is fast.
 """
 
 import lazy_loader

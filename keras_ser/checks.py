@@ -1,4 +1,4 @@
-"""Checks that the package's values share: names, ranges and choices. Each raises a one-line `UserError`. No TensorFlow."""
+"""Checks shared by the package's values: names, ranges and choices. Each raises a one-line `UserError`. No TensorFlow."""
 
 import math
 import re
@@ -12,11 +12,11 @@ NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def check_name(what: str, name: Any) -> None:
-    """Refuse a name that cannot be a folder, a column, a layer and an exported model at once.
+    """Refuse a name that cannot serve as the name of a folder, a column, a layer and an exported model.
 
     Args:
-        what: whose name it is, for the message, e.g. "a task".
-        name: what should be a name.
+        what: the named object, for the message, e.g. "a task".
+        name: the name to check.
     """
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         raise UserError(
@@ -34,46 +34,46 @@ def check_least(owner: Any, least: float, *names: str) -> None:
 
 
 def check_positive(owner: Any, *names: str) -> None:
-    """Refuse fields of `owner` that are not finite or not over 0."""
+    """Refuse fields of `owner` that are not finite or not greater than 0."""
     for name, value in _numbers(owner, names):
         if not (math.isfinite(value) and value > 0):
             raise UserError(f"`{name}` must be over 0 and finite. Received: {name}={value}.")
 
 
 def check_share(owner: Any, *names: str, closed: bool = False) -> None:
-    """Refuse fields of `owner` outside [0, 1), or [0, 1] where `closed`."""
+    """Refuse fields of `owner` outside [0, 1), or [0, 1] if `closed`."""
     for name, value in _numbers(owner, names):
         if not (0 <= value < 1 or (closed and value == 1)):
             raise UserError(f"`{name}` must be in [0, 1{']' if closed else ')'}. Received: {name}={value}.")
 
 
 def check_choice(owner: Any, name: str, allowed: Collection, prefix: str = "") -> None:
-    """Refuse a field of `owner` that is none of `allowed`; `prefix` goes before its name, e.g. "optimizer."."""
+    """Refuse a field of `owner` that is not in `allowed`; `prefix`, e.g. "optimizer.", precedes its name in the message."""
     if (value := getattr(owner, name)) not in allowed:
         known = ", ".join(str(each) for each in allowed)
         raise UserError(f"`{prefix}{name}` must be one of {known}. Received: {prefix}{name}={shown(value)}.")
 
 
 def check_blocks(owner: Any) -> None:
-    """Refuse convolutional blocks whose `filters`, `kernels` and `pools` (frames, bins) are not numbers from 1 on, one a block."""
+    """Refuse `filters`, `kernels` and `pools` (frames, bins) of convolutional blocks that are below 1 or not one per block."""
     check_least(owner, 1, "filters", "kernels")
     if not len(owner.filters) == len(owner.kernels) == len(owner.pools) >= 1:
         raise UserError(
-            "`filters`, `kernels` and `pools` must have one entry a block. "
+            "`filters`, `kernels` and `pools` must have one entry per block. "
             f"Received: {len(owner.filters)}, {len(owner.kernels)}, {len(owner.pools)}."
         )
     if any(pooled < 1 for pool in owner.pools for pooled in pool):
-        raise UserError(f"`pools` must be pairs (frames, bins) of numbers from 1 on. Received: {owner.pools}.")
+        raise UserError(f"`pools` must be pairs (frames, bins) of numbers >= 1. Received: {owner.pools}.")
 
 
 def shown(value: Any, most: int = 120) -> str:
-    """A value as a message shows it: on one line, its middle left out where it is long."""
+    """Format a value for a message: on one line, with the middle of a long value left out."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 23]} .. {text[-20:]}"
 
 
 def _numbers(owner: Any, names: tuple[str, ...]):
-    """(name, number) of fields; of a tuple, each of its numbers."""
+    """Yield (name, number) for each field, and for each number of a tuple."""
     for name in names:
         value = getattr(owner, name)
         for number in value if isinstance(value, tuple) else (value,):

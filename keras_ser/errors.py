@@ -2,16 +2,16 @@
 
 
 class UserError(ValueError):
-    """An input, setting or file that a user can put right.
+    """Error in an input, setting or file that the user can correct.
 
-    The message is one line: what was expected, what was received, and the way out. Commands print it and exit with 2; any other
-    exception is a fault of this package and keeps its traceback. Subclasses name the kind: `CorpusError`, `LeakageError`,
+    The message is one line: what was expected, what was received, and how to fix it. Commands print it and exit with status 2; any
+    other exception is a bug in this package and keeps its traceback. Subclasses name the kind: `CorpusError`, `LeakageError`,
     `AudioError`, `RunError`, ..
     """
 
 
 class UnknownKeyError(UserError, KeyError):
-    """A name that is not among those there are."""
+    """A name is not among the known ones."""
 
     __str__ = Exception.__str__  # KeyError would print the message in quotes
 
@@ -21,19 +21,19 @@ class DivergenceError(UserError, FloatingPointError):
 
 
 class RunError(UserError):
-    """A run's or an experiment's folder is not what it should be."""
+    """The folder of a run or an experiment is missing, damaged or belongs to another one."""
 
 
 class DiskError(UserError):
-    """A file that cannot be written: the disk is full or read-only, or permission is missing."""
+    """A file cannot be written: the disk is full or read-only, or permission is missing."""
 
 
 class MissingModelError(UserError):
-    """The model that a recipe names is not installed here.
+    """The model that a recipe names is not installed.
 
     Args:
         message: see `UserError`.
-        model: its name.
+        model: name of the model. Default "".
     """
 
     def __init__(self, message: str, model: str = ""):

@@ -1,6 +1,6 @@
-"""Files written whole, and locks between processes. No TensorFlow.
+"""Atomic writes and locks between processes. No TensorFlow.
 
-A kill, a crash or a full disk leaves the old file or the new one, never half of it.
+After a kill, a crash or a full disk, either the old or the new file is there, never a partial one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-TEMPORARY = ".part."  # in the names of half-written files, which a killed process leaves behind
-STALE_SECONDS = 3600  # a half-written file that has not grown for so long is a left-over
+TEMPORARY = ".part."  # part of the names of partial files, which a killed process leaves behind
+STALE_SECONDS = 3600  # a partial file that has not been written to for this long is a left-over
 
 FULL = {
     errno.ENOSPC: "the disk is full",
@@ -34,33 +34,35 @@ REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", 
 
 
 def user_cache() -> Path:
-    """The folder of what can be made again: KERAS_SER_CACHE, else keras_ser below XDG_CACHE_HOME or ~/.cache."""
+    """Return the cache folder: KERAS_SER_CACHE, or else keras_ser in XDG_CACHE_HOME or ~/.cache."""
     own, shared = os.environ.get("KERAS_SER_CACHE"), os.environ.get("XDG_CACHE_HOME")
     return Path(own).expanduser() if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
 
 
 def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
-    """Where the decoded corpora of the experiments in OUT lie: where it is asked for, in OUT/cache as of earlier versions where
-    that is there, or in the user's cache folder."""
+    """Return the folder of the decoded corpora of the experiments in `out`.
+
+    It is `asked` if given, else OUT/cache (the place in earlier versions) if it exists, else a folder in the user's cache.
+    """
     if asked:
         return Path(asked).expanduser()
     return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file of the same suffix, then put it in place.
+    """Write a file atomically: `write` fills a temporary file, which then replaces `path`.
 
     Args:
         path: the file; its folder must exist.
-        write: called with the temporary path, which is unique to this call, in the same folder.
+        write: called with the temporary path, which is in the same folder, unique to this call, and ends in the name of `path`.
 
     Raises:
-        DiskError: the disk is full or read-only, or the folder may not be written. The old file stays.
+        DiskError: the disk is full or read-only, or the folder is not writable. The old file stays.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{TEMPORARY}{path.name}")
     try:
         write(temporary)
-        # some file systems report a full disk only here, and a power cut must not leave an empty file
+        # some file systems report a full disk only here; after a power cut the file must not be empty
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -75,12 +77,12 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def disk_error(error: BaseException, path: Path | None, more: dict[int, str] | None = None) -> DiskError | None:
-    """The error to report where a disk takes no more; None where `error` is about something else.
+    """Return the `DiskError` for a failed write, or None if `error` has another cause.
 
     Args:
-        error: what was raised. TensorFlow and HDF5 give the cause in words alone.
-        path: what was to be written, if that is known.
-        more: further error numbers and what they mean, where `error` can only come from writing.
+        error: the exception. TensorFlow and HDF5 state the cause in the message only.
+        path: the file to be written, or None if unknown.
+        more: further error numbers and their meaning, for an `error` that can only come from writing.
     """
     reasons = {**FULL, **(more or {})}
     number = error.errno if isinstance(error, OSError) else None
@@ -97,9 +99,9 @@ def disk_error(error: BaseException, path: Path | None, more: dict[int, str] | N
 
 
 def remove_parts(folder: Path, older: float = STALE_SECONDS) -> None:
-    """Delete the half-written files of killed processes in a folder, last written `older` seconds ago or earlier.
+    """Delete the partial files of killed processes in a folder that were last written at least `older` seconds ago.
 
-    0 only where no other process can be writing.
+    Pass 0 only if no other process can be writing.
     """
     for path in folder.glob(f".*{TEMPORARY}*"):
         with contextlib.suppress(OSError):
@@ -109,16 +111,16 @@ def remove_parts(folder: Path, older: float = STALE_SECONDS) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path, wait: bool | float = True) -> Iterator[bool]:
-    """Keep other processes and threads away from a file or folder.
+    """Lock a file or folder against other processes and threads.
 
-    The lock is the file `.NAME.lock` beside it. It ends with its process, whatever ends that; the empty file stays.
+    The lock is the file `.NAME.lock` beside it. It is released when the process ends, for whatever reason; the empty file stays.
 
     Args:
-        path: what to lock; it need not exist, and its parent folder is made.
-        wait: wait until nobody else holds the lock; a number of seconds: no longer than that.
+        path: file or folder to lock; it need not exist. Its parent folder is created.
+        wait: True to wait until the lock is free, or the longest wait in seconds. Default True.
 
     Yields:
-        Whether the lock is held: False only where `wait` is over and another process or thread holds it.
+        True if the lock was acquired; False if `wait` ended while another process or thread held it.
 
     Raises:
         DiskError: the lock file cannot be written.
@@ -145,28 +147,28 @@ def lock(path: Path, wait: bool | float = True) -> Iterator[bool]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8, with a line's end behind it."""
+    """Write UTF-8 text that ends in a single newline."""
     write_whole(path, lambda temporary: temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any, allow_nan: bool = False) -> None:
-    """JSON as the standard has it; or, where `allow_nan`, as Python reads and writes it.
+    """Write standard JSON, or with `allow_nan` also NaN and infinities, as Python does.
 
     Raises:
-        ValueError: a number that is not finite, unless they are allowed.
+        ValueError: a number is not finite and `allow_nan` is False.
     """
     write_text(path, json.dumps(value, indent=1, allow_nan=allow_nan, ensure_ascii=False))
 
 
 def write_table(path: Path, table: pd.DataFrame, **options: Any) -> None:
-    """CSV without an index, packed where `path` ends in .gz; `options` are those of `DataFrame.to_csv`."""
+    """Write a table as CSV without its index, compressed if `path` ends in .gz; `options` are those of `DataFrame.to_csv`."""
     given = {"index": False, "lineterminator": "\n", "encoding": "utf-8", **options}
 
     def write(temporary: Path) -> None:
         if path.suffix != ".gz":
             table.to_csv(temporary, **given)
             return
-        # without a name and a time in its header, one table is one file
+        # no name and no time in the header, so that equal tables give equal files
         with open(temporary, "wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
             table.to_csv(packed, **given)
 
@@ -174,6 +176,6 @@ def write_table(path: Path, table: pd.DataFrame, **options: Any) -> None:
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """PNG, PDF or SVG, by the ending; the same figure gives the same bytes of PNG."""
+    """Write a figure as PNG, PDF or SVG, by the suffix; equal figures give equal PNG files."""
     metadata = {"Software": None} if path.suffix.lower() == ".png" else None
     write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, metadata=metadata))

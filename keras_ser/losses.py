@@ -1,4 +1,4 @@
-"""Losses that need labels, for `compile`; those without labels are added by a layer (`OrthogonalityLoss`).
+"""Losses that need labels, for `compile`; a loss without labels is added by a layer (`OrthogonalityLoss`).
 
 All are computed in float32 whatever the dtype policy, and by default averaged over the labelled examples:
 `reduction="mean_with_sample_weight"`, where a missing label has sample weight 0 and is neither summed nor counted
@@ -18,12 +18,12 @@ def sparse_crossentropy(y_true, logits, label_smoothing: float = 0.0):
 
         L_i = -sum_c q_i,c log p_i,c,    p_i = softmax(z_i),    q_i,c = (1 - e) [c = y_i] + e / classes
 
-    It takes logits, not probabilities: in float32 these reach 0, and lose their gradient, at a gap of about 100 between logits.
+    It takes logits, because probabilities in float32 underflow to 0 and lose their gradient at logit gaps of about 100.
 
     Args:
         y_true: class indices, (batch,) or (batch, 1).
         logits: z, (batch, classes).
-        label_smoothing: e, in [0, 1).
+        label_smoothing: e, in [0, 1). Default 0.
 
     Returns:
         float32 (batch,).
@@ -36,13 +36,21 @@ def sparse_crossentropy(y_true, logits, label_smoothing: float = 0.0):
 
 
 def true_class(y_true, y_pred):
-    """The true class's column, (batch,): y_i = y_pred_i,y_true_i, of class indices (batch,) or (batch, 1) and (batch, classes)."""
+    """Return the entries of the true classes, y_i = y_pred_i,y_true_i.
+
+    Args:
+        y_true: class indices, (batch,) or (batch, 1).
+        y_pred: (batch, classes).
+
+    Returns:
+        (batch,), of the dtype of `y_pred`.
+    """
     index = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
     return ops.squeeze(ops.take_along_axis(y_pred, index, axis=-1), axis=-1)
 
 
 def squared_error(y_true, y_pred):
-    """(y_true - y_pred)^2, float32 (batch,); either may be (batch,) or (batch, 1)."""
+    """Return (y_true - y_pred)^2, float32 (batch,), of labels and predictions (batch,) or (batch, 1)."""
     return ops.square(_flat(y_true) - _flat(y_pred))
 
 
@@ -51,9 +59,9 @@ def _flat(x):
 
 
 class _Loss(keras.losses.Loss):
-    """A loss of this module: float32, and by default a mean over what carries a label.
+    """Base class of the losses: float32, and by default averaged over the labelled examples.
 
-    With `by_frame` sample weights are (batch, frames), else one an example.
+    Sample weights are (batch, frames) if `by_frame`, otherwise one per example.
     """
 
     by_frame = False
@@ -69,13 +77,13 @@ class _Loss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class SparseCrossentropy(_Loss):
-    """`sparse_crossentropy` as a loss: integer labels (batch,), logits (batch, classes).
+    """Cross-entropy of integer labels (batch,) and logits (batch, classes); see `sparse_crossentropy`.
 
     Args:
         label_smoothing: in [0, 1). Default 0.
 
     Raises:
-        UserError: a `label_smoothing` out of range.
+        UserError: `label_smoothing` is out of range.
     """
 
     def __init__(self, label_smoothing: float = 0.0, **kwargs):
@@ -93,7 +101,7 @@ class SparseCrossentropy(_Loss):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class TrueClass(_Loss):
-    """The true class's column of an output (batch, classes): compiled for `CenterLoss`, it is the centre loss."""
+    """Mean entry of the true class in an output (batch, classes); the centre loss for the output of `CenterLoss`."""
 
     def call(self, y_true, y_pred):
         return true_class(y_true, y_pred)
@@ -101,7 +109,7 @@ class TrueClass(_Loss):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class SquaredError(_Loss):
-    """Mean squared error of a continuous task: labels and outputs (batch,) or (batch, 1)."""
+    """Mean squared error of a continuous task, with labels and outputs (batch,) or (batch, 1)."""
 
     def call(self, y_true, y_pred):
         return squared_error(y_true, y_pred)
@@ -109,12 +117,12 @@ class SquaredError(_Loss):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class FrameSquaredError(_Loss):
-    """Weighted squared error of a value for every frame and bin.
+    """Weighted squared error of one value per frame and bin.
 
         L_t = mean_k w_t,k (y_t,k - p_t,k)^2
 
-    Targets are (batch, frames, 2 bins), the values y and then the weights w; outputs (batch, frames, bins). The mean is over
-    the bins, then over the frames that weigh: sample weights are (batch, frames), 0 for padding.
+    Targets are (batch, frames, 2 bins), the values y followed by the weights w; outputs are (batch, frames, bins). The mean is over
+    the bins, then over the frames, with sample weights (batch, frames) that are 0 for padding.
     """
 
     by_frame = True

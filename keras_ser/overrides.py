@@ -1,4 +1,4 @@
-"""Fields of frozen values changed by their dotted keys, and looked up. No TensorFlow."""
+"""Change and look up fields of frozen values by dotted keys. No TensorFlow."""
 
 import copy
 import dataclasses
@@ -15,15 +15,15 @@ from keras_ser.values import hint_name, hints_of, is_pairs, item_hint, typed
 
 
 def override(owner: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of a dataclass with values changed, checked when all of them are in place.
+    """Return a copy of a dataclass with values changed; it is checked once all changes are made.
 
     Args:
         owner: the dataclass.
         changes: dotted key -> value, as `Recipe.override` takes them.
 
     Raises:
-        UnknownKeyError: an unknown key; the message lists its neighbours.
-        UserError: a value of another type, or that the dataclass refuses.
+        UnknownKeyError: a key is unknown; the message lists the valid names.
+        UserError: a value has another type, or the dataclass refuses it.
     """
     for key, value in changes.items():
         owner = _override(owner, key.split("."), value, key, Any)
@@ -31,10 +31,10 @@ def override(owner: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def lookup(owner: Any, key: str) -> Any:
-    """The value of a dotted key, as `override` takes it.
+    """Return the value of a dotted key (see `override`).
 
     Raises:
-        UnknownKeyError: an unknown key; the message lists its neighbours.
+        UnknownKeyError: the key is unknown; the message lists the valid names.
     """
     for head in key.split("."):
         if not (dataclasses.is_dataclass(owner) or isinstance(owner, tuple)):
@@ -45,7 +45,7 @@ def lookup(owner: Any, key: str) -> Any:
 
 
 def _override(owner: Any, path: list[str], value: Any, key: str, hint: Any) -> Any:
-    """`owner` with one value changed, unchecked: what goes with it may be changed next."""
+    """Return `owner` with one value changed, unchecked, since a later change may make it consistent."""
     head, rest = path[0], path[1:]
     place = _place(owner, head, key)
     if isinstance(owner, tuple):
@@ -58,14 +58,14 @@ def _override(owner: Any, path: list[str], value: Any, key: str, hint: Any) -> A
 
 
 def _checked(value: Any) -> Any:
-    """A value built anew from its parts, so that each dataclass checks itself."""
+    """Rebuild a value from its parts, so that each dataclass checks itself."""
     if dataclasses.is_dataclass(value):
         return type(value)(**{f.name: _checked(getattr(value, f.name)) for f in dataclasses.fields(value)})
     return tuple(_checked(item) for item in value) if isinstance(value, tuple) else value
 
 
 def _place(owner: Any, head: str, key: str) -> Any:
-    """An item's index, by its name or number, or a field's name; an UnknownKeyError where there is none."""
+    """Return the index of an item, by its name or number, or the name of a field; raises UnknownKeyError if there is none."""
     if isinstance(owner, tuple):
         names = [getattr(item, "name", str(i)) for i, item in enumerate(owner)]
         if head in names:
@@ -82,7 +82,7 @@ def _place(owner: Any, head: str, key: str) -> Any:
 
 
 def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
-    """What a field or an item becomes."""
+    """Return the new value of a field or an item."""
     if rest:
         if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
             raise UnknownKeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
@@ -105,7 +105,7 @@ def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
 
 
 def _read(text: str, hint: Any) -> Any:
-    """What a command line means: JSON, a list with commas, or plain text, whatever the annotation takes."""
+    """Read a command-line value as JSON, a comma-separated list or plain text, depending on the annotation."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     if type(None) in options and text in ("null", "none", "None"):
         return None

@@ -1,4 +1,4 @@
-"""One experiment as a frozen value: a `Recipe` is one choice from each package, equal after JSON, and its hash names the run.
+"""One experiment as a frozen value: a `Recipe` makes one choice from each package, is equal after JSON, and its hash names the run.
 
 Nothing here imports TensorFlow. A recipe does not store the local path of the corpus: pass it to `train`.
 """
@@ -23,40 +23,46 @@ from keras_ser.values import differing, instance, plain, read_json, settle
 
 __all__ = ["FrontendConfig", "OptimizerConfig", "Recipe", "Sampling", "Stream", "config_class"]
 
-# those say which runs there are, not what a run is
+# these select which runs to perform and do not define a run
 NOT_HASHED = ("name", "protocols", "seeds", "paper")
 
 
 @dataclass(frozen=True, repr=False)
 class Recipe:
-    """One experiment.
+    """One experiment: a corpus, its tasks and splits, a model and how it is trained.
 
     Args:
         name: names the run's folder.
-        corpus: an adapter's name in `keras_ser.corpora`.
+        corpus: name of an adapter in `keras_ser.corpora`; `corpus_options` are its arguments, ((name, value), ..).
         tasks: what is predicted; the first is the main task.
         protocols: how the corpus is split; each is run and reported.
         model: name of a model (`keras_ser.models.MODELS`, an entry point) or import path of its module; `config` is that module's
             `Config`.
-        patience: epochs without a better validation score before training stops; 0 = all epochs are trained.
-        patience_steps: optimizer steps without a better one that have to be made as well, so that a large batch on a small corpus,
-            a few steps an epoch, is not ended before it has learned.
-        smoothing: the compared validation score is the mean of that many epochs, the last of which would be kept: the score of a
-            few clips jumps by chance. 1 = each epoch's own.
-        monitor: the logged score that chooses the epoch, larger being better (default: the main task's validation UAR or CCC,
-            but the last epoch where the learning rate falls to 0, schedule "cosine"). A split without a validation side trains
-            all epochs and keeps the last.
-        first: the recipe of a first model that finds the noise before this one sees a clip (the cascade).
-        shuffle: tasks whose labels are put into random order, on the training and the validation side: a control, whose
-            scores on the test side must be chance.
-        windows: cut the corpus's clips again, each window an utterance; None = clips as they are.
-        discard: how a cascade discards the noise: "drop" its segments, or "mask" it in every frame and bin.
+        frontend: the main front end. `frontends`: further ones, each with a name; their features are the inputs "name.feature".
+        streams, sampling, augment, optimizer: see `Stream`, `Sampling`, `Augment` and `OptimizerConfig`.
+        batch_size, epochs: training examples per batch, over all streams; the largest number of epochs.
+        patience: epochs without a better validation score before training stops; 0 = train all epochs.
+        patience_steps: optimizer steps without a better score that are also required, so that a run with few steps per epoch (a
+            large batch, a small corpus) does not stop before it has learned.
+        smoothing: number of epochs, ending with the candidate, over which the validation score is averaged before epochs are
+            compared, since the score of few clips fluctuates. 1 = no smoothing.
+        monitor: the logged score that selects the epoch, larger is better. Default: the main task's validation UAR or CCC; with
+            schedule "cosine", whose learning rate falls to 0, the last epoch is kept. Without a validation side all epochs are
+            trained and the last is kept.
+        precision: dtype policy of the network: "float32", "mixed_bfloat16" or "mixed_float16".
+        seeds: each is a run of its own on every fold.
+        first: recipe of the first model of a cascade, which locates the noise that is discarded before this model.
+        discard: how a cascade discards noise: "drop" removes its segments, "mask" masks it in every frame and bin.
+        shuffle: tasks whose labels are shuffled on the training and validation sides: a control, which must score at chance on the
+            test side.
+        windows: cut the clips into windows, each an utterance; None = use clips as they are.
         paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
-        labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are known; those of the
-            others weigh 0. What is learned from them all the same is measured by `unlabelled=False`, without their recordings.
-        initial: twelve hex digits of the weights that training begins from (`fit(.., initial=RUN)`, --init-from RUN); "" = random
-            weights.
-        frontends: front ends beside `frontend`, each with a name; their features are the network's inputs "name.feature".
+        labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are used; those of the
+            others have weight 0. With `unlabelled=False` the recordings of the others are left out as well.
+        initial: twelve hex digits that identify the initial weights (`fit(.., initial=RUN)`, --init-from RUN); "" = random weights.
+
+    Raises:
+        UserError: a setting is invalid, or settings do not fit together.
     """
 
     name: str
@@ -110,58 +116,61 @@ class Recipe:
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the last epoch is kept, even with a validation side: the learning rate falls to 0 in it."""
+        """Whether the last epoch is kept even with a validation side, since the learning rate falls to 0 in it."""
         return self.optimizer.schedule == "cosine" and not self.monitor
 
     @property
     def every_frontend(self) -> tuple[FrontendConfig, ...]:
-        """The main front end, then the further ones."""
+        """The main front end, followed by the further ones."""
         return (self.frontend, *self.frontends)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON types: dicts for dataclasses, lists for tuples."""
         return plain(self)
 
     def to_json(self) -> str:
+        """Return the recipe as JSON text."""
         return json.dumps(self.to_dict(), indent=1)
 
     @staticmethod
     def field_types(data: Mapping[str, Any]) -> dict[str, Any]:
-        """The type of `config`, which is the model's to say."""
+        """Return the type of `config`, which depends on the model."""
         return {"config": config_class(data.get("model", Recipe.model)) | None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
-        """Raises: ValueError for an unknown or missing field, or a value of another type."""
+        """Make a recipe from the dict of `to_dict`; raises UserError if a field is unknown, missing or of another type."""
         return instance(cls, data)
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        """Raises: UserError where the text is no JSON of a recipe."""
+        """Make a recipe from the JSON of `to_json`; raises UserError if the text is not a recipe."""
         return cls.from_dict(read_json(text))
 
     @property
     def hash(self) -> str:
-        """Eight hex digits of all settings that differ from their defaults, but name, protocols, seeds and the paper's figures.
+        """Eight hex digits of all settings that differ from their defaults, except name, protocols, seeds and the paper's figures.
 
         Those four select which runs to perform, each in a folder of its own, so that an experiment can be extended. The same
-        holds for `first`. A field that a later version adds, behaving as before, changes no hash.
+        holds for `first`. A field added by a later version does not change it while it keeps the former behaviour.
         """
         data = {name: value for name, value in differing(self).items() if name not in NOT_HASHED}
         data |= {"model": self.model, "first": self.first and self.first.hash}
         return hashlib.sha1(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
     def replace(self, **changes) -> "Recipe":
+        """Return a copy with other fields, checked like a new recipe."""
         return dataclasses.replace(self, **changes)
 
     def read(self, root: Any = None, auxiliary: Iterable[Any] = (), **options: Any):
-        """The recipe's corpus, cut into windows where it asks for that, and the recipe with its identity tasks' classes.
+        """Read the recipe's corpus, cut into its `windows` if set, and fill in the classes of tasks without labels.
 
         Args:
-            root, **options: of `keras_ser.corpora.read_corpus`, beside the recipe's own options.
-            auxiliary: the corpora that its streams name.
+            root, **options: arguments of `keras_ser.corpora.read_corpus`; options override the recipe's `corpus_options`.
+            auxiliary: the corpora that the streams name.
 
         Returns:
-            (Recipe, Corpus).
+            (Recipe, Corpus); see `for_corpus`.
         """
         from keras_ser.corpora import read_corpus
         from keras_ser.pipelines.windows import cut_windows
@@ -172,16 +181,16 @@ class Recipe:
         return self.for_corpus(corpus, *auxiliary), corpus
 
     def for_corpus(self, corpus, *auxiliary) -> "Recipe":
-        """A copy whose tasks without classes have those of the corpora, in order of name.
+        """Return a copy whose tasks without classes have those of the corpora, in alphabetical order.
 
-        Identities are taken from all corpora, other labels from the recipe's own and those that teach the main task.
+        Identities are taken from all corpora, other labels from the recipe's own corpus and those that teach the main task.
 
         Args:
             corpus: the recipe's `keras_ser.corpora.Corpus`.
-            *auxiliary: the corpora that its streams name.
+            *auxiliary: the corpora that the streams name.
 
         Raises:
-            CorpusError: a label with fewer than `task_labels.FEWEST` clips.
+            CorpusError: a label has fewer than `task_labels.FEWEST` clips.
         """
         from keras_ser.corpora.task_labels import open_labels
 
@@ -208,7 +217,7 @@ class Recipe:
         return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus, *auxiliary))
 
     def for_split(self, corpus, split) -> "Recipe":
-        """A copy whose tasks of several columns have the clusters of a split's training side (k-means, ten starts)."""
+        """Return a copy in which tasks with `columns` have clusters, fitted on a split's training side (k-means, ten starts)."""
         from keras_ser.corpora.task_labels import clustered
 
         train = set(split.train)
@@ -219,7 +228,7 @@ class Recipe:
         return self if tasks == self.tasks else self.replace(tasks=tasks)
 
     def override(self, key: str, value: Any) -> "Recipe":
-        """A copy with one value changed.
+        """Return a copy with one value changed.
 
         Args:
             key: dotted, e.g. "config.beta", "optimizer.learning_rate", "streams.noisy.share", "tasks.0.weight", "first.epochs".
@@ -227,8 +236,8 @@ class Recipe:
                 as plain text.
 
         Raises:
-            UnknownKeyError: an unknown key; the message lists its neighbours.
-            UserError: a value of another type, or that the recipe refuses.
+            UnknownKeyError: the key is unknown; the message lists the valid names.
+            UserError: the value has another type, or the recipe refuses it.
 
         Example:
             >>> recipe = Recipe("x", "demo", (Task("emotion", ("a", "b")),), (Protocol("p"),))
@@ -238,14 +247,14 @@ class Recipe:
         return override(self, {key: value})
 
     def set(self, key: str, value: Any) -> "Recipe":
-        """`change` of one value."""
+        """Change one value; see `change`."""
         return self.change({key: value})
 
     def change(self, changes: Mapping[str, Any]) -> "Recipe":
-        """A copy with several values changed, checked when all of them are in place.
+        """Return a copy with several values changed; it is checked once all changes are made.
 
-        Front end and tasks, but the noise, follow in a cascade's first model, unless that is changed by a key of its own
-        ("first.frontend.bins"). Another `model` comes with the defaults of its `config`.
+        Changes of the front end and of tasks other than the noise also apply to a cascade's first model, unless that is changed
+        by a key of its own ("first.frontend.bins"). A new `model` gets the default `config`.
 
         Args:
             changes: key -> value; see `override`.
@@ -269,7 +278,7 @@ class Recipe:
         return override(recipe, {**following, **changes})
 
     def _by_name(self, key: str) -> str:
-        """A dotted key with a task's name instead of its number: the numbers of a cascade's models are not the same."""
+        """Return a dotted key with a task's number replaced by its name, since the models of a cascade number tasks differently."""
         part, *rest = key.split(".")
         names = [task.name for task in self.tasks]
         if part == "tasks" and rest and rest[0] not in names and rest[0] in map(str, range(len(names))):
@@ -286,5 +295,5 @@ def _has(recipe: Recipe, key: str) -> bool:
 
 
 def config_class(model: str) -> type:
-    """`Config` of a module in `keras_ser.models`."""
+    """Return the `Config` class of a model."""
     return model_module(model).Config

@@ -1,4 +1,4 @@
-"""What a `Recipe` refuses: each setting by itself, and settings that do not go together."""
+"""Checks of a `Recipe`: single settings, and combinations of settings."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ LARGEST_SEED = 2**32 - 1  # of NumPy
 
 
 def check_recipe(recipe: Any) -> None:
-    """Raises: UserError that says what was expected and what came."""
+    """Refuse, by a UserError, a recipe with an invalid setting or an invalid combination."""
     check_name("a recipe", recipe.name)
     if not recipe.tasks or not recipe.streams or not recipe.protocols or not recipe.seeds:
         raise UserError("a recipe needs at least one task, stream, protocol and seed.")
@@ -41,12 +41,12 @@ def check_recipe(recipe: Any) -> None:
     check_least(recipe, 1, "batch_size", "epochs", "smoothing")
     check_least(recipe, 0, "patience", "patience_steps")
     if not 0 < recipe.labelled <= 1:
-        raise UserError(f"`labelled` must be a share over 0, up to 1. Received: {recipe.labelled:g}.")
+        raise UserError(f"`labelled` must be in (0, 1]. Received: {recipe.labelled:g}.")
     check_choice(recipe, "discard", DISCARDS)
     check_choice(recipe, "precision", PRECISIONS)
     if recipe.augment.of_bins and not set(recipe.frontend.features) & set(SPECTRAL):
         raise UserError(
-            "mel warp, bin masks and gain change spectra in decibels, and there is none among frontend.features: "
+            "mel warp, bin masks and gain would change none of frontend.features. Received: "
             f"{', '.join(recipe.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
         )
     strays = set(recipe.shuffle) - {task.name for task in recipe.tasks}
@@ -55,8 +55,8 @@ def check_recipe(recipe: Any) -> None:
     crossing = [protocol.name for protocol in recipe.protocols if protocol.kind == "cross-corpus"]
     if crossing and not any(stream.teaches for stream in recipe.streams):
         raise UserError(
-            f"the protocol {crossing[0]!r} trains on other corpora: it needs a stream of one that teaches the main task "
-            "(teaches=true)."
+            f"the protocol {crossing[0]!r} trains on other corpora: add a stream of an auxiliary corpus that teaches the main "
+            "task (teaches=true)."
         )
     if all(stream.corpus for stream in recipe.streams):
         raise UserError(
@@ -68,7 +68,7 @@ def check_recipe(recipe: Any) -> None:
     scores = monitors(recipe.tasks)
     if recipe.monitor and recipe.monitor not in scores:
         raise UserError(
-            f"`monitor` must be a validation score of which a larger one is better: {', '.join(scores)}. "
+            f"`monitor` must be a validation score that is better when larger: {', '.join(scores)}. "
             f"Received: {shown(recipe.monitor)}."
         )
     if recipe.first is not None:

@@ -1,4 +1,4 @@
-"""The parts of a `Recipe`: front end, streams, sampling and optimizer as frozen values that check themselves. No TensorFlow."""
+"""Parts of a `Recipe`: front end, streams, sampling and optimizer, as frozen values that check themselves. No TensorFlow."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,29 +28,33 @@ KINDS = ("segments", "crop", "whole")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step", "plateau")
 LOUDEST = 100.0  # dB
-# of a stream without noises
+# label of a stream without noises
 CLEAN = "clean"
-# what an extractor says beside features and masks: how long each stretch of a clip is
+# an extractor's output beside features and masks: the length of each stretch of a clip
 STRETCH = "stretch"
 
 
 def mask_of(name: str) -> str:
-    """The mask of an input: "mfcc" -> "mask"; "image.log_mel", of the front end "image" -> "image.mask"."""
+    """Return the mask of an input: "mfcc" -> "mask"; "image.log_mel", of the front end "image" -> "image.mask"."""
     prefix, dot, _ = name.rpartition(".")
     return f"{prefix}{dot}mask"
 
 
 def of_stream(task: Task) -> bool:
-    """Whether a stream, and not the corpus, knows the labels of a task: the class of the noise that is mixed into a clip."""
+    """Return whether the labels of a task come from the stream, not the corpus: the class of the noise mixed into a clip."""
     return task.column == "noise"
 
 
 @dataclass(frozen=True)
 class FrontendConfig:
-    """Arguments of `keras_ser.features.Frontend`; defaults: READING of the ASP-MTL paper (25 ms, 10 ms, 40 bands, 13 MFCC).
+    """Arguments of `keras_ser.features.Frontend`, and a name.
 
-    With `seconds`, a longer clip is cut at random in training, another stretch each epoch, and its middle is judged. `name` is
-    that of a further front end, whose features are the inputs "name.feature" of a network.
+    Defaults follow our reading of the ASP-MTL paper (25 ms windows, 10 ms hop, 40 bands, 13 MFCC). With `seconds`, training takes a
+    new random stretch of a longer clip in each epoch, and evaluation takes its middle. `name` is "" for the main front end; the
+    features of a further one are the network's inputs "name.feature".
+
+    Raises:
+        UserError: a setting is out of range, or settings do not fit together.
     """
 
     features: tuple[str, ...] = ("mfcc", "zero_crossing_rate", "energy", "pitch")
@@ -101,11 +105,11 @@ class FrontendConfig:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The network's inputs: the features, those of a further front end under its name."""
+        """Names of the network's inputs: the features, prefixed with the front end's name if it has one."""
         return tuple(f"{self.name}.{feature}" if self.name else feature for feature in self.features)
 
     def options(self) -> dict[str, Any]:
-        """Arguments of `keras_ser.features.Frontend`, with a name for the layer."""
+        """Return the arguments of `keras_ser.features.Frontend`, with a name for the layer."""
         return {**asdict(self), "name": f"frontend_{self.name}" if self.name else "frontend"}
 
 
@@ -114,17 +118,17 @@ class Stream:
     """One source of training examples; a batch mixes the streams, and `task_id` is a stream's number.
 
     Args:
-        name: as the adversary and the report call it.
-        corpus: an auxiliary corpus by name; None = the recipe's own.
-        noises: noises mixed in, one a clip: colours ("white", "pink", "brown", "blue", "violet"), "babble" (made of the
+        name: name of the stream in reports.
+        corpus: name of an auxiliary corpus. Default None, the recipe's own corpus.
+        noises: noises to mix in, one per clip: colours ("white", "pink", "brown", "blue", "violet"), "babble" (made of the
             training clips), or stems of files under the noise root ("factory" also takes "factory1").
-        snr: signal-to-noise ratios in dB, one drawn for each clip.
-        share: share of each batch.
-        speakers: of an auxiliary corpus, so many of its speakers, drawn once for all; 0 = all.
-        teaches: an auxiliary corpus teaches the main task, too, and not only speakers and the other tasks.
-        options: ((name, value), ..) by which an auxiliary corpus is read.
-        redraw: draw noise, stretch and SNR anew in each epoch; otherwise once a run, as a noisy copy of the corpus would be
-            made, and the features are computed once.
+        snr: signal-to-noise ratios in dB, one of which is drawn for each clip.
+        share: relative share of each batch. Default 1.
+        speakers: number of speakers of an auxiliary corpus to use, drawn once, independently of the seed; 0 = all.
+        teaches: use the labels of an auxiliary corpus for the main task as well, not only for identities and other tasks.
+        options: ((name, value), ..), arguments for reading an auxiliary corpus.
+        redraw: draw noise, stretch and SNR anew in each epoch. By default they are drawn once per run, as for a noisy copy of
+            the corpus, and features are computed once.
     """
 
     name: str
@@ -142,26 +146,26 @@ class Stream:
         check_name("a stream", self.name)
         if "" in self.noises or self.corpus == "":
             raise UserError(
-                f"the stream {self.name!r} names a noise or a corpus that is empty. Leave it out, or name it."
+                f"the stream {self.name!r} has an empty name among its noises, or as its corpus. Name it, or leave it out."
             )
         check_positive(self, "share")
         check_least(self, 0, "speakers")
         if (self.speakers or self.teaches or self.options) and not self.corpus:
             raise UserError(
-                f"`speakers`, `teaches` and `options` are of an auxiliary corpus; the stream {self.name!r} reads the recipe's own."
+                f"`speakers`, `teaches` and `options` need an auxiliary corpus; the stream {self.name!r} reads the recipe's own."
             )
         if not all(-LOUDEST <= ratio <= LOUDEST for ratio in self.snr):
             raise UserError(
                 f"`snr` of stream {self.name!r} must be from {-LOUDEST:g} to {LOUDEST:g} dB. Received: {self.snr}."
             )
         if self.noises and not self.snr:
-            raise UserError(f"the stream {self.name!r} mixes noises in, and needs at least one `snr` in dB.")
+            raise UserError(f"the stream {self.name!r} mixes in noises and needs at least one `snr` in dB.")
 
     def chosen(self, corpus: Any) -> set[str]:
-        """Ids of an auxiliary corpus's clips, of as many speakers as the stream takes: the same whatever else is trained.
+        """Return the ids of the clips of an auxiliary corpus that the stream uses, by its number of speakers.
 
         Raises:
-            UserError: the corpus has fewer.
+            UserError: the corpus has fewer speakers.
         """
         if not self.speakers:
             return {u.id for u in corpus}
@@ -171,27 +175,27 @@ class Stream:
                 f"the stream {self.name!r} takes {self.speakers} speakers, and {corpus.name} has {len(known)}: set "
                 f"streams.{self.name}.speakers to {len(known)} at most (0 = all)."
             )
-        # the same order whatever the number, so that more speakers are those and others
+        # a fixed order, so that a larger number of speakers includes those of a smaller one
         taken = set(np.random.default_rng(0).permutation(known)[: self.speakers])
         return {u.id for u in corpus if u.speaker in taken}
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """What one training example is.
+    """How clips become training examples.
 
     Args:
-        kind: "segments" (of `frames` frames, cut every `hop`; a whole clip is then judged by the mean over its segments),
-            "crop" (`frames` frames at random, another stretch each epoch) or "whole" (a clip that a batch has no room for is cut
-            to a random stretch in training; see `keras_ser.pipelines.streams.TrainingData`).
-        frames, hop: in frames.
+        kind: "segments" (of `frames` frames, cut every `hop`; predictions for a clip are then averaged over its segments),
+            "crop" (`frames` frames at a new random position in each epoch) or "whole" (whole clips; one too long for a batch is
+            cropped at random in training, see `keras_ser.pipelines.streams.TrainingData`).
+        frames, hop: length of a segment or crop, and distance between segments, in frames.
         balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
-            segment, rare ones segments every `rare_hop` frames; which is which comes from the training split's counts.
-        rare_hop: in frames.
+            segment, rare ones a segment every `rare_hop` frames, by the class counts of the training split.
+        rare_hop: distance between the segments of rare classes, in frames.
         class_weights: weight each example by the inverse frequency of its class of the first task (mean 1).
-        seconds: of "segments": Cut the waveform into stretches of this length before the front ends, so that several front ends
-            see the same stretch, instead of cutting features into `frames`. A rest of less than half a stretch is left out, a
-            longer one padded with zeros. 0 = cut features.
+        seconds: for "segments", cut the waveform into stretches of this length before the front ends, so that several front ends
+            see the same stretch, instead of cutting features into `frames`. A remainder below half a stretch is dropped, a longer
+            one is zero-padded. Default 0, cut features.
     """
 
     kind: str = "segments"
@@ -211,28 +215,28 @@ class Sampling:
             raise UserError(f"sampling.seconds cuts segments: set sampling.kind=segments. Received: kind={self.kind}.")
         if self.seconds and self.balance:
             raise UserError(
-                "sampling.balance is of segments of features: with sampling.seconds set sampling.balance=false."
+                "sampling.balance applies to segments of features: with sampling.seconds set sampling.balance=false."
             )
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimizer and schedule.
+    """Optimizer and learning-rate schedule.
 
     Args:
         name: "adam", "adamw" or "sgd".
-        learning_rate: the largest one.
-        weight_decay: of "adam" and "adamw" Keras's own, apart from the gradient; of "sgd" that of the literature, added to the
-            gradient (so that momentum carries it), of kernels only.
-        clip_norm: of all gradients together; 0 = none.
-        momentum: of "sgd".
-        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0), "step" (times `factor` after each of
-            `steps`) or "plateau" (where the recipe's patience ends, the best epoch is restored and the rate is multiplied by
-            `factor`; training ends when it is under `floor`).
-        warmup_epochs: of "cosine".
-        steps: epochs, of "step".
-        factor: of "step" and "plateau"; under 1 for the latter.
-        floor: of "plateau".
+        learning_rate: the base learning rate; with "cosine", the peak.
+        weight_decay: for "adam" and "adamw" Keras's own, decoupled from the gradient; for "sgd" added to the gradient of kernels
+            (so that it enters the momentum), as is usual in the literature.
+        clip_norm: largest global norm of the gradients; 0 = no clipping.
+        momentum: momentum of "sgd", in [0, 1).
+        schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0), "step" (multiply by `factor` after each of
+            `steps`) or "plateau" (when the recipe's patience ends, restore the best epoch and multiply the rate by
+            `factor`; training ends when the rate is below `floor`).
+        warmup_epochs: length of the warm-up of "cosine", in epochs.
+        steps: epochs after which "step" lowers the rate, in rising order.
+        factor: factor of "step" and "plateau"; below 1 for the latter.
+        floor: lowest learning rate of "plateau".
     """
 
     name: str = "adam"
@@ -254,7 +258,7 @@ class OptimizerConfig:
         check_least(self, 0, "weight_decay", "clip_norm", "warmup_epochs")
         check_share(self, "momentum")
         if list(self.steps) != sorted(set(self.steps)) or (self.steps and self.steps[0] < 1):
-            raise UserError(f"`steps` must be epochs in rising order, from 1 on. Received: {self.steps}.")
+            raise UserError(f"`steps` must be epochs in rising order, the first at least 1. Received: {self.steps}.")
         if self.schedule == "plateau" and not self.factor < 1:
             raise UserError(f"the schedule 'plateau' needs optimizer.factor under 1. Received: factor={self.factor}.")
         if self.schedule == "step" and not self.steps:
@@ -262,10 +266,10 @@ class OptimizerConfig:
 
 
 def check_frontends(every: Sequence[FrontendConfig], sampling: Sampling, augment: Any) -> None:
-    """Refuse front ends, the main one first, that do not go together, with the sampling, or with an augmentation.
+    """Refuse front ends, the main one first, that are incompatible with each other, the sampling or the augmentation.
 
     Raises:
-        UserError: what does not.
+        UserError: the settings are incompatible.
     """
     main, *further = every
     if main.name or not all(each.name for each in further):
@@ -276,7 +280,7 @@ def check_frontends(every: Sequence[FrontendConfig], sampling: Sampling, augment
     stretched = sampling.seconds > 0
     if further and sampling.kind != "whole" and not stretched:
         raise UserError(
-            "several front ends see the same stretch of the waveform, or whole clips: set sampling.seconds or "
+            "several front ends need stretches of the waveform, or whole clips: set sampling.seconds or "
             f"sampling.kind=whole. Received: sampling.kind={sampling.kind}."
         )
     if (further or stretched) and not augment.off:

@@ -1,4 +1,4 @@
-"""What is predicted: a `Task` names labels (or a range), and turns them into numbers and back."""
+"""Prediction targets: a `Task` names labels (or a range), and converts them to numbers and back."""
 
 import bisect
 import math
@@ -12,18 +12,18 @@ from keras_ser.errors import UserError
 from keras_ser.values import instance, settle
 
 MISSING = (None, "")
-# columns of a predictions table; those that may be a task's are in FACTS
+# columns of a predictions table; FACTS lists those that a task may use as its own
 COLUMNS = ("protocol", "fold", "seed", "stream", "id", "group")
 FACTS = ("speaker", "gender")
-# what an answer of `predict` holds beside those of the tasks
+# fields of an answer of `predict` beside those of the tasks
 ANSWER = ("file", "problems", "start", "end")
 
 
 def check_task_name(name: str, column: str | None) -> None:
-    """Refuse a task's name that is taken in the predictions table.
+    """Refuse a task name that is used by the predictions table or the answers of `predict`.
 
     Raises:
-        UserError: such a name, or one that is no name.
+        UserError: the name is taken or invalid.
     """
     check_name("a task", name)
     taken = ""
@@ -32,7 +32,7 @@ def check_task_name(name: str, column: str | None) -> None:
     elif name in ANSWER:
         taken = "an answer of `keras-ser predict` has a field of that name"
     elif name.startswith("_"):
-        taken = "TensorFlow names no variable so"
+        taken = "TensorFlow variables cannot begin with '_'"
     if taken:
         raise UserError(
             f"a task cannot be called {name!r}: {taken}. Give it another name, and name its column: column={shown(column or name)}."
@@ -43,7 +43,7 @@ def check_labels(name: str, labels: tuple[str, ...]) -> None:
     """Refuse classes that cannot be columns of the predictions table. Spaces and slashes are fine.
 
     Raises:
-        UserError: a label that is double, empty, "prediction", or holds a control character or a line's end.
+        UserError: a label is duplicate, empty or "prediction", or contains a control character or a line break.
     """
     if len(set(labels)) != len(labels) or "" in labels:
         raise UserError(f"labels of task {name!r} must be distinct and not empty. Received: {shown(labels)}.")
@@ -55,16 +55,16 @@ def check_labels(name: str, labels: tuple[str, ...]) -> None:
     odd = [label for label in labels if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in label)]
     if odd:
         raise UserError(
-            f"labels of task {name!r} must hold no control characters and no ends of lines. Received: {shown(odd[0])}. "
+            f"labels of task {name!r} must not contain control characters or line breaks. Received: {shown(odd[0])}. "
             "Correct it in the corpus, or merge it into another name."
         )
 
 
 def identity(value: Any, corpus: str) -> str:
-    """The name of a person, film, session .. among those of all corpora: "corpus/value".
+    """Return the name of a person, film, session .. that is unique across corpora: "corpus/value".
 
-    A value with a "/" names its corpus itself ("ravdess/03" in a manifest) and is the same identity wherever it stands. Corpora of
-    one adapter have one name: two manifests with a speaker "anna" mean the same person.
+    A value with a "/" already names its corpus ("ravdess/03" in a manifest) and is the same identity in every corpus. Corpora of
+    one adapter share a name: a speaker "anna" in two manifests is the same person.
 
     Example:
         >>> identity("03", "emodb"), identity("ravdess/03", "manifest")
@@ -78,27 +78,26 @@ class Task:
     """One thing to predict from an utterance: a class out of `labels`, or a number in [`low`, `high`].
 
     Args:
-        name: what the model's output, the loss and the report call it, e.g. "emotion".
-        labels: the classes, in the order of the output's axis. Empty for a continuous task. Without labels and range the
-            classes are all labels that the corpus has, in alphabetical order (`Recipe.for_corpus`).
+        name: name of the task in the model's outputs, losses and reports, e.g. "emotion".
+        labels: the classes, in the order of the output's axis. Empty for a continuous task. Without labels and range, the
+            classes are all labels of the corpus, in alphabetical order (`Recipe.for_corpus`).
         low, high: bounds of a continuous task, which has no labels.
         merge: corpus label -> label of this task, e.g. {"excited": "happiness"}; stored as a tuple of pairs.
-        weight: weight of the task's loss before the model's own weights.
-        column: the utterance's column that holds the label (default: `name`).
+        weight: weight of the task's loss, multiplied by the model's own weights. Default 1.
+        column: the utterance's column that contains the label. Default: `name`.
         ignore: corpus labels that are left out on purpose (weight 0, as if missing).
         identity: If True, the classes are identities, e.g. speakers, named "corpus/speaker" (see `identity`). They may be left
             empty, and are then taken from the corpora (`Recipe.for_corpus`). Any other identity is treated as missing
-            (weight 0). A label without a corpus ("03") stands for that identity of the recipe's own corpus. Where a split
-            keeps `column` apart, no test identity occurs in training, and the task is judged by verification instead.
-        cuts: numbers in rising order that divide a column of numbers into the `labels`, one more than cuts: up to the first, that
-            one included, is the first label, beyond it up to the second the second, ..
-        columns: columns of numbers, instead of `column`, that are divided into the `labels` by k-means over the training side, e.g.
-            ("valence", "arousal"). The clusters are in rising order of the first column, then the second, ..
-        centres: the means of these clusters, one for each label, which `fit` sets (`Recipe.for_split`).
+            (weight 0). A label without a corpus ("03") is an identity of the recipe's own corpus. If a split
+            keeps `column` apart, no test identity occurs in training, and the task is evaluated by verification instead.
+        cuts: thresholds in rising order, one fewer than `labels`, that divide a column of numbers into the labels: the first label
+            for values up to and including the first threshold, the second up to the second, ..
+        columns: columns of numbers, instead of `column`, that are divided into the `labels` by k-means on the training side, e.g.
+            ("valence", "arousal"). The clusters are sorted by the first column, then the second, ..
+        centres: the means of these clusters, one for each label; set by `fit` (`Recipe.for_split`).
 
     Raises:
-        UserError: an empty or duplicate label, both labels and range, a `merge` that leads elsewhere, an `ignore` that holds a
-            label, or a negative weight.
+        UserError: an argument is invalid, or arguments do not fit together, e.g. labels and a range.
 
     Example:
         >>> task = Task("emotion", ("anger", "happiness"), merge={"excited": "happiness"}, ignore=("boredom",))
@@ -136,7 +135,7 @@ class Task:
             )
         if bounds == 1 or (self.labels and ranged):
             raise UserError(
-                f"task {self.name!r} needs either labels or low and high, or none of them (labels from the corpus). "
+                f"task {self.name!r} needs either labels or low and high, or neither (labels from the corpus). "
                 f"Received: labels={shown(self.labels)}, low={self.low}, high={self.high}."
             )
         check_labels(self.name, self.labels)
@@ -144,10 +143,10 @@ class Task:
             raise UserError(f"`low` must be under `high`, and both finite. Received: low={self.low}, high={self.high}.")
         strays = [b for _, b in self.merge if self.labels and b not in self.labels]
         if strays:
-            raise UserError(f"`merge` of task {self.name!r} must lead to its labels. Received: {shown(strays)}.")
+            raise UserError(f"`merge` of task {self.name!r} must map to its labels. Received: {shown(strays)}.")
         both = [label for label in self.ignore if label in self.labels]
         if both:
-            raise UserError(f"`ignore` of task {self.name!r} must not hold its own labels. Received: {shown(both)}.")
+            raise UserError(f"`ignore` of task {self.name!r} must not contain its own labels. Received: {shown(both)}.")
         check_least(self, 0, "weight")
         if self.cuts and (
             len(self.cuts) != len(self.labels) - 1 or list(self.cuts) != sorted(set(self.cuts)) or self.identity
@@ -160,11 +159,11 @@ class Task:
             not self.labels or self.identity or self.cuts or self.column not in (None, self.columns[0])
         ):
             raise UserError(
-                f"task {self.name!r} has `columns`, and needs labels, and no cuts, column or identity beside them. "
+                f"task {self.name!r} has `columns`, so it needs labels, and no cuts, column or identity. "
                 f"Received: {shown(self.columns)}."
             )
         if self.centres and [len(centre) for centre in self.centres] != [len(self.columns)] * len(self.labels):
-            raise UserError(f"`centres` of task {self.name!r} must hold a number a column for each label.")
+            raise UserError(f"`centres` of task {self.name!r} must have one number per column for each label.")
         if self.column is None and self.columns:
             object.__setattr__(self, "column", self.columns[0])
         if self.column is None:
@@ -172,16 +171,17 @@ class Task:
 
     @property
     def continuous(self) -> bool:
+        """Whether the task predicts a number."""
         return self.low is not None
 
     @property
     def open(self) -> bool:
-        """Whether the classes are still to be taken from the corpus (`Recipe.for_corpus`)."""
+        """Whether the classes have yet to be taken from the corpus (`Recipe.for_corpus`)."""
         return not (self.labels or self.continuous)
 
     @property
     def strata(self) -> str | None:
-        """The column by which splits are stratified: None where it holds numbers."""
+        """The column by which splits are stratified, or None if it contains numbers."""
         return None if self.continuous or self.cuts or self.columns else self.column
 
     @property
@@ -190,10 +190,10 @@ class Task:
         return len(self.labels) or 1
 
     def encode(self, label: Any) -> tuple[float, float]:
-        """A corpus label -> (value, weight): class index or number, and 1; a missing label gives (0, 0).
+        """Convert a corpus label to (value, weight): class index or number, and 1; (0, 0) for a missing or ignored label.
 
         Raises:
-            ValueError: a label that is neither a class, merged, ignored nor missing; a number out of range.
+            UserError: the label is neither a class, merged, ignored nor missing, or a number is out of range.
         """
         if label in MISSING or label != label:
             return 0, 0.0
@@ -216,13 +216,14 @@ class Task:
         return self.labels.index(label), 1.0
 
     def label(self, value: Any, corpus: str, auxiliary: bool = False) -> Any:
-        """What this task calls a value that a corpus has in `column`: the value, the class of a number, or an identity's
-        qualified name.
+        """Convert a corpus's value in `column` to a label of this task.
+
+        The label is the value itself, the class of a number (`cuts`), or the qualified name of an identity.
 
         Args:
             value: the corpus's label.
             corpus: name of the corpus.
-            auxiliary: False for the recipe's own corpus, whose identities may also stand among the labels without its name.
+            auxiliary: False for the recipe's own corpus, whose identities may be among the labels without the corpus name.
         """
         if value in MISSING or value != value:
             return value
@@ -239,19 +240,19 @@ class Task:
         return next((name for name in names if name in self.labels or name in self.ignore), names[0])
 
     def coordinates(self, utterance: Any) -> tuple[float, ...] | None:
-        """An utterance's numbers in `columns`; None where one is missing."""
+        """Return an utterance's numbers in `columns`, or None if one is missing."""
         found = tuple(utterance.column(column) for column in self.columns)
         return None if any(value in MISSING or value != value for value in found) else tuple(map(float, found))
 
     def encode_utterance(self, utterance: Any, corpus: str, auxiliary: bool = False) -> tuple[float, float]:
-        """An utterance's label -> (value, weight), see `encode`.
+        """Convert an utterance's label to (value, weight); see `encode`.
 
         Args:
             utterance: a `keras_ser.corpora.Utterance`.
             corpus, auxiliary: see `label`.
 
         Raises:
-            ValueError: see `encode`; clusters that are not fitted.
+            UserError: see `encode`; or the clusters are not fitted.
         """
         if self.columns:
             found = self.coordinates(utterance)
@@ -259,26 +260,28 @@ class Task:
                 return 0, 0.0
             if not self.centres:
                 raise UserError(
-                    f"the clusters of task {self.name!r} are not fitted: take `recipe.for_split(corpus, split)`."
+                    f"the clusters of task {self.name!r} are not fitted: call `recipe.for_split(corpus, split)`."
                 )
             distances = [math.dist(found, centre) for centre in self.centres]
             return distances.index(min(distances)), 1.0
         return self.encode(self.label(utterance.column(self.column), corpus, auxiliary))
 
     def decode(self, value: float) -> str | float:
-        """The inverse of `encode`: a class index -> its label; a number stays."""
+        """Invert `encode`: return the label of a class index; a number of a continuous task is unchanged."""
         return float(value) if self.continuous else self.labels[int(value)]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dict."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Task":
+        """Make a task from the dict of `to_dict`; raises UserError if a field is unknown, missing or of another type."""
         return instance(cls, data)
 
 
 def monitors(tasks: Sequence[Task]) -> list[str]:
-    """The validation scores by which an epoch can be chosen: those of which a larger one is better."""
+    """Return the validation scores by which an epoch can be selected: those that are better when larger."""
     return [
         f"val_{task.name}_{score}" for task in tasks for score in (("ccc",) if task.continuous else ("uar", "accuracy"))
     ]

@@ -1,7 +1,7 @@
-"""Frozen values: dataclasses to and from plain JSON, fields brought to their annotated types, and what differs from defaults.
+"""Frozen values: dataclasses to and from plain JSON, fields converted to their annotated types, and differences from defaults.
 
-A dataclass whose field's type depends on other fields says so by a static method `field_types(data) -> {field: type}`. One that has
-got a field whose default is not how earlier versions behaved says by `earlier` how they did: JSON without that field is read so.
+A dataclass with a field whose type depends on other fields has a static method `field_types(data) -> {field: type}`. If the default
+of a new field differs from the behaviour of earlier versions, `earlier` maps the field to the value for JSON that lacks it.
 No TensorFlow.
 """
 
@@ -18,18 +18,18 @@ from typing import Any
 from keras_ser.checks import shown
 from keras_ser.errors import UserError
 
-# JSON knows no bound; NumPy and TensorFlow do
+# bound of NumPy's and TensorFlow's integers; JSON has none
 LARGEST = 2**63 - 1
 
 
 def as_tuple(value: Any) -> tuple:
-    """A list, or another sequence that is no text, as a tuple; a single value as a tuple of one."""
+    """Return a list or another iterable as a tuple; a string, a mapping or a single value as a tuple of one."""
     single = isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable)
     return (value,) if single else tuple(value)
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: dataclasses are dicts, tuples are lists."""
+    """Convert to JSON types: dataclasses to dicts, tuples to lists."""
     if dataclasses.is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, list | tuple):
@@ -38,7 +38,7 @@ def plain(value: Any) -> Any:
 
 
 def differing(value: Any) -> Any:
-    """`plain`, of each dataclass only the fields that differ from their defaults, so that a new field changes nothing."""
+    """Convert as `plain`, but keep only the fields that differ from their defaults, so that a new field changes nothing."""
     if dataclasses.is_dataclass(value):
         earlier = getattr(value, "earlier", {})
         fields = dataclasses.fields(value)
@@ -55,24 +55,24 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def read_json(text: str) -> Any:
-    """What a JSON text holds.
+    """Parse JSON text.
 
     Raises:
-        UserError: it is no JSON.
+        UserError: the text is not valid JSON.
     """
     try:
         return json.loads(text)
     except RecursionError:
-        raise UserError("expected JSON, and its lists lie too deep in one another.") from None
+        raise UserError("expected JSON, but its lists are nested too deeply.") from None
     except ValueError as error:
         raise UserError(f"expected JSON: {error}.") from error
 
 
 def instance(cls: type, data: Any) -> Any:
-    """A dataclass from its JSON; values are checked against the annotations.
+    """Make a dataclass from its JSON; values are checked against the annotations.
 
     Raises:
-        UserError: an unknown or missing field, or a value of another type.
+        UserError: a field is unknown or missing, or a value has another type.
     """
     if not isinstance(data, Mapping):
         raise UserError(f"expected the fields of {hint_name(cls)}. Received: {shown(data)}.")
@@ -89,7 +89,7 @@ def instance(cls: type, data: Any) -> Any:
 
 
 def typed_fields(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass as their annotations have them, or a UserError: a list is a tuple, a whole number a float."""
+    """Convert field values to the annotated types of a dataclass, e.g. a list to a tuple; raises UserError if that fails."""
     hints = hints_of(cls)
     if hasattr(cls, "field_types"):
         hints = hints | cls.field_types(data)
@@ -105,10 +105,10 @@ def typed_fields(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settle(owner: Any) -> None:
-    """Bring the fields of a frozen dataclass to their annotated types, from its own `__post_init__`.
+    """Convert the fields of a frozen dataclass to their annotated types; called in its `__post_init__`.
 
     Raises:
-        UserError: a value of another type.
+        UserError: a value has another type.
     """
     given = {f.name: getattr(owner, f.name) for f in dataclasses.fields(owner)}
     for name, value in typed_fields(type(owner), given).items():
@@ -121,10 +121,10 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def typed(value: Any, hint: Any) -> Any:
-    """`value` as an annotation has it: a list is a tuple, a whole number a float, a mapping a dataclass or a tuple of pairs.
+    """Convert `value` to an annotated type: a list to a tuple, an integer to a float, a mapping to a dataclass or a tuple of pairs.
 
     Raises:
-        TypeError: it can't be.
+        TypeError: the value cannot be converted.
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
@@ -152,7 +152,7 @@ def typed(value: Any, hint: Any) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    """Text, a finite number, a bool, None or a dataclass; lists of those, also within lists, as tuples; else a TypeError."""
+    """Pass a string, finite number, bool, None or dataclass; convert (nested) lists of these to tuples; else raise TypeError."""
     if isinstance(value, list | tuple):
         return tuple(_hashable(item) for item in value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -163,7 +163,7 @@ def _hashable(value: Any) -> Any:
 
 
 def is_pairs(hint: Any) -> bool:
-    """Whether an annotation is a tuple of pairs, tuple[tuple[A, B], ...], which a mapping may stand for."""
+    """Return whether an annotation is a tuple of pairs, tuple[tuple[A, B], ...], which can be given as a mapping."""
     if typing.get_origin(hint) is not tuple:
         return False
     inner = typing.get_args(hint)
@@ -174,7 +174,7 @@ def is_pairs(hint: Any) -> bool:
 
 
 def item_hint(hint: Any, i: int) -> Any:
-    """The annotation of item `i` of a tuple."""
+    """Return the annotation of item `i` of a tuple."""
     inner = typing.get_args(hint) or (Any, ...)
     return inner[0] if inner[-1] is Ellipsis else inner[i]
 

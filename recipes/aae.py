@@ -1,13 +1,13 @@
-"""The AAE-MTL recipes' common part: the paper's models and what they are compared with.
+"""Common part of the AAE-MTL recipes: the paper's models and their baselines.
 
-aae, ae, cnn                    emotion, gender and speaker: adversarial autoencoder, autoencoder, classifiers alone
+aae, ae, cnn                    emotion, gender and speaker: adversarial autoencoder, autoencoder, classifiers only
 aae-gender, aae-speaker         one auxiliary task
-aae-single, ae-single, cnn-single    the emotion alone
-aae-no-adversary, aae-no-image  controls: weight of the adversary 0; of the reconstruction 0
+aae-single, ae-single, cnn-single    emotion only
+aae-no-adversary, aae-no-image  controls: weight 0 of the adversary, or of the reconstruction
 
-Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus, of whose recordings speakers and genders
-alone are known, to every system of several tasks: they train, and are never tested; emotions of theirs are not looked at.
-`--aux-speakers N` takes so many speakers of each. `--init-from RUN` begins from a run of aae_pretrain.py instead, or besides.
+Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus to every system with several tasks. Only
+its speakers and genders are used, not its emotions, and only for training, not for testing. `--aux-speakers N` takes N speakers of
+each. `--init-from RUN` starts from a run of aae_pretrain.py, with or without auxiliary corpora.
 """
 
 import argparse
@@ -26,21 +26,21 @@ from keras_ser.tasks import Task
 GENDER, SPEAKER = Task("gender", ("female", "male")), Task("speaker", identity=True)
 # 128 bands of 0 to 8 kHz, silence removed
 FRONTEND = FrontendConfig(features=("linear_bands",), bins=128, preemphasis=0.0)
-# the paper's: 1e-4, halved where five epochs bring nothing, to the end at 1e-5
+# the paper's: 1e-4, halved after five epochs without improvement, down to 1e-5
 SGD = OptimizerConfig("sgd", 1e-4, momentum=0.0, schedule="plateau", factor=0.5)
 TEN = Protocol("ten-folds-of-clips", "stratified-k-fold", folds=10, validation=1)
 SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
 ABOUT = {
-    "aae": "the paper's: adversarial autoencoder, emotion with gender and speaker",
+    "aae": "the paper's system: adversarial autoencoder, emotion with gender and speaker",
     "ae": "autoencoder, no discriminator, the same tasks",
-    "cnn": "the encoder and the classifiers alone, the same tasks",
+    "cnn": "the encoder and the classifiers only, the same tasks",
     "aae-gender": "adversarial autoencoder, emotion and gender",
     "aae-speaker": "adversarial autoencoder, emotion and speaker",
-    "aae-single": "adversarial autoencoder, the emotion alone",
-    "ae-single": "autoencoder, the emotion alone",
+    "aae-single": "adversarial autoencoder, emotion only",
+    "ae-single": "autoencoder, emotion only",
     "cnn-single": "the encoder and one classifier",
-    "aae-no-adversary": "a control: nothing is learned from the discriminator",
-    "aae-no-image": "a control: nothing is learned from the reconstruction",
+    "aae-no-adversary": "a control: the encoder does not learn from the discriminator",
+    "aae-no-image": "a control: no learning from the reconstruction",
 }
 PAIRS = (
     ("aae", "aae-single"),
@@ -55,7 +55,7 @@ PAIRS = (
 def systems(
     name: str, corpus: str, emotion: Task, protocols=(TEN, SPEAKERS), config: Config | None = None, **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe; `config` of the adversarial autoencoders (default: the paper's)."""
+    """Return system -> recipe; `config` is that of the adversarial autoencoders (default: the paper's)."""
     three, config = (emotion, GENDER, SPEAKER), config or Config()
     configs = {
         "aae": (three, config),
@@ -78,7 +78,7 @@ def systems(
 def base(
     name: str, corpus: str, tasks: Sequence[Task], config: Config, protocols: Sequence[Protocol], **changes
 ) -> Recipe:
-    """A recipe with the paper's training; the first task is the main one."""
+    """Return a recipe with the paper's training settings; the first task is the main one."""
     common = {
         "model": "aae_mtl",
         "frontend": FRONTEND,
@@ -97,19 +97,19 @@ def base(
 
 
 def levels(name: str, corpus: str, column: str, cuts: tuple[float, float], **changes) -> dict[str, Recipe]:
-    """system -> recipe of three levels of a dimension, speakers left out; alpha and beta are the paper's for these."""
+    """Return system -> recipe for three levels of a dimension, leaving one speaker out."""
     return dimensional(name, corpus, Task(name, ("low", "middle", "high"), column=column, cuts=cuts), **changes)
 
 
 def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
-    """system -> recipe of so many clusters of valence and activation together, by k-means over each fold's training side."""
+    """Return system -> recipe for `number` joint clusters of valence and activation, by k-means on each fold's training side."""
     labels = tuple(f"cluster {k + 1}" for k in range(number))
     task = Task("affect", labels, columns=("valence", "arousal"))
     return dimensional(f"clusters-{number}", corpus, task, **changes)
 
 
 def dimensional(name: str, corpus: str, task: Task, **changes) -> dict[str, Recipe]:
-    """system -> recipe, with the paper's alpha and beta for dimensional labels."""
+    """Return system -> recipe, with the paper's alpha and beta for dimensional labels."""
     made = systems(f"aae_{corpus}_{name}", corpus, task, (SPEAKERS,), **changes)
     return {
         system: made[system].override("config.alpha", 0.3).override("config.beta", 0.7)
@@ -121,9 +121,9 @@ SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
 
 
 def shares(name: str, corpus: str, emotion: Task, protocol: Protocol, **changes) -> dict[str, Recipe]:
-    """system -> recipe: how much the unlabelled part earns, by the share of speakers whose emotions are known.
+    """Return system -> recipe, to measure the gain from unlabelled clips by the share of speakers with emotion labels.
 
-    "aae-10" knows the emotions of a tenth of them and hears all, "aae-10-alone" hears that tenth alone.
+    "aae-10" trains on all speakers with the emotions of a tenth of them, "aae-10-alone" on that tenth only.
     """
     made = systems(name, corpus, emotion, (protocol,), **changes)["aae"]
     found = {}
@@ -139,7 +139,7 @@ ALPHAS, BETAS = tuple(k / 10 for k in range(1, 11)), tuple(k / 10 for k in range
 
 
 def weights(name: str, corpus: str, emotion: Task, **changes) -> dict[str, dict[str, Recipe]]:
-    """variant -> system -> recipe: figure 5, UA against alpha at beta 0.5 and against beta at alpha 1, of both autoencoders."""
+    """Return variant -> system -> recipe for figure 5: UA over alpha at beta 0.5 and over beta at alpha 1, of both autoencoders."""
     found: dict[str, dict[str, Recipe]] = {"alpha": {}, "beta": {}}
     for kind in ("aae", "ae"):
         given = {"protocols": (SPEAKERS,), **changes}
@@ -154,7 +154,7 @@ def weights(name: str, corpus: str, emotion: Task, **changes) -> dict[str, dict[
 def more_speakers(
     name: str, corpus: str, emotion: Task, counts: Sequence[int], auxiliary: str = "librispeech", **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe: figure 4, by the number of speakers of an auxiliary corpus (0 = without it)."""
+    """Return system -> recipe for figure 4, over the number of speakers of an auxiliary corpus (0 = without it)."""
     made, found = systems(name, corpus, emotion, **changes), {}
     for kind in ("aae", "ae", "cnn"):
         for count in counts:
@@ -168,7 +168,7 @@ def more_speakers(
 
 
 def swept(names: Iterable[str]) -> tuple[str, dict[str, dict[float, str]]] | None:
-    """The setting in which the systems of a variant differ, and curve -> value -> system; None where they differ in kind."""
+    """Return the setting in which the systems of a variant differ, and curve -> value -> system; None if they differ in kind."""
     settings = {"alpha": "alpha", "beta": "beta", "speakers": "auxiliary speakers"}
     setting, found = "", {}
     for name in names:
@@ -186,13 +186,13 @@ def swept(names: Iterable[str]) -> tuple[str, dict[str, dict[float, str]]] | Non
 
 
 def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
-    """Table 6: UA with a speaker left out."""
+    """Return the figures of table 6: UA, leaving one speaker out."""
     figures = {"aae": {"uar": both}, "aae-gender": {"uar": gender}, "aae-speaker": {"uar": speaker}}
     return Paper(f"Latif et al., table 6: {corpus}, means of ten repeats", by_protocol={SPEAKERS.name: figures})
 
 
 def with_auxiliary(recipe: Recipe, options) -> Recipe:
-    """The recipe with a stream for every corpus that --corpus-root NAME=DIR names beside its own; half of each batch is its own."""
+    """Add a stream for each auxiliary corpus of --corpus-root NAME=DIR; half of each batch is from the recipe's own corpus."""
     names = sorted(set(options.corpus_roots) - {recipe.corpus, *(stream.corpus for stream in recipe.streams)})
     if options.aux_speakers and not names:
         raise UserError("--aux-speakers limits auxiliary corpora: name one by --corpus-root NAME=DIR.")
@@ -204,29 +204,27 @@ def with_auxiliary(recipe: Recipe, options) -> Recipe:
 
 
 def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of these recipes."""
+    """Add the options of these recipes."""
     parser.add_argument(
         "--aux-speakers", type=int, default=0, metavar="N", help="speakers of each auxiliary corpus (default: all)"
     )
 
 
 def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:
-    """Run one of these recipes; `papers` are by variant."""
+    """Run one of these recipes; `papers` maps variants to papers."""
     return recipe_main(
         variants, page, arguments=auxiliary_arguments, adjust=with_auxiliary, reports=tables(papers or {})
     )
 
 
 def tables(papers: dict[str, Paper]):
-    """The reports of a recipe."""
+    """Return the function that makes a recipe's reports."""
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
-        known = ABOUT | {
-            f"aae-{share}": f"the emotions of {share} % of the training speakers known" for share in SHARES
-        }
+        known = ABOUT | {f"aae-{share}": f"emotion labels for {share} % of the training speakers" for share in SHARES}
         known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
         known |= {
-            f"aae-{share}-alone": f"the recordings of {share} % of the training speakers alone" for share in SHARES
+            f"aae-{share}-alone": f"only the recordings of {share} % of the training speakers" for share in SHARES
         }
         about = {name: known[name] for name in trained.systems}
         pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))

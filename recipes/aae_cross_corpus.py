@@ -1,10 +1,10 @@
-"""AAE-MTL across corpora: trained on IEMOCAP, the epoch chosen on 30 % of MSP-IMPROV, tested on the rest of it.
+"""AAE-MTL across corpora: trained on IEMOCAP, with the epoch selected on 30 % of MSP-IMPROV and the rest of it as test side.
 
     python recipes/aae_cross_corpus.py --corpus-root MSP-IMPROV --corpus-root iemocap=IEMOCAP_full_release
-    .. --corpus-root librispeech=LIBRISPEECH                                 speakers and genders alone, as recipes/aae.py says
+    .. --corpus-root librispeech=LIBRISPEECH                                 speakers and genders only, see recipes/aae.py
 
-Four emotions; table 4 of the paper has the adversarial autoencoder of three tasks. The paper divides 30 and 70 %, and does not say
-how: here whole speakers choose (4 of 12), so that none of them is tested.
+Four emotions; table 4 of the paper has the adversarial autoencoder with three tasks. The paper does not say how it splits 30 and
+70 %: here four of twelve speakers select the epoch, and none of them is tested.
 """
 
 from aae import main, systems

@@ -6,9 +6,9 @@
     .. --variant speakers --corpus-root librispeech=DIR                      figure 4: 0 to 600 auxiliary speakers
     .. --variant alpha (or beta)                                             figure 5
 
-Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker chooses the epoch; the paper
-says "five-fold", and not which). Its figures (tables 3, 5 and 6) are means over ten repeats, which the ten seeds are here.
-LibriSpeech is the paper's auxiliary corpus, 600 speakers of it: --aux-speakers 600.
+Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker selects the epoch; the paper
+says "five-fold" without defining the folds). Its figures (tables 3, 5 and 6) are means over ten repeats, here ten seeds. The
+paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-speakers 600.
 """
 
 from aae import SPEAKERS, TEN, clusters, levels, main, more_speakers, of_levels, systems, weights

@@ -2,10 +2,11 @@
 
     python recipes/aae_msp_improv.py --corpus-root MSP-IMPROV --corpus-root librispeech=LIBRISPEECH
     .. --variant activation (or valence)                                     three levels: [1, 2.5], (2.5, 3.5], (3.5, 5]
-    .. --variant clusters-3, clusters-5, speakers, alpha, beta               as there
+    .. --variant clusters-3, clusters-5, speakers, alpha, beta               as in recipes/aae_iemocap.py
 
-As recipes/aae_iemocap.py. With a speaker left out the whole system's UA is 60.3 in the paper's table 3 and 60.2 in its table 5.
-The adapter's `arousal` rises with excitement; a clip whose activation lies on a cut may be on the other side of it in the paper.
+Protocols as in recipes/aae_iemocap.py. Leaving one speaker out, the UA of the whole system is 60.3 in the paper's table 3 and 60.2
+in its table 5. `arousal` increases with excitement; a clip whose activation is exactly a threshold may be in another level in the
+paper.
 """
 
 from aae import SPEAKERS, TEN, clusters, levels, main, more_speakers, of_levels, systems, weights

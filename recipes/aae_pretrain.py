@@ -1,12 +1,13 @@
-"""AAE-MTL's pre-training: speaker and gender of a corpus without emotions, for `--init-from` of the other aae recipes.
+"""Pre-training of AAE-MTL on speaker and gender of a corpus without emotions, for `--init-from` of the other aae recipes.
 
     python recipes/aae_pretrain.py --corpus-root LIBRISPEECH
     .. --variant adam                                                        Adam at 1e-3 instead of the paper's SGD at 1e-4
-    .. --variant manifest --corpus-root CLIPS.csv                            likewise, any table of clips with speakers and genders
+    .. --variant manifest --corpus-root CLIPS.csv                            likewise, with any table of clips with speakers and
+genders
     python recipes/aae_emodb.py --corpus-root EMODB --init-from saved_models/aae_pretrain-HASH
 
-A tenth of every speaker's clips chooses the epoch, another is tested. The paper takes 600 speakers of LibriSpeech's
-train-clean-360. The heads of speaker and gender begin anew where their classes are others.
+A tenth of each speaker's clips selects the epoch, and another tenth is tested. The paper uses 600 speakers of LibriSpeech's
+train-clean-360. The heads of speaker and gender are reinitialised if their classes differ.
 """
 
 from aae import GENDER, SPEAKER, base

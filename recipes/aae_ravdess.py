@@ -1,14 +1,14 @@
 """AAE-MTL on RAVDESS (speech): emotion, gender and speaker, the paper's models and controls; 1440 clips, 24 actors, 8 emotions.
 
     python recipes/aae_ravdess.py --corpus-root RAVDESS --protocol disjoint --systems aae,aae-single
-    .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders alone
-    .. --variant shares                                                      emotions of 5 to 100 % of the speakers known
-    .. --variant speakers --corpus-root manifest=CLIPS.csv                   by the number of auxiliary speakers, 0 to 65
-    .. --variant alpha (or beta)                                             by the weights of the losses
+    .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders only
+    .. --variant shares                                                      emotion labels for 5 to 100 % of the speakers
+    .. --variant speakers --corpus-root manifest=CLIPS.csv                   sweep of the auxiliary speakers, 0 to 65
+    .. --variant alpha (or beta)                                             sweep of a loss weight
     .. --variant paper                                                       the paper's optimizer
 
 Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS;
-recipes/aae_emodb.py says why the default optimizer is another than the paper's.
+recipes/aae_emodb.py explains why the default optimizer differs from the paper's.
 """
 
 from aae import TEN, main, more_speakers, shares, systems, weights

@@ -1,11 +1,11 @@
-"""The variants of ASP-MTL that every recipe of that paper shares; run one of them by `aspmtl_<corpus>.py --variant NAME`.
+"""Variants of ASP-MTL, shared by all recipes of that paper; run one of them by `aspmtl_<corpus>.py --variant NAME`.
 
-cascade      the paper's whole system: model 1 (emotion, noise) drops noisy segments, model 2 (emotion, gender) judges the rest
-single-task  the same LSTM encoder with one head: what multi-task learning is measured against
-aspmtl       model 2 alone, every clip carrying both labels: the adversary hides the gender ("label")
-aspmtl-noise model 2 with a second, noise-mixed stream: the adversary hides the stream ("source"), eq. 12
+cascade      the paper's system: model 1 (emotion, noise) drops noisy segments, model 2 (emotion, gender) classifies the rest
+single-task  the same LSTM encoder with one head: the baseline for multi-task learning
+aspmtl       model 2 only, with both labels for every clip: the adversary hides the gender ("label")
+aspmtl-noise model 2 with a second stream with added noise: the adversary hides the stream ("source"), eq. 12
 single-task-tuned, aspmtl-tuned    these two with the best settings of a search on EmoDB's validation sides, 12 trials each
-             (benchmarks/results/trained_emodb-*/trials.csv), trained until the score no longer rises; for other corpora a start
+             (benchmarks/results/trained_emodb-*/trials.csv), trained until the score stops rising; a start for other corpora
 conv         "aspmtl" with convolutional encoders, augmentation and a cosine schedule (ours)
 conv-single  the same encoder with one head
 """
@@ -48,10 +48,9 @@ TUNED = {
 def model_1(
     name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], noises: tuple[str, ...] = NOISES, **changes
 ) -> Recipe:
-    """Model 1 as a denoiser: emotion and noise, noise judged frame by frame, and a ratio mask (settings ours).
+    """Return model 1 as a denoiser: emotion, noise classified per frame, and a ratio mask (settings ours).
 
-    Every frame stays in its place (no endpoint detection), every bin is seen (log-mel instead of MFCC), and the noises are
-    mixed anew in each epoch.
+    All frames are kept (no endpoint detection), features are log-mel instead of MFCC, and noises are mixed anew in each epoch.
     """
     settings = {
         "frontend": FrontendConfig(features=("log_mel",), bins=64, endpoint=False),
@@ -71,11 +70,11 @@ def model_1(
 def variants(
     name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], paper=(), **changes
 ) -> dict[str, Recipe]:
-    """variant -> Recipe.
+    """Return variant -> Recipe.
 
     Args:
-        name: of the recipe; variants but the first add their own name to it.
-        corpus: the adapter.
+        name: name of the recipe; all variants but the first append their own name.
+        corpus: name of the adapter.
         emotion: the main task.
         protocols: the paper's split first.
         paper: ((task, metric, value, source), ..).
@@ -95,7 +94,7 @@ def variants(
         monitor="val_noise_uar",
         **common,
     )
-    # its schedule ends at 0 on a fixed day: nothing to choose, and more speakers to learn from
+    # its learning rate falls to 0 in the last epoch: no epoch is selected, and validation speakers can train
     whole = tuple(p if p.speaker_dependent else replace(p, validation=0) for p in protocols)
     conv = both.replace(
         name=f"{name}-conv",

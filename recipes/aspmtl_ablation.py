@@ -1,19 +1,19 @@
-"""Table 9 of ASP-MTL: what model 1 and model 2 bring where noise is added, and what shuffled noise labels bring.
+"""Table 9 of ASP-MTL: the contributions of model 1 and model 2 in noise, with shuffled noise labels as a control.
 
     python recipes/aspmtl_ablation.py                                              the demo corpus
     python recipes/aspmtl_ablation.py --corpus-root EMODB --noise-root NOISES      EmoDB, five folds of two speakers
     python recipes/aspmtl_ablation.py --variant ravdess --corpus-root RAVDESS --noise-root NOISES
 
-Training and test clips are mixed with one noise each (white, pink, babble, factory as far as they are there) at -10, -5, 5 or
-10 dB; every noise is cut in time, and no test stretch is ever trained on. The paper's figures are of IEMOCAP, and its 90.13 %
-repeats what it reports for AFEW.
+Training and test clips are mixed with one noise each (those of white, pink, babble and factory that are available) at -10, -5, 5 or
+10 dB; every noise is split in time, and no test stretch is used in training. The paper's figures are for IEMOCAP; its 90.13 %
+repeats the figure that it reports for AFEW.
 
-drop             the paper's system: model 1 drops the segments that a noise wins, model 2 (emotion, gender) judges the rest
+drop             the paper's system: model 1 drops noisy segments, model 2 (emotion, gender) classifies the rest
 mask             the same with model 1's ratio mask before model 2
-A                without model 1: model 2 alone
-B (..)           without model 2: the emotion that model 1 of either system finds
-drop-shuffled    the control: model 1 has learnt noise labels in random order
-mask-shuffled    likewise, and the masks of other clips
+A                without model 1: model 2 only
+B (..)           without model 2: the emotion predicted by model 1 of either system
+drop-shuffled    a control: model 1 was trained on shuffled noise labels
+mask-shuffled    likewise, and on the masks of other clips
 """
 
 from aspmtl import GENDER, NOISES, model_1
@@ -34,8 +34,8 @@ ABOUT = {
     "A": "without model 1",
     "B (drop)": "without model 2: model 1 of `drop`",
     "B (mask)": "without model 2: model 1 of `mask`",
-    "drop-shuffled": "control: `drop` with noise labels in random order",
-    "mask-shuffled": "control: `mask` with noise labels and masks in random order",
+    "drop-shuffled": "control: `drop` with shuffled noise labels",
+    "mask-shuffled": "control: `mask` with shuffled noise labels and masks",
 }
 PAIRS = (("drop", "A"), ("mask", "A"), ("drop", "B (drop)"), ("mask", "B (mask)"), ("mask", "drop"))
 PAIRS += (("drop", "drop-shuffled"), ("mask", "mask-shuffled"))
@@ -47,7 +47,7 @@ PAPER = Paper(
 
 
 def systems(name: str, corpus: str, main: Task, protocols: tuple[Protocol, ...], **changes) -> dict[str, Recipe]:
-    """system -> recipe, with the noises that can be generated."""
+    """Return system -> recipe, with the noises that can be generated."""
     noisy, clean = Stream("noisy", noises=NOISES), Stream("clean", share=0.5)
     common = {"corpus": corpus, "protocols": protocols, "epochs": 40, "patience": 10, "seeds": (0,), **changes}
     alone = Recipe(name=f"{name}-A", tasks=(main, GENDER), streams=(noisy,), config=Config(adversary="label"), **common)
@@ -80,7 +80,7 @@ def systems(name: str, corpus: str, main: Task, protocols: tuple[Protocol, ...],
 
 
 def validated(number: int) -> tuple[Protocol, ...]:
-    """The epoch is chosen on one training speaker."""
+    """Return folds in which one training speaker selects the epoch."""
     return tuple(Protocol(p.name, p.kind, by=p.by, folds=p.folds, validation=1) for p in folds(number))
 
 

@@ -4,12 +4,12 @@
     python recipes/aspmtl_afew.py --corpus-root AFEW --metadata clips.csv
     python recipes/aspmtl_afew.py --corpus-root AFEW --aux-corpus ravdess --aux-root RAVDESS
 
-Protocols: the paper's random 80/20 (speaker-dependent: one actor and one film stand on both sides) and the challenge's official
-Train/Val, whose films are disjoint; on the demo corpus four speakers of twelve. On the demo corpus batch (16), epochs (3
-of model 1, which finds the noise, 12 of model 2), dropout (0.2), learning rate (3e-3, falling to 0), hop (20 ms) and segments (48
-frames) are ours, so that it learns in a minute; elsewhere they are the paper's.
-AFEW names neither speaker nor gender nor film: gender comes from --metadata (columns id, gender, and if known speaker, film),
-or is learnt from an auxiliary corpus.
+Protocols: the paper's random 80/20 (speaker-dependent: actors and films occur on both sides) and the challenge's official Train/Val
+with disjoint films; on the demo corpus, four of twelve speakers are tested instead. On the demo corpus, batch size (16), epochs (3
+for model 1, which locates the noise, 12 for model 2), dropout (0.2), learning rate (3e-3, falling to 0), hop (20 ms) and segments
+(48 frames) are ours, so that it learns in a minute; otherwise they are the paper's.
+AFEW has no speakers, genders or films: gender comes from --metadata (columns id, gender, and if known speaker, film), or is
+learned from an auxiliary corpus.
 Noises: generated white and pink, babble of training clips; the paper's factory noise with --noise-root DIR and
 --set 'first.streams.noisy.noises=["white","pink","babble","factory"]'
 --set 'first.tasks.noise.labels=["clean","white","pink","babble","factory"]'.
@@ -55,7 +55,7 @@ _DEMO = (
     .override("first.epochs", 3)
     .override("first.config.dropout", 0.2)
 )
-# frames twice as far apart, and segments of half as many, cost a quarter
+# twice the hop and half the frames per segment cost a quarter
 _SHORT = {"frames": 48, "hop": 48, "rare_hop": 12}
 RECIPES[DEMO] = _DEMO.change(
     {"frontend.hop": 320}

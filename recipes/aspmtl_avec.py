@@ -3,11 +3,11 @@
     python recipes/aspmtl_avec.py --corpus-root AVEC2016
     python recipes/aspmtl_avec.py --corpus manifest --corpus-root clips.csv --variant seven-classes
 
-The paper speaks of seven emotion classes in AVEC 2016; the challenge has none (its emotion part is RECOLA's gold standard of
-arousal and valence in time). This recipe reads it as it is: the label of a segment is the mean of the gold standard over it,
-arousal is the main task, valence the auxiliary one. Seven classes of one's own go through a manifest ("seven-classes").
-Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA names no speaker here (--metadata CSV can), so
-an interval without groups is over segments and says so.
+The paper mentions seven emotion classes in AVEC 2016, but the challenge has none (its emotion part is RECOLA's time-continuous gold
+standard of arousal and valence). This recipe uses the gold standard: the label of a segment is its mean over the segment, arousal
+is the main task and valence the auxiliary one. Your own seven classes can be read from a manifest ("seven-classes").
+Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA does not name speakers (--metadata CSV can), so
+confidence intervals without groups are over segments, as the report states.
 """
 
 from aspmtl import variants

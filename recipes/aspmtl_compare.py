@@ -1,11 +1,11 @@
-"""ASP-MTL beside the two networks that its paper compares it with in figures 6 and 7: AAE-MTL, and a DNN of several tasks.
+"""ASP-MTL and the two networks that its paper compares it with in figures 6 and 7: AAE-MTL and a multi-task DNN.
 
     python recipes/aspmtl_compare.py --corpus-root EMODB
     python recipes/aspmtl_compare.py --variant ravdess --corpus-root RAVDESS
-    .. --protocol disjoint                                                   unseen speakers alone
+    .. --protocol disjoint                                                   unseen speakers only
 
-The figures are bars without numbers, so there is no paper column. Each network is that of its own paper's recipe here
-(`aspmtl_*.py`, `aae_*.py`, `mt_a_dnn.py`), on the same splits and seeds; the DNN sees whole clips instead of windows. Protocols:
+The figures are bars without numbers, so there is no paper column. Each network is taken from the recipe of its own paper
+(`aspmtl_*.py`, `aae_*.py`, `mt_a_dnn.py`), with the same splits and seeds; the DNN takes whole clips instead of windows. Protocols:
 the paper's random 80/20, and unseen speakers.
 """
 
@@ -21,8 +21,8 @@ from keras_ser.models.attention_dnn import DNN_MTL
 from keras_ser.recipe import OptimizerConfig, Recipe, Sampling
 
 ABOUT = {
-    "aspmtl": "ASP-MTL, model 2: emotion, and the gender hidden from what is shared",
-    "cascade": "ASP-MTL whole: model 1 drops the noise",
+    "aspmtl": "ASP-MTL, model 2: emotion, with the gender hidden from the shared features",
+    "cascade": "the whole of ASP-MTL: model 1 drops the noise",
     "aae": "AAE-MTL: emotion, gender and speaker",
     "dnn-mtl": "two shared layers of 256 ReLU on statistics of the clip, emotion and gender",
 }
@@ -30,7 +30,7 @@ PAIRS = (("aspmtl", "aae"), ("aspmtl", "dnn-mtl"), ("cascade", "aspmtl"))
 
 
 def systems(name: str, aspmtl: dict[str, Recipe], aae: dict[str, Recipe]) -> dict[str, Recipe]:
-    """system -> recipe, all on the splits and seeds of ASP-MTL's."""
+    """Return system -> recipe, all with the splits and seeds of ASP-MTL."""
     first = aspmtl["aspmtl"]
     dnn = first.replace(
         model="attention_dnn",

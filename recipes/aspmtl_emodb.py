@@ -4,8 +4,8 @@
     python recipes/aspmtl_emodb.py --corpus-root EMODB --protocol both       and the paper's random split
     python recipes/aspmtl_emodb.py --corpus-root EMODB --variant conv        the convolutional encoder (see recipes/aspmtl.py)
 
-The paper did not use EmoDB, so there is no paper column. Bars measured on the same folds: openSMILE eGeMAPS + SVC 63.5, ComParE
-+ SVC 77.5 UAR. docs/papers/aspmtl.md says what each variant gave, and what it cost.
+The paper did not use EmoDB, so there is no paper column. Baselines on the same folds: openSMILE eGeMAPS + SVC 63.5, ComParE + SVC
+77.5 UAR. docs/papers/aspmtl.md reports results and cost of each variant.
 """
 
 from aspmtl import variants

@@ -1,13 +1,13 @@
 """ASP-MTL on a corpus of your own: a CSV with the columns file, speaker, gender, emotion (paths relative to the CSV).
 
-To train what is best and quick on your corpus, beside a baseline, take own.py; this is the paper's system and its parts.
+For a good and fast model of your corpus with a baseline, use own.py; this recipe is the paper's system and its parts.
 
     keras-ser corpus check manifest clips.csv
     python recipes/aspmtl_manifest.py --corpus-root clips.csv
     python recipes/aspmtl_manifest.py --corpus-root clips.csv --set 'tasks.emotion.labels=["angry", "calm", "sad"]'
 
-Protocols: the paper's random 80/20 (speaker-dependent) and five folds of whole speakers, of which one speaker chooses the epoch.
-The classes are the labels of the corpus; with --set, name them yourself (a mismatch is reported before anything is trained).
+Protocols: the paper's random 80/20 (speaker-dependent) and five folds of whole speakers, with one speaker to select the epoch.
+The classes are the labels of the corpus, or those given with --set (a mismatch is reported before training).
 """
 
 from aspmtl import variants

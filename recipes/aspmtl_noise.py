@@ -5,9 +5,10 @@
     python recipes/aspmtl_noise.py --variant ravdess --corpus-root RAVDESS --noise-root NOISES --unseen factory
 
 Noises are files under --noise-root (white, pink, babble, factory: NOISEX-92's names), or generated (white, pink, babble of the
-training speakers). A file's first 60 % are trained on and its last 20 % tested; --unseen holds whole types out. SNR_out is the
-paper's eq. 23; SI-SDR, PESQ and STOI stand beside it where their packages are (pip install ".[denoise]" pesq), since eq. 23
-alone rewards silence. The paper does not say which recordings its tables are about, so its column is not the same experiment.
+training speakers). The first 60 % of a file are used in training and the last 20 % in testing; --unseen holds out whole types.
+SNR_out is the paper's eq. 23; SI-SDR, PESQ and STOI are reported as well if their packages are installed (pip install ".[denoise]"
+pesq), since eq. 23 alone rewards silence. The paper does not name the recordings behind its tables, so its column is not the same
+experiment.
 """
 
 from aspmtl import model_1
@@ -35,7 +36,7 @@ PAPER = {
 
 
 def folds(number: int) -> tuple[Protocol, ...]:
-    """All epochs are trained, so no speaker is kept for choosing one."""
+    """Return folds without validation speakers, since all epochs are trained."""
     return (Protocol("folds-of-speakers", "k-fold", by="speaker", folds=number, validation=0),)
 
 

@@ -3,9 +3,9 @@
     python recipes/aspmtl_ravdess.py --corpus-root RAVDESS                   six folds of four actors, three seeds
     python recipes/aspmtl_ravdess.py --corpus-root RAVDESS --protocol both   and the paper's random split
 
-The folds are actors 1-4, 5-8, ..: two men and two women each. The paper did not use RAVDESS, so there is no paper column. Bars
-measured on the same folds: openSMILE eGeMAPS + SVC 46.8, ComParE + SVC 55.7 UAR. Actor 7 said one take twice (the two files
-are equal): they stay on one side of every split.
+The folds are actors 1-4, 5-8, ..: two men and two women each. The paper did not use RAVDESS, so there is no paper column.
+Baselines on the same folds: openSMILE eGeMAPS + SVC 46.8, ComParE + SVC 55.7 UAR. Two files of actor 7 are identical: they are
+kept on the same side of every split.
 """
 
 from aspmtl import variants
@@ -21,7 +21,7 @@ RANDOM = Protocol("paper-random-80-20", "random", test=0.2, validation=0.1)
 ACTORS = Protocol("six-folds-of-actors", "stated", by="speaker", stated=FOLDS, validation=2)
 RECIPES = variants("aspmtl_ravdess", "ravdess", EMOTION, (RANDOM, ACTORS))
 for _name in ("conv", "conv-single"):
-    # half of every clip is silence, in which a crop of two seconds would get lost
+    # half of every clip is silence, so that a crop of two seconds could miss the speech
     RECIPES[_name] = RECIPES[_name].override("frontend.endpoint", True)
 
 if __name__ == "__main__":

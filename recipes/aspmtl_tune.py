@@ -1,20 +1,20 @@
-"""The weights of ASP-MTL's losses as a map: alpha (emotion), beta (gender), gamma (adversary) and mu (orthogonality) of eq. 19.
+"""Search over the weights of ASP-MTL's losses: alpha (emotion), beta (gender), gamma (adversary) and mu (orthogonality) of eq. 19.
 
     python recipes/aspmtl_tune.py                                              the demo corpus
     python recipes/aspmtl_tune.py --trials 40 --jobs 2 --prune median
     python recipes/aspmtl_tune.py --variant emodb --corpus-root EMODB --folds 0,1,2 --trials 60 --engine ray
     python recipes/aspmtl_tune.py --variant manifest --corpus-root clips.csv   a corpus of your own
 
-Searches the four weights on validation sides, then trains the best setting and the unchanged recipe with five further seeds. In the
-folder of the search:
+Searches the four weights on validation sides, then trains the best setting and the unchanged recipe with five further seeds. The
+folder of the search contains:
 
-tuning.md         every trial, and in words whether the optimum is more than chance and more than the spread of the seeds
-parallel.png      a line a trial through its weights and its score
-importance.png    which weight the score depends on (permutation importance of a random forest, Spearman's correlation)
+tuning.md         all trials, and whether the optimum exceeds chance and the spread over seeds
+parallel.png      one line per trial through its weights and its score
+importance.png    influence of each weight on the score (permutation importance of a random forest, Spearman's correlation)
 map.png           the validation UAR over the two most important weights, as in figure 5 of the AAE-MTL paper
 recipe.json       the recipe with the best weights, for `keras-ser train`
 
-The paper does not say which weights it takes. Only the ratios of the four matter to Adam, but for clipping and weight decay: an
+The paper does not state its weights. With Adam only the ratios of the four matter, except for clipping and weight decay: the
 importance of alpha is that of all others together.
 """
 

@@ -3,19 +3,19 @@
     python recipes/mt_a_dnn.py                                               the demo corpus
     python recipes/mt_a_dnn.py --corpus-root EMODB
     python recipes/mt_a_dnn.py --variant ravdess --corpus-root RAVDESS
-    python recipes/mt_a_dnn.py --corpus manifest --corpus-root MY.csv        any corpus that has the four emotions
-    .. --protocol disjoint                                                   unseen speakers alone (paper = the leaking split)
+    python recipes/mt_a_dnn.py --corpus manifest --corpus-root MY.csv        any corpus with the four emotions
+    .. --protocol disjoint                                                   unseen speakers only (paper = the leaking split)
 
-Four emotions: anger, happiness, neutral, sadness; the corpora's others are left out. Activation and valence follow from them. Clips
-are cut again into windows of 85 % of their length every 0.03 s, as many of each emotion; the paper has 3591 of each, of a corpus of
-its own. In the paper's random split windows of one clip stand on both sides, so that a model that knows a clip again is right: it
-is run, and said to leak. Beside it stand the same split with the windows of a clip on one side, which still lets speakers stand on
-both, and one that keeps speakers apart (EmoDB: one left out; RAVDESS: four actors; another corpus: one left out of up to twelve,
-else five folds). A corpus of one's own needs emotions of these names; others are left out.
+Four emotions: anger, happiness, neutral, sadness; other emotions of a corpus are left out. Activation and valence are derived from
+them. Clips are cut into windows of 85 % of their length every 0.03 s, with equally many windows of each emotion; the paper has 3591
+of each, from its own corpus. In the paper's random split, windows of the same clip are on both sides, so that a model only needs to
+recognise the clip; the report marks this split as leaking. It is complemented by the same split with all windows of a clip on one
+side, in which speakers are still on both sides, and by a speaker-disjoint split (EmoDB: one speaker left out; RAVDESS: four actors;
+other corpora: one left out of up to twelve speakers, else five folds). Your own corpus needs emotions of these names.
 
-The 34 short-term features are pyAudioAnalysis's own form, the paper's. The last two systems need openSMILE (`pip install
-"keras-ser[opensmile]"`, not for commercial use) and are left out without it. Cost, EmoDB: about twenty seconds a fold and network
-on two cores, and a few minutes for the windows and openSMILE's functionals, once.
+The 34 short-term features are in pyAudioAnalysis's form, as in the paper. The last two systems need openSMILE (`pip install
+"keras-ser[opensmile]"`, not for commercial use) and are left out without it. Cost on EmoDB: about twenty seconds per fold and
+network on two cores, and once a few minutes for the windows and openSMILE's functionals.
 """
 
 from keras_ser.cli.recipe_script import flat, recipe_main
@@ -34,13 +34,13 @@ POSITIVE, NEGATIVE = ("happiness", "neutral"), ("anger", "sadness")
 FOUR = (*HIGH, *LOW)
 FRONTEND = FrontendConfig(features=("short_term",), preemphasis=0.0, endpoint=False, statistics=True, compatible=True)
 ABOUT = {
-    "mt-a-dnn": "the paper's: attention for each task, valence and activation as minor tasks",
-    "mt-a-dnn-scalar": "the same with one number for all features, as printed",
-    "a-dnn": "attention, the emotion alone",
-    "dnn": "no attention, the emotion alone: the paper's DNN",
+    "mt-a-dnn": "the paper's system: attention for each task, valence and activation as minor tasks",
+    "mt-a-dnn-scalar": "the same with one attention weight for all features, as in the paper",
+    "a-dnn": "attention, emotion only",
+    "dnn": "no attention, emotion only: the paper's DNN",
     "dnn-mtl": "two shared layers of 256 ReLU with three tasks, no attention: the DNN that the ASP-MTL paper compares with",
-    "svm": "support vector machine, RBF kernel; C chosen on the validation side",
-    "random-forest": "300 trees; the fewest clips of a leaf chosen on the validation side",
+    "svm": "support vector machine, RBF kernel; C selected on the validation side",
+    "random-forest": "300 trees; the minimum of clips per leaf selected on the validation side",
     "egemaps-svm": "openSMILE's 88 functionals eGeMAPSv02, support vector machine, RBF kernel",
     "compare-svm": "openSMILE's 6373 functionals ComParE 2016, linear support vector machine",
 }
@@ -76,7 +76,7 @@ PAPER = Paper(
 
 
 def tasks(every) -> tuple[Task, Task, Task]:
-    """Emotion, and what is derived from it: a label map on the task. Excitement counts as happiness, as usual with IEMOCAP."""
+    """Return the emotion task, and those derived from it by label maps. Excitement counts as happiness, as usual for IEMOCAP."""
     excited = (("excited", "happiness"),) if "excited" in every else ()
     ignore = tuple(sorted(set(every) - {*FOUR, *dict(excited)}))
 
@@ -95,7 +95,7 @@ def tasks(every) -> tuple[Task, Task, Task]:
 def systems(
     name: str, corpus: str, every, clean: tuple[Protocol, ...], windows: Windows, **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe."""
+    """Return system -> recipe."""
     three = tasks(every)
     common = {
         "corpus": corpus,
@@ -128,14 +128,16 @@ def systems(
 
 
 def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
-    """system -> recipe for any corpus, and what is to be said of it; of each emotion as many windows as the rarest has, 600 at
-    most."""
+    """Return system -> recipe for any corpus, and notes for the report.
+
+    Each emotion gets as many windows as the rarest one, at most 600.
+    """
     every = corpus.counts("emotion")
     emotion = tasks(every)[0]
     check_task(
         emotion,
         corpus,
-        way="these recipes are of these four emotions; let the corpus name them so, in a column 'emotion'",
+        way="these recipes need these four emotions; give them these names in a column 'emotion'",
     )
     heard = [u for u in corpus if emotion.encode(u.labels.get("emotion"))[1]]
     nameless = [u.id for u in heard if u.speaker is None]
@@ -143,7 +145,7 @@ def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
     clean, told = (SPEAKERS,), []
     if nameless or len(speakers) < 3:
         lack = f"{len(nameless)} name none: {listed(nameless)}" if nameless else f"there are {len(speakers)} speakers"
-        clean, told = (), [f"Unseen speakers need a speaker for each clip, and three of them at least; {lack}."]
+        clean, told = (), [f"Unseen speakers need a speaker for each clip, and at least three speakers; {lack}."]
     elif len(speakers) > 12:
         clean = (Protocol("five-folds-of-speakers", "k-fold", by="speaker", validation=max(1, len(speakers) // 10)),)
     windows = Windows(each=600, fewer=True)

@@ -1,23 +1,23 @@
-"""The Multilevel recipes' common part: the paper's systems, its single levels, and how its base network's code validates.
+"""Common part of the Multilevel recipes: the paper's systems, single levels, and the validation of its base network's code.
 
-w2e                  wav2vec 2.0 alone ("Audio + W2E"); only with --wav2vec2
+w2e                  wav2vec 2.0 only ("Audio + W2E"); only with --wav2vec2
 ser                  the base network: the levels fused
-mf, mtl, cr          the base network with the gender as a prior, with a classifier on each level, with the centre loss
-mf-mtl, mf-cr, mtl-cr, mf-mtl-cr    with several of them
+mf, mtl, cr          the base network with gender as a prior, with a classifier on each level, with the centre loss
+mf-mtl, mf-cr, mtl-cr, mf-mtl-cr    combinations
 
-The rows with MF are shown once more, in a table apart, with the true gender of each test clip in the posterior's place.
+A further table repeats the rows with MF, with the true gender of each test clip in place of the posterior.
 
 --variant levels     single levels: bilstm (MFCC), alexnet (spectrogram), NLinear and DLinear on these and on wav2vec 2.0
---variant leaky      ser and mf-mtl-cr where the test speaker chooses the epoch, as in the published code: not to be believed
+--variant leaky      ser and mf-mtl-cr with the epoch selected on the test speaker, as in the published code: not a valid result
 
---wav2vec2 CHECKPOINT names the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
-"random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE names torchvision's ImageNet weights as safetensors;
-without it AlexNet starts at random. The report's first line says what is not there.
+--wav2vec2 CHECKPOINT is the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
+"random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE contains torchvision's ImageNet weights as
+safetensors; without it AlexNet starts from random weights. The first line of the report says which parts are missing.
 
-All levels see the same stretch of 3 s, with pre-emphasis but for wav2vec 2.0 (the base network's code: there, too). Nothing is
-padded at a stretch's ends, so that 3 s are 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
-the paper has 300. The co-attention's weights pass a softmax; --set config.normalize=false is the letter of that code. A clip's
-posterior is the mean over its stretches, weighted by their length; that code averages the stretches' scores.
+All levels take the same stretch of 3 s, with pre-emphasis except for wav2vec 2.0 (in the base network's code, for it as well).
+Stretches are not padded, so that 3 s give 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
+the paper has 300. The co-attention has a softmax; --set config.normalize=false follows that code. The posterior of a clip is the
+mean over its stretches, weighted by their length; that code averages their scores.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 GENDER = Task("gender", ("female", "male"))
-# librosa's defaults, but for the hop; each frame of norm 1
+# librosa's defaults, except the hop; each frame has norm 1
 MFCC = FrontendConfig(
     ("mfcc",), window=2048, fft=2048, bins=128, coefficients=40, deltas=0, endpoint=False, unit=True, name="mfcc"
 )
@@ -58,10 +58,10 @@ ADDITIONS = {
     "mf-mtl-cr": {"gender_prior": True, **MTL, **CR},
 }
 ABOUT = {
-    "w2e": "wav2vec 2.0 alone (Audio + W2E)",
-    "ser": "the base network: levels fused",
-    "mf": "SER+MF: the gender's posterior beside the fused features",
-    "mtl": "SER+MTL: a classifier on each level, too",
+    "w2e": "wav2vec 2.0 only (Audio + W2E)",
+    "ser": "the base network: fused levels",
+    "mf": "SER+MF: the gender posterior beside the fused features",
+    "mtl": "SER+MTL: an additional classifier on each level",
     "cr": "SER+CR: centre loss on the fused features",
     "mf-mtl": "SER+MF+MTL",
     "mf-cr": "SER+MF+CR",
@@ -87,11 +87,11 @@ PAIRS = (
 
 
 class Given(dict):
-    """What is known of pretrained weights: {"wav2vec2": folder, "alexnet": file}, "" where there is none."""
+    """Paths of pretrained weights: {"wav2vec2": folder, "alexnet": file}, "" if not given."""
 
     @classmethod
     def parsed(cls) -> "Given":
-        """From the command line, before the recipes are made that depend on it."""
+        """Parse the command line, before the recipes that depend on it are made."""
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         pretrained_arguments(parser)
         options, _ = parser.parse_known_args()
@@ -105,7 +105,7 @@ NOTHING = Given(wav2vec2="", alexnet="")
 
 
 def pretrained_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of these recipes."""
+    """Add the options of these recipes."""
     parser.add_argument(
         "--wav2vec2", default="", metavar="CHECKPOINT", help='folder of a Hugging Face checkpoint, or "random"'
     )
@@ -124,7 +124,7 @@ def recipe(
     config: Mapping[str, Any],
     changes: Mapping[str, Any],
 ) -> Recipe:
-    """One system: its levels, and a front end for each of them; `config` and `changes` are of `Config` and `Recipe`."""
+    """Return a system with its levels, each with a front end; `config` and `changes` are fields of `Config` and `Recipe`."""
     main, *further = (FRONTENDS[level] for level in levels)
     seen = config.get("extractor", "own") == "own" and "spectrogram" in levels
     weights = {"alexnet": given["alexnet"] * seen, "wav2vec2": given["wav2vec2"] * ("wav2vec2" in levels)}
@@ -153,7 +153,7 @@ def recipe(
 def systems(
     name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, config=None, **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe: the paper's nine rows, the first only with wav2vec 2.0. `config`: settings of all of them."""
+    """Return system -> recipe for the paper's nine rows, the first only with wav2vec 2.0; `config` applies to all of them."""
     levels = ("mfcc", "spectrogram", "wav2vec2") if given["wav2vec2"] else ("mfcc", "spectrogram")
     every = {system: (levels, added) for system, added in ADDITIONS.items()}
     every = {"w2e": (("wav2vec2",), {}), **every} if given["wav2vec2"] else every
@@ -168,7 +168,7 @@ def systems(
 def single_levels(
     name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, config=None, **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe: each level alone, by its own extractor, NLinear and DLinear."""
+    """Return system -> recipe for single levels, with their own extractor, NLinear and DLinear."""
     own = {"mfcc": "bilstm", "spectrogram": "alexnet"} | ({"wav2vec2": "w2e"} if given["wav2vec2"] else {})
     found = {}
     for level, first in own.items():
@@ -182,14 +182,14 @@ def single_levels(
 def leaky(
     name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe: "ser" and "mf-mtl-cr" where the tested speaker validates, beside the honest protocol."""
+    """Return system -> recipe: "ser" and "mf-mtl-cr" validated on the tested speaker, beside the correct protocol."""
     leaking = replace(protocol, name=f"{protocol.name}-leaky", validation=0, within="", chosen_on_test=True)
     made = systems(name, corpus, emotion, protocol, given, **changes)
     return {system: made[system].replace(protocols=(leaking, protocol)) for system in ("ser", "mf-mtl-cr")}
 
 
 def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """The recipe, whose pretrained weights can be read (else a UserError), before a corpus is."""
+    """Return the recipe after checking, before the corpus is read, that its pretrained weights can be read (else a UserError)."""
     config = recipe.config
     if config.alexnet:
         from keras_ser.models.multilevel.weights import alexnet_weights
@@ -203,7 +203,7 @@ def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 
 
 def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
-    """Run one of these recipes; `variants` is a function of `Given`, `papers` are by variant."""
+    """Run one of these recipes; `variants` is a function of `Given`, `papers` maps variants to papers."""
 
     def reports(trained):
         paper = (papers or {}).get(trained.variant, Paper())

@@ -1,15 +1,15 @@
-"""Multilevel on EmoDB: MFCC and spectrogram as levels, the paper's additions; 535 clips, 10 speakers, 7 emotions.
+"""Multilevel on EmoDB: MFCC and spectrogram levels with the paper's additions; 535 clips, 10 speakers, 7 emotions.
 
     python recipes/multilevel_emodb.py --corpus-root EMODB --systems ser,mf,mf-mtl-cr
     .. --wav2vec2 CHECKPOINT --alexnet FILE                                  the paper's pretrained parts, and its first row
-    .. --variant levels                                                      each level alone
-    .. --variant leaky                                                       the test speaker chooses the epoch
+    .. --variant levels                                                      single levels
+    .. --variant leaky                                                       the test speaker selects the epoch
     .. --variant paper                                                       the paper's sizes and optimizer
 
-The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is made for pretrained parts; with what starts at random "ser" gets four
-epochs later 34 % of one fold's training stretches right, 82 % at 1e-4, 94 % at 3e-4 and at 1e-3. The default is 3e-4. It also has
-smaller parts, for machines without an accelerator: LSTM layers of 64 units and an image of 128 x 192.
-recipes/multilevel.py says what the systems are.
+The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is meant for pretrained parts: from random weights, "ser" reaches a
+training accuracy of 34 % on one fold after four epochs, 82 % at 1e-4, and 94 % at 3e-4 and at 1e-3. The default is 3e-4. It also
+has smaller parts, for use without an accelerator: LSTM layers of 64 units and an image of 128 x 192. recipes/multilevel.py
+describes the systems.
 """
 
 from multilevel import NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
@@ -32,7 +32,7 @@ RANDOM_PARTS = {
 
 
 def variants(given: Given, corpus: str = "emodb", emotion: Task = EMOTION, protocol: Protocol = SPEAKERS):
-    """variant -> system -> recipe."""
+    """Return variant -> system -> recipe."""
     common = (f"multilevel_{corpus}", corpus, emotion, protocol, given)
     return {
         corpus: systems(*common, config=SMALL, **RANDOM_PARTS),

@@ -2,12 +2,12 @@
 
     python recipes/multilevel_iemocap.py --corpus-root IEMOCAP_full_release
     .. --wav2vec2 wav2vec2-base-960h --alexnet alexnet.safetensors           the paper's pretrained parts, and its first row
-    .. --variant levels                                                      each level alone
-    .. --variant leaky                                                       the test speaker chooses the epoch
+    .. --variant levels                                                      single levels
+    .. --variant leaky                                                       the test speaker selects the epoch
 
-Leave one speaker out; the other speaker of the session chooses the epoch. The base network's published code lets the tested speaker
-choose it: the variant "leaky" shows what that is worth. The paper's rows are in the table with and without the pretrained weights
-that they need; its single-level table is not legible in our copy. recipes/multilevel.py says what the systems are.
+Leave one speaker out; the other speaker of the session selects the epoch. The published code of the base network selects it on the
+tested speaker: the variant "leaky" measures the effect. The table shows the paper's rows, which need pretrained weights, also
+without them; the paper's single-level table is illegible in our copy. recipes/multilevel.py describes the systems.
 """
 
 from dataclasses import replace
@@ -40,7 +40,7 @@ PAPER = Paper(
 
 
 def variants(given: Given):
-    """variant -> system -> recipe."""
+    """Return variant -> system -> recipe."""
     common = ("multilevel_iemocap", "iemocap", EMOTION, PARTNER, given)
     return {
         "iemocap": systems(*common, corpus_options=OPTIONS, seeds=(0, 1, 2)),

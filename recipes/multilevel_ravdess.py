@@ -1,13 +1,13 @@
-"""Multilevel on RAVDESS (speech): MFCC and spectrogram as levels, the paper's additions; 1440 clips, 24 actors, 8 emotions.
+"""Multilevel on RAVDESS (speech): MFCC and spectrogram levels with the paper's additions; 1440 clips, 24 actors, 8 emotions.
 
     python recipes/multilevel_ravdess.py --corpus-root RAVDESS --systems ser,mf,mf-mtl-cr
     .. --wav2vec2 CHECKPOINT --alexnet FILE                                  the paper's pretrained parts, and its first row
-    .. --variant levels                                                      each level alone
-    .. --variant leaky                                                       the test actors choose the epoch
+    .. --variant levels                                                      single levels
+    .. --variant leaky                                                       the test actors select the epoch
     .. --variant paper                                                       the paper's sizes and optimizer
 
-Six folds of four actors, two of the next actors choose the epoch. The paper did not use RAVDESS; recipes/multilevel_emodb.py says
-why the default's rate and sizes are others than the paper's.
+Six folds of four actors; two of the next actors select the epoch. The paper did not use RAVDESS; recipes/multilevel_emodb.py
+explains why learning rate and sizes differ from the paper's by default.
 """
 
 from aspmtl_ravdess import ACTORS, EMOTION
@@ -18,7 +18,7 @@ from keras_ser.cli.recipe_script import flat
 
 
 def variants(given: Given):
-    """variant -> system -> recipe."""
+    """Return variant -> system -> recipe."""
     return of_corpus(given, "ravdess", EMOTION, ACTORS)
 
 

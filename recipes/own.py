@@ -1,19 +1,19 @@
-"""A corpus of your own: emotion by a convolutional network on unseen speakers, beside a support vector machine on the same folds.
+"""Your own corpus: a convolutional network for emotion, tested on unseen speakers, and a support vector machine on the same folds.
 
     keras-ser corpus check manifest clips.csv
     python recipes/own.py --corpus-root clips.csv
     python recipes/own.py --corpus-root clips.csv --columns file=path,speaker=spk,emotion=label
     python recipes/own.py --corpus-root clips.csv --set 'tasks.emotion.merge={"surprised": "surprise"}'
-    python recipes/own.py --corpus-root clips.csv --final                      afterwards: one model on all clips, for use
+    python recipes/own.py --corpus-root clips.csv --final                      afterwards: one model trained on all clips
     .. --variant cascade                                                       the ASP-MTL paper's system instead of `conv`
-    .. --protocol random                                                       clips at random: speakers on both sides
+    .. --protocol random                                                       random clips: speakers on both sides
 
-The classes are the labels of the corpus. Every fold tests speakers that nothing has been trained on: five folds, or one for each
-speaker where there are fewer than five. Where no clip names a speaker, the split is random, and the report says so. One seed;
-`--seeds 3` trains three. Where the corpus names genders, the network hides them from the emotion (ASP-MTL's adversary).
+The classes are the labels of the corpus. Every fold tests speakers unseen in training: five folds, or one per speaker if there are
+fewer than five. If no clip has a speaker, the split is random, and the report says so. There is one seed; `--seeds 3` trains
+three. If the corpus has genders, the network hides them from the emotion (ASP-MTL's adversary).
 
-The support vector machine (RBF kernel, C = 1) reads the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02
-where `opensmile` is installed (for research). `--systems conv` leaves it out.
+The support vector machine (RBF kernel, C = 1) uses the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02 if
+`opensmile` is installed (for research). `--systems conv` leaves it out.
 """
 
 import importlib.util
@@ -34,16 +34,16 @@ EMOTION = Task("emotion")  # the classes are the corpus's labels
 UNSEEN = Protocol("unseen-speakers", "k-fold", by="speaker", folds=5, validation=1)
 EGEMAPS = importlib.util.find_spec("opensmile") is not None
 ABOUT = {
-    "conv": "convolutional encoder on log-mel spectrograms, augmented; the gender is hidden where the corpus names it",
-    "cascade": "the ASP-MTL paper's: model 1 drops noisy segments, model 2 judges the rest",
-    "aspmtl": "the paper's model 2 alone",
+    "conv": "convolutional encoder on log-mel spectrograms, with augmentation; the gender is hidden if the corpus has it",
+    "cascade": "the ASP-MTL paper's system: model 1 drops noisy segments, model 2 classifies the rest",
+    "aspmtl": "only the paper's model 2",
     "single-task": "the paper's LSTM encoder with one head",
     "svm": f"support vector machine on {'eGeMAPSv02' if EGEMAPS else 'means and variances of 34 features'}",
 }
 
 
 def systems(name: str, recipe: Recipe) -> dict[str, Recipe]:
-    """A network and the baseline beside it: system -> recipe."""
+    """Return system -> recipe for a network and the baseline."""
     baseline = Recipe(
         name="own-svm",
         corpus="manifest",
@@ -59,16 +59,16 @@ def systems(name: str, recipe: Recipe) -> dict[str, Recipe]:
 
 
 def fitted(made: dict[str, Recipe], corpus) -> tuple[dict[str, Recipe], list[str]]:
-    """The systems as a corpus allows them, and what is to be said of it."""
+    """Return the systems adapted to a corpus, and notes for the report."""
     notes, speakers = [], corpus.counts("speaker")
-    if len(speakers) < 2:  # where only some clips lack one, the protocol names them
+    if len(speakers) < 2:  # if only some clips lack a speaker, the protocol names them
         why = (
             f"every clip is of {next(iter(speakers))}"
             if speakers
             else "no clip names its speaker (--columns speaker=COLUMN)"
         )
         notes.append(
-            f"A random split, not unseen speakers: {why}. The scores are those of known voices, and too high for others."
+            f"A random split, not unseen speakers: {why}. The scores hold for known voices and are too high for others."
         )
         made = {name: recipe.replace(protocols=(RANDOM,)) for name, recipe in made.items()}
     elif len(speakers) < UNSEEN.folds:
@@ -78,7 +78,7 @@ def fitted(made: dict[str, Recipe], corpus) -> tuple[dict[str, Recipe], list[str
             for name, recipe in made.items()
         }
     if len(corpus.counts("gender")) < 2:
-        notes.append("The corpus does not name both genders: the emotion is trained alone.")
+        notes.append("The corpus does not name both genders: only the emotion is trained.")
         made = {name: _without_gender(recipe) for name, recipe in made.items()}
     return made, notes
 

@@ -1,4 +1,4 @@
-"""The VGGVox recipes' common part: emotion alone, speaker alone, and both in one network (hard sharing)."""
+"""Common part of the VGGVox recipes: emotion only, speaker only, and both in one network (hard sharing)."""
 
 from keras_ser.cli.tables import Paper
 from keras_ser.models.vggvox import Config
@@ -17,9 +17,9 @@ FRONTEND = FrontendConfig(
     normalize=True,
 )
 SETTINGS = {
-    # the paper's first setting: 0.01, a tenth of it every 20 of 60 epochs
+    # the paper's first setting: 0.01, divided by ten every 20 of 60 epochs
     1: (60, OptimizerConfig("sgd", 1e-2, weight_decay=5e-4, schedule="step", steps=(20, 40))),
-    # and its second: 0.001, a tenth of it after 30 of 50 epochs
+    # and its second: 0.001, divided by ten after 30 of 50 epochs
     2: (50, OptimizerConfig("sgd", 1e-3, weight_decay=5e-4, schedule="step", steps=(30,))),
 }
 
@@ -48,7 +48,7 @@ OVER, REFERENCE = ("emotion", "both"), "speaker"
 def systems(
     name: str, corpus: str, emotion: Task, protocols: tuple[Protocol, ...], setting: int = 1, **changes
 ) -> dict[str, Recipe]:
-    """system -> recipe: "emotion" and "speaker" alone, and "both"."""
+    """Return system -> recipe: "emotion" and "speaker" as single tasks, and "both"."""
     epochs, optimizer = SETTINGS[setting]
     common = {
         "corpus": corpus,

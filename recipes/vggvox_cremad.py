@@ -1,16 +1,16 @@
 """VGGVox for emotion and speaker identity on CREMA-D: the multi-task network against the single-task one.
 
-    python recipes/vggvox_cremad.py                                  the demo corpus, a small network: a look at the path
-    python recipes/vggvox_cremad.py --corpus-root CREMA-D            67 actors train, 24 are tested, 60 epochs
+    python recipes/vggvox_cremad.py                                  the demo corpus and a small network, as a trial
+    python recipes/vggvox_cremad.py --corpus-root CREMA-D            67 training and 24 test actors, 60 epochs
     python recipes/vggvox_cremad.py --variant second --corpus-root CREMA-D      the paper's second setting (50 epochs, 0.001)
     python recipes/vggvox_cremad.py --variant sentences --corpus-root CREMA-D   split by sentence instead of actor
 
-The 24 actors are so chosen that sex, age, race and ethnicity are distributed as among the 67; the paper does not list its own.
-No epoch is chosen: the last one is tested. Three networks are trained: emotion alone, speaker alone, and both. The speakers of
-the test side are unseen, so that the speaker task is judged by verification: accuracy at the equal-error threshold, EER, minDCF.
+The 24 actors are selected so that sex, age, race and ethnicity are distributed as among the 67; the paper does not list its own.
+No epoch is selected: the last one is tested. Three networks are trained: emotion only, speaker only, and both. The speakers of
+the test side are unseen, so that the speaker task is evaluated by verification: accuracy at the equal-error threshold, EER, minDCF.
 
-Cost: a step of 64 clips is 1.3 TFLOP, so 60 epochs of 5475 clips are some 7 PFLOP a network: about 14 hours on two CPU cores,
-and a matter for a GPU. `--systems`, `--epochs` and `--set batch_size=16` make it smaller (say so beside the figures).
+Cost: a step of 64 clips is 1.3 TFLOP, so 60 epochs of 5475 clips are about 7 PFLOP per network: about 14 hours on two CPU cores;
+use a GPU. `--systems`, `--epochs` and `--set batch_size=16` reduce it (state this beside the figures).
 """
 
 from vggvox import FIRST, OVER, REFERENCE, SECOND, systems

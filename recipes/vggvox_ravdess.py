@@ -1,12 +1,12 @@
-"""VGGVox for emotion and speaker identity on RAVDESS: 18 actors train, 6 are tested.
+"""VGGVox for emotion and speaker identity on RAVDESS: 18 training and 6 test actors.
 
-    python recipes/vggvox_ravdess.py --corpus-root RAVDESS                   12 epochs, for a machine without an accelerator
+    python recipes/vggvox_ravdess.py --corpus-root RAVDESS                   12 epochs, for use without an accelerator
     python recipes/vggvox_ravdess.py --corpus-root RAVDESS --variant full    60 epochs, the paper's first setting
 
-The paper has no figures of this corpus; it is here because RAVDESS can be had whole. Three women and three men are tested. The
-short setting keeps the paper's proportions: a tenth of the learning rate after each third of the epochs. Cost: an epoch of one
-network is 1080 clips, about three minutes on two CPU cores, so the three networks take an hour and three quarters; on processors
-that compute in bfloat16 (AVX512-BF16, AMX) `--precision mixed_bfloat16` takes about 1.8 minutes an epoch.
+The paper has no figures for this corpus, which is here because it is available in full. Three women and three men are tested. The
+short setting keeps the paper's proportions: the learning rate is divided by ten after each third of the epochs. Cost: an epoch of a
+network is 1080 clips, about three minutes on two CPU cores, so that the three networks take an hour and three quarters; on
+processors with bfloat16 (AVX512-BF16, AMX), `--precision mixed_bfloat16` takes about 1.8 minutes per epoch.
 """
 
 from vggvox import OVER, REFERENCE, systems

@@ -120,7 +120,7 @@ def test_model_of_an_entry_point(tmp_path, monkeypatch):
         assert model_module("gated").__name__ == "pointed_at"
         assert model_module("svm").__name__ == "keras_ser.models.svm"
         with pytest.raises(
-            MissingModelError, match="^the model 'gone' is the module not_installed.net, .* reinstall"
+            MissingModelError, match="registers the model 'gone' as the module not_installed.net, .* reinstall"
         ) as error:
             model_module("gone")
         assert error.value.model == "gone"

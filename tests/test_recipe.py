@@ -100,7 +100,7 @@ def test_identities_are_those_of_all_corpora():
     [
         ({"schedule": "step"}, "needs `steps`"),
         ({"steps": (3, 2)}, "rising order"),
-        ({"steps": (0, 2)}, "from 1 on"),
+        ({"steps": (0, 2)}, "the first at least 1"),
     ],
 )
 def test_bad_steps(changes, words):
@@ -478,7 +478,7 @@ def test_unknown_keys_list_their_neighbours(key, message):
         ("seeds", "0,1,0", "`seeds` must be distinct"),
         ("seeds", "-1", "`seeds` must be distinct, at least 0"),
         ("streams.noisy.share", "NaN", "`share` must be over 0"),
-        ("streams.noisy.snr", "", "'noisy' mixes noises in, and needs at least one `snr`"),
+        ("streams.noisy.snr", "", "'noisy' mixes in noises and needs at least one `snr`"),
         ("sampling.hop", "0", "`hop` must be at least 1. Received: hop=0"),
         ("tasks.emotion.name", "group", "cannot be called 'group'"),
     ],

@@ -65,7 +65,7 @@ def test_clusters_are_refused_before_they_are_fitted_and_beside_cuts():
     for change in ({"cuts": (2.0,)}, {"labels": (), "low": 1.0, "high": 5.0}, {"column": "arousal"}):
         with pytest.raises(UserError, match="has `columns`"):
             dataclasses.replace(AFFECT, **change)
-    with pytest.raises(UserError, match="a number a column for each label"):
+    with pytest.raises(UserError, match="one number per column for each label"):
         dataclasses.replace(AFFECT, centres=((1.0, 2.0),))
 
 

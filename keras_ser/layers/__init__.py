@@ -1,11 +1,12 @@
-"""Layers, on `keras.ops` only, so that they run on every Keras backend; one a file, but for poolings and linear maps over time.
+"""Layers built on `keras.ops` only, so that they run on every Keras backend. Each has a file of its own, except poolings and linear
+maps over time.
 
 Conventions of this package:
 
 * A sequence is (batch, frames, units) or (batch, frames, bins); its `mask` is boolean (batch, frames), True where a
-  frame is real, True...True False...False along the frames (padding on the right). It is passed as the argument
-  `mask`, by name; nothing relies on Keras's implicit masks. `mask=None` means that every frame is real.
-* Values where the mask is False never matter (they may be NaN), and outputs there are 0: an example gives the same
+  frame is real, True...True False...False along the frames (padding on the right). It is passed by name as
+  `mask`; Keras's implicit masks are not used. `mask=None` means that every frame is real.
+* Values where the mask is False have no effect (they may be NaN), and outputs there are 0: an example gives the same
   numbers alone, in a batch, and with more padding.
 * Softmax, statistics and losses are float32 whatever the dtype policy; everything else follows the policy.
 * A loss that needs no label is added by the layer that owns it (`OrthogonalityLoss`); one that needs a label is an

@@ -1,4 +1,4 @@
-"""Centre loss: features are drawn to a centre of their class, and the centres follow their classes' features."""
+"""Centre loss: pull features towards a centre of their class; the centres follow the features of their classes."""
 
 import keras
 from keras import ops
@@ -9,7 +9,7 @@ from keras_ser.features.configured import Configured
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class CenterLoss(Configured):
-    """Half the squared distance of a feature to the centre of every class.
+    """Half the squared distance between a feature and the centre of each class.
 
         d_i,c = 1/2 || f_i - c_c ||^2
 
@@ -17,19 +17,19 @@ class CenterLoss(Configured):
     output gives the centre loss 1/2 mean ||f_i - c_y_i||^2, sample weights included; the output is dropped at
     inference time.
 
-    The features descend the loss. In each training step the centres move by the rule of the paper, not by the loss's gradient:
+    The features follow the gradient of the loss. In each training step the centres move by the paper's rule instead:
 
         delta_c = sum_{y_i = c} (c_c - f_i) / (1 + n_c),    c_c <- c_c - rate delta_c,    n_c = number of i with y_i = c
 
-    so that their steps depend neither on the loss's weight nor on the batch size. An example of sample weight 0 counts nowhere, and
-    the centre of an absent class stays. The labels come with the gradient of the loss, which is 0 but for d_i,y_i. In the place of
-    the gradient the optimizer finds the moved centres and assigns them (`Variable.overwrite_with_gradient`): learning rate,
-    moments, clipping and weight decay of any Keras optimizer leave the centres alone. Under a MirroredStrategy they become the mean
-    of what the replicas' own parts of the batch make of them.
+    so that their steps depend neither on the loss's weight nor on the batch size. Examples of sample weight 0 are ignored, and
+    the centre of an absent class does not move. The labels are read off the upstream gradient, which is nonzero only for d_i,y_i.
+    The layer returns the moved centres in place of their gradient, and the optimizer assigns them
+    (`Variable.overwrite_with_gradient`): learning rate, moments, clipping and weight decay do not affect them. Under a
+    MirroredStrategy the new centres are the mean of those that each replica computes from its part of the batch.
 
     Args:
         classes: number of classes; an integer >= 1.
-        rate: alpha of the paper, in (0, 1]. Default 0.5, the paper's.
+        rate: step size of the centres (alpha of the paper), in (0, 1]. Default 0.5, the paper's.
 
     Input shape: (batch, units).
     Output shape: (batch, classes), float32 whatever the dtype policy.
@@ -55,20 +55,20 @@ class CenterLoss(Configured):
             initializer="zeros",
             name="centers",
             autocast=False,
-            aggregation="mean",  # over the replicas of a strategy, which would drift apart
+            aggregation="mean",  # over the replicas of a strategy, whose centres would drift apart otherwise
         )
         self.centers.overwrite_with_gradient = True
 
     def call(self, features):
-        # a tensor of the centres, since TensorFlow's custom gradient treats variables apart
+        # pass the centres as a tensor, since TensorFlow's custom gradient treats variables differently
         centers = ops.reshape(self.centers, self.centers.shape)
         return ops.custom_gradient(self._distances)(ops.cast(features, "float32"), centers)
 
     def _distances(self, features, centers):
-        """(batch, units), (classes, units) -> (batch, classes); and what the optimizer finds."""
+        """Return the distances, (batch, units), (classes, units) -> (batch, classes), and their gradient function."""
 
         def found(*args, upstream=None):
-            (upstream,) = args if upstream is None else (upstream,)  # (batch, classes); torch gives it by name
+            (upstream,) = args if upstream is None else (upstream,)  # (batch, classes); torch passes it by name
             gradient = ops.sum(upstream, axis=1, keepdims=True) * features - ops.matmul(upstream, centers)
             own = ops.cast(ops.not_equal(upstream, 0.0), "float32")  # (batch, classes): y_i = c
             count = ops.expand_dims(ops.sum(own, axis=0), axis=1)  # (classes, 1)

@@ -1,4 +1,4 @@
-"""Pool a sequence by weights that other vectors decide."""
+"""Attention pooling of a sequence with weights computed from other vectors."""
 
 import keras
 from keras import ops
@@ -9,25 +9,25 @@ from keras_ser.layers.masking import ExplicitMask, first_frames
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class CoAttention(ExplicitMask):
-    """Weighted sum of a sequence's frames; a dense layer of other levels' vectors gives each frame its weight.
+    """Weighted sum of the frames of a sequence, with weights from a dense layer on the vectors of other levels.
 
         e = W [v_1, v_2, ..] + b,    one e_t for each of the first `frames` frames
         a_t = exp(e_t) / sum_t' exp(e_t'),  t' over the real frames    (normalize=True)
         a_t = max(e_t, 0)                                              (normalize=False)
         y = sum_t a_t x_t
 
-    The published code of Zou et al. has the second line: all its weights can be 0, and then so are y and the gradient of W.
-    Weights and sum are float32. Frames beyond `frames` are left out. An example without a real frame gives zeros.
+    The published code of Zou et al. uses the second form, in which all weights can be 0; y and the gradient of W then vanish.
+    Weights and sum are float32. Frames beyond `frames` are ignored. An example without a real frame gives zeros.
 
     Args:
-        frames: frames that have a weight; an integer >= 1.
-        normalize: softmax over the real frames instead of ReLU. Default True.
+        frames: number of frames that get a weight; an integer >= 1.
+        normalize: use a softmax over the real frames instead of ReLU. Default True.
 
     Input shape: a list [sequence (batch, frames, units), vector (batch, width), ..]; `mask` (batch, frames).
     Output shape: (batch, units).
 
     Raises:
-        UserError: `frames` under 1, or inputs of other shapes.
+        UserError: `frames` is below 1, or the inputs have other shapes.
 
     Reference:
         Zou et al., *Speech Emotion Recognition with Co-Attention Based Multi-Level Acoustic Information*, ICASSP 2022.
@@ -52,14 +52,14 @@ class CoAttention(ExplicitMask):
     def call(self, inputs, mask=None):
         x, *vectors = inputs
         if isinstance(mask, list | tuple):
-            # What Keras fills in for a list of inputs when no mask is given: one None each.
+            # Keras passes one None for each input when no mask is given.
             mask = mask[0]
         x, mask = first_frames(x, mask, self.frames)
         scores = ops.cast(self.dense(ops.concatenate(vectors, axis=-1)), "float32")  # (batch, frames)
         if self.normalize:
             scores = ops.where(mask, scores, -1e9)
             weights = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
-            # The largest real weight is 1, so that the bound acts only where no frame is real.
+            # The largest real weight is 1, so that the bound only applies where no frame is real.
             weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
         else:
             weights = ops.where(mask, ops.relu(scores), 0.0)

@@ -1,4 +1,4 @@
-"""A convolutional encoder of log-mel features."""
+"""Convolutional encoder of log-mel features."""
 
 from collections.abc import Sequence
 
@@ -15,20 +15,19 @@ class ConvEncoder(ExplicitMask):
     """Blocks of convolution, batch normalisation, ReLU, max pooling and dropout, over frames and bins.
 
     Padding is set to 0 before every convolution, statistics are taken over real frames only, and a pooled frame is real if its
-    first frame is. So T real frames become
-    ceil(T / stride / pool ..) real ones, at least 1, and their numbers do not depend on the padding behind them.
+    first frame is. T real frames therefore become ceil(T / stride / pool ..) real ones, at least 1, and their values do not depend
+    on the padding that follows.
 
     Args:
-        filters: channels of each block.
+        filters: number of channels of each block. Default (24, 48, 64, 96).
         kernels: size of each block's square kernel, in frames and bins. Default (5, 3, 3, 3).
-        pools: (frames, bins) of each block's pooling; a shorter rest at an end is pooled, too. Default (2, 2) each.
-        dropout: rate of the spatial dropout after each block, which drops whole channels of an example; in [0, 1). Default
-            0.
-        stride: over frames, in the first convolution: 2 halves the cost of everything. Default 1.
-        pool_first: pool before the normalisation instead of after ReLU: a different network, about a fifth cheaper.
+        pools: (frames, bins) of each block's pooling; an incomplete last window is pooled as well. Default (2, 2) each.
+        dropout: rate of the spatial dropout after each block, which drops whole channels of an example; in [0, 1). Default 0.
+        stride: stride of the first convolution over frames; 2 halves the total cost. Default 1.
+        pool_first: pool before the normalisation instead of after it: a different network, about a fifth cheaper.
             Default False.
-        keep_bins: keep bins and channels as two axes, for a further ConvEncoder. Default False.
-        seed: of the dropout; an integer or None.
+        keep_bins: keep bins and channels as two axes, as input to another ConvEncoder. Default False.
+        seed: seed of the dropout; an integer or None (default).
 
     Input shape: (batch, frames, bins) or (batch, frames, bins, channels), with bins and channels known; `mask` (batch,
         frames), right-padded.
@@ -36,7 +35,7 @@ class ConvEncoder(ExplicitMask):
         where the mask is False; bool (batch, frames'), all True if no mask was given.
 
     Raises:
-        UserError: `filters`, `kernels` and `pools` of different lengths, or an argument out of its range.
+        UserError: `filters`, `kernels` and `pools` differ in length, an argument is out of range, or bins or channels are unknown.
     """
 
     dropped = ("average_bins", "momentum", "epsilon")
@@ -85,9 +84,9 @@ class ConvEncoder(ExplicitMask):
                 )
             )
             self.normalizations.append(MaskedBatchNormalization(dtype=self.dtype_policy, name=f"normalization_{i + 1}"))
-            # Blocks with one seed would drop the same channels.
+            # Blocks with the same seed would drop the same channels.
             block_seed = None if seed is None else seed + i
-            # SpatialDropout2D, under the class name that stored models have.
+            # SpatialDropout2D, with the class name that stored models contain.
             self.dropouts.append(
                 keras.layers.Dropout(
                     dropout,
@@ -125,8 +124,8 @@ class ConvEncoder(ExplicitMask):
             else:
                 x = self.normalizations[i](x, mask=None if mask is None else real, training=training)
                 x, real = _max_pool(x, pool), real[:, :: pool[0]]
-            # ReLU commutes with max pooling and is cheaper afterwards. It also corrects the zeros of the padding where
-            # they won against negative numbers.
+            # ReLU commutes with max pooling and is cheaper afterwards. It also hides the zeros of the padding where they
+            # exceeded negative values.
             x = self.dropouts[i](ops.relu(x), training=training)
         if not self.keep_bins:
             x = ops.reshape(x, (ops.shape(x)[0], ops.shape(x)[1], x.shape[2] * x.shape[3]))
@@ -134,7 +133,7 @@ class ConvEncoder(ExplicitMask):
 
     def _convolution(self, i, x):
         if i == 0 and self.stride > 1:
-            # With a stride, "same" would shift the grid with the number of frames, padding among them.
+            # With a stride, "same" would shift the grid depending on the number of frames, padding included.
             left, right = (self.kernels[0] - 1) // 2, self.kernels[0] // 2
             x = ops.pad(x, ((0, 0), (left, right), (left, right), (0, 0)))
         return self.convolutions[i](x)
@@ -154,11 +153,11 @@ class ConvEncoder(ExplicitMask):
 
 
 def _max_pool(x, pool):
-    """Maximum over windows that start at multiples of `pool`; a last, shorter window counts."""
+    """Maximum over windows that start at multiples of `pool`, including an incomplete last one."""
     if pool == (1, 1):
         return x
     if max(pool) > 2:
-        # "same" centres windows of 3 and more by the length, so that padding would shift the grid.
+        # "same" centres windows of 3 and more depending on the length, so that padding would shift the grid.
         x = ops.pad(x, ((0, 0), (0, pool[0] - 1), (0, pool[1] - 1), (0, 0)), constant_values=-1e4)
         return ops.max_pool(x, pool, strides=pool, padding="valid", data_format="channels_last")
     return ops.max_pool(x, pool, strides=pool, padding="same", data_format="channels_last")

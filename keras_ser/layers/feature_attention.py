@@ -14,18 +14,18 @@ class FeatureAttention(Configured):
         a_i = exp(u_i y_i) / sum_j exp(u_j y_j)
         z_i = a_i y_i
 
-    MT-A-DNN gives each task one of these behind the shared layer, so that each task weighs the features by its own needs.
-    In the paper u is one number. By default it is one number per feature here, which lets a task learn which features count,
-    whatever their size. u starts at 1.
+    MT-A-DNN puts one of these layers after the shared layer for each task, so that each task weights the features itself.
+    In the paper u is a single number. Here it is by default one number per feature, so that a task can learn the relevance of
+    a feature independently of its magnitude. u is initialised to 1.
 
     Args:
-        scalar: one u for all features, the letter of the paper.
+        scalar: use one u for all features, as in the paper. Default False.
 
     Input shape: (batch, width).
     Output shape: (batch, width).
 
     Raises:
-        UserError: an input that is no vector for each example.
+        UserError: the input is not of shape (batch, width).
     """
 
     def __init__(self, scalar: bool = False, **kwargs):
@@ -39,7 +39,7 @@ class FeatureAttention(Configured):
         self.scale = self.add_weight(shape=shape, initializer="ones", name="scale", autocast=False)  # u
 
     def attention(self, y):
-        """(batch, width) -> a, (batch, width) float32, the sum of each row 1."""
+        """Return the weights a of features (batch, width): (batch, width) float32; each row sums to 1."""
         return ops.softmax(self.scale * ops.cast(y, "float32"), axis=-1)
 
     def call(self, y):

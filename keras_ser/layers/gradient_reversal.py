@@ -9,7 +9,7 @@ from keras_ser.features.configured import Configured
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class GradientReversal(Configured):
-    """Identity forward; the gradient is multiplied by `-rate` backward.
+    """Identity in the forward pass; multiplies the gradient by `-rate` in the backward pass.
 
     Placed between the shared encoder and the discriminator (equations 11-12 of ASP-MTL), it lets the discriminator
     descend its own cross-entropy while the encoder ascends it, in one backward pass:
@@ -17,13 +17,13 @@ class GradientReversal(Configured):
         y = sg(x) + rate (sg(x) - x),    sg = stop_gradient,    so that y = x exactly and dy/dx = -rate.
 
     Args:
-        rate: how strongly the encoder works against the discriminator; a finite number >= 0 (0 cuts the gradient).
-            Default 1. The loss's own weight (gamma of equation 19) acts on both sides and is not this rate.
+        rate: strength of the reversed gradient; a finite number >= 0 (0 cuts the gradient). Default 1. It is independent of
+            the weight of the loss (gamma of equation 19), which scales the gradients of discriminator and encoder alike.
 
     Input shape: any. Output shape: that of the input.
 
     Raises:
-        UserError: a negative or not finite `rate`.
+        UserError: `rate` is negative or not finite.
 
     Reference:
         Ganin et al., *Domain-Adversarial Training of Neural Networks*, JMLR 17 (2016);

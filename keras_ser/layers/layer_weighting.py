@@ -10,12 +10,12 @@ from keras_ser.layers.masking import ExplicitMask
 class LayerWeighting(ExplicitMask):
     """Weighted sum of the outputs of L layers, with L learned scalars (equations 9-10 of ASP-MTL).
 
-        S = sum_l alpha_l s_l,    alpha = softmax(a),    a_1 .. a_L learned, 0 at first: the plain mean.
+        S = sum_l alpha_l s_l,    alpha = softmax(a),    a_1 .. a_L learned, initially 0 (the plain mean)
 
-    The paper does not say how alpha is kept in bounds; the softmax is our reading.
+    The paper does not say how alpha is constrained; the softmax is our reading.
 
-    Input shape: a list of L tensors of one shape, e.g. (batch, frames, units).
-    Output shape: that of one of them.
+    Input shape: a list of L tensors of the same shape, e.g. (batch, frames, units).
+    Output shape: that of each input.
 
     Reference:
         Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access.

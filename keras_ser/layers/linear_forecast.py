@@ -1,4 +1,4 @@
-"""NLinear and DLinear: linear maps over time, one for all units of a sequence."""
+"""NLinear and DLinear: linear maps over time, shared by all units of a sequence."""
 
 import keras
 from keras import ops
@@ -10,7 +10,7 @@ KERNEL = 25  # frames of DLinear's moving average
 
 
 class _TimeMap(ExplicitMask):
-    """A layer of `steps` frames, each a linear map of the first `frames` frames."""
+    """Base layer that maps the first `frames` frames linearly to `steps` frames."""
 
     def __init__(self, frames: int, steps: int, **kwargs):
         super().__init__(**kwargs)
@@ -19,7 +19,7 @@ class _TimeMap(ExplicitMask):
         self.keep(locals())
 
     def add_map(self, name: str):
-        """Kernel (frames, steps) and bias (steps,)."""
+        """Add a kernel (frames, steps) and a bias (steps,)."""
         kernel = self.add_weight((self.frames, self.steps), initializer="glorot_uniform", name=f"{name}_kernel")
         return kernel, self.add_weight((self.steps,), initializer="zeros", name=f"{name}_bias")
 
@@ -29,22 +29,22 @@ class _TimeMap(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class NLinear(_TimeMap):
-    """Take off the last frame, map linearly over time, put the frame back.
+    """Linear map over time of a sequence relative to its last frame.
 
         y = W^T (x - x_last) + b + x_last
 
-    W (frames, steps) is the same for all units. The last frame is an example's last real one, and padding counts as that frame,
-    that is as 0 in front of W: the map of a shorter example is W's first rows. Frames beyond `frames` are left out.
+    W (frames, steps) is shared by all units. x_last is the last real frame of an example. Padding is treated as a repetition of
+    that frame, so it enters W as 0: a shorter example uses only the first rows of W. Frames beyond `frames` are ignored.
 
     Args:
-        frames: of the input, an integer >= 1.
-        steps: frames of the output, an integer >= 1; all of them are real.
+        frames: number of input frames; an integer >= 1.
+        steps: number of output frames, all of them real; an integer >= 1.
 
     Input shape: (batch, frames, units); `mask` (batch, frames).
     Output shape: (batch, steps, units).
 
     Raises:
-        UserError: an argument out of its range.
+        UserError: an argument is out of range.
 
     Reference:
         Zeng et al., *Are Transformers Effective for Time Series Forecasting?*, AAAI 2023.
@@ -62,22 +62,22 @@ class NLinear(_TimeMap):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class DLinear(_TimeMap):
-    """Split into a moving average and the rest, map each linearly over time, and add.
+    """Sum of two linear maps over time, one of the moving average of a sequence and one of the remainder.
 
         m_t = 1/25 sum_{k=-12..12} x_t+k,    y = W_m^T m + b_m + W_r^T (x - m) + b_r
 
-    Before the first and after the last real frame x repeats that frame (`series_decomp` of the authors' code). The maps (frames,
-    steps) are the same for all units; padding is 0 in front of them. The average is float32. Frames beyond `frames` are left out.
+    Outside the real frames, x repeats the first or the last of them (`series_decomp` of the authors' code). The maps W_m and W_r
+    (frames, steps) are shared by all units; padding enters them as 0. The average is float32. Frames beyond `frames` are ignored.
 
     Args:
-        frames: of the input, an integer >= 1.
-        steps: frames of the output, an integer >= 1; all of them are real.
+        frames: number of input frames; an integer >= 1.
+        steps: number of output frames, all of them real; an integer >= 1.
 
     Input shape: (batch, frames, units); `mask` (batch, frames).
     Output shape: (batch, steps, units).
 
     Raises:
-        UserError: an argument out of its range.
+        UserError: an argument is out of range.
 
     Reference:
         Zeng et al., *Are Transformers Effective for Time Series Forecasting?*, AAAI 2023.
@@ -106,6 +106,6 @@ def mapped(x, kernel, bias):
 
 
 def last_frame(x, mask):
-    """The last real frame, (batch, 1, units); the first where none is real."""
+    """Return the last real frame of each example, (batch, 1, units), or the first where none is real."""
     index = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)
     return ops.take_along_axis(x, index[:, None, None], axis=1)

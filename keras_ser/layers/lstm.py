@@ -1,28 +1,31 @@
-"""Keras's LSTM, computed by one op on TensorFlow where there is no GPU, and on JAX's GPU by a short loop without cuDNN."""
+"""Keras's LSTM, computed by a single op on TensorFlow without a GPU, and by a short loop without cuDNN on JAX with a GPU."""
 
 import keras
 from keras import ops
 
-LARGE = 96  # examples; from there on two cores are faster than one
-UNROLL = 4  # frames of a round of JAX's loop
+LARGE = 96  # examples; larger batches run faster on two cores than on one
+UNROLL = 4  # frames per iteration of JAX's loop
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class LSTM(keras.layers.LSTM):
-    """`keras.layers.LSTM`, with the same weights, output and gradient, by TensorFlow's `BlockLSTM` where that is faster.
+    """`keras.layers.LSTM`, with the same weights, output and gradient, computed by TensorFlow's `BlockLSTM` where that is faster.
 
-    Keras's layer is a loop of a dozen small ops a frame, and its gradient another; `BlockLSTM` is one op each way: a training step
-    of ASP-MTL on a CPU takes half the time in batches of 32 (benchmarks/RESULTS.md). It is in every TensorFlow server. Its
-    successor `BlockLSTMV2` has a wrong gradient (by finite differences), so that one is not used.
+    Keras's layer loops over a dozen small ops per frame, and so does its gradient; `BlockLSTM` is one op in each direction. On a
+    CPU, a training step of ASP-MTL in batches of 32 takes half the time (benchmarks/RESULTS.md). TensorFlow servers have the op.
+    Its successor `BlockLSTMV2` is not used, because its gradient is wrong (by finite differences).
 
-    It is used under the TensorFlow backend where no GPU is visible, or where `use_cudnn=False`, for float32, the default
-    activations with a bias, sequences in and out, and neither mask nor initial state. For the same layers on JAX with a GPU, in any
-    precision, `use_cudnn=False` gives a loop that multiplies all frames by the kernel at once and takes several frames a round;
-    half precision has it always, since JAX's call of cuDNN refuses that. Everything else is Keras's own.
+    `BlockLSTM` is used on the TensorFlow backend if no GPU is visible or `use_cudnn=False`, for float32 layers with the default
+    activations, a bias, `return_sequences=True`, no dropout, no returned or kept state, and neither mask nor initial state. For
+    such layers on JAX with a GPU, in any precision, `use_cudnn=False` selects a loop that multiplies all frames by the kernel at
+    once and unrolls several frames per iteration. Half precision always uses this loop, since JAX's cuDNN call rejects it. All
+    other layers run Keras's own code.
 
-    The class is called as Keras's is, because the files of weights hold that name.
+    The class has the name of Keras's, because weight files contain that name.
 
-    Args: those of `keras.layers.LSTM`.
+    Args:
+        *args, **kwargs: arguments of `keras.layers.LSTM`.
+
     Input shape: (batch, frames, bins). Output shape: (batch, frames, units).
     """
 
@@ -31,7 +34,7 @@ class LSTM(keras.layers.LSTM):
         if keras.backend.backend() == "jax" and self.compute_dtype not in ("float32", "float64"):
             self.use_cudnn = False
         if self._fused() and keras.backend.backend() == "tensorflow":
-            self.supports_jit = False  # XLA knows no BlockLSTM
+            self.supports_jit = False  # XLA does not support BlockLSTM
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if mask is not None or initial_state is not None or not self._fused():
@@ -63,7 +66,7 @@ def _gpu() -> bool:
 
 
 def _loop(x, kernel, recurrent_kernel, bias, backwards: bool):
-    """(batch, frames, bins) -> (batch, frames, units), in the order in which the frames are taken."""
+    """(batch, frames, bins) -> (batch, frames, units), in the order in which the frames are processed."""
     z = ops.transpose(ops.matmul(x, kernel) + bias, (1, 0, 2))  # (frames, batch, 4 units)
     z = ops.flip(z, axis=0) if backwards else z
 
@@ -80,14 +83,14 @@ def _loop(x, kernel, recurrent_kernel, bias, backwards: bool):
 
 
 def _batch(x, kernel, recurrent_kernel, bias, backwards: bool, halve: bool):
-    """(batch, frames, bins) -> (batch, frames, units), in the order in which the frames are taken.
+    """(batch, frames, bins) -> (batch, frames, units), in the order in which the frames are processed.
 
-    The op uses one core. To `halve` a large batch occupies a second one.
+    The op uses one core; `halve` splits a large batch in two, so that a second core is used.
     """
     import tensorflow as tf
 
     def ordered(weights):
-        i, f, c, o = tf.split(weights, 4, axis=-1)  # Keras's order of gates; the op's is i, c, f, o
+        i, f, c, o = tf.split(weights, 4, axis=-1)  # Keras's order of the gates; the op expects i, c, f, o
         return tf.concat([i, c, f, o], axis=-1)
 
     w, b = ordered(tf.concat([kernel, recurrent_kernel], axis=0)), ordered(tf.convert_to_tensor(bias))
@@ -123,7 +126,7 @@ def _block_lstm(x, w, b):
         wcf=no_peephole,
         wco=no_peephole,
         b=b,
-        forget_bias=0.0,  # Keras's is in the bias
+        forget_bias=0.0,  # included in Keras's bias
         cell_clip=-1.0,
         use_peephole=False,
     )

@@ -9,27 +9,27 @@ from keras_ser.layers.masking import ExplicitMask, zero_padding
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class MaskedBatchNormalization(ExplicitMask):
-    """Batch normalisation over the real frames, float32 inside; padding becomes 0.
+    """Batch normalisation over the real frames, computed in float32; padding becomes 0.
 
         y = gamma (x - mu) / sqrt(sigma^2 + eps) + beta
 
-    mu and sigma^2 are per channel: in training those of the batch, over real frames (and all bins), and moving
-    averages of them otherwise. The variance is computed in two passes, as the mean square of x - mu, so that it does not
-    cancel where mu is large against sigma. A batch without a real frame leaves the moving averages as they are.
+    mu and sigma^2 are per channel: in training the statistics of the batch over real frames (and all bins), otherwise their
+    moving averages. The variance is computed in two passes, as the mean square of x - mu, which avoids cancellation where
+    mu is large compared with sigma. A batch without a real frame does not change the moving averages.
 
-    `keras.layers.BatchNormalization` takes a mask too, but one over every axis except the channels. It does not zero
-    the padding, and a batch without a real frame draws its moving averages to 0.
+    `keras.layers.BatchNormalization` also takes a mask, but one over every axis except the channels. It does not zero
+    the padding, and a batch without a real frame pulls its moving averages towards 0.
 
     Args:
-        momentum: share of the old moving average that a training step keeps; in [0, 1). Default 0.9, since a run on a
+        momentum: fraction of the old moving average that a training step keeps; in [0, 1). Default 0.9, since a run on a
             small corpus has few steps.
-        epsilon: eps. Default 1e-3.
+        epsilon: eps, added to the variance. Default 1e-3.
 
     Input shape: (batch, frames, ..., channels), e.g. (batch, frames, bins, channels); `mask` (batch, frames).
     Output shape: that of the input.
 
     Raises:
-        UserError: a `momentum` out of [0, 1).
+        UserError: `momentum` is outside [0, 1).
 
     Reference:
         Ioffe and Szegedy, *Batch Normalization*, ICML 2015.
@@ -56,7 +56,7 @@ class MaskedBatchNormalization(ExplicitMask):
         real = zero_padding(ops.ones_like(x[..., :1]), mask)  # (batch, frames, 1.., 1)
         count = ops.maximum(ops.sum(real), 1.0)
         mean = ops.sum(x, axes) / count if train else self.moving_mean
-        # Not x scale + (beta - mean scale): those are two large numbers where the mean is large.
+        # Not x scale + (beta - mean scale), the difference of two large numbers where the mean is large.
         apart = (x - mean) * real
         variance = ops.sum(ops.square(apart), axes) / count if train else self.moving_variance
         if train:

@@ -1,4 +1,4 @@
-"""Operations on masks that the layers share."""
+"""Operations on masks, shared by the layers."""
 
 from keras import ops
 
@@ -8,7 +8,7 @@ from keras_ser.features.configured import Configured
 class ExplicitMask(Configured):
     """A layer that takes `mask` as an argument and attaches none to its outputs.
 
-    `dropped` names arguments of earlier versions, which files may still hold, all with the values that are fixed now.
+    `dropped` names arguments of earlier versions, which stored configs may still contain with the values that are now fixed.
     """
 
     dropped: tuple[str, ...] = ()
@@ -18,12 +18,12 @@ class ExplicitMask(Configured):
         return cls(**{key: value for key, value in config.items() if key not in cls.dropped})
 
     def compute_mask(self, inputs, previous_mask=None):
-        # Without this method Keras warns that the layer destroys the mask it was given.
+        # Without this method Keras warns that the layer destroys the mask of its input.
         return None
 
 
 def zero_padding(x, mask):
-    """`x` with 0 where `mask` is False.
+    """Return `x` with 0 where `mask` is False.
 
     Args:
         x: tensor (batch, frames, ...).
@@ -31,12 +31,12 @@ def zero_padding(x, mask):
     """
     if mask is None:
         return x
-    # A choice, not a product: padding may hold NaN, and 0 * NaN is NaN.
+    # `where` instead of a product: padding may be NaN, and 0 * NaN is NaN.
     return ops.where(expand(mask, x), x, ops.zeros((), dtype=x.dtype))
 
 
 def expand(mask, x):
-    """`mask` (batch, frames) as a boolean tensor that broadcasts against `x` (batch, frames, ...)."""
+    """Return `mask` (batch, frames) as a boolean tensor that broadcasts against `x` (batch, frames, ...)."""
     mask = ops.cast(mask, "bool")
     for _ in range(len(x.shape) - 2):
         mask = ops.expand_dims(mask, axis=-1)
@@ -44,7 +44,7 @@ def expand(mask, x):
 
 
 def lengths(x, mask):
-    """Number of real frames of each example of `x` (batch, frames, ...), at least 1: float32 (batch, 1)."""
+    """Return the number of real frames of each example of `x` (batch, frames, ...), at least 1: float32 (batch, 1)."""
     if mask is None:
         ones = ops.ones_like(x[:, :, :1], dtype="float32")  # (batch, frames, 1)
         return ops.maximum(ops.sum(ones, axis=1), 1.0)
@@ -52,7 +52,7 @@ def lengths(x, mask):
 
 
 def first_frames(x, mask, frames: int):
-    """The first `frames` frames of `x` (batch, frames, ...), a shorter sequence being padded; 0 and False in the padding.
+    """Crop or pad a sequence and its mask to `frames` frames; padding is 0 and False.
 
     Args:
         x: tensor (batch, frames, units).

@@ -1,4 +1,4 @@
-"""Orthogonality between shared and private features."""
+"""Orthogonality of shared and private features."""
 
 import keras
 from keras import ops
@@ -8,13 +8,16 @@ from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
 
 
 def orthogonality(shared, private, mask=None, normalize: bool = True):
-    """Measure how much two feature sequences share, float32 (batch,) (equation 13 of ASP-MTL).
+    """Measure the overlap of two feature sequences (equation 13 of ASP-MTL).
 
     Args:
         shared: S, (batch, frames, units_s).
         private: H, (batch, frames, units_h).
         mask: (batch, frames) or None.
-        normalize: divide S^T H by the number of real frames, and its squared norm by units_s units_h.
+        normalize: divide S^T H by the number of real frames, and its squared norm by units_s units_h. Default True.
+
+    Returns:
+        float32 (batch,), the squared Frobenius norm of S^T H.
     """
     s = zero_padding(ops.cast(shared, "float32"), mask)
     h = zero_padding(ops.cast(private, "float32"), mask)
@@ -27,31 +30,31 @@ def orthogonality(shared, private, mask=None, normalize: bool = True):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class OrthogonalityLoss(ExplicitMask):
-    """Adds a loss that drives private features away from the shared ones; its inputs pass through unchanged.
+    """Loss that makes private features orthogonal to the shared ones; the inputs pass through unchanged.
 
         L_diff = sum_k || S_k^T H_k ||_F^2                                     (13)
 
-    As printed it grows with the batch, the frames and the units. By default it is instead
+    This form, the paper's, grows with the batch, the frames and the units. The default is instead
 
         L_diff = mean_i sum_k || S_i^T H_i,k / T_i ||_F^2 / (d_s d_h),         T_i = real frames of example i
 
-    so that its weight (mu of equation 19) means the same at any size; `normalize=False` is the letter of the paper (a
-    sum over the examples, too).
+    so that its weight (mu of equation 19) does not depend on these sizes; `normalize=False` gives the paper's form, with
+    a sum over the examples.
 
     Args:
-        weight: mu; a finite number >= 0. Default 1. What is added to the model's loss is weight * L_diff.
+        weight: mu, a finite number >= 0; weight * L_diff is added to the model's loss. Default 1.
         normalize: see above. Default True.
 
     Input shape: a list [shared, private, ...] of one shared and one or more private sequences (batch, frames, units),
-        each private one set against the shared one; `mask` (batch, frames).
-    Output shape: the list, unchanged. Go on with the outputs: a layer whose outputs nobody uses is not part of a model.
+        each private one compared with the shared one; `mask` (batch, frames).
+    Output shape: the list, unchanged. Use these outputs downstream: a layer with unused outputs is not part of a model.
 
     L_diff, unweighted, is logged by `fit` and `evaluate` under the layer's name (the mean over all examples; with
-    `normalize=False` over batches). It is tracked where `training` is True or False, as Keras's loops call a model,
-    and not in a bare call, as an export makes it; nor on JAX, whose trainer hides metrics from layers.
+    `normalize=False` over batches). It is tracked only if `training` is True or False, as in Keras's own loops, so not in
+    the plain call of an export, and never on JAX, whose trainer hides metrics from layers.
 
     Raises:
-        UserError: a negative or not finite `weight`; fewer than two inputs.
+        UserError: `weight` is negative or not finite, or the inputs are fewer than two or not sequences.
 
     Reference:
         Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access;
@@ -76,7 +79,7 @@ class OrthogonalityLoss(ExplicitMask):
     def call(self, sequences, mask=None, training=None):
         shared, *private = sequences
         if isinstance(mask, list | tuple):
-            # What Keras fills in for a list of inputs when no mask is given: one None each.
+            # Keras passes one None for each input when no mask is given.
             mask = mask[0]
         losses = sum(orthogonality(shared, h, mask, self.normalize) for h in private)  # (batch,)
         if not self.normalize:

@@ -1,4 +1,4 @@
-"""Pool a sequence to a vector, over its real frames."""
+"""Pooling of the real frames of a sequence to a vector."""
 
 import keras
 from keras import ops
@@ -10,7 +10,7 @@ EPSILON = 1e-5  # keeps the gradient of a deviation finite where a unit is const
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class MeanPooling(ExplicitMask):
-    """Mean over the real frames, summed in float32; an example without any gives zeros.
+    """Mean over the real frames, computed in float32; an example without a real frame gives zeros.
 
         y_i = 1/T_i sum_t x_i,t
 
@@ -49,7 +49,7 @@ class StatisticsPooling(ExplicitMask):
         x = zero_padding(ops.cast(x, "float32"), mask)
         count = lengths(x, mask)  # (batch, 1)
         mean = ops.sum(x, axis=1) / count  # (batch, units)
-        # two passes: the difference of two large numbers would lose the small one
+        # two passes: E[x^2] - mu^2, a difference of two large numbers, would lose precision
         apart = zero_padding(x - ops.expand_dims(mean, axis=1), mask)
         deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1) / count + EPSILON)
         return ops.cast(ops.concatenate([mean, deviation], axis=-1), self.compute_dtype)
@@ -60,7 +60,7 @@ class StatisticsPooling(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class AttentionPooling(ExplicitMask):
-    """Mean of the real frames under learned weights (softmax over the frames, float32).
+    """Mean of the real frames with learned weights (softmax over the frames, in float32).
 
         e_t = v^T x_t
         a_t = exp(e_t) / sum_t' exp(e_t'),  t' over the real frames
@@ -87,7 +87,7 @@ class AttentionPooling(ExplicitMask):
         if mask is not None:
             scores = ops.where(expand(mask, x), scores, -1e9)
         weights = zero_padding(ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
-        # The largest real weight is 1, so that the bound acts only where no frame is real.
+        # The largest real weight is 1, so that the bound only applies where no frame is real.
         weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
         pooled = ops.sum(weights * ops.cast(x, "float32"), axis=1)
         return ops.cast(pooled, self.compute_dtype)  # (batch, width)
@@ -98,11 +98,11 @@ class AttentionPooling(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class LogMeanPosterior(ExplicitMask):
-    """Logarithm of the mean of the real frames' posteriors, float32 inside.
+    """Logarithm of the mean of the real frames' posteriors, computed in float32.
 
         y = log(1/T sum_t softmax(x_t)),    so that softmax(y) is the mean posterior
 
-    It is computed from logarithms throughout, so that its gradient does not vanish where every posterior underflows. An
+    The computation stays in the log domain, so that the gradient does not vanish where every posterior underflows. An
     example without a real frame gives zeros.
 
     Input shape: logits (batch, frames, classes); `mask` (batch, frames).

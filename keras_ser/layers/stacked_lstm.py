@@ -1,4 +1,4 @@
-"""The encoder of ASP-MTL: stacked LSTM layers, each normalised, fused by learned weights."""
+"""Encoder of ASP-MTL: stacked LSTM layers with layer normalisation, fused by learned weights."""
 
 import keras
 
@@ -18,23 +18,23 @@ class StackedLSTM(ExplicitMask):
         LN(x) = gamma (x - mu) / sqrt(sigma^2 + eps) + beta       (3)-(6), mu and sigma^2 over the units of one frame
         S_t   = alpha [s_1,t .. s_L,t]^T                          (9), (10), `LayerWeighting`
 
-    s_0 is the input, without dropout. The recurrence runs over the LSTM's own state, not the normalised one, so that the layer
-    stays a plain LSTM (and can use cuDNN).
+    s_0 is the input, without dropout. The recurrence uses the LSTM's own state, not the normalised one, so that the layer remains
+    a plain LSTM (and can use cuDNN).
 
     Args:
         units: width of each layer; an integer >= 1.
-        layers: L, the number of LSTM layers; an integer >= 1; a single one is not weighted. Default 2.
-        dropout: share of a layer's normalised output that is dropped before the next layer in training; in [0, 1). Default 0.
-        seed: of the dropout; an integer or None.
+        layers: L, the number of LSTM layers; an integer >= 1. The output of a single layer is not weighted. Default 2.
+        dropout: dropout rate between layers, applied to the normalised output; in [0, 1). Default 0.
+        seed: seed of the dropout; an integer or None (default).
 
     Input shape: (batch, frames, bins); `mask` (batch, frames), right-padded.
     Output shape: (batch, frames, units), 0 where the mask is False.
 
-    The LSTMs are never given the mask: they are causal, so padding on the right cannot reach a real frame, and the fast path
-    stays open.
+    The mask is not passed to the LSTMs: they are causal, so that right padding cannot affect a real frame, and without a mask
+    they can use the fast implementation.
 
     Raises:
-        UserError: an argument out of its range.
+        UserError: an argument is out of range.
 
     Reference:
         Liu and Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, IEEE Access.
@@ -63,7 +63,7 @@ class StackedLSTM(ExplicitMask):
                 keras.layers.LayerNormalization(epsilon=EPSILON, dtype=self.dtype_policy, name=f"normalization_{i}")
             )
             if i < layers:
-                # Two layers with one seed would drop the same units.
+                # Layers with the same seed would drop the same units.
                 layer_seed = None if seed is None else seed + i
                 self.dropouts.append(
                     keras.layers.Dropout(dropout, seed=layer_seed, dtype=self.dtype_policy, name=f"dropout_{i}")

@@ -1,17 +1,22 @@
-"""Models: one paper a module, `Config` (frozen, defaults = the paper's values) and `build(config, inputs, tasks, ..) -> Network`.
+"""Models, one module per paper: `Config` (frozen, defaults from the paper) and `build(config, inputs, tasks, ..) -> Network`.
 
-`keras_ser.models.paper` has the contract, `keras_ser.models.whole_model` joins front end and network. A baseline has
-`candidates(config)` and `estimator(config, candidate, task, seed)` instead of `build`, a scikit-learn pipeline for each task
-(`keras_ser.models.estimators`). `Config` needs no Keras, so recipes can be read without it.
+`keras_ser.models.paper` defines the contract, and `keras_ser.models.whole_model` joins front end and network. Instead of `build`, a
+baseline has `candidates(config)` and `estimator(config, candidate, task, seed)`, which makes a scikit-learn pipeline for each task
+(`keras_ser.models.estimators`). `Config` does not need Keras, so recipes can be read without it.
 
-A module may have a `NOTE`, a sentence that every report on the model shows, `note(config)`, words on its settings for a report's
-first line ("" = none), `DETERMINISTIC = True` where the seed draws nothing, `SPACE`, what `keras-ser tune` searches unless it is
-told otherwise, `AUXILIARY`, what changes in a recipe that gets an auxiliary corpus, `LAYERS`, modules whose layers a file of the
-model may name, and `remarks(rows)`, sentences on what went wrong in a training, read from the logs of its epochs.
+A module may also have:
 
-A model of one's own needs no entry in `MODELS`: `Recipe(model=..)` also takes the import path of a module ("my_package.my_model"),
-or a name that an installed package gives it as an entry point of the group "keras_ser.models". The name is stored in
-recipe.json; whoever loads the run needs the module, and whoever loads its export does not.
+* `NOTE`: a sentence shown in every report on the model.
+* `note(config)`: a remark on the settings for the first line of a report ("" = none).
+* `DETERMINISTIC = True`: the seed has no effect.
+* `SPACE`: the default search space of `keras-ser tune`.
+* `AUXILIARY`: the changes to a recipe that gets an auxiliary corpus.
+* `LAYERS`: modules that define layers used in files of the model.
+* `remarks(rows)`: sentences on failures of a training, derived from the logs of its epochs.
+
+Your own model needs no entry in `MODELS`: `Recipe(model=..)` also accepts the import path of a module ("my_package.my_model"), or
+the name of an entry point of the group "keras_ser.models". The name is stored in recipe.json; loading the run requires the
+module, loading its export does not.
 """
 
 import functools
@@ -46,8 +51,8 @@ def model_module(name: str) -> ModuleType:
             of `MODELS` wins over an entry point, and that over a module.
 
     Raises:
-        MissingModelError: there is no such model here.
-        UserError: the module lacks `Config`, or both `build` and `estimator`.
+        MissingModelError: the model is not installed.
+        UserError: `name` is not a string, or the module lacks `Config`, or both `build` and `estimator`.
     """
     if not isinstance(name, str):
         raise UserError(f"`model` must be the name of a model. Received: {shown(name)}.")
@@ -55,7 +60,7 @@ def model_module(name: str) -> ModuleType:
     if name not in MODELS and not _importable(path):
         if path != name:
             raise MissingModelError(
-                f"the model {name!r} is the module {path}, an installed package says, and there is none: reinstall that "
+                f"an installed package registers the model {name!r} as the module {path}, which does not exist: reinstall that "
                 "package.",
                 name,
             )
@@ -75,12 +80,12 @@ def model_module(name: str) -> ModuleType:
     return module
 
 
-_OWN: dict[str, ModuleType] = {}  # models from outside this package that were used
+_OWN: dict[str, ModuleType] = {}  # models from outside this package that have been used
 
 
 @functools.cache
 def _entry_points() -> dict[str, str]:
-    """Name -> import path of the models that installed packages bring."""
+    """Return name -> import path of the models registered by installed packages."""
     return {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
 
 
@@ -94,21 +99,21 @@ def _importable(path: str) -> bool:
 
 
 def is_baseline(recipe: Any) -> bool:
-    """Whether the model of a `Recipe` is a scikit-learn pipeline and no network."""
+    """Return whether the model of a `Recipe` is a scikit-learn pipeline, not a network."""
     return hasattr(model_module(recipe.model), "estimator")
 
 
 def deterministic_model(recipe: Any) -> bool:
-    """Whether another seed of a `Recipe` would give the same model: neither the model nor its data draw numbers."""
+    """Return whether all seeds of a `Recipe` give the same model, since neither the model nor its data are random."""
     if recipe.shuffle or any(stream.noises for stream in recipe.streams):
         return False
     return bool(getattr(model_module(recipe.model), "DETERMINISTIC", False))
 
 
 def model_flags() -> dict[str, Any]:
-    """Every output of a trained model that is no task but says something of a clip, by name: its `keras_ser.models.paper.Flag`.
+    """Return name -> `keras_ser.models.paper.Flag` of the outputs that describe a clip without being a task.
 
-    Of the models in `MODELS`, and of those from outside that this process has used.
+    Covers the models in `MODELS`, and those from outside that this process has used.
     """
     found = {}
     for module in (*map(model_module, MODELS), *_OWN.values()):

@@ -1,11 +1,11 @@
-"""MT-A-DNN: a deep network on a clip's acoustic statistics, in which each task attends to features of its own.
+"""MT-A-DNN: a deep network on acoustic statistics of a clip, with feature attention for each task.
 
     68 numbers (mean and variance of 34 short-term features) -> dense 128, SELU, shared
       -> for each task: FeatureAttention -> softmax
 
-The loss is the weighted sum of the tasks' cross-entropies; the tasks' own weights are those of the sum. Without attention it is the
-DNN that the paper compares with; with two shared layers of 256 ReLU (`DNN_MTL`) that of Kim et al. which the ASP-MTL paper
-compares with as its [25].
+The loss is the sum of the tasks' cross-entropies, each times `Task.weight`. Without attention (`DNN`) it is the DNN that the paper
+compares with. With two shared layers of 256 ReLU units and no attention (`DNN_MTL`) it is the network of Kim et al., reference
+[25] of the ASP-MTL paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ ACTIVATIONS = ("selu", "relu")
 
 @dataclass(frozen=True)
 class Config:
-    """Settings; defaults: the paper's.
+    """Settings of MT-A-DNN; the defaults are the paper's, except `attention`.
 
     Args:
         units: widths of the shared dense layers.
-        activation: of these, "selu" (with its LeCun normal initial weights) or "relu".
-        attention: "vector" (a weight for each feature; ours), "scalar" (one, as printed) or None (the DNN without).
-        dropout: after each shared layer (paper: none).
+        activation: their activation, "selu" (LeCun normal initial weights) or "relu" (He uniform).
+        attention: "vector" (one weight per feature; ours), "scalar" (one weight, as in the paper) or None (no attention).
+        dropout: rate after each shared layer, in [0, 1) (paper: none).
     """
 
     units: tuple[int, ...] = (128,)
@@ -59,14 +59,20 @@ def build(
     streams: int = 1,
     frontend: FrontendConfig | None = None,
 ) -> Network:
-    """The network, features in, logits out; its loss is the weighted sum of the tasks' cross-entropies.
+    """Build the network from features to logits; its loss is the weighted sum of the tasks' cross-entropies.
 
     Args:
         config: the settings.
-        inputs: feature -> (frames, bins), in the order in which they are joined; the paper's: {"short_term": (1, 68)}. Of more
-            than one frame the mean is taken.
+        inputs: feature -> (frames, bins), in the order in which they are joined; the paper's: {"short_term": (1, 68)}. Several
+            frames are averaged.
         tasks: one output each, (batch, classes) logits. The embedding is the last shared layer, (batch, units).
         streams, frontend: not used.
+
+    Returns:
+        Network.
+
+    Raises:
+        UserError: the features are of several front ends.
     """
     import keras
 

@@ -1,6 +1,6 @@
-"""scikit-learn pipelines behind a front end, called as a whole Keras model is: waveform in, scores out.
+"""scikit-learn pipelines on the output of a front end, called like a whole Keras model: waveform in, scores out.
 
-They are stored by skops, which loads no code, and are not exported: TF Serving serves graphs.
+They are stored by skops, which does not load code, and cannot be exported, since TF Serving serves graphs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from scipy.special import softmax
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
-# scikit-learn's own, which skops names one by one
+# scikit-learn's own types, which skops requires to be listed
 TRUSTED = ("sklearn.tree._tree.Tree",)
 
 
@@ -23,18 +23,18 @@ class Estimators:
     Args:
         describe: {"waveform": (batch, samples), "length": (batch,)} -> (batch, features).
         pipelines: task -> scikit-learn pipeline.
-        tasks: what they answer.
+        tasks: the tasks that they predict.
     """
 
     def __init__(self, describe: Callable, pipelines: Mapping[str, Any], tasks: Sequence[Task]):
         self.describe, self.pipelines, self.tasks = describe, dict(pipelines), tuple(tasks)
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """{"waveform", "length"} -> {task: (batch, classes), or (batch, 1) of a continuous task}, float32."""
+        """Map {"waveform", "length"} to {task: (batch, classes), or (batch, 1) for a continuous task}, float32."""
         return self.judge(self.describe(given))
 
     def judge(self, features: np.ndarray) -> dict[str, np.ndarray]:
-        """(batch, features) -> {task: (batch, classes)}."""
+        """Map (batch, features) to {task: (batch, classes)}."""
         return {task.name: scores(self.pipelines[task.name], features, task) for task in self.tasks}
 
     def save(self, path: Path | str) -> None:
@@ -44,10 +44,10 @@ class Estimators:
 
 
 def load_pipelines(path: Path | str) -> dict[str, Any]:
-    """What `Estimators.save` wrote.
+    """Load the pipelines that `Estimators.save` wrote.
 
     Raises:
-        ValueError: the file holds something that is not scikit-learn's or NumPy's own, or is damaged.
+        UserError: the file is damaged, or contains types other than scikit-learn's and NumPy's.
     """
     from skops import io
 
@@ -61,9 +61,9 @@ def load_pipelines(path: Path | str) -> dict[str, Any]:
 
 
 def scores(pipeline, features: np.ndarray, task: Task) -> np.ndarray:
-    """(batch, classes): probabilities, or the softmax of decision values; of a continuous task (batch, 1) its values.
+    """Score features (batch, features): probabilities or the softmax of decision values, (batch, classes), float32.
 
-    A class that the pipeline was not trained on has 0.
+    A continuous task gives its values, (batch, 1). Classes that the pipeline was not trained on score 0.
     """
     if task.continuous:
         return np.asarray(pipeline.predict(features), "float32")[:, None]
@@ -71,7 +71,7 @@ def scores(pipeline, features: np.ndarray, task: Task) -> np.ndarray:
         found = pipeline.predict_proba(features)
     else:
         values = pipeline.decision_function(features)
-        if values.ndim == 1:  # two classes: the value of the second against the first
+        if values.ndim == 1:  # two classes: one value, of the second against the first
             values = np.stack([-values / 2, values / 2], axis=1)
         found = softmax(values, axis=1)
     every = np.zeros((len(features), task.size), "float32")

@@ -1,4 +1,4 @@
-"""The end of every network: a dense layer and the task's own output."""
+"""Heads of the networks: a dense layer and the output of a task."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ from keras_ser.tasks import Task
 
 
 def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = None):
-    """Dense ReLU of `units` (0 = none), dropout, then logits (classes) or a linear unit (continuous task), in float32.
+    """Apply a dense ReLU layer of `units` (0 = none), dropout, and a float32 output layer: logits, or one linear unit.
 
     Networks are trained on logits, whose cross-entropy has a gradient at any gap between them;
-    `keras_ser.models.whole_model.scorer` adds the softmax. x is (batch, features), or (batch, frames, features) for an answer frame
-    by frame; the output layer has the task's name, or `name`.
+    `keras_ser.models.whole_model.scorer` adds the softmax. x is (batch, features), or (batch, frames, features) for predictions per
+    frame. The output layer is called `name`, by default the task's name.
     """
     if units:
         x = keras.layers.Dense(units, activation="relu", name=f"{task.name}_dense")(x)
@@ -24,9 +24,9 @@ def head(x, task: Task, units: int, dropout: float = 0.0, name: str | None = Non
 
 
 def task_outputs(tasks: Sequence[Task], label_smoothing: Mapping[str, float] | None = None) -> dict[str, Output]:
-    """What each task's output learns: cross-entropy of classes, squared error of a continuous task, weighted by `Task.weight`.
+    """Return the `Output` of each task: cross-entropy of classes or squared error of a continuous task, times `Task.weight`.
 
-    `label_smoothing` is by task, 0 where one is not named.
+    `label_smoothing` maps tasks to their smoothing. Default 0.
     """
     from keras_ser.losses import SquaredError
 
@@ -40,7 +40,7 @@ def task_outputs(tasks: Sequence[Task], label_smoothing: Mapping[str, float] | N
 
 
 def class_output(target: Target, weight: float = 1.0, label_smoothing: float = 0.0, classes: int = 0) -> Output:
-    """What an output of logits learns: classes, by cross-entropy; its accuracy is logged, and of `classes` classes their UAR."""
+    """Return an `Output` that learns classes by cross-entropy and logs its accuracy, and its UAR if `classes` is given."""
     from keras_ser.losses import SparseCrossentropy
 
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
@@ -51,13 +51,13 @@ def class_output(target: Target, weight: float = 1.0, label_smoothing: float = 0
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class UnweightedAverageRecall(keras.metrics.Metric):
-    """Mean over the classes that there are of the share of their examples that is recognised; `keras_ser.metrics` has the equation.
+    """Unweighted average recall: mean recall over the classes that have examples (the equation is in `keras_ser.metrics`).
 
-    Takes class numbers (batch,) and logits or probabilities (batch, classes), with sample weights (batch,): an example of weight
-    0 has no label.
+    Takes class indices (batch,) and logits or probabilities (batch, classes), with sample weights (batch,), 0 for examples
+    without a label.
 
     Args:
-        classes: their number.
+        classes: number of classes.
     """
 
     def __init__(self, classes: int, name: str = "uar", **kwargs):

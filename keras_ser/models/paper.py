@@ -1,8 +1,8 @@
-"""The contract between a paper and everything else: what a module in `keras_ser.models` builds.
+"""Contract between a paper and the rest of the package: what a module in `keras_ser.models` builds.
 
 A paper is a module with `Config` (frozen; defaults: the paper's values) and `build(config, inputs, tasks, ..) -> Network`. The
-`Network` says by value what each output learns, which layers standardise the inputs, what a clip is compared by, and which
-optimizers train it, so that training, evaluation and export know no output by its name.
+`Network` states what each output learns, which layers standardise the inputs, which tensor is the embedding, and which optimizers
+train it, so that training, evaluation and export do not depend on the names of outputs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,19 +17,19 @@ from keras_ser.tasks import Task
 
 @dataclass(frozen=True)
 class Label:
-    """The label of a task. An example weighs what its label weighs: 0 where it is missing."""
+    """Target: the label of a task, with the weight of the label, 0 if it is missing."""
 
     task: str
 
 
 @dataclass(frozen=True)
 class StreamNumber:
-    """The number of the stream that an example came from."""
+    """Target: the number of the stream that an example came from."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One of the network's inputs, standardised as `Network.normalizations` does; a valid frame weighs 1, padding 0.
+    """Target: an input of the network, standardised by `Network.normalizations`; valid frames have weight 1, padding 0.
 
     Args:
         feature: name of the input, (batch, frames, bins).
@@ -40,14 +40,14 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Frames:
-    """Values of every frame, computed from the waveform before and after noise was mixed in; padding weighs 0.
+    """Target: values per frame, computed from the waveform with and without the mixed-in noise; padding has weight 0.
 
     Args:
-        compute: {"waveform", "clean": (batch, samples), "length": (batch,)} -> (batch, frames, values), the frames of the main
+        compute: {"waveform", "clean": (batch, samples), "length": (batch,)} -> (batch, frames, values), on the frames of the main
             front end.
-        values: of a frame.
-        task: The task that the values are labels of: a control in which the labels of that task are shuffled takes the
-            values of another example.
+        values: number of values per frame.
+        task: the task to which the values belong: a control that shuffles the labels of this task takes the values of another
+            example.
     """
 
     compute: Callable[[Mapping[str, Any]], Any]
@@ -60,14 +60,14 @@ Target = Label | StreamNumber | Reconstruction | Frames
 
 @dataclass(frozen=True)
 class Output:
-    """What one of the network's outputs learns.
+    """Target and loss of one of the network's outputs.
 
     Args:
-        target: what it is compared with.
+        target: what the output is compared with.
         loss: a keras.losses.Loss.
-        weight: of the loss in the sum.
-        metrics: keras.metrics.Metric, logged as <output>_<name of the metric>.
-        kept: Keep the output in the trained model, beside those of the tasks, for what is made of it later.
+        weight: weight of the loss in the sum. Default 1.
+        metrics: keras.metrics.Metric objects, logged as <output>_<name of the metric>.
+        kept: keep the output in the trained model beside those of the tasks, for later use. Default False.
     """
 
     target: Target
@@ -79,13 +79,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Optimized:
-    """What a further optimizer trains.
+    """Variables and settings of a further optimizer.
 
     Args:
-        variables: the trainable variables that are its own; `Model.optimizer` has all the others.
-        shared: trainable variables of other optimizers that it trains as well.
-        rate: multiplies the learning rate.
-        settings: None = those of the recipe's optimizer.
+        variables: trainable variables that only this optimizer trains; `Model.optimizer` has the remaining ones.
+        settings: settings of the optimizer. Default None, those of the recipe's optimizer.
+        shared: trainable variables of other optimizers that this one trains as well.
+        rate: factor on the learning rate. Default 1.
     """
 
     variables: Sequence[Any]
@@ -96,22 +96,22 @@ class Optimized:
 
 @dataclass(frozen=True)
 class Network:
-    """A network and everything that training, evaluation and export have to know of it.
+    """A network and all that training, evaluation and export need to know about it.
 
     Args:
         model: keras.Model on features: {input: (batch, frames, bins), mask: (batch, frames)} -> {output: ..}. Each task has
-            an output of its name, (batch, classes) logits or (batch, 1). The model may have a `train_step` of its own,
-            and finds the optimizers of `optimizers` in its attribute `optimizers`.
-        outputs: what each output of the model learns.
-        embedding: the tensor of the model that verification, probes and plots look at, (batch, units): the output of a layer.
-        normalizations: names of inputs, in the order in which they are joined -> the `FeatureNormalization` that sees them.
-        optimizers: further optimizers by name.
-        priors: task -> tensor (batch, classes), the posterior of an auxiliary task that another task's output is computed from; a
-            report also shows what comes out where the true label stands in its place (side information).
-        views: name -> a further tensor, (batch, ..), the output of a layer on the way to the tasks' outputs, that a report shows in
+            an output of its name, (batch, classes) logits or (batch, 1). The model may define its own `train_step`,
+            which finds the further optimizers in the attribute `optimizers`.
+        outputs: target and loss of each output of the model.
+        embedding: tensor (batch, units), the output of a layer, used by verification, probes and plots.
+        normalizations: names of inputs, in the order in which they are joined -> their `FeatureNormalization`.
+        optimizers: further optimizers, by name.
+        priors: task -> tensor (batch, classes), the posterior of an auxiliary task from which another task's output is computed; a
+            report also shows the results with the true label in its place (side information).
+        views: name -> further tensor (batch, ..), the output of a layer before the tasks' outputs, that a report shows in
             two dimensions, coloured by the tasks. A `Reconstruction` is shown beside its input.
-        frozen: variables that `initialise` sets and nothing changes, so that no state of a training holds them.
-        initialise: loads pretrained weights; called once, before a training begins. None = the weights are drawn.
+        initialise: loads pretrained weights; called once before training. Default None, random weights.
+        frozen: variables that `initialise` sets and that never change, so that training states do not store them.
     """
 
     model: Any
@@ -126,17 +126,17 @@ class Network:
 
     @property
     def embedding_layer(self) -> str:
-        """Name of the layer that puts out the embedding."""
+        """Name of the layer whose output is the embedding."""
         return self.layer(self.embedding)
 
     def layer(self, tensor: Any) -> str:
-        """Name of the layer that puts out a tensor of the model."""
+        """Return the name of the layer whose output is a tensor of the model."""
         import keras
 
         return keras.Model(self.model.input, tensor).layers[-1].name
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Refuse a task without an output of its own, since the network uses its name for something else."""
+        """Refuse a task without an output of its own, because its name is used for another output."""
         for task in tasks:
             if task.name not in self.outputs or self.outputs[task.name].target != Label(task.name):
                 raise UserError(
@@ -147,11 +147,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Flag:
-    """What a trained model says of a clip beside the tasks' answers, True or False.
+    """A boolean output of a trained model about a clip, beside the predictions of the tasks.
 
     Args:
-        report: sentence of a report; {count} of {clips} have the flag.
-        warning: of an answer that has it.
+        report: sentence for a report; {count} of {clips} have the flag.
+        warning: warning for an answer with the flag.
     """
 
     report: str
@@ -159,10 +159,14 @@ class Flag:
 
 
 def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> Network:
-    """The network of a recipe, built and checked; `inputs` are name -> (frames, bins), frames None = of any number.
+    """Build and check the network of a recipe.
+
+    Args:
+        recipe: the recipe.
+        inputs: name -> (frames, bins), with frames None for any number.
 
     Raises:
-        UserError: settings, inputs or tasks that the model cannot be built with.
+        UserError: the model cannot be built with these settings, inputs or tasks.
     """
     made = model_module(recipe.model).build(
         recipe.config, inputs, recipe.tasks, streams=len(recipe.streams), frontend=recipe.frontend
@@ -172,7 +176,7 @@ def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> 
 
 
 def given(inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Any]:
-    """The Keras inputs of a network: one for each feature, then one for each mask."""
+    """Make the Keras inputs of a network: one for each feature, then one for each mask."""
     import keras
 
     found = {name: keras.Input(shape, name=name) for name, shape in inputs.items()}
@@ -183,7 +187,7 @@ def given(inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Any]:
 
 
 def joined(inputs: Mapping[str, Any], names: Sequence[str]):
-    """Features of one front end (else a UserError), joined along their bins: (batch, frames, bins of all)."""
+    """Concatenate features of one front end (else a UserError) along their bins: (batch, frames, total bins)."""
     import keras
 
     if len({mask_of(name) for name in names}) > 1:

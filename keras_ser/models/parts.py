@@ -1,4 +1,4 @@
-"""A training step with an optimizer for each part of a network, e.g. a smaller learning rate for what is pretrained."""
+"""A training step with an optimizer for each part of a network, e.g. a smaller learning rate for pretrained layers."""
 
 import keras
 import tensorflow as tf
@@ -6,9 +6,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class Parts(keras.Model):
-    """A functional model; `optimizers[name]` trains the variables `parts[name]`, and `optimizer` all others.
+    """A functional model in which `optimizers[name]` trains the variables `parts[name]`, and `optimizer` all others.
 
-    One gradient of the one loss; see `keras_ser.models.paper.Optimized`, whose `rate` multiplies the learning rate.
+    All optimizers use the same gradient of a single loss; see `keras_ser.models.paper.Optimized` for their learning rates.
     """
 
     def train_step(self, batch):

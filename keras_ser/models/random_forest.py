@@ -1,6 +1,6 @@
-"""Random forest on a clip's features: scikit-learn's, a baseline of the papers' tables.
+"""scikit-learn's random forest on the features of a clip, a baseline in the papers' tables.
 
-Each of `leaf` is trained, and the one with the best score on the validation side is kept.
+A model is fitted for each value of `leaf`, and the one with the best score on the validation side is kept.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from keras_ser.values import settle
 
 @dataclass(frozen=True)
 class Config:
-    """Settings; the papers state none.
+    """Settings; the papers do not state any.
 
     Args:
-        trees: of the forest.
-        leaf: candidates for the fewest clips of a leaf.
-        functionals: openSMILE's "eGeMAPSv02" or "ComParE_2016" instead of what the front end computes.
+        trees: number of trees.
+        leaf: candidates for the minimum number of clips in a leaf.
+        functionals: openSMILE's "eGeMAPSv02" or "ComParE_2016" instead of the front end's features. Default None.
     """
 
     trees: int = 300
@@ -31,17 +31,19 @@ class Config:
         settle(self)
         check_least(self, 1, "trees", "leaf")
         if not self.leaf or len(set(self.leaf)) < len(self.leaf):
-            raise UserError(f"`leaf` must be at least one number of clips, none of them twice. Received: {self.leaf}.")
+            raise UserError(
+                f"`leaf` must contain at least one number of clips, without duplicates. Received: {self.leaf}."
+            )
         check_functionals(self.functionals)
 
 
 def candidates(config: Config) -> list[dict[str, Any]]:
-    """The settings to choose from on the validation side."""
+    """Return the settings to choose from on the validation side."""
     return [{"leaf": value} for value in config.leaf]
 
 
 def estimator(config: Config, candidate: dict[str, Any], task: Task, seed: int = 0):
-    """A scikit-learn pipeline for one task and one of `candidates`: (clips, features) -> probabilities, or values."""
+    """Return a scikit-learn pipeline for one task and one of `candidates`: (clips, features) -> probabilities, or values."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.pipeline import make_pipeline
 

@@ -1,9 +1,9 @@
-"""Support vector machine on a clip's features: scikit-learn's, the yardstick of the papers' tables.
+"""scikit-learn's support vector machine on the features of a clip, the reference in the papers' tables.
 
     standardisation (of the training side) -> SVC, or SVR for a continuous task
 
-Each of `C` is trained, and the one with the best score on the validation side is kept. The scores that stand for probabilities are
-the softmax of the decision values: ordered as the decisions are, not calibrated.
+A model is fitted for each value of `C`, and the one with the best score on the validation side is kept. Its scores are
+the softmax of the decision values: they rank classes as the decisions do, but are not calibrated probabilities.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from keras_ser.tasks import Task
 from keras_ser.values import settle
 
 KERNELS = ("rbf", "linear")
-DETERMINISTIC = True  # the solver draws no numbers: other seeds would be the same run again
-NOTE = "What stands for the probabilities of an SVM is the softmax of its decision values: not calibrated."
+DETERMINISTIC = True  # the solver is not random, so that all seeds would give the same run
+NOTE = "The probabilities of an SVM are the softmax of its decision values and are not calibrated."
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings; the papers state none.
+    """Settings; the papers do not state any.
 
     Args:
-        C: candidates for the weight of the errors.
+        C: candidates for scikit-learn's C, the weight of the errors.
         kernel: "rbf" (gamma = 1 / (features x their variance), scikit-learn's "scale") or "linear".
-        functionals: openSMILE's "eGeMAPSv02" or "ComParE_2016" instead of what the front end computes.
+        functionals: openSMILE's "eGeMAPSv02" or "ComParE_2016" instead of the front end's features. Default None.
     """
 
     C: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
@@ -37,23 +37,23 @@ class Config:
     def __post_init__(self):
         settle(self)
         if not self.C or len(set(self.C)) < len(self.C):
-            raise UserError(f"`C` must be at least one number, none of them twice. Received: {self.C}.")
+            raise UserError(f"`C` must contain at least one number, without duplicates. Received: {self.C}.")
         check_positive(self, "C")
         check_choice(self, "kernel", KERNELS)
         check_functionals(self.functionals)
 
 
 def candidates(config: Config) -> list[dict[str, Any]]:
-    """The settings to choose from on the validation side."""
+    """Return the settings to choose from on the validation side."""
     return [{"C": value} for value in config.C]
 
 
 def estimator(config: Config, candidate: dict[str, Any], task: Task, seed: int = 0):
-    """A scikit-learn pipeline for one task and one of `candidates`: (clips, features) -> classes, or values."""
+    """Return a scikit-learn pipeline for one task and one of `candidates`: (clips, features) -> classes, or values."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC, SVR
 
     options = {"kernel": config.kernel, **candidate}
-    # with ties broken the class is that of the largest decision value, as it is for the scores handed on
+    # break_ties: the predicted class is that of the largest decision value, consistent with the scores
     return make_pipeline(StandardScaler(), SVR(**options) if task.continuous else SVC(break_ties=True, **options))

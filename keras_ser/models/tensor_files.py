@@ -1,4 +1,4 @@
-"""Tensors in safetensors files, by the library of that name. No Keras."""
+"""Reading tensors from safetensors files. No Keras."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ DTYPES = ("F64", "F32", "F16", "BF16")
 
 @dataclass(frozen=True)
 class Tensors:
-    """What safetensors files hold, read one tensor at a time.
+    """Tensors of safetensors files, read one at a time.
 
     Args:
-        shapes: of each tensor, by name.
+        shapes: {name: shape}.
         files: {name: (open file, name in the file)}.
     """
 
@@ -30,17 +30,17 @@ class Tensors:
         return file.get_tensor(stored).astype("float32")
 
     def renamed(self, names: Mapping[str, str]) -> "Tensors":
-        """The same by other names: old name -> new name, of every tensor."""
+        """Rename all tensors; `names` maps each old name to its new name."""
         return Tensors(*({names[name]: value for name, value in held.items()} for held in (self.shapes, self.files)))
 
 
 @contextlib.contextmanager
 def tensors(paths: Sequence[Path]) -> Iterator[Tensors]:
-    """The tensors of files that are open as long as the block.
+    """Open the tensors of files for the duration of the block.
 
     Raises:
-        UserError: a file that is missing, cut off or of another format; a tensor that holds no floating-point numbers; the package
-            safetensors is not installed.
+        UserError: a file is missing, truncated or of another format, a tensor is not floating-point, or the package safetensors
+            is not installed.
     """
     try:
         from safetensors import SafetensorError, safe_open
@@ -68,10 +68,10 @@ def tensors(paths: Sequence[Path]) -> Iterator[Tensors]:
 
 
 def _fault(path: Path, error: Exception) -> str:
-    """Why a file could not be opened, and the way out."""
+    """Return why a file could not be opened, and the way out."""
     if not path.is_file():
         return "no such file"
-    # imports soundfile, which a network without a checkpoint can do without
+    # imported here because it needs soundfile, which a network without a checkpoint does not need
     from keras_ser.audio.formats import is_lfs_pointer
 
     with path.open("rb") as raw:

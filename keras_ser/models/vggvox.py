@@ -1,4 +1,4 @@
-"""VGGVox for emotion and speaker identity: one convolutional network on a spectrogram, shared by all tasks (hard sharing).
+"""VGGVox for emotion and speaker identity: a convolutional network on a spectrogram, shared by all tasks (hard sharing).
 
 | layer | support | filters | stride | out (bins x frames) |
 | --- | --- | --- | --- | --- |
@@ -11,11 +11,11 @@
 | fc6 | 9x1 | 4096 | 1x1 | 1x11 |
 | apool6 | 1x11 | | | 1x1 |
 | fc7 | 1x1 | 1024 | | 1x1 |
-| one dense softmax a task | | | | |
+| one dense softmax per task | | | | |
 
-Batch normalisation and ReLU follow conv1 to fc7. The convolutions pad 1 on every side, the pools nothing, but for one column on
-mpool1's right, without which the table's widths 99, 49, 24 are not reached. The loss is the sum of the tasks' cross-entropies
-(eq. 2), each times its task's weight (the paper: 1).
+Batch normalisation and ReLU follow conv1 to fc7. conv1 to conv5 are padded by 1 on every side. The pools are not padded, except for
+one column on the right of mpool1, which the table's widths 99, 49, 24 require. The loss is the sum of the tasks'
+cross-entropies (eq. 2), each times the task's weight (the paper: 1).
 
 Reference:
     Nagrani, Chung and Zisserman, *VoxCeleb: a large-scale speaker identification dataset*, Interspeech 2017 (the network).
@@ -34,13 +34,13 @@ from keras_ser.values import settle
 
 @dataclass(frozen=True)
 class Config:
-    """Settings; defaults: the paper's.
+    """Settings of VGGVox; the defaults are the paper's.
 
     Args:
-        filters: channels of conv1 to conv5.
-        fc6, fc7: widths of the two dense layers; fc6 sees all bins of a frame, fc7 the mean over the frames.
-        momentum: of the batch normalisation's moving averages.
-        dropout: before the outputs (paper: none).
+        filters: number of channels of conv1 to conv5.
+        fc6, fc7: widths of the two dense layers; fc6 covers all bins of a frame, fc7 takes the mean over the frames.
+        momentum: momentum of the moving averages of batch normalisation, in [0, 1).
+        dropout: rate before the outputs, in [0, 1) (paper: none).
     """
 
     filters: tuple[int, ...] = (96, 256, 256, 256, 256)
@@ -64,17 +64,20 @@ def build(
     streams: int = 1,
     frontend: FrontendConfig | None = None,
 ) -> Network:
-    """The network, spectrogram in, logits out; its loss is the sum of the tasks' cross-entropies (eq. 2).
+    """Build the network from a spectrogram to logits; its loss is the sum of the tasks' cross-entropies (eq. 2).
 
     Args:
         config: the settings.
         inputs: {feature: (frames, bins)}, one feature; the paper's: (400, 512).
-        tasks: one output each, (batch, classes) logits. The embedding is fc7, (batch, 1024), before its ReLU, which could leave
-            nothing.
+        tasks: one output each, (batch, classes) logits. The embedding is fc7, (batch, 1024), before its ReLU, which could set it
+            to 0.
         streams, frontend: not used.
 
+    Returns:
+        Network.
+
     Raises:
-        UserError: clips of different lengths, several features, or a spectrogram that the pools leave nothing of.
+        UserError: clips differ in length, there are several features, or the spectrogram is too small for the pools.
     """
     import keras
 
@@ -100,7 +103,7 @@ def build(
     x = keras.layers.Permute((2, 1), name="bins_first")(x)
     x = keras.layers.Reshape((bins, frames, 1), name="image")(x)
     x = conv(x, config.filters[0], 7, 2, 1, "conv1")
-    # what ReLU has left is at least 0, so that a column of zeros changes no maximum
+    # after ReLU, a column of zeros does not change a maximum
     x = keras.layers.ZeroPadding2D(((0, 0), (0, 1)), name="mpool1_pad")(x)
     x = pool(x, 3, 2, "mpool1")
     x = conv(x, config.filters[1], 5, 2, 1, "conv2")
@@ -118,7 +121,7 @@ def build(
 
 
 def _check(inputs: Mapping[str, tuple[int | None, int]]) -> None:
-    """Refuse what cannot be built; see `build`."""
+    """Refuse inputs that the network cannot be built for; see `build`."""
     if len(inputs) != 1:
         raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
     ((frames, bins),) = inputs.values()
@@ -132,7 +135,7 @@ def _check(inputs: Mapping[str, tuple[int | None, int]]) -> None:
 
 
 def after_pools(size: int, extra: int) -> int:
-    """What mpool5 leaves of `size` bins (extra 0, its support 5, stride 3) or frames (1, 3, 2); under 1 = nothing."""
+    """Return the output size of mpool5 for `size` bins (extra 0: support 5, stride 3) or frames (extra 1: 3, 2); < 1 = empty."""
     size = (size + 2 - 7) // 2 + 1
     size = (size + extra - 3) // 2 + 1
     size = (size + 2 - 5) // 2 + 1

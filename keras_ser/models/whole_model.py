@@ -1,6 +1,6 @@
-"""From a network on features to the whole model: waveform and length in, probabilities out.
+"""Assembly of the whole model from a network on features: waveform and length in, probabilities out.
 
-Everything between decoded audio and the probabilities is inside, so what was evaluated is what is served:
+It contains every step from decoded audio to probabilities, so that the evaluated model is the served one:
 
     waveform -> extractor (front ends) -> scorer (network, softmax, mean over segments) -> {task: (batch, classes)}
 """
@@ -14,13 +14,13 @@ from keras_ser.tasks import Task
 
 
 def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int = 0):
-    """The front ends as a model: {"waveform": (batch, samples), "length": (batch,)} -> features and masks.
+    """Build the front ends as a model: {"waveform": (batch, samples), "length": (batch,)} -> features and masks.
 
     Args:
         frontend: the main `keras_ser.features.Frontend`: {feature: (batch, frames, bins), "mask": (batch, frames)}.
         further: name -> another front end: {"name.feature": .., "name.mask": ..}.
-        stretch: samples of the stretches that clips are cut into before the front ends; 0 = clips stay whole. With stretches the
-            features are (batch * stretches, frames, bins), and "stretch" (batch, stretches) has the valid samples of each.
+        stretch: length in samples of the stretches into which clips are cut before the front ends; 0 = whole clips. With stretches
+            the features are (batch * stretches, frames, bins), and "stretch" (batch, stretches) has the valid samples of each.
     """
     import keras
 
@@ -37,16 +37,16 @@ def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int =
 
 
 def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched: bool = False):
-    """Features in, one row of probabilities a clip: the network with a softmax, averaged over segments.
+    """Build a model from features to one row of probabilities per clip: the network with a softmax, averaged over segments.
 
-    The softmax is part of the inner network, so that `inner_network` gives probabilities. Outputs that only training needs, and the
-    losses that the trained network would carry along, are left out.
+    The softmax is part of the inner network, so that `inner_network` gives probabilities. Outputs and losses that only training
+    needs are left out.
 
     Args:
         network: the network.
-        tasks: whose outputs to put out.
-        segment: frames of the segments that a clip is cut into and averaged over; 0 = the clip as a whole.
-        stretched: The features are those of stretches; see `extractor`.
+        tasks: the tasks to predict.
+        segment: frames per segment, into which a clip is cut and over which it is averaged; 0 = the whole clip.
+        stretched: whether the features are those of stretches; see `extractor`. Default False.
     """
     import keras
 
@@ -59,7 +59,7 @@ def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched:
     inner = keras.Model(made.input, inside, name=made.name)
     given = {}
     for name, value in made.input.items():
-        # as many frames as the network was made for; of segments any number
+        # the number of frames that the network was built for; any number if the clip is cut into segments
         shape = (None, *value.shape[2:]) if segment else value.shape[1:]
         given[name] = keras.Input(shape, dtype=value.dtype, name=name)
     if stretched:
@@ -71,10 +71,10 @@ def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched:
 
 
 def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> tuple[dict[str, Any], Callable]:
-    """A network's inputs `names` of `given`, cut into segments of `segment` frames (0 = none), and what averages over them.
+    """Select a network's inputs `names`, cut into segments of `segment` frames (0 = uncut), with a function to average over them.
 
     Returns:
-        ({input: tensor}, function), the function (outputs (rows, units), layer's name) -> (batch, units).
+        ({input: tensor}, function), the function mapping (outputs (rows, units), layer's name) to (batch, units).
     """
     from keras_ser.features import AverageSegments, AverageStretches, Segment
 
@@ -91,9 +91,9 @@ def parts(given: Mapping[str, Any], names: Sequence[str], segment: int = 0) -> t
 
 
 def assembled(extract, score, name: str):
-    """{"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}: front ends and scorer as one model.
+    """Join front ends and scorer to one model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.
 
-    What the extractor says of a clip beside features (`keras_ser.models.model_flags`) is put out, too.
+    Flags that the extractor gives beside features (`keras_ser.models.model_flags`) are outputs as well.
     """
     import keras
 
@@ -105,9 +105,9 @@ def assembled(extract, score, name: str):
 
 
 def embedder(whole, layer: str):
-    """{"waveform", "length"} -> (batch, units): the output of a whole model's layer `layer`, averaged over segments.
+    """Build {"waveform", "length"} -> (batch, units): the output of the layer `layer` of a whole model, averaged over segments.
 
-    The layer is named by `keras_ser.models.paper.Network.embedding_layer`.
+    For embeddings, pass `keras_ser.models.paper.Network.embedding_layer`.
     """
     import keras
 
@@ -123,7 +123,7 @@ def embedder(whole, layer: str):
 
 
 def known_prior(whole, layer: str, label: int):
-    """A whole model in which the posterior that the layer `layer` puts out is certain of the class `label`."""
+    """Rebuild a whole model with the posterior of the layer `layer` replaced by certainty of the class `label`."""
     import keras
     from keras import ops
 
@@ -140,18 +140,18 @@ def known_prior(whole, layer: str, label: int):
 
 
 def recipe_embedder(recipe, whole):
-    """`embedder` of a recipe's trained model, of what its network names as the embedding."""
+    """Build the `embedder` of a recipe's trained model for the embedding of its network."""
     return embedder(whole, network_again(recipe, whole).embedding_layer)
 
 
 def network_again(recipe, whole) -> Network:
-    """The network of a recipe, built anew with the inputs of the trained model; its layers have the same names."""
+    """Rebuild the network of a recipe with the inputs of the trained model; its layers have the same names."""
     inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
     return build_network(recipe, inputs)
 
 
 def inner_network(whole):
-    """The network on features inside a whole model; its outputs are probabilities."""
+    """Return the network on features inside a whole model; its outputs are probabilities."""
     import keras
 
     return next(layer for layer in whole.get_layer("scorer").layers if isinstance(layer, keras.Model))

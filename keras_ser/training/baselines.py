@@ -1,6 +1,6 @@
-"""Baselines: scikit-learn pipelines on what the front end, or openSMILE, says of a clip.
+"""Baselines: scikit-learn pipelines on front-end features or openSMILE functionals of a clip.
 
-A setting is to them what an epoch is to a network: the validation side chooses one, and history.csv has a row for each.
+Settings take the role of a network's epochs: the validation side selects one, and history.csv has a row for each.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,10 @@ from keras_ser.training.run import PIPELINES
 def train_estimators(
     recipe: Recipe, data: Data, split: Split, out: Path, seed: int, stage: str, on_epoch: OnEpoch | None = None
 ) -> None:
-    """Fit every setting, keep the best on the validation side: model.skops, history.csv and history.json in the run's folder `out`.
+    """Fit every setting and keep the best on the validation side.
 
-    `on_epoch` is called with (stage, setting's number, settings, logs), and with (functionals' set, clip, clips, {}).
+    Writes model.skops, history.csv and history.json to the run's folder `out`. `on_epoch` is called with (stage, number of the
+    setting, number of settings, logs), and while functionals are computed with (name of the functionals, clip, clips, {}).
     """
     module = model_module(recipe.model)
     describe = describer(recipe)
@@ -72,7 +73,7 @@ def train_estimators(
 
 
 def _fitted(pipeline, task, training: Sequence):
-    """A pipeline trained on the clips that have a label of its task."""
+    """Fit a pipeline on the clips that have a label of its task."""
     xs, ys, ws = [], [], []
     for source, (found, extra) in training:
         values, weights = source.targets(task.name, extra["index"], extra["mixed"])
@@ -83,5 +84,5 @@ def _fitted(pipeline, task, training: Sequence):
     name, last = pipeline.steps[-1]
     pipeline.fit(x, y, **{f"{name}__sample_weight": w})
     if hasattr(last, "n_jobs"):
-        last.set_params(n_jobs=None)  # to start every core for a clip takes longer than to judge it
+        last.set_params(n_jobs=None)  # starting every core for a clip takes longer than its prediction
     return pipeline

@@ -1,4 +1,4 @@
-"""A recipe's corpora, decoded once, and the streams that read them."""
+"""The corpora of a recipe, decoded once, and the streams that read them."""
 
 import functools
 import hashlib
@@ -27,13 +27,13 @@ BABBLE_CLIPS, BABBLE_SECONDS = 64, 60.0
 
 @dataclass(frozen=True, repr=False)
 class Data:
-    """A corpus and what trains beside it.
+    """A decoded corpus, with its auxiliary corpora and noises.
 
     Args:
         corpus: the recipe's corpus.
-        cache: its waveforms.
-        auxiliary: name -> (corpus, cache) of the corpora that streams name.
-        noise_root: folder of noise files, where streams name any.
+        cache: the waveforms of the corpus.
+        auxiliary: name -> (corpus, cache) of the corpora that streams name. Default: none.
+        noise_root: folder of noise files, if streams name any. Default None.
     """
 
     corpus: Corpus
@@ -48,8 +48,10 @@ class Data:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-1 of what is learnt from: the samples, labels and groups of every utterance, wherever and whenever it was stored,
-        and the samples of the noise files."""
+        """SHA-1 of the training data: samples, labels and groups of all utterances, and samples of the noise files.
+
+        It does not depend on where and when they were stored.
+        """
         every = {"": (self.corpus, self.cache), **self.auxiliary}
         facts: list = [_facts(name, *pair) for name, pair in sorted(every.items())]
         if self.noise_root:
@@ -71,25 +73,37 @@ class Data:
         noise_root: Path | None = None,
         **options,
     ) -> "Data":
-        """Decode the corpora of a recipe into caches under `folder`, or take the ones that are there."""
+        """Decode the corpora of a recipe into caches under `folder`, or reuse existing ones.
+
+        Args:
+            recipe: its main front end gives the sample rate.
+            corpus: the recipe's corpus.
+            folder: folder of the caches.
+            auxiliary: name -> corpus, for the corpora that streams name.
+            noise_root: folder of noise files.
+            **options: further arguments of `keras_ser.pipelines.records.cache`.
+        """
         rate = recipe.frontend.sample_rate
         decoded = cache(corpus, folder, sample_rate=rate, **options)
         loaded = {n: (c, cache(c, folder, sample_rate=rate, **options)) for n, c in (auxiliary or {}).items()}
         return cls(corpus, decoded, loaded, noise_root)
 
     def source(self, recipe: Recipe, number: int, split: Split, side: str, seed: int) -> Source:
-        """Stream `number` of a recipe over one side of a split.
+        """Make the source of stream `number` of a recipe on one side of a split.
 
-        An auxiliary corpus trains as a whole. It teaches identities, which are named by corpus, and no other task of the main
-        task's column, unless the stream says so (`teaches`): its labels there may have another meaning, or names that the tasks do
-        not know.
+        An auxiliary corpus is used as a whole. It trains identities, which are named by corpus, but no other task on the main
+        task's column unless the stream `teaches`, since its labels there may have another meaning or unknown names.
 
         Args:
-            side: "train", "validation" or "test". Balance and class weights come from the training side always.
+            recipe: the recipe.
+            number: number of the stream.
+            split: the split.
+            side: "train", "validation" or "test". Balance and class weights always come from the training side.
+            seed: draws generated noises, and the labelled speakers.
 
         Raises:
-            ValueError: a label that a task does not know, a noise that there is not, no auxiliary corpus for the stream.
-            CorpusError: a side without a readable clip.
+            UserError: a task does not know a label, a noise does not exist, or the stream's auxiliary corpus is missing.
+            CorpusError: the side has no readable clip.
         """
         stream = recipe.streams[number]
         if stream.corpus and stream.corpus not in self.auxiliary:
@@ -148,11 +162,11 @@ class Data:
 
     @property
     def others(self) -> list[tuple[Corpus, Mapping[str, str]]]:
-        """Each auxiliary corpus and its clips' content hashes, as `keras_ser.splits.check_split` takes them."""
+        """The auxiliary corpora with the content hashes of their clips, as arguments of `keras_ser.splits.check_split`."""
         return [(corpus, waveforms.hashes) for corpus, waveforms in self.auxiliary.values()]
 
     def speech(self, ids: Sequence[str]) -> list[np.ndarray]:
-        """What babble is made of: the beginnings of `BABBLE_CLIPS` clips, evenly spread, (samples,) each."""
+        """Return the speech that babble is made of: the beginnings of up to `BABBLE_CLIPS` evenly spaced clips, (samples,)."""
         wanted = set(ids) - set(self.cache.dropped)
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
         indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
@@ -161,18 +175,18 @@ class Data:
 
 
 def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Whether each utterance of a corpus is of one of the training side's speakers whose labels are known.
+    """Return whether each utterance of a corpus belongs to a training speaker whose labels are used.
 
-    The smallest whole number of speakers that is at least `share` of them. The same seed draws the same order whatever the share,
-    so that a larger one holds a smaller one.
+    The number of speakers is `share` of them, rounded up. Their order depends only on the seed, so that a larger share includes
+    the speakers of a smaller one.
 
     Raises:
-        UserError: clips without a speaker.
+        UserError: clips lack a speaker.
     """
     speakers = [corpus.utterances[i].speaker for i in indices]
     if None in speakers:
         raise UserError(
-            f"`labelled` takes whole speakers, and {speakers.count(None)} clips of {corpus.name} name none."
+            f"`labelled` selects whole speakers, but {speakers.count(None)} clips of {corpus.name} name none."
         )
     names = sorted(set(speakers))
     chosen = set(np.random.default_rng([seed, 11]).permutation(names)[: math.ceil(round(share * len(names), 9))])
@@ -180,10 +194,10 @@ def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> n
 
 
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:
-    """The stream with the labels of `recipe.shuffle` in random order, the same for every stream of a corpus and on every side.
+    """Shuffle the labels of the tasks in `recipe.shuffle`, in the same way for all streams of a corpus.
 
-    Windows of one clip keep one label: with labels of their own they would be noise, and nothing to learn. The stream alone knows
-    which noise is mixed in: its labels are drawn for each clip by how often each class is seen.
+    Windows of a clip keep a common label: with independent labels there would be nothing to learn. Labels of the mixed-in noise,
+    which only the stream knows, are drawn for each clip from the class frequencies.
     """
     labels, indices = dict(source.labels), source.indices
     origins = indices if source.origins is None else source.origins[indices]
@@ -193,7 +207,7 @@ def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: in
             alike = np.stack([origins, values[indices], weights[indices]], axis=1)
             _, first, place = np.unique(alike, axis=0, return_index=True, return_inverse=True)
             order = np.random.default_rng([seed, k]).permutation(indices[first])
-            place = place.reshape(-1)  # of another shape in NumPy 2.0
+            place = place.reshape(-1)  # its shape differs in NumPy 2.0
             values[indices], weights[indices] = values[order][place], weights[order][place]
             labels[task.name] = values, weights
     odds = {}
@@ -206,12 +220,12 @@ def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: in
 
 
 def _origins(corpus: Corpus) -> np.ndarray:
-    """Number of the recording that each utterance was cut from."""
+    """Return the number of the recording from which each utterance was cut."""
     return np.unique([u.groups.get("origin", u.id) for u in corpus], return_inverse=True)[1]
 
 
 def noise_hashes(noises: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """SHA-1 of each noise's samples."""
+    """Return the SHA-1 of the samples of each noise."""
     return {name: hashlib.sha1(np.ascontiguousarray(wave, "<f4")).hexdigest() for name, wave in noises.items()}
 
 
@@ -232,7 +246,7 @@ def _noise_class(task: Task, name: str) -> int:
 
 
 def class_weights(values: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
-    """(classes,) float32: n / (k n_c) for the k classes that occur, so that the mean over the examples is 1."""
+    """Return class weights n / (k n_c), (classes,) float32, for the k classes that occur; their mean over the examples is 1."""
     counts = np.bincount(values, weights, minlength=classes)
     present = counts > 0
     return np.where(present, counts.sum() / np.maximum(counts, 1) / max(present.sum(), 1), 0).astype("float32")

@@ -1,4 +1,4 @@
-"""`fit`: one recipe on one split with one seed."""
+"""`fit`: train one recipe on one split with one seed."""
 
 import contextlib
 import functools
@@ -29,11 +29,11 @@ from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
 from keras_ser.training.transfer import begin_from, digest, save_rest
 
-CONTROL = 3000  # what the targets of a control are drawn by, beside `TrainingData`'s streams
+CONTROL = 3000  # number of the random stream for a control's targets, distinct from those of `TrainingData`
 
 
 def deterministic() -> None:
-    """Make TensorFlow's ops deterministic for the rest of this process (slower; needed for bit-equal runs)."""
+    """Make TensorFlow's ops deterministic for the rest of this process (slower, but required for bit-equal runs)."""
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
@@ -53,25 +53,30 @@ def fit(
     """Train one recipe on one split with one seed.
 
     Args:
-        recipe: what to train; with `recipe.first`, that model is trained before, on the same split, into model_1/.
+        recipe: what to train; a cascade's first model (`recipe.first`) is trained before, on the same split, into model_1/.
         data: the decoded corpora.
-        split: who trains, validates and tests.
-        out: the run's folder; a finished run in it is returned as it is, an unfinished one goes on.
-        seed: draws initial weights, order, crops, noises, augmentation and dropout. It seeds Keras and TensorFlow for the
-            whole process; NumPy's and Python's global generators are left as they were.
-        strategy: None or "mirrored" (all local accelerators).
+        split: the clips for training, validation and test.
+        out: the run's folder; a finished run in it is returned unchanged, an unfinished one is resumed.
+        seed: seeds initial weights, order, crops, noises, augmentation and dropout. It seeds Keras and TensorFlow for the
+            whole process; the states of NumPy's and Python's global generators are restored. Default 0.
+        strategy: None (default) or "mirrored" (all local accelerators).
         on_epoch: called with (stage, epoch, epochs, logs) after each epoch; see `OnEpoch`.
-        initial: the finished run whose weights training begins from; `recipe.initial` must be its digest.
+        initial: folder of the finished run that provides the initial weights; `recipe.initial` must be its digest.
+
+    Returns:
+        The finished `Run`.
 
     Raises:
-        LeakageError: something stands on two sides of the split.
-        RunError: `out` holds another run.
+        LeakageError: clips, speakers or other groups occur on two sides of the split.
+        RunError: `out` contains another run.
+        UserError: the recipe cannot be trained on these data, or `initial` does not match.
+        DivergenceError: the loss or a weight is not finite.
     """
     if strategy not in (None, "mirrored"):
         raise UserError(f"`strategy` must be None or 'mirrored'. Received: {strategy!r}.")
     if recipe.initial != (begin := digest(initial or "")):
         raise UserError(
-            f"the recipe begins from the weights {recipe.initial or 'of no run'}. Received: {begin or 'no run'}. Name the run "
+            f"the recipe's initial weights are {recipe.initial or 'random'}. Received: {begin or 'no run'}. Name the run "
             "(--init-from RUN)."
         )
     with _seeded(seed):
@@ -79,7 +84,7 @@ def fit(
     check_choice(recipe, data.readable, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
-        raise UserError(f"the task {nameless[0]!r} has no classes yet: take `recipe.for_corpus(corpus)`.")
+        raise UserError(f"the task {nameless[0]!r} has no classes yet: call `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, data.others)
     recipe = recipe.for_split(data.readable, split)
     stage = recipe.name if recipe.first is None else "model 2"
@@ -104,7 +109,7 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None
 
 @functools.cache
 def _mirrored():
-    """The one MirroredStrategy of this process: with a second one, `Model.fit` fails."""
+    """Return the only MirroredStrategy of this process; with a second one, `Model.fit` fails."""
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy()
@@ -112,7 +117,7 @@ def _mirrored():
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed all generators that Keras draws from, and leave NumPy's and Python's global ones as they were."""
+    """Seed all generators that Keras uses, and restore NumPy's and Python's global ones afterwards."""
     import keras
 
     numpys, pythons = np.random.get_state(), random.getstate()
@@ -137,7 +142,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         keras.config.set_dtype_policy("float32")
         layers = frontends(recipe)
         extract = recipe_extractor(recipe, layers, first)
-        features = forward(extract)  # one graph for all that the pipelines do with it
+        features = forward(extract)  # one graph for all uses in the pipelines
         training_streams = [k for k, stream in enumerate(recipe.streams) if stream.corpus or not split.foreign]
         sources = [data.source(recipe, k, split, "train", seed) for k in training_streams]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
@@ -184,7 +189,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
 
 
 def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> TrainingData:
-    """The training side; a batch holds the examples of all streams."""
+    """Make the training data; a batch contains examples of all streams."""
     settings = recipe.frontend
     return TrainingData(
         sources,
@@ -203,7 +208,7 @@ def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> Tra
 
 
 def _standardise(network: Network, training: TrainingData) -> None:
-    """Give the network's normalisations the statistics of the training side, where it has measured them."""
+    """Set the network's normalisations to the statistics of the training side, if these were measured."""
     for names, layer in network.normalizations.items():
         found = [training.statistics[name] for name in names]
         if training.measure:
@@ -211,7 +216,7 @@ def _standardise(network: Network, training: TrainingData) -> None:
 
 
 def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None):
-    """A recipe's front ends `layers` as a model, in a cascade behind the run of the first model; see `whole_model.extractor`."""
+    """Build a recipe's front ends `layers` as a model, in a cascade after its first model; see `whole_model.extractor`."""
     from keras_ser.models.aspmtl.cascade import second_extractor
     from keras_ser.models.whole_model import extractor
 
@@ -222,9 +227,9 @@ def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None)
 
 
 def _judge(recipe, data, split, extract, features, score, seed, side: str, room: float = 0.0):
-    """A function of no arguments that scores the network as it stands on a side, clip by clip.
+    """Return a function without arguments that scores the current network on a side, clip by clip.
 
-    Features are kept in memory as far as there is `room`, in bytes.
+    Features are cached in memory up to `room` bytes.
     """
     sides = []
     scored = scored_streams(recipe, foreign=side == "train" and split.foreign)
@@ -241,7 +246,7 @@ def _judge(recipe, data, split, extract, features, score, seed, side: str, room:
 
 
 def _bytes(source: Source, extract, recipe: Recipe) -> float:
-    """Memory of a stream's padded features (estimated: no frame dropped)."""
+    """Estimate the memory of a stream's padded features in bytes, as if no frame were dropped."""
     settings = recipe.frontend
     lengths = source.cache.lengths[np.isin(source.cache.indices, source.indices)]
     if settings.seconds:

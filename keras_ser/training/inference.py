@@ -1,4 +1,4 @@
-"""What a model sees of a clip outside training: a Keras model's inference, and the features of a baseline."""
+"""Inference of Keras models, and the features of baselines."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -13,14 +13,14 @@ from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import FrontendConfig, Recipe
 
-# stage, epoch, of how many, logs; of a baseline settings instead of epochs, and clips while features are computed
+# (stage, epoch, epochs, logs); a baseline counts settings instead of epochs, and clips while features are computed
 OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 def forward(model, score: Callable | None = None):
-    """A model's inference as one graph for every batch size and length (`Model.predict_on_batch` traces each length anew).
+    """Compile a model's inference as one graph for all batch sizes and lengths (`Model.predict_on_batch` retraces for each length).
 
-    Baselines outside Keras (`Estimators`) are what they are. `score` is what is called instead of the model, with its inputs.
+    Baselines (`Estimators`) are returned unchanged. `score` is called with the model's inputs instead of the model.
     """
     if isinstance(model, Estimators):
         return model
@@ -30,14 +30,14 @@ def forward(model, score: Callable | None = None):
     score = score or functools.partial(model, training=False)
     graph = tf.function(lambda given: score(given), input_signature=[spec]).get_concrete_function()
 
-    def infer(given, kept=(model, score)):  # the graph alone would not keep the model's variables
+    def infer(given, kept=(model, score)):  # the graph alone would not keep the model's variables alive
         return graph(given)
 
     return infer
 
 
 def gathered(batches: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> tuple[dict, dict]:
-    """({name: (batch, ..)}, {name: (batch,)}) batch by batch -> the same of all clips, as arrays."""
+    """Concatenate batches of ({name: (batch, ..)}, {name: (batch,)}) to arrays of all clips."""
     kinds = zip(*batches, strict=True)
     return tuple(
         {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]} for parts in kinds
@@ -45,10 +45,10 @@ def gathered(batches: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> 
 
 
 def load_estimators(file: Path, recipe: Recipe) -> Estimators:
-    """A finished run's model.
+    """Load the model of a finished baseline run.
 
     Raises:
-        RunError: the file is damaged, or holds what skops does not trust.
+        RunError: the file is damaged, or contains types that skops does not trust.
     """
     try:
         pipelines = load_pipelines(file)
@@ -58,9 +58,9 @@ def load_estimators(file: Path, recipe: Recipe) -> Estimators:
 
 
 def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
-    """{"waveform": (batch, samples), "length": (batch,)} -> (batch, features).
+    """Return a function {"waveform": (batch, samples), "length": (batch,)} -> (batch, features).
 
-    The features are the mean over a clip's frames of what the front end puts out, or openSMILE's functionals.
+    The features are the front end's, averaged over the frames of a clip, or openSMILE's functionals.
     """
     if recipe.config.functionals:
         from keras_ser.audio.opensmile_functionals import functionals
@@ -79,9 +79,9 @@ def describer(recipe: Recipe) -> Callable[[Mapping[str, Any]], np.ndarray]:
 
 @functools.lru_cache(maxsize=4)
 def _mean_features(frontend: FrontendConfig, policy: str) -> Callable:
-    """The graph of a front end and the mean over its frames; tracing it takes longer than many a baseline.
+    """Build the graph of a front end and the mean over its frames; cached, since tracing is slower than many baselines.
 
-    `policy` is Keras's dtype policy, under which the layers are made.
+    `policy` is Keras's dtype policy, with which the layers are built.
     """
     import keras
 
@@ -97,9 +97,9 @@ def _mean_features(frontend: FrontendConfig, policy: str) -> Callable:
 
 
 def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_epoch: OnEpoch | None = None):
-    """What a baseline sees of a stream: (clips, features), and {"index", "mixed"} of the clips.
+    """Compute the features of a stream for a baseline: (clips, features), and {"index", "mixed"} of the clips.
 
-    openSMILE's functionals are kept beside the waveform cache; `on_epoch` is called with (their set, clip, clips, {}).
+    openSMILE's functionals are stored beside the waveform cache; `on_epoch` is called with (their name, clip, clips, {}).
     """
     if recipe.config.functionals and not source.bank:
         found = _kept_functionals(source, recipe.config.functionals, on_epoch)
@@ -110,15 +110,15 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_e
 
 
 def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np.ndarray:
-    """(clips, functionals), computed once for a waveform cache and kept beside it: openSMILE is slow, and folds share clips."""
+    """Return (clips, functionals), stored beside the waveform cache, because openSMILE is slow and folds share clips."""
     from keras_ser.audio.opensmile_functionals import FUNCTIONALS, functionals
 
     path = source.cache.path.with_suffix(f".{name}.npy")
-    # one row for each utterance, of which the first number tells whether the others are there
+    # one row per utterance; its first number is 1 if the others have been computed
     shape = len(source.cache) + len(source.cache.dropped), 1 + FUNCTIONALS[name]
     with lock(path):
         if not path.exists():
-            # zeros that are written, not a hole: where the disk is full, this fails, and not the writes through the map
+            # write the zeros, so that a full disk fails here and not in writes through the memory map
             write_whole(path, lambda part: np.save(part, np.zeros(shape, "float32")))
     try:
         kept = np.load(path, mmap_mode="r+")
@@ -130,7 +130,7 @@ def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np
     clips = source.cache.dataset(missing).as_numpy_iterator() if len(missing) else ()
     for number, clip in enumerate(clips, start=1):
         kept[clip["index"], 1:] = functionals(clip["waveform"], source.cache.sample_rate, name)
-        kept[clip["index"], 0] = 1  # last: a kill leaves a row undone, and not half done
+        kept[clip["index"], 0] = 1  # set last, so that a kill cannot leave a partial row marked as done
         if on_epoch:
             on_epoch(name, number, len(missing), {})
     kept.flush()

@@ -1,4 +1,4 @@
-"""Epoch after epoch: train, validate, save everything, until the epochs or the patience end."""
+"""The training loop: train, validate and save in each epoch, until the epochs or the patience end."""
 
 import contextlib
 import math
@@ -20,7 +20,7 @@ from keras_ser.tasks import Task
 from keras_ser.training import state
 from keras_ser.training.inference import OnEpoch, gathered
 
-SCORES = ("_uar", "_accuracy", "_ccc")  # of which a larger one is better
+SCORES = ("_uar", "_accuracy", "_ccc")  # better when larger
 
 
 def train_epochs(
@@ -35,24 +35,28 @@ def train_epochs(
     on_epoch: OnEpoch | None = None,
     where: str = "",
 ) -> dict[str, Any]:
-    """Train a compiled network, its optimizers built, and leave the weights of the kept epoch in it.
+    """Train a compiled network with built optimizers, and restore the weights of the kept epoch.
 
     Args:
-        recipe: its epochs, patience and monitor.
-        batches: number of the first epoch -> tf.data.Dataset of (x, y, w) from there to the last one.
-        steps: batches of an epoch.
-        validate: scores of the network as it stands, see `side_scores`; None = no validation side.
+        recipe: its epochs, patience and monitor are used.
+        batches: function from the number of the first epoch to a tf.data.Dataset of (x, y, w) up to the last epoch.
+        steps: batches per epoch.
+        network: keras.Model.
+        validate: returns the scores of the current network, see `side_scores`; None = no validation side.
         out: the run's folder (state.npz, history.csv, tensorboard/).
-        stage: names the model in progress and errors, `where` the protocol and fold in errors.
+        seed: seed of the run, for history.json and errors.
+        stage: name of the model, for progress and errors.
+        on_epoch: see `OnEpoch`.
+        where: protocol and fold, for errors.
 
     Returns:
-        For history.json: "seed", "monitor" (None: nothing was chosen), "best_epoch" (the kept one), "steps" of an epoch, and
-        "epochs", a dict of logs for each.
+        The contents of history.json: "seed", "monitor" (None if no epoch was selected), "best_epoch" (the kept one), "steps" per
+        epoch, and "epochs", a dict of logs for each.
 
     Raises:
         DivergenceError: the loss or a weight is not finite.
-        RunError: state.npz is damaged, or of another network.
-        UserError: `recipe.monitor` is no score of the validation side that is better when larger.
+        RunError: state.npz is damaged, or belongs to another network.
+        UserError: `recipe.monitor` is not a validation score that is better when larger.
     """
     import tensorflow as tf
 
@@ -67,7 +71,7 @@ def train_epochs(
                 for name, value in logs.items():
                     tf.summary.scalar(name, value)
             writer.flush()
-            # the state last: an epoch that it calls finished is in every file
+            # the state last, so that an epoch finished in it is in every file
             state.save(path, network, rows, best)
             if on_epoch:
                 on_epoch(stage, len(rows), recipe.epochs, logs)
@@ -91,14 +95,14 @@ def train_epochs(
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """What is done after each epoch: look for NaN, validate, keep the best weights, write, stop when the patience ends.
+    """Callback after each epoch: check for NaN, validate, keep the best weights, write, stop when the patience ends.
 
     Args:
         recipe, steps, validate: see `train_epochs`.
-        rows: the logs of the epochs so far; it grows.
+        rows: the logs of the epochs so far; extended in place.
         best: "value" (smoothed), "epoch" and "weights" of the best epoch so far, or None.
         write: called with rows and best.
-        what: names the run in errors.
+        what: name of the run in errors.
     """
 
     def __init__(
@@ -120,17 +124,17 @@ class EpochEnd(keras.callbacks.Callback):
         return self.recipe.optimizer.schedule == "plateau"
 
     def _waited_enough(self) -> bool:
-        """Whether the patience has passed since the best epoch, or since it was restored."""
+        """Return whether the patience has passed since the best epoch, or since it was restored."""
         if not (self.recipe.patience and self.chooses and self.best):
             return False
         rates = [row.get("learning_rate", 0.0) for row in self.rows]
-        # the rate falls behind the epoch after which the best one was restored
+        # the rate falls after the epoch at whose end the best one was restored
         restored = [i for i in range(1, len(rates)) if self.plateau and rates[i] < rates[i - 1]]
         waited = self.rows[-1]["epoch"] - max([self.best["epoch"], *restored])
         return waited >= self.recipe.patience and waited * self.steps >= self.recipe.patience_steps
 
     def _restore(self) -> None:
-        """Go back to the best epoch with a smaller learning rate, in every optimizer."""
+        """Restore the best epoch and lower the learning rate of every optimizer."""
         for variable, value in zip(state.members(self.model), self.best["weights"], strict=True):
             variable.assign(value)
         for optimizer in state.optimizers(self.model).values():
@@ -138,7 +142,7 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
-        # ReLU and max pooling may hide NaN: weights can be broken behind a finite loss
+        # ReLU and max pooling may hide NaN: weights can be NaN although the loss is finite
         if not (math.isfinite(row["loss"]) and all(np.isfinite(v).all() for v in state.values(self.model.weights))):
             raise DivergenceError(
                 f"{self.what}: the loss is {row['loss']} in epoch {epoch + 1}, or a weight is not finite. "
@@ -157,7 +161,7 @@ class EpochEnd(keras.callbacks.Callback):
             window = min(self.recipe.smoothing, self.recipe.epochs)
             whole = len(self.rows) >= window
             value = smoothed(self.rows, monitored(self.recipe), window) if whole else math.nan
-        # a score may be undefined (NaN), as the CCC of a constant is, or the mean of too few epochs
+        # a score may be undefined (NaN), e.g. the CCC of a constant, or the mean of too few epochs
         if self.best is None or value > self.best["value"] or math.isnan(self.best["value"]):
             self.best = {"value": value, "epoch": epoch + 1, "weights": state.values(state.members(self.model))}
         if self.plateau and self._waited_enough():
@@ -167,35 +171,35 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 def monitored(recipe: Recipe) -> str:
-    """The logged score that chooses the epoch, or a baseline's setting."""
+    """Return the name of the logged score that selects the epoch, or the setting of a baseline."""
     main = recipe.tasks[0]
     return recipe.monitor or f"val_{main.name}_{'ccc' if main.continuous else 'uar'}"
 
 
 def smoothed(rows: Sequence[Mapping[str, Any]], name: str, epochs: int) -> float:
-    """The mean of a score over the last `epochs`, without those in which it is undefined; NaN where it is so in all of them."""
+    """Return the mean of a score over the last `epochs`, ignoring undefined values; NaN if all are undefined."""
     found = [row[name] for row in rows[-epochs:] if not math.isnan(row[name])]
     return float(np.mean(found)) if found else math.nan
 
 
 def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:
-    """Raises: ValueError where `monitor` is no validation score of which a larger one is better."""
+    """Refuse, by a UserError, a `monitor` that is not a validation score that is better when larger."""
     scores = [name for name in logs if name.startswith("val_") and name.endswith(SCORES)]
     if monitor not in scores:
         raise UserError(
-            f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'there is none'}. "
+            f"`monitor` must be a score of labelled validation clips: {', '.join(scores) or 'none'}. "
             f"Received: {monitor!r}."
         )
 
 
 def side_scores(score, sides: Sequence[tuple[Source, Any]], tasks: Sequence[Task]) -> dict[str, float]:
-    """Scores of a side, clip by clip, by name: <task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
+    """Score a side clip by clip: <task>_uar, _accuracy and _loss of classes, _ccc and _rmse of a continuous task.
 
     Args:
         score: features -> {task: probabilities}.
-        sides: (source, batches) of each stream of the recipe's own corpus; tasks whose labels streams know are judged on all of
-            them, the others on the first.
-        tasks: the recipe's tasks.
+        sides: (source, batches) of each stream of the recipe's own corpus; tasks with labels from streams are scored on all of
+            them, other tasks on the first.
+        tasks: the tasks to score.
     """
     logs: dict[str, float] = {}
     truth: dict[str, list] = {task.name: [] for task in tasks}

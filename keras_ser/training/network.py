@@ -1,4 +1,4 @@
-"""A recipe's network, compiled: losses, metrics, optimizers and schedules."""
+"""Compilation of a recipe's network: losses, metrics, optimizers and schedules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,26 +13,26 @@ from keras_ser.settings import OptimizerConfig
 
 
 def build(recipe: Recipe, inputs: Mapping[str, tuple[int | None, int]], steps: int = 1) -> tuple[Network, Any]:
-    """A recipe's network, compiled, and its scorer; see `build_network` and `compiled`."""
+    """Build and compile a recipe's network; return it and its scorer. See `build_network` and `compiled`."""
     network = build_network(recipe, inputs)
     return network, compiled(recipe, network, steps)
 
 
 def compiled(recipe: Recipe, network: Network, steps: int = 1):
-    """Compile a recipe's network for epochs of `steps`, and build its optimizers.
+    """Compile a recipe's network for epochs of `steps` batches, and build its optimizers.
 
     Returns:
-        The network's scorer, which has the same weights; see `keras_ser.models.whole_model.scorer`.
+        The network's scorer, which shares its weights; see `keras_ser.models.whole_model.scorer`.
 
     Raises:
-        UserError: float16 for a network with optimizers of its own.
+        UserError: the precision is mixed_float16 and the network has several optimizers.
     """
     import keras
 
     model = network.model
     if network.optimizers and recipe.precision == "mixed_float16":
         raise UserError(
-            f"{recipe.model!r} has optimizers of its own, whose gradients float16 would lose: set precision=mixed_bfloat16."
+            f"{recipe.model!r} has optimizers of its own, whose gradients would underflow in float16: set precision=mixed_bfloat16."
         )
     alone = len(network.outputs) == 1
     model.compile(
@@ -59,7 +59,7 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
 
 
 def recipe_scorer(recipe: Recipe, network: Network):
-    """The scorer of a recipe's network; see `keras_ser.models.whole_model.scorer`."""
+    """Build the scorer of a recipe's network; see `keras_ser.models.whole_model.scorer`."""
     import keras
 
     from keras_ser.models.whole_model import scorer
@@ -72,7 +72,7 @@ def recipe_scorer(recipe: Recipe, network: Network):
 
 
 def _build_loss(network: Network) -> None:
-    """Make the variables that count the loss. Keras makes them in its first step, and then has to trace that step again."""
+    """Create the variables that track the loss, which Keras would create in the first step and then retrace it."""
     y_pred, y, w = {}, {}, {}
     for name, output in network.outputs.items():
         value = network.model.output[name]
@@ -85,10 +85,10 @@ def _build_loss(network: Network) -> None:
 
 
 def _metrics(name: str, output: Output, alone: bool) -> list:
-    """What is logged of an output beside its loss, so that it is called <output>_accuracy and <output>_loss in any network."""
+    """Return the metrics of an output, named so that any network logs <output>_accuracy and <output>_loss."""
     import keras
 
-    # Keras puts the output's name before its own only where there are several outputs, and else logs the total alone
+    # Keras prefixes metrics with the output's name only if there are several outputs; with one it logs only the total loss
     if not alone:
         return list(output.metrics)
     renamed = [type(m).from_config({**m.get_config(), "name": f"{name}_{m.name}"}) for m in output.metrics]
@@ -96,10 +96,9 @@ def _metrics(name: str, output: Output, alone: bool) -> list:
 
 
 def priors(network: Network, recipe: Recipe, sources: Sequence) -> dict[str, float]:
-    """The share of the commonest class among the training clips, of each output of classes that is no task's own.
+    """Return the share of the most frequent training class for each class output that is not a task's, e.g. an adversary.
 
-    The output's accuracy, where it is logged, has to be held against it, e.g. an adversary's. Clips count alike, however many
-    segments they give.
+    It is the baseline for the logged accuracy of that output. All clips count equally, independently of their segments.
     """
     tasks, found = {task.name: task for task in recipe.tasks}, {}
     for name, output in network.outputs.items():
@@ -118,7 +117,7 @@ def priors(network: Network, recipe: Recipe, sources: Sequence) -> dict[str, flo
 
 
 def _shares(source, task) -> np.ndarray:
-    """(classes,) how much of a batch each class of a task is, by one stream."""
+    """Return the share of a batch that each class of a task gets from one stream, (classes,)."""
     if task.name in source.mixed:
         counts = np.bincount(source.mixed[task.name], minlength=task.size)
     else:
@@ -128,7 +127,7 @@ def _shares(source, task) -> np.ndarray:
 
 
 def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
-    """An optimizer, its schedule over `steps` x `epochs`."""
+    """Make an optimizer with a schedule over `epochs` epochs of `steps` batches."""
     import keras
 
     from keras_ser.training.optimizers import CoupledSGD
@@ -144,7 +143,7 @@ def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
         )
     elif settings.schedule == "step":
         rates = [rate * settings.factor**k for k in range(len(settings.steps) + 1)]
-        # Keras takes the next value after the boundary, and counts steps from 0
+        # Keras uses the next value after the boundary, and counts steps from 0
         ends = [epoch * steps - 1 for epoch in settings.steps]
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
     kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": CoupledSGD}

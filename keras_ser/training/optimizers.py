@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with the weight decay of the literature."""
+"""Stochastic gradient descent with coupled weight decay."""
 
 import keras
 from keras import ops
@@ -8,19 +8,22 @@ from keras_ser.errors import UserError
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class CoupledSGD(keras.optimizers.SGD):
-    """SGD with momentum whose weight decay is added to the gradient, of kernels only:
+    """SGD with momentum and weight decay that is added to the gradients of kernels:
 
         v <- momentum v - rate (g + decay w),    w <- w + v
 
-    This is what papers before AdamW, Caffe, MatConvNet and PyTorch mean by weight decay (PyTorch decays biases and normalisations
-    too, unless they are put into a group of their own). `keras.optimizers.SGD(weight_decay=..)`
-    takes rate decay w off the weights apart from the momentum, which with momentum 0.9 is a tenth of it.
+    This is the weight decay of papers before AdamW, and of Caffe, MatConvNet and PyTorch (which also decays biases and
+    normalisations, unless they are in a parameter group of their own). `keras.optimizers.SGD(weight_decay=..)` instead
+    subtracts rate decay w independently of the momentum, which with momentum 0.9 is a tenth of the effect.
 
     Args:
-        learning_rate: a number or a schedule.
-        momentum: in [0, 1).
-        decay: of the variables called "kernel"; biases and normalisations have none.
-        **kwargs: of `keras.optimizers.SGD`.
+        learning_rate: a number or a schedule. Default 0.01.
+        momentum: in [0, 1). Default 0.
+        decay: weight decay of variables with "kernel" in their name; a finite number >= 0. Default 0.
+        **kwargs: further arguments of `keras.optimizers.SGD`.
+
+    Raises:
+        UserError: `decay` is negative or not finite.
     """
 
     def __init__(

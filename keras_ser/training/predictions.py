@@ -1,4 +1,4 @@
-"""A run's predictions, clip by clip, through the saved whole model: what is served is what is scored."""
+"""Predictions of a run, clip by clip, by the saved whole model, which is also the served one."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,32 +15,33 @@ from keras_ser.training.inference import features, forward, gathered
 
 
 def scored_streams(recipe: Recipe, foreign: bool = False) -> list[int]:
-    """Numbers of the streams that are judged: the first of the recipe's own corpus; or all of its own, if a task is
-    labelled by streams (`of_stream`). With `foreign`, of the other corpora that teach the main task instead."""
+    """Return the numbers of the streams to score: the first one of the recipe's own corpus, or all of them if a task has
+    labels from streams (`of_stream`). With `foreign`, streams of other corpora that teach the main task are taken instead."""
     own = [k for k, stream in enumerate(recipe.streams) if (stream.teaches if foreign else not stream.corpus)]
     return own if any(map(of_stream, recipe.tasks)) else own[:1]
 
 
 def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
-    """The tasks that a side can be scored on: without the identities that do not occur in training."""
+    """Return the tasks that can be scored on a side: all but identity tasks whose identities do not occur in training."""
     apart = split.apart if side == "test" or (side == "validation" and split.validation_apart) else ()
     return tuple(task for task in tasks if not (task.identity and task.column in apart))
 
 
 def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test", seed: int = 0, group: str = "speaker"):
-    """One row a clip: truth, prediction and probabilities of each task, on each stream of the recipe's own corpus.
+    """Predict a side of a split: one row per clip and scored stream, with truth, prediction and probabilities of each task.
 
     Args:
         model: {"waveform", "length"} -> {task: (batch, classes)}, a run's `model()`.
-        recipe: its tasks and streams.
+        recipe: its tasks and streams are used.
         data: the decoded corpora.
-        split: the split; side: which of its sides.
-        seed: draws the noises of noisy streams.
-        group: the column whose values the intervals are over.
+        split: the split.
+        side: "train", "validation" or "test" (default).
+        seed: draws the noises of noisy streams. Default 0.
+        group: column stored as "group", over whose values confidence intervals are computed. Default "speaker".
 
     Returns:
         pandas.DataFrame of the tasks that can be `judged`: stream, id, speaker, gender, group, then `<task>`,
-        `<task>/prediction`, `<task>/<label>`, and what the model says of a clip beside them (`keras_ser.models.model_flags`).
+        `<task>/prediction`, `<task>/<label>`, and the model's flags (`keras_ser.models.model_flags`).
     """
     import pandas as pd
 
@@ -69,7 +70,7 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
 
 
 def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
-    """({task: scores}, {"index", "mixed"}) of a stream's clips, batch by batch."""
+    """Yield ({task: scores}, {"index", "mixed"}) of the clips of a stream, batch by batch."""
     if isinstance(model, Estimators):
         found, extra = features(recipe, source, model.describe, seed)
         yield model.judge(found), extra
@@ -80,7 +81,7 @@ def _answers(model, recipe: Recipe, source: Source, seed: int) -> Iterator:
 
 
 def truths(task: Task, utterances: Sequence, corpus: str) -> list:
-    """The task's label of each utterance of a recipe's own corpus: a string ("" where missing), or a float (nan where missing)."""
+    """Return a task's label of each utterance of a recipe's own corpus: a string ("" if missing) or a float (nan if missing)."""
     encoded = [task.encode_utterance(u, corpus) for u in utterances]
     missing = float("nan") if task.continuous else ""
     return [task.decode(value) if weight else missing for value, weight in encoded]

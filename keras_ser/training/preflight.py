@@ -1,4 +1,4 @@
-"""What a recipe, a corpus and a split are refused for, before anything is decoded or trained."""
+"""Checks of a recipe, a corpus and a split before anything is decoded or trained."""
 
 import itertools
 from collections.abc import Collection, Sequence
@@ -23,8 +23,11 @@ def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Pa
 
     Args:
         recipe: the recipe.
-        auxiliary: names of the auxiliary corpora that are there.
+        auxiliary: names of the available auxiliary corpora.
         noise_root: folder of noise files.
+
+    Raises:
+        UserError: the recipe cannot be trained.
     """
     stems = tuple(noise_files(noise_root)) if noise_root else ()
     for each in (recipe.first, recipe):
@@ -34,7 +37,7 @@ def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Pa
 
 
 def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[str]) -> None:
-    """Refuse streams of corpora and noises that are not there, or of noises that are no class of the task that names them."""
+    """Refuse streams with unavailable corpora or noises, or with noises that are not classes of the noise task."""
     known = {*COLOURS, "babble", *stems, *map(noise_type, stems)}
     for stream in recipe.streams:
         if stream.corpus and stream.corpus not in auxiliary:
@@ -64,22 +67,20 @@ def check_network(recipe: Recipe) -> None:
     except ValueError as error:
         if isinstance(error, UserError) or "unique" not in str(error):
             raise
-        # Keras names the layer
-        raise UserError(
-            f"a task cannot be called as another part of the network. Give it another name. {error}"
-        ) from error
+        # Keras's message names the layer
+        raise UserError(f"a task has the name of another part of the network. Give it another name. {error}") from error
     frame_targets(recipe, network)
 
 
 def frontends(recipe: Recipe) -> list:
-    """The front ends of a recipe as layers, the main one first."""
+    """Make the front ends of a recipe as layers, the main one first."""
     from keras_ser.features import Frontend
 
     return [Frontend(**each.options()) for each in recipe.every_frontend]
 
 
 def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:
-    """Input of the network -> (frames, bins) of a recipe's front ends `layers`, frames None where clips differ."""
+    """Return input of the network -> (frames, bins), for a recipe's front ends `layers`; frames is None if clips differ."""
     found = {}
     for config, layer in zip(recipe.every_frontend, layers, strict=True):
         frames = fixed_frames(recipe, config, layer)
@@ -88,7 +89,7 @@ def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None
 
 
 def fixed_frames(recipe: Recipe, config: FrontendConfig, layer) -> int | None:
-    """Frames of every example and every clip, where all have as many; else None."""
+    """Return the number of frames if it is the same for all examples and clips, else None."""
     if layer.statistics:
         varied = recipe.sampling.kind != "whole" and not recipe.sampling.seconds
         return None if varied or config.endpoint or recipe.augment.tempo else 1
@@ -101,7 +102,7 @@ def fixed_frames(recipe: Recipe, config: FrontendConfig, layer) -> int | None:
 
 
 def check_baseline(recipe: Recipe) -> None:
-    """Refuse what a scikit-learn model cannot do. Epochs, optimizer and precision are a network's, and have no meaning here."""
+    """Refuse settings that a scikit-learn model does not support; epochs, optimizer and precision are ignored."""
     frontends(recipe)
     if recipe.frontends:
         raise UserError(
@@ -110,17 +111,17 @@ def check_baseline(recipe: Recipe) -> None:
     varied = any(stream.share != 1 or stream.redraw for stream in recipe.streams)
     if recipe.sampling.kind != "whole" or recipe.first is not None or not recipe.augment.off or varied:
         raise UserError(
-            f"{recipe.model!r} hears whole clips once, as they are: it needs sampling.kind=whole, no augmentation, no first "
+            f"{recipe.model!r} is fitted once on whole, unmodified clips: it needs sampling.kind=whole, no augmentation, no first "
             "model, and streams with share=1 and redraw=false."
         )
 
 
 def check_choice(recipe: Recipe, corpus: Corpus, split: Split) -> None:
-    """Refuse a split on which the recipe cannot be trained, or whose validation side cannot choose the epoch.
+    """Refuse a split on which the recipe cannot be trained, or whose validation side cannot select the epoch.
 
     Raises:
-        UserError: the main task cannot be judged on the validation side; a baseline with a single class to learn, or with nothing
-            to choose its settings by.
+        UserError: the validation side cannot score the main task or `monitor`; or a baseline has a single training class, or
+            several settings without a validation side.
     """
     if is_baseline(recipe):
         check_baseline_split(recipe, corpus, split)
@@ -133,12 +134,12 @@ def check_choice(recipe: Recipe, corpus: Corpus, split: Split) -> None:
     if split.validation and recipe.monitor and recipe.monitor not in monitors(tasks):
         raise UserError(
             f"cannot select the epoch by {recipe.monitor!r}: the validation side has classes that are not in the training side. "
-            f"Choose another monitor: {', '.join(monitors(tasks)) or 'there is none'}."
+            f"Choose another monitor: {', '.join(monitors(tasks)) or 'none'}."
         )
 
 
 def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
-    """Refuse a training side with a single class, or several settings and no validation side to choose one by."""
+    """Refuse a training side with a single class, and several settings without a validation side."""
     heard = {u.id: u for u in corpus}
     for task in recipe.tasks:
         if task.continuous or of_stream(task):
@@ -154,7 +155,7 @@ def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
     if not split.validation and len(settings) > 1:
         name = next(iter(settings[0]))
         raise UserError(
-            f"{recipe.model!r} has {len(settings)} settings of {name!r}, and fold {split.fold} of {split.protocol!r} no validation "
-            f"side to choose one by: name one (--set config.{name}={settings[0][name]}), or give it one "
+            f"{recipe.model!r} has {len(settings)} settings of {name!r}, but fold {split.fold} of {split.protocol!r} has no "
+            f"validation side to choose one by: set one (--set config.{name}={settings[0][name]}), or add that side "
             f"(--set protocols.{split.protocol}.validation=..)."
         )

@@ -1,4 +1,4 @@
-"""What a run was made by: the command, the versions, the commit and the date."""
+"""Provenance of a run: command, versions, commit and date."""
 
 import os
 import platform
@@ -13,14 +13,14 @@ from typing import Any
 from keras_ser._version import __version__
 
 MADE = "made.json"
-COMMAND = "KERAS_SER_COMMAND"  # of a worker's environment: the command line of the process that it works for
+COMMAND = "KERAS_SER_COMMAND"  # environment variable of a worker: the command line of the process that started it
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def made_by() -> dict[str, Any]:
-    """{"command", "versions", "commit", "date"}; the commit is "" where the package is no git checkout.
+    """Return {"command", "versions", "commit", "date"}; the commit is "" outside a git checkout.
 
-    Absolute paths of the command are cut to their last part, since reports are passed on.
+    Absolute paths in the command are shortened to their last part, since reports are shared.
     """
     versions = {"keras_ser": __version__, "python": platform.python_version()}
     for name in PACKAGES:
@@ -33,13 +33,13 @@ def made_by() -> dict[str, Any]:
 
 
 def command_line() -> list[str]:
-    """The command line of this process, or of the one that it works for."""
+    """Return the command line of this process, or of the process that started it as a worker."""
     asked = os.environ.get(COMMAND)
     return shlex.split(asked) if asked else sys.argv
 
 
 def command(arguments: list[str]) -> str:
-    """A command line as a report shows it."""
+    """Format a command line for a report."""
     program, *options = arguments or [""]
     return shlex.join([Path(program).name, *map(_shortened, options)])
 

@@ -1,4 +1,4 @@
-"""A run's folder: what it holds, and who owns it."""
+"""The folder of a run: its contents and its owner."""
 
 import importlib
 import json
@@ -18,19 +18,19 @@ from keras_ser.splits import Split
 from keras_ser.training.provenance import MADE
 from keras_ser.values import instance, plain, read_json
 
-# a finished run holds one of these: a whole Keras model, or scikit-learn pipelines
+# a finished run has one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """A trained model's folder.
+    """A finished run: a trained model in a folder.
 
     Args:
-        folder: the folder.
-        recipe, split, seed: what was trained on what.
-        about: history.json: "best_epoch", "monitor", "epochs" (a dict of logs for each).
+        folder: folder of the run.
+        recipe, split, seed: what was trained.
+        about: contents of history.json: "best_epoch", "monitor", "epochs" (a dict of logs for each).
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path | str) -> "Run":
-        """Raises: RunError where the folder holds no finished run, or one of its files is damaged."""
+        """Load a run; raises RunError if the folder has no finished run, or one of its files is damaged."""
         folder = Path(folder)
         if not model_file(folder):
             raise RunError(
@@ -60,10 +60,10 @@ class Run:
 
     @classmethod
     def find(cls, folder: Path | str) -> Path:
-        """The folder of a finished run: the one that is named, or the only one in an experiment's folder.
+        """Return the folder of a finished run: `folder` itself, or the only run of an experiment's folder.
 
         Raises:
-            RunError: no finished run there, or several.
+            RunError: there is no finished run, or there are several.
         """
         folder = Path(folder)
         if model_file(folder):
@@ -78,25 +78,30 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What it has learnt: a "network", or the "pipelines" of a baseline."""
+        """Kind of the model: "network", or "pipelines" for a baseline."""
         return "pipelines" if (self.folder / PIPELINES).exists() else "network"
 
     @property
     def history(self) -> list[dict[str, float]]:
+        """The logs of each epoch."""
         return self.about["epochs"]
 
     @property
     def made(self) -> dict[str, Any]:
-        """What it was made by (`provenance.made_by`); {} for a run of an earlier version."""
+        """Provenance of the run (`provenance.made_by`); {} for runs of earlier versions."""
         try:
             return as_object(read_json((self.folder / MADE).read_text(encoding="utf-8")))
-        except (OSError, ValueError):  # no part of what the run is
+        except (OSError, ValueError):  # not essential to the run
             return {}
 
     def model(self):
-        """The whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.
+        """Load the whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.
 
-        A keras.Model, or the `Estimators` of a baseline.
+        Returns:
+            A keras.Model, or the `Estimators` of a baseline.
+
+        Raises:
+            RunError: the file is damaged.
         """
         if self.kind == "pipelines":
             from keras_ser.training.inference import load_estimators
@@ -104,7 +109,7 @@ class Run:
             return load_estimators(self.folder / PIPELINES, self.recipe)
         import keras
 
-        # these register the layers that the file names
+        # imported to register the layers in the file
         import keras_ser.features
         import keras_ser.layers  # noqa: F401
 
@@ -113,7 +118,7 @@ class Run:
         file = self.folder / NETWORK
         check_archive(file)
         model = keras.saving.load_model(file, compile=False)
-        # XLA would compile anew for every length of a batch
+        # XLA would recompile for every batch length
         model.jit_compile = False
         return model
 
@@ -123,11 +128,11 @@ def stored(
     read: Callable[[Any], Any] = lambda data: data,
     way_out: str = "Train the run again, or name another folder",
 ) -> Any:
-    """What a run's or an experiment's JSON file holds, as `read` understands it.
+    """Read a JSON file of a run or an experiment, converted by `read`.
 
     Raises:
-        RunError: the file is missing or damaged (a `UserError` of `read`), or names a model that is not installed here; it is
-            named, with the way out.
+        RunError: the file is missing or damaged (`read` raises `UserError`), or names a model that is not installed; the message
+            names the file and the way out.
     """
     try:
         return read(read_json(path.read_text(encoding="utf-8")))
@@ -143,14 +148,14 @@ def stored(
 
 
 def as_object(data: Any) -> dict[str, Any]:
-    """JSON that must be an object."""
+    """Check that JSON data are an object."""
     if not isinstance(data, dict):
         raise UserError("expected an object.")
     return data
 
 
 def _history(data: Any) -> dict[str, Any]:
-    """history.json, checked as far as it is used."""
+    """Check the parts of history.json that are used."""
     numbers, rows = [as_object(data).get(name) for name in ("seed", "best_epoch")], data.get("epochs")
     if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(rows, list):
         raise UserError("expected an object with the numbers seed and best_epoch and the list epochs.")
@@ -162,38 +167,38 @@ def _history(data: Any) -> dict[str, Any]:
 
 
 def check_archive(file: Path) -> None:
-    """Refuse, by a RunError, a Keras file that is cut off, overwritten or incomplete."""
+    """Refuse, by a RunError, a Keras file that is truncated, corrupt or incomplete."""
     try:
         with zipfile.ZipFile(file) as archive:
             bad = archive.testzip()
             lacking = {"config.json", "model.weights.h5"} - set(archive.namelist())
             if bad is None and not lacking:
                 return
-            fault = f"{bad} in it is not what was written" if bad else f"it has no {', '.join(sorted(lacking))}"
+            fault = f"{bad} in it is corrupt" if bad else f"it has no {', '.join(sorted(lacking))}"
     except (zipfile.BadZipFile, zlib.error, EOFError):
-        fault = "it is no Keras file, or is cut off"
+        fault = "it is not a Keras file, or is truncated"
     raise RunError(f"{file} is damaged: {fault}. Train the run again.")
 
 
 def model_file(folder: Path) -> Path | None:
-    """What a folder's run has learnt; None where no run is finished."""
+    """Return the model file of a folder's run, or None if no run is finished."""
     return next((folder / name for name in (NETWORK, PIPELINES) if (folder / name).exists()), None)
 
 
 def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
-    """Take a folder for a run, or go on with the same run in it; what a killed writer left half-written is removed.
+    """Claim a folder for a run, or for resuming the same run; remove partial files of a killed writer.
 
     Args:
-        out: the run's folder; made if missing.
-        recipe, split, seed: what the run is.
-        data: `Data.digest` of what it learns from.
+        out: the run's folder; created if missing.
+        recipe, split, seed: define the run.
+        data: `Data.digest` of the training data.
 
     Raises:
-        RunError: the folder holds another run, or something that is no run of ours.
+        RunError: the folder contains another run or other files.
     """
     about = _about(recipe, split, seed, data)
     check_free(out, OWNER, about, "run", recipe)
-    # the owner first: a folder with anything in it and no owner is refused
+    # the owner first, since a non-empty folder without an owner is refused
     write_json(out / OWNER, about)
     write_text(out / "recipe.json", recipe.to_json())
     split.write(out / "split.json")
@@ -201,17 +206,18 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
 
 
 def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str, recipe: Recipe | None = None) -> None:
-    """Make a folder, or refuse one that holds something else.
+    """Create a folder, or refuse one with other contents.
 
     Args:
-        folder: made if missing.
-        owner: the file that says what the folder holds.
-        about: what is to go on in it: the same as there, as far as the keys go.
+        folder: created if missing.
+        owner: name of the file that describes the contents of the folder.
+        about: the expected description; only its keys are compared.
         kind: "run", "experiment", .., for the message.
-        recipe: compared with the folder's recipe.json instead of its hash in `about`, which is one of its time.
+        recipe: if given, compared with the folder's recipe.json where hashes differ, since an earlier version may have computed
+            another hash.
 
     Raises:
-        RunError: another one, or something that is none.
+        RunError: the folder belongs to another run or experiment, or contains other files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / owner).exists():
@@ -221,10 +227,10 @@ def check_free(folder: Path, owner: str, about: dict[str, Any], kind: str, recip
 
 
 def check_owner(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") -> None:
-    """Refuse a folder that holds another run than `claim` would take.
+    """Refuse a folder of a run other than the one given.
 
     Raises:
-        RunError: recipe, split, seed or data are others than those that the run was made of, or nothing says what it was made of.
+        RunError: recipe, split, seed or data differ from those of the run, or its description is missing.
     """
     _check_same(out / OWNER, _about(recipe, split, seed, data), "run", recipe)
 
@@ -245,7 +251,7 @@ def _check_same(path: Path, about: dict[str, Any], kind: str, recipe: Recipe | N
 
 
 def is_of(folder: Path, recipe: Recipe) -> bool:
-    """Whether a folder's recipe.json says the same as a recipe: its hash may have been noted by an earlier version."""
+    """Return whether a folder's recipe.json equals a recipe; an earlier version may have stored another hash."""
     try:
         return stored(folder / "recipe.json", Recipe.from_dict).hash == recipe.hash
     except (RunError, OSError):
@@ -254,7 +260,7 @@ def is_of(folder: Path, recipe: Recipe) -> bool:
 
 def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]:
     sides = plain(split)
-    for name in ("chosen_on_test", "foreign", "final"):  # runs of earlier versions do not name them
+    for name in ("chosen_on_test", "foreign", "final"):  # not stored by earlier versions
         if not getattr(split, name):
             del sides[name]
     return json.loads(json.dumps({"hash": recipe.hash, "split": sides, "seed": seed, "data": data}))

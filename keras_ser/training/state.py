@@ -1,4 +1,4 @@
-"""state.npz, what a stopped training goes on from: every variable of a network and its optimizers, best weights, history."""
+"""state.npz, from which training resumes: all variables of a network and its optimizers, best weights, history."""
 
 import json
 import re
@@ -15,12 +15,12 @@ from keras_ser.files import write_whole
 
 
 def optimizers(network) -> dict[str, Any]:
-    """The optimizers of a model by the names of the attributes that hold them, "optimizer" the compiled one.
+    """Return the optimizers of a model by the names of their attributes; "optimizer" is the compiled one.
 
-    They are found in its attributes, in lists, tuples and dicts there ("players/0"), and in the models inside it.
+    The search covers attributes, lists, tuples and dicts in them ("players/0"), and nested models.
 
     Raises:
-        ValueError: an optimizer is not built, so that nothing could be restored into it.
+        ValueError: an optimizer is not built, so that its state could not be restored.
     """
     found: dict[str, Any] = {}
     for name, each in _optimizers("", network, set()):
@@ -57,15 +57,15 @@ def _optimizers(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, An
 
 
 def members(network) -> list:
-    """The variables of a network but those that are frozen (`keras_ser.models.paper.Network.frozen`)."""
+    """Return the variables of a network, except frozen ones (`keras_ser.models.paper.Network.frozen`)."""
     frozen = {id(variable) for variable in getattr(network, "frozen", ())}
     return [variable for variable in network.variables if id(variable) not in frozen]
 
 
 def variables(network) -> dict[str, Any]:
-    """Every variable of a network and of its optimizers, by a name that is the same in every process."""
+    """Return all variables of a network and its optimizers, by names that are the same in every process."""
     groups = {"network": members(network), **{name: each.variables for name, each in optimizers(network).items()}}
-    # the numbers that Keras appends to names count what the process has made before
+    # Keras appends numbers to names that depend on what the process has created before
     return {
         f"{group}/{i}/{re.sub(r'_[0-9]+(?=[_/]|$)', '', variable.path)}": variable
         for group, members in groups.items()
@@ -74,21 +74,21 @@ def variables(network) -> dict[str, Any]:
 
 
 def values(some: Sequence) -> list[np.ndarray]:
-    """Variables as arrays."""
+    """Convert variables to arrays."""
     from keras import ops
 
     return [np.array(ops.convert_to_numpy(v)) for v in some]
 
 
 def save(path: Path, network, rows: list[dict], best: Mapping[str, Any]) -> None:
-    """Write the state whole: variables, the rows of the history, and "value", "epoch" and "weights" of the best epoch."""
+    """Write the state atomically: variables, rows of the history, and "value", "epoch" and "weights" of the best epoch."""
     named = variables(network)
     arrays = {f"variable_{i}": value for i, value in enumerate(values(list(named.values())))}
     arrays |= {f"best_{i}": value for i, value in enumerate(best["weights"])}
     meta = {"rows": rows, "best": {"value": best["value"], "epoch": best["epoch"]}, "names": list(named)}
 
     def write(temporary: Path) -> None:
-        # as np.savez, which leaves its archive open on a full disk, so that its destructor prints a traceback
+        # like np.savez, but closes the archive on a full disk, so that its destructor prints no traceback
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, value in {"meta": json.dumps(meta), **arrays}.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -98,13 +98,13 @@ def save(path: Path, network, rows: list[dict], best: Mapping[str, Any]) -> None
 
 
 def restore(path: Path, network) -> tuple[list[dict], dict | None]:
-    """Put a saved state into a network and its optimizers.
+    """Restore a saved state into a network and its optimizers.
 
     Returns:
-        rows and best, as `save` took them; [] and None where there is no file.
+        rows and best, as passed to `save`; [] and None if there is no file.
 
     Raises:
-        RunError: the file is damaged, or of another network: names or shapes differ.
+        RunError: the file is damaged, or names or shapes differ from those of the network.
     """
     named = variables(network)
     if not path.exists():
@@ -118,7 +118,7 @@ def restore(path: Path, network) -> tuple[list[dict], dict | None]:
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         cause = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{path} is damaged: {cause}. Remove it to train from the start.") from error
-    # states of earlier versions have no names; they hold the network's variables, then those of its one optimizer
+    # states of earlier versions have no names: the network's variables are followed by those of its only optimizer
     names = meta.get("names") or list(named)[: len(stored)]
     other = _difference(dict(zip(names, stored, strict=False)), named)
     if other or len(names) != len(stored) or len(weights) != len(members(network)):
@@ -131,7 +131,7 @@ def restore(path: Path, network) -> tuple[list[dict], dict | None]:
 
 
 def _difference(stored: Mapping[str, np.ndarray], named: Mapping[str, Any]) -> str:
-    """What a state lacks, holds beyond, or holds in another shape: the first of each; "" where nothing."""
+    """Describe the first variable that a state lacks, has in excess, or has in another shape; "" if there is none."""
     parts = []
     for what, names in (
         ("it lacks", [name for name in named if name not in stored]),

@@ -1,4 +1,4 @@
-"""What a network is told in training: each output's target and weight, of an example or of its frames."""
+"""Training targets: target and weight of each output, per example or per frame."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,17 +13,17 @@ from keras_ser.settings import mask_of
 
 
 def frame_targets(recipe: Recipe, network: Network) -> dict[str, Callable]:
-    """What is computed for every frame, by the name under which the pipeline hands it on.
+    """Return the functions that compute targets per frame, by the names that the pipeline uses for them.
 
     Raises:
-        UserError: the frames of such a target and those of the features would not be the same.
+        UserError: the frames of such a target would differ from those of the features.
     """
     found = {name: output.target for name, output in network.outputs.items() if isinstance(output.target, Frames)}
     settings = recipe.frontend
     changed = settings.endpoint or settings.seconds or settings.normalize or recipe.sampling.seconds
     if found and (changed or not recipe.augment.off):
         raise UserError(
-            f"{next(iter(found))!r} is learnt for the frames of the front end as they are: it needs frontend.endpoint=false, "
+            f"{next(iter(found))!r} is learnt for the unmodified frames of the front end: it needs frontend.endpoint=false, "
             f"frontend.seconds=0, frontend.normalize=false, no sampling.seconds and no augmentation. Received: "
             f"endpoint={settings.endpoint}, seconds={settings.seconds}, normalize={settings.normalize}, "
             f"sampling.seconds={recipe.sampling.seconds}, {recipe.augment}."
@@ -32,10 +32,10 @@ def frame_targets(recipe: Recipe, network: Network) -> dict[str, Callable]:
 
 
 def targets_of(recipe: Recipe, network: Network) -> Callable:
-    """(x, y, w) of the pipeline, and a seed -> of the network: each output's own target and weight.
+    """Return a function from the pipeline's (x, y, w) and a seed to the network's inputs, targets and weights per output.
 
-    In a control with shuffled labels every example has the `Frames` of another one of its batch, of any stream. Which one is drawn
-    from the seed, two integers that differ from batch to batch: one distance for all batches would tell the stream.
+    In a control with shuffled labels, each example has the `Frames` of another example of its batch, from any stream. The distance
+    between them is drawn from the seed, two integers that differ per batch, since a fixed distance would reveal the stream.
     """
     import tensorflow as tf
 
@@ -50,7 +50,7 @@ def targets_of(recipe: Recipe, network: Network) -> Callable:
                 values, valid = x[f"target/{name}"], tf.cast(x["mask"], tf.float32)
                 if target.task in recipe.shuffle:
                     values, rolled = another(values, seed), another(valid, seed)
-                    # alone in its batch an example has only its own frames, and learns none
+                    # an example alone in its batch has only its own frames, and gets weight 0
                     valid *= rolled * tf.cast(tf.shape(valid)[0] > 1, tf.float32)
                 found[name], weights[name] = values, valid
             elif isinstance(target, Reconstruction):
@@ -66,7 +66,7 @@ def targets_of(recipe: Recipe, network: Network) -> Callable:
 
 
 def standardised_as(network: Network) -> Callable[[str, Any, Any], Any]:
-    """A function: (feature, its values, its mask) -> as the network's own normalisation has them."""
+    """Return a function (feature, its values, its mask) -> values standardised as by the network's normalisation."""
     import tensorflow as tf
 
     scales = {}
@@ -83,7 +83,7 @@ def standardised_as(network: Network) -> Callable[[str, Any, Any], Any]:
 
 
 def another(values, seed):
-    """(batch, ..) moved on along the batch by 1 to batch - 1 places, drawn from `seed`: no example keeps its own value."""
+    """Roll (batch, ..) along the batch by 1 to batch - 1 places, drawn from `seed`, so that no example keeps its value."""
     import tensorflow as tf
 
     most = tf.maximum(tf.shape(values)[0], 2)
@@ -91,14 +91,14 @@ def another(values, seed):
 
 
 def spread_over(replicas: int):
-    """Reorder a batch so that each replica's part of it mixes the streams as the whole batch does."""
+    """Return a function that reorders a batch so that the part of each replica mixes the streams like the whole batch."""
     import tensorflow as tf
 
     def spread(x, y, w):
         if replicas == 1:
             return x, y, w
         order = tf.argsort(tf.range(tf.shape(next(iter(y.values())))[0]) % replicas, stable=True)
-        # the network makes bool of it again; Keras takes the mean of its first batch over the replicas
+        # Keras averages its first batch over the replicas; the network converts to bool again
         x = {name: tf.cast(value, tf.float32) if value.dtype == tf.bool else value for name, value in x.items()}
         return tf.nest.map_structure(lambda value: tf.gather(value, order), (x, y, w))
 

@@ -1,4 +1,4 @@
-"""Weights of a finished run as the beginning of another: pre-training, then fine-tuning."""
+"""Initial weights from a finished run, for fine-tuning after pre-training."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from keras_ser.files import write_whole
 from keras_ser.tasks import Task
 from keras_ser.training.run import NETWORK, Run, model_file
 
-# what trains and is no part of the whole model: a decoder, a discriminator
+# weights that are not part of the whole model: a decoder, a discriminator
 TRAINING_ONLY = "training_only.npz"
 
 
 def digest(folder: Path | str) -> str:
-    """Twelve hex digits of a run's weights; "" without a folder.
+    """Return twelve hex digits that identify the weights of a run; "" for an empty `folder`.
 
     Raises:
-        RunError: the folder holds no finished run of a network.
+        RunError: the folder has no finished run of a network.
     """
     if not folder:
         return ""
@@ -34,7 +34,7 @@ def digest(folder: Path | str) -> str:
 
 
 def save_rest(network, score, out: Path) -> None:
-    """Keep the weights of `network` that its scorer `score` lacks."""
+    """Store the weights of `network` that are not in its scorer `score`."""
     held = {id(v) for v in score.variables}
     rest = {v.path: np.array(v) for v in network.weights if id(v) not in held and "seed_generator" not in v.path}
     if rest:
@@ -42,7 +42,7 @@ def save_rest(network, score, out: Path) -> None:
 
 
 def weights(run: Run) -> dict[str, np.ndarray]:
-    """Path of a variable -> its value, of all that a run's network had in training."""
+    """Return path -> value of all variables that a run's network had in training."""
     found = {v.path: np.array(v) for v in run.model().variables if "seed_generator" not in v.path}
     rest = run.folder / TRAINING_ONLY
     if rest.exists():
@@ -52,18 +52,18 @@ def weights(run: Run) -> dict[str, np.ndarray]:
 
 
 def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
-    """Give a network the weights of a finished run.
+    """Initialise a network with the weights of a finished run.
 
     Args:
         network: keras.Model.
-        tasks: its tasks: their heads begin anew where the run has none, or one of other classes.
-        folder: of the run (or of an experiment of one run).
+        tasks: its tasks; their heads keep their initial weights if the run has no such head, or one for other classes.
+        folder: folder of the run, or of an experiment with a single run.
 
     Returns:
-        Paths of the variables that begin anew.
+        Paths of the variables that keep their initial weights.
 
     Raises:
-        UserError: the run's network has another shape, or no weight in common.
+        UserError: a weight of the run has another shape, or no weight is shared.
     """
     run = Run.load(Run.find(folder))
     given, new, used = weights(run), [], 0
@@ -83,11 +83,11 @@ def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
             new.append(variable.path)
         else:
             raise UserError(
-                f"the network has {variable.path} {tuple(variable.shape)}, and {folder} {value.shape}: begin from a run of the "
-                "same front end and config."
+                f"the network has {variable.path} {tuple(variable.shape)}, but {folder} has {value.shape}: start from a run "
+                "with the same front end and config."
             )
     if not used:
         raise UserError(
-            f"the network and {folder} have no weight in common: {listed(sorted(given))}. Begin from another run."
+            f"the network and {folder} have no weight in common: {listed(sorted(given))}. Start from another run."
         )
     return new

@@ -346,7 +346,7 @@ def test_what_the_tasks_and_streams_do_not_allow_is_refused(config, tasks, strea
         ({"gamma": -0.1}, "`gamma` must be at least 0 and finite. Received: gamma=-0.1"),
         ({**CONV, "mask_bins": 6}, "need every frame, which encoder='conv' pools"),
         ({"beta": float("nan")}, "`beta` must be at least 0 and finite"),
-        ({"filters": (8, 8)}, "one entry a block"),
+        ({"filters": (8, 8)}, "one entry per block"),
         ({**CONV, "stem": 3}, "`stem` must leave a block"),
         ({"units": -3}, "`units` must be"),
         ({"dropout": 1.0}, "`dropout` must be"),

@@ -145,10 +145,10 @@ def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sampling": Sampling("segments", frames=30)}, "hears whole clips"),
-        ({"augment": tiny.Augment(time_masks=1, time_mask_frames=3)}, "hears whole clips"),
-        ({"first": tiny.FIRST.replace(frontend=SVM.frontend, augment=tiny.Augment())}, "hears whole clips"),
-        ({"streams": (tiny.CLEAN, tiny.NOISY)}, "hears whole clips"),
+        ({"sampling": Sampling("segments", frames=30)}, "fitted once on whole"),
+        ({"augment": tiny.Augment(time_masks=1, time_mask_frames=3)}, "fitted once on whole"),
+        ({"first": tiny.FIRST.replace(frontend=SVM.frontend, augment=tiny.Augment())}, "fitted once on whole"),
+        ({"streams": (tiny.CLEAN, tiny.NOISY)}, "fitted once on whole"),
         ({"protocols": (dataclasses.replace(tiny.SPEAKERS, validation=0),)}, "no validation side"),
     ],
     ids=["segments", "augmentation", "cascade", "drawn anew", "no choice"],

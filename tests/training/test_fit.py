@@ -460,7 +460,7 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
         match="cannot select the epoch by 'val_speaker_accuracy': .* Choose another monitor: val_emotion_uar, val_emotion_accuracy",
     ):
         fit(recipe.replace(monitor="val_speaker_accuracy"), data, split, tmp_path / "other")
-    with pytest.raises(ValueError, match="the task 'speaker' has no classes yet: take `recipe.for_corpus"):
+    with pytest.raises(ValueError, match="the task 'speaker' has no classes yet: call `recipe.for_corpus"):
         fit(tiny.STRETCHED, data, split, tmp_path / "nameless")
 
 

@@ -84,16 +84,16 @@ def test_other_weights_than_the_recipe_names_are_refused(made, tmp_path):
         (AAE, run.folder),
         (AAE.replace(initial="a"), None),
     ):
-        with pytest.raises(UserError, match="the recipe begins from the weights"):
+        with pytest.raises(UserError, match="the recipe's initial weights are"):
             fit(recipe, data, split, tmp_path / "run", initial=initial)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
     run, *_ = made
-    with pytest.raises(UserError, match=r"the network has encoder_1/kernel \(3, 3, 1, 4\), and .* \(3, 3, 1, 8\)"):
+    with pytest.raises(UserError, match=r"the network has encoder_1/kernel \(3, 3, 1, 4\), but .* has \(3, 3, 1, 8\)"):
         begin_from(network(AAE.override("config.filters", [4, 16])), TASKS, run.folder)
-    with pytest.raises(UserError, match=r"the network has normalization/mean \(9,\), and"):
+    with pytest.raises(UserError, match=r"the network has normalization/mean \(9,\), but"):
         begin_from(network(tiny.SINGLE), (tiny.EMOTION,), run.folder)
     other = network(RECIPES["aspmtl-conv"].replace(frontend=AAE.frontend, tasks=(AGE,)))
     with pytest.raises(UserError, match="have no weight in common"):

@@ -1,18 +1,18 @@
-"""What goes wrong in adversarial autoencoders, read from the history of a run. No TensorFlow."""
+"""Failures of adversarial autoencoders, detected in the history of a run. No TensorFlow."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-SURE = 0.99  # share of right answers of a discriminator that has won
-STILL = 0.02  # about 0.5, of one that has learned nothing
+SURE = 0.99  # accuracy above which the discriminator has won
+STILL = 0.02  # distance from accuracy 0.5 within which it has learned nothing
 MEAN_FRAME = 0.95  # the error of the mean frame, in standardised units, is 1
-FAR = 1.0  # of a code that is 0 always
-FEW = 0.1
+FAR = 1.0  # distance from the prior of a code that is always 0
+FEW = 0.1  # share of active units
 
 
 def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
-    """Sentences on the last fifth of a run's epochs; none where nothing went wrong.
+    """Return sentences on failures, mostly over the last fifth of a run's epochs; [] if there are none.
 
     Args:
         rows: the logs of each epoch.
@@ -26,10 +26,12 @@ def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
     right = [row["discriminator_right"] for row in rows if "discriminator_right" in row]
     if late("discriminator_right") > SURE:
         found.append(
-            "the discriminator tells codes from the prior nearly always, so that the code did not come to its prior"
+            "the discriminator nearly always tells codes from the prior, so that the code did not approach its prior"
         )
     if right and max(abs(share - 0.5) for share in right) < STILL:
-        found.append("the discriminator guesses from the first epoch to the last, so that the adversary taught nothing")
+        found.append(
+            "the discriminator is at chance from the first epoch to the last, so that the adversary taught nothing"
+        )
     if late("reconstruction_loss") > MEAN_FRAME:
         found.append("the reconstruction is no better than the mean frame")
     if late("code_distance") > FAR:

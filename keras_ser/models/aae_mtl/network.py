@@ -1,17 +1,18 @@
 """AAE-MTL: a semi-supervised adversarial autoencoder with heads for emotion, speaker and gender (Latif et al.).
 
-An encoder E of three convolutions makes a code z of a spectrogram; a decoder D makes the spectrogram of it again; a discriminator
-tells z from the prior N(0, I); a classifier a task looks at z. Every batch is learned from in three phases, in this order:
+An encoder E of three convolutions maps a spectrogram to a code z; a decoder D reconstructs the spectrogram from z; a discriminator
+distinguishes z from the prior N(0, I); one classifier per task predicts from z. Each batch is trained on in three phases, in this
+order:
 
 1. reconstruct: E and D, alpha ||x - D(E(x))||^2                                                                      (eq. 3)
-2. regularise: the discriminator on prior (real) and z (fake), then E against the discriminator as it then is          (eq. 4)
+2. regularise: the discriminator on prior (real) and z (fake), then E against the updated discriminator                (eq. 4)
 3. classify: E and the classifiers, L_c = beta L_E + (1 - beta) (L_G + L_S)                                            (eq. 2)
 
-so that in all L = alpha L_AE + L_c (eq. 1). Eq. 3 is a mean over the entries (a sum over 32,768 would outweigh everything else).
-A label that is missing weighs 0, so that recordings without emotions teach speaker, gender, code and reconstruction.
+which together give L = alpha L_AE + L_c (eq. 1). Eq. 3 is a mean over the entries (a sum over 32,768 would dominate the loss).
+Missing labels have weight 0, so that recordings without emotions train speaker, gender, code and reconstruction.
 
-`kind="ae"` leaves phase 2 out, `kind="cnn"` phases 1 and 2: the models that the paper compares. They share the encoder; the
-paper's CNN has one convolution less.
+`kind="ae"` omits phase 2 and `kind="cnn"` phases 1 and 2: the models that the paper compares. They share the encoder; the
+paper's CNN has one convolution fewer.
 
 Reference:
     Latif, Rana, Khalifa, Jurdak, Epps and Schuller, *Multi-task semi-supervised adversarial autoencoding for speech emotion
@@ -30,7 +31,7 @@ from keras_ser.values import settle
 
 SPACE = ("config.alpha=0.1:1", "config.beta=0.1:0.9")
 KINDS = ("aae", "ae", "cnn")
-IMAGE = "reconstruction"  # the output that is not a task's
+IMAGE = "reconstruction"  # the only output that does not belong to a task
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,22 @@ class Config:
     """AAE-MTL's settings. "paper": given by the paper; "ours": the paper is silent.
 
     Args:
-        kind: "aae", "ae" (no discriminator) or "cnn" (classifiers alone).
+        kind: "aae", "ae" (no discriminator) or "cnn" (only classifiers).
         alpha: weight of the reconstruction (paper: 0.4 on IEMOCAP; "ae" 0.3).
-        beta: weight of the main task's loss, the other tasks' being 1 - beta (paper: 0.6; "ae" 0.7).
-        adversary: weight of what the encoder learns from the discriminator (paper: 1); 0 = a control.
+        beta: weight of the main task's loss; the other tasks have 1 - beta (paper: 0.6; "ae" 0.7).
+        adversary: weight of the encoder's loss against the discriminator (paper: 1); 0 = a control.
         filters: channels of the encoder's convolutions, the last those of z (paper: 32; the others ours).
-        kernels: their square sizes (ours).
-        pools: pooled (frames, bins) after each; of 256 frames and 128 bins (4, 2) at last makes 16 x 16 x 32 (paper's z).
-        code: what z is: "linear", the last convolution normalised, without ReLU (ours: a code that is never negative cannot be told
-            to be N(0, I)), or "relu" (the paper's letter).
+        kernels: sizes of their square kernels (ours).
+        pools: (frames, bins) of the pooling after each; the default maps 256 frames and 128 bins to 16 x 16 x 32 (the paper's z).
+        code: "linear", the normalised last convolution without ReLU (ours: a non-negative code cannot match N(0, I)), or "relu"
+            (as in the paper).
         head_filters, head_kernel, head_pool: convolution and pooling of each classifier and of the discriminator (ours).
         dense: widths of their two dense layers (ours).
-        dropout: between those of a classifier (paper: 0.3).
-        momentum: of the batch normalisation's moving averages (ours: a small corpus makes a dozen steps an epoch).
-        discriminator_rate: multiplies the learning rate of the discriminator (paper: 1); under 1 where it wins outright.
-        saturating: the encoder minimises log(1 - D(z)), the letter of eq. 5, instead of -log D(z), whose gradient does not vanish
-            where the discriminator is sure.
+        dropout: rate between the dense layers of a classifier (paper: 0.3).
+        momentum: momentum of the moving averages of batch normalisation (ours: a small corpus has a dozen steps per epoch).
+        discriminator_rate: factor on the learning rate of the discriminator (paper: 1); below 1 if the discriminator always wins.
+        saturating: the encoder minimises log(1 - D(z)), as in eq. 5, instead of -log D(z), whose gradient does not vanish when the
+            discriminator is certain. Default False.
     """
 
     kind: str = "aae"
@@ -93,17 +94,20 @@ def build(
     streams: int = 1,
     frontend: FrontendConfig | None = None,
 ) -> Network:
-    """The network, spectrogram in, logits and the spectrogram again out.
+    """Build the network from a spectrogram to logits and the reconstructed spectrogram.
 
     Args:
         config: the settings.
         inputs: {feature: (frames, bins)}, one feature; the paper's: (256, 128).
-        tasks: the main task first; (batch, classes) logits each. The embedding is the last dense layer of the identity task's
-            classifier (d-vectors), or of the main task's, where there is none.
+        tasks: the main task first; (batch, classes) logits each. The embedding is the last dense layer of the classifier of the
+            first identity task (d-vectors), or of the main task if there is none.
         streams, frontend: not used.
 
+    Returns:
+        Network.
+
     Raises:
-        UserError: segments of different lengths, several features, or sizes that the pools do not divide.
+        UserError: segments differ in length, there are several features, or the pools do not divide a size.
     """
     import keras
 
@@ -148,7 +152,7 @@ def build(
 
 
 def _size(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> tuple[int, int]:
-    """(frames, bins); see `build` for what is refused."""
+    """Return (frames, bins); raises as `build` does."""
     if len(inputs) != 1:
         raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")
     ((frames, bins),) = inputs.values()
@@ -167,7 +171,7 @@ def _size(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> tuple
 
 
 def _encode(config: Config, x):
-    """(batch, frames, bins, 1) -> z (batch, frames', bins', channels)."""
+    """Encode (batch, frames, bins, 1) to z (batch, frames', bins', channels)."""
     import keras
 
     last = len(config.filters) - 1
@@ -182,13 +186,13 @@ def _encode(config: Config, x):
 
 
 def _decode(config: Config, z, frames: int, bins: int):
-    """z -> (batch, frames, bins): the encoder's mirror, transposed convolutions in place of convolution and pooling."""
+    """Decode z to (batch, frames, bins) by a mirrored encoder, with transposed convolutions for convolution and pooling."""
     import keras
 
     last = len(config.filters) - 1
     for i in range(last, -1, -1):
         filters = config.filters[i - 1] if i else 1
-        # a kernel smaller than the stride would leave holes
+        # a kernel smaller than the stride would leave gaps
         kernel = [max(config.kernels[i], pool) for pool in config.pools[i]]
         z = keras.layers.Conv2DTranspose(
             filters, kernel, config.pools[i], padding="same", use_bias=not i, name=f"decoder_{i + 1}"
@@ -200,7 +204,7 @@ def _decode(config: Config, z, frames: int, bins: int):
 
 
 def _judge(config: Config, z, name: str, dropout: float):
-    """z -> (batch, units): convolution, max pooling, two dense layers; of a classifier and of the discriminator."""
+    """Map z to (batch, units) by convolution, max pooling and two dense layers, in a classifier or the discriminator."""
     import keras
 
     x = keras.layers.Conv2D(
@@ -215,7 +219,7 @@ def _judge(config: Config, z, name: str, dropout: float):
 
 
 def _discriminator(config: Config, shape):
-    """z -> (batch, 2) logits. It has no batch normalisation, whose statistics of a batch of both would tell one from the other."""
+    """Build z -> (batch, 2) logits, without batch normalisation, since its statistics over both classes would reveal them."""
     import keras
 
     z = keras.Input(shape)

@@ -1,30 +1,30 @@
-"""The three phases of an adversarial autoencoder's training step (see `keras_ser.models.aae_mtl`)."""
+"""The three phases in the training step of an adversarial autoencoder (see `keras_ser.models.aae_mtl`)."""
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-ACTIVE = 0.01  # variance of a unit of the code over a batch, from which on it is in use
+ACTIVE = 0.01  # variance over a batch above which a unit of the code is active
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class ThreePhases(keras.Model):
-    """Functional: features -> {task: logits, ".. reconstruction": image}; trained phase by phase, each with its own optimizer.
+    """Functional model, features -> {task: logits, "reconstruction": image}, trained in phases with an optimizer each.
 
-    Logged beside the outputs' losses: loss (2 log 2 at chance) and accuracy of the discriminator (0.5 or 1.0 to the end is a
-    failure), the encoder's loss against it, mean and standard deviation of the code (of its prior 0 and 1), its distance from the
-    prior unit by unit, and the share of its units in use.
+    Logged beside the outputs' losses: loss (2 log 2 at chance) and accuracy of the discriminator (a constant 0.5 or 1.0 is a
+    failure), the encoder's loss against it, mean and standard deviation of the code (0 and 1 for its prior), its distance from the
+    prior per unit, and the share of its active units.
     """
 
     def assemble(self, encoder, decoder, classifiers, critic, image: str, difference, config) -> None:
-        """Hand on the parts, which share the functional model's layers.
+        """Set the parts, which share the layers of the functional model.
 
         Args:
             encoder: features -> z. decoder: z -> image. classifiers: z -> {task: logits}.
-            critic: z -> (batch, 2) logits, class 1 the prior and class 0 a code; or None: no second phase.
-            image: name of the output that is the decoder's.
+            critic: z -> (batch, 2) logits, class 1 for the prior and 0 for a code; None = no second phase.
+            image: name of the decoder's output.
             difference: its loss, eq. 3.
-            config: of `keras_ser.models.aae_mtl`.
+            config: `keras_ser.models.aae_mtl.Config`.
         """
         self.encoder, self.decoder, self.classifiers, self.critic = encoder, decoder, classifiers, critic
         self.image, self.difference, self.settings = image, difference, config
@@ -63,11 +63,11 @@ class ThreePhases(keras.Model):
                 logits = self.critic(ops.concatenate([real, ops.stop_gradient(code)], 0), training=True)
                 half = ops.shape(logits)[0] // 2
                 truth = ops.concatenate([ops.ones((half,), "int32"), ops.zeros((half,), "int32")], 0)
-                # a sum of two means: one over real and fake together would halve eq. 4, and with SGD the rate
+                # a sum of two means, as in eq. 4: one mean over real and fake would halve it, and with SGD the learning rate
                 told = 2 * ops.mean(_crossentropy(truth, logits))
             self._apply("discriminate", tape, told, theirs)
             judged = self.critic(code, training=True)
-            if self.settings.saturating:  # log(1 - D(z)), as small as can be
+            if self.settings.saturating:  # minimise log(1 - D(z))
                 deceived = -ops.mean(_crossentropy(ops.zeros((half,), "int32"), judged))
             else:
                 deceived = ops.mean(_crossentropy(ops.ones((half,), "int32"), judged))
@@ -77,7 +77,7 @@ class ThreePhases(keras.Model):
         return {"discriminator_loss": told, "discriminator_right": right, "generator_loss": deceived}
 
     def _classify(self, x, y, w, image):
-        """Phase 3: encoder and classifiers. The image, of phase 1, is only logged here."""
+        """Phase 3: encoder and classifiers. The image from phase 1 is only logged here."""
         variables = [*self.encoder.trainable_variables, *self.classifiers.trainable_variables]
         with tf.GradientTape() as tape:
             z = self.encoder(x, training=True)
@@ -98,9 +98,9 @@ def _crossentropy(truth, logits):
 
 
 def _moments(z) -> dict:
-    """How far the code is from its prior, N(0, 1) in each unit, and how many of its units vary.
+    """Return statistics of the code: its moments, its distance from the prior N(0, 1) per unit, and the share of active units.
 
-    The distance is the mean over units of (mean)^2 + (deviation - 1)^2, over a batch of n about 1.5 / n for the prior itself.
+    The distance is the mean over units of (mean)^2 + (deviation - 1)^2, about 1.5 / n for the prior itself in a batch of n.
     """
     z = ops.reshape(ops.cast(z, "float32"), (ops.shape(z)[0], -1))
     variance = ops.var(z, axis=0)

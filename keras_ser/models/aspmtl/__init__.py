@@ -1,4 +1,4 @@
-"""ASP-MTL: the network, the two models one after the other, and model 1 as a denoiser."""
+"""ASP-MTL: the network, the cascade of two models, and model 1 as a denoiser."""
 
 from keras_ser.models.aspmtl.network import SPACE, Config, build
 from keras_ser.models.aspmtl.pair import AUXILIARY, FLAGS, check_pair

@@ -1,8 +1,8 @@
-"""The cascade of the ASP-MTL paper: model 1 finds the noise, it is discarded, model 2 judges what is left.
+"""The cascade of the ASP-MTL paper: model 1 locates the noise, which is discarded, and model 2 classifies the remainder.
 
-`drop`, the letter of the paper: a segment goes when a noise wins its noise posterior. What is left is packed to the left, so
-that masks stay right-padded. Where nothing would survive, the least noisy segment is kept. `mask`: model 2 hears the waveform
-that model 1's ratio mask leaves.
+`drop`, as in the paper: a segment is removed if a noise has the highest noise posterior. The remaining segments are packed to the
+left, so that masks stay right-padded. If no segment would survive, the least noisy one is kept. `mask`: the input of model 2 is
+the waveform after model 1's ratio mask.
 """
 
 import keras
@@ -18,12 +18,16 @@ from keras_ser.settings import CLEAN, of_stream
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class DropNoise(FeatureLayer):
-    """Removes the frames of noisy segments, of `frames` each, and moves the others to the left; `clean` is the class "clean".
+    """Remove the frames of noisy segments and move the others to the left.
+
+    Args:
+        frames: frames per segment.
+        clean: index of the class "clean". Default 0.
 
     Input: features {name: (batch, length, bins)}, mask (batch, length), noise posteriors (batch * segments, classes) and the
         segments' mask (batch * segments, frames), as `Segment(frames)` cut them.
-    Output: {name: (batch, length, bins), "mask": (batch, length), "emptied": (batch,)}; "emptied" is True where nothing
-        survived and only the least noisy segment was kept.
+    Output: {name: (batch, length, bins), "mask": (batch, length), "emptied": (batch,)}; "emptied" is True where no
+        segment survived and only the least noisy one was kept.
 
     Reference: Liu & Zhang, *Design of Efficient Speech Emotion Recognition Based on Multi Task Learning*, section III.
     """
@@ -49,13 +53,13 @@ class DropNoise(FeatureLayer):
 
 
 def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
-    """Model 1 as model 2's front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
+    """Build model 2's front end from model 1: {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.
 
     Args:
         first: a whole model (`keras_ser.models.whole_model.assembled`).
-        segment: frames of the segments that are judged and dropped.
-        clean: the class "clean".
-        task: the output that finds the noise.
+        segment: frames per segment.
+        clean: index of the class "clean". Default 0.
+        task: the output that classifies the noise. Default "noise".
     """
     first.trainable = False
     features = first.get_layer("extractor")
@@ -70,14 +74,14 @@ def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str =
 
 
 def mask_extractor(first: keras.Model, frontend: Frontend) -> keras.Model:
-    """Model 1's ratio mask before model 2's own front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}."""
+    """Put model 1's ratio mask before a front end: {"waveform", "length"} -> {feature: (batch, length, bins), "mask"}."""
     given = waveform_inputs()
     cleaned = mask_denoiser(first)(given)["waveform"]
     return keras.Model(given, frontend(cleaned, given["length"]), name="extractor")
 
 
 def second_extractor(run, recipe, frontend):
-    """What model 2 of a cascade hears: its front end behind model 1, as its recipe's `discard` says."""
+    """Build the front end of a cascade's model 2, after model 1, according to the recipe's `discard`."""
     if recipe.discard == "mask":
         return mask_extractor(run.model(), frontend)
     noise = next(filter(of_stream, run.recipe.tasks))
@@ -85,6 +89,6 @@ def second_extractor(run, recipe, frontend):
 
 
 def without_first(whole: keras.Model, frontend) -> keras.Model:
-    """A cascade's model 2 alone, with the front end of the settings `frontend`: every frame of every clip goes to it."""
+    """Build a cascade's model 2 without model 1, on all frames of a front end with the settings `frontend`."""
     extract = extractor(Frontend(**frontend.options()))
     return assembled(extract, whole.get_layer("scorer"), "without_model_1")

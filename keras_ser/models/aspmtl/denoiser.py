@@ -1,10 +1,10 @@
 """Model 1 of the ASP-MTL paper as a denoiser: waveform in, waveform of the same length out.
 
-`drop`, the letter of the paper, silences the segments that a noise wins; `mask` multiplies each bin by the ratio mask that the
-network estimates, and adds the frames up again with the noisy phase. `ideal` is the mask's limit: the ratio mask itself, for
-who knows the clean speech.
+`drop`, as in the paper, silences the segments in which a noise has the highest posterior; `mask` multiplies each bin by the ratio
+mask that the network estimates, and resynthesises the frames with the noisy phase. `ideal` is the upper bound of `mask`: the ratio
+mask computed from the clean speech.
 
-All of them need the front end's frames as they lie in time: a model 1 that was trained with `frontend.endpoint=False`.
+All of them need consecutive frames: a model 1 that was trained with `frontend.endpoint=False` and `frontend.seconds=0`.
 """
 
 from typing import Any
@@ -20,15 +20,16 @@ from keras_ser.settings import STRETCH
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
-    """Which segments stay, (batch, segments) bool, at least one of a clip; and (batch,) bool, True where none survived.
-
-    Where none survived the least noisy one is kept.
+    """Select the segments to keep: those whose most probable class is "clean", or else the least noisy one.
 
     Args:
-        noise: (batch * segments, classes) noise posteriors, a clip's segments in a row.
+        noise: (batch * segments, classes) noise posteriors, the segments of a clip in consecutive rows.
         segment_mask: (batch * segments, frames) bool.
-        mask: (batch, length) bool, the clips' own.
-        clean: the class "clean".
+        mask: (batch, length) bool, of the clips.
+        clean: index of the class "clean".
+
+    Returns:
+        (batch, segments) bool, the segments to keep; (batch,) bool, True where no segment was clean.
     """
     batch = ops.shape(mask)[0]
     present = ops.any(segment_mask, axis=1)  # (batch * segments,)
@@ -44,7 +45,12 @@ def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class SilenceNoise(FeatureLayer):
-    """Sets the samples of noisy segments, of `frames` each `hop` samples apart, to 0; `clean` is the class "clean".
+    """Set the samples of noisy segments to 0.
+
+    Args:
+        frames: frames per segment.
+        hop: samples between frames.
+        clean: index of the class "clean". Default 0.
 
     Input: waveform (batch, samples), length (batch,), the features' mask (batch, length), noise posteriors
         (batch * segments, classes) and the segments' mask (batch * segments, frames), as `Segment(frames)` cut them.
@@ -58,7 +64,7 @@ class SilenceNoise(FeatureLayer):
 
     def call(self, waveform, length, mask, noise, segment_mask):
         stay, emptied = surviving(noise, segment_mask, mask, self.clean)
-        last = ops.sum(ops.cast(mask, "int32"), axis=1) - 1  # (batch,), each clip's last frame
+        last = ops.sum(ops.cast(mask, "int32"), axis=1) - 1  # (batch,), last frame of each clip
         frame = ops.arange(ops.shape(waveform)[1], dtype="int32") // self.hop
         index = ops.minimum(frame[None, :], last[:, None]) // self.frames  # (batch, samples)
         kept = ops.take_along_axis(ops.cast(stay, "float32"), index, axis=1)
@@ -72,13 +78,13 @@ class SilenceNoise(FeatureLayer):
 
 
 def mask_denoiser(first: keras.Model) -> keras.Model:
-    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}: the estimated ratio mask.
+    """Build a denoiser by ratio mask: {"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}.
 
     Args:
         first: a whole model (`keras_ser.models.whole_model.assembled`) whose network has an output "gain".
 
     Raises:
-        ValueError: it has none.
+        UserError: the model estimates no mask, or its front end cuts clips or drops silence.
     """
     frontend, network = _parts(first)
     if "gain" not in network.output:
@@ -92,7 +98,7 @@ def mask_denoiser(first: keras.Model) -> keras.Model:
 
 
 def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
-    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), "emptied": (batch,)}.
+    """Build a denoiser that silences noisy segments: {"waveform", "length"} -> {"waveform": (batch, samples), "emptied": (batch,)}.
 
     The arguments are those of `keras_ser.models.aspmtl.cascade.drop_extractor`.
     """
@@ -107,16 +113,16 @@ def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = 
 
 
 def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend, exponent: float = 0.5) -> Any:
-    """What the mask would leave if it were the ideal ratio mask: (batch, samples)."""
+    """Apply the ideal ratio mask, computed from the clean speech, to the noisy one: (batch, samples)."""
     sizes = (frontend.window, frontend.hop, frontend.fft, frontend.window_shape)
     return apply_gain(noisy, length, ideal_ratio_mask(clean, noisy, length, *sizes, exponent=exponent), *sizes)
 
 
 def frontend_of(first: keras.Model) -> Frontend:
-    """The front end inside a whole model.
+    """Return the front end inside a whole model.
 
     Raises:
-        UserError: it is a cascade's, which has none of its own.
+        UserError: the model is a cascade, which has no front end of its own.
     """
     extract = first.get_layer("extractor")
     found = [layer for layer in extract.layers if isinstance(layer, Frontend)]
@@ -129,11 +135,11 @@ def _parts(first: keras.Model):
     frontend = frontend_of(first)
     if STRETCH in first.get_layer("extractor").output:
         raise UserError(
-            "a denoiser needs whole clips, and this model cuts stretches: train it without sampling.seconds."
+            "a denoiser needs whole clips, but this model cuts stretches: train it without sampling.seconds."
         )
     if frontend.endpoint or frontend.samples:
         raise UserError(
-            "a denoiser needs the frames as they lie in time, and this model drops silence or cuts clips before it looks: "
+            "a denoiser needs all frames of a clip in sequence, but this model drops silence or cuts clips: "
             "train it with --set frontend.endpoint=false --set frontend.seconds=0."
         )
     first.trainable = False

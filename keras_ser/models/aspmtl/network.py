@@ -1,14 +1,14 @@
 """ASP-MTL: adversarial shared-private multi-task learning (Liu & Zhang, IEEE Access).
 
-One shared encoder and one private encoder for each task. The main head sees shared and private features (eq. 14-15), an
-auxiliary head its own private features (eq. 16). A discriminator looks at the shared features through a gradient reversal
-layer (eq. 11-12), and shared and private features are held orthogonal (eq. 13):
+There is one shared encoder, and one private encoder for each task. The main head takes shared and private features (eq. 14-15),
+an auxiliary head its own private features (eq. 16). A discriminator takes the shared features through a gradient reversal
+layer (eq. 11-12), and shared and private features are kept orthogonal (eq. 13):
 
     L = alpha L_main + beta L_aux + gamma L_adv + mu L_diff                                                          (eq. 19)
 
-The paper's model 1 takes noise as the auxiliary task, model 2 gender; `keras_ser.models.aspmtl.cascade` puts one before the other.
-With `mask_bins`, model 1 also estimates the ideal ratio mask of every frame from its private noise features.
-The encoder is the paper's stack of LSTM layers (`encoder="lstm"`), or convolutional blocks inside the same frame (`"conv"`).
+The auxiliary task is noise in the paper's model 1 and gender in model 2; `keras_ser.models.aspmtl.cascade` runs one after the
+other. With `mask_bins`, model 1 also estimates the ideal ratio mask of every frame from its private noise features. The encoder is
+the paper's stack of LSTM layers (`encoder="lstm"`), or convolutional blocks in its place (`"conv"`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from keras_ser.settings import FrontendConfig
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
-# the losses' weights against the main one's
+# weights of the losses relative to the main one
 SPACE = ("config.beta=0.01:10:log", "config.gamma=0.01:10:log", "config.mu=0.01:10:log")
 
 
@@ -33,27 +33,28 @@ class Config:
         encoder: "lstm" (paper) or "conv" (ours).
         units: width of every LSTM layer (paper: 32).
         layers: LSTM layers of an encoder (ours: L = 2); with "conv", LSTM layers after the blocks (0 = none).
-        dropout: between LSTM layers and before every output (paper: 0.5).
-        pooling: from a sequence to a vector: "mean" over the valid frames (ours), "attention", or "statistics" (mean and
+        dropout: rate between LSTM layers and before every output (paper: 0.5).
+        pooling: how a sequence becomes a vector: "mean" over the valid frames (ours), "attention", or "statistics" (mean and
             standard deviation).
-        dense: width of the dense layer before each output (Fig. 5 shows one; the width is ours).
+        dense: width of the dense layer before each output; 0 = none (Fig. 5 shows one; the width is ours).
         alpha, beta, gamma, mu: weights of main, auxiliary, adversarial and orthogonality loss (eq. 19; values ours).
-        adversary: "source" (which stream an example came from, eq. 12), "label" (the auxiliary class) or None.
+        adversary: what the discriminator predicts: "source" (the stream of an example, eq. 12), "label" (the auxiliary class) or
+            None (no discriminator).
         reversal: rate of the gradient reversal layer.
-        normalize: orthogonality per example and independent of the sizes (ours); False = the letter of eq. 13.
-        label_smoothing: of the main task's cross-entropy (paper: none).
-        filters, kernels, pools: of the convolutional blocks ("conv"): channels, square kernel sizes, pooled (frames, bins).
-        projection: width of the dense ReLU layer that joins the last block's bins and channels, frame by frame.
-        stride: over frames, of the first convolution: 2 halves the cost of everything.
+        normalize: compute orthogonality per example and independently of the sizes (ours); False = eq. 13 as printed.
+        label_smoothing: label smoothing of the main task's cross-entropy (paper: none).
+        filters, kernels, pools: channels, square kernel sizes and pooled (frames, bins) of the convolutional blocks ("conv").
+        projection: width of the dense ReLU layer that joins bins and channels of the last block in each frame.
+        stride: stride of the first convolution over frames; 2 halves the total cost.
         pool_first: pool before the normalisation: a fifth cheaper.
-        stem: how many of the first blocks serve all encoders in common.
-        block_dropout: spatial dropout after each block.
-        frame_level: auxiliary heads judge frame by frame, and the mean of their posteriors over the valid frames is the
-            answer (ours, for model 1).
+        stem: number of first blocks that all encoders share.
+        block_dropout: rate of the spatial dropout after each block.
+        frame_level: auxiliary heads classify every frame, and the mean of their posteriors over the valid frames is the
+            prediction (ours, for model 1).
         mask_bins: width of a sigmoid on the first auxiliary task's private features that learns the ideal ratio mask of
             every frame (ours, for model 1): fft // 2 + 1 of the front end; 0 = none.
         mask_weight: weight of its squared error beside eq. 19.
-        mask_loudness: bins count in it as their magnitude to this power: 0 = alike, 2 = as in the waveform's error.
+        mask_loudness: bins are weighted in it by their magnitude to this power: 0 = equally, 2 = as in the waveform's error.
     """
 
     encoder: str = "lstm"
@@ -110,23 +111,23 @@ def build(
     streams: int = 1,
     frontend: FrontendConfig | None = None,
 ) -> Network:
-    """The network, features in, logits out; its losses are those of eq. 19.
+    """Build the network from features to logits; its losses are those of eq. 19.
 
     Args:
         config: the settings.
         inputs: feature -> (frames, bins), in the order in which they are joined; the network takes any number of frames.
         tasks: the main task first. With one task this is the single-task baseline: one encoder, no adversary.
-        streams: how many sources a batch mixes (the classes of `adversary="source"`).
-        frontend: what the ratio mask's frames are computed by, with `mask_bins`.
+        streams: number of streams in a batch, the classes of `adversary="source"`.
+        frontend: settings by which the frames of the ratio mask are computed, with `mask_bins`.
 
     Returns:
         Network. Outputs: {task: (batch, classes) logits}, with an adversary "adversary" (batch, classes) logits, and with
-        `mask_bins` "gain" (batch, frames, mask_bins). The embedding is the pooled shared features s; of the single-task baseline,
-        those of its one encoder.
+        `mask_bins` "gain" (batch, frames, mask_bins). The embedding is the pooled shared features s; in the single-task baseline,
+        the pooled features of its only encoder.
 
     Raises:
-        UserError: an adversary that has nothing to tell apart, a mask without an auxiliary task or of other bins than the front
-            end's.
+        UserError: the adversary has no classes to distinguish, or the mask lacks an auxiliary task or differs in bins from the
+            front end.
     """
     import keras
 
@@ -193,10 +194,10 @@ def build(
 
 
 def _check(config: Config, auxiliary: Sequence[Task], adversary: str | None, streams: int, frontend) -> None:
-    """Refuse what cannot be built; see `build`."""
+    """Refuse settings that the network cannot be built with; see `build`."""
     if adversary == "source" and streams < 2:
         raise UserError(
-            "adversary='source' tells streams apart, and there is only one: add a stream of another distribution "
+            "adversary='source' tells streams apart, but there is only one: add a stream of another distribution "
             "(noise, another corpus), or choose adversary='label' or None."
         )
     if adversary == "label" and auxiliary[0].continuous:
@@ -211,9 +212,9 @@ def _check(config: Config, auxiliary: Sequence[Task], adversary: str | None, str
 
 
 def ratio_mask(config: Config, frontend: FrontendConfig | None, task: str) -> Frames:
-    """The ideal ratio mask of every frame and bin, then the weights of its squared error: 2 `mask_bins` values.
+    """Return the target of the ratio mask: the ideal mask of every frame and bin, then the weights of its squared error.
 
-    The task is the auxiliary one, of the noises; without a `frontend` the sizes are those of `FrontendConfig()`.
+    `task` is the auxiliary task, the noise; without a `frontend`, the sizes are those of `FrontendConfig()`.
     """
     frontend = frontend or FrontendConfig()
     sizes = (frontend.window, frontend.hop, frontend.fft)
@@ -231,7 +232,7 @@ def ratio_mask(config: Config, frontend: FrontendConfig | None, task: str) -> Fr
 
 
 def _encode(config: Config, x, mask, name: str):
-    """(batch, frames, bins) -> the encoder's sequence (batch, frames', units) and its mask."""
+    """Encode (batch, frames, bins) as a sequence (batch, frames', units) with its mask."""
     import keras
 
     from keras_ser.layers import StackedLSTM

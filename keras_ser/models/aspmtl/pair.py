@@ -1,4 +1,4 @@
-"""What two models in a row need of each other, and what the pair says of a clip. No TensorFlow."""
+"""Requirements of the two models of a cascade, and the cascade's flags. No TensorFlow."""
 
 import dataclasses
 from typing import Any
@@ -10,28 +10,28 @@ from keras_ser.settings import CLEAN, FrontendConfig, of_stream
 
 FLAGS = {
     "emptied": Flag(
-        "Model 1 would have dropped every segment of {count} of {clips} tested clips; of those its least noisy segment was judged "
-        "(column `emptied`).",
+        "Model 1 would have dropped every segment of {count} of {clips} tested clips; in these, the least noisy segment "
+        "was classified (column `emptied`).",
         "all noise",
     )
 }
-# what changes in a recipe that gets a second corpus: then there are sources to tell apart
+# changes to a recipe that gets an auxiliary corpus, so that there are sources to distinguish
 AUXILIARY = {"config.adversary": "source"}
 
 
 def check_pair(second: Any, first: Any) -> None:
-    """Refuse two models that cannot work one after the other.
+    """Refuse two models that cannot form a cascade.
 
     Args:
         second, first: their recipes.
 
     Raises:
-        UserError: the first finds no noise, or looks at other features than the second gets from it; several front ends or
-            stretches in one of them.
+        UserError: the first model does not locate noise, the front ends are incompatible, or a model has several front ends or
+            cuts stretches.
     """
     for name, recipe in (("", second), ("first.", first)):
         if recipe.frontends or recipe.sampling.seconds:
-            raise UserError(f"the models of a cascade have one front end each, and no {name}sampling.seconds.")
+            raise UserError(f"the models of a cascade need one front end each, and no {name}sampling.seconds.")
     if second.discard == "mask":
         if not getattr(first.config, "mask_bins", 0):
             raise UserError("discard='mask' needs a first model that estimates a mask: set first.config.mask_bins.")
@@ -50,5 +50,5 @@ def check_pair(second: Any, first: Any) -> None:
         if one != two:
             raise UserError(
                 f"both models of a cascade need the same frontend. Received: first.frontend.{name}={one!r}, "
-                f"frontend.{name}={two!r}. Set frontend.{name} alone: the first model's follows."
+                f"frontend.{name}={two!r}. Set frontend.{name} only: the first model's then follows."
             )

@@ -1,4 +1,4 @@
-"""AlexNet's features in torchvision's form, and its weights from a safetensors file.
+"""AlexNet's features, in torchvision's form, with weights from a safetensors file.
 
 | layer | kernel | stride | padding | channels |
 | --- | --- | --- | --- | --- |
@@ -10,7 +10,7 @@
 | pool | 3 | 2 | | |
 | adaptive average pooling | to 6 x 6 | | | |
 
-ReLU follows each convolution. The numbers are those of torchvision's `features`.
+ReLU follows each convolution. The layers are numbered as in torchvision's `features`.
 
 Reference:
     Krizhevsky, *One weird trick for parallelizing convolutional neural networks*, 2014.
@@ -28,11 +28,11 @@ from keras_ser.layers.masking import zero_padding
 from keras_ser.models.multilevel.weights import KERNELS, alexnet_weights
 
 GRID = 6
-POOLED = (0, 3, 10)  # torchvision's numbers of the convolutions that a pool follows
+POOLED = (0, 3, 10)  # torchvision's numbers of the convolutions before a pool
 
 
 def features(image, filters: Sequence[int], file: str = "") -> tuple[Any, Callable | None]:
-    """(batch, height, width, 3) -> (batch, 6, 6, channels), and what loads the weights of `file`, if there is one."""
+    """Map (batch, height, width, 3) to (batch, 6, 6, channels); also return a function that loads weights from `file`, or None."""
     x, convolutions = image, {}
     for (number, kernel), channels in zip(KERNELS.items(), filters, strict=True):
         stride = 1 if number else 4
@@ -62,10 +62,10 @@ def features(image, filters: Sequence[int], file: str = "") -> tuple[Any, Callab
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class SpectrogramImage(FeatureLayer):
-    """A spectrogram as an image of three equal channels, low frequencies at the bottom, resized (bilinear).
+    """Convert a spectrogram to an image of three equal channels with low frequencies at the bottom, resized bilinearly.
 
     Args:
-        size: height and width.
+        size: height and width of the image, in pixels.
 
     Input shape: (batch, frames, bins); `mask` (batch, frames).
     Output shape: (batch, height, width, 3).
@@ -89,12 +89,12 @@ class SpectrogramImage(FeatureLayer):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class AdaptiveMeanPooling(Configured):
-    """The mean of each cell of a grid over the image; cell i covers floor(i n / size) to ceil((i + 1) n / size) of n rows.
+    """Mean over each cell of a grid on the image; cell i covers rows floor(i n / size) to ceil((i + 1) n / size) of n.
 
-    `keras.layers.AdaptiveAveragePooling2D`, which the oldest Keras that runs here does not have.
+    It replaces `keras.layers.AdaptiveAveragePooling2D`, which the oldest supported Keras does not have.
 
     Args:
-        size: rows and columns of the grid.
+        size: number of rows and of columns of the grid.
 
     Input shape: (batch, height, width, channels), height and width known. Output shape: (batch, size, size, channels).
     """
@@ -112,7 +112,7 @@ class AdaptiveMeanPooling(Configured):
 
 
 def cells(length: int, size: int) -> np.ndarray:
-    """(size, length): the share of each row in each cell; see `AdaptiveMeanPooling`."""
+    """Return the weight of each row in each cell, (size, length); see `AdaptiveMeanPooling`."""
     found = np.zeros((size, length), "float32")
     for i in range(size):
         first, end = i * length // size, -(-(i + 1) * length // size)

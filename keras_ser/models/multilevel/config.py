@@ -6,7 +6,7 @@ from keras_ser.checks import check_choice, check_least, check_positive, check_sh
 from keras_ser.errors import UserError
 from keras_ser.values import settle
 
-# each with the front end's feature that it sees
+# level -> feature of the front end
 LEVELS = {"mfcc": "mfcc", "spectrogram": "spectrogram", "wav2vec2": "waveform"}
 EXTRACTORS = ("own", "nlinear", "dlinear")
 RANDOM = "random"
@@ -19,29 +19,29 @@ class Config:
     """Multilevel's settings. "paper": given by the paper or by the code of its base network; "ours": both are silent.
 
     Args:
-        levels: what is seen of a segment, in any order: "mfcc", "spectrogram", "wav2vec2" (paper: all three; ours: without the
-            last, which needs a checkpoint). A single one is classified alone.
-        extractor: of each level: "own" (BiLSTM, AlexNet, the frames of wav2vec 2.0), or "nlinear" or "dlinear" on its frames.
-        gender_prior: MF: a head on the fused features finds the gender, and the head of the main task sees its posterior. No
-            gradient goes back through that posterior: the gender's head learns genders alone (ours).
-        level_heads: MTL: weight of a classifier of the main task's own on each level (ours; paper: there are such); 0 = none.
+        levels: inputs of the network, in any order: "mfcc", "spectrogram", "wav2vec2" (paper: all three; ours: without the
+            last, which needs a checkpoint). A single level is classified alone.
+        extractor: extractor of each level: "own" (BiLSTM, AlexNet, the frames of wav2vec 2.0), or "nlinear" or "dlinear".
+        gender_prior: MF: the head of the main task also takes the posterior of a gender head on the fused features. No
+            gradient flows back through that posterior, so that the gender head learns gender only (ours).
+        level_heads: MTL: weight of the additional classifiers of the main task on each level (ours); 0 = none.
         center: CR: weight of the centre loss on the fused features (ours); 0 = none.
-        center_rate: of the centres' update (Wen et al.: 0.5).
-        normalize: softmax over the co-attention's weights (ours); False = ReLU, the letter of the base network's code, which can
-            make all of them 0.
-        units: of each direction of the two LSTM layers (paper: 256).
-        lstm_dropout: between those layers (paper: 0.5).
-        image: height and width that the spectrogram is resized to (paper: 256 x 384).
+        center_rate: step size of the centres (Wen et al.: 0.5).
+        normalize: softmax over the co-attention's weights (ours); False = ReLU, as in the base network's code, which can set all
+            of them to 0.
+        units: units of each direction of the two LSTM layers (paper: 256).
+        lstm_dropout: rate between those layers (paper: 0.5).
+        image: height and width to which the spectrogram is resized, in pixels (paper: 256 x 384).
         filters: channels of AlexNet's convolutions (paper: 64, 192, 384, 256, 256).
         alexnet: a safetensors file of torchvision's AlexNet; "" = random weights (paper: ImageNet's).
-        wav2vec2: the folder of a checkpoint; "random" = random weights; "" = there is no such level.
-        wav2vec2_size: hidden units and transformer layers of "random" (the base model's: 768, 12).
-        wav2vec2_tuned: train wav2vec 2.0 on, but for a checkpoint's convolutions (paper: all of it); False = leave it as it is.
-        wav2vec2_rate: multiplies the learning rate for what is trained of it (paper: 1).
-        wav2vec2_states: what is taken of it: its "last" hidden state (paper), or "weighted", the sum of all with learned weights.
-        steps: frames that NLinear and DLinear map a level's frames to (ours).
-        dense: of each level's vector and of the fused layers (paper: 128).
-        dropout: before each dense layer (paper: 0.1).
+        wav2vec2: folder of a checkpoint; "random" = random weights; "" = no such level.
+        wav2vec2_size: hidden units and transformer layers of "random" (those of the base model: 768, 12).
+        wav2vec2_tuned: fine-tune wav2vec 2.0, except for the convolutions of a checkpoint (paper: all of it); False = freeze it.
+        wav2vec2_rate: factor on the learning rate of its trainable weights (paper: 1).
+        wav2vec2_states: its output: the "last" hidden state (paper), or "weighted", the sum of all with learned weights.
+        steps: number of frames to which NLinear and DLinear map a level (ours).
+        dense: width of each level's vector and of the fused layers (paper: 128).
+        dropout: rate before each dense layer (paper: 0.1).
     """
 
     levels: tuple[str, ...] = ("mfcc", "spectrogram")
@@ -92,11 +92,11 @@ class Config:
         if min(after_pools(size) for size in self.image) < 1:
             raise UserError(f"`image` must be at least 63 high and wide for AlexNet. Received: image={self.image}.")
         if self.alexnet and ("spectrogram" not in self.levels or self.extractor != "own"):
-            raise UserError("`alexnet` names weights, and no level here is seen by AlexNet: leave it empty.")
+            raise UserError("`alexnet` names weights, but no level here uses AlexNet: leave it empty.")
 
 
 def after_pools(size: int) -> int:
-    """What AlexNet's convolutions and pools leave of `size`; under 1 = nothing."""
+    """Return the output size of AlexNet's convolutions and pools for `size`; < 1 = empty."""
     size = (size + 4 - 11) // 4 + 1
     for _ in range(3):
         size = (size - 3) // 2 + 1
@@ -104,7 +104,7 @@ def after_pools(size: int) -> int:
 
 
 def note(config: Config) -> str:
-    """What a report's first line says: the paper's pretrained parts that are not there."""
+    """Return a remark for a report's first line: the paper's pretrained parts that are missing."""
     lacking = []
     if config.wav2vec2 == RANDOM:
         lacking.append("wav2vec 2.0 from random weights")

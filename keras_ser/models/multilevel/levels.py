@@ -1,4 +1,4 @@
-"""The levels: from a front end's frames to a vector each."""
+"""Levels: each maps the frames of a front end to a vector."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from keras_ser.models.multilevel.config import RANDOM, Config
 
 
 def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], Callable | None]:
-    """{level: (features, mask)} -> {level: (batch, dense)}, and what loads pretrained weights, if any."""
+    """Map {level: (features, mask)} to {level: (batch, dense)}; also return a function that loads pretrained weights, or None."""
     vectors, loads = {}, []
 
     def dense(x, level):
         x = keras.layers.Dropout(config.dropout, name=f"{level}_dropout")(x)
         vectors[level] = keras.layers.Dense(config.dense, activation="relu", name=f"{level}_vector")(x)
 
-    # wav2vec 2.0 last, since the others' vectors weigh its frames
+    # wav2vec 2.0 last, since the vectors of the others determine the weights of its frames
     for level in sorted(x, key=lambda level: level == "wav2vec2"):
         features, mask = x[level]
         if level == "wav2vec2":
@@ -55,7 +55,7 @@ def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dic
 
 
 def _bilstm(config: Config, x):
-    """(batch, frames, bins) -> (batch, frames 2 units). The backward layer starts in the padding of 0, as in the base network."""
+    """Map (batch, frames, bins) to (batch, frames 2 units); backward layers start in the zero padding, as in the base network."""
     for i in (1, 2):
         layer = keras.layers.Bidirectional(LSTM(config.units, return_sequences=True), name=f"mfcc_lstm_{i}")
         x = layer(x)  # (batch, frames, 2 units)
@@ -65,12 +65,12 @@ def _bilstm(config: Config, x):
 
 
 def wav2vec2_frames(config: Config, x, mask):
-    """A waveform in frames of samples -> wav2vec 2.0's hidden frames, their mask, and what loads the checkpoint, if any."""
+    """Map a waveform in frames of samples to wav2vec 2.0's frames and their mask; also return a function to load weights."""
     from keras_ser.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
 
     own = _random_sizes(config) if config.wav2vec2 == RANDOM else Wav2Vec2Config.from_folder(config.wav2vec2)
     waveform, samples, frames = Samples(own.receptive_field, own.stride, name="samples")(x, mask=mask)
-    frozen = config.wav2vec2 != RANDOM  # its convolutions
+    frozen = config.wav2vec2 != RANDOM  # freeze the convolutions of a checkpoint
     layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=frozen, name="wav2vec2")
     layer.trainable = config.wav2vec2_tuned
     hidden = layer(waveform, mask=samples)  # (batch, frames, hidden)
@@ -86,7 +86,7 @@ def wav2vec2_frames(config: Config, x, mask):
 
 
 def _random_sizes(config: Config):
-    """The base model's settings, but for its width and depth, and without what is masked and skipped in fine-tuning."""
+    """Return the base model's settings with another width and depth, without layer drop and SpecAugment."""
     from keras_ser.models.wav2vec2 import Wav2Vec2Config
 
     hidden, layers = config.wav2vec2_size
@@ -104,13 +104,13 @@ def _random_sizes(config: Config):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class Samples(FeatureLayer):
-    """Frames of samples without overlap, (batch, frames, hop), as a waveform with its masks.
+    """Join frames of samples without overlap, (batch, frames, hop), to a waveform with its masks.
 
     Args:
-        field, stride: samples that a frame of the next layer is computed from, and from one to the next.
+        field, stride: receptive field and stride of a frame of the next layer, in samples.
 
-    Output: waveform (batch, samples), 0 in the padding; which samples are real, bool (batch, samples); which frames of the next
-        layer are, bool (batch, 1 + (samples - field) // stride).
+    Output: waveform (batch, samples), 0 in the padding; mask of its samples, bool (batch, samples); mask of the next layer's
+        frames, bool (batch, 1 + (samples - field) // stride).
     """
 
     def __init__(self, field: int, stride: int, **kwargs):
@@ -139,7 +139,7 @@ class Samples(FeatureLayer):
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class DetachedPosterior(Configured):
-    """Logits (batch, classes) -> posterior, through which no gradient goes; computed in float32."""
+    """Map logits (batch, classes) to a posterior that passes no gradient; computed in float32."""
 
     def call(self, logits):
         return ops.cast(ops.stop_gradient(ops.softmax(ops.cast(logits, "float32"))), self.compute_dtype)

@@ -1,21 +1,21 @@
-"""Multilevel: three levels of one stretch of speech, fused; gender as a prior, levels as tasks, centre loss.
+"""Multilevel: fusion of three levels of a stretch of speech, with gender as a prior, tasks per level and a centre loss.
 
-| level | seen by | vector |
+| level | extractor | vector |
 | --- | --- | --- |
-| MFCC (frames, 40) | two bidirectional LSTM layers of 256, dropout 0.5 between | flatten, dense 128 ReLU |
+| MFCC (frames, 40) | two bidirectional LSTM layers of 256, with dropout 0.5 in between | flatten, dense 128 ReLU |
 | spectrogram (frames, 200), resized to 256 x 384 x 3 | AlexNet's features, 6 x 6 x 256 | flatten, dense 128 ReLU |
 | waveform | wav2vec 2.0, (149, 768) | co-attention by the other two vectors, dense 128 ReLU |
 
-Their vectors side by side pass two dense layers of 128 ReLU, the fused features f, and a dense layer to the classes; dropout 0.1 is
-before each dense layer. To this base network ("SER") come
+The vectors are concatenated and pass through two dense layers of 128 ReLU units, which give the fused features f, and a dense
+layer to the classes, with dropout 0.1 before each dense layer. To this base network ("SER") are added
 
-* MF: a head of the gender on f; its posterior is joined to what the main task's head sees;
+* MF: a gender head on f; its posterior is concatenated to the input of the main task's head;
 * MTL: a classifier on each level's vector beside the one on f, L = L_f + w sum_l L_l;
 * CR: the centre loss on f, 1/2 mean ||f_i - c_y_i||^2 (`keras_ser.layers.CenterLoss`).
 
-Inputs are standardised by the training side's statistics, the spectrogram in the place of what ImageNet's mean and deviation do to
-a photograph (the base network's code: its range is brought to 0..1, 8 bits, then these). As there, low frequencies are at the
-bottom, and one channel stands for all three. A clip's posterior is the mean over its segments' (that code: of their scores).
+Inputs are standardised by the training side's statistics. For the spectrogram, the base network's code instead scales it to 0..1 in
+8 bits and applies ImageNet's mean and deviation. As in that code, low frequencies are at the bottom, and the three channels are
+equal. The posterior of a clip is the mean of the posteriors of its segments (in that code, of their scores).
 
 References:
     *Multilevel emotion recognition of audio features based on multitask* (in Chinese).
@@ -42,18 +42,21 @@ def build(
     streams: int = 1,
     frontend: FrontendConfig | None = None,
 ) -> Network:
-    """The network, features of one stretch in, logits out.
+    """Build the network from features of a stretch to logits.
 
     Args:
         config: the settings.
-        inputs: {input: (frames, bins)}; a level finds its own by the feature's name, whatever front end it is of: "mfcc",
+        inputs: {input: (frames, bins)}. Levels are matched to inputs by the name of the feature, of any front end: "mfcc",
             "spectrogram", "waveform".
         tasks: the main task first; (batch, classes) logits each. The embedding is f.
         streams, frontend: not used.
 
+    Returns:
+        Network.
+
     Raises:
-        UserError: a level without its feature, a feature without a level, stretches of different lengths, or a prior without a
-            gender.
+        UserError: levels and features do not match, stretches differ in length, `gender_prior` is set without a gender task, or
+            `center` with a continuous main task.
     """
     import keras
 
@@ -69,7 +72,7 @@ def build(
     for level in config.levels:
         name = named[level]
         x[level] = inside[name], inside[mask_of(name)]
-        if level != "wav2vec2":  # whose layer normalises a waveform itself
+        if level != "wav2vec2":  # its layer normalises the waveform itself
             layer = FeatureNormalization(name=f"{level}_normalization")
             normalizations[name,] = layer
             x[level] = layer(*x[level]), x[level][1]
@@ -95,7 +98,7 @@ def build(
             learns[name] = replace(learned, weight=learned.weight * config.level_heads)
     if config.center:
         if main.continuous:
-            raise UserError(f"`center` draws features to classes, and {main.name!r} has none: set config.center=0.")
+            raise UserError(f"`center` needs classes, and {main.name!r} has none: set config.center=0.")
         outputs[CENTER] = CenterLoss(main.size, config.center_rate, name=CENTER)(fused)
         learns[CENTER] = Output(Label(main.name), TrueClass(), config.center)
     pretrained = config.wav2vec2 not in ("", RANDOM)
@@ -115,7 +118,7 @@ def build(
 
 
 def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, str]:
-    """Level -> name of its input; see `build` for what is refused."""
+    """Return level -> name of its input; raises as `build` does."""
     by_feature = {name.rpartition(".")[2]: name for name in inputs}
     wanted = {level: LEVELS[level] for level in config.levels}
     if set(by_feature) != set(wanted.values()) or len(by_feature) != len(inputs):
@@ -132,13 +135,13 @@ def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dic
 
 
 def _prior(config: Config, tasks: Sequence[Task]) -> Task | None:
-    """The task whose posterior the main task's head sees, if any."""
+    """Return the task whose posterior is an input of the main task's head, or None."""
     if not config.gender_prior:
         return None
     for task in tasks[1:]:
         if task.column == "gender":
             return task
     raise UserError(
-        "`gender_prior` needs a task of the column 'gender' behind the main task. Received: tasks "
+        "`gender_prior` needs a task of the column 'gender' after the main task. Received: tasks "
         f"{', '.join(task.name for task in tasks)}."
     )

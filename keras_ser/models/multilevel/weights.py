@@ -14,17 +14,17 @@ KERNELS = {0: 11, 3: 5, 6: 3, 8: 3, 10: 3}
 
 
 def alexnet_weights(file: str, filters: Sequence[int]) -> dict[int, list[np.ndarray]]:
-    """Kernel and bias of each convolution.
+    """Read kernel and bias of each convolution.
 
     Args:
         file: safetensors with torchvision's names: "features.0.weight" (out, in, height, width), "features.0.bias", ..
-        filters: channels of each convolution.
+        filters: number of channels of each convolution.
 
     Returns:
         number in `features` -> [kernel (height, width, in, out), bias (out,)], float32.
 
     Raises:
-        UserError: see `keras_ser.models.tensor_files.tensors`; a tensor that lacks, has another shape, or has no place.
+        UserError: see `keras_ser.models.tensor_files.tensors`; or a tensor is missing, unexpected or of another shape.
     """
     with tensors([Path(file)]) as found:
         _check(file, filters, found.shapes)
@@ -42,7 +42,7 @@ def _check(file: str, filters: Sequence[int], found: Mapping[str, tuple[int, ...
     lacking = [name for name in wanted if name not in found]
     if strays or lacking:
         said = [f"it lacks {lacking[0]} and {len(lacking) - 1} more"] if lacking else []
-        said += [f"it has {strays[0]}, which has no place"] if strays else []
+        said += [f"it has {strays[0]}, which is unexpected"] if strays else []
         raise UserError(f"{file} must hold torchvision's AlexNet (features.0.weight, ..): {', '.join(said)}.")
     for name, shape in wanted.items():
         if found[name] != shape:

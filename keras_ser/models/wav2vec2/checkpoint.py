@@ -1,6 +1,6 @@
 """Read the weights of a Hugging Face checkpoint: `config.json` beside `model.safetensors`, or beside its shards.
 
-The names of a checkpoint's tensors are written here in their short form: without the prefix of a model with a head
+Here, tensors of a checkpoint are named in a short form: without the prefix of a model with a head
 ("wav2vec2." or "hubert."), and with weight normalisation's older names, weight_g and weight_v.
 """
 
@@ -20,7 +20,7 @@ from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# what belongs to pretraining or to another model's head
+# tensors of pretraining or of another model's head
 HEADS = (
     *("quantizer.", "project_q.", "project_hid.", "lm_head.", "projector.", "classifier.", "layer_weights"),
     *("tdnn.", "objective.", "feature_extractor.weight", "feature_extractor.bias"),
@@ -30,15 +30,18 @@ POSITIONAL = "encoder.pos_conv_embed.conv"
 
 
 def load(folder: str | Path, **options: Any) -> Wav2Vec2:
-    """The layer of a checkpoint's folder, with its weights.
+    """Load a layer with the weights of a checkpoint's folder.
 
     Args:
-        folder: of a wav2vec 2.0 or HuBERT checkpoint in the layout of Hugging Face; nothing is downloaded.
-        options: arguments of `Wav2Vec2` beside its `config`.
+        folder: folder of a wav2vec 2.0 or HuBERT checkpoint in Hugging Face's layout; nothing is downloaded.
+        **options: arguments of `Wav2Vec2` other than `config`.
+
+    Returns:
+        The built `Wav2Vec2` layer.
 
     Raises:
-        UserError: another architecture; no safetensors file, or one that is damaged; a tensor that is missing, that nothing
-            uses, or that has another shape than the config says; the package safetensors is not installed.
+        UserError: the architecture is another one; the safetensors file is missing or damaged; a tensor is missing, unexpected or
+            of another shape than the config says; or the package safetensors is not installed.
     """
     layer = Wav2Vec2(Wav2Vec2Config.from_folder(folder), **options)
     assign(layer, folder)
@@ -46,10 +49,10 @@ def load(folder: str | Path, **options: Any) -> Wav2Vec2:
 
 
 def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
-    """Give a layer the weights of a checkpoint's folder, all or none; the names of the tensors that it has no use for.
+    """Assign the weights of a checkpoint's folder to a layer, all or none; return the names of the unused tensors.
 
     Raises:
-        UserError: as `load`.
+        UserError: see `load`.
     """
     if not layer.built:
         layer.build((None, None))
@@ -69,10 +72,10 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
 
 
 def weights_hash(folder: str | Path) -> str:
-    """The first 12 hexadecimal digits of the SHA-256 of the weights' file, or of its shards in the order of their names.
+    """Return the first 12 hexadecimal digits of the SHA-256 of the weights file, or of its shards in the order of their names.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the weights are missing.
     """
     digest = hashlib.sha256()
     for file in _files(Path(folder).expanduser()):
@@ -83,14 +86,14 @@ def weights_hash(folder: str | Path) -> str:
 
 
 def _variables(layer: Wav2Vec2) -> dict[str, tuple[Any, tuple[int, ...]]]:
-    """{short name: (variable, order of the axes, in both directions)}.
+    """Return {short name: (variable, order of the axes, in both directions)}.
 
-    A checkpoint has kernels as (outputs, inputs, frames), Keras as (frames, inputs, outputs).
+    Kernels are (outputs, inputs, frames) in a checkpoint and (frames, inputs, outputs) in Keras.
     """
     found = {}
 
     def add(name: str, owner: Any) -> None:
-        # a convolution or a dense layer, else a normalisation
+        # a convolution or dense layer has a kernel, a normalisation does not
         weight, bias = (owner.kernel, owner.bias) if hasattr(owner, "kernel") else (owner.gamma, owner.beta)
         found[f"{name}.weight"] = (weight, tuple(reversed(range(len(weight.shape)))))
         if bias is not None:
@@ -121,12 +124,12 @@ def _variables(layer: Wav2Vec2) -> dict[str, tuple[Any, tuple[int, ...]]]:
 
 
 def _product(magnitude: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """The kernel of a weight normalisation: each frame's part of `direction` has the norm `magnitude`."""
+    """Return the kernel of a weight normalisation: `direction`, scaled to the norm `magnitude` in each frame."""
     return magnitude * direction / np.sqrt(np.sum(np.square(direction), axis=(0, 1), keepdims=True))
 
 
 def _compare(wanted: Mapping[str, tuple], there: Mapping[str, tuple], folder: Path) -> tuple[str, ...]:
-    """The names that are there and not used, all of which must be known to be of no use."""
+    """Return the names of unused tensors; refuse a checkpoint with missing, unknown or misshapen ones."""
     rest = [name for name in there if name not in wanted]
     skipped = [name for name in rest if name.startswith(HEADS) or name == SPEC_AUGMENT]
     faults = {
@@ -148,7 +151,7 @@ def _compare(wanted: Mapping[str, tuple], there: Mapping[str, tuple], folder: Pa
 
 
 def _files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder, the single one before shards."""
+    """Return the safetensors files of a folder: the single file if it exists, else the shards."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():
@@ -173,14 +176,14 @@ def _files(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _opened(folder: Path, model_type: str) -> Iterator[Tensors]:
-    """The tensors of a checkpoint, by short name."""
+    """Open the tensors of a checkpoint, by short name."""
     with tensors(_files(folder)) as found:
         yield found.renamed({name: _short(name, found.shapes, f"{model_type}.") for name in found.shapes})
 
 
 def _short(name: str, all_names: Mapping[str, Any], prefix: str) -> str:
     if any(each.startswith(prefix) for each in all_names):
-        # "feature_extractor" in a head is another one than the model's
+        # "feature_extractor" outside the prefix belongs to a head, not the model
         name = name.removeprefix(prefix) if name.startswith(prefix) else name
     return name.replace("parametrizations.weight.original0", "weight_g").replace(
         "parametrizations.weight.original1", "weight_v"

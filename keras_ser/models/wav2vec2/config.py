@@ -13,39 +13,39 @@ from keras_ser.errors import UserError
 from keras_ser.values import instance, settle
 
 ARCHITECTURES = ("wav2vec2", "hubert")
-# what a `config.json` may ask for and this package has not, and the values that ask for nothing
+# unsupported settings of a `config.json`, and the values that turn them off
 UNSUPPORTED = {"add_adapter": (False, None), "adapter_attn_dim": (None,), "conv_pos_batch_norm": (False, None)}
 
 
 @dataclass(frozen=True)
 class Wav2Vec2Config:
-    """Settings under the names of Hugging Face's `config.json`; the defaults are those of wav2vec 2.0 base.
+    """Settings of wav2vec 2.0 and HuBERT, with the names in Hugging Face's `config.json`; defaults: wav2vec 2.0 base.
 
     Args:
-        model_type: "wav2vec2", or "hubert", whose graph is the same.
-        hidden_size: units of a frame of the transformer.
-        num_hidden_layers: layers of the transformer.
-        num_attention_heads: heads of a layer; they divide `hidden_size`.
+        model_type: "wav2vec2" or "hubert", which has the same graph.
+        hidden_size: units per frame of the transformer.
+        num_hidden_layers: number of transformer layers.
+        num_attention_heads: number of heads per layer; must divide `hidden_size`.
         intermediate_size: units between the two dense layers of a feed-forward block.
-        hidden_act, feat_extract_activation: "gelu", the exact one.
+        hidden_act, feat_extract_activation: "gelu" (exact).
         hidden_dropout, attention_dropout, activation_dropout, feat_proj_dropout: rates in training, in [0, 1).
         layerdrop: probability that training skips a layer of the transformer, in [0, 1).
         layer_norm_eps: epsilon of the transformer's layer normalisations.
-        feat_extract_norm: "group" normalises the first convolution's channels over time; "layer" every convolution's frames.
-        feat_proj_layer_norm: normalise the convolutions' frames before they are projected.
-        conv_dim, conv_stride, conv_kernel: of each convolution of the feature encoder.
-        conv_bias: whether they have a bias.
-        num_conv_pos_embeddings: kernel of the positional convolution, in frames.
-        num_conv_pos_embedding_groups: its groups; they divide `hidden_size`.
+        feat_extract_norm: "group" normalises the channels of the first convolution over time; "layer" the frames of every one.
+        feat_proj_layer_norm: normalise the output of the convolutions before the projection.
+        conv_dim, conv_stride, conv_kernel: channels, stride and kernel size of each convolution of the feature encoder.
+        conv_bias: whether these convolutions have a bias.
+        num_conv_pos_embeddings: kernel size of the positional convolution, in frames.
+        num_conv_pos_embedding_groups: number of its groups; must divide `hidden_size`.
         do_stable_layer_norm: normalise before attention and feed-forward block instead of after them.
         apply_spec_augment: mask frames and units in training, by the settings that follow.
-        mask_time_prob, mask_time_length, mask_time_min_masks: share of the frames to mask, frames of a span, least spans.
-        mask_feature_prob, mask_feature_length, mask_feature_min_masks: the same of the units.
-        do_normalize: bring every waveform to zero mean and unit variance (`preprocessor_config.json`).
-        sampling_rate: of the waveforms, in Hz (`preprocessor_config.json`).
+        mask_time_prob, mask_time_length, mask_time_min_masks: share of frames to mask, frames per span, minimum number of spans.
+        mask_feature_prob, mask_feature_length, mask_feature_min_masks: the same for units.
+        do_normalize: scale every waveform to zero mean and unit variance (`preprocessor_config.json`).
+        sampling_rate: sampling rate of the waveforms in Hz (`preprocessor_config.json`).
 
     Raises:
-        UserError: a setting of another type or out of its range, or sizes that do not fit one another.
+        UserError: a setting has another type or is out of range, or sizes do not fit each other.
     """
 
     model_type: str = "wav2vec2"
@@ -96,7 +96,7 @@ class Wav2Vec2Config:
         check_share(self, "mask_time_prob", "mask_feature_prob", closed=True)
         if not len(self.conv_dim) == len(self.conv_stride) == len(self.conv_kernel) >= 1:
             raise UserError(
-                "`conv_dim`, `conv_stride` and `conv_kernel` must have one entry a convolution. "
+                "`conv_dim`, `conv_stride` and `conv_kernel` must have one entry per convolution. "
                 f"Received: {len(self.conv_dim)}, {len(self.conv_stride)}, {len(self.conv_kernel)}."
             )
         for name in ("num_attention_heads", "num_conv_pos_embedding_groups"):
@@ -108,10 +108,10 @@ class Wav2Vec2Config:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Wav2Vec2Config":
-        """The settings from what a `config.json` holds; those that change no hidden state are passed over.
+        """Make settings from the contents of a `config.json`; unknown keys are ignored.
 
         Raises:
-            UserError: another architecture, or a setting that this package does not have.
+            UserError: the architecture or a setting is not supported.
         """
         kind = data.get("model_type") if isinstance(data, Mapping) else None
         if kind not in ARCHITECTURES:
@@ -126,10 +126,10 @@ class Wav2Vec2Config:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "Wav2Vec2Config":
-        """The settings of a checkpoint's `config.json` and, where it is there, `preprocessor_config.json`.
+        """Read the settings of a checkpoint's `config.json` and, if it exists, `preprocessor_config.json`.
 
         Raises:
-            UserError: no folder, no `config.json`, no JSON, or what `from_dict` refuses.
+            UserError: the folder or `config.json` is missing, a file is not JSON, or `from_dict` refuses the settings.
         """
         folder = Path(folder).expanduser()
         if not folder.is_dir():
@@ -148,12 +148,12 @@ class Wav2Vec2Config:
 
     @property
     def stride(self) -> int:
-        """Samples from one frame to the next: 320 in base and large, 20 ms."""
+        """Number of samples between frames: 320 in base and large (20 ms at 16 kHz)."""
         return math.prod(self.conv_stride)
 
     @property
     def receptive_field(self) -> int:
-        """Samples that a frame is computed from: 400 in base and large, 25 ms."""
+        """Number of samples from which a frame is computed: 400 in base and large (25 ms at 16 kHz)."""
         field, step = 1, 1
         for kernel, stride in zip(self.conv_kernel, self.conv_stride, strict=True):
             field += (kernel - 1) * step
@@ -166,14 +166,14 @@ class Wav2Vec2Config:
         return self.apply_spec_augment and (self.mask_time_prob > 0 or self.mask_feature_prob > 0)
 
     def frames(self, samples: int) -> int:
-        """Frames of a waveform of so many samples; 0 below the receptive field."""
+        """Return the number of frames of a waveform of `samples`; 0 below the receptive field."""
         return max(0, (samples - self.receptive_field) // self.stride + 1)
 
     def check_samples(self, samples: int, what: str = "a waveform") -> None:
-        """Refuse a waveform that has no frame.
+        """Refuse a waveform too short for a frame.
 
         Raises:
-            UserError: fewer samples than the receptive field.
+            UserError: there are fewer samples than the receptive field.
         """
         if samples < self.receptive_field:
             raise UserError(

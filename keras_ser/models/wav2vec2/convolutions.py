@@ -1,4 +1,4 @@
-"""The convolutional parts of wav2vec 2.0: the feature encoder, and the positional convolution."""
+"""Convolutional parts of wav2vec 2.0: the feature encoder and the positional convolution."""
 
 import keras
 from keras import ops
@@ -6,16 +6,16 @@ from keras import ops
 from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 
-EPSILON = 1e-5  # of the feature encoder's normalisations
+EPSILON = 1e-5  # in the normalisations of the feature encoder
 
 
 class ChannelNormalization(ExplicitMask):
-    """Group normalisation with a group per channel: each channel of an example over its real frames, float32 inside.
+    """Group normalisation with one group per channel, over the real frames of an example, computed in float32.
 
     `keras.layers.GroupNormalization` takes no mask.
 
     Input shape: (batch, frames, channels); `mask` (batch, frames).
-    Output shape: that of the input; the normalised padding is 0, then shifted.
+    Output shape: that of the input; padding becomes beta.
     """
 
     def __init__(self, **kwargs):
@@ -35,9 +35,9 @@ class ChannelNormalization(ExplicitMask):
 
 
 class FeatureEncoder(ExplicitMask):
-    """Strided convolutions, each with an exact GELU behind it, from samples to frames.
+    """Strided convolutions with exact GELU, from samples to frames.
 
-    Input shape: (batch, samples, 1); `mask` (batch, samples), which only the statistics of the group-norm form need.
+    Input shape: (batch, samples, 1); `mask` (batch, samples), which is used only by group normalisation.
     Output shape: (batch, frames, channels).
     """
 
@@ -82,19 +82,19 @@ class FeatureEncoder(ExplicitMask):
                 x = ops.cast(self.normalizations[i](x), self.compute_dtype)
             elif i == 0:
                 kernel, stride = self.config.conv_kernel[0], self.config.conv_stride[0]
-                # a frame is real if the last of its samples is
+                # a frame is real if its last sample is
                 x = self.normalizations[0](x, mask=None if mask is None else mask[:, kernel - 1 :: stride])
             x = ops.gelu(x, approximate=False)
         return x
 
 
 class PositionalConvolution(keras.layers.Layer):
-    """A grouped convolution over many frames, whose output stands for their positions, with an exact GELU behind it.
+    """Grouped convolution over many frames with exact GELU, which encodes positions.
 
-    One convolution a group: TensorFlow has no grouped one on CPUs, and Keras compiles it with XLA instead, which TensorFlow
-    Serving does not run there.
+    Each group is a convolution of its own: TensorFlow has no grouped convolution on CPUs, and Keras compiles one with XLA, which
+    TensorFlow Serving does not run there.
 
-    A checkpoint's kernel is a direction and a magnitude (weight normalisation); here it is their product.
+    A checkpoint stores the kernel as direction and magnitude (weight normalisation); here it is their product.
 
     Input shape: (batch, frames, hidden). Output shape: the same.
     """

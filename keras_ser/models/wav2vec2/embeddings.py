@@ -1,4 +1,4 @@
-"""Hidden states of recorded clips, kept on disk, so that a frozen layer computes each once."""
+"""Hidden states of recorded clips, cached on disk, so that a frozen layer computes each of them once."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ from keras_ser.values import plain
 
 
 class EmbeddingCache:
-    """Arrays in files, FOLDER/KEY-DTYPE/HASH.npy: another layer, or another precision, has a folder of its own.
+    """Cache of arrays in files FOLDER/KEY-DTYPE/HASH.npy, with a subfolder per layer and precision.
 
-    A file is written whole: an interrupted computation goes on where it was, and several processes may share a folder.
+    Files are written atomically: an interrupted computation can be resumed, and several processes may share a folder.
 
     Args:
-        folder: made when the first array is put there.
-        key: of the layer that computed the arrays: `layer_hash(layer)`.
-        dtype: "float32", or "float16", which takes half of the disk and keeps 3 digits.
+        folder: folder of the cache; created when the first array is stored.
+        key: identifies the layer that computes the arrays: `layer_hash(layer)`.
+        dtype: "float32" (default), or "float16", which needs half the disk space and keeps 3 digits.
 
     Raises:
-        UserError: another `dtype`, or a `key` that is no name of a folder.
+        UserError: `dtype` is another one, or `key` is not a valid folder name.
     """
 
     def __init__(self, folder: str | Path, key: str, dtype: str = "float32"):
@@ -37,24 +37,24 @@ class EmbeddingCache:
         self.folder = Path(folder).expanduser() / f"{key}-{dtype}"
 
     def get(self, audio: str) -> np.ndarray | None:
-        """The array of a clip, float32, by the hash of its audio (`keras_ser.audio.waveforms.content_hash`), or None."""
+        """Return the array of a clip, float32, by the hash of its audio (`keras_ser.audio.waveforms.content_hash`), or None."""
         try:
             return np.load(self._file(audio), allow_pickle=False).astype("float32")
-        except (FileNotFoundError, ValueError, EOFError):  # a damaged file is computed again
+        except (FileNotFoundError, ValueError, EOFError):  # the array of a damaged file is computed again
             return None
 
     def put(self, audio: str, value: np.ndarray) -> np.ndarray:
-        """Keep the array of a clip; as `get` will give it.
+        """Store the array of a clip and return it as `get` will, rounded to `dtype`.
 
         Raises:
-            UserError: a number too large for float16.
+            UserError: a number is too large for float16.
             DiskError: the file cannot be written.
         """
         with np.errstate(over="ignore"):
             kept = np.asarray(value).astype(self.dtype)
         if np.isinf(kept).any() and np.isfinite(value).all():
             raise UserError(
-                f"float16 holds numbers up to 65504. Received: {np.abs(value).max():.3g}. Take a cache of float32."
+                f"float16 holds numbers up to 65504. Received: {np.abs(value).max():.3g}. Use a float32 cache."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._file(audio), lambda path: np.save(path, kept))
@@ -65,7 +65,7 @@ class EmbeddingCache:
 
 
 def layer_hash(layer: Wav2Vec2) -> str:
-    """12 hexadecimal digits that stand for what a layer computes: its settings, the states that it puts out, and its weights."""
+    """Return 12 hexadecimal digits that identify what a layer computes: hashed settings, output states, dtype and weights."""
     if not layer.built:
         layer.build((None, None))
     settings = {"config": plain(layer.config), "states": layer.states, "dtype": layer.compute_dtype}
@@ -81,20 +81,20 @@ def embed(
     cache: EmbeddingCache | None = None,
     progress: Callable[[Iterable], Iterable] | None = None,
 ) -> Iterator[np.ndarray]:
-    """The layer's output for each clip, computed one by one, so that no clip depends on another's length.
+    """Yield the layer's output for each clip, computed one by one, so that no clip depends on another's length.
 
     Args:
-        layer: run in inference; its weights must stay as they are until the last clip is done.
+        layer: the layer, run in inference; its weights must not change until the last clip is done.
         clips: waveforms (samples,), float32, at the layer's `sampling_rate`.
-        cache: of this layer; what it holds is not computed, and what is computed it holds from then on.
-        progress: wraps the sequence of clips.
+        cache: cache of this layer; arrays in it are read, others are computed and stored. Default None, no cache.
+        progress: function that wraps the sequence of clips, e.g. a progress bar.
 
     Yields:
-        float32 (frames, hidden) of each clip; (states, frames, hidden) where the layer puts out all states. Rounded as the
-        cache has it, whether it was computed or read.
+        float32 (frames, hidden) for each clip; (states, frames, hidden) if the layer returns all states. Values are rounded to
+        the cache's dtype, whether computed or read.
 
     Raises:
-        UserError: a clip below the receptive field, whose number is given, or the cache of another layer.
+        UserError: a clip is shorter than the receptive field, or the cache is that of another layer.
     """
     if cache is not None and cache.key != (key := layer_hash(layer)):
         raise UserError(f"expected the cache of this layer, key {key}. Received: key {cache.key}.")

@@ -20,29 +20,29 @@ STATES = ("last", "weighted", "all")
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class Wav2Vec2(ExplicitMask):
-    """Frames of hidden units from a waveform: convolutions over samples, then a transformer over frames.
+    """wav2vec 2.0 or HuBERT: convolutions over the samples of a waveform, then a transformer over frames.
 
-    With a `mask`, every example gives what it gives alone: statistics are taken over its real samples and frames, and attention
-    passes over padding, in both forms of normalisation. Without one, every sample counts, zeros of a padding among them. That is
-    how Hugging Face runs group-norm checkpoints in batches, where the answer of an example depends on its padding.
+    With a `mask`, the output for an example does not depend on padding: statistics are taken over its real samples and frames, and
+    attention ignores padding, in both forms of normalisation. Without a mask, every sample counts, including zero padding. Hugging
+    Face runs group-norm checkpoints in this way, so that in its batches the output for an example depends on its padding.
 
-    `trainable = False` also turns off what is drawn in training: dropout, skipped layers, and SpecAugment. The weights are
-    random until they are loaded (`keras_ser.models.wav2vec2.load`).
+    `trainable = False` also turns off randomness in training: dropout, layer drop and SpecAugment. The weights are random until
+    they are loaded (`keras_ser.models.wav2vec2.load`).
 
     Args:
-        config: sizes and settings; a Wav2Vec2Config, or its fields.
-        states: "last" hidden state; "weighted", the sum of all hidden states with learned weights (softmax; equal at first);
-            "all" hidden states. Default "last".
-        freeze_feature_encoder: train everything but the convolutions over samples. Default False.
-        seed: of what is drawn in training; an integer or None.
+        config: sizes and settings; a Wav2Vec2Config, or a mapping of its fields.
+        states: the output: "last", the last hidden state; "weighted", the sum of all hidden states with learned weights (softmax,
+            initially equal); or "all" hidden states. Default "last".
+        freeze_feature_encoder: do not train the convolutions over samples. Default False.
+        seed: seed of the randomness in training; an integer or None (default).
 
     Input shape: waveform (batch, samples), float32, at the config's `sampling_rate`; `mask` (batch, samples), right-padded, or
         None.
-    Output shape: (batch, frames, hidden), 0 at padding, `frames(samples)` of them; or, for "all", a list of those, the
-        transformer's input first.
+    Output shape: (batch, frames, hidden), 0 in padding, with `frames(samples)` frames; for "all", a list of such tensors,
+        starting with the transformer's input.
 
     Raises:
-        UserError: `states` that there are not; fewer samples than the receptive field, where their number is known.
+        UserError: `states` is unknown, or the number of samples is known and smaller than the receptive field.
 
     Reference:
         Baevski et al., *wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations*, NeurIPS 2020;
@@ -80,15 +80,15 @@ class Wav2Vec2(ExplicitMask):
 
     @property
     def hidden(self) -> int:
-        """Units of a frame."""
+        """Number of units per frame."""
         return self.config.hidden_size
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a waveform of so many samples; 0 below the receptive field."""
+        """Return the number of frames of a waveform of `samples`; 0 below the receptive field."""
         return self.config.frames(samples)
 
     def frame_mask(self, mask):
-        """Which frames are real, bool (batch, frames), from which samples are, `mask` (batch, samples)."""
+        """Return the mask of frames, bool (batch, frames), for a mask of samples, bool (batch, samples)."""
         return mask[:, self.config.receptive_field - 1 :: self.config.stride]
 
     @property
@@ -114,7 +114,7 @@ class Wav2Vec2(ExplicitMask):
             self.mask_embedding = self.add_weight(shape=(hidden,), initializer="uniform", name="mask_embedding")
         if self.weighting:
             self.weighting.build([(None, None, hidden)] * (len(self.layers) + 1))
-        # Keras does not freeze the weights that a frozen layer gets, nor does it pass on a value that a layer has already
+        # Keras does not freeze weights added to a frozen layer, and does not propagate a value that the layer already has
         for value in (not self.trainable, self.trainable):
             Wav2Vec2.trainable.fset(self, value)
 
@@ -126,10 +126,10 @@ class Wav2Vec2(ExplicitMask):
         return states if self.states == "all" else states[0]
 
     def hidden_states(self, waveform, mask=None, training=None) -> list:
-        """The transformer's input and the output of each of its layers: tensors (batch, frames, hidden), float32.
+        """Return the transformer's input and the output of each of its layers: tensors (batch, frames, hidden), float32.
 
-        Where `do_stable_layer_norm` is set, the last one is normalised and the others are not, as in SUPERB and in
-        transformers 4 (transformers 5 leaves its `hidden_states[-1]` as the layer put it out).
+        With `do_stable_layer_norm`, only the last one is normalised, as in SUPERB and in transformers 4 (transformers 5
+        does not normalise its `hidden_states[-1]`).
         """
         if waveform.shape[1] is not None:
             self.config.check_samples(waveform.shape[1])
@@ -155,7 +155,7 @@ class Wav2Vec2(ExplicitMask):
         return [zero_padding(state, real) for state in states]
 
     def _features(self, waveform, mask, training):
-        """What the transformer is given, before frames are masked: (batch, frames, hidden), float32."""
+        """Compute the transformer's input before masking: (batch, frames, hidden), float32."""
         x = zero_padding(ops.expand_dims(ops.cast(waveform, "float32"), axis=-1), mask)  # (batch, samples, 1)
         if self.config.do_normalize:
             count = ops.expand_dims(lengths(x, mask), axis=1)  # (batch, 1, 1)
@@ -169,7 +169,7 @@ class Wav2Vec2(ExplicitMask):
         return ops.cast(drop(self.projection(x), self.config.feat_proj_dropout, self.random, training), "float32")
 
     def _masked(self, x, real):
-        """SpecAugment: spans of frames become a learned vector, spans of units 0."""
+        """Apply SpecAugment: replace spans of frames by a learned vector, and spans of units by 0."""
         config = self.config
         if config.mask_time_prob:
             count = lengths(x, real)

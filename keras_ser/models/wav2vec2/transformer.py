@@ -1,4 +1,4 @@
-"""A layer of wav2vec 2.0's transformer. The residual stream, normalisations and softmax are float32 under any dtype policy."""
+"""Transformer layer of wav2vec 2.0. Residual stream, normalisations and softmax are float32 under any dtype policy."""
 
 import keras
 from keras import ops
@@ -7,7 +7,7 @@ from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 
 
 def drop(x, rate: float, random: keras.random.SeedGenerator, training: bool | None):
-    """Dropout in training."""
+    """Apply dropout in training."""
     return keras.random.dropout(x, rate, seed=random) if training and rate else x
 
 
@@ -16,9 +16,9 @@ def normalization(config: Wav2Vec2Config, name: str) -> keras.layers.Layer:
 
 
 class SelfAttention(keras.layers.Layer):
-    """Multi-head attention of every frame to all real frames.
+    """Multi-head self-attention over the real frames.
 
-        a = softmax(q k^T / sqrt(d) + b),    y = W a v,    b = 0, and -1e9 at padding
+        a = softmax(q k^T / sqrt(d) + b),    y = W a v,    b = 0, or -1e9 in padding
 
     Input shape: (batch, frames, hidden); `bias` (batch, 1, 1, frames), float32, or None.
     Output shape: (batch, frames, hidden).
@@ -54,7 +54,7 @@ class SelfAttention(keras.layers.Layer):
 
 
 class TransformerLayer(keras.layers.Layer):
-    """Self-attention and a feed-forward block, each added to its input.
+    """Self-attention and a feed-forward block with residual connections.
 
         post: h = N(x + A(x)),    y = N'(h + F(h))
         pre (`do_stable_layer_norm`): h = x + A(N(x)),    y = h + F(N'(h))
