@@ -294,6 +294,6 @@ def test_an_interrupted_training_says_how_to_go_on(manifest, tmp_path):
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on from the last finished epoch" in errors, errors
+    assert process.returncode == 130 and "continues from the last finished epoch" in errors, errors
     (run,) = (tmp_path / "out").glob("*/*/fold-00-seed-0")
     assert free(run)

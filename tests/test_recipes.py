@@ -181,7 +181,7 @@ def test_baselines_on_a_corpus_of_ones_own(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "leave-one-speaker-out" in done.stdout
     (table,) = tmp_path.glob("*/systems.md")
-    assert "Windows in all: anger" in table.read_text()
+    assert "Windows in total: anger" in table.read_text()
     for emotions in (("anger", "neutral", "sadness"), ("anger",)):
         lacking = four_emotions(tmp_path, emotions)
         done = subprocess.run([*command, f"--corpus-root={lacking}"], capture_output=True, text=True)
