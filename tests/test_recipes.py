@@ -123,7 +123,7 @@ def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
     kinds = [("verification", end) for end in ("csv.gz", "json", "md", "html", "tex", "png")]
     kinds += [("gain", end) for end in ("json", "md", "html", "tex", "png")]
     assert {path.name for path in folder.iterdir()} == {".".join(kind) for kind in kinds}
-    assert "EER of both less that of speaker" in (folder / "verification.md").read_text()
+    assert "EER of both minus that of speaker" in (folder / "verification.md").read_text()
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.stdout == done.stdout and "[1/1]" not in again.stderr
 
