@@ -241,7 +241,7 @@ def test_odd_files_train_and_the_report_says_so(manifest, tmp_path, capsys):
     assert train(manifest, tmp_path / "out", "--bad", "drop") == 0
     (experiment,) = (tmp_path / "out").glob("aspmtl_manifest-*")
     text = (experiment / "report.md").read_text()
-    assert "3 files could not be read" in text and "odd but kept" in text
+    assert "3 files could not be read" in text and "unusual but kept" in text
     table = pd.read_csv(experiment / "predictions.csv")
     assert np.isfinite(table[["emotion/anger", "emotion/sadness"]].to_numpy()).all()
 

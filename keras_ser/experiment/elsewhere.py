@@ -125,7 +125,7 @@ def evaluate_elsewhere(
         trained: treatment of clips of speakers, and copies of recordings, seen in training: "refuse", "drop" or "keep" (marked in
             the report).
         bad: treatment of unreadable files, "raise" or "drop".
-        name: name of the corpus in the report. Default: the name of the corpus.
+        name: name of the corpus in the report. Default: the name of its root folder.
         out: where the report goes (default: a folder below `folder`, named after the corpus).
 
     Returns:

@@ -175,7 +175,7 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(
-                f"{task.name}: not scored, since the test side has no {task.column} seen in training; see the verification."
+                f"{task.name}: not scored where the split keeps every {task.column} apart; see the verification."
             )
     if folds is not None:
         found.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")
@@ -216,4 +216,4 @@ def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[s
         lacking = tested - trained - {""}
         if lacking:
             found[job.protocol.name, job.split.fold] = ", ".join(sorted(lacking))
-    return [f"{protocol}, fold {fold}: no training clip is {labels}." for (protocol, fold), labels in found.items()]
+    return [f"{protocol}, fold {fold}: no training clips of {labels}." for (protocol, fold), labels in found.items()]

@@ -55,8 +55,8 @@ def run_robustness(
         on_step: called with (number, number of steps, description).
 
     Raises:
-        LeakageError: no run has a denoiser free of its test speakers; single runs without one are excluded, and named in the report.
-        ValueError: the main task is continuous or has no class seen in training, or a cascade is given another model 1.
+        LeakageError: no run has a denoiser free of its test speakers; if only some lack one, these are excluded with a note.
+        ValueError: the main task is continuous or identifies speakers not seen in training, or a cascade is given another model 1.
     """
     recipe = runs[0].recipe
     task = recipe.tasks[0]

@@ -135,7 +135,7 @@ def _check_unheard(run: Run, corpus: Corpus) -> None:
     heard = corpus.name in {run.recipe.corpus, *(stream.corpus for stream in run.recipe.streams)}
     if both or (heard and not trained):
         raise LeakageError(
-            f"{run.recipe.name} was trained on speakers of {corpus.name}: {listed(both) or 'it does not record which'}. Verify others."
+            f"{run.recipe.name} was trained on speakers of {corpus.name}: {listed(both) or 'it does not say which'}. Verify others."
         )
 
 

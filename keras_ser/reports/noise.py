@@ -186,8 +186,8 @@ def robustness_report(
         title=title,
         summary=[replace(shown, intervals=False)],
         sections=[
-            f"UAR in % [{over}]. The area is the mean of UAR over SNR in dB (trapezoids), without clean clips. Noises are from their "
-            "test sections, which no training uses.",
+            f"UAR in % [{over}]. The area is the mean of UAR over SNR in dB (trapezoids), without clean clips. Noises are from "
+            "test sections that no training uses.",
             shown,
         ],
         caution=f"{few}." if (few := too_few(table["group"].nunique(), unit)) else "",

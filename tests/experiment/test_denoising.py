@@ -174,7 +174,7 @@ def test_options_that_do_not_fit(tmp_path, arguments, words, capsys):
 def test_run_without_noise_task_is_refused_by_name():
     """Labels of the task do not matter, its column does."""
     run = types.SimpleNamespace(folder=Path("runs/x"), recipe=tiny.SINGLE)
-    with pytest.raises(UserError, match=r"^runs/x has no 'noise' task: name a model 1 of ASP-MTL"):
+    with pytest.raises(UserError, match=r"^runs/x has no 'noise' task: give a model 1 of ASP-MTL"):
         denoisers.inference(run, "drop")
 
 
