@@ -140,7 +140,7 @@ class Explainer:
             raise UserError(refusal)
         if run.recipe.sampling.seconds:
             raise UserError(
-                f"{run.folder} classifies segments of a clip, and only whole clips can be explained: train without sampling.seconds."
+                f"{run.folder} classifies segments, and only whole clips can be explained: train without sampling.seconds."
             )
         whole = run.model()
         network = inner_network(whole)

@@ -161,7 +161,7 @@ def _functions(runs: Sequence[Run], models: Sequence):
 
 
 def _reference(runs: Sequence[Run]):
-    """Return the reference for the export: `_functions` of a freshly loaded run, or the mean over several runs' separate answers."""
+    """Return the reference for the export: `_functions` of a freshly loaded run, or the mean of several runs' answers."""
     import tensorflow as tf
 
     from keras_ser.serving.averaging import mean
