@@ -55,7 +55,7 @@ class Experiment:
 
     @property
     def scores(self) -> "pd.DataFrame":
-        """Return a row per protocol, task and metric: the value (a fraction), its 95 % interval and the chance level."""
+        """A row per protocol, task and metric: value (a fraction, RMSE in the task's unit), 95 % interval and chance level."""
         import pandas as pd
 
         rows = [
@@ -129,6 +129,9 @@ def run(
         initial: folder of a finished run from whose weights training starts.
         strategy: None, or "mirrored" to train on all local accelerators.
         verbose: whether to show progress.
+
+    Returns:
+        The experiment, with its scores, predictions and runs.
 
     Raises:
         UserError: the recipe, corpus or split cannot be used for training; subclasses name the kind (`CorpusError`,
@@ -204,6 +207,9 @@ def load(path: str | Path) -> "Predictor":
     Args:
         path: folder of a run, of an export (or of its versions: the newest is loaded), or of an experiment. The probabilities of an
             experiment are the mean over its runs; of several protocols, the speaker-disjoint one is used.
+
+    Returns:
+        A predictor for audio files and waveforms.
 
     Raises:
         RunError, UserError: the folder is none of these, it is damaged, or its model is not installed.

@@ -42,6 +42,10 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     A row without a true label may lack predictions (all NaN); every other row must have them, except under a protocol without any
     prediction of the task.
 
+    Args:
+        predictions: the table; see the module for its columns.
+        tasks: the tasks whose columns are checked.
+
     Raises:
         UserError: a column is missing, there are no rows, a row is duplicated, a true label is not among the task's,
             probabilities are not finite or do not sum to 1 (to 1e-3), a prediction is not the most probable label, or the truth,
@@ -134,6 +138,9 @@ def write_predictions(predictions: pd.DataFrame, path: str | PathLike[str]) -> N
 
 def read_predictions(path: str | PathLike[str]) -> pd.DataFrame:
     """Read a predictions.csv as written: the labels "NA" and "None" stay labels, "" stays missing.
+
+    Args:
+        path: path of the file.
 
     Raises:
         UserError: the file is not a predictions table, or is damaged.

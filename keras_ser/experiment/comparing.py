@@ -21,6 +21,12 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
 
     A folder's recipe tells whether its model is deterministic; a predictions.csv alone with one seed gives no p value.
 
+    Args:
+        a, b: folders of experiments, or predictions.csv files.
+        task: name of the task to compare.
+        metric: name of the metric; see `keras_ser.evaluation.metric_names`.
+        protocol: name of the protocol. Default: the only one of the experiments.
+
     Raises:
         RunError: there are no predictions. See also `keras_ser.evaluation.compare`.
     """

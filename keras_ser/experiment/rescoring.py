@@ -32,6 +32,9 @@ def evaluate(
         corpus_root: location of the corpus. Default: its location at training time.
         out: where the report goes (default: `folder`).
 
+    Returns:
+        The report, and the folder that it was written to.
+
     Raises:
         RunError: the folder is neither.
     """

@@ -100,7 +100,7 @@ def test_a_recall_needs_six_speakers_with_such_clips(make_table, emotion):
     result = score(rare, emotion, "disjoint")
     assert result["recall/joy"].low is None and result["recall/fear"].low is not None
     assert np.isnan(result.confusion.low[2]).all() and result["uar"].low is not None
-    assert any("under 6 speakers with such clips" in note for note in result.notes)
+    assert any("fewer than 6 speakers with such clips" in note for note in result.notes)
 
 
 def test_clips_without_label_are_left_out_and_counted(make_table, emotion):
