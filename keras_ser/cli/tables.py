@@ -144,7 +144,7 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
 
 
 def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
-    """Make a table of systems, and a separate one where the posterior that systems get from a task is its true label."""
+    """Make a table of systems, and a separate one in which a task's true label replaces its posterior as their input."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.systems import with_known

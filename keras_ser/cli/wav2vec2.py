@@ -45,7 +45,7 @@ def _info(options: argparse.Namespace) -> int:
         + (", normalised before each block" if config.do_stable_layer_norm else ""),
         "transformer": f"{config.num_hidden_layers} layers, {config.hidden_size} units, {config.num_attention_heads} heads",
         "weights": f"{total:,}, {convolutions:,} of them in the convolutional encoder",
-        "waveform": f"{rate} Hz, " + ("normalised by the layer" if config.do_normalize else "taken as it is"),
+        "waveform": f"{rate} Hz, " + ("normalised by the layer" if config.do_normalize else "used unchanged"),
         "frames": f"every {1000 * config.stride / rate:g} ms, each from {1000 * config.receptive_field / rate:g} ms; a clip has "
         f"at least {config.receptive_field} samples",
         "sha256": f"{weights_hash(options.folder)} (first 12 digits)",

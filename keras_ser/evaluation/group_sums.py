@@ -167,8 +167,8 @@ def left_out(sums: np.ndarray, task: Task, deterministic: bool = False) -> Jackk
 def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
     """Compute df_G of each metric (see `intervals`) from `tally`'s sums, (metrics,); NaN = no interval.
 
-    Of a recall the groups are the h_i that have clips of class i; UAR, a mean of recalls of as much variance each as they have
-    groups, has Satterthwaite's (sum_i 1 / h_i)^2 / sum_i (1 / h_i^2 / (h_i - 1)), at most G - 1, and so has macro F1.
+    For the recall of class i, df_G = h_i - 1, where h_i groups have clips of the class. UAR and macro F1 use Satterthwaite's
+    (sum_i 1 / h_i)^2 / sum_i (1 / h_i^2 / (h_i - 1)), at most G - 1, with variances of the recalls proportional to 1 / h_i.
     """
     groups = len(sums)
     most = groups - 1 if groups >= FEW_GROUPS else np.nan

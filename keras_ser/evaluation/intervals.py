@@ -12,9 +12,9 @@ components of a two-way analysis of variance:
     V    = V_G + max(V_S - V_GS, 0)
     df   = V^2 / (V_G^2 / df_G + V_S^2 / (S - 1) + V_GS^2 / ((G - 1) (S - 1)))         df_G = G - 1 unless given
 
-with the terms of the seeds in df only where V_S > V_GS, and the interval theta +- t(df) sqrt(V). Of a difference of two systems
-on the same clips P_g. is the difference of theirs (paired), and both have their own V_S and V_GS: the initialisations of two
-systems are not paired, even where their seeds have the same numbers.
+with the terms of the seeds in df only if V_S > V_GS. The interval is theta +- t(df) sqrt(V). For the difference of two systems on
+the same clips, P_g. is the difference of theirs (paired), while each system has its own V_S and V_GS: initialisations of two
+systems are not paired, even if their seeds have the same numbers.
 
 With fewer than `FEW_GROUPS` groups there is no interval and no p value: resampling so few groups does not keep its level, and the
 smallest p value of an exact sign-flip test, 2^(1 - G), is over 5 %. The spread over seeds needs two degrees of freedom (three
