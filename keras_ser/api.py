@@ -1,4 +1,4 @@
-"""What `import keras_ser as ks` offers beside the values: `run` an experiment, `load` a trained model.
+"""The top-level functions of `import keras_ser as ks`: `run` trains and tests an experiment, `load` loads a trained model.
 
 corpus = ks.read_corpus("manifest", "clips.csv")
 recipe = ks.Recipe("mine", "manifest", ks.Task("emotion", corpus.vocabulary["emotion"]), ks.Protocol("folds", "k-fold"))
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Experiment:
-    """A recipe that was trained and tested over its protocols, folds and seeds. `print` shows its table.
+    """A recipe trained and tested over its protocols, folds and seeds. `print` shows its score table.
 
-    Args:
-        folder: its folder; `report.md` is in it.
-        recipe: what was trained.
-        report: the report.
+        Args:
+    folder: the experiment's folder, which contains `report.md`.
+            recipe: the recipe that was trained.
+            report: the scores, tables and predictions of the experiment.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Experiment:
 
     @property
     def scores(self) -> "pd.DataFrame":
-        """A row for each protocol, task and metric, with its value (a fraction), its 95 % interval, and what chance is."""
+        """A row per protocol, task and metric: value (a fraction, RMSE in the task's unit), 95 % interval and chance level."""
         import pandas as pd
 
         rows = [
@@ -79,19 +79,19 @@ class Experiment:
 
     @property
     def predictions(self) -> "pd.DataFrame":
-        """A row for each clip tested, with its true labels, the predictions and the probabilities (see `keras_ser.evaluation`)."""
+        """A row per tested clip: true labels, predictions and probabilities (see `keras_ser.evaluation`)."""
         return self.report.predictions
 
     @property
     def runs(self) -> "list[Run]":
-        """The finished runs, by protocol, fold and seed."""
+        """The finished runs, sorted by protocol, fold and seed."""
         from keras_ser.training import Run
         from keras_ser.training.run import model_file
 
         return [Run.load(path) for path in sorted(self.folder.glob("*/fold-*-seed-*")) if model_file(path)]
 
     def predict(self, inputs: Any, sampling_rate: float | None = None, **options: Any) -> "list[dict] | pd.DataFrame":
-        """Predict files or waveforms with the mean of the runs (see `load`); takes what `Predictor.predict` takes."""
+        """Predict files or waveforms with the mean of the runs (see `load`); the arguments are those of `Predictor.predict`."""
         return self._predictor.predict(inputs, sampling_rate, **options)
 
     @functools.cached_property
@@ -115,23 +115,26 @@ def run(
 ) -> Experiment:
     """Train and test a recipe over its protocols, folds and seeds, and write the report.
 
-    What is finished is not repeated: the same call goes on after an interrupt, and takes up more protocols or seeds.
+    Finished runs are not repeated: call it again to continue after an interrupt, or to add protocols or seeds.
 
     Args:
-        recipe: what to train.
-        corpus: the recipe's corpus, as `read_corpus` gives it.
-        out: where the experiment's folder, NAME-HASH, goes.
-        folds: train these folds, or this one, alone (default: all).
-        auxiliary: the corpora, or the one, that streams of the recipe read.
-        noise_root: folder of noise files, where streams name any.
-        bad: "raise" an error for files that cannot be read, or "drop" them, which the report says.
-        cache: where decoded waveforms are kept (default: OUT/cache where that is there, else the user's cache directory).
-        initial: a finished run whose weights training begins from.
+        recipe: the recipe to train.
+        corpus: the recipe's corpus, as returned by `read_corpus`.
+        out: the folder in which the experiment's folder, NAME-HASH, is created.
+        folds: the fold or folds to train. Default: all.
+        auxiliary: the corpus or corpora that the recipe's streams read.
+        noise_root: folder of noise files, if a stream of the recipe uses any.
+        bad: "raise" an error for unreadable files, or "drop" them, which the report mentions.
+        cache: folder for decoded waveforms. Default: OUT/cache if it exists, otherwise the user's cache directory.
+        initial: folder of a finished run from whose weights training starts.
         strategy: None, or "mirrored" to train on all local accelerators.
-        verbose: Show progress.
+        verbose: whether to show progress.
+
+    Returns:
+        The experiment, with its scores, predictions and runs.
 
     Raises:
-        UserError: a recipe, corpus or split that cannot be trained, of the kind that the message says (`CorpusError`,
+        UserError: the recipe, corpus or split cannot be used for training; subclasses name the kind (`CorpusError`,
             `LeakageError`, `RunError`, ..).
     """
     from keras_ser.cli.progress import Progress
@@ -178,7 +181,7 @@ def run(
 
 
 def _checked(recipe: Any, corpus: Any, auxiliary: Any, out: Any, initial: Any) -> dict[str, Corpus]:
-    """The auxiliary corpora by name; raises UserError where an argument of `run` is of another kind."""
+    """Return the auxiliary corpora by name; raise UserError if an argument of `run` has the wrong type."""
     if not isinstance(recipe, Recipe):
         raise UserError(f"`recipe` must be a Recipe. Received: {recipe!r}.")
     others = [auxiliary] if isinstance(auxiliary, Corpus | str | os.PathLike) else list(auxiliary or ())
@@ -186,13 +189,15 @@ def _checked(recipe: Any, corpus: Any, auxiliary: Any, out: Any, initial: Any) -
         if not isinstance(each, Corpus):
             raise UserError(f"`{name}` must be a Corpus: read it by ks.read_corpus(NAME, FOLDER). Received: {each!r}.")
     if recipe.corpus != corpus.name:
-        raise UserError(f"the recipe {recipe.name} is of the corpus {recipe.corpus!r}. Received: {corpus!r}.")
+        raise UserError(f"the recipe {recipe.name} expects the corpus {recipe.corpus!r}. Received: {corpus!r}.")
     if Path(out).is_file():
         raise UserError(f"`out` must be a folder. Received: {out}, a file.")
     if recipe.initial and not initial:
-        raise UserError(f"{recipe.name} begins from the weights {recipe.initial}: name their run, initial=FOLDER.")
+        raise UserError(
+            f"{recipe.name} starts from the weights {recipe.initial}: pass the folder of their run, initial=FOLDER."
+        )
     if initial and (recipe.first is not None or is_baseline(recipe)):
-        raise UserError(f"`initial` gives one network its weights. Received: {recipe.name}, a cascade or a baseline.")
+        raise UserError(f"`initial` initialises a single network. Received: {recipe.name}, a cascade or a baseline.")
     return {other.name: other for other in others}
 
 
@@ -200,11 +205,14 @@ def load(path: str | Path) -> "Predictor":
     """Load a trained model to predict with.
 
     Args:
-        path: the folder of a run, of an export (or of its versions: the newest), or of an experiment: then the probabilities are
-            the mean over its runs, those of the protocol that keeps speakers apart where it has several protocols.
+        path: folder of a run, of an export (or of its versions: the newest is loaded), or of an experiment. The probabilities of an
+            experiment are the mean over its runs; of several protocols, the speaker-disjoint one is used.
+
+    Returns:
+        A predictor for audio files and waveforms.
 
     Raises:
-        RunError, UserError: the folder is none of these; it is damaged; its model is not installed here.
+        RunError, UserError: the folder is none of these, it is damaged, or its model is not installed.
 
     Example:
         >>> import keras_ser as ks

@@ -36,7 +36,7 @@ from keras_ser.tasks import Task
 if TYPE_CHECKING:
     from keras_ser.serving import Predictor
 
-# the settings that did best in cross-validation over speakers (`conv-single` of recipes/aspmtl.py), for one task
+# the best single-task settings in cross-validation over speakers (`conv-single` of recipes/aspmtl.py)
 CONVOLUTIONS = {
     "config.encoder": "conv",
     "config.adversary": None,
@@ -71,21 +71,21 @@ TASK = "label"
 
 
 class SpeechClassifier(ClassifierMixin, BaseEstimator):
-    """Classify speech by a network, from the waveform on.
+    """Speech classifier that takes audio files or waveforms.
 
-    After `fit`, `classes_` has the labels, sorted, (classes,), and `n_epochs_` is the epoch that is kept.
+    After `fit`, `classes_` holds the sorted labels, (classes,), and `n_epochs_` is the number of the epoch that was kept.
 
     Args:
-        model: name or import path of a model (`keras_ser.models`). "aspmtl" is the convolutional network of one task, "svm" a
-            support vector machine on statistics of spectral features, which is fitted in seconds.
-        sampling_rate: of waveforms, Hz; files have their own.
-        epochs: number of epochs of a network.
-        batch_size: clips in a batch of a network.
-        settings: further settings, as `Recipe.change` takes them: {"optimizer.learning_rate": 1e-3, "frontend.bins": 40}.
-        validation_fraction: share of the groups that `fit` is given, or else of the clips, on which the epoch (or the setting of a
-            baseline) is chosen. 0 = every clip trains, and the last epoch is kept.
-        random_state: int, `numpy.random.RandomState` or None; seeds initial weights, order, crops and augmentation.
-        verbose: 1 prints a line for each epoch.
+        model: name or import path of a model (`keras_ser.models`). "aspmtl" is a single-task convolutional network, "svm" a
+            support vector machine on statistics of spectral features, which takes seconds to fit.
+        sampling_rate: sampling rate of waveforms in Hz. Files use the rate in their header.
+        epochs: number of training epochs (networks only).
+        batch_size: number of clips in a batch (networks only).
+        settings: further settings in the form of `Recipe.change`, e.g. {"optimizer.learning_rate": 1e-3, "frontend.bins": 40}.
+        validation_fraction: share of the groups passed to `fit`, or of the clips without groups, used to select the epoch (or the
+            setting of a baseline). If 0, train on all clips and keep the last epoch.
+        random_state: int, `numpy.random.RandomState` or None; seeds the initial weights, clip order, crops and augmentation.
+        verbose: if 1, print a line for each epoch.
 
     Example:
         >>> clf = SpeechClassifier(epochs=20, random_state=0)
@@ -123,12 +123,12 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             X: paths of audio files, waveforms (samples,) of any lengths, or mappings with "array" and "sampling_rate", as a list,
                 an object array or a Series; or waveforms of one length, (clips, samples).
             y: labels, (clips,).
-            groups: e.g. the speaker of each clip, (clips,): those of the validation side do not train. Unused without
+            groups: group of each clip, e.g. its speaker, (clips,). No group is in both training and validation. Unused without
                 `validation_fraction`.
 
         Raises:
-            ValueError: clips and labels that do not fit or are missing; fewer than two classes.
-            AudioError: a file that cannot be read, a waveform that is none.
+            ValueError: clips and labels differ in number, labels are missing, or there are fewer than two classes.
+            AudioError: a file cannot be read, or a waveform is not usable audio.
         """
         from keras_ser.training import Data, fit
 
@@ -151,7 +151,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             chosen = self._validation(codes, groups, rng)
             ids = [u.id for u in corpus]
             sides = [tuple(np.array(ids)[side].tolist()) for side in (~chosen, chosen)]
-            # of copies of a clip some may choose the epoch: nothing is tested
+            # copies of a clip may fall on both sides: there is no test side
             split = Split("final", 0, *sides, (), together=False, final=True)
             data = Data.load(recipe, corpus, folder / "cache", progress=False)
             run = fit(recipe, data, split, folder / "run", int(rng.randint(2**31)), on_epoch=self._report)
@@ -162,7 +162,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
-        """(clips, classes), the probability of each of `classes_`; X as `fit` takes it."""
+        """Return class probabilities, (clips, classes), in the order of `classes_`; X is as in `fit`."""
         check_is_fitted(self)
         if self._predictor is None:
             self._predictor = self._load()
@@ -170,14 +170,14 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         return np.array([list(answer[TASK]["probabilities"].values()) for answer in answers])
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """(clips,), the most probable of `classes_`; X as `fit` takes it."""
+        """Return the most probable class of each clip, (clips,); X is as in `fit`."""
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
-        tags.classifier_tags.poor_score = True  # of what is no sound
+        tags.classifier_tags.poor_score = True  # on data that are not audio
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         return recipe.change({**DEFAULTS.get(self.model, {}), **given, **(self.settings or {})})
 
     def _validation(self, codes: np.ndarray, groups: Any, rng: np.random.RandomState) -> np.ndarray:
-        """(clips,) True where a clip chooses the epoch; each class keeps a clip to train on."""
+        """Return a mask (clips,), True for validation clips; every class keeps at least one training clip."""
         chosen = np.zeros(len(codes), bool)
         if not 0 <= self.validation_fraction < 1:
             raise UserError(f"`validation_fraction` must be in [0, 1). Received: {self.validation_fraction}.")
@@ -206,8 +206,8 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             side = next((side for train, side in sides if len(set(codes[train])) == len(set(codes))), None)
             if side is None:
                 raise UserError(
-                    f"each of {DRAWS} validation sides took a whole class. Received: `validation_fraction` "
-                    f"{self.validation_fraction}; give a smaller one, or smaller groups."
+                    f"each of {DRAWS} random validation sets contained all clips of a class. Received: `validation_fraction` "
+                    f"{self.validation_fraction}; choose a smaller fraction, or smaller groups."
                 )
             chosen[side] = True
         return chosen
@@ -231,7 +231,7 @@ SUFFIXES = (".keras", ".skops", ".json")
 
 
 def _check_known(values: Any, name: str) -> None:
-    """Refuse missing values among labels or groups of any type."""
+    """Raise UserError for missing values among labels or groups of any type."""
     missing = np.flatnonzero([] if values is None else pd.isna(np.asarray(values, object)))
     if len(missing):
         raise UserError(
@@ -240,14 +240,14 @@ def _check_known(values: Any, name: str) -> None:
 
 
 def _clips(X: Any) -> list[Any]:  # noqa: N803
-    """Files, waveforms and mappings, one an item; numbers in a table are waveforms of one length."""
+    """Return a list of files, waveforms and mappings; a 2-D array of numbers is waveforms of one length."""
     if isinstance(X, str | os.PathLike | Mapping):
         raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
     found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else None
     if found == []:
         raise UserError("expected at least one clip. Received: none.")
     if found is None or all(isinstance(item, numbers.Number) for item in found):
-        # numbers of one length, or nothing that can be used: scikit-learn says what is wrong
+        # a numeric array, or an invalid input for which scikit-learn raises its own error
         x = check_array(X, estimator="SpeechClassifier")
         check_no_channels(x.shape, most=1000)
         found = list(x)
@@ -262,7 +262,7 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
 
 
 def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) -> Corpus:
-    """The clips as a corpus; waveforms are written as files of floats below `folder`."""
+    """Return the clips as a corpus; waveforms are written as 32-bit float files to `folder`."""
     import soundfile
 
     paths = []

@@ -71,7 +71,7 @@ def test_a_class_whose_files_were_all_dropped_is_refused(short, tmp_path):
         ({"auxiliary": ["/data/demo"]}, "`auxiliary` must be a Corpus"),
         ({"auxiliary": "/data/demo"}, "`auxiliary` must be a Corpus.* Received: '/data/demo'"),
         ({"out": __file__}, "`out` must be a folder. Received: .*, a file"),
-        ({"initial": "run", "model": "svm"}, "`initial` gives one network its weights. Received: short"),
+        ({"initial": "run", "model": "svm"}, "`initial` initialises a single network. Received: short"),
         ({"folds": 7}, "7"),
     ],
 )
@@ -167,5 +167,5 @@ def test_run_load_predict_and_evaluate_with_a_model_from_outside(tmp_path, monke
     assert again.predictions.equals(experiment.predictions) and capsys.readouterr().err == ""
     made, _ = ks.evaluate(str(experiment.folder))
     assert made.results[0].scores == experiment.report.results[0].scores
-    with pytest.raises(ks.UserError, match="is of the corpus 'demo'"):
+    with pytest.raises(ks.UserError, match="expects the corpus 'demo'"):
         ks.run(recipe, dataclasses.replace(corpus, name="other"), tmp_path / "out")

@@ -241,7 +241,7 @@ def test_odd_files_train_and_the_report_says_so(manifest, tmp_path, capsys):
     assert train(manifest, tmp_path / "out", "--bad", "drop") == 0
     (experiment,) = (tmp_path / "out").glob("aspmtl_manifest-*")
     text = (experiment / "report.md").read_text()
-    assert "3 files could not be read" in text and "odd but kept" in text
+    assert "3 files could not be read" in text and "unusual but kept" in text
     table = pd.read_csv(experiment / "predictions.csv")
     assert np.isfinite(table[["emotion/anger", "emotion/sadness"]].to_numpy()).all()
 
@@ -294,6 +294,6 @@ def test_an_interrupted_training_says_how_to_go_on(manifest, tmp_path):
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on from the last finished epoch" in errors, errors
+    assert process.returncode == 130 and "continues from the last finished epoch" in errors, errors
     (run,) = (tmp_path / "out").glob("*/*/fold-00-seed-0")
     assert free(run)

@@ -112,7 +112,7 @@ def test_validation_side_leaves_each_class_a_clip_to_train_on():
     made, codes, groups = SpeechClassifier(validation_fraction=0.5), np.array([0, 1, 0, 1, 0, 1, 2]), list("aabbccc")
     for seed in range(20):
         assert set(codes[~made._validation(codes, groups, np.random.RandomState(seed))]) == {0, 1, 2}
-    with pytest.raises(UserError, match="took a whole class"):
+    with pytest.raises(UserError, match="contained all clips of a class"):
         made._validation(np.array([0, 1]), ["a", "b"], np.random.RandomState(0))
 
 

@@ -1,8 +1,8 @@
-"""`keras-ser`: corpora, training, evaluation and serving from a shell.
+"""The command `keras-ser`: corpora, training, evaluation and serving from a shell.
 
-TensorFlow is imported by the commands that need it, not by --help. A user's mistake is one line on standard error and exit
-code 2; where some runs, trials or files failed and the others are done, the exit code is 1; an interrupted training says how to
-go on (130).
+TensorFlow is imported only by the commands that need it, not by --help. Exit codes: 2 for a user's mistake, reported in one
+line on standard error; 1 if some runs, trials or files failed and the others are done; 130 for an interrupted command, which
+prints how to continue.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `keras-ser`."""
     parser = Parser(
         prog="keras-ser",
-        description="Speech emotion recognition by multi-task learning: papers implemented completely, splits that do not leak.",
+        description="Speech emotion recognition by multi-task learning: complete implementations of papers, leak-free splits.",
     )
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

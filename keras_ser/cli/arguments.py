@@ -1,4 +1,4 @@
-"""Parse and report arguments that several commands share."""
+"""Parse and report arguments shared by several commands."""
 
 import argparse
 import glob
@@ -27,7 +27,7 @@ def report_skipped(skipped: Sequence[Path]) -> None:
 
 
 def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[str, str]:
-    """Parse a repeated option, KEY=VALUE; `option` and `example` are for the message."""
+    """Parse a repeated option, KEY=VALUE; `option` and `example` appear in the error message."""
     bare = [pair for pair in pairs if "=" not in pair]
     if bare:
         raise UserError(f"{option} takes KEY=VALUE{example and ', e.g. ' + example}. Received: {bare[0]!r}.")
@@ -35,24 +35,24 @@ def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[st
 
 
 def add_table_arguments(parser: Any) -> None:
-    """Options of the corpus `manifest`: how its table is read."""
+    """Add the options that say how the table of the corpus `manifest` is read."""
     parser.add_argument(
         "--columns",
         action="append",
         default=[],
         metavar="OURS=THEIRS[,..]",
-        help="what a manifest's table calls its columns, e.g. file=path,speaker=spk,emotion=label",
+        help="column names of the manifest's table, e.g. file=path,speaker=spk,emotion=label",
     )
     parser.add_argument(
-        "--audio-root", metavar="DIR", help="where a manifest's relative paths start (default: its table's folder)"
+        "--audio-root", metavar="DIR", help="base folder of a manifest's relative paths (default: the table's folder)"
     )
 
 
 def table_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What --columns and --audio-root say, as `keras_ser.corpora.manifest.read` takes it.
+    """Return --columns and --audio-root as keyword arguments of `keras_ser.corpora.manifest.read`.
 
     Raises:
-        UserError: no OURS=THEIRS.
+        UserError: --columns is neither OURS=THEIRS nor JSON.
     """
     found: dict[str, Any] = {}
     for given in options.columns:
@@ -72,10 +72,10 @@ def table_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def expanded(patterns: Sequence[str]) -> list[Path]:
-    """The folders that are named, or that quoted patterns match, each once.
+    """Return the named folders and the matches of quoted patterns, without duplicates.
 
     Raises:
-        UserError: a pattern that matches nothing, a folder that does not exist.
+        UserError: a pattern matches nothing, or a folder does not exist.
     """
     found: list[Path] = []
     for pattern in patterns:

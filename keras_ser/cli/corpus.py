@@ -1,4 +1,4 @@
-"""`corpus check` and `corpus show`."""
+"""The commands `corpus check` and `corpus show`."""
 
 import argparse
 import contextlib
@@ -20,15 +20,15 @@ def add(commands) -> None:
     )
     for action, text in (
         ("check", "count clips, compare with the published corpus, find bad and duplicate files"),
-        ("show", "list clips"),
+        ("show", "list clips and their labels"),
     ):
         sub = corpus.add_parser(action, help=text, description=text)
         sub.add_argument(
             "name", help="adapter, e.g. emodb, ravdess, crema_d, afew, iemocap, msp_improv, manifest, demo"
         )
-        sub.add_argument("root", nargs="?", help="the corpus's folder (manifest: its CSV file)")
+        sub.add_argument("root", nargs="?", help="folder of the corpus (manifest: its CSV file)")
         add_table_arguments(sub)
-        sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the adapter")
+        sub.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="option of the adapter")
         if action == "check":
             sub.add_argument("--json", action="store_true", help="print the report as JSON")
             sub.add_argument(
@@ -38,7 +38,7 @@ def add(commands) -> None:
             )
             sub.set_defaults(run=_corpus_check)
         else:
-            sub.add_argument("-n", type=int, default=10, help="how many clips (default 10, 0 = all)")
+            sub.add_argument("-n", type=int, default=10, help="number of clips to list (default 10, 0 = all)")
             sub.set_defaults(run=_corpus_show)
 
 
@@ -59,7 +59,7 @@ def _read(options: argparse.Namespace):
     except TypeError as error:
         if not given:
             raise
-        # an option that the adapter does not take
+        # the adapter does not accept an option
         raise UserError(f"--option {', '.join(given)}: {error}.") from error
 
 
@@ -69,12 +69,12 @@ def _corpus_check(options: argparse.Namespace) -> int:
     from keras_ser.corpora.inspection import check
 
     if options.hashes:
-        # refuse a mistaken list before minutes of reading
+        # report errors in the list before reading the corpus, which can take minutes
         read_list(options.hashes)
     try:
         corpus = _read(options)
     except CorpusError:
-        # the list may name what the adapter misses
+        # the list may show which files the adapter lacks
         if options.hashes and options.root and Path(options.root).is_dir():
             print("\n".join(verify(options.root, options.hashes, progress=tracker("hashing")).lines()))
         raise

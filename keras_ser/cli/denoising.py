@@ -1,4 +1,4 @@
-"""`denoise`: noise taken out of audio files."""
+"""The command `denoise`: remove noise from audio files."""
 
 import argparse
 import io
@@ -15,15 +15,15 @@ METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
 def add(commands) -> None:
     """Add these commands to the parser."""
-    denoise = commands.add_parser("denoise", help="take noise out of audio files")
-    denoise.add_argument("input", metavar="IN", help="an audio file, or a folder of them")
-    denoise.add_argument("output", metavar="OUT", help="the file to write (.wav, .flac), or a folder")
+    denoise = commands.add_parser("denoise", help="remove noise from audio files")
+    denoise.add_argument("input", metavar="IN", help="audio file, or a folder of audio files")
+    denoise.add_argument("output", metavar="OUT", help="file to write (.wav, .flac), or a folder")
     denoise.add_argument("--method", choices=METHODS, default="spectral-subtraction")
-    denoise.add_argument("--model", metavar="RUN", help="the run of a model 1, for drop and mask")
+    denoise.add_argument("--model", metavar="RUN", help="run of a denoiser (model 1 of a cascade), for drop and mask")
     denoise.add_argument("--alpha", type=float, help="power exponent of spectral-subtraction (2)")
     denoise.add_argument("--beta", type=float, help="noise correction of spectral-subtraction (0.5)")
-    denoise.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    denoise.set_defaults(run=_denoise, interrupted="interrupted; the files written before are complete")
+    denoise.add_argument("--overwrite", action="store_true", help="replace existing files")
+    denoise.set_defaults(run=_denoise, interrupted="interrupted; the files written so far are complete")
 
 
 def _denoise(options: argparse.Namespace) -> int:
@@ -41,10 +41,10 @@ def _denoise(options: argparse.Namespace) -> int:
     if any(out.suffix.lower().lstrip(".").upper() not in soundfile.available_formats() for _, out in pairs):
         raise UserError(f"expected an OUT that ends in .wav or .flac, or a folder. Received: {target}.")
     if len({out for _, out in pairs}) < len(pairs):
-        raise UserError(f"two files below {source} would be written to the same .wav; denoise them one by one.")
+        raise UserError(f"two files below {source} would be written to the same .wav; denoise them one at a time.")
     there = [str(out) for _, out in pairs if out.exists()]
     if there and not options.overwrite:
-        raise UserError(f"{there[0]} is there already. Give another OUT, or --overwrite.")
+        raise UserError(f"{there[0]} already exists. Give another OUT, or --overwrite.")
     denoise = _denoiser(options)
     failures = []
     track = tracker("denoise") if len(pairs) > 1 else None
@@ -56,7 +56,7 @@ def _denoise(options: argparse.Namespace) -> int:
         except (AudioError, ValueError) as error:
             failures.append(str(error))
         except (OSError, TypeError, soundfile.SoundFileError) as error:
-            failures.append(f"{out} can't be written: {error}")
+            failures.append(f"cannot write {out}: {error}")
     if failures:
         print(f"keras-ser: {len(failures)} of {len(pairs)} files could not be denoised:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
@@ -64,7 +64,7 @@ def _denoise(options: argparse.Namespace) -> int:
 
 
 def _one(file: Path, out: Path, denoise: Callable) -> None:
-    """Same length and rate as the file; mono, 32-bit floats in a .wav (nothing is clipped), else the format's own."""
+    """Denoise a file, keeping its length and rate; write mono, 32-bit floats in a .wav (no clipping), else the format's default."""
     import soundfile
 
     from keras_ser.audio import info, read
@@ -74,17 +74,19 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
     cleaned = denoise(read(file, rate), rate)
     out.parent.mkdir(parents=True, exist_ok=True)
     kind = out.suffix.lstrip(".").upper()
-    # libsndfile does not say why it cannot write: it writes to memory
+    # encode in memory, since libsndfile does not report why a file cannot be written
     made = io.BytesIO()
     soundfile.write(made, cleaned, rate, format=kind, subtype="FLOAT" if kind == "WAV" else None)
     write_whole(out, lambda path: path.write_bytes(made.getbuffer()))
 
 
 def _denoiser(options: argparse.Namespace) -> Callable:
-    """(waveform, rate) -> waveform of the same length and rate."""
+    """Return a function (waveform, rate) -> waveform of the same length and rate."""
     numbers = {name: getattr(options, name) for name in ("alpha", "beta") if getattr(options, name) is not None}
     if numbers and options.method != "spectral-subtraction":
-        raise UserError(f"--{next(iter(numbers))} is of spectral-subtraction. Received: --method {options.method}.")
+        raise UserError(
+            f"--{next(iter(numbers))} goes with --method spectral-subtraction. Received: --method {options.method}."
+        )
     if options.method in ("drop", "mask"):
         if not options.model:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Run a command: a user's mistake becomes one line on standard error and an exit code, not a traceback."""
+"""Run a command, reporting a user's mistake as one line on standard error and an exit code instead of a traceback."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from keras_ser.errors import UserError
 from keras_ser.files import disk_error
 
 INTERRUPTED = 130
-LONGEST = 1000  # characters of a message, which may quote any input
+LONGEST = 1000  # maximum number of characters of a message, since it may quote any input
 _asked = threading.Event()
 
 
@@ -29,7 +29,7 @@ def _interrupt(number, frame) -> None:
 
 
 def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") -> int:
-    """Run a command: mistakes and full disks become one line and exit code 2 (KERAS_SER_TRACEBACK=1 shows the traceback).
+    """Run a command; report mistakes and full disks in one line with exit code 2 (KERAS_SER_TRACEBACK=1 shows the traceback).
 
     Args:
         action: The command; its return value is the exit code, None means 0.
@@ -37,7 +37,7 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
     """
     # hide TensorFlow's start-up lines
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # its advice on retracing does not apply to many models in one process
+    # TensorFlow's retracing warning does not apply to many models in one process
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _asked.clear()
     before = None

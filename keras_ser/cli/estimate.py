@@ -1,4 +1,4 @@
-"""What is about to be trained, and about how long it takes: said before a training begins."""
+"""The announcement before training: what will be trained, and roughly how long it takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from keras_ser.cli.progress import duration
 from keras_ser.machine import cores
 
-# Seconds of speech that one core trains in a second, measured on cores of a 2.6 GHz server (ASP-MTL's encoders).
+# Seconds of speech that one core of a 2.6 GHz server trains on per second, measured with ASP-MTL's encoders.
 SPEEDS = {"conv": 300.0, "lstm": 500.0}
-START = 20.0  # seconds of a core until a run trains: graphs are traced
-FUNCTIONALS = 40.0  # seconds of speech that openSMILE describes in a second of one core, once for a corpus
+START = 20.0  # core seconds before a run starts training (graph tracing)
+FUNCTIONALS = 40.0  # seconds of speech that openSMILE processes per second of one core, once per corpus
 SLOW_CORES = "on cores like those of a 2.6 GHz server; a GPU is faster"
 
 
 def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str, Any]]) -> list[str]:
-    """Lines on the classes, the runs that are still to be trained, and the time they take.
+    """Return lines on the classes, the runs still to be trained and the estimated time.
 
     Args:
-        recipes: system -> recipe, with the classes of the corpus.
+        recipes: system -> recipe, its classes filled in from the corpus.
         data: the `keras_ser.training.Data`.
-        todo: (system, job) of each run that is not finished.
+        todo: (system, job) of each unfinished run.
     """
     first = next(iter(recipes.values()))
     task, corpus = first.tasks[0], data.readable
@@ -45,7 +45,7 @@ def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str
 
 
 def expected_seconds(recipe: Any, data: Any, job: Any) -> float:
-    """Seconds that a run of an ASP-MTL recipe takes; of a baseline that of fitting it."""
+    """Return the estimated training time of a run in seconds; 1 for anything but ASP-MTL."""
     rate = data.cache.sample_rate
     lengths = dict(zip(data.cache.ids, data.cache.lengths / rate, strict=True))
     if recipe.model != "aspmtl":

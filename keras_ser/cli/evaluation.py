@@ -1,4 +1,4 @@
-"""`evaluate`, `compare` and `check`: what has been trained, scored again."""
+"""The commands `evaluate`, `compare`, `verify` and `check`: score trained runs again."""
 
 import argparse
 import math
@@ -19,7 +19,7 @@ def add(commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="score runs or experiments again, also on another corpus or in noise",
-        description="Score a run or an experiment again and write its report; of several, print a table as well.",
+        description="Score a run or an experiment again and write its report. For several, also print a table.",
         epilog=f"A run's folder is {EXAMPLE}. Another corpus: keras-ser evaluate RUN --corpus manifest --corpus-root other.csv",
     )
     evaluate.add_argument(
@@ -32,7 +32,7 @@ def add(commands) -> None:
     evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
     other = evaluate.add_argument_group("another corpus")
     other.add_argument(
-        "--corpus", metavar="NAME", help="adapter of another corpus, all of which is tested (--corpus-root)"
+        "--corpus", metavar="NAME", help="adapter of another corpus, all of whose clips are tested (with --corpus-root)"
     )
     add_table_arguments(other)
     other.add_argument(
@@ -40,67 +40,76 @@ def add(commands) -> None:
         action="append",
         default=[],
         metavar="LABEL=CLASS",
-        help="a label of the other corpus -> a class of the run",
+        help="map a label of the other corpus to a class of the run",
     )
-    other.add_argument("--ignore", action="append", default=[], metavar="LABEL", help="a label that is left out")
+    other.add_argument("--ignore", action="append", default=[], metavar="LABEL", help="leave out this label")
     other.add_argument(
         "--trained-speakers",
         choices=["refuse", "drop", "keep"],
-        help="clips of speakers who trained the run: refuse the corpus (default), leave them out, or keep and mark them",
+        help="clips of speakers seen in training: refuse the corpus (default), drop the clips, or keep and mark them",
     )
     other.add_argument(
-        "--bad", choices=["raise", "drop"], help="unreadable files of the other corpus: refuse (default), or leave out"
+        "--bad",
+        choices=["raise", "drop"],
+        help="unreadable files of the other corpus: raise an error (default), or drop them",
     )
     noise = evaluate.add_argument_group("noise")
-    noise.add_argument("--noise", metavar="DIR", help="UAR against SNR, in each noise file of this folder, instead")
+    noise.add_argument(
+        "--noise", metavar="DIR", help="measure UAR against SNR for each noise file of this folder instead"
+    )
     noise.add_argument(
         "--denoiser",
         metavar="RUN",
-        help="with --noise: a model 1 (a run, or an experiment with a run for each fold) whose mask goes before",
+        help="with --noise: denoise first with the mask of a model 1 (a run, or an experiment with a run for each fold)",
     )
-    noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 by 5)")
+    noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 in steps of 5)")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser("compare", help="paired difference of two experiments")
-    compare.add_argument("a", help="an experiment's folder, or a predictions.csv")
+    compare = commands.add_parser("compare", help="compare two experiments by their paired difference")
+    compare.add_argument("a", help="folder of an experiment, or a predictions.csv")
     compare.add_argument("b", help="another one, over the same clips")
     compare.add_argument("--task", default="emotion")
     compare.add_argument("--metric", default="uar")
-    compare.add_argument("--protocol", help="default: the only one there is")
+    compare.add_argument("--protocol", help="protocol to compare (default: the only one of the experiments)")
     compare.set_defaults(run=_compare)
 
     verify = commands.add_parser(
         "verify",
-        help="verify speakers of another corpus by the embeddings of a run (d-vectors)",
+        help="verify speakers of another corpus using the embeddings of a run (d-vectors)",
         description="Each speaker is enrolled by the mean embedding of some utterances; every other utterance is compared with all "
-        "speakers by the cosine. Error rates with intervals over speakers.",
+        "speakers by cosine similarity. Error rates are reported with intervals over speakers.",
     )
     verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
-    verify.add_argument("--corpus-root", metavar="NAME=DIR", required=True, help="speakers that no run was trained on")
+    verify.add_argument(
+        "--corpus-root", metavar="NAME=DIR", required=True, help="corpus of speakers not seen in training"
+    )
     add_table_arguments(verify)
     verify.add_argument(
-        "--enrol", type=positive, default=20, metavar="N", help="utterances that enrol a speaker (default 20)"
+        "--enrol", type=positive, default=20, metavar="N", help="number of utterances that enrol a speaker (default 20)"
     )
     verify.add_argument(
-        "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out"
+        "--bad",
+        choices=["raise", "drop"],
+        default="raise",
+        help="unreadable files: raise an error (default), or drop them",
     )
     verify.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
     verify.set_defaults(run=_verify)
 
     check = commands.add_parser(
         "check",
-        help="check a run before it is relied on",
-        description="Has the run learned, is a clip judged alone as in a batch, does its export answer as Keras does, and is the "
-        "same recipe at chance on shuffled labels? A line for each; the exit code is 1 where one fails.",
+        help="check a run before relying on it",
+        description="Check that the run has learned, that a clip's prediction does not depend on its batch, that the export equals "
+        "Keras, and that the same recipe is at chance on shuffled labels. Print a line for each; exit with 1 if a check fails.",
     )
     check.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
     check.epilog = f"A run's folder is {EXAMPLE}."
     check.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
     check.add_argument(
-        "--no-train", action="store_true", help="without the shuffled labels, which take as long as the run did"
+        "--no-train", action="store_true", help="skip the shuffled labels, which take as long as the run did"
     )
     check.add_argument("--quiet", action="store_true", help="no progress bars")
-    check.set_defaults(run=_check, interrupted="interrupted; the same command goes on")
+    check.set_defaults(run=_check, interrupted="interrupted; the same command continues")
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -128,7 +137,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
-    """folder -> (report, where it lies): scored again on its own corpus, or on the one that --corpus names."""
+    """Return folder -> (report, its folder), scoring on the run's own corpus or on that of --corpus."""
     if not options.corpus:
         from keras_ser.experiment import evaluate
 
@@ -153,7 +162,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
 
 
 def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any, Path]]) -> int:
-    """A row for each folder: the main task's scores under each protocol; what is no run, or fails, is named after the table."""
+    """Print the main task's scores of each folder and protocol, then the folders that are not runs or failed."""
     from keras_ser.evaluation.tables import Table
     from keras_ser.experiment.stored import is_experiment_or_run
     from keras_ser.reports.render import terminal
@@ -161,7 +170,7 @@ def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any
     rows, failed = [], []
     for folder in folders:
         if not is_experiment_or_run(folder):  # as what a pattern finds beside them
-            print(f"keras-ser: left out, no run or experiment: {folder}", file=sys.stderr)
+            print(f"keras-ser: left out, not a run or experiment: {folder}", file=sys.stderr)
             continue
         try:
             made, _ = score(folder)
@@ -217,13 +226,15 @@ def _evaluate_in_noise(options: argparse.Namespace) -> int:
 
 
 def decibels(text: str) -> list[float]:
-    """--snr as numbers."""
+    """Parse --snr."""
     try:
         ratios = [float(ratio) for ratio in text.split(",")]
     except ValueError:
         ratios = [math.nan]
     if not all(-LOUDEST <= ratio <= LOUDEST for ratio in ratios):
-        raise UserError(f"--snr takes numbers from {-LOUDEST:g} to {LOUDEST:g} dB, with commas. Received: {text!r}.")
+        raise UserError(
+            f"--snr takes numbers from {-LOUDEST:g} to {LOUDEST:g} dB, separated by commas. Received: {text!r}."
+        )
     return ratios
 
 

@@ -1,4 +1,4 @@
-"""`train --final`: one model on all clips, after the cross-validation."""
+"""`train --final`: train one model on all clips after cross-validation."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ FINAL = "final"
 
 
 def as_before(folder: Path, options: argparse.Namespace) -> None:
-    """Take from an experiment's folder what the command does not say: its own folder, and how its corpus was read."""
+    """Fill in options missing from the command from an experiment's folder: its output folder and how its corpus was read."""
     from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
 
     if not (folder / EXPERIMENT).is_file():

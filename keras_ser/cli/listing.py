@@ -1,4 +1,4 @@
-"""`list` and `new`: what has been trained, and a recipe to edit."""
+"""The commands `list` and `new`: list trained experiments, and write a recipe to edit."""
 
 import argparse
 import importlib.util
@@ -13,8 +13,8 @@ def add(commands) -> None:
     """Add these commands to the parser."""
     shown = commands.add_parser(
         "list",
-        help="list experiments: what is finished, and the main score",
-        description="A row for each experiment in a folder, the newest first, with the main task's UAR or CCC [95 % interval].",
+        help="list experiments with their finished runs and main score",
+        description="Print a row for each experiment in a folder, newest first, with the main task's UAR or CCC [95 % interval].",
     )
     shown.add_argument("folder", nargs="?", default="saved_models", metavar="DIR", help="default: saved_models")
     shown.add_argument("--json", action="store_true", help="print JSON")
@@ -23,9 +23,9 @@ def add(commands) -> None:
     new = commands.add_parser(
         "new",
         help="write a recipe to edit",
-        description="Write NAME.py, a recipe that runs as it stands: on the demo corpus, or on a table of yours (--corpus-root).",
+        description="Write NAME.py, a recipe that runs unchanged on the demo corpus, or on your own table (--corpus-root).",
     )
-    new.add_argument("name", metavar="NAME", help="of the recipe and its file")
+    new.add_argument("name", metavar="NAME", help="name of the recipe and its file")
     new.set_defaults(run=_new)
 
 
@@ -69,12 +69,12 @@ def _new(options: argparse.Namespace) -> int:
 
     name = options.name.removesuffix(".py")
     check_name("a recipe", name)
-    check_name("a recipe", f"{name}-demo")  # which the file defines, too
+    check_name("a recipe", f"{name}-demo")  # which the file also defines
     if "." not in name and (name in sys.modules or importlib.util.find_spec(name)):
-        raise UserError(f"{name}.py would take the place of the Python module {name}. Give another NAME.")
+        raise UserError(f"{name}.py would shadow the Python module {name}. Give another NAME.")
     path = Path(f"{name}.py")
     if path.exists():
-        raise UserError(f"{path} is there already, and stays as it is. Give another NAME.")
+        raise UserError(f"{path} already exists and is not overwritten. Give another NAME.")
     write_text(path, TEMPLATE.replace("NAME", name))
     print(path)
     print(f"next: python {path}    (the demo corpus), or python {path} --corpus-root clips.csv", file=sys.stderr)
@@ -83,11 +83,11 @@ def _new(options: argparse.Namespace) -> int:
 
 TEMPLATE = '''"""NAME: a recipe to edit.
 
-    python NAME.py                               the demo corpus: synthetic voices, a few minutes
+    python NAME.py                               the demo corpus: synthetic voices, takes a few minutes
     python NAME.py --corpus-root clips.csv       a table with the columns file, speaker, emotion (and gender)
-    python NAME.py --corpus-root clips.csv --final      afterwards: one model on all clips, for use
+    python NAME.py --corpus-root clips.csv --final      afterwards: one model trained on all clips, for deployment
 
-Each field of a Recipe is one choice; the reference has them all: help(keras_ser.Recipe).
+All fields of a Recipe: help(keras_ser.Recipe).
 """
 
 from keras_ser import Protocol, Recipe, Task
@@ -99,11 +99,11 @@ from keras_ser.recipe import FrontendConfig, OptimizerConfig, Sampling
 RECIPE = Recipe(
     name="NAME",
     corpus="manifest",
-    # what is predicted, the main task first; a task without labels takes those of the corpus
+    # the tasks, main task first; without labels a task uses those of the corpus
     tasks=(Task("emotion"),),
-    # how the corpus is split: five folds, each tested on speakers that nothing was trained on
+    # the split: five folds, each tested on speakers not seen in training
     protocols=(Protocol("unseen-speakers", "k-fold", by="speaker", folds=5, validation=0),),
-    # what the network sees: log-mel spectrograms, two seconds of each clip in each epoch, stretched and shifted at random
+    # the input: log-mel spectrograms, a two-second crop of each clip per epoch, randomly stretched and shifted
     frontend=FrontendConfig(features=("log_mel",), bins=64, endpoint=False),
     sampling=Sampling("crop", frames=200, class_weights=True),
     augment=Augment(tempo=0.2, mel_warp_scale=0.06, mel_warp_shift=4.0),

@@ -1,4 +1,4 @@
-"""The trained model that a command names."""
+"""The MODEL argument of commands, and how it is loaded."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The noises of a recipe by its options: which are trained on, and which are tested unheard."""
+"""Select a recipe's noises from its options: those to train on, and those only tested."""
 
 import argparse
 from typing import Any
@@ -11,11 +11,11 @@ PAPER_NOISES = ("white", "pink", "babble", "factory")
 
 
 def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the recipe that takes noise out."""
+    """Add the options of the denoising recipe."""
+    parser.add_argument("--unseen", metavar="A[,B..]", default="", help="noise types to test on but not to train on")
     parser.add_argument(
-        "--unseen", metavar="A[,B..]", default="", help="noise types that are tested but never trained on"
+        "--clips", type=positive, default=20, metavar="N", help="number of test clips per run (default 20)"
     )
-    parser.add_argument("--clips", type=positive, default=20, metavar="N", help="test clips of each run (20)")
 
 
 def _unseen(options: argparse.Namespace) -> list[str]:
@@ -23,7 +23,7 @@ def _unseen(options: argparse.Namespace) -> list[str]:
 
 
 def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
-    """The paper's four noises, as far as they are there, and the unseen ones."""
+    """Return the available ones of the paper's four noises, and the unseen ones."""
     from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 
     unseen = _unseen(options)
@@ -34,12 +34,12 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
     if unknown:
         raise UserError(
             f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
-            + ("." if options.noise_root else "; name a folder of more with --noise-root.")
+            + ("." if options.noise_root else "; add a folder of noise files with --noise-root.")
         )
     found: list[str] = []
     for name in PAPER_NOISES:
         parts = [stem for stem in stems if noise_type(stem) == name]
-        if set(parts) & set(unseen):  # "factory" is factory1 and factory2: what is left of it
+        if set(parts) & set(unseen):  # "factory" is factory1 and factory2: keep the other one
             found += [stem for stem in parts if stem not in unseen]
         elif name in there:
             found.append(name)
@@ -47,14 +47,14 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def with_noises(recipe, options: argparse.Namespace):
-    """The recipe, and its first model, trained on the tested noises but the unseen ones."""
+    """Return the recipe with it and its first model trained on the tested noises without the unseen ones."""
     keys = ("streams.noisy.noises", "tasks.noise.labels")
     if any(pair.split("=")[0].removeprefix("first.") in keys for pair in options.set):
-        raise UserError("the noises are chosen by --noise-root and --unseen here, not by --set.")
+        raise UserError("noises are chosen by --noise-root and --unseen, not by --set.")
     unseen = _unseen(options)
     trained = tuple(name for name in tested_noises(options) if name not in unseen)
     if not trained:
-        raise UserError("--unseen holds every noise that there is: leave one to train on.")
+        raise UserError("--unseen contains all available noises: leave at least one to train on.")
     changes: dict[str, Any] = {}
     for prefix, each in (("", recipe), ("first.", recipe.first)):
         if each is not None:

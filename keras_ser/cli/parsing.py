@@ -1,4 +1,4 @@
-"""An argument parser whose errors are one line, with the nearest option or command."""
+"""An argument parser with one-line errors that suggest the nearest option or command."""
 
 import argparse
 import difflib
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 
 class Parser(argparse.ArgumentParser):
-    """`argparse.ArgumentParser` that names what an unknown option or command is nearest to.
+    """`argparse.ArgumentParser` that suggests the nearest match for an unknown option or command.
 
-    Every mistake is one line on standard error, without the usage, and exit code 2.
+    Every mistake is reported in one line on standard error, without the usage, with exit code 2.
     """
 
     given: Sequence[str] = ()
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         return [name for action in self._actions for name in action.option_strings]
 
     def _check_value(self, action: argparse.Action, value) -> None:
-        """Name the nearest command where there is no such; other choices keep argparse's words."""
+        """Suggest the nearest command for an unknown one; keep argparse's message for other choices."""
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             known = list(action.choices)
             self.error(f"unknown command {value!r}." + (nearest(value, known) or f" There are: {', '.join(known)}."))
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         if message.startswith("the following arguments are required"):
-            known = self._options()  # an unknown option says more than what is missing for it
+            known = self._options()  # an unknown option is more informative than a missing argument
             strays = [
                 w for w in self.given if w.startswith("--") and not any(k.startswith(w.split("=")[0]) for k in known)
             ]
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean A or B?", or "" where nothing is near.
+    """Return " Did you mean A or B?", or "" if no word is similar.
 
     Example:
         >>> nearest("--epoch", ["--epochs", "--seed"])

@@ -1,4 +1,4 @@
-"""`predict`: audio files, a line or a row each, over time, or many of them into Parquet files."""
+"""The command `predict`: one line or row per audio file, predictions over time, or bulk prediction to Parquet files."""
 
 import argparse
 import csv
@@ -27,29 +27,31 @@ def add(commands) -> None:
         "files",
         nargs="+",
         metavar="FILE_OR_FOLDER",
-        help="audio files, folders of them, or with --out lists (.txt, a path per line)",
+        help="audio files, folders, or with --out lists of files (.txt, one path per line)",
     )
     predict.add_argument(
         "--format",
         choices=sorted({*FILES, *TIMES}),
         default="jsonl",
-        help="jsonl (default), csv, table; with --timeline jsonl, csv, table, rttm, audacity (a label track)",
+        help="jsonl (default), csv, table; with --timeline also rttm, audacity (a label track)",
     )
     predict.add_argument(
         "--timeline", action="store_true", help="time-resolved predictions, for recordings of any length"
     )
-    predict.add_argument("--window", type=float, metavar="S", help="duration of a window in seconds (3)")
-    predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (1)")
-    predict.add_argument("--task", help="the task of the --timeline (default: the model's first)")
-    predict.add_argument("--plot", metavar="PNG", help="plot the --timeline; a folder for several recordings")
+    predict.add_argument("--window", type=float, metavar="S", help="duration of a window in seconds (default 3)")
+    predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (default 1)")
+    predict.add_argument("--task", help="task of the --timeline (default: the model's first)")
     predict.add_argument(
-        "--out", metavar="DIR", help="write Parquet files into a folder; the same command continues there"
+        "--plot", metavar="PNG", help="write a plot of the --timeline; a folder for several recordings"
     )
+    predict.add_argument("--out", metavar="DIR", help="write Parquet files to a folder; repeat the command to continue")
     predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
     predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
-    predict.add_argument("--address", help="of the Ray cluster (default: this machine)")
-    predict.add_argument("--workers", type=positive, metavar="N", help="with --engine, copies of the model (2)")
-    predict.set_defaults(run=_predict, interrupted="interrupted; what was printed before is complete")
+    predict.add_argument("--address", help="address of the Ray cluster (default: this machine)")
+    predict.add_argument(
+        "--workers", type=positive, metavar="N", help="with --engine, number of copies of the model (default 2)"
+    )
+    predict.set_defaults(run=_predict, interrupted="interrupted; the output so far is complete")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -60,7 +62,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    # refuse a mistaken command before TensorFlow is imported, which takes seconds
+    # report mistakes before importing TensorFlow, which takes seconds
     allowed = TIMES if options.timeline else FILES
     if options.format not in allowed:
         how = "with" if options.timeline else "without"
@@ -81,7 +83,7 @@ def _predict(options: argparse.Namespace) -> int:
     lists = [name for name in options.files if name.lower().endswith(".txt")]
     if lists:
         raise UserError(f"a list of files (.txt) requires --out. Received: {lists[0]}.")
-    # a file's name may hold bytes that are not text
+    # file names may contain undecodable bytes
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     from keras_ser.audio import find_audio
@@ -113,7 +115,7 @@ def _bulk(options: argparse.Namespace) -> int:
     from keras_ser.serving import bulk
 
     if options.timeline or options.format != "jsonl":
-        raise UserError("--out writes Parquet, a row per file: leave --format and --timeline away.")
+        raise UserError("--out writes Parquet, one row per file: omit --format and --timeline.")
     files, skipped = bulk.listed_files(options.files)
     report_skipped(skipped)
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None

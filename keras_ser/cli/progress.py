@@ -9,11 +9,11 @@ from typing import Any
 
 from keras_ser.cli.error_handling import check_interrupt
 
-EVERY = 5.0  # seconds between two lines on epochs
+EVERY = 5.0  # minimum seconds between two lines on epochs
 
 
 class Progress:
-    """Progress bars for jobs and epochs on a terminal; elsewhere a line for each job, and one for an epoch every `EVERY` seconds.
+    """Progress bars for jobs and epochs on a terminal; elsewhere a line per job, and one on epochs every `EVERY` seconds.
 
     `failures` counts the jobs that failed.
     """
@@ -56,7 +56,7 @@ class Progress:
             self.bar.remove_task(self.tasks.pop(stage))
 
     def done(self, number: int, total: int, job) -> None:
-        """A worker is done with a job, the `number`-th that is."""
+        """Report that a worker has finished a job, the `number`-th so far."""
         self.job(number, total, job)
         if self.bar is not None:
             self.bar.update(self.tasks["jobs"], completed=number)
@@ -66,7 +66,7 @@ class Progress:
         self.say(f"{_title(job)} failed: {reason}", always=True)
 
     def say(self, text: str, always: bool = False) -> None:
-        """A line above the bars, or on standard error; nothing with `quiet`, unless `always`."""
+        """Print a line above the bars, or on standard error; with `quiet` only if `always`."""
         if self.bar is not None:
             self.bar.console.print(text, markup=False, highlight=False)
         elif always or not self.quiet:
@@ -86,12 +86,12 @@ class Progress:
         text = f"{stage}: {' '.join(shown)}" if shown else stage
         self.bar.update(self.tasks[stage], completed=epoch, total=epochs, description=text)
         if "jobs" in self.tasks:
-            # a part of the run is done, so that the remaining time of all runs can be estimated
+            # count part of the run as done, so that the remaining time can be estimated
             place, stages = {"model 1": (0, 2), "model 2": (1, 2)}.get(stage, (0, 1))
             self.bar.update(self.tasks["jobs"], completed=self.started + (place + epoch / epochs) / stages)
 
     def _epoch_line(self, stage: str, epoch: int, epochs: int, shown: str) -> None:
-        """A line on an epoch; with how long all runs still take as soon as two epochs have been timed."""
+        """Print a line on an epoch, with the remaining time of all runs once two epochs have been timed."""
         now = time.monotonic()
         if self.first is None or self.first[0] != stage:
             self.first = (stage, epoch, now)
@@ -103,14 +103,14 @@ class Progress:
             each = (now - self.first[2]) / (epoch - self.first[1])
             run = (
                 self.first[2] - self.began + each * (epochs - self.first[1])
-            )  # with what comes before the first epoch's end
+            )  # including the time until the first epoch's end
             seconds = each * (epochs - epoch) + run * (self.total - self.number)
             left = f"; about {duration(seconds)} left at most"
         print(f"  {stage}: epoch {epoch} of {epochs}{': ' + shown if shown else ''}{left}", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, two digits exact.
+    """Format a duration in seconds, to about two digits.
 
     Example:
         >>> duration(42), duration(750), duration(9000)
@@ -126,7 +126,7 @@ def _title(job) -> str:
 
 
 def tracker(description: str) -> Callable[[Iterable], Iterable] | None:
-    """A wrapper that shows the progress through a sequence; None if standard error is not a terminal."""
+    """Return a wrapper that shows progress through a sequence, or None if standard error is not a terminal."""
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
@@ -136,7 +136,7 @@ def tracker(description: str) -> Callable[[Iterable], Iterable] | None:
 
 
 def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:
-    """(number, steps in all, what) -> a line that is written over on a terminal, a line each elsewhere."""
+    """Return a function (number, total, description) that prints a step: overwriting its line on a terminal, else a line each."""
 
     def on_step(number: int, total: int, what: str) -> None:
         check_interrupt()
@@ -150,5 +150,5 @@ def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:
 
 
 def show(report: Any, path: Any) -> None:
-    """The summary of a report, and where the rest of it is."""
+    """Print the summary of a report and its path."""
     print("\n".join([*report.lines(), "", f"report: {path}"]))

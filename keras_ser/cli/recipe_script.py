@@ -1,4 +1,4 @@
-"""What a recipe's own file and `keras-ser train` run: train a recipe, or several systems, and report."""
+"""Run a recipe's script or `keras-ser train`: train a recipe or several systems, and report."""
 
 import argparse
 import hashlib
@@ -24,14 +24,14 @@ Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]
 
 @dataclass(frozen=True)
 class Trained:
-    """What the reports of a recipe are made of.
+    """A finished training, from which a recipe's reports are made.
 
     Args:
-        variant: the one that was chosen.
+        variant: name of the chosen variant.
         systems: name -> `keras_ser.experiment.systems.System`.
         data: the corpora.
-        options: of the command line.
-        notes: what is to be said of the choice.
+        options: the options of the command line.
+        notes: notes on the choice, for the report.
     """
 
     variant: str
@@ -51,32 +51,34 @@ class Trained:
 
     @property
     def missing(self) -> Sequence[str]:
-        """Sentences on the runs that are left out."""
+        """Sentences on excluded runs."""
         return next(iter(self.systems.values())).missing
 
     @property
     def folder(self) -> Path:
-        """Where the tables over several systems go: other settings, systems, or folds have another folder."""
+        """The folder of the tables over several systems; see `systems_folder`."""
         recipes = {name: system.recipe for name, system in self.systems.items()}
         return systems_folder(Path(self.options.out), recipes, self.folds)
 
 
 def add(commands) -> None:
-    """Adds this command to the parser."""
+    """Add the commands to the parser."""
     train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
-    train.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    train.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
     add_training_arguments(train)
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
     jobs = commands.add_parser(
         "jobs",
         help="list the runs of a recipe, for a batch system",
-        description="A line for each run: its state and its name, which `keras-ser train RECIPE --job NAME` takes, with the same "
-        "options otherwise. Runs write folders of their own, finished ones are never repeated, and `keras-ser train` without --job "
-        "makes the table at last.",
+        description="Print a line for each run: its state and its name. Train it with `keras-ser train RECIPE --job NAME` and the "
+        "same options. Each run writes its own folder, finished runs are never repeated, and `keras-ser train` without --job "
+        "makes the final report.",
     )
-    jobs.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    jobs.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
     add_training_arguments(jobs, jobs=False)
-    jobs.add_argument("--state", choices=["open", "finished", "failed"], help="only these, their names alone")
+    jobs.add_argument(
+        "--state", choices=["open", "finished", "failed"], help="list only the names of runs in this state"
+    )
     jobs.set_defaults(run=_jobs)
 
 
@@ -91,7 +93,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def systems_folder(out: Path, recipes: Mapping[str, Any], folds: Sequence[int] | None = None) -> Path:
-    """Where the tables over several systems go: other settings, systems, or folds have another folder."""
+    """Return the folder of the tables over several systems; its name depends on the settings, systems and folds."""
     settings = [] if folds is None else [f"folds {sorted(folds)}"]
     settings += sorted(f"{name} {recipe.hash} {recipe.protocols} {recipe.seeds}" for name, recipe in recipes.items())
     digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
@@ -111,25 +113,25 @@ def recipe_main(
     fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None,
 ) -> int:
-    """What `python recipes/NAME.py` runs.
+    """Run the command line of a recipe's script, `python recipes/NAME.py`.
 
     Args:
-        recipes: variant -> Recipe, or variant -> system -> Recipe: several systems, trained one after another on the same
+        recipes: variant -> Recipe, or variant -> system -> Recipe for several systems, trained one after another on the same
             splits. The first variant is the default.
-        description: the recipe's page, for --help.
-        demo: the variant that runs on the demo corpus without --corpus-root; None = a root is needed.
-        arguments: adds options of the recipe's own to the parser.
-        adjust: (recipe, options) -> the recipe that those options ask for.
-        own: of several systems: corpus -> (system -> recipe, notes), for any corpus that --corpus names.
-        needs: system -> the package that it needs; without the package the system is left out, unless it is asked for.
-        reports: makes the reports over what was trained; default: the report of the experiment.
-        fitted: of several systems: (system -> recipe, corpus) -> (system -> recipe, notes), the recipes that a corpus asks for.
-        announce: (system -> recipe, data, (system, job) of each run to train) -> lines that are printed before the first run.
+        description: the text of --help.
+        demo: the variant that runs on the demo corpus without --corpus-root; None = --corpus-root is required.
+        arguments: function that adds the recipe's own options to the parser.
+        adjust: (recipe, options) -> the recipe changed by those options.
+        own: for several systems: corpus -> (system -> recipe, notes), for any corpus given by --corpus.
+        needs: system -> the package that it needs. Without the package the system is left out, or an error if selected.
+        reports: function that makes the reports from the trained systems. Default: the report of the experiment.
+        fitted: for several systems: (system -> recipe, corpus) -> (system -> recipe, notes), the recipes adapted to a corpus.
+        announce: (system -> recipe, data, (system, job) of each run to train) -> lines printed before the first run.
     """
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
     if isinstance(next(iter(recipes.values())), Mapping):
-        parser.add_argument("--systems", metavar="A[,B..]", help="only these (default: all)")
+        parser.add_argument("--systems", metavar="A[,B..]", help="train only these systems (default: all)")
     if arguments:
         arguments(parser)
     options = parser.parse_args()
@@ -149,7 +151,7 @@ def run(
     fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
     announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None,
 ) -> int:
-    """Train, print the summaries of the reports, and return the exit code: 1 where a run failed; see `recipe_main`."""
+    """Train, print the summaries of the reports and return the exit code, 1 if a run failed; see `recipe_main`."""
     folds, notes = folds_asked(options), []
     several = isinstance(next(iter(recipes.values())), Mapping)
     if several:
@@ -164,9 +166,7 @@ def run(
     alone, on_ray = options.job, options.engine == "ray"
     check_engine(options)
     if on_ray and (alone is not None or options.final):
-        raise UserError(
-            f"--{'final' if options.final else 'job'} trains one run in this process: leave --engine ray out."
-        )
+        raise UserError(f"--{'final' if options.final else 'job'} trains one run in this process: omit --engine ray.")
     one = alone is not None or options.final
     processes = 1 if one else options.jobs or (None if on_ray else _usual_processes(chosen.values()))
     if not on_ray and processes > 1:
@@ -191,7 +191,7 @@ def run(
             out = Path(options.out)
             into = None if folder.resolve().parent == out.resolve() else out / f"{folder.name}-{FINAL}"
             return train_on_all(recipe, data, folder, into, given, progress)
-        if alone is not None:  # "" is a batch system's variable that is not set
+        if alone is not None:  # "" comes from an unset variable of a batch system
             return _one_job(alone, chosen, data, folders, folds, several, given, progress)
         named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
         every = [(folders[name], job) for name, job in named]
@@ -200,7 +200,7 @@ def run(
             for line in [*notes, *announce(chosen, data, [(n, j) for n, j in named if not finished(folders[n], j)])]:
                 progress.say(line)
         if left and (on_ray or min(processes, left) > 1):
-            # what failed before is tried again once
+            # retry runs that failed before, once
             forget_failures(every)
             shared = {name: given[name] for name in ("folds", "read_options", "strategy", "initial")}
             with opened(options, data, Path(options.out), min(processes or left, left)) as engine:
@@ -221,7 +221,7 @@ def run(
 
 
 def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Mapping[str, Any], progress) -> int:
-    """Train the run that --job names."""
+    """Train the run given by --job."""
     from keras_ser.experiment.planning import job_names
     from keras_ser.experiment.runner import train_experiment
 
@@ -233,7 +233,7 @@ def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Ma
     asked = list(every)[int(asked)] if asked.isdecimal() and int(asked) < len(every) else asked
     if asked not in every:
         raise UserError(
-            f"--job takes a line of `keras-ser jobs`, or its number, 0 to {len(every) - 1}. Received: {asked!r}."
+            f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to {len(every) - 1}. Received: {asked!r}."
         )
     name, job = every[asked]
     train_experiment(recipes[name], data, folders[name], only=(job,), on_failure=progress.failure, **given)
@@ -243,7 +243,7 @@ def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Ma
 
 
 def job_id(system: str, job: str, several: bool) -> str:
-    """What `keras-ser jobs` calls a run: its folder, of several systems below the system's name."""
+    """Return the name of a run in `keras-ser jobs`: its folder, prefixed by the system's name if there are several."""
     return f"{system}/{job}" if several else job
 
 
@@ -267,14 +267,14 @@ def _jobs(options: argparse.Namespace) -> int:
 
 
 def _usual_processes(recipes: Iterable[Any]) -> int:
-    """How many runs are trained at the same time unless --jobs says it: one, or on the demo corpus as many as there are cores."""
+    """Return the default of --jobs: one run, or on the demo corpus as many as there are cores."""
     if any(recipe.corpus != "demo" for recipe in recipes):
         return 1
     return min(cores(), sum(len(recipe.protocols) * len(recipe.seeds) for recipe in recipes))
 
 
 def flat(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Every recipe by one name, for `keras-ser train`: those of the first variant by their system's."""
+    """Return name -> recipe for `keras-ser train`: VARIANT-SYSTEM, or SYSTEM alone in the first variant."""
     first = next(iter(variants))
     return {
         system if variant == first else f"{variant}-{system}": recipe

@@ -1,4 +1,4 @@
-"""Which recipe a command line asks for: read from a file, and changed by the options."""
+"""Read the recipe that a command line selects, and apply the options to it."""
 
 import argparse
 import importlib
@@ -13,19 +13,19 @@ from keras_ser.errors import UserError
 
 
 def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
-    """(variant -> Recipe, demo variant) from a recipe's .py file, a recipe.json, or the folder of a run.
+    """Load (variant -> Recipe, demo variant) from a recipe's .py file, a recipe.json, or the folder of a run.
 
     Raises:
-        ValueError: none of these.
+        UserError: the source is none of these, or cannot be read.
     """
     return _loaded(source)[:2]
 
 
 def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | None, list[str]]:
-    """`load_recipes` of a command's recipe, as the corpus asks for them where its file has a function `fitted`.
+    """Load a command's recipes, adapted to the corpus if the recipe file has a function `fitted`.
 
     Returns:
-        variant -> Recipe, demo variant, and what is to be said of the choice.
+        variant -> Recipe, demo variant, and notes on the choice.
     """
     from keras_ser.corpora import read_corpus
 
@@ -46,13 +46,13 @@ def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None
         path = path / "recipe.json"
     if not path.exists():
         raise UserError(
-            f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, where there is none."
+            f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, which does not exist."
         )
     if path.suffix == ".json":
         try:
             recipe = Recipe.from_json(path.read_text(encoding="utf-8"))
         except (UserError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} can't be read as a recipe: {error}") from error
+            raise UserError(f"cannot read {path} as a recipe: {error}") from error
         return {recipe.name: recipe}, None, None
     sys.path.insert(0, str(path.parent.resolve()))
     try:
@@ -61,7 +61,7 @@ def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None
         spec.loader.exec_module(module)
     except Exception as error:
         raise UserError(
-            f"{path} can't be read as a recipe: {type(error).__name__}: {error}. Mend it, or name another."
+            f"cannot read {path} as a recipe: {type(error).__name__}: {error}. Correct it, or give another."
         ) from error
     finally:
         sys.path.pop(0)
@@ -76,7 +76,7 @@ def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None
 
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):
-    """The recipe that the options ask for."""
+    """Return the recipe that the options select."""
     from keras_ser.models import deterministic_model, model_module
     from keras_ser.recipe import Stream
 
@@ -100,7 +100,7 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         recipe = recipe.replace(seeds=tuple(range(first, first + (options.seeds or 1))))
     if options.aux_root:
         stream = Stream("auxiliary", corpus=options.aux_corpus, share=0.5)
-        # a recipe.json of such a training has it already
+        # a recipe.json written by such a training already contains the stream
         others = tuple(each for each in recipe.streams if each.name != stream.name)
         recipe = recipe.replace(streams=(*others, stream))
         for key, value in getattr(model_module(recipe.model), "AUXILIARY", {}).items():
@@ -126,27 +126,28 @@ def choose_systems(
     absent: Mapping[str, str] | None = None,
     fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
 ) -> tuple[str, dict[str, Any], list[str]]:
-    """The recipes of several systems that the options ask for.
+    """Select the recipes of several systems by the options.
 
     Args:
-        variants: corpus -> system -> recipe; the first is the default, `demo` that without a --corpus-root.
-        options: of the command line.
+        variants: corpus -> system -> recipe; the first is the default, or `demo` without --corpus-root.
+        options: the options of the command line.
+        demo: the variant used without --corpus-root.
         own: corpus -> (system -> recipe, notes), for --corpus NAME.
-        absent: system -> the package that it lacks.
-        fitted: (system -> recipe, corpus) -> (system -> recipe, notes): the recipes as this corpus asks for them.
+        absent: system -> the missing package that it needs.
+        fitted: (system -> recipe, corpus) -> (system -> recipe, notes): the recipes adapted to this corpus.
 
     Returns:
-        The variant's name, system -> recipe, and what is to be said of the choice.
+        The variant's name, system -> recipe, and notes on the choice.
 
     Raises:
-        UserError: an option that has no meaning here, an unknown variant or system.
+        UserError: an option does not apply, or a variant or system is unknown.
     """
     from keras_ser.corpora import read_corpus
 
     for option in ("metadata", "aux_root", *(["corpus"] if own is None and fitted is None else [])):
         if getattr(options, option):
-            named = "--corpus-root is taken as it is" if options.corpus else "--variant names the corpus"
-            raise UserError(f"--{option.replace('_', '-')} has no meaning here: {named}.")
+            named = "--corpus-root is used unchanged" if options.corpus else "--variant selects the corpus"
+            raise UserError(f"--{option.replace('_', '-')} does not apply to this recipe: {named}.")
     notes: Sequence[str] = ()
     if options.corpus and own is not None:
         name, (made, notes) = options.corpus, own(_own_corpus(options))
@@ -169,7 +170,7 @@ def choose_systems(
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
     if strays:
-        raise UserError(f"--systems must be of {', '.join(made)}. Received: {strays[0]!r}.")
+        raise UserError(f"--systems must be among {', '.join(made)}. Received: {strays[0]!r}.")
     lacking = [system for system in asked if system in absent]
     if lacking:
         package = absent[lacking[0]]
@@ -179,7 +180,7 @@ def choose_systems(
         notes = [*notes, f"Left out: {', '.join(absent)} ({packages})."]
 
     def options_of(system: str) -> argparse.Namespace:
-        # a task that only some systems have is set in those
+        # a setting of a task that only some systems have applies to those alone
         pairs = [p for p in options.set if _has(made[system], p) or not any(_has(made[s], p) for s in asked)]
         return argparse.Namespace(**{**vars(options), "variant": system, "set": pairs})
 
@@ -187,30 +188,30 @@ def choose_systems(
 
 
 def _own_corpus(options: argparse.Namespace):
-    """The corpus that --corpus names, for systems that are made for it."""
+    """Read the corpus given by --corpus, for systems made for it."""
     from keras_ser.corpora import read_corpus
 
     if options.variant:
-        raise UserError("--variant names one of the recipe's own corpora, --corpus any other: give one of them.")
+        raise UserError("--variant selects one of the recipe's own corpora, --corpus any other: give only one of them.")
     if not options.corpus_root and options.corpus != "demo":
         raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
     return read_corpus(options.corpus, options.corpus_root, **table_options(options))
 
 
 def _has(recipe, pair: str) -> bool:
-    """Whether a recipe has the key of KEY=VALUE."""
+    """Return whether a recipe has the key of KEY=VALUE."""
     key, _, value = pair.partition("=")
     try:
         recipe.override(key, value)
     except KeyError:
         return False
     except ValueError:
-        return True  # which says more when it is set
+        return True  # the error is raised, with its reason, when the value is set
     return True
 
 
 def shuffled(recipe):
-    """The control: every task of every model is trained, and its epoch chosen, on labels in random order."""
+    """Return the control recipe: every task of every model is trained and validated on shuffled labels."""
     first = shuffled(recipe.first) if recipe.first is not None else None
     return recipe.replace(shuffle=tuple(task.name for task in recipe.tasks), first=first)
 

@@ -1,4 +1,4 @@
-"""`export`, `explain` and `demo`: use a trained model."""
+"""The commands `export`, `explain` and `demo`: use a trained model."""
 
 import argparse
 import json
@@ -16,8 +16,8 @@ def add(commands) -> None:
     export = commands.add_parser(
         "export",
         help="write a run, or the mean of several, as a SavedModel for TensorFlow Serving",
-        description="Write a run as a SavedModel. Several runs with the same classes (seeds or folds) are served as one graph that "
-        "answers with the mean of their probabilities.",
+        description="Write a run as a SavedModel. Several runs with the same classes (seeds or folds) become one graph that "
+        "returns the mean of their probabilities.",
         epilog=f"A run's folder is {EXAMPLE}.",
     )
     export.add_argument(
@@ -27,18 +27,26 @@ def add(commands) -> None:
         help="folder of a run (or of an experiment of one run), or a quoted pattern",
     )
     export.add_argument("--name", help="the model's name on the server (default: the recipe's)")
-    export.add_argument("--out", metavar="DIR", default="exports", help="where NAME/VERSION goes (default exports)")
-    export.add_argument("--max-seconds", type=float, default=60.0, metavar="S", help="longer clips are refused (60)")
+    export.add_argument(
+        "--out", metavar="DIR", default="exports", help="folder in which NAME/VERSION is created (default exports)"
+    )
+    export.add_argument(
+        "--max-seconds", type=float, default=60.0, metavar="S", help="longest accepted clip in seconds (default 60)"
+    )
     export.set_defaults(run=_export)
 
     explain = commands.add_parser("explain", help="show which input features drove a prediction")
     explain.add_argument("run_folder", metavar="RUN", help="folder of a run of a network")
     explain.add_argument("file", metavar="FILE", help="audio file")
     explain.add_argument(
-        "--top", type=positive, default=10, metavar="N", help="number of features, or of stretches of the clip (10)"
+        "--top",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="number of features, or of segments of the clip (default 10)",
     )
     explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
-    explain.add_argument("--plot", metavar="PNG", help="plot bars, a row per task")
+    explain.add_argument("--plot", metavar="PNG", help="write a bar plot, one row per task")
     explain.set_defaults(run=_explain)
 
     demo = commands.add_parser("demo", help="serve a page in the browser to try a model (extra: demo)")

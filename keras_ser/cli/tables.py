@@ -1,4 +1,4 @@
-"""What the recipes report beside their experiments: tables of systems, gains, speaker verification and noise."""
+"""Reports that recipes make in addition to their experiments': tables of systems, gains, speaker verification and noise."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +12,15 @@ from keras_ser.cli.recipe_script import Reports, Trained
 
 @dataclass(frozen=True)
 class Paper:
-    """What a paper prints of several systems, as fractions.
+    """A paper's published figures of several systems, as fractions.
 
     Args:
-        source: of the figures.
+        source: where the figures are published.
         scores: system -> {metric: figure} of the main task, under the first protocol.
-        verification: system -> {metric: figure}.
-        confused: the system whose confusion matrix is shown; confusion: that matrix, of the true class (row).
-        labels: the main task's classes that they are of; with others nothing of the paper is shown. Empty = any.
-        by_protocol: protocol -> what `scores` are, instead of these.
+        verification: system -> {metric: figure} of speaker verification.
+        confused: the system whose confusion matrix is shown; confusion: that matrix, shares of the true class (row).
+        labels: the main task's classes in the paper. With other classes its figures are not shown. Empty = any.
+        by_protocol: protocol -> figures in the form of `scores`, used instead of these.
     """
 
     source: str = ""
@@ -62,14 +62,14 @@ def systems_table(
     name: str = "systems",
     swept: tuple[str, Mapping[str, Mapping[float, str]]] | None = None,
 ) -> Reports:
-    """The scores of several systems under each protocol, and their differences.
+    """Make a report of several systems' scores under each protocol, and their differences.
 
     Args:
-        about: system -> what it is, in the order of the table.
-        pairs: (a, b): the differences a - b.
-        paper: what is shown beside the measured figures.
-        name: of the files.
-        swept: the setting in which the systems differ, and curve -> value of it -> system; see `keras_ser.reports.Swept`.
+        about: system -> description, in the order of the table.
+        pairs: pairs (a, b) of systems, for the differences a - b.
+        paper: published figures, shown beside the measured ones.
+        name: base name of the files.
+        swept: the setting in which the systems differ, and curve -> value -> system; see `keras_ser.reports.Swept`.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
@@ -79,14 +79,14 @@ def systems_table(
         data, first, shown = trained.data, trained.first, paper
         told = _notes(trained, paper)
         if paper.labels and paper.labels != first.tasks[0].labels:
-            told.append(f"The paper's figures are of the classes {', '.join(paper.labels)}, and not shown.")
+            told.append(f"The paper's figures are for the classes {', '.join(paper.labels)}, and are not shown.")
             shown = Paper(confused=paper.confused)
         if first.windows is not None and not first.tasks[0].continuous:
             counts = sorted(data.readable.counts(first.tasks[0].column).items())
-            told.append(f"Windows in all: {', '.join(f'{label} {count}' for label, count in counts)}.")
+            told.append(f"Windows in total: {', '.join(f'{label} {count}' for label, count in counts)}.")
         known = {p for system in trained.systems.values() for p in system.predictions["protocol"].unique()}
         protocols = [protocol for protocol in first.protocols if protocol.name in known]
-        shared = "; speaker-dependent: the speakers tested are trained on, too"
+        shared = "; speaker-dependent: test speakers also occur in training"
         made = systems_report(
             report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
             [_systems(trained, protocol.name, pairs) for protocol in protocols],
@@ -110,7 +110,7 @@ def systems_table(
 
 
 def _further(trained: Trained, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Quantity -> system -> the accuracy of each auxiliary task that is a class, and is scored."""
+    """Return quantity -> system -> the accuracy of each scored auxiliary classification task."""
     from keras_ser.evaluation.scores import score
 
     found: dict[str, dict[str, Any]] = {}
@@ -126,13 +126,13 @@ def _further(trained: Trained, protocols: Sequence[str]) -> dict[str, dict[str, 
 
 
 def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], paper: Paper) -> Reports:
-    """`systems_table` of cascades, whose first models are systems of their own, too: "B (name)"."""
+    """Make a `systems_table` of cascades that also lists their first models as systems, "B (name)"."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.systems import with_first_alone
 
         (noisy,) = (stream for stream in trained.first.streams if stream.noises)
-        note = f"Noises: {', '.join(noisy.noises)}, each test clip with one of them at {list(noisy.snr)} dB."
+        note = f"Noises: {', '.join(noisy.noises)}; each test clip is mixed with one of them at {list(noisy.snr)} dB."
         every = with_first_alone(trained.systems, trained.data, trained.folds)
         ordered = {name: every[name] for name in about if name in every}
         folder = trained.folder  # of what was trained
@@ -144,7 +144,7 @@ def ablation_table(about: Mapping[str, str], pairs: Sequence[tuple[str, str]], p
 
 
 def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
-    """A table of systems, and one apart of those that see the posterior of a task, where its true label is known instead."""
+    """Make a table of systems, and a separate one in which a task's true label replaces its posterior as their input."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.systems import with_known
@@ -153,9 +153,13 @@ def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
         every = with_known(trained.systems, trained.data, trained.folds)
         known = [name for name in every if name not in trained.systems]
         if known:
-            told = {name: about.get(name, "the same networks, told the true label of each test clip") for name in every}
+            told = {
+                name: about.get(name, "the same networks, given the true label of each test clip") for name in every
+            }
             pairs = [(name, name.rpartition(", ")[0]) for name in known]
-            note = "Side information: a table apart, since the label of a test clip is not known where a model is used."
+            note = (
+                "Side information: a separate table, since the label of a test clip is not known when a model is used."
+            )
             more = replace(trained, systems=every, notes=[*trained.notes, note])
             yield from systems_table(told, pairs, Paper(), "known")(more)
 
@@ -163,7 +167,7 @@ def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
 
 
 def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
-    """A table of systems, and the figures of `keras_ser.experiment.course`; `compared`: whose embeddings are shown."""
+    """Make a table of systems and the figures of `keras_ser.experiment.course`; `compared`: two systems, for embeddings."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.course import course_report
@@ -178,12 +182,12 @@ def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
 
 
 def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Paper]) -> Reports:
-    """The gain of one system over another, and the speaker verification of all.
+    """Make a report of the gain of one system over another, and one of the speaker verification of all.
 
     Args:
-        over: (a, b): the gain of system b over a on the main task.
-        reference: the system that the others' verification is compared with.
-        papers: variant -> a paper's figures of that very setting.
+        over: (a, b), for the gain of system b over a on the main task.
+        reference: the system with which the verification of the others is compared.
+        papers: variant -> the paper's figures for that setting.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
@@ -195,7 +199,7 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
         protocol, where = first.protocols[-1], f"{trained.data.corpus.name}, {first.protocols[-1].name}"
         told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept.", *_notes(trained, paper)]
         if protocol.speaker_dependent:
-            told.append("A speaker-dependent split: the speakers of the test clips are in the training set too.")
+            told.append("Speaker-dependent split: test speakers also occur in training.")
         if set(over) <= set(systems):
             of_both = replace(trained, systems={name: systems[name] for name in over})
             metrics = [*(f"recall/{label}" for label in systems[over[1]].recipe.tasks[0].labels), "accuracy", "uar"]
@@ -224,7 +228,7 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
 
 
 def denoising_tables(paper: Mapping[tuple[str, float], Mapping[str, float]]) -> Reports:
-    """Tables 5 to 8 of the ASP-MTL paper; `paper`: (noise, SNR_in) -> {method: SNR_out}."""
+    """Make tables 5 to 8 of the ASP-MTL paper; `paper`: (noise, SNR_in) -> {method: SNR_out}."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.denoising import run_denoising

@@ -1,4 +1,4 @@
-"""`train`: its options, and what is checked before anything is decoded."""
+"""The options of `train`, and the checks made before anything is decoded."""
 
 import argparse
 import re
@@ -12,16 +12,16 @@ from keras_ser.errors import UserError
 from keras_ser.files import waveform_cache
 
 EXAMPLE = "OUT/RECIPE-HASH/PROTOCOL/fold-00-seed-0, e.g. saved_models/own-conv-1a2b3c4d/unseen-speakers/fold-00-seed-0"
-CACHE = (
-    "where decoded waveforms lie (default: OUT/cache where it is there, else KERAS_SER_CACHE, else ~/.cache/keras_ser)"
-)
+CACHE = "folder of decoded waveforms (default: OUT/cache if it exists, else KERAS_SER_CACHE, else ~/.cache/keras_ser)"
 OUT = "saved_models"
-INTERRUPTED = "interrupted; the same command goes on from the last finished epoch"
+INTERRUPTED = "interrupted; the same command continues from the last finished epoch"
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
-    """What every recipe and `keras-ser train` take; `jobs`: with where its runs are trained."""
-    parser.add_argument("--variant", metavar="NAME", help="another recipe of the file (an unknown name lists them)")
+    """Add the options of every recipe and of `keras-ser train`; with `jobs` also those on where runs are trained."""
+    parser.add_argument(
+        "--variant", metavar="NAME", help="choose another recipe of the file (an unknown name lists them)"
+    )
     add_corpus_arguments(parser.add_argument_group("corpus"))
     parser.set_defaults(corpus_roots={}, experiment=None)
 
@@ -30,33 +30,45 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
         "--protocol",
         metavar="NAME",
         help="paper, disjoint, both, random (clips at random, speakers on both sides), or a protocol's own name (default: the "
-        "recipe's choice)",
+        "recipe's protocols)",
     )
-    runs.add_argument("--folds", metavar="N[,N..]", help="only these folds")
-    runs.add_argument("--seed", type=int, metavar="N", help="the first seed (alone, unless --seeds says how many)")
-    runs.add_argument("--seeds", type=positive, metavar="N", help="how many seeds")
+    runs.add_argument("--folds", metavar="N[,N..]", help="train only these folds")
+    runs.add_argument(
+        "--seed", type=int, metavar="N", help="first seed (a single run per fold unless --seeds is given)"
+    )
+    runs.add_argument("--seeds", type=positive, metavar="N", help="number of seeds")
     runs.add_argument(
         "--shuffle-labels", action="store_true", help="a control: train and validate on shuffled labels (expect chance)"
     )
 
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (both models of a cascade)")
-    training.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set config.beta=0.2")
-    training.add_argument("--init-from", metavar="RUN", help="begin from the weights of a finished run (fine-tuning)")
-    training.add_argument("--precision", metavar="POLICY", help="float32, mixed_bfloat16 or mixed_float16")
+    training.add_argument(
+        "--epochs", type=int, metavar="N", help="maximum number of epochs (of both models of a cascade)"
+    )
+    training.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the recipe, e.g. --set config.beta=0.2",
+    )
+    training.add_argument("--init-from", metavar="RUN", help="start from the weights of a finished run (fine-tuning)")
+    training.add_argument(
+        "--precision", metavar="POLICY", help="dtype policy: float32, mixed_bfloat16 or mixed_float16"
+    )
     training.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
     training.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
     if jobs:
         training.add_argument(
             "--final",
             action="store_true",
-            help="after the cross-validation: train one model on all clips, for use, with the epochs that the folds have kept",
+            help="after cross-validation: train one model on all clips, for deployment, with the epochs kept in the folds",
         )
-        add_engine_arguments(parser.add_argument_group("engine"), "1; on the demo corpus one a core")
+        add_engine_arguments(parser.add_argument_group("engine"), "1; on the demo corpus one per core")
         training.add_argument(
             "--job",
             metavar="ID",
-            help="train this run alone, and report nothing: a line of `keras-ser jobs`, or its number from 0 on",
+            help="train only this run, without a report: a name listed by `keras-ser jobs`, or its number, from 0",
         )
 
     output = parser.add_argument_group(
@@ -68,46 +80,49 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
 
 
 def add_corpus_arguments(corpus: Any) -> None:
-    """Which corpora are read, and how."""
-    corpus.add_argument("--corpus", metavar="NAME", help="another adapter than the recipe's, e.g. manifest")
+    """Add the options on which corpora are read, and how."""
+    corpus.add_argument("--corpus", metavar="NAME", help="use another adapter than the recipe's, e.g. manifest")
     corpus.add_argument(
         "--corpus-root",
         action=Roots,
         metavar="[NAME=]DIR",
-        help="the corpus's folder (manifest: its table); with NAME= of a corpus that a stream of the recipe reads (repeatable)",
+        help="folder of the corpus (manifest: its table); NAME=DIR for a corpus that a stream reads (repeatable)",
     )
     add_table_arguments(corpus)
     corpus.add_argument(
-        "--metadata", metavar="CSV", help="speakers, genders, films of corpora that name none (AFEW, AVEC)"
+        "--metadata", metavar="CSV", help="speakers, genders and films for corpora without them (AFEW, AVEC)"
     )
     corpus.add_argument(
         "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)"
     )
     corpus.add_argument(
-        "--aux-root", metavar="DIR", help="an auxiliary corpus: a second stream, for the auxiliary task"
+        "--aux-root", metavar="DIR", help="root of an auxiliary corpus, used as a second training stream"
     )
     corpus.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
     corpus.add_argument(
-        "--bad", choices=["raise", "drop"], default="raise", help="unreadable files: refuse, or leave out and say so"
+        "--bad",
+        choices=["raise", "drop"],
+        default="raise",
+        help="unreadable files: raise an error (default), or drop and report them",
     )
 
 
 def begun(recipe: Any, folder: str | None) -> Any:
-    """The recipe that begins from the weights of the run in a folder, if one is given."""
+    """Return the recipe, set to start from the weights of the run in `folder` if given."""
     if not folder:
         if recipe.initial:
-            raise UserError(f"{recipe.name} begins from the weights {recipe.initial}: name their run, --init-from RUN.")
+            raise UserError(f"{recipe.name} starts from the weights {recipe.initial}: give their run, --init-from RUN.")
         return recipe
     from keras_ser.models import is_baseline
     from keras_ser.training.transfer import digest
 
     if recipe.first is not None or is_baseline(recipe):
-        raise UserError(f"--init-from gives one network its weights. Received: {recipe.name}, a cascade or a baseline.")
+        raise UserError(f"--init-from initialises a single network. Received: {recipe.name}, a cascade or a baseline.")
     return recipe.replace(initial=digest(folder))
 
 
 class Roots(argparse.Action):
-    """--corpus-root DIR, of the recipe's own corpus, and --corpus-root NAME=DIR, kept by name in `corpus_roots`."""
+    """Store --corpus-root DIR for the recipe's own corpus, and --corpus-root NAME=DIR by name in `corpus_roots`."""
 
     def __call__(self, parser, namespace, value, option_string=None):
         from keras_ser.corpora import CORPORA
@@ -122,15 +137,15 @@ class Roots(argparse.Action):
 def prepared(
     recipes: Mapping[str, Any], options: argparse.Namespace, trained: Callable[[Any], Any] | None = None
 ) -> tuple[dict[str, Any], Any, dict[str, str]]:
-    """The recipes with the classes of their corpora, and these corpora, decoded.
+    """Fill in the recipes' classes from their corpora, and decode the corpora.
 
     Args:
-        recipes: name -> recipe, all of one corpus.
-        options: of the command line.
-        trained: recipe -> the one that is trained, if it is another: that one's splits are checked.
+        recipes: name -> recipe, all with the same corpus.
+        options: the options of the command line.
+        trained: recipe -> the recipe whose splits are checked, if another one is trained.
 
     Returns:
-        name -> recipe, their `Data`, and what the corpus was read by.
+        name -> recipe, their `Data`, and the options the corpus was read with.
     """
     recipes, corpus, auxiliary, read_by = read(recipes, options, trained)
 
@@ -150,22 +165,22 @@ def prepared(
 
 
 def read_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What the corpus is read by, beside its root and the recipe's own options."""
+    """Return the options for reading the corpus, besides its root and the recipe's own options."""
     return table_options(options) | ({"metadata": str(Path(options.metadata).resolve())} if options.metadata else {})
 
 
 def read(
     recipes: Mapping[str, Any], options: argparse.Namespace, trained: Callable[[Any], Any] | None = None
 ) -> tuple[dict[str, Any], Any, dict[str, Any], dict[str, str]]:
-    """The recipes with the classes of their corpora, checked, before anything is decoded; see `prepared`.
+    """Fill in the recipes' classes from their corpora and check them, without decoding; see `prepared`.
 
     Returns:
-        name -> recipe, the corpus, name -> auxiliary corpus, and what the corpus was read by.
+        name -> recipe, the corpus, name -> auxiliary corpus, and the options the corpus was read with.
     """
     from keras_ser.corpora import read_corpus
 
     read_by = read_options(options)
-    # a mistake in a path or a label is reported before TensorFlow's seconds of import
+    # report a wrong path or label before importing TensorFlow, which takes seconds
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     first = next(iter(recipes.values()))
     every = [each for recipe in recipes.values() for each in (recipe, recipe.first) if each is not None]
@@ -186,10 +201,10 @@ def read(
 
 
 def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:
-    """Refuse, before anything is decoded, what can be seen in recipe, corpora and folds.
+    """Check recipe, corpora and folds before anything is decoded.
 
     Raises:
-        UserError: what cannot be trained, split, monitored or reported.
+        UserError: the recipe cannot be trained, split, monitored or reported.
     """
     from keras_ser.experiment.planning import check_splits
     from keras_ser.experiment.reporting import paper_figures
@@ -202,20 +217,20 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:
-    """--folds as numbers; None = all."""
+    """Parse --folds; None = all."""
     if not options.folds:
         return None
     numbers = options.folds.split(",")
     if not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", number) for number in numbers):
-        raise UserError(f"--folds takes numbers from 0 on, with commas. Received: {options.folds!r}.")
+        raise UserError(f"--folds takes numbers from 0, separated by commas. Received: {options.folds!r}.")
     return [int(number) for number in numbers]
 
 
 def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
-    """Refuse a corpus whose labels are not the tasks', before anything is trained.
+    """Check that the labels of the corpora match the tasks.
 
     Raises:
-        CorpusError: a task without a label, a label that the task does not know, a class without a clip.
+        CorpusError: a task has no labelled clip, a label is unknown to the task, or a class has no clip.
     """
     from keras_ser.corpora import CorpusError, check_task
     from keras_ser.settings import of_stream
@@ -223,7 +238,7 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
     for task in recipe.tasks:
         if of_stream(task):
             continue
-        # what an auxiliary corpus does not teach: see `Data.source`
+        # an auxiliary corpus does not teach every task: see `Data.source`
         alone = task.column == recipe.tasks[0].column and not task.identity
         teaching = {stream.corpus for stream in recipe.streams if stream.teaches}
         others = [other for name, other in auxiliary.items() if not alone or name in teaching]
@@ -231,8 +246,8 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
         nameless = [other.name for other in auxiliary.values() if task.identity and not other.counts(task.column)]
         if nameless:
             raise CorpusError(
-                f"the auxiliary corpus {nameless[0]} names no {task.column} for any clip, and {task.name!r} is a task: name "
-                "them there, or leave the corpus or the task out."
+                f"the auxiliary corpus {nameless[0]} has no {task.column} for any clip, as the task {task.name!r} needs: add it, "
+                "or remove the corpus or the task."
             )
     if recipe.first is not None:
         check_labels(recipe.first, corpus, auxiliary)

@@ -1,4 +1,4 @@
-"""`tune`: search a recipe's hyperparameters."""
+"""The command `tune`: search a recipe's hyperparameters."""
 
 import argparse
 import shlex
@@ -20,12 +20,12 @@ def add(commands) -> None:
     """Add this command to the parser."""
     tune = commands.add_parser(
         "tune",
-        help="search a recipe's hyperparameters (by default its losses' weights) by KerasTuner, on validation sides only",
+        help="search a recipe's hyperparameters (default: its loss weights) with KerasTuner, on validation sides only",
         description="Train a recipe with different hyperparameters and keep those with the best validation score. No test side "
         "is used. --folds (default 0) and --seeds (default 1) select the runs of each trial, --protocol their protocol "
         "(default: one that keeps speakers apart).",
     )
-    tune.add_argument("recipe", help="a recipe's .py file, a recipe.json, or a run's folder")
+    tune.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
     _add_arguments(tune)
     tune.set_defaults(run=_tune_file, interrupted=INTERRUPTED)
 
@@ -45,14 +45,14 @@ def tune_main(
     space: Sequence[str] = (),
     confirm: int = 0,
 ) -> int:
-    """What the file of a search runs, e.g. `python recipes/aspmtl_tune.py`.
+    """Run the command line of a search script, e.g. `python recipes/aspmtl_tune.py`.
 
     Args:
         recipes: variant -> Recipe; the first is the default.
-        description: the page, for --help.
-        demo: the variant that runs on the demo corpus without --corpus-root; None = a root is needed.
-        space: what is searched unless --space says it.
-        confirm: further seeds unless --confirm says it.
+        description: the text of --help.
+        demo: the variant that runs on the demo corpus without --corpus-root; None = --corpus-root is required.
+        space: the search space, unless --space is given.
+        confirm: number of further seeds, unless --confirm is given.
     """
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     _add_arguments(parser)
@@ -68,9 +68,9 @@ def _add_arguments(tune: argparse.ArgumentParser) -> None:
         "--space",
         action="append",
         metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
-        help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the weights of the losses)",
+        help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the loss weights)",
     )
-    tune.add_argument("--trials", type=positive, metavar="N", help="number of settings (default 20; of a grid all)")
+    tune.add_argument("--trials", type=positive, metavar="N", help="number of settings (default 20; for a grid all)")
     tune.add_argument(
         "--method",
         choices=["bayesian", "random", "grid"],
@@ -80,14 +80,14 @@ def _add_arguments(tune: argparse.ArgumentParser) -> None:
     tune.add_argument(
         "--prune",
         choices=["median"],
-        help="end trials whose best score so far is under the median of the finished trials' at the same epoch (default: none)",
+        help="stop trials whose best score so far is below the median of finished trials at the same epoch (default: none)",
     )
     tune.add_argument(
         "--confirm",
         type=positive,
         default=0,
         metavar="N",
-        help="train the best setting and the unchanged recipe with N further seeds: is the best more than noise? (default: not)",
+        help="train the best setting and the unchanged recipe with N further seeds, to test the gain (default: no)",
     )
     add_engine_arguments(tune, "1")
 
@@ -104,7 +104,7 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
     seeds = options.seeds or 1
 
     recipe = begun(choose(recipes, options, demo), options.init_from)
-    # what cannot be searched is reported before the corpus is read
+    # report an invalid search space before reading the corpus
     check_space(recipe, space or default_space(recipe))
     chosen, data, _ = prepared({recipe.name: recipe}, options, lambda each: each.replace(protocols=(judging(each),)))
     (recipe,) = chosen.values()
@@ -116,7 +116,7 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
     with Progress(quiet=options.quiet) as progress:
 
         def on_trial(number: int, trials: int) -> None:
-            progress.say(f"trial {number} of {trials}" if number else "the recipe as it is")
+            progress.say(f"trial {number} of {trials}" if number else "the unchanged recipe")
 
         local = options.engine != "ray" and (options.jobs or 1) == 1
         with opened(options, data, folder, options.jobs) as engine:
@@ -148,7 +148,7 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
 
 
 def following(recipe: Path, options: argparse.Namespace) -> str:
-    """The command that trains the recipe of a search on the same corpora."""
+    """Return the command that trains the recipe found by a search on the same corpora."""
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     given |= {"--audio-root": options.audio_root}
     given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}

@@ -1,4 +1,4 @@
-"""`wav2vec2`: checkpoints of wav2vec 2.0 and HuBERT."""
+"""The command `wav2vec2`: checkpoints of wav2vec 2.0 and HuBERT."""
 
 import argparse
 import math
@@ -15,18 +15,18 @@ def add(commands) -> None:
     parser = commands.add_parser("wav2vec2", help="checkpoints of wav2vec 2.0 and HuBERT (extra: wav2vec2)")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
-    info = actions.add_parser("info", help="check a checkpoint and show what it is")
+    info = actions.add_parser("info", help="check a checkpoint and show its properties")
     info.add_argument(
         "folder", metavar="FOLDER", help="folder with config.json and model.safetensors, as on Hugging Face"
     )
     info.set_defaults(run=_info)
 
-    convert = actions.add_parser("convert", help="write a checkpoint as a Keras model, or its weights")
+    convert = actions.add_parser("convert", help="convert a checkpoint to a Keras model, or to its weights")
     convert.add_argument(
         "folder", metavar="FOLDER", help="folder with config.json and model.safetensors, as on Hugging Face"
     )
-    convert.add_argument("output", metavar="OUT", help=f"the file to write, {' or '.join(ENDINGS)}")
-    convert.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    convert.add_argument("output", metavar="OUT", help=f"file to write, {' or '.join(ENDINGS)}")
+    convert.add_argument("--overwrite", action="store_true", help="replace an existing file")
     convert.set_defaults(run=_convert)
 
 
@@ -45,7 +45,7 @@ def _info(options: argparse.Namespace) -> int:
         + (", normalised before each block" if config.do_stable_layer_norm else ""),
         "transformer": f"{config.num_hidden_layers} layers, {config.hidden_size} units, {config.num_attention_heads} heads",
         "weights": f"{total:,}, {convolutions:,} of them in the convolutional encoder",
-        "waveform": f"{rate} Hz, " + ("normalised by the layer" if config.do_normalize else "taken as it is"),
+        "waveform": f"{rate} Hz, " + ("normalised by the layer" if config.do_normalize else "used unchanged"),
         "frames": f"every {1000 * config.stride / rate:g} ms, each from {1000 * config.receptive_field / rate:g} ms; a clip has "
         f"at least {config.receptive_field} samples",
         "sha256": f"{weights_hash(options.folder)} (first 12 digits)",
@@ -60,10 +60,10 @@ def _convert(options: argparse.Namespace) -> int:
     if not output.name.endswith(ENDINGS) or output.name in ENDINGS:
         raise UserError(f"expected an OUT that ends in {' or '.join(ENDINGS)}. Received: {output}.")
     if output.exists() and not options.overwrite:
-        raise UserError(f"{output} is there already. Give another OUT, or --overwrite.")
+        raise UserError(f"{output} already exists. Give another OUT, or --overwrite.")
     if not output.parent.is_dir():
         raise UserError(
-            f"expected an OUT in a folder that is there. Received: {output}. Make the folder {output.parent}."
+            f"expected an OUT in an existing folder. Received: {output}. Create the folder {output.parent}."
         )
 
     import keras
@@ -78,7 +78,7 @@ def _convert(options: argparse.Namespace) -> int:
     print(output)
     print(
         f"{output.stat().st_size / 1e6:.1f} MB; inputs waveform and mask (batch, samples). Import keras_ser.models.wav2vec2 before "
-        "you load it",
+        "loading it",
         file=sys.stderr,
     )
     return 0

@@ -1,13 +1,13 @@
-"""Where runs are trained: in this process, in several on one machine, or on a Ray cluster. No TensorFlow.
+"""Engines that train runs in this process, in several local processes, or on a Ray cluster, without importing TensorFlow.
 
-An engine is a context that takes work, as `concurrent.futures.Executor` does:
+An engine is a context manager that accepts work like a `concurrent.futures.Executor`:
 
     with Processes(2, workplace, data) as engine:
         future = engine.submit(function, *arguments)   # function(data, *arguments), in another process
         future.result()
 
-All work must be idempotent, and leave what it finishes in a folder that every worker sees: the work of a process or a node that
-dies is done again. When the block is left by an exception, such as a KeyboardInterrupt, the work under way is ended.
+Work must be idempotent and store its results in a folder that all workers share: the work of a process or a node that dies is
+repeated. If the block exits by an exception, e.g. a KeyboardInterrupt, running work is terminated.
 """
 
 from keras_ser.engines.cluster import RayCluster

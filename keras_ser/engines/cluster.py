@@ -1,4 +1,4 @@
-"""A Ray cluster: every node that has room does one piece of work after another."""
+"""A Ray cluster, whose nodes perform as much work at a time as they have room for."""
 
 import contextlib
 import os
@@ -22,21 +22,21 @@ ADDRESS = re.compile(r"auto|local|(ray://)?([^:/\s]+|\[[0-9a-fA-F:]+\]):[0-9]+")
 
 
 class RayCluster(Workers):
-    """Performs work as Ray tasks. Ray does the work of a node or process that dies again.
+    """Engine that performs work as Ray tasks. Ray repeats the work of a node or process that dies.
 
-    All nodes must have this version of the package, and see the folders below under the same paths.
+    All nodes must have this version of the package, and access the folders below under the same paths.
 
     Args:
-        address: of the cluster, as Ray takes it; None = RAY_ADDRESS, or else a cluster of this machine alone.
+        address: address of the cluster, in Ray's form; None = RAY_ADDRESS, or else a cluster of this machine alone.
         workplace, shared: see `Workers`.
-        sees: files and folders that all nodes must see.
-        folder: which all nodes must be able to read what is written into.
-        jobs: how many pieces of work at the same time (None: as many as the cluster has room for).
-        cpus, gpus: of each piece of work.
+        sees: files and folders that all nodes must be able to read.
+        folder: a folder whose new files all nodes must be able to read.
+        jobs: number of concurrent pieces of work (None: as many as the cluster has room for).
+        cpus, gpus: resources of each piece of work.
 
     Raises:
-        UserError: Ray is not installed, there is no cluster at the address, no node has the cores or GPUs, or a node lacks what all
-            must have.
+        UserError: Ray is not installed, there is no cluster at the address, no node has the cores or GPUs, or a node fails one of
+            the requirements above.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class RayCluster(Workers):
         try:
             return ray.get(asked)
         except ray.exceptions.RayTaskError as error:
-            # what the work raised, and not a class of Ray's that looks like it
+            # raise the original exception, not Ray's wrapper class
             raise error.cause if isinstance(error.cause, Exception) else error from error
         except ray.exceptions.RayError as error:
             raise WorkerDied(f"its node or process died {TRIES} times ({reason(error)}).") from error
@@ -92,13 +92,13 @@ class RayCluster(Workers):
 def joined(
     address: str | None, folder: Path, sees: Sequence[Path] = (), cpus: float = 1, gpus: float = 0
 ) -> Iterator[tuple[Any, int]]:
-    """Join a cluster, whose nodes have been checked, unless this process has; leave it if it was joined here.
+    """Join a cluster unless this process has joined it, and check its nodes; on exit, leave it if it was joined here.
 
     Args:
         address, folder, sees, cpus, gpus: see `RayCluster`.
 
     Yields:
-        Ray, and how many pieces of work the cluster has room for at the same time.
+        Ray, and the number of concurrent pieces of work that the cluster has room for.
 
     Raises:
         UserError: see `RayCluster`.
@@ -113,7 +113,7 @@ def joined(
         if not room:
             most = {kind: max(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
             raise UserError(
-                f"no node of the Ray cluster has the {cpus:g} CPUs and {gpus:g} GPUs of a job; the most of a node are "
+                f"no node of the Ray cluster has the {cpus:g} CPUs and {gpus:g} GPUs of a job; the maxima of a node are "
                 f"{most['CPU']:g} and {most['GPU']:g}. Lower --job-cpus and --job-gpus."
             )
         check_nodes(ray, [node for node in nodes if _room(node, cpus, gpus)], Path(folder), sees)
@@ -121,27 +121,27 @@ def joined(
 
 
 def ray_package():
-    """Ray; raises a UserError where it is not installed."""
-    # no report of the use to others
+    """Return the module ray; raise UserError if it is not installed."""
+    # disable usage reports
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # today's behaviour, about whose change each start warns
+    # keep the current behaviour, without Ray's warning of its change
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         import ray
-        from ray import is_initialized  # noqa: F401 a folder of that name, which Ray makes, is no package
+        from ray import is_initialized  # noqa: F401 a folder named ray, which Ray creates, also imports as a package
     except ImportError:
         raise UserError("--engine ray needs Ray, which is not installed: pip install 'keras-ser[cluster]'.") from None
     return ray
 
 
 def connect(ray, address: str | None) -> None:
-    """Join a cluster; raises a UserError where there is none."""
+    """Join a cluster; raise UserError if there is none."""
     address = address or os.environ.get("RAY_ADDRESS")
     if address and not ADDRESS.fullmatch(address):
         raise UserError(f"expected the address of a Ray cluster, --address HOST:PORT. Received: {address!r}.")
     try:
         host, _, port = (address or "").rpartition(":")
-        if host:  # Ray itself tries for minutes
+        if host:  # Ray itself would retry for minutes
             socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), CONNECT_SECONDS).close()
             if "/" not in host:
                 _check_health(address)
@@ -155,32 +155,32 @@ def connect(ray, address: str | None) -> None:
 
 
 def _check_health(address: str) -> None:
-    """Raises an OSError where something else, or another version of Ray, answers at the address."""
+    """Raise OSError if something else, or another version of Ray, answers at the address."""
     ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         done = subprocess.run(ask, capture_output=True, text=True, timeout=HEALTH_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise OSError(f"what listens there has not answered as Ray does for {HEALTH_SECONDS} seconds") from None
+        raise OSError(f"no answer of a Ray cluster within {HEALTH_SECONDS} seconds") from None
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise OSError(said[-1] if said else "it is not healthy")
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in a line without its full stop: the last of a traceback, else the first; or its type."""
+    """Return an error's message in one line without full stop: the last of a traceback, else the first; or the error's type."""
     raised = re.findall(r"^(?!ray\.exceptions)(?:\w+\.)*\w*(?:Error|Exception): .+", str(error), re.MULTILINE)
     return (raised or (str(error).strip() or type(error).__name__).splitlines())[-1 if raised else 0].rstrip(".")
 
 
 def _room(node: dict[str, Any], cpus: float, gpus: float) -> int:
-    """How many pieces of work a node can do at the same time."""
+    """Return the number of pieces of work that a node can perform at the same time."""
     parts = [(node["Resources"].get(kind, 0), each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each]
     # 1 / 0.1 is 10, though 1 // 0.1 is 9
     return int(min(there / each + 1e-9 for there, each in parts)) if parts else 1
 
 
 def check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequence[Path]) -> None:
-    """Ask every node whether it has what all must have; raises a UserError for the first that does not."""
+    """Check the requirements on every node; raise UserError for the first node that fails one."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     def lacks(version: str, token: str, paths: list[str]) -> str:  # sent by value: a node may lack this package
@@ -193,9 +193,9 @@ def check_nodes(ray, nodes: Iterable[dict[str, Any]], folder: Path, sees: Sequen
         if keras_ser.__version__ != version:
             return f"has keras_ser {keras_ser.__version__}, and this machine {version}"
         if not pathlib.Path(token).exists():
-            return f"does not see what is written into {pathlib.Path(token).parent}"
+            return f"cannot read files written to {pathlib.Path(token).parent}"
         unseen = [path for path in paths if not pathlib.Path(path).exists()]
-        return f"does not see {unseen[0]}" if unseen else ""
+        return f"cannot access {unseen[0]}" if unseen else ""
 
     folder.mkdir(parents=True, exist_ok=True)
     token = folder.resolve() / f".seen-{uuid.uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""Engines: work is submitted, and performed here or by workers."""
+"""The interface of engines: work is submitted, and performed in this process or by workers."""
 
 import pickle
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from typing import Any, Protocol
 from keras_ser.engines.worker import Workplace
 from keras_ser.errors import UserError
 
-TRIES = 3  # so often is the work of workers that die begun
+TRIES = 3  # maximum number of attempts at work whose workers die
 
 
 class WorkerDied(UserError):
-    """The workers that did a piece of work died, `TRIES` times."""
+    """Raised if the workers of a piece of work died `TRIES` times."""
 
 
 class Engine(Protocol):
-    """See `keras_ser.engines`. `jobs` is how many pieces of work are performed at the same time."""
+    """See `keras_ser.engines`. `jobs` is the number of pieces of work performed at the same time."""
 
     jobs: int
 
@@ -28,7 +28,7 @@ class Engine(Protocol):
 
 
 class Sequential:
-    """Performs work in this process, when it is submitted; exceptions are raised by `submit`."""
+    """Engine that performs work in this process on submission; `submit` raises its exceptions."""
 
     jobs = 1
 
@@ -48,12 +48,12 @@ class Sequential:
 
 
 class Workers:
-    """A thread for each worker hands it its work; how, is up to the subclass.
+    """Base class of engines with workers, each fed by its own thread; subclasses define how.
 
     Args:
-        jobs: how many workers.
-        workplace: theirs.
-        shared: the first argument of all work; pickled once.
+        jobs: number of workers.
+        workplace: the environment of the workers.
+        shared: the first argument of all work, pickled once.
     """
 
     def __init__(self, jobs: int, workplace: Workplace, shared: Any):
@@ -77,13 +77,13 @@ class Workers:
         return self._threads.submit(self.perform, pickle.dumps((function, arguments)))
 
     def perform(self, work: bytes) -> Any:
-        """In a thread: have the work done, again where a worker died, and return its result."""
+        """Have the work done, in a thread, retrying if a worker dies, and return its result."""
         raise NotImplementedError
 
     def end(self) -> None:
-        """End the work under way."""
+        """Terminate running work."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nothing is under way any more: let the workers go."""
+        """Release the workers, once no work is running."""
         raise NotImplementedError

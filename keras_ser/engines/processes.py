@@ -1,4 +1,4 @@
-"""Several processes on this machine, each of which does one piece of work at a time."""
+"""Local processes, each of which performs one piece of work at a time."""
 
 import contextlib
 import multiprocessing
@@ -16,10 +16,9 @@ from keras_ser.engines.worker import Workplace, perform
 
 
 class Processes(Workers):
-    """Performs work in processes; one that is killed costs its own work alone, which a new one begins again.
+    """Engine that performs work in local processes. If a process is killed, a new one restarts its work only.
 
-    They end with the process that started them, whatever ends that. Their output is dropped, but for the last line of one that
-    dies.
+    The processes end with their parent, however it ends. Their output is discarded, except the last line of a process that dies.
     """
 
     def __init__(self, jobs: int, workplace: Workplace, shared: Any):
@@ -54,7 +53,7 @@ class Processes(Workers):
 
 
 class _Process:
-    """A process that is started when it is first needed. A pool of several would end with any of them."""
+    """A process started on first use. A pool of several would break if any of them died."""
 
     def __init__(self):
         self.pool: ProcessPoolExecutor | None = None
@@ -66,7 +65,7 @@ class _Process:
     def perform(self, *arguments: Any) -> Any:
         if self.pool is None:
             self._errors = tempfile.NamedTemporaryFile()  # noqa: SIM115, open as long as the process
-            # fork and TensorFlow's threads do not go together
+            # fork is unsafe with TensorFlow's threads
             self.pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._errors.name,))
             self.pid = self.pool.submit(os.getpid).result()
         with self._lock:
@@ -76,15 +75,15 @@ class _Process:
         return performed.result()
 
     def reason(self) -> str:
-        """Why it died, as far as that is known."""
+        """Return why the process died, as far as known."""
         if not self.pid:
-            return "it ended as it started (the reason is above; a script needs `if __name__ == '__main__':`)"
+            return "it ended on start-up (the reason is above; a script needs `if __name__ == '__main__':`)"
         said = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        killed = "it was killed, or the memory does not suffice"
-        return f"{killed}, or as its last line says: {said[-1].rstrip('.')}" if said else killed
+        killed = "it was killed, or ran out of memory"
+        return f"{killed}; its last line: {said[-1].rstrip('.')}" if said else killed
 
     def end(self) -> None:
-        """End the work under way, and begin none any more; a process that is not up yet gets none."""
+        """Terminate running work and accept no more, also in a process that has not started yet."""
         with self._lock:
             self.ended = True
         if self.pid:
@@ -99,8 +98,8 @@ class _Process:
 
 
 def _begin(errors: str) -> None:
-    """First of all in a new process."""
-    # an interrupt concerns the process that started this one, and which ends it
+    """Initialise a new process."""
+    # interrupts are handled by the parent, which ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for stream, file in ((1, os.devnull), (2, errors)):

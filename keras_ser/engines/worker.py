@@ -1,4 +1,4 @@
-"""What a worker does: take its place, then perform work after work."""
+"""The worker side of engines: set up the process, then perform work."""
 
 import functools
 import os
@@ -17,13 +17,13 @@ THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 @dataclass(frozen=True)
 class Workplace:
-    """What a worker needs of the process that asks it.
+    """The environment that a worker takes over from the submitting process.
 
     Args:
-        folder: the working directory; relative paths mean the same in all workers.
-        threads: of a worker, where the environment does not say otherwise.
-        deterministic: whether TensorFlow's ops are.
-        command: its command line, quoted for a shell.
+        folder: the working directory, so that relative paths are the same in all workers.
+        threads: number of threads of a worker, unless set by the environment.
+        deterministic: whether TensorFlow's ops are deterministic.
+        command: the command line of the submitting process, quoted for a shell.
     """
 
     folder: str
@@ -33,20 +33,20 @@ class Workplace:
 
     @classmethod
     def here(cls, threads: int = 1, deterministic: bool = False) -> "Workplace":
-        """This process's own."""
+        """Return the workplace of this process."""
         threads = next((int(os.environ[name]) for name in THREADS if os.environ.get(name, "").isdecimal()), threads)
         return cls(os.getcwd(), threads, deterministic, shlex.join(command_line()))
 
 
 def must_see(path: Path | str) -> None:
-    """Raises a UserError where this worker does not see a file or a folder of the process that asks it."""
+    """Raise UserError if this worker cannot access a file or folder of the submitting process."""
     if not os.path.exists(path):
-        raise UserError(f"{platform.node()} does not see {path}: all workers need one file system and the same paths.")
+        raise UserError(f"{platform.node()} cannot access {path}: all workers need one file system and the same paths.")
 
 
 @functools.cache
 def _enter(workplace: Workplace) -> None:
-    """Once a process, before TensorFlow is imported."""
+    """Set up a process, once, before TensorFlow is imported."""
     must_see(workplace.folder)
     os.chdir(workplace.folder)
     os.environ[COMMAND] = workplace.command
@@ -60,12 +60,12 @@ def _enter(workplace: Workplace) -> None:
         deterministic()
 
 
-# the same bytes come with every work
+# cached, since the same bytes come with every piece of work
 _loaded = functools.lru_cache(maxsize=1)(pickle.loads)
 
 
 def perform(workplace: Workplace, shared: bytes, work: bytes) -> Any:
-    """function(shared, *arguments) of a pickled (function, arguments)."""
+    """Return function(shared, *arguments) for a pickled (function, arguments)."""
     _enter(workplace)
     function, arguments = pickle.loads(work)
     return function(_loaded(shared), *arguments)

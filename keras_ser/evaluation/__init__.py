@@ -1,14 +1,14 @@
-"""Evaluation: from a table of predictions to scores with intervals, and to the comparison of two runs.
+"""Evaluation: scores with intervals, and comparisons of runs, computed from a table of predictions.
 
 The contract of this package:
 
-* What comes in is the predictions table, one row per (protocol, fold, seed, stream, id); see `predictions.py`. Nothing
-  else is needed: every figure of a report can be computed again from its predictions.csv.
-* A score is that of the *pooled* predictions of all folds of one seed; `value` is the mean over seeds.
-* An interval is a 95 % interval over *groups* (speakers, whose clips are not independent) and seeds, or it says what else it is
-  over; `intervals.py` has the equations, which every score and every difference goes by.
-* Accuracy, UAR, F1 and recall are fractions in [0, 1] everywhere but in print, where they are percent.
-* What is printed, written or drawn is a value here (`tables.py`); `keras_ser.reports` renders it.
+* The input is the predictions table, one row per (protocol, fold, seed, stream, id); see `predictions.py`. Nothing else is
+  needed: every figure of a report can be recomputed from its predictions.csv.
+* A score is computed on the *pooled* predictions of all folds of one seed; `value` is the mean over seeds.
+* An interval is a 95 % interval over *groups* (speakers, whose clips are not independent) and seeds, unless stated otherwise.
+  All scores and differences use the equations in `intervals.py`.
+* Accuracy, UAR, F1 and recall are fractions in [0, 1], except in print, where they are percentages.
+* Results are values (`tables.py`); `keras_ser.reports` prints, writes and draws them.
 * Pure NumPy and pandas; nothing here imports TensorFlow.
 """
 

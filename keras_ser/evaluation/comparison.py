@@ -1,4 +1,4 @@
-"""Is run A better than run B on the same clips? A paired difference over groups and seeds (see `intervals`)."""
+"""Compare two runs on the same clips by a paired difference over groups and seeds (see `intervals`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,15 +21,15 @@ class Comparison:
     Args:
         protocol, task, stream, metric: what was compared.
         a, b: the two scores; `difference` is a - b.
-        low, high: the ends of the difference's 95 % interval; None where there is none.
-        p: two-sided p of "no difference"; None where there is none, and `without_p` says why.
-        groups: how many; `unit` says of what ("speakers", "groups", "clips").
-        clips: how many were compared.
+        low, high: the ends of the difference's 95 % interval, or None.
+        p: two-sided p value of "no difference", or None; `without_p` then gives the reason.
+        groups: number of groups; `unit` is their kind ("speakers", "groups", "clips").
+        clips: number of compared clips.
         seeds_a, seeds_b: the complete seeds of each run.
-        basis: what the interval is over, in words.
-        notes: what was left out.
-        without_p: why there is no p; "" where there is one.
-        p_holm: p corrected over a table of comparisons (`corrected`); None where it was not.
+        basis: what the interval is taken over, in words.
+        notes: notes on excluded seeds and on differing streams.
+        without_p: why there is no p value; "" if there is one.
+        p_holm: p value corrected for a table of comparisons (see `corrected`), or None.
     """
 
     protocol: str
@@ -53,11 +53,11 @@ class Comparison:
     p_holm: float | None = None
 
     def cell(self) -> Cell:
-        """The difference as a table shows it."""
+        """Return the difference as a table cell."""
         return Cell(self.difference, self.low, self.high, self.clips, form=form_of(self.metric, "+"))
 
     def lines(self) -> list[str]:
-        """A few lines for the terminal: percent points, or plain numbers for CCC and RMSE."""
+        """Return a few lines for the terminal: percentage points, or plain numbers for CCC and RMSE."""
         cell, form = self.cell(), form_of(self.metric)
         found = f"{self.task} {self.metric}: {form(self.a)} - {form(self.b)} = {cell.form(self.difference)}"
         found += " points" if form.scale == 100 else ""
@@ -70,7 +70,7 @@ class Comparison:
 
     @property
     def tested(self) -> str:
-        """The p value in words: corrected, where it is one of a table; "no p" and why, where there is none."""
+        """Return the p value in words, corrected if it belongs to a table, or "no p" with the reason."""
         if self.p is None:
             return f"no p ({self.without_p})"
         name, p = ("p", self.p) if self.p_holm is None else ("p (Holm)", self.p_holm)
@@ -78,7 +78,7 @@ class Comparison:
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons of one table, with p values that are corrected for their number (Holm)."""
+    """Return the comparisons of one table with p values corrected for their number (Holm)."""
     return [replace(c, p_holm=p) for c, p in zip(comparisons, holm([c.p for c in comparisons]), strict=True)]
 
 
@@ -93,19 +93,19 @@ def compare(
 ) -> Comparison:
     """Compare two runs on the same clips: the difference of their means over seeds, paired by speaker.
 
-    What the speakers share cancels out; what the initialisations of each run add does not (`intervals` has the equations).
-    With one seed of a system whose seeds differ there is an interval of the difference of these networks, and no p.
+    Variation that both runs share between speakers cancels; variation between initialisations does not (see `intervals`).
+    With a single seed of a non-deterministic system, the interval is that of these networks alone and there is no p value.
 
     Args:
         a, b: predictions tables. Their seeds and the names of their streams may differ; their (protocol, fold, id) and
             truths may not.
-        task: what is compared.
+        task: the task whose predictions are compared.
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
-        protocol: default: the only one there is.
-        deterministic: of each run, whether another seed would give the same model (`keras_ser.models.deterministic_model`).
+        protocol: name of the protocol. Default: the only protocol of the tables.
+        deterministic: for each run, whether all seeds give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
-        UserError: a bad table, an unknown metric or protocol, or clips, truths or groups that do not match.
+        UserError: a table is invalid, the metric or protocol is unknown, or clips, truths or groups do not match.
     """
     names = metric_names(task)
     if metric not in names:
@@ -171,10 +171,10 @@ def compare(
 
 
 def _without_p(systems: Sequence[Jackknife], unit: str) -> str:
-    """Why there is no p; "" where nothing stands against it."""
+    """Return why a p value cannot be given; "" if it can."""
     groups = systems[0].groups
     if unit == "clips":
-        return "no speakers are known, and the clips of one are alike"
+        return "speakers are unknown, and clips of one speaker are not independent"
     if groups < FEW_GROUPS:
         counted = f"{groups} {unit.removesuffix('s') if groups == 1 else unit}"
         return f"{counted}: the smallest that an exact test can give is {2.0 ** (1 - groups):.2g}"
@@ -198,7 +198,7 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
     if alone:
         listed = ", ".join(f"fold {fold} {name}" for fold, name in alone[:10])
         raise UserError(
-            f"two runs compare on the same clips ({where}). Received {len(alone)} that only one of them has: {listed}."
+            f"two runs are compared on the same clips ({where}). Received {len(alone)} that only one of them has: {listed}."
         )
     for what, x, y in (
         ("truth", ours.truth, theirs.truth),
@@ -208,5 +208,5 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
         if len(bad):
             listed = ", ".join(f"fold {first[i][0]} {first[i][1]}" for i in bad[:10])
             raise UserError(
-                f"two runs compare on clips of the same {what} ({where}). Received {len(bad)} that differ: {listed}."
+                f"two runs are compared on clips of the same {what} ({where}). Received {len(bad)} that differ: {listed}."
             )

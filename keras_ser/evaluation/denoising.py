@@ -1,7 +1,7 @@
-"""How well noise is removed: means over a table of clips x noises x SNRs x methods, with intervals, and paired differences.
+"""Scores of denoisers: means over a table of clips x noises x SNRs x methods, with intervals, and paired differences.
 
-The table has one row a (fold, seed, noise, snr_in, id, method), with the columns `seen` (whether the noise's type was trained
-on), `group` (the speaker) and one for each measure of `keras_ser.audio.quality`; NaN where a measure is not defined for a clip.
+The table has one row per (fold, seed, noise, snr_in, id, method), with the columns `seen` (whether the noise's type was trained
+on), `group` (the speaker) and one per measure of `keras_ser.audio.quality`, NaN where a measure is undefined for a clip.
 Intervals are over groups and seeds (`intervals.py`); a difference is paired, clip by clip and network by network.
 """
 
@@ -16,12 +16,12 @@ from keras_ser.metrics import ratio
 
 TITLES = {"snr_out": "SNR_out (eq. 23), dB", "si_sdr": "SI-SDR, dB", "pesq": "PESQ (MOS-LQO)", "stoi": "STOI"}
 FORMS = {"snr_out": Form(1, 2), "si_sdr": Form(1, 2), "pesq": Form(1, 2), "stoi": Form(1, 3)}
-QUIETEST = -60.0  # dB that minus infinity (an estimate that holds nothing of the speech) counts as in a mean
+QUIETEST = -60.0  # dB, used in means in place of minus infinity (an estimate without any speech)
 
 
 @dataclass(frozen=True)
 class Denoising:
-    """What each method leaves of the noise; `table`: see the module."""
+    """Scores of denoising methods; for `table` see the module."""
 
     table: pd.DataFrame = field(repr=False)
 
@@ -31,7 +31,7 @@ class Denoising:
 
     @property
     def cells(self) -> list[tuple[str, float]]:
-        """(noise, snr_in) in the order of the table, loud speech first."""
+        """All (noise, snr_in): noises in the order of the table, highest SNR first."""
         noises = dict.fromkeys(self.table["noise"])
         return [(n, s) for n in noises for s in sorted(set(self.table["snr_in"]), reverse=True)]
 
@@ -42,13 +42,13 @@ class Denoising:
         return _cell(self._values(measure, noise, snr_in, method), FORMS[measure])
 
     def difference(self, measure: str, noise: str, snr_in: float, a: str, b: str) -> Cell:
-        """The paired difference a - b."""
+        """Return the paired difference a - b."""
         values = self._values(measure, noise, snr_in, a) - self._values(measure, noise, snr_in, b)
         return _cell(values, FORMS[measure]._replace(sign="+"))
 
     def wins(self, measure: str, method: str, against: Sequence[str]) -> tuple[int, int, int]:
-        """Of the noises that were trained on: (cells in which a method beats all others, those in which each interval is above
-        0, all cells)."""
+        """Count, for the noises trained on: (cells in which a method beats all others, those with each interval above 0, all
+        cells)."""
         better = sure = total = 0
         for noise, snr_in in self.cells:
             found = [self.difference(measure, noise, snr_in, method, other) for other in against if self.seen(noise)]
@@ -67,7 +67,7 @@ class Denoising:
 
 
 def _cell(values: pd.DataFrame, form: Form) -> Cell:
-    """The mean over clips, then seeds, of (group, id) x seed; where a seed lacks clips, of the clips' means over seeds."""
+    """Return the mean of (group, id) x seed over clips, then seeds; if a seed lacks clips, over seeds first."""
     values = values.dropna(how="all")
     if not len(values):
         return Cell(float("nan"), form=form)

@@ -1,8 +1,8 @@
-"""From the predictions table to sums per group, and from sums to metrics: those of `keras_ser.metrics`.
+"""Sums per group of the predictions table, and the metrics computed from them (see `keras_ser.metrics`).
 
-Of scores without one group (`keras_ser.evaluation.intervals`): a class that this group alone has is not in their UAR and macro
-F1, which would measure something else. Where most groups have a class to themselves, as where each speaker is a class, that
-is what UAR is: a mean over groups. Otherwise UAR and macro F1 have no interval there.
+In scores without one group (`keras_ser.evaluation.intervals`), a class that occurs in that group alone would be missing from UAR
+and macro F1, which would then measure something else. If most groups have a class to themselves, e.g. if each speaker is a class,
+UAR is a mean over groups and keeps its interval. Otherwise UAR and macro F1 have no interval.
 """
 
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, jackknife
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.tasks import Task
 
-ALONE = "\x1f"  # begins the name of a clip's own group; no NUL, where pandas would end a name
+ALONE = "\x1f"  # prefix of the group name of a clip without a group; not NUL, which truncates names in pandas
 
 
 @dataclass(frozen=True)
 class Items:
-    """The clips of one task and protocol, as arrays: truth and predictions are class indices or numbers."""
+    """The clips of one task and protocol as arrays; truth and predictions are class indices or numbers."""
 
     truth: np.ndarray  # (clips,)
     predicted: np.ndarray  # (seeds, clips)
@@ -34,7 +34,7 @@ class Items:
     unlabelled: int
 
     def part(self, chosen: np.ndarray) -> "Items":
-        """The chosen clips, (clips,) bool."""
+        """Return the clips selected by a mask, (clips,) bool."""
         return replace(
             self,
             truth=self.truth[chosen],
@@ -45,14 +45,14 @@ class Items:
 
 
 def metric_names(task: Task) -> tuple[str, ...]:
-    """The metrics of a task, in the order in which they are reported."""
+    """Return the names of a task's metrics in the order in which they are reported."""
     if task.continuous:
         return ("ccc", "rmse")
     return ("accuracy", "uar", "macro_f1", "weighted_f1", *(f"recall/{label}" for label in task.labels))
 
 
 def choose_stream(frame: pd.DataFrame, task: Task) -> str | None:
-    """The stream that the task is scored on: the first row's that has a label of it."""
+    """Return the stream on which the task is scored: that of the first row with a label of the task."""
     streams = frame.loc[labelled(frame, task), "stream"]
     return None if streams.empty else streams.iloc[0]
 
@@ -60,10 +60,10 @@ def choose_stream(frame: pd.DataFrame, task: Task) -> str | None:
 def select(
     frame: pd.DataFrame, task: Task, protocol: str, stream: str, folds: Iterable[int] | None = None
 ) -> Items | None:
-    """The labelled clips of the seeds that have every fold and clip; None if no clip has a label.
+    """Select the labelled clips of the complete seeds; return None if no clip has a label.
 
-    A seed is complete when it has every (fold, clip) that any seed has, and every fold of `folds`. If none is, the
-    fullest one is taken, and `partial` says so.
+    A seed is complete if it has every (fold, clip) of any seed, and every fold of `folds`. If no seed is complete, the
+    fullest one is used and `partial` is set.
     """
     rows = frame[(frame["protocol"] == protocol) & (frame["stream"] == stream)]
     if not labelled(rows, task).any():
@@ -109,16 +109,16 @@ def _name_groups(facts: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     bare = facts["speaker"].str.rpartition("/")[2]
     named = "speakers" if ((facts["group"] == facts["speaker"]) | (facts["group"] == bare)).all() else "groups"
     unit = "clips" if alone.all() else named
-    # A clip without a group is a group of its own; the mark keeps its name from meeting a real group's.
+    # A clip without a group forms its own group; the prefix prevents a clash with the name of a real group.
     names = [group or ALONE + clip for group, clip in zip(facts["group"], facts["id"], strict=True)]
     return facts.assign(group=pd.Series(names, index=facts.index, dtype=object)), unit
 
 
 def tally(items: Items, predicted: np.ndarray, task: Task) -> np.ndarray:
-    """Each group's sums of `predicted`, (seeds, clips): (groups, seeds, 3, classes) `metrics.margins`, groups by name.
+    """Return each group's sums of `predicted`, (seeds, clips): (groups, seeds, 3, classes) `metrics.margins`, sorted by group.
 
-    Of a continuous task (groups, seeds, 6) `metrics.moments`, after the mean of the truth is taken off both (the scores do not
-    see it, rounding does).
+    For a continuous task, return (groups, seeds, 6) `metrics.moments`, with the mean of the truth subtracted from both (the scores
+    are unaffected, rounding errors are smaller).
     """
     names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
     seeds, clips = predicted.shape
@@ -138,7 +138,7 @@ def tally(items: Items, predicted: np.ndarray, task: Task) -> np.ndarray:
 
 
 def measure(sums: np.ndarray, task: Task) -> np.ndarray:
-    """Sums, (..., 3, classes) or (..., 6) -> metrics, (..., metrics) in the order of `metric_names`; NaN: undefined."""
+    """Compute metrics (..., metrics) in the order of `metric_names` from sums (..., 3, classes) or (..., 6); NaN = undefined."""
     if task.continuous:
         return np.stack([metrics.ccc(sums), metrics.rmse(sums)], axis=-1)
     found = metrics.classification(sums)
@@ -147,28 +147,28 @@ def measure(sums: np.ndarray, task: Task) -> np.ndarray:
 
 
 def scale(metric: str) -> str:
-    """The scale on which a metric's interval is symmetric, see `intervals.interval`."""
+    """Return the scale on which a metric's interval is symmetric; see `intervals.interval`."""
     return {"ccc": "z", "rmse": "log"}.get(metric, "logit")
 
 
 def chance(metric: str, classes: int) -> float | None:
-    """What knowing nothing scores: of UAR 1 / the classes that occur in the truth, of CCC 0.
+    """Return the chance level of a metric: 1 / (number of classes in the truth) for UAR, 0 for CCC, None for others.
 
-    None of the others: the commonest class is one of the training side, which is not here.
+    The chance level of other metrics depends on the most frequent class in training, which is not known here.
     """
     return {"uar": 1 / classes if classes else None, "ccc": 0.0}.get(metric)
 
 
 def left_out(sums: np.ndarray, task: Task, deterministic: bool = False) -> Jackknife:
-    """The metrics of `tally`'s sums and those without each group, metrics in front."""
+    """Compute the metrics of `tally`'s sums, of all groups and without each group; metrics come first."""
     return jackknife(sums, lambda drawn: measure(drawn, task), deterministic)
 
 
 def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
-    """df_G of each metric (see `intervals`) from `tally`'s sums, (metrics,); NaN: no interval.
+    """Compute df_G of each metric (see `intervals`) from `tally`'s sums, (metrics,); NaN = no interval.
 
-    Of a recall the groups are the h_i that have clips of class i; UAR, a mean of recalls of as much variance each as they have
-    groups, has Satterthwaite's (sum_i 1 / h_i)^2 / sum_i (1 / h_i^2 / (h_i - 1)), at most G - 1, and so has macro F1.
+    For the recall of class i, df_G = h_i - 1, where h_i groups have clips of the class. UAR and macro F1 use Satterthwaite's
+    (sum_i 1 / h_i)^2 / sum_i (1 / h_i^2 / (h_i - 1)), at most G - 1, with variances of the recalls proportional to 1 / h_i.
     """
     groups = len(sums)
     most = groups - 1 if groups >= FEW_GROUPS else np.nan

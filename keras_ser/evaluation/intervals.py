@@ -12,16 +12,16 @@ components of a two-way analysis of variance:
     V    = V_G + max(V_S - V_GS, 0)
     df   = V^2 / (V_G^2 / df_G + V_S^2 / (S - 1) + V_GS^2 / ((G - 1) (S - 1)))         df_G = G - 1 unless given
 
-with the terms of the seeds in df only where V_S > V_GS, and the interval theta +- t(df) sqrt(V). Of a difference of two systems
-on the same clips P_g. is the difference of theirs (paired), and both have their own V_S and V_GS: the initialisations of two
-systems are not paired, even where their seeds have the same numbers.
+with the terms of the seeds in df only if V_S > V_GS. The interval is theta +- t(df) sqrt(V). For the difference of two systems on
+the same clips, P_g. is the difference of theirs (paired), while each system has its own V_S and V_GS: initialisations of two
+systems are not paired, even if their seeds have the same numbers.
 
-What is not known is left out. Under `FEW_GROUPS` groups there is no interval and no p: the resampling of so few holds no level,
-and of an exact sign-flip test the smallest p, 2^(1 - G), is over 5 %. A spread over seeds needs two degrees of freedom
-(three seeds, or two of each of two systems; with fewer, simulated intervals cover under 92 %). Where it cannot be estimated,
-V = V_G: the interval is that of these networks alone, and there is no p, unless the system is deterministic.
+With fewer than `FEW_GROUPS` groups there is no interval and no p value: resampling so few groups does not keep its level, and the
+smallest p value of an exact sign-flip test, 2^(1 - G), is over 5 %. The spread over seeds needs two degrees of freedom (three
+seeds, or two for each of two systems; with fewer, simulated intervals cover less than 92 %). If it cannot be estimated, V = V_G:
+the interval is that of these networks alone, and there is no p value unless the system is deterministic.
 
-`tests/evaluation/test_coverage.py` simulates what the levels are.
+`tests/evaluation/test_coverage.py` simulates the levels.
 
 References:
     Satterthwaite, An Approximate Distribution of Estimates of Variance Components, Biometrics Bulletin 2 (1946).
@@ -38,18 +38,18 @@ from scipy.special import expit, logit, stdtr, stdtrit
 from keras_ser.evaluation.tables import Cell
 
 LEVEL = 0.95
-FEW_GROUPS = 6  # under this many groups nothing is said: see above
-SEED_DEGREES = 2  # degrees of freedom that a spread over seeds needs
+FEW_GROUPS = 6  # minimum number of groups for an interval, see above
+SEED_DEGREES = 2  # minimum degrees of freedom of a spread over seeds
 
-_NOTHING = 1e-18  # a variance that is rounding
+_NOTHING = 1e-18  # variances below this are rounding errors
 
 
 class Jackknife(NamedTuple):
-    """A system's scores, of all groups and without each."""
+    """A system's scores over all groups, and leaving out each group."""
 
     whole: np.ndarray  # (..., seeds)
     left_out: np.ndarray  # (..., groups, seeds)
-    deterministic: bool = False  # whether another seed would give the same model, so that one seed is all there is
+    deterministic: bool = False  # whether all seeds give the same model, so that one seed suffices
 
     @property
     def seeds(self) -> int:
@@ -68,7 +68,7 @@ class Jackknife(NamedTuple):
 def jackknife(
     sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], deterministic: bool = False
 ) -> Jackknife:
-    """The statistic of all groups, and without each of them, from each group's sums (groups, seeds, ...).
+    """Compute a statistic over all groups, and leaving out each, from the groups' sums (groups, seeds, ...).
 
     `statistic` maps (..., seeds, ...) to (..., seeds, metrics), NaN where it is undefined. In the result the metrics come first.
     """
@@ -78,17 +78,17 @@ def jackknife(
 
 
 def seeds_known(*systems: Jackknife) -> bool:
-    """Whether the spread over initialisations is known, or there is none."""
+    """Return whether the spread over initialisations can be estimated, or is zero."""
     drawn = [system.seeds for system in systems if not system.deterministic]
     return not drawn or (min(drawn) > 1 and sum(drawn) - len(drawn) >= SEED_DEGREES)
 
 
 def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """V and df (see the module) of a score's mean over seeds or, of two systems, of the first's less the second's.
+    """Compute V and df (see the module) of a score's mean over seeds, or of the difference first - second of two systems.
 
     Args:
-        systems: one or two, over the same groups, at least two of them.
-        degrees: df_G, (...,); NaN where no variance is known. Default: groups - 1.
+        systems: one or two systems over the same groups, of which there are at least two.
+        degrees: df_G, (...,); NaN where the variance is unknown. Default: groups - 1.
     """
     groups = systems[0].groups
     pseudo = [system.pseudo for system in systems]
@@ -114,11 +114,11 @@ def variance(*systems: Jackknife, degrees: float | np.ndarray | None = None) -> 
 def interval(
     value: np.ndarray, total: np.ndarray, degrees: np.ndarray, scale: str = "plain"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of Student's interval of values (...,) with variances `total` (...,) and `degrees` of freedom (...,).
+    """Compute the ends of Student's t interval of values (...,) with variances `total` (...,) and `degrees` of freedom (...,).
 
-    The interval is symmetric on `scale`, so that its ends stay in the range of the score: "logit" of shares, "z" (Fisher's) of
-    correlations, "log" of errors, or "plain". The ends are NaN where the variance is 0 or unknown: a score whose every clip is
-    right says nothing of its spread.
+    The interval is symmetric on `scale`, so that its ends stay in the range of the score: "logit" for shares, "z" (Fisher's) for
+    correlations, "log" for errors, or "plain". The ends are NaN where the variance is 0 or unknown: if every clip is correct, the
+    spread of the score cannot be estimated.
     """
     forward, slope, back = _SCALES[scale]
     value, total = np.asarray(value, np.float64), np.asarray(total, np.float64)
@@ -138,9 +138,9 @@ _SCALES = {
 
 
 def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: float | np.ndarray | None = None) -> Cell:
-    """The mean over seeds of one score or, of two systems, of the first's less the second's, with its interval.
+    """Estimate the mean over seeds of a score, or of the difference first - second of two systems, with its interval.
 
-    The systems are of one metric each, (1, seeds) and (1, groups, seeds); `scale` and `degrees` as for `interval` and `variance`.
+    Each system has one metric, (1, seeds) and (1, groups, seeds); `scale` and `degrees` are those of `interval` and `variance`.
     """
     value = float(systems[0].whole.mean() - sum(other.whole.mean() for other in systems[1:]))
     if systems[0].groups < FEW_GROUPS:
@@ -150,9 +150,9 @@ def estimate(*systems: Jackknife, clips: int, scale: str = "plain", degrees: flo
 
 
 def p_value(difference: np.ndarray, total: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Two-sided p of "the difference is 0", from the same t as `interval`; NaN where the variance is 0 or unknown.
+    """Compute the two-sided p value of "the difference is 0", from the same t as `interval`; NaN if the variance is 0 or unknown.
 
-    A difference of 0 has a p of 1 whatever its variance.
+    A difference of 0 has a p value of 1 regardless of its variance.
     """
     difference, total = np.asarray(difference, np.float64), np.asarray(total, np.float64)
     t = np.divide(difference, np.sqrt(total), out=np.full(np.shape(difference), np.nan), where=total > 0)
@@ -160,11 +160,11 @@ def p_value(difference: np.ndarray, total: np.ndarray, degrees: np.ndarray) -> n
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
-    """p values corrected for their number, so that the chance of any false one is that of one p alone (Holm 1979).
+    """Correct p values for their number, which bounds the probability of any false rejection (Holm 1979).
 
         p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),    p_(1) <= .. <= p_(m)
 
-    Those that are None (or NaN) are not counted.
+    None and NaN are not counted.
 
     Example:
         >>> holm([0.01, None, 0.04, 0.03])
@@ -180,25 +180,25 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 
 
 def basis(groups: int, unit: str, seeds: str = "") -> str:
-    """What an interval is over, in a few words: how many groups of what `unit`, and `seeds` (`over_seeds`).
+    """Describe what an interval is taken over: the number of groups, their `unit`, and `seeds` (see `over_seeds`).
 
-    "none" and "clip" are clips whose speakers are unknown.
+    The units "none" and "clip" are clips of unknown speakers.
     """
     unit = "clip" if unit == "none" else unit
     counted = f"{groups} {unit}{'' if groups == 1 else 's'}"
     if groups < FEW_GROUPS:
-        return f"no 95 % CI: {counted}, and it takes {FEW_GROUPS}"
-    narrow = ": too narrow, since no speakers are known" if unit == "clip" else ""
+        return f"no 95 % CI: {counted}, and {FEW_GROUPS} are needed"
+    narrow = ": too narrow, since speakers are unknown" if unit == "clip" else ""
     return f"95 % CI over {counted}{seeds} (t){narrow}"
 
 
 def too_few(groups: int, unit: str) -> str:
-    """What every table, plot and comparison says where there are too few groups for an interval (see `basis`); "" with enough."""
+    """Return the remark on too few groups for an interval (see `basis`); "" if there are enough."""
     return "" if groups >= FEW_GROUPS else basis(groups, unit)
 
 
 def over_seeds(*seeds: int) -> str:
-    """Whether an interval is over initialisations, in words; `seeds` are the numbers that the systems of a table have."""
+    """Describe whether an interval covers initialisations; `seeds` are the numbers of seeds of a table's systems."""
     few, most = min(seeds), max(seeds)
     if most <= SEED_DEGREES:
         return ", of this one network" if most == 1 else f", of these {most} networks"

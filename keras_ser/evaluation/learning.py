@@ -1,16 +1,15 @@
-"""Has a run learned? Its optimizer steps, the scores of its sides at the kept epoch, and a verdict in words.
+"""Report whether a run has learned: its optimizer steps, the scores of its sides at the kept epoch, and a verdict.
 
-A score of the test side says something about a method only where the network was trained to its end. A run is called *underfit*
-where
+A test score describes a method only if the network was trained to its end. A run is called *underfit* if
 
-* its epochs ended while training and validation side were still rising (unless the learning rate had fallen to 0 in them),
-* patience, or the epochs of a run that nothing was chosen of, ended it while the training side was still rising, under `KNOWN`,
-* the training side's score lies `FAR` under what it reached later in the same run, or what other runs of the recipe reach,
-* or it lies nearer to chance than to 1,
-* or the epochs are fewer than `FEW`, so that nothing can be said of how they ended, and the training side is under `KNOWN`;
+* its epochs ended while the training and validation scores were still rising (unless the learning rate had fallen to 0),
+* patience, or the last epoch of a run without epoch selection, ended it while the training score was still rising below `KNOWN`,
+* the training score is `FAR` below what it reached later in the same run, or what other runs of the recipe reach,
+* the training score is nearer to chance than to 1,
+* or there are fewer than `FEW` epochs, too few to judge their course, and the training score is below `KNOWN`;
 
-and *overfit* where the validation side had fallen by `FELL` before the kept epoch. Curves are compared by the means of fifths of
-the epochs.
+and *overfit* if the validation score had fallen by `FELL` before the kept epoch. Curves are compared by means over fifths of the
+epochs.
 """
 
 import math
@@ -26,11 +25,11 @@ from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 
-RISING = 0.01  # of a score, from the last but one fifth of the epochs to the last
-KNOWN = 0.9  # a training side that is known so well may go on rising
+RISING = 0.01  # minimum rise of a score from the fourth fifth of the epochs to the last
+KNOWN = 0.9  # training scores above this may still rise
 FAR = 0.1
 FELL = 0.05
-HALF = 0.5  # of the way from chance to 1
+HALF = 0.5  # fraction of the way from chance to 1
 FEW = 5
 SHOWN = 3
 LEARNED, UNKNOWN = "learned", "unknown: trained by a version that did not note it"
@@ -38,16 +37,16 @@ LEARNED, UNKNOWN = "learned", "unknown: trained by a version that did not note i
 
 @dataclass(frozen=True)
 class Learning:
-    """What a run has learned.
+    """The verdict on one run's training.
 
     Args:
-        protocol, fold, seed: which run.
-        task: the one that chooses the epoch.
-        metric: of `training` and `validation`, the scores at the kept epoch: "uar" or "ccc" of the monitored task, clip by clip;
-            NaN where there is none.
-        steps: optimizer steps up to the kept epoch; None for what is not trained by steps.
-        remarks: what else went wrong, as the model's module has it.
-        kept, epochs: the epoch that is kept, and how many were trained; 0 where nothing says so.
+        protocol, fold, seed: identify the run.
+        task: name of the task whose score selects the epoch.
+        metric: metric of `training` and `validation`, the scores at the kept epoch: "uar" or "ccc" of the monitored task, clip by
+            clip; NaN if unavailable.
+        steps: optimizer steps up to the kept epoch; None for models that are not trained by steps.
+        remarks: other problems, reported by the model's module.
+        kept, epochs: the kept epoch, and the number of trained epochs; 0 if unknown.
         verdict: "learned", or "underfit: ..", "overfit: ..", "unknown: ..".
     """
 
@@ -66,7 +65,7 @@ class Learning:
 
     @property
     def fault(self) -> bool:
-        """Whether it is called underfit or overfit."""
+        """Whether the verdict is underfit or overfit."""
         return self.verdict not in (LEARNED, UNKNOWN)
 
     @property
@@ -75,12 +74,12 @@ class Learning:
 
 
 def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: int, seed: int) -> Learning:
-    """What one run has learned, seen alone.
+    """Judge one run on its own.
 
     Args:
-        recipe: what was trained.
-        about: the run's history.json.
-        protocol, fold, seed: which run it is.
+        recipe: the recipe that was trained.
+        about: contents of the run's history.json.
+        protocol, fold, seed: identify the run.
     """
     task = monitored_task(recipe)
     metric = "ccc" if task.continuous else "uar"
@@ -106,7 +105,7 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
 
 
 def together(runs: Sequence[Learning]) -> list[Learning]:
-    """The runs of one recipe, those called underfit, too, that lie far under what the others reach on the training side."""
+    """Judge the runs of one recipe together: those far below the training scores of the others are underfit, too."""
     reached = (
         np.nanmax([run.training for run in runs]) if any(math.isfinite(run.training) for run in runs) else math.nan
     )
@@ -122,7 +121,7 @@ def together(runs: Sequence[Learning]) -> list[Learning]:
 
 
 def learning_table(systems: Mapping[str, Sequence[Learning]], tested: Mapping[tuple[str, str], float]) -> Table:
-    """A row for each system and protocol: how long it was trained, how well it knows each side, and the verdict.
+    """Make a table with a row for each system and protocol: training length, score of each side, and verdict.
 
     Args:
         systems: system -> its runs.
@@ -152,14 +151,14 @@ def learning_table(systems: Mapping[str, Sequence[Learning]], tested: Mapping[tu
 
 
 def verdicts(runs: Sequence[Learning]) -> str:
-    """ "learned", or how many of the runs are what: "3 of 10 underfit"."""
+    """Return "learned", or the number of runs with each verdict: "3 of 10 underfit"."""
     kinds = [run.verdict.split(":")[0] for run in runs]
     found = [f"{kinds.count(kind)} of {len(runs)} {kind}" for kind in dict.fromkeys(kinds) if kind != LEARNED]
     return ", ".join(found) or LEARNED
 
 
 def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
-    """A sentence for each system that was not trained to its end, with its first runs, and for each remark."""
+    """Return a sentence for each system that was not trained to its end, naming its first runs, and for each remark."""
     found = []
     for name, runs in systems.items():
         bad = [run for run in runs if run.fault]
@@ -173,7 +172,7 @@ def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
 
 
 def monitored_task(recipe: Recipe) -> Task:
-    """The task whose score chooses the epoch; the main one where none is named."""
+    """Return the task whose score selects the epoch; the main task by default."""
     named = [task for task in recipe.tasks if recipe.monitor.startswith(f"val_{task.name}_")]
     return max(named, key=lambda task: len(task.name), default=recipe.tasks[0])
 
@@ -185,7 +184,7 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     form = form_of("ccc" if task.continuous else "uar")
     chance = 0.0 if task.continuous else 1 / task.size
     if training < chance + HALF * (1 - chance):
-        return f"underfit: {form(training)} on the training side, nearer to chance ({form(chance)}) than to all of it"
+        return f"underfit: {form(training)} on the training side, nearer to chance ({form(chance)}) than to a perfect score"
     if len(rows) < FEW and training < KNOWN:
         steps = len(rows) * about.get("steps", 0)
         return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training side"
@@ -209,14 +208,14 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
 
 
 def _smooth(curve: Sequence[float]) -> np.ndarray:
-    """Means over a fifth of the epochs, up to each."""
+    """Return means over a fifth of the epochs, ending at each epoch."""
     width = max(1, len(curve) // 5)
     parts = (np.array(curve[max(0, i + 1 - width) : i + 1], float) for i in range(len(curve)))
     return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else math.nan for part in parts])
 
 
 def _rise(curve: Sequence[float]) -> float:
-    """What the last fifth of a curve lies above the one before; NaN where it is too short."""
+    """Return how much the last fifth of a curve is above the fifth before; NaN if it is too short."""
     width = max(1, len(curve) // 5)
     return float(np.mean(curve[-width:]) - np.mean(curve[-2 * width : -width])) if len(curve) > 2 * width else math.nan
 

@@ -1,7 +1,7 @@
-"""The predictions table: what it must hold, and how it is read and written.
+"""The predictions table: its columns, checks, reading and writing.
 
 One row per (protocol, fold, seed, stream, id). Columns: protocol, fold (int), seed (int), stream, id, speaker, gender,
-group (what the intervals are over; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
+group (unit of the intervals; "" if none); per classification task T: `T` (true label, "" = missing), `T/prediction`,
 `T/<label>` (a probability per label); per continuous task: `T` (float, NaN = missing), `T/prediction` (float).
 """
 
@@ -24,12 +24,12 @@ _ARGMAX_TOLERANCE = 1e-6
 
 
 def probability_columns(task: Task) -> list[str]:
-    """The columns of a classification task's probabilities, in the order of its labels."""
+    """Return the columns of a classification task's probabilities, in the order of its labels."""
     return [f"{task.name}/{label}" for label in task.labels]
 
 
 def labelled(frame: pd.DataFrame, task: Task) -> np.ndarray:
-    """(rows,) bool: where the task's true label is there, under a protocol that judges the task (has a prediction of it)."""
+    """Return a mask (rows,) of rows with a true label of the task, under protocols that have predictions of it."""
     truth, told = frame[task.name], frame[f"{task.name}/prediction"]
     there = truth.notna() if task.continuous else truth != ""
     judged = (told.notna() & (told != "")).groupby(frame["protocol"]).transform("any")
@@ -37,15 +37,19 @@ def labelled(frame: pd.DataFrame, task: Task) -> np.ndarray:
 
 
 def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
-    """A copy of the table with settled types, after every check that a score relies on.
+    """Return a copy of the table with normalised types, after all checks that scores rely on.
 
-    A row without a true label may also have no prediction (all of them NaN); any other row must have one, but under a protocol
-    that has none of the task at all.
+    A row without a true label may lack predictions (all NaN); every other row must have them, except under a protocol without any
+    prediction of the task.
+
+    Args:
+        predictions: the table; see the module for its columns.
+        tasks: the tasks whose columns are checked.
 
     Raises:
-        UserError: a missing column, no rows, a row twice, a true label outside the task's, probabilities that are not
-            finite or do not sum to 1 (to 1e-3), a prediction that is not the most probable label, or a clip whose
-            truth, speaker, gender or group differs between seeds.
+        UserError: a column is missing, there are no rows, a row is duplicated, a true label is not among the task's,
+            probabilities are not finite or do not sum to 1 (to 1e-3), a prediction is not the most probable label, or the truth,
+            speaker, gender or group of a clip differs between seeds.
     """
     columns = [c for t in tasks for c in (t.name, f"{t.name}/prediction", *probability_columns(t))]
     missing = [c for c in dict.fromkeys([*KEY, *TEXT, *columns]) if c not in predictions.columns]
@@ -63,8 +67,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
     doubled = frame.duplicated(KEY).to_numpy()
     if doubled.any():
         raise UserError(
-            "a row must stand once for each protocol, fold, seed, stream and id. "
-            f"Received twice: {rows(frame, doubled)}."
+            f"each protocol, fold, seed, stream and id must have a single row. Received twice: {rows(frame, doubled)}."
         )
     for task in tasks:
         _check_task(frame, task)
@@ -74,7 +77,7 @@ def check_predictions(predictions: pd.DataFrame, tasks: Sequence[Task]) -> pd.Da
         bad = different[column].to_numpy()
         if bad.any():
             raise UserError(
-                f"{column!r} of a clip must be the same for every seed. Received different ones at {rows(frame, bad)}."
+                f"{column!r} of a clip must be the same for every seed. Received different values at {rows(frame, bad)}."
             )
     return frame
 
@@ -87,7 +90,9 @@ def _check_task(frame: pd.DataFrame, task: Task) -> None:
         _refuse(frame, labelled(frame, task) & ~np.isfinite(frame[predicted]), f"{predicted!r} must be finite")
         return
     if "prediction" in task.labels:
-        raise UserError(f"a label of task {name!r} cannot be called 'prediction': its column is taken. Rename it.")
+        raise UserError(
+            f"a label of task {name!r} cannot be named 'prediction', the name of another column. Rename it."
+        )
     frame[name], frame[predicted] = _text(frame[name]), _text(frame[predicted])
     columns = probability_columns(task)
     frame[columns] = frame[columns].astype(np.float64)
@@ -117,7 +122,7 @@ def _refuse(frame: pd.DataFrame, bad: np.ndarray, expected: str, column: str | N
 
 
 def rows(frame: pd.DataFrame, chosen: np.ndarray) -> str:
-    """The first ten of the chosen rows, named by protocol, fold, seed, stream and id."""
+    """List the first ten of the chosen rows by protocol, fold, seed, stream and id."""
     found = frame.loc[chosen, [c for c in KEY if c in frame.columns]]
     return listed(["/".join(map(str, row)) for row in found.itertuples(index=False)])
 
@@ -127,21 +132,24 @@ def _text(column: pd.Series) -> pd.Series:
 
 
 def write_predictions(predictions: pd.DataFrame, path: str | PathLike[str]) -> None:
-    """Write the table as CSV, every number with all its digits."""
+    """Write the table as CSV with full precision."""
     write_table(Path(path), predictions)
 
 
 def read_predictions(path: str | PathLike[str]) -> pd.DataFrame:
-    """Read a predictions.csv as it was written: labels called "NA" or "None" stay labels, "" stays missing.
+    """Read a predictions.csv as written: the labels "NA" and "None" stay labels, "" stays missing.
+
+    Args:
+        path: path of the file.
 
     Raises:
-        UserError: the file is no such table, or is damaged.
+        UserError: the file is not a predictions table, or is damaged.
     """
     try:
         return _read(path)
-    except ValueError as error:  # also what pandas raises of a text that is no table, and of bytes that are no text
+    except ValueError as error:  # includes pandas' errors for text that is not a table, and decoding errors
         raise UserError(
-            f"{path} is damaged, or no table of predictions: {error}. Test the run again, or name another file."
+            f"{path} is damaged, or not a table of predictions: {error}. Test the run again, or give another file."
         ) from error
 
 

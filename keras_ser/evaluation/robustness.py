@@ -1,9 +1,9 @@
-"""How a classifier's UAR falls with the noise: predictions at many SNRs, UAR with intervals, the area under the curves.
+"""UAR of a classifier in noise: predictions at many SNRs, UAR with intervals, and the area under the curves.
 
-The table has one row a (fold, seed, system, noise, snr, id) with `seen` (whether the noise's type was trained on), `group` (the
-speaker), `truth` and `prediction`; the clean clips stand under the noise "clean" with an infinite SNR. UAR is that of the pooled
-predictions of all folds of a seed, the mean over seeds; intervals are those of a report's UAR (`intervals.py`). The area is that
-under UAR over SNR in dB by the trapezoid rule, divided by the range: a mean UAR.
+The table has one row per (fold, seed, system, noise, snr, id) with `seen` (whether the noise's type was trained on), `group` (the
+speaker), `truth` and `prediction`; clean clips have the noise "clean" and an infinite SNR. UAR is computed on the pooled
+predictions of all folds of a seed and averaged over seeds; intervals are those of a report's UAR (`intervals.py`). The area under
+UAR over SNR in dB follows the trapezoid rule and is divided by the range, so it is a mean UAR.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class NoiseCurves:
 
     @property
     def snrs(self) -> list[float]:
-        """Louder speech first, without the clean clips."""
+        """The SNRs in decreasing order, without the clean clips."""
         return sorted({s for s in self.table["snr"] if np.isfinite(s)}, reverse=True)
 
     def seen(self, noise: str) -> bool:
@@ -48,11 +48,11 @@ class NoiseCurves:
         return self._cell(self._sums(system, [(noise, snr)]), np.ones(1))
 
     def area(self, system: str, noise: str) -> Cell:
-        """Under UAR over SNR, clean clips apart."""
+        """Return the area under UAR over SNR, without clean clips."""
         return self._cell(self._curve(system, noise), self._widths())
 
     def area_difference(self, a: str, b: str, noise: str) -> Cell:
-        """The area of system a less that of system b, which are one network with and without something: paired by seed, too."""
+        """Return area a - area b of two systems that share a network, paired by seed, too."""
         both = np.concatenate([self._curve(a, noise), self._curve(b, noise)], axis=2)
         found = self._cell(both, np.concatenate([self._widths(), -self._widths()]), "plain")
         return replace(found, form=form_of("uar", "+"))
@@ -61,14 +61,14 @@ class NoiseCurves:
         return self._sums(system, [(noise, snr) for snr in self.snrs])
 
     def _widths(self) -> np.ndarray:
-        """What each SNR weighs in the trapezoid rule, (snrs,)."""
+        """Return the weight of each SNR in the trapezoid rule, (snrs,)."""
         gaps = -np.diff(np.array(self.snrs))
         if not len(gaps):
             return np.ones(1)
         return (np.append(gaps, 0.0) + np.append(0.0, gaps)) / (2 * gaps.sum())
 
     def _sums(self, system: str, points: Sequence[tuple[str, float]]) -> np.ndarray:
-        """Confusion matrices: (groups, seeds, points, classes, classes)."""
+        """Return confusion matrices, (groups, seeds, points, classes, classes)."""
         part = self.table[self.table["system"] == system]
         groups, seeds = (sorted(set(self.table[name])) for name in ("group", "seed"))
         sums = np.zeros((len(groups), len(seeds), len(points), len(self.labels), len(self.labels)))
@@ -80,7 +80,7 @@ class NoiseCurves:
         return sums
 
     def _cell(self, sums: np.ndarray, weights: np.ndarray, scale: str = "logit") -> Cell:
-        """The weighted sum of the points' UAR."""
+        """Return the weighted sum of the points' UAR."""
         found = jackknife(sums, lambda x: (metrics.uar(x) @ weights)[..., None])
         free = degrees(metrics.margins(sums[:, :, 0]), Task("scored", tuple(self.labels)))[1]
         return estimate(found, clips=int(sums[:, 0, 0].sum()), scale=scale, degrees=free)

@@ -1,4 +1,4 @@
-"""Scores of one task under one protocol: point, interval, seeds, confusion, per gender and per speaker.
+"""Scores of one task under one protocol: values, intervals, seeds, confusion, per gender and per speaker.
 
 `group_sums.py` has the equations.
 """
@@ -18,7 +18,7 @@ from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
 
-MANY_CLASSES = 32  # over this many, the cells of the confusion matrix get no intervals and no picture
+MANY_CLASSES = 32  # with more classes, the confusion matrix has no intervals and no picture
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Score:
 
     Args:
         metric: "accuracy", "uar", "macro_f1", "weighted_f1", "recall/<label>", "ccc" or "rmse".
-        value: the mean over `seeds`; NaN where it is undefined.
-        low, high: the ends of the 95 % interval of `value` (see `intervals`); None where there is none.
+        value: the mean over `seeds`; NaN if undefined.
+        low, high: the ends of the 95 % interval of `value` (see `intervals`), or None.
         seeds: the score of each seed, pooled over its folds.
-        chance: what knowing nothing scores, of UAR and CCC (see `measures.chance`).
-        paper: the figure a paper prints, in the unit of `value`.
+        chance: the chance level of UAR and CCC (see `group_sums.chance`), else None.
+        paper: a paper's published figure, in the unit of `value`.
     """
 
     metric: str
@@ -48,7 +48,7 @@ class Score:
         return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else None
 
     def cell(self, spread: bool = True) -> Cell:
-        """As a table shows it; with `spread` beside the standard deviation over seeds."""
+        """Return the score as a table cell; with `spread` including the standard deviation over seeds."""
         std = self.std if spread else None
         return Cell(self.value, self.low, self.high, std=std, paper=self.paper, form=form_of(self.metric))
 
@@ -59,15 +59,15 @@ class Confusion:
 
     labels: tuple[str, ...]  # the classes
     counts: np.ndarray  # (classes, classes), clips summed over folds and seeds
-    # (classes, classes), of the row; the same for the sum and the mean over seeds. NaN in an empty row
+    # (classes, classes), shares of the row, equal for the sum and the mean over seeds. NaN in an empty row
     share: np.ndarray
     # low, high: (classes, classes), the ends of the share's 95 % interval; None with few groups or many classes, NaN
-    # where there is none
+    # where undefined
     low: np.ndarray | None
     high: np.ndarray | None
 
     def cells(self) -> list[list[Cell]]:
-        """(classes, classes), the shares as a table shows them."""
+        """Return the shares as table cells, (classes, classes)."""
         k = range(len(self.labels))
         ends = [[[None if end is None else _known(end[i][j]) for j in k] for i in k] for end in (self.low, self.high)]
         return [[Cell(self.share[i][j], ends[0][i][j], ends[1][i][j]) for j in k] for i in k]
@@ -75,7 +75,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Subset:
-    """The scores of one gender's or one speaker's clips; `absent` are the classes that none of them has."""
+    """The scores of one gender's or one speaker's clips; `absent` lists the classes that do not occur in them."""
 
     value: str
     clips: int
@@ -92,28 +92,28 @@ class TaskScores:
     task: str
     labels: tuple[str, ...]
     stream: str
-    unit: str  # what the intervals are over: "speakers", "groups" or "clips" (no groups are known)
-    groups: int  # how many of them
-    speakers: int  # speakers, clips: how many were scored; `unlabelled` clips had no label
+    unit: str  # what the intervals are taken over: "speakers", "groups" or "clips" (no groups are known)
+    groups: int  # number of these units
+    speakers: int  # speakers, clips: numbers scored; `unlabelled`: number of clips without a label
     clips: int
     unlabelled: int
-    # folds, seeds: those that were scored; `deterministic`: another seed would give the same model
+    # folds, seeds: those that were scored; `deterministic`: all seeds give the same model
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     deterministic: bool
-    # seed -> (missing folds, number of missing clips), the seeds that were left out
+    # seed -> (missing folds, number of missing clips) of the excluded seeds
     incomplete: dict[int, tuple[tuple[int, ...], int]]
-    # class -> the folds that it is absent from; `absent_altogether`: the classes left out everywhere
+    # class -> the folds from which it is absent; `absent_altogether`: the classes absent from all folds
     absent: dict[str, tuple[int, ...]]
     absent_altogether: tuple[str, ...]
-    # of the mean over seeds. `ensemble`: of the probabilities averaged over seeds (empty with one seed)
+    # scores of the mean over seeds. `ensemble`: scores of the probabilities averaged over seeds (empty with one seed)
     scores: tuple[Score, ...]
     ensemble: tuple[Score, ...]
     confusion: Confusion | None  # None for a continuous task
     # by_gender, by_speaker: the same scores on a part of the clips (no intervals by speaker)
     by_gender: tuple[Subset, ...]
     by_speaker: tuple[Subset, ...]
-    notes: tuple[str, ...]  # what a reader must know about these figures
+    notes: tuple[str, ...]  # caveats on these figures
 
     def __getitem__(self, metric: str) -> Score:
         for item in self.scores:
@@ -125,7 +125,7 @@ class TaskScores:
 def _scores(
     items: Items, predicted: np.ndarray, task: Task, deterministic: bool, intervals: bool = True
 ) -> tuple[Score, ...]:
-    """The scores of `predicted` (seeds, clips)."""
+    """Score `predicted`, (seeds, clips)."""
     sums, names = tally(items, predicted, task), metric_names(task)
     found = group_sums.left_out(sums, task, deterministic)
     values = found.whole.mean(axis=-1)
@@ -152,7 +152,7 @@ def _confusion(items: Items, task: Task, deterministic: bool) -> Confusion:
     low = high = None
     names, group = np.unique(items.facts["group"].to_numpy(str), return_inverse=True)
     if len(names) >= FEW_GROUPS and k <= MANY_CLASSES:
-        free = degrees(tally(items, items.predicted, task), task)[-k:]  # those of the row's recall
+        free = degrees(tally(items, items.predicted, task), task)[-k:]  # the degrees of freedom of the row's recall
         ends = np.full((2, k, k), np.nan)
         for i in range(k):  # row by row, since without speakers there are as many groups as clips
             mine = items.truth == i
@@ -195,19 +195,19 @@ def score(
     deterministic: bool = False,
     checked: bool = False,
 ) -> TaskScores | None:
-    """Score one task under one protocol, on the first stream that has a label of the task; None if no clip has one.
+    """Score one task under one protocol, on the first stream with a label of the task; return None if no clip has one.
 
     Args:
         predictions: the predictions table.
-        task: what is scored.
-        protocol: whose rows are scored.
-        folds: the folds that a complete seed has; default: those that any seed has.
+        task: the task to score.
+        protocol: name of the protocol to score.
+        folds: the folds of a complete seed. Default: those of any seed.
         paper: metric -> a paper's figure, in the unit of the score.
-        deterministic: another seed would give the same model (`keras_ser.models.deterministic_model`).
-        checked: the table comes from `check_predictions`.
+        deterministic: whether all seeds give the same model (`keras_ser.models.deterministic_model`).
+        checked: whether the table was returned by `check_predictions`.
 
     Raises:
-        UserError: a bad table (`check_predictions`).
+        UserError: the table is invalid (see `check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
     stream = group_sums.choose_stream(frame, task)
@@ -258,14 +258,16 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
     notes = [f"{said[0].upper()}{said[1:]}."]
     if len(items.seeds) <= SEED_DEGREES and not result.deterministic:
         counted = "One seed" if len(items.seeds) == 1 else f"{len(items.seeds)} seeds"
-        notes.append(f"{counted}: intervals leave out the spread over initialisations, which takes three to estimate.")
+        notes.append(
+            f"{counted}: intervals do not include the spread over initialisations, which takes three to estimate."
+        )
     if result.groups >= FEW_GROUPS and any(s.low is None and s.value == s.value for s in result.scores):
         notes.append(
-            f"No interval (–): under {FEW_GROUPS} {items.unit} with such clips, or the same score of all of them."
+            f"No interval (–): fewer than {FEW_GROUPS} {items.unit} with such clips, or all with the same score."
         )
     alone = int(items.facts["group"].str.startswith(group_sums.ALONE).sum())
     if alone and items.unit != "clips":
-        notes.append(f"{alone} clips name no group; each is a group of its own.")
+        notes.append(f"{alone} clips have no group; each forms its own.")
     if items.partial:
         lacking = sorted(set(folds or ()) - set(result.folds))
         lack = f" Missing folds: {_listed(lacking)}." if lacking else ""

@@ -1,4 +1,4 @@
-"""Several systems on the same clips: the scores of each, and paired differences."""
+"""Several systems on the same clips: their scores and paired differences."""
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
@@ -14,22 +14,22 @@ from keras_ser.tasks import Task
 
 @dataclass(frozen=True)
 class Systems:
-    """What each system scores under one protocol, and what one differs by from another."""
+    """The scores of several systems under one protocol, and their paired differences."""
 
     # system -> its predictions table (see `predictions.py`), all over the same clips
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
-    task: Task  # what is scored; protocol: under which split
+    task: Task  # the scored task; protocol: name of the split
     protocol: str
     pairs: Sequence[tuple[str, str]] = ()  # (a, b): the differences a - b
-    metrics: Sequence[str] = ("uar", "accuracy")  # to be shown
-    deterministic: Collection[str] = ()  # the systems of which another seed would give the same model
-    # what a group is: "speaker", "film", "session", or "none": each clip is one; items: what a row of a table is
+    metrics: Sequence[str] = ("uar", "accuracy")  # the metrics to show
+    deterministic: Collection[str] = ()  # the systems whose seeds all give the same model
+    # kind of the groups: "speaker", "film", "session", or "none" (each clip is one); items: kind of the rows
     unit: str = "speaker"
     items: str = "clips"
 
     @functools.cached_property
     def results(self) -> dict[str, TaskScores]:
-        """System -> everything that it scores."""
+        """System -> all its scores."""
         return {
             name: score(table, self.task, self.protocol, deterministic=name in self.deterministic)
             for name, table in self.tables.items()
@@ -42,7 +42,7 @@ class Systems:
 
     @functools.cached_property
     def differences(self) -> list[tuple[str, str, Comparison]]:
-        """(a, b, a less b), metric by metric; their p values are corrected for all of them (Holm)."""
+        """(a, b, a - b) for each metric; p values are corrected for the number of all comparisons (Holm)."""
         asked = [(a, b, metric) for metric in self.metrics for a, b in self.pairs]
         found = [
             compare(
@@ -58,7 +58,7 @@ class Systems:
         return [(a, b, made) for (a, b, _), made in zip(asked, corrected(found), strict=True)]
 
     def scale(self) -> str:
-        """What the figures are of, in a sentence."""
+        """A sentence on the number of clips and on the intervals."""
         first = next(iter(self.tables.values()))
         mine = first[first["protocol"] == self.protocol]
         seeds = [len(result.seeds) for name, result in self.results.items() if name not in self.deterministic]

@@ -1,4 +1,4 @@
-"""Results as values: a cell, and a table of cells. `keras_ser.reports` prints, writes and draws them."""
+"""Results as values: cells and tables of cells. `keras_ser.reports` prints, writes and draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ UNDEFINED = "–"
 
 
 class Form(NamedTuple):
-    """How a number is written: multiplied by `scale`, with `digits` decimals, with `sign` "+" also where it is positive."""
+    """Number format: multiplied by `scale`, with `digits` decimals; `sign` "+" also marks positive numbers."""
 
     scale: float = 100.0
     digits: int = 1
@@ -22,7 +22,7 @@ class Form(NamedTuple):
         return f"{self.scale * value:{self.sign}.{self.digits}f}"
 
     def printed(self, value: float | None) -> str:
-        """A paper's figure, with the digits that it has there."""
+        """Format a paper's figure with the digits it was published with."""
         return "" if value is None else f"{self.scale * value:.4g}"
 
 
@@ -38,17 +38,17 @@ NAMES = {
 
 
 def metric_title(metric: str) -> str:
-    """How a metric is printed: "recall/anger" -> "recall anger"."""
+    """Return the printed name of a metric: "recall/anger" -> "recall anger"."""
     return NAMES.get(metric, metric.replace("/", " ", 1))
 
 
 def short_title(metric: str) -> str:
-    """`metric_title` without what is in brackets."""
+    """Return `metric_title` without its bracketed part."""
     return metric_title(metric).split(" (")[0]
 
 
 def form_of(metric: str, sign: str = "") -> Form:
-    """Percent, but for CCC, RMSE and costs."""
+    """Return the number format of a metric: percent, except for CCC, RMSE and costs."""
     return (PLAIN if metric in ("ccc", "rmse", "min_dcf") else PERCENT)._replace(sign=sign)
 
 
@@ -57,13 +57,13 @@ class Cell:
     """A measured number.
 
     Args:
-        value: NaN where it is undefined.
-        low, high: the ends of its 95 % interval; None where there is none.
-        clips: how many clips or trials it is of.
-        std: its standard deviation over seeds; None for one seed.
-        paper: the figure that a paper prints, in the unit of `value`.
-        note: a few characters that follow the value.
-        form: how it is written.
+        value: the value; NaN if undefined.
+        low, high: the ends of its 95 % interval, or None.
+        clips: number of clips or trials.
+        std: standard deviation over seeds; None for one seed.
+        paper: a paper's published figure, in the unit of `value`.
+        note: a few characters appended to the value.
+        form: the number format.
     """
 
     value: float
@@ -76,7 +76,7 @@ class Cell:
     form: Form = PERCENT
 
     def text(self, interval: bool = True) -> str:
-        """As in "61.2 ± 0.8 [58.1, 64.0]"."""
+        """Format the cell, e.g. "61.2 ± 0.8 [58.1, 64.0]"."""
         text = self.form(self.value)
         if text == UNDEFINED:
             return text
@@ -98,11 +98,11 @@ class Table:
 
     Args:
         title: the heading.
-        columns: one a label and cell.
-        rows: (rows, columns): text, or a `Cell`. Where the cells of a column have figures of a paper, these are shown in a
-            column of their own before it.
-        labels: how many of the columns, from the left, are labels.
-        intervals: whether cells are shown with their intervals.
+        columns: names of the columns.
+        rows: (rows, columns), each entry text or a `Cell`. A column whose cells have figures of a paper is preceded by a column
+            with these.
+        labels: number of leading columns that are labels.
+        intervals: whether to show the cells' intervals.
     """
 
     title: str
@@ -112,7 +112,7 @@ class Table:
     intervals: bool = True
 
     def text(self) -> list[list[str]]:
-        """The table as text, its header first."""
+        """Return the table as text, header first."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         papers = [any(isinstance(c, Cell) and c.paper is not None for c in column) for column in columns]
         found = [[]]

@@ -1,16 +1,16 @@
-"""Speaker verification: are two clips of unseen speakers one speaker's? Error rates over all trials of all runs.
+"""Speaker verification: whether two clips are of the same unseen speaker. Error rates over all trials of all runs.
 
-`verification_trials.py` says what a trial and an equal error rate (EER) are.
+`verification_trials.py` defines a trial and the equal error rate (EER).
 
-The table has one row a (fold, seed, system, trial), see `COLUMNS`. Scores of two networks have no common scale, so
-trials of two folds or seeds are never pooled: a figure is that of each (fold, seed) with its own threshold, its mean over the
-folds, each counting alike, and then over the seeds.
+The table has one row per (fold, seed, system, trial), see `COLUMNS`. Scores of different networks have no common scale, so trials
+of different folds or seeds are never pooled: a figure is computed for each (fold, seed) with its own threshold, averaged over the
+folds with equal weights, and then over the seeds.
 
-Intervals are over speakers and seeds (`intervals.py`). A trial hangs on two speakers: without speaker s all trials go that s has
-a part in, which is Arvesen's jackknife of a U-statistic. A fold that is then left without either kind of trial is left out of that
-mean. Bisani & Ney (2004) draw utterances; since the clips of a speaker depend on each other, speakers are left out here, and
-since trials share speakers, too, both of a trial (Wu et al. 2017; Fogliato et al. 2024 review intervals for such data). Where
-errors are rare there is little to see variation of.
+Intervals are over speakers and seeds (`intervals.py`). A trial depends on two speakers: leaving out speaker s removes all trials
+that involve s, which is Arvesen's jackknife of a U-statistic. A fold that then lacks either kind of trial is excluded from that
+mean. Bisani & Ney (2004) resample utterances; here speakers are left out, since the clips of a speaker are dependent, and so are
+trials that share a speaker (Wu et al. 2017; Fogliato et al. 2024 review intervals for such data). If errors are rare, their
+variation is hard to estimate.
 
 References:
     Martin et al., The DET Curve in Assessment of Detection Task Performance, Eurospeech 1997.
@@ -33,7 +33,7 @@ from keras_ser.evaluation.intervals import Jackknife, estimate
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.evaluation.verification_trials import crossing, least_cost, rates
 
-# a and b are the clips' ids; a gender may be "": unknown
+# a and b are the clips' ids; gender "" = unknown
 COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")
 METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
 
@@ -42,7 +42,7 @@ METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
 class Verification:
     """How well each system's embeddings tell speakers apart."""
 
-    # see the module; the first system is the one that the others are compared with
+    # see the module; the others are compared with the first system
     table: pd.DataFrame = field(repr=False)
     _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -56,17 +56,17 @@ class Verification:
 
     @property
     def kinds(self) -> dict[str, bool]:
-        """Kind of trials -> same_gender_only; the latter where there are different-speaker trials of one known gender."""
+        """Kind of trials -> same_gender_only; same-gender only if there are different-speaker trials of one known gender."""
         known = (_same_gender(self.table) & ~self.table["same"].astype(bool)).any()
         return {"all": False} | ({"same-gender": True} if known else {})
 
     def score(self, system: str, metric: str, same_gender_only: bool = False) -> Cell:
-        """The mean of a metric over folds, then seeds, with its interval; `clips` is the trials a seed. NaN without trials.
+        """Return the mean of a metric over folds, then seeds, with its interval; `clips` is trials per seed. NaN without trials.
 
         Args:
-            system: of the table.
+            system: name of a system in the table.
             metric: "eer", "accuracy" (at the equal-error threshold) or "min_dcf".
-            same_gender_only: leave out trials of two genders, which are easy, and those of an unknown one.
+            same_gender_only: leave out trials of two genders, which are easy, or of an unknown gender.
         """
         found, count = self._measured(system, metric, same_gender_only)
         if not found.seeds:
@@ -74,14 +74,14 @@ class Verification:
         return replace(estimate(found, clips=count, scale="logit"), form=form_of(metric))
 
     def difference(self, a: str, b: str, metric: str, same_gender_only: bool = False) -> Cell:
-        """The metric of system a less that of system b, paired by speaker; both are scored on the same trials."""
+        """Return the metric of system a minus that of system b, paired by speaker; both are scored on the same trials."""
         (first, count), (second, _) = (self._measured(name, metric, same_gender_only) for name in (a, b))
         if not (first.seeds and second.seeds):
             return Cell(float("nan"), clips=count, form=form_of(metric, "+"))
         return replace(estimate(first, second, clips=count), form=form_of(metric, "+"))
 
     def pairs(self) -> list[tuple[str, str, str, Cell]]:
-        """(kind, system, first system, difference of their EER), of the systems scored on the same trials."""
+        """List (kind, system, first system, difference of EER) of the systems scored on the same trials."""
         first, *others = self.systems
         same = [name for name in others if np.array_equal(self._trials(name), self._trials(first))]
         return [
@@ -91,17 +91,17 @@ class Verification:
         ]
 
     def _trials(self, system: str) -> np.ndarray:
-        """A number for each trial, sorted."""
+        """Return a sorted number for each trial."""
         rows = self.table.loc[self.table["system"] == system, ["fold", "seed", "a", "b"]]
         return np.sort(pd.util.hash_pandas_object(rows, index=False))
 
     def runs(self, system: str, same_gender_only: bool) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:
-        """(fold, seed) and its trials."""
+        """Yield (fold, seed) and its trials."""
         rows = self.table[self.table["system"] == system]
         yield from rows[_same_gender(rows) | (not same_gender_only)].groupby(["fold", "seed"], sort=True)
 
     def _measured(self, system: str, metric: str, same_gender_only: bool) -> tuple[Jackknife, int]:
-        """The metric of all trials and of those without each speaker, of the seeds that have trials, and the trials a seed."""
+        """Return the metric over all trials and leaving out each speaker, for seeds with trials, and trials per seed."""
         key = (system, same_gender_only)
         if key not in self._known:
             self._known[key] = self._figures(*key)
@@ -111,7 +111,7 @@ class Verification:
         return Jackknife(whole[known, column], np.array(left_out)[:, known, column]), count
 
     def _figures(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, int]:
-        """Metrics, (1 + speakers, seeds, metrics), first with all speakers, and the number of trials a seed."""
+        """Return metrics (1 + speakers, seeds, metrics), with all speakers first, and the number of trials per seed."""
         every = self.table[self.table["system"] == system]
         folds, seeds = sorted(every["fold"].unique()), sorted(every["seed"].unique())
         found = np.full((len(folds), 1 + len(self.speakers), len(seeds), len(METRICS)), np.nan)
@@ -133,7 +133,7 @@ def _same_gender(rows: pd.DataFrame) -> pd.Series:
 
 
 def _rates(scores: np.ndarray, same: np.ndarray) -> tuple[float, float, float]:
-    """EER, accuracy at its threshold and minDCF; NaN where a kind of trial is absent."""
+    """Compute EER, accuracy at its threshold and minDCF; NaN if a kind of trial is absent."""
     found = rates(scores, same)
     if found is None:
         return np.nan, np.nan, np.nan

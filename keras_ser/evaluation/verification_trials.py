@@ -1,6 +1,6 @@
 """Trials of speaker verification, their scores and error rates.
 
-A trial is a pair of clips with a score, higher for the same speaker; it is accepted where score >= threshold. Of the trials,
+A trial is a pair of clips with a score, higher for the same speaker; it is accepted if score >= threshold. Over the trials,
 
     miss(t)        = share of the same-speaker trials with score < t
     false alarm(t) = share of the different-speaker trials with score >= t
@@ -24,20 +24,20 @@ _CHUNK = 2**14  # trials scored at once
 
 
 class TrialsError(UserError):
-    """Clips that give no trials of both kinds."""
+    """Raised if clips do not yield trials of both kinds."""
 
 
 def trials(
     speakers: Sequence[str], seed: int = 0, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of clips to verify, by their places in `speakers`: a < b and whether they are of one speaker; ordered by a, then b.
+    """Return pairs of clips to verify: indices a < b into `speakers`, sorted by a, then b, and whether they share a speaker.
 
-    Without `most` all pairs, half the square of the clips. Otherwise at most that many, half of them of one speaker and half of
-    two, drawn by `seed` without replacement; fewer where there are not so many of a kind.
+    Without `most`, all pairs, about clips^2 / 2. Otherwise at most that many, half of them of one speaker and half of
+    two, drawn by `seed` without replacement; fewer if one kind has fewer pairs.
 
     Raises:
-        UserError: a clip without a speaker, or `most` under 2.
-        TrialsError: no pair of one speaker, or none of two.
+        UserError: a clip has no speaker, or `most` is less than 2.
+        TrialsError: there is no pair of one speaker, or none of two.
     """
     names = np.asarray(speakers, dtype=object).ravel()
     unknown = [i for i, name in enumerate(names) if name == "" or pd.isna(name)]
@@ -50,7 +50,7 @@ def trials(
         raise UserError(f"`most` must be 2 or more: a pair of one speaker and one of two. Received: most={most}.")
     codes = pd.factorize(names)[0]
     clips = np.arange(len(codes))
-    # later clips of each clip's speaker, and of others: how many trials each row of the pairs i < j has
+    # number of later clips of the same speaker and of others: the pairs i < j in each row
     later = pd.Series(codes).groupby(codes).cumcount(ascending=False).to_numpy()
     numbers = {True: later, False: len(codes) - 1 - clips - later}
     if not all(found.any() for found in numbers.values()):
@@ -72,7 +72,7 @@ def trials(
 
 
 def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: bool) -> np.ndarray:
-    """The chosen pairs of one kind, (2, trials), by their places in the list of all; each clip i begins numbers[i] pairs i < j."""
+    """Return the pairs of one kind, (2, trials), chosen by index into all pairs; each clip i starts numbers[i] pairs i < j."""
     chosen = np.sort(chosen)
     ends = np.cumsum(numbers)
     a = np.searchsorted(ends, chosen, side="right")
@@ -88,18 +88,18 @@ def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: b
 def enrolled_trials(
     speakers: Sequence[str], utterances: int, seed: int = 0
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Trials of clips against enrolled speakers: each clip that enrols nobody is compared with every speaker.
+    """Return trials of clips against enrolled speakers: every clip not used for enrolment is compared with every speaker.
 
     Args:
-        speakers: of each clip.
-        utterances: clips, drawn by `seed`, that enrol a speaker.
+        speakers: speaker of each clip.
+        utterances: number of clips, drawn by `seed`, that enrol a speaker.
 
     Returns:
-        Speaker -> (utterances,) places of the clips that enrol it; and (trials,) numbers of the speaker, in the order of that
-        mapping, and places of the clip.
+        Speaker -> (utterances,) indices of its enrolment clips; and (trials,) indices of the speaker, in the order of that
+        mapping, and indices of the clip.
 
     Raises:
-        TrialsError: fewer than two speakers, or one with no clip left to test.
+        TrialsError: there are fewer than two speakers, or a speaker has no clip left to test.
     """
     names = np.asarray(speakers, dtype=object)
     counts = pd.Series(names).value_counts()
@@ -118,7 +118,7 @@ def enrolled_trials(
 
 
 def enrolled_vectors(embeddings: np.ndarray, enrolled: Sequence[np.ndarray]) -> np.ndarray:
-    """The d-vector of each speaker, (speakers, units): the mean of the directions of the clips (units,) that enrol it.
+    """Return the d-vector of each speaker, (speakers, units): the mean of its enrolment clips' length-normalised embeddings.
 
     Reference:
         Variani et al., *Deep neural networks for small footprint text-dependent speaker verification*, ICASSP 2014.
@@ -128,9 +128,9 @@ def enrolled_vectors(embeddings: np.ndarray, enrolled: Sequence[np.ndarray]) -> 
 
 
 def score_trials(embeddings: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between two clips' embeddings (clips, units), float32 (trials,), in bounded memory.
+    """Return the cosine similarity of each trial's embeddings, float32 (trials,), from (clips, units) in bounded memory.
 
-    Raises UserError for a number that is not finite, or a vector of zeros, which has no direction.
+    Raises UserError for a non-finite number, or a vector of zeros, for which the cosine is undefined.
     """
     unit = _directions(np.asarray(embeddings))
     parts = [np.einsum("ij,ij->i", unit[a[i : i + _CHUNK]], unit[b[i : i + _CHUNK]]) for i in range(0, len(a), _CHUNK)]
@@ -147,14 +147,14 @@ def _directions(x: np.ndarray) -> np.ndarray:
             f"the cosine of a vector of zeros is not defined. Received: {np.count_nonzero(largest == 0)} of {len(x)} "
             "embeddings; take them before an activation that can silence all units."
         )
-    x = x / largest  # squares of very small or large numbers would leave the range
+    x = x / largest  # squares of very small or large numbers would underflow or overflow
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def rates(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """False-alarm and miss rates at each distinct score, (points,) each, from "accept none" to "accept all".
+    """Return false-alarm and miss rates at each distinct score, (points,) each, from "accept none" to "accept all".
 
-    None where a kind of trial is absent.
+    Return None if a kind of trial is absent.
     """
     if same.all() or not same.any():
         return None
@@ -163,21 +163,21 @@ def rates(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def crossing(false_alarm: np.ndarray, miss: np.ndarray) -> tuple[float, int]:
-    """The EER, and the point nearest to it: the one with the smaller |false alarm - miss|, the lower threshold of two."""
+    """Return the EER and the index of the nearest point: smallest |false alarm - miss|, the lower threshold of a tie."""
     gap = false_alarm - miss  # from -1 to 1, never falling
     k = int(np.searchsorted(gap, 0.0))
     part = gap[k - 1] / (gap[k - 1] - gap[k])
     eer = false_alarm[k - 1] + part * (false_alarm[k] - false_alarm[k - 1])
-    # of two that are as near, but for rounding, the lower
+    # of two equally near points, up to rounding, the lower threshold
     return float(eer), k - 1 if -gap[k - 1] < gap[k] - 1e-12 else k
 
 
 def least_cost(false_alarm: np.ndarray, miss: np.ndarray, p_target: float = P_TARGET) -> float:
-    """The least detection cost over all thresholds, normalised as in the NIST speaker recognition evaluations:
+    """Return the minimum detection cost over all thresholds, normalised as in the NIST speaker recognition evaluations:
 
         min_t (p miss(t) + (1 - p) false alarm(t)) / min(p, 1 - p)
 
-    so that 1 is the cost of the better of accepting none and accepting all; it is never above 1. `p_target` is p, how often a trial
-    is of one speaker in the use that one has in mind.
+    so that 1 is the cost of the better of accepting none and accepting all; it is never above 1. `p_target` is p, the prior
+    probability in the application that a trial is of one speaker.
     """
     return float((p_target * miss + (1 - p_target) * false_alarm).min() / min(p_target, 1 - p_target))

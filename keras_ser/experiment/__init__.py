@@ -1,13 +1,13 @@
-"""An experiment: one recipe over its protocols, folds and seeds, skipping what is finished, ending in one report.
+"""An experiment: train and test one recipe over its protocols, folds and seeds, skip finished runs, and write one report.
 
     saved_models/<recipe>-<hash>/<protocol>/fold-00-seed-0/    a run (see keras_ser.training), with its predictions.csv
     saved_models/<recipe>-<hash>/                              recipe.json, experiment.json, predictions.csv, report.md, ..
 
-Several processes may work on one experiment, each with protocols, folds and seeds of its own: each run is locked while it trains,
-a process that finds a run locked goes on with the next, and the last report is of all that was asked for. A run that fails leaves
-failed.json in its folder and does not end the experiment; the report says which failed and why, and the next call tries them again.
+Several processes may work on one experiment, each with its own protocols, folds and seeds: a run is locked while it trains, a
+process skips locked runs, and the last report covers all requested runs. A run that fails leaves failed.json in its folder and
+does not end the experiment; the report says which runs failed and why, and the next call tries them again.
 
-The names of __init__.pyi are imported where they are first used, so that importing the package costs nothing.
+The names of __init__.pyi are imported on first use, so that importing the package is cheap.
 """
 
 import lazy_loader

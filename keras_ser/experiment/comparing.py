@@ -1,4 +1,4 @@
-"""Two experiments compared by their predictions, without TensorFlow."""
+"""Compare two experiments by their predictions, without TensorFlow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +17,18 @@ from keras_ser.training.run import Run, model_file
 
 
 def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | None = None) -> str:
-    """The paired difference of two experiments over the same clips, in words.
+    """Describe the paired difference of two experiments on the same clips.
 
-    A folder's recipe says whether its seed draws anything; of a predictions.csv alone one seed gives no p.
+    A folder's recipe tells whether its model is deterministic; a predictions.csv alone with one seed gives no p value.
+
+    Args:
+        a, b: folders of experiments, or predictions.csv files.
+        task: name of the task to compare.
+        metric: name of the metric; see `keras_ser.evaluation.metric_names`.
+        protocol: name of the protocol. Default: the only one of the experiments.
 
     Raises:
-        RunError: no predictions; another error of `keras_ser.evaluation.compare`.
+        RunError: there are no predictions. See also `keras_ser.evaluation.compare`.
     """
     from keras_ser.evaluation import compare
 
@@ -31,7 +37,7 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         file = path / "predictions.csv" if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
-        again = f"Make it again: keras-ser evaluate {file.parent}"
+        again = f"Recreate it: keras-ser evaluate {file.parent}"
         tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
         known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
     for table in tables:
@@ -50,13 +56,13 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
 
 
 def _labels(table: pd.DataFrame, task: str) -> list[str]:
-    """The classes of a task that a table has probabilities of."""
+    """Return the classes of a task that have probabilities in a table."""
     found = [c.removeprefix(f"{task}/") for c in table.columns if c.startswith(f"{task}/")]
     return [label for label in found if label != "prediction"]
 
 
 def _difference(a: Sequence[str], b: Sequence[str]) -> str:
-    """In what two sets of classes differ; whether they are the same up to case or spaces."""
+    """Describe how two sets of classes differ, or that they are the same up to case or spaces."""
     if sorted(map(comparable, a)) == sorted(map(comparable, b)):
         same = f"They are the same up to {difference((*a, *b))}: {listed(a)}; {listed(b)}."
         return f"{same} Rename the labels of one, and train it again."
@@ -65,7 +71,7 @@ def _difference(a: Sequence[str], b: Sequence[str]) -> str:
 
 
 def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> list[str]:
-    """A line on what the runs of an experiment have learned; none where its folder holds their predictions alone."""
+    """Return a line on whether an experiment's runs have learned; none if its folder holds only their predictions."""
     table = table[table["protocol"] == protocol]
     keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
     runs = [(folder / protocol / f"fold-{fold:02d}-seed-{seed}", protocol, fold, seed) for protocol, fold, seed in keys]

@@ -1,4 +1,4 @@
-"""Figures over several systems: the course of their training fold by fold, and the embeddings that two of them end with."""
+"""Figures over several systems: their training curves for each fold, and the final embeddings of two of them."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,17 +19,17 @@ from keras_ser.training.predictions import truths
 def course_report(
     title: str, systems: Mapping[str, System], data: Data, compared: tuple[str, str], name: str = "course"
 ) -> Report:
-    """Accuracy on the validation side epoch by epoch, a panel for each fold; and t-SNE of two systems' test clips.
+    """Draw validation accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
-    The curves are of the last protocol and the lowest seed; the protocol says what validates. The embeddings are of its first
-    fold. Where nothing validates, or one of the two systems is not there, that picture is left out.
+    The curves show the last protocol and the lowest seed; the protocol defines the validation side. The embeddings are of its first
+    fold. The curves are left out without a validation side, the embeddings if one of the two systems is missing.
 
     Args:
-        title: of the report.
-        systems: name -> what was trained.
+        title: title of the report.
+        systems: name -> trained system.
         data: their corpora.
         compared: the systems whose embeddings are shown.
-        name: of the files.
+        name: base name of the files.
     """
     first = next(iter(systems.values())).recipe
     task, protocol = first.tasks[0], first.protocols[-1].name
@@ -63,6 +63,6 @@ def course_report(
 
 
 def _tested(run: Run, data: Data) -> str:
-    """What a panel is called: the speakers that are tested."""
+    """Return the title of a panel: its test speakers."""
     test = set(run.split.test)
     return listed(sorted({u.speaker or "unknown" for u in data.corpus if u.id in test}))

@@ -1,4 +1,4 @@
-"""What takes noise out of waveforms: the classical methods, model 1 of the ASP-MTL paper, and the limit of its mask."""
+"""Denoisers of waveforms: the classical methods, model 1 of the ASP-MTL paper, and the ideal mask."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -14,29 +14,29 @@ from keras_ser.settings import CLEAN, of_stream
 from keras_ser.training import Run
 
 Waveforms = Sequence[np.ndarray]
-Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> what is left
+Denoiser = Callable[[Waveforms, Waveforms], list[np.ndarray]]  # clean, noisy -> denoised
 
 STRONGER = 2.0
 METHODS = {
     "none": "no treatment",
     "wavelet-lms": "[26]: wavelet soft threshold, then a variable-step-size LMS filter",
     "spectral-subtraction": "[27]: spectral subtraction, alpha = 2, beta = 0.5",
-    "subtraction-2": f"the same with beta = {STRONGER:g}: a stronger opponent than the paper's",
-    "drop": "model 1: segments that a noise wins are silenced (the letter of the paper)",
-    "mask": "model 1: the ratio mask that it estimates, resynthesised with the noisy phase",
-    "ideal-mask": "the ideal ratio mask: the limit of `mask`, for who knows the clean speech",
+    "subtraction-2": f"the same with beta = {STRONGER:g}: a stronger baseline than the paper's",
+    "drop": "model 1: segments classified as noise are silenced (the paper read literally)",
+    "mask": "model 1: its estimated ratio mask, resynthesised with the noisy phase",
+    "ideal-mask": "the ideal ratio mask: the upper limit of `mask`, computed from the clean speech",
 }
 BATCH = 16  # clips
 STRETCH_SECONDS = 30.0
 
 
 def method_names() -> list[str]:
-    """The methods whose packages are there."""
+    """Return the methods whose packages are installed."""
     return [name for name in METHODS if name != "wavelet-lms" or find_spec("pywt")]
 
 
 def denoising_methods(run: Run) -> dict[str, Denoiser]:
-    """The methods of the table, at the run's rate."""
+    """Return the methods of the table, at the run's sample rate."""
     from keras_ser.models.aspmtl.denoiser import frontend_of, ideal
 
     rate = run.recipe.frontend.sample_rate
@@ -63,9 +63,9 @@ def denoising_methods(run: Run) -> dict[str, Denoiser]:
 def batched(
     function: Callable, waveforms: Waveforms, more: Waveforms | None = None, cut: bool = True
 ) -> list[np.ndarray]:
-    """`function(waveform, length[, other])` over padded batches of clips of like length, in the clips' own order.
+    """Apply `function(waveform, length[, other])` to padded batches of clips of similar length; return results in clip order.
 
-    With `cut` what comes back is a waveform, to be cut to the clip's length.
+    With `cut`, the results are waveforms, which are cut to the clips' lengths.
     """
     order = np.argsort([len(x) for x in waveforms], kind="stable")
     found: list[Any] = [None] * len(waveforms)
@@ -80,14 +80,14 @@ def batched(
 
 
 def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.ndarray]:
-    """A run's model 1 for recordings of any length and rate: (waveform (samples,), rate) -> float32 (samples,).
+    """Return a run's model 1 for recordings of any length and rate: (waveform (samples,), rate) -> float32 (samples,).
 
-    It works at its own rate (soxr before and after), so what lies beyond half of that is gone, and in stretches of about
-    half a minute: "mask" hears two segments of what comes before each and one of what comes after; "drop" judges each alone,
-    and keeps the least noisy segment of a stretch that has no other.
+    It works at its own rate (soxr before and after), which removes frequencies above half that rate, and in blocks of about
+    half a minute: "mask" sees two segments before and one after each block; "drop" judges each block alone, and keeps its
+    least noisy segment if it has no other.
 
     Args:
-        run: of a model 1 that estimates a mask (for "mask") or knows noise (for both).
+        run: run of a model 1 that estimates a mask (for "mask") or has a noise task (for both).
         method: "drop" or "mask".
     """
     recipe = run.recipe
@@ -109,27 +109,27 @@ def waveform_denoiser(run: Run, method: str) -> Callable[[np.ndarray, int], np.n
             left[start:end] = np.asarray(found)[0, start - first : end - first]
         if rate != own:
             left = soxr.resample(left, own, rate, quality="VHQ")
-        # resampling there and back may be a sample off
+        # resampling back and forth may change the length by a sample
         return np.pad(left, (0, max(0, len(waveform) - len(left))))[: len(waveform)].astype(np.float32)
 
     return denoise
 
 
 def inference(run: Run, method: str) -> Callable:
-    """{"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples), ..}, by a model 1's "drop" or "mask".
+    """Return {"waveform": (batch, samples), "length": (batch,)} -> {"waveform": ..}, the "drop" or "mask" of a model 1.
 
     Raises:
-        UserError: a cascade; a model without a noise task or a mask, or one that drops silence first.
+        UserError: the run is a cascade, or its model lacks a noise task or a mask, or drops silence first.
     """
     from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
     from keras_ser.training.inference import forward
 
     if run.recipe.first is not None:
-        raise UserError(f"{run.folder} is a cascade: name its model 1, {run.folder / 'model_1'}.")
+        raise UserError(f"{run.folder} is a cascade: give its model 1, {run.folder / 'model_1'}.")
     noise = next(filter(of_stream, run.recipe.tasks), None)
     if noise is None:
         raise UserError(
-            f"{run.folder} has no 'noise' task: name a model 1 of ASP-MTL, which has one (a task with column='noise')."
+            f"{run.folder} has no 'noise' task: give a model 1 of ASP-MTL, which has one (a task with column='noise')."
         )
     if method == "mask":
         return forward(mask_denoiser(run.model()))

@@ -1,6 +1,6 @@
-"""Tables 5 to 8 of the ASP-MTL paper: what each denoiser leaves of known noises, on the test clips of every run.
+"""Tables 5 to 8 of the ASP-MTL paper: scores of denoisers on known noises, on the test clips of every run.
 
-A run's figures go into its folder as they are done (denoising.csv), and are not computed twice.
+A run's figures are written to its folder as they are computed (denoising.csv), and are not computed twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,23 +54,23 @@ def run_denoising(
     """Score every denoiser on the finished runs of an experiment, and write the report into its folder.
 
     Args:
-        recipe: of a model 1 that estimates a mask.
+        recipe: recipe of a model 1 that estimates a mask.
         data: its corpora.
         folder: the experiment's folder (see `run_experiment`).
-        noises: names, as a stream's; those that the recipe does not train on are the unseen ones. Each is used in its
-            test stretch, which no training uses.
+        noises: names as in a stream; those not used in training are unseen. Each is used in its test section, which no
+            training uses.
         snrs: SNR_in in dB, over all samples of a clip.
-        clips: test clips of each run, evenly spread over its test side.
+        clips: number of test clips per run, evenly spread over its test side.
         folds: see `jobs`.
         paper: (noise, snr_in) -> {method: the paper's SNR_out}.
-        notes: sentences for the reader.
-        on_step: called with (number, steps in all, what) before each step.
+        notes: further sentences of the report.
+        on_step: called with (number, number of steps, description) before each step.
 
     Raises:
-        RunError: no finished run (`AllFailedError` where one failed).
+        RunError: there is no finished run (`AllFailedError` if a run failed).
     """
     folder = Path(folder)
-    # where there are several, the last protocol is the one that keeps speakers apart
+    # of several protocols, the last is the speaker-disjoint one
     own = [job for job in jobs(recipe, data, folds) if job.protocol.name == recipe.protocols[-1].name]
     done = [job for job in own if model_file(folder / job.folder)]
     there = {job.folder for job in done}
@@ -87,7 +87,7 @@ def run_denoising(
     clean = whole[whole["noise"] == CLEAN]
     told = [*notes, *_clean_notes(clean)]
     if folds is not None:
-        told.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
+        told.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")
     if "babble" in noises and is_generated("babble", data.noise_root):
         told.append("The babble is generated: training and test use different mixtures of the same training speakers.")
     if done[0].split.speaker_dependent:
@@ -96,7 +96,7 @@ def run_denoising(
     missing += [name for name in METHODS if name not in set(whole["method"])]
     if missing:
         told.append(
-            f'Not there, for want of their packages (pip install "keras-ser[denoise]" pesq): {", ".join(missing)}.'
+            f'Left out, since their packages are not installed (pip install "keras-ser[denoise]" pesq): {", ".join(missing)}.'
         )
     made = denoising_report(
         f"{recipe.name}: denoising on {data.corpus.name}",
@@ -119,13 +119,11 @@ def _clean_notes(clean: pd.DataFrame) -> list[str]:
         values = clean.loc[clean["method"] == method, "si_sdr"]
         what = f"On {len(values)} clean clips {method} has a SI-SDR of"
         if np.isneginf(values).any():
-            found.append(
-                f"{what} {values.median():.1f} dB in the median; {np.isneginf(values).sum()} are silent after it."
-            )
+            found.append(f"{what} {values.median():.1f} dB (median); it silences {np.isneginf(values).sum()} of them.")
         elif np.isinf(values).all():
-            found.append(f"{what} infinity: it leaves them as they are.")
+            found.append(f"{what} infinity: it leaves them unchanged.")
         else:
-            found.append(f"{what} {values.median():.1f} dB in the median, {values.min():.1f} dB at worst.")
+            found.append(f"{what} {values.median():.1f} dB (median), {values.min():.1f} dB (worst).")
     return found
 
 
@@ -138,7 +136,7 @@ def score_run(
     measures: Sequence[str],
     on_step: Callable[[str], None],
 ) -> pd.DataFrame:
-    """One row a (noise, snr_in, clip, method) of a run's test side: see `keras_ser.evaluation.denoising`."""
+    """Return a row per (noise, snr_in, clip, method) of a run's test side; see `keras_ser.evaluation.denoising`."""
     recipe = run.recipe
     rate = recipe.frontend.sample_rate
     tested = test_clips(run, data, clips)
@@ -165,7 +163,7 @@ def score_run(
 
 
 def mixed(waveform: np.ndarray, noise: np.ndarray, snr_in: float, rng: np.random.Generator, name: str) -> np.ndarray:
-    """Speech in noise; an error names the noise."""
+    """Mix speech and noise; errors name the noise."""
     try:
         return mix(waveform, noise, snr_in, rng=rng)[0]
     except ValueError as error:
@@ -181,7 +179,7 @@ def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> 
 
 
 def test_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
-    """The test side's clips, or so many of them, evenly spread; silent ones are left out."""
+    """Return the test side's clips, or `clips` of them, evenly spread, without silent ones."""
     wanted = set(run.split.test) - set(data.cache.dropped)
     numbers = np.array([i for i, u in enumerate(data.corpus) if u.id in wanted])
     if clips is not None and clips < len(numbers):
@@ -195,4 +193,4 @@ def test_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
     ]
 
 
-test_clips.__test__ = False  # a name that pytest would collect
+test_clips.__test__ = False  # pytest would collect this name

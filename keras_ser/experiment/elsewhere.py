@@ -1,4 +1,4 @@
-"""Runs scored on another corpus than their own: its labels mapped to the runs' classes, its speakers compared with theirs."""
+"""Score runs on another corpus: map its labels to the runs' classes, and compare its speakers with theirs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ TRAINED = ("refuse", "drop", "keep")
 
 @dataclass(frozen=True)
 class Seen:
-    """What of another corpus has trained or validated a run; `note` says what could not be compared."""
+    """Speakers and clips of another corpus seen in a run's training or validation; `note` says what could not be compared."""
 
     speakers: tuple[str, ...] = ()
     clips: frozenset[str] = frozenset()
@@ -32,30 +32,30 @@ class Seen:
 
 
 def without(corpus: Corpus, column: str, labels: Sequence[str]) -> Corpus:
-    """The corpus without the clips of some labels, classes of the runs or not.
+    """Return the corpus without the clips of some labels, which need not be classes of the runs.
 
     Raises:
-        UserError: a label that no clip has.
+        UserError: no clip has one of the labels.
     """
     strays = [label for label in labels if label not in corpus.counts(column)]
     if strays:
         raise UserError(
-            f"--ignore leaves out labels of {column!r}, which are {listed(corpus.counts(column), 30)}. Received: {strays[0]}."
+            f"--ignore takes labels of {column!r}: {listed(corpus.counts(column), 30)}. Received: {strays[0]}."
         )
     return replace(corpus, utterances=tuple(u for u in corpus if u.column(column) not in labels))
 
 
 def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None) -> Task:
-    """The task with the labels of another corpus: merged, or spelled otherwise (case, spaces).
+    """Return the task with the labels of another corpus, merged or spelled differently (case, spaces).
 
     Raises:
-        UserError: `merge` leads to no class of the task.
-        CorpusError: labels that the task does not know.
+        UserError: a target of `merge` is not a class of the task.
+        CorpusError: the corpus has labels that the task does not know.
     """
     merge = dict(merge or {})
     strays = sorted(set(merge.values()) - set(task.labels))
     if strays:
-        raise UserError(f"--merge must lead to a class: {', '.join(task.labels)}. Received: {', '.join(strays)}.")
+        raise UserError(f"--merge must map to a class: {', '.join(task.labels)}. Received: {', '.join(strays)}.")
     known, unknown = {*task.labels, *dict(task.merge), *task.ignore, *merge}, {}
     spelled = {comparable(label): label for label in [*task.labels, *dict(task.merge)]}
     for value, count in corpus.counts(task.column).items():
@@ -78,10 +78,10 @@ def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None) -
 
 
 def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str, str]) -> Seen:
-    """Which speakers and clips of another corpus the runs of a folder have been trained or chosen with.
+    """Find the speakers and clips of another corpus that the runs of a folder used in training or validation.
 
     Args:
-        folder: a run or an experiment, whose corpus is read again where it lay.
+        folder: folder of a run or an experiment, whose corpus is read again from its stored location.
         runs: its runs.
         corpus: the other corpus.
         hashes: id -> content hash of its clips.
@@ -91,7 +91,7 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
         own = data_of(folder)
     except (UserError, OSError) as error:
         why = " ".join(str(error).split())
-        return Seen(note=f"Whether speakers or recordings of this corpus have trained the runs is not known: {why}")
+        return Seen(note=f"It is unknown whether the runs were trained on speakers or recordings of this corpus: {why}")
     used = {i for run in runs for i in (*run.split.train, *run.split.validation)}
     trained = [u for u in own.corpus if u.id in used]
     people = {comparable(identity(u.speaker, own.corpus.name)) for u in trained if u.speaker}
@@ -100,7 +100,7 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
     copies = {i for i, content in hashes.items() if content in contents}
     clips = {u.id for u in corpus if u.speaker in set(speakers)} | copies
     others = sorted({stream.corpus for run in runs for stream in run.recipe.streams if stream.corpus})
-    note = f"Not compared with the auxiliary corpora {', '.join(others)} of the runs." if others else ""
+    note = f"Not compared with the runs' auxiliary corpora {', '.join(others)}." if others else ""
     return Seen(tuple(sorted(set(speakers))), frozenset(clips), note)
 
 
@@ -118,23 +118,23 @@ def evaluate_elsewhere(
     """Score a run, or all runs of an experiment, on another corpus; each run counts as a seed.
 
     Args:
-        folder: of the run or the experiment.
+        folder: folder of the run or the experiment.
         corpus: the other corpus.
-        merge: its labels -> classes of the main task.
-        ignore: its labels that are left out.
-        trained: what happens to clips of speakers, and copies of recordings, that trained a run: "refuse", "drop" or "keep" (the
-            report says so).
-        bad: unreadable files: "raise" or "drop".
-        name: what the report calls the corpus (default: its root's name).
+        merge: label of the corpus -> class of the main task.
+        ignore: labels of the corpus to leave out.
+        trained: treatment of clips of speakers, and copies of recordings, seen in training: "refuse", "drop" or "keep" (marked in
+            the report).
+        bad: treatment of unreadable files, "raise" or "drop".
+        name: name of the corpus in the report. Default: the name of its root folder.
         out: where the report goes (default: a folder below `folder`, named after the corpus).
 
     Returns:
         The report, and its folder.
 
     Raises:
-        UserError: `trained` is none of these.
-        LeakageError: the corpus holds such clips, and `trained` is "refuse", or nothing else.
-        CorpusError: labels that the runs do not know, or no label of the main task.
+        UserError: `trained` has another value.
+        LeakageError: the corpus has such clips and `trained` is "refuse", or it has no others.
+        CorpusError: the corpus has labels unknown to the runs, or none of the main task.
     """
     if trained not in TRAINED:
         raise UserError(f"`trained` must be one of {', '.join(TRAINED)}. Received: {trained!r}.")
@@ -152,7 +152,7 @@ def evaluate_elsewhere(
     recipe = _recipe(recipe, {main.name: mapped(main, corpus, merge)} if classes else {})
     for task in recipe.tasks[1:]:
         if corpus.counts(task.column) and not (task.continuous or task.columns or task.identity or of_stream(task)):
-            # a task that is derived from the main one's labels derives from the merged ones as well
+            # a task derived from the main task's labels is derived from the merged labels
             derived = {a: dict(task.merge).get(b, b) for a, b in (merge or {}).items() if task.column == main.column}
             recipe = _recipe(recipe, {task.name: mapped(task, corpus, derived)})
     data = Data.load(recipe, corpus, cache_folder(folder), bad=bad)
@@ -183,7 +183,7 @@ def evaluate_elsewhere(
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in table and not of_stream(task)]
     scored = [task for task in scored if task is recipe.tasks[0] or (table[task.name] != "").any()]
     pairs = ", ".join(f"{a} = {b}" for a, b in recipe.tasks[0].merge)
-    notes += [f"Labels read as classes: {pairs}."] if pairs else []
+    notes += [f"Labels mapped to classes: {pairs}."] if pairs else []
     left = dict.fromkeys([*ignore, *recipe.tasks[0].ignore])
     notes += [f"Labels left out: {', '.join(left)}."] if left else []
     notes += [f"Seed {k} stands for the run {run.folder}." for k, run in enumerate(runs)] if len(runs) > 1 else []
@@ -201,7 +201,7 @@ def evaluate_elsewhere(
 
 
 def _recipe(recipe, tasks: Mapping[str, Task]):
-    """The recipe as it tests: one clean stream, whole clips, and these tasks in place of its own."""
+    """Return the recipe for testing: one clean stream, whole clips, and these tasks in place of its own."""
     return recipe.replace(
         tasks=tuple(tasks.get(task.name, task) for task in recipe.tasks),
         streams=(Stream("clips"),),

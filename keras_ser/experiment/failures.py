@@ -1,4 +1,4 @@
-"""Jobs that fail: noted in their folders, so that the others go on and reports can say what is missing."""
+"""Record failed jobs in their folders, so that the others continue and reports can say what is missing."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,20 +22,20 @@ OF_ONE = (
 
 
 class AllFailedError(RunError):
-    """No job of an experiment has finished, and at least one has failed."""
+    """Raised if no job of an experiment has finished, and at least one has failed."""
 
 
 def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = False) -> str:
     """Do a job's work; a failure that concerns this job alone is noted in its folder.
 
     Args:
-        work: trains and tests.
-        job: what it is.
+        work: function that trains and tests.
+        job: the job.
         target: its folder. failed.json in it holds the reason; it is removed when the job is tried again.
-        first: no job of the experiment has finished yet: a mistake in the settings, which would end all jobs, is raised.
+        first: whether no job of the experiment has finished yet. If so, a mistake in the settings, common to all jobs, is raised.
 
     Returns:
-        Why the job failed; "" where it did not.
+        Why the job failed; "" if it did not.
     """
     file = target / FAILED
     file.unlink(missing_ok=True)
@@ -53,14 +53,14 @@ def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = Fals
 
 
 def note(job: Job, target: Path, reason: str) -> None:
-    """Write down, in its folder, why a job failed."""
+    """Record in its folder why a job failed."""
     target.mkdir(parents=True, exist_ok=True)
     about = {"protocol": job.protocol.name, "fold": job.split.fold, "seed": job.seed, "reason": reason}
     write_json(target / FAILED, about)
 
 
 def reason_of_job(error: Exception, folder: Path) -> str | None:
-    """Why a job that writes into `folder` failed, in a line; None where `error` concerns more, or is a fault of this package.
+    """Return in a line why a job writing to `folder` failed; None if `error` affects other jobs or is a bug of this package.
 
     Raises:
         DiskError: the disk is full.
@@ -85,13 +85,13 @@ def forget_failures(runs: Iterable[tuple[Path, Job]]) -> None:
 
 
 def failure(target: Path) -> str:
-    """Why the job of a folder failed when it was last tried; "" where it did not."""
+    """Return why the job of a folder failed when last tried; "" if it did not."""
     try:
         return str(json.loads((target / FAILED).read_text(encoding="utf-8"))["reason"])
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, KeyError, TypeError):
-        return f"the reason is lost, since {target / FAILED} is damaged."
+        return f"the reason is unknown, since {target / FAILED} is damaged."
 
 
 def named(job: Job) -> str:
@@ -99,7 +99,7 @@ def named(job: Job) -> str:
 
 
 def left_out(folder: Path, every: Sequence[Job], done: Collection[str]) -> tuple[str, ...]:
-    """What a report over the jobs whose folders are `done` must say of the others first; empty where `every` job is done."""
+    """Return the sentences on unfinished jobs for a report over the jobs with folders `done`; empty if `every` job is done."""
     missing = [job for job in every if job.folder not in done]
     reasons = [(job, failure(folder / job.folder)) for job in missing]
     failed = [(job, reason) for job, reason in reasons if reason]
@@ -119,11 +119,11 @@ def left_out(folder: Path, every: Sequence[Job], done: Collection[str]) -> tuple
 
 
 def check_any(folder: Path, every: Sequence[Job], done: Collection[str]) -> None:
-    """Refuse an experiment of which nothing is finished.
+    """Raise an error if no job of an experiment is finished.
 
     Raises:
-        AllFailedError: and at least one job failed; the first reason is given.
-        RunError: nothing failed either.
+        AllFailedError: at least one job failed; the message gives the first reason.
+        RunError: no job failed either.
     """
     if done:
         return

@@ -1,9 +1,9 @@
-"""One model on all data, for use: what cross-validation has chosen, trained once more with every clip.
+"""Train one model on all data, for deployment, with the settings selected by cross-validation.
 
     saved_models/<recipe>-<hash>/final/seed-0/    a run whose split is `final`, and final.md, which refers to the cross-validation
 
-A network is trained for the median of the epochs that the folds have kept, a baseline with the setting that most of them have kept.
-Nothing tests it: the score that stands for it is that of the cross-validation.
+A network is trained for the median of the epochs kept in the folds, a baseline with the setting kept in most folds. The model
+cannot be tested: its expected score is that of the cross-validation.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ FINAL = "final"
 
 
 def final_runs(recipe: Recipe, folder: Path) -> list[Run]:
-    """The finished runs of the recipe's cross-validation in an experiment's folder.
+    """Return the finished runs of the recipe's cross-validation in an experiment's folder.
 
     Raises:
-        UserError: there is none yet, it is another recipe's, or the recipe needs a validation side to be trained at all.
+        UserError: there is none yet, it is of another recipe, or the recipe cannot be trained without a validation side.
     """
     if recipe.optimizer.schedule == "plateau":
         raise UserError(
@@ -53,7 +53,7 @@ def final_runs(recipe: Recipe, folder: Path) -> list[Run]:
 
 
 def final_recipe(recipe: Recipe, runs: Sequence[Run]) -> tuple[Recipe, str]:
-    """The recipe with the epochs, or the setting, that the runs have kept; and a sentence on them."""
+    """Return the recipe with the epochs, or the setting, kept in the runs, and a sentence on them."""
     if is_baseline(recipe):
         numbers = Counter(run.about["best_epoch"] for run in runs)
         number = min(numbers, key=lambda n: (-numbers[n], n))
@@ -63,9 +63,7 @@ def final_recipe(recipe: Recipe, runs: Sequence[Run]) -> tuple[Recipe, str]:
         return recipe.replace(config=config), f"Setting: {chosen}, kept by {numbers[number]} of {len(runs)} runs."
     kept = [run.about["best_epoch"] for run in runs]
     epochs = max(1, round(statistics.median(kept)))
-    text = (
-        f"Epochs: {epochs}, the median of those that {len(runs)} runs have kept ({', '.join(map(str, sorted(kept)))})."
-    )
+    text = f"Epochs: {epochs}, the median of those kept in {len(runs)} runs ({', '.join(map(str, sorted(kept)))})."
     first = recipe.first
     if first is not None:
         first, of_first = final_recipe(first, [Run.load(run.folder / "model_1") for run in runs])
@@ -84,12 +82,12 @@ def train_final(
     """Train a model on all readable clips for each seed of the recipe; return the runs' folders.
 
     Args:
-        recipe: what has been cross-validated.
+        recipe: the cross-validated recipe.
         data: the same corpora.
-        folder: of the experiment.
+        folder: the experiment's folder.
         into: where the models go (default: "final" in `folder`).
-        on_job: called with (number, how many, what) before each training.
-        **options: of `keras_ser.training.fit`.
+        on_job: called with (number, number of trainings, description) before each training.
+        **options: passed to `keras_ser.training.fit`.
 
     Raises:
         UserError: see `final_runs`.
@@ -116,7 +114,7 @@ def _of(speakers: int) -> str:
 def _lines(
     recipe: Recipe, data: Data, folder: Path, runs: Sequence[Run], split: Split, said: str, apart: bool
 ) -> list[str]:
-    """The report: what was trained, and what the cross-validation says of it."""
+    """Return the report: what was trained, and the score of the cross-validation."""
     task, protocol = recipe.tasks[0], runs[0].split.protocol
     scored = score(finished_predictions(folder, runs), task, protocol)
     asked = [job for job in jobs(stored_recipe(folder), data) if job.protocol.name == protocol]
@@ -125,7 +123,7 @@ def _lines(
     )
     number = "1 run" if number == "1 runs" else number
     line = (
-        f"Nothing tests this model. The cross-validation ({protocol}, {number}) says what to expect of it; see "
+        f"This model has no test side. For its expected score see the cross-validation ({protocol}, {number}), "
         f"{folder / 'report.md' if apart else '../../report.md'}."
     )
     if scored:

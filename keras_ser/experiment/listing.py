@@ -1,4 +1,4 @@
-"""What lies in a folder of experiments: read from their files, without TensorFlow and without any corpus."""
+"""List the experiments in a folder from their files, without TensorFlow or a corpus."""
 
 import datetime
 import json
@@ -19,14 +19,14 @@ class Listed:
     """One experiment.
 
     Args:
-        folder: of the experiment.
-        recipe, corpus: their names.
-        root: where the corpus lay.
-        finished: how many runs are trained and tested; runs: of how many (None = that depends on the corpus).
-        final: models that were trained on all clips.
-        metric, score, protocol: of the main task in the report, under its last protocol; None without a report.
-        date: when a run or the report was last written.
-        fault: why its files cannot be read; "" where they can.
+        folder: folder of the experiment.
+        recipe, corpus: names of its recipe and corpus.
+        root: stored location of the corpus.
+        finished: number of runs trained and tested; runs: total number (None = it depends on the corpus).
+        final: number of models trained on all clips.
+        metric, score, protocol: those of the main task in the report, under its last protocol; `score` is None without a report.
+        date: time when a run or the report was last written.
+        fault: why its files cannot be read; "" if they can.
     """
 
     folder: Path
@@ -44,14 +44,14 @@ class Listed:
 
 
 def experiments(folder: Path) -> list[Listed]:
-    """The experiments in a folder, the newest first.
+    """Return the experiments in a folder, newest first.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: the folder does not exist.
     """
     if not folder.is_dir():
         raise UserError(
-            f"expected a folder of experiments. Received: {folder}, which is none. Name it: keras-ser list DIR."
+            f"expected a folder of experiments. Received: {folder}, which is not a folder. Give it: keras-ser list DIR."
         )
     found = [path.parent for path in sorted(folder.glob(f"*/{EXPERIMENT}"))]
     if (folder / EXPERIMENT).exists():
@@ -83,17 +83,17 @@ def _listed(folder: Path) -> Listed:
 
 
 def _of_report(path: Path, recipe: Recipe) -> tuple[int | None, tuple[str, Cell | None, str]]:
-    """How many runs there are to be, and the score, by the report if there is one."""
+    """Return the total number of runs and the score from the report, if there is one."""
 
     def read() -> tuple[int | None, tuple[str, Cell | None, str]]:
         report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return _runs(recipe, report), _score(recipe, report)
 
-    return read_or_refuse(path, read, f"Make it again: keras-ser evaluate {path.parent}")
+    return read_or_refuse(path, read, f"Recreate it: keras-ser evaluate {path.parent}")
 
 
 def _runs(recipe: Recipe, report: dict[str, Any]) -> int | None:
-    """How many runs the recipe asks for; None where only the corpus tells."""
+    """Return the number of runs of a recipe; None if it depends on the corpus."""
     folds = []
     for protocol in recipe.protocols:
         said = report.get("protocols", {}).get(protocol.name, {}).get("folds")
@@ -108,7 +108,7 @@ def _folds(protocol: Protocol) -> int | None:
 
 
 def _score(recipe: Recipe, report: dict[str, Any]) -> tuple[str, Cell | None, str]:
-    """Metric, score and protocol of the main task in a report, under the last protocol that has one."""
+    """Return metric, score and protocol of the main task in a report, under the last protocol with a score."""
     main = recipe.tasks[0]
     metric = "ccc" if main.continuous else "uar"
     for result in reversed(report.get("results", [])):

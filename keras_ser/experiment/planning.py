@@ -1,4 +1,4 @@
-"""Which runs an experiment consists of, and where each of them lies."""
+"""The runs that an experiment consists of, and their folders."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ UNITS = ("speaker", "film", "session", "origin")
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be trained: a fold of a protocol, with a seed; `recipe` is the recipe's name."""
+    """A run to be trained: a fold of a protocol, with a seed; `recipe` is the recipe's name."""
 
     recipe: str
     protocol: Protocol
@@ -33,7 +33,7 @@ class Job:
 
 
 def experiment_folder(recipe: Recipe, out: Path | str = "saved_models") -> Path:
-    """Where a recipe's experiment lies: OUT/NAME-HASH, or OUT/NAME-* of an earlier version, which hashed otherwise."""
+    """Return the folder of a recipe's experiment: OUT/NAME-HASH, or OUT/NAME-* of an earlier version with another hash."""
     folder = Path(out) / f"{recipe.name}-{recipe.hash}"
     if folder.exists() or not folder.parent.is_dir():
         return folder
@@ -43,13 +43,13 @@ def experiment_folder(recipe: Recipe, out: Path | str = "saved_models") -> Path:
 
 
 def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list[Job]:
-    """All runs of a recipe, seed by seed, so that each seed is complete as early as can be.
+    """Return all runs of a recipe, ordered by seed, so that each seed is complete as early as possible.
 
     Args:
         folds: numbers of the folds to run (default: all).
 
     Raises:
-        ValueError: a fold that no protocol has.
+        ValueError: no protocol has one of the folds.
     """
     splits = _splits(recipe, data.corpus, data.cache.hashes, folds)
     return [
@@ -61,7 +61,7 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
 
 
 def job_names(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None) -> list[str]:
-    """The folders of `jobs`, in their order, before anything is decoded."""
+    """Return the folders of `jobs`, in the same order, before anything is decoded."""
     splits = _splits(recipe, corpus, {}, folds)
     return [
         Job(recipe.name, protocol, split, seed).folder
@@ -74,7 +74,7 @@ def job_names(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None
 def _splits(
     recipe: Recipe, corpus: Corpus, hashes: Mapping[str, str], folds: Sequence[int] | None
 ) -> dict[str, list[Split]]:
-    """Protocol -> the splits of the folds that are asked for."""
+    """Return protocol -> the splits of the requested folds."""
     main = recipe.tasks[0]
     stratify = main.strata
     splits = {protocol.name: protocol.splits(corpus, hashes=hashes, stratify=stratify) for protocol in recipe.protocols}
@@ -87,11 +87,11 @@ def _splits(
 
 
 def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> None:
-    """Refuse, before hours of training, what the last run would be refused for.
+    """Check every run of a recipe before the first is trained.
 
     Raises:
-        LeakageError: a split that leaks.
-        UserError: what can't be trained, or chosen.
+        LeakageError: a split leaks.
+        UserError: a run cannot be trained, or its epoch cannot be selected.
     """
     check_recipe(recipe, data.auxiliary, data.noise_root)
     for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
@@ -103,7 +103,7 @@ def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -
 def check_splits(
     recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None, auxiliary: Iterable[Corpus] = ()
 ) -> None:
-    """`check_jobs` as far as it needs no samples: what is refused here is refused before anything is decoded.
+    """Make the checks of `check_jobs` that need no samples, before anything is decoded.
 
     Raises:
         UserError: see `check_jobs`.
@@ -116,8 +116,8 @@ def check_splits(
 
 
 def unit(data: Data) -> str:
-    """What the intervals are over: the first of speaker, film, session, origin (the recording that a window was cut from) that
-    every utterance names; "none" = the clips themselves."""
+    """Return the unit of the intervals: the first of speaker, film, session, origin (the recording that a window was cut from)
+    that every utterance has; "none" = the clips themselves."""
     for column in UNITS:
         if all(u.column(column) is not None for u in data.corpus):
             return column
@@ -125,7 +125,7 @@ def unit(data: Data) -> str:
 
 
 def tested(run: Run, data: Data, protocol: str) -> pd.DataFrame:
-    """A run's predictions of its test side, as `keras_ser.evaluation` takes them."""
+    """Return a run's predictions of its test side as a table for `keras_ser.evaluation`."""
     table = predict(run.model(), run.recipe, data, run.split, seed=run.seed, group=unit(data))
     for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
         table.insert(0, name, value)

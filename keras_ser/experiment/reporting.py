@@ -1,4 +1,4 @@
-"""From finished runs to a report; a run or an experiment scored again; two experiments compared."""
+"""Make the report of an experiment from its finished runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -28,10 +28,10 @@ def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
 
 
 def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
-    """The report over all finished runs of an experiment's recipe, written into its folder.
+    """Make the report over all finished runs of an experiment and write it to its folder.
 
     Raises:
-        RunError: no run is finished (`AllFailedError` where one failed), or its files are damaged.
+        RunError: no run is finished (`AllFailedError` if a run failed), or its files are damaged.
     """
     every = jobs(recipe, data)
     done = [job for job in every if finished(folder, job)]
@@ -84,7 +84,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
 
 
 def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]]]:
-    """Output that is no task -> protocol -> its accuracy on training batches at the kept epoch, beside its prior."""
+    """Return output other than a task -> protocol -> its accuracy on training batches at the kept epoch, and its prior."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for (name, protocol), part in pd.DataFrame(rows).groupby(["output", "protocol"]) if rows else ():
         found.setdefault(name, {})[protocol] = {key: float(part[key].mean()) for key in ("accuracy", "prior")}
@@ -92,7 +92,7 @@ def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]
 
 
 def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, Any]:
-    """What a report says of a protocol."""
+    """Return a report's facts on a protocol."""
     main = recipe.tasks[0]
     splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=main.strata)
     stratified = "" if main.continuous else f", stratified by {main.name}"
@@ -110,11 +110,11 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     }[protocol.kind]
     sides = sum(len(split.validation) for split in splits)
     if protocol.chosen_on_test:
-        chosen = "LEAKING: the epoch is chosen on the test side, whose scores are too high and not to be believed"
+        chosen = "LEAKING: the epoch is chosen on the test side, so its scores are too high and invalid"
     elif not sides:
-        chosen = "no validation side: every epoch is trained and the last one kept"
+        chosen = "no validation side: all epochs are trained and the last one is kept"
     elif recipe.keeps_last:
-        chosen = "the learning rate falls to 0, and the last epoch is kept: the validation side chooses nothing"
+        chosen = "the learning rate falls to 0 and the last epoch is kept: the validation side selects nothing"
     elif protocol.kind == "cross-corpus":
         chosen = f"the epoch is chosen on {protocol.validation:.0%} of the {protocol.by}s"
     elif protocol.validation < 1:
@@ -125,7 +125,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         chosen = f"the epoch is chosen on {int(protocol.validation)} {what}{plural} of the training side"
         chosen += f", of the tested one's {protocol.within} where there are such" if protocol.within else ""
     if not protocol.together:
-        described += " (LEAKING: copies and cuts of one recording stand on both sides)"
+        described += " (LEAKING: copies and segments of one recording are on both sides)"
     elif recipe.windows:
         described += ", the windows of a recording on one side"
     return {
@@ -144,7 +144,7 @@ def _teachers(recipe: Recipe) -> str:
 
 
 def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:
-    """The first line of a report on these recipes: with what their models say of their settings."""
+    """Return the title of a report on these recipes, with the models' notes on their settings."""
     told = [getattr(model_module(recipe.model), "note", lambda config: "")(recipe.config) for recipe in recipes]
     told = [sentence for sentence in dict.fromkeys(told) if sentence]
     return f"{name} on {data.corpus.name}" + (f" ({'; '.join(told)})" if told else "")
@@ -156,20 +156,18 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     found += [f"Paper column: {source}" for source in sources]
     for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
         if shuffled:
-            found.append(
-                f"A CONTROL: {name} was trained and chosen with the labels of {', '.join(shuffled)} in random order."
-            )
+            found.append(f"A CONTROL: {name} was trained and validated with shuffled labels of {', '.join(shuffled)}.")
     if recipe.initial:
-        found.append(f"{recipe.name} begins from the weights {recipe.initial} of another run (--init-from).")
+        found.append(f"{recipe.name} starts from the weights {recipe.initial} of another run (--init-from).")
     if recipe.optimizer.schedule == "step" and recipe.epochs <= recipe.optimizer.steps[-1]:
         steps = ", ".join(map(str, recipe.optimizer.steps))
         found.append(
-            f"{recipe.epochs} epochs were trained, and the learning rate was to fall after {steps}: another schedule than that."
+            f"{recipe.epochs} epochs were trained, but the learning rate was to fall after {steps}: the schedule differs."
         )
     if recipe.windows:
         recordings = len({u.groups["origin"] for u in data.readable if "origin" in u.groups})
         found.append(
-            f"What is trained and tested are {len(data.readable)} windows of {recordings} recordings: a long one counts more often."
+            f"Trained and tested on {len(data.readable)} windows of {recordings} recordings: long recordings have more weight."
         )
     found += _untaught(recipe, data, folds)
     note = getattr(model_module(recipe.model), "NOTE", None)
@@ -177,38 +175,38 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(
-                f"{task.name}: where the split keeps every {task.column} apart nobody tested can be named; see the verification."
+                f"{task.name}: not scored where the split keeps every {task.column} apart; see the verification."
             )
     if folds is not None:
-        found.append(f"Only these folds were asked for: {', '.join(map(str, folds))}.")
+        found.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")
     if data.cache.dropped:
         found.append(
-            f"{len(data.cache.dropped)} files could not be read and are in no split: {list(data.cache.dropped)[:10]}."
+            f"{len(data.cache.dropped)} files could not be read and are excluded: {list(data.cache.dropped)[:10]}."
         )
     silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
     if silent:
-        found.append(f"{len(silent)} clips are odd but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`).")
+        found.append(
+            f"{len(silent)} clips are unusual but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`)."
+        )
     if unit(data) == "origin":
         found.append(
-            "The corpus names no speaker, film or session for every clip: intervals are over the recordings that windows were cut "
+            "Not every clip has a speaker, film or session: intervals are over the recordings that windows were cut "
             "from, and too narrow."
         )
     if unit(data) == "none":
-        found.append(
-            "The corpus names no speaker, film or session for every clip: intervals are over clips, and too narrow."
-        )
+        found.append("Not every clip has a speaker, film or session: intervals are over clips, and too narrow.")
     return found
 
 
 def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
-    """A sentence for each fold in which a class is tested that no training clip has."""
+    """Return a sentence for each fold that tests a class without training clips."""
     main, found = recipe.tasks[0], {}
     if main.continuous or main.identity or main.columns:
         return []
     known = data.readable.utterances
     truth = dict(zip((u.id for u in known), truths(main, known, data.corpus.name), strict=True))
     teachers = [stream.corpus for stream in recipe.streams if stream.teaches]
-    if not set(teachers) <= set(data.auxiliary):  # a report that is made again reads the recipe's own corpus alone
+    if not set(teachers) <= set(data.auxiliary):  # a recreated report reads only the recipe's own corpus
         return []
     teaching = [data.auxiliary[name][0] for name in teachers]
     others = {label for other in teaching for label in truths(main, other.utterances, other.name)}
@@ -218,6 +216,4 @@ def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[s
         lacking = tested - trained - {""}
         if lacking:
             found[job.protocol.name, job.split.fold] = ", ".join(sorted(lacking))
-    return [
-        f"{protocol}, fold {fold}: nothing of {labels} is trained on." for (protocol, fold), labels in found.items()
-    ]
+    return [f"{protocol}, fold {fold}: no training clips of {labels}." for (protocol, fold), labels in found.items()]

@@ -1,4 +1,4 @@
-"""A run or an experiment scored again."""
+"""Score a run or an experiment again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +24,16 @@ def evaluate(
 ) -> tuple[Report, Path]:
     """Score a run or an experiment again, and write its report.
 
-    A run is tested anew with its saved model on its corpus; an experiment's report is made anew from the predictions of its
+    A run is tested again with its saved model on its corpus; an experiment's report is recreated from the predictions of its
     runs. Neither needs the other's folder.
 
     Args:
-        folder: of a run or of an experiment.
-        corpus_root: where the corpus lies (default: where it lay when it was trained on).
+        folder: folder of a run or of an experiment.
+        corpus_root: location of the corpus. Default: its location at training time.
         out: where the report goes (default: `folder`).
+
+    Returns:
+        The report, and the folder that it was written to.
 
     Raises:
         RunError: the folder is neither.
@@ -39,7 +42,7 @@ def evaluate(
     owner, recipe = _owner(folder)
     if owner != folder and Run.load(folder).split.final:
         raise RunError(
-            f"{folder} was trained on all clips of its corpus, which cannot test it. Name another corpus: --corpus NAME "
+            f"{folder} was trained on all clips of its corpus, which cannot be used to test it. Give another corpus: --corpus NAME "
             "--corpus-root DIR."
         )
     data = data_of(folder, corpus_root)
@@ -69,7 +72,7 @@ def evaluate(
 
 
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:
-    """The experiment's folder that a run or an experiment belongs to, if any, and the recipe; a RunError if it is neither."""
+    """Return the experiment's folder of a run or an experiment, if any, and the recipe; raise RunError if it is neither."""
     if (folder / EXPERIMENT).exists():
         return folder, stored_recipe(folder)
     if (folder / "run.json").exists():
@@ -79,38 +82,38 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
 
 
 def cache_folder(folder: Path) -> Path:
-    """Where the decoded corpora of a run or an experiment lie: where they lay in training, if that folder is still there."""
+    """Return the cache folder of a run or an experiment: the one it was trained with, if that still exists."""
     owner, _ = _owner(folder)
     lay = stored_facts(owner).get("cache") if owner else None
     return Path(lay) if lay and Path(lay).is_dir() else waveform_cache(owner.parent if owner else folder)
 
 
 def data_of(folder: Path, corpus_root: str | None = None) -> Data:
-    """The corpora of a run or an experiment, decoded, from `corpus_root` or where they lay when it was trained."""
+    """Return the decoded corpora of a run or an experiment, from `corpus_root` or their location at training time."""
     owner, recipe = _owner(folder)
     lay = stored_facts(owner) if owner else {}
     root = corpus_root or lay.get("root")
     if root is None:
-        raise RunError(f"{folder} does not say where its corpus lay: give --corpus-root DIR.")
+        raise RunError(f"{folder} does not record the location of its corpus: give --corpus-root DIR.")
     _, corpus = recipe.read(root, **lay.get("options", {}))
-    # what could not be read when it was trained is named in the report
+    # files that could not be read at training time are named in the report
     noises = Path(lay["noise_root"]) if "noise_root" in lay else None
     if noises and not noises.is_dir():
-        raise RunError(f"{folder} was trained with the noises of {noises}, which are not there: put them back.")
+        raise RunError(f"{folder} was trained with the noises of {noises}, which are missing: restore them.")
     data = Data.load(recipe, corpus, cache_folder(folder), noise_root=noises, bad="drop")
     about = lay if owner == folder else stored(folder / OWNER, as_object)
-    # what else was learnt from, a run alone does not tell
+    # a run alone does not record its auxiliary corpora
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)
     if whole and about.get("data", data.digest) != data.digest:
         raise RunError(
-            f"{data.corpus.root} is not what {folder} was trained and tested on: samples, labels, speakers or groups are others. "
-            "Name the corpus as it was (--corpus-root DIR)."
+            f"{data.corpus.root} is not the corpus of {folder}: samples, labels, speakers or groups differ. "
+            "Give the original corpus (--corpus-root DIR)."
         )
     return data
 
 
 def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ...]:
-    """Sentences on the runs of an experiment's protocol that are not among `runs`; none where the folder is a run's."""
+    """Return sentences on the runs of an experiment's protocol that are not among `runs`; none if the folder is a run's."""
     owner, recipe = _owner(folder)
     if owner != folder:
         return ()
@@ -120,7 +123,7 @@ def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ..
 
 
 def runs_of(folder: Path) -> list[Run]:
-    """A run, or all finished runs of an experiment of one protocol with leakage kept out; a RunError where there is none."""
+    """Return a run, or all finished runs of an experiment's leak-free protocol; raise RunError if there is none."""
     owner, recipe = _owner(folder)
     if owner != folder:
         return [Run.load(folder)]
@@ -128,5 +131,5 @@ def runs_of(folder: Path) -> list[Run]:
     protocols = [p.name for p in recipe.protocols if any(run.parent.name == p.name for run in found)]
     if not found:
         raise RunError(f"{folder} holds no finished run yet.")
-    # the last is the one whose speakers are apart, where there are several
+    # of several protocols, the last is the speaker-disjoint one
     return [Run.load(run) for run in found if run.parent.name == protocols[-1]]

@@ -1,4 +1,4 @@
-"""A trained model, or an experiment of many, in noise: with model 1 before it and without (`keras-ser evaluate --noise`)."""
+"""Score a trained model, or an experiment, in noise, with and without model 1 (`keras-ser evaluate --noise`)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
 from keras_ser.training.predictions import judged, truths
 
-KEPT = "in-noise"  # a run's own figures, beside it
+KEPT = "in-noise"  # name of a run's own figures in its folder
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
 TRAINED, WITH, WITHOUT = "as trained", "with model 1", "without model 1"
 
@@ -43,31 +43,31 @@ def run_robustness(
     """Score runs in every noise of a folder, and write the report.
 
     Args:
-        runs: of one recipe; each is tested on its own test side.
+        runs: runs of one recipe, each tested on its own test side.
         data: the recipe's corpora.
-        noise_root: folder of noise files, each used in its test stretch (the last fifth).
-        out: where the report goes; each run's own figures go into its folder as they are done.
-        denoisers: runs of a model 1, whose mask goes before; for each run one that was not trained on its test speakers. A cascade
-            has its own, and is scored with and without it.
-        snrs: dB, over all samples of a clip.
+        noise_root: folder of noise files, of which the test section (the last fifth) is used.
+        out: folder of the report; each run's own figures are written to its folder as they are computed.
+        denoisers: runs of a model 1 whose mask is applied first; each run uses one that was not trained on its test speakers. A
+            cascade has its own, and is scored with and without it.
+        snrs: SNRs in dB, over all samples of a clip.
         title: the report's heading.
-        missing: sentences on the runs that are left out, shown first.
-        on_step: called with (number, steps in all, what).
+        missing: sentences on excluded runs, shown first.
+        on_step: called with (number, number of steps, description).
 
     Raises:
-        LeakageError: no denoiser may go before any of the runs; runs for which none may are excluded, and named in the report.
-        ValueError: the main task is continuous or names people that the split keeps apart, or a cascade is given another model 1.
+        LeakageError: no run has a denoiser free of its test speakers; if only some lack one, these are excluded with a note.
+        ValueError: the main task is continuous or identifies speakers not seen in training, or a cascade is given another model 1.
     """
     recipe = runs[0].recipe
     task = recipe.tasks[0]
     if task.continuous:
-        raise UserError(f"a noise curve is of a task with classes; {task.name!r} is continuous.")
+        raise UserError(f"a noise curve needs a task with classes; {task.name!r} is continuous.")
     if any(task not in judged(recipe.tasks, run.split) for run in runs):
         raise UserError(
             f"the test side's {task.column}s were not trained on, so that {task.name!r} cannot be scored there."
         )
     if denoisers and recipe.first is not None:
-        raise UserError("this is a cascade, which has a model 1 of its own: leave --denoiser out.")
+        raise UserError("a cascade has its own model 1: omit --denoiser.")
     files = load_noises(noise_root, recipe.frontend.sample_rate)
     noises = {name: file_stretch(files, name, "test") for name in files}
     trained = trained_noises(recipe) | {name for each in denoisers for name in trained_noises(each.recipe)}
@@ -105,7 +105,7 @@ def run_robustness(
 
 
 def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
-    """The first denoiser that was not trained or chosen on this run's test clips or their speakers; a LeakageError if each was."""
+    """Return the first denoiser not trained or selected on this run's test clips or speakers; raise LeakageError if all were."""
     speaker = {u.id: u.speaker or u.id for u in data.corpus}
     tested = {speaker.get(i, i) for i in run.split.test}
     for denoiser in denoisers:
@@ -113,24 +113,24 @@ def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
         if not heard & tested:
             return denoiser
     raise LeakageError(
-        f"{run.folder}: its test speakers occur in the training of the denoiser. Name the experiment of a model 1 that has "
+        f"{run.folder}: its test speakers occur in the training of the denoiser. Give an experiment of a model 1 that has "
         "a run for every fold, trained on the same folds."
     )
 
 
 def trained_noises(recipe: Recipe) -> set[str]:
-    """Types of noise that a recipe's streams, or those of its model 1, mix in."""
+    """Return the types of noise mixed in by a recipe's streams, or those of its model 1."""
     found = {name for stream in recipe.streams for name in stream.noises}
     return found | (trained_noises(recipe.first) if recipe.first else set())
 
 
 def _is_one_of(noise: str, names: set[str]) -> bool:
-    """ "factory1" is one of "factory"."""
+    """Return whether a noise belongs to one of the types: "factory1" is one of "factory"."""
     return noise in names or noise_type(noise) in names
 
 
 def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
-    """Name -> (waveform, length) -> probabilities of the main task."""
+    """Return name -> a function (waveform, length) -> probabilities of the main task."""
     from keras_ser.models.aspmtl.cascade import without_first
     from keras_ser.models.aspmtl.denoiser import mask_denoiser
     from keras_ser.training.inference import forward
@@ -152,7 +152,7 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
 
 
 def _labelled(run: Run, data: Data) -> list[tuple[Clip, str]]:
-    """The test clips that have a label of the main task, with it."""
+    """Return the test clips that have a label of the main task, with their labels."""
     truth = truths(run.recipe.tasks[0], data.corpus.utterances, data.corpus.name)
     return [(clip, truth[clip.index]) for clip in test_clips(run, data) if truth[clip.index] != ""]
 
@@ -160,7 +160,7 @@ def _labelled(run: Run, data: Data) -> list[tuple[Clip, str]]:
 def _in_noise(
     run: Run, denoiser: Run | None, data: Data, places: Sequence, step: Callable[[str], None]
 ) -> pd.DataFrame:
-    """One row a (system, noise, SNR, labelled test clip)."""
+    """Return a row per (system, noise, SNR, labelled test clip)."""
     clips, rows, systems = _labelled(run, data), [], _systems(run, denoiser)
     for name, noise, snr in places:
         step(name if noise is None else f"{name}, {snr:g} dB")

@@ -1,4 +1,4 @@
-"""Train and test every job of an experiment that is not finished, then report."""
+"""Train and test all unfinished jobs of an experiment, then report."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,21 +21,21 @@ from keras_ser.training.run import OWNER, check_free, check_owner
 
 LOG = logging.getLogger(__name__)
 TAKEN = "another process is training it"
-LAST_BREATH = 10.0  # seconds that a worker whose death is reported may still hold its lock
+LAST_BREATH = 10.0  # seconds for which a dead worker may still hold its lock
 
 
 def run_experiment(recipe: Recipe, data: Data, folder: Path | str, **options: Any) -> Report:
-    """Train and test every job that is not finished, then write the report of all that the folder holds.
+    """Train and test every unfinished job, then write the report of all jobs in the folder.
 
     Args:
         recipe, data, folder, **options: see `train_experiment`.
 
     Raises:
-        RunError: no job has finished (`AllFailedError` where one failed).
+        RunError: no job has finished (`AllFailedError` if a job failed).
         See also `train_experiment`.
     """
     train_experiment(recipe, data, folder, **options)
-    # another process may have asked for more since: the last report is of all
+    # another process may have requested more jobs since: the last report covers all
     with lock(Path(folder) / "report"):
         return summarise(stored_recipe(Path(folder)), data, Path(folder))
 
@@ -54,30 +54,30 @@ def train_experiment(
     read_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> None:
-    """Train and test every job that is not finished and that no other process is training.
+    """Train and test every unfinished job that no other process is training.
 
-    An experiment can go on with more protocols, folds and seeds: those that are finished stay in its report. A job that fails does
-    not end the experiment: the report says which failed and why, and the next call tries them again. What ends it is a full disk, a
-    fault of this package, and a mistake in the settings that the first job shows. Several processes may work on one experiment,
-    each with protocols, folds and seeds of its own.
+    An experiment can be extended by protocols, folds and seeds; finished ones stay in its report. A failed job does not end the
+    experiment: the report says which jobs failed and why, and the next call tries them again. The experiment ends on a full disk,
+    a bug of this package, or a mistake in the settings found in the first job. Several processes may work on one experiment, each
+    with its own protocols, folds and seeds.
 
     Args:
-        recipe: what to run.
+        recipe: the recipe to run.
         data: its corpora, decoded.
         folder: the experiment's folder.
         folds: see `jobs`.
         only: folders of the jobs to train (default: all).
-        on_job: called with (number, jobs in all, job) before each job.
-        on_failure: called with (job, reason) after a job that failed (default: a warning in the log).
-        on_taken: called with a job that another process is training (default: a warning in the log).
-        again: Try jobs again that failed before; otherwise they are reported as they failed.
-        read_options: what `read_corpus` was given beside the recipe's own options ("root", "metadata"), noted for `evaluate`.
-        **options: of `keras_ser.training.fit` (strategy, on_epoch).
+        on_job: called with (number, number of jobs, job) before each job.
+        on_failure: called with (job, reason) after a failed job (default: log a warning).
+        on_taken: called with a job that another process is training (default: log a warning).
+        again: whether to retry jobs that failed before; otherwise they are reported as failed.
+        read_options: arguments of `read_corpus` besides the recipe's own options ("root", "metadata"), stored for `evaluate`.
+        **options: passed to `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus, a run of another split, or a damaged file.
-        DiskError: the disk is full, or the folder may not be written.
-        LeakageError, ValueError: see `check_jobs`; a figure of the paper for a task or a metric that the report does not have.
+        DiskError: the disk is full, or the folder is not writable.
+        LeakageError, ValueError: see `check_jobs`; a paper's figure is for a task or metric that the report lacks.
     """
     folder = Path(folder)
     todo = begin(recipe, data, folder, folds, read_options)
@@ -107,15 +107,15 @@ def train_experiments(
     on_done: Callable[[int, int, Job], None] | None = None,
     **options: Any,
 ) -> None:
-    """Train and test every job of several experiments that is not finished, by the workers of an engine.
+    """Train and test every unfinished job of several experiments by the workers of an engine.
 
-    What failed before is tried again once; see `train_experiment`. What fails is noted in the jobs' folders. A job that another
-    process is training is left to it.
+    Jobs that failed before are retried once; see `train_experiment`. Failures are recorded in the jobs' folders. Jobs that another
+    process is training are skipped.
 
     Args:
-        engine: its workers share `data`.
-        recipes, folders: name -> recipe, and the experiment's folder.
-        on_done: called with (number, jobs in all, job) after each job.
+        engine: the engine, whose workers share `data`.
+        recipes, folders: name -> recipe, and name -> the experiment's folder.
+        on_done: called with (number, number of jobs, job) after each job.
         data, folds, read_options, **options: see `train_experiment`.
     """
     every = [
@@ -126,7 +126,7 @@ def train_experiments(
     todo = [each for each in every if not finished(each[2], each[1])]
     asked: dict[Future, tuple[Job, Path]] = {}
     for place, (recipe, job, folder) in enumerate(todo):
-        # a mistake in the settings shows in the first
+        # a mistake in the settings is found in the first job
         first = len(todo) == len(every) and place < engine.jobs
         asked[engine.submit(_train_by_worker, recipe, job, folder, first, options)] = job, folder
     for number, future in enumerate(as_completed(asked)):
@@ -143,7 +143,7 @@ def _train_by_worker(
     data: Data, recipe: Recipe, job: Job, folder: Path, first: bool, options: Mapping[str, Any]
 ) -> str:
     must_see(folder / RECIPE)
-    # the worker that died before may take a while to be gone
+    # a dead worker may take a while to release its lock
     return train_job(data, recipe, job, folder, first, wait=LAST_BREATH, **options)
 
 
@@ -163,11 +163,11 @@ def train_job(
     Args:
         data, recipe, job, folder, again, **options: see `train_experiment`.
         first: see `attempt`.
-        wait: seconds for another process to let go of it.
+        wait: seconds to wait for another process to release the job.
         on_start: called with the job before it is trained.
 
     Returns:
-        Why it failed, `TAKEN` where another process is training it, else "".
+        Why it failed, `TAKEN` if another process is training it, else "".
     """
     target = folder / job.folder
     if finished(folder, job):
@@ -191,7 +191,7 @@ def begin(
     folds: Sequence[int] | None = None,
     read_options: Mapping[str, Any] | None = None,
 ) -> list[Job]:
-    """Check an experiment, take its folder, and list its jobs; see `train_experiment`."""
+    """Check an experiment, claim its folder, and list its jobs; see `train_experiment`."""
     # what the report would refuse after hours of training is refused now
     paper_by_task(paper_figures(recipe), recipe.tasks)
     check_jobs(recipe, data, folds)
@@ -215,17 +215,17 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
         run = fit(recipe, data, job.split, target, job.seed, **options)
         write_predictions(tested(run, data, job.protocol.name), target / PREDICTIONS)
     finally:
-        # graphs of past runs would pile up in memory
+        # graphs of past runs would accumulate in memory
         keras.backend.clear_session()
 
 
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any], todo: Sequence[Job]) -> None:
-    """Take the folder; its recipe.json gets the protocols and seeds of all that it holds, those that keep nothing apart first."""
+    """Claim the folder; write to recipe.json the protocols and seeds of all its runs, protocols without disjoint columns first."""
     about = {"recipe": recipe.hash, "data": data.digest}
     with lock(folder):
         check_free(folder, EXPERIMENT, about, "experiment", recipe)
         remove_parts(folder)
-        # a protocol's settings are no part of the folder's name: figures of another split must not pass for this one's
+        # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:
             if (folder / job.folder / OWNER).exists():
                 check_owner(
@@ -245,12 +245,12 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
                 )
                 # what the report would refuse after hours of training is refused now
                 run_predictions(folder, job, data)
-        # where the corpus and its decoded waveforms lay is noted for `evaluate`, and is no part of what the experiment is
+        # the locations of the corpus and the cache are stored for `evaluate` only; they do not define the experiment
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
         about["cache"] = str(data.cache.path.parent.resolve())
         if data.noise_root:
             about["noise_root"] = str(Path(data.noise_root).resolve())
-        # the owner first: a folder with anything in it and no owner is refused
+        # write the owner first: a non-empty folder without an owner is refused
         write_json(folder / EXPERIMENT, about)
         write_text(folder / RECIPE, recipe.to_json())

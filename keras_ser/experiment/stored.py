@@ -1,4 +1,4 @@
-"""What an experiment's folder holds: a damaged file is one line that names it, and the way out."""
+"""Read the files of an experiment's folder; for a damaged file, raise an error that names it and the remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b
 ROWS = "rows in the table"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 Value = TypeVar("Value")
-Step = Callable[[int, int, str], None]  # number, steps in all, what
+Step = Callable[[int, int, str], None]  # number, number of steps, description
 
 
 def is_experiment_or_run(folder: Path) -> bool:
@@ -32,13 +32,13 @@ def is_experiment_or_run(folder: Path) -> bool:
 
 
 def stored_recipe(folder: Path) -> Recipe:
-    """The recipe of an experiment, with all protocols and seeds that were asked for so far."""
-    again = "Remove it and run the recipe again, which writes it again; finished runs are kept"
+    """Return the recipe of an experiment, with all protocols and seeds requested so far."""
+    again = "Remove it and run the recipe again, which rewrites it; finished runs are kept"
     return stored(folder / RECIPE, Recipe.from_dict, again)
 
 
 def stored_facts(folder: Path) -> dict[str, Any]:
-    """experiment.json: where the corpus and its decoded waveforms lay, and how it was read."""
+    """Return the contents of experiment.json: the locations of the corpus and the cache, and how the corpus was read."""
 
     def read(data: Any) -> dict[str, Any]:
         found = as_object(data)
@@ -48,17 +48,17 @@ def stored_facts(folder: Path) -> dict[str, Any]:
         return found
 
     return stored(
-        folder / EXPERIMENT, read, f"Replace it by a copy, or name another --out; the runs in {folder} stay as they are"
+        folder / EXPERIMENT, read, f"Replace it by a copy, or give another --out; the runs in {folder} are kept"
     )
 
 
 def finished(folder: Path, job: Job) -> bool:
-    """Whether a job of an experiment is trained and tested."""
+    """Return whether a job of an experiment is trained and tested."""
     return (folder / job.folder / PREDICTIONS).exists()
 
 
 def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
-    """The predictions of a finished job.
+    """Return the predictions of a finished job.
 
     Raises:
         RunError: the file is damaged, or lacks clips of the test side.
@@ -76,7 +76,7 @@ def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
 
 
 def finished_predictions(folder: Path, runs: Iterable[Run]) -> pd.DataFrame:
-    """The predictions of the test sides of an experiment's finished runs, below each other."""
+    """Return the concatenated test predictions of an experiment's finished runs."""
     paths = [run.folder / PREDICTIONS for run in runs]
     again = "Remove it and run the recipe again: the trained model predicts again"
     tables = [read_or_refuse(path, lambda path=path: read_predictions(path), again) for path in paths if path.exists()]
@@ -86,7 +86,7 @@ def finished_predictions(folder: Path, runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value:
-    """`read()`, with a RunError in place of whatever a damaged file makes it raise."""
+    """Return `read()`, converting any error caused by a damaged file to a RunError."""
     try:
         return read()
     except DAMAGE as error:
@@ -95,12 +95,12 @@ def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value
 
 
 def kept(folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The table NAME.csv of a run's folder, if NAME.json says that it answers the same question; else it is scored, and kept.
+    """Return the table NAME.csv of a run's folder if NAME.json matches the question `asked`; otherwise compute and store it.
 
-    The question `asked`, as JSON, is all that the table depends on.
+    The question, as JSON, contains everything that the table depends on.
 
     Raises:
-        RunError: the table that is there is damaged.
+        RunError: the stored table is damaged.
     """
     table, question = folder / f"{name}.csv", folder / f"{name}.json"
     asked = json.loads(json.dumps(asked))
@@ -109,7 +109,7 @@ def kept(folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], 
             found = read_or_refuse(table, lambda: _answer(table, question, asked), f"Remove {table} to score it again")
             if found is not None:
                 return found
-    # not locked: another process may ask another question meanwhile, and what is kept is the answer to the last one
+    # not locked: another process may ask another question meanwhile; the answer to the last one is kept
     made = score()
     with lock(table):
         question.unlink(missing_ok=True)  # which says whose figures they are
@@ -119,9 +119,9 @@ def kept(folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], 
 
 
 def _answer(table: Path, question: Path, asked: Mapping[str, Any]) -> pd.DataFrame | None:
-    """The table; None where it answers another question."""
+    """Return the table, or None if it answers another question."""
     about = json.loads(question.read_text(encoding="utf-8"))
-    rows = about.pop(ROWS, None)  # which files of earlier versions lack
+    rows = about.pop(ROWS, None)  # missing in files of earlier versions
     if about != asked:
         return None
     words = dict.fromkeys(WORDS, str)
@@ -138,14 +138,14 @@ def kept_tables(
     steps: int = 1,
     on_step: Step | None = None,
 ) -> pd.DataFrame:
-    """The tables of several runs below each other, each `kept` in its run's folder.
+    """Return the concatenated tables of several runs, each `kept` in its run's folder.
 
     Args:
         name: see `kept`.
         parts: (run, columns to put before the table's own, see `kept`, a function: (called before each step with what it is) ->
             the run's table).
-        steps: of a run.
-        on_step: called with (number, steps in all, what) before each step; those of tables that are there are skipped.
+        steps: number of steps of a run.
+        on_step: called with (number, number of steps, description) before each step; steps of stored tables are skipped.
 
     Returns:
         The columns of `parts`, fold, seed, and then the tables' own.

@@ -1,4 +1,4 @@
-"""Several recipes on the same splits of the same corpus, trained one after another."""
+"""Train several recipes on the same splits of the same corpus."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +28,8 @@ class System:
     """A recipe whose runs are finished, in the experiment's folder.
 
     Args:
-        predictions: of the test sides of the runs that were asked for and that all systems can be compared on.
-        missing: sentences on the runs that the comparison lacks, the same for all of its systems.
+        predictions: test predictions of the requested runs on which all systems can be compared.
+        missing: sentences on the runs missing from the comparison, the same for all of its systems.
     """
 
     recipe: Recipe
@@ -39,13 +39,13 @@ class System:
 
     @property
     def runs(self) -> set[RunKey]:
-        """The runs that `predictions` are of."""
+        """The runs in `predictions`."""
         columns = (self.predictions[name] for name in ("protocol", "fold", "seed"))
         return {(protocol, int(fold), int(seed)) for protocol, fold, seed in zip(*columns, strict=True)}
 
     @property
     def learned(self) -> list[Learning]:
-        """What each of its runs has learned."""
+        """The verdict on each of its runs' training."""
         found = []
         for protocol, fold, seed in sorted(self.runs):
             run = Run.load(self.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
@@ -54,7 +54,7 @@ class System:
 
     @property
     def deterministic(self) -> bool:
-        """Whether another seed would give the same model."""
+        """Whether all seeds give the same model."""
         return deterministic_model(self.recipe)
 
 
@@ -69,15 +69,15 @@ def run_systems(
     read_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, System]:
-    """Train every system that is not finished, each in its own experiment.
+    """Train every unfinished system, each in its own experiment.
 
-    Runs that fail do not end it: the systems are compared on the folds that all of them have finished (see `comparable`), and a
-    system of which nothing has finished is left out.
+    Failed runs do not end it: the systems are compared on the folds that all of them have finished (see `comparable`), and a
+    system without a finished run is left out.
 
     Args:
         recipes: system -> recipe.
         data: the corpora.
-        out: where the experiments go.
+        out: folder of the experiments.
         folds, on_job, on_failure, read_options, **options: see `run_experiment`.
 
     Raises:
@@ -88,7 +88,7 @@ def run_systems(
     folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
     for recipe in recipes.values():
         check_jobs(recipe, data, folds)
-    for name, recipe in recipes.items():  # what the last system would be refused for after hours is refused now
+    for name, recipe in recipes.items():  # check all systems before training the first
         begin(recipe, data, folders[name], folds, read_options)
     tables, asked, missing, nothing = {}, {}, [], None
     given = {"folds": folds, "on_job": on_job, "on_failure": on_failure, "read_options": read_options, **options}
@@ -103,7 +103,7 @@ def run_systems(
     theirs = []
     for name in tables:
         folder, every = folders[name], jobs(recipes[name], data, folds)
-        # the folder may hold more: systems are compared over the runs that were asked for
+        # the folder may hold more runs: compare systems over the requested ones
         asked[name] = {(job.protocol.name, job.split.fold, job.seed) for job in every}
         open_jobs = [job for job in every if not finished(folder, job)]
         theirs += [f"{recipes[name].name}/{job.folder}" for job in open_jobs if not failure(folder / job.folder)]
@@ -112,11 +112,13 @@ def run_systems(
     # systems are compared on the same clips
     if theirs:
         raise RunError(
-            f"other processes are still training {listed(theirs)}. When they have ended, the same command makes the table."
+            f"other processes are still training {listed(theirs)}. When they have finished, repeat the command to make the table."
         )
     keys = {name: list(zip(t["protocol"], t["fold"], t["seed"], strict=True)) for name, t in tables.items()}
     chosen = comparable(asked, {name: asked[name] & set(keys[name]) for name in tables})
-    missing += [f"{name} is excluded: a protocol of it has no finished run." for name in tables if name not in chosen]
+    missing += [
+        f"{name} is excluded: one of its protocols has no finished run." for name in tables if name not in chosen
+    ]
     dropped = sorted(
         {run[:2] for name in chosen for run in asked[name]} - {run[:2] for runs in chosen.values() for run in runs}
     )
@@ -139,10 +141,10 @@ def run_systems(
 
 
 def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]) -> dict[str, set[RunKey]]:
-    """The runs on which systems can be compared: the same folds for all, and all of these for every seed.
+    """Return the runs on which systems can be compared: the same folds for all, and all of these for every seed.
 
-    Of each protocol, a system offers the folds of the seed that has most of them; the folds that all systems offer are kept, and
-    of each system the seeds that have all of these. A system without a finished run in one of its protocols is left out.
+    For each protocol, the folds of a system are those of its most complete seed. The folds common to all systems are kept, and of
+    each system the seeds with all of these. A system without a finished run in one of its protocols is left out.
     `asked` and `done` are system -> (protocol, fold, seed) of its runs.
 
     Raises:
@@ -162,7 +164,7 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
     if empty or not names:
         where = f" of protocol {empty[0]!r}" if empty else ""
         raise RunError(
-            f"no fold{where} has finished in all systems, so that they cannot be compared. Run the command again."
+            f"no fold{where} has finished in all systems, so they cannot be compared. Run the command again."
         )
     return {
         name: {
@@ -177,9 +179,9 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
 def with_first_alone(
     systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None
 ) -> dict[str, System]:
-    """The systems, and of each cascade its model 1 as "B (name)" (table 9 of the ASP-MTL paper).
+    """Return the systems, and the model 1 of each cascade as "B (name)" (table 9 of the ASP-MTL paper).
 
-    Its predictions are kept beside it, run by run.
+    Its predictions are stored in each run's folder.
     """
     found = dict(systems)
     for name, system in systems.items():
@@ -193,10 +195,10 @@ def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.
 
 
 def with_known(systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None) -> dict[str, System]:
-    """The systems that have a prior (`Network.priors`), each beside what it says where the prior's true label is known.
+    """Return the systems with a prior (`Network.priors`), and the same with the prior's true label known.
 
-    The label of a test clip is side information: it stands in the place of the posterior, in the trained network as it is. The
-    predictions are kept beside the run's own.
+    The label of a test clip is side information: it replaces the posterior in the unchanged trained network. The predictions are
+    stored beside the run's own.
     """
     from keras_ser.models.whole_model import network_again
 
@@ -214,7 +216,7 @@ def with_known(systems: Mapping[str, System], data: Data, folds: Sequence[int] |
 
 
 def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
-    """`tested`, with the prior of `task` known; a clip without that label keeps what the run predicts."""
+    """Return `tested` with the prior of `task` known; a clip without that label keeps the run's prediction."""
     from keras_ser.models.whole_model import known_prior, network_again
 
     whole, table = run.model(), tested(run, data, protocol)
@@ -231,7 +233,7 @@ def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
 
 
 def _kept(system: System, data: Data, folds: Sequence[int] | None, name: str, predict_run: Callable) -> pd.DataFrame:
-    """Predictions of a system's runs that are kept in each run's folder as `name`; made where they are missing."""
+    """Return predictions of a system's runs stored in each run's folder as `name`; make them if they are missing."""
     tables = []
     for job in jobs(system.recipe, data, folds):
         if (job.protocol.name, job.split.fold, job.seed) not in system.runs:

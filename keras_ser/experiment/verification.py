@@ -1,6 +1,6 @@
-"""Whether two test clips are of one speaker: each system's embeddings of the test side, compared by their cosine.
+"""Speaker verification: compare each system's embeddings of test clips by their cosine similarity.
 
-Trials go into each run's folder as they are scored (verification.csv), and are not scored twice.
+Trials are written to each run's folder as they are scored (verification.csv), and are not scored twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,20 +40,20 @@ def run_verification(
     notes: Sequence[str] = (),
     on_step: Step | None = None,
 ) -> Report:
-    """Score the last protocol's runs of several systems on the same trials, and write the report into `out`.
+    """Score the last protocol's runs of several systems on the same trials, and write the report to `out`.
 
     Args:
-        systems: name -> what was trained.
+        systems: name -> trained system.
         data: their corpora.
-        out: where the report goes.
+        out: folder of the report.
         folds: see `jobs`.
-        most: trials of a run; None = all pairs of test clips.
+        most: maximum number of trials per run; None = all pairs of test clips.
         paper, title, notes: see `verification_report`.
-        on_step: called with (number, steps in all, what) before each run.
+        on_step: called with (number, number of steps, description) before each run.
 
     Raises:
         RunError: no run is finished.
-        ValueError: a corpus that names no speakers; a test side without two clips of one speaker.
+        ValueError: a clip has no speaker, or a test side has no two clips of one speaker.
     """
     if any(u.speaker is None for u in data.corpus):
         raise UserError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
@@ -95,17 +95,17 @@ def run_enrolled(
     notes: Sequence[str] = (),
     on_step: Step | None = None,
 ) -> Report:
-    """Verify the speakers of a corpus that nobody was trained on, each enrolled by some utterances, and write the report.
+    """Verify the speakers of a corpus not seen in training, each enrolled by some utterances, and write the report.
 
     Args:
         systems: name -> its runs.
-        corpus, cache: the speakers, and their waveforms.
+        corpus, cache: the corpus of the speakers, and its waveforms.
         out: where the report goes.
-        utterances: that enrol a speaker.
+        utterances: number of utterances that enrol a speaker.
         notes, on_step: see `run_verification`.
 
     Raises:
-        UserError: a clip without a speaker.
+        UserError: a clip has no speaker.
         LeakageError: a run was trained on speakers of the corpus.
         TrialsError: see `enrolled_trials`.
     """
@@ -128,7 +128,7 @@ def run_enrolled(
 
 
 def _check_unheard(run: Run, corpus: Corpus) -> None:
-    """Refuse a corpus whose speakers the run has been trained on."""
+    """Raise LeakageError if the run was trained on speakers of the corpus."""
     theirs = {comparable(identity(u.speaker, corpus.name)) for u in corpus}
     trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
     both = sorted(theirs & trained)
@@ -140,7 +140,7 @@ def _check_unheard(run: Run, corpus: Corpus) -> None:
 
 
 def _enrolled_scores(run: Run, corpus: Corpus, cache: RecordCache, utterances: int, step: Callable[[str], None]):
-    """One row a trial, see `trial_scores`; a is the enrolled speaker, b the clip."""
+    """Return a row per trial, see `trial_scores`; a is the enrolled speaker, b the clip."""
     step(f"{corpus.name}: embeddings")
     kept = np.array([i for i, u in enumerate(corpus) if u.id not in cache.dropped], "int64")
     indices, x = _embedded(run, Source("verification", 0, cache, kept, {}))
@@ -164,9 +164,9 @@ def _enrolled_scores(run: Run, corpus: Corpus, cache: RecordCache, utterances: i
 
 
 def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], None]) -> pd.DataFrame:
-    """One row a trial of a run's test side: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
+    """Return a row per trial of a run's test side: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
 
-    The trials depend on the split alone, so that all systems have the same.
+    The trials depend only on the split, so that all systems share them.
     """
     step("embeddings")
     indices, x = embeddings(run, data)
@@ -181,7 +181,7 @@ def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], N
 
 
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
-    """What a run's network makes of one side's clips before its heads: indices (clips,) and (clips, units)."""
+    """Return the embeddings of one side's clips, the input of the heads: indices (clips,) and (clips, units)."""
     return _embedded(run, data.source(run.recipe, 0, run.split, side, run.seed))
 
 

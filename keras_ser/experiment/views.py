@@ -1,4 +1,4 @@
-"""What the networks of an experiment make of their input: pictures of one run of each protocol."""
+"""Pictures of embeddings and reconstructions of one run of each protocol."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,12 +17,12 @@ from keras_ser.training import Data, Run
 from keras_ser.training.predictions import truths
 from keras_ser.training.transfer import begin_from
 
-MOST = 1500  # clips of a scatter plot
-SHOWN = 3  # reconstructions
+MOST = 1500  # maximum number of clips in a scatter plot
+SHOWN = 3  # number of reconstructions
 
 
 def run_views(run: Run, data: Data) -> Iterator[Picture]:
-    """The pictures of a run: each of its network's `views`, and each `Reconstruction`; none of a cascade or a baseline."""
+    """Yield the pictures of a run: its network's `views` and each `Reconstruction`; none for a cascade or a baseline."""
     if is_baseline(run.recipe) or run.recipe.first is not None or run.split.foreign:
         return
     from keras_ser.models.whole_model import network_again
@@ -44,7 +44,7 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
 
 
 def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, dict[str, list[str]], np.ndarray]:
-    """A layer's output (clips, units) for training and test clips, their labels, and which are tested."""
+    """Return a layer's output (clips, units) for training and test clips, their labels, and a mask of test clips."""
     from keras_ser.models.whole_model import embedder
     from keras_ser.training.inference import forward, gathered
 
@@ -62,7 +62,7 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
     clips = [data.corpus.utterances[i] for i in index]
     labels = {task.name: truths(task, clips, data.corpus.name) for task in run.recipe.tasks if not of_stream(task)}
     labels = {name: [str(value) for value in column] for name, column in labels.items()}
-    for column in ("gender", "speaker"):  # what the network was not taught, too
+    for column in ("gender", "speaker"):  # also attributes that the network was not trained on
         if all(u.column(column) for u in clips):
             labels.setdefault(column, [str(u.column(column)) for u in clips])
     continuous = {task.name for task in run.recipe.tasks if task.continuous}
@@ -71,7 +71,7 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
 
 
 def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: str) -> dict[str, tuple]:
-    """Of some test clips, the first segment as the network sees it, and its reconstruction; (frames, bins) both."""
+    """Return the first segment of some test clips and its reconstruction, both (frames, bins)."""
     from keras_ser.features import Segment
     from keras_ser.models.whole_model import parts
     from keras_ser.training.targets import standardised_as

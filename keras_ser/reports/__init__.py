@@ -1,8 +1,8 @@
-"""Reports: the one package that prints, writes and draws what `keras_ser.evaluation` computes.
+"""Reports: print, write and draw the results of `keras_ser.evaluation`.
 
-The contract: a function makes a `Report` (tables, notes, pictures, figures for JSON, the predictions they follow from) from
-what was measured. `Report.lines()` is a short table for the terminal with at most one line of caution; `Report.save` writes every
-detail. A table is rendered by `render.py`, a picture by `pictures.py`, and by nothing else. Nothing here imports TensorFlow.
+Each function makes a `Report` (tables, notes, pictures, figures for JSON, and the predictions they follow from) from measured
+results. `Report.lines()` is a short table for the terminal with at most one line of caution; `Report.save` writes every detail.
+Only `render.py` renders tables, and only `pictures.py` pictures. Nothing here imports TensorFlow.
 """
 
 from keras_ser.reports.noise import denoising_report, robustness_report

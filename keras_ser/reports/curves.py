@@ -1,4 +1,4 @@
-"""Pictures of curves: quantities over the epochs of a training, and a measure against a level."""
+"""Pictures of curves: quantities over training epochs, and a measure against a level."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def training(
     kept: Mapping[str, int] | None = None,
     title: str = "",
 ) -> Figure:
-    """Loss and score of a task by epoch: a thin line per run (fold and seed), their mean thick, validation dashed.
+    """Draw loss and score of a task by epoch: a thin line per run (fold and seed), the mean thick, validation dashed.
 
-    Where a history has no loss of the task, the whole loss is drawn under its own title.
+    If a history has no loss of the task, the total loss is drawn under its own title.
 
-    The training side has the loss and the UAR (or, in histories of earlier versions, the accuracy) of its batches, as they were
-    drawn and augmented; the validation side its loss and UAR (CCC), clip by clip.
+    Training curves show the loss and the UAR (or, in histories of earlier versions, the accuracy) of the sampled and augmented
+    batches; validation curves show loss and UAR (CCC) clip by clip.
 
     Args:
         histories: run name -> history with the column `epoch`, and `<task>_loss` (or `loss`), `val_<task>_uar`, ..
         task: name of the task.
-        continuous: whether it is.
-        kept: run name -> the epoch that is kept, which is marked.
-        title: above the panels.
+        continuous: whether the task is continuous.
+        kept: run name -> the kept epoch, which is marked.
+        title: title above the panels.
 
     Raises:
-        UserError: no history has such a column.
+        UserError: no history has a loss or score of the task.
     """
-    # a resumed run may have written an epoch twice: the last one counts
+    # a resumed run may have written an epoch twice: use the last one
     histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
     parts = {}
     for name, columns, scale in _quantities(task, continuous):
@@ -69,7 +69,7 @@ def training(
         axes.xaxis.get_major_locator().set_params(integer=True)
         if name.endswith("%"):
             axes.set_ylim(0, 103)
-        # of versions before training sides had a UAR by epoch
+        # histories of versions before training UAR was recorded
         old = name.endswith("%") and any(f"{task}_uar" not in histories[run] for run in sides[0])
         axes.set_title(f"{name} (training: accuracy)" if old else name, fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
@@ -84,13 +84,13 @@ def training(
 
 
 def drawable(histories: Iterable[pd.DataFrame], task: str, continuous: bool = False) -> bool:
-    """Whether `training` finds anything to draw."""
+    """Return whether `training` finds anything to draw."""
     columns = [names for _, sides, _ in _quantities(task, continuous) for names in sides]
     return any(_first(history, names, 1) is not None for history in histories for names in columns)
 
 
 def _quantities(task: str, continuous: bool) -> list[tuple[str, tuple[tuple[str, ...], tuple[str, ...]], float]]:
-    """(title, columns of the training and the validation side, scale): the task's loss, the whole loss, the score."""
+    """Return (title, training and validation columns, scale) for the task's loss, the total loss and the score."""
     losses = [
         (f"{task} loss", ((f"{task}_loss",), (f"val_{task}_loss",)), 1.0),
         ("loss", (("loss",), ("val_loss",)), 1.0),
@@ -101,17 +101,17 @@ def _quantities(task: str, continuous: bool) -> list[tuple[str, tuple[tuple[str,
 
 
 def _first(history: pd.DataFrame, columns: Iterable[str], scale: float) -> pd.Series | None:
-    """The first of the columns that is there and has a number."""
+    """Return the first of the columns that exists and has a number."""
     found = (scale * history[column] for column in columns if column in history and history[column].notna().any())
     return next(found, None)
 
 
 def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figure:
-    """A quantity over the epochs: a panel for each part, a curve for each system.
+    """Draw a quantity over the epochs: a panel for each part, a curve for each system.
 
     Args:
         parts: part -> system -> the quantity by epoch.
-        ylabel: of all panels.
+        ylabel: label of the vertical axis of all panels.
     """
     figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
     names = list(dict.fromkeys(name for systems in parts.values() for name in systems))
@@ -132,9 +132,9 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
 def panels(
     count: int, most: int, width: float, height: float, margins: tuple[float, float], shared: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels of `width` x `height` inches in rows of at most `most`, with `margins` beside and above them.
+    """Make a figure of `count` panels of `width` x `height` inches in rows of at most `most`, with `margins` beside and above.
 
-    Where the panels have `shared` axes, the lowest of each column names its ticks.
+    If the panels have `shared` axes, only the lowest of each column has tick labels.
     """
     rows = -(-count // most)
     columns = -(-count // rows)
@@ -156,16 +156,16 @@ def lines(
     line: float | None = None,
     apart: int = 0,
 ) -> Figure:
-    """A measure against a level: a panel for each part, a curve for each system.
+    """Draw a measure against a level: a panel for each part, a curve for each system.
 
     Args:
-        parts: part -> system -> a cell for each place.
-        places: (places,) on the horizontal axis; ticks: what they are called.
-        xlabel, ylabel: of all panels.
+        parts: part -> system -> a cell for each position.
+        places: positions on the horizontal axis, (places,); ticks: their labels.
+        xlabel, ylabel: axis labels of all panels.
         bands: the systems whose intervals are shaded.
-        line: a dotted horizontal line, as of chance.
-        apart: so many of the last places have no value on the axis (clean speech among levels in dB): their points stand behind a
-            line, not joined to the curve, with whiskers as intervals.
+        line: height of a dotted horizontal line, e.g. chance.
+        apart: number of final places without a value on the axis (clean speech among levels in dB). Their points are drawn behind
+            a line, not joined to the curve, with whiskers as intervals.
     """
     joined = len(places) - apart
     figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
@@ -174,7 +174,7 @@ def lines(
             style = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8], "linestyle": DASHES[k % 4]}
             values = [c.form.scale * c.value for c in cells]
             axes.plot(places[:joined], values[:joined], label=system, ms=4, lw=1.4, **style)
-            # one beside the other
+            # side by side
             shift = 0.025 * (places[-1] - places[0]) * (k - (len(systems) - 1) / 2)
             beside = [place + shift for place in places[joined:]]
             axes.plot(beside, values[joined:], ms=4, **{**style, "linestyle": ""})

@@ -12,11 +12,11 @@ from keras_ser.reports.pictures import COLOURS, MARKERS, mark, new
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FEWEST = 4  # clips, of which t-SNE finds a layout
+FEWEST = 4  # minimum number of clips for t-SNE
 
 
 def layout(vectors: np.ndarray) -> np.ndarray:
-    """(clips, units) -> (clips, 2) by t-SNE, the same for the same vectors; at least `FEWEST` clips."""
+    """Map (clips, units) to (clips, 2) by deterministic t-SNE; needs at least `FEWEST` clips."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
@@ -24,11 +24,11 @@ def layout(vectors: np.ndarray) -> np.ndarray:
 
 
 def maps(parts: Mapping[str, np.ndarray], truth: Sequence[str], labels: Sequence[str]) -> Figure:
-    """Clips in two dimensions, a panel for each part, a colour and a marker for each class.
+    """Draw clips in two dimensions, a panel for each part, a colour and a marker for each class.
 
     Args:
         parts: heading -> (clips, 2).
-        truth: (clips,) the true class of each; others than `labels` are left out.
+        truth: true class of each clip, (clips,); clips of classes other than `labels` are left out.
         labels: the classes.
     """
     figure = new(3.8 * len(parts) + 0.3, 4.3)

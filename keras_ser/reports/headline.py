@@ -1,4 +1,4 @@
-"""What a report on runs says first: the main score, what was trained and how, each caution once; and a row for each run."""
+"""The head of a report on runs: the main score, what was trained and how, each caution once, and a row for each run."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +18,14 @@ PACKAGES = ("keras_ser", "keras", "tensorflow", "numpy", "python")
 
 
 def main_score(result: TaskScores) -> Score:
-    """UAR, or CCC of a continuous task."""
+    """Return UAR, or CCC for a continuous task."""
     return next(score for score in result.scores if score.metric in MAIN)
 
 
 def first_lines(
     results: Sequence[TaskScores], protocols: Mapping[str, Mapping[str, Any]], learned: Sequence[Learning]
 ) -> list[str]:
-    """Sentences: the main task's score under each protocol, then whether the networks were trained to their end."""
+    """Return sentences on the main task's score under each protocol, then on whether training was complete."""
     found = [_scored(result, protocols[result.protocol]) for result in results if result.task == results[0].task]
     if learned:
         found.append(trained(learned))
@@ -51,7 +51,7 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
 
 
 def _of(noun: str, count: int, asked: Any) -> str:
-    """ "3 of 5 folds", or "3 folds" where nothing says how many there are."""
+    """Return "3 of 5 folds", or "3 folds" if the total is unknown."""
     total = int(asked) if isinstance(asked, int | np.integer) else len(asked) if asked else 0
     if total:
         return f"{count} of {total} {noun}{'s' * (total != 1)}"
@@ -59,7 +59,7 @@ def _of(noun: str, count: int, asked: Any) -> str:
 
 
 def trained(learned: Sequence[Learning]) -> str:
-    """Whether all runs were trained to their end; the first of those that were not."""
+    """Return a sentence on whether all runs were trained to their end, naming the first that were not."""
     told = faults({"": learned})
     if any(run.fault for run in learned):
         return f"**Not trained to the end:** {' '.join(told)}"
@@ -71,7 +71,7 @@ def trained(learned: Sequence[Learning]) -> str:
 
 
 def origin(made: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences on the command, versions, commit and dates of the runs, as `keras_ser.training.provenance.made_by` gives them."""
+    """Return sentences on the command, versions, commit and dates of the runs, from `keras_ser.training.provenance.made_by`."""
     found = []
     commands = list(dict.fromkeys(each["command"] for each in made if each.get("command")))
     if commands:
@@ -93,7 +93,7 @@ def _versions(made: Mapping[str, Any]) -> list[str]:
 
 
 def cautions(results: Sequence[TaskScores]) -> list[str]:
-    """What the scores' notes say beside their intervals' basis, each sentence once, with where it applies unless everywhere."""
+    """Return the scores' notes except those on their intervals' basis, each once, with where it applies unless everywhere."""
     where: dict[str, list[TaskScores]] = {}
     for result in results:
         for note in result.notes[1:]:
@@ -115,7 +115,7 @@ def cautions(results: Sequence[TaskScores]) -> list[str]:
 
 
 def other_tasks(results: Iterable[TaskScores]) -> Table:
-    """A row for each task that is not the main one: its main score, interval and chance, and its accuracy (RMSE)."""
+    """Make a table with a row per auxiliary task: its main score, interval and chance, and its accuracy (RMSE)."""
     rows = []
     for result in results:
         score = main_score(result)
@@ -141,13 +141,13 @@ def _named(score: Score, text: str) -> str:
 
 
 def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> Table:
-    """A row for each run: its kept epoch, its optimizer steps, and the scores of its three sides.
+    """Make a table with a row per run: kept epoch, optimizer steps, and scores of the three sides.
 
     Args:
-        learned: the runs.
-        frame: the predictions.
+        learned: the verdicts on the runs.
+        frame: the predictions table.
         task: the task that `learned` scores.
-        stream: protocol -> the stream that is scored.
+        stream: protocol -> the scored stream.
     """
     tested = tested_scores(frame, task, stream)
     several = len({run.protocol for run in learned}) > 1
@@ -169,7 +169,7 @@ def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stre
 
 
 def tested_scores(frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> dict[tuple[str, int, int], float]:
-    """(protocol, fold, seed) -> the score of that run's test side alone: UAR over the classes that it has, or CCC."""
+    """Return (protocol, fold, seed) -> the score of that run's test side: UAR over the classes that occur, or CCC."""
     if f"{task.name}/prediction" not in frame:
         return {}
     found = {}

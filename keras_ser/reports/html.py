@@ -1,4 +1,4 @@
-"""A report as one HTML file without links to others: its pictures are in it, and everything is escaped."""
+"""Render a report as a single self-contained HTML file: pictures are embedded, and all text is escaped."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ img{max-width:100%}figure{margin:1.5em 0}figcaption{color:#5a6875}"""
 
 
 def to_html(report: Report, pictures: Mapping[str, bytes]) -> str:
-    """An HTML page.
+    """Return the HTML page of a report.
 
     Args:
         report: the report.
-        pictures: file -> contents, PNG.
+        pictures: file name -> contents (PNG).
     """
     from markdown_it import MarkdownIt
 

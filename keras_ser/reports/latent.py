@@ -1,4 +1,4 @@
-"""Pictures of what a network makes of its input: a tensor in two dimensions, and reconstructions."""
+"""Pictures of a network's internals: an embedding in two dimensions, and reconstructions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from keras_ser.reports.pictures import COLOURS, mark, new
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = "os^DvP*h"  # that can be filled
-NAMED = 10  # classes that a legend names
+MARKERS = "os^DvP*h"  # fillable markers
+NAMED = 10  # maximum number of classes in a legend
 
 
 def planes(x: np.ndarray) -> dict[str, np.ndarray]:
-    """Points (points, units) in two dimensions, (points, 2) each: by principal components, and by t-SNE on the first 50 of them."""
+    """Map (points, units) to two dimensions, (points, 2): by principal components, and by t-SNE on the first 50 of them."""
     from sklearn.decomposition import PCA
 
     parts = PCA(min(50, *x.shape), random_state=0).fit_transform(x)
@@ -27,13 +27,13 @@ def planes(x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def scatter(x: np.ndarray, labels: Mapping[str, Sequence[str]], tested: np.ndarray, title: str) -> Figure:
-    """A row for each plane, a column for each colouring; test clips filled, training clips hollow.
+    """Draw a row for each plane and a column for each colouring; test clips filled, training clips hollow.
 
     Args:
-        x: (clips, units).
-        labels: what colours -> the label of each clip, "" = unknown, which is left out.
-        tested: (clips,) bool.
-        title: above all.
+        x: embeddings, (clips, units).
+        labels: name of a colouring -> label of each clip; "" = unknown, left out.
+        tested: mask of the test clips, (clips,) bool.
+        title: title of the figure.
     """
     found = planes(x)
     figure = new(3.6 * len(labels) + 0.4, 3.2 * len(found) + 1.2)
@@ -68,7 +68,7 @@ def _shade(place: float):
 
 
 def reconstructions(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> Figure:
-    """Each clip's input above what the network makes of it again; (frames, bins) both, on one scale."""
+    """Draw each clip's input above its reconstruction, both (frames, bins), on one scale."""
     figure = new(3.2 * len(pairs) + 0.8, 4.6)
     grid = figure.subplots(2, len(pairs), squeeze=False, sharex="col", sharey=True)
     low, high = np.percentile(np.concatenate([np.ravel(x) for x, _ in pairs.values()]), [1, 99])

@@ -1,4 +1,4 @@
-"""The tables of a report for LaTeX, with the package booktabs."""
+"""Render the tables of a report in LaTeX, using the package booktabs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPECIAL = {
 
 
 def to_latex(report: Report) -> str:
-    r"""Every table as a `table` with the caption under which the report shows it; needs \usepackage{booktabs}."""
+    r"""Return every table as a `table` with its caption in the report; requires \usepackage{booktabs}."""
     parts, heading, before = [f"% {' '.join(report.title.split())}", r"% \usepackage{booktabs}"], "", ""
     summary = [table for table in report.summary if not any(table is section for section in report.sections)]
     for section in (*summary, *report.sections):
@@ -56,13 +56,13 @@ def _table(table: Table, caption: str) -> str:
         r"\toprule",
     ]
     for row in (header, *rows):
-        if row[0].startswith(("[", "*")):  # \\ or the rule before it would take it for its argument
+        if row[0].startswith(("[", "*")):  # \\ or the preceding rule would read it as an argument
             row[0] = "{}" + row[0]
     lines += [" & ".join(header) + r" \\", r"\midrule", *(" & ".join(row) + r" \\" for row in rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 
 def escaped(text: str) -> str:
-    """Text as LaTeX prints it; a minus sign before a digit is one."""
+    """Escape text for LaTeX; a hyphen before a digit becomes a minus sign."""
     text = "".join(SPECIAL.get(c, c) for c in " ".join(text.split()))
     return re.sub(r"(?<![\w.])-(?=\d)", "$-$", text)

@@ -1,4 +1,4 @@
-"""Reports on noise: how well denoisers remove it, and how a classifier's UAR falls with it."""
+"""Reports on noise: scores of denoisers, and a classifier's UAR against the SNR."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,16 +29,16 @@ def denoising_report(
     notes: Sequence[str] = (),
     unit: str = "speaker",
 ) -> Report:
-    """What each method leaves of the noise.
+    """Report the scores of denoising methods.
 
     Args:
         title: the heading.
         table: see `keras_ser.evaluation.denoising`.
-        methods: name -> what it is, in the order of the columns.
-        paper: (noise, snr_in) -> {method: the paper's SNR_out}; a name that is no method stands before `ours`.
-        ours, against: the methods that are compared, pairwise, with those others.
-        missing, notes: sentences on the runs that are left out; further sentences.
-        unit: what a group is: "speaker", "film", "session", or "none": each clip is one.
+        methods: name -> description, in the order of the columns.
+        paper: (noise, snr_in) -> {method: the paper's SNR_out}; names that are not methods are placed before `ours`.
+        ours, against: each method in `ours` is compared with each in `against`.
+        missing, notes: sentences on excluded runs; further sentences.
+        unit: kind of the groups: "speaker", "film", "session", or "none" (each clip is a group).
     """
     found, paper = Denoising(table), paper or {}
     tables = {measure: _denoised(found, measure, methods, paper, ours) for measure in found.measures}
@@ -65,7 +65,7 @@ def denoising_report(
         + (f" {few[0].upper()}{few[1:]}." if (few := too_few(table["group"].nunique(), unit)) else ""),
         sections=[
             f"Means over {table['id'].nunique()} clips [{over}].",
-            "SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain wherever the noise is louder than the "
+            "SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain if the noise is louder than the "
             "speech. SI-SDR, PESQ and STOI do not.",
             Table("Methods", ["column", "what"], list(methods.items()), 2),
             *tables.values(),
@@ -100,9 +100,9 @@ def _named(found: Denoising | NoiseCurves, noise: str) -> str:
 
 
 def _denoised(found: Denoising, measure: str, methods, paper, ours: Sequence[str]) -> Table:
-    """A row a noise and SNR, a column a method, after the paper's figure of it; its "proposed" stands before ours."""
+    """Make a table with a row per noise and SNR and a column per method, preceded by the paper's figure for it."""
     strange = [x for x in dict.fromkeys(x for row in paper.values() for x in row) if x not in methods]
-    columns: list[tuple[str, bool]] = []  # name, whether it is a paper's alone
+    columns: list[tuple[str, bool]] = []  # name, whether it occurs only in the paper
     for method in methods:
         if ours and method == ours[0] and measure == "snr_out":
             columns += [(name, True) for name in strange]
@@ -127,7 +127,7 @@ def _denoised_curves(found: Denoising, measure: str, methods: Mapping[str, str],
         for noise in dict.fromkeys(noise for noise, _ in found.cells)
     }
     figure = curves.lines(parts, levels, [f"{s:g}" for s in levels], "SNR_in, dB", TITLES[measure], ours)
-    # dropped segments cost up to 60 dB, and the others are to be distinguished
+    # limit the axis: dropped segments cost up to 60 dB, which would flatten the other curves
     steady = [c.value for systems in parts.values() for x, cells in systems.items() if x != "drop" for c in cells]
     if measure == "si_sdr" and np.isfinite(steady).all():
         figure.axes[0].set_ylim(bottom=min(steady) - 5)
@@ -135,7 +135,7 @@ def _denoised_curves(found: Denoising, measure: str, methods: Mapping[str, str],
 
 
 def _robustness_curves(parts, places, ticks, systems, chance: float) -> Any:
-    """UAR from 0 on; clean clips, which have no SNR, stand apart."""
+    """Draw UAR from 0; clean clips, which have no SNR, are drawn apart."""
     figure = curves.lines(parts, places, ticks, "SNR, dB", "UAR, % (dotted: chance)", systems, chance, apart=1)
     figure.axes[0].set_ylim(0, 100)
     return figure
@@ -150,9 +150,9 @@ def robustness_report(
     notes: Sequence[str] = (),
     unit: str = "speaker",
 ) -> Report:
-    """UAR against SNR, for every noise and system.
+    """Report UAR against SNR for every noise and system.
 
-    `table` is that of `keras_ser.evaluation.robustness`, `labels` are the classes; the rest as in `denoising_report`.
+    `table` is defined in `keras_ser.evaluation.robustness`, `labels` are the classes; the others are as in `denoising_report`.
     """
     found = NoiseCurves(table, labels)
     each = [(noise, system) for noise in found.noises for system in found.systems]
@@ -169,7 +169,7 @@ def robustness_report(
         a, b = found.systems
         for noise in found.noises:
             cell = found.area_difference(a, b, noise)
-            differences.append(f"{noise}: area of {a} less that of {b}: {cell.text()}")
+            differences.append(f"{noise}: area of {a} minus that of {b}: {cell.text()}")
     over = basis(table["group"].nunique(), unit, over_seeds(table["seed"].nunique()))
     steps = found.snrs[::-1]
     last = steps[-1] + (steps[-1] - steps[-2] if len(steps) > 1 else 5.0)
@@ -186,8 +186,8 @@ def robustness_report(
         title=title,
         summary=[replace(shown, intervals=False)],
         sections=[
-            f"UAR in % [{over}]. The area is the mean of UAR over SNR in dB (trapezoids), clean clips apart. Noises in their "
-            "test stretch, which no training uses.",
+            f"UAR in % [{over}]. The area is the mean of UAR over SNR in dB (trapezoids), without clean clips. Noises are from "
+            "test sections that no training uses.",
             shown,
         ],
         caution=f"{few}." if (few := too_few(table["group"].nunique(), unit)) else "",

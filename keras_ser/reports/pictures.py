@@ -1,4 +1,4 @@
-"""The pictures of the reports, as Matplotlib figures without pyplot.
+"""Pictures of the reports, as Matplotlib figures without pyplot.
 
 Every picture reads in greyscale: shades run from light to dark, and kinds differ by marker or dash, not by hue alone.
 Matplotlib is imported inside the functions, so that importing this package stays quick.
@@ -32,7 +32,7 @@ def new(width: float, height: float) -> Figure:
 
 
 def mark(label: str, **style: Any) -> Line2D:
-    """An entry of a legend."""
+    """Make a legend entry."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **style)
@@ -53,13 +53,13 @@ class Panel(NamedTuple):
     """Rows of scores."""
 
     title: str  # above the panel
-    rows: Sequence[str]  # what the rows are called
+    rows: Sequence[str]  # names of the rows
     series: Mapping[str, Sequence[Score | None]]  # name -> a score for each row, or None
     together: Sequence[float | None] = ()  # the value for each row of the seeds' averaged probabilities, or None
 
 
 def scores(results: Sequence[TaskScores]) -> Figure:
-    """The scores of one protocol, a panel for each task; a continuous task has one for CCC and one for RMSE."""
+    """Draw the scores of one protocol, a panel for each task; a continuous task has one for CCC and one for RMSE."""
     panels = []
     for result in results:
         known = [s for s in result.scores if not np.isnan(s.value)]
@@ -77,9 +77,9 @@ def scores(results: Sequence[TaskScores]) -> Figure:
 
 
 def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
-    """Dot and whisker: the mean over seeds with its 95 % interval, each seed, chance and a paper's figure.
+    """Draw dots and whiskers: the mean over seeds with its 95 % interval, each seed, chance and a paper's figure.
 
-    The panels stand one below the other; with `across` side by side, with the same rows.
+    The panels are stacked, or with `across` side by side, sharing their rows.
     """
     sizes = [len(p.rows) * max(1.0, 0.6 * len(p.series)) + 1.6 for p in panels]
     if across:
@@ -121,7 +121,7 @@ def _scale(panel: Panel) -> float:
 
 
 def _whisker(axes: Axes, y: float, score: Score, name: str, style: Mapping[str, Any]) -> dict[str, Line2D]:
-    """One score; the entries of the legend that it takes."""
+    """Draw one score and return its legend entries."""
     scale, several = form_of(score.metric).scale, len(score.seeds) > 1
     label = name or ("mean over seeds" if several else "measured")
     keys = {label: mark(label, markersize=6, linestyle="", **style)}
@@ -167,12 +167,12 @@ def _finish(axes: Axes, panel: Panel) -> None:
 
 
 def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = None, seeds: int = 1) -> Figure:
-    """Confusion matrices side by side, each cell the percent of its true class (row).
+    """Draw confusion matrices side by side, each cell in percent of its true class (row).
 
     Args:
-        shares: heading -> (classes, classes), of the row; NaN where a row has no clips.
+        shares: heading -> (classes, classes), shares of the row; NaN if a row has no clips.
         labels: the classes, at most 32.
-        counts: (classes, classes), printed below the percents of up to 12 classes; sums over `seeds`.
+        counts: (classes, classes), sums over `seeds`, printed below the percentages of up to 12 classes.
     """
     k, longest = len(labels), max(map(len, labels))
     cell = 1.1 if k <= 3 else 0.78 if k <= 12 else 0.5

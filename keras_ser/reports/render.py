@@ -1,4 +1,4 @@
-"""A table and plain values in the forms in which they are read: terminal text, Markdown, JSON."""
+"""Render tables and plain values as terminal text, Markdown and JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -10,7 +10,7 @@ from keras_ser.evaluation.tables import Table
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Lines of text, the first `left` columns flush left."""
+    """Return aligned lines of text, the first `left` columns flush left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -20,19 +20,19 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
 
 
 def terminal(table: Table) -> list[str]:
-    """Aligned lines, the header first, without the title."""
+    """Return aligned lines, header first, without the title."""
     return aligned(table.text(), table.labels)
 
 
 def markdown(table: Table) -> str:
-    """A Markdown table, without the title."""
+    """Return a Markdown table without the title."""
     header, *rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in table.text()]
     rule = ["---" if i < table.labels else "---:" for i in range(len(header))]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
 def plain(value: Any) -> Any:
-    """Values as strict JSON has them: NaN and infinity become None, dataclasses objects, arrays lists."""
+    """Convert values to strict JSON: NaN and infinity become None, dataclasses objects, arrays lists."""
     if is_dataclass(value):
         value = asdict(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""A report: what was measured, printed in a few lines and written with every detail."""
+"""The `Report`: results printed in a few lines and written with every detail."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured, and the predictions from which every figure of it can be computed again.
+    """Results, and the predictions from which every figure can be recomputed.
 
     Args:
         title: the heading.
         summary: the tables for the terminal.
         sections: Markdown text and tables, in the order of the report.
-        data: the figures with all digits, for JSON.
-        caution: one line for the terminal, on what a reader must know before the figures are believed.
-        missing: sentences on the runs that the report lacks, shown first; the first of them goes before `caution`.
-        head: paragraphs that follow these.
+        data: the figures with full precision, for JSON.
+        caution: one line for the terminal, on what a reader must know before trusting the figures.
+        missing: sentences on missing runs, shown first; the first of them precedes `caution`.
+        head: paragraphs that follow `missing`.
         notes: further sentences.
         figures: the pictures.
-        predictions: the table that everything is computed from; written to `csv`, if that is given.
-        results: of a run or an experiment, the scores of each protocol and task.
-        name: of the files: NAME.md, NAME.json.
+        predictions: the table that everything is computed from; written to `csv`, if given.
+        results: for a run or an experiment, the scores of each protocol and task.
+        name: base name of the files: NAME.md, NAME.json.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Report:
     csv: str = ""
 
     def result(self, protocol: str, task: str) -> TaskScores:
-        """The scores of one task under one protocol; raises UnknownKeyError where neither was scored."""
+        """Return the scores of one task under one protocol; raise UnknownKeyError if it was not scored."""
         for result in self.results:
             if (result.protocol, result.task) == (protocol, task):
                 return result
@@ -72,11 +72,11 @@ class Report:
         raise UnknownKeyError(f"expected a scored protocol and task: {there}. Received: ({protocol}, {task}).")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for strict JSON: NaN and infinity become None."""
+        """Return plain values for strict JSON; NaN and infinity become None."""
         return plain({"title": self.title, **self.data})
 
     def lines(self) -> list[str]:
-        """The summary for the terminal."""
+        """Return the summary for the terminal."""
         lines = [self.title]
         for table in self.summary:
             lines += ["", *([table.title] if table.title else []), *terminal(table)]
@@ -84,7 +84,7 @@ class Report:
         return lines + (["", f"Caution: {caution}"] if caution else [])
 
     def to_markdown(self) -> str:
-        """The report with every detail."""
+        """Return the full report in Markdown."""
         blocks = [f"# {self.title}", _bullets(self.missing), *self.head, _bullets(self.notes)]
         for section in self.sections:
             if isinstance(section, Table):
@@ -97,7 +97,7 @@ class Report:
     def save(self, folder: str | PathLike[str]) -> Path:
         """Write NAME.md (whose path is returned), NAME.html, NAME.tex, NAME.json, the table and the pictures.
 
-        The folder is made if it is not there.
+        The folder is created if it does not exist.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The sections of a report on runs: each protocol with its main task in full and its other tasks in a row each."""
+"""Sections of a report on runs: each protocol with its main task in full and a row for each other task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from keras_ser.reports.headline import other_tasks
 HEADER = ("metric", "measured", "95 % interval", "chance", "seeds mean ± std", "paper")
 
 SEEDS = HEADER.index("seeds mean ± std")
-AGAIN = "`keras_ser.reports.score_report(table, tasks, title=...)` gives the whole report again, intervals included."
+AGAIN = "`keras_ser.reports.score_report(table, tasks, title=...)` recreates the whole report, including intervals."
 RECOMPUTE = """Every figure above follows from `predictions.csv` alone:
 
 ```python
@@ -26,8 +26,8 @@ for seed, part in rows.groupby("seed"):  # UAR of each seed, all folds pooled
 ```
 
 {again} Incomplete
-seeds, where there are any, are named above and left out. "paper" is what the paper
-prints: it is not measured here."""
+seeds, if any, are named above and excluded. "paper" is the paper's published figure,
+not measured here."""
 
 
 def protocol_section(name: str, facts: Mapping[str, Any], results: Sequence[TaskScores]) -> list[str | Table]:
@@ -68,7 +68,7 @@ def _task(result: TaskScores) -> list[str | Table]:
 
 
 def _scores(rows: Sequence[Sequence[str]], several: bool) -> Table:
-    """A row a metric; columns of chance, of a paper's figures and of several seeds only where there are such."""
+    """Make a table with a row per metric; columns for chance, a paper's figures and several seeds only if they apply."""
     shown = [i for i, name in enumerate(HEADER) if i < 3 or (any(row[i] for row in rows) and (several or i != SEEDS))]
     return Table("", [HEADER[i] for i in shown], [[row[i] for i in shown] for row in rows])
 
@@ -90,7 +90,7 @@ def _row(score: Score) -> list[str]:
 
 
 def _confusion(result: TaskScores) -> Table:
-    """Shares and counts; the intervals are in the JSON."""
+    """Make a table of shares and counts; the intervals are in the JSON."""
     matrix = result.confusion
     rows = [
         [label, *(Cell(c.value, note=f"({n})") for c, n in zip(cells, counts, strict=True))]
@@ -100,7 +100,7 @@ def _confusion(result: TaskScores) -> Table:
 
 
 def _subsets(what: str, subsets: Sequence[Subset], result: TaskScores) -> Table:
-    """A row for each subset; the classes that are absent, and how many groups each has, where that says something."""
+    """Make a table with a row per subset, with its absent classes and number of groups if informative."""
     metrics = ["accuracy", "uar", "macro_f1"] if result.labels else ["ccc", "rmse"]
     grouped, absent = f"{what}s" != result.unit, any(subset.absent for subset in subsets)
     header = [what, "clips", *[result.unit] * grouped, *map(metric_title, metrics), *["classes absent"] * absent]

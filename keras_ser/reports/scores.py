@@ -1,4 +1,4 @@
-"""The report of a run or an experiment: every protocol and task with its scores, intervals, confusion and subsets."""
+"""Reports of a run or an experiment: scores, intervals, confusion and subsets of every protocol and task."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from keras_ser.reports.score_sections import extra_table, protocol_section, reco
 from keras_ser.tasks import Task
 
 Run = tuple[str, int, int]  # protocol, fold, seed
-SUMMARY = ("uar", "accuracy", "ccc", "rmse")  # what the terminal shows
+SUMMARY = ("uar", "accuracy", "ccc", "rmse")  # the metrics shown on the terminal
 
 
 def score_report(
@@ -40,27 +40,27 @@ def score_report(
     learned: Sequence[Learning] = (),
     made: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
-    """Score a predictions table.
+    """Score a predictions table and return the report.
 
     Args:
-        predictions: the table (`keras_ser.evaluation.predictions` says what it holds).
-        tasks: what is scored; a task without any true label is left out, and a note says so. Without tasks the report has
-            notes, tables and curves alone.
+        predictions: the table; see `keras_ser.evaluation.predictions` for its columns.
+        tasks: the tasks to score. A task without any true label is left out with a note. Without tasks the report consists of
+            notes, tables and curves.
         title: the report's heading.
-        paper: a paper's figures, {(task, metric): value}; fractions, as the scores are: 0.9013, not 90.13.
-        protocols: name -> {"description": str, "speaker_dependent": bool, "folds": number or list of folds that a
-            complete seed has, ..}. The report follows their order; one that has no predictions is noted.
-        notes: sentences for the reader.
+        paper: a paper's figures, {(task, metric): value}, as fractions like the scores: 0.9013, not 90.13.
+        protocols: name -> {"description": str, "speaker_dependent": bool, "folds": number or list of folds of a complete
+            seed, ..}. The report follows their order; a protocol without predictions is noted.
+        notes: further sentences of the report.
         tables: further tables, name -> a mapping or a list of rows, e.g.
             {"discriminator": {"speakers": {"accuracy": 0.52, "prior": 0.5}}}.
         histories: (protocol, fold, seed) -> history with a column `epoch`.
-        missing: sentences on the runs that the predictions lack, shown first.
-        deterministic: another seed would give the same model, see `score`.
-        learned: what each run has learned, shown before all scores.
-        made: what each run was made by (`keras_ser.training.provenance.made_by`), where that is known.
+        missing: sentences on the runs missing from the predictions, shown first.
+        deterministic: whether all seeds give the same model; see `score`.
+        learned: the verdict on each run's training, shown before all scores.
+        made: the provenance of each run (`keras_ser.training.provenance.made_by`), if known.
 
     Raises:
-        UserError: a bad table, an unknown task or metric, or a paper's figure in percent.
+        UserError: the table is invalid, a task or metric of `paper` is unknown, or its figure is in percent.
     """
     frame = check_predictions(predictions, tasks)
     protocols = {name: dict(facts) for name, facts in (protocols or {}).items()}
@@ -122,7 +122,7 @@ def score_report(
 
 
 def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
-    """Task -> metric -> a paper's figure; raises UserError for an unknown task or metric, and for a figure in percent."""
+    """Return task -> metric -> a paper's figure; raise UserError for an unknown task or metric, or a figure in percent."""
     found = {task.name: {} for task in tasks}
     metrics = {task.name: metric_names(task) for task in tasks}
     for (task, metric), value in paper.items():
@@ -131,7 +131,7 @@ def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task])
             raise UserError(f"`paper` must name a task and its metric ({there}). Received: ({task}, {metric}).")
         if metric != "rmse" and not -1 <= value <= 1:
             raise UserError(
-                f"a paper's figure is a fraction, as the measured one is. Received: {task} {metric} {value}; "
+                f"a paper's figure must be a fraction, like the measured one. Received: {task} {metric} {value}; "
                 f"if that is percent, write {value / 100:g}."
             )
         found[task][metric] = float(value)
@@ -139,7 +139,7 @@ def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task])
 
 
 def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
-    """A row a task and protocol, the main task first."""
+    """Make a table with a row per task and protocol, the main task first."""
     shown = [m for m in SUMMARY if any(s.metric == m for r in results for s in r.scores)]
     rows = []
     for result in (r for task in tasks for r in results if r.task == task.name):
@@ -154,7 +154,7 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
 def _training(
     learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None
 ) -> list[Table]:
-    """A row for each run; before it the means over each protocol, where one has several runs."""
+    """Make a table with a row per run, preceded by the means over each protocol if one has several runs."""
     if not learned:
         return []
     tested = {
@@ -169,7 +169,7 @@ def _training(
 
 
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
-    """What a reader of the summary must know, in one line; report.md has the rest."""
+    """Return a line of cautions for the summary; report.md has the details."""
     shared = [name for name, facts in protocols.items() if facts.get("speaker_dependent")]
     said = [f"{', '.join(shared)}: test speakers are in the training set"] if shared else []
     leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
@@ -181,7 +181,7 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
         if few:
             said.append(f"{result.protocol}: {few}")
         elif result.unit == "clips":
-            said.append(f"{result.protocol}: no speakers known, intervals too narrow")
+            said.append(f"{result.protocol}: speakers unknown, intervals too narrow")
     return "; ".join(said) + "." * bool(said)
 
 
@@ -192,7 +192,7 @@ def _figures(
     task: Task | None,
     learned: Sequence[Learning],
 ) -> Iterator[Picture]:
-    """The scores and the main task's confusion under each protocol, and the curves of the task that chooses the epoch."""
+    """Yield the scores and the main task's confusion under each protocol, and the curves of the task that selects the epoch."""
     for protocol in protocols:
         name = protocol.replace("-", "_")
         mine = [r for r in results if r.protocol == protocol]
@@ -214,7 +214,7 @@ def _figures(
 
 
 def _result(result: TaskScores) -> dict[str, Any]:
-    """The fields of the scores, and the spread of each over seeds."""
+    """Return the fields of the scores, with the standard deviation of each over seeds."""
 
     def spread(scores: Sequence[Score]) -> list[dict[str, Any]]:
         return [{**asdict(s), "std": s.std, "min": min(s.seeds), "max": max(s.seeds)} for s in scores]

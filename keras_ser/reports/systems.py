@@ -1,4 +1,4 @@
-"""Reports of several systems: beside a paper's figures and under several protocols, and the gain of one over another."""
+"""Reports on several systems: under several protocols beside a paper's figures, and the gain of one over another."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from keras_ser.reports import curves, pictures
 from keras_ser.reports.pictures import Panel
 from keras_ser.reports.report import Picture, Report
 
-FIGURES = ("difference", "low", "high", "p", "p_holm", "without_p")  # of a comparison, in JSON
+FIGURES = ("difference", "low", "high", "p", "p_holm", "without_p")  # fields of a comparison in JSON
 PAIRED = "Paired differences [95 % CI], with p values corrected for their number (Holm):"
 CAPTION = "Scores with 95 % intervals"
 
@@ -24,9 +24,9 @@ class Swept(NamedTuple):
     """Systems that differ in one setting.
 
     Args:
-        setting: what the horizontal axis is called.
+        setting: label of the horizontal axis.
         curves: curve -> value of the setting -> system.
-        further: quantity -> system -> what was measured of it beside the main task's scores.
+        further: quantity -> system -> its measured value, in addition to the main task's scores.
     """
 
     setting: str
@@ -50,21 +50,21 @@ def systems_report(
     name: str = "systems",
     swept: Swept | None = None,
 ) -> Report:
-    """The same systems under one protocol after another, side by side.
+    """Report several systems side by side, under one or more protocols.
 
     Args:
         title: the heading.
-        parts: one a protocol, of the same systems, task and metrics; the paper's own protocol first.
-        about: system -> what it is.
-        described: protocol -> what it is, in words.
+        parts: one per protocol, with the same systems, task and metrics; the paper's own protocol first.
+        about: system -> description.
+        described: protocol -> description.
         paper: system -> {metric: a paper's figure, a fraction}, under the first protocol.
-        papers: protocol -> the same, shown beside each protocol's own.
-        confused: the system whose confusion is shown; None = none.
-        paper_confusion: what a paper prints of it, (classes, classes), fractions of the true class (row).
-        missing: sentences on the runs that are left out; notes: further sentences.
-        learned: system -> what each of its runs has learned.
-        name: of the files.
-        swept: a setting in which the systems differ, for a picture of the scores against it.
+        papers: protocol -> figures in the form of `paper`, shown beside that protocol's.
+        confused: the system whose confusion matrix is shown; None = none.
+        paper_confusion: the paper's confusion matrix, (classes, classes), fractions of the true class (row).
+        missing: sentences on excluded runs; notes: further sentences.
+        learned: system -> the verdicts on its runs.
+        name: base name of the files.
+        swept: a setting in which the systems differ, for a plot of the scores against it.
     """
     paper, described, first, learned = paper or {}, described or {}, parts[0], learned or {}
     untrained = faults(learned)
@@ -73,11 +73,11 @@ def systems_report(
     shares = {"paper": paper_confusion} if len(paper_confusion) and confused else {}
     shares |= {protocol: matrix.share for protocol, matrix in matrices.items()}
     tables = [_by_protocol(parts, metric, paper, papers or {}) for metric in first.metrics]
-    # UAR, but where the paper prints the other alone
+    # UAR, unless the paper reports only the other
     led = next((m for m in first.metrics if any(m in figures for figures in paper.values())), first.metrics[0])
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
-        sections.append("The protocols test other clips: the difference between their columns is plain, not paired.")
+        sections.append("The protocols test different clips: the difference between their columns is not paired.")
     for part in parts:
         differences = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
         sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
@@ -119,7 +119,7 @@ def systems_report(
 
 
 def _sweep(parts: Sequence[Systems], swept: Swept) -> Any:
-    """A panel for each protocol and metric, and each further quantity: the value against the setting."""
+    """Draw the values against the setting, a panel for each protocol and metric, and for each further quantity."""
     places = sorted({place for found in swept.curves.values() for place in found})
     cells = {
         f"{metric_title(metric)}, {part.protocol}": {s: found[metric].cell() for s, found in part.scores.items()}
@@ -149,7 +149,7 @@ def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]
 
 def _leaking(described: Mapping[str, str]) -> str:
     found = [protocol for protocol, what in described.items() if "LEAKING" in what]
-    return f"{', '.join(found)}: copies and cuts of one recording stand on both sides." if found else ""
+    return f"{', '.join(found)}: copies and segments of one recording are on both sides." if found else ""
 
 
 def _by_protocol(
@@ -158,7 +158,7 @@ def _by_protocol(
     paper: Mapping[str, Mapping[str, float]],
     papers: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> Table:
-    """A row a system, a column a protocol; of several also the first less the last."""
+    """Make a table with a row per system and a column per protocol; for several, also the first minus the last."""
     named = any(metric in figures for figures in paper.values())
     columns = ["system", *["paper"] * named, *(part.protocol for part in parts)]
     rows = []
@@ -179,7 +179,7 @@ def _dots(parts: Sequence[Systems], paper: Mapping[str, Mapping[str, float]]) ->
     for metric in parts[0].metrics:
         series = {}
         for k, part in enumerate(parts):
-            # the paper's figure stands beside its own protocol's
+            # the paper's figure is shown with its own protocol
             own = [paper.get(s, {}).get(metric) if k == 0 else None for s in part.tables]
             scores = [found_[metric] for found_ in part.scores.values()]
             series[part.protocol] = [_bare(score, figure) for score, figure in zip(scores, own, strict=True)]
@@ -214,13 +214,13 @@ def gain_report(
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Report:
-    """What one system gains over another, class by class.
+    """Report the gain of one system over another, class by class.
 
     Args:
         title: the heading.
-        part: of two systems; its pair is (the one that gains, the one that is gained over), its metrics are the rows.
+        part: two systems; its pair is (the gaining system, the reference), its metrics are the rows.
         paper: system -> {metric: a paper's figure, a fraction}.
-        missing, notes: sentences for the reader.
+        missing, notes: sentences on excluded runs; further sentences.
     """
     paper, ((second, first),) = paper or {}, part.pairs
     differences = {c.metric: c for *_, c in part.differences}

@@ -1,4 +1,4 @@
-"""The report of a speaker verification, and its curves of the detection error trade-off (DET)."""
+"""The report on speaker verification, with detection error trade-off (DET) curves."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def verification_report(
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Report:
-    """How well each system's embeddings tell speakers apart; raises UserError for an unknown metric of the paper.
+    """Report how well each system's embeddings distinguish speakers; raise UserError for an unknown metric of the paper.
 
     Args:
         title: the heading.
-        table: see `keras_ser.evaluation.verification`; the first system is the one that the others are compared with.
-        paper: system -> {metric: the paper's figure}, rates as fractions; for all trials. A name that is no system of the
-            table has a line of its own.
-        missing, notes: sentences on the runs that are left out; further sentences.
+        table: see `keras_ser.evaluation.verification`; the others are compared with the first system.
+        paper: system -> {metric: the paper's figure}, rates as fractions, over all trials. A name that is not a system of the
+            table has its own row.
+        missing, notes: sentences on excluded runs; further sentences.
     """
     found, paper = Verification(table), paper or {}
     unknown = {metric for figures in paper.values() for metric in figures} - set(METRICS)
@@ -57,17 +57,17 @@ def verification_report(
     }
     shown = _table(found, cells, paper)
     pairs = found.pairs()
-    differences = [f"{kind} trials: EER of {a} less that of {b}: {cell.text()}" for kind, a, b, cell in pairs]
+    differences = [f"{kind} trials: EER of {a} minus that of {b}: {cell.text()}" for kind, a, b, cell in pairs]
     seeds, speakers = table["seed"].nunique(), len(found.speakers)
     return Report(
         title=title,
         summary=[replace(shown, intervals=False)],
         sections=[
             f"[{basis(speakers, 'speaker', over_seeds(seeds))}]. Folds: {table['fold'].nunique()}, seeds: {seeds}. Each has its "
-            "own network and so its own threshold; figures are means over folds, then seeds, and `number` is the trials a seed.",
-            "Accuracy is that at the equal-error threshold, which is chosen on the trials that it decides: 1 - EER, up to a step "
-            "of the curve. Chance is an EER of 50 %.",
-            f"minDCF: the least detection cost at p = {P_TARGET:g}, both costs 1; 1 is the cost of deciding without "
+            "own network and threshold; figures are means over folds, then seeds, and `number` is the number of trials per seed.",
+            "Accuracy is taken at the equal-error threshold, selected on the same trials: it equals 1 - EER up to a step of the "
+            "curve. Chance is an EER of 50 %.",
+            f"minDCF: the minimum detection cost at p = {P_TARGET:g}, with both costs 1; 1 is the cost of deciding without "
             "listening.",
             shown,
         ],
@@ -108,7 +108,7 @@ def _table(found: Verification, cells: Mapping, paper: Mapping[str, Mapping[str,
 
 
 def _figure(found: Verification, cells: Mapping) -> Figure:
-    """A panel for all and for same-gender trials."""
+    """Draw a panel for all trials and one for same-gender trials."""
     curves = {
         kind: {
             system: (mean_curve(found.runs(system, only)), cells[kind, system, "eer"].value) for system in found.systems
@@ -119,10 +119,10 @@ def _figure(found: Verification, cells: Mapping) -> Figure:
 
 
 def mean_curve(runs: Iterable[tuple[tuple[int, int], pd.DataFrame]]) -> Curve:
-    """Mean false-alarm and miss rates, (levels,) each, of the runs ((fold, seed), trials); NaN where no run has both kinds.
+    """Return mean false-alarm and miss rates, (levels,) each, of runs ((fold, seed), trials); NaN if no run has both kinds.
 
-    The mean of the runs' curves along the lines false alarm - miss = constant, folds first: on the diagonal that is the mean
-    equal-error rate. The levels are a few hundred of those differences, 0 among them.
+    The runs' curves are averaged along the lines false alarm - miss = constant, folds first: on the diagonal this is the mean
+    equal-error rate. The levels are a few hundred of these differences, including 0.
     """
     seeds: dict[int, list[Curve]] = {}
     levels = [np.zeros(1)]
@@ -143,9 +143,9 @@ def mean_curve(runs: Iterable[tuple[tuple[int, int], pd.DataFrame]]) -> Curve:
 
 
 def det(panels: Mapping[str, Mapping[str, tuple[Curve, float]]]) -> Figure:
-    """DET curves on axes of normal deviates; the equal-error rate is marked on the diagonal.
+    """Draw DET curves on normal-deviate axes; the equal-error rate is marked on the diagonal.
 
-    `panels`: kind of trials -> {system: (curve, equal-error rate)}; a system whose rate is NaN is left out.
+    `panels`: kind of trials -> {system: (curve, equal-error rate)}; a system with a NaN rate is left out.
     """
     low, high = _limits([curve for systems in panels.values() for curve, _ in systems.values()])
     figure = pictures.new(4.3 * len(panels) + 0.3, 4.6)
@@ -162,7 +162,7 @@ def _panel(axes: Axes, systems: Mapping[str, tuple[Curve, float]], low: float, h
     for k, (system, ((false_alarm, miss), eer)) in enumerate(systems.items()):
         if np.isnan(eer):
             continue
-        # a little outside the panel, where infinity would break the line
+        # clip slightly outside the panel, since infinity would break the line
         x, y = (ndtri(np.clip(rate, low / 10, 1 - (1 - high) / 10)) for rate in (false_alarm, miss))
         equal = int(np.abs(false_alarm - miss).argmin())
         look = {
@@ -180,12 +180,12 @@ def _panel(axes: Axes, systems: Mapping[str, tuple[Curve, float]], low: float, h
     axes.set_ylim(*ndtri([low, high]))
     axes.set_aspect("equal")
     axes.set_xlabel("false alarm, %")
-    # a curve that is better than chance leaves the upper right corner free
+    # the legend fits in the upper right corner, which curves better than chance leave free
     axes.legend(loc="upper right", fontsize=8, framealpha=0.9, handlelength=3.2)
 
 
 def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    """The ends of both axes: an eighth of the lowest EER, and what the curves reach where they enter there."""
+    """Return the limits of both axes: an eighth of the lowest EER, and the largest rate of the curves within that limit."""
     lowest, reached = 0.5, 0.5
     curves = [curve for curve in curves if not np.isnan(curve[0]).any()]
     for false_alarm, miss in curves:

@@ -10,8 +10,8 @@ import numpy as np
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
 
-CLOSE, FLOOR = 0.01, 2e-3  # what a sum may miss: of the difference, and of log p
-STRETCHES = 10  # that a table shows a clip in
+CLOSE, FLOOR = 0.01, 2e-3  # tolerance of the sum: relative to the difference, and absolute in log p
+STRETCHES = 10  # default number of segments of a clip in a table
 SPECTRA = ("log_mel", "linear_bands", "spectrogram", "magnitude")
 
 
@@ -22,7 +22,7 @@ class TaskAttribution:
     Args:
         task: name of the task.
         label: the predicted class, or "value" of a continuous task.
-        probability: of that class, or the value.
+        probability: probability of that class, or the value.
         difference: log p(x) - log p(x'), or the difference of the values.
         contributions: feature -> (frames, bins); together they sum to `difference`.
     """
@@ -35,7 +35,7 @@ class TaskAttribution:
 
     @property
     def output(self) -> str:
-        """What the contributions are to."""
+        """The quantity that the contributions add up to."""
         return "the value" if self.label == "value" else f"log p({self.label})"
 
     @property
@@ -43,7 +43,7 @@ class TaskAttribution:
         return float(sum(values.sum() for values in self.contributions.values()))
 
     def gap(self) -> str:
-        """A sentence where the contributions are far from complete, as of a network that stops gradients; else ""."""
+        """A sentence if the contributions are far from complete, e.g. for a network that stops gradients; else ""."""
         if abs(self.total - self.difference) <= 2 * (CLOSE * abs(self.difference) + FLOOR):
             return ""
         return f"{self.task}: the outputs differ by {self.difference:+.3f}, so part of it is not explained by these contributions."
@@ -56,10 +56,10 @@ class Attribution:
     Args:
         path: the file.
         tasks: a `TaskAttribution` for each task.
-        features: feature -> (frames, bins), the clip's own valid frames.
-        times: feature -> (frames,), the second in which each frame begins.
-        cut: whether the front end drops frames, so that times count what it keeps.
-        against: what the clip is compared with.
+        features: feature -> (frames, bins), the clip's valid frames.
+        times: feature -> (frames,), start of each frame in seconds.
+        cut: whether the front end drops frames, so that times refer to the remaining ones.
+        against: name of the baseline that the clip is compared with.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class Attribution:
         return max(float(t[-1] + (t[1] - t[0] if len(t) > 1 else 0.01)) for t in self.times.values())
 
     def by_time(self, task: TaskAttribution, edges: np.ndarray) -> np.ndarray:
-        """(stretches,) sums of a task's contributions of the frames that begin between two `edges` (seconds)."""
+        """Return (segments,) sums of a task's contributions over frames that start between two `edges` (seconds)."""
         found = np.zeros(len(edges) - 1)
         for name, values in task.contributions.items():
             place = np.clip(np.searchsorted(edges, self.times[name], side="right") - 1, 0, len(found) - 1)
@@ -83,7 +83,7 @@ class Attribution:
         return found
 
     def lines(self, top: int = STRETCHES) -> list[str]:
-        """A table: a row for each of `top` stretches of equal length, a column for each task."""
+        """Return a table with a row for each of `top` segments of equal length and a column for each task."""
         edges = np.linspace(0, self.seconds, top + 1)
         header = ["seconds", *(f"{each.task}: {each.label} ({each.probability:.3f})" for each in self.tasks)]
         sums = [self.by_time(each, edges) for each in self.tasks]
@@ -91,7 +91,7 @@ class Attribution:
         for name in self.features if len(self.features) > 1 else ():
             rows.append([f"all {name}", *(f"{each.contributions[name].sum():+.3f}" for each in self.tasks)])
         rows.append(["sum", *(f"{each.total:+.3f}" for each in self.tasks)])
-        where = "; seconds of what the front end keeps" if self.cut else ""
+        where = "; times without the frames that the front end drops" if self.cut else ""
         return [
             str(self.path),
             "",
@@ -102,7 +102,7 @@ class Attribution:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: the contribution of each frame, summed over bins, and of each bin, summed over frames."""
+        """Return plain values for JSON: each frame's contribution, summed over bins, and each bin's, summed over frames."""
         found = {}
         for each in self.tasks:
             features = {
@@ -115,7 +115,7 @@ class Attribution:
         return {"file": str(self.path), "seconds": times, "cut": self.cut, "tasks": found}
 
     def _pictured(self) -> tuple[str, np.ndarray]:
-        """The first spectrum as it is; without one the first feature, each bin standardised over the clip."""
+        """Return the first spectrum, or without one the first feature, each bin standardised over the clip."""
         for name, values in self.features.items():
             if name.rpartition(".")[2] in SPECTRA:
                 return name, values
@@ -142,12 +142,12 @@ class Attribution:
             axes.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
             axes.set_ylabel(f"contribution to\n{each.output}", fontsize=8)
             pictures.tidy(axes)
-        rows[-1].set_xlabel("seconds that the front end keeps" if self.cut else "seconds", fontsize=8)
+        rows[-1].set_xlabel("seconds, without dropped frames" if self.cut else "seconds", fontsize=8)
         return figure
 
 
 def outputs(tasks: Sequence[Any]) -> str:
-    """What the contributions of several explained tasks are to."""
+    """Return the quantity that the contributions of several explained tasks add up to."""
     kinds = {each.label == "value" for each in tasks}
     if kinds == {True}:
         return "the value"

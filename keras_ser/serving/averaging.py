@@ -1,7 +1,7 @@
-"""Several runs as one model: the mean of their probabilities, of seeds or folds of one recipe, or of different recipes.
+"""Average several runs into one model: the mean of their probabilities, over seeds or folds of a recipe, or over recipes.
 
-A front end that several runs have in common computes its features once. Flags of a clip are those of any of the runs; the embedding
-is that of all runs, one behind the other.
+A front end shared by several runs computes its features once. A clip has the flags of any of the runs; the embedding
+concatenates those of all runs.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def check_together(runs: Sequence[Run]) -> None:
-    """Refuse runs that do not answer the same question.
+    """Check that runs have the same tasks, classes and sample rate.
 
     Raises:
-        UserError: other tasks or classes, or another sample rate, than the first run's.
+        UserError: tasks, classes or sample rate differ from the first run's.
     """
     first = runs[0]
     for run in runs[1:]:
         if run.folder.resolve() == first.folder.resolve():
-            raise UserError(f"each run counts once. Received: {run.folder} twice.")
+            raise UserError(f"each run must be given once. Received: {run.folder} twice.")
         for what, a, b in (
             ("tasks", [t.name for t in first.recipe.tasks], [t.name for t in run.recipe.tasks]),
             *(
@@ -35,21 +35,21 @@ def check_together(runs: Sequence[Run]) -> None:
         ):
             if a != b:
                 raise UserError(
-                    f"runs that are averaged need the same {what}. Received: {', '.join(map(str, a))} in {first.folder}, "
+                    f"averaged runs must have the same {what}. Received: {', '.join(map(str, a))} in {first.folder}, "
                     f"{', '.join(map(str, b))} in {run.folder}."
                 )
 
 
 def averaged(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
-    """{"waveform", "length"} -> {task: (batch, classes)}, means over models, and flags.
+    """Return a function {"waveform", "length"} -> {task: (batch, classes)}, means over models, and flags.
 
     Args:
         runs: finished runs of networks, see `check_together`.
-        models: the whole model of each.
+        models: the complete model of each run.
     """
     from keras import ops
 
-    groups: dict[Any, Any] = {}  # what a front end is -> the model whose front end stands for all of them
+    groups: dict[Any, Any] = {}  # front end -> the model whose front end is used for all with the same one
     keys = [_frontend(run, number) for number, run in enumerate(runs)]
     for key, model in zip(keys, models, strict=True):
         groups.setdefault(key, model.get_layer("extractor"))
@@ -73,7 +73,7 @@ def averaged(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
 
 
 def embeddings(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
-    """{"waveform", "length"} -> (batch, units of all models)."""
+    """Return a function {"waveform", "length"} -> (batch, units of all models)."""
     from keras import ops
 
     from keras_ser.models.whole_model import recipe_embedder
@@ -85,13 +85,13 @@ def embeddings(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
 
 
 def mean(values: Sequence[Any]) -> Any:
-    """The mean of tensors of one shape, in float32."""
+    """Return the mean of tensors of one shape, in float32."""
     from keras import ops
 
     return sum(ops.cast(value, "float32") for value in values) / len(values)
 
 
 def _frontend(run: Run, number: int) -> Any:
-    """Equal for runs whose front ends compute the same; a cascade's, behind its own first model, is its own."""
+    """Return a key that is equal for runs with the same front end; a cascade's front end follows its first model and is unique."""
     recipe = run.recipe
     return number if recipe.first is not None else (recipe.every_frontend, recipe.sampling.seconds)

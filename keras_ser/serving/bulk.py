@@ -1,13 +1,13 @@
-"""Predictions for more files than one process, or one sitting, can take: shards, Parquet, and nothing twice.
+"""Bulk prediction in shards to Parquet files, resumable, without predicting any file twice.
 
-A folder of results holds
+A folder of results contains
 
-    model.json                    which model it is of
+    model.json                    identifies the model
     predictions/*.parquet         a row per file: file, <task>/prediction, <task>/score, <task>/<label>, flags, problems
     failed/*.parquet              a row per file that could not be predicted: file, reason
 
-Each file of results is written whole, every `PART` files. Files that are in either table are not read again, so that a killed
-command continues, by whatever shards it is continued.
+Each results file is written at once, every `PART` audio files. Files in either table are not read again, so that a killed
+command can be continued, even with other shards.
 """
 
 import contextlib
@@ -48,8 +48,8 @@ def predict_bulk(
         out: Folder of results, shared by all shards.
         shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
         part: Files that share a Parquet file. A kill loses the rows of one part at most.
-        track: Called with the files that are left, to show progress: an item is taken for each row that is made.
-        rows: Gives files -> a row each in any order, instead of predicting in this process; see `ray_rows`.
+        track: Called with the remaining files, to show progress: an item is consumed for each new row.
+        rows: Context of a function files -> rows in any order, used instead of predicting in this process; see `ray_rows`.
 
     Returns:
         (predicted, failed): the numbers of files of this shard with a row in either table, earlier ones included.
@@ -63,7 +63,7 @@ def predict_bulk(
     if not 1 <= number <= shards:
         raise UserError(f"a shard is N/OF, N from 1 to OF, e.g. 1/8. Received: {number}/{shards}.")
     out, about = Path(out), {"model": digest(model)}
-    # a cluster that cannot be joined leaves no folder
+    # join the cluster before creating the folder
     with rows or contextlib.nullcontext() as make:
         claim(out, about)
         done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
@@ -85,7 +85,7 @@ def predict_bulk(
 
 
 class Rows:
-    """Files -> rows, by a model that is loaded where the rows are made.
+    """Function files -> rows that loads its model on first use, in the process that predicts.
 
     Args:
         model: See `Predictor.load`.
@@ -104,7 +104,7 @@ class Rows:
 
 
 def claim(out: Path, about: Mapping[str, str]) -> None:
-    """Make a folder of results, or go on in one of the same model."""
+    """Create a folder of results, or continue in one of the same model."""
     file = out / MODEL
     if file.exists():
         try:
@@ -122,7 +122,7 @@ def claim(out: Path, about: Mapping[str, str]) -> None:
 
 
 def digest(model: str | os.PathLike) -> str:
-    """SHA-256 of a model's files: of an export's graph and weights, or of a run's model."""
+    """Return the SHA-256 of a model's files: an export's graph and weights, or a run's model."""
     from keras_ser.training.run import Run, model_file
 
     folder = find_export(model)
@@ -135,7 +135,7 @@ def digest(model: str | os.PathLike) -> str:
 
 
 def read_column(folder: Path, name: str) -> set[str]:
-    """The values of a column of all Parquet files of a folder."""
+    """Return the values of a column in all Parquet files of a folder."""
     pyarrow, parquet = _pyarrow()
     found: set[str] = set()
     for path in sorted(folder.glob("*.parquet")):
@@ -165,7 +165,7 @@ def _pyarrow():
 def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[Path]]:
     """Like `keras_ser.audio.find_audio`; a .txt file is a list of audio files, one per line, relative to the working folder.
 
-    Files that are named by a list are not looked for: a missing one is a failure of its own, and does not end the others.
+    Files named in a list are not checked here: a missing one fails on its own, without affecting the others.
     """
     from keras_ser.audio import find_audio
 
@@ -185,16 +185,16 @@ def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[P
 def ray_rows(
     model: str | os.PathLike, out: Path | str, workers: int, address: str | None = None
 ) -> Iterator[Callable[[Sequence[Path]], Iterator[Row]]]:
-    """`rows` of `predict_bulk` by Ray Data: `Rows` in `workers` actors of a core each, `map_batches` over the files.
+    """Return `rows` for `predict_bulk` that uses Ray Data: `map_batches` over the files with `workers` actors, one core each.
 
     Args:
-        model: A path that every node must see, like those of the files.
-        out: Folder of results, which every node must see, too.
-        workers: Number of actors, each with a copy of the model; as many as the cluster has cores at most.
-        address: Of a running cluster; None = the cluster of RAY_ADDRESS, or this machine.
+        model: Path of the model, which every node must be able to read, like the files.
+        out: Folder of results, which every node must be able to access.
+        workers: Number of actors, each with a copy of the model, at most the number of cores of the cluster.
+        address: Address of a running cluster; None = the cluster of RAY_ADDRESS, or this machine.
 
     Raises:
-        UserError: Ray is not installed, there is no cluster at the address, or a node lacks what all must have.
+        UserError: Ray is not installed, there is no cluster at the address, or a node fails a requirement.
     """
     from keras_ser.engines.cluster import TRIES, joined, reason
 
@@ -212,7 +212,7 @@ def ray_rows(
                 concurrency=count,
                 num_cpus=1,
                 batch_size=BATCH,
-                # Ray's own default is for ever, also for a batch that kills its actor
+                # by default Ray retries for ever, even a batch that kills its actor
                 max_restarts=TRIES - 1,
                 max_task_retries=TRIES - 1,
             )
@@ -221,7 +221,7 @@ def ray_rows(
                     yield json.loads(row["row"])
             except ray.exceptions.RayError as error:
                 raise UserError(
-                    f"Ray has given up ({reason(error)}). The same command continues after the last whole part."
+                    f"Ray has given up ({reason(error)}). The same command continues after the last complete part."
                 ) from error
 
         yield rows

@@ -36,8 +36,8 @@ from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 
-STEPS = 256  # of the integral
-TOP = 10  # features that are shown
+STEPS = 256  # midpoints of the integral
+TOP = 10  # default number of features shown
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Explainer:
             raise UserError(refusal)
         if run.recipe.sampling.seconds:
             raise UserError(
-                f"{run.folder} judges stretches of a clip; whole clips are explained: train without sampling.seconds."
+                f"{run.folder} classifies segments, and only whole clips can be explained: train without sampling.seconds."
             )
         whole = run.model()
         network = inner_network(whole)
@@ -214,8 +214,8 @@ def explain(run: Run, path: Path | str) -> Explanation | Attribution:
     MT-A-DNN is explained by its attention and the statistics of whole clips, every other network frame by frame.
 
     Raises:
-        UserError: a baseline, which has no gradients.
-        AudioError: a file that cannot be read.
+        UserError: the run is a baseline, which has no gradients.
+        AudioError: the file cannot be read.
     """
     from keras_ser.serving.saved_model import MAX_SECONDS
 

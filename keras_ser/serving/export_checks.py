@@ -162,5 +162,5 @@ def check_ops(folder: Path) -> set[str]:
     foreign = sorted(op for op in ops if ">" in op or op.startswith(("Xla", "CudnnRNN")) or "PyFunc" in op)
     if foreign or compiled:
         culprits = ", ".join([*foreign, *(f"XLA in {name}" for name in sorted(set(compiled))[:10])])
-        raise ExportError(f"the graph holds what a stock server lacks: {culprits}. Nothing was exported.")
+        raise ExportError(f"the graph has ops that a stock server lacks: {culprits}. Nothing was exported.")
     return ops

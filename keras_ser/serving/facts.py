@@ -14,11 +14,11 @@ FORMAT = 1
 
 
 class ExportError(UserError):
-    """An export was refused; nothing of it is left on disk."""
+    """Raised if an export is refused; nothing of it is left on disk."""
 
 
 class ExportVersionWarning(UserWarning):
-    """Another version of the package wrote the export."""
+    """Issued if another version of the package wrote the export."""
 
 
 def find_export(path: str | os.PathLike) -> Path | None:

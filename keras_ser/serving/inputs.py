@@ -1,4 +1,4 @@
-"""What a `Predictor` is asked about: audio files and waveforms, read as they are needed."""
+"""Inputs of a `Predictor`: audio files and waveforms, read as needed."""
 
 import numbers
 import os
@@ -14,24 +14,24 @@ from keras_ser.errors import UserError
 
 
 class Clip(NamedTuple):
-    """One clip of a batch of questions."""
+    """One clip to predict."""
 
-    file: Path | None  # None of an array
+    file: Path | None  # None for an array
     name: str
     read: Callable[[int, float], tuple[np.ndarray, list[str]]]  # (sample_rate, max_seconds) -> waveform, problems
 
 
 def clips(inputs: Any, sampling_rate: float | None = None, *, keep_missing: bool = False) -> Iterator[Clip]:
-    """List what is to be predicted; nothing is read yet.
+    """Yield the clips to predict, without reading them.
 
     Args:
         inputs: a path, a folder, a waveform (samples,), waveforms of one length (clips, samples), a mapping with "array" and
-            "sampling_rate" (as an audio column of Hugging Face's `datasets` holds), or a sequence of these.
-        sampling_rate: of the waveforms, Hz.
-        keep_missing: List a path that leads nowhere as a file, which cannot be read.
+            "sampling_rate" (as in an audio column of Hugging Face's `datasets`), or a sequence of these.
+        sampling_rate: sampling rate of the waveforms in Hz.
+        keep_missing: Yield a path that does not exist as an unreadable file.
 
     Raises:
-        UserError: something else; a waveform whose sampling rate is not given; a path that leads nowhere.
+        UserError: an input has another type, a waveform has no sampling rate, or a path does not exist.
     """
     for number, item in enumerate(_items(inputs)):
         if isinstance(item, str | os.PathLike):
@@ -64,7 +64,7 @@ def _items(inputs: Any) -> Iterable[Any]:
 
 
 def check_no_channels(shape: Sequence[int], most: int = 16) -> None:
-    """Refuse an array (samples, channels), which would be more than `most` clips of a few samples; raises UserError."""
+    """Raise UserError for an array (samples, channels), which would be more than `most` clips of a few samples."""
     if len(shape) == 2 and 0 < shape[1] < 16 and shape[0] > most:
         raise UserError(
             f"expected waveforms (clips, samples). Received: {tuple(shape)}, which looks like (samples, channels): take the mean "
@@ -73,10 +73,10 @@ def check_no_channels(shape: Sequence[int], most: int = 16) -> None:
 
 
 def samples_of(item: Any, sampling_rate: float | None, name: str) -> tuple[Any, float]:
-    """The samples and the sampling rate of a waveform, or of a mapping that holds both.
+    """Return the samples and the sampling rate of a waveform, or of a mapping with both.
 
     Raises:
-        UserError: neither of these; no sampling rate.
+        UserError: the item is neither, or has no sampling rate.
     """
     samples, rate = item, sampling_rate
     if isinstance(item, Mapping):
@@ -131,7 +131,7 @@ def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndar
 
 
 def check_seconds(name: str, seconds: float, max_seconds: float) -> None:
-    """Refuse, by an AudioError, a clip that is longer than a model takes."""
+    """Raise AudioError if a clip is longer than a model accepts."""
     if seconds > max_seconds:
         raise AudioError(
             f"{name}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."

@@ -1,14 +1,14 @@
-"""Integrated gradients of any network: which frames and bins of a clip's features speak for the predicted class.
+"""Integrated gradients of any network: the frames and bins of a clip's features that support the predicted class.
 
 Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1) of the logarithm of the predicted class's probability (of a
 continuous task: of its value), from a baseline x' to the clip's features x,
 
     c_i = (x_i - x'_i) integral_0^1 d log p(x' + t (x - x')) / d x_i dt,    sum_i c_i = log p(x) - log p(x')
 
-The baseline is the mean frame of the training side, where the network standardises its features by it, and else 0, which is the
-mean of a clip that the front end standardised; of a raw waveform it is white noise of its level, since networks that normalise
-their activations answer alike however quiet it is. The integral is a sum of midpoints, with more of them until the sum over all
-frames and bins is the difference of the outputs within 1 %.
+The baseline is the mean frame of the training side if the network standardises its features by it, otherwise 0, which is the mean
+of a clip standardised by the front end. For a raw waveform it is white noise of the same level, since networks that normalise
+their activations give the same answer at any level. The integral is a midpoint sum, refined until the sum over all frames and bins
+equals the difference of the outputs to 1 %.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from keras_ser.tasks import Task
 from keras_ser.training.run import Run
 
 STEPS, MOST_STEPS = 32, 1024
-ROOM = 20_000  # frames that are computed at once
+ROOM = 20_000  # number of frames computed at once
 
 
 class Attributor:
@@ -31,7 +31,9 @@ class Attributor:
 
     def __init__(self, run: Run):
         if run.kind != "network":
-            raise UserError(f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: name a network.")
+            raise UserError(
+                f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: give the run of a network."
+            )
         self.recipe, self.whole = run.recipe, run.model()
         self.extract, self.score = self.whole.get_layer("extractor"), self.whole.get_layer("scorer")
         self.baselines, self.standardised = baselines(run.recipe, self.whole)
@@ -65,7 +67,7 @@ class Attributor:
         return Attribution(Path(path), tuple(tasks), shown, times, cut, self._against(features))
 
     def _against(self, features: Sequence[str]) -> str:
-        """Names the baselines, with their features where there are several kinds."""
+        """Describe the baselines, naming their features if there are several kinds."""
         kinds: dict[str, list[str]] = {}
         for name in features:
             noise = "white noise of the clip's level" if _is_waveform(name) else "0"
@@ -75,7 +77,7 @@ class Attributor:
         return ", ".join(f"{kind} ({', '.join(names)})" if len(kinds) > 1 else kind for kind, names in kinds.items())
 
     def _start(self, name: str, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The baseline of a feature, of its shape; padding stays as it is."""
+        """Return the baseline of a feature, in its shape; padding is unchanged."""
         base = np.broadcast_to(self.baselines[name], x.shape)
         if _is_waveform(name):
             level = np.sqrt(np.mean(np.square(x[mask]))) if mask.any() else 0.0
@@ -83,14 +85,14 @@ class Attributor:
         return np.where(mask[..., None], base, x).astype("float32")
 
     def _times(self, name: str, mask: np.ndarray) -> np.ndarray:
-        """(frames,) the second in which each valid frame begins."""
+        """Return the start of each valid frame in seconds, (frames,)."""
         config = next(each for each in self.recipe.every_frontend if name in each.inputs)
         stretch = self.recipe.sampling.seconds if len(mask) > 1 else 0.0
         row, frame = np.nonzero(mask)
         return row * stretch + frame * config.hop / config.sample_rate
 
     def _integrated(self, inputs, start, features, chosen, difference) -> dict[str, dict[str, np.ndarray]]:
-        """Task -> feature -> contributions, of the feature's shape, with as many midpoints as the sum needs."""
+        """Return task -> feature -> contributions, in the feature's shape, with as many midpoints as the sum needs."""
         frames = sum(x.shape[0] * x.shape[1] for x in features.values())
         at_once = 2 ** max(0, min(5, (ROOM // frames).bit_length() - 1))
         steps, found = STEPS, {}
@@ -122,9 +124,9 @@ def _output(answers: Mapping[str, np.ndarray], task: Task, chosen: Mapping[str, 
 
 
 def baselines(recipe, whole) -> tuple[dict[str, np.ndarray], set[str]]:
-    """Feature -> (bins,), where the integral begins: the mean that the network standardises it by, or 0.
+    """Return feature -> (bins,), the start of the integral: the mean by which the network standardises it, or 0.
 
-    Also the names of the features that it standardises.
+    Also return the names of the standardised features.
     """
     from keras_ser.models.whole_model import inner_network, network_again
 
@@ -140,9 +142,9 @@ def baselines(recipe, whole) -> tuple[dict[str, np.ndarray], set[str]]:
 
 
 def slopes(score, tasks: Sequence[Task]):
-    """(inputs, start, features, places (steps,), chosen) -> task -> feature -> the sum over `places` of the gradients there.
+    """Return a function (inputs, start, features, places (steps,), chosen) -> task -> feature -> sum of gradients at `places`.
 
-    The inputs that are no features (masks, lengths of stretches) stay as they are.
+    Inputs other than features (masks, lengths of segments) are unchanged.
     """
     import tensorflow as tf
 

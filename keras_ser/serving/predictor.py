@@ -83,19 +83,19 @@ class Predictor:
         Args:
             inputs: a path, a folder, a waveform (samples,), waveforms of one length (clips, samples), a mapping with "array" and
                 "sampling_rate", or a sequence of these.
-            sampling_rate: of the waveforms, Hz.
-            as_frame: Return a pandas DataFrame with the columns of `keras-ser predict --format csv`, then "problems" and "error";
-                all of them, whatever the clips are.
-            bad: what happens to a clip that cannot be read or is too long: "raise" an error, or "keep" its place, with the reason
-                as "error"; a path that leads nowhere is such a clip.
+            sampling_rate: sampling rate of the waveforms in Hz.
+            as_frame: Return a pandas DataFrame with the columns of `keras-ser predict --format csv`, then "problems" and "error".
+                All columns are always present.
+            bad: treatment of a clip that cannot be read or is too long, or of a missing file: "raise" an error, or "keep" its
+                place, with the reason as "error".
             verbose: Show a progress bar.
 
         Returns:
-            A list with a dict for each clip: "file" (of a file), then as `__call__` has it, and "problems" of its audio, if any.
+            A list with a dict per clip: "file" (for files), the answers of `__call__`, and "problems" of its audio, if any.
 
         Raises:
-            AudioError: a clip that cannot be read, is empty, or is longer than `max_seconds`.
-            UserError: an input of another kind.
+            AudioError: a clip cannot be read, is empty, or is longer than `max_seconds`.
+            UserError: an input has another type.
         """
         if bad not in ("raise", "keep"):
             raise UserError(f"`bad` must be 'raise' or 'keep'. Received: {bad!r}.")
@@ -162,7 +162,7 @@ def cells(task: Task, found: Mapping[str, Any]) -> list[Any]:
 
 
 def flat(tasks: Sequence[Task], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer as a row of a table: the columns of its tasks, everything else as it is, problems as one text."""
+    """Convert an answer to a table row: the columns of its tasks, other entries unchanged, problems joined to one text."""
     known, row = {task.name: task for task in tasks}, {}
     for name, value in answer.items():
         if name in known:
@@ -197,9 +197,9 @@ def _of_export(folder: Path) -> Predictor:
 
 
 def of_runs(runs: Sequence["Run"]) -> Predictor:
-    """A run, or the mean of the probabilities and values of several runs of one recipe, e.g. of its folds or seeds.
+    """Return the predictor of a run, or of the mean probabilities and values of several runs of a recipe, e.g. folds or seeds.
 
-    A front end that networks have in common computes its features once (see `averaging`).
+    A front end shared by networks computes its features once (see `averaging`).
     """
     if len(runs) > 1 and any(run.kind != "network" for run in runs):
         return mean_predictor([of_runs([run]) for run in runs])

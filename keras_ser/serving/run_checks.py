@@ -1,4 +1,4 @@
-"""Checks of a finished run before anybody relies on it; each is a line."""
+"""Checks of a finished run, each reported in a line."""
 
 import math
 import tempfile
@@ -18,12 +18,12 @@ from keras_ser.training import Data, Run, fit, predict
 from keras_ser.training.inference import OnEpoch, forward
 
 TOLERANCE = 1e-5
-CLIPS = 8  # of the test side, judged alone and in a batch
+CLIPS = 8  # number of test clips predicted alone and in a batch
 SIGMAS = 3.0
 
 
 class Check(NamedTuple):
-    """One answer: `passed` is None where the run has nothing to be checked."""
+    """The result of a check; `passed` is None if it does not apply to the run."""
 
     name: str
     passed: bool | None
@@ -31,18 +31,18 @@ class Check(NamedTuple):
 
 
 def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None = None) -> Iterator[Check]:
-    """Check one run, and yield each answer as soon as it is known.
+    """Check one run, and yield each result as soon as it is known.
 
     * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning`.
-    * alone = in a batch: probabilities of a clip do not depend on what it is judged with.
-    * export: a SavedModel made of it answers as Keras does.
+    * alone = in a batch: probabilities of a clip do not depend on the rest of its batch.
+    * export: its SavedModel gives the same answers as Keras.
     * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test side, so that nothing
       about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
 
     Args:
         run: a finished run.
-        data: its corpora, decoded.
-        train: make the last check, which trains.
+        data: its decoded corpora.
+        train: whether to make the last check, which trains.
         on_epoch: see `keras_ser.training.fit`.
     """
     model = run.model()
@@ -63,14 +63,12 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         )
         yield _exported(run)
     else:
-        yield Check("export", None, "scikit-learn pipelines are not served by TensorFlow Serving")
+        yield Check("export", None, "TensorFlow Serving cannot serve scikit-learn pipelines")
     lacking = sorted({stream.corpus for stream in run.recipe.streams if stream.corpus})
     if train and lacking:
-        yield Check(
-            "shuffled labels", None, f"it would have to be trained with {', '.join(lacking)}, which is not read here"
-        )
+        yield Check("shuffled labels", None, f"training needs {', '.join(lacking)}, which is not read here")
     elif train and math.isnan(tested):
-        yield Check("shuffled labels", None, f"no {task.name} of the test side was trained on")
+        yield Check("shuffled labels", None, f"no {task.name} of the test side occurs in training")
     elif train and task.name not in run.recipe.shuffle:
         control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
         made = fit(control, data, run.split, run.folder / "check" / control.hash, run.seed, on_epoch=on_epoch)
@@ -80,9 +78,9 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
 
 
 def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]:
-    """UAR or CCC of a predictions table, and what it is by chance: mean and standard deviation, of independent clips.
+    """Return UAR or CCC of a predictions table, and its mean and standard deviation by chance, for independent clips.
 
-    NaN where the table does not judge the task: an identity that is apart.
+    Return NaN if the table has no predictions of the task: identities that do not occur in training.
     """
     if f"{task.name}/prediction" not in table:
         return math.nan, (math.nan, math.nan)
@@ -101,7 +99,7 @@ def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]
 
 
 def _alone(model, run: Run, data: Data) -> float:
-    """The largest difference of a clip's answers, judged in a padded batch and alone."""
+    """Return the largest difference between a clip's answers in a padded batch and alone."""
     source = data.source(run.recipe, 0, run.split, "test", run.seed)
     infer, largest = forward(model), 0.0
     given, _ = next(iter(waveforms(source, source.draw(run.seed))))
@@ -124,4 +122,4 @@ def _exported(run: Run) -> Check:
     except ExportError as error:
         return Check("export", False, str(error))
     own = max(value for what, value in facts["parity"].items() if not what.endswith("Hz"))
-    return Check("export", True, f"answers as Keras, largest difference {own:.1g} at its own sample rate")
+    return Check("export", True, f"same answers as Keras, largest difference {own:.1g} at its own sample rate")

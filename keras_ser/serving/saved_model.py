@@ -1,12 +1,12 @@
-"""`export`: write a run's model, or the mean of several, as one SavedModel, audio in, named probabilities out, as TensorFlow
-Serving takes it.
+"""`export`: write a run's model, or the mean of several, as a SavedModel for TensorFlow Serving: audio in, named probabilities
+out.
 
     exports/NAME/VERSION/
         saved_model.pb, variables/
         assets/keras_ser.json                       labels, rates, recipe, metrics; `read_facts` needs no TensorFlow
         assets.extra/tf_serving_warmup_requests     replayed by the server when it loads the model
 
-The signatures and their answers are those of `signatures`; `embed` answers with the shared features, pooled.
+The signatures are defined in `signatures`; `embed` returns the pooled shared features.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _functions(runs: Sequence[Run], models: Sequence):
 
 
 def _reference(runs: Sequence[Run]):
-    """What the export must equal: `_functions` of a run loaded anew, of several the means of what each answers alone."""
+    """Return the reference for the export: `_functions` of a freshly loaded run, or the mean of several runs' answers."""
     import tensorflow as tf
 
     from keras_ser.serving.averaging import mean
@@ -219,7 +219,7 @@ def _facts(runs: Sequence[Run], name: str, max_seconds: float) -> dict[str, Any]
         "tasks": [task.to_dict() for task in run.recipe.tasks],
         "recipe": json.loads(run.recipe.to_json()),
         "run": several[0],
-        # the mean has not been tested: each run's own metrics are in "runs"
+        # the mean has not been tested; each run's metrics are in "runs"
         "metrics": _metrics(run) if len(runs) == 1 else {},
     } | (
         {"runs": [each | {"metrics": _metrics(run)} for each, run in zip(several, runs, strict=True)]}
@@ -242,7 +242,7 @@ def _metrics(run: Run) -> dict[str, Any]:
     from keras_ser.training.predictions import judged
 
     file = run.folder / "predictions.csv"
-    # where the test side chose the model, it cannot say how good that is
+    # no metrics if the test side selected the model
     if not file.exists() or run.split.chosen_on_test:
         return {}
     table = read_predictions(file)

@@ -1,4 +1,4 @@
-"""Answers over time in a recording of any length: overlapping windows, and segments of equal labels."""
+"""Predictions over time in a recording of any length: overlapping windows, and segments of equal labels."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ class Timeline:
 
     Args:
         path: The recording.
-        task: The task that is answered.
+        task: The predicted task.
         starts, ends: (windows,) seconds; the last window may be shorter than the others.
         values: (windows, classes) probabilities, or (windows, 1) for a continuous task.
     """

@@ -1,6 +1,6 @@
-"""Search a recipe's hyperparameters by KerasTuner, on validation sides only.
+"""Search a recipe's hyperparameters with KerasTuner, on validation sides only.
 
-Import `search` from `keras_ser.tuning.tuner`: KerasTuner imports TensorFlow, and a space can be checked without it.
+Import `search` from `keras_ser.tuning.tuner`: it imports KerasTuner and thus TensorFlow, which checking a space does not need.
 """
 
 from keras_ser.tuning.space import Choice, Range, check_space, default_space, parse, search_folder

@@ -1,4 +1,4 @@
-"""The process that asks for settings, has them trained and tells the scores."""
+"""The chief of a search: it requests settings from the oracle, has them trained and reports the scores."""
 
 import contextlib
 from collections import deque
@@ -23,23 +23,23 @@ from keras_ser.tuning.search_report import Found, Trial
 
 @dataclass
 class _Asked:
-    """A trial under way."""
+    """A running trial."""
 
     trial: Trial
     tried: Recipe
-    proposal: Any = None  # of KerasTuner
-    repeats: bool = False  # a setting that was asked for before
-    left: Sequence[Job] = ()  # which are not begun
+    proposal: Any = None  # KerasTuner's trial
+    repeats: bool = False  # whether the setting was proposed before
+    left: Sequence[Job] = ()  # jobs not started yet
     runs: list[Future] = field(default_factory=list)
 
 
 class Chief:
-    """Asks for settings, has them trained and tells the scores."""
+    """Requests settings from the oracle, has them trained and reports the scores."""
 
     def __init__(self, found: Found, narrow: Recipe, folder: Path, engine: Engine, on_job, options):
         self.found, self.narrow, self.folder, self.engine = found, narrow, folder, engine
         self.on_job, self.options = on_job, options
-        self.curves: list[tuple[float, ...]] = []  # of the first runs of whole trials, in their order
+        self.curves: list[tuple[float, ...]] = []  # of the first runs of complete trials, in order
         self.known: dict[str, float | None] = {}  # hash -> score for the oracle
 
     def search(self, trials: int, on_trial: Callable[[int, int], None] | None) -> None:
@@ -47,14 +47,14 @@ class Chief:
         failed = {}
         for trial in found.trials.values():
             if trial.failed and not trial.again:
-                with contextlib.suppress(UserError):  # an invalid recipe is refused again below
+                with contextlib.suppress(UserError):  # an invalid recipe raises again below
                     failed[self.narrow.change(trial.values).hash] = trial.failed
         proposals = Proposals(found.method, self.narrow, found.space, trials, self.folder)
         under_way: deque[_Asked] = deque()
         started = 0
         while True:
             while len(under_way) < found.ahead:
-                proposal = proposals.ask() if started else None  # the first is the recipe as it stands
+                proposal = proposals.ask() if started else None  # the first trial is the unchanged recipe
                 if started and proposal is None:
                     break
                 asked = self._asked(proposal, failed, under_way)
@@ -70,7 +70,7 @@ class Chief:
                 for asked in under_way:
                     self._train(asked)
                 wait([run for asked in under_way for run in asked.runs if not run.done()], return_when=FIRST_COMPLETED)
-            # one at a time, though the next may be done, too: what a proposal knows depends on no worker's speed
+            # one at a time, even if the next is done, too: proposals must not depend on the workers' speed
             asked = under_way.popleft()
             score = self._score(asked)
             if asked.proposal is not None:
@@ -80,7 +80,7 @@ class Chief:
         number, values = (int(proposal.trial_id) + 1, dict(proposal.hyperparameters.values)) if proposal else (0, {})
         try:
             tried = self.narrow.change(values)
-        except UserError as error:  # values that are valid one by one, but not together
+        except UserError as error:  # values that are valid alone, but not together
             return _Asked(Trial(number, values, failed=str(error)), self.narrow, proposal)
         if tried.hash in failed:
             return _Asked(Trial(number, values, failed=failed[tried.hash]), tried, proposal)
@@ -88,7 +88,7 @@ class Chief:
         return _Asked(Trial(number, values), tried, proposal, repeats, () if repeats else self.found.jobs)
 
     def _train(self, asked: _Asked) -> None:
-        """Start the runs of a trial that can be started; with pruning, the first decides whether the others are."""
+        """Start the runs of a trial that can be started; with pruning, the first decides whether the others follow."""
         prune, jobs = self.found.prune, self.found.jobs
         while asked.left and (not prune or not asked.runs or (asked.runs[0].done() and self._survived(asked))):
             job, *asked.left = asked.left
@@ -109,7 +109,7 @@ class Chief:
         return all(run.done() for run in asked.runs) and not (asked.left and self._survived(asked))
 
     def _score(self, asked: _Asked) -> float | None:
-        """Note a trial that is done; what the oracle is told of it, None if it failed."""
+        """Record a finished trial and return the score for the oracle, None if it failed."""
         found = self.found
         if asked.repeats:
             found.repeats += 1
@@ -125,20 +125,20 @@ class Chief:
                 trial = replace(trial, scores=(), epochs=(), failed=f"{monitored(asked.tried)} is undefined.")
         score = None if trial.failed else trial.score
         if trial.stopped and score is not None:
-            # its first run alone has a score: the others' usually differ from it by so much
+            # only the first run has a score: shift it by the usual difference of the others
             whole = [t for t in found.trials.values() if t.number < trial.number and t.scores and not t.stopped]
             score += float(np.mean([t.score - t.scores[0] for t in whole]))
         elif score is not None:
             self.curves.append(outcomes[0].curve)
         found.trials[trial.number] = trial
         found.save(self.folder)
-        # a setting that failed is asked for again, where an earlier version did so, too
+        # propose a failed setting again if an earlier version did
         if score is not None:
             self.known[asked.tried.hash] = score
         return score
 
     def confirm(self, count: int) -> None:
-        """Train the best setting and the unchanged recipe, which may be the best, with further seeds that no choice has seen."""
+        """Train the best setting and the unchanged recipe, which may be the same, with further seeds not used in the search."""
         found, after = self.found, max(self.found.recipe.seeds) + 1
         more = self.narrow.replace(seeds=tuple(range(after, after + count)))
         todo = jobs(more, found.data, sorted({job.split.fold for job in found.jobs}))

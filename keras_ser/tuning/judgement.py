@@ -1,4 +1,4 @@
-"""What a search's scores are worth, in sentences: more than chance, more than the spread of the seeds?"""
+"""Judge a search's scores: whether they exceed chance, and the spread over seeds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LEVEL = 0.05
 
 
 def verdict(found: Found) -> list[str]:
-    """Sentences for the report; empty where nothing has a score."""
+    """Return sentences for the report; empty if nothing has a score."""
     if not found.ranked:
         return []
     return [*_chance(found), *_noise(found)]
 
 
 def _chance(found: Found) -> list[str]:
-    """Whether any trial is better than guessing, of the main task's UAR."""
+    """Return a sentence if no trial is better than guessing, for the main task's UAR."""
     main = found.recipe.tasks[0]
     if main.continuous or found.monitor != f"val_{main.name}_uar":
         return []
@@ -39,9 +39,9 @@ def _chance(found: Found) -> list[str]:
 
 
 def guessing(found: Found) -> tuple[float, float]:
-    """The UAR of uniform guesses on the judging validation sides: its mean, and its standard deviation.
+    """Return mean and standard deviation of the UAR of uniform guesses on the judging validation sides.
 
-    Several seeds count as one guess: they may err alike.
+    Several seeds count as one guess, since their errors may be equal.
     """
     main, corpus = found.recipe.tasks[0], found.data.corpus
     sides = {job.split.fold: set(job.split.validation) for job in found.jobs}
@@ -55,18 +55,18 @@ def guessing(found: Found) -> tuple[float, float]:
 
 
 def _noise(found: Found) -> list[str]:
-    """Whether the best setting is better than the unchanged recipe with seeds that no choice has seen."""
+    """Return sentences on whether the best setting beats the unchanged recipe with seeds not used in the search."""
     if not found.ranked[0].number:
         return ["No setting scores better than the unchanged recipe."]
     if not found.confirmed:
         return [
-            "Whether the best setting is more than the best of several draws is not tested: --confirm 5 trains it and the "
+            "It is not tested whether the best setting is more than the luckiest of several draws: --confirm 5 trains it and the "
             "unchanged recipe with 5 further seeds."
         ]
     best, baseline = (np.array(found.confirmed[name]) for name in ("best", "baseline"))
     best, baseline = best[np.isfinite(best)], baseline[np.isfinite(baseline)]
     if min(len(best), len(baseline)) < 2:
-        return ["Too few of the further seeds have a score to say whether the best setting is more than noise."]
+        return ["Too few of the further seeds have a score to tell whether the best setting is more than noise."]
     gain, spread = best.mean() - baseline.mean(), baseline.std(ddof=1)
     low, high = interval(best, baseline)
     told = (
@@ -74,11 +74,11 @@ def _noise(found: Found) -> list[str]:
         f"recipe {baseline.mean():.3f} (sd {spread:.3f}); the difference is {gain:+.3f} [{low:+.3f}, {high:+.3f}], "
     )
     if low > 0:
-        told += "so that the optimum is more than the spread of the seeds."
+        told += "so the gain is more than the spread over seeds."
     elif high < 0:
-        told += "so that the best setting of the search is worse than the unchanged recipe."
+        told += "so the best setting of the search is worse than the unchanged recipe."
     else:
-        told += "so that the optimum is no more than noise: the unchanged recipe may be as good."
+        told += "so the gain may be noise: the unchanged recipe may be as good."
     found_scores = np.array([trial.score for trial in found.ranked if not trial.stopped])
     if len(found_scores) > 2 and found_scores.std(ddof=1) <= spread:
         return [
@@ -90,7 +90,7 @@ def _noise(found: Found) -> list[str]:
 
 
 def interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of the difference of two means, by Welch's t; the difference itself where nothing varies."""
+    """Return the 95 % interval of the difference of two means by Welch's t; the difference itself if nothing varies."""
     if a.var() + b.var() == 0:
         return (a.mean() - b.mean(),) * 2
     found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - LEVEL)

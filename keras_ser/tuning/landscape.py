@@ -1,4 +1,4 @@
-"""The scores of a search over its space: parallel coordinates, importance, and the map over two numbers."""
+"""Plots of a search's scores over its space: parallel coordinates, importance, and a map over two settings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from keras_ser.tuning.search_report import Found, Trial
 
-LEAST = 8  # trials, below which nothing is fitted to scores
+LEAST = 8  # minimum number of trials for fitting the scores
 SHADES, GRID_POINTS = "viridis", 60
 
 
 def position(each: Range | Choice, value: Any) -> float:
-    """Where a value stands in its range, 0 to 1, on a logarithmic scale where that is searched; a choice by its number."""
+    """Map a value to its position in its range, 0 to 1, on a log scale if that is searched; a choice to its index."""
     if isinstance(each, Choice):
         return each.values.index(str(value)) / (len(each.values) - 1) if str(value) in each.values else float("nan")
     low, high, value = each.low, each.high, float(value)
@@ -42,12 +42,12 @@ def value_at(each: Range, place: float) -> float:
 
 
 def positions(found: Found, trials: Sequence[Trial]) -> np.ndarray:
-    """(trials, keys); NaN where the unchanged recipe's value is none of the choices."""
+    """Return positions (trials, keys); NaN if the unchanged recipe's value is not among the choices."""
     return np.array([[position(each, found.value(trial, each.key)) for each in found.space] for trial in trials])
 
 
 def fitted(found: Found) -> tuple[list[Trial], np.ndarray, np.ndarray]:
-    """The whole trials within the space, their positions (trials, keys) and scores (trials,)."""
+    """Return the complete trials within the space, their positions (trials, keys) and scores (trials,)."""
     trials = sorted((t for t in found.ranked if not t.stopped), key=lambda trial: trial.number)
     places = positions(found, trials).reshape(len(trials), len(found.space))
     inside = [i for i, place in enumerate(places) if ((place >= 0) & (place <= 1)).all()]
@@ -56,10 +56,10 @@ def fitted(found: Found) -> tuple[list[Trial], np.ndarray, np.ndarray]:
 
 
 def importance(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """How much a random forest's prediction of the score loses where one number is shuffled.
+    """Estimate the permutation importance of each setting for a random forest's prediction of the score.
 
     Returns:
-        (repetitions, keys), as shares of the scores' variance, and the forest's R² on trials that it was not fitted to.
+        (repetitions, keys), as shares of the scores' variance, and the forest's R² on trials not used for fitting.
     """
     return _importance(tuple(map(tuple, places.tolist())), tuple(scores.tolist()))
 
@@ -70,14 +70,14 @@ def _importance(places: tuple[tuple[float, ...], ...], scores: tuple[float, ...]
     from sklearn.inspection import permutation_importance
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few trials: some are in every tree
+        warnings.simplefilter("ignore")  # with few trials, some are in every tree
         forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=0).fit(places, scores)
     lost = permutation_importance(forest, places, scores, n_repeats=10, random_state=0)
     return lost.importances.T, float(forest.oob_score_)
 
 
 def _ticks(each: Range | Choice) -> tuple[list[float], list[str]]:
-    """Positions and what stands there: five values, however narrow the range."""
+    """Return five tick positions and their labels, however narrow the range."""
     if isinstance(each, Choice):
         return np.linspace(0, 1, len(each.values)).tolist(), list(each.values)
     places = np.linspace(0, 1, 5)
@@ -90,7 +90,7 @@ def _ticks(each: Range | Choice) -> tuple[list[float], list[str]]:
 
 
 def _shades(scores: np.ndarray):
-    """Colours of the upper part of the scores: hopeless trials must not make all others look alike."""
+    """Return a colour scale for the upper part of the scores, so that poor trials do not compress it."""
     from matplotlib.colors import Normalize
 
     low, high = np.quantile(scores, 0.1), scores.max()
@@ -98,7 +98,7 @@ def _shades(scores: np.ndarray):
 
 
 def parallel(found: Found) -> Figure:
-    """A line a trial through its values and its score; the best and the unchanged recipe stand out."""
+    """Draw a line per trial through its values and score, highlighting the best and the unchanged recipe."""
     from matplotlib import colormaps
 
     trials = [trial for trial in found.ranked if not np.isnan(positions(found, [trial])).any()]
@@ -143,7 +143,7 @@ def _column(axes: Axes, x: float, places: Sequence[float], words: Sequence[str])
 
 
 def bars(found: Found) -> Figure:
-    """Importance, and the rank correlation with the score."""
+    """Draw the importance of each setting, and its rank correlation with the score."""
     from scipy.stats import spearmanr
 
     _, places, scores = fitted(found)
@@ -165,7 +165,7 @@ def bars(found: Found) -> Figure:
             sign = f"ρ = {correlation.statistic:+.2f}, {chance}"
         words.append(f"{found.space[key].key}\n{sign}")
     axes.set_yticks(range(len(order)), words)
-    axes.set_xlabel("loss of the forest's R² where the number is shuffled")
+    axes.set_xlabel("loss of the forest's R² when the setting is shuffled")
     unknown = " or less: nothing can be read from this" if known <= 0 else ""
     axes.set_title(f"R² on trials not fitted to: {max(known, 0):.2f}{unknown}", fontsize=9)
     pictures.tidy(axes, "x")
@@ -173,7 +173,7 @@ def bars(found: Found) -> Figure:
 
 
 def mapped(found: Found) -> list[int]:
-    """The numbers of the two most important ranges, of a space that has two or more."""
+    """Return the indices of the two most important ranges, if the space has two or more."""
     ranges = [i for i, each in enumerate(found.space) if isinstance(each, Range)]
     _, places, scores = fitted(found)
     shares = importance(places, scores)[0].mean(0)
@@ -181,10 +181,10 @@ def mapped(found: Found) -> list[int]:
 
 
 def smooth(places: np.ndarray, scores: np.ndarray, seeds: float = 0.0) -> tuple[Any, float]:
-    """A Gaussian process with noise over positions (trials, 2), and the standard deviation of what it takes for noise.
+    """Fit a Gaussian process with noise over positions (trials, 2); return it and the standard deviation of its noise.
 
-    It takes no less for noise than the standard deviation of `seeds`, nor than a twentieth of the variance: without that a few
-    trials are easily fitted exactly.
+    The noise is at least the standard deviation of `seeds` and a twentieth of the variance: otherwise a few trials are easily
+    fitted exactly.
     """
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -201,7 +201,7 @@ def smooth(places: np.ndarray, scores: np.ndarray, seeds: float = 0.0) -> tuple[
 
 
 def surface(found: Found) -> Figure:
-    """The scores over the two most important numbers: each trial, and a smooth surface behind them."""
+    """Draw the scores over the two most important settings: each trial, and a smooth surface behind them."""
     pair = mapped(found)
     trials, places, scores = fitted(found)
     places = places[:, pair]
@@ -247,14 +247,14 @@ def surface(found: Found) -> Figure:
     bar = figure.colorbar(dots, ax=axes, extend="min")
     bar.set_label(found.monitor)
     _spread(bar.ax, found, norm)
-    others = ", the other numbers vary" if len(found.space) > 2 else ""
-    axes.set_title(f"the surface leaves sd {noise:.3f} as noise{others}", fontsize=9)
+    others = ", the other settings vary" if len(found.space) > 2 else ""
+    axes.set_title(f"the surface treats sd {noise:.3f} as noise{others}", fontsize=9)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
 
 
 def _spread(axes: Axes, found: Found, norm) -> None:
-    """Beside the colours, how far apart further seeds of the unchanged recipe lie."""
+    """Draw the spread of further seeds of the unchanged recipe beside the colour bar."""
     scores = found.confirmed.get("baseline", ())
     if len(scores) < 2:
         return

@@ -1,4 +1,4 @@
-"""KerasTuner's oracles: which settings are tried, asked for by us and told the scores."""
+"""KerasTuner's oracles, asked for settings and told their scores."""
 
 import math
 import sys
@@ -20,17 +20,17 @@ METHODS = {
 
 
 class Proposals(keras_tuner.Tuner):
-    """The settings that a method proposes, in the process that asks alone: KerasTuner's own chief and workers are not used.
+    """The settings proposed by a method, in the chief process alone: KerasTuner's own chief and workers are not used.
 
-    Several may be asked for before the first is answered; the Bayesian oracle counts them at a pessimistic estimate of their
-    scores. The same answers in the same order give the same proposals.
+    Several settings may be requested before the first is scored; the Bayesian oracle assumes a pessimistic estimate of their
+    scores. The same scores in the same order give the same proposals.
 
     Args:
         method: one of `METHODS`.
-        recipe: its first seed draws.
-        space: what is searched.
-        trials: at most so many proposals.
-        folder: its folder tuner/ gets KerasTuner's record.
+        recipe: recipe whose first seed is used.
+        space: the search space.
+        trials: maximum number of proposals.
+        folder: folder of the search; KerasTuner writes to its subfolder tuner/.
     """
 
     def __init__(self, method: str, recipe: Recipe, space: Space, trials: int, folder: Path):
@@ -61,15 +61,15 @@ class Proposals(keras_tuner.Tuner):
         raise NotImplementedError("trials are run by `keras_ser.tuning.search`.")
 
     def ask(self):
-        """The next trial of KerasTuner; None where there is none, or none before another is answered."""
+        """Return KerasTuner's next trial; None if there is none, or none before another is scored."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # of a Gaussian process on few trials
-            # every trial has an asker of its own
+            # each trial has its own tuner id
             trial = self.oracle.create_trial(f"trial-{len(self.oracle.trials)}")
         return trial if trial.status == "RUNNING" else None
 
     def tell(self, trial, score: float | None) -> None:
-        """The score of a trial; None: it failed."""
+        """Report the score of a trial; None = it failed."""
         if score is not None:
             self.oracle.update_trial(trial.trial_id, {"score": score})
         trial.status = "FAILED" if score is None else "COMPLETED"
@@ -77,7 +77,7 @@ class Proposals(keras_tuner.Tuner):
 
 
 def check_grid(space: Space, trials: int | None) -> int:
-    """The size of a grid; one of ranges, or of more settings than `trials`, is refused."""
+    """Return the size of a grid; raise UserError for ranges, or for more settings than `trials`."""
     ranges = [str(each) for each in space if not isinstance(each, Choice)]
     if ranges:
         raise UserError(f"a grid takes choices only (KEY=A,B[,..]). Received: {', '.join(ranges)}.")

@@ -1,4 +1,4 @@
-"""The median rule: which trials are ended before their last epoch."""
+"""The median rule, which stops trials before their last epoch."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ from keras_ser.training.loop import monitored, smoothed
 from keras_ser.training.run import stored
 
 STOPPED = "stopped.json"
-STARTUP = 5  # so many finished trials are needed before one is judged by them (Optuna's default)
+STARTUP = 5  # minimum number of finished trials (Optuna's default)
 WARMUP = 0.2  # share of the epochs before a trial is judged
 
 
 class Stopped(Exception):
-    """A run is ended after an epoch: its best score so far is under the median of the others'."""
+    """Raised to stop a run after an epoch, when its best score so far is below the median of the others."""
 
     def __init__(self, epoch: int, score: float, kept: int, curve: Sequence[float]):
         super().__init__(epoch)
@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 
 def curve(rows: Sequence[Mapping[str, Any]], recipe: Recipe) -> list[float]:
-    """The best smoothed validation score until each epoch; NaN before the first whole window."""
+    """Return the best smoothed validation score up to each epoch; NaN before the first full window."""
     window = min(recipe.smoothing, recipe.epochs)
     values = [
         smoothed(rows[: i + 1], monitored(recipe), window) if i + 1 >= window else np.nan for i in range(len(rows))
@@ -36,11 +36,11 @@ def curve(rows: Sequence[Mapping[str, Any]], recipe: Recipe) -> list[float]:
 
 
 def medians(curves: Sequence[Sequence[float]], epochs: int) -> list[float] | None:
-    """What a trial must reach until each epoch; None while there are too few others.
+    """Return the score that a trial must reach up to each epoch; None while there are too few others.
 
     Args:
-        curves: of the trials that were trained to their end; one that its patience ended stays at its best score.
-        epochs: of the trial.
+        curves: curves of the complete trials; one ended by its patience stays at its best score.
+        epochs: number of epochs of the trial.
     """
     found = [list(each) for each in curves if len(each)]
     if len(found) < STARTUP:
@@ -50,20 +50,20 @@ def medians(curves: Sequence[Sequence[float]], epochs: int) -> list[float] | Non
         warnings.simplefilter("ignore", RuntimeWarning)  # epochs in which no score is defined
         middle = np.nanmedian(whole, axis=0)
     middle[: int(np.ceil(WARMUP * epochs)) - 1] = np.nan
-    middle[-1] = np.nan  # then it is whole
+    middle[-1] = np.nan  # after its last epoch a trial is complete
     return middle.tolist()
 
 
 def check(rows: Sequence[Mapping[str, Any]], recipe: Recipe, bar: Sequence[float]) -> None:
-    """Raises `Stopped` where the last of `rows` is under the bar."""
+    """Raise `Stopped` if the last of `rows` is below the bar."""
     so_far = curve(rows, recipe)
     last = len(so_far) - 1
-    if 0 <= last < len(bar) and so_far[last] < bar[last]:  # not where one of them is NaN
+    if 0 <= last < len(bar) and so_far[last] < bar[last]:  # False if one of them is NaN
         raise Stopped(last + 1, so_far[last], so_far.index(so_far[last]) + 1, so_far)
 
 
 def stopper(recipe: Recipe, target: Path, bar: Sequence[float], then: Callable[..., None] | None):
-    """An `on_epoch` that ends the run in `target` by `Stopped`; the epochs before an interruption count."""
+    """Return an `on_epoch` that raises `Stopped` for the run in `target`; epochs before an interruption count."""
 
     def on_epoch(stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
         if then:
@@ -80,7 +80,7 @@ def stopper(recipe: Recipe, target: Path, bar: Sequence[float], then: Callable[.
 
 
 def check_stopped(recipe: Recipe, target: Path, bar: Sequence[float]) -> None:
-    """Raises `Stopped` for a run that was ended before, and would be again; another one goes on from where it was ended."""
+    """Raise `Stopped` for a run that was stopped before and would be again; otherwise it continues from where it stopped."""
     if (target / STOPPED).exists():
         epoch = stored(target / STOPPED, lambda about: int(about["epoch"]))
         check(_rows(target, epoch), recipe, bar)

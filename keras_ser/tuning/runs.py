@@ -1,4 +1,4 @@
-"""A run of a trial, as a worker does it."""
+"""Train a run of a trial, in a worker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ OWNER = "search.json"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has given."""
+    """The result of a run."""
 
-    score: float = float("nan")  # of the kept epoch
-    epoch: int = 0  # the kept one
+    score: float = float("nan")  # score of the kept epoch
+    epoch: int = 0  # the kept epoch
     curve: tuple[float, ...] = ()  # see `pruning.curve`
-    stopped: int = 0  # the epoch after which it was ended; 0 = it was not
+    stopped: int = 0  # the epoch after which it was stopped; 0 = not stopped
     failed: str = ""  # why it has no score
     again: bool = False  # see `Trial`
 
@@ -35,15 +35,15 @@ class Outcome:
 def train_run(
     data: Data, tried: Recipe, job: Job, target: Path, bar: Sequence[float] | None, whole: bool, options: Mapping
 ) -> Outcome:
-    """Train one run of a trial, or read it where it is finished.
+    """Train one run of a trial, or read it if it is finished.
 
     Args:
-        bar: what `pruning.medians` asks of it; None = it is trained to its end.
-        whole: of the unchanged recipe: without it there is no search.
+        bar: minimum scores from `pruning.medians`; None = train to the end.
+        whole: whether the run is of the unchanged recipe, without which there is no search.
     """
     must_see(target.parents[3] / OWNER)
     try:
-        # a worker that is thought dead may still be at it
+        # a worker presumed dead may still be training it
         with lock(target):
             check_stopped(tried, target, bar or ())
             if bar:
@@ -53,7 +53,7 @@ def train_run(
         return Outcome(stop.score, stop.kept, stop.curve, stop.epoch)
     except Exception as error:
         reason = reason_of_job(error, target)
-        # a fault of ours, or an unchanged recipe that cannot be trained, ends the search
+        # a bug of this package, or an unchanged recipe that cannot be trained, ends the search
         if reason is None or (whole and not isinstance(error, DivergenceError)):
             raise
         own = isinstance(error, UserError) and not isinstance(error, RunError | CorpusError)

@@ -1,4 +1,4 @@
-"""What a search has found: trials.csv, tuning.md, tuning.png and the best recipe."""
+"""The results of a search: trials.csv, tuning.md, tuning.png and the best recipe."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ TRIALS, CONFIRMED = "trials.json", "confirmed.json"
 class Trial:
     """One setting."""
 
-    number: int  # 0 = the recipe as it stands
-    values: Mapping[str, Any]  # key -> value, of what was searched
-    scores: tuple[float, ...] = ()  # of the kept epochs, one for each fold and seed; empty where training diverged
-    epochs: tuple[int, ...] = ()  # the kept ones
+    number: int  # 0 = the unchanged recipe
+    values: Mapping[str, Any]  # searched key -> value
+    scores: tuple[float, ...] = ()  # of the kept epochs, one for each fold and seed; empty if training diverged
+    epochs: tuple[int, ...] = ()  # the kept epochs
     failed: str = ""  # why it has no score
-    again: bool = False  # whether the next search tries it again, since the setting is not the reason
-    stopped: int = 0  # the epoch after which its first run was ended as hopeless; 0 = it was not
+    again: bool = False  # whether the next search retries it, since the setting was not the reason
+    stopped: int = 0  # the epoch after which its first run was stopped early; 0 = not stopped
 
     @property
     def score(self) -> float:
@@ -53,26 +53,26 @@ class Trial:
 
 @dataclass
 class Found:
-    """A search's trials."""
+    """The trials of a search."""
 
-    recipe: Recipe  # what the search began with
-    space: Space  # what was searched
+    recipe: Recipe  # the unchanged recipe
+    space: Space  # the search space
     jobs: Sequence[Job]  # the runs of every trial
-    method: str  # how
+    method: str  # method of KerasTuner
     data: Data  # the corpus
     trials: dict[int, Trial] = field(default_factory=dict)  # by number
-    repeats: int = 0  # how often the method asked for a setting that it had a score of
-    ahead: int = 1  # how many trials were under way at the same time
-    prune: str | None = None  # by which rule hopeless trials were ended
-    # "best" and "baseline" -> scores with further seeds, one a seed
+    repeats: int = 0  # how often the method proposed a setting that already had a score
+    ahead: int = 1  # number of concurrent trials
+    prune: str | None = None  # rule by which trials were stopped early
+    # "best" and "baseline" -> scores with further seeds, one per seed
     confirmed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    confirmed_of: str = ""  # the hash of what was the best then
+    confirmed_of: str = ""  # hash of the best recipe at that time
     unconfirmed: Mapping[str, bool] = field(
         default_factory=dict
     )  # why a further seed has no score -> see `Trial.again`
 
     def load(self, folder: Path) -> None:
-        """What the folder holds of this search; raises RunError where one of its files is damaged."""
+        """Load the folder's results of this search; raise RunError if one of its files is damaged."""
         if (folder / CONFIRMED).exists():
             self.confirmed_of, self.confirmed, self.unconfirmed = stored(
                 folder / CONFIRMED, _confirmed, "Remove it: --confirm writes it again"
@@ -89,13 +89,13 @@ class Found:
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials that have a score, the best first; of equals the earlier one. Those that were stopped early are the last."""
+        """Return the trials with a score, best first, the earlier one of equals; those stopped early come last."""
         scored = [trial for trial in self.trials.values() if not np.isnan(trial.score)]
         return sorted(scored, key=lambda trial: (trial.stopped > 0, -trial.score, trial.number))
 
     @property
     def best(self) -> Recipe:
-        """The recipe with the numbers of the best trial."""
+        """Return the recipe with the settings of the best trial."""
         return self.recipe.replace(name=f"{self.recipe.name}-tuned").change(self.ranked[0].values)
 
     @property
@@ -103,11 +103,11 @@ class Found:
         return monitored(self.recipe)
 
     def value(self, trial: Trial, key: str) -> Any:
-        """A trial's value of a key; of the recipe as it stands its own."""
+        """Return a trial's value of a key; for the unchanged recipe its own."""
         return trial.values.get(key, lookup(self.recipe, key))
 
     def table(self) -> pd.DataFrame:
-        """trials.csv: a row a trial, in their order."""
+        """Return the contents of trials.csv, a row per trial, in order."""
         rows = []
         for trial in sorted(self.trials.values(), key=lambda trial: trial.number):
             row = {"trial": trial.number, "score": trial.score}
@@ -121,36 +121,36 @@ class Found:
         return pd.DataFrame(rows)
 
     def notes(self) -> list[str]:
-        """What a reader must know before the best score is believed."""
+        """Return what a reader must know before trusting the best score."""
         protocol = self.jobs[0].protocol
         folds = sorted({job.split.fold for job in self.jobs})
         seeds = sorted({job.seed for job in self.jobs})
         told = [
             f"Score: {self.monitor} of the kept epoch, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
             f"{_list(seeds)}. No trial saw its own fold's test data.",
-            "The best of many validation scores is too good, the more so the more trials there were: only a test side says what "
+            "The best of many validation scores is too high, the more so with more trials: only a test side shows what "
             "the choice is worth.",
         ]
         told += verdict(self)
         if self.seen:
             told.append(
-                f"Clips of the validation sides that chose are tested in {_list(self.seen)}: those figures have seen them. "
-                "Leave those folds out of a comparison, or search in each fold by itself."
+                f"Clips of the validation sides used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
+                "Exclude those folds from a comparison, or search in each fold separately."
             )
         if self.repeats:
             told.append(
-                f"{self.repeats} times the method asked for a setting again: there are fewer trials than it was given."
+                f"The method proposed a setting again {self.repeats} times: there are fewer trials than requested."
             )
         if self.ahead > 1:
             told.append(
-                f"{self.ahead} trials were under way at the same time: each setting was chosen without the scores of the "
+                f"{self.ahead} trials ran at the same time: each setting was chosen without the scores of the "
                 f"{self.ahead - 1} before it."
             )
         stopped = sum(trial.stopped > 0 for trial in self.trials.values())
         if stopped:
             told.append(
-                f"{stopped} of {len(self.trials)} trials were stopped early, since their best score so far was under the median of "
-                "the finished trials' at the same epoch. Their scores are the best until then, of the first run alone; none of "
+                f"{stopped} of {len(self.trials)} trials were stopped early, since their best score so far was below the median of "
+                "the finished trials' at the same epoch. Their scores are the best until then, of the first run only; none of "
                 "them can be the best trial."
             )
         failed = [trial for trial in self.trials.values() if np.isnan(trial.score)]
@@ -158,14 +158,14 @@ class Found:
             told.append(f"{len(failed)} of {len(self.trials)} trials have no score, the first since {failed[0].failed}")
         again = [f"trial {trial.number}: {trial.failed}" for trial in failed if trial.again]
         if again:
-            told.append(f"The same command tries {len(again)} of them again: {_list(again)}")
+            told.append(f"The same command retries {len(again)} of them: {_list(again)}")
         if self.unconfirmed:
             told.append(f"{len(self.unconfirmed)} runs with further seeds have no score: {_list(self.unconfirmed)}")
         return told
 
     @functools.cached_property
     def seen(self) -> list[str]:
-        """Folds, of any of the recipe's protocols, on whose test side clips of the judging validation sides stand."""
+        """Return the folds of the recipe's protocols whose test sides contain clips of the judging validation sides."""
         heard = {i for job in self.jobs for i in job.split.validation}
         main = self.recipe.tasks[0]
         stratify = main.strata
@@ -192,14 +192,14 @@ class Found:
             sections=[
                 "Searched: " + "; ".join(f"`{each}`" for each in self.space) + ".",
                 Table("", header, rows),
-                "`recipe.json` is the recipe with the numbers of the first line: `keras-ser train recipe.json --corpus-root DIR`.",
+                "`recipe.json` is the recipe with the settings of the first row: `keras-ser train recipe.json --corpus-root DIR`.",
             ],
             notes=tuple(self.notes()),
             figures=self.figures,
         )
 
     def save(self, folder: Path) -> None:
-        """trials.json and trials.csv, tuning.md, recipe.json, the best so far, and confirmed.json where that was confirmed."""
+        """Write trials.json, trials.csv, tuning.md, recipe.json (the best so far), and confirmed.json if that was confirmed."""
         kept = [asdict(self.trials[number]) for number in sorted(self.trials)]
         write_json(folder / TRIALS, kept, allow_nan=True)
         write_table(folder / "trials.csv", self.table())
@@ -216,24 +216,26 @@ class Found:
 
     @property
     def figures(self) -> list[Picture]:
-        """The pictures that the trials suffice for."""
-        found = [Picture("tuning.png", "score against each number, and over the trials", self.figure)]
+        """Return the pictures for which there are enough trials."""
+        found = [Picture("tuning.png", "score against each setting, and over the trials", self.figure)]
         if len(self.space) > 1:
             found.append(Picture("parallel.png", "a line a trial", lambda: landscape.parallel(self)))
         if len(self.space) > 1 and len(landscape.fitted(self)[0]) >= landscape.LEAST:
-            found.append(Picture("importance.png", "which numbers the score depends on", lambda: landscape.bars(self)))
+            found.append(
+                Picture("importance.png", "importance of each setting for the score", lambda: landscape.bars(self))
+            )
             if sum(isinstance(each, Range) for each in self.space) > 1:
-                caption = "the score over the two most important numbers"
+                caption = "score over the two most important settings"
                 found.append(Picture("map.png", caption, lambda: landscape.surface(self)))
         return found
 
     def draw(self, folder: Path) -> None:
-        """The pictures, where there is anything to draw."""
+        """Draw the pictures, if there is anything to draw."""
         for picture in self.figures if self.ranked else ():
             write_figure(folder / picture.file, picture.draw())
 
     def figure(self) -> Figure:
-        """The score against each number, and trial after trial with the best so far."""
+        """Draw the score against each setting, and by trial with the best so far."""
         from matplotlib.ticker import MaxNLocator
 
         scored = sorted(self.ranked, key=lambda trial: trial.number)
@@ -274,7 +276,7 @@ def _confirmed(data: Any) -> tuple[str, dict[str, tuple[float, ...]], dict[str, 
 
 
 def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Sequence[int], best: int) -> None:
-    """A dot a trial, a square for the baseline (the unchanged recipe), a star for the best."""
+    """Draw a dot per trial, a square for the baseline (the unchanged recipe) and a star for the best."""
     for kind, marker, size, colour in (("trial", "o", 26, "#1b3a5c"), ("baseline", "s", 42, "#c8500a")):
         mine = [(v, s) for v, s, n in zip(values, scores, numbers, strict=True) if (n == 0) == (kind == "baseline")]
         if mine:

@@ -1,4 +1,4 @@
-"""The search space: which keys a search may change, and to which values. No TensorFlow."""
+"""The search space: the keys that a search may change, and their values. Does not import TensorFlow."""
 
 import contextlib
 import hashlib
@@ -88,13 +88,13 @@ def parse(text: str) -> Range | Choice:
 
 
 def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
-    """The weights of the losses: the model's `SPACE`, else the weight of each task but the main one; UserError for one loss."""
+    """Return the loss weights: the model's `SPACE`, else the weight of each auxiliary task; raise UserError for a single loss."""
     named = getattr(model_module(recipe.model), "SPACE", ())
     found = tuple(parse(text) for text in named) or tuple(
         Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
     )
     if not found or len(recipe.tasks) < 2:
-        raise UserError(f"{recipe.name} has a single loss, whose weight has no effect: name a search space (--space).")
+        raise UserError(f"{recipe.name} has a single loss, whose weight has no effect: give a search space (--space).")
     return found
 
 
@@ -105,7 +105,7 @@ def whole_numbers(recipe: Recipe, key: str) -> bool:
 
 
 def check_space(recipe: Recipe, space: Space) -> None:
-    """Refuse, before training, a space that cannot be searched.
+    """Check before training that a space can be searched.
 
     Raises UnknownKeyError for a key that the recipe lacks, and UserError for one that does not accept a value, occurs twice, or
     defines the task or the data.
@@ -130,7 +130,7 @@ def check_space(recipe: Recipe, space: Space) -> None:
 
 
 def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:
-    """Refuse a value that the recipe refuses, alone and with the ends of every other range."""
+    """Raise UserError for a value that the recipe does not accept, alone or with the ends of every other range."""
     try:
         recipe.override(key, value)
         return
@@ -147,7 +147,7 @@ def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:
 
 
 def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
-    """The values whose validity implies that of all others."""
+    """Return the values whose validity implies that of all others."""
     if isinstance(each, Choice):
         return each.values
     ends = each.low, each.high
@@ -161,7 +161,7 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
 
 
 def judging(recipe: Recipe) -> Protocol:
-    """The protocol whose validation sides a search is scored on: the first that keeps a column apart, else the first."""
+    """Return the protocol whose validation sides score a search: the first with disjoint columns, else the first."""
     apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
     return (apart or list(recipe.protocols))[0]
 
@@ -175,7 +175,7 @@ def search_folder(
     method: str,
     prune: str | None = None,
 ) -> Path:
-    """The folder of a search, which depends on its space, folds, seeds, method and pruning."""
+    """Return the folder of a search, which depends on its space, folds, seeds, method and pruning."""
     what = [
         [str(each) for each in space],
         list(folds),

@@ -1,4 +1,4 @@
-"""`search`: choose a recipe's hyperparameters by KerasTuner, on validation sides only."""
+"""`search`: select a recipe's hyperparameters with KerasTuner, on validation sides only."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -42,30 +42,30 @@ def search(
 ) -> Found:
     """Train a recipe with different hyperparameters and keep those with the best validation score.
 
-    A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, mean over folds and seeds; no test side is
-    used. The unchanged recipe is the first trial, so that the result cannot be worse. An interrupted search continues where it
-    stopped, and a finished one can be extended by more trials: finished runs are not trained again, nor are settings that
-    diverged or cannot be trained. A failed trial does not end the search: it has no score, and the report gives the reason. If
-    the setting is not the reason (a damaged folder, too little memory), the next call repeats the trial.
+    A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, averaged over folds and seeds; no test side is
+    used. The unchanged recipe is the first trial, so its validation score is a lower bound of the best. An interrupted search
+    continues where it stopped, and a finished one can be extended by more trials: finished runs are not trained again, nor are
+    settings that diverged or cannot be trained. A failed trial does not end the search: it has no score, and the report gives the
+    reason. If the setting is not the reason (a damaged folder, too little memory), the next call repeats the trial.
 
-    With an engine of several workers, `ahead` trials are under way at the same time. A setting is proposed when the trial `ahead`
-    places before it is scored, and scores are told in the order of the trials: the result depends on `ahead`, and not on which
-    worker is faster, or dies.
+    With an engine of several workers, `ahead` trials run at the same time. A setting is proposed when the trial `ahead` places
+    before it has been scored, and scores are reported in the order of the trials: the result depends on `ahead`, but not on which
+    worker is faster or dies.
 
     Args:
         recipe: The recipe to start from; `judging` says which of its protocols is used.
         data: Its decoded corpora.
         space: The keys to change, with their ranges or values.
         folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, its pictures, recipe.json.
-        trials: Number of trials besides the unchanged recipe (default: `TRIALS`; of a grid all its settings).
+        trials: Number of trials besides the unchanged recipe (default: `TRIALS`; for a grid all its settings).
         folds: Folds whose validation sides are scored.
         seeds: Number of the recipe's seeds that each trial is trained with.
         method: "bayesian" (a Gaussian process), "random" or "grid" (choices only): KerasTuner's oracles, on the first seed.
-        prune: "median": a trial whose best score so far in its first run is under the median of the finished trials' at the same
-            epoch is ended; see `keras_ser.tuning.pruning`. None: no trial is.
-        confirm: With so many further seeds, the best setting and the unchanged recipe are trained after the search; 0 = not.
+        prune: "median" stops a trial whose best score so far in its first run is below the median of the finished trials at the
+            same epoch; see `keras_ser.tuning.pruning`. None: no trial is stopped.
+        confirm: Number of further seeds with which the best setting and the unchanged recipe are trained after the search.
         engine: Where runs are trained; its workers share `data` (default: in this process).
-        ahead: See above (default: what keeps the engine's workers busy). A search that goes on keeps its own.
+        ahead: See above (default: as many as keep the engine's workers busy). A continued search keeps its value.
         on_trial, on_job: Called with (number, trials) before each trial, and with (number, jobs, job) before each run of it.
         **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
 
@@ -78,21 +78,21 @@ def search(
     if prune not in (None, "median"):
         raise UserError(f"`prune` must be None or 'median'. Received: {prune!r}.")
     if prune and is_baseline(recipe):
-        raise UserError(f"--prune compares epochs, and {recipe.name} is a baseline without any: leave --prune out.")
+        raise UserError(f"--prune compares epochs, and {recipe.name} is a baseline without epochs: omit --prune.")
     check_space(recipe, space)
     narrow = recipe.replace(protocols=(judging(recipe),), seeds=recipe.seeds[:seeds])
     check_jobs(narrow, data, folds)
     todo = jobs(narrow, data, folds)
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
     if blind:
-        raise UserError(f"a search needs a validation side, and {blind[0]} has none. Name another protocol or fold.")
+        raise UserError(f"a search needs a validation side, and {blind[0]} has none. Choose another protocol or fold.")
     if method == "grid":
         trials = check_grid(space, trials)
     trials = trials or TRIALS
     folder, engine = Path(folder), engine or Sequential(data)
     with lock(folder, wait=False) as mine:
         if not mine:
-            raise RunError(f"another process searches in {folder}. Wait for it, or give another --out.")
+            raise RunError(f"another process is searching in {folder}. Wait for it, or give another --out.")
         # the first run of a trial decides whether the others are trained
         ahead = min(ahead or (engine.jobs if prune else -(-engine.jobs // len(todo))), trials)
         ahead = _claim(folder, recipe, data, space, todo, method, prune, ahead)
@@ -114,7 +114,7 @@ def search(
 
 
 def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequence[Job], method, prune, ahead) -> int:
-    """Claim the folder for this search, or continue the same one; how many trials are under way in it at the same time."""
+    """Claim the folder for this search, or continue the same one; return the number of concurrent trials."""
     about = {
         "recipe": recipe.hash,
         "data": data.digest,
@@ -125,13 +125,13 @@ def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequenc
     }
     check_free(folder, OWNER, about, "search")
     if (folder / OWNER).exists():
-        ahead = stored(folder / OWNER, _ahead, "Put the number right, or give another --out")
+        ahead = stored(folder / OWNER, _ahead, "Correct the number, or give another --out")
     write_json(folder / OWNER, {**about, "ahead": ahead})
     return ahead
 
 
 def _ahead(data: Any) -> int:
-    """How many trials search.json has under way at the same time; an earlier version wrote none, and had one."""
+    """Return the number of concurrent trials in search.json; 1 for files of earlier versions, which lack it."""
     ahead = as_object(data).get("ahead", 1)
     if type(ahead) is not int or ahead < 1:
         raise UserError(f"`ahead` must be a whole number of 1 or more. Received: {ahead!r}.")

@@ -67,8 +67,8 @@ def test_processes_train_every_run_once_though_one_is_killed_and_one_fails(tmp_p
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["--job-cpus", "2"], "--job-cpus is for Ray: give --engine ray, too."),
-        (["--address", "host:6379"], "--address is for Ray: give --engine ray, too."),
+        (["--job-cpus", "2"], "--job-cpus requires --engine ray."),
+        (["--address", "host:6379"], "--address requires --engine ray."),
     ],
 )
 def test_options_of_ray_without_ray_are_refused(given, words, tmp_path, capsys):
@@ -79,7 +79,7 @@ def test_options_of_ray_without_ray_are_refused(given, words, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit):
         main(["train", str(recipe), "--job-cpus", "1.5"])
-    assert "expected a whole number, or a part of 1 from 0.01. Received: '1.5'" in capsys.readouterr().err
+    assert "expected an integer, or a fraction from 0.01 to 1. Received: '1.5'" in capsys.readouterr().err
 
 
 def test_a_missing_ray_is_named_before_anything_is_read(tmp_path, capsys, monkeypatch):

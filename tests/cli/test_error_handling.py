@@ -72,10 +72,10 @@ def test_an_interrupt_that_came_out_as_something_else(capsys):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.py", "1 / 0", "can't be read as a recipe: ZeroDivisionError"),
+        ("a.py", "1 / 0", "a.py as a recipe: ZeroDivisionError"),
         ("a.py", "RECIPES = {}", "defines no RECIPES"),
         ("a.py", "RECIPES = {'a': 5}", "defines no RECIPES"),
-        ("a.json", "x", "a.json can't be read as a recipe: expected JSON: Expecting value"),
+        ("a.json", "x", "a.json as a recipe: expected JSON: Expecting value"),
     ],
 )
 def test_recipes_that_are_none(name, text, words, tmp_path, capsys):

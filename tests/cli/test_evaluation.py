@@ -37,7 +37,7 @@ def test_a_row_for_each_folder_of_a_pattern(folders, capsys):
     assert "UAR," in header and "CCC" not in header
     assert [row[0] for row in rows] == [str(folders / "a"), str(folders / "b")]
     assert rows[0][3:6] == ["50.0", "[25.0,", "75.0]"] and rows[1][3] == "62.5"
-    assert err == f"keras-ser: left out, no run or experiment: {folders / 'notes'}\n"
+    assert err == f"keras-ser: left out, not a run or experiment: {folders / 'notes'}\n"
 
 
 def test_what_fails_is_named_and_the_exit_code_says_so(folders, capsys):

@@ -47,7 +47,7 @@ def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(re
     assert (
         capsys.readouterr()
         .err.splitlines()[-1]
-        .endswith(f"--job takes a line of `keras-ser jobs`, or its number, 0 to 3. Received: {job!r}.")
+        .endswith(f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to 3. Received: {job!r}.")
     )
     assert not list(tmp_path.glob("jobs-*"))
 

@@ -82,7 +82,7 @@ def test_a_new_recipe_can_be_read_and_is_never_overwritten(tmp_path, monkeypatch
     assert (recipes["own"].name, recipes[demo].name, recipes[demo].corpus) == ("mine", "mine-demo", "demo")
     assert recipes["own"].tasks[0].open
     before = (tmp_path / "mine.py").read_bytes()
-    assert main(["new", "mine.py"]) == 2 and "is there already" in capsys.readouterr().err
+    assert main(["new", "mine.py"]) == 2 and "already exists" in capsys.readouterr().err
     assert (tmp_path / "mine.py").read_bytes() == before
     assert main(["new", "../mine"]) == 2
 

@@ -89,7 +89,7 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert "no config.json" in mistake(capsys, "info", tmp_path)
     assert ".keras or .weights.h5" in mistake(capsys, "convert", good, tmp_path / "model.pt")
     assert ".keras or .weights.h5" in mistake(capsys, "convert", good, tmp_path / ".keras")
-    assert "Make the folder" in mistake(capsys, "convert", good, tmp_path / "new" / "model.keras")
+    assert "Create the folder" in mistake(capsys, "convert", good, tmp_path / "new" / "model.keras")
     assert "--overwrite" in mistake(capsys, "convert", good, there)
     assert there.read_bytes() == b"mine"
     assert main(["wav2vec2", "convert", str(good), str(there), "--overwrite"]) == 0

@@ -45,9 +45,9 @@ def test_work_and_its_faults(cluster, tmp_path):
         assert engine.submit(work.add, 2).result()[:2] == (42, str(Path.cwd()))
         with pytest.raises(DivergenceError, match="^the loss is nan.$"):
             engine.submit(work.diverge).result()
-    with pytest.raises(UserError, match="does not see .*elsewhere. All nodes need one file system"):
+    with pytest.raises(UserError, match="cannot access .*elsewhere. All nodes need one file system"):
         RayCluster(cluster.address, Workplace.here(), 40, sees=[tmp_path / "elsewhere"], **given)
-    with pytest.raises(UserError, match="no node .* has the 2 CPUs and 1 GPUs of a job; the most .* are 1 and 0"):
+    with pytest.raises(UserError, match="no node .* has the 2 CPUs and 1 GPUs of a job; the maxima .* are 1 and 0"):
         RayCluster(cluster.address, Workplace.here(), 40, cpus=2, gpus=1, **given)
     with pytest.raises(KeyboardInterrupt), RayCluster(cluster.address, Workplace.here(), 40, **given) as engine:
         engine.submit(work.sleep, tmp_path / "pid")
@@ -72,7 +72,7 @@ def test_a_port_of_something_else_is_no_cluster(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HEALTH_SECONDS", 3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(UserError, match=f"no Ray cluster at 127.0.0.1:{port} .what listens there has not answered"):
+        with pytest.raises(UserError, match=f"no Ray cluster at 127.0.0.1:{port} .no answer of a Ray cluster within"):
             RayCluster(f"127.0.0.1:{port}", Workplace.here(), 40, folder=tmp_path)
 
 

@@ -60,7 +60,7 @@ def test_deterministic_systems_have_a_p_with_one_seed(make_table, emotion):
     assert found.lines()[0].endswith("no p (one seed: the spread over initialisations is not known)")
     assert found.basis == "95 % CI over 8 speakers, between these networks alone (t)"
     nameless = [t.assign(group="", speaker="") for t in (a, b)]
-    assert "no speakers are known" in compare(*nameless, emotion, deterministic=(True, True)).without_p
+    assert "speakers are unknown" in compare(*nameless, emotion, deterministic=(True, True)).without_p
     three = make_table(skill=0.2, draw=2)
     assert compare(a, three, emotion, deterministic=(True, False)).p is not None
     assert compare(a, three, emotion, deterministic=(False, True)).p is None
@@ -73,7 +73,7 @@ def test_under_six_speakers_there_is_no_p(make_table, emotion, speakers, smalles
     found = compare(a, b, emotion)
     assert (found.low, found.high, found.p) == (None, None, None)
     assert found.without_p.endswith(f"the smallest that an exact test can give is {smallest}")
-    assert found.basis == f"no 95 % CI: {speakers} speaker{'s' * (speakers > 1)}, and it takes 6"
+    assert found.basis == f"no 95 % CI: {speakers} speaker{'s' * (speakers > 1)}, and 6 are needed"
     assert "[" not in found.lines()[0]
 
 

@@ -129,6 +129,6 @@ def test_basis_says_what_an_interval_is_over():
     assert basis(10, "film", over_seeds(2, 1)) == "95 % CI over 10 films, of these 2 networks (t)"
     assert basis(10, "speaker", over_seeds(1, 3)) == "95 % CI over 10 speakers and seeds, where there are 3 (t)"
     assert basis(10, "speaker") == "95 % CI over 10 speakers (t)"
-    assert basis(5, "speaker") == "no 95 % CI: 5 speakers, and it takes 6"
-    assert basis(1, "speaker") == "no 95 % CI: 1 speaker, and it takes 6"
-    assert basis(40, "none").endswith("(t): too narrow, since no speakers are known")
+    assert basis(5, "speaker") == "no 95 % CI: 5 speakers, and 6 are needed"
+    assert basis(1, "speaker") == "no 95 % CI: 1 speaker, and 6 are needed"
+    assert basis(40, "none").endswith("(t): too narrow, since speakers are unknown")

@@ -54,7 +54,10 @@ def test_figures_are_those_of_the_kept_epoch():
             run(FLAT, HELD[::-1], 0.7, kept=2),
             "underfit: kept at epoch 2 of 20, 44.1 in training, which reached 97.0 later",
         ),
-        (run(FLAT * 0.6, HELD, 0.66), "underfit: 66.0 on the training side, nearer to chance (33.3) than to all of it"),
+        (
+            run(FLAT * 0.6, HELD, 0.66),
+            "underfit: 66.0 on the training side, nearer to chance (33.3) than to a perfect score",
+        ),
         (
             run(FLAT, curve((1, 0.4), (5, 0.8), (20, 0.5)), 0.97),
             "overfit: validation fell from 77.0 at epoch 8 to 53.0 at the kept one",

@@ -23,7 +23,7 @@ def test_the_perfect_and_the_constant_predictor(make_table, emotion, name_label)
     perfect = score(table, emotion, "disjoint")
     for item in perfect.scores:
         assert (item.value, item.low, item.high, item.std) == (1, None, None, 0)
-    assert any("the same score of all of them" in note for note in perfect.notes)
+    assert any("or all with the same score" in note for note in perfect.notes)
     name_label(table, emotion, table["emotion"] != "", "anger")
     constant = score(table, emotion, "disjoint")
     assert constant["uar"].value == pytest.approx(1 / 4) and constant["uar"].chance == 1 / 4
@@ -75,14 +75,14 @@ def test_units_of_the_intervals(make_table, emotion):
     table = make_table()
     alone = score(table.assign(group=""), emotion, "disjoint")
     assert (alone.unit, alone.groups) == ("clips", alone.clips)
-    assert f"95 % CI over {alone.clips} clips and 3 seeds (t): too narrow, since no speakers are known." in alone.notes
+    assert f"95 % CI over {alone.clips} clips and 3 seeds (t): too narrow, since speakers are unknown." in alone.notes
     thirds = score(table.assign(group=np.char.add("film ", table["id"].str[-1].to_numpy(str))), emotion, "disjoint")
     assert (thirds.unit, thirds.groups, thirds.speakers) == ("groups", 10, 8)
     assert thirds["uar"].low < thirds["uar"].value < thirds["uar"].high
     some = score(table.assign(group=table["group"].where(table["fold"] > 0, "")), emotion, "disjoint")
     first = table[table["fold"] == 0]["id"].nunique()
     assert some.groups == 6 + first
-    assert f"{first} clips name no group; each is a group of its own." in some.notes
+    assert f"{first} clips have no group; each forms its own." in some.notes
 
 
 @pytest.mark.parametrize("speakers", [1, 2, 5])
@@ -90,7 +90,7 @@ def test_under_six_speakers_there_is_no_interval(make_table, emotion, speakers):
     few = score(make_table(speakers=speakers), emotion, "disjoint")
     assert all(s.low is None and s.high is None for s in (*few.scores, *few.ensemble))
     assert few.confusion.low is None
-    assert f"No 95 % CI: {speakers} speaker{'s' * (speakers > 1)}, and it takes 6." in few.notes
+    assert f"No 95 % CI: {speakers} speaker{'s' * (speakers > 1)}, and 6 are needed." in few.notes
     assert score(make_table(speakers=6), emotion, "disjoint")["uar"].low is not None
 
 
@@ -100,7 +100,7 @@ def test_a_recall_needs_six_speakers_with_such_clips(make_table, emotion):
     result = score(rare, emotion, "disjoint")
     assert result["recall/joy"].low is None and result["recall/fear"].low is not None
     assert np.isnan(result.confusion.low[2]).all() and result["uar"].low is not None
-    assert any("under 6 speakers with such clips" in note for note in result.notes)
+    assert any("fewer than 6 speakers with such clips" in note for note in result.notes)
 
 
 def test_clips_without_label_are_left_out_and_counted(make_table, emotion):

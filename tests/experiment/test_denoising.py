@@ -158,7 +158,10 @@ def test_an_unseen_file_of_a_joined_noise_is_not_trained_on(tmp_path, rng):
         (["--method=mask"], "--method mask needs --model RUN"),
         (["--model=somewhere"], "--model goes with --method drop or mask"),
         (["--beta=-1"], "beta >= 0"),
-        (["--beta=1", "--method=wavelet-lms"], "--beta is of spectral-subtraction. Received: --method wavelet-lms"),
+        (
+            ["--beta=1", "--method=wavelet-lms"],
+            "--beta goes with --method spectral-subtraction. Received: --method wavelet-lms",
+        ),
     ],
 )
 def test_options_that_do_not_fit(tmp_path, arguments, words, capsys):
@@ -171,7 +174,7 @@ def test_options_that_do_not_fit(tmp_path, arguments, words, capsys):
 def test_run_without_noise_task_is_refused_by_name():
     """Labels of the task do not matter, its column does."""
     run = types.SimpleNamespace(folder=Path("runs/x"), recipe=tiny.SINGLE)
-    with pytest.raises(UserError, match=r"^runs/x has no 'noise' task: name a model 1 of ASP-MTL"):
+    with pytest.raises(UserError, match=r"^runs/x has no 'noise' task: give a model 1 of ASP-MTL"):
         denoisers.inference(run, "drop")
 
 

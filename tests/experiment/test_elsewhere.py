@@ -38,7 +38,7 @@ def test_labels_are_mapped_to_the_classes(labels, options, classes):
 def test_labels_that_are_not_known_are_refused():
     with pytest.raises(CorpusError, match=r"manifest has joy \(2\) as well. .*--merge joy=anger.*--ignore joy"):
         mapped(TASK, corpus_of("joy", "joy", "fear"))
-    with pytest.raises(UserError, match="--merge must lead to a class: anger, fear. Received: angst"):
+    with pytest.raises(UserError, match="--merge must map to a class: anger, fear. Received: angst"):
         mapped(TASK, corpus_of("fear"), {"joy": "angst"})
 
 
@@ -47,7 +47,7 @@ def test_clips_of_ignored_labels_are_left_out():
     assert [u.labels["emotion"] for u in without(corpus_of("anger", "joy", "fear"), "emotion", ["joy", "fear"])] == [
         "anger"
     ]
-    with pytest.raises(UserError, match="which are joy, fear. Received: yoy"):
+    with pytest.raises(UserError, match="takes labels of 'emotion': joy, fear. Received: yoy"):
         without(corpus_of("joy", "fear"), "emotion", ["yoy"])
 
 

@@ -147,5 +147,5 @@ def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
         room.run_robustness([continuous], data, noise_root, tmp_path)
     first = tiny.FIRST.replace(frontend=runs[0].recipe.frontend)
     cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=first))
-    with pytest.raises(ValueError, match="a model 1 of its own"):
+    with pytest.raises(ValueError, match="a cascade has its own model 1"):
         room.run_robustness([cascaded], data, noise_root, tmp_path, denoisers=runs)

@@ -132,7 +132,7 @@ def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, mon
     other = dataclasses.replace(data.corpus, utterances=tuple(changed))
     monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, other))
     for path in (folder, folder / "speakers" / "fold-01-seed-0"):
-        with pytest.raises(RunError, match="is not what .* was trained and tested on"):
+        with pytest.raises(RunError, match="is not the corpus of .* labels, speakers or groups differ"):
             evaluate(path, out=tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_only_folds_that_there_are(data, folder):
 
 def test_the_report_says_what_was_never_taught_and_what_a_row_is(data, folder):
     text = (folder / "report.md").read_text()
-    assert "speakers, fold 0: nothing of sadness is trained on." in text and "fold 1: nothing" not in text
+    assert "speakers, fold 0: no training clips of sadness." in text and "fold 1: nothing" not in text
     recordings = len({u.groups["origin"] for u in data.corpus})
     assert recordings < len(data.corpus)
     assert f"{len(data.corpus)} windows of {recordings} recordings" in text
@@ -327,7 +327,7 @@ def cut(path: Path) -> None:
             "test clips are missing, .* Remove it and run the recipe again",
         ),
         ("speakers/fold-02-seed-0/predictions.csv", lambda path: path.write_bytes(b""), "Remove it and run"),
-        ("recipe.json", lambda path: path.write_text("[]"), "Remove it and run the recipe again, which writes it"),
+        ("recipe.json", lambda path: path.write_text("[]"), "Remove it and run the recipe again, which rewrites it"),
     ],
 )
 def test_damaged_files_of_an_experiment_are_named_before_any_training(

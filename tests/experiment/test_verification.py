@@ -42,10 +42,10 @@ def test_speakers_of_the_test_side_are_not_named(made):
         "speaker/prediction" not in systems["both"].predictions and "emotion/prediction" in systems["both"].predictions
     )
     text = (systems["both"].folder / "report.md").read_text()
-    assert "nobody tested can be named; see the verification" in text
+    assert "speaker: not scored where the split keeps every speaker apart; see the verification" in text
     assert "speakers on the sides of apart" in text and "| gender | female |" in text
     alone = (systems["speaker"].folder / "report.md").read_text()
-    assert "Nothing was scored" in alone and "nobody tested can be named" in alone
+    assert "Nothing was scored" in alone and "not scored where the split" in alone
 
 
 def test_trials_are_the_cosines_of_the_embeddings(made, found):

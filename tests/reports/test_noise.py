@@ -50,7 +50,7 @@ def test_robustness_report(rng, tmp_path):
     assert told["clean"]["with model 1"] == {"value": cell.value, "low": cell.low, "high": cell.high}
     assert len(told["curves"]) == 16 and len(told["areas"]) == 4
     gap = NoiseCurves(table, LABELS).area_difference("with model 1", "without model 1", "pink")
-    assert f"pink: area of with model 1 less that of without model 1: {100 * gap.value:+.1f} [" in text
+    assert f"pink: area of with model 1 minus that of without model 1: {100 * gap.value:+.1f} [" in text
     assert NoiseCurves(pd.read_csv(tmp_path / "robustness.csv"), LABELS).uar("with model 1", "clean") == cell
 
 

@@ -320,7 +320,7 @@ def test_order_of_rows_changes_no_figure(make_table, emotion):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"paper": {("emotion", "uar"): 90.13}}, "is a fraction.*uar 90.13; if that is percent, write 0.9013"),
+        ({"paper": {("emotion", "uar"): 90.13}}, "must be a fraction.*uar 90.13; if that is percent, write 0.9013"),
         ({"paper": {("emotion", "war"): 0.9}}, r"must name a task and its metric \(emotion: accuracy, uar"),
     ],
 )

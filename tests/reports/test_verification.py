@@ -30,7 +30,7 @@ def test_what_is_written_is_what_was_computed(rng, tmp_path):
     assert shown["same-gender", "multi-task"]["accuracy, % (paper)"] == ""
     assert "- a note" in text and "95 % CI over 13 speakers, of these 2 networks (t)" in text
     gap = found.difference("multi-task", "single task", "eer")
-    assert f"- all trials: EER of multi-task less that of single task: {100 * gap.value:+.1f} [" in text
+    assert f"- all trials: EER of multi-task minus that of single task: {100 * gap.value:+.1f} [" in text
     told = json.loads((tmp_path / "verification.json").read_text())
     assert len(told["scores"]) == 2 * 2 * 3 and len(told["differences"]) == 2 and told["speakers"] == 13
     again = pd.read_csv(tmp_path / "verification.csv.gz", dtype={"speaker_a": str, "speaker_b": str})

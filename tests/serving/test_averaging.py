@@ -51,7 +51,7 @@ def test_an_export_of_no_run_is_refused(given, tmp_path):
 
 
 def test_runs_of_other_questions_are_refused(two, tmp_path):
-    with pytest.raises(UserError, match="each run counts once"):
+    with pytest.raises(UserError, match="each run must be given once"):
         check_together([two[0], two[0]])
     emotion = tiny.EMOTION.labels[::-1]
     other = runs.SHARED_PRIVATE.override("tasks.emotion.labels", list(emotion))

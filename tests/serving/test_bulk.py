@@ -123,7 +123,7 @@ def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):
         (["list.txt"], "a list of files (.txt) requires --out. Received: list.txt."),
         (["--out", "O", "--shards", "0/2"], "expected N/OF, N from 1 to OF, e.g. 1/8. Received: 0/2."),
         (["--out", "O", "--workers", "2"], "--workers requires --engine."),
-        (["--out", "O", "--timeline"], "--out writes Parquet, a row per file: leave --format and --timeline away."),
+        (["--out", "O", "--timeline"], "--out writes Parquet, one row per file: omit --format and --timeline."),
     ],
 )
 def test_refusals(files, capsys, options, said):

@@ -117,14 +117,14 @@ def test_model_without_attention_is_refused(served):
 
 def test_model_of_stretches_is_refused(run):
     stretched = run.recipe.replace(sampling=Sampling(seconds=0.5, balance=False))
-    with pytest.raises(ValueError, match="whole clips are explained: train without sampling.seconds"):
+    with pytest.raises(ValueError, match="only whole clips can be explained: train without sampling.seconds"):
         Explainer(dataclasses.replace(run, recipe=stretched))
 
 
 def test_baseline_has_no_gradients_to_explain(tmp_path, run):
     """Pipelines of scikit-learn are refused, by the command and by the class."""
     (tmp_path / "model.skops").touch()
-    with pytest.raises(ValueError, match="is a baseline .* which has no gradients: name a network"):
+    with pytest.raises(ValueError, match="is a baseline .* which has no gradients: give the run of a network"):
         Attributor(dataclasses.replace(run, folder=tmp_path))
 
 

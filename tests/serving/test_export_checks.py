@@ -202,5 +202,5 @@ def test_ops_that_a_stock_server_lacks_are_refused(tmp_path, function, culprit):
         tf.saved_model.save(module, str(tmp_path))
     except (NotImplementedError, tf.errors.NotFoundError):
         pytest.skip("this TensorFlow does not load tensorflow-io's ops")
-    with pytest.raises(ExportError, match=rf"what a stock server lacks: .*{culprit}.*Nothing was exported"):
+    with pytest.raises(ExportError, match=rf"ops that a stock server lacks: .*{culprit}.*Nothing was exported"):
         check_ops(tmp_path)

@@ -319,7 +319,7 @@ def test_labels_are_checked_over_all_corpora_that_teach_them(data, tmp_path):
     with pytest.raises(CorpusError, match="made has no 'speaker' for any clip"):
         check_labels(recipe, nameless, {})
     readers = auxiliary(tmp_path / "readers", gender=GENDERS)
-    with pytest.raises(CorpusError, match="the auxiliary corpus manifest names no speaker for any clip"):
+    with pytest.raises(CorpusError, match="the auxiliary corpus manifest has no speaker for any clip"):
         check_labels(
             WITH_OTHER.replace(tasks=(EMOTION, SPEAKER)).for_corpus(data.corpus, readers),
             data.corpus,

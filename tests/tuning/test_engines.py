@@ -70,4 +70,4 @@ def test_a_killed_worker_and_a_killed_chief_change_nothing(tmp_path):
     assert tables[0]["trial"].tolist() == list(range(4)) and tables[0]["failed"].isna().all()
     best = [next(out.glob("*-search-*/recipe.json")).read_text() for out in (killed, calm)]
     assert best[0] == best[1]
-    assert "2 trials were under way at the same time" in next(killed.glob("*-search-*/tuning.md")).read_text()
+    assert "2 trials ran at the same time" in next(killed.glob("*-search-*/tuning.md")).read_text()

@@ -129,15 +129,15 @@ def test_a_search_within_chance_says_so(judged):
 @pytest.mark.parametrize(
     ("best", "baseline", "words"),
     [
-        ((0.70, 0.71, 0.72), (0.60, 0.61, 0.62), "the optimum is more than the spread of the seeds"),
-        ((0.60, 0.70, 0.65), (0.60, 0.66, 0.63), "the optimum is no more than noise"),
+        ((0.70, 0.71, 0.72), (0.60, 0.61, 0.62), "the gain is more than the spread over seeds"),
+        ((0.60, 0.70, 0.65), (0.60, 0.66, 0.63), "the gain may be noise"),
         ((0.50, 0.51, 0.52), (0.60, 0.61, 0.62), "worse than the unchanged recipe"),
         ((0.70, float("nan"), float("nan")), (0.6, 0.6, 0.7), "Too few of the further seeds"),
     ],
 )
 def test_the_optimum_is_compared_with_the_spread_of_the_seeds(judged, best, baseline, words):
     scored(judged, 0.6, 0.8, 0.7)
-    assert "is not tested: --confirm 5" in verdict(judged)[-1]
+    assert "luckiest of several draws: --confirm 5" in verdict(judged)[-1]
     judged.confirmed = {"best": best, "baseline": baseline}
     assert words in " ".join(verdict(judged))
     scored(judged, 0.9, 0.8, 0.7)

@@ -148,5 +148,5 @@ def test_pruning_is_part_of_the_search_and_needs_epochs(found, data, tmp_path): 
     from keras_ser.models import svm
 
     baseline = tiny.TRAINED.replace(model="svm", config=svm.Config(), tasks=tiny.TRAINED.tasks[:1])
-    with pytest.raises(UserError, match="is a baseline without any: leave --prune out"):
+    with pytest.raises(UserError, match="is a baseline without epochs: omit --prune"):
         search(baseline, data, [parse("config.C=1,2")], tmp_path / "svm", method="grid", prune="median")

@@ -92,7 +92,10 @@ def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
     splits = tiny.SPEAKERS.splits(data.corpus)
     chose = {speaker[i] for fold in (0, 2) for i in splits[fold].validation}
     tested = [str(split.fold) for split in splits if chose & {speaker[i] for i in split.test}]
-    assert tested and f"that chose are tested in 'speakers' (fold {', '.join(tested)}): those figures" in text
+    assert (
+        tested
+        and f"used here are tested in 'speakers' (fold {', '.join(tested)}), whose scores are therefore biased" in text
+    )
     axes = found.figure().axes
     assert [panel.get_xlabel() for panel in axes] == ["config.beta", "config.units", "trial"]
     stars = [[c.get_offsets()[0] for c in panel.collections if c.get_label() == "best"] for panel in axes]
@@ -149,7 +152,7 @@ def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_pa
     memory = "out of memory (9 GiB). Lower batch_size, or close other programs."
     assert failed == {0.1: ("the folder is damaged.", True), 0.2: (memory, True), 0.3: ("nan.", False)}
     text = (tmp_path / "found/tuning.md").read_text()
-    assert "3 of 5 trials have no score" in text and "tries 2 of them again: trial 1: the folder is damaged." in text
+    assert "3 of 5 trials have no score" in text and "retries 2 of them: trial 1: the folder is damaged." in text
     fails.clear()
     fitted.clear()
     found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
@@ -219,7 +222,7 @@ def test_repeated_settings_are_one_trial(fitted, data, tmp_path):
     space = [parse("config.beta=0.1,0.5,2")]
     found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=9)
     assert len(found.trials) == 3 and found.repeats == 7  # 0.5 is the recipe's own
-    assert "7 times the method asked for a setting again" in (tmp_path / "found/tuning.md").read_text()
+    assert "proposed a setting again 7 times" in (tmp_path / "found/tuning.md").read_text()
 
 
 @pytest.mark.slow
@@ -346,7 +349,7 @@ def test_second_search_in_a_folder_is_refused(fitted, data, tmp_path):
 
     def meanwhile(number, trials):
         claims.append((folder / "search.json").read_text())
-        with pytest.raises(RunError, match="another process searches in"):
+        with pytest.raises(RunError, match="another process is searching in"):
             module.search(tiny.TRAINED, data, [UNITS], folder, trials=1)
 
     module.search(tiny.TRAINED, data, [BETA], folder, trials=1, on_trial=meanwhile)
@@ -370,7 +373,7 @@ def test_trials_under_way_wait_for_the_one_that_many_places_before(fitted, data,
     for known in (known for known in heard if len(known) < 8):  # later ones are answered that there is no more
         assert known[-2:] == ["RUNNING"] * len(known[-2:]) and set(known[:-2]) <= {"COMPLETED", "FAILED"}
     assert len(first.trials) == 9
-    assert "3 trials were under way at the same time" in (folder / "tuning.md").read_text()
+    assert "3 trials ran at the same time" in (folder / "tuning.md").read_text()
     trained = len(fitted)
     again = module.search(tiny.TRAINED, data, [BETA, UNITS], folder, trials=8, ahead=1, **options)
     assert again.trials == first.trials and again.ahead == 3
