@@ -3,7 +3,7 @@
 What: the demo corpus (420 clips), and copies of it that differ in their samples and speakers, as WAV files. Each size is decoded
 into the cache and trained on for one epoch by model 2 of the demo recipe (batch 16), in a process of its own. Time per clip and
 peak memory should not depend on the size, except that features are kept in memory, up to 1 GiB, where nothing random stands before
-them; with `--noise` a random noise is mixed in, so that they are computed in each epoch.
+them; with `--noise` another noise is mixed in in each epoch, so that they are computed in each epoch.
 
     python benchmarks/growth.py [--sizes 1,10,100] [--noise]
 """
@@ -54,7 +54,7 @@ def measure(times: int, noise: bool) -> dict:
         first=None,
         corpus="manifest",
         protocols=(protocol,),
-        streams=(Stream("noisy", noises=("white", "pink")) if noise else Stream("clips"),),
+        streams=(Stream("noisy", noises=("white", "pink"), redraw=True) if noise else Stream("clips"),),
         epochs=1,
         monitor="",
         name="growth",

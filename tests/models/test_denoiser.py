@@ -131,5 +131,5 @@ def test_what_is_no_denoiser_says_so():
         mask_denoiser(model_1(endpoint=True))
     with pytest.raises(ValueError, match="this is a cascade: name its model_1"):
         drop_denoiser(wholes.cascade(), SEGMENT)
-    with pytest.raises(ValueError, match="needs whole clips, and this model cuts stretches"):
+    with pytest.raises(ValueError, match="needs whole clips, but this model cuts stretches"):
         drop_denoiser(model_1(stretch=4000), SEGMENT)

@@ -99,7 +99,7 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
         ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
         (np.zeros(8000 * 21), 8000, "at most 20 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
-        ("nothing.wav", None, "there is none"),
+        ("nothing.wav", None, "does not exist"),
         ("", None, "Received: an empty name"),
         (None, 8000, "audio files, folders or waveforms. Received: None"),
         (np.array(0.5), 8000, "audio files, folders or waveforms. Received: one number"),
