@@ -12,11 +12,11 @@ import tensorflow as tf
 from keras_ser.errors import UserError
 from keras_ser.features import Frontend, fitted_derivative
 from keras_ser.machine import cores
+from keras_ser.pipelines.shared_memory import aligned_zeros, as_tensor
 from keras_ser.pipelines.threads import in_order
 
 ROW, ROWS = 256, 40
 CALL = ROW * ROWS
-ALIGNED = 64  # bytes, the alignment of memory that TensorFlow uses without a copy
 SIDE = 4  # frames on either side that a delta depends on
 
 Features = dict[str, np.ndarray]
@@ -164,17 +164,11 @@ class FeatureExtractor:
         return tensor
 
     def _memory(self, name: str, size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
-        """Return `_shared` memory of this thread."""
+        """Return (size,) values of this thread as an array and as a tensor that share their memory."""
         if not hasattr(self.local, name):
-            setattr(self.local, name, _shared(size, dtype))
+            array = aligned_zeros((size,), dtype)
+            setattr(self.local, name, (array, as_tensor(array)))
         return getattr(self.local, name)
-
-
-def _shared(size: int, dtype: type) -> tuple[np.ndarray, tf.Tensor]:
-    """Return (size,) values of 4 bytes as an array and as a tensor that share their memory."""
-    memory = np.zeros(size + ALIGNED // 4, dtype)
-    array = memory[-memory.ctypes.data % ALIGNED // 4 :][:size]
-    return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def _groups(

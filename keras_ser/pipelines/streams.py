@@ -101,8 +101,7 @@ class TrainingData:
         room = self.left if not self.samples else 0
         for source in self.sources:
             valid: dict[int, int] = {}
-            kept: dict[int, tuple] = {}
-            keep, size = not (source.bank and source.redraw), 0
+            store = None if source.bank and source.redraw else FeatureStore(room)
             draw = source.draw(self.seed)
             dataset = clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets)
             for x, extra in dataset:
@@ -112,14 +111,10 @@ class TrainingData:
                     mask = x[mask_of(name)] if self.stretch else np.ones(value.shape[:2], bool)
                     self.statistics[name].update(value, mask)
                 valid[number] = len(x[self.names[0]])
-                size += sum(value.nbytes for value in x.values())
-                keep = keep and size <= room
-                if keep:
-                    kept[number] = x, {name: np.asarray(value) for name, value in extra.items()}
-                else:
-                    kept.clear()
-            room -= size if keep else 0
-            self._kept.append(FeatureStore(kept) if kept else None)
+                store = store if store and store.add(number, x, extra) else None
+            if store:
+                room -= store.close()
+            self._kept.append(store)
             # bytes per frame, or per stretch
             width = sum(math.prod(value.shape[1:]) * value.dtype.size for value in dataset.element_spec[0].values())
             self._count(source, np.array([*valid]), np.array([*valid.values()]), width)
