@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 class Experiment:
     """A recipe trained and tested over its protocols, folds and seeds. `print` shows its score table.
 
-        Args:
-    folder: the experiment's folder, which contains `report.md`.
-            recipe: the recipe that was trained.
-            report: the scores, tables and predictions of the experiment.
+    Args:
+        folder: the experiment's folder, which contains `report.md`.
+        recipe: the recipe that was trained.
+        report: the scores, tables and predictions of the experiment.
     """
 
     folder: Path

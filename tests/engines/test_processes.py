@@ -49,7 +49,7 @@ def test_work_of_a_killed_process_is_done_again_and_costs_no_other(tmp_path):
 def test_work_that_kills_every_process_is_given_up_and_faults_keep_their_type(tmp_path):
     with Processes(1, HERE, 0) as engine:
         with pytest.raises(
-            WorkerDied, match="its process died 3 times: it was killed, .* says: no room on the device.$"
+            WorkerDied, match="its process died 3 times: it was killed, .* its last line: no room on the device.$"
         ):
             engine.submit(work.die, tmp_path, 9).result()
         with pytest.raises(DivergenceError, match="^the loss is nan.$"):

@@ -468,7 +468,6 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
 @pytest.mark.parametrize(
     ("recipe", "kills"),
     [
-        ("conv", ["everything:2"]),
         ("levels", ["levels:2"]),
         ("cascade", ["model 1:1", "model 2:2"]),
     ],
