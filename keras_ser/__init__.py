@@ -15,8 +15,9 @@
     ks.load(experiment.folder).predict("clip.wav")
 
 Modules import only from packages earlier in this list (enforced by a test):
-errors, checks, values, overrides, files, machine, tasks, settings, audio, corpora, splits, features, pipelines, layers, losses,
-metrics, models, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api, sklearn.
+errors, checks, values, overrides, files, machine, progress, tasks, settings, audio, corpora, splits, features, pipelines, layers,
+losses, metrics, models, recipe_checks, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api,
+sklearn.
 
 Conventions. Axes: batch, samples, frames, bins, units, classes. Arguments: sample_rate (Hz), window, hop, fft (samples), bins,
 units, rate, seed; `sampling_rate` (Hz) is the rate of waveforms given by the user. Integers are samples or frames unless the name

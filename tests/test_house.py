@@ -14,6 +14,7 @@ PACKAGES = [
     "overrides",
     "files",
     "machine",
+    "progress",
     "tasks",
     "settings",
     "audio",
@@ -49,6 +50,7 @@ LIGHT = (
     "settings",
     "files",
     "machine",
+    "progress",
     "audio",
     "corpora",
     "splits",
@@ -157,6 +159,11 @@ def test_circles_are_seen(tmp_path):
     )
     assert imported_files(file, {"a", "a.b", "a.c", "a.typed"}) == {"a", "a.b", "a.c"}
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == {frozenset("bc")}
+
+
+def test_the_lists_of_packages_that_are_read_are_this_one():
+    for text in (keras_ser.__doc__, (PACKAGE.parent / "docs" / "architecture.md").read_text()):
+        assert ", ".join(PACKAGES) + "." in " ".join(text.split())
 
 
 def test_no_file_is_too_long_to_be_of_one_idea():

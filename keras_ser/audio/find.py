@@ -28,14 +28,14 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
         if name == "":
             raise UserError("expected a file or a folder. Received: an empty name.")
         path = Path(name)
-        if path.is_dir():
+        if os.path.isdir(path):  # which is False, not an error, for a name that no file can have
             below = sorted(_below(path, skipped))
             audio = [file for file in below if _is_audio(file)]
             skipped += [file for file in below if file not in set(audio)]
             if not audio:
                 raise UserError(f"expected audio files below {path}, found none.")
             files += audio
-        elif not path.exists():
+        elif not os.path.exists(path):
             raise UserError(f"expected a file or a folder. Received: {path}, which does not exist.")
         else:
             files.append(path)

@@ -185,7 +185,7 @@ def _existing(path: str | os.PathLike) -> Path:
             )
         with path.open("rb"):
             pass
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # ValueError: a null character in the name
         raise AudioError(f"{path}: no such file.", "missing") from error
     except OSError as error:
         raise AudioError(f"{path}: can't be opened ({error.strerror}).") from error

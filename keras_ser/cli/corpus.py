@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import add_table_arguments, assignments, table_options
-from keras_ser.cli.progress import tracker
 from keras_ser.errors import UserError
 
 
@@ -76,12 +75,12 @@ def _corpus_check(options: argparse.Namespace) -> int:
     except CorpusError:
         # the list may show which files the adapter lacks
         if options.hashes and options.root and Path(options.root).is_dir():
-            print("\n".join(verify(options.root, options.hashes, progress=tracker("hashing")).lines()))
+            print("\n".join(verify(options.root, options.hashes, progress=True).lines()))
         raise
-    found = check(corpus, progress=tracker("reading"))
+    found = check(corpus, progress=True)
     facts, lines, ok = found.to_dict(), found.lines(), found.ok
     if options.hashes:
-        hashes = verify(corpus.root, options.hashes, progress=tracker("hashing"))
+        hashes = verify(corpus.root, options.hashes, progress=True)
         ok = ok and hashes.ok
         facts |= {"hashes": hashes.to_dict(), "ok": ok}
         lines += hashes.lines()

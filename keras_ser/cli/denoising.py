@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_ser.cli.arguments import report_skipped
-from keras_ser.cli.progress import tracker
 from keras_ser.errors import DiskError, UserError
+from keras_ser.progress import track
 
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
@@ -47,8 +47,7 @@ def _denoise(options: argparse.Namespace) -> int:
         raise UserError(f"{there[0]} already exists. Give another OUT, or --overwrite.")
     denoise = _denoiser(options)
     failures = []
-    track = tracker("denoise") if len(pairs) > 1 else None
-    for file, out in track(pairs) if track else pairs:
+    for file, out in track(pairs, "denoise"):
         try:
             _one(Path(file), out, denoise)
         except DiskError:  # the next file would fail as well

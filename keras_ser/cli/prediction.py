@@ -12,8 +12,8 @@ from typing import Any
 
 from keras_ser.cli.arguments import positive, report_skipped
 from keras_ser.cli.models import PICTURES, add_model, load
-from keras_ser.cli.progress import tracker
 from keras_ser.errors import UserError
+from keras_ser.progress import track
 
 FILES = ("jsonl", "csv", "table")
 TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
@@ -92,13 +92,13 @@ def _predict(options: argparse.Namespace) -> int:
     report_skipped(skipped)
     if options.timeline:
         return _timelines(options, files)
-    from keras_ser.serving.predictor import predict_files, track
+    from keras_ser.serving.predictor import predict_files
 
     predictor = load(options.model)
     bad, problems = [], defaultdict(list)
 
     def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
-        for path, answer in predict_files(predictor, track(files)):
+        for path, answer in predict_files(predictor, track(files, "files")):
             if isinstance(answer, str):
                 bad.append(answer)
                 continue
@@ -120,7 +120,7 @@ def _bulk(options: argparse.Namespace) -> int:
     report_skipped(skipped)
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
     predicted, failed = bulk.predict_bulk(
-        options.model, files, options.out, shard=options.shards or (1, 1), track=tracker("files"), rows=rows
+        options.model, files, options.out, shard=options.shards or (1, 1), progress=True, rows=rows
     )
     print(Path(options.out) / bulk.PREDICTIONS)
     print(f"{predicted} files predicted, {failed} failed", file=sys.stderr)
@@ -134,7 +134,6 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         raise UserError(f"--format audacity takes one recording; use rttm, csv or jsonl. Received: {len(files)} files.")
     from keras_ser.audio import AudioError, mixing_of
     from keras_ser.files import write_figure
-    from keras_ser.serving.predictor import track
     from keras_ser.serving.timelines import timeline
 
     predictor = load(options.model)
@@ -142,7 +141,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     seconds = {name: value for name, value in given.items() if value is not None}
     bad, problems = [], defaultdict(list)
     stems = Counter(path.stem for path in files)
-    for number, path in enumerate(track(files)):
+    for number, path in enumerate(track(files, "files")):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
             for problem in mixing_of(path)[0].problems:

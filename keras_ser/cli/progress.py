@@ -4,7 +4,7 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_ser.cli.error_handling import check_interrupt
@@ -123,16 +123,6 @@ def duration(seconds: float) -> str:
 
 def _title(job) -> str:
     return f"{job.recipe}: {job.protocol.name}, fold {job.split.fold}, seed {job.seed}"
-
-
-def tracker(description: str) -> Callable[[Iterable], Iterable] | None:
-    """Return a wrapper that shows progress through a sequence, or None if standard error is not a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-    from rich.progress import track
-
-    return lambda items: track(items, description=description, console=Console(stderr=True))
 
 
 def step_printer(quiet: bool = False) -> Callable[[int, int, str], None]:

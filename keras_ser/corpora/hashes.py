@@ -10,7 +10,6 @@ Paths are relative to the corpus's folder, a folder in it, or the one above.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from keras_ser.corpora.layout import AUDIO, VIDEO, entries
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
+from keras_ser.progress import track
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SUM = re.compile(rf"({SHA256.pattern})[ \t]+\*?(.+)")
@@ -147,13 +147,13 @@ def _base(root: Path, files: tuple[Listed, ...]) -> NamedFiles:
     return NamedFiles(root)
 
 
-def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable], Iterable] | None = None) -> HashReport:
+def verify(root: str | Path, listing: str | Path, progress: bool = False) -> HashReport:
     """Compare the files under a folder with a list of sizes and SHA-256.
 
     Args:
         root: the folder.
         listing: the list, see the module.
-        progress: wraps the sequence of listed files, e.g. `rich.progress.track`.
+        progress: show a progress bar on a terminal.
 
     Raises:
         CorpusError: the errors of `read_list`; `root` is not a folder.
@@ -167,7 +167,7 @@ def verify(root: str | Path, listing: str | Path, progress: Callable[[Iterable],
     names = _base(root, files)
     found: dict[str, list[str]] = {kind: [] for kind in ("missing", "differ", "pointers", "not_comparable")}
     agree, seen = 0, set()
-    for file in progress(files) if progress else files:
+    for file in track(files, "hashing", shown=progress):
         place = names.find(str(file.path))
         if place is None:
             other = _another_format(names, file.path)

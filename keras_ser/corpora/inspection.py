@@ -6,7 +6,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -17,6 +17,7 @@ from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioE
 from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
 from keras_ser.corpora.spelling import difference, quoted, spellings
+from keras_ser.progress import track
 
 # Peak below which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3
@@ -84,14 +85,14 @@ class CorpusReport:
         return said
 
 
-def check(corpus: Corpus, progress: Callable[[Iterable], Iterable] | None = None) -> CorpusReport:
-    """Decode every utterance and compare the corpus with the published one; `progress` wraps the sequence of utterances."""
+def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
+    """Decode every utterance and compare the corpus with the published one; `progress` shows a bar."""
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
     odd: dict[str, list[str]] = {kind: [] for kind in ODD}
     rates, channels = Counter(), Counter()
     hashes: dict[str, list[str]] = {}
     lengths: dict[str, float] = {}
-    for utterance in progress(corpus.utterances) if progress else corpus.utterances:
+    for utterance in track(corpus.utterances, "reading", shown=progress):
         try:
             samples, rate = read_channels(corpus.file(utterance), utterance.start, utterance.end)
         except AudioError as error:

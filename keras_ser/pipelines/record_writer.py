@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.files import remove_parts, write_text, write_whole
 from keras_ser.pipelines import wav_decoder
 from keras_ser.pipelines.threads import in_order
+from keras_ser.progress import track
 
 FORMAT = 2  # 2: silent and cancelling channels are left out, and offsets subtracted
 UNUSED_SECONDS = 7 * 24 * 3600
@@ -62,7 +63,8 @@ def write(
         with tf.io.TFRecordWriter(str(part)) as writer:
             items = list(enumerate(corpus))
             results = in_order(load, items, pool, 4 * threads)
-            for (index, utterance), result in zip(items, _bar(results, corpus, progress), strict=True):
+            seen = track(results, f"Reading {corpus.name}", total=len(corpus), shown=progress)
+            for (index, utterance), result in zip(items, seen, strict=True):
                 if isinstance(result, str):
                     dropped[utterance.id] = result
                 elif bad == "drop" or not dropped:
@@ -176,12 +178,3 @@ def _serialise(index: int, utterance: Utterance, waveform: np.ndarray) -> bytes:
     feature["index"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[index]))
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return example.SerializeToString(deterministic=True)
-
-
-def _bar(results: Iterator, corpus: Corpus, progress: bool) -> Iterator:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    shown = {"total": len(corpus), "console": console, "transient": True}
-    return iter(track(results, f"Reading {corpus.name}", **shown, disable=not (progress and console.is_terminal)))

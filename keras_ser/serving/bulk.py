@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_whole
+from keras_ser.progress import track
 from keras_ser.serving.facts import find_export
 from keras_ser.serving.predictor import Predictor, flat, predict_files
 
@@ -37,7 +38,7 @@ def predict_bulk(
     *,
     shard: tuple[int, int] = (1, 1),
     part: int = PART,
-    track: Callable[[Iterable], Iterable] | None = None,
+    progress: bool = False,
     rows: contextlib.AbstractContextManager[Callable[[Sequence[Path]], Iterable[Row]]] | None = None,
 ) -> tuple[int, int]:
     """Predict one shard of the files that `out` has no row for, and write the rows to `out`.
@@ -48,7 +49,7 @@ def predict_bulk(
         out: Folder of results, shared by all shards.
         shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
         part: Files that share a Parquet file. A kill loses the rows of one part at most.
-        track: Called with the remaining files, to show progress: an item is consumed for each new row.
+        progress: Show a progress bar on a terminal.
         rows: Context of a function files -> rows in any order, used instead of predicting in this process; see `ray_rows`.
 
     Returns:
@@ -74,7 +75,7 @@ def predict_bulk(
         if not left:
             return counts[PREDICTIONS], counts[FAILED]
         made = (make or Rows(model))(left)
-        made = (row for row, _ in zip(made, track(left) if track else left, strict=True))
+        made = (row for row, _ in zip(made, track(left, "files", shown=progress), strict=True))
         while block := list(islice(made, part)):
             for table, wanted in ((PREDICTIONS, False), (FAILED, True)):
                 chosen = [row for row in block if ("reason" in row) == wanted]

@@ -13,6 +13,7 @@ from keras_ser.audio import AudioError, pad
 from keras_ser.errors import UserError
 from keras_ser.models import model_flags
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
+from keras_ser.progress import track
 from keras_ser.serving.facts import find_export, read_facts
 from keras_ser.serving.inputs import clips, read_clip
 from keras_ser.tasks import Task
@@ -100,7 +101,9 @@ class Predictor:
         if bad not in ("raise", "keep"):
             raise UserError(f"`bad` must be 'raise' or 'keep'. Received: {bad!r}.")
         every = list(clips(inputs, sampling_rate, keep_missing=bad == "keep"))
-        readers = ((c, partial(c.read, self.sample_rate, self.max_seconds)) for c in track(every, verbose))
+        readers = (
+            (c, partial(c.read, self.sample_rate, self.max_seconds)) for c in track(every, "files", shown=verbose)
+        )
         found = []
         for clip, answer in _answered(self, readers):
             if isinstance(answer, str) and bad == "raise":
@@ -269,13 +272,3 @@ def mean_predictor(predictors: Sequence[Predictor]) -> Predictor:
         return {name: x.mean(axis=0) if "/" in name else x.any(axis=0) for name, x in together.items()}
 
     return replace(first, score=score)
-
-
-def track(items: Sequence[Any], verbose: bool = True) -> Iterable[Any]:
-    """Iterate with a progress bar, on a terminal or in a notebook, if there are several items."""
-    from rich.console import Console
-    from rich.progress import track as bar
-
-    console = Console(stderr=True)
-    shown = verbose and len(items) > 1 and (console.is_terminal or console.is_jupyter)
-    return bar(items, "files", console=console) if shown else items

@@ -82,7 +82,7 @@ def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
     pd.testing.assert_series_equal(predicted(tmp_path / "out")["file"], expected(files)["file"])
 
 
-def test_progress_counts_the_rows_that_come_back(files, tmp_path):
+def test_progress_counts_the_rows_that_come_back(files, tmp_path, monkeypatch):
     every, seen = sorted(files.glob("*.wav")), []
 
     def late(left):
@@ -91,12 +91,14 @@ def test_progress_counts_the_rows_that_come_back(files, tmp_path):
             yield row
             seen.append("row")
 
-    def track(left):
+    def track(left, *_, shown):
+        assert shown
         for file in left:
             yield file
             seen.append("taken")
 
-    bulk.predict_bulk("M", every, tmp_path / "out", rows=contextlib.nullcontext(late), track=track)
+    monkeypatch.setattr(bulk, "track", track)
+    bulk.predict_bulk("M", every, tmp_path / "out", rows=contextlib.nullcontext(late), progress=True)
     assert seen == ["row", "taken"] * len(every)
 
 

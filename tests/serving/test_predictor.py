@@ -74,6 +74,8 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     with pytest.raises(AudioError, match=r"bad\.wav"):
         model.predict([good, bad])
     missing = tmp_path / "missing.wav"
+    found = model.predict([good, "\0.wav", "n" * 300], as_frame=True, bad="keep")
+    assert found["error"].isna().tolist() == [True, False, False]
     frame = model.predict([bad, good, np.zeros(10), missing], standin.RATE, as_frame=True, bad="keep")
     (right,) = model.predict(good)
     assert frame["file"].tolist()[:2] == [str(bad), str(good)] and "bad.wav" in frame["error"][0]
@@ -100,6 +102,8 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
         (np.zeros(8000 * 21), 8000, "at most 20 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
         ("nothing.wav", None, "does not exist"),
+        ("no\0thing.wav", None, "does not exist"),
+        ("n" * 300, None, "does not exist"),
         ("", None, "Received: an empty name"),
         (None, 8000, "audio files, folders or waveforms. Received: None"),
         (np.array(0.5), 8000, "audio files, folders or waveforms. Received: one number"),
