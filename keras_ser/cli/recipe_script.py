@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +82,7 @@ def add(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    recipes, demo, notes = recipes_for(options)
-    for note in notes:
-        print(note, file=sys.stderr)
+    recipes, demo = recipes_for(options)
     if options.final:
         source = Path(options.recipe)
         as_before(source.parent if source.suffix == ".json" else source, options)
@@ -248,7 +245,7 @@ def job_id(system: str, job: str, several: bool) -> str:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    recipes, demo, _ = recipes_for(options)
+    recipes, demo = recipes_for(options)
     recipe = begun(choose(recipes, options, demo), options.init_from)
     chosen, corpus, *_ = read({recipe.name: recipe}, options)
 

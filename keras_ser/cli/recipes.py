@@ -21,11 +21,10 @@ def load_recipes(source: str) -> tuple[Mapping[str, Any], str | None]:
     return _loaded(source)[:2]
 
 
-def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | None, list[str]]:
-    """Load a command's recipes, adapted to the corpus if the recipe file has a function `fitted`.
+def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | None]:
+    """Load a command's recipes as `load_recipes` does, adapted to the corpus if the recipe file has a function `fitted`.
 
-    Returns:
-        variant -> Recipe, demo variant, and notes on the choice.
+    Its notes on the choice are printed to standard error.
     """
     from keras_ser.corpora import read_corpus
 
@@ -33,9 +32,11 @@ def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | N
     adapter = options.corpus or next(iter(recipes.values())).corpus
     root = options.corpus_root or options.corpus_roots.get(adapter)
     if fitted is None or not (root or adapter == "demo"):
-        return recipes, demo, []
+        return recipes, demo
     recipes, notes = fitted(recipes, read_corpus(adapter, root, **table_options(options)))
-    return recipes, demo, list(notes)
+    for note in () if options.quiet else notes:
+        print(note, file=sys.stderr)
+    return recipes, demo
 
 
 def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None]:

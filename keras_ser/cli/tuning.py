@@ -27,14 +27,7 @@ def add(commands) -> None:
     )
     tune.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
     _add_arguments(tune)
-    tune.set_defaults(run=_tune_file, interrupted=INTERRUPTED)
-
-
-def _tune_file(options: argparse.Namespace) -> int:
-    recipes, demo, notes = recipes_for(options)
-    for note in notes:
-        print(note, file=sys.stderr)
-    return _tune(options, recipes, demo)
+    tune.set_defaults(run=lambda options: _tune(options, *recipes_for(options)), interrupted=INTERRUPTED)
 
 
 def tune_main(
