@@ -175,6 +175,15 @@ def write_table(path: Path, table: pd.DataFrame, **options: Any) -> None:
     write_whole(path, write)
 
 
+def read_exact(path: Path, **options: Any) -> pd.DataFrame:
+    """Read what `write_table` wrote, every float as it was; `options` are those of `pandas.read_csv`."""
+    import pandas as pd
+
+    # pandas reads floats exactly by default since 3.1, which deprecates the option
+    exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+    return pd.read_csv(path, **({} if exact else {"float_precision": "round_trip"}), **options)
+
+
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as PNG, PDF or SVG, by the suffix; equal figures give equal PNG files."""
     metadata = {"Software": None} if path.suffix.lower() == ".png" else None

@@ -19,6 +19,7 @@ from keras_ser.files import (
     TEMPORARY,
     disk_error,
     lock,
+    read_exact,
     remove_parts,
     write_figure,
     write_json,
@@ -224,9 +225,9 @@ def test_json_is_json(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
 def test_a_table_comes_back(tmp_path, name):
-    table = pd.DataFrame({"id": ["ä", "b,c"], "value": [0.1, 1 / 3]})
+    table = pd.DataFrame({"id": ["ä", "b,c"], "value": [4.4e-29 / 7, 1 / 3]})
     write_table(tmp_path / name, table)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / name, float_precision="round_trip"), table)
+    pd.testing.assert_frame_equal(read_exact(tmp_path / name), table, check_exact=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import read_predictions
-from keras_ser.files import lock, write_json, write_table
+from keras_ser.files import lock, read_exact, write_json, write_table
 from keras_ser.recipe import Recipe
 from keras_ser.training.run import OWNER, Run, as_object, stored
 
@@ -126,7 +126,7 @@ def _answer(table: Path, question: Path, asked: Mapping[str, Any]) -> pd.DataFra
         return None
     words = dict.fromkeys(WORDS, str)
     numbers = {name: [""] for name in pd.read_csv(table, nrows=0).columns if name not in words}
-    found = pd.read_csv(table, dtype=words, keep_default_na=False, na_values=numbers, float_precision="round_trip")
+    found = read_exact(table, dtype=words, keep_default_na=False, na_values=numbers)
     if rows is not None and len(found) != rows:
         raise ValueError(f"{len(found)} of {rows} rows are there")
     return found

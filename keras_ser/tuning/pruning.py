@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from keras_ser.files import write_json
+from keras_ser.files import read_exact, write_json
 from keras_ser.recipe import Recipe
 from keras_ser.training.loop import monitored, smoothed
 from keras_ser.training.run import stored
@@ -88,4 +87,4 @@ def check_stopped(recipe: Recipe, target: Path, bar: Sequence[float]) -> None:
 
 
 def _rows(target: Path, epoch: int) -> list[dict[str, Any]]:
-    return pd.read_csv(target / "history.csv", float_precision="round_trip")[:epoch].to_dict("records")
+    return read_exact(target / "history.csv")[:epoch].to_dict("records")

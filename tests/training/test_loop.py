@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ser import metrics
+from keras_ser.files import read_exact
 from keras_ser.pipelines.sources import Source
 from keras_ser.settings import OptimizerConfig
 from keras_ser.training.loop import side_scores, train_epochs
@@ -140,7 +141,7 @@ def test_history_on_disk(tmp_path):
     about = train(RECIPE, epochs, network(), scripted(), tmp_path, 4, "stage", lambda *call: logs.append(call))
     assert (about["seed"], about["monitor"]) == (4, "val_emotion_uar")
     assert [call[:3] for call in logs] == [("stage", epoch, RECIPE.epochs) for epoch in range(1, 8)]
-    table = pd.read_csv(tmp_path / "history.csv", float_precision="round_trip")
+    table = read_exact(tmp_path / "history.csv")
     for row, (_, epoch, _, shown), written in zip(about["epochs"], logs, table.to_dict("records"), strict=True):
         assert row == {"epoch": epoch, **shown} == written
     assert [row["val_emotion_uar"] for row in about["epochs"]] == SCORES
