@@ -179,16 +179,15 @@ def _existing(path: str | os.PathLike) -> Path:
     try:
         found = path.stat()
         # opening a pipe would wait for its other end
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise AudioError(
-                f"{path}: expected a file. Received: a pipe or a device; write its contents to a file first."
-            )
-        with path.open("rb"):
-            pass
+        piped = not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode)
+        if not piped:
+            path.open("rb").close()
     except (FileNotFoundError, ValueError) as error:  # ValueError: a null character in the name
         raise AudioError(f"{path}: no such file.", "missing") from error
     except OSError as error:
         raise AudioError(f"{path}: can't be opened ({error.strerror}).") from error
+    if piped:
+        raise AudioError(f"{path}: expected a file. Received: a pipe or a device; write its contents to a file first.")
     if found.st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes).")
     return path
