@@ -79,7 +79,9 @@ class Progress:
             :1
         ]
         if self.bar is None:
-            self._epoch_line(stage, epoch, epochs, ", ".join(shown))
+            # a baseline counts settings, or clips
+            what = f"{stage}: {'epoch ' if 'loss' in logs else ''}{epoch} of {epochs}"
+            self._epoch_line(stage, epoch, epochs, ": ".join([what, ", ".join(shown)] if shown else [what]))
             return
         if stage not in self.tasks:
             self.tasks[stage] = self.bar.add_task(stage, total=epochs)
@@ -90,8 +92,8 @@ class Progress:
             place, stages = {"model 1": (0, 2), "model 2": (1, 2)}.get(stage, (0, 1))
             self.bar.update(self.tasks["jobs"], completed=self.started + (place + epoch / epochs) / stages)
 
-    def _epoch_line(self, stage: str, epoch: int, epochs: int, shown: str) -> None:
-        """Print a line on an epoch, with the remaining time of all runs once two epochs have been timed."""
+    def _epoch_line(self, stage: str, epoch: int, epochs: int, text: str) -> None:
+        """Print `text` on an epoch, with the remaining time of all runs once two epochs have been timed."""
         now = time.monotonic()
         if self.first is None or self.first[0] != stage:
             self.first = (stage, epoch, now)
@@ -106,7 +108,7 @@ class Progress:
             )  # including the time until the first epoch's end
             seconds = each * (epochs - epoch) + run * (self.total - self.number)
             left = f"; about {duration(seconds)} left at most"
-        print(f"  {stage}: epoch {epoch} of {epochs}{': ' + shown if shown else ''}{left}", file=sys.stderr, flush=True)
+        print(f"  {text}{left}", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

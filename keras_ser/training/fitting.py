@@ -158,6 +158,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
                 network.initialise()
             anew = begin_from(network.model, recipe.tasks, initial) if initial else []
             _standardise(network, training)
+        infer = forward(score)
         choose = targets_of(recipe, network)
         spread = spread_over(mirrored.num_replicas_in_sync if mirrored else 1)
         drawn = drawn_seed(seed, 0, CONTROL)
@@ -166,7 +167,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
             numbered = training.epochs(first, recipe.epochs).enumerate(first * training.steps)
             return numbered.map(lambda step, batch: choose(*batch, seed=(drawn[0], drawn[1] + step))).map(spread)
 
-        judge = functools.partial(_judge, recipe, data, split, extract, features, score, seed)
+        judge = functools.partial(_judge, recipe, data, split, extract, features, infer, seed)
         about = train_epochs(
             recipe,
             batches,
@@ -226,7 +227,7 @@ def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None)
     return extractor(layers[0], further, round(recipe.sampling.seconds * recipe.frontend.sample_rate))
 
 
-def _judge(recipe, data, split, extract, features, score, seed, side: str, room: float = 0.0):
+def _judge(recipe, data, split, extract, features, infer, seed, side: str, room: float = 0.0):
     """Return a function without arguments that scores the current network on a side, clip by clip.
 
     Features are cached in memory up to `room` bytes.
@@ -240,7 +241,6 @@ def _judge(recipe, data, split, extract, features, score, seed, side: str, room:
         batches, size = evaluation_batches(source, features, names), _bytes(source, extract, recipe)
         sides.append((source, batches.cache() if size <= room else batches))
         room -= size if size <= room else 0
-    infer = forward(score)
     tasks = judged(recipe.tasks, split, side)
     return lambda: side_scores(infer, sides, tasks)
 

@@ -1,8 +1,10 @@
 """Checks of a recipe, a corpus and a split before anything is decoded or trained."""
 
+import functools
 import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 from keras_ser.corpora import Corpus
@@ -61,6 +63,12 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
 
 def check_network(recipe: Recipe) -> None:
     """Refuse front ends or a network that cannot be built."""
+    _check_network(recipe, model_module(recipe.model))
+
+
+@functools.lru_cache(maxsize=64)
+def _check_network(recipe: Recipe, module: ModuleType) -> None:
+    """Do so once: an experiment checks its recipe before it decodes, and before each of its runs."""
     try:
         network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
         recipe_scorer(recipe, network)
