@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,10 @@ def add(commands) -> None:
         "--merge",
         action="append",
         default=[],
-        metavar="LABEL=CLASS",
-        help="map a label of the other corpus to a class of the run",
+        metavar="LABEL=CLASS[,..]",
+        help="map labels of the other corpus to classes of the run",
     )
-    other.add_argument("--ignore", action="append", default=[], metavar="LABEL", help="leave out this label")
+    other.add_argument("--ignore", action="append", default=[], metavar="LABEL[,..]", help="leave out these labels")
     other.add_argument(
         "--trained-speakers",
         choices=["refuse", "drop", "keep"],
@@ -136,6 +136,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     return _evaluate_several(folders, score)
 
 
+def _several(given: Sequence[str], known: Collection[str]) -> list[str]:
+    """Split the values of a repeated option at commas, unless the corpus has a label with the comma."""
+    return [part.strip() for text in given for part in ([text] if text.split("=")[0] in known else text.split(","))]
+
+
 def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
     """Return folder -> (report, its folder), scoring on the run's own corpus or on that of --corpus."""
     if not options.corpus:
@@ -145,7 +150,8 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
     from keras_ser.corpora import read_corpus
 
     corpus = read_corpus(options.corpus, options.corpus_root, **table_options(options))
-    merge = assignments("--merge", options.merge, "bored=boredom")
+    known = {label for column in corpus.vocabulary for label in corpus.counts(column)}
+    merge = assignments("--merge", _several(options.merge, known), "bored=boredom")
 
     from keras_ser.experiment.elsewhere import evaluate_elsewhere
 
@@ -153,7 +159,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
         folder,
         corpus,
         merge=merge,
-        ignore=options.ignore,
+        ignore=_several(options.ignore, known),
         trained=options.trained_speakers or "refuse",
         bad=options.bad or "raise",
         name=Path(options.corpus_root).stem if options.corpus_root else corpus.name,

@@ -65,3 +65,9 @@ def test_options_that_do_not_go_together(words, said, folders, monkeypatch, caps
     monkeypatch.chdir(folders)
     assert main(["evaluate", "a", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_several_labels_in_one_option():
+    known = {"joy", "fear", "calm, bored"}
+    assert evaluation._several(["joy,fear", "calm, bored"], known) == ["joy", "fear", "calm, bored"]
+    assert evaluation._several(["joy=a, fear=a", "calm, bored=b"], known) == ["joy=a", "fear=a", "calm, bored=b"]
