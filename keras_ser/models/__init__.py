@@ -11,6 +11,7 @@ A module may also have:
 * `DETERMINISTIC = True`: the seed has no effect.
 * `SPACE`: the default search space of `keras-ser tune`.
 * `AUXILIARY`: the changes to a recipe that gets an auxiliary corpus.
+* `frozen(config, inputs)`: frozen pretrained layers between front ends and network (`keras_ser.models.paper.Frozen`).
 * `LAYERS`: modules that define layers used in files of the model.
 * `remarks(rows)`: sentences on failures of a training, derived from the logs of its epochs.
 

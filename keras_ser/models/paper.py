@@ -146,6 +146,27 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """Frozen pretrained layers between a front end and the network. Their output replaces the front end's feature.
+
+    A module `models.X` names them by a function `frozen(config, inputs) -> {input: Frozen}`, `inputs` as for `build_network`.
+    Training computes the output once for each clip, and keeps it on disk.
+
+    Args:
+        shape: (frames, units) of the output.
+        prepare: makes a layer (feature (batch, frames, bins), mask=) -> (x (batch, steps), mask of x, mask of the output's frames),
+            with the clip's values first in x.
+        load: makes the layer (x, mask=) -> (batch, frames, units), with its pretrained weights.
+        key: names what a loaded layer computes, for the files on disk.
+    """
+
+    shape: tuple[int, int]
+    prepare: Callable[[], Any]
+    load: Callable[[], Any]
+    key: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
 class Flag:
     """A boolean output of a trained model about a clip, beside the predictions of the tasks.
 
@@ -156,6 +177,11 @@ class Flag:
 
     report: str
     warning: str
+
+
+def frozen_parts(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> Mapping[str, Frozen]:
+    """Return the `Frozen` layers of a recipe: {} for most models. `inputs` are the front ends' features."""
+    return getattr(model_module(recipe.model), "frozen", lambda config, inputs: {})(recipe.config, inputs)
 
 
 def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> Network:

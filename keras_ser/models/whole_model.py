@@ -36,6 +36,21 @@ def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int =
     return keras.Model(given, {**features, **found}, name="extractor")
 
 
+def with_frozen(front, parts: Mapping[str, tuple[Any, Any]]):
+    """Put frozen layers behind an `extractor`; their output replaces the features that they take.
+
+    `parts` is {input: (prepare, layer)}, made by `keras_ser.models.paper.Frozen`.
+    """
+    import keras
+
+    given = waveform_inputs()
+    features = dict(front(given))
+    for name, (prepare, layer) in parts.items():
+        x, mask, features[mask_of(name)] = prepare(features[name], mask=features[mask_of(name)])
+        features[name] = layer(x, mask=mask)
+    return keras.Model(given, features, name="extractor")
+
+
 def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched: bool = False):
     """Build a model from features to one row of probabilities per clip: the network with a softmax, averaged over segments.
 

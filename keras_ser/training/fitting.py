@@ -11,7 +11,7 @@ import numpy as np
 from keras_ser.errors import UserError
 from keras_ser.files import write_json, write_whole
 from keras_ser.models import is_baseline
-from keras_ser.models.paper import Network, build_network
+from keras_ser.models.paper import Network, build_network, frozen_parts
 from keras_ser.pipelines.batching import TRAINING_SECONDS
 from keras_ser.pipelines.sources import Source, drawn_seed, evaluation_batches
 from keras_ser.pipelines.streams import TrainingData
@@ -19,11 +19,12 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.training.baselines import train_estimators
 from keras_ser.training.data import Data, shuffled
+from keras_ser.training.frozen import FOLDER, kept_on_disk, remembered
 from keras_ser.training.inference import OnEpoch, forward
 from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
-from keras_ser.training.preflight import check_choice, check_recipe, frontends, input_shapes
+from keras_ser.training.preflight import check_choice, check_recipe, feature_shapes, frontends, input_shapes
 from keras_ser.training.provenance import MADE, made_by
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
@@ -141,8 +142,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         # the front ends compute in float32 whatever the precision of the network
         keras.config.set_dtype_policy("float32")
         layers = frontends(recipe)
-        extract = recipe_extractor(recipe, layers, first)
-        features = forward(extract)  # one graph for all uses in the pipelines
+        extract, features = _extraction(recipe, layers, first, data)
         training_streams = [k for k, stream in enumerate(recipe.streams) if stream.corpus or not split.foreign]
         sources = [data.source(recipe, k, split, "train", seed) for k in training_streams]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
@@ -214,6 +214,21 @@ def _standardise(network: Network, training: TrainingData) -> None:
         found = [training.statistics[name] for name in names]
         if training.measure:
             layer.set_statistics(*(np.concatenate([getattr(s, kind) for s in found]) for kind in ("mean", "variance")))
+
+
+def _extraction(recipe: Recipe, layers: Sequence, first: Run | None, data: Data):
+    """Return a recipe's extractor as a model, and as one graph for all uses in the pipelines."""
+    from keras_ser.models.whole_model import with_frozen
+
+    front = recipe_extractor(recipe, layers, first)
+    parts = frozen_parts(recipe, feature_shapes(recipe, layers))
+    if not parts:
+        return front, forward(front)
+    made = {name: (part.prepare(), part.load()) for name, part in parts.items()}
+    extract = with_frozen(front, made)
+    if not kept_on_disk(recipe):
+        return extract, forward(extract)
+    return extract, remembered(forward(front), parts, made, data.cache.path.parent / FOLDER)
 
 
 def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None):

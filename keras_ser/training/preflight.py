@@ -10,7 +10,7 @@ from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
 from keras_ser.models import is_baseline, model_module
-from keras_ser.models.paper import build_network
+from keras_ser.models.paper import build_network, frozen_parts
 from keras_ser.recipe import Recipe
 from keras_ser.settings import CLEAN, FrontendConfig, of_stream
 from keras_ser.splits import Split
@@ -89,6 +89,12 @@ def frontends(recipe: Recipe) -> list:
 
 def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:
     """Return input of the network -> (frames, bins), for a recipe's front ends `layers`; frames is None if clips differ."""
+    found = feature_shapes(recipe, layers)
+    return found | {name: part.shape for name, part in frozen_parts(recipe, found).items()}
+
+
+def feature_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:
+    """Return feature of the front ends -> (frames, bins): `input_shapes`, without frozen layers behind the front ends."""
     found = {}
     for config, layer in zip(recipe.every_frontend, layers, strict=True):
         frames = fixed_frames(recipe, config, layer)

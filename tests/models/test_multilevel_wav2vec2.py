@@ -8,7 +8,7 @@ import pytest
 
 from keras_ser.models import multilevel
 from keras_ser.models.multilevel import Config
-from keras_ser.models.multilevel.levels import Samples
+from keras_ser.models.multilevel.samples import Samples
 from keras_ser.tasks import Task
 from tests.models.papers import LEVELS, THREE
 from tests.models.rows import randomized

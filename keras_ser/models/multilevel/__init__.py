@@ -1,8 +1,9 @@
-"""Multilevel: `Config` and `build`; see `keras_ser.models.multilevel.network`."""
+"""Multilevel: `Config`, `build` and `frozen`; see `keras_ser.models.multilevel.network`."""
 
 from keras_ser.models.multilevel.config import LEVELS, SPACE, Config, note
 from keras_ser.models.multilevel.network import build
+from keras_ser.models.multilevel.pretrained import frozen
 
 LAYERS = ("keras_ser.models.multilevel.levels", "keras_ser.models.wav2vec2")
 
-__all__ = ["LAYERS", "LEVELS", "SPACE", "Config", "build", "note"]
+__all__ = ["LAYERS", "LEVELS", "SPACE", "Config", "build", "frozen", "note"]

@@ -7,10 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ser.features.configured import Configured, FeatureLayer
+from keras_ser.features.configured import Configured
 from keras_ser.layers import LSTM, CoAttention, DLinear, MeanPooling, NLinear
 from keras_ser.models.multilevel import alexnet
 from keras_ser.models.multilevel.config import RANDOM, Config
+from keras_ser.models.multilevel.pretrained import checkpoint, embedded
+from keras_ser.models.multilevel.samples import Samples
 
 
 def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], Callable | None]:
@@ -24,7 +26,7 @@ def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dic
     # wav2vec 2.0 last, since the vectors of the others determine the weights of its frames
     for level in sorted(x, key=lambda level: level == "wav2vec2"):
         features, mask = x[level]
-        if level == "wav2vec2":
+        if level == "wav2vec2" and not embedded(config, features.shape[-1]):
             features, mask, load = wav2vec2_frames(config, features, mask)
             loads += [load] if load else []
         if config.extractor != "own":
@@ -66,9 +68,9 @@ def _bilstm(config: Config, x):
 
 def wav2vec2_frames(config: Config, x, mask):
     """Map a waveform in frames of samples to wav2vec 2.0's frames and their mask; also return a function to load weights."""
-    from keras_ser.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+    from keras_ser.models.wav2vec2 import Wav2Vec2
 
-    own = _random_sizes(config) if config.wav2vec2 == RANDOM else Wav2Vec2Config.from_folder(config.wav2vec2)
+    own = _random_sizes(config) if config.wav2vec2 == RANDOM else checkpoint(config.wav2vec2)
     waveform, samples, frames = Samples(own.receptive_field, own.stride, name="samples")(x, mask=mask)
     frozen = config.wav2vec2 != RANDOM  # freeze the convolutions of a checkpoint
     layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=frozen, name="wav2vec2")
@@ -100,41 +102,6 @@ def _random_sizes(config: Config):
         layerdrop=0.0,
         apply_spec_augment=False,
     )
-
-
-@keras.saving.register_keras_serializable(package="keras_ser")
-class Samples(FeatureLayer):
-    """Join frames of samples without overlap, (batch, frames, hop), to a waveform with its masks.
-
-    Args:
-        field, stride: receptive field and stride of a frame of the next layer, in samples.
-
-    Output: waveform (batch, samples), 0 in the padding; mask of its samples, bool (batch, samples); mask of the next layer's
-        frames, bool (batch, 1 + (samples - field) // stride).
-    """
-
-    def __init__(self, field: int, stride: int, **kwargs):
-        super().__init__(**kwargs)
-        self.keep(locals())
-
-    def call(self, x, mask=None):
-        frames, hop = x.shape[1:]
-        mask = ops.ones_like(x[:, :, 0], dtype="bool") if mask is None else mask
-        waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
-        samples = ops.repeat(mask, hop, axis=1)
-        return waveform, samples, samples[:, self.field - 1 :: self.stride]
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
-
-    def compute_output_spec(self, x, mask=None):
-        batch, samples = x.shape[0], x.shape[1] * x.shape[2]
-        frames = max(0, (samples - self.field) // self.stride + 1)
-        return (
-            keras.KerasTensor((batch, samples), dtype="float32"),
-            keras.KerasTensor((batch, samples), dtype="bool"),
-            keras.KerasTensor((batch, frames), dtype="bool"),
-        )
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

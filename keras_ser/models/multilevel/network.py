@@ -28,6 +28,7 @@ from dataclasses import replace
 
 from keras_ser.errors import UserError
 from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
+from keras_ser.models.multilevel.pretrained import ONE_LENGTH
 from keras_ser.models.paper import Label, Network, Optimized, Output, given
 from keras_ser.settings import FrontendConfig, mask_of
 from keras_ser.tasks import Task
@@ -101,7 +102,6 @@ def build(
             raise UserError(f"`center` needs classes, and {main.name!r} has none: set config.center=0.")
         outputs[CENTER] = CenterLoss(main.size, config.center_rate, name=CENTER)(fused)
         learns[CENTER] = Output(Label(main.name), TrueClass(), config.center)
-    pretrained = config.wav2vec2 not in ("", RANDOM)
     own, frozen = {}, []
     if "wav2vec2" in config.levels and config.wav2vec2_tuned and config.wav2vec2_rate != 1:
         from keras_ser.models.parts import Parts
@@ -111,6 +111,7 @@ def build(
         own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
     else:
         model = keras.Model(inside, outputs, name="multilevel")
+    pretrained = config.wav2vec2 not in ("", RANDOM) and any(layer.name == "wav2vec2" for layer in model.layers)
     if pretrained:
         held = model.get_layer("wav2vec2").non_trainable_weights
         frozen = [v for v in held if "seed_generator" not in v.path]
@@ -127,10 +128,7 @@ def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dic
             f"Received: {', '.join(inputs)}."
         )
     if any(frames is None for frames, _ in inputs.values()):
-        raise UserError(
-            "this network takes stretches of one length: set sampling.kind=segments, sampling.seconds (the paper: 3) and "
-            "frontend.endpoint=false. Received: clips of any length."
-        )
+        raise UserError(ONE_LENGTH)
     return {level: by_feature[feature] for level, feature in wanted.items()}
 
 

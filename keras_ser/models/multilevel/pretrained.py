@@ -1,0 +1,61 @@
+"""wav2vec 2.0 before the network: a checkpoint that is not trained is computed once for each clip. No Keras."""
+
+from collections.abc import Mapping
+
+from keras_ser.errors import UserError
+from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
+from keras_ser.models.paper import Frozen
+
+ONE_LENGTH = (
+    "this network takes stretches of one length: set sampling.kind=segments, sampling.seconds (the paper: 3) and "
+    "frontend.endpoint=false. Received: clips of any length."
+)
+
+
+def embedded(config: Config, bins: int) -> bool:
+    """Return whether the level's input of `bins` holds wav2vec 2.0's frames, not samples: see `frozen`."""
+    return outside(config) and bins == checkpoint(config.wav2vec2).hidden_size
+
+
+def outside(config: Config) -> bool:
+    """Return whether wav2vec 2.0 is a checkpoint that is not trained, and so is not part of the network."""
+    return config.wav2vec2 not in ("", RANDOM) and not config.wav2vec2_tuned
+
+
+def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Frozen]:
+    """Return wav2vec 2.0 as `Frozen` layers of its level's input, if it is not trained.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or the front end gives clips of any length.
+    """
+    if not outside(config):
+        return {}
+    ((name, (frames, hop)),) = ((n, s) for n, s in inputs.items() if n.rpartition(".")[2] == LEVELS["wav2vec2"])
+    own = checkpoint(config.wav2vec2)
+    if frames is None:
+        raise UserError(ONE_LENGTH)
+
+    def prepare():
+        from keras_ser.models.multilevel.samples import Samples
+
+        return Samples(own.receptive_field, own.stride, name="samples")
+
+    def load():
+        from keras_ser.models.wav2vec2 import load
+
+        return load(config.wav2vec2, name="wav2vec2", trainable=False, dtype="float32")
+
+    def key(layer) -> str:
+        from keras_ser.models.wav2vec2 import layer_hash
+
+        return layer_hash(layer)
+
+    shape = own.frames(frames * hop), own.hidden_size
+    return {name: Frozen(shape, prepare, load, key)}
+
+
+def checkpoint(folder: str):
+    """Read the settings of a checkpoint."""
+    from keras_ser.models.wav2vec2 import Wav2Vec2Config
+
+    return Wav2Vec2Config.from_folder(folder)

@@ -1,0 +1,41 @@
+"""A waveform from its frames."""
+
+import keras
+from keras import ops
+
+from keras_ser.features.configured import FeatureLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class Samples(FeatureLayer):
+    """Join frames of samples without overlap, (batch, frames, hop), to a waveform with its masks.
+
+    Args:
+        field, stride: receptive field and stride of a frame of the next layer, in samples.
+
+    Output: waveform (batch, samples), 0 in the padding; mask of its samples, bool (batch, samples); mask of the next layer's
+        frames, bool (batch, 1 + (samples - field) // stride).
+    """
+
+    def __init__(self, field: int, stride: int, **kwargs):
+        super().__init__(**kwargs)
+        self.keep(locals())
+
+    def call(self, x, mask=None):
+        frames, hop = x.shape[1:]
+        mask = ops.ones_like(x[:, :, 0], dtype="bool") if mask is None else mask
+        waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
+        samples = ops.repeat(mask, hop, axis=1)
+        return waveform, samples, samples[:, self.field - 1 :: self.stride]
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_spec(self, x, mask=None):
+        batch, samples = x.shape[0], x.shape[1] * x.shape[2]
+        frames = max(0, (samples - self.field) // self.stride + 1)
+        return (
+            keras.KerasTensor((batch, samples), dtype="float32"),
+            keras.KerasTensor((batch, samples), dtype="bool"),
+            keras.KerasTensor((batch, frames), dtype="bool"),
+        )
