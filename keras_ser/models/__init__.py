@@ -12,6 +12,7 @@ A module may also have:
 * `SPACE`: the default search space of `keras-ser tune`.
 * `AUXILIARY`: the changes to a recipe that gets an auxiliary corpus.
 * `frozen(config, inputs)`: frozen pretrained layers between front ends and network (`keras_ser.models.paper.Frozen`).
+* `weight_files(config)`: files of pretrained weights; a run records their content.
 * `LAYERS`: modules that define layers used in files of the model.
 * `remarks(rows)`: sentences on failures of a training, derived from the logs of its epochs.
 

@@ -1,5 +1,7 @@
 """The folder of a run: its contents and its owner."""
 
+import functools
+import hashlib
 import importlib
 import json
 import zipfile
@@ -21,6 +23,7 @@ from keras_ser.values import instance, plain, read_json
 # a finished run has one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
 OWNER = "run.json"
+PRETRAINED = "pretrained"  # in it: digest of the weights that a run begins with
 
 
 @dataclass(frozen=True, repr=False)
@@ -241,7 +244,10 @@ def _check_same(path: Path, about: dict[str, Any], kind: str, recipe: Recipe | N
         found = as_object(read_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} does not say which {kind} it holds ({error}). Remove that folder.") from error
-    other = ["recipe" if key == "hash" else key for key in about if found.get(key) != about[key]]
+    # what earlier versions did not store is taken to be the same
+    found.setdefault(PRETRAINED, about.get(PRETRAINED))
+    names = {"hash": "recipe", PRETRAINED: "pretrained weights"}
+    other = [names.get(key, key) for key in about if found.get(key) != about[key]]
     if recipe is not None and "recipe" in other and is_of(folder, recipe):
         other.remove("recipe")
     if other:
@@ -263,4 +269,31 @@ def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]
     for name in ("chosen_on_test", "foreign", "final"):  # not stored by earlier versions
         if not getattr(split, name):
             del sides[name]
-    return json.loads(json.dumps({"hash": recipe.hash, "split": sides, "seed": seed, "data": data}))
+    about = {"hash": recipe.hash, "split": sides, "seed": seed, "data": data}
+    weights = _pretrained(recipe)
+    return json.loads(json.dumps(about | ({PRETRAINED: weights} if weights else {})))
+
+
+def _pretrained(recipe: Recipe) -> str:
+    """Return the digest of the content of a recipe's pretrained weights; "" if it has none, or a file is not there any more."""
+    files = getattr(model_module(recipe.model), "weight_files", lambda config: [])(recipe.config)
+    try:
+        return (
+            hashlib.sha256("".join(_content(file, *_version(file)) for file in files).encode()).hexdigest()[:12]
+            if files
+            else ""
+        )
+    except OSError:
+        return ""
+
+
+def _version(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=16)
+def _content(file: Path, size: int, time: int) -> str:
+    """Return the SHA-256 of a file, read again only if it has changed."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Frozen pretrained layers between front ends and network: computed once for each clip, and part of the model that is saved."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from keras_ser.models.multilevel import Config
 from keras_ser.models.paper import frozen_parts
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
-from keras_ser.training import Data, fit, frozen, predict
+from keras_ser.splits import Split
+from keras_ser.training import Data, RunError, fit, frozen, predict
+from keras_ser.training.run import check_owner, claim
 from tests.training import tiny
 
 wav2vec2 = pytest.importorskip("keras_ser.models.wav2vec2")
@@ -69,6 +72,26 @@ def test_what_changes_from_epoch_to_epoch_is_not_kept_on_disk():
     # a random second of each clip
     main, further = (dataclasses.replace(each, seconds=1.0) for each in (MFCC, WAVEFORM))
     assert not frozen.kept_on_disk(made.replace(frontend=main, frontends=(further,), sampling=Sampling("whole")))
+
+
+def test_a_run_of_other_weights_under_the_same_path_is_another_run(tmp_path):
+    checkpoint = Path(shutil.copytree(STORED / "group", tmp_path / "checkpoint"))
+    made, split, out = recipe(checkpoint), Split("speakers", 0, ("a",), (), ("b",)), tmp_path / "run"
+    claim(out, made, split, 0)
+    (checkpoint / "model.safetensors").touch()
+    claim(out, made, split, 0)
+    shutil.copy(STORED / "layer" / "model.safetensors", checkpoint)
+    for check in (claim, check_owner):
+        with pytest.raises(RunError, match=r"another run \(other pretrained weights\)"):
+            check(out, made, split, 0)
+    # a finished run can be read without its checkpoint, and one of an earlier version does not name it
+    shutil.rmtree(checkpoint)
+    check_owner(out, made, split, 0)
+    shutil.copytree(STORED / "layer", checkpoint)
+    about = json.loads((out / "run.json").read_text())
+    assert len(about.pop("pretrained")) == 12
+    (out / "run.json").write_text(json.dumps(about))
+    check_owner(out, made, split, 0)
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
-"""Multilevel: `Config`, `build` and `frozen`; see `keras_ser.models.multilevel.network`."""
+"""Multilevel: `Config`, `build`, `frozen` and `weight_files`; see `keras_ser.models.multilevel.network`."""
 
 from keras_ser.models.multilevel.config import LEVELS, SPACE, Config, note
 from keras_ser.models.multilevel.network import build
-from keras_ser.models.multilevel.pretrained import frozen
+from keras_ser.models.multilevel.pretrained import frozen, weight_files
 
 LAYERS = ("keras_ser.models.multilevel.levels", "keras_ser.models.wav2vec2")
 
-__all__ = ["LAYERS", "LEVELS", "SPACE", "Config", "build", "frozen", "note"]
+__all__ = ["LAYERS", "LEVELS", "SPACE", "Config", "build", "frozen", "note", "weight_files"]

@@ -1,6 +1,7 @@
 """wav2vec 2.0 before the network: a checkpoint that is not trained is computed once for each clip. No Keras."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from keras_ser.errors import UserError
 from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
@@ -52,6 +53,16 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
 
     shape = own.frames(frames * hop), own.hidden_size
     return {name: Frozen(shape, prepare, load, key)}
+
+
+def weight_files(config: Config) -> list[Path]:
+    """Return the files that pretrained weights come from."""
+    files = [Path(config.alexnet)] if config.alexnet else []
+    if config.wav2vec2 not in ("", RANDOM):
+        folder = Path(config.wav2vec2).expanduser()
+        settings = [folder / name for name in ("config.json", "preprocessor_config.json")]
+        files += [*sorted(folder.glob("*.safetensors")), *(file for file in settings if file.exists())]
+    return files
 
 
 def checkpoint(folder: str):
