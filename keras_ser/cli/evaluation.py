@@ -100,7 +100,8 @@ def add(commands) -> None:
         "check",
         help="check a run before relying on it",
         description="Check that the run has learned, that a clip's prediction does not depend on its batch, that the export equals "
-        "Keras, and that the same recipe is at chance on shuffled labels. Print a line for each; exit with 1 if a check fails.",
+        "Keras, and that the same recipe is at chance on shuffled labels. Print a line for each, and the score at other recording "
+        "levels; exit with 1 if a check fails.",
     )
     check.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
     check.epilog = f"A run's folder is {EXAMPLE}."

@@ -18,6 +18,7 @@ from keras_ser.training import Data, Run, fit, predict
 from keras_ser.training.inference import OnEpoch, forward
 
 TOLERANCE = 1e-5
+LEVEL = 10  # dB
 CLIPS = 8  # number of test clips predicted alone and in a batch
 SIGMAS = 3.0
 
@@ -35,6 +36,7 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
 
     * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning`.
     * alone = in a batch: probabilities of a clip do not depend on the rest of its batch.
+    * recording level: the test score if all clips are 10 dB quieter or louder, for information.
     * export: its SavedModel gives the same answers as Keras.
     * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test side, so that nothing
       about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
@@ -61,6 +63,13 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         yield Check(
             "alone = in a batch", difference <= limit, f"largest difference {difference:.1g}, at most {limit:g}"
         )
+        levels = {
+            gain: predict(_amplified(model, gain), run.recipe, data, run.split, seed=run.seed)
+            for gain in (-LEVEL, LEVEL)
+        }
+        less, more = (form(_score(table, task)[0]) for table in levels.values())
+        said = f"{found.metric.upper()} {form(tested)}; {less} with clips {LEVEL} dB quieter, {more} with clips {LEVEL} dB louder"
+        yield Check("recording level", None, said)
         yield _exported(run)
     else:
         yield Check("export", None, "TensorFlow Serving cannot serve scikit-learn pipelines")
@@ -111,6 +120,14 @@ def _alone(model, run: Run, data: Data) -> float:
         one = infer({"waveform": waves[i : i + 1, :length], "length": lengths[i : i + 1]})
         largest = max([largest, *(float(np.abs(np.asarray(both[n][i]) - np.asarray(one[n][0])).max()) for n in names)])
     return largest
+
+
+def _amplified(model, gain: float):
+    """Return a whole model that first amplifies its waveforms by `gain` dB."""
+    import keras
+
+    waveform, length = model.input["waveform"], model.input["length"]
+    return keras.Model(model.input, model({"waveform": waveform * 10.0 ** (gain / 20), "length": length}))
 
 
 def _exported(run: Run) -> Check:

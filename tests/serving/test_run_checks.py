@@ -28,13 +28,22 @@ def run(data, tmp_path_factory):
 def test_every_check_is_a_line(run, data, monkeypatch):
     seen = []
     checks = {c.name: c for c in run_checks.check_run(run, data, on_epoch=lambda *call: seen.append(call))}
-    assert list(checks) == ["learned", "alone = in a batch", "export", "shuffled labels"]
+    assert list(checks) == ["learned", "alone = in a batch", "recording level", "export", "shuffled labels"]
     assert not checks["learned"].passed and "underfit" in checks["learned"].said, "two epochs"
     assert checks["alone = in a batch"].passed and checks["export"].passed
+    assert checks["recording level"].passed is None and "10 dB louder" in checks["recording level"].said
     assert len(seen) == tiny.SINGLE.epochs and (run.folder / "check").is_dir()
     monkeypatch.setattr(run_checks, "_exported", lambda run: checks["export"])  # which takes seconds
     again = list(run_checks.check_run(run, data, on_epoch=seen.append))[-1]
     assert again == checks["shuffled labels"] and len(seen) == tiny.SINGLE.epochs, "kept"
+
+
+def test_a_louder_clip_is_a_waveform_of_larger_samples(rng):
+    given = {"waveform": keras.Input((None,), name="waveform"), "length": keras.Input((), dtype="int32", name="length")}
+    largest = keras.Model(given, {"emotion": keras.ops.max(given["waveform"], axis=1, keepdims=True)})
+    x = rng.normal(size=(3, 7)).astype("float32")
+    found = run_checks._amplified(largest, -10.0)({"waveform": x, "length": np.full(3, 7, "int32")})["emotion"]
+    np.testing.assert_allclose(found[:, 0], x.max(axis=1) / np.sqrt(10), rtol=1e-6)
 
 
 @pytest.mark.slow
