@@ -12,6 +12,8 @@ from keras_ser.models.paper import Network, build_network
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
 
+FRONT = "front_ends"
+
 
 def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int = 0):
     """Build the front ends as a model: {"waveform": (batch, samples), "length": (batch,)} -> features and masks.
@@ -44,11 +46,19 @@ def with_frozen(front, parts: Mapping[str, tuple[Any, Any]]):
     import keras
 
     given = waveform_inputs()
-    features = dict(front(given))
+    features = dict(keras.Model(front.input, front.output, name=FRONT)(given))
     for name, (prepare, layer) in parts.items():
         x, mask, features[mask_of(name)] = prepare(features[name], mask=features[mask_of(name)])
         features[name] = layer(x, mask=mask)
     return keras.Model(given, features, name="extractor")
+
+
+def frames_joined(extract) -> dict[str, int]:
+    """Return feature -> how many of the front end's frames one frame of the frozen layer behind it takes: see `with_frozen`."""
+    fronts = [layer.output for layer in extract.layers if layer.name == FRONT]
+    given = fronts[0] if fronts else extract.output
+    shapes = {name: (given[name].shape, x.shape) for name, x in extract.output.items()}
+    return {name: round(a[1] / b[1]) for name, (a, b) in shapes.items() if a != b and len(b) == 3}
 
 
 def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched: bool = False):

@@ -6,9 +6,9 @@ continuous task: of its value), from a baseline x' to the clip's features x,
     c_i = (x_i - x'_i) integral_0^1 d log p(x' + t (x - x')) / d x_i dt,    sum_i c_i = log p(x) - log p(x')
 
 The baseline is the mean frame of the training side if the network standardises its features by it, otherwise 0, which is the mean
-of a clip standardised by the front end. For a raw waveform it is white noise of the same level, since networks that normalise
-their activations give the same answer at any level. The integral is a midpoint sum, refined until the sum over all frames and bins
-equals the difference of the outputs to 1 %.
+of a clip standardised by the front end, and of the frames of a frozen wav2vec 2.0. For a raw waveform it is white noise of the same
+level, since networks that normalise their activations give the same answer at any level. The integral is a midpoint sum, refined
+until the sum over all frames and bins equals the difference of the outputs to 1 %.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ser.errors import UserError
+from keras_ser.models.whole_model import frames_joined
 from keras_ser.serving.attribution import CLOSE, FLOOR, Attribution, TaskAttribution
 from keras_ser.settings import mask_of
 from keras_ser.tasks import Task
@@ -36,6 +37,7 @@ class Attributor:
             )
         self.recipe, self.whole = run.recipe, run.model()
         self.extract, self.score = self.whole.get_layer("extractor"), self.whole.get_layer("scorer")
+        self.joined = frames_joined(self.extract)
         self.baselines, self.standardised = baselines(run.recipe, self.whole)
         self._slopes = slopes(self.score, self.recipe.tasks)
 
@@ -70,7 +72,7 @@ class Attributor:
         """Describe the baselines, naming their features if there are several kinds."""
         kinds: dict[str, list[str]] = {}
         for name in features:
-            noise = "white noise of the clip's level" if _is_waveform(name) else "0"
+            noise = "white noise of the clip's level" if self._is_waveform(name) else "0"
             kinds.setdefault("the mean frame of the training side" if name in self.standardised else noise, []).append(
                 name
             )
@@ -79,17 +81,20 @@ class Attributor:
     def _start(self, name: str, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return the baseline of a feature, in its shape; padding is unchanged."""
         base = np.broadcast_to(self.baselines[name], x.shape)
-        if _is_waveform(name):
+        if self._is_waveform(name):
             level = np.sqrt(np.mean(np.square(x[mask]))) if mask.any() else 0.0
             base = level * np.random.default_rng(0).standard_normal(x.shape)
         return np.where(mask[..., None], base, x).astype("float32")
+
+    def _is_waveform(self, name: str) -> bool:
+        return name.rpartition(".")[2] == "waveform" and name not in self.joined
 
     def _times(self, name: str, mask: np.ndarray) -> np.ndarray:
         """Return the start of each valid frame in seconds, (frames,)."""
         config = next(each for each in self.recipe.every_frontend if name in each.inputs)
         stretch = self.recipe.sampling.seconds if len(mask) > 1 else 0.0
         row, frame = np.nonzero(mask)
-        return row * stretch + frame * config.hop / config.sample_rate
+        return row * stretch + frame * config.hop * self.joined.get(name, 1) / config.sample_rate
 
     def _integrated(self, inputs, start, features, chosen, difference) -> dict[str, dict[str, np.ndarray]]:
         """Return task -> feature -> contributions, in the feature's shape, with as many midpoints as the sum needs."""
@@ -112,10 +117,6 @@ class Attributor:
             if steps >= MOST_STEPS or all(off[t] <= CLOSE * abs(difference[t]) + FLOOR for t in off):
                 return found
             steps *= 2
-
-
-def _is_waveform(name: str) -> bool:
-    return name.rpartition(".")[2] == "waveform"
 
 
 def _output(answers: Mapping[str, np.ndarray], task: Task, chosen: Mapping[str, int]) -> float:

@@ -144,6 +144,7 @@ def test_what_is_explained_and_its_baseline_are_named(labels, closing, axis):
     values = {"log_mel": np.ones((3, 2)), "waveform": np.ones((3, 1))}
     tasks = tuple(TaskAttribution(f"t{i}", label, 0.5, 9.0, values) for i, label in enumerate(labels))
     explained = Attributor.__new__(Attributor)
+    explained.joined = {}
     explained.standardised = {"log_mel"}
     against = explained._against(list(values))
     found = Attribution(Path("a.wav"), tasks, values, {name: np.arange(3) / 100 for name in values}, against=against)

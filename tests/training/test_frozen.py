@@ -14,6 +14,7 @@ from keras_ser.models.multilevel import Config
 from keras_ser.models.paper import frozen_parts
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
+from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.splits import Split
 from keras_ser.training import Data, RunError, fit, frozen, predict
 from keras_ser.training.run import check_owner, claim
@@ -118,6 +119,12 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
     whole = run.model()
     for a, b in zip(whole.get_layer("extractor").get_layer("wav2vec2").weights, layer.weights, strict=True):
         np.testing.assert_array_equal(a, b)
+    # frames of 320 samples, with 0 as the baseline of an explanation
+    explain = Attributor(run)
+    found = explain(np.ones(2 * STRETCH, "float32"))
+    assert explain.joined == {"raw.waveform": 2} and "0 (raw.waveform)" in found.against
+    np.testing.assert_allclose(np.diff(found.times["raw.waveform"])[:3], 320 / 16000)
+    assert found.times["raw.waveform"].max() > 0.6
     # training read from disk what the saved model computes
     table = predict(whole, run.recipe, data, split, "train")
     truth = [tiny.EMOTION.labels.index(label) for label in table["emotion"]]

@@ -11,7 +11,7 @@ from keras_ser.features.configured import Configured
 from keras_ser.layers import LSTM, CoAttention, DLinear, MeanPooling, NLinear
 from keras_ser.models.multilevel import alexnet
 from keras_ser.models.multilevel.config import RANDOM, Config
-from keras_ser.models.multilevel.pretrained import checkpoint, embedded
+from keras_ser.models.multilevel.pretrained import checkpoint, outside
 from keras_ser.models.multilevel.samples import Samples
 
 
@@ -26,7 +26,7 @@ def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dic
     # wav2vec 2.0 last, since the vectors of the others determine the weights of its frames
     for level in sorted(x, key=lambda level: level == "wav2vec2"):
         features, mask = x[level]
-        if level == "wav2vec2" and not embedded(config, features.shape[-1]):
+        if level == "wav2vec2" and not outside(config):
             features, mask, load = wav2vec2_frames(config, features, mask)
             loads += [load] if load else []
         if config.extractor != "own":

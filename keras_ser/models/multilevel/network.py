@@ -111,8 +111,7 @@ def build(
         own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
     else:
         model = keras.Model(inside, outputs, name="multilevel")
-    pretrained = config.wav2vec2 not in ("", RANDOM) and any(layer.name == "wav2vec2" for layer in model.layers)
-    if pretrained:
+    if config.wav2vec2 not in ("", RANDOM) and config.wav2vec2_tuned:
         held = model.get_layer("wav2vec2").non_trainable_weights
         frozen = [v for v in held if "seed_generator" not in v.path]
     return Network(model, learns, fused, normalizations, own, priors, initialise=initialise, frozen=frozen)

@@ -13,13 +13,8 @@ ONE_LENGTH = (
 )
 
 
-def embedded(config: Config, bins: int) -> bool:
-    """Return whether the level's input of `bins` holds wav2vec 2.0's frames, not samples: see `frozen`."""
-    return outside(config) and bins == checkpoint(config.wav2vec2).hidden_size
-
-
 def outside(config: Config) -> bool:
-    """Return whether wav2vec 2.0 is a checkpoint that is not trained, and so is not part of the network."""
+    """Return whether wav2vec 2.0 is a checkpoint that is not trained: the network takes its frames, see `frozen`."""
     return config.wav2vec2 not in ("", RANDOM) and not config.wav2vec2_tuned
 
 
