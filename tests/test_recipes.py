@@ -344,7 +344,8 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
     (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
     streams = json.loads(recipe.read_text())["streams"]
     assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 0.5, 0), ("librispeech", 0.5, 2)]
-    for alone in (tmp_path / "out").glob(f"aae_{name}-cnn-single-*/recipe.json"):
+    if name == "iemocap":
+        (alone,) = (tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")
         assert len(json.loads(alone.read_text())["streams"]) == 1
     variant, printed = {"iemocap": ("clusters-3", "65.7"), "msp_improv": ("activation", "53.7")}[name]
     aae(

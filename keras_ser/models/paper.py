@@ -150,18 +150,19 @@ class Frozen:
     """Frozen pretrained layers between a front end and the network. Their output replaces the front end's feature.
 
     A module `models.X` names them by a function `frozen(config, inputs) -> {input: Frozen}`, `inputs` as for `build_network`.
-    Training computes the output once for each clip, and keeps it on disk.
+    Training computes the output once for each clip, and keeps it on disk, unless noise or a random stretch changes the clip.
 
     Args:
         shape: (frames, units) of the output.
-        prepare: makes a layer (feature (batch, frames, bins), mask=) -> (x (batch, steps), mask of x, mask of the output's frames),
-            with the clip's values first in x.
+        prepare: name -> a layer of that name, (waveform (batch, frames, hop), mask=) -> (x (batch, samples), mask of x, mask of
+            the output's frames), with the clip's samples first in x. Its attribute `stride`: samples from one of these frames to
+            the next.
         load: makes the layer (x, mask=) -> (batch, frames, units), with its pretrained weights.
         key: names what a loaded layer computes, for the files on disk.
     """
 
     shape: tuple[int, int]
-    prepare: Callable[[], Any]
+    prepare: Callable[[str], Any]
     load: Callable[[], Any]
     key: Callable[[Any], str]
 

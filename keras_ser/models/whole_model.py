@@ -12,7 +12,7 @@ from keras_ser.models.paper import Network, build_network
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
 
-FRONT = "front_ends"
+FRONT, PREPARE = "front_ends", "prepare_"  # names of layers of an extractor
 
 
 def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int = 0):
@@ -41,7 +41,7 @@ def extractor(frontend, further: Mapping[str, Any] | None = None, stretch: int =
 def with_frozen(front, parts: Mapping[str, tuple[Any, Any]]):
     """Put frozen layers behind an `extractor`; their output replaces the features that they take.
 
-    `parts` is {input: (prepare, layer)}, made by `keras_ser.models.paper.Frozen`.
+    `parts` is {input: (prepare, layer)}, made by `keras_ser.models.paper.Frozen`; each takes a feature of a waveform's samples.
     """
     import keras
 
@@ -53,12 +53,15 @@ def with_frozen(front, parts: Mapping[str, tuple[Any, Any]]):
     return keras.Model(given, features, name="extractor")
 
 
-def frames_joined(extract) -> dict[str, int]:
-    """Return feature -> how many of the front end's frames one frame of the frozen layer behind it takes: see `with_frozen`."""
-    fronts = [layer.output for layer in extract.layers if layer.name == FRONT]
-    given = fronts[0] if fronts else extract.output
-    shapes = {name: (given[name].shape, x.shape) for name, x in extract.output.items()}
-    return {name: round(a[1] / b[1]) for name, (a, b) in shapes.items() if a != b and len(b) == 3}
+def frames_joined(extract) -> dict[str, float]:
+    """Return feature -> hops of its front end between two frames of the frozen layer behind it; {} without `with_frozen`."""
+    found = {}
+    for front in (layer.output for layer in extract.layers if layer.name == FRONT):
+        strides = {
+            layer.name.removeprefix(PREPARE): layer.stride for layer in extract.layers if layer.name.startswith(PREPARE)
+        }
+        found = {name: stride / front[name].shape[-1] for name, stride in strides.items()}
+    return found
 
 
 def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched: bool = False):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_ser.errors import UserError
+from keras_ser.models.whole_model import frames_joined
 
 if TYPE_CHECKING:
     from keras_ser.training.run import Run
@@ -50,7 +51,7 @@ def averaged(runs: Sequence[Run], models: Sequence[Any]) -> Callable:
     from keras import ops
 
     groups: dict[Any, Any] = {}  # front end -> the model whose front end is used for all with the same one
-    keys = [_frontend(run, number) for number, run in enumerate(runs)]
+    keys = [_frontend(run, model, number) for number, (run, model) in enumerate(zip(runs, models, strict=True))]
     for key, model in zip(keys, models, strict=True):
         groups.setdefault(key, model.get_layer("extractor"))
     tasks = [task.name for task in runs[0].recipe.tasks]
@@ -91,7 +92,8 @@ def mean(values: Sequence[Any]) -> Any:
     return sum(ops.cast(value, "float32") for value in values) / len(values)
 
 
-def _frontend(run: Run, number: int) -> Any:
-    """Return a key that is equal for runs with the same front end; a cascade's front end follows its first model and is unique."""
+def _frontend(run: Run, model: Any, number: int) -> Any:
+    """Return a key that is equal for runs with the same front end; one with a first model or frozen layers before it is unique."""
     recipe = run.recipe
-    return number if recipe.first is not None else (recipe.every_frontend, recipe.sampling.seconds)
+    alone = recipe.first is not None or frames_joined(model.get_layer("extractor"))
+    return number if alone else (recipe.every_frontend, recipe.sampling.seconds)

@@ -5,10 +5,10 @@ continuous task: of its value), from a baseline x' to the clip's features x,
 
     c_i = (x_i - x'_i) integral_0^1 d log p(x' + t (x - x')) / d x_i dt,    sum_i c_i = log p(x) - log p(x')
 
-The baseline is the mean frame of the training side if the network standardises its features by it, otherwise 0, which is the mean
-of a clip standardised by the front end, and of the frames of a frozen wav2vec 2.0. For a raw waveform it is white noise of the same
-level, since networks that normalise their activations give the same answer at any level. The integral is a midpoint sum, refined
-until the sum over all frames and bins equals the difference of the outputs to 1 %.
+The baseline is the mean frame of the training side if the network standardises its features by it, otherwise 0: the mean of a clip
+that its front end standardises, but only a point of reference for the frames of a frozen wav2vec 2.0. For a raw waveform it is
+white noise of the same level, since networks that normalise their activations give the same answer at any level. The integral is a
+midpoint sum, refined until the sum over all frames and bins equals the difference of the outputs to 1 %.
 """
 
 from collections.abc import Mapping, Sequence

@@ -28,7 +28,7 @@ from keras_ser.training.preflight import check_choice, check_recipe, feature_sha
 from keras_ser.training.provenance import MADE, made_by
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
-from keras_ser.training.transfer import begin_from, digest, save_rest
+from keras_ser.training.transfer import begin_from, check_frozen, digest, save_rest
 
 CONTROL = 3000  # number of the random stream for a control's targets, distinct from those of `TrainingData`
 
@@ -157,6 +157,8 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
             if network.initialise:
                 network.initialise()
             anew = begin_from(network.model, recipe.tasks, initial) if initial else []
+            if initial:
+                check_frozen(extract, initial)
             _standardise(network, training)
         infer = forward(score)
         choose = targets_of(recipe, network)
@@ -218,17 +220,15 @@ def _standardise(network: Network, training: TrainingData) -> None:
 
 def _extraction(recipe: Recipe, layers: Sequence, first: Run | None, data: Data):
     """Return a recipe's extractor as a model, and as one graph for all uses in the pipelines."""
-    from keras_ser.models.whole_model import with_frozen
+    from keras_ser.models.whole_model import PREPARE, with_frozen
 
     front = recipe_extractor(recipe, layers, first)
     parts = frozen_parts(recipe, feature_shapes(recipe, layers))
     if not parts:
         return front, forward(front)
-    made = {name: (part.prepare(), part.load()) for name, part in parts.items()}
-    extract = with_frozen(front, made)
-    if not kept_on_disk(recipe):
-        return extract, forward(extract)
-    return extract, remembered(forward(front), parts, made, data.cache.path.parent / FOLDER)
+    made = {name: (part.prepare(f"{PREPARE}{name}"), part.load()) for name, part in parts.items()}
+    folder = data.cache.path.parent / FOLDER if kept_on_disk(recipe) else None
+    return with_frozen(front, made), remembered(forward(front), parts, made, folder)
 
 
 def recipe_extractor(recipe: Recipe, layers: Sequence, first: Run | None = None):
@@ -262,11 +262,14 @@ def _judge(recipe, data, split, extract, features, infer, seed, side: str, room:
 
 def _bytes(source: Source, extract, recipe: Recipe) -> float:
     """Estimate the memory of a stream's padded features in bytes, as if no frame were dropped."""
+    from keras_ser.models.whole_model import frames_joined
+
     settings = recipe.frontend
     lengths = source.cache.lengths[np.isin(source.cache.indices, source.indices)]
     if settings.seconds:
         lengths = np.full(len(lengths), settings.seconds * settings.sample_rate)
     parts = np.split(lengths, np.cumsum(source.draw(0).sizes)[:-1])
     samples = sum(len(part) * part.max() for part in parts)
-    hops = {name: each.hop for each in recipe.every_frontend for name in each.inputs}
+    joined = frames_joined(extract)
+    hops = {name: each.hop * joined.get(name, 1) for each in recipe.every_frontend for name in each.inputs}
     return 4 * samples * sum(extract.output[name].shape[-1] / hop for name, hop in hops.items())

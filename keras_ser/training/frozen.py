@@ -1,5 +1,7 @@
 """Frozen pretrained layers between front ends and network: their output for each clip is computed once, and kept on disk."""
 
+import logging
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.settings import mask_of
 from keras_ser.training.inference import forward
 
+LOG = logging.getLogger(__name__)
 FOLDER = "embeddings"  # in the folder of the waveform cache
 
 
@@ -22,15 +25,18 @@ def kept_on_disk(recipe: Recipe) -> bool:
 
 
 def remembered(
-    front: Callable, parts: Mapping[str, Frozen], layers: Mapping[str, tuple[Any, Any]], folder: Path
+    front: Callable, parts: Mapping[str, Frozen], layers: Mapping[str, tuple[Any, Any]], folder: Path | None
 ) -> Callable:
     """Return a function of {"waveform", "length"}: the features of `front`, with those of frozen layers from disk.
+
+    In a tf.data pipeline the frozen layers are computed by Keras's device, as in training, not by the pipeline's CPU.
 
     Args:
         front: features of the front ends alone, from `forward`.
         parts: input -> its frozen layers.
         layers: input -> (prepare, layer), made by them.
-        folder: folder of the files, FOLDER/KEY-float32/HASH.npy by the key of the layers and the hash of their input.
+        folder: folder of the files, FOLDER/KEY-float32/HASH.npy by the key of the layers and the hash of their input; None = keep
+            nothing.
     """
     import tensorflow as tf
 
@@ -49,7 +55,7 @@ def remembered(
     return features
 
 
-def table(part: Frozen, layer: Any, folder: Path) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+def table(part: Frozen, layer: Any, folder: Path | None) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """Return a function that gives a frozen layer's output: read from disk, else computed, one example at a time, and stored.
 
     Its arguments are x (batch, steps), and the number of valid steps and of valid frames of each row, (batch,). It returns float32
@@ -57,17 +63,17 @@ def table(part: Frozen, layer: Any, folder: Path) -> Callable[[np.ndarray, np.nd
     """
     import keras
 
-    cache = EmbeddingCache(folder, part.key(layer))
+    cache = _cache(folder, part, layer) if folder else None
     x, mask = keras.Input((None,), name="x"), keras.Input((None,), dtype="bool", name="mask")
     compute = forward(keras.Model({"x": x, "mask": mask}, layer(x, mask=mask)))
 
     def kept(values: np.ndarray, length: int, frames: int) -> np.ndarray:
-        name = content_hash(values[:length])
-        found = cache.get(name)
+        name = content_hash(values[:length]) if cache else ""
+        found = cache.get(name) if cache else None
         if found is None:
             mask = np.arange(len(values)) < length
-            output = compute({"x": values[None], "mask": mask[None]})
-            found = cache.put(name, np.asarray(output)[0, :frames])
+            found = np.asarray(compute({"x": values[None], "mask": mask[None]}))[0, :frames]
+            found = cache.put(name, found) if cache else found
         return found
 
     def read(x: np.ndarray, lengths: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -78,3 +84,18 @@ def table(part: Frozen, layer: Any, folder: Path) -> Callable[[np.ndarray, np.nd
         return found
 
     return read
+
+
+def _cache(folder: Path, part: Frozen, layer: Any) -> EmbeddingCache | None:
+    """Return the cache of a frozen layer; None, with a warning, where its folder cannot be written."""
+    cache = EmbeddingCache(folder, part.key(layer))
+    try:
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache.folder):
+            return cache
+    except OSError as error:
+        LOG.warning(
+            "%s can't be written (%s): the frames of pretrained layers are not kept, and are computed by each run.",
+            *(cache.folder, error.strerror),
+        )
+        return None

@@ -1,10 +1,8 @@
 """Checks of a recipe, a corpus and a split before anything is decoded or trained."""
 
-import functools
 import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import ModuleType
 
 from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 from keras_ser.corpora import Corpus
@@ -18,6 +16,8 @@ from keras_ser.tasks import monitors
 from keras_ser.training.network import recipe_scorer
 from keras_ser.training.predictions import judged
 from keras_ser.training.targets import frame_targets
+
+_BUILT: set = set()  # recipes, as JSON, and models whose network was built in this process
 
 
 def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
@@ -62,13 +62,10 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
 
 
 def check_network(recipe: Recipe) -> None:
-    """Refuse front ends or a network that cannot be built."""
-    _check_network(recipe, model_module(recipe.model))
-
-
-@functools.lru_cache(maxsize=64)
-def _check_network(recipe: Recipe, module: ModuleType) -> None:
-    """Do so once: an experiment checks its recipe before it decodes, and before each of its runs."""
+    """Refuse front ends or a network that cannot be built; once, since an experiment checks its recipe before each of its runs."""
+    key = recipe.to_json(), model_module(recipe.model)
+    if key in _BUILT:
+        return
     try:
         network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
         recipe_scorer(recipe, network)
@@ -78,6 +75,7 @@ def _check_network(recipe: Recipe, module: ModuleType) -> None:
         # Keras's message names the layer
         raise UserError(f"a task has the name of another part of the network. Give it another name. {error}") from error
     frame_targets(recipe, network)
+    _BUILT.add(key)
 
 
 def frontends(recipe: Recipe) -> list:
@@ -90,7 +88,13 @@ def frontends(recipe: Recipe) -> list:
 def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:
     """Return input of the network -> (frames, bins), for a recipe's front ends `layers`; frames is None if clips differ."""
     found = feature_shapes(recipe, layers)
-    return found | {name: part.shape for name, part in frozen_parts(recipe, found).items()}
+    parts = frozen_parts(recipe, found)
+    if parts and recipe.sampling.kind == "segments" and not recipe.sampling.seconds:
+        raise UserError(
+            "frozen layers before the network take stretches of the waveform: set sampling.seconds (the paper of 'multilevel': 3). "
+            "Received: sampling.kind=segments, sampling.seconds=0."
+        )
+    return found | {name: part.shape for name, part in parts.items()}
 
 
 def feature_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None, int]]:

@@ -1,5 +1,7 @@
-"""Provenance of a run: command, versions, commit and date."""
+"""Provenance of a run: command, versions, commit and date, and the pretrained weights that it began with."""
 
+import functools
+import hashlib
 import os
 import platform
 import shlex
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser._version import __version__
+from keras_ser.models import model_module
+from keras_ser.recipe import Recipe
 
 MADE = "made.json"
 COMMAND = "KERAS_SER_COMMAND"  # environment variable of a worker: the command line of the process that started it
@@ -61,3 +65,20 @@ def _commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return commit + (" with changes" if changed else "")
+
+
+def pretrained_digest(recipe: Recipe) -> str:
+    """Return the digest of the content of a recipe's pretrained weights; "" if it has none, or a file is not there any more."""
+    files = getattr(model_module(recipe.model), "weight_files", lambda config: [])(recipe.config)
+    try:
+        found = [_content(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    except OSError:
+        return ""
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:12] if found else ""
+
+
+@functools.lru_cache(maxsize=16)
+def _content(file: Path, size: int, time: int) -> str:
+    """Return the SHA-256 of a file, read again only if its size or time has changed."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

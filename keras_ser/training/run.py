@@ -1,7 +1,5 @@
 """The folder of a run: its contents and its owner."""
 
-import functools
-import hashlib
 import importlib
 import json
 import zipfile
@@ -17,7 +15,7 @@ from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.provenance import MADE
+from keras_ser.training.provenance import MADE, pretrained_digest
 from keras_ser.values import instance, plain, read_json
 
 # a finished run has one of these: a whole Keras model, or scikit-learn pipelines
@@ -201,6 +199,8 @@ def claim(out: Path, recipe: Recipe, split: Split, seed: int, data: str = "") ->
     """
     about = _about(recipe, split, seed, data)
     check_free(out, OWNER, about, "run", recipe)
+    if (out / OWNER).exists():  # what a file that is gone held is not forgotten
+        about = as_object(read_json((out / OWNER).read_text(encoding="utf-8"))) | about
     # the owner first, since a non-empty folder without an owner is refused
     write_json(out / OWNER, about)
     write_text(out / "recipe.json", recipe.to_json())
@@ -270,30 +270,5 @@ def _about(recipe: Recipe, split: Split, seed: int, data: str) -> dict[str, Any]
         if not getattr(split, name):
             del sides[name]
     about = {"hash": recipe.hash, "split": sides, "seed": seed, "data": data}
-    weights = _pretrained(recipe)
+    weights = pretrained_digest(recipe)
     return json.loads(json.dumps(about | ({PRETRAINED: weights} if weights else {})))
-
-
-def _pretrained(recipe: Recipe) -> str:
-    """Return the digest of the content of a recipe's pretrained weights; "" if it has none, or a file is not there any more."""
-    files = getattr(model_module(recipe.model), "weight_files", lambda config: [])(recipe.config)
-    try:
-        return (
-            hashlib.sha256("".join(_content(file, *_version(file)) for file in files).encode()).hexdigest()[:12]
-            if files
-            else ""
-        )
-    except OSError:
-        return ""
-
-
-def _version(file: Path) -> tuple[int, int]:
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-@functools.lru_cache(maxsize=16)
-def _content(file: Path, size: int, time: int) -> str:
-    """Return the SHA-256 of a file, read again only if it has changed."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

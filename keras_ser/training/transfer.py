@@ -51,6 +51,21 @@ def weights(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
+def check_frozen(extract, folder: Path | str) -> None:
+    """Refuse a run whose weights differ from those of the frozen layers in an extractor: its network was trained on other frames.
+
+    Raises:
+        UserError: the run has other weights.
+    """
+    given = weights(Run.load(Run.find(folder)))
+    other = [v.path for v in extract.weights if v.path in given and not np.array_equal(given[v.path], np.array(v))]
+    if other:
+        raise UserError(
+            f"{folder} has other weights of the frozen layers ({listed(other)}): its network was trained on what they give. Start "
+            "from a run of the same pretrained weights, not tuned."
+        )
+
+
 def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
     """Initialise a network with the weights of a finished run.
 

@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 
 from keras_ser.corpora import demo
+from keras_ser.errors import UserError
+from keras_ser.features import Frontend
 from keras_ser.features.segments import stretch_count
 from keras_ser.models.multilevel import Config
 from keras_ser.models.paper import frozen_parts
+from keras_ser.models.whole_model import extractor, frames_joined, with_frozen
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
+from keras_ser.serving.averaging import averaged
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.splits import Split
 from keras_ser.training import Data, RunError, fit, frozen, predict
+from keras_ser.training.preflight import check_network
 from keras_ser.training.run import check_owner, claim
 from tests.training import tiny
 
@@ -66,6 +71,51 @@ def test_read_from_disk_or_computed_it_is_the_layer_s_answer_to_each_clip_alone(
         assert not row[valid:].any()
 
 
+def test_a_folder_that_can_not_be_written_is_said_and_nothing_is_kept(rng, tmp_path, caplog):
+    (part,) = frozen_parts(recipe(STORED / "group"), {"mfcc": (60, 10), "raw.waveform": (60, 160)}).values()
+    (tmp_path / "file").touch()
+    layer, x = part.load(), rng.normal(size=(1, STRETCH)).astype("float32")
+    lengths, frames = np.array([STRETCH], "int32"), np.array([layer.frames(STRETCH)], "int32")
+    found = [
+        frozen.table(part, layer, folder)(x, lengths, frames) for folder in (tmp_path / "file", None, tmp_path / "kept")
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert "file/" in caplog.text and "are not kept" in caplog.text and caplog.text.count("WARNING") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "inputs", "words"),
+    [
+        ({"sampling": Sampling("segments", frames=60, balance=False)}, None, "set sampling.seconds"),
+        ({}, {"mfcc": (60, 10), "raw.waveform": (None, 160)}, "stretches of one length"),
+        ({}, {"raw.mfcc": (60, 10), "raw.waveform": (60, 160)}, "a front end of its own"),
+    ],
+)
+def test_what_frozen_layers_can_not_be_put_behind(changes, inputs, words):
+    made = recipe(STORED / "group")
+    with pytest.raises(UserError, match=words):
+        if inputs:
+            frozen_parts(made, inputs)
+        else:
+            check_network(
+                made.replace(frontend=dataclasses.replace(WAVEFORM, name=""), frontends=(), **changes).replace(
+                    config=dataclasses.replace(made.config, levels=("wav2vec2",))
+                )
+            )
+
+
+def test_frames_are_as_far_apart_as_the_checkpoint_says():
+    """Hops that do not divide its stride of 320 samples, too."""
+    for hop in (160, 480):
+        (part,) = frozen_parts(recipe(STORED / "group"), {"raw.waveform": (20, hop)}).values()
+        front = Frontend(**dataclasses.replace(WAVEFORM, window=hop, hop=hop).options())
+        extract = with_frozen(
+            extractor(front, stretch=20 * hop), {"waveform": (part.prepare("prepare_waveform"), part.load())}
+        )
+        assert frames_joined(extract) == {"waveform": 320 / hop}
+
+
 def test_what_changes_from_epoch_to_epoch_is_not_kept_on_disk():
     made = recipe(STORED / "group")
     assert frozen.kept_on_disk(made)
@@ -88,7 +138,13 @@ def test_a_run_of_other_weights_under_the_same_path_is_another_run(tmp_path):
     # a finished run can be read without its checkpoint, and one of an earlier version does not name it
     shutil.rmtree(checkpoint)
     check_owner(out, made, split, 0)
+    claim(out, made, split, 0)
     shutil.copytree(STORED / "layer", checkpoint)
+    (checkpoint / "model.safetensors").unlink()
+    check_owner(out, made, split, 0)
+    shutil.copy(STORED / "layer" / "model.safetensors", checkpoint)
+    with pytest.raises(RunError, match="other pretrained weights"):
+        check_owner(out, made, split, 0)
     about = json.loads((out / "run.json").read_text())
     assert len(about.pop("pretrained")) == 12
     (out / "run.json").write_text(json.dumps(about))
@@ -112,7 +168,7 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
     sides = [i for i, u in enumerate(corpus) if u.id in {*split.train, *split.validation}]
     lengths = data.cache.lengths[np.isin(data.cache.indices, sides)]
     assert len(computed) == len(set(computed)) == sum(stretch_count(int(n), STRETCH) for n in lengths)
-    fit(made, data, split, tmp_path / "again", seed=1)
+    other = fit(made, data, split, tmp_path / "again", seed=1)
     assert len(computed) == len(set(computed)), "the second seed reads what the first has computed"
 
     shutil.rmtree(checkpoint)
@@ -122,9 +178,14 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
     # frames of 320 samples, with 0 as the baseline of an explanation
     explain = Attributor(run)
     found = explain(np.ones(2 * STRETCH, "float32"))
-    assert explain.joined == {"raw.waveform": 2} and "0 (raw.waveform)" in found.against
+    assert explain.joined == {"raw.waveform": 2.0} and "0 (raw.waveform)" in found.against
     np.testing.assert_allclose(np.diff(found.times["raw.waveform"])[:3], 320 / 16000)
     assert found.times["raw.waveform"].max() > 0.6
+    # the mean of two seeds; another checkpoint's frames would be others, so that extractors are not shared
+    models = [whole, other.model()]
+    x = {"waveform": np.ones((1, STRETCH), "float32"), "length": np.array([STRETCH], "int32")}
+    answer = averaged([run, other], models)(x)["emotion"]
+    np.testing.assert_allclose(answer, np.mean([model(x)["emotion"] for model in models], axis=0), atol=1e-6)
     # training read from disk what the saved model computes
     table = predict(whole, run.recipe, data, split, "train")
     truth = [tiny.EMOTION.labels.index(label) for label in table["emotion"]]

@@ -37,7 +37,7 @@ class Config:
         wav2vec2: folder of a checkpoint; "random" = random weights; "" = no such level.
         wav2vec2_size: hidden units and transformer layers of "random" (those of the base model: 768, 12).
         wav2vec2_tuned: fine-tune wav2vec 2.0, except for the convolutions of a checkpoint (paper: all of it); False = freeze it. A
-            frozen checkpoint is computed once for each clip, and its frames are kept in the cache folder.
+            frozen checkpoint is computed once for each clip, and its frames are kept in the cache folder (but not with noises).
         wav2vec2_rate: factor on the learning rate of its trainable weights (paper: 1).
         wav2vec2_states: its output: the "last" hidden state (paper), or "weighted", the sum of all with learned weights.
         steps: number of frames to which NLinear and DLinear map a level (ours).

@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_ser.errors import UserError
 from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
 from keras_ser.models.paper import Frozen
+from keras_ser.settings import mask_of
 
 ONE_LENGTH = (
     "this network takes stretches of one length: set sampling.kind=segments, sampling.seconds (the paper: 3) and "
@@ -22,19 +23,26 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
     """Return wav2vec 2.0 as `Frozen` layers of its level's input, if it is not trained.
 
     Raises:
-        UserError: the checkpoint cannot be read, or the front end gives clips of any length.
+        UserError: the checkpoint cannot be read, or the front end gives clips of any length, or other features as well.
     """
-    if not outside(config):
+    names = [name for name in inputs if name.rpartition(".")[2] == LEVELS["wav2vec2"]]
+    if not outside(config) or len(names) != 1:  # `build` refuses other inputs
         return {}
-    ((name, (frames, hop)),) = ((n, s) for n, s in inputs.items() if n.rpartition(".")[2] == LEVELS["wav2vec2"])
-    own = checkpoint(config.wav2vec2)
+    (name,) = names
+    beside = [other for other in inputs if other != name and mask_of(other) == mask_of(name)]
+    if beside:
+        raise UserError(
+            "a frozen wav2vec 2.0 needs the waveform in a front end of its own (`frontends`). Received: "
+            f"{', '.join(beside)} with it."
+        )
+    (frames, hop), own = inputs[name], checkpoint(config.wav2vec2)
     if frames is None:
         raise UserError(ONE_LENGTH)
 
-    def prepare():
+    def prepare(layer: str):
         from keras_ser.models.multilevel.samples import Samples
 
-        return Samples(own.receptive_field, own.stride, name="samples")
+        return Samples(own.receptive_field, own.stride, name=layer)
 
     def load():
         from keras_ser.models.wav2vec2 import load
@@ -51,12 +59,13 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
 
 
 def weight_files(config: Config) -> list[Path]:
-    """Return the files that pretrained weights come from."""
+    """Return the files that pretrained weights come from, whether or not they are still there."""
     files = [Path(config.alexnet)] if config.alexnet else []
     if config.wav2vec2 not in ("", RANDOM):
         folder = Path(config.wav2vec2).expanduser()
         settings = [folder / name for name in ("config.json", "preprocessor_config.json")]
-        files += [*sorted(folder.glob("*.safetensors")), *(file for file in settings if file.exists())]
+        files += sorted(folder.glob("*.safetensors")) or [folder / "model.safetensors"]
+        files += [file for file in settings if file.exists()]
     return files
 
 
