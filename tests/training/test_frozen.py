@@ -23,6 +23,7 @@ from keras_ser.splits import Split
 from keras_ser.training import Data, RunError, fit, frozen, predict
 from keras_ser.training.preflight import check_network
 from keras_ser.training.run import check_owner, claim
+from keras_ser.training.transfer import check_frozen
 from tests.training import tiny
 
 wav2vec2 = pytest.importorskip("keras_ser.models.wav2vec2")
@@ -186,6 +187,12 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
     x = {"waveform": np.ones((1, STRETCH), "float32"), "length": np.array([STRETCH], "int32")}
     answer = averaged([run, other], models)(x)["emotion"]
     np.testing.assert_allclose(answer, np.mean([model(x)["emotion"] for model in models], axis=0), atol=1e-6)
+    # a run whose network was trained on other frames is nothing to begin with
+    check_frozen(whole.get_layer("extractor"), run.folder)
+    tuned = run.model().get_layer("extractor")
+    tuned.get_layer("wav2vec2").projection.bias.assign_add(np.ones(layer.hidden))
+    with pytest.raises(UserError, match="other weights of the frozen layers .wav2vec2/projection/bias"):
+        check_frozen(tuned, run.folder)
     # training read from disk what the saved model computes
     table = predict(whole, run.recipe, data, split, "train")
     truth = [tiny.EMOTION.labels.index(label) for label in table["emotion"]]
