@@ -138,8 +138,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _several(given: Sequence[str], known: Collection[str]) -> list[str]:
-    """Split the values of a repeated option at commas, unless the corpus has a label with the comma."""
-    return [part.strip() for text in given for part in ([text] if text.split("=")[0] in known else text.split(","))]
+    """Split the values of a repeated option, LABEL or LABEL=CLASS, at commas, unless the corpus has that label with its comma."""
+    whole = {label for label in known if "," in label}
+    return [part.strip() for text in given for part in ([text] if text.split("=")[0] in whole else text.split(","))]
 
 
 def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
