@@ -9,10 +9,10 @@
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out. The paper did not use EmoDB. With its
 optimizer, SGD at 1e-4 without momentum, an epoch would have only 15 steps here. Adam at 1e-3 with the paper's schedule of restoring
-and halving kept epochs 9 to 17 of about 30, chosen on 58 clips of one speaker while the training accuracy was still rising. The
-default is Adam with a learning rate that falls from 1e-3 to 0 in 25 epochs; the last one is kept, and no speaker validates. The
-discriminator has a tenth of that learning rate: with the full rate its accuracy was 1 from the second epoch on, with a tenth 0.8
-(one fold, eight epochs). recipes/aae.py describes the systems.
+and halving kept epochs 9 to 17 of about 30 in nine of ten folds ("cnn-single"), chosen on the clips of one speaker while the
+training accuracy was still rising. The default is Adam with a learning rate that falls from 1e-3 to 0 in 25 epochs; the last one is
+kept, and no speaker validates. The discriminator has a tenth of that learning rate: with the full rate its accuracy was 1 from the
+second epoch on, with a tenth 0.8 (one fold, eight epochs). recipes/aae.py describes the systems.
 """
 
 from dataclasses import replace

@@ -80,8 +80,8 @@ class Progress:
         ]
         if self.bar is None:
             # a baseline counts settings, or clips
-            what = f"{stage}: {'epoch ' if 'loss' in logs else ''}{epoch} of {epochs}"
-            self._epoch_line(stage, epoch, epochs, ": ".join([what, ", ".join(shown)] if shown else [what]))
+            text = f"{stage}: {'epoch ' if 'loss' in logs else ''}{epoch} of {epochs}"
+            self._epoch_line(stage, epoch, epochs, text + (f": {', '.join(shown)}" if shown else ""))
             return
         if stage not in self.tasks:
             self.tasks[stage] = self.bar.add_task(stage, total=epochs)

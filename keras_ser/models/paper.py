@@ -7,6 +7,7 @@ train it, so that training, evaluation and export do not depend on the names of 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UserError
@@ -158,13 +159,14 @@ class Frozen:
             the output's frames), with the clip's samples first in x. Its attribute `stride`: samples from one of these frames to
             the next.
         load: makes the layer (x, mask=) -> (batch, frames, units), with its pretrained weights.
-        key: names what a loaded layer computes, for the files on disk.
+        cache: (loaded layer, folder) -> what keeps its output in files below the folder: `folder`, get(hash of a clip) -> (frames,
+            units) or None, put(hash, array) -> the array as `get` will give it.
     """
 
     shape: tuple[int, int]
     prepare: Callable[[str], Any]
     load: Callable[[], Any]
-    key: Callable[[Any], str]
+    cache: Callable[[Any, Path], Any]
 
 
 @dataclass(frozen=True)

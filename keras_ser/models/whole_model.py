@@ -55,13 +55,9 @@ def with_frozen(front, parts: Mapping[str, tuple[Any, Any]]):
 
 def frames_joined(extract) -> dict[str, float]:
     """Return feature -> hops of its front end between two frames of the frozen layer behind it; {} without `with_frozen`."""
-    found = {}
-    for front in (layer.output for layer in extract.layers if layer.name == FRONT):
-        strides = {
-            layer.name.removeprefix(PREPARE): layer.stride for layer in extract.layers if layer.name.startswith(PREPARE)
-        }
-        found = {name: stride / front[name].shape[-1] for name, stride in strides.items()}
-    return found
+    layers = {layer.name: layer for layer in extract.layers}
+    prepared = {name.removeprefix(PREPARE): layer for name, layer in layers.items() if name.startswith(PREPARE)}
+    return {name: layer.stride / layers[FRONT].output[name].shape[-1] for name, layer in prepared.items()}
 
 
 def scorer(network: Network, tasks: Sequence[Task], segment: int = 0, stretched: bool = False):

@@ -142,7 +142,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         # the front ends compute in float32 whatever the precision of the network
         keras.config.set_dtype_policy("float32")
         layers = frontends(recipe)
-        extract, features = _extraction(recipe, layers, first, data)
+        extract, features = _extraction(recipe, layers, first, data, initial)
         training_streams = [k for k, stream in enumerate(recipe.streams) if stream.corpus or not split.foreign]
         sources = [data.source(recipe, k, split, "train", seed) for k in training_streams]
         sources = [shuffled(source, recipe, sources, seed) for source in sources]
@@ -157,8 +157,6 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
             if network.initialise:
                 network.initialise()
             anew = begin_from(network.model, recipe.tasks, initial) if initial else []
-            if initial:
-                check_frozen(extract, initial)
             _standardise(network, training)
         infer = forward(score)
         choose = targets_of(recipe, network)
@@ -218,7 +216,7 @@ def _standardise(network: Network, training: TrainingData) -> None:
             layer.set_statistics(*(np.concatenate([getattr(s, kind) for s in found]) for kind in ("mean", "variance")))
 
 
-def _extraction(recipe: Recipe, layers: Sequence, first: Run | None, data: Data):
+def _extraction(recipe: Recipe, layers: Sequence, first: Run | None, data: Data, initial: Path | str | None):
     """Return a recipe's extractor as a model, and as one graph for all uses in the pipelines."""
     from keras_ser.models.whole_model import PREPARE, with_frozen
 
@@ -227,6 +225,8 @@ def _extraction(recipe: Recipe, layers: Sequence, first: Run | None, data: Data)
     if not parts:
         return front, forward(front)
     made = {name: (part.prepare(f"{PREPARE}{name}"), part.load()) for name, part in parts.items()}
+    if initial:
+        check_frozen([layer for _, layer in made.values()], initial)
     folder = data.cache.path.parent / FOLDER if kept_on_disk(recipe) else None
     return with_frozen(front, made), remembered(forward(front), parts, made, folder)
 

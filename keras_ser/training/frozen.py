@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from keras_ser.audio.waveforms import content_hash
+from keras_ser.errors import DiskError
 from keras_ser.models.paper import Frozen
-from keras_ser.models.wav2vec2.embeddings import EmbeddingCache
 from keras_ser.recipe import Recipe
 from keras_ser.settings import mask_of
 from keras_ser.training.inference import forward
 
 LOG = logging.getLogger(__name__)
 FOLDER = "embeddings"  # in the folder of the waveform cache
+NOT_KEPT = "{}: the frames of pretrained layers are not kept, and are computed by each run."
 
 
 def kept_on_disk(recipe: Recipe) -> bool:
@@ -35,12 +36,10 @@ def remembered(
         front: features of the front ends alone, from `forward`.
         parts: input -> its frozen layers.
         layers: input -> (prepare, layer), made by them.
-        folder: folder of the files, FOLDER/KEY-float32/HASH.npy by the key of the layers and the hash of their input; None = keep
-            nothing.
+        folder: folder of the files; None = keep nothing.
     """
     import tensorflow as tf
 
-    # a function: `numpy_function` calls methods without their object
     tables = {name: table(part, layers[name][1], folder) for name, part in parts.items()}
 
     def features(given):
@@ -63,17 +62,24 @@ def table(part: Frozen, layer: Any, folder: Path | None) -> Callable[[np.ndarray
     """
     import keras
 
-    cache = _cache(folder, part, layer) if folder else None
+    cache = part.cache(layer, folder) if folder else None
+    if cache and not _writable(cache.folder):
+        cache = None
     x, mask = keras.Input((None,), name="x"), keras.Input((None,), dtype="bool", name="mask")
     compute = forward(keras.Model({"x": x, "mask": mask}, layer(x, mask=mask)))
 
     def kept(values: np.ndarray, length: int, frames: int) -> np.ndarray:
+        nonlocal cache
         name = content_hash(values[:length]) if cache else ""
         found = cache.get(name) if cache else None
         if found is None:
             mask = np.arange(len(values)) < length
             found = np.asarray(compute({"x": values[None], "mask": mask[None]}))[0, :frames]
-            found = cache.put(name, found) if cache else found
+            try:
+                found = cache.put(name, found) if cache else found
+            except DiskError as error:  # from here TensorFlow would make a page of it, and nothing is lost
+                LOG.warning("%s", NOT_KEPT.format(error))
+                cache = None
         return found
 
     def read(x: np.ndarray, lengths: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -86,16 +92,12 @@ def table(part: Frozen, layer: Any, folder: Path | None) -> Callable[[np.ndarray
     return read
 
 
-def _cache(folder: Path, part: Frozen, layer: Any) -> EmbeddingCache | None:
-    """Return the cache of a frozen layer; None, with a warning, where its folder cannot be written."""
-    cache = EmbeddingCache(folder, part.key(layer))
+def _writable(folder: Path) -> bool:
+    """Return whether a folder, made if missing, can be written; warn if not."""
     try:
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache.folder):
-            return cache
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
     except OSError as error:
-        LOG.warning(
-            "%s can't be written (%s): the frames of pretrained layers are not kept, and are computed by each run.",
-            *(cache.folder, error.strerror),
-        )
-        return None
+        LOG.warning("%s", NOT_KEPT.format(f"{folder} can't be written ({error.strerror})"))
+        return False

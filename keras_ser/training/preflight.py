@@ -91,8 +91,8 @@ def input_shapes(recipe: Recipe, layers: Sequence) -> dict[str, tuple[int | None
     parts = frozen_parts(recipe, found)
     if parts and recipe.sampling.kind == "segments" and not recipe.sampling.seconds:
         raise UserError(
-            "frozen layers before the network take stretches of the waveform: set sampling.seconds (the paper of 'multilevel': 3). "
-            "Received: sampling.kind=segments, sampling.seconds=0."
+            "frozen layers before the network take stretches of the waveform: set sampling.seconds. Received: "
+            "sampling.kind=segments, sampling.seconds=0."
         )
     return found | {name: part.shape for name, part in parts.items()}
 

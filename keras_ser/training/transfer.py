@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,14 +52,15 @@ def weights(run: Run) -> dict[str, np.ndarray]:
     return found
 
 
-def check_frozen(extract, folder: Path | str) -> None:
-    """Refuse a run whose weights differ from those of the frozen layers in an extractor: its network was trained on other frames.
+def check_frozen(layers: Sequence[Any], folder: Path | str) -> None:
+    """Refuse a run whose weights of frozen layers differ from those of `layers`: its network was trained on other frames.
 
     Raises:
         UserError: the run has other weights.
     """
     given = weights(Run.load(Run.find(folder)))
-    other = [v.path for v in extract.weights if v.path in given and not np.array_equal(given[v.path], np.array(v))]
+    frozen = {v.path: np.array(v) for layer in layers for v in layer.weights}
+    other = [path for path, value in frozen.items() if path in given and not np.array_equal(given[path], value)]
     if other:
         raise UserError(
             f"{folder} has other weights of the frozen layers ({listed(other)}): its network was trained on what they give. Start "

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_ser.corpora import demo
-from keras_ser.errors import UserError
+from keras_ser.errors import DiskError, UserError
 from keras_ser.features import Frontend
 from keras_ser.features.segments import stretch_count
 from keras_ser.models.multilevel import Config
@@ -70,6 +70,19 @@ def test_read_from_disk_or_computed_it_is_the_layer_s_answer_to_each_clip_alone(
         if valid:
             np.testing.assert_allclose(row[:valid], np.asarray(layer(clip[None, :length]))[0], atol=2e-5)
         assert not row[valid:].any()
+
+
+def test_a_full_disk_is_said_once_and_ends_nothing(rng, tmp_path, caplog, monkeypatch):
+    def full(self, name, value):
+        raise DiskError("no space left on device")
+
+    monkeypatch.setattr(wav2vec2.EmbeddingCache, "put", full)
+    (part,) = frozen_parts(recipe(STORED / "group"), {"mfcc": (60, 10), "raw.waveform": (60, 160)}).values()
+    layer, x = part.load(), rng.normal(size=(2, STRETCH)).astype("float32")
+    lengths, frames = np.full(2, STRETCH, "int32"), np.full(2, layer.frames(STRETCH), "int32")
+    found = [frozen.table(part, layer, folder)(x, lengths, frames) for folder in (tmp_path, None)]
+    np.testing.assert_array_equal(*found)
+    assert caplog.text.count("no space left on device: the frames of pretrained layers are not kept") == 1
 
 
 def test_a_folder_that_can_not_be_written_is_said_and_nothing_is_kept(rng, tmp_path, caplog):
@@ -154,11 +167,11 @@ def test_a_run_of_other_weights_under_the_same_path_is_another_run(tmp_path):
 
 @pytest.mark.slow
 @FORMS
-def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form, tmp_path, monkeypatch):
+def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form, rng, tmp_path, monkeypatch):
     """Each stretch of the training and validation sides; the checkpoint may be gone afterwards."""
-    put, computed = frozen.EmbeddingCache.put, []
+    put, computed = wav2vec2.EmbeddingCache.put, []
     monkeypatch.setattr(
-        frozen.EmbeddingCache, "put", lambda self, name, value: computed.append(name) or put(self, name, value)
+        wav2vec2.EmbeddingCache, "put", lambda self, name, value: computed.append(name) or put(self, name, value)
     )
     checkpoint = Path(shutil.copytree(STORED / form, tmp_path / "checkpoint"))
     corpus = demo.read(tmp_path / "demo", speakers=4, sentences=1, emotions=tiny.EMOTION.labels)
@@ -178,21 +191,22 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
         np.testing.assert_array_equal(a, b)
     # frames of 320 samples, with 0 as the baseline of an explanation
     explain = Attributor(run)
-    found = explain(np.ones(2 * STRETCH, "float32"))
+    found = explain(rng.normal(size=2 * STRETCH).astype("float32"))
     assert explain.joined == {"raw.waveform": 2.0} and "0 (raw.waveform)" in found.against
     np.testing.assert_allclose(np.diff(found.times["raw.waveform"])[:3], 320 / 16000)
     assert found.times["raw.waveform"].max() > 0.6
     # the mean of two seeds; another checkpoint's frames would be others, so that extractors are not shared
     models = [whole, other.model()]
-    x = {"waveform": np.ones((1, STRETCH), "float32"), "length": np.array([STRETCH], "int32")}
+    x = {"waveform": rng.normal(size=(1, STRETCH)).astype("float32"), "length": np.array([STRETCH], "int32")}
     answer = averaged([run, other], models)(x)["emotion"]
     np.testing.assert_allclose(answer, np.mean([model(x)["emotion"] for model in models], axis=0), atol=1e-6)
     # a run whose network was trained on other frames is nothing to begin with
-    check_frozen(whole.get_layer("extractor"), run.folder)
-    tuned = run.model().get_layer("extractor")
-    tuned.get_layer("wav2vec2").projection.bias.assign_add(np.ones(layer.hidden))
+    own = whole.get_layer("extractor").get_layer("wav2vec2")
+    check_frozen([own], run.folder)
+    own.projection.bias.assign_add(np.ones(layer.hidden))
     with pytest.raises(UserError, match="other weights of the frozen layers .wav2vec2/projection/bias"):
-        check_frozen(tuned, run.folder)
+        check_frozen([own], run.folder)
+    own.projection.bias.assign(layer.projection.bias)
     # training read from disk what the saved model computes
     table = predict(whole, run.recipe, data, split, "train")
     truth = [tiny.EMOTION.labels.index(label) for label in table["emotion"]]

@@ -49,13 +49,13 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
 
         return load(config.wav2vec2, name="wav2vec2", trainable=False, dtype="float32")
 
-    def key(layer) -> str:
-        from keras_ser.models.wav2vec2 import layer_hash
+    def cache(layer, folder: Path):
+        from keras_ser.models.wav2vec2 import EmbeddingCache, layer_hash
 
-        return layer_hash(layer)
+        return EmbeddingCache(folder, layer_hash(layer))
 
     shape = own.frames(frames * hop), own.hidden_size
-    return {name: Frozen(shape, prepare, load, key)}
+    return {name: Frozen(shape, prepare, load, cache)}
 
 
 def weight_files(config: Config) -> list[Path]:

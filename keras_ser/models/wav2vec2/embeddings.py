@@ -40,7 +40,7 @@ class EmbeddingCache:
         """Return the array of a clip, float32, by the hash of its audio (`keras_ser.audio.waveforms.content_hash`), or None."""
         try:
             return np.load(self._file(audio), allow_pickle=False).astype("float32")
-        except (FileNotFoundError, ValueError, EOFError):  # the array of a damaged file is computed again
+        except (OSError, ValueError, EOFError):  # no file, or a damaged one, whose array is computed again
             return None
 
     def put(self, audio: str, value: np.ndarray) -> np.ndarray:
