@@ -90,8 +90,8 @@ for corpus in emodb ravdess ased; do
     system $corpus "$root" $recipe aspmtl-noise $folds $LSTM $WEIGHTS
     controls $corpus "$root"
     # the paper's printed setting, trained until it has converged
-    [ "$ONLY" = "  " ] || [[ "$ONLY" == *" paper "* ]] && step $corpus-paper python $recipe --variant aspmtl --corpus-root "$root" \
-        --protocol disjoint --epochs 600 --set patience_steps=400 --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$corpus/paper" $MORE
+    [ "$ONLY" = "  " ] || [[ "$ONLY" == *" paper "* ]] && step $corpus-paper python $recipe --variant paper-aspmtl \
+        --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$corpus/paper" $MORE
     [ "$ONLY" = "  " ] || [[ "$ONLY" == *" conv "* ]] && for variant in conv conv-single; do
         step $corpus-$variant python $recipe --variant $variant --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 \
             --jobs "$JOBS" --quiet --out "$OUT/$corpus/conv" $MORE

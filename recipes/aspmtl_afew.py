@@ -34,7 +34,7 @@ PAPER = (
     ("emotion", "weighted_f1", 0.92, "Liu & Zhang, table 2 (AFEW 6.0, random 80/20)"),
 )
 DEMO = "demo"
-RECIPES = variants("aspmtl_afew", "afew", EMOTION, PROTOCOLS, PAPER)
+RECIPES = variants("aspmtl_afew", "afew", EMOTION, PROTOCOLS, PAPER, "paper")
 # the demo corpus has 280 training clips: in the paper's batch of 256 an epoch would be one optimizer step
 _DEMO = (
     variants(
@@ -45,6 +45,7 @@ _DEMO = (
             PROTOCOLS[0],
             Protocol("unseen-speakers", "stated", by="speaker", stated=(("f09", "f11", "m10", "m12"),), validation=2),
         ),
+        default="paper",
         seeds=(0,),
         batch_size=16,
         epochs=12,

@@ -20,7 +20,7 @@ PROTOCOLS = (
     Protocol("leave-one-session-out", "leave-one-out", by="session", validation=1, apart=("speaker",)),
 )
 PAPER = (("emotion", "accuracy", 0.9013, "Liu & Zhang, table 9 (IEMOCAP with added noise, random 80/20)"),)
-RECIPES = variants("aspmtl_iemocap", "iemocap", EMOTION, PROTOCOLS, PAPER, corpus_options=OPTIONS)
+RECIPES = variants("aspmtl_iemocap", "iemocap", EMOTION, PROTOCOLS, PAPER, "paper", corpus_options=OPTIONS)
 
 if __name__ == "__main__":
     raise SystemExit(recipe_main(RECIPES, __doc__))

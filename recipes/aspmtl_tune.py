@@ -14,6 +14,7 @@ importance.png    influence of each weight on the score (permutation importance 
 map.png           the validation UAR over the two most important weights, as in figure 5 of the AAE-MTL paper
 recipe.json       the recipe with the best weights, for `keras-ser train`
 
+The recipes searched are those of aspmtl_*.py: on EmoDB, RAVDESS and a manifest, other settings are those of an earlier search.
 The paper does not state its weights. With Adam only the ratios of the four matter, except for clipping and weight decay: the
 importance of alpha is that of all others together.
 """
@@ -39,6 +40,7 @@ _DEMO = variants(
     "demo",
     EMOTION,
     (OF_AFEW[0], UNSEEN),
+    default="paper",
     seeds=(0,),
     batch_size=16,
     epochs=12,

@@ -59,6 +59,18 @@ def test_a_recipe_is_a_plain_value(recipe):
     }
 
 
+@pytest.mark.parametrize("system", ["single-task", "aspmtl"])
+def test_tuned_settings_are_the_best_of_the_stored_search(system):
+    trials = pd.read_csv(RECIPES.parent / f"benchmarks/results/trained_emodb-{system}/trials.csv")
+    best = trials.loc[trials["score"].idxmax()]
+    values = load_recipes(str(RECIPES / "aspmtl_emodb.py"))[0][system].to_dict()
+    searched = [name for name in trials if name == "batch_size" or name.partition(".")[0] in ("optimizer", "config")]
+    assert len(searched) >= 5
+    for name in searched:
+        outer, _, inner = name.partition(".")
+        assert (values[outer][inner] if inner else values[outer]) == pytest.approx(best[name]), name
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_help_prints_the_page(path):
     shown = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, check=True).stdout
