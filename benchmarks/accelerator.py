@@ -6,9 +6,9 @@
 
 `prepare` stores a recipe's features, folds and segments, so that `train` needs Keras and JAX alone. `train` trains ASP-MTL and its
 controls, all folds and seeds of a system at once (see `accelerator_replicas`), and writes a folder DIR/SYSTEM of recipe.json,
-predictions.csv and history.csv as soon as the system is done; `benchmarks/measured.py --results DIR` gives the scores. A system
-that `--limit` has cut off is called SYSTEM-unfinished. `steps` measures training steps (see `accelerator_steps`) under the backend
-that KERAS_BACKEND names.
+predictions.csv, history.csv (with the verdict on each run) and epochs.csv (their scores by epoch) as soon as the system is done;
+`benchmarks/measured.py --results DIR` gives the scores. A system that `--limit` has cut off is called SYSTEM-unfinished. `steps`
+measures training steps (see `accelerator_steps`) under the backend that KERAS_BACKEND names.
 """
 
 import argparse
@@ -112,6 +112,7 @@ def write(out: Path, name: str, trained) -> None:
     (folder / "recipe.json").write_text(made.recipe.replace(seeds=seeds).to_json())
     trained.predictions().to_csv(folder / "predictions.csv", index=False, float_format="%.8g")
     history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
+    trained.epochs().to_csv(folder / "epochs.csv", index=False, float_format="%.6g")
     about = {"replicas": len(history), "seconds": trained.seconds, "diverged": trained.diverged, **device()}
     about |= {
         column: float(history[column].mean()) for column in history if column.endswith(("_uar", "epochs", "_step"))

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,13 +117,17 @@ class Choice:
     recipe: Recipe
     steps: int
     scores: list[float] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     value: float = math.nan
     epoch: int = 0
     ended: bool = False
 
-    def add(self, score: float) -> bool:
-        """Take the score of the next epoch; True where that epoch is the best so far."""
+    def add(self, score: float, training: float = math.nan, loss: float = math.nan) -> bool:
+        """Take the scores of the next epoch, of the validation and the training side; True where it is the best so far."""
         self.scores.append(score)
+        self.training.append(training)
+        self.losses.append(loss)
         epoch, window = len(self.scores), min(self.recipe.smoothing, self.recipe.epochs)
         defined = [s for s in self.scores[-window:] if not math.isnan(s)]
         value = float(np.mean(defined)) if epoch >= window and defined else math.nan
@@ -133,6 +138,21 @@ class Choice:
         waits = waited < self.recipe.patience or waited * self.steps < self.recipe.patience_steps
         self.ended = epoch >= self.recipe.epochs or (bool(self.recipe.patience) and not waits)
         return best
+
+
+def verdicts(choices: Sequence[Choice], protocol: str, replicas: Sequence[Replica]) -> list[str]:
+    """The verdict on each replica, as reports have it; its training curve is a UAR of clips, theirs an accuracy of segments."""
+    from keras_ser.evaluation.learning import run_learning, together
+
+    found = []
+    for choice, replica in zip(choices, replicas, strict=True):
+        name = choice.recipe.tasks[0].name
+        names = (f"{name}_accuracy", f"val_{name}_uar")
+        rows = [dict(zip(names, row, strict=True)) for row in zip(choice.training, choice.scores, strict=True)]
+        about = {"epochs": rows, "best_epoch": choice.epoch, "steps": choice.steps, "monitor": names[1]}
+        about["training"] = {f"{name}_uar": choice.training[choice.epoch - 1]}
+        found.append(run_learning(choice.recipe, about, protocol, replica.fold, replica.seed))
+    return [run.verdict for run in together(found)]
 
 
 def _about(recipe: Recipe) -> dict:

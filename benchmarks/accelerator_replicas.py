@@ -16,7 +16,7 @@ import jax
 import keras
 import numpy as np
 import pandas as pd
-from accelerator_clips import SIDES, Choice, Clips, Replica
+from accelerator_clips import SIDES, Choice, Clips, Replica, verdicts
 from accelerator_networks import with_metrics
 from jax import numpy as jnp
 
@@ -184,21 +184,20 @@ class Replicas:
         labels, data = jax.device_put((self.labels, self.data))
         choices = [Choice(self.recipe, int(steps)) for steps in self.steps]
         kept = np.zeros((len(choices), len(self.clips.ids), task.size), "float32")
-        losses = np.full((len(choices), self.recipe.epochs), np.nan)
         truth = self.clips.labels[task.name]
         for number in range(self.recipe.epochs):
             state, loss = epoch(state, self.plan(number), labels, data)
             found, loss = np.asarray(judge(state[0], state[1], data)), np.asarray(loss)
             for i, (choice, r) in enumerate(zip(choices, self.replicas, strict=True)):
                 if not choice.ended:
-                    losses[i, number] = loss[i]
-                    if choice.add(self._uar(found[i], truth, self.clips.sides[r.fold] == 1)):
+                    training, validation = (self._uar(found[i], truth, self.clips.sides[r.fold] == k) for k in (0, 1))
+                    if choice.add(validation, training, float(loss[i])):
                         kept[i] = found[i]
             left, spent = sum(not choice.ended for choice in choices), time.perf_counter() - start
-            report(f"epoch {number + 1}: loss {np.nanmean(losses[:, number]):.3f}, {left} go on, {spent:.0f} s")
+            report(f"epoch {number + 1}: loss {np.nanmean(loss):.3f}, {left} go on, {spent:.0f} s")
             if not left or spent > seconds:
                 break
-        return Trained(self, choices, kept, losses, time.perf_counter() - start)
+        return Trained(self, choices, kept, time.perf_counter() - start)
 
     def _uar(self, posteriors: np.ndarray, truth: np.ndarray, side: np.ndarray) -> float:
         matrix = metrics.confusion(truth[side], posteriors[side].argmax(-1), self.recipe.tasks[0].size)
@@ -213,14 +212,12 @@ class Trained:
         made: the replicas.
         choices: of each replica, its scores and kept epoch.
         kept: (replicas, clips, classes) posteriors at the kept epoch.
-        losses: (replicas, epochs) of the training side.
         seconds: wall time without compilation.
     """
 
     made: Replicas
     choices: list[Choice]
     kept: np.ndarray
-    losses: np.ndarray
     seconds: float
 
     @property
@@ -231,21 +228,32 @@ class Trained:
     @property
     def diverged(self) -> int:
         """Replicas whose loss was not finite in an epoch that they trained."""
-        return sum(
-            not np.isfinite(losses[: len(choice.scores)]).all()
-            for losses, choice in zip(self.losses, self.choices, strict=True)
-        )
+        return sum(not np.isfinite(choice.losses).all() for choice in self.choices)
+
+    def epochs(self) -> pd.DataFrame:
+        """One row for each replica and epoch: the loss, and the UAR of the training and validation sides."""
+        folds = self.made.clips.about["folds"]
+        rows = [
+            {"seed": r.seed, "fold": folds[r.fold], "epoch": epoch + 1, "loss": loss}
+            | {"train_uar": training, "validation_uar": validation}
+            for r, choice in zip(self.made.replicas, self.choices, strict=True)
+            for epoch, (loss, training, validation) in enumerate(
+                zip(choice.losses, choice.training, choice.scores, strict=True)
+            )
+        ]
+        return pd.DataFrame(rows).sort_values(["seed", "fold", "epoch"])
 
     def history(self) -> pd.DataFrame:
-        """One row a replica: kept epoch, epochs, steps, and the UAR of each side at the kept epoch."""
+        """One row a replica: kept epoch, epochs, steps, the UAR of each side at the kept epoch, and the verdict."""
         rows, clips, truth = [], self.made.clips, self.made.clips.labels[self.made.recipe.tasks[0].name]
+        found = verdicts(self.choices, clips.about["protocol"], self.made.replicas)
         for i, (r, choice) in enumerate(zip(self.made.replicas, self.choices, strict=True)):
             row = {"seed": r.seed, "fold": clips.about["folds"][r.fold], "kept_epoch": choice.epoch}
             row |= {"epochs": len(choice.scores), "epoch_steps": choice.steps, "kept_step": choice.epoch * choice.steps}
-            row |= {"loss": self.losses[i, choice.epoch - 1], "ended": choice.ended}
+            row |= {"loss": choice.losses[choice.epoch - 1], "ended": choice.ended}
             for k, side in enumerate(SIDES):
                 row[f"{side}_uar"] = self.made._uar(self.kept[i], truth, clips.sides[r.fold] == k)
-            rows.append(row)
+            rows.append(row | {"verdict": found[i]})
         return pd.DataFrame(rows).sort_values(["seed", "fold"])
 
     def predictions(self) -> pd.DataFrame:

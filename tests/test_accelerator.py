@@ -80,3 +80,17 @@ def test_replicas_train_as_tensorflow_does(tmp_path):
             np.testing.assert_allclose(posteriors, score(x)["emotion"][0], atol=1e-4)
         # of an epoch, the mean over its steps
         np.testing.assert_allclose(found[f"{kind} loss"], np.mean(losses), rtol=1e-4)
+
+
+def test_a_replica_has_the_verdict_of_a_run():
+    """One learns while its validation side stays, the other never rises."""
+    from accelerator_clips import Choice, Replica, verdicts
+
+    recipe = tiny.recipe().replace(epochs=10, patience=0, smoothing=1)
+    choices = [Choice(recipe, 3) for _ in range(2)]
+    for epoch in range(10):
+        choices[0].add(0.5, 0.7 + epoch / 40)
+        choices[1].add(0.4 + epoch / 100, 0.4)
+    choices[0].epoch = 10
+    learned, underfit = verdicts(choices, "speakers", [Replica(0, 0), Replica(1, 0)])
+    assert learned == "learned" and underfit.startswith("underfit: 40.0 on the training side, nearer to chance")
