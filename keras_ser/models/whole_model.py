@@ -158,8 +158,9 @@ def known_prior(whole, layer: str, label: int):
     x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
     posterior = network.get_layer(layer).output
     certain = ops.zeros_like(keras.Model(network.input, posterior)(x)) + ops.one_hot(label, posterior.shape[-1])
-    inputs = {**network.input, layer: posterior}
-    found = keras.Model(inputs, {name: value for name, value in network.output.items()})({**x, layer: certain})
+    names = list(network.input)  # a list: Keras warns where a key is not its tensor's name
+    inputs = [*(network.input[name] for name in names), posterior]
+    found = keras.Model(inputs, dict(network.output))([*(x[name] for name in names), certain])
     return keras.Model(given, {name: average(value, f"mean_{name}") for name, value in found.items()})
 
 

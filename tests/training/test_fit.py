@@ -203,8 +203,7 @@ def test_leaks_are_refused_before_anything_is_written(data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["conv", "lstm"])
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(("precision", "encoder"), [("mixed_bfloat16", "lstm"), ("mixed_float16", "conv")])
 def test_mixed_precision(data, split, tmp_path, precision, encoder):
     configs = {"conv": tiny.CONV, "lstm": tiny.LSTM}
     recipe = tiny.SINGLE.replace(
