@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from keras_ser.checks import check_choice, check_least, check_name, check_positive, check_share, shown
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
@@ -169,15 +167,10 @@ class Stream:
         """
         if not self.speakers:
             return {u.id for u in corpus}
-        known = sorted({u.speaker for u in corpus if u.speaker is not None})
-        if self.speakers > len(known):
-            raise UserError(
-                f"the stream {self.name!r} takes {self.speakers} speakers, and {corpus.name} has {len(known)}: set "
-                f"streams.{self.name}.speakers to {len(known)} at most (0 = all)."
-            )
-        # a fixed order, so that a larger number of speakers includes those of a smaller one
-        taken = set(np.random.default_rng(0).permutation(known)[: self.speakers])
-        return {u.id for u in corpus if u.speaker in taken}
+        try:
+            return {u.id for u in corpus.of_speakers(self.speakers)}
+        except UserError as error:
+            raise UserError(f"the stream {self.name!r}: {error} Take fewer (0 = all).") from None
 
 
 @dataclass(frozen=True)

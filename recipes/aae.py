@@ -6,11 +6,14 @@ aae-single, ae-single, cnn-single    emotion only
 aae-no-adversary, aae-no-image  controls: weight 0 of the adversary, or of the reconstruction
 
 Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus to every system with several tasks. Only
-its speakers and genders are used, not its emotions, and only for training, not for testing. `--aux-speakers N` takes N speakers of
-each. `--init-from RUN` starts from a run of aae_pretrain.py, with or without auxiliary corpora.
+its speakers and genders are used, not its emotions, and only for training, not for testing. Auxiliary corpora make up half of each
+batch. The systems of one task, which they cannot teach, then have batches half as large: as many optimizer steps, and as many
+emotion labels in each. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from RUN` starts from a run of
+aae_pretrain.py, with or without auxiliary corpora.
 """
 
 import argparse
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -111,25 +114,33 @@ def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
 def dimensional(name: str, corpus: str, task: Task, **changes) -> dict[str, Recipe]:
     """Return system -> recipe, with the paper's alpha and beta for dimensional labels."""
     made = systems(f"aae_{corpus}_{name}", corpus, task, (SPEAKERS,), **changes)
-    return {
-        system: made[system].override("config.alpha", 0.3).override("config.beta", 0.7)
-        for system in ("aae", "aae-gender", "aae-speaker")
-    }
+    rates = {"config.alpha": 0.3, "config.beta": 0.7}
+    figure = ("aae", "aae-gender", "aae-speaker", "aae-single", "ae", "ae-single", "cnn", "cnn-single")
+    found = {system: made[system] for system in figure}
+    return {system: recipe.change(rates) if system.startswith("aae") else recipe for system, recipe in found.items()}
 
 
 SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
 
 
-def shares(name: str, corpus: str, emotion: Task, protocol: Protocol, **changes) -> dict[str, Recipe]:
+def shares(
+    name: str, corpus: str, emotion: Task, protocol: Protocol, speakers: int, given: Sequence[int] = SHARES, **changes
+) -> dict[str, Recipe]:
     """Return system -> recipe, to measure the gain from unlabelled clips by the share of speakers with emotion labels.
 
-    "aae-10" trains on all speakers with the emotions of a tenth of them, "aae-10-alone" on that tenth only.
+    "aae-10" trains on all speakers with the emotions of a tenth of them, "aae-10-alone" on that tenth only, in as many more epochs
+    as its epochs are shorter, so that both make about the same number of optimizer steps.
+
+    Args:
+        speakers: how many speakers train in each fold.
+        given: the shares, in %; two that label the same number of speakers are one experiment.
     """
     made = systems(name, corpus, emotion, (protocol,), **changes)["aae"]
     found = {}
-    for share in SHARES:
-        known = made.replace(labelled=share / 100)
-        for system, recipe in {f"aae-{share}": known, f"aae-{share}-alone": known.replace(unlabelled=False)}.items():
+    for share in given:
+        known, labelled = made.replace(labelled=share / 100), math.ceil(share / 100 * speakers)
+        alone = known.replace(unlabelled=False, epochs=round(made.epochs * speakers / labelled))
+        for system, recipe in {f"aae-{share}": known, f"aae-{share}-alone": alone}.items():
             if share < 100 or recipe.unlabelled:
                 found[system] = recipe.replace(name=f"{name}-{system}")
     return found
@@ -160,8 +171,7 @@ def more_speakers(
         for count in counts:
             streams = made[kind].streams
             if count:
-                added = Stream(auxiliary, corpus=auxiliary, share=0.5, speakers=count)
-                streams = (replace(streams[0], share=0.5), added)
+                streams = (*streams, Stream(auxiliary, corpus=auxiliary, speakers=count))
             system = f"{kind}-speakers-{count}"
             found[system] = made[kind].replace(name=f"{name}_speakers-{system}", streams=streams)
     return found
@@ -192,15 +202,23 @@ def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
 
 
 def with_auxiliary(recipe: Recipe, options) -> Recipe:
-    """Add a stream for each auxiliary corpus of --corpus-root NAME=DIR; half of each batch is from the recipe's own corpus."""
+    """Add a stream for each auxiliary corpus of --corpus-root NAME=DIR; half of each batch is from the corpus with emotions."""
+    if options.variant == "speakers":
+        if options.aux_speakers:
+            raise UserError(
+                "--variant speakers sets the number of auxiliary speakers itself: leave --aux-speakers out."
+            )
+        return recipe
     names = sorted(set(options.corpus_roots) - {recipe.corpus, *(stream.corpus for stream in recipe.streams)})
     if options.aux_speakers and not names:
         raise UserError("--aux-speakers limits auxiliary corpora: name one by --corpus-root NAME=DIR.")
-    if not names or len(recipe.tasks) == 1:
+    if not names:
         return recipe
-    share, speakers = 0.5 / len(names), options.aux_speakers
+    if len(recipe.tasks) == 1:
+        return recipe.replace(batch_size=recipe.batch_size // 2)
+    share, speakers = 1 / len(names), options.aux_speakers
     added = (Stream(name, corpus=name, share=share, speakers=speakers) for name in names)
-    return recipe.replace(streams=(replace(recipe.streams[0], share=0.5), *added))
+    return recipe.replace(streams=(*recipe.streams, *added))
 
 
 def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
@@ -208,6 +226,15 @@ def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--aux-speakers", type=int, default=0, metavar="N", help="speakers of each auxiliary corpus (default: all)"
     )
+
+
+def pretrained_on(recipe: Recipe, options) -> Recipe:
+    """Pre-train on --aux-speakers speakers of the recipe's corpus, and of each further one of --corpus-root NAME=DIR."""
+    names = sorted(set(options.corpus_roots) - {recipe.corpus})
+    speakers = options.aux_speakers
+    streams = (*recipe.streams, *(Stream(name, corpus=name, speakers=speakers) for name in names))
+    drawn = (("speakers", speakers),) if speakers else ()
+    return recipe.replace(streams=streams, corpus_options=(*recipe.corpus_options, *drawn))
 
 
 def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:

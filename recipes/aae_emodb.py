@@ -2,7 +2,7 @@
 
     python recipes/aae_emodb.py --corpus-root EMODB --protocol disjoint --systems aae,aae-single
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders only
-    .. --variant shares                                                      emotion labels for 5 to 100 % of the speakers
+    .. --variant shares                                                      emotion labels for 10 to 100 % of the speakers
     .. --variant speakers --corpus-root manifest=CLIPS.csv                   sweep of the auxiliary speakers, 0 to 65
     .. --variant alpha (or beta)                                             sweep of a loss weight
     .. --variant paper                                                       the paper's optimizer
@@ -17,7 +17,7 @@ second epoch on, with a tenth 0.8 (one fold, eight epochs). recipes/aae.py descr
 
 from dataclasses import replace
 
-from aae import SPEAKERS, TEN, main, more_speakers, shares, systems, weights
+from aae import SHARES, SPEAKERS, TEN, main, more_speakers, shares, systems, weights
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
@@ -39,7 +39,7 @@ CLIPS, UNSEEN = (replace(protocol, validation=0) for protocol in (TEN, SPEAKERS)
 COUNTS = (0, 5, 15, 30, 65)
 VARIANTS = {
     "emodb": systems("aae_emodb", "emodb", EMOTION, (CLIPS, UNSEEN), **OURS),
-    "shares": shares("aae_emodb_shares", "emodb", EMOTION, UNSEEN, **OURS),
+    "shares": shares("aae_emodb_shares", "emodb", EMOTION, UNSEEN, 9, SHARES[1:], **OURS),
     "speakers": more_speakers("aae_emodb", "emodb", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
     **weights("aae_emodb", "emodb", EMOTION, protocols=(UNSEEN,), **OURS),
     "paper": systems("aae_emodb_paper", "emodb", EMOTION),

@@ -1,16 +1,16 @@
 """Pre-training of AAE-MTL on speaker and gender of a corpus without emotions, for `--init-from` of the other aae recipes.
 
-    python recipes/aae_pretrain.py --corpus-root LIBRISPEECH
+    python recipes/aae_pretrain.py --corpus-root LIBRISPEECH --aux-speakers 600
+    .. --corpus-root slr45=SLR45                                             a further corpus, half of each batch
     .. --variant adam                                                        Adam at 1e-3 instead of the paper's SGD at 1e-4
-    .. --variant manifest --corpus-root CLIPS.csv                            likewise, with any table of clips with speakers and
-genders
+    .. --variant manifest --corpus-root CLIPS.csv                            likewise, with any table of speakers and genders
     python recipes/aae_emodb.py --corpus-root EMODB --init-from saved_models/aae_pretrain-HASH
 
 A tenth of each speaker's clips selects the epoch, and another tenth is tested. The paper uses 600 speakers of LibriSpeech's
-train-clean-360. The heads of speaker and gender are reinitialised if their classes differ.
+train-clean-360: LIBRISPEECH is then the folder of that subset. Heads of speaker and gender with other classes begin anew.
 """
 
-from aae import GENDER, SPEAKER, base
+from aae import GENDER, SPEAKER, auxiliary_arguments, base, pretrained_on
 from aae_emodb import ADAM
 
 from keras_ser.cli import recipe_main
@@ -27,4 +27,4 @@ RECIPES = {
 }
 
 if __name__ == "__main__":
-    raise SystemExit(recipe_main(RECIPES, __doc__))
+    raise SystemExit(recipe_main(RECIPES, __doc__, arguments=auxiliary_arguments, adjust=pretrained_on))

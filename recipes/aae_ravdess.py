@@ -22,7 +22,7 @@ from keras_ser.cli.recipe_script import flat
 UNSEEN = replace(ACTORS, validation=0)
 VARIANTS = {
     "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (CLIPS, UNSEEN), **OURS),
-    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, **OURS),
+    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, 20, **OURS),
     "speakers": more_speakers("aae_ravdess", "ravdess", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
     **weights("aae_ravdess", "ravdess", EMOTION, protocols=(UNSEEN,), **OURS),
     "paper": systems("aae_ravdess_paper", "ravdess", EMOTION, (TEN, ACTORS)),

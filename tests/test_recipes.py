@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -360,10 +361,17 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
     assert cells[1::2][: len(figures)] == figures
     (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
     streams = json.loads(recipe.read_text())["streams"]
-    assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 0.5, 0), ("librispeech", 0.5, 2)]
+    assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 1.0, 0), ("librispeech", 1.0, 2)]
     if name == "iemocap":
         (alone,) = (tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")
         assert len(json.loads(alone.read_text())["streams"]) == 1
+        both, single = (
+            json.loads(
+                next((tmp_path / "out").glob(f"aae_iemocap-{system}-*/leave*/fold-00*/history.json")).read_text()
+            )
+            for system in ("aae", "cnn-single")
+        )
+        assert abs(both["steps"] - single["steps"]) <= 1, "the same number of steps, with or without auxiliary corpora"
     variant, printed = {"iemocap": ("clusters-3", "65.7"), "msp_improv": ("activation", "53.7")}[name]
     aae(
         f"aae_{name}",
@@ -382,9 +390,14 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
 
 @pytest.mark.slow
 def test_adversarial_autoencoder_across_corpora_after_pre_training(tmp_path):
-    aae("aae_pretrain", tmp_path / "before", "--corpus=demo")
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    librispeech = f"--corpus-root=librispeech={readers}"
+    aae("aae_pretrain", tmp_path / "before", "--corpus=demo", librispeech, "--aux-speakers=2")
     (run,) = (tmp_path / "before").glob("aae_pretrain-*")
+    split = json.loads(next(run.glob("every-*/fold-00-*/split.json")).read_text())
+    assert len({name.split("_")[0] for side in ("train", "validation", "test") for name in split[side]}) == 2
     roots = [f"--corpus-root={twin('msp_improv', tmp_path)}", f"--corpus-root=iemocap={twin('iemocap', tmp_path)}"]
+    aae("aae_cross_corpus", tmp_path / "with", *roots, librispeech, "--systems=aae")
     aae("aae_cross_corpus", tmp_path / "out", *roots, "--systems=aae", f"--init-from={run}")
     (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
     assert "46.41" in text and "trained on iemocap" in text and "no training clips of" not in text
@@ -396,6 +409,39 @@ def test_adversarial_autoencoder_across_corpora_after_pre_training(tmp_path):
         *("emotion", "emotion_conv", "emotion_dense_1", "emotion_dense_2"),
         "speaker",
     }
+
+
+def test_the_curve_of_labelled_shares_compares_runs_of_as_many_steps():
+    """Ten speakers of EmoDB, nine of which train: a tenth is one speaker, with ninefold epochs where nobody else trains."""
+    recipes = load_recipes(str(RECIPES / "aae_emodb.py"))[0]
+    epochs = {name: recipe.epochs for name, recipe in recipes.items() if name.startswith("shares-")}
+    assert epochs == {f"shares-aae-{share}": 25 for share in (10, 25, 50, 100)} | {
+        "shares-aae-10-alone": 225,
+        "shares-aae-25-alone": 75,
+        "shares-aae-50-alone": 45,
+    }
+
+
+def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
+    """0 speakers: the corpus that the other points draw from is not read at all."""
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    given = [f"--corpus-root={twin('iemocap', tmp_path)}", f"--corpus-root=librispeech={readers}", "--variant=speakers"]
+    sys.path.insert(0, str(RECIPES))
+    try:
+        with_auxiliary, recipes = (
+            importlib.import_module("aae").with_auxiliary,
+            load_recipes(str(RECIPES / "aae_iemocap.py"))[0],
+        )
+    finally:
+        sys.path.remove(str(RECIPES))
+    options = SimpleNamespace(variant="speakers", aux_speakers=0, corpus_roots={"librispeech": "x"})
+    counted = {
+        n: [s.speakers for s in with_auxiliary(recipes[f"speakers-aae-speakers-{n}"], options).streams]
+        for n in (0, 100)
+    }
+    assert counted == {0: [0], 100: [0, 100]}
+    done = script("aae_iemocap", *given, "--aux-speakers=3", f"--out={tmp_path / 'out'}")
+    assert done.returncode == 2 and "sets the number of auxiliary speakers itself" in done.stderr
 
 
 def test_a_sweep_has_a_curve_for_each_kind():

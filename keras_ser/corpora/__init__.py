@@ -55,12 +55,13 @@ CORPORA: Mapping[str, Callable[..., Corpus]] = MappingProxyType(
 )
 
 
-def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Corpus:
+def read_corpus(name: str, root: str | Path | None = None, *, speakers: int = 0, **options: Any) -> Corpus:
     """Read a corpus by its adapter's name.
 
     Args:
         name: a key of `CORPORA`.
         root: the corpus's folder (`manifest`: its table; `demo`: the folder to write to, by default a cache folder).
+        speakers: number of speakers to draw (`Corpus.of_speakers`); 0 = all.
         **options: further arguments of the adapter's `read`, e.g. `metadata=` for `afew`.
 
     Returns:
@@ -82,6 +83,8 @@ def read_corpus(name: str, root: str | Path | None = None, **options: Any) -> Co
         )
     corpus = reader(root, **options)
     read_by = {"root": str(Path(root or corpus.root).expanduser().resolve())}
+    if speakers:
+        corpus, read_by["speakers"] = corpus.of_speakers(speakers), speakers
     for key, value in options.items():
         if key == "metadata" or isinstance(value, Path):
             read_by[key] = str(Path(value).resolve())

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+
+import numpy as np
 
 from keras_ser.errors import UserError
 
@@ -133,6 +135,18 @@ class Corpus:
     def file(self, utterance: Utterance) -> Path:
         """Return the path of an utterance's audio file."""
         return self.root / utterance.path
+
+    def of_speakers(self, count: int) -> "Corpus":
+        """Return the corpus with the clips of `count` speakers, drawn once; a larger number includes those of a smaller one.
+
+        Raises:
+            CorpusError: the corpus has fewer speakers.
+        """
+        known = sorted({u.speaker for u in self if u.speaker is not None})
+        if not 0 < count <= len(known):
+            raise CorpusError(f"{self.name} has {len(known)} speakers. Received: {count} to be drawn.")
+        taken = set(np.random.default_rng(0).permutation(known)[:count])
+        return replace(self, utterances=tuple(u for u in self if u.speaker in taken), expected={})
 
     def counts(self, column: str) -> dict[str, int]:
         """Count the utterances with each value of a column, in the vocabulary's order, then by name."""

@@ -251,7 +251,8 @@ class Protocol:
     def _stratified(
         self, corpus: Corpus, values: Mapping[str, str], seed: int, hashes: Mapping[str, str], stratify: str | None
     ) -> tuple[Split, ...]:
-        """Deal the clips of each value of `by`, class by class, to the folds in turn."""
+        """Deal the clips of each value of `by`, class by class: each to the fold with the fewest of that value, of that class
+        among those, and in total."""
         classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
         strata: dict[str, dict[str, list[Sequence[str]]]] = {}
         for ids in held_together(corpus, hashes):
@@ -262,14 +263,18 @@ class Protocol:
                 f"{self.folds} folds with every {self.by} in each need {self.folds} recordings of each; {len(few)} have fewer: "
                 f"{listed(few)}. Choose fewer folds, or leave them out."
             )
-        rng, turn = np.random.default_rng(seed), 0
+        rng = np.random.default_rng(seed)
         folds: list[list[str]] = [[] for _ in range(self.folds)]
+        dealt: dict[str, np.ndarray] = {label: np.zeros(self.folds) for label in set(classes.values())}
         for name in sorted(strata):
+            mine = np.zeros(self.folds)
             for label in sorted(strata[name]):
                 units = strata[name][label]
                 for i in rng.permutation(len(units)):
-                    folds[turn % self.folds] += units[i]
-                    turn += 1
+                    fold = np.lexsort((list(map(len, folds)), dealt[label], mine))[0]
+                    folds[fold] += units[i]
+                    mine[fold] += 1
+                    dealt[label][fold] += len(units[i])
         made = []
         for fold in range(self.folds):
             order = [folds[(fold + i) % self.folds] for i in range(self.folds)]

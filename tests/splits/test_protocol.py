@@ -90,6 +90,22 @@ def test_stratified_folds_hold_every_speaker_and_no_copy_of_another_fold(seed):
     assert splits != protocol.splits(corpus, seed + 1, hashes, "emotion")
 
 
+def test_stratified_folds_hold_every_class_where_every_speaker_has_the_same_clips():
+    """RAVDESS: 24 actors, 8 clips of each of 7 emotions and 4 of an eighth. In turn, each would leave the same folds without."""
+    kinds = [f"e{k}" for k in range(7) for _ in range(8)] + ["e7"] * 4
+    utterances = [
+        Utterance(f"{a}-{i}", f"{a}-{i}", speaker=f"s{a:02}", labels={"emotion": kind})
+        for a in range(24)
+        for i, kind in enumerate(kinds)
+    ]
+    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    labels = {u.id: u.labels["emotion"] for u in corpus}
+    for split in Protocol("ten", "stratified-k-fold", folds=10, validation=1).splits(corpus, stratify="emotion"):
+        found = Counter(labels[i] for i in split.test)
+        assert len(split.test) == 144 and 8 <= found.pop("e7") <= 11
+        assert len(found) == 7 and min(found.values()) >= 17 and max(found.values()) <= 21
+
+
 def test_a_speaker_with_fewer_recordings_than_stratified_folds_is_refused():
     corpus = make(["a", "b"], clips=12)
     with pytest.raises(
