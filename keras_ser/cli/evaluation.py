@@ -75,13 +75,17 @@ def add(commands) -> None:
 
     verify = commands.add_parser(
         "verify",
-        help="verify speakers of another corpus using the embeddings of a run (d-vectors)",
+        help="verify speakers not seen in training, using the embeddings of a run (d-vectors)",
         description="Each speaker is enrolled by the mean embedding of some utterances; every other utterance is compared with all "
         "speakers by cosine similarity. Error rates are reported with intervals over speakers.",
     )
     verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
     verify.add_argument(
-        "--corpus-root", metavar="NAME=DIR", required=True, help="corpus of speakers not seen in training"
+        "--corpus-root",
+        metavar="NAME=DIR",
+        required=True,
+        action="append",
+        help="corpus of speakers (repeatable); those seen in training are left out",
     )
     add_table_arguments(verify)
     verify.add_argument(
@@ -259,17 +263,18 @@ def _verify(options: argparse.Namespace) -> int:
     from keras_ser.experiment.verification import run_enrolled
     from keras_ser.pipelines.records import cache
 
-    name, equals, root = options.corpus_root.partition("=")
-    if not equals or name not in CORPORA:
-        raise UserError(
-            f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {options.corpus_root!r}."
-        )
-    folder, corpus = Path(options.folder), read_corpus(name, root, **table_options(options))
+    folder, corpora = Path(options.folder), []
+    for given in options.corpus_root:
+        name, equals, root = given.partition("=")
+        if not equals or name not in CORPORA:
+            raise UserError(f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
+        corpora.append(read_corpus(name, root, **(table_options(options) if name == "manifest" else {})))
     runs = runs_of(folder)
     where = Path(options.out) if options.out else folder
-    waveforms = cache(corpus, cache_folder(folder), sample_rate=runs[0].recipe.frontend.sample_rate, bad=options.bad)
+    rate = runs[0].recipe.frontend.sample_rate
+    decoded = [(c, cache(c, cache_folder(folder), sample_rate=rate, bad=options.bad)) for c in corpora]
     named = {runs[0].recipe.name: runs}
-    made = run_enrolled(named, corpus, waveforms, where, utterances=options.enrol, on_step=step_printer())
+    made = run_enrolled(named, decoded, where, utterances=options.enrol, on_step=step_printer())
     show(made, where / "verification.md")
     return 0
 

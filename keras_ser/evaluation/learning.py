@@ -167,7 +167,7 @@ def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
             more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
             found.append(f"{f'{name}: ' if name else ''}{verdicts(runs)} ({first}{more}).")
         for remark, count in Counter(remark for run in runs for remark in run.remarks).items():
-            found.append(f"{f'{name}: ' if name else ''}in {count} of {len(runs)} runs {remark}.")
+            found.append(f"{f'{name}: in' if name else 'In'} {count} of {len(runs)} runs {remark}.")
     return found
 
 

@@ -1,10 +1,12 @@
 """Make the report of an experiment from its finished runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.learning import run_learning, together
@@ -17,7 +19,8 @@ from keras_ser.experiment.stored import (
 from keras_ser.experiment.views import run_views
 from keras_ser.models import deterministic_model, model_flags, model_module
 from keras_ser.recipe import Recipe
-from keras_ser.reports import Report, score_report
+from keras_ser.reports import Report, curves, score_report
+from keras_ser.reports.report import Picture
 from keras_ser.splits import Protocol, distributions
 from keras_ser.training import Data, Run
 from keras_ser.training.predictions import truths
@@ -55,6 +58,13 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             extra[f"{protocol.by}s on the sides of {protocol.name}"] = distributions(
                 split, data.corpus, protocol.match, protocol.by
             )
+    watched = getattr(model_module(recipe.model), "DIAGNOSTICS", {})
+    followed: dict[str, dict[str, pd.DataFrame]] = {}
+    for (name, fold, seed), history in histories.items():
+        if not set(watched).isdisjoint(history):
+            followed.setdefault(name, {})[f"fold {fold}, seed {seed}"] = history
+    if followed:
+        extra["Diagnostics of training, mean over runs"] = _diagnosed(followed, watched)
     shown = {job.protocol.name: job for job in reversed(done)}
     pictured = [picture for job in shown.values() for picture in run_views(Run.load(folder / job.folder), data)]
     predictions = pd.concat(tables, ignore_index=True)
@@ -78,9 +88,32 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         learned=together(learned),
         made=made_by,
     )
-    made = replace(made, figures=(*made.figures, *pictured))
+    drawn = [
+        Picture(
+            f"diagnostics-{name.replace('-', '_')}.png",
+            f"Diagnostics of training, {name}",
+            partial(curves.diagnostics, runs, watched, name),
+        )
+        for name, runs in followed.items()
+    ]
+    made = replace(made, figures=(*made.figures, *drawn, *pictured))
     made.save(folder)
     return made
+
+
+def _diagnosed(
+    followed: Mapping[str, Mapping[str, pd.DataFrame]], watched: Mapping[str, tuple[str, Sequence[float]]]
+) -> list[dict[str, Any]]:
+    """Return a row for each protocol and log of a model's `DIAGNOSTICS`: its mean over runs in the first and the last epoch."""
+    rows = []
+    for protocol, histories in followed.items():
+        for name, (what, failing) in watched.items():
+            runs = [history[name] for history in histories.values() if name in history]
+            if runs:
+                first, last = (float(np.mean([run.iloc[k] for run in runs])) for k in (0, -1))
+                row = {"protocol": protocol, "": what, "first epoch": first, "last epoch": last}
+                rows.append(row | {"a failure at": " or ".join(f"{value:g}" for value in failing)})
+    return rows
 
 
 def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]]]:
@@ -152,6 +185,16 @@ def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:
 
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
+    total = sum(stream.share for stream in recipe.streams)
+    for stream in (stream for stream in recipe.streams if stream.corpus in data.auxiliary):
+        corpus, _ = data.auxiliary[stream.corpus]
+        clips = [u for u in corpus if u.id in stream.chosen(corpus)]
+        speakers = len({u.speaker for u in clips})
+        used = "with the labels of the main task" if stream.teaches else "without labels of the main task"
+        found.append(
+            f"{recipe.name} is also trained on {corpus.name}: {len(clips)} clips of {speakers} speakers, {used}, "
+            f"{stream.share / total:.0%} of each batch. {corpus.citation}".rstrip()
+        )
     sources = sorted({source for *_, source in recipe.paper})
     found += [f"Paper column: {source}" for source in sources]
     for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
@@ -175,7 +218,8 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     for task in recipe.tasks:
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(
-                f"{task.name}: not scored where the split keeps every {task.column} apart; see the verification."
+                f"{task.name}: not scored where the split keeps every {task.column} apart; `keras-ser verify` compares those "
+                "who were not trained on."
             )
     if folds is not None:
         found.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from keras_ser.corpora import Corpus, listed
+from keras_ser.corpora import Corpus
 from keras_ser.corpora.spelling import comparable
 from keras_ser.errors import UserError
 from keras_ser.evaluation.verification_trials import enrolled_trials, enrolled_vectors, score_trials, trials
@@ -87,68 +87,93 @@ def run_verification(
 
 def run_enrolled(
     systems: Mapping[str, Sequence[Run]],
-    corpus: Corpus,
-    cache: RecordCache,
+    corpora: Sequence[tuple[Corpus, RecordCache]],
     out: Path | str,
     *,
     utterances: int = 20,
     notes: Sequence[str] = (),
     on_step: Step | None = None,
 ) -> Report:
-    """Verify the speakers of a corpus not seen in training, each enrolled by some utterances, and write the report.
+    """Verify speakers not seen in training, each enrolled by some utterances, and write the report.
 
     Args:
         systems: name -> its runs.
-        corpus, cache: the corpus of the speakers, and its waveforms.
+        corpora: the corpora of the speakers, each with its waveforms. Speakers on whom a run was trained or validated are left out:
+            of its own corpus, those of the test side remain.
         out: where the report goes.
         utterances: number of utterances that enrol a speaker.
         notes, on_step: see `run_verification`.
 
     Raises:
         UserError: a clip has no speaker.
-        LeakageError: a run was trained on speakers of the corpus.
+        LeakageError: a run was trained on all speakers.
         TrialsError: see `enrolled_trials`.
     """
-    if any(u.speaker is None for u in corpus):
-        raise UserError(f"{corpus.name} does not name the speaker of every clip, and verification needs it.")
-    asked = {"corpus": corpus.name, "data": Data(corpus, cache).digest, "utterances": utterances}
-    parts = []
+    for corpus, _ in corpora:
+        if any(u.speaker is None for u in corpus):
+            raise UserError(f"{corpus.name} does not name the speaker of every clip, and verification needs it.")
+    names = [corpus.name for corpus, _ in corpora]
+    digests = [Data(corpus, cache).digest for corpus, cache in corpora]
+    parts, told = [], {f"{utterances} utterances enrol a speaker; every other is compared with all speakers.": None}
     for name, runs in systems.items():
         for run in runs:
-            _check_unheard(run, corpus)
-            parts.append((run, {"system": name}, asked, partial(_enrolled_scores, run, corpus, cache, utterances)))
-    table = kept_tables(f"enrolled-{corpus.name}", parts, on_step=on_step)
-    made = verification_report(
-        f"Verification of the speakers of {corpus.name}",
-        table,
-        notes=(f"{utterances} utterances enrol a speaker; every other is compared with all speakers.", *notes),
-    )
+            heard = [heard_speakers(run, corpus) for corpus, _ in corpora]
+            if all(
+                len(some) == len(corpus.counts("speaker")) for some, (corpus, _) in zip(heard, corpora, strict=True)
+            ):
+                raise LeakageError(
+                    f"{run.recipe.name} was trained on all speakers of {', '.join(names)}. Verify others."
+                )
+            for some, corpus in zip(heard, names, strict=True):
+                if some:
+                    told[f"Speakers of {corpus} on whom a run was trained or validated are left out."] = None
+            asked = {"corpora": names, "data": digests, "utterances": utterances, "heard": list(map(sorted, heard))}
+            score = partial(_enrolled_scores, run, corpora, heard, utterances)
+            parts.append((run, {"system": name}, asked, score))
+    table = kept_tables(f"enrolled-{'-'.join(names)}", parts, on_step=on_step)
+    title = f"Verification of speakers of {', '.join(names)}"
+    made = verification_report(title, table, notes=(*told, *notes))
     made.save(out)
     return made
 
 
-def _check_unheard(run: Run, corpus: Corpus) -> None:
-    """Raise LeakageError if the run was trained on speakers of the corpus."""
-    theirs = {comparable(identity(u.speaker, corpus.name)) for u in corpus}
+def heard_speakers(run: Run, corpus: Corpus) -> set[str]:
+    """Return the speakers of a corpus on whom a run was trained or validated."""
+    used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
+    for stream in run.recipe.streams:
+        used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
+    if used and used <= {u.id for u in corpus}:
+        return {u.speaker for u in corpus if u.id in used}
+    # another corpus, or other clips under the name of one that was used
     trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
-    both = sorted(theirs & trained)
-    heard = corpus.name in {run.recipe.corpus, *(stream.corpus for stream in run.recipe.streams)}
-    if both or (heard and not trained):
-        raise LeakageError(
-            f"{run.recipe.name} was trained on speakers of {corpus.name}: {listed(both) or 'it does not say which'}. Verify others."
-        )
+    return {
+        u.speaker for u in corpus if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
+    }
 
 
-def _enrolled_scores(run: Run, corpus: Corpus, cache: RecordCache, utterances: int, step: Callable[[str], None]):
+def _enrolled_scores(
+    run: Run,
+    corpora: Sequence[tuple[Corpus, RecordCache]],
+    heard: Sequence[set[str]],
+    utterances: int,
+    step: Callable[[str], None],
+) -> pd.DataFrame:
     """Return a row per trial, see `trial_scores`; a is the enrolled speaker, b the clip."""
-    step(f"{corpus.name}: embeddings")
-    kept = np.array([i for i, u in enumerate(corpus) if u.id not in cache.dropped], "int64")
-    indices, x = _embedded(run, Source("verification", 0, cache, kept, {}))
-    clips = [corpus.utterances[i] for i in indices]
-    enrolled, model, clip = enrolled_trials([u.speaker for u in clips], utterances)
-    names, gender = list(enrolled), {u.speaker: u.gender or "" for u in clips}
+    step("embeddings")
+    parts, clips, named = [], [], []
+    for (corpus, cache), known in zip(corpora, heard, strict=True):
+        kept = [i for i, u in enumerate(corpus) if u.id not in cache.dropped and u.speaker not in known]
+        if kept:
+            indices, x = _embedded(run, Source("verification", 0, cache, np.array(kept, "int64"), {}))
+            parts.append(x)
+            found = [corpus.utterances[i] for i in indices]
+            clips += found
+            named += [identity(u.speaker, corpus.name) if len(corpora) > 1 else u.speaker for u in found]
+    x = np.concatenate(parts)
+    enrolled, model, clip = enrolled_trials(named, utterances)
+    names, gender = list(enrolled), {name: u.gender or "" for name, u in zip(named, clips, strict=True)}
     vectors = np.concatenate([enrolled_vectors(x, list(enrolled.values())), x])
-    speakers = [names[k] for k in model], [clips[i].speaker for i in clip]
+    speakers = [names[k] for k in model], [named[i] for i in clip]
     return pd.DataFrame(
         {
             "a": [f"{name} (enrolled)" for name in speakers[0]],

@@ -14,6 +14,7 @@ A module may also have:
 * `frozen(config, inputs)`: frozen pretrained layers between front ends and network (`keras_ser.models.paper.Frozen`).
 * `weight_files(config)`: files of pretrained weights; a run records their content.
 * `LAYERS`: modules that define layers used in files of the model.
+* `DIAGNOSTICS`: logs of a training that a report tabulates and draws by epoch, {name: (what it is, values that are a failure)}.
 * `remarks(rows)`: sentences on failures of a training, derived from the logs of its epochs.
 
 Your own model needs no entry in `MODELS`: `Recipe(model=..)` also accepts the import path of a module ("my_package.my_model"), or

@@ -129,6 +129,39 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     return figure
 
 
+def diagnostics(
+    histories: Mapping[str, pd.DataFrame], watched: Mapping[str, tuple[str, Sequence[float]]], title: str
+) -> Figure:
+    """Draw logs of a training by epoch: a panel for each, a thin line per run and the mean thick; failing values dashed.
+
+    Args:
+        histories: run name -> history with the column `epoch`.
+        watched: log -> (what it is, values that are a failure); logs that no history has are left out.
+        title: title above the panels.
+    """
+    histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
+    found = {name: {run: h[name] for run, h in histories.items() if name in h} for name in watched}
+    found = {name: runs for name, runs in found.items() if runs}
+    figure, grid = panels(len(found), 2, 4.2, 2.6, (0.4, 0.8), shared=False)
+    for axes, (name, runs) in zip(grid, found.items(), strict=True):
+        what, failing = watched[name]
+        for values in runs.values() if len(runs) > 1 else ():
+            axes.plot(values.index, values, color=COLOURS[0], linewidth=0.6, alpha=0.35)
+        mean = pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
+        axes.plot(mean.index, mean, color=COLOURS[0], linewidth=2)
+        for value in failing:
+            axes.axhline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_title(what, fontsize=9.5, loc="left")
+        axes.set_xlabel("epoch", fontsize=8)
+        tidy(axes)
+    handles = [mark("mean", color=COLOURS[0], linewidth=2)] if len(histories) > 1 else []
+    handles.append(mark("a failure", color=GREY, linestyle=(0, (4, 2)), linewidth=1))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def panels(
     count: int, most: int, width: float, height: float, margins: tuple[float, float], shared: bool = True
 ) -> tuple[Figure, list[Axes]]:

@@ -72,7 +72,7 @@ def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
     others = dataclasses.replace(corpus, name="manifest")  # the same people by other names
-    found = room.run_enrolled({"both": [run]}, others, data.cache, tmp_path, utterances=2).predictions
+    found = room.run_enrolled({"both": [run]}, [(others, data.cache)], tmp_path, utterances=2).predictions
     infer, vectors = embedder(run.model(), "fc7_norm"), {}
     for i, u in enumerate(corpus):
         clip = next(iter(data.cache.dataset([i]).batch(1)))
@@ -89,8 +89,18 @@ def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
         assert row.score == pytest.approx(mean @ vectors[row.b], abs=1e-5)
         assert row.same == (row.speaker_a == row.speaker_b) and row.a == f"{row.speaker_a} (enrolled)"
     assert (tmp_path / "verification.md").exists()
-    with pytest.raises(LeakageError, match="was trained on speakers of demo: demo/"):
-        room.run_enrolled({"both": [run]}, corpus, data.cache, tmp_path, utterances=2)
+    # of its own corpus, the speakers of the test side are left; beside those of another corpus
+    tested = {u.speaker for u in corpus if u.id in run.split.test}
+    own = room.run_enrolled({"both": [run]}, [(corpus, data.cache)], tmp_path / "own", utterances=2).predictions
+    assert set(own["speaker_a"]) == set(own["speaker_b"]) == tested and len(tested) < len(speakers)
+    together = [(corpus, data.cache), (others, data.cache)]
+    made = room.run_enrolled({"both": [run]}, together, tmp_path / "together", utterances=2)
+    expected = {f"demo/{name}" for name in tested} | {f"manifest/{name}" for name in speakers}
+    assert set(made.predictions["speaker_a"]) == expected
+    assert "Speakers of demo on whom a run was trained or validated are left out." in made.notes
+    heard = dataclasses.replace(corpus, utterances=tuple(u for u in corpus if u.id in run.split.train))
+    with pytest.raises(LeakageError, match="was trained on all speakers of demo. Verify others."):
+        room.run_enrolled({"both": [run]}, [(heard, data.cache)], tmp_path, utterances=2)
 
 
 def test_noise_curves_are_not_of_strangers(made, tmp_path):

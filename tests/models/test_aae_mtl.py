@@ -7,6 +7,7 @@ import pytest
 from keras_ser.errors import UserError
 from keras_ser.models import aae_mtl
 from keras_ser.models.aae_mtl import IMAGE, Config
+from keras_ser.models.aae_mtl.phases import prior_distance
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.training.network import build
 from tests.models.papers import NETWORKS, TASKS
@@ -126,6 +127,22 @@ def test_the_encoder_learns_to_be_called_prior(far, saturating):
     for _ in range(10):
         model._regularise(x)
     assert score(model, model.encoder(x, training=True)).mean() > 5 * before
+
+
+def test_the_distance_from_the_prior_is_the_unbiased_mmd(rng):
+    """Against sums over all pairs; near 0 for the prior itself, and not fooled by units that have its moments but move together."""
+    z, prior = rng.normal(0.3, 2.0, (5, 7)).astype("float32"), rng.normal(size=(5, 7)).astype("float32")
+
+    def kernel(a, b):
+        return 14 / (14 + np.sum((a - b) ** 2))
+
+    pairs = [(i, j) for i in range(5) for j in range(5)]
+    within = sum(kernel(x[i], x[j]) for x in (z, prior) for i, j in pairs if i != j) / 20
+    expected = within - 2 * np.mean([kernel(z[i], prior[j]) for i, j in pairs])
+    np.testing.assert_allclose(prior_distance(z, prior), expected, rtol=1e-4, atol=1e-6)
+    same, other = rng.normal(size=(2, 400, 50)).astype("float32")
+    together = np.repeat(rng.normal(size=(400, 1)), 50, axis=1).astype("float32")
+    assert abs(float(prior_distance(same, other))) < 2e-3 < 0.05 < float(prior_distance(together, other))
 
 
 def test_each_optimizer_has_the_variables_of_its_phase():

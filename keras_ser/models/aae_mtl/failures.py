@@ -6,9 +6,16 @@ import numpy as np
 
 SURE = 0.99  # accuracy above which the discriminator has won
 STILL = 0.02  # distance from accuracy 0.5 within which it has learned nothing
+SEVERAL = 5  # epochs from which on the beginning and the end are compared
 MEAN_FRAME = 0.95  # the error of the mean frame, in standardised units, is 1
-FAR = 1.0  # distance from the prior of a code that is always 0
 FEW = 0.1  # share of active units
+# log -> (what it is, values that are a failure)
+DIAGNOSTICS = {
+    "discriminator_right": ("accuracy of the discriminator", (0.5, 1.0)),
+    "code_distance": ("distance of the code from its prior (MMD)", ()),
+    "code_active": ("share of the code's units that vary", (0.0,)),
+    "reconstruction_loss": ("error of the reconstruction (mean frame = 1)", (1.0,)),
+}
 
 
 def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
@@ -34,8 +41,9 @@ def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
         )
     if late("reconstruction_loss") > MEAN_FRAME:
         found.append("the reconstruction is no better than the mean frame")
-    if late("code_distance") > FAR:
-        found.append("mean and deviation of the code's units are as far from the prior as those of a constant")
+    far = [row["code_distance"] for row in rows if "code_distance" in row]
+    if right and len(far) >= SEVERAL and late("code_distance") > np.mean(far[: len(far) // 5]):
+        found.append("the code is farther from its prior at the end of training than at its beginning")
     if late("code_active") < FEW:
         found.append("less than a tenth of the code's units vary")
     return found

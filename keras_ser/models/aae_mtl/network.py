@@ -100,7 +100,7 @@ def build(
         config: the settings.
         inputs: {feature: (frames, bins)}, one feature; the paper's: (256, 128).
         tasks: the main task first; (batch, classes) logits each. The embedding is the last dense layer of the classifier of the
-            first identity task (d-vectors), or of the main task if there is none.
+            first identity task (d-vectors), or of the main task if there is none, before its ReLU, which may silence all units.
         streams, frontend: not used.
 
     Returns:
@@ -123,7 +123,7 @@ def build(
     logits, vectors = {}, {}
     for task in tasks:
         vectors[task.name] = _judge(config, z, task.name, config.dropout)
-        logits[task.name] = head(vectors[task.name], task, 0)
+        logits[task.name] = head(keras.layers.ReLU(name=f"{task.name}_relu")(vectors[task.name]), task, 0)
     learns = task_outputs(tasks)
     main = tasks[0].name
     learns = {
@@ -204,7 +204,7 @@ def _decode(config: Config, z, frames: int, bins: int):
 
 
 def _judge(config: Config, z, name: str, dropout: float):
-    """Map z to (batch, units) by convolution, max pooling and two dense layers, in a classifier or the discriminator."""
+    """Map z to (batch, units) by convolution, max pooling and two dense layers, the second before its ReLU."""
     import keras
 
     x = keras.layers.Conv2D(
@@ -215,7 +215,7 @@ def _judge(config: Config, z, name: str, dropout: float):
     x = keras.layers.Flatten(name=f"{name}_flat")(x)
     x = keras.layers.Dense(config.dense[0], activation="relu", name=f"{name}_dense_1")(x)
     x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
-    return keras.layers.Dense(config.dense[1], activation="relu", name=f"{name}_dense_2")(x)
+    return keras.layers.Dense(config.dense[1], name=f"{name}_dense_2")(x)
 
 
 def _discriminator(config: Config, shape):
@@ -223,5 +223,5 @@ def _discriminator(config: Config, shape):
     import keras
 
     z = keras.Input(shape)
-    x = _judge(config, z, "discriminator", 0.0)
+    x = keras.layers.ReLU(name="discriminator_relu")(_judge(config, z, "discriminator", 0.0))
     return keras.Model(z, keras.layers.Dense(2, dtype="float32", name="discriminator")(x), name="discriminator")
