@@ -196,9 +196,9 @@ def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 
         alexnet_weights(config.alexnet, config.filters)
     if config.wav2vec2 not in ("", RANDOM):
-        from keras_ser.models.wav2vec2 import Wav2Vec2Config
+        from keras_ser.models.wav2vec2 import load
 
-        Wav2Vec2Config.from_folder(config.wav2vec2)
+        load(config.wav2vec2)
     return recipe
 
 

@@ -19,10 +19,10 @@ from keras_ser.training.predictions import truths
 def course_report(
     title: str, systems: Mapping[str, System], data: Data, compared: tuple[str, str], name: str = "course"
 ) -> Report:
-    """Draw validation accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
+    """Draw accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
-    The curves show the last protocol and the lowest seed; the protocol defines the validation side. The embeddings are of its first
-    fold. The curves are left out without a validation side, the embeddings if one of the two systems is missing.
+    The curves show the last protocol and the lowest seed: the accuracy of its validation side, or of the training batches if there
+    is none. The embeddings are of its first fold, and left out if one of the two systems is missing.
 
     Args:
         title: title of the report.
@@ -34,21 +34,21 @@ def course_report(
     first = next(iter(systems.values())).recipe
     task, protocol = first.tasks[0], first.protocols[-1].name
     seed = min(seed for system in systems.values() for p, _, seed in system.runs if p == protocol)
-    curves: dict[str, dict[str, pd.Series]] = {}
+    curves: dict[str, dict[str, dict[str, pd.Series]]] = {"validation": {}, "training": {}}
     runs: dict[int, dict[str, Run]] = {}
     for system_name, system in systems.items():
         for _, fold, _ in sorted(key for key in system.runs if key[0] == protocol and key[2] == seed):
             run = Run.load(system.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
             runs.setdefault(fold, {})[system_name] = run
             history = pd.DataFrame(run.history).set_index("epoch")
-            column = f"val_{task.name}_accuracy"
-            if column in history:
-                curves.setdefault(_tested(run, data), {})[system_name] = 100 * history[column]
+            for side, column in (("validation", f"val_{task.name}_accuracy"), ("training", f"{task.name}_accuracy")):
+                if column in history:
+                    curves[side].setdefault(_tested(run, data), {})[system_name] = 100 * history[column]
     figures = []
-    if curves:
-        figures.append(
-            Picture(f"{name}-curves.png", "validation accuracy by epoch", partial(by_panel, curves, "accuracy, %"))
-        )
+    side = "validation" if curves["validation"] else "training"
+    if curves[side]:
+        draw = partial(by_panel, curves[side], f"{side} accuracy, %")
+        figures.append(Picture(f"{name}-curves.png", f"{side} accuracy by epoch, {protocol}", draw))
     fold, pair = min(runs), runs[min(runs)]
     if set(compared) <= set(pair):
         found = {each: embeddings(pair[each], data) for each in compared}
@@ -65,4 +65,4 @@ def course_report(
 def _tested(run: Run, data: Data) -> str:
     """Return the title of a panel: its test speakers."""
     test = set(run.split.test)
-    return listed(sorted({u.speaker or "unknown" for u in data.corpus if u.id in test}))
+    return "tested: " + listed(sorted({u.speaker or "unknown" for u in data.corpus if u.id in test}))

@@ -6,6 +6,7 @@ train it, so that training, evaluation and export do not depend on the names of 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,24 @@ def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> 
     )
     made.check(recipe.tasks)
     return made
+
+
+_TRAINED: ContextVar[Any] = ContextVar("trained", default=None)
+
+
+def build_again(recipe: Any, inputs: Mapping[str, tuple[int | None, int]], trained: Any) -> Network:
+    """Build the network of a recipe again, like its trained Keras model, without files of pretrained weights (`trained_layer`)."""
+    token = _TRAINED.set(trained)
+    try:
+        return build_network(recipe, inputs)
+    finally:
+        _TRAINED.reset(token)
+
+
+def trained_layer(name: str):
+    """Return the layer of the model that `build_again` follows, so that its pretrained files are not needed; None elsewhere."""
+    trained = _TRAINED.get()
+    return None if trained is None else next((layer for layer in trained.layers if layer.name == name), None)
 
 
 def given(inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Any]:

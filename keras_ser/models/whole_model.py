@@ -8,7 +8,7 @@ It contains every step from decoded audio to probabilities, so that the evaluate
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from keras_ser.models.paper import Network, build_network
+from keras_ser.models.paper import Network, build_again
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
 
@@ -171,8 +171,9 @@ def recipe_embedder(recipe, whole):
 
 def network_again(recipe, whole) -> Network:
     """Rebuild the network of a recipe with the inputs of the trained model; its layers have the same names."""
-    inputs = {name: x.shape[1:] for name, x in inner_network(whole).input.items() if len(x.shape) == 3}
-    return build_network(recipe, inputs)
+    trained = inner_network(whole)
+    inputs = {name: x.shape[1:] for name, x in trained.input.items() if len(x.shape) == 3}
+    return build_again(recipe, inputs, trained)
 
 
 def inner_network(whole):

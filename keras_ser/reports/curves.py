@@ -115,10 +115,11 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     """
     figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
     names = list(dict.fromkeys(name for systems in parts.values() for name in systems))
-    styles = {name: {"color": COLOURS[k % 8], "linestyle": DASHES[k % 4]} for k, name in enumerate(names)}
+    # 32 combinations
+    styles = {name: {"color": COLOURS[k % 8], "linestyle": DASHES[(k + k // 8) % 4]} for k, name in enumerate(names)}
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for name, values in systems.items():
-            axes.plot(values.index, values, lw=1.4, **styles[name])
+            axes.plot(values.index, values, lw=1.4, marker="o" if len(values) == 1 else "", **styles[name])
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(part, fontsize=10)
         tidy(axes)

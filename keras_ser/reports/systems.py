@@ -1,6 +1,7 @@
 """Reports on several systems: under several protocols beside a paper's figures, and the gain of one over another."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -77,7 +78,7 @@ def systems_report(
     led = next((m for m in first.metrics if any(m in figures for figures in paper.values())), first.metrics[0])
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
-        sections.append("The protocols test different clips: the difference between their columns is not paired.")
+        sections.append("The difference between the protocols' columns is not paired.")
     for part in parts:
         differences = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
         sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
@@ -148,8 +149,9 @@ def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]
 
 
 def _leaking(described: Mapping[str, str]) -> str:
-    found = [protocol for protocol, what in described.items() if "LEAKING" in what]
-    return f"{', '.join(found)}: copies and segments of one recording are on both sides." if found else ""
+    """Return, for each leaking protocol, the clause of its description that says what leaks."""
+    found = [(protocol, re.search(r"LEAKING:? ?([^;)]*)", what)) for protocol, what in described.items()]
+    return " ".join(f"{protocol} leaks: {leak[1]}." for protocol, leak in found if leak)
 
 
 def _by_protocol(

@@ -42,7 +42,7 @@ def test_speakers_of_the_test_side_are_not_named(made):
         "speaker/prediction" not in systems["both"].predictions and "emotion/prediction" in systems["both"].predictions
     )
     text = (systems["both"].folder / "report.md").read_text()
-    assert "speaker: not scored where the split keeps every speaker apart; see the verification" in text
+    assert "speaker: not scored where the split keeps every speaker apart; `keras-ser verify`" in text
     assert "speakers on the sides of apart" in text and "| gender | female |" in text
     alone = (systems["speaker"].folder / "report.md").read_text()
     assert "Nothing was scored" in alone and "not scored where the split" in alone

@@ -1,14 +1,17 @@
 """The level of wav2vec 2.0: what it hears, how its frames are pooled, and that a checkpoint's weights arrive."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
+from keras_ser.errors import UserError
 from keras_ser.models import multilevel
 from keras_ser.models.multilevel import Config
 from keras_ser.models.multilevel.samples import Samples
+from keras_ser.models.paper import build_again, build_network
 from keras_ser.tasks import Task
 from tests.models.papers import LEVELS, THREE
 from tests.models.rows import randomized
@@ -139,6 +142,18 @@ def test_the_checkpoint_learns_at_its_own_rate(rng):
     for path, moved in parted.items():
         np.testing.assert_allclose(moved, (0.25 if path in held else 1.0) * whole[path], atol=2e-6, err_msg=path)
     assert max(np.abs(parted[path]).max() for path in held) > 1e-5
+
+
+def test_a_trained_network_is_built_again_without_its_checkpoint(rng):
+    network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT)
+    config = Config(**{**LEVELS, "levels": ("wav2vec2",), "wav2vec2": "/moved/away"})
+    recipe = SimpleNamespace(model="multilevel", config=config, tasks=(EMOTION,), streams=(None,), frontend=None)
+    again = build_again(recipe, ALONE, network.model)
+    again.model.set_weights(network.model.get_weights())
+    x = batch(rng, ALONE)
+    np.testing.assert_array_equal(again.model(x)["emotion"], network.model(x)["emotion"])
+    with pytest.raises(UserError, match="expected the folder of a Hugging Face checkpoint"):
+        build_network(recipe, ALONE)
 
 
 def test_a_state_holds_no_frozen_weights(tmp_path):

@@ -36,7 +36,7 @@ def made(parts):
         "title",
         parts,
         about={"net": "ours", "svm": "old"},
-        described={"leaking": "random (LEAKING)", "disjoint": "speakers apart"},
+        described={"leaking": "random (LEAKING: copies on both sides); x", "disjoint": "speakers apart"},
         paper={"net": {"accuracy": 0.6002}},
         confused="net",
         paper_confusion=PAPER,
@@ -99,8 +99,15 @@ def test_systems_report(made, tables, tmp_path):
         "systems.png",
         "systems-confusion.png",
     }
-    for words in ("- a note", "random (LEAKING)", "## leaking", "- net - svm: emotion accuracy: ", "| net | ours |"):
+    for words in (
+        "- a note",
+        "random (LEAKING: copies on both sides); x",
+        "## leaking",
+        "- net - svm: emotion accuracy: ",
+        "| net | ours |",
+    ):
         assert words in text, words
+    assert "leaking leaks: copies on both sides." in made.caution
     assert "| anger | paper | 50 | 30 | 10 | 10 |" in text
     told = json.loads((tmp_path / "systems.json").read_text())
     own = score(tables["net"], EMOTION, "disjoint")

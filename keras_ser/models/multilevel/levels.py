@@ -13,6 +13,7 @@ from keras_ser.models.multilevel import alexnet
 from keras_ser.models.multilevel.config import RANDOM, Config
 from keras_ser.models.multilevel.pretrained import checkpoint, outside
 from keras_ser.models.multilevel.samples import Samples
+from keras_ser.models.paper import trained_layer
 
 
 def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], Callable | None]:
@@ -70,7 +71,11 @@ def wav2vec2_frames(config: Config, x, mask):
     """Map a waveform in frames of samples to wav2vec 2.0's frames and their mask; also return a function to load weights."""
     from keras_ser.models.wav2vec2 import Wav2Vec2
 
-    own = _random_sizes(config) if config.wav2vec2 == RANDOM else checkpoint(config.wav2vec2)
+    known = trained_layer("wav2vec2")
+    if known is not None:
+        own = known.config
+    else:
+        own = _random_sizes(config) if config.wav2vec2 == RANDOM else checkpoint(config.wav2vec2)
     waveform, samples, frames = Samples(own.receptive_field, own.stride, name="samples")(x, mask=mask)
     frozen = config.wav2vec2 != RANDOM  # freeze the convolutions of a checkpoint
     layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=frozen, name="wav2vec2")

@@ -51,6 +51,9 @@ def load(folder: str | Path, **options: Any) -> Wav2Vec2:
 def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
     """Assign the weights of a checkpoint's folder to a layer, all or none; return the names of the unused tensors.
 
+    The vector of SpecAugment, which fine-tuned checkpoints such as wav2vec2-base-960h lack, may be missing: it keeps its initial
+    value, and is used in training alone.
+
     Raises:
         UserError: see `load`.
     """
@@ -63,6 +66,8 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
     with _opened(Path(folder).expanduser(), layer.config.model_type) as weights:
         skipped = _compare(wanted, weights.shapes, Path(folder))
         for name, (variable, axes) in variables.items():
+            if name == SPEC_AUGMENT and name not in weights.shapes:
+                continue
             if name == f"{POSITIONAL}.weight":
                 value = _product(weights[f"{POSITIONAL}.weight_g"], weights[f"{POSITIONAL}.weight_v"])
             else:
@@ -133,7 +138,7 @@ def _compare(wanted: Mapping[str, tuple], there: Mapping[str, tuple], folder: Pa
     rest = [name for name in there if name not in wanted]
     skipped = [name for name in rest if name.startswith(HEADS) or name == SPEC_AUGMENT]
     faults = {
-        "missing": [name for name in wanted if name not in there],
+        "missing": [name for name in wanted if name not in there and name != SPEC_AUGMENT],
         "not known": [name for name in rest if name not in skipped],
         "of another shape": [
             f"{name} (expected {wanted[name]}, received {there[name]})"

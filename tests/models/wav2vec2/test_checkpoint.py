@@ -120,6 +120,13 @@ def test_mask_embedding_is_skipped_where_nothing_is_masked(form, folder):
     same(layer, form)
 
 
+def test_mask_embedding_may_be_missing(form, folder):
+    """wav2vec2-base-960h has none, and its config.json asks for SpecAugment."""
+    rewrite(folder, lambda tensors: {name: value for name, value in tensors.items() if "masked_spec" not in name})
+    assert json.loads((folder / "config.json").read_text())["apply_spec_augment"]
+    same(load(folder), form)
+
+
 @pytest.mark.parametrize(("dtype", "atol"), [("float64", 1e-6), ("float16", 0.05), (ml_dtypes.bfloat16, 0.4)])
 def test_other_float_types_are_read(form, folder, dtype, atol):
     tensors = load_file(folder / "model.safetensors")
