@@ -15,7 +15,7 @@ of 128 x 192. "leaky" selects an epoch of 30 at a constant rate. recipes/multile
 
 from dataclasses import replace
 
-from multilevel import NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
+from multilevel import ADAMW, NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
@@ -49,7 +49,7 @@ def variants(given: Given, corpus: str = "emodb", emotion: Task = EMOTION, proto
         corpus: systems(*common, config=SMALL, **RANDOM_PARTS),
         "levels": single_levels(*common, config=SMALL, **RANDOM_PARTS),
         "leaky": leaky(name, corpus, emotion, protocol, given, config=SMALL, **SELECTED),
-        "paper": systems(name, corpus, emotion, protocol, given),
+        "paper": systems(name, corpus, emotion, protocol, given, optimizer=ADAMW),
     }
 
 

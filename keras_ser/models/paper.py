@@ -83,6 +83,10 @@ class Output:
 class Optimized:
     """Variables and settings of a further optimizer.
 
+    Under mixed_float16 it is a `keras.optimizers.LossScaleOptimizer`: a model with `scales_losses = True` promises that its
+    `train_step` passes every loss through the `scale_loss` of the optimizer that gets its gradients, within the tape. Others are
+    refused with that precision.
+
     Args:
         variables: trainable variables that only this optimizer trains; `Model.optimizer` has the remaining ones.
         settings: settings of the optimizer. Default None, those of the recipe's optimizer.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
+from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import LEARNED, UNKNOWN, run_learning
 from keras_ser.evaluation.tables import form_of
 from keras_ser.pipelines.sources import waveforms
@@ -80,7 +81,11 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         yield Check("shuffled labels", None, f"no {task.name} of the test side occurs in training")
     elif train and task.name not in run.recipe.shuffle:
         control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
-        made = fit(control, data, run.split, run.folder / "check" / control.hash, run.seed, on_epoch=on_epoch)
+        try:
+            made = fit(control, data, run.split, run.folder / "check" / control.hash, run.seed, on_epoch=on_epoch)
+        except UserError as error:  # e.g. pretrained weights that are no longer where they were
+            yield Check("shuffled labels", None, f"cannot be trained: {error}")
+            return
         value, (chance, spread) = _score(predict(made.model(), control, data, run.split, seed=run.seed), task)
         said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
         yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)

@@ -25,14 +25,16 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         The network's scorer, which shares its weights; see `keras_ser.models.whole_model.scorer`.
 
     Raises:
-        UserError: the precision is mixed_float16 and the network has several optimizers.
+        UserError: the precision is mixed_float16, and the network has several optimizers whose losses it does not scale.
     """
     import keras
 
     model = network.model
-    if network.optimizers and recipe.precision == "mixed_float16":
+    scaled = recipe.precision == "mixed_float16"
+    if network.optimizers and scaled and not getattr(model, "scales_losses", False):
         raise UserError(
-            f"{recipe.model!r} has optimizers of its own, whose gradients would underflow in float16: set precision=mixed_bfloat16."
+            f"{recipe.model!r} has optimizers of its own, whose gradients would underflow in float16: set "
+            "precision=mixed_bfloat16, or scale its losses (`keras_ser.models.paper.Optimized`)."
         )
     alone = len(network.outputs) == 1
     model.compile(
@@ -50,7 +52,8 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     for name, part in network.optimizers.items():
         settings = part.settings or recipe.optimizer
         settings = replace(settings, learning_rate=part.rate * settings.learning_rate)
-        model.optimizers[name] = optimizer(settings, steps, recipe.epochs)
+        own_optimizer = optimizer(settings, steps, recipe.epochs)
+        model.optimizers[name] = keras.optimizers.LossScaleOptimizer(own_optimizer) if scaled else own_optimizer
         model.optimizers[name].build([*part.shared, *part.variables])
         own |= {id(variable) for variable in part.variables}
     model.optimizer.build([variable for variable in model.trainable_variables if id(variable) not in own])

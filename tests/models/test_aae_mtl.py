@@ -30,14 +30,19 @@ PHASES = {
 }
 
 
-def made(**changes):
+def made(precision="float32", **changes):
     """A small model with random weights, compiled, of the row "aae" (Adam)."""
     recipe = NETWORKS["aae"].replace(
+        precision=precision,
         config=Config(**{**SMALL, **changes}),
         sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
         optimizer=OptimizerConfig("adam", 0.02),
     )
-    network, _ = build(recipe, {"linear_bands": (FRAMES, BINS)})
+    keras.config.set_dtype_policy(precision)
+    try:
+        network, _ = build(recipe, {"linear_bands": (FRAMES, BINS)})
+    finally:
+        keras.config.set_dtype_policy("float32")
     randomized(network.model)
     return network.model
 
@@ -127,6 +132,25 @@ def test_the_encoder_learns_to_be_called_prior(far, saturating):
     for _ in range(10):
         model._regularise(x)
     assert score(model, model.encoder(x, training=True)).mean() > 5 * before
+
+
+def test_gradients_of_all_phases_survive_float16(rng):
+    """Losses so small that their gradients would vanish in float16: each phase still changes its weights, and nothing overflows."""
+    model, (x, y, w) = made("mixed_float16", alpha=1e-6, adversary=1e-6), batch(rng)
+    assert model.get_layer("encoder_1").compute_dtype == "float16"
+    phases = {
+        "reconstruct": lambda: model._reconstruct(x, y, w),
+        "regularise": lambda: model._regularise(x),
+        "classify": lambda: model._classify(x, y, w, y[IMAGE]),
+    }
+    for name, phase in phases.items():
+        optimizer = model.optimizer if name == "classify" else model.optimizers[name]
+        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        assert any(name.startswith("encoder") for name in changed(model, phase)), name
+    for _ in range(3):
+        logs = model.train_step((x, y, w))
+    assert all(np.isfinite(keras.ops.convert_to_numpy(value)).all() for value in logs.values())
+    assert all(np.isfinite(value).all() for value in values(model).values())
 
 
 def test_the_distance_from_the_prior_is_the_unbiased_mmd(rng):

@@ -16,6 +16,8 @@ class ThreePhases(keras.Model):
     prior (`prior_distance`), and the share of its active units.
     """
 
+    scales_losses = True
+
     def assemble(self, encoder, decoder, classifiers, critic, image: str, difference, config) -> None:
         """Set the parts, which share the layers of the functional model.
 
@@ -52,7 +54,8 @@ class ThreePhases(keras.Model):
         with tf.GradientTape() as tape:
             image = self.decoder(self.encoder(x, training=True), training=True)
             loss = self.settings.alpha * self.difference(y[self.image], image, sample_weight=w[self.image])
-        self._apply("reconstruct", tape, loss, variables)
+            scaled = self.optimizers["reconstruct"].scale_loss(loss)
+        self._apply(self.optimizers["reconstruct"], tape, scaled, variables)
         return ops.stop_gradient(image)
 
     def _regularise(self, x) -> dict:
@@ -68,14 +71,15 @@ class ThreePhases(keras.Model):
                 truth = ops.concatenate([ops.ones((half,), "int32"), ops.zeros((half,), "int32")], 0)
                 # a sum of two means, as in eq. 4: one mean over real and fake would halve it, and with SGD the learning rate
                 told = 2 * ops.mean(_crossentropy(truth, logits))
-            self._apply("discriminate", tape, told, theirs)
+                scaled = self.optimizers["discriminate"].scale_loss(told)
+            self._apply(self.optimizers["discriminate"], tape, scaled, theirs)
             judged = self.critic(code, training=True)
             if self.settings.saturating:  # minimise log(1 - D(z))
                 deceived = -ops.mean(_crossentropy(ops.zeros((half,), "int32"), judged))
             else:
                 deceived = ops.mean(_crossentropy(ops.ones((half,), "int32"), judged))
-            loss = self.settings.adversary * deceived
-        self._apply("regularise", outer, loss, own)
+            scaled = self.optimizers["regularise"].scale_loss(self.settings.adversary * deceived)
+        self._apply(self.optimizers["regularise"], outer, scaled, own)
         right = ops.mean(ops.cast(ops.equal(ops.cast(ops.argmax(logits, -1), "int32"), truth), "float32"))
         return {"discriminator_loss": told, "discriminator_right": right, "generator_loss": deceived}
 
@@ -86,14 +90,15 @@ class ThreePhases(keras.Model):
             z = self.encoder(x, training=True)
             found = {**self.classifiers(z, training=True), self.image: image}
             loss = self.compute_loss(x, y, found, w)
+            scaled = self.optimizer.scale_loss(loss)
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss)
-        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        self._apply(self.optimizer, tape, scaled, variables)
         return z, found
 
-    def _apply(self, name: str, tape, loss, variables) -> None:
-        self.optimizers[name].apply(tape.gradient(loss, [v.value for v in variables]), variables)
+    def _apply(self, optimizer, tape, loss, variables) -> None:
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
 
 
 def _crossentropy(truth, logits):
