@@ -29,7 +29,6 @@ LOOKED_AT = {
 }
 # first, second, protocol, metric: what the pages of the papers say of the first against the second
 DIFFERENCES = [
-    ("aspmtl_emodb-aspmtl", "aspmtl_emodb-single-task", EMODB, "uar"),
     ("trained_emodb-single-task", "aspmtl_emodb-single-task", EMODB, "uar"),
     ("aspmtl_emodb-conv", "trained_emodb-single-task", EMODB, "uar"),
     ("trained_emodb-aspmtl", "trained_emodb-single-task", EMODB, "uar"),
@@ -37,13 +36,6 @@ DIFFERENCES = [
     *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
     ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
-    ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-single-task", RAVDESS, "uar"),
-    ("aspmtl_emodb-aspmtl", "aspmtl_emodb-zero-losses", EMODB, "uar"),
-    ("aspmtl_ravdess-aspmtl", "aspmtl_ravdess-zero-losses", RAVDESS, "uar"),
-    ("aspmtl_emodb", "aspmtl_emodb-aspmtl", EMODB, "uar"),
-    ("aspmtl_ravdess", "aspmtl_ravdess-aspmtl", RAVDESS, "uar"),
-    ("aspmtl_emodb-aspmtl-noise", "aspmtl_emodb-aspmtl", EMODB, "uar"),
-    ("aspmtl_ravdess-aspmtl-noise", "aspmtl_ravdess-aspmtl", RAVDESS, "uar"),
     *(
         (f"aspmtl_ablation{corpus}-{a}", f"aspmtl_ablation{corpus}-{b}", "folds-of-speakers", "uar")
         for corpus in ("", "_ravdess")
@@ -115,18 +107,6 @@ def unseen(results: Path = RESULTS) -> Iterator[tuple[str, str, Score]]:
             name = f"{system} without speakers {', '.join(speakers)}"
             for protocol in dict.fromkeys(rest["protocol"]):
                 yield from ((name, protocol, one) for one in score(rest, task, protocol).scores)
-
-
-def alone(results: Path = RESULTS) -> Iterator[tuple[str, str, int, Score]]:
-    """(system, protocol, seed, score) of each seed for itself, where there are several."""
-    for folder in sorted(results.iterdir()):
-        if folder.is_dir() and stored(folder):
-            task, table = stored(folder)
-            for seed in sorted(set(table["seed"])) if table["seed"].nunique() > 1 else ():
-                own = table[table["seed"] == seed]
-                for protocol in dict.fromkeys(own["protocol"]):
-                    for found in score(own, task, protocol).scores:
-                        yield folder.name, protocol, int(seed), found
 
 
 def differences(

@@ -27,7 +27,7 @@ def load(name: str):
 def measured() -> set[tuple[float, ...]]:
     """(value, low, high) in percent, of a score, or of a difference in either direction."""
     module, found = load("measured"), set()
-    for *_, made in (*module.scores(), *module.averaged(), *module.unseen(), *module.alone()):
+    for *_, made in (*module.scores(), *module.averaged(), *module.unseen()):
         if made.low is not None:
             found.add(rounded(made.value, made.low, made.high))
     for *_, made in module.differences():
@@ -71,15 +71,9 @@ def quoted(text: str) -> list[tuple[float, ...]]:
 @pytest.mark.slow
 def test_every_interval_of_readme_and_docs_was_measured(measured, figures):
     typed = {name: quoted(text) for name, text in pages().items()}
-    # a seed alone against another: compared for the page of ASP-MTL only
-    alone = rounded_pair(figures, "aspmtl_ravdess-aspmtl - aspmtl_ravdess-single-task seed 0")
-    wrong = {name: [each for each in found if each not in measured | {alone}] for name, found in typed.items()}
+    wrong = {name: [each for each in found if each not in measured] for name, found in typed.items()}
     assert {name: found for name, found in wrong.items() if found} == {}
     assert len(typed["README.md"]) >= 5
-
-
-def rounded_pair(figures, text: str) -> tuple[float, ...]:
-    return quoted(figures.render("difference", text))[0]
 
 
 @pytest.mark.slow
@@ -87,8 +81,7 @@ def test_every_role_of_the_docs_has_stored_predictions(measured, figures):
     """What the roles print are intervals that `benchmarks/measured.py` gives, computed the other way round."""
     shown = [each for text in pages().values() for each in quoted(figures.expanded(text))]
     assert len(shown) > 120
-    alone = rounded_pair(figures, "aspmtl_ravdess-aspmtl - aspmtl_ravdess-single-task seed 0")
-    assert [each for each in shown if each not in measured | {alone}] == []
+    assert [each for each in shown if each not in measured] == []
 
 
 def test_percent_rounds_to_tenths_without_minus_zero(figures):

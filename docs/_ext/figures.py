@@ -3,7 +3,7 @@
 A page quotes a figure by a role instead of typing it, for example
 
     {score}`aspmtl_emodb-conv`                                   72.2 [64.5, 78.8]
-    {difference}`aspmtl_emodb-aspmtl - aspmtl_emodb-single-task`  0.0 [-13.3, 13.4]
+    {difference}`trained_emodb-aspmtl - trained_emodb-single-task`  +1.8 [-1.5, 5.2]
 
 The argument is SYSTEM[/PROTOCOL][:METRIC]; the protocol defaults to the only one, the metric to "uar". All scores are in percent,
 with the 95 % interval in brackets. `render` needs no Sphinx.
@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ROLE = re.compile(
-    r"\{(score|spread|value|seeds|alone|ensemble|unseen|difference|gain|si_sdr|eer|robustness|chance)\}`([^`]+)`"
+    r"\{(score|spread|value|seeds|ensemble|unseen|difference|gain|si_sdr|eer|robustness|chance)\}`([^`]+)`"
 )
 
 
@@ -40,8 +40,8 @@ def place(text: str) -> tuple[str, str | None, str]:
 
 
 @cache
-def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = (), seed: int | None = None) -> Any:
-    """Score one stored system: its `TaskScores`, without some speakers or for one seed alone."""
+def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = ()) -> Any:
+    """Score one stored system: its `TaskScores`, without some speakers."""
     module = measured()
     folder = module.RESULTS / system
     if not module.stored(folder):
@@ -51,16 +51,15 @@ def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = (), se
     if protocol not in (protocols if protocol else [None]) or (protocol is None and len(protocols) > 1):
         raise LookupError(f"{system} has the protocols {', '.join(protocols)}. Received: {protocol}.")
     table = table[~table["speaker"].isin(left_out)] if left_out else table
-    table = table if seed is None else table[table["seed"] == seed]
-    deterministic = seed is None and not left_out and module.draws_nothing(folder)
+    deterministic = not left_out and module.draws_nothing(folder)
     return module.score(table, task, protocol or protocols[0], deterministic=deterministic)
 
 
-def one(text: str, left_out: bool = False, seed: int | None = None, ensemble: bool = False) -> Any:
+def one(text: str, left_out: bool = False, ensemble: bool = False) -> Any:
     """The `Score` that a role's argument names."""
     system, protocol, metric = place(text)
     speakers = measured().LOOKED_AT[system] if left_out else ()
-    found = scored(system, protocol, speakers, seed)
+    found = scored(system, protocol, speakers)
     for each in found.ensemble if ensemble else found.scores:
         if each.metric == metric:
             return each
@@ -96,13 +95,6 @@ def _seeds(text: str) -> str:
     return ", ".join(percent(value) for value in one(text).seeds)
 
 
-def _alone(text: str) -> str:
-    """SYSTEM[..] SEED."""
-    text, _, seed = text.rpartition(" ")
-    found = one(text, seed=int(seed))
-    return percent(found.value, found.low, found.high)
-
-
 def _ensemble(text: str) -> str:
     found = one(text, ensemble=True)
     return percent(found.value, found.low, found.high)
@@ -114,15 +106,12 @@ def _unseen(text: str) -> str:
 
 
 def _difference(text: str) -> str:
-    """A - B[/PROTOCOL][:METRIC]; a leading + asks for the sign; a trailing SEED compares that seed alone."""
+    """A - B[/PROTOCOL][:METRIC]; a leading + asks for the sign."""
     module = measured()
-    text, _, seed = text.partition(" seed ")
     sign, text = ("+", text[1:]) if text.startswith("+") else ("", text)
     first, _, rest = text.partition(" - ")
     second, protocol, metric = place(rest)
     (task, a), (_, b) = (module.stored(module.RESULTS / name.strip()) for name in (first, second))
-    if seed:
-        a, b = (table[table["seed"] == int(seed)] for table in (a, b))
     known = tuple(module.draws_nothing(module.RESULTS / name.strip()) for name in (first, second))
     found = module.compare(a, b, task, metric, protocol=protocol, deterministic=known)
     return percent(found.difference, found.low, found.high, sign)
@@ -199,7 +188,6 @@ _RENDER: Mapping[str, Callable[[str], str]] = {
     "spread": _spread,
     "value": lambda text: percent(one(text).value),
     "seeds": _seeds,
-    "alone": _alone,
     "ensemble": _ensemble,
     "unseen": _unseen,
     "difference": _difference,

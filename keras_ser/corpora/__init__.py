@@ -61,7 +61,7 @@ def read_corpus(name: str, root: str | Path | None = None, *, speakers: int = 0,
     Args:
         name: a key of `CORPORA`.
         root: the corpus's folder (`manifest`: its table; `demo`: the folder to write to, by default a cache folder).
-        speakers: number of speakers to draw (`Corpus.of_speakers`); 0 = all.
+        speakers: number of speakers to draw (`Corpus.of_speakers`), or an option of the adapter, as of `demo`; 0 = all.
         **options: further arguments of the adapter's `read`, e.g. `metadata=` for `afew`.
 
     Returns:
@@ -74,6 +74,8 @@ def read_corpus(name: str, root: str | Path | None = None, *, speakers: int = 0,
         raise CorpusError(f"the corpus must be one of {listed(CORPORA, len(CORPORA))}. Received: {name!r}.")
     reader = CORPORA[name]
     known = [key for key in inspect.signature(reader).parameters if key != "root"]
+    if speakers and "speakers" in known:
+        options, speakers = {**options, "speakers": speakers}, 0
     unknown = [key for key in options if key not in known]
     if unknown:
         raise CorpusError(f"{name} takes {listed(known) or 'no options'}. Received: {listed(unknown)}.")

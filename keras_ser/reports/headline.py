@@ -39,7 +39,7 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     name = short_title(score.metric)
     interval = f" {cell.interval()}" if score.low is not None else ""
     chance = f"; chance {form(score.chance)}" if score.chance is not None else ""
-    whose = f"{result.speakers} speakers" if result.speakers else "unknown speakers"
+    whose = f"{result.speakers} speaker{'s' * (result.speakers != 1)}" if result.speakers else "unknown speakers"
     seeds = facts.get("seeds")
     counted = [f"{result.clips} clips of {whose}", _of("fold", len(result.folds), facts.get("folds"))]
     counted.append(_of("seed", len(result.seeds), seeds))
