@@ -106,6 +106,24 @@ def test_states_are_weighted_where_that_is_asked_for(rng):
     np.testing.assert_allclose(inside(network, x, "wav2vec2")[:, : expected.shape[1]], expected, atol=1e-5)
 
 
+def test_states_of_a_checkpoint_that_is_not_tuned_are_weighted_in_the_network(rng):
+    """Its three hidden states come stacked; rebuilt without the checkpoint, the trained network says how many there are."""
+    frames, given = (
+        {"waveform": (9, 48)},
+        {"levels": ("wav2vec2",), "wav2vec2_tuned": False, "wav2vec2_states": "weighted"},
+    )
+    network, x = made(frames, wav2vec2=CHECKPOINT, **given), batch(rng, frames, real=7)
+    layer = network.model.get_layer("wav2vec2_states")
+    layer.weighting.logits.assign([0.3, -1.0, 2.0])
+    weights = np.exp([0.3, -1.0, 2.0]) / np.exp([0.3, -1.0, 2.0]).sum()
+    expected = np.tensordot(x["waveform"].reshape(3, 9, 3, 16), weights, (2, 0))
+    np.testing.assert_allclose(inside(network, x, "wav2vec2_states"), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(inside(network, x, "wav2vec2_mean"), expected[:, :7].mean(1), rtol=1e-5, atol=1e-5)
+    config = Config(**{**LEVELS, **given, "wav2vec2": "/moved/away"})
+    recipe = SimpleNamespace(model="multilevel", config=config, tasks=(EMOTION,), streams=(None,), frontend=None)
+    assert build_again(recipe, frames, network.model).model.get_layer("wav2vec2_states").states == 3
+
+
 @pytest.mark.parametrize("extractor", ["nlinear", "dlinear"])
 def test_linear_maps_over_its_frames(rng, extractor):
     network = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT, extractor=extractor)

@@ -34,8 +34,9 @@ STRETCH = 9600  # samples
 FORMS = pytest.mark.parametrize("form", ["group", "layer"])
 
 
-def recipe(checkpoint):
+def recipe(checkpoint, states="last"):
     given = {"levels": ("mfcc", "wav2vec2"), "wav2vec2": str(checkpoint), "wav2vec2_tuned": False}
+    given["wav2vec2_states"] = states
     return Recipe(
         "frozen",
         "demo",
@@ -166,8 +167,8 @@ def test_a_run_of_other_weights_under_the_same_path_is_another_run(tmp_path):
 
 
 @pytest.mark.slow
-@FORMS
-def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form, rng, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("form", "states"), [("group", "last"), ("layer", "weighted")])
+def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form, states, rng, tmp_path, monkeypatch):
     """Each stretch of the training and validation sides; the checkpoint may be gone afterwards."""
     put, computed = wav2vec2.EmbeddingCache.put, []
     monkeypatch.setattr(
@@ -175,7 +176,8 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
     )
     checkpoint = Path(shutil.copytree(STORED / form, tmp_path / "checkpoint"))
     corpus = demo.read(tmp_path / "demo", speakers=4, sentences=1, emotions=tiny.EMOTION.labels)
-    made, layer = recipe(checkpoint), wav2vec2.load(checkpoint)
+    made = recipe(checkpoint, states)
+    layer = wav2vec2.load(checkpoint, states="stacked" if states == "weighted" else "last")
     data = Data.load(made, corpus, tmp_path / "cache", progress=False)
     split = made.protocols[0].splits(corpus)[0]
     run = fit(made, data, split, tmp_path / "run")
@@ -221,5 +223,5 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
         for k in range(stretch_count(int(length), STRETCH)):
             stretch = x[STRETCH * k : min(length, STRETCH * (k + 1))]
             expected = np.asarray(layer(stretch[None, : len(stretch) // 160 * 160]))[0]  # whole frames of 160 samples
-            np.testing.assert_allclose(clip[k, : len(expected)], expected, atol=2e-5)
+            np.testing.assert_allclose(clip[k, : len(expected)], expected, atol=1e-4)
             assert not clip[k, len(expected) :].any()

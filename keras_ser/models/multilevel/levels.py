@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_ser.features.configured import Configured
-from keras_ser.layers import LSTM, CoAttention, DLinear, MeanPooling, NLinear
+from keras_ser.layers import LSTM, CoAttention, DLinear, LayerWeighting, MeanPooling, NLinear
 from keras_ser.models.multilevel import alexnet
 from keras_ser.models.multilevel.config import RANDOM, Config
 from keras_ser.models.multilevel.pretrained import checkpoint, outside
@@ -30,6 +30,10 @@ def level_vectors(config: Config, x: Mapping[str, tuple[Any, Any]]) -> tuple[dic
         if level == "wav2vec2" and not outside(config):
             features, mask, load = wav2vec2_frames(config, features, mask)
             loads += [load] if load else []
+        elif level == "wav2vec2" and config.wav2vec2_states == "weighted":
+            known = trained_layer("wav2vec2_states")
+            states = checkpoint(config.wav2vec2).num_hidden_layers + 1 if known is None else known.states
+            features = WeightedStates(states, name="wav2vec2_states")(features)
         if config.extractor != "own":
             kind = {"nlinear": NLinear, "dlinear": DLinear}[config.extractor]
             mapped = kind(features.shape[1], config.steps, name=f"{level}_{config.extractor}")(features, mask=mask)
@@ -107,6 +111,32 @@ def _random_sizes(config: Config):
         layerdrop=0.0,
         apply_spec_augment=False,
     )
+
+
+@keras.saving.register_keras_serializable(package="keras_ser")
+class WeightedStates(Configured):
+    """Sum hidden states that are stacked along the units, with learned weights (`keras_ser.layers.LayerWeighting`).
+
+    Args:
+        states: number of hidden states.
+
+    Input shape: (batch, frames, states hidden).
+    Output shape: (batch, frames, hidden).
+    """
+
+    def __init__(self, states: int, **kwargs):
+        super().__init__(**kwargs)
+        self.keep(locals())
+        self.weighting = LayerWeighting(name="weighting", dtype="float32")
+
+    def build(self, input_shape):
+        self.weighting.build([(*input_shape[:-1], input_shape[-1] // self.states)] * self.states)
+
+    def call(self, stacked):
+        return self.weighting(ops.split(stacked, self.states, axis=-1))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] // self.states)
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

@@ -35,7 +35,7 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
             "a frozen wav2vec 2.0 needs the waveform in a front end of its own (`frontends`). Received: "
             f"{', '.join(beside)} with it."
         )
-    (frames, hop), own = inputs[name], checkpoint(config.wav2vec2)
+    (frames, hop), own, weighted = inputs[name], checkpoint(config.wav2vec2), config.wav2vec2_states == "weighted"
     if frames is None:
         raise UserError(ONE_LENGTH)
 
@@ -47,14 +47,15 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
     def load():
         from keras_ser.models.wav2vec2 import load
 
-        return load(config.wav2vec2, name="wav2vec2", trainable=False, dtype="float32")
+        states = "stacked" if weighted else "last"
+        return load(config.wav2vec2, states=states, name="wav2vec2", trainable=False, dtype="float32")
 
     def cache(layer, folder: Path):
         from keras_ser.models.wav2vec2 import EmbeddingCache, layer_hash
 
         return EmbeddingCache(folder, layer_hash(layer))
 
-    shape = own.frames(frames * hop), own.hidden_size
+    shape = own.frames(frames * hop), own.hidden_size * (own.num_hidden_layers + 1 if weighted else 1)
     return {name: Frozen(shape, prepare, load, cache)}
 
 

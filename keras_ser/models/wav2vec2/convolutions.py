@@ -88,6 +88,10 @@ class FeatureEncoder(ExplicitMask):
         return x
 
 
+# with fewer channels, oneDNN's bfloat16 convolution on CPUs with AMX (TensorFlow 2.17) is wrong by about 100 %
+FEWEST_CHANNELS = 16
+
+
 class PositionalConvolution(keras.layers.Layer):
     """Grouped convolution over many frames with exact GELU, which encodes positions.
 
@@ -110,8 +114,11 @@ class PositionalConvolution(keras.layers.Layer):
         self.bias = self.add_weight(shape=(hidden,), initializer="zeros", name="bias")
 
     def call(self, x):
-        left = self.frames // 2
+        left, kernel, dtype = self.frames // 2, self.kernel, x.dtype
         x = ops.pad(x, ((0, 0), (left, self.frames - 1 - left), (0, 0)))
-        parts = zip(ops.split(x, self.groups, axis=-1), ops.split(self.kernel, self.groups, axis=-1), strict=True)
-        made = [ops.conv(part, kernel, padding="valid", data_format="channels_last") for part, kernel in parts]
+        if x.shape[-1] // self.groups < FEWEST_CHANNELS:
+            x, kernel = ops.cast(x, "float32"), ops.cast(kernel, "float32")
+        parts = zip(ops.split(x, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
+        made = [ops.conv(*part, padding="valid", data_format="channels_last") for part in parts]
+        made = [ops.cast(part, dtype) for part in made]
         return ops.gelu(ops.concatenate(made, axis=-1) + self.bias, approximate=False)

@@ -15,7 +15,7 @@ from keras_ser.models.wav2vec2.spec_augment import spans
 from keras_ser.models.wav2vec2.transformer import TransformerLayer, drop, normalization
 from keras_ser.values import instance, plain
 
-STATES = ("last", "weighted", "all")
+STATES = ("last", "weighted", "stacked", "all")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -32,14 +32,14 @@ class Wav2Vec2(ExplicitMask):
     Args:
         config: sizes and settings; a Wav2Vec2Config, or a mapping of its fields.
         states: the output: "last", the last hidden state; "weighted", the sum of all hidden states with learned weights (softmax,
-            initially equal); or "all" hidden states. Default "last".
+            initially equal); all of them "stacked" along the units; or "all" as a list. Default "last".
         freeze_feature_encoder: do not train the convolutions over samples. Default False.
         seed: seed of the randomness in training; an integer or None (default).
 
     Input shape: waveform (batch, samples), float32, at the config's `sampling_rate`; `mask` (batch, samples), right-padded, or
         None.
     Output shape: (batch, frames, hidden), 0 in padding, with `frames(samples)` frames; for "all", a list of such tensors,
-        starting with the transformer's input.
+        starting with the transformer's input; for "stacked", (batch, frames, states hidden) in that order.
 
     Raises:
         UserError: `states` is unknown, or the number of samples is known and smaller than the receptive field.
@@ -122,6 +122,8 @@ class Wav2Vec2(ExplicitMask):
         states = self.hidden_states(waveform, mask=mask, training=training)
         if self.states == "weighted":
             return ops.cast(self.weighting(states), self.compute_dtype)
+        if self.states == "stacked":
+            return ops.cast(ops.concatenate(states, axis=-1), self.compute_dtype)
         states = [ops.cast(state, self.compute_dtype) for state in (states if self.states == "all" else states[-1:])]
         return states if self.states == "all" else states[0]
 
@@ -188,8 +190,9 @@ class Wav2Vec2(ExplicitMask):
         if samples is not None:
             self.config.check_samples(samples)
         frames = None if samples is None else self.frames(samples)
+        units = self.hidden * (len(self.layers) + 1 if self.states == "stacked" else 1)
         spec = [
-            keras.KerasTensor((batch, frames, self.hidden), dtype=self.compute_dtype)
+            keras.KerasTensor((batch, frames, units), dtype=self.compute_dtype)
             for _ in range(len(self.layers) + 1 if self.states == "all" else 1)
         ]
         return spec if self.states == "all" else spec[0]

@@ -146,11 +146,11 @@ def test_known_number_of_samples_below_the_receptive_field_is_refused(form):
 
 
 def test_unknown_states_are_refused():
-    with pytest.raises(UserError, match=r"last, weighted, all.*'first'"):
+    with pytest.raises(UserError, match=r"last, weighted, stacked, all.*'first'"):
         Wav2Vec2(config("group"), states="first")
 
 
-@pytest.mark.parametrize(("form", "states"), [("group", "last"), ("layer", "weighted"), ("group", "all")])
+@pytest.mark.parametrize(("form", "states"), [("group", "stacked"), ("layer", "weighted"), ("group", "all")])
 def test_symbolic_eager_and_compiled_agree_and_a_file_keeps_them(form, states, tmp_path):
     layer = random_layer(form, states=states, freeze_feature_encoder=True, seed=5)
     model, data = model_of(layer), batch()
@@ -161,7 +161,7 @@ def test_symbolic_eager_and_compiled_agree_and_a_file_keeps_them(form, states, t
     )
     for e, c, s, o in zip(eager, compiled, fixed, keras.tree.flatten(model.output), strict=True):
         assert e.shape == c.shape == tuple(s.shape)
-        assert o.shape == (None, None, layer.hidden)
+        assert o.shape == (None, None, layer.hidden * (3 if states == "stacked" else 1))
         np.testing.assert_allclose(np.array(e), c, rtol=1e-5, atol=2e-5)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -182,6 +182,10 @@ def test_weighted_states_are_their_mean_at_first_and_a_softmax_later(form):
     layer = random_layer(form, states="weighted")
     x, mask = padded(waveforms())
     states = np.stack([np.array(state) for state in layer.hidden_states(x, mask=mask)])
+    stacked = Wav2Vec2(config(form), states="stacked")
+    stacked.build((None, None))
+    stacked.set_weights([w for w in layer.get_weights() if w.shape != (3,)])
+    np.testing.assert_array_equal(np.concatenate(states, -1), stacked(x, mask=mask))
     assert len(states) == SIZES["num_hidden_layers"] + 1
     logits = np.array([0.3, -1.0, 2.0], "float32")
     for values in (np.zeros(3, "float32"), logits):
