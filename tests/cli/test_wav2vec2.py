@@ -85,7 +85,7 @@ def mistake(capsys, *arguments) -> str:
 def test_mistakes_are_one_line(tmp_path, capsys):
     good, there = STORED / "group", tmp_path / "there.keras"
     there.write_bytes(b"mine")
-    assert "which is none" in mistake(capsys, "info", tmp_path / "absent")
+    assert "which is no folder" in mistake(capsys, "info", tmp_path / "absent")
     assert "no config.json" in mistake(capsys, "info", tmp_path)
     assert ".keras or .weights.h5" in mistake(capsys, "convert", good, tmp_path / "model.pt")
     assert ".keras or .weights.h5" in mistake(capsys, "convert", good, tmp_path / ".keras")

@@ -133,7 +133,10 @@ class Wav2Vec2Config:
         """
         folder = Path(folder).expanduser()
         if not folder.is_dir():
-            raise UserError(f"expected the folder of a Hugging Face checkpoint. Received: {folder}, which is none.")
+            raise UserError(
+                f"expected the folder of a Hugging Face checkpoint. Received: {folder}, which is no folder. Nothing is downloaded: "
+                "fetch it, e.g. by `hf download facebook/wav2vec2-base-960h --local-dir DIR`."
+            )
         file = folder / "config.json"
         if not file.is_file():
             raise UserError(f"expected a Hugging Face checkpoint. Received: {folder}, which has no config.json.")

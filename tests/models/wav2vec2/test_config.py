@@ -104,7 +104,7 @@ def test_damaged_settings_are_refused_in_one_line(files, words, tmp_path):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(UserError, match="which is none"):
+    with pytest.raises(UserError, match="which is no folder"):
         Wav2Vec2Config.from_folder(tmp_path / "absent")
 
 
