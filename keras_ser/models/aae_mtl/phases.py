@@ -40,7 +40,7 @@ class ThreePhases(keras.Model):
         image = self._reconstruct(x, y, w)
         logs = self._regularise(x) if self.critic is not None else {}
         z, found = self._classify(x, y, w, image)
-        z = ops.reshape(ops.cast(z, "float32"), (ops.shape(z)[0], -1))
+        z = ops.cast(z, "float32")
         logs |= {"code_mean": ops.mean(z), "code_deviation": ops.std(z)}
         logs["code_distance"] = prior_distance(z, keras.random.normal(ops.shape(z), seed=self.prior))
         logs["code_active"] = ops.mean(ops.cast(ops.var(z, axis=0) > ACTIVE, "float32"))
@@ -113,8 +113,9 @@ def prior_distance(z, prior):
     shows dependence between units.
 
     Args:
-        z, prior: (batch, units) codes, and as many samples of the prior.
+        z, prior: codes (batch, ..), and as many samples of the prior.
     """
+    z, prior = (ops.reshape(x, (ops.shape(x)[0], -1)) for x in (z, prior))
     batch, units = ops.cast(ops.shape(z)[0], z.dtype), ops.cast(ops.shape(z)[1], z.dtype)
 
     def kernel(a, b):
