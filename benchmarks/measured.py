@@ -35,6 +35,7 @@ DIFFERENCES = [
     *(("jax_emodb-aspmtl", f"jax_emodb-{other}", EMODB, "uar") for other in ("single-task", "zero-losses", "shuffled")),
     *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
     ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
+    ("aae_emodb-aae", "aae_emodb-cnn-single", EMODB, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
         (f"aspmtl_ablation{corpus}-{a}", f"aspmtl_ablation{corpus}-{b}", "folds-of-speakers", "uar")
