@@ -36,6 +36,7 @@ DIFFERENCES = [
     *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
     ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
     ("aae_emodb-aae", "aae_emodb-cnn-single", EMODB, "uar"),
+    ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
         (f"aspmtl_ablation{corpus}-{a}", f"aspmtl_ablation{corpus}-{b}", "folds-of-speakers", "uar")
