@@ -297,3 +297,8 @@ def test_an_interrupted_training_says_how_to_go_on(manifest, tmp_path):
     assert process.returncode == 130 and "continues from the last finished epoch" in errors, errors
     (run,) = (tmp_path / "out").glob("*/*/fold-00-seed-0")
     assert free(run)
+
+
+def test_columns_of_a_table_need_a_manifest(tmp_path, capsys):
+    assert main(["verify", str(tmp_path), "--corpus-root", f"emodb={tmp_path}", "--columns=speaker=spk"]) == 2
+    assert "--columns and --audio-root are for a manifest, and none is given" in capsys.readouterr().err

@@ -352,6 +352,18 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
     asked = ["--systems=aae,cnn-single", "--protocol=disjoint"] if name == "iemocap" else ["--systems=aae"]
     done = aae(f"aae_{name}", tmp_path / "out", *given, "--aux-speakers=2", *asked)
     assert "underfit" in done.stdout, "one epoch"
+    (experiment,) = (tmp_path / "out").glob(f"aae_{name}-aae-*")
+    report = (experiment / "report.md").read_text()
+    assert (
+        "is also trained on librispeech: " in report
+        and "of 2 speakers, without labels of the main task, 50% of" in report
+    )
+    assert list(experiment.glob("diagnostics-*.png"))
+    told = json.loads((experiment / "report.json").read_text())["tables"]["Diagnostics of training, mean over runs"]
+    for row in (row for row in told if "discriminator" in row[""]):
+        files = experiment.glob(f"{row['protocol']}/*/history.csv")
+        expected = np.mean([pd.read_csv(file)["discriminator_right"].iloc[-1] for file in files])
+        assert row["last epoch"] == pytest.approx(expected, abs=1e-6) and row["a failure at"] == "0.5 or 1"
     (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
     figures = {"iemocap": ["66.7"], "msp_improv": ["63.6", "60.3"]}[name]
     assert "leave-one-speaker-out (paper)" in text
@@ -420,6 +432,17 @@ def test_the_curve_of_labelled_shares_compares_runs_of_as_many_steps():
         "shares-aae-25-alone": 75,
         "shares-aae-50-alone": 45,
     }
+
+
+def test_levels_without_pretrained_parts_have_a_rate_at_which_they_learn():
+    sys.path.insert(0, str(RECIPES))
+    try:
+        module = importlib.import_module("multilevel_iemocap")
+    finally:
+        sys.path.remove(str(RECIPES))
+    for given, rate in (({}, 3e-4), ({"wav2vec2": "random"}, 3e-4), ({"alexnet": "a.safetensors"}, 1e-5)):
+        made = module.variants({"wav2vec2": "", "alexnet": "", **given})["iemocap"]
+        assert {recipe.optimizer.learning_rate for name, recipe in made.items() if name != "w2e"} == {rate}
 
 
 def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):

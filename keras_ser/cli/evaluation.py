@@ -263,12 +263,16 @@ def _verify(options: argparse.Namespace) -> int:
     from keras_ser.experiment.verification import run_enrolled
     from keras_ser.pipelines.records import cache
 
-    folder, corpora = Path(options.folder), []
+    folder, corpora, table = Path(options.folder), [], table_options(options)
+    if table and not any(given.startswith("manifest=") for given in options.corpus_root):
+        raise UserError(
+            "--columns and --audio-root are for a manifest, and none is given (--corpus-root manifest=CSV)."
+        )
     for given in options.corpus_root:
         name, equals, root = given.partition("=")
         if not equals or name not in CORPORA:
             raise UserError(f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
-        corpora.append(read_corpus(name, root, **(table_options(options) if name == "manifest" else {})))
+        corpora.append(read_corpus(name, root, **(table if name == "manifest" else {})))
     runs = runs_of(folder)
     where = Path(options.out) if options.out else folder
     rate = runs[0].recipe.frontend.sample_rate

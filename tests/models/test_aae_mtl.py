@@ -1,5 +1,7 @@
 """AAE-MTL: which variables each phase of a step changes, what the discriminator learns, the kinds, and what is refused."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from keras_ser.models import aae_mtl
 from keras_ser.models.aae_mtl import IMAGE, Config
 from keras_ser.models.aae_mtl.phases import prior_distance
 from keras_ser.recipe import OptimizerConfig, Sampling
-from keras_ser.training.network import build
+from keras_ser.training.network import build, compiled
 from tests.models.papers import NETWORKS, TASKS
 from tests.models.rows import randomized
 
@@ -151,6 +153,12 @@ def test_gradients_of_all_phases_survive_float16(rng):
         logs = model.train_step((x, y, w))
     assert all(np.isfinite(keras.ops.convert_to_numpy(value)).all() for value in logs.values())
     assert all(np.isfinite(value).all() for value in values(model).values())
+
+
+def test_losses_that_are_not_scaled_are_refused_in_float16():
+    network = SimpleNamespace(model=SimpleNamespace(), optimizers={"own": None})
+    with pytest.raises(UserError, match="set precision=mixed_bfloat16, or scale its losses"):
+        compiled(NETWORKS["aae"].replace(precision="mixed_float16"), network)
 
 
 def test_the_distance_from_the_prior_is_the_unbiased_mmd(rng):

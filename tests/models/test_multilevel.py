@@ -200,6 +200,15 @@ def test_what_it_does_not_take(inputs, tasks, config, words):
         ("wav2vec2", {"wav2vec2": "random"}),
         ("extractor", {"extractor": "linear"}),
         ("wav2vec2_states", {"wav2vec2_states": "all"}),
+        (
+            "wav2vec2_states",
+            {
+                "levels": ("wav2vec2",),
+                "wav2vec2": "random",
+                "wav2vec2_states": "weighted",
+                "wav2vec2_tuned": False,
+            },
+        ),
         ("center", {"center": -1.0}),
         ("center_rate", {"center_rate": 0.0}),
         ("dropout", {"dropout": 1.0}),

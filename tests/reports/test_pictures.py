@@ -128,6 +128,19 @@ def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng, trained):
             assert any(np.allclose(line, [[epoch, value]]) for line in lines if len(line) == 1)
 
 
+def test_diagnostics_draw_each_run_their_mean_and_failing_values(rng):
+    runs = {name: pd.DataFrame({"epoch": np.arange(1, 5), "right": rng.random(4)}) for name in ("a", "b")}
+    watched = {"right": ("accuracy of the discriminator", (0.5, 1.0)), "absent": ("not logged", ())}
+    figure = curves.diagnostics(runs, watched, "disjoint")
+    _drawn(figure)
+    (axes,) = (axes for axes in figure.axes if axes.get_visible())
+    assert axes.get_title(loc="left") == "accuracy of the discriminator"
+    drawn = [np.asarray(line.get_ydata(), float) for line in axes.lines]
+    each = [run["right"].to_numpy() for run in runs.values()]
+    for expected, line in zip([*each, np.mean(each, axis=0), [0.5] * 2, [1.0] * 2], drawn, strict=True):
+        np.testing.assert_allclose(line, expected)
+
+
 def test_an_epoch_written_twice_counts_once():
     history = pd.DataFrame({"epoch": [1, 2, 2, 3], "loss": [4.0, 3.0, 2.5, 2.0], "val_a_ccc": [np.nan] * 4})
     figure = curves.training({"a": history, "b": history}, "a", continuous=True)

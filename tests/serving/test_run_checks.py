@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import recall_score
 
+from keras_ser.errors import UserError
 from keras_ser.serving import run_checks
 from keras_ser.settings import Stream
 from keras_ser.training import Data, Run, fit
@@ -91,3 +92,14 @@ def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
     monkeypatch.setattr(run_checks, "predict", lambda *given, **named: table.drop(columns="emotion/prediction"))
     learned, *_, last = run_checks.check_run(run, data)
     assert "test –" in learned.said and last.passed is None and "no emotion of the test side" in last.said
+
+
+def test_a_control_that_cannot_be_trained_is_said(run, data, monkeypatch):
+    def moved(*given, **options):
+        raise UserError("expected the folder of a checkpoint. Received: x, which is no folder.")
+
+    monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, ""))
+    monkeypatch.setattr(run_checks, "fit", moved)
+    last = list(run_checks.check_run(run, data))[-1]
+    assert last.name == "shuffled labels" and last.passed is None
+    assert last.said.startswith("cannot be trained: expected the folder of a checkpoint.")

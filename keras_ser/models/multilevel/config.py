@@ -81,6 +81,10 @@ class Config:
         check_choice(self, "extractor", EXTRACTORS)
         check_positive(self, "wav2vec2_rate")
         check_choice(self, "wav2vec2_states", ("last", "weighted"))
+        if self.wav2vec2 == RANDOM and not self.wav2vec2_tuned and self.wav2vec2_states == "weighted":
+            raise UserError(
+                "`wav2vec2_states` 'weighted' learns weights of the states: 'random' needs wav2vec2_tuned=true."
+            )
         check_least(self, 0, "level_heads", "center")
         check_share(self, "lstm_dropout", "dropout")
         if not 0 < self.center_rate <= 1:
