@@ -124,9 +124,9 @@ def test_what_goes_wrong_in_an_adversarial_autoencoder_is_said():
         }
         return run_learning(recipe, about, "speakers", 0, 0)
 
-    good["code_distance"] = 0.02
+    good["code_mmd"] = 0.02
     assert of([good] * 10).remarks == ()
-    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_distance": 0.03, "code_active": 0.0}
+    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_mmd": 0.03, "code_active": 0.0}
     found = of([good] * 8 + [good | bad] * 2)
     assert len(found.remarks) == 4 and found.verdict == "learned"
     (still,) = of([good | {"discriminator_right": 0.51}] * 10).remarks

@@ -12,7 +12,7 @@ FEW = 0.1  # share of active units
 # log -> (what it is, values that are a failure)
 DIAGNOSTICS = {
     "discriminator_right": ("accuracy of the discriminator", (0.5, 1.0)),
-    "code_distance": ("distance of the code from its prior (MMD)", ()),
+    "code_mmd": ("distance of the code from its prior (MMD)", ()),
     "code_active": ("share of the code's units that vary", (0.0,)),
     "reconstruction_loss": ("error of the reconstruction (mean frame = 1)", (1.0,)),
 }
@@ -41,8 +41,8 @@ def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
         )
     if late("reconstruction_loss") > MEAN_FRAME:
         found.append("the reconstruction is no better than the mean frame")
-    far = [row["code_distance"] for row in rows if "code_distance" in row]
-    if right and len(far) >= SEVERAL and late("code_distance") > np.mean(far[: len(far) // 5]):
+    far = [row["code_mmd"] for row in rows if "code_mmd" in row]
+    if right and len(far) >= SEVERAL and late("code_mmd") > np.mean(far[: len(far) // 5]):
         found.append("the code is farther from its prior at the end of training than at its beginning")
     if late("code_active") < FEW:
         found.append("less than a tenth of the code's units vary")

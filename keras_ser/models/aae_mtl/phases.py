@@ -31,7 +31,7 @@ class ThreePhases(keras.Model):
         self.encoder, self.decoder, self.classifiers, self.critic = encoder, decoder, classifiers, critic
         self.image, self.difference, self.settings = image, difference, config
         self.prior = keras.random.SeedGenerator(1)
-        names = ["code_mean", "code_deviation", "code_distance", "code_active"]
+        names = ["code_mean", "code_deviation", "code_mmd", "code_active"]
         names += ["discriminator_loss", "discriminator_right", "generator_loss"] if critic is not None else []
         self.logged = [keras.metrics.Mean(name=name) for name in names]
 
@@ -42,7 +42,7 @@ class ThreePhases(keras.Model):
         z, found = self._classify(x, y, w, image)
         z = ops.cast(z, "float32")
         logs |= {"code_mean": ops.mean(z), "code_deviation": ops.std(z)}
-        logs["code_distance"] = prior_distance(z, keras.random.normal(ops.shape(z), seed=self.prior))
+        logs["code_mmd"] = prior_distance(z, keras.random.normal(ops.shape(z), seed=self.prior))
         logs["code_active"] = ops.mean(ops.cast(ops.var(z, axis=0) > ACTIVE, "float32"))
         for metric in self.logged:
             metric.update_state(logs[metric.name])
