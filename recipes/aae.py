@@ -21,6 +21,7 @@ from typing import Any
 from keras_ser.cli import recipe_main
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.errors import UserError
+from keras_ser.evaluation.tables import Published
 from keras_ser.models.aae_mtl import Config
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol
@@ -101,7 +102,11 @@ def base(
 
 def levels(name: str, corpus: str, column: str, cuts: tuple[float, float], **changes) -> dict[str, Recipe]:
     """Return system -> recipe for three levels of a dimension, leaving one speaker out."""
-    return dimensional(name, corpus, Task(name, ("low", "middle", "high"), column=column, cuts=cuts), **changes)
+    return dimensional(name, corpus, level_of(name, column, cuts), **changes)
+
+
+def level_of(name: str, column: str, cuts: tuple[float, float]) -> Task:
+    return Task(name, ("low", "middle", "high"), column=column, cuts=cuts)
 
 
 def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
@@ -149,16 +154,38 @@ def shares(
 ALPHAS, BETAS = tuple(k / 10 for k in range(1, 11)), tuple(k / 10 for k in range(1, 10))
 
 
-def weights(name: str, corpus: str, emotion: Task, **changes) -> dict[str, dict[str, Recipe]]:
-    """Return variant -> system -> recipe for figure 5: UA over alpha at beta 0.5 and over beta at alpha 1, of both autoencoders."""
-    found: dict[str, dict[str, Recipe]] = {"alpha": {}, "beta": {}}
+def weights(name: str, corpus: str, main: Task, suffix: str = "", **changes) -> dict[str, dict[str, Recipe]]:
+    """Return variant -> system -> recipe for figure 5: UA over alpha at beta 0.5 and over beta at alpha 1, of both autoencoders.
+
+    The variants are "alpha" and "beta" with `suffix` appended.
+    """
+    found: dict[str, dict[str, Recipe]] = {f"alpha{suffix}": {}, f"beta{suffix}": {}}
     for kind in ("aae", "ae"):
         given = {"protocols": (SPEAKERS,), **changes}
-        made = systems(name, corpus, emotion, **given)[kind]
+        made = systems(name, corpus, main, **given)[kind]
         for alpha, beta, key, value in [*((a, 0.5, "alpha", a) for a in ALPHAS), *((1.0, b, "beta", b) for b in BETAS)]:
-            system = f"{kind}-{key}-{value:g}"
+            variant, system = f"{key}{suffix}", f"{kind}-{key}-{value:g}"
             config = replace(made.config, alpha=alpha, beta=beta)
-            found[key][system] = made.replace(name=f"{name}_{key}-{system}", config=config)
+            found[variant][system] = made.replace(name=f"{name}_{variant}-{system}", config=config)
+    return found
+
+
+def of_the_paper(
+    name: str, corpus: str, emotion: Task, cuts: tuple[float, float], **changes
+) -> dict[str, dict[str, Recipe]]:
+    """Return variant -> system -> recipe of all that the paper measures on one corpus: tables 3, 5 and 6, figures 4 and 5.
+
+    Args:
+        cuts: ends of the lower two of three levels of activation and valence.
+    """
+    found = {corpus: systems(name, corpus, emotion, **changes)}
+    dimensions = {"activation": "arousal", "valence": "valence"}
+    found |= {level: levels(level, corpus, column, cuts, **changes) for level, column in dimensions.items()}
+    found |= {f"clusters-{number}": clusters(number, corpus, **changes) for number in (3, 5)}
+    found["speakers"] = more_speakers(name, corpus, emotion, (0, 100, 200, 300, 400, 500, 600), **changes)
+    found |= weights(name, corpus, emotion, **changes)
+    for level, column in dimensions.items():
+        found |= weights(name, corpus, level_of(level, column, cuts), f"-{level}", **changes)
     return found
 
 
@@ -193,6 +220,11 @@ def swept(names: Iterable[str]) -> tuple[str, dict[str, dict[float, str]]] | Non
             for curve in curves if int(key) < 100 else ["the others left out", "the others unlabelled"]:
                 found.setdefault(curve, {})[float(key)] = name
     return (setting, found) if found else None
+
+
+def percent(mean: float, std: float | None = None) -> float:
+    """Return a figure that the paper prints in percent, with its standard deviation where it has one."""
+    return mean / 100 if std is None else Published(mean / 100, std / 100)
 
 
 def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
@@ -249,13 +281,12 @@ def tables(papers: dict[str, Paper]):
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
         known = ABOUT | {f"aae-{share}": f"emotion labels for {share} % of the training speakers" for share in SHARES}
-        known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
         known |= {
             f"aae-{share}-alone": f"only the recordings of {share} % of the training speakers" for share in SHARES
         }
-        about = {name: known[name] for name in trained.systems}
+        known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
         pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))
         paper = papers.get(trained.variant, Paper())
-        return systems_table(about, pairs, paper, swept=swept(trained.systems))(trained)
+        return systems_table(known, pairs, paper, swept=swept(trained.systems))(trained)
 
     return make

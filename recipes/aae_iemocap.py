@@ -4,14 +4,14 @@
     .. --variant activation (or valence)                                     three levels: [1, 2], (2, 3.5], (3.5, 5]
     .. --variant clusters-3 (or clusters-5)                                  k-means of valence and activation
     .. --variant speakers --corpus-root librispeech=DIR                      figure 4: 0 to 600 auxiliary speakers
-    .. --variant alpha (or beta)                                             figure 5
+    .. --variant alpha (or beta, alpha-activation, beta-valence ..)          figure 5
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker selects the epoch; the paper
 says "five-fold" without defining the folds). Its figures (tables 3, 5 and 6) are means over ten repeats, here ten seeds. The
 paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-speakers 600.
 """
 
-from aae import SPEAKERS, TEN, clusters, levels, main, more_speakers, of_levels, systems, weights
+from aae import SPEAKERS, TEN, main, of_levels, of_the_paper, percent
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
@@ -22,32 +22,31 @@ OPTIONS = (("emotions", ("anger", "happiness", "excited", "neutral", "sadness"))
 PAPER = Paper(
     "Latif et al., tables 3 and 5: IEMOCAP, means of ten repeats",
     by_protocol={
-        TEN.name: {"cnn": {"uar": 0.656}, "ae": {"uar": 0.664}, "aae": {"uar": 0.688}},
+        TEN.name: {
+            "cnn": {"uar": percent(65.6, 2.0)},
+            "ae": {"uar": percent(66.4, 1.6)},
+            "aae": {"uar": percent(68.8, 1.2)},
+            "ProgNet [88]": {"uar": percent(65.7, 1.8)},
+        },
         SPEAKERS.name: {
-            "aae-single": {"uar": 0.645},
-            "aae": {"uar": 0.667, "accuracy": 0.685},
-            "aae-gender": {"uar": 0.661, "accuracy": 0.675},
-            "aae-speaker": {"uar": 0.659, "accuracy": 0.672},
+            "aae-single": {"uar": percent(64.5, 1.5)},
+            "aae": {"uar": percent(66.7, 1.4), "accuracy": percent(68.5, 1.2)},
+            "aae-gender": {"uar": percent(66.1, 1.7), "accuracy": percent(67.5, 1.5)},
+            "aae-speaker": {"uar": percent(65.9, 1.6), "accuracy": percent(67.2, 1.3)},
+            "DBN, multi-task [30]": {"uar": percent(62.2)},
+            "CNN, multi-task [106]": {"uar": percent(59.54)},
+            "CVAE-LSTM [20]": {"uar": percent(62.8)},
+            "CNN [107]": {"uar": percent(64.2)},
         },
     },
 )
-VARIANTS = {
-    "iemocap": systems("aae_iemocap", "iemocap", EMOTION, corpus_options=OPTIONS),
-    "activation": levels("activation", "iemocap", "arousal", (2.0, 3.5), corpus_options=OPTIONS),
-    "valence": levels("valence", "iemocap", "valence", (2.0, 3.5), corpus_options=OPTIONS),
-    "clusters-3": clusters(3, "iemocap", corpus_options=OPTIONS),
-    "clusters-5": clusters(5, "iemocap", corpus_options=OPTIONS),
-    "speakers": more_speakers(
-        "aae_iemocap", "iemocap", EMOTION, (0, 100, 200, 300, 400, 500, 600), corpus_options=OPTIONS
-    ),
-    **weights("aae_iemocap", "iemocap", EMOTION, corpus_options=OPTIONS),
-}
+VARIANTS = of_the_paper("aae_iemocap", "iemocap", EMOTION, (2.0, 3.5), corpus_options=OPTIONS)
 PAPERS = {
     "iemocap": PAPER,
-    "activation": of_levels("IEMOCAP", 0.645, 0.626, 0.637),
-    "valence": of_levels("IEMOCAP", 0.622, 0.614, 0.608),
-    "clusters-3": of_levels("IEMOCAP", 0.651, 0.657, 0.648),
-    "clusters-5": of_levels("IEMOCAP", 0.551, 0.532, 0.542),
+    "activation": of_levels("IEMOCAP", percent(64.5, 1.5), percent(62.6, 1.3), percent(63.7, 1.2)),
+    "valence": of_levels("IEMOCAP", percent(62.2, 1.0), percent(61.4, 1.2), percent(60.8, 0.8)),
+    "clusters-3": of_levels("IEMOCAP", percent(65.1, 0.9), percent(65.7, 1.3), percent(64.8, 1.5)),
+    "clusters-5": of_levels("IEMOCAP", percent(55.1, 1.4), percent(53.2, 0.8), percent(54.2, 1.2)),
 }
 RECIPES = flat(VARIANTS)
 

@@ -2,14 +2,14 @@
 
     python recipes/aae_msp_improv.py --corpus-root MSP-IMPROV --corpus-root librispeech=LIBRISPEECH
     .. --variant activation (or valence)                                     three levels: [1, 2.5], (2.5, 3.5], (3.5, 5]
-    .. --variant clusters-3, clusters-5, speakers, alpha, beta               as in recipes/aae_iemocap.py
+    .. --variant clusters-3, clusters-5, speakers, alpha, beta-valence ..    as in recipes/aae_iemocap.py
 
 Protocols as in recipes/aae_iemocap.py. Leaving one speaker out, the UA of the whole system is 60.3 in the paper's table 3 and 60.2
 in its table 5. `arousal` increases with excitement; a clip whose activation is exactly a threshold may be in another level in the
 paper.
 """
 
-from aae import SPEAKERS, TEN, clusters, levels, main, more_speakers, of_levels, systems, weights
+from aae import SPEAKERS, TEN, main, of_levels, of_the_paper, percent
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
@@ -20,32 +20,27 @@ OPTIONS = (("emotions", EMOTION.labels),)
 PAPER = Paper(
     "Latif et al., tables 3 and 5: MSP-IMPROV, means of ten repeats",
     by_protocol={
-        TEN.name: {"cnn": {"uar": 0.595}, "ae": {"uar": 0.602}, "aae": {"uar": 0.636}},
+        TEN.name: {
+            "cnn": {"uar": percent(59.5, 2.4)},
+            "ae": {"uar": percent(60.2, 2.3)},
+            "aae": {"uar": percent(63.6, 1.7)},
+            "ProgNet [88]": {"uar": percent(60.5, 2.1)},
+        },
         SPEAKERS.name: {
-            "aae-single": {"uar": 0.581},
-            "aae": {"uar": 0.603, "accuracy": 0.625},
-            "aae-gender": {"uar": 0.593, "accuracy": 0.601},
-            "aae-speaker": {"uar": 0.591, "accuracy": 0.605},
+            "aae-single": {"uar": percent(58.1, 1.7)},
+            "aae": {"uar": percent(60.3, 1.1), "accuracy": percent(62.5, 1.4)},
+            "aae-gender": {"uar": percent(59.3, 1.1), "accuracy": percent(60.1, 1.2)},
+            "aae-speaker": {"uar": percent(59.1, 1.5), "accuracy": percent(60.5, 1.2)},
         },
     },
 )
-VARIANTS = {
-    "msp_improv": systems("aae_msp_improv", "msp_improv", EMOTION, corpus_options=OPTIONS),
-    "activation": levels("activation", "msp_improv", "arousal", (2.5, 3.5), corpus_options=OPTIONS),
-    "valence": levels("valence", "msp_improv", "valence", (2.5, 3.5), corpus_options=OPTIONS),
-    "clusters-3": clusters(3, "msp_improv", corpus_options=OPTIONS),
-    "clusters-5": clusters(5, "msp_improv", corpus_options=OPTIONS),
-    "speakers": more_speakers(
-        "aae_msp_improv", "msp_improv", EMOTION, (0, 100, 200, 300, 400, 500, 600), corpus_options=OPTIONS
-    ),
-    **weights("aae_msp_improv", "msp_improv", EMOTION, corpus_options=OPTIONS),
-}
+VARIANTS = of_the_paper("aae_msp_improv", "msp_improv", EMOTION, (2.5, 3.5), corpus_options=OPTIONS)
 PAPERS = {
     "msp_improv": PAPER,
-    "activation": of_levels("MSP-IMPROV", 0.546, 0.537, 0.526),
-    "valence": of_levels("MSP-IMPROV", 0.554, 0.534, 0.526),
-    "clusters-3": of_levels("MSP-IMPROV", 0.621, 0.601, 0.614),
-    "clusters-5": of_levels("MSP-IMPROV", 0.443, 0.436, 0.431),
+    "activation": of_levels("MSP-IMPROV", percent(54.6, 1.4), percent(53.7, 2.1), percent(52.6, 2.5)),
+    "valence": of_levels("MSP-IMPROV", percent(55.4, 1.6), percent(53.4, 1.8), percent(52.6, 2.3)),
+    "clusters-3": of_levels("MSP-IMPROV", percent(62.1, 1.8), percent(60.1, 1.5), percent(61.4, 1.0)),
+    "clusters-5": of_levels("MSP-IMPROV", percent(44.3, 1.3), percent(43.6, 1.5), percent(43.1, 1.2)),
 }
 RECIPES = flat(VARIANTS)
 

@@ -40,9 +40,8 @@ RECIPES = {
     )
 }
 _speakers = Protocol("speaker-folds", "k-fold", by="speaker", folds=5, validation=1)
-RECIPES["seven-classes"] = variants("aspmtl_avec_classes", "manifest", EMOTION, (RANDOM, _speakers), PAPER, "paper")[
-    "cascade"
-]
+CLASSES = variants("aspmtl_avec_classes", "manifest", EMOTION, (RANDOM, _speakers), PAPER, "paper")
+RECIPES["seven-classes"] = CLASSES["cascade"]
 
 if __name__ == "__main__":
     raise SystemExit(recipe_main(RECIPES, __doc__))

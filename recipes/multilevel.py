@@ -212,7 +212,7 @@ def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
 
     def reports(trained):
         paper = (papers or {}).get(trained.variant, Paper())
-        table = systems_table({name: ABOUT[name] for name in trained.systems}, PAIRS, paper)
+        table = systems_table(ABOUT, PAIRS, paper)
         return with_known(with_course(table, ("ser", "mf-mtl-cr")), ABOUT)(trained)
 
     return recipe_main(variants(Given.parsed()), page, arguments=pretrained_arguments, adjust=checked, reports=reports)

@@ -49,7 +49,7 @@ def add_table_arguments(parser: Any) -> None:
 
 
 def table_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return --columns and --audio-root as keyword arguments of `keras_ser.corpora.manifest.read`.
+    """Return --columns, --audio-root and, of commands that have it, --metadata as keyword arguments of a corpus's `read`.
 
     Raises:
         UserError: --columns is neither OURS=THEIRS nor JSON.
@@ -68,6 +68,8 @@ def table_options(options: argparse.Namespace) -> dict[str, Any]:
         found.setdefault("columns", {}).update(pairs)
     if options.audio_root:
         found["audio_root"] = str(Path(options.audio_root).expanduser().resolve())
+    if getattr(options, "metadata", None):
+        found["metadata"] = str(Path(options.metadata).expanduser().resolve())
     return found
 
 

@@ -145,7 +145,7 @@ def choose_systems(
     """
     from keras_ser.corpora import read_corpus
 
-    for option in ("metadata", "aux_root", *(["corpus"] if own is None and fitted is None else [])):
+    for option in ("aux_root", *(["corpus"] if own is None and fitted is None else [])):
         if getattr(options, option):
             named = "--corpus-root is used unchanged" if options.corpus else "--variant selects the corpus"
             raise UserError(f"--{option.replace('_', '-')} does not apply to this recipe: {named}.")

@@ -20,7 +20,8 @@ class Paper:
         verification: system -> {metric: figure} of speaker verification.
         confused: the system whose confusion matrix is shown; confusion: that matrix, shares of the true class (row).
         labels: the main task's classes in the paper. With other classes its figures are not shown. Empty = any.
-        by_protocol: protocol -> figures in the form of `scores`, used instead of these.
+        by_protocol: protocol -> figures in the form of `scores`, used instead of these. What is no system of the recipe (the
+            results of others that the paper compares itself with) has a row of its own.
     """
 
     source: str = ""
@@ -61,6 +62,7 @@ def systems_table(
     paper: Paper,
     name: str = "systems",
     swept: tuple[str, Mapping[str, Mapping[float, str]]] | None = None,
+    metrics: Sequence[str] = ("uar", "accuracy"),
 ) -> Reports:
     """Make a report of several systems' scores under each protocol, and their differences.
 
@@ -70,6 +72,7 @@ def systems_table(
         paper: published figures, shown beside the measured ones.
         name: base name of the files.
         swept: the setting in which the systems differ, and curve -> value -> system; see `keras_ser.reports.Swept`.
+        metrics: metrics of classification that are shown, the first one above.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
@@ -89,13 +92,16 @@ def systems_table(
         shared = "; speaker-dependent: test speakers also occur in training"
         made = systems_report(
             report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
-            [_systems(trained, protocol.name, pairs) for protocol in protocols],
+            [_systems(trained, protocol.name, pairs, metrics=metrics) for protocol in protocols],
             about=about,
             described={
                 p.name: protocol_facts(p, data, first)["description"] + shared * p.speaker_dependent for p in protocols
             },
             paper={system: figures for system, figures in shown.scores.items() if system in trained.systems},
-            papers=shown.by_protocol,
+            papers={
+                protocol: {s: found for s, found in figures.items() if s in trained.systems or s not in about}
+                for protocol, figures in shown.by_protocol.items()
+            },
             confused=shown.confused if shown.confused in trained.systems else None,
             paper_confusion=shown.confusion,
             missing=trained.missing,

@@ -164,11 +164,6 @@ def prepared(
     return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
 
 
-def read_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options for reading the corpus, besides its root and the recipe's own options."""
-    return table_options(options) | ({"metadata": str(Path(options.metadata).resolve())} if options.metadata else {})
-
-
 def read(
     recipes: Mapping[str, Any], options: argparse.Namespace, trained: Callable[[Any], Any] | None = None
 ) -> tuple[dict[str, Any], Any, dict[str, Any], dict[str, str]]:
@@ -179,7 +174,7 @@ def read(
     """
     from keras_ser.corpora import read_corpus
 
-    read_by = read_options(options)
+    read_by = table_options(options)
     # report a wrong path or label before importing TensorFlow, which takes seconds
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
     first = next(iter(recipes.values()))

@@ -9,6 +9,15 @@ import numpy as np
 UNDEFINED = "–"
 
 
+class Published(float):
+    """A paper's figure, a fraction, with the standard deviation that the paper gives for it."""
+
+    def __new__(cls, value: float, std: float):
+        found = super().__new__(cls, value)
+        found.std = std
+        return found
+
+
 class Form(NamedTuple):
     """Number format: multiplied by `scale`, with `digits` decimals; `sign` "+" also marks positive numbers."""
 
@@ -22,8 +31,13 @@ class Form(NamedTuple):
         return f"{self.scale * value:{self.sign}.{self.digits}f}"
 
     def printed(self, value: float | None) -> str:
-        """Format a paper's figure with the digits it was published with."""
-        return "" if value is None else f"{self.scale * value:.4g}"
+        """Format a paper's figure with the digits it was published with, and its standard deviation if `Published`."""
+        if value is None:
+            return ""
+        text = f"{self.scale * value:.4g}"
+        if not isinstance(value, Published):
+            return text
+        return f"{text} ± {self.scale * value.std:.{len(text.partition('.')[2])}f}"
 
 
 PERCENT, PLAIN = Form(), Form(1.0, 3)

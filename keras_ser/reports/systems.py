@@ -11,7 +11,7 @@ from keras_ser.evaluation.comparison import Comparison
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
-from keras_ser.evaluation.tables import PERCENT, Cell, Table, metric_title
+from keras_ser.evaluation.tables import PERCENT, Cell, Table, form_of, metric_title
 from keras_ser.reports import curves, pictures
 from keras_ser.reports.pictures import Panel
 from keras_ser.reports.report import Picture, Report
@@ -59,7 +59,8 @@ def systems_report(
         about: system -> description.
         described: protocol -> description.
         paper: system -> {metric: a paper's figure, a fraction}, under the first protocol.
-        papers: protocol -> figures in the form of `paper`, shown beside that protocol's.
+        papers: protocol -> figures in the form of `paper`, shown beside that protocol's. What is no system of `parts` has a row
+            without measured values.
         confused: the system whose confusion matrix is shown; None = none.
         paper_confusion: the paper's confusion matrix, (classes, classes), fractions of the true class (row).
         missing: sentences on excluded runs; notes: further sentences.
@@ -78,7 +79,7 @@ def systems_report(
     led = next((m for m in first.metrics if any(m in figures for figures in paper.values())), first.metrics[0])
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
-        sections.append("The difference between the protocols' columns is not paired.")
+        sections.append(f"Difference: {first.protocol} minus {parts[-1].protocol}, not paired.")
     for part in parts:
         differences = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
         sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
@@ -113,7 +114,11 @@ def systems_report(
         sections=sections,
         missing=tuple(missing),
         notes=tuple(notes),
-        data={"notes": [*missing, *notes], "protocols": {p.protocol: _data(p, paper) for p in parts}, **told},
+        data={
+            "notes": [*missing, *notes],
+            "protocols": {p.protocol: _data(p, {**paper, **(papers or {}).get(p.protocol, {})}) for p in parts},
+            **told,
+        },
         figures=figures,
         name=name,
     )
@@ -163,17 +168,19 @@ def _by_protocol(
     """Make a table with a row per system and a column per protocol; for several, also the first minus the last."""
     named = any(metric in figures for figures in paper.values())
     columns = ["system", *["paper"] * named, *(part.protocol for part in parts)]
-    rows = []
-    for system in parts[0].tables:
+    form, rows = form_of(metric), []
+    of_others = [name for part in parts for name, found in papers.get(part.protocol, {}).items() if metric in found]
+    for system in dict.fromkeys([*parts[0].tables, *of_others]):
         printed = [papers.get(part.protocol, {}).get(system, {}).get(metric) for part in parts]
         cells = [
-            replace(p.scores[system][metric].cell(), paper=figure) for p, figure in zip(parts, printed, strict=True)
+            replace(p.scores[system][metric].cell() if system in p.scores else Cell(math.nan, form=form), paper=figure)
+            for p, figure in zip(parts, printed, strict=True)
         ]
         row = [system, *[PERCENT.printed(paper.get(system, {}).get(metric))] * named, *cells]
         if len(parts) > 1:
             row.append(PERCENT._replace(sign="+")(cells[0].value - cells[-1].value))
         rows.append(row)
-    return Table(f"{metric_title(metric)}, %", columns + ["first - last"] * (len(parts) > 1), rows)
+    return Table(f"{metric_title(metric)}, %", columns + ["difference"] * (len(parts) > 1), rows)
 
 
 def _dots(parts: Sequence[Systems], paper: Mapping[str, Mapping[str, float]]) -> Any:

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, recall_score
 from keras_ser.evaluation import compare, corrected, score
 from keras_ser.evaluation.learning import LEARNED, Learning
 from keras_ser.evaluation.systems import Systems
+from keras_ser.evaluation.tables import Published
 from keras_ser.reports import gain_report, systems_report
 from tests.evaluation.conftest import EMOTION, table
 
@@ -48,7 +49,7 @@ def made(parts):
 def test_what_was_learned_stands_first_and_each_protocol_has_its_own_figures_of_the_paper(parts):
     runs = [Learning(p, fold, 0, "emotion", "uar", 0.9, 0.6, 80, LEARNED) for p in PROTOCOLS for fold in range(2)]
     short = replace(runs[0], verdict="underfit: too short")
-    papers = {"disjoint": {"net": {"uar": 0.688}}}
+    papers = {"disjoint": {"net": {"uar": Published(0.688, 0.012)}, "ProgNet [88]": {"uar": 0.657}}}
     learned = {"net": [short, *runs[1:]], "svm": runs}
     made = systems_report("title", parts, about={"net": "ours", "svm": "old"}, learned=learned, papers=papers)
     assert made.lines()[-1] == "Caution: net: 1 of 4 underfit."
@@ -59,8 +60,10 @@ def test_what_was_learned_stands_first_and_each_protocol_has_its_own_figures_of_
     )
     text = made.to_markdown()
     assert "- net: 1 of 4 underfit (leaking, fold 0, seed 0: underfit: too short)." in text.split("##")[0]
-    header, net, svm = next(t for t in made.sections[1:] if getattr(t, "title", "").startswith("UAR")).text()
-    assert header[1:4] == ["leaking", "disjoint (paper)", "disjoint"] and (net[2], svm[2]) == ("68.8", "")
+    header, net, svm, other = next(t for t in made.sections[1:] if getattr(t, "title", "").startswith("UAR")).text()
+    assert header[1:4] == ["leaking", "disjoint (paper)", "disjoint"] and (net[2], svm[2]) == ("68.8 ± 1.2", "")
+    assert other == ["ProgNet [88]", "–", "65.7", "–", "–"]
+    assert made.data["protocols"]["disjoint"]["paper"]["net"] == {"uar": 0.688}
 
 
 def test_scores_and_corrected_differences_are_those_of_each_protocol(parts, tables):
@@ -86,7 +89,7 @@ def test_systems_report(made, tables, tmp_path):
         100 * (m["emotion"] == m["emotion/prediction"]).mean() for _, m in tables["net"].groupby("protocol", sort=False)
     ]
     header, net, svm = made.summary[0].text()
-    assert header == ["system", "paper", *PROTOCOLS, "first - last"]
+    assert header == ["system", "paper", *PROTOCOLS, "difference"]
     assert net[:2] == ["net", "60.02"] and svm[:2] == ["svm", ""] and net[-1] == f"{values[0] - values[1]:+.1f}"
     assert all(cell.startswith(f"{value:.1f} ± ") for cell, value in zip(net[2:4], values, strict=True))
     assert made.lines()[-1] == "Caution: svm: 1 of 8 runs failed."

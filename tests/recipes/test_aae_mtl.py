@@ -1,0 +1,171 @@
+"""Recipes of AAE-MTL, from the command line to the report."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_ser.cli.recipes import load_recipes
+from tests import corpora_on_disk as disk
+from tests.recipes.common import RECIPES, imported, script, twin
+
+SMALL_AAE = ["filters=2,2", "kernels=3,3", "pools=[[2, 2], [2, 2]]", "head_filters=2", "dense=4,3"]
+
+
+def aae(recipe: str, out: Path, *arguments: str, sampling: int = 16) -> subprocess.CompletedProcess:
+    """A recipe of the adversarial autoencoder with a small network, one epoch of one fold."""
+    small = ["--quiet", "--epochs=1", "--seed=0", "--folds=0", *(f"--set=config.{pair}" for pair in SMALL_AAE)]
+    small += [f"--set=sampling.frames={sampling}", f"--set=sampling.hop={sampling}", "--set=frontend.bins=16"]
+    done = script(recipe, *small, "--set=monitor=", f"--out={out}", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iemocap", "msp_improv"])
+def test_adversarial_autoencoder_on_twins(tmp_path, name):
+    """The paper's figures of each protocol beside it (MSP-IMPROV: both protocols), and readers of another corpus who only train."""
+    root = twin(name, tmp_path)
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    given = [f"--corpus-root={root}", f"--corpus-root=librispeech={readers}"]
+    asked = ["--systems=aae,cnn-single", "--protocol=disjoint"] if name == "iemocap" else ["--systems=aae"]
+    done = aae(f"aae_{name}", tmp_path / "out", *given, "--aux-speakers=2", *asked)
+    assert "underfit" in done.stdout, "one epoch"
+    (experiment,) = (tmp_path / "out").glob(f"aae_{name}-aae-*")
+    report = (experiment / "report.md").read_text()
+    assert (
+        "is also trained on librispeech: " in report
+        and "of 2 speakers, without labels of the main task, 50% of" in report
+    )
+    assert list(experiment.glob("diagnostics-*.png"))
+    told = json.loads((experiment / "report.json").read_text())["tables"]["Diagnostics of training, mean over runs"]
+    for row in (row for row in told if "discriminator" in row[""]):
+        files = experiment.glob(f"{row['protocol']}/*/history.csv")
+        expected = np.mean([pd.read_csv(file)["discriminator_right"].iloc[-1] for file in files])
+        assert row["last epoch"] == pytest.approx(expected, abs=1e-6) and row["a failure at"] == "0.5 or 1"
+    (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
+    figures = {"iemocap": ["66.7 ± 1.4"], "msp_improv": ["63.6 ± 1.7", "60.3 ± 1.1"]}[name]
+    assert "leave-one-speaker-out (paper)" in text
+    rows = text[text.index("## UAR (UA), %") :].splitlines()
+    (row,) = [line for line in rows if line.startswith("| aae |")][:1]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[1::2][: len(figures)] == figures
+    of_others = {"iemocap": "| DBN, multi-task [30] | 62.2 | – |", "msp_improv": "| ProgNet [88] | 60.5 ± 2.1 | – |"}[
+        name
+    ]
+    assert of_others in text and "| aae-gender |" not in text, "systems that were not asked for have no row"
+    (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
+    streams = json.loads(recipe.read_text())["streams"]
+    assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 1.0, 0), ("librispeech", 1.0, 2)]
+    if name == "iemocap":
+        (alone,) = (tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")
+        assert len(json.loads(alone.read_text())["streams"]) == 1
+        both, single = (
+            json.loads(
+                next((tmp_path / "out").glob(f"aae_iemocap-{system}-*/leave*/fold-00*/history.json")).read_text()
+            )
+            for system in ("aae", "cnn-single")
+        )
+        assert abs(both["steps"] - single["steps"]) <= 1, "the same number of steps, with or without auxiliary corpora"
+    variant, printed = {"iemocap": ("clusters-3", "65.7"), "msp_improv": ("activation", "53.7")}[name]
+    aae(
+        f"aae_{name}",
+        tmp_path / variant,
+        given[0],
+        "--systems=aae-gender",
+        f"--variant={variant}",
+        "--protocol=disjoint",
+    )
+    (text,) = (path.read_text() for path in (tmp_path / variant).glob("*/systems.md"))
+    assert printed in text
+    (fitted,) = (tmp_path / variant).glob("*/leave-one-speaker-out/fold-00-seed-0/recipe.json")
+    centres = json.loads(fitted.read_text())["tasks"][0]["centres"]
+    assert len(centres) == (3 if name == "iemocap" else 0) and centres == sorted(centres)
+
+
+@pytest.mark.slow
+def test_adversarial_autoencoder_across_corpora_after_pre_training(tmp_path):
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    librispeech = f"--corpus-root=librispeech={readers}"
+    aae("aae_pretrain", tmp_path / "before", "--corpus=demo", librispeech, "--aux-speakers=2")
+    (run,) = (tmp_path / "before").glob("aae_pretrain-*")
+    split = json.loads(next(run.glob("every-*/fold-00-*/split.json")).read_text())
+    assert len({name.split("_")[0] for side in ("train", "validation", "test") for name in split[side]}) == 2
+    roots = [f"--corpus-root={twin('msp_improv', tmp_path)}", f"--corpus-root=iemocap={twin('iemocap', tmp_path)}"]
+    aae("aae_cross_corpus", tmp_path / "with", *roots, librispeech, "--systems=aae")
+    aae("aae_cross_corpus", tmp_path / "out", *roots, "--systems=aae", f"--init-from={run}")
+    (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
+    assert "46.41" in text and "trained on iemocap" in text and "no training clips of" not in text
+    (folder,) = (tmp_path / "out").glob("aae_cross_corpus-aae-*/cross-corpus/fold-00-seed-0")
+    split, about = (json.loads((folder / name).read_text()) for name in ("split.json", "history.json"))
+    assert split["train"] == [] and len(split["validation"]) == 10 and len(split["test"]) == 20
+    assert {"emotion_uar", "speaker_uar"} <= set(about["training"]) and about["initial"]
+    assert {name.split("/")[0] for name in about["anew"] if name.endswith("kernel")} == {
+        *("emotion", "emotion_conv", "emotion_dense_1", "emotion_dense_2"),
+        "speaker",
+    }
+
+
+def test_the_curve_of_labelled_shares_compares_runs_of_as_many_steps():
+    """Ten speakers of EmoDB, nine of which train: a tenth is one speaker, with ninefold epochs where nobody else trains."""
+    recipes = load_recipes(str(RECIPES / "aae_emodb.py"))[0]
+    epochs = {name: recipe.epochs for name, recipe in recipes.items() if name.startswith("shares-")}
+    assert epochs == {f"shares-aae-{share}": 25 for share in (10, 25, 50, 100)} | {
+        "shares-aae-10-alone": 225,
+        "shares-aae-25-alone": 75,
+        "shares-aae-50-alone": 45,
+    }
+
+
+def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
+    """0 speakers: the corpus that the other points draw from is not read at all."""
+    readers = disk.write_librispeech(tmp_path / "readers", seed=7)
+    given = [f"--corpus-root={twin('iemocap', tmp_path)}", f"--corpus-root=librispeech={readers}", "--variant=speakers"]
+    with_auxiliary, recipes = imported("aae").with_auxiliary, load_recipes(str(RECIPES / "aae_iemocap.py"))[0]
+    options = SimpleNamespace(variant="speakers", aux_speakers=0, corpus_roots={"librispeech": "x"})
+    counted = {
+        n: [s.speakers for s in with_auxiliary(recipes[f"speakers-aae-speakers-{n}"], options).streams]
+        for n in (0, 100)
+    }
+    assert counted == {0: [0], 100: [0, 100]}
+    done = script("aae_iemocap", *given, "--aux-speakers=3", f"--out={tmp_path / 'out'}")
+    assert done.returncode == 2 and "sets the number of auxiliary speakers itself" in done.stderr
+
+
+def test_a_sweep_has_a_curve_for_each_kind():
+    swept = imported("aae").swept
+    assert swept(["aae-alpha-0.1", "ae-alpha-0.1", "aae-alpha-0.2"]) == (
+        "alpha",
+        {"aae": {0.1: "aae-alpha-0.1", 0.2: "aae-alpha-0.2"}, "ae": {0.1: "ae-alpha-0.1"}},
+    )
+    _, shares = swept(["aae-10", "aae-10-alone", "aae-100"])
+    assert shares == {
+        "the others unlabelled": {10.0: "aae-10", 100.0: "aae-100"},
+        "the others left out": {10.0: "aae-10-alone", 100.0: "aae-100"},
+    }
+    assert swept(["aae", "aae-gender", "cnn-single", "aae-no-adversary"]) is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "level", "column", "cuts"),
+    [("aae_iemocap", "valence", "valence", (2.0, 3.5)), ("aae_msp_improv", "activation", "arousal", (2.5, 3.5))],
+)
+def test_figure_5_is_of_levels_too(recipe, level, column, cuts):
+    """alpha 0.1 .. 1.0 at beta 0.5, beta 0.1 .. 0.9 at alpha 1, of both autoencoders."""
+    every = load_recipes(str(RECIPES / f"{recipe}.py"))[0]
+    for key, values, fixed in (
+        ("alpha", np.arange(1, 11) / 10, ("beta", 0.5)),
+        ("beta", np.arange(1, 10) / 10, ("alpha", 1.0)),
+    ):
+        prefix = f"{key}-{level}-"
+        found = {name.removeprefix(prefix): made for name, made in every.items() if name.startswith(prefix)}
+        assert sorted(found) == sorted(f"{kind}-{key}-{value:g}" for kind in ("aae", "ae") for value in values)
+        for name, made in found.items():
+            config = vars(made.config)
+            assert config["kind"] == name.split("-")[0] and config[fixed[0]] == fixed[1]
+            assert config[key] == pytest.approx(float(name.rpartition("-")[2]))
+            assert (made.tasks[0].column, made.tasks[0].cuts) == (column, cuts) and len(made.protocols) == 1

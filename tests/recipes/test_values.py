@@ -1,0 +1,68 @@
+"""Every recipe is a plain value, and its page is its help."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from keras_ser.cli.recipes import load_recipes
+from keras_ser.cli.training import check_labels
+from keras_ser.corpora import CORPORA, read_corpus
+from keras_ser.evaluation import metric_names
+from keras_ser.recipe import Recipe
+from keras_ser.splits import check_split
+from tests.recipes.common import RECIPES
+
+FILES = sorted(path for path in RECIPES.glob("*.py") if path.stem not in ("aae", "aspmtl", "multilevel", "vggvox"))
+
+
+EVERY = [
+    pytest.param(recipe, id=f"{path.stem}-{variant}")
+    for path in FILES
+    for variant, recipe in load_recipes(str(path))[0].items()
+]
+
+
+@pytest.mark.parametrize("recipe", EVERY)
+def test_a_recipe_is_a_plain_value(recipe):
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert recipe.corpus in CORPORA
+    if len(recipe.protocols) == 2:
+        # the paper's split; beside it there is one that keeps people, films or recordings apart
+        assert recipe.protocols[0].speaker_dependent or recipe.protocols[0].chosen_on_test
+    # the last of them keeps its promises, but where persons are to be named
+    last = recipe.protocols[-1]
+    assert (last.columns_apart or recipe.tasks[0].identity) and last.together and not last.chosen_on_test
+    # what is printed as the paper's figure is a fraction with a source
+    assert all(0 < value < 1 and "table" in source for _, _, value, source in recipe.paper)
+    assert {(task, metric) for task, metric, *_ in recipe.paper} <= {
+        (task.name, metric) for task in recipe.tasks for metric in metric_names(task)
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_help_prints_the_page(path):
+    shown = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, check=True).stdout
+    page = importlib.util.spec_from_file_location("page", path)
+    assert path.stem in shown and "--corpus-root" in shown and page is not None
+    assert path.read_text().splitlines()[0].lstrip('"') in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "corpus"), [("emodb", "emodb"), ("ravdess", "ravdess")])
+def test_recipes_fit_the_real_corpora(shared_data, name, corpus):
+    from keras_ser.corpora.inspection import check
+
+    corpus = read_corpus(corpus, shared_data / corpus)
+    recipes, _ = load_recipes(str(RECIPES / f"aspmtl_{name}.py"))
+    hashes = {i: str(k) for k, ids in enumerate(check(corpus).duplicates) for i in ids}
+    for recipe in recipes.values():
+        check_labels(recipe, corpus, {})
+        for protocol in recipe.protocols:
+            splits = protocol.splits(corpus, hashes=hashes, stratify="emotion")
+            for split in splits:
+                check_split(split, corpus, hashes)
+            tested = [i for split in splits for i in split.test]
+            assert len(tested) == len(set(tested))
+            assert protocol.kind == "random" or len(tested) == len(corpus)
