@@ -1,6 +1,7 @@
 """Run as a program: train in a process of its own, with deterministic ops, and be killed where told.
 
-python -m tests.training.resume FOLDER NAME RECIPE [stage:epoch]
+python -m tests.training.resume FOLDER NAME RECIPE [stage:epoch]     and be killed there
+python -m tests.training.resume FOLDER NAME RECIPE EPOCHS            and print the MB held after each epoch
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from keras_ser.recipe import OptimizerConfig, Sampling
+from tests.memory import held
 from tests.models import papers
 from tests.training import tiny
 
@@ -26,10 +28,24 @@ LEVELS = LEVELS.replace(
     patience_steps=0,
     smoothing=1,
 )
+# three phases with an optimizer each, batch normalisation, a rate halved by the plateau
+ADVERSARIAL = papers.RECIPES["aae"]
+ADVERSARIAL = ADVERSARIAL.replace(
+    name="adversarial",
+    tasks=(tiny.EMOTION, tiny.GENDER),
+    config=dataclasses.replace(ADVERSARIAL.config, filters=(4, 6), head_filters=4, dropout=0.3),
+    optimizer=OptimizerConfig("adam", 1e-2, schedule="plateau", factor=0.5, floor=1e-5),
+    protocols=(tiny.SPEAKERS,),
+    epochs=4,
+    patience=1,
+    patience_steps=0,
+    smoothing=1,
+)
 RECIPES = {
     "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
     "stretched": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
     "levels": LEVELS.replace(**EPOCHS),
+    "adversarial": ADVERSARIAL,
     "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),
 }
 
@@ -47,17 +63,21 @@ def train(folder: Path, name: str, recipe, on_epoch=None):
     write_predictions(predict(run.model(), recipe, data, split, seed=11), folder / f"{name}.csv")
 
 
-def main(folder: str, name: str, recipe: str, kill: str = "") -> None:
+def main(folder: str, name: str, recipe: str, until: str = "") -> None:
     from keras_ser.training import deterministic
 
     deterministic()
-    folder = Path(folder)
+    made = RECIPES[recipe]
+    if until.isdecimal():
+        made = made.replace(epochs=int(until), patience=int(until))
 
-    def die(stage, epoch, epochs, logs):
-        if f"{stage}:{epoch}" == kill:
+    def on_epoch(stage, epoch, epochs, logs):
+        if f"{stage}:{epoch}" == until:
             os.kill(os.getpid(), signal.SIGKILL)
+        if until.isdecimal():
+            print(held() / 2**20)
 
-    train(folder, name, RECIPES[recipe], die)
+    train(Path(folder), name, made, on_epoch)
 
 
 if __name__ == "__main__":

@@ -468,6 +468,7 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
     ("recipe", "kills"),
     [
         ("levels", ["levels:2"]),
+        ("adversarial", ["adversarial:3"]),
         ("cascade", ["model 1:1", "model 2:2"]),
     ],
 )
