@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli import recipe_main
+from keras_ser.cli.parsing import Parser
 from keras_ser.cli.tables import Paper, systems_table, with_course, with_known
 from keras_ser.models.multilevel import Config
 from keras_ser.models.multilevel.config import RANDOM
@@ -79,6 +80,7 @@ ABOUT = {
     "w2e-nlinear": "wav2vec 2.0 alone, NLinear on its frames",
     "w2e-dlinear": "wav2vec 2.0 alone, DLinear on its frames",
 }
+W2E = tuple(name for name in ABOUT if name.startswith("w2e"))
 PAIRS = (
     *((name, "ser") for name in ADDITIONS if name != "ser"),
     ("ser", "w2e"),
@@ -99,7 +101,13 @@ class Given(dict):
         """Parse the command line, before the recipes that depend on it are made."""
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         pretrained_arguments(parser)
+        parser.add_argument("--systems", default="")
         options, _ = parser.parse_known_args()
+        alone = [system for system in options.systems.split(",") if system in W2E]
+        if alone and not options.wav2vec2:
+            Parser(prog="keras-ser").error(
+                f'{alone[0]} is wav2vec 2.0 alone: give --wav2vec2 CHECKPOINT, or "random" for random weights.'
+            )
         return cls(
             wav2vec2=options.wav2vec2 if options.wav2vec2 in ("", RANDOM) else str(Path(options.wav2vec2).resolve()),
             alexnet=options.alexnet and str(Path(options.alexnet).resolve()),

@@ -100,6 +100,9 @@ def test_single_levels_and_weights_of_alexnet(tmp_path):
     (run,) = (tmp_path / "out").glob("multilevel_iemocap-alexnet-*/leave-one-speaker-out/fold-01-*")
     weights = inner_network(Run.load(run).model()).get_layer("alexnet_0").get_weights()
     np.testing.assert_allclose(weights[0], arrays["features.0.weight"].transpose(2, 3, 1, 0), atol=1e-6)
+    done = script("multilevel_emodb", f"--corpus-root={root}", "--systems=ser,w2e")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and "w2e is wav2vec 2.0 alone: give --wav2vec2 CHECKPOINT" in line
     done = script("multilevel_emodb", f"--corpus-root={root}", f"--alexnet={root}")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "expected a whole safetensors file" in line
