@@ -3,7 +3,8 @@
 # folds with five seeds; each experiment has its report. Takes days on two cores; kill it whenever you like, the same command goes on.
 #
 #     benchmarks/all.sh DATA OUT [SYSTEM ..]      DATA/emodb, DATA/ravdess, DATA/ased/manifest.csv; all systems, or those that are named
-#                                               (a variant, controls, paper, conv, aae, multilevel)
+#                                               (a variant, controls, paper, conv, others, noise, dnn, vggvox, aae, multilevel)
+#                                               noise needs noise files in DATA/noisex92
 #     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes by what was done
 #
 # A step's output is in OUT/log/STEP.log; the commit that it was made by is in OUT/log/STEP.done.
@@ -11,15 +12,20 @@ set -u
 DATA=$(cd "${1:?DATA}" && pwd) && mkdir -p "${2:?OUT}/log" && OUT=$(cd "$2" && pwd) || exit 2
 shift 2
 cd "$(dirname "$0")/.." || exit 2
-LEFT=0
-[ "${1:-}" = --left ] && LEFT=1 && shift
-ONLY=" $* "
+LEFT=0 ONLY=" "
+for word; do
+    [ "$word" = --left ] && LEFT=1 || ONLY="$ONLY$word "
+done
 JOBS=$(nproc)
 TRIALS=12
 ROOM="--space batch_size=16,32,64 --space optimizer.learning_rate=0.0005:0.005:log --space config.dropout=0.1:0.6"
 LSTM="--space config.layers=1,2,3 --space config.units=32,64"
 WEIGHTS="--space config.beta=0.05:2:log --space config.gamma=0.01:1:log --space config.mu=0.01:1:log"
 todo=0 done=0 spent=0
+
+asked() { # SYSTEM
+    [ "$ONLY" = " " ] || [[ "$ONLY" == *" $1 "* ]]
+}
 
 step() { # NAME COMMAND ..
     local name=$1 start
@@ -47,14 +53,14 @@ step() { # NAME COMMAND ..
 system() { # CORPUS ROOT RECIPE VARIANT FOLDS SPACE ..
     local corpus=$1 root=$2 recipe=$3 variant=$4 folds=$5
     shift 5
-    [ "$ONLY" != "  " ] && [[ "$ONLY" != *" $variant "* ]] && return
+    asked "$variant" || return
     step "$corpus-$variant-search" keras-ser tune "$recipe" --variant "$variant" --corpus-root "$root" --protocol disjoint \
         --folds "$folds" --epochs 60 --set patience=12 --trials $TRIALS --quiet --out "$OUT/$corpus" $ROOM "$@" ${MORE:-}
     step "$corpus-$variant" found "$corpus" "$variant" "$root"
 }
 
 controls() { # CORPUS ROOT: the best ASP-MTL with its losses at 0, with shuffled genders, and one encoder as large as its three
-    [ "$ONLY" != "  " ] && [[ "$ONLY" != *" controls "* ]] && return
+    asked controls || return
     local again="--corpus-root $2 --protocol disjoint --seed 0 --seeds 5 --jobs $JOBS --quiet"
     step "$1-zero-losses" best "$1" aspmtl $again --out "$OUT/$1/zero-losses" --set config.beta=0 --set config.gamma=0 --set config.mu=0
     step "$1-shuffled" best "$1" aspmtl $again --out "$OUT/$1/shuffled" --set 'shuffle=["gender"]'
@@ -90,16 +96,30 @@ for corpus in emodb ravdess ased; do
     system $corpus "$root" $recipe aspmtl-noise $folds $LSTM $WEIGHTS
     controls $corpus "$root"
     # the paper's printed setting, trained until it has converged
-    [ "$ONLY" = "  " ] || [[ "$ONLY" == *" paper "* ]] && step $corpus-paper python $recipe --variant paper-aspmtl \
+    asked paper && step $corpus-paper python $recipe --variant paper-aspmtl \
         --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/$corpus/paper" $MORE
-    [ "$ONLY" = "  " ] || [[ "$ONLY" == *" conv "* ]] && for variant in conv conv-single; do
-        step $corpus-$variant python $recipe --variant $variant --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 \
+    for variant in cascade conv conv-single; do
+        asked $variant && step $corpus-$variant python $recipe --variant $variant --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 \
             --jobs "$JOBS" --quiet --out "$OUT/$corpus/conv" $MORE
     done
+    # settings that nobody tuned for the corpus, beside openSMILE's eGeMAPS with a support vector machine
+    asked others && case $corpus in
+    ased) step ased-own python recipes/own.py --corpus-root "$root" --seed 0 --seeds 5 --jobs "$JOBS" --quiet --out "$OUT/ased/own" ;;
+    *) step $corpus-others python $recipe --variant conv --corpus-root "$root" --protocol disjoint --seed 0 --seeds 5 --jobs "$JOBS" \
+        --quiet --out "$OUT/$corpus/others" --set "frontend.endpoint=$([ $corpus = emodb ] && echo true || echo false)" ;;
+    esac
     [ $corpus = ased ] && continue
+    for table in noise ablation; do
+        asked noise && step $corpus-$table python recipes/aspmtl_$table.py --variant $corpus --corpus-root "$root" \
+            --noise-root "$DATA/noisex92" --jobs "$JOBS" --quiet --out "$OUT/$corpus/$table"
+    done
+    asked dnn && step $corpus-dnn python recipes/mt_a_dnn.py --variant $corpus --corpus-root "$root" --seed 0 --seeds 5 \
+        --jobs "$JOBS" --quiet --out "$OUT/$corpus/dnn"
+    [ $corpus = ravdess ] && asked vggvox && step ravdess-vggvox python recipes/vggvox_ravdess.py --corpus-root "$root" \
+        --jobs "$JOBS" --quiet --out "$OUT/ravdess/vggvox"
     # the settings are the recipes' own; the learning rate falls to 0, and nothing is searched
     for paper in aae multilevel; do
-        [ "$ONLY" = "  " ] || [[ "$ONLY" == *" $paper "* ]] && step $corpus-$paper python recipes/${paper}_$corpus.py \
+        asked $paper && step $corpus-$paper python recipes/${paper}_$corpus.py \
             --corpus-root "$root" --protocol disjoint --seed 0 --jobs "$JOBS" --quiet --out "$OUT/$corpus/$paper"
     done
 done
