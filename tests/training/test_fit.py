@@ -2,16 +2,12 @@
 
 import dataclasses
 import functools
-import os
 import random
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 from keras_ser import metrics
@@ -37,11 +33,6 @@ class Reached(Exception):
 
 def ids(data, numbers):
     return {data.corpus.utterances[i].id for i in numbers}
-
-
-def subprocess_env():
-    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-    return {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
 
 
 def test_the_run(trained, split):
@@ -429,25 +420,6 @@ def test_spread_gives_each_replica_a_part_like_the_whole(rng):
     assert stream[order][:7].sum() == 2 and stream[order][7:].sum() == 2
 
 
-def run_program(*arguments, module="resume", check=True):
-    command = [sys.executable, "-m", f"tests.training.{module}", *map(str, arguments)]
-    done = subprocess.run(command, env=subprocess_env(), cwd=ROOT, capture_output=True, text=True)
-    assert not check or done.returncode == 0, done.stderr[-3000:]
-    return done
-
-
-def same_runs(folder: Path, a: str, b: str, depth: str = "."):
-    """Weights, history and predictions of two runs, bit by bit."""
-    for name in ("history.json", "history.csv"):
-        assert (folder / a / depth / name).read_text() == (folder / b / depth / name).read_text()
-    models = [Run.load(folder / name / depth).model() for name in (a, b)]
-    weights = [model.get_weights() for model in models]
-    assert len(weights[0]) == len(weights[1]) > 0
-    for x, y in zip(*weights, strict=True):
-        np.testing.assert_array_equal(x, y)
-    assert (folder / f"{a}.csv").read_bytes() == (folder / f"{b}.csv").read_bytes()
-
-
 @pytest.mark.slow
 def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path):
     """Validation speakers stand apart: nothing is said of the task, and another choice by it is refused."""
@@ -461,49 +433,6 @@ def test_a_speaker_who_trains_nothing_is_not_named(corpus, data, split, tmp_path
         fit(recipe.replace(monitor="val_speaker_accuracy"), data, split, tmp_path / "other")
     with pytest.raises(ValueError, match="the task 'speaker' has no classes yet: call `recipe.for_corpus"):
         fit(tiny.STRETCHED, data, split, tmp_path / "nameless")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("recipe", "kills"),
-    [
-        ("levels", ["levels:2"]),
-        ("adversarial", ["adversarial:3"]),
-        ("cascade", ["model 1:1", "model 2:2"]),
-    ],
-)
-def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kills):
-    """SIGKILL, a new process, the same numbers."""
-    run_program(tmp_path, "unbroken", recipe)
-    for kill in kills:
-        killed = run_program(tmp_path, "broken", recipe, kill, check=False)
-        assert killed.returncode == -signal.SIGKILL
-        assert not (tmp_path / "broken" / "model.keras").exists()
-    run_program(tmp_path, "broken", recipe)
-    same_runs(tmp_path, "unbroken", "broken")
-    if recipe == "cascade":
-        same_runs(tmp_path, "unbroken", "broken", "model_1")
-
-
-@pytest.mark.slow
-def test_two_devices_are_one(tmp_path):
-    """`strategy="mirrored"` on two logical CPUs; more than one run in the process, batch normalisation among them."""
-    run_program(tmp_path, module="mirrored")
-    one, two = (Run.load(tmp_path / name) for name in ("one", "two"))
-    for a, b in zip(one.history, two.history, strict=True):
-        assert set(a) == set(b)
-        for name in a:
-            if not name.startswith("val_"):
-                assert a[name] == pytest.approx(b[name], rel=2e-3), name
-    for x, y in zip(one.model().get_weights(), two.model().get_weights(), strict=True):
-        np.testing.assert_allclose(x, y, atol=2e-3)
-    p = [
-        pd.read_csv(tmp_path / f"{name}.csv")[[f"emotion/{label}" for label in tiny.EMOTION.labels]]
-        for name in ("one", "two")
-    ]
-    np.testing.assert_allclose(*p, atol=5e-3)
-    row = Run.load(tmp_path / "conv").history[0]
-    assert np.isfinite(list(row.values())).all()
 
 
 @pytest.mark.slow
