@@ -11,7 +11,7 @@ import pytest
 
 from tests.models import toy_paper
 from tests.training import tiny
-from tests.training.test_fit import ROOT, same_runs, subprocess_env
+from tests.training.test_processes import ROOT, same_runs, subprocess_env
 
 pytestmark = pytest.mark.slow
 
