@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import random
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -24,7 +23,6 @@ from tests.training import tiny
 
 # the module, whose name in its package is the function's
 ROOM = sys.modules["keras_ser.training.fitting"]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Reached(Exception):
