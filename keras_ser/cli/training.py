@@ -208,7 +208,8 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
 
     check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values())
+    folds = folds_asked(options)
+    check_splits(recipe, corpus, folds, (auxiliary or {}).values(), getattr(options, "init_from", None))
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:

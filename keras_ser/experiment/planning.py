@@ -14,6 +14,7 @@ from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
 from keras_ser.training.preflight import check_choice, check_recipe
 from keras_ser.training.run import is_of
+from keras_ser.training.transfer import check_start
 
 UNITS = ("speaker", "film", "session", "origin")
 
@@ -101,15 +102,24 @@ def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -
 
 
 def check_splits(
-    recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None, auxiliary: Iterable[Corpus] = ()
+    recipe: Recipe,
+    corpus: Corpus,
+    folds: Sequence[int] | None = None,
+    auxiliary: Iterable[Corpus] = (),
+    initial: Path | str | None = None,
 ) -> None:
     """Make the checks of `check_jobs` that need no samples, before anything is decoded.
 
+    Args:
+        initial: folder of the run that provides the initial weights.
+
     Raises:
-        UserError: see `check_jobs`.
+        UserError: see `check_jobs` and `keras_ser.training.transfer.check_start`.
     """
     others = [(other, {}) for other in auxiliary]
     for splits in _splits(recipe, corpus, {}, folds).values():
+        if initial:
+            check_start(recipe, initial, corpus, splits)
         for split in splits:
             check_split(split, corpus, auxiliary=others)
             check_choice(recipe, corpus, split)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.corpora import Corpus
-from keras_ser.corpora.spelling import comparable
 from keras_ser.errors import UserError
 from keras_ser.evaluation.verification_trials import enrolled_trials, enrolled_vectors, score_trials, trials
 from keras_ser.experiment.planning import jobs
@@ -24,6 +23,7 @@ from keras_ser.splits import LeakageError
 from keras_ser.tasks import identity
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import model_file
+from keras_ser.training.transfer import heard_speakers
 
 TRIALS = 50_000
 
@@ -135,20 +135,6 @@ def run_enrolled(
     made = verification_report(title, table, notes=(*told, *notes))
     made.save(out)
     return made
-
-
-def heard_speakers(run: Run, corpus: Corpus) -> set[str]:
-    """Return the speakers of a corpus on whom a run was trained or validated."""
-    used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
-    for stream in run.recipe.streams:
-        used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
-    if used and used <= {u.id for u in corpus}:
-        return {u.speaker for u in corpus if u.id in used}
-    # another corpus, or other clips under the name of one that was used
-    trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
-    return {
-        u.speaker for u in corpus if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
-    }
 
 
 def _enrolled_scores(

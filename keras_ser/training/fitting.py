@@ -28,7 +28,7 @@ from keras_ser.training.preflight import check_choice, check_recipe, feature_sha
 from keras_ser.training.provenance import MADE, made_by
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
-from keras_ser.training.transfer import begin_from, check_frozen, digest, save_rest
+from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_rest
 
 CONTROL = 3000  # number of the random stream for a control's targets, distinct from those of `TrainingData`
 
@@ -68,7 +68,7 @@ def fit(
         The finished `Run`.
 
     Raises:
-        LeakageError: clips, speakers or other groups occur on two sides of the split.
+        LeakageError: clips, speakers or other groups occur on two sides of the split, or trained `initial` and are tested.
         RunError: `out` contains another run.
         UserError: the recipe cannot be trained on these data, or `initial` does not match.
         DivergenceError: the loss or a weight is not finite.
@@ -87,6 +87,8 @@ def fit(
     if nameless:
         raise UserError(f"the task {nameless[0]!r} has no classes yet: call `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, data.others)
+    if initial:
+        check_start(recipe, initial, data.corpus, [split])
     recipe = recipe.for_split(data.readable, split)
     stage = recipe.name if recipe.first is None else "model 2"
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch, initial)

@@ -1,4 +1,4 @@
-"""Initial weights from a finished run, for fine-tuning after pre-training."""
+"""Initial weights from a finished run, for fine-tuning after pre-training, and whom that run has heard."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.corpora import Corpus
 from keras_ser.corpora.corpus import listed
+from keras_ser.corpora.spelling import comparable
 from keras_ser.errors import RunError, UserError
 from keras_ser.files import write_whole
-from keras_ser.tasks import Task
+from keras_ser.recipe import Recipe
+from keras_ser.splits import LeakageError, Split
+from keras_ser.tasks import Task, identity
 from keras_ser.training.run import NETWORK, Run, model_file
 
 # weights that are not part of the whole model: a decoder, a discriminator
@@ -32,6 +36,59 @@ def digest(folder: Path | str) -> str:
     rest = file.with_name(TRAINING_ONLY)
     found.update(rest.read_bytes() if rest.exists() else b"")
     return found.hexdigest()[:12]
+
+
+def heard_clips(run: Run, corpus: Corpus) -> set[str]:
+    """Return the ids of a corpus on which a run was trained or validated."""
+    used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
+    for stream in run.recipe.streams:
+        used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
+    return used
+
+
+def heard_speakers(run: Run, corpus: Corpus) -> set[str]:
+    """Return the speakers of a corpus on whom a run was trained or validated."""
+    used = heard_clips(run, corpus)
+    if used and used <= {u.id for u in corpus}:
+        return {u.speaker for u in corpus if u.id in used}
+    # another corpus, or other clips under the name of one that was used
+    trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
+    return {
+        u.speaker for u in corpus if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
+    }
+
+
+def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequence[Split]) -> None:
+    """Refuse initial weights of another model, and those that have learned from what a split tests.
+
+    Args:
+        recipe: what is to be trained.
+        folder: folder of the run that provides the weights.
+        corpus: the recipe's corpus.
+        splits: splits of the runs to be trained.
+
+    Raises:
+        UserError: the run is of another model.
+        LeakageError: clips of a test side, or their speakers (films, ..) if the split keeps these apart, trained or validated
+            the run.
+    """
+    run = Run.load(Run.find(folder))
+    if run.recipe.model != recipe.model:
+        raise UserError(f"{folder} is a run of the model {run.recipe.model!r}: expected one of {recipe.model!r}.")
+    clips, speakers = heard_clips(run, corpus), heard_speakers(run, corpus)
+    for split in splits:
+        tested = set(split.test)
+        sides = [u for u in corpus if u.id in tested]
+        known = []
+        for column in split.apart:
+            used = speakers if column == "speaker" else {u.column(column) for u in corpus if u.id in clips}
+            known += [f"{column} {value}" for value in sorted({u.column(column) for u in sides} & (used - {None}))]
+        known = known or sorted(tested & clips)
+        if known:
+            raise LeakageError(
+                f"{folder} was trained or validated on what {split.protocol}, fold {split.fold}, tests: {listed(known)}. Start "
+                "from a run that has not heard them, or train only the folds that test others (--folds)."
+            )
 
 
 def save_rest(network, score, out: Path) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.models.paper import build_network
+from keras_ser.splits import LeakageError
 from keras_ser.tasks import Task
 from keras_ser.training import Data, fit
 from keras_ser.training.preflight import frontends, input_shapes
-from keras_ser.training.transfer import TRAINING_ONLY, begin_from, digest
+from keras_ser.training.transfer import TRAINING_ONLY, begin_from, check_start, digest
 from tests.models.papers import RECIPES
 from tests.training import tiny
 
@@ -100,3 +101,24 @@ def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
         begin_from(other, (AGE,), run.folder)
     with pytest.raises(RunError, match="expected the folder of a finished run"):
         digest(tmp_path)
+
+
+def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_path):
+    """Of the clips themselves, of their speakers, and of a corpus that was auxiliary; not those of the same fold, or of others."""
+    run, data, split = made
+    first, other = tiny.SPEAKERS.splits(corpus)[0], tiny.SPEAKERS.splits(corpus)[1]
+    check_start(AAE, run.folder, corpus, [other])
+    names = sorted({u.speaker for u in corpus if u.id in first.test})
+    with pytest.raises(LeakageError, match=f"fold 0, tests: speaker {', speaker '.join(names)}.*--folds"):
+        check_start(AAE, run.folder, corpus, [other, first])
+    begun = AAE.replace(initial=digest(run.folder))
+    with pytest.raises(LeakageError, match="was trained or validated on"):
+        fit(begun, data, first, tmp_path / "run", initial=run.folder)
+    assert not (tmp_path / "run").exists()
+    # speakers may be on both sides of a random split, clips may not
+    drawn = dataclasses.replace(first, apart=())
+    with pytest.raises(LeakageError, match=f"tests: {sorted(first.test)[0]}"):
+        check_start(AAE, run.folder, corpus, [drawn])
+    check_start(AAE, run.folder, dataclasses.replace(corpus, name="another"), [first])
+    with pytest.raises(UserError, match="a run of the model 'aae_mtl': expected one of 'aspmtl'"):
+        check_start(tiny.SINGLE, run.folder, corpus, [other])
