@@ -119,10 +119,14 @@ def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
 def dimensional(name: str, corpus: str, task: Task, **changes) -> dict[str, Recipe]:
     """Return system -> recipe, with the paper's alpha and beta for dimensional labels."""
     made = systems(f"aae_{corpus}_{name}", corpus, task, (SPEAKERS,), **changes)
-    rates = {"config.alpha": 0.3, "config.beta": 0.7}
+    rates = {
+        "aae": {"config.alpha": 0.3, "config.beta": 0.7},
+        "ae": {"config.alpha": 0.6, "config.beta": 0.4},
+        "cnn": {},
+    }
     figure = ("aae", "aae-gender", "aae-speaker", "aae-single", "ae", "ae-single", "cnn", "cnn-single")
     found = {system: made[system] for system in figure}
-    return {system: recipe.change(rates) if system.startswith("aae") else recipe for system, recipe in found.items()}
+    return {system: recipe.change(rates[system.partition("-")[0]]) for system, recipe in found.items()}
 
 
 SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
@@ -215,7 +219,7 @@ def swept(names: Iterable[str]) -> tuple[str, dict[str, dict[float, str]]] | Non
             setting = settings[key]
             found.setdefault(kind, {})[float(value[0])] = name
         elif key.isdigit():
-            setting = "speakers with known emotions, %"
+            setting = "speakers with known emotions, % (rounded up to whole speakers)"
             curves = ["the others left out"] if value else ["the others unlabelled"]
             for curve in curves if int(key) < 100 else ["the others left out", "the others unlabelled"]:
                 found.setdefault(curve, {})[float(key)] = name
@@ -271,18 +275,29 @@ def pretrained_on(recipe: Recipe, options) -> Recipe:
 
 def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:
     """Run one of these recipes; `papers` maps variants to papers."""
-    return recipe_main(
-        variants, page, arguments=auxiliary_arguments, adjust=with_auxiliary, reports=tables(papers or {})
-    )
+
+    def adjust(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+        variant = variants[options.variant or next(iter(variants))]
+        if options.epochs is not None and not recipe.unlabelled:
+            # the clips of some of the speakers, in as many optimizer steps as the others
+            (own,) = (made for made in variant.values() if made.name == recipe.name)
+            least = min(made.epochs for made in variant.values())
+            recipe = recipe.replace(epochs=round(options.epochs * own.epochs / least))
+        return with_auxiliary(recipe, options)
+
+    return recipe_main(variants, page, arguments=auxiliary_arguments, adjust=adjust, reports=tables(papers or {}))
 
 
 def tables(papers: dict[str, Paper]):
     """Return the function that makes a recipe's reports."""
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
-        known = ABOUT | {f"aae-{share}": f"emotion labels for {share} % of the training speakers" for share in SHARES}
+        known = ABOUT | {
+            f"aae-{share}": f"emotion labels for {share} % of the training speakers, rounded up" for share in SHARES
+        }
         known |= {
-            f"aae-{share}-alone": f"only the recordings of {share} % of the training speakers" for share in SHARES
+            f"aae-{share}-alone": f"only the recordings of {share} % of the training speakers, rounded up"
+            for share in SHARES
         }
         known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
         pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))

@@ -289,7 +289,7 @@ def _check(options: argparse.Namespace) -> int:
     from keras_ser.training import Run
 
     run = Run.load(Run.find(options.run_folder))
-    data, failed = data_of(run.folder, options.corpus_root), False
+    data, failed = data_of(run.folder, options.corpus_root, auxiliary=not options.no_train), False
     with Progress(options.quiet) as progress:
         for name, passed, said in check_run(run, data, not options.no_train, progress.epoch):
             failed |= passed is False

@@ -4,15 +4,20 @@ import argparse
 import difflib
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class Parser(argparse.ArgumentParser):
     """`argparse.ArgumentParser` that suggests the nearest match for an unknown option or command.
 
-    Every mistake is reported in one line on standard error, without the usage, with exit code 2.
+    Every mistake is reported in one line on standard error, without the usage, with exit code 2. Options are not abbreviated: what
+    a script says would change with each option that is added.
     """
 
     given: Sequence[str] = ()
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, allow_abbrev=False, **options)
 
     def parse_known_args(self, args=None, namespace=None):
         self.given = sys.argv[1:] if args is None else list(args)

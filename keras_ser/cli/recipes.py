@@ -147,8 +147,10 @@ def choose_systems(
 
     for option in ("aux_root", *(["corpus"] if own is None and fitted is None else [])):
         if getattr(options, option):
-            named = "--corpus-root is used unchanged" if options.corpus else "--variant selects the corpus"
-            raise UserError(f"--{option.replace('_', '-')} does not apply to this recipe: {named}.")
+            way = (
+                "--variant selects its corpus" if option == "corpus" else "auxiliary corpora are --corpus-root NAME=DIR"
+            )
+            raise UserError(f"--{option.replace('_', '-')} does not apply to this recipe: {way}. See --help.")
     notes: Sequence[str] = ()
     if options.corpus and own is not None:
         name, (made, notes) = options.corpus, own(_own_corpus(options))

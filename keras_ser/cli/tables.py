@@ -177,10 +177,12 @@ def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.course import course_report
+        from keras_ser.experiment.reporting import report_title
 
         yield from table(trained)
         first = trained.first
-        title = f"Course of the training and embeddings, {first.name.split('-', 1)[0]} on {trained.data.corpus.name}"
+        name, recipes = first.name.split("-", 1)[0], [system.recipe for system in trained.systems.values()]
+        title = f"Course of the training and embeddings, {report_title(name, recipes, trained.data)}"
         made = course_report(title, trained.systems, trained.data, compared)
         yield made, made.save(trained.folder)
 

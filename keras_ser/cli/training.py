@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_ser.cli.arguments import add_table_arguments, positive, table_options
 from keras_ser.cli.engines import add_engine_arguments
+from keras_ser.cli.parsing import nearest
 from keras_ser.errors import UserError
 from keras_ser.files import waveform_cache
 
@@ -128,6 +129,14 @@ class Roots(argparse.Action):
         from keras_ser.corpora import CORPORA
 
         name, equals, root = value.partition("=")
+        if equals and name in namespace.corpus_roots:
+            parser.error(
+                f"{option_string} {name}= is given twice: {namespace.corpus_roots[name]}, {root}. One corpus of each adapter can "
+                "be read: join two tables of a manifest into one."
+            )
+        if equals and re.fullmatch("[a-z][a-z0-9_]*", name) and name not in CORPORA and not Path(value).exists():
+            known = nearest(name, CORPORA) or f" There are {', '.join(CORPORA)}."
+            parser.error(f"{option_string} {value}: there is no corpus {name!r}.{known}")
         if equals and name in CORPORA:
             namespace.corpus_roots = {**namespace.corpus_roots, name: root}
         else:
@@ -174,10 +183,15 @@ def read(
     """
     from keras_ser.corpora import read_corpus
 
-    read_by = table_options(options)
+    read_by, first = table_options(options), next(iter(recipes.values()))
+    # the table of an auxiliary manifest, if the recipe's own corpus is none
+    of_table = (
+        {name: read_by.pop(name) for name in ("columns", "audio_root") if name in read_by}
+        if (first.corpus != "manifest" and "manifest" in options.corpus_roots)
+        else {}
+    )
     # report a wrong path or label before importing TensorFlow, which takes seconds
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
-    first = next(iter(recipes.values()))
     every = [each for recipe in recipes.values() for each in (recipe, recipe.first) if each is not None]
     named = {stream.corpus for recipe in every for stream in recipe.streams if stream.corpus}
     for name in sorted(set(options.corpus_roots) - {first.corpus}):
@@ -186,7 +200,9 @@ def read(
                 f"no stream reads the corpus {name!r} of --corpus-root {name}=.. There are: {', '.join(sorted(named)) or 'none'}."
             )
         by = next(dict(s.options) for recipe in every for s in recipe.streams if s.corpus == name)
-        auxiliary[name] = read_corpus(name, options.corpus_roots[name], **by)
+        auxiliary[name] = read_corpus(
+            name, options.corpus_roots[name], **by, **(of_table if name == "manifest" else {})
+        )
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():

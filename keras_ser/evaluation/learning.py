@@ -182,7 +182,10 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     if is_baseline(recipe) or not rows:
         return ""
     form = form_of("ccc" if task.continuous else "uar")
-    chance = 0.0 if task.continuous else 1 / task.size
+    # the training side that is scored holds the recipe's own corpus alone; speakers of others are "CORPUS/SPEAKER"
+    others = tuple(f"{stream.corpus}/" for stream in recipe.streams if stream.corpus)
+    own = [label for label in task.labels if not (task.identity and label.startswith(others))]
+    chance = 0.0 if task.continuous else 1 / len(own)
     if training < chance + HALF * (1 - chance):
         return f"underfit: {form(training)} on the training side, nearer to chance ({form(chance)}) than to a perfect score"
     if len(rows) < FEW and training < KNOWN:

@@ -277,8 +277,9 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
         notes.append(f"Seed {seed} is incomplete and left out: {lack} ({clips} clips).")
     if result.unlabelled:
         notes.append(f"{result.unlabelled} clips without a label are left out.")
-    for label in result.absent_altogether:
-        notes.append(f"No clip is {label}: left out of UAR.")
+    if result.absent_altogether:
+        names, more = result.absent_altogether[:10], len(result.absent_altogether) - 10
+        notes.append(f"No clip is {_listed(names)}{f' and {more} more' * (more > 0)}: left out of UAR.")
     for label, where in result.absent.items():
         notes.append(f"{label} is absent from {len(where)} of {len(result.folds)} folds ({_listed(where)}).")
     return tuple(notes)

@@ -23,6 +23,7 @@ from keras_ser.reports import Report, curves, score_report
 from keras_ser.reports.report import Picture
 from keras_ser.splits import Protocol, distributions
 from keras_ser.training import Data, Run
+from keras_ser.training.data import labelled_clips
 from keras_ser.training.predictions import truths
 
 
@@ -117,10 +118,11 @@ def _diagnosed(
 
 
 def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]]]:
-    """Return output other than a task -> protocol -> its accuracy on training batches at the kept epoch, and its prior."""
+    """Return output other than a task -> protocol -> its accuracy on training batches at the kept epoch, and its prior, %."""
     found: dict[str, dict[str, dict[str, float]]] = {}
+    shown = {"accuracy in training batches, %": "accuracy", "most frequent class, %": "prior"}
     for (name, protocol), part in pd.DataFrame(rows).groupby(["output", "protocol"]) if rows else ():
-        found.setdefault(name, {})[protocol] = {key: float(part[key].mean()) for key in ("accuracy", "prior")}
+        found.setdefault(name, {})[protocol] = {key: 100 * float(part[column].mean()) for key, column in shown.items()}
     return found
 
 
@@ -185,16 +187,21 @@ def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:
 
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
-    total = sum(stream.share for stream in recipe.streams)
+    foreign = all(protocol.kind == "cross-corpus" for protocol in recipe.protocols)
+    total = sum(stream.share for stream in recipe.streams if stream.corpus or not foreign)
     for stream in (stream for stream in recipe.streams if stream.corpus in data.auxiliary):
         corpus, _ = data.auxiliary[stream.corpus]
         clips = [u for u in corpus if u.id in stream.chosen(corpus)]
-        speakers = len({u.speaker for u in clips})
-        used = "with the labels of the main task" if stream.teaches else "without labels of the main task"
+        speakers, nameless = len({u.speaker for u in clips} - {None}), sum(u.speaker is None for u in clips)
+        taught = stream.teaches or recipe.tasks[0].identity
+        used = "with the labels of the main task" if taught else "without labels of the main task"
         found.append(
-            f"{recipe.name} is also trained on {corpus.name}: {len(clips)} clips of {speakers} speakers, {used}, "
+            f"{recipe.name} is also trained on {corpus.name}: {len(clips)} clips of {speakers} speakers"
+            f"{f' ({nameless} of them name no speaker)' * bool(nameless)}, {used}, "
             f"{stream.share / total:.0%} of each batch. {corpus.citation}".rstrip()
         )
+    if recipe.labelled < 1:
+        found.append(_labels_known(recipe, data, folds))
     sources = sorted({source for *_, source in recipe.paper})
     found += [f"Paper column: {source}" for source in sources]
     for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
@@ -230,7 +237,8 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
     if silent:
         found.append(
-            f"{len(silent)} clips are unusual but kept: {', '.join(silent[:10])} (see `keras-ser corpus check`)."
+            f"{len(silent)} clip{'s are' if len(silent) > 1 else ' is'} unusual but kept: {', '.join(silent[:10])} (see "
+            "`keras-ser corpus check`)."
         )
     if unit(data) == "origin":
         found.append(
@@ -242,8 +250,23 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     return found
 
 
+def _labels_known(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> str:
+    """Say how many training speakers have labels of the main task."""
+    found = []
+    for job in jobs(recipe, data, folds):
+        train = set(job.split.train)
+        chosen = labelled_clips(data.corpus, train, recipe.labelled, job.seed)
+        found.append([len({u.speaker for u in data.corpus if u.id in side}) for side in (chosen, train)])
+    few, every = zip(*found, strict=True)
+    rest = "without these labels" if recipe.unlabelled else "left out"
+    return (
+        f"{recipe.name}: {'/'.join(map(str, sorted(set(few))))} of {'/'.join(map(str, sorted(set(every))))} training speakers have "
+        f"labels of {recipe.tasks[0].name} ({sum(few) / sum(every):.0%}); the others are {rest}."
+    )
+
+
 def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
-    """Return a sentence for each fold that tests a class without training clips."""
+    """Return a sentence for each fold that tests a class without training clips that have its label."""
     main, found = recipe.tasks[0], {}
     if main.continuous or main.identity or main.columns:
         return []
@@ -255,9 +278,12 @@ def _untaught(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[s
     teaching = [data.auxiliary[name][0] for name in teachers]
     others = {label for other in teaching for label in truths(main, other.utterances, other.name)}
     for job in jobs(recipe, data, folds):
-        tested, trained = ({truth[i] for i in side if i in truth} for side in (job.split.test, job.split.train))
+        taught, where = set(job.split.train), f"{job.protocol.name}, fold {job.split.fold}"
+        if recipe.labelled < 1:  # drawn by the seed
+            taught, where = labelled_clips(data.corpus, taught, recipe.labelled, job.seed), f"{where}, seed {job.seed}"
+        tested, trained = ({truth[i] for i in side if i in truth} for side in (job.split.test, taught))
         trained |= others
         lacking = tested - trained - {""}
         if lacking:
-            found[job.protocol.name, job.split.fold] = ", ".join(sorted(lacking))
-    return [f"{protocol}, fold {fold}: no training clips of {labels}." for (protocol, fold), labels in found.items()]
+            found[where] = ", ".join(sorted(lacking))
+    return [f"{where}: no training clips of {labels}." for where, labels in found.items()]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from keras_ser.corpora import read_corpus
 from keras_ser.evaluation.learning import run_learning
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import jobs, tested
@@ -88,8 +89,14 @@ def cache_folder(folder: Path) -> Path:
     return Path(lay) if lay and Path(lay).is_dir() else waveform_cache(owner.parent if owner else folder)
 
 
-def data_of(folder: Path, corpus_root: str | None = None) -> Data:
-    """Return the decoded corpora of a run or an experiment, from `corpus_root` or their location at training time."""
+def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = False) -> Data:
+    """Return the decoded corpus of a run or an experiment, from `corpus_root` or its location at training time.
+
+    Args:
+        folder: folder of the run or the experiment.
+        corpus_root: where the corpus lies now.
+        auxiliary: also read the auxiliary corpora that are still where they were, to train again.
+    """
     owner, recipe = _owner(folder)
     lay = stored_facts(owner) if owner else {}
     root = corpus_root or lay.get("root")
@@ -100,7 +107,11 @@ def data_of(folder: Path, corpus_root: str | None = None) -> Data:
     noises = Path(lay["noise_root"]) if "noise_root" in lay else None
     if noises and not noises.is_dir():
         raise RunError(f"{folder} was trained with the noises of {noises}, which are missing: restore them.")
-    data = Data.load(recipe, corpus, cache_folder(folder), noise_root=noises, bad="drop")
+    further = {}
+    for name, by in (lay.get("auxiliary", {}) if auxiliary else {}).items():
+        if Path(by["root"]).exists():
+            further[name] = read_corpus(name, **by)
+    data = Data.load(recipe, corpus, cache_folder(folder), further, noises, bad="drop")
     about = lay if owner == folder else stored(folder / OWNER, as_object)
     # a run alone does not record its auxiliary corpora
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)

@@ -249,6 +249,10 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
         about["cache"] = str(data.cache.path.parent.resolve())
+        if data.auxiliary:
+            about["auxiliary"] = {
+                name: corpus.read_by for name, (corpus, _) in data.auxiliary.items() if corpus.read_by
+            }
         if data.noise_root:
             about["noise_root"] = str(Path(data.noise_root).resolve())
         # write the owner first: a non-empty folder without an owner is refused

@@ -12,6 +12,7 @@ A module may also have:
 * `SPACE`: the default search space of `keras-ser tune`.
 * `AUXILIARY`: the changes to a recipe that gets an auxiliary corpus.
 * `frozen(config, inputs)`: frozen pretrained layers between front ends and network (`keras_ser.models.paper.Frozen`).
+* `check(recipe)`: refuse a recipe whose front ends do not fit the settings (UserError).
 * `weight_files(config)`: files of pretrained weights; a run records their content.
 * `LAYERS`: modules that define layers used in files of the model.
 * `DIAGNOSTICS`: logs of a training that a report tabulates and draws by epoch, {name: (what it is, values that are a failure)}.

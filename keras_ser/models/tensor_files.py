@@ -26,8 +26,12 @@ class Tensors:
     files: Mapping[str, tuple[Any, str]]
 
     def __getitem__(self, name: str) -> np.ndarray:
+        """Read a tensor as float32; UserError if a value is not finite."""
         file, stored = self.files[name]
-        return file.get_tensor(stored).astype("float32")
+        value = file.get_tensor(stored).astype("float32")
+        if not np.isfinite(value).all():
+            raise UserError(f"the tensor {stored} of the checkpoint holds NaN or infinite values. Download it again.")
+        return value
 
     def renamed(self, names: Mapping[str, str]) -> "Tensors":
         """Rename all tensors; `names` maps each old name to its new name."""

@@ -66,7 +66,7 @@ def training(
                 mean = pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
                 axes.plot(mean.index, mean, color=colour, linestyle=dash, linewidth=2)
         axes.ticklabel_format(axis="y", useOffset=False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if name.endswith("%"):
             axes.set_ylim(0, 103)
         # histories of versions before training UAR was recorded
@@ -74,7 +74,12 @@ def training(
         axes.set_title(f"{name} (training: accuracy)" if old else name, fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         tidy(axes)
-    handles = [mark(name, color=colour, linestyle=dash, linewidth=2) for _, name, dash, colour in SIDES]
+    drawn = [any(sides[k] for sides in parts.values()) for k in range(len(SIDES))]
+    handles = [
+        mark(name, color=colour, linestyle=dash, linewidth=2)
+        for (_, name, dash, colour), there in zip(SIDES, drawn, strict=True)
+        if there
+    ]
     if kept:
         handles.append(mark("kept epoch", color=GREY, marker="o", markersize=4, linestyle=""))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
@@ -120,7 +125,7 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for name, values in systems.items():
             axes.plot(values.index, values, lw=1.4, marker="o" if len(values) == 1 else "", **styles[name])
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.set_title(part, fontsize=10)
         tidy(axes)
     figure.supxlabel("epoch", fontsize=10)
@@ -149,10 +154,10 @@ def diagnostics(
         for values in runs.values() if len(runs) > 1 else ():
             axes.plot(values.index, values, color=COLOURS[0], linewidth=0.6, alpha=0.35)
         mean = pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
-        axes.plot(mean.index, mean, color=COLOURS[0], linewidth=2)
+        axes.plot(mean.index, mean, color=COLOURS[0], linewidth=2, marker="o" if len(mean) == 1 else "")
         for value in failing:
             axes.axhline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=1)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.set_title(what, fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         tidy(axes)

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -126,7 +126,8 @@ class Data:
         untaught = [task for task in tasks if not known and task.column == main.column and not task.identity]
         labels = encode_labels(corpus, tasks, untaught, auxiliary=bool(stream.corpus))
         if recipe.labelled < 1 and side == "train" and not stream.corpus:
-            told = _labelled(corpus, indices, recipe.labelled, seed)
+            chosen = labelled_clips(corpus, {corpus.utterances[i].id for i in indices}, recipe.labelled, seed)
+            told = np.array([u.id in chosen for u in corpus])
             for task in (task for task in tasks if task.column == main.column and not task.identity):
                 values, weights = labels[task.name]
                 labels[task.name] = values, np.where(told, weights, 0).astype(weights.dtype)
@@ -174,8 +175,8 @@ class Data:
         return [clip["waveform"][:most].copy() for clip in self.cache.dataset(indices).as_numpy_iterator()]
 
 
-def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return whether each utterance of a corpus belongs to a training speaker whose labels are used.
+def labelled_clips(corpus: Corpus, train: Collection[str], share: float, seed: int) -> set[str]:
+    """Return the training clips, among the ids `train`, of the speakers whose labels are used.
 
     The number of speakers is `share` of them, rounded up. Their order depends only on the seed, so that a larger share includes
     the speakers of a smaller one.
@@ -183,14 +184,13 @@ def _labelled(corpus: Corpus, indices: np.ndarray, share: float, seed: int) -> n
     Raises:
         UserError: clips lack a speaker.
     """
-    speakers = [corpus.utterances[i].speaker for i in indices]
-    if None in speakers:
-        raise UserError(
-            f"`labelled` selects whole speakers, but {speakers.count(None)} clips of {corpus.name} name none."
-        )
-    names = sorted(set(speakers))
+    speakers = {u.id: u.speaker for u in corpus if u.id in train}
+    nameless = sum(speaker is None for speaker in speakers.values())
+    if nameless:
+        raise UserError(f"`labelled` selects whole speakers, but {nameless} clips of {corpus.name} name none.")
+    names = sorted(set(speakers.values()))
     chosen = set(np.random.default_rng([seed, 11]).permutation(names)[: math.ceil(round(share * len(names), 9))])
-    return np.array([u.speaker in chosen for u in corpus])
+    return {i for i, speaker in speakers.items() if speaker in chosen}
 
 
 def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: int) -> Source:

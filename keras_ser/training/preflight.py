@@ -66,6 +66,7 @@ def check_network(recipe: Recipe) -> None:
     key = recipe.to_json(), model_module(recipe.model)
     if key in _BUILT:
         return
+    getattr(model_module(recipe.model), "check", lambda recipe: None)(recipe)
     try:
         network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
         recipe_scorer(recipe, network)

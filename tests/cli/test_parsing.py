@@ -17,6 +17,7 @@ from keras_ser.errors import UserError
         (["train", "x.py", "--epohcs=3"], "unknown option --epohcs. Did you mean --epochs? (keras-ser train --help"),
         (["--versoin"], "unknown option --versoin. Did you mean --version?"),
         (["train", "--epohcs=3"], "unknown option --epohcs. Did you mean --epochs?"),
+        (["train", "x.py", "--epoch=3"], "unknown option --epoch. Did you mean --epochs?"),
         (["list", "a", "b"], "unexpected argument 'b'."),
         (["export"], "the following arguments are required: RUN"),
     ],

@@ -59,14 +59,24 @@ def test_seeds():
     assert seeds(machine, "--seeds=3", "--shuffle-labels") == (0, 1, 2)
 
 
-def test_corpus_roots_by_name():
+def test_corpus_roots_by_name(capsys, tmp_path, monkeypatch):
     """A root with the name of a corpus is that corpus's; any other, "=" and all, is that of the recipe's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b").mkdir()
     parser = argparse.ArgumentParser()
     add_training_arguments(parser)
     options = parser.parse_args(
         ["--corpus-root", "emodb=/e", "--corpus-root", "librispeech=/l=1", "--corpus-root", "a=b"]
     )
     assert options.corpus_roots == {"emodb": "/e", "librispeech": "/l=1"} and options.corpus_root == "a=b"
+    for words, said in (
+        (["libripseech=/l"], "there is no corpus 'libripseech'. Did you mean librispeech?"),
+        (["xyz=/l"], "there is no corpus 'xyz'. There are "),
+        (["slr45=/a", "slr45=/b"], "slr45= is given twice: /a, /b."),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            parser.parse_args([word for root in words for word in ("--corpus-root", root)])
+        assert said in capsys.readouterr().err
     options = parser.parse_args(["--corpus-root", "demo=/d"])
     choose({"x": recipe(PAPER)}, options, None)
     assert options.corpus_root == "/d"

@@ -7,7 +7,8 @@ import pytest
 
 from keras_ser.evaluation.learning import Learning, faults, learning_table, run_learning, together, verdicts
 from keras_ser.reports.render import plain
-from keras_ser.settings import OptimizerConfig
+from keras_ser.settings import OptimizerConfig, Stream
+from keras_ser.tasks import Task
 from tests.training import tiny
 
 STEPS = 4
@@ -110,6 +111,17 @@ def test_baselines_have_scores_and_no_steps():
     assert plain(dataclasses.asdict(found))["validation"] is None
 
 
+def test_chance_is_that_of_the_speakers_who_are_scored():
+    """A speaker task also has the speakers of an auxiliary corpus, who train and are on no side."""
+    labels = (*"abcd", *(f"slr45/{name}" for name in "efghijklmn"))
+    task = Task("speaker", labels, identity=True)
+    recipe = RECIPE.replace(tasks=(task,), streams=(Stream("own"), Stream("slr45", corpus="slr45")), patience_steps=0)
+    rows = [{"epoch": i, "speaker_accuracy": 0.5} for i in range(1, 21)]
+    about = {"epochs": rows, "best_epoch": 20, "steps": 4, "monitor": None, "training": {"speaker_uar": 0.26}}
+    found = run_learning(recipe, about, "speakers", 0, 0)
+    assert found.verdict == "underfit: 26.0 on the training side, nearer to chance (25.0) than to a perfect score"
+
+
 def test_what_goes_wrong_in_an_adversarial_autoencoder_is_said():
     good = {"discriminator_right": 0.7, "reconstruction_loss": 0.4, "code_active": 0.9, "emotion_accuracy": 0.97}
     recipe = RECIPE.replace(model="aae_mtl", config=None)
@@ -130,7 +142,7 @@ def test_what_goes_wrong_in_an_adversarial_autoencoder_is_said():
     found = of([good] * 8 + [good | bad] * 2)
     assert len(found.remarks) == 4 and found.verdict == "learned"
     (still,) = of([good | {"discriminator_right": 0.51}] * 10).remarks
-    assert "at chance" in still
+    assert "at chance" in still and of([good | {"discriminator_right": 0.51}]).remarks == (), "one epoch shows nothing"
     sentences = faults({"aae": [found, of([good] * 10)]})
     assert (
         sentences[1] == "aae: in 1 of 2 runs the reconstruction is no better than the mean frame."

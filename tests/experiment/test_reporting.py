@@ -1,15 +1,21 @@
 """What a report says beside its scores, and two folders compared."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 
+from keras_ser.corpora import Corpus, Utterance
 from keras_ser.evaluation import write_predictions
 from keras_ser.experiment import compare_folders
+from keras_ser.experiment.reporting import notes
 from keras_ser.models import deterministic_model, svm
 from keras_ser.models.aspmtl import Config
-from keras_ser.recipe import Recipe
+from keras_ser.recipe import Recipe, Stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
+from keras_ser.training.data import labelled_clips
 
 MAIN = Task("emotion", ("anger", "joy"))
 PROTOCOL = Protocol("speakers", "leave-one-out", by="speaker")
@@ -52,3 +58,51 @@ def test_folders_of_deterministic_recipes_have_a_p_with_one_seed(tmp_path):
     # a table without its recipe
     (tmp_path / "b" / "recipe.json").unlink()
     assert "no p (one seed" in compare_folders(tmp_path / "a", tmp_path / "b", "emotion", "uar")
+
+
+def told(recipe, corpus, auxiliary=()) -> list[str]:
+    """The notes of a report, without its models."""
+    cache = SimpleNamespace(hashes={}, dropped={}, problems={})
+    further = {other.name: (other, cache) for other in auxiliary}
+    return notes(recipe, SimpleNamespace(corpus=corpus, readable=corpus, auxiliary=further, cache=cache), None)
+
+
+def spoken(name: str, speakers) -> Corpus:
+    """A corpus of (speaker, emotion)."""
+    made = [Utterance(f"{i}", f"{i}.wav", speaker=s, labels={"emotion": e}) for i, (s, e) in enumerate(speakers)]
+    return Corpus(name, Path("made"), tuple(made), {})
+
+
+def test_a_class_that_the_labelled_speakers_lack_is_named():
+    """One of three training speakers has labels; a has no joy."""
+    corpus = spoken("demo", [(s, e) for s in "abcd" for e in MAIN.labels if (s, e) != ("a", "joy")])
+    some = recipe().replace(labelled=0.1, seeds=tuple(range(8)))
+    found = told(some, corpus)
+    assert "r: 1 of 3 training speakers have labels of emotion (33%); the others are without these labels." in found
+    lacking = {line for line in found if "no training clips of" in line}
+    expected = set()
+    for seed in some.seeds:
+        for fold, tested in enumerate("abcd"):
+            train = {u.id for u in corpus if u.speaker != tested}
+            (speaker,) = {u.speaker for u in corpus if u.id in labelled_clips(corpus, train, 0.1, seed)}
+            if speaker == "a" and tested != "a":
+                expected.add(f"speakers, fold {fold}, seed {seed}: no training clips of joy.")
+    assert lacking == expected and expected
+    assert not [line for line in told(recipe(), corpus) if "no training clips" in line or "labels of" in line]
+
+
+def test_shares_of_auxiliary_corpora_are_of_what_is_trained_on():
+    corpus = spoken("demo", [(s, e) for s in "abcd" for e in MAIN.labels])
+    other = spoken("slr45", [("x", "anger"), ("y", "joy"), (None, "joy")])
+    both = recipe().replace(streams=(Stream("main"), Stream("slr45", corpus="slr45", share=3.0)))
+    (line,) = (line for line in told(both, corpus, [other]) if "slr45" in line)
+    assert line == (
+        "r is also trained on slr45: 3 clips of 2 speakers (1 of them name no speaker), without labels of the main task, 75% of "
+        "each batch."
+    )
+    across = Protocol("across", "cross-corpus", by="speaker", validation=0.5)
+    foreign = both.replace(
+        protocols=(across,), streams=(Stream("main"), Stream("slr45", corpus="slr45", teaches=True, share=3.0))
+    )
+    (line,) = (line for line in told(foreign, corpus, [other]) if "also trained on slr45" in line)
+    assert "with the labels of the main task, 100% of each batch" in line

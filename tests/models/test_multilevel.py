@@ -1,5 +1,6 @@
 """Multilevel: what each addition changes, where gradients go, the centres in a step of training, and what is refused."""
 
+import shutil
 from dataclasses import replace
 
 import keras
@@ -12,8 +13,9 @@ from keras_ser.models import multilevel
 from keras_ser.models.multilevel import Config, note
 from keras_ser.models.paper import Label
 from keras_ser.tasks import Task
-from tests.models.papers import LEVELS, NETWORKS
+from tests.models.papers import LEVELS, NETWORKS, RECIPES
 from tests.models.rows import randomized
+from tests.models.wav2vec2.reference import STORED
 
 EMOTION = Task("emotion", ("anger", "neutral", "sadness"))
 GENDER = Task("gender", ("female", "male"))
@@ -224,6 +226,18 @@ def test_bad_settings(name, changes):
 
 
 @pytest.mark.slow
+def test_a_checkpoint_for_another_sampling_rate_is_refused(tmp_path):
+    """preprocessor_config.json names the rate; the package's waveforms have the recipe's."""
+    folder = shutil.copytree(STORED / "group", tmp_path / "w2v")
+    recipe = RECIPES["multilevel-wav2vec2"].replace(
+        config=replace(RECIPES["multilevel-wav2vec2"].config, wav2vec2=str(folder))
+    )
+    multilevel.check(recipe)
+    (folder / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
+    with pytest.raises(UserError, match="w2v is for waveforms of 8000 Hz .* a recipe of 16000 Hz"):
+        multilevel.check(recipe)
+
+
 def test_its_export_passes_the_gate_and_answers_as_keras_does(tmp_path, rng):
     """A clip of less than a stretch, and one of three."""
     from keras_ser.serving import Predictor, export

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keras_ser.cli import main
 from keras_ser.cli.recipes import load_recipes
 from tests import corpora_on_disk as disk
 from tests.recipes.common import RECIPES, imported, script, twin
@@ -27,7 +28,7 @@ def aae(recipe: str, out: Path, *arguments: str, sampling: int = 16) -> subproce
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["iemocap", "msp_improv"])
-def test_adversarial_autoencoder_on_twins(tmp_path, name):
+def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
     """The paper's figures of each protocol beside it (MSP-IMPROV: both protocols), and readers of another corpus who only train."""
     root = twin(name, tmp_path)
     readers = disk.write_librispeech(tmp_path / "readers", seed=7)
@@ -71,6 +72,10 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name):
             for system in ("aae", "cnn-single")
         )
         assert abs(both["steps"] - single["steps"]) <= 1, "the same number of steps, with or without auxiliary corpora"
+        (run,) = experiment.glob("leave-one-speaker-out/fold-00-*")
+        capsys.readouterr()
+        main(["check", str(run), "--quiet"])
+        assert "shuffled labels: UAR" in capsys.readouterr().out, "auxiliary corpora are read again"
     variant, printed = {"iemocap": ("clusters-3", "65.7"), "msp_improv": ("activation", "53.7")}[name]
     aae(
         f"aae_{name}",
@@ -119,6 +124,34 @@ def test_the_curve_of_labelled_shares_compares_runs_of_as_many_steps():
         "shares-aae-25-alone": 75,
         "shares-aae-50-alone": 45,
     }
+
+
+def test_epochs_that_are_asked_for_keep_the_steps_of_the_shares_equal(tmp_path):
+    """Two epochs of nine speakers are 18 of one."""
+    module, found = imported("aae_emodb"), {}
+
+    def caught(recipes, page, adjust, **more):
+        options = SimpleNamespace(variant="shares", epochs=2, aux_speakers=0, corpus_roots={})
+        for name, recipe in recipes["shares"].items():
+            found[name] = adjust(recipe.replace(epochs=2), options).epochs
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imported("aae"), "recipe_main", caught)
+        module.main(module.VARIANTS, "")
+    alone = {"aae-10-alone": 18, "aae-25-alone": 6, "aae-50-alone": 4}
+    assert found == dict.fromkeys(("aae-10", "aae-25", "aae-50", "aae-100"), 2) | alone
+
+
+def test_weights_of_losses_for_levels_are_the_papers():
+    """Section 5.1: alpha 0.6 and beta 0.4 for the autoencoder, 0.3 and 0.7 for the adversarial one."""
+    for recipe in ("aae_iemocap", "aae_msp_improv"):
+        every = load_recipes(str(RECIPES / f"{recipe}.py"))[0]
+        for variant in ("activation", "valence", "clusters-3", "clusters-5"):
+            for kind, weights in (("aae", (0.3, 0.7)), ("ae", (0.6, 0.4))):
+                for system in (kind, f"{kind}-single"):
+                    config = every[f"{variant}-{system}"].config
+                    assert (config.alpha, config.beta) == weights, system
 
 
 def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):

@@ -35,7 +35,7 @@ def remarks(rows: Sequence[Mapping[str, float]]) -> list[str]:
         found.append(
             "the discriminator nearly always tells codes from the prior, so that the code did not approach its prior"
         )
-    if right and max(abs(share - 0.5) for share in right) < STILL:
+    if len(right) >= SEVERAL and max(abs(share - 0.5) for share in right) < STILL:
         found.append(
             "the discriminator is at chance from the first epoch to the last, so that the adversary taught nothing"
         )

@@ -2,8 +2,8 @@
 
 from keras_ser.models.multilevel.config import LEVELS, SPACE, Config, note
 from keras_ser.models.multilevel.network import build
-from keras_ser.models.multilevel.pretrained import frozen, weight_files
+from keras_ser.models.multilevel.pretrained import check, frozen, weight_files
 
 LAYERS = ("keras_ser.models.multilevel.levels", "keras_ser.models.wav2vec2")
 
-__all__ = ["LAYERS", "LEVELS", "SPACE", "Config", "build", "frozen", "note", "weight_files"]
+__all__ = ["LAYERS", "LEVELS", "SPACE", "Config", "build", "check", "frozen", "note", "weight_files"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
@@ -68,6 +69,19 @@ def weight_files(config: Config) -> list[Path]:
         files += sorted(folder.glob("*.safetensors")) or [folder / "model.safetensors"]
         files += [file for file in settings if file.exists()]
     return files
+
+
+def check(recipe: Any) -> None:
+    """Refuse a checkpoint of wav2vec 2.0 for waveforms of another sampling rate than the recipe's.
+
+    Raises:
+        UserError: the rates differ, or the checkpoint cannot be read.
+    """
+    config, rate = recipe.config, recipe.frontend.sample_rate
+    if config.wav2vec2 not in ("", RANDOM) and (own := checkpoint(config.wav2vec2).sampling_rate) != rate:
+        raise UserError(
+            f"{config.wav2vec2} is for waveforms of {own} Hz (preprocessor_config.json). Received: a recipe of {rate} Hz."
+        )
 
 
 def checkpoint(folder: str):

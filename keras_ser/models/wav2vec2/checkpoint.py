@@ -65,6 +65,7 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
     wanted |= {f"{POSITIONAL}.weight_g": (1, 1, kernel[-1]), f"{POSITIONAL}.weight_v": kernel}
     with _opened(Path(folder).expanduser(), layer.config.model_type) as weights:
         skipped = _compare(wanted, weights.shapes, Path(folder))
+        values = []
         for name, (variable, axes) in variables.items():
             if name == SPEC_AUGMENT and name not in weights.shapes:
                 continue
@@ -72,7 +73,9 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
                 value = _product(weights[f"{POSITIONAL}.weight_g"], weights[f"{POSITIONAL}.weight_v"])
             else:
                 value = weights[name]
-            variable.assign(value.transpose(axes))
+            values.append((variable, value.transpose(axes)))
+    for variable, value in values:
+        variable.assign(value)
     return skipped
 
 

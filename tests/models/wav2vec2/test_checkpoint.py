@@ -192,6 +192,19 @@ def test_a_refused_checkpoint_changes_no_weight(form, folder):
     assert all((np.array(weight) == 123.0).all() for weight in layer.trainable_variables)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(form, folder, value):
+    name = next(name for name in load_file(folder / "model.safetensors") if name.endswith("layers.1.layer_norm.bias"))
+    rewrite(
+        folder, lambda tensors: {**tensors, name: np.where(np.arange(len(tensors[name])) == 3, value, tensors[name])}
+    )
+    layer = load(STORED / form)
+    before = [np.array(weight) for weight in layer.trainable_variables]
+    with pytest.raises(UserError, match=f"the tensor {name} of the checkpoint holds NaN or infinite values"):
+        assign(layer, folder)
+    assert all(np.array_equal(a, np.array(b)) for a, b in zip(before, layer.trainable_variables, strict=True))
+
+
 def test_more_layers_in_the_file_than_in_the_config_are_refused(form, folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
