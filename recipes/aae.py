@@ -200,11 +200,12 @@ def more_speakers(
     made, found = systems(name, corpus, emotion, **changes), {}
     for kind in ("aae", "ae", "cnn"):
         for count in counts:
-            streams = made[kind].streams
+            # half of each batch is auxiliary; without it, as many steps with as many emotion labels
+            changed = {"batch_size": made[kind].batch_size // 2}
             if count:
-                streams = (*streams, Stream(auxiliary, corpus=auxiliary, speakers=count))
+                changed = {"streams": (*made[kind].streams, Stream(auxiliary, corpus=auxiliary, speakers=count))}
             system = f"{kind}-speakers-{count}"
-            found[system] = made[kind].replace(name=f"{name}_speakers-{system}", streams=streams)
+            found[system] = made[kind].replace(name=f"{name}_speakers-{system}", **changed)
     return found
 
 

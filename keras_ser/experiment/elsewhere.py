@@ -17,6 +17,7 @@ from keras_ser.settings import Stream, of_stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task, identity
 from keras_ser.training import Data, Run
+from keras_ser.training.transfer import heard_clips, heard_speakers
 
 PROTOCOL = "other-corpus"
 TRAINED = ("refuse", "drop", "keep")
@@ -98,6 +99,10 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
     contents = {own.cache.hashes[u.id] for u in trained if u.id in own.cache.hashes}
     speakers = [u.speaker for u in corpus if u.speaker and comparable(identity(u.speaker, corpus.name)) in people]
     copies = {i for i, content in hashes.items() if content in contents}
+    for run in runs:
+        if run.recipe.initial:  # what the runs that its weights descend from have heard
+            speakers += sorted(heard_speakers(run, corpus))
+            copies |= heard_clips(run, corpus) & set(hashes)
     clips = {u.id for u in corpus if u.speaker in set(speakers)} | copies
     others = sorted({stream.corpus for run in runs for stream in run.recipe.streams if stream.corpus})
     note = f"Not compared with the runs' auxiliary corpora {', '.join(others)}." if others else ""

@@ -37,7 +37,7 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
         yield Picture(f"{name}-{where}.png", f"{name} in two dimensions, {run.split.protocol}", draw)
     images = {n: o.target.feature for n, o in network.outputs.items() if isinstance(o.target, Reconstruction)}
     if images:
-        begin_from(network.model, run.recipe.tasks, run.folder)
+        begin_from(network, run.recipe.tasks, run.folder)
     for name, feature in images.items():
         draw = partial(reconstructions, _pairs(run, data, whole, network, name, feature), title)
         yield Picture(f"{name}-{where}.png", f"{name} of test clips, {run.split.protocol}", draw)

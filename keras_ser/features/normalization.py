@@ -10,6 +10,7 @@ from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
 
 FLOOR = 1e-12  # smallest norm to divide by
+CONSTANT = 1e-12  # a bin with less variance, relative to its squared mean, is constant
 
 
 class Statistics:
@@ -99,7 +100,8 @@ class FeatureNormalization(FeatureLayer):
     with the model, and start at 0 and 1, so that an unadapted layer returns its input, up to epsilon.
 
     Args:
-        epsilon: added to the variance, to keep constant bins finite. Default 1e-6.
+        epsilon: added to the variance. Default 1e-12, so that bins of any scale have unit variance; `set_statistics` gives constant
+            bins a variance of 1.
 
     Input shape:
         x (batch, frames, bins) float, mask (batch, frames) bool.
@@ -108,7 +110,7 @@ class FeatureNormalization(FeatureLayer):
         (batch, frames, bins) float32.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-12, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
@@ -126,7 +128,11 @@ class FeatureNormalization(FeatureLayer):
         Raises:
             UserError: another shape, a value that is not finite, a negative variance, or a layer that is not built.
         """
-        mean, variance = np.asarray(mean, np.float32), np.asarray(variance, np.float32)
+        mean, variance = np.asarray(mean, np.float64), np.asarray(variance, np.float64)
+        if mean.shape == variance.shape:
+            # what rounding alone makes vary
+            variance = np.where(np.abs(variance) <= CONSTANT * mean**2, 1.0, variance)
+        mean, variance = mean.astype(np.float32), variance.astype(np.float32)
         if not self.built:
             raise UserError("`set_statistics` needs a built layer. Call it on features, or `build`, first.")
         bins = tuple(self.mean.shape)

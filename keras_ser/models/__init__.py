@@ -109,7 +109,7 @@ def is_baseline(recipe: Any) -> bool:
 
 def deterministic_model(recipe: Any) -> bool:
     """Return whether all seeds of a `Recipe` give the same model, since neither the model nor its data are random."""
-    if recipe.shuffle or any(stream.noises for stream in recipe.streams):
+    if recipe.shuffle or recipe.labelled < 1 or any(stream.noises for stream in recipe.streams):
         return False
     return bool(getattr(model_module(recipe.model), "DETERMINISTIC", False))
 

@@ -181,7 +181,8 @@ def mix_noise(waveform, length, bank, bank_lengths, snr: Sequence[float], seed) 
         draw = tf.map_fn(lambda row: _draws(row, _NOISE, [3]), seed, fn_output_signature=tf.TensorSpec([3], tf.float32))
     kind = _index(draw[:, 0], tf.shape(bank)[0])  # (batch,)
     spans = tf.gather(bank_lengths, kind)
-    starts = _index(draw[:, 1], spans)
+    # a longer noise is not looped: its end and beginning would make a click
+    starts = _index(draw[:, 1], tf.where(spans >= length, spans - length + 1, spans))
     ratio = tf.gather(tf.constant(snr, tf.float32), _index(draw[:, 2], len(snr)))
 
     samples, flat = tf.shape(waveform)[1], tf.reshape(bank, [-1])

@@ -125,6 +125,7 @@ class Data:
         known = not stream.corpus or stream.teaches
         untaught = [task for task in tasks if not known and task.column == main.column and not task.identity]
         labels = encode_labels(corpus, tasks, untaught, auxiliary=bool(stream.corpus))
+        told = None
         if recipe.labelled < 1 and side == "train" and not stream.corpus:
             chosen = labelled_clips(corpus, {corpus.utterances[i].id for i in indices}, recipe.labelled, seed)
             told = np.array([u.id in chosen for u in corpus])
@@ -133,7 +134,10 @@ class Data:
                 labels[task.name] = values, np.where(told, weights, 0).astype(weights.dtype)
             indices = indices if recipe.unlabelled else indices[told[indices]]
         if known and not main.continuous and main.name in labels:
-            table = rule_table(corpus, main, wanted if stream.corpus else split.train, rules, bool(stream.corpus))
+            counted = wanted if stream.corpus else split.train if told is None else chosen
+            table = rule_table(corpus, main, counted, rules, bool(stream.corpus))
+            if told is not None:
+                table = np.where(told, table, 0).astype(table.dtype)  # a rule of withheld labels would tell them
             if recipe.sampling.class_weights and side == "train":
                 values, weights = labels[main.name]
                 labels[main.name] = (
@@ -170,7 +174,7 @@ class Data:
         """Return the speech that babble is made of: the beginnings of up to `BABBLE_CLIPS` evenly spaced clips, (samples,)."""
         wanted = set(ids) - set(self.cache.dropped)
         indices = np.array([i for i, u in enumerate(self.corpus) if u.id in wanted])
-        indices = indices[:: max(1, len(indices) // BABBLE_CLIPS)][:BABBLE_CLIPS]
+        indices = indices[np.unique(np.linspace(0, len(indices) - 1, min(BABBLE_CLIPS, len(indices))).astype(int))]
         most = round(BABBLE_SECONDS * self.cache.sample_rate)
         return [clip["waveform"][:most].copy() for clip in self.cache.dataset(indices).as_numpy_iterator()]
 

@@ -28,7 +28,7 @@ from keras_ser.training.preflight import check_choice, check_recipe, feature_sha
 from keras_ser.training.provenance import MADE, made_by
 from keras_ser.training.run import NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
-from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_rest
+from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_heard, save_rest
 
 CONTROL = 3000  # number of the random stream for a control's targets, distinct from those of `TrainingData`
 
@@ -158,7 +158,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
             score = compiled(recipe, network, training.steps)
             if network.initialise:
                 network.initialise()
-            anew = begin_from(network.model, recipe.tasks, initial) if initial else []
+            anew = begin_from(network, recipe.tasks, initial) if initial else []
             _standardise(network, training)
         infer = forward(score)
         choose = targets_of(recipe, network)
@@ -186,6 +186,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         about |= {"priors": priors(network, recipe, sources), "training": judge("train")()}
         write_json(out / "history.json", about, allow_nan=True)
         save_rest(network.model, score, out)
+        save_heard(recipe, data, split, out, initial)
         whole = assembled(extract, score, recipe.name)
         write_whole(out / NETWORK, whole.save)
     (out / "state.npz").unlink(missing_ok=True)

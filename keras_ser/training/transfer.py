@@ -1,7 +1,8 @@
 """Initial weights from a finished run, for fine-tuning after pre-training, and whom that run has heard."""
 
 import hashlib
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,21 @@ from keras_ser.corpora import Corpus
 from keras_ser.corpora.corpus import listed
 from keras_ser.corpora.spelling import comparable
 from keras_ser.errors import RunError, UserError
-from keras_ser.files import write_whole
+from keras_ser.files import write_json, write_whole
+from keras_ser.models.paper import Network
 from keras_ser.recipe import Recipe
 from keras_ser.splits import LeakageError, Split
 from keras_ser.tasks import Task, identity
-from keras_ser.training.run import NETWORK, Run, model_file
+from keras_ser.training.data import Data
+from keras_ser.training.run import NETWORK, Run, as_object, model_file, stored
 
 # weights that are not part of the whole model: a decoder, a discriminator
 TRAINING_ONLY = "training_only.npz"
+HEARD = "heard.json"
 
 
 def digest(folder: Path | str) -> str:
-    """Return twelve hex digits that identify the weights of a run; "" for an empty `folder`.
+    """Return twelve hex digits that identify the weights of a run, however often it is saved; "" for an empty `folder`.
 
     Raises:
         RunError: the folder has no finished run of a network.
@@ -32,28 +36,50 @@ def digest(folder: Path | str) -> str:
     file = model_file(Run.find(folder))
     if file.name != NETWORK:
         raise RunError(f"expected the run of a network. Received: {folder}, a run of a scikit-learn baseline.")
-    found = hashlib.sha256(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:  # beside the date and the layers' automatic names
+        found = hashlib.sha256(archive.read("model.weights.h5"))
     rest = file.with_name(TRAINING_ONLY)
     found.update(rest.read_bytes() if rest.exists() else b"")
     return found.hexdigest()[:12]
 
 
+def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Path | str | None) -> None:
+    """Store the clips and speakers, by corpus, that trained or validated a run, or the runs that its weights descend from."""
+    sides = [(data.corpus, {*split.train, *split.validation})]
+    sides += [(data.auxiliary[s.corpus][0], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
+    found = _inherited(Run.find(initial)) if initial else {}
+    for corpus, ids in sides:
+        before = found.get(corpus.name, {"clips": [], "speakers": []})
+        speakers = {u.speaker for u in corpus if u.id in ids and u.speaker}
+        found[corpus.name] = {
+            "clips": sorted(ids.union(before["clips"])),
+            "speakers": sorted(speakers.union(before["speakers"])),
+        }
+    write_json(out / HEARD, found)
+
+
+def _inherited(folder: Path) -> dict[str, dict[str, list[str]]]:
+    return stored(folder / HEARD, as_object) if (folder / HEARD).exists() else {}
+
+
 def heard_clips(run: Run, corpus: Corpus) -> set[str]:
-    """Return the ids of a corpus on which a run was trained or validated."""
+    """Return the ids of a corpus on which a run, or one that its weights descend from, was trained or validated."""
     used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
     for stream in run.recipe.streams:
         used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
-    return used
+    return used.union(_inherited(run.folder).get(corpus.name, {}).get("clips", ()))
 
 
 def heard_speakers(run: Run, corpus: Corpus) -> set[str]:
-    """Return the speakers of a corpus on whom a run was trained or validated."""
-    used = heard_clips(run, corpus)
-    if used and used <= {u.id for u in corpus}:
-        return {u.speaker for u in corpus if u.id in used}
+    """Return the speakers of a corpus on whom a run, or one that its weights descend from, was trained or validated."""
+    used, ids = heard_clips(run, corpus), {u.id for u in corpus}
+    named = _inherited(run.folder).get(corpus.name, {}).get("speakers", ())
+    named = {u.speaker for u in corpus if u.speaker in set(named)}
+    if used and used <= ids:
+        return named | {u.speaker for u in corpus if u.id in used}
     # another corpus, or other clips under the name of one that was used
     trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
-    return {
+    return named | {
         u.speaker for u in corpus if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
     }
 
@@ -75,7 +101,9 @@ def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequ
     run = Run.load(Run.find(folder))
     if run.recipe.model != recipe.model:
         raise UserError(f"{folder} is a run of the model {run.recipe.model!r}: expected one of {recipe.model!r}.")
-    clips, speakers = heard_clips(run, corpus), heard_speakers(run, corpus)
+    clips = heard_clips(run, corpus)
+    # without a common clip, a table of the same adapter is another corpus, whose speakers may have the same numbers
+    speakers = heard_speakers(run, corpus) if clips & {u.id for u in corpus} or not clips else set()
     for split in splits:
         tested = set(split.test)
         sides = [u for u in corpus if u.id in tested]
@@ -99,9 +127,16 @@ def save_rest(network, score, out: Path) -> None:
         write_whole(out / TRAINING_ONLY, lambda path: np.savez(path, **rest))
 
 
+def keyed(layers: Iterable[Any]) -> dict[str, Any]:
+    """Return "layer/number" -> weight: paths within a layer, such as those of `Bidirectional`, change when a model is loaded."""
+    return {f"{layer.name}/{i}": weight for layer in layers for i, weight in enumerate(layer.weights)}
+
+
 def weights(run: Run) -> dict[str, np.ndarray]:
-    """Return path -> value of all variables that a run's network had in training."""
-    found = {v.path: np.array(v) for v in run.model().variables if "seed_generator" not in v.path}
+    """Return the weights of a run's network: as `keyed`, and by path those that only training needed."""
+    from keras_ser.models.whole_model import inner_network
+
+    found = {key: np.array(weight) for key, weight in keyed(inner_network(run.model()).layers).items()}
     rest = run.folder / TRAINING_ONLY
     if rest.exists():
         with np.load(rest) as file:
@@ -115,9 +150,13 @@ def check_frozen(layers: Sequence[Any], folder: Path | str) -> None:
     Raises:
         UserError: the run has other weights.
     """
-    given = weights(Run.load(Run.find(folder)))
-    frozen = {v.path: np.array(v) for layer in layers for v in layer.weights}
-    other = [path for path, value in frozen.items() if path in given and not np.array_equal(given[path], value)]
+    before = {layer.name: layer for layer in Run.load(Run.find(folder)).model().get_layer("extractor").layers}
+    given = keyed(before[layer.name] for layer in layers if layer.name in before)
+    other = [
+        weight.path
+        for key, weight in keyed(layers).items()
+        if key in given and not np.array_equal(np.array(given[key]), np.array(weight))
+    ]
     if other:
         raise UserError(
             f"{folder} has other weights of the frozen layers ({listed(other)}): its network was trained on what they give. Start "
@@ -125,12 +164,12 @@ def check_frozen(layers: Sequence[Any], folder: Path | str) -> None:
         )
 
 
-def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
+def begin_from(network: Network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
     """Initialise a network with the weights of a finished run.
 
     Args:
-        network: keras.Model.
-        tasks: its tasks; their heads keep their initial weights if the run has no such head, or one for other classes.
+        network: the network.
+        tasks: its tasks; what learns their labels keeps its initial weights if the run has no such layer, or one for other classes.
         folder: folder of the run, or of an experiment with a single run.
 
     Returns:
@@ -143,12 +182,14 @@ def begin_from(network, tasks: Sequence[Task], folder: Path | str) -> list[str]:
     given, new, used = weights(run), [], 0
     before = {task.name: task.labels for task in run.recipe.tasks}
     heads = tuple(f"{task.name}{end}" for task in tasks for end in "/_")
-    other = tuple(f"{task.name}/" for task in tasks if before.get(task.name) != task.labels)
-    for variable in network.weights:
-        if "seed_generator" in variable.path:
-            continue
-        value = given.get(variable.path)
-        if variable.path.startswith(other):
+    changed = {task.name for task in tasks if before.get(task.name) != task.labels}
+    learning = {name for name, output in network.outputs.items() if getattr(output.target, "task", None) in changed}
+    other = tuple(f"{name}/" for name in learning | changed | {f"{name}_frames" for name in changed})
+    keys = {id(weight): key for key, weight in keyed(network.model.layers).items()}
+    for variable in network.model.weights:
+        key = keys.get(id(variable), variable.path)  # a part that only training needs, such as a discriminator
+        value = given.get(key, given.get(variable.path))
+        if key.startswith(other):
             new.append(variable.path)
         elif value is not None and value.shape == tuple(variable.shape):
             variable.assign(value)

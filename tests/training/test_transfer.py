@@ -7,11 +7,12 @@ import pytest
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.models.paper import build_network
+from keras_ser.models.whole_model import inner_network
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import Task
 from keras_ser.training import Data, fit
 from keras_ser.training.preflight import frontends, input_shapes
-from keras_ser.training.transfer import TRAINING_ONLY, begin_from, check_start, digest
+from keras_ser.training.transfer import TRAINING_ONLY, begin_from, check_start, digest, heard_clips, heard_speakers
 from tests.models.papers import RECIPES
 from tests.training import tiny
 
@@ -32,7 +33,7 @@ def made(corpus, tmp_path_factory):
 
 
 def network(recipe):
-    return build_network(recipe, input_shapes(recipe, frontends(recipe))).model
+    return build_network(recipe, input_shapes(recipe, frontends(recipe)))
 
 
 def values(model) -> dict[str, np.ndarray]:
@@ -42,9 +43,9 @@ def values(model) -> dict[str, np.ndarray]:
 def test_every_weight_is_that_of_the_run(made):
     run, data, split = made
     whole, fresh = values(run.model()), network(run.recipe)
-    before = values(fresh)
+    before = values(fresh.model)
     assert begin_from(fresh, run.recipe.tasks, run.folder) == []
-    after, kept = values(fresh), np.load(run.folder / TRAINING_ONLY)
+    after, kept = values(fresh.model), np.load(run.folder / TRAINING_ONLY)
     assert {name.split("_")[0].split("/")[0] for name in kept.files} == {"decoder", "discriminator"}
     for name, value in after.items():
         np.testing.assert_array_equal(value, whole[name] if name in whole else kept[name])
@@ -57,11 +58,11 @@ def test_heads_of_other_classes_begin_anew(made):
     # as many classes, and others
     tasks = (dataclasses.replace(tiny.EMOTION, labels=("anger", "neutral", "joy")), AGE)
     fresh = network(run.recipe.replace(tasks=tasks))
-    before = values(fresh)
+    before = values(fresh.model)
     anew = begin_from(fresh, tasks, run.folder)
     assert {name for name in anew if not name.startswith("age")} == {"emotion/kernel", "emotion/bias"}
     assert {name.split("/")[0] for name in anew if name.startswith("age")} >= {"age", "age_conv", "age_dense_1"}
-    after = values(fresh)
+    after = values(fresh.model)
     assert all(np.array_equal(after[name], before[name]) for name in anew)
     assert not np.array_equal(after["encoder_1/kernel"], before["encoder_1/kernel"])
 
@@ -122,3 +123,41 @@ def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_pat
     check_start(AAE, run.folder, dataclasses.replace(corpus, name="another"), [first])
     with pytest.raises(UserError, match="a run of the model 'aae_mtl': expected one of 'aspmtl'"):
         check_start(tiny.SINGLE, run.folder, corpus, [other])
+
+
+@pytest.mark.parametrize("name", ["aspmtl-lstm", "multilevel-all", "vggvox", "attention_dnn"])
+def test_every_model_begins_with_all_weights_of_its_run(name, corpus, tmp_path):
+    """Loaded from its file, where Keras names the inner layers of a bidirectional LSTM anew."""
+    recipe = RECIPES[name].replace(tasks=TASKS, protocols=(tiny.SPEAKERS,), epochs=1)
+    data, split = Data.load(recipe, corpus, tmp_path / "cache"), tiny.SPEAKERS.splits(corpus)[1]
+    run = fit(recipe, data, split, tmp_path / "run")
+    fresh = network(run.recipe)
+    assert begin_from(fresh, run.recipe.tasks, run.folder) == []
+    trained = inner_network(run.model())
+    for layer in trained.layers:
+        for mine, theirs in zip(
+            fresh.model.get_layer(layer.name).weights if layer.weights else (), layer.weights, strict=True
+        ):
+            np.testing.assert_array_equal(np.array(mine), np.array(theirs))
+    # levels' classifiers and centres learn the labels of the main task, too
+    others = (dataclasses.replace(tiny.EMOTION, labels=("joy", "fear", "disgust")), tiny.GENDER)
+    anew = {path.split("/")[0] for path in begin_from(network(run.recipe.replace(tasks=others)), others, run.folder)}
+    learning = {n for n, o in fresh.outputs.items() if getattr(o.target, "task", "") == "emotion"}
+    assert anew == learning | {"emotion"} and len(learning) == (4 if name == "multilevel-all" else 1)
+
+
+def test_what_the_weights_descend_from_counts_as_heard(made, corpus, tmp_path):
+    """A trained on the demo corpus, B from A on another corpus: B has heard A's speakers."""
+    run, data, split = made
+    other = dataclasses.replace(corpus, name="another")
+    begun = AAE.replace(name="second", corpus="another", epochs=1, initial=digest(run.folder))
+    further = Data.load(begun, other, tmp_path / "cache")
+    second = fit(begun, further, tiny.SPEAKERS.splits(other)[1], tmp_path / "second", initial=run.folder)
+    heard = {u.speaker for u in corpus if u.id in {*run.split.train, *run.split.validation}}
+    assert heard_speakers(second, corpus) == heard and heard_clips(second, corpus) >= set(run.split.train)
+    with pytest.raises(LeakageError, match="fold 0, tests: speaker "):
+        check_start(AAE, second.folder, corpus, [tiny.SPEAKERS.splits(corpus)[0]])
+    check_start(AAE, second.folder, corpus, [split])
+    # another table of the same adapter, with the same numbers of speakers
+    renamed = dataclasses.replace(corpus, utterances=tuple(dataclasses.replace(u, id=f"x{u.id}") for u in corpus))
+    check_start(AAE, run.folder, renamed, tiny.SPEAKERS.splits(renamed))

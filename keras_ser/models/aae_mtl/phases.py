@@ -30,7 +30,7 @@ class ThreePhases(keras.Model):
         """
         self.encoder, self.decoder, self.classifiers, self.critic = encoder, decoder, classifiers, critic
         self.image, self.difference, self.settings = image, difference, config
-        self.prior = keras.random.SeedGenerator(1)
+        self.prior = keras.random.SeedGenerator()
         names = ["code_mean", "code_deviation", "code_mmd", "code_active"]
         names += ["discriminator_loss", "discriminator_right", "generator_loss"] if critic is not None else []
         self.logged = [keras.metrics.Mean(name=name) for name in names]
