@@ -12,6 +12,7 @@ import json
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,4 +188,7 @@ def read_exact(path: Path, **options: Any) -> pd.DataFrame:
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as PNG, PDF or SVG, by the suffix; equal figures give equal PNG files."""
     metadata = {"Software": None} if path.suffix.lower() == ".png" else None
-    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, metadata=metadata))
+    with warnings.catch_warnings():
+        # labels in a script that the font lacks are drawn as boxes; a warning for each sign says no more
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, metadata=metadata))

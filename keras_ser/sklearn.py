@@ -121,7 +121,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
 
         Args:
             X: paths of audio files, waveforms (samples,) of any lengths, or mappings with "array" and "sampling_rate", as a list,
-                an object array or a Series; or waveforms of one length, (clips, samples).
+                an object array, a Series or a table of one column; or waveforms of one length, (clips, samples).
             y: labels, (clips,).
             groups: group of each clip, e.g. its speaker, (clips,). No group is in both training and validation. Unused without
                 `validation_fraction`.
@@ -243,6 +243,8 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
     """Return a list of files, waveforms and mappings; a 2-D array of numbers is waveforms of one length."""
     if isinstance(X, str | os.PathLike | Mapping):
         raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
+    if len(getattr(X, "shape", ())) == 2 and X.shape[1] == 1 and np.asarray(X).dtype == object:
+        X = np.asarray(X)[:, 0]  # noqa: N806 - a table of one column, as pipelines give it
     found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else None
     if found == []:
         raise UserError("expected at least one clip. Received: none.")

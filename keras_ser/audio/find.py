@@ -62,7 +62,9 @@ def _below(root: Path, skipped: list[Path]) -> Iterator[Path]:
                 (links if path.is_symlink() else folders).append(path)
             elif path.is_file():
                 yield path
-            else:  # a link to nothing, a pipe, a device
+            elif path.is_symlink() and path.suffix.lower() in ENDINGS:
+                yield path  # a link to a recording that is missing, which reading reports
+            else:  # another link to nothing, a pipe, a device
                 skipped.append(path)
 
 

@@ -38,7 +38,7 @@ def _denoise(options: argparse.Namespace) -> int:
         pairs = [(file, (target / Path(file).relative_to(source)).with_suffix(".wav")) for file in files]
     else:
         pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]
-    if any(out.suffix.lower().lstrip(".").upper() not in soundfile.available_formats() for _, out in pairs):
+    if any(out.suffix.lower() not in (".wav", ".flac") for _, out in pairs):
         raise UserError(f"expected an OUT that ends in .wav or .flac, or a folder. Received: {target}.")
     if len({out for _, out in pairs}) < len(pairs):
         raise UserError(f"two files below {source} would be written to the same .wav; denoise them one at a time.")

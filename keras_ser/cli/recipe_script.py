@@ -162,6 +162,8 @@ def run(
     chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
     alone, on_ray = options.job, options.engine == "ray"
     check_engine(options)
+    if alone is not None and (options.final or options.jobs):
+        raise UserError(f"--job trains one run: omit --{'final' if options.final else 'jobs'}.")
     if on_ray and (alone is not None or options.final):
         raise UserError(f"--{'final' if options.final else 'job'} trains one run in this process: omit --engine ray.")
     one = alone is not None or options.final
@@ -252,12 +254,14 @@ def _jobs(options: argparse.Namespace) -> int:
     from keras_ser.experiment import experiment_folder
     from keras_ser.experiment.failures import failure
     from keras_ser.experiment.planning import job_names
-    from keras_ser.training.run import model_file
+    from keras_ser.training.run import check_whole, model_file
 
     (recipe,) = chosen.values()
     folder = experiment_folder(recipe, options.out)
     for job in job_names(recipe, corpus, folds_asked(options)):
         state = "finished" if model_file(folder / job) else "failed" if failure(folder / job) else "open"
+        if state == "finished":
+            check_whole(folder / job)
         if state in (options.state or state):
             print(job if options.state else f"{state:9} {job}")
     return 0

@@ -55,6 +55,8 @@ def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {path} as a recipe: {error}") from error
         return {recipe.name: recipe}, None, None
+    if path.suffix != ".py":
+        raise UserError(f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}.")
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)

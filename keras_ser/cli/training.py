@@ -204,6 +204,8 @@ def read(
             name, options.corpus_roots[name], **by, **(of_table if name == "manifest" else {})
         )
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
+    if options.noise_root and not any(stream.noises for recipe in every for stream in recipe.streams):
+        raise UserError(f"--noise-root does not apply: no stream of {first.name} mixes in noise. Omit it.")
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():
         check_labels(recipe, corpus, auxiliary)

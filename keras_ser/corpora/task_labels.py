@@ -1,5 +1,6 @@
 """Check that a corpus has the labels of a task."""
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -105,6 +106,15 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
             "by the task's cuts."
         )
     merge = dict(task.merge)
+    given = {value for value in values if isinstance(value, str)}
+    for asked in (*merge, *task.ignore):
+        # names that the corpus lacks are usual in recipes for several corpora; those that resemble a label are mistakes
+        near = difflib.get_close_matches(str(asked), sorted(given - set(merge) - set(task.ignore)), 1, 0.8)
+        if near and asked not in given and asked not in task.labels:
+            kind = "merge" if asked in merge else "ignore"
+            raise CorpusError(
+                f"`{kind}` of the task {task.name!r} names {asked!r}, which no clip has. Did you mean {near[0]!r}?"
+            )
     known = {merge.get(value, value) for value in counts}
     unknown = [] if task.identity else sorted(known - set(task.labels) - set(task.ignore))
     lacking = [label for label in task.labels if label not in known]

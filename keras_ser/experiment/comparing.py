@@ -40,9 +40,13 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         again = f"Recreate it: keras-ser evaluate {file.parent}"
         tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
         known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
-    for table in tables:
+    for path, table in zip((a, b), tables, strict=True):
         if f"{task}/prediction" not in table:
             there = [c.removesuffix("/prediction") for c in table.columns if c.endswith("/prediction")]
+            if not there:
+                raise RunError(
+                    f"expected an experiment's folder or a predictions.csv. Received: {path}, which has no predictions."
+                )
             raise RunError(f"the task must be one of {', '.join(there)}. Received: {task!r}.")
     labels, others = (_labels(table, task) for table in tables)
     if sorted(labels) != sorted(others):

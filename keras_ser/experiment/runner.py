@@ -17,7 +17,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
 from keras_ser.reports.scores import paper_by_task
 from keras_ser.training import Data, fit
-from keras_ser.training.run import OWNER, check_free, check_owner
+from keras_ser.training.run import OWNER, check_free, check_owner, check_whole
 
 LOG = logging.getLogger(__name__)
 TAKEN = "another process is training it"
@@ -245,6 +245,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
                 )
                 # what the report would refuse after hours of training is refused now
                 run_predictions(folder, job, data)
+                check_whole(folder / job.folder)
         # the locations of the corpus and the cache are stored for `evaluate` only; they do not define the experiment
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}

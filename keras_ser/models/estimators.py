@@ -57,7 +57,9 @@ def load_pipelines(path: Path | str) -> dict[str, Any]:
             raise UserError(f"it holds {', '.join(strange)}, which skops does not trust")
         return io.load(path, trusted=list(TRUSTED))
     except Exception as error:
-        raise UserError(f"{path} can't be loaded: {error}. Train the run again.") from error
+        raise UserError(
+            f"{path} can't be loaded: {error}. Remove {Path(path).parent} and run the recipe again."
+        ) from error
 
 
 def scores(pipeline, features: np.ndarray, task: Task) -> np.ndarray:

@@ -127,7 +127,7 @@ class Run:
 def stored(
     path: Path,
     read: Callable[[Any], Any] = lambda data: data,
-    way_out: str = "Train the run again, or name another folder",
+    way_out: str = "",
 ) -> Any:
     """Read a JSON file of a run or an experiment, converted by `read`.
 
@@ -138,13 +138,16 @@ def stored(
     try:
         return read(read_json(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise RunError(f"{path} is missing. Put it back, or train the run again.") from None
+        raise RunError(
+            f"{path} is missing. Put it back, or remove {path.parent} and run the recipe again, which trains it anew."
+        ) from None
     except MissingModelError as error:
         raise RunError(
             f"{path.parent} needs the model {error.model!r}, which is not installed here. Install the package that holds it, or "
             "put the folder of its module on PYTHONPATH."
         ) from error
     except (UserError, UnicodeDecodeError) as error:
+        way_out = way_out or f"Remove {path.parent} and run the recipe again, which trains it anew"
         raise RunError(f"{path} is damaged: {str(error).rstrip('.')}. {way_out}.") from error
 
 
@@ -178,7 +181,15 @@ def check_archive(file: Path) -> None:
             fault = f"{bad} in it is corrupt" if bad else f"it has no {', '.join(sorted(lacking))}"
     except (zipfile.BadZipFile, zlib.error, EOFError):
         fault = "it is not a Keras file, or is truncated"
-    raise RunError(f"{file} is damaged: {fault}. Train the run again.")
+    raise RunError(f"{file} is damaged: {fault}. Remove {file.parent} and run the recipe again, which trains it anew.")
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse, by a RunError, a finished run whose files are missing, damaged or truncated, without loading its model."""
+    Run.load(folder)
+    file = model_file(folder)
+    if file.name == NETWORK and not zipfile.is_zipfile(file):
+        check_archive(file)
 
 
 def model_file(folder: Path) -> Path | None:

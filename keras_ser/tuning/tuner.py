@@ -85,7 +85,10 @@ def search(
     todo = jobs(narrow, data, folds)
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
     if blind:
-        raise UserError(f"a search needs a validation side, and {blind[0]} has none. Choose another protocol or fold.")
+        more = "" if narrow.protocols[0].validation else f" (--set protocols.{narrow.protocols[0].name}.validation=1)"
+        raise UserError(
+            f"a search needs a validation side, and {blind[0]} has none. Choose another protocol or fold, or set one aside{more}."
+        )
     if method == "grid":
         trials = check_grid(space, trials)
     trials = trials or TRIALS

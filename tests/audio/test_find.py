@@ -56,8 +56,12 @@ def test_folders_called_like_files_and_things_that_are_none(tmp_path):
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     os.mkfifo(tmp_path / "pipe.wav")
     found = find_audio([tmp_path])
-    assert found.files == [inner]
-    assert found.skipped == [tmp_path / "gone.wav", tmp_path / "pipe.wav"]
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    # a link to a recording that is not there, as git-annex leaves it, is no other file: reading it says what is missing
+    assert found.files == [tmp_path / "gone.wav", inner]
+    assert find_audio([tmp_path]).skipped == [tmp_path / "gone.txt", tmp_path / "pipe.wav"]
+    with pytest.raises(AudioError, match="gone.wav"):
+        read(tmp_path / "gone.wav")
     with pytest.raises(AudioError, match="pipe.wav: expected a file. Received: a pipe or a device"):
         read(tmp_path / "pipe.wav")
 

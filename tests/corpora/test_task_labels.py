@@ -47,10 +47,18 @@ def test_a_task_that_it_has(task):
         ),
         (Task("emotion", ("anger", "joy")), r"found has anger \(1\), fear \(1\), joy \(2\)\. Make them agree"),
         (Task("emotion", ("anger",), ignore=("fear", "joy")), "a task needs at least two classes"),
+        (
+            Task("emotion", ("anger", "joy", "fear"), ignore=("angr",)),
+            "`ignore` of the task 'emotion' names 'angr', which no clip has. Did you mean 'anger'",
+        ),
+        (
+            Task("emotion", ("anger", "joy", "fear"), merge={"Joy": "joy", "excited": "joy", "fearr": "fear"}),
+            "`merge` of the task 'emotion' names 'fearr', which no clip has. Did you mean 'fear'",
+        ),
         (Task("mood", ("good", "bad")), "found has no 'mood' for any clip"),
         (Task("arousal", low=-1.0, high=1.0), "found has no 'arousal' for any clip"),
     ],
-    ids=["lacking", "unknown", "one class", "no column", "continuous"],
+    ids=["lacking", "unknown", "one class", "ignored typo", "merged typo", "no column", "continuous"],
 )
 def test_a_task_that_it_has_not(task, words):
     with pytest.raises(CorpusError, match=words):

@@ -47,6 +47,7 @@ def test_folders_of_deterministic_recipes_have_a_p_with_one_seed(tmp_path):
     fixed = recipe().replace(model="svm", config=svm.Config())
     drawn = fixed.replace(shuffle=("emotion",))
     assert deterministic_model(fixed) and not deterministic_model(drawn) and not deterministic_model(recipe())
+    assert not deterministic_model(fixed.replace(labelled=0.5)), "the seed draws the speakers"
     for name, right, made in (("a", 0.9, fixed), ("b", 0.6, fixed), ("c", 0.6, drawn)):
         (tmp_path / name).mkdir()
         write_predictions(predictions(right), tmp_path / name / "predictions.csv")

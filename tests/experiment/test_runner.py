@@ -327,6 +327,11 @@ def cut(path: Path) -> None:
             "test clips are missing, .* Remove it and run the recipe again",
         ),
         ("speakers/fold-02-seed-0/predictions.csv", lambda path: path.write_bytes(b""), "Remove it and run"),
+        (
+            "speakers/fold-02-seed-0/history.json",
+            lambda path: path.write_text("{"),
+            "Remove .*seed-0 and run the recipe again",
+        ),
         ("recipe.json", lambda path: path.write_text("[]"), "Remove it and run the recipe again, which rewrites it"),
     ],
 )

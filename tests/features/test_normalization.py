@@ -76,3 +76,19 @@ def test_clip_statistics_are_those_of_numpy(rng):
     for row, clip, n in zip(found[:4], x[:4].astype(np.float64), frames[:4], strict=True):
         expected = np.concatenate([clip[:n].mean(axis=0), clip[:n].var(axis=0)])
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_bins_of_any_scale_have_unit_variance_and_constant_ones_are_left(rng):
+    """Variances of 1e-9 as of chroma in statistics of clips; a constant bin that varies in a test clip does not explode."""
+    x = rng.normal(size=(4, 500, 4)) * [1.0, 3e-5, 1e3, 0.0] + [0.0, 2e-4, 1e5, 0.7]
+    mask = np.ones((4, 500), bool)
+    statistics = Statistics()
+    statistics.update(x, mask)
+    layer = FeatureNormalization()
+    layer.build((None, None, 4))
+    layer.set_statistics(statistics.mean, statistics.variance)
+    y = np.array(layer(x.astype("float32"), mask))
+    np.testing.assert_allclose(y[..., :3].std((0, 1)), 1.0, atol=0.01)
+    np.testing.assert_allclose(y[..., 3], 0.0, atol=1e-6)
+    other = np.array(layer(x.astype("float32") + np.float32([0, 0, 0, 0.5]), mask))
+    np.testing.assert_allclose(other[..., 3], 0.5, atol=1e-6)

@@ -165,6 +165,9 @@ def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
         for n in (0, 100)
     }
     assert counted == {0: [0], 100: [0, 100]}
+    # as many labels of emotions in each step, and as many steps
+    sizes = [recipes[f"speakers-aae-speakers-{n}"].batch_size // (1 + (n > 0)) for n in (0, 100)]
+    assert sizes[0] == sizes[1]
     done = script("aae_iemocap", *given, "--aux-speakers=3", f"--out={tmp_path / 'out'}")
     assert done.returncode == 2 and "sets the number of auxiliary speakers itself" in done.stderr
 

@@ -151,6 +151,16 @@ def test_babble_is_made_of_the_beginnings_of_long_clips(data, monkeypatch):
     assert min(map(len, whole)) < 1600 < max(map(len, whole))
 
 
+def test_babble_is_of_clips_from_everywhere(data, monkeypatch):
+    """Of n clips that are just fewer than twice as many as babble is made of, half would be the first speakers alone."""
+    monkeypatch.setattr(room, "BABBLE_CLIPS", 16)
+    train = [u.id for u in data.corpus][:31]
+    found, every = data.speech(train), [data.cache.dataset(np.array([i])) for i in range(31)]
+    starts = [next(iter(each.as_numpy_iterator()))["waveform"] for each in every]
+    numbers = [next(i for i, clip in enumerate(starts) if np.array_equal(clip[: len(wave)], wave)) for wave in found]
+    assert len(found) == 16 and numbers[0] == 0 and numbers[-1] == 30 and max(np.diff(numbers)) == 2
+
+
 def test_noises_that_the_task_does_not_know(data):
     with pytest.raises(ValueError, match="noise must be one of white, babble, clean. Received: 'pink'"):
         data.source(RECIPE.override("streams.noisy.noises", "pink"), 1, SPLIT, "train", 0)
@@ -227,6 +237,9 @@ def test_labels_of_a_share_of_the_training_speakers_are_known(data, share, speak
     for task in ("emotion", "angry"):
         expected = [w * (i // 10 in heard) for i, w in enumerate(whole.labels[task][1])]
         assert part.labels[task][1].tolist() == expected
+    # how many segments a clip gives does not tell a withheld label
+    rules = data.source(recipe.replace(sampling=Sampling("segments", frames=30, hop=30)), 0, split, "train", 3).rules
+    assert rules is not None and not rules[[i for i in range(30) if i // 10 not in heard]].any()
     alone = data.source(recipe.replace(unlabelled=False), 0, split, "train", 3)
     assert alone.indices.tolist() == [i for i in range(30) if i // 10 in heard]
     assert data.source(recipe, 0, split, "test", 3).labels["emotion"][1][30:].all()

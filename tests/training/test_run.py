@@ -114,7 +114,9 @@ def finished(tmp_path):
 @pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json"])
 def test_damaged_run_file_is_named_in_one_line(finished, name, content):
     (finished / name).write_bytes(content)
-    with pytest.raises(RunError, match=f"{finished / name} is damaged: .* Train the run again") as caught:
+    with pytest.raises(
+        RunError, match=f"{finished / name} is damaged: .* Remove .* and run the recipe again"
+    ) as caught:
         Run.load(finished)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 800
 
@@ -159,7 +161,7 @@ def test_truncated_or_overwritten_model_is_named(finished):
     place = whole.index(bytes(100))
     for content in (b"", whole[: len(whole) // 2], whole[:-1], whole[:place] + b"x" + whole[place + 1 :]):
         file.write_bytes(content)
-        with pytest.raises(RunError, match=r"model\.keras is damaged: .* Train the run again"):
+        with pytest.raises(RunError, match=r"model\.keras is damaged: .* Remove .* and run the recipe again"):
             Run.load(finished).model()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("config.json", "{}")
