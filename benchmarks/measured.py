@@ -37,6 +37,7 @@ DIFFERENCES = [
     *(("jax_emodb-aspmtl", f"jax_emodb-{other}", EMODB, "uar") for other in ("single-task", "zero-losses", "shuffled")),
     *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
     ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
+    ("own_ased-conv", "own_ased-svm", "unseen-speakers", "uar"),
     ("aae_emodb-aae", "aae_emodb-cnn-single", EMODB, "uar"),
     ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),

@@ -9,7 +9,8 @@ Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxilia
 its speakers and genders are used, not its emotions, and only for training, not for testing. Auxiliary corpora make up half of each
 batch. The systems of one task, which they cannot teach, then have batches half as large: as many optimizer steps, and as many
 emotion labels in each. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from RUN` starts from a run of
-aae_pretrain.py, with or without auxiliary corpora.
+aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` compares speakers of a corpus that nobody trained on, such
+as LibriSpeech's test-clean: equal error rates, in figure 4 by the number of auxiliary speakers.
 """
 
 import argparse
@@ -286,7 +287,16 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
             recipe = recipe.replace(epochs=round(options.epochs * own.epochs / least))
         return with_auxiliary(recipe, options)
 
-    return recipe_main(variants, page, arguments=auxiliary_arguments, adjust=adjust, reports=tables(papers or {}))
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        auxiliary_arguments(parser)
+        parser.add_argument(
+            "--verify",
+            default="",
+            metavar="NAME=DIR",
+            help="also verify the speakers of this corpus who were not heard in training (20 utterances enrol one)",
+        )
+
+    return recipe_main(variants, page, arguments=arguments, adjust=adjust, reports=tables(papers or {}))
 
 
 def tables(papers: dict[str, Paper]):
@@ -303,6 +313,7 @@ def tables(papers: dict[str, Paper]):
         known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
         pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))
         paper = papers.get(trained.variant, Paper())
-        return systems_table(known, pairs, paper, swept=swept(trained.systems))(trained)
+        table = systems_table(known, pairs, paper, swept=swept(trained.systems), verify=trained.options.verify)
+        return table(trained)
 
     return make

@@ -8,6 +8,7 @@ from typing import Any
 from keras_ser.cli.noises import PAPER_NOISES, tested_noises
 from keras_ser.cli.progress import step_printer
 from keras_ser.cli.recipe_script import Reports, Trained
+from keras_ser.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def systems_table(
     name: str = "systems",
     swept: tuple[str, Mapping[str, Mapping[float, str]]] | None = None,
     metrics: Sequence[str] = ("uar", "accuracy"),
+    verify: str = "",
 ) -> Reports:
     """Make a report of several systems' scores under each protocol, and their differences.
 
@@ -73,6 +75,8 @@ def systems_table(
         name: base name of the files.
         swept: the setting in which the systems differ, and curve -> value -> system; see `keras_ser.reports.Swept`.
         metrics: metrics of classification that are shown, the first one above.
+        verify: "NAME=DIR", a corpus whose speakers are verified by each system, 20 utterances enrolled, in a further report; a
+            sweep then has a panel of the equal error rate.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
@@ -80,7 +84,10 @@ def systems_table(
         from keras_ser.reports import Swept, systems_report
 
         data, first, shown = trained.data, trained.first, paper
-        told = _notes(trained, paper)
+        told, further = _notes(trained, paper), {}
+        if verify:
+            made, further = _verified(trained, verify)
+            yield made, made.save(trained.folder)
         if paper.labels and paper.labels != first.tasks[0].labels:
             told.append(f"The paper's figures are for the classes {', '.join(paper.labels)}, and are not shown.")
             shown = Paper(confused=paper.confused)
@@ -108,11 +115,37 @@ def systems_table(
             notes=told,
             learned={n: system.learned for n, system in trained.systems.items() if not n.startswith("B (")},
             name=name,
-            swept=Swept(*swept, _further(trained, [p.name for p in protocols])) if swept else None,
+            swept=Swept(*swept, further | _further(trained, [p.name for p in protocols])) if swept else None,
         )
         yield made, made.save(trained.folder)
 
     return make
+
+
+def _verified(trained: Trained, given: str) -> tuple[Any, dict[str, dict[str, Any]]]:
+    """Return the report of the verification of the speakers of NAME=DIR, and quantity -> system -> the equal error rate."""
+    from keras_ser.corpora import CORPORA, read_corpus
+    from keras_ser.evaluation.tables import Cell
+    from keras_ser.experiment.verification import run_enrolled
+    from keras_ser.pipelines.records import cache
+    from keras_ser.training import Run
+
+    name, equals, root = given.partition("=")
+    if not equals or name not in CORPORA:
+        raise UserError(f"--verify takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
+    corpus = read_corpus(name, root)
+    decoded = cache(corpus, trained.data.cache.path.parent, sample_rate=trained.first.frontend.sample_rate)
+    runs = {
+        system: [Run.load(made.folder / p / f"fold-{fold:02d}-seed-{seed}") for p, fold, seed in sorted(made.runs)]
+        for system, made in trained.systems.items()
+    }
+    made = run_enrolled(runs, [(corpus, decoded)], trained.folder, on_step=step_printer(trained.options.quiet))
+    rates = {
+        row["system"]: Cell(row["value"], row["low"], row["high"])
+        for row in made.data["scores"]
+        if (row["trials"], row["metric"]) == ("all", "eer")
+    }
+    return made, {f"EER of the speakers of {corpus.name}": rates}
 
 
 def _further(trained: Trained, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:

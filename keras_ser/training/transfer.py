@@ -64,10 +64,14 @@ def _inherited(folder: Path) -> dict[str, dict[str, list[str]]]:
 
 def heard_clips(run: Run, corpus: Corpus) -> set[str]:
     """Return the ids of a corpus on which a run, or one that its weights descend from, was trained or validated."""
+    told = _inherited(run.folder)
+    if told:
+        return set(told.get(corpus.name, {}).get("clips", ()))
+    # of an earlier version
     used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
     for stream in run.recipe.streams:
         used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
-    return used.union(_inherited(run.folder).get(corpus.name, {}).get("clips", ()))
+    return used
 
 
 def heard_speakers(run: Run, corpus: Corpus) -> set[str]:

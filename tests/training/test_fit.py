@@ -45,6 +45,7 @@ def test_the_run(trained, split):
         "made.json",
         "tensorboard",
         "training_only.npz",
+        "heard.json",
     }
     assert (run.recipe, run.split, run.seed) == (tiny.TRAINED, split, 3)
     assert [call[:3] for call in trained.calls] == [("trained", epoch, 3) for epoch in (1, 2, 3)]
