@@ -21,6 +21,7 @@ from typing import Any
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.tables import Paper, systems_table
+from keras_ser.corpora import CORPORA
 from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Published
 from keras_ser.models.aae_mtl import Config
@@ -279,6 +280,9 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
     """Run one of these recipes; `papers` maps variants to papers."""
 
     def adjust(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+        name, _, root = options.verify.partition("=")
+        if options.verify and (name not in CORPORA or not root):
+            raise UserError(f"--verify takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {options.verify!r}.")
         variant = variants[options.variant or next(iter(variants))]
         if options.epochs is not None and not recipe.unlabelled:
             # the clips of some of the speakers, in as many optimizer steps as the others

@@ -11,6 +11,7 @@ import pytest
 
 from keras_ser.cli import main
 from keras_ser.cli.recipes import load_recipes
+from keras_ser.corpora import read_corpus
 from tests import corpora_on_disk as disk
 from tests.recipes.common import RECIPES, imported, script, twin
 
@@ -131,7 +132,7 @@ def test_epochs_that_are_asked_for_keep_the_steps_of_the_shares_equal(tmp_path):
     module, found = imported("aae_emodb"), {}
 
     def caught(recipes, page, adjust, **more):
-        options = SimpleNamespace(variant="shares", epochs=2, aux_speakers=0, corpus_roots={})
+        options = SimpleNamespace(variant="shares", epochs=2, aux_speakers=0, corpus_roots={}, verify="")
         for name, recipe in recipes["shares"].items():
             found[name] = adjust(recipe.replace(epochs=2), options).epochs
         return 0
@@ -205,3 +206,20 @@ def test_figure_5_is_of_levels_too(recipe, level, column, cuts):
             assert config["kind"] == name.split("-")[0] and config[fixed[0]] == fixed[1]
             assert config[key] == pytest.approx(float(name.rpartition("-")[2]))
             assert (made.tasks[0].column, made.tasks[0].cuts) == (column, cuts) and len(made.protocols) == 1
+
+
+@pytest.mark.slow
+def test_speakers_of_a_further_corpus_are_verified_by_each_system(tmp_path):
+    """Figure 4 has the equal error rate by the number of auxiliary speakers; the report of it stands beside the table."""
+    given = [f"--corpus-root={twin('iemocap', tmp_path)}", "--variant=speakers", "--protocol=disjoint"]
+    wrong = script(
+        "aae_iemocap", *given, "--systems=aae-speakers-0", "--verify=x", "--epochs=1", f"--out={tmp_path / 'no'}"
+    )
+    assert wrong.returncode == 2 and "--verify takes NAME=DIR" in wrong.stderr and not (tmp_path / "no").exists()
+    aae("aae_iemocap", tmp_path / "out", *given, "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}")
+    (folder,) = (tmp_path / "out").glob("*-systems-*")
+    rates = [row for row in json.loads((folder / "verification.json").read_text())["scores"] if row["metric"] == "eer"]
+    table = pd.read_csv(folder / "verification.csv.gz")
+    assert {row["system"] for row in rates} == {"aae-speakers-0"} and table["same"].any() and not table["same"].all()
+    assert set(table["speaker_a"]) == {u.speaker for u in read_corpus("demo")}
+    assert (folder / "systems-sweep.png").exists()
