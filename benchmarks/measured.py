@@ -33,6 +33,7 @@ DIFFERENCES = [
     ("aspmtl_emodb-conv", "trained_emodb-single-task", EMODB, "uar"),
     ("aspmtl_emodb-conv", "trained_emodb-aspmtl", EMODB, "uar"),
     ("trained_emodb-cascade", "trained_emodb-aspmtl", EMODB, "uar"),
+    ("trained_emodb-aspmtl", "paper_emodb-aspmtl", EMODB, "uar"),
     ("trained_emodb-aspmtl", "trained_emodb-single-task", EMODB, "uar"),
     *(("jax_emodb-aspmtl", f"jax_emodb-{other}", EMODB, "uar") for other in ("single-task", "zero-losses", "shuffled")),
     *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
