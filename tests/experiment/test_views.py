@@ -45,8 +45,9 @@ def test_a_reconstruction_is_what_the_trained_decoder_makes(made):
     run, data = made
     _, image = run_views(run, data)
     pairs, _ = image.draw.args
-    network = build_network(AAE, {"linear_bands": (64, 32)}).model
-    begin_from(network, AAE.tasks, run.folder)
+    whole = build_network(AAE, {"linear_bands": (64, 32)})
+    begin_from(whole, AAE.tasks, run.folder)
+    network = whole.model
     mean, variance = (np.array(getattr(network.get_layer("normalization"), name)) for name in ("mean", "variance"))
     for name, (seen, found) in pairs.items():
         (i,) = [i for i, u in enumerate(data.corpus) if u.id == name]

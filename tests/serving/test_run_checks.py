@@ -87,7 +87,7 @@ def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
     monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, ""))
     with_readers = run.recipe.replace(streams=(*run.recipe.streams, Stream("readers", corpus="librispeech")))
     *_, last = run_checks.check_run(Run(run.folder, with_readers, run.split, run.seed, run.about), data)
-    assert last == ("shuffled labels", None, "training needs librispeech, which is not read here")
+    assert last == ("shuffled labels", None, "training needs librispeech, no longer where it was read from")
     table = run_checks.predict(run.model(), run.recipe, data, run.split)
     monkeypatch.setattr(run_checks, "predict", lambda *given, **named: table.drop(columns="emotion/prediction"))
     learned, *_, last = run_checks.check_run(run, data)
