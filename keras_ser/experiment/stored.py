@@ -45,6 +45,9 @@ def stored_facts(folder: Path) -> dict[str, Any]:
         texts = [found[name] for name in ("root", "noise_root", "cache") if name in found]
         if not all(isinstance(text, str) for text in texts) or not isinstance(found.get("options", {}), dict):
             raise UserError("expected texts as root, noise_root and cache, and an object as options.")
+        for by in as_object(found.get("auxiliary", {})).values():
+            if not isinstance(as_object(by).get("root"), str):
+                raise UserError("expected a text as the root of each auxiliary corpus.")
         return found
 
     return stored(

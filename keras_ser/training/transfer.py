@@ -18,7 +18,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import LeakageError, Split
 from keras_ser.tasks import Task, identity
 from keras_ser.training.data import Data
-from keras_ser.training.run import NETWORK, Run, as_object, model_file, stored
+from keras_ser.training.run import NETWORK, Run, as_object, check_archive, model_file, stored
 
 # weights that are not part of the whole model: a decoder, a discriminator
 TRAINING_ONLY = "training_only.npz"
@@ -36,6 +36,7 @@ def digest(folder: Path | str) -> str:
     file = model_file(Run.find(folder))
     if file.name != NETWORK:
         raise RunError(f"expected the run of a network. Received: {folder}, a run of a scikit-learn baseline.")
+    check_archive(file)
     with zipfile.ZipFile(file) as archive:  # beside the date and the layers' automatic names
         found = hashlib.sha256(archive.read("model.weights.h5"))
     rest = file.with_name(TRAINING_ONLY)
@@ -59,7 +60,15 @@ def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Pat
 
 
 def _inherited(folder: Path) -> dict[str, dict[str, list[str]]]:
-    return stored(folder / HEARD, as_object) if (folder / HEARD).exists() else {}
+    """Return heard.json, {} for a run of an earlier version; raise RunError if it is damaged."""
+
+    def read(data: Any) -> dict[str, dict[str, list[str]]]:
+        for entry in as_object(data).values():
+            if not all(isinstance(as_object(entry).get(name), list) for name in ("clips", "speakers")):
+                raise UserError("expected the lists clips and speakers of each corpus.")
+        return data
+
+    return stored(folder / HEARD, read) if (folder / HEARD).exists() else {}
 
 
 def heard_clips(run: Run, corpus: Corpus) -> set[str]:

@@ -1,6 +1,8 @@
 """Weights of a run as the beginning of another."""
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,15 @@ from keras_ser.splits import LeakageError
 from keras_ser.tasks import Task
 from keras_ser.training import Data, fit
 from keras_ser.training.preflight import frontends, input_shapes
-from keras_ser.training.transfer import TRAINING_ONLY, begin_from, check_start, digest, heard_clips, heard_speakers
+from keras_ser.training.transfer import (
+    HEARD,
+    TRAINING_ONLY,
+    begin_from,
+    check_start,
+    digest,
+    heard_clips,
+    heard_speakers,
+)
 from tests.models.papers import RECIPES
 from tests.training import tiny
 
@@ -89,6 +99,19 @@ def test_other_weights_than_the_recipe_names_are_refused(made, tmp_path):
         with pytest.raises(UserError, match="the recipe's initial weights are"):
             fit(recipe, data, split, tmp_path / "run", initial=initial)
     assert not (tmp_path / "run").exists()
+
+
+def test_damaged_files_of_the_run_are_named_in_one_line(made, corpus, tmp_path):
+    run, *_ = made
+    part = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    splits = tiny.SPEAKERS.splits(corpus)[1:2]
+    for content in ("{", "[]", '{"demo": []}', '{"demo": {"clips": []}}'):
+        (part / HEARD).write_text(content)
+        with pytest.raises(RunError, match="heard.json is damaged: .* Remove .* and run the recipe again"):
+            check_start(AAE, part, corpus, splits)
+    (part / "model.keras").write_bytes((part / "model.keras").read_bytes()[:2000])
+    with pytest.raises(RunError, match="model.keras is damaged"):
+        digest(part)
 
 
 def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
