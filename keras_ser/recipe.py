@@ -183,7 +183,8 @@ class Recipe:
     def for_corpus(self, corpus, *auxiliary) -> "Recipe":
         """Return a copy whose tasks without classes have those of the corpora, in alphabetical order.
 
-        Identities are taken from all corpora, other labels from the recipe's own corpus and those that teach the main task.
+        Identities are taken from the corpora that the recipe's streams read, other labels from its own corpus and those that
+        teach the main task.
 
         Args:
             corpus: the recipe's `keras_ser.corpora.Corpus`.
@@ -202,7 +203,7 @@ class Recipe:
         def identities(task: Task) -> list[str]:
             found = {
                 task.label(u.column(task.column), c.name, c is not corpus)
-                for c in (corpus, *auxiliary)
+                for c in (corpus, *(other for other in auxiliary if other.name in streams))
                 for u in c
                 if u.column(task.column) is not None and u.id in heard.get(c.name, {u.id})
             }

@@ -14,14 +14,14 @@ as LibriSpeech's test-clean: equal error rates, in figure 4 by the number of aux
 """
 
 import argparse
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.tables import Paper, systems_table
-from keras_ser.corpora import CORPORA
+from keras_ser.corpora import CORPORA, Corpus, read_corpus
 from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Published
 from keras_ser.models.aae_mtl import Config
@@ -48,6 +48,7 @@ ABOUT = {
     "aae-no-adversary": "a control: the encoder does not learn from the discriminator",
     "aae-no-image": "a control: no learning from the reconstruction",
 }
+SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
 PAIRS = (
     ("aae", "aae-single"),
     ("aae", "ae"),
@@ -102,115 +103,6 @@ def base(
     return Recipe(name, corpus, tuple(tasks), tuple(protocols), config=config, **common)
 
 
-def levels(name: str, corpus: str, column: str, cuts: tuple[float, float], **changes) -> dict[str, Recipe]:
-    """Return system -> recipe for three levels of a dimension, leaving one speaker out."""
-    return dimensional(name, corpus, level_of(name, column, cuts), **changes)
-
-
-def level_of(name: str, column: str, cuts: tuple[float, float]) -> Task:
-    return Task(name, ("low", "middle", "high"), column=column, cuts=cuts)
-
-
-def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
-    """Return system -> recipe for `number` joint clusters of valence and activation, by k-means on each fold's training side."""
-    labels = tuple(f"cluster {k + 1}" for k in range(number))
-    task = Task("affect", labels, columns=("valence", "arousal"))
-    return dimensional(f"clusters-{number}", corpus, task, **changes)
-
-
-def dimensional(name: str, corpus: str, task: Task, **changes) -> dict[str, Recipe]:
-    """Return system -> recipe, with the paper's alpha and beta for dimensional labels."""
-    made = systems(f"aae_{corpus}_{name}", corpus, task, (SPEAKERS,), **changes)
-    rates = {
-        "aae": {"config.alpha": 0.3, "config.beta": 0.7},
-        "ae": {"config.alpha": 0.6, "config.beta": 0.4},
-        "cnn": {},
-    }
-    figure = ("aae", "aae-gender", "aae-speaker", "aae-single", "ae", "ae-single", "cnn", "cnn-single")
-    found = {system: made[system] for system in figure}
-    return {system: recipe.change(rates[system.partition("-")[0]]) for system, recipe in found.items()}
-
-
-SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
-
-
-def shares(
-    name: str, corpus: str, emotion: Task, protocol: Protocol, speakers: int, given: Sequence[int] = SHARES, **changes
-) -> dict[str, Recipe]:
-    """Return system -> recipe, to measure the gain from unlabelled clips by the share of speakers with emotion labels.
-
-    "aae-10" trains on all speakers with the emotions of a tenth of them, "aae-10-alone" on that tenth only, in as many more epochs
-    as its epochs are shorter, so that both make about the same number of optimizer steps.
-
-    Args:
-        speakers: how many speakers train in each fold.
-        given: the shares, in %; two that label the same number of speakers are one experiment.
-    """
-    made = systems(name, corpus, emotion, (protocol,), **changes)["aae"]
-    found = {}
-    for share in given:
-        known, labelled = made.replace(labelled=share / 100), math.ceil(share / 100 * speakers)
-        alone = known.replace(unlabelled=False, epochs=round(made.epochs * speakers / labelled))
-        for system, recipe in {f"aae-{share}": known, f"aae-{share}-alone": alone}.items():
-            if share < 100 or recipe.unlabelled:
-                found[system] = recipe.replace(name=f"{name}-{system}")
-    return found
-
-
-ALPHAS, BETAS = tuple(k / 10 for k in range(1, 11)), tuple(k / 10 for k in range(1, 10))
-
-
-def weights(name: str, corpus: str, main: Task, suffix: str = "", **changes) -> dict[str, dict[str, Recipe]]:
-    """Return variant -> system -> recipe for figure 5: UA over alpha at beta 0.5 and over beta at alpha 1, of both autoencoders.
-
-    The variants are "alpha" and "beta" with `suffix` appended.
-    """
-    found: dict[str, dict[str, Recipe]] = {f"alpha{suffix}": {}, f"beta{suffix}": {}}
-    for kind in ("aae", "ae"):
-        given = {"protocols": (SPEAKERS,), **changes}
-        made = systems(name, corpus, main, **given)[kind]
-        for alpha, beta, key, value in [*((a, 0.5, "alpha", a) for a in ALPHAS), *((1.0, b, "beta", b) for b in BETAS)]:
-            variant, system = f"{key}{suffix}", f"{kind}-{key}-{value:g}"
-            config = replace(made.config, alpha=alpha, beta=beta)
-            found[variant][system] = made.replace(name=f"{name}_{variant}-{system}", config=config)
-    return found
-
-
-def of_the_paper(
-    name: str, corpus: str, emotion: Task, cuts: tuple[float, float], **changes
-) -> dict[str, dict[str, Recipe]]:
-    """Return variant -> system -> recipe of all that the paper measures on one corpus: tables 3, 5 and 6, figures 4 and 5.
-
-    Args:
-        cuts: ends of the lower two of three levels of activation and valence.
-    """
-    found = {corpus: systems(name, corpus, emotion, **changes)}
-    dimensions = {"activation": "arousal", "valence": "valence"}
-    found |= {level: levels(level, corpus, column, cuts, **changes) for level, column in dimensions.items()}
-    found |= {f"clusters-{number}": clusters(number, corpus, **changes) for number in (3, 5)}
-    found["speakers"] = more_speakers(name, corpus, emotion, (0, 100, 200, 300, 400, 500, 600), **changes)
-    found |= weights(name, corpus, emotion, **changes)
-    for level, column in dimensions.items():
-        found |= weights(name, corpus, level_of(level, column, cuts), f"-{level}", **changes)
-    return found
-
-
-def more_speakers(
-    name: str, corpus: str, emotion: Task, counts: Sequence[int], auxiliary: str = "librispeech", **changes
-) -> dict[str, Recipe]:
-    """Return system -> recipe for figure 4, over the number of speakers of an auxiliary corpus (0 = without it)."""
-    made, found = systems(name, corpus, emotion, **changes), {}
-    for kind in ("aae", "ae", "cnn"):
-        for count in counts:
-            # half of each batch is auxiliary; without it, as many steps with as many emotion labels
-            changed = {"batch_size": made[kind].batch_size // 2}
-            if count:
-                changed = {"streams": (*made[kind].streams, Stream(auxiliary, corpus=auxiliary, speakers=count))}
-            system = f"{kind}-speakers-{count}"
-            found[system] = made[kind].replace(name=f"{name}_speakers-{system}", **changed)
-    return found
-
-
 def swept(names: Iterable[str]) -> tuple[str, dict[str, dict[float, str]]] | None:
     """Return the setting in which the systems of a variant differ, and curve -> value -> system; None if they differ in kind."""
     settings = {"alpha": "alpha", "beta": "beta", "speakers": "auxiliary speakers"}
@@ -242,10 +134,10 @@ def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
 
 def with_auxiliary(recipe: Recipe, options) -> Recipe:
     """Add a stream for each auxiliary corpus of --corpus-root NAME=DIR; half of each batch is from the corpus with emotions."""
-    if options.variant == "speakers":
+    if options.variant and options.variant.startswith("speakers"):
         if options.aux_speakers:
             raise UserError(
-                "--variant speakers sets the number of auxiliary speakers itself: leave --aux-speakers out."
+                f"--variant {options.variant} sets the number of auxiliary speakers itself: leave --aux-speakers out."
             )
         return recipe
     names = sorted(set(options.corpus_roots) - {recipe.corpus, *(stream.corpus for stream in recipe.streams)})
@@ -276,13 +168,21 @@ def pretrained_on(recipe: Recipe, options) -> Recipe:
     return recipe.replace(streams=streams, corpus_options=(*recipe.corpus_options, *drawn))
 
 
+@cache
+def verified(given: str) -> Corpus:
+    """Read the corpus of --verify, so that a wrong folder is an error before the training."""
+    name, _, root = given.partition("=")
+    if name not in CORPORA or not root:
+        raise UserError(f"--verify takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
+    return read_corpus(name, root)
+
+
 def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:
     """Run one of these recipes; `papers` maps variants to papers."""
 
     def adjust(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-        name, _, root = options.verify.partition("=")
-        if options.verify and (name not in CORPORA or not root):
-            raise UserError(f"--verify takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {options.verify!r}.")
+        if options.verify:
+            verified(options.verify)
         variant = variants[options.variant or next(iter(variants))]
         if options.epochs is not None and not recipe.unlabelled:
             # the clips of some of the speakers, in as many optimizer steps as the others

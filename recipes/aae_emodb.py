@@ -4,6 +4,7 @@
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders only
     .. --variant shares                                                      emotion labels for 10 to 100 % of the speakers
     .. --variant speakers --corpus-root manifest=CLIPS.csv                   sweep of the auxiliary speakers, 0 to 65
+    .. --variant speakers-gender (or speakers-identity)                      the same, one task alone
     .. --variant alpha (or beta)                                             sweep of a loss weight
     .. --variant paper                                                       the paper's optimizer
 
@@ -17,7 +18,8 @@ second epoch on, with a tenth 0.8 (one fold, eight epochs). recipes/aae.py descr
 
 from dataclasses import replace
 
-from aae import SHARES, SPEAKERS, TEN, main, more_speakers, shares, systems, weights
+from aae import SHARES, SPEAKERS, TEN, main, systems
+from aae_sweeps import more_speakers, shares, weights
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.corpora.emodb import EMOTIONS
@@ -40,7 +42,7 @@ COUNTS = (0, 5, 15, 30, 65)
 VARIANTS = {
     "emodb": systems("aae_emodb", "emodb", EMOTION, (CLIPS, UNSEEN), **OURS),
     "shares": shares("aae_emodb_shares", "emodb", EMOTION, UNSEEN, 9, SHARES[1:], **OURS),
-    "speakers": more_speakers("aae_emodb", "emodb", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
+    **more_speakers("aae_emodb", "emodb", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
     **weights("aae_emodb", "emodb", EMOTION, protocols=(UNSEEN,), **OURS),
     "paper": systems("aae_emodb_paper", "emodb", EMOTION),
 }

@@ -3,7 +3,8 @@
     python recipes/aae_iemocap.py --corpus-root IEMOCAP_full_release --corpus-root librispeech=LIBRISPEECH
     .. --variant activation (or valence)                                     three levels: [1, 2], (2, 3.5], (3.5, 5]
     .. --variant clusters-3 (or clusters-5)                                  k-means of valence and activation
-    .. --variant speakers --corpus-root librispeech=DIR                      figure 4: 0 to 600 auxiliary speakers
+    .. --variant speakers --corpus-root librispeech=DIR                      figure 4a: 0 to 600 auxiliary speakers
+    .. --variant speakers-gender (or speakers-identity) --corpus-root ..     figures 4b to 4d: one task alone
     .. --variant alpha (or beta, alpha-activation, beta-valence ..)          figure 5
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker selects the epoch; the paper
@@ -11,7 +12,8 @@ says "five-fold" without defining the folds). Its figures (tables 3, 5 and 6) ar
 paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-speakers 600.
 """
 
-from aae import SPEAKERS, TEN, main, of_levels, of_the_paper, percent
+from aae import SPEAKERS, TEN, main, of_levels, percent
+from aae_sweeps import of_the_paper
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper

@@ -9,7 +9,8 @@ in its table 5. `arousal` increases with excitement; a clip whose activation is 
 paper.
 """
 
-from aae import SPEAKERS, TEN, main, of_levels, of_the_paper, percent
+from aae import SPEAKERS, TEN, main, of_levels, percent
+from aae_sweeps import of_the_paper
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper

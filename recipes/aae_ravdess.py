@@ -4,6 +4,7 @@
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders only
     .. --variant shares                                                      emotion labels for 5 to 100 % of the speakers
     .. --variant speakers --corpus-root manifest=CLIPS.csv                   sweep of the auxiliary speakers, 0 to 65
+    .. --variant speakers-gender (or speakers-identity)                      the same, one task alone
     .. --variant alpha (or beta)                                             sweep of a loss weight
     .. --variant paper                                                       the paper's optimizer
 
@@ -13,8 +14,9 @@ recipes/aae_emodb.py explains why the default training differs from the paper's.
 
 from dataclasses import replace
 
-from aae import TEN, main, more_speakers, shares, systems, weights
+from aae import TEN, main, systems
 from aae_emodb import CLIPS, COUNTS, OURS
+from aae_sweeps import more_speakers, shares, weights
 from aspmtl_ravdess import ACTORS, EMOTION
 
 from keras_ser.cli.recipe_script import flat
@@ -23,7 +25,7 @@ UNSEEN = replace(ACTORS, validation=0)
 VARIANTS = {
     "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (CLIPS, UNSEEN), **OURS),
     "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, 20, **OURS),
-    "speakers": more_speakers("aae_ravdess", "ravdess", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
+    **more_speakers("aae_ravdess", "ravdess", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
     **weights("aae_ravdess", "ravdess", EMOTION, protocols=(UNSEEN,), **OURS),
     "paper": systems("aae_ravdess_paper", "ravdess", EMOTION, (TEN, ACTORS)),
 }

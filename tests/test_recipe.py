@@ -79,14 +79,17 @@ def of_speakers(name, *speakers):
     return Corpus(name, ".", tuple(utterances), {})
 
 
-def test_identities_are_those_of_all_corpora():
+def test_identities_are_those_of_all_corpora_that_are_read():
     """The same name in two corpora is two identities, unless it says so itself."""
     speaker, noise = Task("speaker", identity=True), Task("noise", ("clean", "white"))
-    recipe = SIMPLE.replace(tasks=(EMOTION, speaker), first=SIMPLE.replace(tasks=(EMOTION, speaker, noise)))
+    read = {"streams": (Stream("own"), *(Stream(name, corpus=name) for name in ("ravdess", "manifest")))}
+    first = SIMPLE.replace(tasks=(EMOTION, speaker, noise), **read)
+    recipe = SIMPLE.replace(tasks=(EMOTION, speaker), first=first, **read)
     corpora = (
         of_speakers("emodb", "08", "03", None),
         of_speakers("ravdess", "03"),
         of_speakers("manifest", "emodb/08", "z"),
+        of_speakers("slr45", "f0001"),
     )
     found = recipe.for_corpus(*corpora)
     assert found.tasks[1].labels == ("emodb/03", "emodb/08", "manifest/z", "ravdess/03")

@@ -34,17 +34,22 @@ class Paper:
 
 
 def _systems(trained: Trained, protocol: str, pairs: Sequence[tuple[str, str]], **more: Any) -> Any:
-    from keras_ser.evaluation.systems import Systems
+    from keras_ser.evaluation.systems import Systems, over_all_labels
     from keras_ser.experiment.planning import unit
 
+    systems = trained.systems
+    tables, task = over_all_labels(
+        {name: system.predictions for name, system in systems.items()},
+        {name: system.recipe.tasks[0] for name, system in systems.items()},
+    )
     return Systems(
-        tables={name: system.predictions for name, system in trained.systems.items()},
-        task=trained.first.tasks[0],
+        tables=tables,
+        task=task,
         protocol=protocol,
-        pairs=[pair for pair in pairs if set(pair) <= set(trained.systems)],
+        pairs=[pair for pair in pairs if set(pair) <= set(systems)],
         unit=unit(trained.data),
         items="windows" if trained.first.windows else "clips",
-        deterministic=[name for name, system in trained.systems.items() if system.deterministic],
+        deterministic=[name for name, system in systems.items() if system.deterministic],
         **more,
     )
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -10,6 +10,31 @@ from keras_ser.evaluation.comparison import Comparison, compare, corrected
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.scores import Score, TaskScores, score
 from keras_ser.tasks import Task
+
+
+def over_all_labels(
+    tables: Mapping[str, pd.DataFrame], tasks: Mapping[str, Task]
+) -> tuple[dict[str, pd.DataFrame], Task]:
+    """Return predictions tables and a task with the labels of all systems.
+
+    Systems with other auxiliary corpora know other identities; an identity that a system does not know has probability 0.
+
+    Args:
+        tables: system -> its predictions.
+        tasks: system -> its form of the same task.
+    """
+    first, *_ = tasks.values()
+    every = (
+        first
+        if first.continuous
+        else replace(first, labels=tuple(dict.fromkeys(i for t in tasks.values() for i in t.labels)))
+    )
+    found = {}
+    for name, table in tables.items():
+        lacking = [f"{first.name}/{label}" for label in every.labels if label not in tasks[name].labels]
+        zeros = pd.DataFrame(0.0, table.index, lacking)
+        found[name] = pd.concat([table, zeros], axis=1) if lacking else table
+    return found, every
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,19 @@ def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
     assert done.returncode == 2 and "sets the number of auxiliary speakers itself" in done.stderr
 
 
+def test_one_task_alone_learns_from_the_auxiliary_speakers_of_figure_4():
+    """Figures 4b to 4d: gender or speaker alone, taught by both corpora, with as many labels of the first in each batch."""
+    recipes = load_recipes(str(RECIPES / "aae_iemocap.py"))[0]
+    for task, protocols in {"gender": 2, "identity": 1}.items():
+        found = [recipes[f"speakers-{task}-aae-speakers-{count}"] for count in (0, 300)]
+        assert [len(recipe.tasks) for recipe in found] == [1, 1]
+        assert all(recipe.tasks[0].identity == (task == "identity") for recipe in found)
+        assert {recipe.monitor for recipe in found} == {f"val_{found[0].tasks[0].name}_accuracy"}
+        assert [len(recipe.protocols) for recipe in found] == [protocols] * 2
+        assert [(s.corpus, s.speakers, s.teaches) for s in found[1].streams[1:]] == [("librispeech", 300, True)]
+        assert 2 * found[0].batch_size == found[1].batch_size == 32
+
+
 def test_a_sweep_has_a_curve_for_each_kind():
     swept = imported("aae").swept
     assert swept(["aae-alpha-0.1", "ae-alpha-0.1", "aae-alpha-0.2"]) == (
@@ -216,6 +229,9 @@ def test_speakers_of_a_further_corpus_are_verified_by_each_system(tmp_path):
         "aae_iemocap", *given, "--systems=aae-speakers-0", "--verify=x", "--epochs=1", f"--out={tmp_path / 'no'}"
     )
     assert wrong.returncode == 2 and "--verify takes NAME=DIR" in wrong.stderr and not (tmp_path / "no").exists()
+    absent = f"--verify=librispeech={tmp_path / 'absent'}"
+    wrong = script("aae_iemocap", *given, "--systems=aae-speakers-0", absent, f"--out={tmp_path / 'no'}")
+    assert wrong.returncode == 2 and "does not exist" in wrong.stderr and not (tmp_path / "no").exists()
     aae("aae_iemocap", tmp_path / "out", *given, "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}")
     (folder,) = (tmp_path / "out").glob("*-systems-*")
     rates = [row for row in json.loads((folder / "verification.json").read_text())["scores"] if row["metric"] == "eer"]
