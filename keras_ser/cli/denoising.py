@@ -46,24 +46,32 @@ def _denoise(options: argparse.Namespace) -> int:
     if there and not options.overwrite:
         raise UserError(f"{there[0]} already exists. Give another OUT, or --overwrite.")
     denoise = _denoiser(options)
-    failures = []
+    failures, clipped = [], []
     for file, out in track(pairs, "denoise"):
         try:
-            _one(Path(file), out, denoise)
+            if beyond := _one(Path(file), out, denoise):
+                clipped.append(
+                    f"{out}: {beyond} samples beyond full scale are clipped, as {out.suffix[1:].upper()} holds none."
+                )
         except DiskError:  # the next file would fail as well
             raise
         except (AudioError, ValueError) as error:
             failures.append(str(error))
         except (OSError, TypeError, soundfile.SoundFileError) as error:
             failures.append(f"cannot write {out}: {error}")
+    if clipped:
+        print("\n".join([*clipped, "A .wav keeps them: it is written as floats."]), file=sys.stderr)
     if failures:
         print(f"keras-ser: {len(failures)} of {len(pairs)} files could not be denoised:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
     return 1 if failures else 0
 
 
-def _one(file: Path, out: Path, denoise: Callable) -> None:
-    """Denoise a file, keeping its length and rate; write mono, 32-bit floats in a .wav (no clipping), else the format's default."""
+def _one(file: Path, out: Path, denoise: Callable) -> int:
+    """Denoise a file, keeping its length and rate; write mono, 32-bit floats in a .wav (no clipping), else the format's default.
+
+    Returns how many samples were clipped.
+    """
     import soundfile
 
     from keras_ser.audio import info, read
@@ -77,6 +85,7 @@ def _one(file: Path, out: Path, denoise: Callable) -> None:
     made = io.BytesIO()
     soundfile.write(made, cleaned, rate, format=kind, subtype="FLOAT" if kind == "WAV" else None)
     write_whole(out, lambda path: path.write_bytes(made.getbuffer()))
+    return 0 if kind == "WAV" else int((abs(cleaned) > 1).sum())
 
 
 def _denoiser(options: argparse.Namespace) -> Callable:
@@ -97,8 +106,11 @@ def _denoiser(options: argparse.Namespace) -> Callable:
         return waveform_denoiser(Run.load(Run.find(options.model)), options.method)
     if options.model:
         raise UserError(f"--model goes with --method drop or mask. Received: --method {options.method}.")
+    import numpy as np
+
     from keras_ser.audio.denoise import spectral_subtraction, wavelet_lms
 
     if options.method == "wavelet-lms":
         return wavelet_lms
+    spectral_subtraction(np.zeros(1), **numbers)  # a wrong number is an error before any file is read
     return lambda waveform, rate: spectral_subtraction(waveform, rate, **numbers)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_ser.audio.channels import CANCELLED_DB, FEWEST, FRAME_SECONDS, OFFSET, SILENT_DB, STEADY
+from keras_ser.audio.chunks import RIFF_NAMES
 from keras_ser.audio.io import LOUDEST
 
 RATES = (8000, 48000)  # Hz
@@ -134,8 +135,11 @@ def _chunks(contents, size):
         length = _number(contents, position + 4, 4)
         is_form, is_data = name == b"fmt ", name == b"data"
         inside = position + 8
+        end = inside + length
+        # some writers omit the byte after a chunk of odd size
+        unpadded = _is_chunk(contents, end, size) & ~_is_chunk(contents, end + 1, size)
         return (
-            inside + length + length % 2,
+            end + tf.where(unpadded, tf.constant(0, tf.int64), length % 2),
             tf.where(is_form, inside, form),
             tf.where(is_form, length, form_size),
             tf.where(is_data, inside, start),
@@ -145,6 +149,16 @@ def _chunks(contents, size):
 
     state = [tf.constant(x, tf.int64) for x in (12, 0, 0, 0, 0, 0)]
     return tf.while_loop(more, step, state)[1:5]
+
+
+def _is_chunk(contents, position, size):
+    """True if a chunk with a known name, or with a printable name and a size within the file, begins here."""
+    head = tf.strings.join([_cut(contents, tf.minimum(position, size), 8), b"\0" * 8])
+    name = _cut(head, 0, 4)
+    known = tf.reduce_any(name == tf.constant(sorted(RIFF_NAMES)))
+    printable = tf.strings.regex_full_match(name, "[ -~]{4}")
+    within = position + 8 + _number(head, 4, 4) <= size
+    return (position + 8 <= size) & (known | (printable & within))
 
 
 def _cut(contents, position, size):

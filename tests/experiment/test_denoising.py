@@ -102,7 +102,16 @@ def test_denoise_on_a_full_disk_names_the_folder_and_stops(tmp_path, rng, capsys
     assert main(["denoise", str(tmp_path / "in"), str(out)]) == 0
     assert soundfile.info(out / "b.wav").frames == 16000 and soundfile.info(out / "b.wav").subtype == "FLOAT"
     assert main(["denoise", str(tmp_path / "in" / "a.wav"), str(tmp_path / "one.flac")]) == 0
-    assert soundfile.info(tmp_path / "one.flac").format == "FLAC"
+    assert soundfile.info(tmp_path / "one.flac").format == "FLAC" and "clipped" not in capsys.readouterr().err
+    loud = np.where(np.arange(16000) < 3, 1.5, 0.1 * rng.standard_normal(16000))
+    soundfile.write(tmp_path / "in" / "loud.wav", loud, 16000, subtype="FLOAT")
+    given = ["denoise", str(tmp_path / "in" / "loud.wav"), str(tmp_path / "loud.flac"), "--beta"]
+    assert main([*given, "0"]) == 0  # beta = 0 returns the input
+    assert "loud.flac: 3 samples beyond full scale are clipped" in capsys.readouterr().err
+    assert main([*given, "-1", "--overwrite"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "keras-ser: error: expected alpha > 0 and beta >= 0. Received: alpha=2.0, beta=-1.0."
+    ]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ser import audio
 from keras_ser.serving.resampling import resample
 from keras_ser.serving.wav import CHUNKS, decode_wav
 from tests.serving.wavs import chunk, extensible, form, pcm16, read, riff, wav
@@ -68,6 +69,23 @@ def test_floats_beyond_full_scale_are_kept(rng):
 @pytest.mark.parametrize(
     "build",
     [
+        lambda f, d: riff(f, chunk(b"LIST", b"odd")[:-1], d),
+        lambda f, d: riff(chunk(b"zz 1", bytes(27))[:-1], f, chunk(b"bext", b"data\1\0\0\0x")[:-1], d),
+    ],
+)
+def test_chunks_of_odd_size_without_padding(rng, tmp_path, build):
+    """As some writers leave them; libsndfile does not read these files, `keras_ser.audio` does."""
+    contents = build(form(), chunk(b"data", pcm16(noise(rng, 401))))
+    file = tmp_path / "clip.wav"
+    file.write_bytes(contents)
+    found, expected = decode(contents, 0)[0], audio.read(file, 16000)
+    assert len(expected) == 401
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
         lambda f, d: riff(chunk(b"LIST", b"INFOISFT\x04\0\0\0abc\0"), f, d),
         lambda f, d: riff(chunk(b"JUNK", bytes(27)), f, d),
         lambda f, d: riff(f, chunk(b"fact", struct.pack("<I", 401)), chunk(b"LIST", b"odd"), d),
@@ -78,7 +96,17 @@ def test_floats_beyond_full_scale_are_kept(rng):
         lambda f, d: riff(f, d)[:4] + b"\0\0\0\0" + riff(f, d)[8:],
         lambda f, d: riff(f, *(chunk(b"tiny", b"") for _ in range(CHUNKS - 2)), d),
     ],
-    ids=["list first", "odd junk", "odd between", "list last", "odd last", "many", "trailing", "no riff size", "most"],
+    ids=[
+        "list first",
+        "odd junk",
+        "odd between",
+        "list last",
+        "odd last",
+        "many",
+        "trailing",
+        "no riff size",
+        "most",
+    ],
 )
 def test_other_chunks(rng, build):
     x = noise(rng, 401, 2)
