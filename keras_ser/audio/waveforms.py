@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_ser.audio.channels import survey
 
+FAR_BEYOND = 10.0  # times full scale: mixes and filters exceed it by less, integers written as floats by more
+
 
 def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
     """List the problems of a waveform; an empty list if there are none.
@@ -19,7 +21,8 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.0
     Returns:
         Any of "empty"; "non-finite"; "silent channels", "cancelling channels" and "constant offset" (see `read`); "silent" (all
         samples are equal); "clipped" (runs of at least three samples at a rail of at least 0.99 of full scale, in total longer than
-        0.1 % of the clip); "shorter than one window".
+        0.1 % of the clip); "far beyond full scale" (a peak above `FAR_BEYOND`: floats in units of integers?); "shorter than one
+        window".
     """
     waveform = np.asarray(waveform)
     if waveform.size == 0:
@@ -42,6 +45,8 @@ def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float
         flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
         if flat.sum() > max(2, 1e-3 * waveform.size):
             found.append("clipped")
+    if np.abs(waveform).max() > FAR_BEYOND:
+        found.append("far beyond full scale")
     if waveform.size < window_seconds * sample_rate:
         found.append("shorter than one window")
     return found

@@ -16,13 +16,13 @@ import numpy as np
 from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
 from keras_ser.audio import problems as oddities
 from keras_ser.corpora.corpus import Corpus, listed
-from keras_ser.corpora.spelling import difference, quoted, spellings
+from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings
 from keras_ser.progress import track
 
 # Peak below which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3
 PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
-ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped")
+ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped", "far beyond full scale")
 SHORTEST_SECONDS = 0.1  # shorter clips are reported
 # Clips longer than this many medians and this many seconds are reported, since a batch is as long as its longest clip.
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
@@ -136,6 +136,11 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
             + (f"A split by {column} rejects them." if column in ("speaker", *groups) else "They are different labels.")
             for found in spellings(corpus.counts(column))
         ]
+    notes += [
+        f"speakers that differ by leading zeros: {listed(map(quoted, found))}. Splits take them for several people; if they are "
+        "one, spell the name in one way."
+        for found in differing_by_zeros(counts.get("speaker", ()))
+    ]
     middle = median(lengths.values()) if lengths else 0.0
     long = {i: s for i, s in lengths.items() if s > max(OUTLIER_SECONDS, OUTLIER * middle)}
     if long:

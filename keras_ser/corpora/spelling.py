@@ -65,6 +65,14 @@ def spellings(names: Iterable[str]) -> list[list[str]]:
     return [sorted(group) for group in found.values() if len(group) > 1]
 
 
+def differing_by_zeros(names: Iterable[str]) -> list[list[str]]:
+    """Return the sorted names that differ by leading zeros of a number alone ("3" and "03"), which may be one name or several."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        found.setdefault(re.sub(r"(?<![\d.,])0+(?=\d)", "", comparable(name)), set()).add(name)
+    return [sorted(group) for group in found.values() if len(set(map(comparable, group))) > 1]
+
+
 def quoted(text: str, most: int = 80) -> str:
     """Quote a text on one line, shortened to about `most` characters, with indistinguishable characters escaped."""
     text = text if len(text) <= most else text[: most - 3] + "..."

@@ -15,6 +15,7 @@ def test_problems(rng):
     assert problems(good[:400], 16000) == []
     assert problems(np.array([0.5]), 16000) == ["silent", "shorter than one window"]
     assert problems(np.append(good, np.nan), 16000) == ["non-finite"]
+    assert problems(5 * good, 16000) == [] and problems(2**15 * good, 16000) == ["far beyond full scale"]
     # Loud, quantised, and peaking at full scale once is not clipped.
     assert problems(good / np.abs(good).max(), 16000) == []
 

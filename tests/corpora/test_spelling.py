@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from keras_ser.corpora.spelling import comparable, difference, quoted, shown, spellings, visible
+from keras_ser.corpora.spelling import comparable, difference, differing_by_zeros, quoted, shown, spellings, visible
 
 NFC, NFD = (unicodedata.normalize(form, "Jos\u00e9") for form in ("NFC", "NFD"))
 ALIKE = [
@@ -35,6 +35,11 @@ def test_names_of_different_people_stay_different():
     names = ["Jos\u00e9", "Jose", "Anna", "Ann a", "Anne", "01", "1", "s1", "s-1", "\u738b", "\u6c6a", "a.wav", "a_wav"]
     assert len({comparable(name) for name in names}) == len(names)
     assert spellings(names) == []
+
+
+def test_names_may_differ_by_leading_zeros_alone():
+    names = ["3", "03", "003", "s10", "S010", "0.5", "0.05", "30", "a", "A"]
+    assert differing_by_zeros(names) == [["003", "03", "3"], ["S010", "s10"]]
 
 
 @pytest.mark.parametrize("one, other", ALIKE)
