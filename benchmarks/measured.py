@@ -24,7 +24,7 @@ EMODB, RAVDESS = "leave-one-speaker-out", "six-folds-of-actors"
 SEARCHED = ("08", "12", "16")
 LOOKED_AT = {
     "aspmtl_emodb-conv": ("08", "11", "14"),
-    **{f"trained_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl", "cascade")},
+    **{f"trained_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl", "aspmtl-noise", "cascade")},
     **{f"jax_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl", "zero-losses", "shuffled")},
 }
 # first, second, protocol, metric: what the pages of the papers say of the first against the second
@@ -33,6 +33,7 @@ DIFFERENCES = [
     ("aspmtl_emodb-conv", "trained_emodb-single-task", EMODB, "uar"),
     ("aspmtl_emodb-conv", "trained_emodb-aspmtl", EMODB, "uar"),
     ("trained_emodb-cascade", "trained_emodb-aspmtl", EMODB, "uar"),
+    ("trained_emodb-aspmtl-noise", "trained_emodb-single-task", EMODB, "uar"),
     ("trained_emodb-aspmtl", "paper_emodb-aspmtl", EMODB, "uar"),
     ("trained_emodb-aspmtl", "trained_emodb-single-task", EMODB, "uar"),
     *(("jax_emodb-aspmtl", f"jax_emodb-{other}", EMODB, "uar") for other in ("single-task", "zero-losses", "shuffled")),
