@@ -95,3 +95,21 @@ def test_tables_kept_by_earlier_versions_are_read(tmp_path):
     ask(tmp_path, 5.0)
     (tmp_path / "in-noise.json").write_text('{"snrs": [5.0]}')
     assert len(kept(tmp_path, "in-noise", {"snrs": [5.0]}, lambda: pytest.fail("scored again"))) == 50
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [],
+        {"root": 3},
+        {"root": "a", "options": []},
+        {"root": "a", "auxiliary": []},
+        {"root": "a", "auxiliary": {"slr45": "b"}},
+        {"root": "a", "auxiliary": {"slr45": {"cache": "c"}}},
+    ],
+)
+def test_damaged_facts_of_an_experiment_are_one_line(tmp_path, facts):
+    (tmp_path / stored.EXPERIMENT).write_text(json.dumps(facts))
+    with pytest.raises(RunError, match="experiment.json is damaged: expected .*Replace it by a copy") as caught:
+        stored.stored_facts(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
