@@ -1,4 +1,4 @@
-"""AAE-MTL across corpora: trained on IEMOCAP, with the epoch selected on 30 % of MSP-IMPROV and the rest of it as test side.
+"""AAE-MTL across corpora: train on IEMOCAP, select the epoch on 30 % of MSP-IMPROV's speakers, and test on the others.
 
     python recipes/aae_cross_corpus.py --corpus-root MSP-IMPROV --corpus-root iemocap=IEMOCAP_full_release
     .. --corpus-root librispeech=LIBRISPEECH                                 speakers and genders only, see recipes/aae.py

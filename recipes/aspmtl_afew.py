@@ -1,6 +1,6 @@
 """ASP-MTL on AFEW 6.0 (Liu & Zhang, "Design of Efficient Speech Emotion Recognition Based on Multi Task Learning").
 
-    python recipes/aspmtl_afew.py                              the demo corpus: nothing to download, a few minutes on two cores
+    python recipes/aspmtl_afew.py                              the demo corpus: nothing to download, about a minute on two cores
     python recipes/aspmtl_afew.py --corpus-root AFEW --metadata clips.csv
     python recipes/aspmtl_afew.py --corpus-root AFEW --aux-corpus ravdess --aux-root RAVDESS
 

@@ -6,8 +6,8 @@
 The paper mentions seven emotion classes in AVEC 2016, but the challenge has none (its emotion part is RECOLA's time-continuous gold
 standard of arousal and valence). This recipe uses the gold standard: the label of a segment is its mean over the segment, arousal
 is the main task and valence the auxiliary one. Your own seven classes can be read from a manifest ("seven-classes").
-Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA does not name speakers (--metadata CSV can), so
-confidence intervals without groups are over segments, as the report states.
+Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA does not name speakers: each recording counts as
+one speaker, over which the confidence intervals are computed, unless --metadata CSV names the speakers.
 """
 
 from aspmtl import variants

@@ -9,7 +9,7 @@ A further table repeats the rows with MF, with the true gender of each test clip
 
 --variant levels     single levels: bilstm (MFCC), alexnet (spectrogram), NLinear and DLinear on these and on wav2vec 2.0
 --variant leaky      ser and mf-mtl-cr with the epoch selected on the test speaker, as in the published code: not a valid result;
-                     since nobody else validates, it also trains on one speaker more
+                     without a separate validation speaker, the training side has one more speaker
 
 --wav2vec2 CHECKPOINT is the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
 "random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE contains torchvision's ImageNet weights as

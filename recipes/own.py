@@ -9,8 +9,8 @@
     .. --protocol random                                                       random clips: speakers on both sides
 
 The classes are the labels of the corpus. Every fold tests speakers unseen in training: five folds, or one per speaker if there are
-fewer than five. If no clip has a speaker, the split is random, and the report says so. There is one seed; `--seeds 3` trains
-three. If the corpus has genders, the network hides them from the emotion (ASP-MTL's adversary).
+fewer than five. If the speakers are unknown, or there is only one, the split is random and the report says so. There is one seed;
+`--seeds 3` trains three. If the corpus has genders, the network hides them from the emotion (ASP-MTL's adversary).
 
 The support vector machine (RBF kernel, C = 1) uses the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02 if
 `opensmile` is installed (for research). `--systems conv` leaves it out.

@@ -2,8 +2,8 @@
 What a random split measures
 ============================
 
-Train a support vector machine on statistics of short-term features under two splits of the same recordings: a random split of
-overlapping windows, as a paper has it, and unseen speakers. Only the second score says how the system does on a new voice.
+Train a support vector machine on statistics of short-term features with two splits of the same recordings: a random split of
+overlapping windows, as in the MT-A-DNN paper, and a split by speaker. Only the second score predicts performance on new voices.
 """
 
 from pathlib import Path

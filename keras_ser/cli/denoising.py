@@ -18,7 +18,9 @@ def add(commands) -> None:
     denoise = commands.add_parser("denoise", help="remove noise from audio files")
     denoise.add_argument("input", metavar="IN", help="audio file, or a folder of audio files")
     denoise.add_argument("output", metavar="OUT", help="file to write (.wav, .flac), or a folder")
-    denoise.add_argument("--method", choices=METHODS, default="spectral-subtraction")
+    denoise.add_argument(
+        "--method", choices=METHODS, default="spectral-subtraction", help="default: spectral-subtraction"
+    )
     denoise.add_argument("--model", metavar="RUN", help="run of a denoiser (model 1 of a cascade), for drop and mask")
     denoise.add_argument("--alpha", type=float, help="power exponent of spectral-subtraction (2)")
     denoise.add_argument("--beta", type=float, help="noise correction of spectral-subtraction (0.5)")

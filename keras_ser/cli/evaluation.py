@@ -28,7 +28,7 @@ def add(commands) -> None:
         nargs="+",
         help="folder of a run, or of an experiment (many runs), or a quoted pattern of them",
     )
-    evaluate.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
+    evaluate.add_argument("--corpus-root", metavar="DIR", help="current folder of the corpus (default: as in training)")
     evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
     other = evaluate.add_argument_group("another corpus")
     other.add_argument(
@@ -68,8 +68,10 @@ def add(commands) -> None:
     compare = commands.add_parser("compare", help="compare two experiments by their paired difference")
     compare.add_argument("a", help="folder of an experiment, or a predictions.csv")
     compare.add_argument("b", help="another one, over the same clips")
-    compare.add_argument("--task", default="emotion")
-    compare.add_argument("--metric", default="uar")
+    compare.add_argument("--task", default="emotion", help="task whose scores are compared (default: emotion)")
+    compare.add_argument(
+        "--metric", default="uar", help="uar, accuracy, macro_f1, weighted_f1, recall/LABEL, ccc or rmse (default: uar)"
+    )
     compare.add_argument("--protocol", help="protocol to compare (default: the only one of the experiments)")
     compare.set_defaults(run=_compare)
 
@@ -109,7 +111,7 @@ def add(commands) -> None:
     )
     check.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
     check.epilog = f"A run's folder is {EXAMPLE}."
-    check.add_argument("--corpus-root", metavar="DIR", help="where the corpus lies now (default: where it lay)")
+    check.add_argument("--corpus-root", metavar="DIR", help="current folder of the corpus (default: as in training)")
     check.add_argument(
         "--no-train", action="store_true", help="skip the shuffled labels, which take as long as the run did"
     )

@@ -16,7 +16,9 @@ def add(commands) -> None:
         help="list experiments with their finished runs and main score",
         description="Print a row for each experiment in a folder, newest first, with the main task's UAR or CCC [95 % interval].",
     )
-    shown.add_argument("folder", nargs="?", default="saved_models", metavar="DIR", help="default: saved_models")
+    shown.add_argument(
+        "folder", nargs="?", default="saved_models", metavar="DIR", help="folder of experiments (default: saved_models)"
+    )
     shown.add_argument("--json", action="store_true", help="print JSON")
     shown.set_defaults(run=_list)
 

@@ -63,7 +63,7 @@ class Trained:
 def add(commands) -> None:
     """Add the commands to the parser."""
     train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
-    train.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
+    train.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(train)
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
     jobs = commands.add_parser(
@@ -73,7 +73,7 @@ def add(commands) -> None:
         "same options. Each run writes its own folder, finished runs are never repeated, and `keras-ser train` without --job "
         "makes the final report.",
     )
-    jobs.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
+    jobs.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(jobs, jobs=False)
     jobs.add_argument(
         "--state", choices=["open", "finished", "failed"], help="list only the names of runs in this state"

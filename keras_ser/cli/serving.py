@@ -51,7 +51,7 @@ def add(commands) -> None:
 
     demo = commands.add_parser("demo", help="serve a page in the browser to try a model (extra: demo)")
     add_model(demo)
-    demo.add_argument("--port", type=_port, default=7860)
+    demo.add_argument("--port", type=_port, default=7860, help="port of the page on this computer (default: 7860)")
     demo.add_argument("--open", action="store_true", help="also open the browser")
     demo.set_defaults(run=_demo)
 

@@ -25,7 +25,7 @@ def add(commands) -> None:
         "is used. --folds (default 0) and --seeds (default 1) select the runs of each trial, --protocol their protocol "
         "(default: one that keeps speakers apart).",
     )
-    tune.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run")
+    tune.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     _add_arguments(tune)
     tune.set_defaults(run=lambda options: _tune(options, *recipes_for(options)), interrupted=INTERRUPTED)
 

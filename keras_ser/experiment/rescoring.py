@@ -94,7 +94,7 @@ def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = F
 
     Args:
         folder: folder of the run or the experiment.
-        corpus_root: where the corpus lies now.
+        corpus_root: current folder of the corpus.
         auxiliary: also read the auxiliary corpora that are still where they were, to train again.
     """
     owner, recipe = _owner(folder)

@@ -15,6 +15,7 @@ A module may also have:
 * `check(recipe)`: refuse a recipe whose front ends do not fit the settings (UserError).
 * `weight_files(config)`: files of pretrained weights; a run records their content.
 * `LAYERS`: modules that define layers used in files of the model.
+* `FLAGS`: outputs that describe a clip without being a task, {name: `keras_ser.models.paper.Flag`}.
 * `DIAGNOSTICS`: logs of a training that a report tabulates and draws by epoch, {name: (what it is, values that are a failure)}.
 * `remarks(rows)`: sentences on failures of a training, derived from the logs of its epochs.
 
