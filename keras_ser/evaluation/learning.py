@@ -179,7 +179,7 @@ def monitored_task(recipe: Recipe) -> Task:
 
 def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float, validation: Sequence[float]) -> str:
     rows, kept = about["epochs"], about["best_epoch"]
-    if is_baseline(recipe) or not rows:
+    if not rows:
         return ""
     form = form_of("ccc" if task.continuous else "uar")
     # the training side that is scored holds the recipe's own corpus alone; speakers of others are "CORPUS/SPEAKER"
@@ -188,6 +188,8 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     chance = 0.0 if task.continuous else 1 / len(own)
     if training < chance + HALF * (1 - chance):
         return f"underfit: {form(training)} on the training side, nearer to chance ({form(chance)}) than to a perfect score"
+    if is_baseline(recipe):  # whose rows are settings
+        return ""
     if len(rows) < FEW and training < KNOWN:
         steps = len(rows) * about.get("steps", 0)
         return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training side"

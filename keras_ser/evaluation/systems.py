@@ -87,5 +87,7 @@ class Systems:
         first = next(iter(self.tables.values()))
         mine = first[first["protocol"] == self.protocol]
         seeds = [len(result.seeds) for name, result in self.results.items() if name not in self.deterministic]
-        over = basis(mine["group"].nunique(), self.unit, over_seeds(*seeds) if seeds else "")
+        result = next(iter(self.results.values()))
+        unit = "clip" if result.unit == "clips" else self.unit
+        over = basis(result.groups, unit, over_seeds(*seeds) if seeds else "")
         return f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [{over}]."

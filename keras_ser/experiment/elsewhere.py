@@ -100,12 +100,13 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
     speakers = [u.speaker for u in corpus if u.speaker and comparable(identity(u.speaker, corpus.name)) in people]
     copies = {i for i, content in hashes.items() if content in contents}
     for run in runs:
-        if run.recipe.initial:  # what the runs that its weights descend from have heard
+        # as an auxiliary corpus, or in the runs that its weights descend from
+        if run.recipe.initial or corpus.name in {stream.corpus for stream in run.recipe.streams}:
             speakers += sorted(heard_speakers(run, corpus))
             copies |= heard_clips(run, corpus) & set(hashes)
     clips = {u.id for u in corpus if u.speaker in set(speakers)} | copies
-    others = sorted({stream.corpus for run in runs for stream in run.recipe.streams if stream.corpus})
-    note = f"Not compared with the runs' auxiliary corpora {', '.join(others)}." if others else ""
+    others = {stream.corpus for run in runs for stream in run.recipe.streams} - {None, corpus.name}
+    note = f"Not compared with the runs' auxiliary corpora {', '.join(sorted(others))}." if others else ""
     return Seen(tuple(sorted(set(speakers))), frozenset(clips), note)
 
 
@@ -120,7 +121,7 @@ def evaluate_elsewhere(
     name: str = "",
     out: Path | str | None = None,
 ) -> tuple[Report, Path]:
-    """Score a run, or all runs of an experiment, on another corpus; each run counts as a seed.
+    """Score a run, or all runs of an experiment, on another corpus; the score of a seed is the mean over its folds.
 
     Args:
         folder: folder of the run or the experiment.
@@ -182,7 +183,7 @@ def evaluate_elsewhere(
     dependent = bool(found.clips) and trained == "keep"
     split = Split(PROTOCOL, 0, (), (), tuple(ids), apart=("speaker",), foreign=True)
     table = pd.concat(
-        [tested(replace(run, recipe=recipe, split=split, seed=k), data, PROTOCOL) for k, run in enumerate(runs)],
+        [tested(replace(r, recipe=recipe, split=replace(split, fold=r.split.fold)), data, PROTOCOL) for r in runs],
         ignore_index=True,
     )
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in table and not of_stream(task)]
@@ -191,7 +192,8 @@ def evaluate_elsewhere(
     notes += [f"Labels mapped to classes: {pairs}."] if pairs else []
     left = dict.fromkeys([*ignore, *recipe.tasks[0].ignore])
     notes += [f"Labels left out: {', '.join(left)}."] if left else []
-    notes += [f"Seed {k} stands for the run {run.folder}." for k, run in enumerate(runs)] if len(runs) > 1 else []
+    if len({run.split.fold for run in runs}) > 1:
+        notes.append("The run of every fold predicts every clip: scores are means over the folds of each seed.")
     made = score_report(
         table,
         scored,

@@ -134,13 +134,16 @@ def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ..
 
 
 def runs_of(folder: Path) -> list[Run]:
-    """Return a run, or all finished runs of an experiment's leak-free protocol; raise RunError if there is none."""
+    """Return a run, or all finished runs of an experiment's most valid protocol; raise RunError if there is none.
+
+    That is the last one, with disjoint speakers if any has; one that selects the epoch on the test side only if there is no other.
+    """
     owner, recipe = _owner(folder)
     if owner != folder:
         return [Run.load(folder)]
     found = [path for path in sorted(folder.glob("*/fold-*-seed-*/")) if model_file(path)]
-    protocols = [p.name for p in recipe.protocols if any(run.parent.name == p.name for run in found)]
+    done = [p for p in recipe.protocols if any(run.parent.name == p.name for run in found)]
+    protocols = [p.name for p in sorted(done, key=lambda p: not p.chosen_on_test)]
     if not found:
         raise RunError(f"{folder} holds no finished run yet.")
-    # of several protocols, the last is the speaker-disjoint one
     return [Run.load(run) for run in found if run.parent.name == protocols[-1]]

@@ -22,6 +22,7 @@ from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
 from keras_ser.training.predictions import judged, truths
+from keras_ser.training.transfer import digest, heard_clips, heard_speakers
 
 KEPT = "in-noise"  # name of a run's own figures in its folder
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
@@ -85,7 +86,7 @@ def run_robustness(
 
     parts = []
     for run, denoiser in chosen:
-        before = [str(denoiser.folder.resolve()), denoiser.recipe.hash] if denoiser else None
+        before = [str(denoiser.folder.resolve()), denoiser.recipe.hash, digest(denoiser.folder)] if denoiser else None
         parts.append((run, {}, {**asked, "denoiser": before}, partial(_in_noise, run, denoiser, data, places)))
     table = kept_tables(KEPT, parts, len(places), on_step)
     table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
@@ -106,11 +107,10 @@ def run_robustness(
 
 def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
     """Return the first denoiser not trained or selected on this run's test clips or speakers; raise LeakageError if all were."""
-    speaker = {u.id: u.speaker or u.id for u in data.corpus}
-    tested = {speaker.get(i, i) for i in run.split.test}
+    clips = set(run.split.test)
+    speakers = {u.speaker for u in data.corpus if u.id in clips} - {None}
     for denoiser in denoisers:
-        heard = {speaker.get(i, i) for i in (*denoiser.split.train, *denoiser.split.validation)}
-        if not heard & tested:
+        if not (clips & heard_clips(denoiser, data.corpus) or speakers & heard_speakers(denoiser, data.corpus)):
             return denoiser
     raise LeakageError(
         f"{run.folder}: its test speakers occur in the training of the denoiser. Give an experiment of a model 1 that has "

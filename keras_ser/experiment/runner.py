@@ -220,7 +220,7 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 
 
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any], todo: Sequence[Job]) -> None:
-    """Claim the folder; write to recipe.json the protocols and seeds of all its runs, protocols without disjoint columns first."""
+    """Claim the folder; write to recipe.json the protocols and seeds of all its runs, the most valid protocol last."""
     about = {"recipe": recipe.hash, "data": data.digest}
     with lock(folder):
         check_free(folder, EXPERIMENT, about, "experiment", recipe)
@@ -235,7 +235,9 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
             before = stored_recipe(folder)
             protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
             recipe = recipe.replace(
-                protocols=tuple(sorted(protocols.values(), key=lambda protocol: bool(protocol.columns_apart))),
+                protocols=tuple(
+                    sorted(protocols.values(), key=lambda p: (not p.chosen_on_test, bool(p.columns_apart)))
+                ),
                 seeds=tuple(sorted({*before.seeds, *recipe.seeds})),
             )
         for job in jobs(recipe, data):

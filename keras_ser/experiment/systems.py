@@ -152,13 +152,13 @@ def comparable(asked: Mapping[str, set[RunKey]], done: Mapping[str, set[RunKey]]
     """
     folds: dict[tuple[str, str], dict[int, set[int]]] = {}  # (system, protocol) -> seed -> folds
     for name, runs in done.items():
-        for protocol, fold, seed in runs:
+        for protocol, fold, seed in sorted(runs):  # of seeds with as many folds, the first decides
             folds.setdefault((name, protocol), {}).setdefault(seed, set()).add(fold)
     names = [name for name in done if all((name, protocol) in folds for protocol, *_ in asked[name])]
     shared: dict[str, set[int]] = {}
     for name in names:
         for protocol in {protocol for protocol, *_ in asked[name]}:
-            fullest = max(folds[name, protocol].values(), key=lambda found: (len(found), -min(found)))
+            fullest = max(folds[name, protocol].values(), key=len)
             shared[protocol] = shared.get(protocol, fullest) & fullest
     empty = [protocol for protocol, found in shared.items() if not found]
     if empty or not names:

@@ -85,16 +85,19 @@ def heard_clips(run: Run, corpus: Corpus) -> set[str]:
 
 def heard_speakers(run: Run, corpus: Corpus) -> set[str]:
     """Return the speakers of a corpus on whom a run, or one that its weights descend from, was trained or validated."""
-    used, ids = heard_clips(run, corpus), {u.id for u in corpus}
-    named = _inherited(run.folder).get(corpus.name, {}).get("speakers", ())
-    named = {u.speaker for u in corpus if u.speaker in set(named)}
-    if used and used <= ids:
-        return named | {u.speaker for u in corpus if u.id in used}
-    # another corpus, or other clips under the name of one that was used
-    trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
-    return named | {
-        u.speaker for u in corpus if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
-    }
+    used, ids, told = heard_clips(run, corpus), {u.id for u in corpus}, _inherited(run.folder)
+    if told:
+        people = {comparable(identity(s, name)) for name, heard in told.items() for s in heard["speakers"]}
+        used = used | {u.id for u in corpus if u.speaker and comparable(identity(u.speaker, corpus.name)) in people}
+    elif not used <= ids or not used:
+        # of an earlier version; another corpus, or other clips under the name of one that was used
+        trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
+        return {
+            u.speaker
+            for u in corpus
+            if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
+        }
+    return {u.speaker for u in corpus if u.speaker and u.id in used}
 
 
 def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequence[Split]) -> None:

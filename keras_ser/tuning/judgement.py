@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 if TYPE_CHECKING:
     from keras_ser.tuning.search_report import Found
@@ -26,32 +26,46 @@ def _chance(found: Found) -> list[str]:
     main = found.recipe.tasks[0]
     if main.continuous or found.monitor != f"val_{main.name}_uar":
         return []
-    chance, spread = guessing(found)
-    trials = len(found.ranked)
-    limit = chance + stats.norm.ppf(1 - LEVEL / trials) * spread
-    best = found.ranked[0].score
-    if best > limit:
+    most, best = limit(found), found.ranked[0].score
+    if best > most:
         return []
     return [
-        f"The search is within chance: the best of {trials} trials scores {best:.3f}, and guessing alone reaches {limit:.3f} in "
-        f"one of twenty such searches (chance {chance:.3f}). No setting can be preferred to another."
+        f"The search is within chance: the best of {len(found.ranked)} trials scores {best:.3f}, and guessing alone may reach "
+        f"{most:.3f}: at most one of twenty such searches exceeds it (chance {1 / main.size:.3f}). No setting can be preferred to "
+        "another."
     ]
 
 
-def guessing(found: Found) -> tuple[float, float]:
-    """Return mean and standard deviation of the UAR of uniform guesses on the judging validation sides.
+def limit(found: Found) -> float:
+    """Return a UAR that guessing exceeds in at most `LEVEL` of searches like this one.
 
+    The score of a trial is the mean over folds of the largest of a run's epochs: of N trials of E epochs on F folds, one of N E^F
+    means of guesses. A mean exceeds s with a probability of at most
+
+        exp(-t s) prod_c (1 - p + p exp(t w_c))^n_c, for every t > 0 (Chernoff's bound)
+
+    where n_c clips of a class on a fold's side are guessed with probability p = 1 / (number of classes), and each has the weight
+    w_c = 1 / (F n_c times the fold's number of classes). The union bound over all means holds for any dependence between them.
     Several seeds count as one guess, since their errors may be equal.
     """
     main, corpus = found.recipe.tasks[0], found.data.corpus
     sides = {job.split.fold: set(job.split.validation) for job in found.jobs}
-    variances = []
+    clips, weights = [], []
     for side in sides.values():
         encoded = (main.encode_utterance(u, corpus.name) for u in corpus if u.id in side)
         counts = Counter(value for value, weight in encoded if weight)
-        variances.append(sum(1 / n for n in counts.values()) / len(counts) ** 2 if counts else 0.0)
-    p = 1 / main.size
-    return p, float(np.sqrt(p * (1 - p) * sum(variances)) / len(sides))
+        clips += counts.values()
+        weights += [1 / (len(sides) * len(counts) * n) for n in counts.values()]
+    n, w, p = np.array(clips), np.array(weights), 1 / main.size
+    epochs = 1 if found.recipe.keeps_last else found.recipe.epochs
+    searched = np.log(len(found.ranked) / LEVEL) + len(sides) * np.log(epochs)
+
+    def bound(log_t: float) -> float:
+        t = np.exp(log_t)
+        # log(1 - p + p exp(t w)), which overflows for no t
+        return float((searched + n @ np.logaddexp(np.log1p(-p), np.log(p) + t * w)) / t)
+
+    return min(1.0, float(optimize.minimize_scalar(bound, bounds=(-5, 15), method="bounded").fun))
 
 
 def _noise(found: Found) -> list[str]:

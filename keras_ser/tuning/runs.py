@@ -12,6 +12,7 @@ from keras_ser.errors import DivergenceError, UserError
 from keras_ser.experiment.failures import reason_of_job
 from keras_ser.experiment.planning import Job
 from keras_ser.files import lock
+from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored, smoothed
@@ -61,5 +62,6 @@ def train_run(
     finally:
         keras.backend.clear_session()  # graphs of past trials would accumulate in memory
     kept = run.about["best_epoch"]
-    score = smoothed(run.history[:kept], monitored(tried), tried.smoothing)
+    # the rows of a baseline are its settings, of which one is kept
+    score = smoothed(run.history[:kept], monitored(tried), 1 if is_baseline(tried) else tried.smoothing)
     return Outcome(score, kept, tuple(curve(run.history, tried)))

@@ -17,7 +17,19 @@ from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
 
 # these define the task and the data: scores of recipes that differ in them cannot be compared
-FIXED = ("name", "corpus", "corpus_options", "protocols", "seeds", "shuffle", "windows", "paper", "monitor")
+FIXED = (
+    "name",
+    "corpus",
+    "corpus_options",
+    "protocols",
+    "seeds",
+    "shuffle",
+    "windows",
+    "paper",
+    "labelled",
+    "unlabelled",
+)
+FIXED += ("monitor", "smoothing")  # these define the score
 MOST_TRIED = 256
 
 
@@ -120,7 +132,7 @@ def check_space(recipe: Recipe, space: Space) -> None:
         of_task = part == "tasks" and field != "weight"
         if part in FIXED or key == "frontend.sample_rate" or of_stream or of_task:
             raise UserError(
-                f"{each.key} defines the task or the data: recipes that differ in it cannot be compared by a score."
+                f"{each.key} defines the task, the data or the score: recipes that differ in it cannot be compared by a score."
             )
         try:
             for value in _ends(recipe, each):
@@ -161,9 +173,17 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
 
 
 def judging(recipe: Recipe) -> Protocol:
-    """Return the protocol whose validation sides score a search: the first with disjoint columns, else the first."""
-    apart = [protocol for protocol in recipe.protocols if protocol.columns_apart]
-    return (apart or list(recipe.protocols))[0]
+    """Return the protocol whose validation sides score a search: the first with disjoint columns, else the first.
+
+    Raises UserError if every protocol selects the epoch on the test side.
+    """
+    valid = [protocol for protocol in recipe.protocols if not protocol.chosen_on_test]
+    if not valid:
+        raise UserError(
+            f"a search needs a validation side apart from the test side, and {recipe.protocols[0].name!r} selects on the test side "
+            f"(--set protocols.{recipe.protocols[0].name}.chosen_on_test=false, and its validation=1)."
+        )
+    return next((protocol for protocol in valid if protocol.columns_apart), valid[0])
 
 
 def search_folder(

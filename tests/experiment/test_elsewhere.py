@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.errors import UserError
-from keras_ser.experiment.elsewhere import evaluate_elsewhere, mapped, without
-from keras_ser.splits import LeakageError
+from keras_ser.experiment.elsewhere import evaluate_elsewhere, mapped, seen, without
+from keras_ser.recipe import Stream
+from keras_ser.splits import LeakageError, Split
 from keras_ser.tasks import Task
 
 TASK = Task("emotion", ("anger", "fear"), merge={"rage": "anger"}, ignore=("other",))
@@ -49,6 +51,25 @@ def test_clips_of_ignored_labels_are_left_out():
     ]
     with pytest.raises(UserError, match="takes labels of 'emotion': joy, fear. Received: yoy"):
         without(corpus_of("joy", "fear"), "emotion", ["yoy"])
+
+
+def test_an_auxiliary_corpus_of_the_runs_is_one_that_they_have_seen(tmp_path, monkeypatch):
+    """Ravdess as the auxiliary corpus of a run on another one: by clip and by speaker, as heard.json names them."""
+    own = SimpleNamespace(
+        corpus=Corpus("emodb", "/", (Utterance("y", "y.wav", speaker="s0"),), {}), cache=SimpleNamespace(hashes={})
+    )
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.data_of", lambda folder: own)
+    people = [Utterance(f"u{i}", f"u{i}.wav", speaker=f"s{i // 2}") for i in range(6)]
+    corpus = Corpus("ravdess", "/", tuple(people), {})
+    hashes = {u.id: u.id for u in people}
+    heard = {"emodb": {"clips": ["x"], "speakers": ["s2"]}, "ravdess": {"clips": ["u0"], "speakers": ["s1"]}}
+    (tmp_path / "heard.json").write_text(json.dumps(heard))
+    for streams, speakers, clips in (((), (), ()), (("ravdess", "slr45"), ("s0", "s1"), ("u0", "u1", "u2", "u3"))):
+        recipe = SimpleNamespace(initial="", streams=[Stream("own"), *(Stream(n, corpus=n) for n in streams)])
+        run = SimpleNamespace(split=Split("p", 0, ("x",), (), ("y",)), recipe=recipe, folder=tmp_path)
+        found = seen(tmp_path, [run], corpus, hashes)
+        assert (found.speakers, found.clips) == (speakers, frozenset(clips))
+        assert found.note == ("Not compared with the runs' auxiliary corpora slr45." if streams else "")
 
 
 @pytest.mark.slow

@@ -72,12 +72,16 @@ def test_nothing_is_scored_twice(found, masked, noise_root, tmp_path, monkeypatc
 
 
 def test_a_denoiser_that_heard_the_test_speakers_is_refused(masked, noise_root, tmp_path):
-    """And of several, for each fold the one that did not is taken."""
+    """In training, or in an auxiliary corpus; and of several, for each fold the one that did not is taken."""
     runs, data = runs_of(masked[2]), masked[1]
-    other = dataclasses.replace(runs[0], split=masked[0].protocols[0].splits(data.corpus)[1])
-    with pytest.raises(LeakageError, match="test speakers occur in the training of the denoiser"):
-        room.run_robustness(runs, data, noise_root, tmp_path, denoisers=[other])
-    assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
+    other = Run.load(shutil.copytree(runs[0].folder, tmp_path / "other"))
+    tested = [u for u in data.corpus if u.id in runs[0].split.test]
+    for clips, speakers in (([tested[0].id], []), ([], [tested[0].speaker])):
+        heard = {data.corpus.name: {"clips": clips, "speakers": speakers}}
+        (other.folder / "heard.json").write_text(json.dumps(heard))
+        with pytest.raises(LeakageError, match="test speakers occur in the training of the denoiser"):
+            room.run_robustness(runs, data, noise_root, tmp_path, denoisers=[other])
+        assert room._unheard(runs[0], [other, runs[0]], data) is runs[0]
 
 
 def test_a_run_without_a_denoiser_and_unfinished_runs_are_left_out_and_named(found, masked, noise_root, tmp_path):

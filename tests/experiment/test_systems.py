@@ -114,6 +114,13 @@ def test_systems_are_compared_on_the_folds_that_all_have_finished(missing, kept)
     assert comparable(wanted, done) == kept
 
 
+def test_of_seeds_with_as_many_folds_the_first_decides():
+    """However the set of finished runs is ordered."""
+    runs = [("p", 0, 0), ("p", 1, 0), ("p", 0, 1), ("p", 2, 1)]
+    wanted = {"a": asked([0, 1], range(3))}
+    assert comparable(wanted, {"a": set(runs)}) == comparable(wanted, {"a": runs[::-1]}) == {"a": set(runs[:2])}
+
+
 def test_systems_without_a_common_fold_are_not_compared():
     wanted = {name: asked([0], [0, 1]) for name in "ab"}
     with pytest.raises(RunError, match="no fold of protocol 'p' has finished in all systems"):

@@ -1,9 +1,12 @@
+import dataclasses
+
 import pytest
 
+from keras_ser.errors import UserError
 from keras_ser.overrides import lookup
 from keras_ser.recipe import OptimizerConfig, Recipe
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
-from keras_ser.tuning.space import whole_numbers
+from keras_ser.tuning.space import judging, whole_numbers
 from tests.training import tiny
 
 
@@ -51,10 +54,12 @@ def test_invalid_spaces_are_refused(text, words):
         (["config.units=1.5:4"], ValueError, "takes integers"),
         (["batch_size=0:4"], ValueError, "at least 1"),
         (["config.pooling=1:2"], ValueError, "is not a number"),
-        (["streams.noisy.snr=-5:20"], ValueError, "defines the task or the data"),
-        (["frontend.sample_rate=8000,16000"], ValueError, "defines the task or the data"),
-        (["tasks.emotion.column=a,b"], ValueError, "defines the task or the data"),
-        (["first.seeds=1,2"], ValueError, "defines the task or the data"),
+        (["streams.noisy.snr=-5:20"], ValueError, "defines the task, the data or the score"),
+        (["smoothing=1,5"], ValueError, "defines the task, the data or the score"),
+        (["labelled=0.5:1"], ValueError, "defines the task, the data or the score"),
+        (["frontend.sample_rate=8000,16000"], ValueError, "defines the task, the data or the score"),
+        (["tasks.emotion.column=a,b"], ValueError, "defines the task, the data or the score"),
+        (["first.seeds=1,2"], ValueError, "defines the task, the data or the score"),
         (["optimizer.name=adam,sgd", "config.units=3,x"], ValueError, "expected int"),
         (["optimizer.name=adam,lion"], ValueError, "`optimizer.name` must be one of"),
         (["first.config.beta=0:1"], KeyError, "--space first.config.beta"),  # it has no first model
@@ -63,6 +68,15 @@ def test_invalid_spaces_are_refused(text, words):
 def test_keys_and_values_that_cannot_be_searched_are_refused(space, error, words):
     with pytest.raises(error, match=words):
         check_space(tiny.TRAINED, [parse(text) for text in space])
+
+
+def test_no_protocol_that_selects_on_the_test_side_judges():
+    """The first with disjoint speakers that does not, or none."""
+    plain = tiny.SPEAKERS
+    leaky = dataclasses.replace(plain, name="leaky", validation=0, chosen_on_test=True)
+    assert judging(tiny.TRAINED.replace(protocols=(leaky, plain))).name == plain.name
+    with pytest.raises(UserError, match="'leaky' selects on the test side"):
+        judging(tiny.TRAINED.replace(protocols=(leaky,)))
 
 
 def test_first_model_of_a_cascade_can_be_searched():
