@@ -197,15 +197,14 @@ class Recipe:
 
         teaching = {stream.corpus for stream in self.streams if stream.teaches}
         taught = (corpus, *(other for other in auxiliary if other.name in teaching))
-        streams = {stream.corpus: stream for stream in self.streams if stream.corpus}
-        heard = {c.name: streams[c.name].chosen(c) for c in auxiliary if c.name in streams}
+        read = {c.name: {i for s in self.streams if s.corpus == c.name for i in s.chosen(c)} for c in auxiliary}
 
         def identities(task: Task) -> list[str]:
             found = {
                 task.label(u.column(task.column), c.name, c is not corpus)
-                for c in (corpus, *(other for other in auxiliary if other.name in streams))
+                for c in (corpus, *auxiliary)
                 for u in c
-                if u.column(task.column) is not None and u.id in heard.get(c.name, {u.id})
+                if u.column(task.column) is not None and (c is corpus or u.id in read[c.name])
             }
             return sorted(found - set(task.ignore))
 

@@ -42,6 +42,10 @@ def check_recipe(recipe: Any) -> None:
     check_least(recipe, 0, "patience", "patience_steps")
     if not 0 < recipe.labelled <= 1:
         raise UserError(f"`labelled` must be in (0, 1]. Received: {recipe.labelled:g}.")
+    if recipe.labelled < 1 and any(task.columns for task in recipe.tasks):
+        raise UserError(
+            "`labelled` withholds labels, and a task with clusters is fitted to all of them: use one of the two."
+        )
     check_choice(recipe, "discard", DISCARDS)
     check_choice(recipe, "precision", PRECISIONS)
     if recipe.augment.of_bins and not set(recipe.frontend.features) & set(SPECTRAL):

@@ -92,6 +92,9 @@ def test_identities_are_those_of_all_corpora_that_are_read():
         of_speakers("slr45", "f0001"),
     )
     found = recipe.for_corpus(*corpora)
+    # several streams of one corpus, of which the last is the smallest
+    several = tuple(Stream(f"z{n}", corpus="manifest", speakers=n) for n in (2, 1))
+    assert recipe.replace(streams=(*read["streams"][:2], *several)).for_corpus(*corpora).tasks[1] == found.tasks[1]
     assert found.tasks[1].labels == ("emodb/03", "emodb/08", "manifest/z", "ravdess/03")
     assert found.first.tasks[1] == found.tasks[1]
     left_out = recipe.override("tasks.speaker.ignore", ["03", "ravdess/03"]).for_corpus(*corpora)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from keras_ser.corpora.corpus import CorpusError
+from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.rows import Table, text, texts
 from keras_ser.errors import UserError
 
@@ -54,7 +54,16 @@ def read_database(folder: Path) -> Table:
             if side:
                 found[key]["subset"][name] = side
     segments = [key for key in found if key[1:] != ("", "")]
-    keys = sorted(segments) if segments else sorted(found)
+    cut = {file for file, *_ in segments}
+    # a file with segments is these, and its labels as a whole are theirs; another one is an utterance if it is labelled as they are
+    labelled = {column for key in segments for column in found[key]} - {"subset"}
+    whole = [key for key in found if key[1:] == ("", "") and key[0] not in cut]
+    kept = [key for key in whole if labelled & set(found[key])] if segments else whole
+    keys = sorted([*segments, *kept])
+    left = sorted(file for file, *_ in set(whole) - set(kept))
+    notes = (
+        (f"files without segments, and without the labels of segments, are left out: {listed(left)}.",) if left else ()
+    )
     apart = {column for values in found.values() for column, by in values.items() if len(set(by.values())) > 1}
     rows = []
     for key in keys:
@@ -67,7 +76,7 @@ def read_database(folder: Path) -> Table:
                     else {column: next(iter(by.values()))}
                 )
         rows.append(row)
-    return Table(folder / "db.yaml", folder, texts(rows))
+    return Table(folder / "db.yaml", folder, texts(rows), notes)
 
 
 def _seconds(value: Any) -> str:

@@ -3,6 +3,7 @@
 Hidden files (macOS leaves `._name.wav` beside `name.wav`) are ignored everywhere.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -89,15 +90,28 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
     return found
 
 
+def files_below(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Return the visible files with one of the suffixes in a folder and its sub-folders, sorted; links to folders are left out."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in set(suffixes))
+
+
 def holds_named(folder: Path, pattern: re.Pattern) -> bool:
     """Return whether a folder exists and holds an audio file with a stem that matches."""
     return folder.is_dir() and any(pattern.fullmatch(stem) for stem in audio_files(folder))
 
 
 def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -> dict[str, tuple[Path, re.Match]]:
-    """Return stem -> (file, match of its stem) for the `audio_files` of a folder; raise CorpusError for stems without a match."""
+    """Return stem -> (file, match of its stem) for the `audio_files` of a folder; raise CorpusError for stems without a match.
+
+    Audio files in sub-folders belong to another source, too.
+    """
     found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
     strays = [path.name for path, match in found.values() if not match]
+    strays += [path.relative_to(folder).as_posix() for path in files_below(folder, AUDIO) if path.parent != folder]
     if strays:
         raise unknown_names(name, strays, expected)
     return found

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.corpora.corpus import CorpusError, listed
-from keras_ser.corpora.layout import entries, existing_folder
+from keras_ser.corpora.layout import entries, existing_folder, files_below
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.corpora.spelling import quoted
@@ -147,4 +147,12 @@ def _class_folders(root: Path) -> dict[Path, str]:
             for file in entries(holder):
                 if file.suffix.lower() in ENDINGS and file.is_file():
                     found[file] = side
-    return found if len({file.parent.name for file in found}) > 1 else {}
+    if len({file.parent.name for file in found}) < 2:
+        return {}
+    left = [file.relative_to(root).as_posix() for file in files_below(root, ENDINGS) if file not in found]
+    if left:
+        raise CorpusError(
+            f"manifest: expected audio files in class folders alone, anger/x.wav or train/anger/x.wav. Received: {listed(left)}. "
+            "Move them, or list all files in a CSV."
+        )
+    return found

@@ -67,12 +67,10 @@ class Denoising:
 
 
 def _cell(values: pd.DataFrame, form: Form) -> Cell:
-    """Return the mean of (group, id) x seed over clips, then seeds; if a seed lacks clips, over seeds first."""
-    values = values.dropna(how="all")
+    """Return the mean of (group, id) x seed over the clips for which all seeds are defined, then over seeds."""
+    values = values.dropna()
     if not len(values):
         return Cell(float("nan"), form=form)
-    if values.isna().any(axis=None):
-        values = values.mean(axis=1).to_frame()
     by_group = values.groupby(level="group").agg(["sum", "count"]).to_numpy(float)
     sums = by_group.reshape(len(by_group), -1, 2)  # (groups, seeds, 2)
     return replace(estimate(jackknife(sums, lambda s: ratio(s[..., :1], s[..., 1:])), clips=len(values)), form=form)

@@ -82,10 +82,10 @@ def run_denoising(
 
     runs = [Run.load(folder / job.folder) for job in done]
     parts = [(run, {}, asked, partial(score_run, run, data, noises, snrs, clips, measures)) for run in runs]
-    whole = kept_tables("denoising", parts, 1 + len(noises) * len(snrs), on_step)
+    whole, left = with_all_folds(kept_tables("denoising", parts, 1 + len(noises) * len(snrs), on_step))
     whole["seen"] = whole["noise"].isin([*trained, CLEAN])
     clean = whole[whole["noise"] == CLEAN]
-    told = [*notes, *_clean_notes(clean)]
+    told = [*notes, *left, *_clean_notes(clean)]
     if folds is not None:
         told.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")
     if "babble" in noises and is_generated("babble", data.noise_root):
@@ -111,6 +111,17 @@ def run_denoising(
     )
     made.save(folder)
     return made
+
+
+def with_all_folds(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of the seeds with all folds of the table, and a note on the others; all rows if no seed has them."""
+    folds = {seed: set(part["fold"]) for seed, part in table.groupby("seed")}
+    whole = set().union(*folds.values())
+    incomplete = [seed for seed, found in folds.items() if found != whole]
+    if not incomplete or len(incomplete) == len(folds):
+        return table, []
+    kept = table[~table["seed"].isin(incomplete)].reset_index(drop=True)
+    return kept, [f"Seeds without all folds are left out: {', '.join(map(str, incomplete))}."]
 
 
 def _clean_notes(clean: pd.DataFrame) -> list[str]:

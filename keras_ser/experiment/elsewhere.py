@@ -138,7 +138,7 @@ def evaluate_elsewhere(
         The report, and its folder.
 
     Raises:
-        UserError: `trained` has another value.
+        UserError: `trained` has another value; several runs whose main task has clusters.
         LeakageError: the corpus has such clips and `trained` is "refuse", or it has no others.
         CorpusError: the corpus has labels unknown to the runs, or none of the main task.
     """
@@ -147,6 +147,8 @@ def evaluate_elsewhere(
     runs, name = runs_of(folder), name or corpus.root.resolve().name or corpus.name
     recipe = runs[0].recipe
     main = recipe.tasks[0]
+    if main.columns and len(runs) > 1:
+        raise UserError(f"each run has clusters of {main.name!r} of its own: give one of the runs in {folder}.")
     if not corpus.counts(main.column):
         raise CorpusError(
             f"{corpus.name} has no {main.column!r} for any clip, which the runs predict. It has: "

@@ -130,8 +130,8 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     """Return a report's facts on a protocol."""
     main = recipe.tasks[0]
     splits = protocol.splits(data.corpus, hashes=data.cache.hashes, stratify=main.strata)
-    stratified = "" if main.continuous else f", stratified by {main.name}"
-    items = "clips"
+    stratified = f", stratified by {main.strata}" if main.strata else ""
+    items = "recordings" if any("origin" in u.groups for u in data.corpus) else "clips"
     if recipe.windows:
         items = "recordings" if protocol.together else "windows"
     described = {

@@ -115,7 +115,9 @@ def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = F
     about = lay if owner == folder else stored(folder / OWNER, as_object)
     # a run alone does not record its auxiliary corpora
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)
-    if whole and about.get("data", data.digest) != data.digest:
+    alone = Data(data.corpus, data.cache).digest
+    before, now = (about.get("data"), data.digest) if whole else (lay.get("corpus"), alone)
+    if before not in (None, now):
         raise RunError(
             f"{data.corpus.root} is not the corpus of {folder}: samples, labels, speakers or groups differ. "
             "Give the original corpus (--corpus-root DIR)."

@@ -12,7 +12,7 @@ from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
 from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoisers import batched
-from keras_ser.experiment.denoising import Clip, mixed, test_clips
+from keras_ser.experiment.denoising import Clip, mixed, test_clips, with_all_folds
 from keras_ser.experiment.planning import unit
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import file_stretch
@@ -88,14 +88,9 @@ def run_robustness(
     for run, denoiser in chosen:
         before = [str(denoiser.folder.resolve()), denoiser.recipe.hash, digest(denoiser.folder)] if denoiser else None
         parts.append((run, {}, {**asked, "denoiser": before}, partial(_in_noise, run, denoiser, data, places)))
-    table = kept_tables(KEPT, parts, len(places), on_step)
+    table, left = with_all_folds(kept_tables(KEPT, parts, len(places), on_step))
+    notes += left
     table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
-    folds = {seed: set(part["fold"]) for seed, part in table.groupby("seed")}
-    whole = set().union(*folds.values())
-    incomplete = [seed for seed, found in folds.items() if found != whole]
-    if incomplete and len(incomplete) < len(folds):
-        table = table[~table["seed"].isin(incomplete)].reset_index(drop=True)
-        notes.append(f"Seeds without all folds are left out: {', '.join(map(str, incomplete))}.")
     if runs[0].split.speaker_dependent:
         notes.append("Speaker-dependent split: test speakers occur in training.")
     made = robustness_report(

@@ -252,6 +252,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         options = dict(read_options)
         about |= {"root": str(Path(options.pop("root", data.corpus.root)).resolve()), "options": options}
         about["cache"] = str(data.cache.path.parent.resolve())
+        about["corpus"] = Data(data.corpus, data.cache).digest
         if data.auxiliary:
             about["auxiliary"] = {
                 name: corpus.read_by for name, (corpus, _) in data.auxiliary.items() if corpus.read_by

@@ -12,20 +12,29 @@ from keras_ser.splits.split import SIDES
 def drawn(
     units: Sequence[Sequence[str]], shares: Mapping[str, float], corpus: Corpus, seed: int, stratify: str | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return side -> ids: each side gets its share of each class's units, training the rest; a class's only unit trains."""
+    """Return side -> ids: each side gets its share of each class's units, training the rest; a class's only unit trains.
+
+    A side of a few small classes, whose shares all round to none, gets a unit of the largest class.
+    """
     classes = {u.id: str(u.column(stratify)) if stratify else "" for u in corpus}
     strata: dict[str, list[Sequence[str]]] = {}
     for ids in units:
         strata.setdefault(classes[ids[0]], []).append(ids)
     rng = np.random.default_rng(seed)
     sides: dict[str, list[str]] = {side: [] for side in SIDES}
+    left: dict[str, list[Sequence[str]]] = {}
     for name in sorted(strata):
         drawn = [strata[name][i] for i in rng.permutation(len(strata[name]))]
         for side, share in shares.items():
             count = min(round(share * len(strata[name])), len(drawn) - 1)
             sides[side] += [i for ids in drawn[:count] for i in ids]
             drawn = drawn[count:]
-        sides["train"] += [i for ids in drawn for i in ids]
+        left[name] = drawn
+    for side, share in shares.items():
+        most = max(left, key=lambda name: len(left[name]))
+        if share and not sides[side] and len(left[most]) > 1:
+            sides[side] += left[most].pop(0)
+    sides["train"] += [i for drawn in left.values() for ids in drawn for i in ids]
     return {side: tuple(sorted(ids)) for side, ids in sides.items()}
 
 

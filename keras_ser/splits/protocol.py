@@ -32,7 +32,8 @@ class Protocol:
             of the values of `by`, drawn by the seed, is used to choose the epoch, and the other values are tested).
         by: the column that is split: "speaker", "session", "film", "subset", .. (unused by "random").
         folds: number of folds for "k-fold" and "stratified-k-fold".
-        test: for "random", the share of clips to test; for "matched", the number (or share) of values of `by` to test.
+        test: for "random", the share of clips to test (cuts of one recording stay together and count as one); for "matched", the
+            number (or share) of values of `by` to test.
         match: columns for "matched", e.g. ("gender", "age_group"): among many random choices (drawn by the seed), the one whose
             sides differ least is taken, by the sum of the columns' total variation distances between training and test side;
             each value of `by` counts once.

@@ -1,4 +1,6 @@
-from keras_ser.corpora import emodb
+import pytest
+
+from keras_ser.corpora import CorpusError, emodb
 from tests import corpora_on_disk as disk
 
 
@@ -34,3 +36,12 @@ def test_the_corpus_itself(shared_data):
     assert {u.speaker for u in corpus if u.gender == "male"} == {"03", "10", "11", "12", "15"}
     assert len({u.groups["sentence"] for u in corpus}) == 10
     assert "535" in corpus.flaws[0] and "816" in corpus.flaws[0]
+
+
+def test_recordings_in_a_folder_of_their_own_are_not_left_out_in_silence(tmp_path):
+    root = disk.write_emodb(tmp_path / "emodb")
+    disk.write_audio(root / "wav" / "more" / "08a01Fa.wav", disk.recordings(1)[0])
+    with pytest.raises(
+        CorpusError, match="Received: more/08a01Fa.wav. Move files from other sources out of the corpus"
+    ):
+        emodb.read(root)

@@ -119,6 +119,12 @@ def test_class_folders(tmp_path):
         ("train/joy/b.wav", None, "joy", "train"),
     ]
     assert corpus.notes == ("there is no table: the folders are read as emotions (fear, joy).",)
+    # nothing that a user would take for a part of it is left out in silence
+    for place in ("train/joy/spk2/c.wav", "train/d.wav", "e.flac", "test/fear/spk1/f.wav"):
+        disk.write_audio(tmp_path / place, disk.recordings(1)[0])
+        with pytest.raises(CorpusError, match=f"in class folders alone.*Received: {place}. Move them"):
+            manifest.read(tmp_path)
+        (tmp_path / place).unlink()
 
 
 @pytest.fixture
@@ -231,6 +237,12 @@ def test_audformat_database(folder):
         ("a.wav", 0.0, 0.2, "ann", "female", "anger", "test"),
         ("b.wav", 0.25, 0.5, "ben", "male", "fear", "test"),
     ]
+    assert "files without segments, and without the labels of segments, are left out: c.wav." in corpus.notes
+    files["emotion"] = audformat.Column(scheme_id="emotion")
+    files["emotion"].set(["anger"] * len(ROWS))
+    database.save(str(folder))
+    found = [(u.path, u.start, u.labels["emotion"]) for u in manifest.read(folder)]
+    assert found == [("a.wav", 0.0, "anger"), ("b.wav", 0.25, "fear"), ("c.wav", None, "anger")]
     database = audformat.Database("empty")
     database["files"] = audformat.Table(audformat.filewise_index(["a.wav"]))
     database.save(str(folder))

@@ -67,6 +67,22 @@ def test_intervals_are_over_the_seeds_of_model_1(rng):
     assert (same.low, same.high) == pytest.approx((single.low, single.high))
 
 
+def test_a_clip_that_is_undefined_for_one_seed_leaves_the_others_their_spread(rng):
+    """The interval is that of the seeds over the other clips, not that of their mean as of one network."""
+    one = make(rng)
+    table = pd.concat([one.assign(seed=seed, stoi=one["stoi"] + seed) for seed in range(3)], ignore_index=True)
+    where = (table.noise == "white") & (table.snr_in == 10) & (table.method == "ours")
+    lost = table[where & (table.seed == 1)].index[0]
+    some = table.copy()
+    some.loc[lost, "stoi"] = np.nan
+    without = table[table["id"] != table.loc[lost, "id"]]
+    found, expected = (Denoising(t).mean("stoi", "white", 10.0, "ours") for t in (some, without))
+    assert (found.value, found.low, found.high, found.clips) == pytest.approx(
+        (expected.value, expected.low, expected.high, expected.clips)
+    )
+    assert found.high - found.low > 2
+
+
 def test_differences_are_paired(made):
     """Clip by clip, so what the clips share does not widen the interval."""
     found = made.difference("snr_out", "volvo", 10.0, "ours", "none")

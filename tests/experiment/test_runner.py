@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,11 +18,11 @@ from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import run_experiment, runner
 from keras_ser.experiment.planning import jobs
-from keras_ser.experiment.rescoring import cache_folder, evaluate
+from keras_ser.experiment.rescoring import cache_folder, data_of, evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.windows import cut_windows
-from keras_ser.recipe import FrontendConfig, Recipe, Sampling
+from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol
 from keras_ser.tasks import Task
 from keras_ser.training import Data, RunError
@@ -134,6 +135,13 @@ def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, mon
     for path in (folder, folder / "speakers" / "fold-01-seed-0"):
         with pytest.raises(RunError, match="is not the corpus of .* labels, speakers or groups differ"):
             evaluate(path, out=tmp_path)
+    # of an experiment whose streams read other corpora, too
+    several = SimpleNamespace(
+        streams=[Stream("own"), Stream("further", corpus="slr45")], read=RECIPE.read, frontend=RECIPE.frontend
+    )
+    monkeypatch.setattr("keras_ser.experiment.rescoring._owner", lambda path: (folder, several))
+    with pytest.raises(RunError, match="is not the corpus of .* labels, speakers or groups differ"):
+        data_of(folder)
 
 
 def test_only_folds_that_there_are(data, folder):

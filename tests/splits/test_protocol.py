@@ -127,6 +127,15 @@ def test_shares_of_a_random_split_are_exact_where_they_can_be():
     assert found["train"] == {"a": 35, "b": 21, "c": 7, "d": 1, "e": 2}  # a class with one clip trains
 
 
+def test_a_side_that_was_asked_for_is_not_empty():
+    """A tenth of four clips rounds to none in every class."""
+    labels = [label for label in "abcde" for _ in range(4)]
+    utterances = [Utterance(f"c{i:02}", f"{i}", labels={"emotion": label}) for i, label in enumerate(labels)]
+    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    (split,) = Protocol("p", test=0.3, validation=0.1).splits(corpus, stratify="emotion")
+    assert (len(split.test), len(split.validation), len(split.train)) == (5, 1, 14)
+
+
 def test_copies_and_cuts_stay_together_through_chains():
     """a and b share their content, b and c their origin: all three are one unit."""
     utterances = [Utterance(f"c{i:02}", f"{i}", groups={"origin": f"o{i // 3}"} if i % 3 else {}) for i in range(60)]
