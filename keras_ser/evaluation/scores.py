@@ -181,7 +181,7 @@ def _subsets(items: Items, column: str, task: Task, deterministic: bool, interva
         part = items.part(values == value)
         scores = _scores(part, part.predicted, task, deterministic, intervals)
         groups = part.facts["group"].nunique()
-        found.append(Subset(value, len(part.truth), groups, scores, _absent(part, task)))
+        found.append(Subset(value, part.facts["id"].nunique(), groups, scores, _absent(part, task)))
     return tuple(found) if any(s.value for s in found) else ()
 
 
@@ -234,7 +234,7 @@ def score(
         unit=items.unit,
         groups=items.facts["group"].nunique(),
         speakers=items.facts.loc[items.facts["speaker"] != "", "speaker"].nunique(),
-        clips=len(items.truth),
+        clips=items.facts["id"].nunique(),  # of which each fold may predict all, on another corpus
         unlabelled=items.unlabelled,
         folds=tuple(present),
         seeds=items.seeds,

@@ -1,9 +1,11 @@
 """Tables of several systems (`keras_ser.evaluation.systems`)."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import recall_score
 
+from keras_ser.evaluation import score
 from keras_ser.evaluation.systems import Systems, over_all_labels
 from keras_ser.tasks import Task
 
@@ -33,3 +35,22 @@ def test_an_identity_that_a_system_does_not_know_has_probability_0():
     assert {name: scores["uar"].value for name, scores in systems.scores.items()} == pytest.approx(expected)
     uar = systems.differences[0][2]
     assert uar.difference == pytest.approx(expected["with others"] - expected["alone"])
+
+
+def test_folds_that_predict_the_same_clips_are_no_seeds():
+    """Each of three folds predicts every clip of another corpus: their mean, with the interval of one seed."""
+    rng, task = np.random.default_rng(0), Task("emotion", ("joy", "fear"))
+    facts = pd.DataFrame({"id": [f"c{i:02}" for i in range(40)], "speaker": [f"s{i % 8}" for i in range(40)]})
+    facts["emotion"] = np.where(rng.random(40) < 0.5, "joy", "fear")
+    parts = []
+    for fold in range(3):
+        right = rng.random(40) < 0.7
+        told = np.where(right, facts["emotion"], np.where(facts["emotion"] == "joy", "fear", "joy"))
+        given = {f"emotion/{label}": (told == label).astype(float) for label in task.labels}
+        parts.append(facts.assign(**{"emotion/prediction": told}, **given, fold=fold, seed=0))
+    table = pd.concat(parts).assign(protocol="other", stream="clips", gender="", group=lambda t: t["speaker"])
+    found = score(table, task, "other")
+    folds = [recall_score(p["emotion"], p["emotion/prediction"], average="macro") for p in parts]
+    assert found["uar"].value == pytest.approx(np.mean(folds))
+    assert (found.clips, found.groups, found.seeds, found.folds) == (40, 8, (0,), (0, 1, 2))
+    assert any(note.startswith("One seed: ") for note in found.notes)
