@@ -27,5 +27,6 @@ class Parts(keras.Model):
             optimizer.apply([gradients[id(v)] for v in own], own)
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss)
+                # a loss object divides by the number of devices, whose gradients are summed
+                metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
         return self.compute_metrics(x, y, found, w)

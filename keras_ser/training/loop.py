@@ -134,9 +134,13 @@ class EpochEnd(keras.callbacks.Callback):
         return waited >= self.recipe.patience and waited * self.steps >= self.recipe.patience_steps
 
     def _restore(self) -> None:
-        """Restore the best epoch and lower the learning rate of every optimizer."""
+        """Restore the best epoch and lower the learning rate of every optimizer.
+
+        Random generators go on: dropout and noise must not repeat the draws of the epochs that have failed.
+        """
         for variable, value in zip(state.members(self.model), self.best["weights"], strict=True):
-            variable.assign(value)
+            if variable.name != "seed_generator_state":
+                variable.assign(value)
         for optimizer in state.optimizers(self.model).values():
             optimizer.learning_rate = float(optimizer.learning_rate) * self.recipe.optimizer.factor
 

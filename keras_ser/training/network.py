@@ -53,6 +53,8 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         settings = part.settings or recipe.optimizer
         settings = replace(settings, learning_rate=part.rate * settings.learning_rate)
         own_optimizer = optimizer(settings, steps, recipe.epochs)
+        if part.shared:  # whose weights decay with their own optimizer
+            own_optimizer.exclude_from_weight_decay(var_list=list(part.shared))
         model.optimizers[name] = keras.optimizers.LossScaleOptimizer(own_optimizer) if scaled else own_optimizer
         model.optimizers[name].build([*part.shared, *part.variables])
         own |= {id(variable) for variable in part.variables}

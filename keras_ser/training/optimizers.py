@@ -35,7 +35,7 @@ class CoupledSGD(keras.optimizers.SGD):
         self.decay = decay
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.decay and "kernel" in variable.name:
+        if self.decay and "kernel" in variable.name and self._use_weight_decay(variable):
             gradient = ops.add(
                 gradient, ops.multiply(ops.cast(self.decay, gradient.dtype), ops.cast(variable, gradient.dtype))
             )

@@ -101,6 +101,42 @@ def test_phase_2_changes_discriminator_and_encoder(rng):
     assert changed(model, model._regularise, x) == of(model, *PHASES["discriminate"], *PHASES["regularise"])
 
 
+@pytest.mark.parametrize(("weight", "phase"), [("alpha", "_reconstruct"), ("adversary", "_regularise")])
+def test_a_weight_of_a_phase_has_its_effect_with_adam(weight, phase, rng):
+    """Adam ignores the scale of a loss: a quarter of the weight must move the encoder a quarter as far; none, not at all."""
+    x, y, w = batch(rng)
+    moves = {}
+    for value in (1.0, 0.25, 0.0):
+        model = made(**{weight: value})
+        model.prior = keras.random.SeedGenerator(1)
+        before = values(model)
+        getattr(model, phase)(*((x, y, w) if weight == "alpha" else (x,)))
+        after = values(model)
+        moves[value] = {name: after[name] - before[name] for name in of(model, "encoder")}
+    for name, move in moves[1.0].items():
+        np.testing.assert_allclose(moves[0.25][name], move / 4, rtol=1e-3, atol=1e-6, err_msg=name)
+        assert np.abs(move).max() > 0.01 and not moves[0.0][name].any()
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_weights_decay_once_a_step_though_several_optimizers_train_them(name, rng):
+    """With losses of 0, and gradients of 0: the encoder's kernels shrink as those of the other parts do."""
+    recipe = NETWORKS["aae"].replace(
+        config=Config(**{**SMALL, "alpha": 0.0, "adversary": 0.0}),
+        sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
+        optimizer=OptimizerConfig(name, 0.1, weight_decay=0.01, momentum=0.0),
+    )
+    model = randomized(build(recipe, {"linear_bands": (FRAMES, BINS)})[0].model)
+    x, y, w = batch(rng)
+    before = values(model)
+    model.train_step((x, y, {each: 0 * value for each, value in w.items()}))
+    kept = {each: value / before[each] for each, value in values(model).items() if each.endswith("/kernel")}
+    kept = {each: ratio for each, ratio in kept.items() if not each.startswith("discriminator")}  # which has a loss
+    assert len(kept) > 6
+    for each, ratio in kept.items():
+        np.testing.assert_allclose(ratio, 0.999, atol=1e-5, err_msg=each)
+
+
 def test_phase_2_without_adversary_leaves_the_encoder(rng):
     model, (x, _, _) = made(adversary=0.0), batch(rng)
     assert changed(model, model._regularise, x) == of(model, "discriminator")

@@ -8,7 +8,9 @@ order:
 2. regularise: the discriminator on prior (real) and z (fake), then E against the updated discriminator                (eq. 4)
 3. classify: E and the classifiers, L_c = beta L_E + (1 - beta) (L_G + L_S)                                            (eq. 2)
 
-which together give L = alpha L_AE + L_c (eq. 1). Eq. 3 is a mean over the entries (a sum over 32,768 would dominate the loss).
+which together give L = alpha L_AE + L_c (eq. 1). The weights alpha and `adversary` are factors on the learning rates of their
+phases, so that they have an effect with Adam as with the paper's SGD. Eq. 3 is a mean over the entries (a sum over 32,768 would
+dominate the loss).
 Missing labels have weight 0, so that recordings without emotions train speaker, gender, code and reconstruction.
 
 `kind="ae"` omits phase 2 and `kind="cnn"` phases 1 and 2: the models that the paper compares. They share the encoder; the
@@ -144,10 +146,13 @@ def build(
     decoder = keras.Model(z, image, name="decoder")
     critic = _discriminator(config, z.shape[1:]) if config.kind == "aae" else None
     model.assemble(encoder, decoder, keras.Model(z, logits, name="classifiers"), critic, IMAGE, difference, config)
-    own = {"reconstruct": Optimized(decoder.trainable_variables, shared=encoder.trainable_variables)}
+    # A phase has an optimizer of its own, so that a weight of its loss is a factor on its learning rate: with SGD that is the same,
+    # and Adam would not notice the former. An optimizer without a loss needs any rate.
+    rates = [weight or 1.0 for weight in (config.alpha, config.adversary)]
+    own = {"reconstruct": Optimized(decoder.trainable_variables, shared=encoder.trainable_variables, rate=rates[0])}
     if critic is not None:
         own["discriminate"] = Optimized(critic.trainable_variables, rate=config.discriminator_rate)
-        own["regularise"] = Optimized((), shared=encoder.trainable_variables)
+        own["regularise"] = Optimized((), shared=encoder.trainable_variables, rate=rates[1])
     return Network(model, learns, embedding, {(name,): normalization}, own, views={"code": z})
 
 

@@ -11,6 +11,8 @@ ACTIVE = 0.01  # variance over a batch above which a unit of the code is active
 class ThreePhases(keras.Model):
     """Functional model, features -> {task: logits, "reconstruction": image}, trained in phases with an optimizer each.
 
+    The weights alpha and `adversary` are factors on the learning rates of their phases (see `build`); 0 turns a phase's loss off.
+
     Logged beside the outputs' losses: loss (2 log 2 at chance) and accuracy of the discriminator (a constant 0.5 or 1.0 is a
     failure), the encoder's loss against it, mean and standard deviation of the code (0 and 1 for its prior), its distance from the
     prior (`prior_distance`), and the share of its active units.
@@ -53,7 +55,7 @@ class ThreePhases(keras.Model):
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
         with tf.GradientTape() as tape:
             image = self.decoder(self.encoder(x, training=True), training=True)
-            loss = self.settings.alpha * self.difference(y[self.image], image, sample_weight=w[self.image])
+            loss = float(self.settings.alpha > 0) * self.difference(y[self.image], image, sample_weight=w[self.image])
             scaled = self.optimizers["reconstruct"].scale_loss(loss)
         self._apply(self.optimizers["reconstruct"], tape, scaled, variables)
         return ops.stop_gradient(image)
@@ -71,14 +73,15 @@ class ThreePhases(keras.Model):
                 truth = ops.concatenate([ops.ones((half,), "int32"), ops.zeros((half,), "int32")], 0)
                 # a sum of two means, as in eq. 4: one mean over real and fake would halve it, and with SGD the learning rate
                 told = 2 * ops.mean(_crossentropy(truth, logits))
-                scaled = self.optimizers["discriminate"].scale_loss(told)
+                scaled = self.optimizers["discriminate"].scale_loss(told / _replicas())
             self._apply(self.optimizers["discriminate"], tape, scaled, theirs)
             judged = self.critic(code, training=True)
             if self.settings.saturating:  # minimise log(1 - D(z))
                 deceived = -ops.mean(_crossentropy(ops.zeros((half,), "int32"), judged))
             else:
                 deceived = ops.mean(_crossentropy(ops.ones((half,), "int32"), judged))
-            scaled = self.optimizers["regularise"].scale_loss(self.settings.adversary * deceived)
+            loss = float(self.settings.adversary > 0) * deceived / _replicas()
+            scaled = self.optimizers["regularise"].scale_loss(loss)
         self._apply(self.optimizers["regularise"], outer, scaled, own)
         right = ops.mean(ops.cast(ops.equal(ops.cast(ops.argmax(logits, -1), "int32"), truth), "float32"))
         return {"discriminator_loss": told, "discriminator_right": right, "generator_loss": deceived}
@@ -93,12 +96,17 @@ class ThreePhases(keras.Model):
             scaled = self.optimizer.scale_loss(loss)
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss)
+                metric.update_state(loss * _replicas())  # a loss object divides by their number
         self._apply(self.optimizer, tape, scaled, variables)
         return z, found
 
     def _apply(self, optimizer, tape, loss, variables) -> None:
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+
+def _replicas() -> int:
+    """Return the number of devices, whose gradients are summed."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _crossentropy(truth, logits):
