@@ -84,6 +84,9 @@ def config_round_trip(row: LayerRow):
     for name in row.args:
         assert getattr(again, name) == getattr(layer, name)
     keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    for policy in ("mixed_bfloat16", "float64"):
+        mixed = row.make(dtype=policy)
+        assert row.layer.from_config(mixed.get_config()).dtype_policy == mixed.dtype_policy
 
 
 def keras_round_trip(row: LayerRow, folder):

@@ -27,4 +27,8 @@ class FeatureLayer(Configured):
 
 
 def _arguments(cls: type) -> list[str]:
-    return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "kwargs")]
+    """Return the names of the arguments of the class's own `__init__`; Keras's are in its config already."""
+    own = next((base for base in cls.__mro__ if "__init__" in vars(base)), keras.layers.Layer)
+    if not issubclass(own, Configured):
+        return []
+    return [name for name in inspect.signature(own.__init__).parameters if name not in ("self", "kwargs")]

@@ -35,7 +35,7 @@ class CenterLoss(Configured):
     Output shape: (batch, classes), float32 whatever the dtype policy.
 
     Raises:
-        UserError: `classes` under 1, or a `rate` out of range.
+        UserError: `classes` under 1, a `rate` out of range, or an input of another rank.
 
     Reference:
         Wen et al., *A Discriminative Feature Learning Approach for Deep Face Recognition*, ECCV 2016.
@@ -50,6 +50,8 @@ class CenterLoss(Configured):
         self.classes, self.rate = classes, rate
 
     def build(self, input_shape):
+        if len(input_shape) != 2:
+            raise UserError(f"expected features (batch, units). Received: shape {tuple(input_shape)}.")
         self.centers = self.add_weight(
             shape=(self.classes, input_shape[-1]),
             initializer="zeros",

@@ -41,7 +41,7 @@ class CoAttention(ExplicitMask):
         self.dense = keras.layers.Dense(frames, dtype=self.dtype_policy, name="scores")
 
     def build(self, input_shape):
-        sequence, *vectors = input_shape
+        sequence, *vectors = input_shape if isinstance(input_shape[0], list | tuple) else ((), ())
         if not vectors or len(sequence) != 3 or any(len(vector) != 2 for vector in vectors):
             raise UserError(
                 "expected a list [sequence (batch, frames, units), vector (batch, width), ..]. "

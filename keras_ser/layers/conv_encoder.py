@@ -15,7 +15,7 @@ class ConvEncoder(ExplicitMask):
     """Blocks of convolution, batch normalisation, ReLU, max pooling and dropout, over frames and bins.
 
     Padding is set to 0 before every convolution, statistics are taken over real frames only, and a pooled frame is real if its
-    first frame is. T real frames therefore become ceil(T / stride / pool ..) real ones, at least 1, and their values do not depend
+    first frame is. T > 0 real frames therefore become ceil(T / stride / pool ..) real ones, and their values do not depend
     on the padding that follows.
 
     Args:

@@ -36,6 +36,9 @@ class LSTM(keras.layers.LSTM):
         if self._fused() and keras.backend.backend() == "tensorflow":
             self.supports_jit = False  # XLA does not support BlockLSTM
 
+    def get_config(self):
+        return {**super().get_config(), "use_cudnn": self.use_cudnn}
+
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if mask is not None or initial_state is not None or not self._fused():
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)

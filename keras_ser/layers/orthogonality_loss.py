@@ -70,7 +70,8 @@ class OrthogonalityLoss(ExplicitMask):
         self.tracker = None if keras.backend.backend() == "jax" else keras.metrics.Mean(name=self.name)
 
     def build(self, input_shape):
-        if len(input_shape) < 2 or not all(len(shape) == 3 for shape in input_shape):
+        several = isinstance(input_shape[0], list | tuple) and len(input_shape) > 1
+        if not several or not all(len(shape) == 3 for shape in input_shape):
             raise UserError(
                 "expected a list [shared, private, ...] of at least two sequences (batch, frames, units). "
                 f"Received: shapes {input_shape}."

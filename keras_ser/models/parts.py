@@ -8,8 +8,12 @@ import tensorflow as tf
 class Parts(keras.Model):
     """A functional model in which `optimizers[name]` trains the variables `parts[name]`, and `optimizer` all others.
 
-    All optimizers use the same gradient of a single loss; see `keras_ser.models.paper.Optimized` for their learning rates.
+    All optimizers use the same gradient of a single loss, clipped as a whole to the norm `clip_norm` (0 = no clipping); see
+    `keras_ser.models.paper.Optimized` for their learning rates.
     """
+
+    clips_together = True
+    clip_norm = 0.0
 
     def train_step(self, batch):
         x, y, w = batch
@@ -17,7 +21,10 @@ class Parts(keras.Model):
         with tf.GradientTape() as tape:
             found = self(x, training=True)
             loss = self.compute_loss(x, y, found, w)
-        gradients = dict(zip(map(id, variables), tape.gradient(loss, [v.value for v in variables]), strict=True))
+        found_gradients = tape.gradient(loss, [v.value for v in variables])
+        if self.clip_norm:
+            found_gradients, _ = tf.clip_by_global_norm(found_gradients, self.clip_norm)
+        gradients = dict(zip(map(id, variables), found_gradients, strict=True))
         parts = {name: [v for v in own if id(v) in gradients] for name, own in self.parts.items()}
         taken = {id(v) for own in parts.values() for v in own}
         for optimizer, own in (

@@ -46,6 +46,8 @@ def tensors(paths: Sequence[Path]) -> Iterator[Tensors]:
         UserError: a file is missing, truncated or of another format, a tensor is not floating-point, or the package safetensors
             is not installed.
     """
+    import ml_dtypes  # noqa: F401 - gives NumPy the type bfloat16
+
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:

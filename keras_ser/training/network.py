@@ -25,7 +25,8 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         The network's scorer, which shares its weights; see `keras_ser.models.whole_model.scorer`.
 
     Raises:
-        UserError: the precision is mixed_float16, and the network has several optimizers whose losses it does not scale.
+        UserError: the precision is mixed_float16, and the network has several optimizers whose losses it does not scale; it has
+            several optimizers, and the backend is not TensorFlow.
     """
     import keras
 
@@ -36,9 +37,16 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
             f"{recipe.model!r} has optimizers of its own, whose gradients would underflow in float16: set "
             "precision=mixed_bfloat16, or scale its losses (`keras_ser.models.paper.Optimized`)."
         )
-    alone = len(network.outputs) == 1
+    if network.optimizers and keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"{recipe.model!r} with these settings has several optimizers, and trains on TensorFlow alone. Received: the backend "
+            f"{keras.backend.backend()}."
+        )
+    alone, clip, unclipped = len(network.outputs) == 1, recipe.optimizer.clip_norm, recipe.optimizer
+    if getattr(model, "clips_together", False):  # the gradients of all optimizers, in its own step
+        model.clip_norm, unclipped = clip / _replicas(), replace(recipe.optimizer, clip_norm=0.0)
     model.compile(
-        optimizer=optimizer(recipe.optimizer, steps, recipe.epochs),
+        optimizer=optimizer(unclipped, steps, recipe.epochs),
         loss={name: output.loss for name, output in network.outputs.items()},
         loss_weights={name: output.weight for name, output in network.outputs.items()},
         weighted_metrics={name: _metrics(name, output, alone) for name, output in network.outputs.items()},
@@ -50,7 +58,7 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     if network.optimizers:
         model.optimizers = {}
     for name, part in network.optimizers.items():
-        settings = part.settings or recipe.optimizer
+        settings = part.settings or unclipped
         settings = replace(settings, learning_rate=part.rate * settings.learning_rate)
         own_optimizer = optimizer(settings, steps, recipe.epochs)
         if part.shared:  # whose weights decay with their own optimizer
@@ -61,6 +69,17 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     model.optimizer.build([variable for variable in model.trainable_variables if id(variable) not in own])
     _build_loss(network)
     return recipe_scorer(recipe, network)
+
+
+def _replicas() -> int:
+    """Return the number of devices of the strategy in whose scope this is called."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def recipe_scorer(recipe: Recipe, network: Network):
@@ -156,7 +175,8 @@ def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
     if settings.weight_decay:
         options["decay" if settings.name == "sgd" else "weight_decay"] = settings.weight_decay
     if settings.clip_norm:
-        options["global_clipnorm"] = settings.clip_norm
+        # gradients are clipped on each device, where losses are divided by the number of devices
+        options["global_clipnorm"] = settings.clip_norm / _replicas()
     if settings.name == "sgd":
         options["momentum"] = settings.momentum
     return kinds[settings.name](**options)

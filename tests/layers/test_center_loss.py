@@ -167,6 +167,12 @@ def test_bad_arguments(arguments, name):
         CenterLoss(*arguments)
 
 
+@pytest.mark.parametrize("shape", [(4,), (2, 5, 4)])
+def test_other_inputs_are_refused(shape):
+    with pytest.raises(UserError, match="expected features .batch, units."):
+        CenterLoss(3).build(shape)
+
+
 MIRRORED = """
 import sys
 import keras

@@ -42,7 +42,7 @@ def test_weights_of_the_letter_may_all_be_0_and_normalised_ones_are_not(rng):
     assert np.abs(clean([x, vector])).min() > 1e-6
 
 
-@pytest.mark.parametrize("shapes", [[(2, 6, 3)], [(2, 6, 3), (2, 6, 3)], [(2, 3), (2, 5)]])
+@pytest.mark.parametrize("shapes", [(2, 6, 3), [(2, 6, 3)], [(2, 6, 3), (2, 6, 3)], [(2, 3), (2, 5)]])
 def test_other_inputs_are_refused(shapes):
     with pytest.raises(UserError, match="expected a list"):
         CoAttention(6).build(shapes)

@@ -78,6 +78,10 @@ def test_mask_and_initial_state_are_kept(rng):
         np.testing.assert_array_equal(ours(x, **options), theirs(x, **options))
 
 
+def test_its_implementation_is_in_its_config():
+    assert LSTM.from_config(LSTM(4, use_cudnn=False).get_config()).use_cudnn is False
+
+
 def test_bidirectional(rng):
     x = rng.normal(size=(4, 11, BINS)).astype("float32")
     both = [keras.layers.Bidirectional(layer) for layer in pair(rng)]

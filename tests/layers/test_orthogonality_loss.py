@@ -78,3 +78,5 @@ def test_arguments_are_checked():
         OrthogonalityLoss(-1)
     with pytest.raises(ValueError, match="at least two sequences"):
         OrthogonalityLoss()([np.zeros((2, 3, 4), "float32")])
+    with pytest.raises(ValueError, match="at least two sequences"):
+        OrthogonalityLoss()(np.zeros((2, 3, 4), "float32"))

@@ -191,6 +191,13 @@ def test_gradients_of_all_phases_survive_float16(rng):
     assert all(np.isfinite(value).all() for value in values(model).values())
 
 
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_several_optimizers_are_refused_on_other_backends(backend, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    with pytest.raises(UserError, match=f"trains on TensorFlow alone. Received: the backend {backend}"):
+        compiled(NETWORKS["aae"], SimpleNamespace(optimizers={"reconstruct": None}, model=None))
+
+
 def test_losses_that_are_not_scaled_are_refused_in_float16():
     network = SimpleNamespace(model=SimpleNamespace(), optimizers={"own": None})
     with pytest.raises(UserError, match="set precision=mixed_bfloat16, or scale its losses"):

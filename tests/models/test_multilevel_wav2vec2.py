@@ -12,7 +12,9 @@ from keras_ser.models import multilevel
 from keras_ser.models.multilevel import Config
 from keras_ser.models.multilevel.samples import Samples
 from keras_ser.models.paper import build_again, build_network
+from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.tasks import Task
+from keras_ser.training.network import compiled
 from tests.models.papers import LEVELS, THREE
 from tests.models.rows import randomized
 
@@ -160,6 +162,26 @@ def test_the_checkpoint_learns_at_its_own_rate(rng):
     for path, moved in parted.items():
         np.testing.assert_allclose(moved, (0.25 if path in held else 1.0) * whole[path], atol=2e-6, err_msg=path)
     assert max(np.abs(parted[path]).max() for path in held) > 1e-5
+
+
+def test_gradients_of_both_rates_are_clipped_as_a_whole(rng):
+    """To the global norm of all, not to that of each optimizer's share."""
+    recipe = SimpleNamespace(
+        model="multilevel",
+        precision="float32",
+        epochs=1,
+        optimizer=OptimizerConfig("sgd", 1.0, momentum=0.0, clip_norm=1e-3),
+    )
+    given = {"levels": ("wav2vec2",), "wav2vec2": "random", "wav2vec2_size": (16, 1), "dropout": 0.0}
+    recipe.tasks, recipe.sampling = (EMOTION,), Sampling("whole")
+    x = {name: np.nan_to_num(value) for name, value in batch(rng, ALONE).items()}
+    for rate in (1.0, 1 - 1e-7):
+        network = made(ALONE, **given, wav2vec2_rate=rate)
+        compiled(recipe, network)
+        model, before = network.model, [np.array(v) for v in network.model.trainable_variables]
+        model.train_on_batch(x, {"emotion": np.arange(3)}, {"emotion": np.ones(3)})
+        moves = [np.array(v) - b for v, b in zip(model.trainable_variables, before, strict=True)]
+        assert np.sqrt(sum((move**2).sum() for move in moves)) == pytest.approx(1e-3, rel=0.02)
 
 
 def test_a_trained_network_is_built_again_without_its_checkpoint(rng):

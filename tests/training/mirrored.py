@@ -1,11 +1,14 @@
-"""Run as a program: train on one device, and twice on two logical ones, in a process of its own.
+"""Run as a program: train on one device, and on two logical ones, in a process of its own.
 
 python -m tests.training.mirrored FOLDER
 """
 
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
+
+import numpy as np
 
 from keras_ser.recipe import Recipe, Sampling
 from tests.training import tiny
@@ -40,6 +43,41 @@ def main(folder: Path) -> None:
     for name, recipe, option in (("one", LSTM, None), ("two", LSTM, "mirrored"), ("conv", CONV, "mirrored")):
         run = fit(recipe, data, split, folder / name, strategy=option)
         predict(run.model(), recipe, data, split).to_csv(folder / f"{name}.csv")
+    for name, used in (("one", None), ("two", strategy)):
+        np.savez(folder / f"phases_{name}.npz", **phases(used))
+
+
+def phases(strategy) -> dict[str, np.ndarray]:
+    """The weights and logs of AAE-MTL after a step (SGD) on one device, or on two that have the same batch each."""
+    import keras
+    import tensorflow as tf
+
+    from keras_ser.models.aae_mtl import Config
+    from keras_ser.recipe import OptimizerConfig
+    from keras_ser.training.network import build
+    from tests.models.papers import NETWORKS
+    from tests.models.rows import randomized
+    from tests.models.test_aae_mtl import BINS, FRAMES, SMALL, batch
+
+    # each device would draw its own
+    keras.random.normal = lambda shape, **options: tf.random.stateless_normal(shape, (1, 2))
+    recipe = NETWORKS["aae"].replace(
+        config=Config(**{**SMALL, "dropout": 0.0}),
+        sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
+        optimizer=OptimizerConfig("sgd", 0.1, momentum=0.0),
+    )
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = randomized(build(recipe, {"linear_bands": (FRAMES, BINS)})[0].model)
+    given = batch(np.random.default_rng(0))
+    step = tf.function(lambda: strategy.run(model.train_step, (given,)) if strategy else model.train_step(given))
+    step()
+    logs = {
+        name: np.asarray(metric.result()) for name, metric in ((m.name, m) for m in model.metrics) if "loss" in name
+    }
+    weights = {v.path: np.asarray(v.numpy()) for v in model.weights if "seed" not in v.path}
+    return {f"w/{k}": v for k, v in weights.items()} | {
+        f"log/{k}": v for k, v in logs.items() if k != "compile_metrics"
+    }
 
 
 if __name__ == "__main__":

@@ -81,3 +81,8 @@ def test_two_devices_are_one(tmp_path):
     np.testing.assert_allclose(*p, atol=5e-3)
     row = Run.load(tmp_path / "conv").history[0]
     assert np.isfinite(list(row.values())).all()
+    # an adversarial autoencoder, whose losses of the discriminator are no loss objects
+    one, two = (np.load(tmp_path / f"phases_{name}.npz") for name in ("one", "two"))
+    assert len(one.files) == len(two.files) > 20
+    for a, b in zip(one.files, two.files, strict=True):
+        np.testing.assert_allclose(two[b], one[a], rtol=1e-4, atol=1e-5, err_msg=a)

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
 import keras
 import ml_dtypes
@@ -137,6 +139,16 @@ def test_other_float_types_are_read(form, folder, dtype, atol):
         tensors["feature_projection.projection.weight"].astype(dtype).astype("float32").T,
     )
     same(layer, form, atol)
+
+
+def test_bfloat16_is_read_in_a_process_without_keras(tmp_path):
+    save_file({"x": np.array([1.5, -2.0], ml_dtypes.bfloat16)}, tmp_path / "x.safetensors")
+    program = (
+        "import sys, pathlib; from keras_ser.models.tensor_files import tensors\n"
+        "with tensors([pathlib.Path(sys.argv[1])]) as found: print(found['x'].tolist(), 'keras' in sys.modules)"
+    )
+    given = [sys.executable, "-c", program, str(tmp_path / "x.safetensors")]
+    assert subprocess.run(given, capture_output=True, text=True, check=True).stdout == "[1.5, -2.0] False\n"
 
 
 def test_shards_are_read_as_one_file(form, folder):
