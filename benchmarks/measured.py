@@ -44,8 +44,7 @@ DIFFERENCES = [
     ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
-        (f"aspmtl_ablation{corpus}-{a}", f"aspmtl_ablation{corpus}-{b}", "folds-of-speakers", "uar")
-        for corpus in ("", "_ravdess")
+        (f"aspmtl_ablation-{a}", f"aspmtl_ablation-{b}", "folds-of-speakers", "uar")
         for a, b in (("mask", "mask-shuffled"), ("drop", "drop-shuffled"), ("mask", "A"), ("drop", "A"))
     ),
     *(

@@ -18,9 +18,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-ROLE = re.compile(
-    r"\{(score|spread|value|seeds|ensemble|unseen|difference|gain|si_sdr|eer|robustness|chance)\}`([^`]+)`"
-)
+ROLE = re.compile(r"\{(score|spread|value|seeds|ensemble|unseen|difference|gain|si_sdr|eer|chance)\}`([^`]+)`")
 
 
 @cache
@@ -164,25 +162,6 @@ def _eer(text: str) -> str:
     return f"{found.clips:,}" if what else f"{100 * found.value:.1f}"
 
 
-@cache
-def _curves(system: str) -> Any:
-    import pandas as pd
-
-    from keras_ser.evaluation.robustness import NoiseCurves
-
-    task, _ = measured().stored(measured().RESULTS / f"aspmtl_ablation-{system}")
-    path = measured().RESULTS / "aspmtl_ablation-robustness" / f"{system}.csv.gz"
-    return NoiseCurves(pd.read_csv(path, dtype={"group": str}), task.labels)
-
-
-def _robustness(text: str) -> str:
-    """SYSTEM NOISE -> mean UAR over all SNRs; of the noise "clean" the UAR of the clean clips."""
-    system, noise = text.split()
-    found = _curves(system)
-    name = found.systems[0]
-    return percent((found.uar(name, noise) if noise == "clean" else found.area(name, noise)).value)
-
-
 _RENDER: Mapping[str, Callable[[str], str]] = {
     "score": _score,
     "spread": _spread,
@@ -194,7 +173,6 @@ _RENDER: Mapping[str, Callable[[str], str]] = {
     "gain": _gain,
     "si_sdr": _si_sdr,
     "eer": _eer,
-    "robustness": _robustness,
     "chance": lambda text: percent(one(text).chance),
 }
 

@@ -97,7 +97,7 @@ def corpora_page() -> str:
             "# Corpora and their licences\n",
             "No recording comes with this package: get each corpus from its authors, under its licence.\n",
             "    keras-ser corpus check NAME DIR\n",
-            "compares a copy with the published corpus.\n",
+            "This command compares a copy with the published corpus.\n",
             "| adapter | corpus | licence |",
             "| --- | --- | --- |",
             *rows,
