@@ -7,7 +7,9 @@ import inspect
 import os
 import pkgutil
 import re
-from collections.abc import Iterator
+import runpy
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,15 +38,41 @@ def parser() -> argparse.ArgumentParser:
     """The parser that `keras-ser` makes."""
     from keras_ser.cli import main
 
+    found = parser_of(lambda: main([]))
+    assert found is not None
+    return found
+
+
+def parser_of(program: Callable[[], Any]) -> argparse.ArgumentParser | None:
+    """The parser that a program makes; None for one that parses no arguments."""
+
     def caught(self, *_: Any) -> None:
         raise _Parsed(self)
 
     with mock.patch.object(argparse.ArgumentParser, "parse_args", caught):
         try:
-            main([])
+            program()
         except _Parsed as found:
             return found.args[0]
-    raise RuntimeError("keras-ser parsed no arguments")
+    return None
+
+
+def own_options(path: Path) -> str:
+    """The help of the options of a recipe that `keras-ser train` and `tune` do not have; "" if there are none."""
+    with mock.patch.object(sys, "path", [str(path.parent), *sys.path]):
+        made = parser_of(lambda: runpy.run_path(str(path), run_name="__main__"))
+    shared = {
+        name
+        for each in commands(parser())
+        if each.prog.split()[-1] in ("train", "tune")
+        for name in each._option_string_actions
+    }
+    own = [action for action in (made._actions if made else ()) if not shared.issuperset(action.option_strings)]
+    formatter = argparse.HelpFormatter(path.name, width=110)
+    formatter.start_section("options of this recipe")
+    formatter.add_arguments(own)
+    formatter.end_section()
+    return formatter.format_help() if own else ""
 
 
 def commands(of: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -73,7 +101,8 @@ def recipes_page() -> str:
     """The page (module docstring) of every recipe."""
     parts = ["# Recipe pages\n", "The page of each recipe, as `--help` prints it, too.\n"]
     for path in sorted((ROOT / "recipes").glob("*.py")):
-        parts += [f"## recipes/{path.name}\n", fenced(ast.get_docstring(ast.parse(path.read_text())) or "")]
+        page = ast.get_docstring(ast.parse(path.read_text())) or ""
+        parts += [f"## recipes/{path.name}\n", fenced("\n\n".join(filter(None, (page, own_options(path)))))]
     return "\n".join(parts)
 
 
