@@ -15,7 +15,11 @@ METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
 def add(commands) -> None:
     """Add these commands to the parser."""
-    denoise = commands.add_parser("denoise", help="remove noise from audio files")
+    denoise = commands.add_parser(
+        "denoise",
+        help="remove noise from audio files",
+        description="Write denoised copies of audio files: mono, with the length and sample rate of the input.",
+    )
     denoise.add_argument("input", metavar="IN", help="audio file, or a folder of audio files")
     denoise.add_argument("output", metavar="OUT", help="file to write (.wav, .flac), or a folder")
     denoise.add_argument(

@@ -21,7 +21,12 @@ TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
 
 def add(commands) -> None:
     """Add this command to the parser."""
-    predict = commands.add_parser("predict", help="predict audio files")
+    predict = commands.add_parser(
+        "predict",
+        help="predict audio files",
+        description="Print the predictions of a run or an export for audio files, or write them to a folder (--out). Files that "
+        "cannot be predicted are listed at the end, and the exit code is 1.",
+    )
     add_model(predict)
     predict.add_argument(
         "files",

@@ -35,7 +35,12 @@ def add(commands) -> None:
     )
     export.set_defaults(run=_export)
 
-    explain = commands.add_parser("explain", help="show which input features drove a prediction")
+    explain = commands.add_parser(
+        "explain",
+        help="show which input features drove a prediction",
+        description="Show which parts of a clip support the predicted class of each task and which oppose it, by integrated "
+        "gradients; of a network with feature attention, which features it weights.",
+    )
     explain.add_argument("run_folder", metavar="RUN", help="folder of a run of a network")
     explain.add_argument("file", metavar="FILE", help="audio file")
     explain.add_argument(
@@ -49,7 +54,11 @@ def add(commands) -> None:
     explain.add_argument("--plot", metavar="PNG", help="write a bar plot, one row per task")
     explain.set_defaults(run=_explain)
 
-    demo = commands.add_parser("demo", help="serve a page in the browser to try a model (extra: demo)")
+    demo = commands.add_parser(
+        "demo",
+        help="serve a page in the browser to try a model (extra: demo)",
+        description="Serve a page on this computer to upload or record a clip and see its prediction.",
+    )
     add_model(demo)
     demo.add_argument("--port", type=_port, default=7860, help="port of the page on this computer (default: 7860)")
     demo.add_argument("--open", action="store_true", help="also open the browser")
