@@ -1,6 +1,7 @@
 """Several systems on the same clips: their scores and paired differences."""
 
 import functools
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +33,8 @@ def over_all_labels(
     found = {}
     for name, table in tables.items():
         lacking = [f"{first.name}/{label}" for label in every.labels if label not in tasks[name].labels]
-        zeros = pd.DataFrame(0.0, table.index, lacking)
+        known = table.filter(regex=f"^{re.escape(first.name)}/(?!prediction$)").iloc[:, 0]
+        zeros = pd.DataFrame({column: 0 * known for column in lacking})  # NaN where a clip has no prediction
         found[name] = pd.concat([table, zeros], axis=1) if lacking else table
     return found, every
 

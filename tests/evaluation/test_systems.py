@@ -30,6 +30,11 @@ def test_an_identity_that_a_system_does_not_know_has_probability_0():
     }
     found, task = over_all_labels(tables, tasks)
     assert task.labels == ("a", "b", "z") and found["with others"] is tables["with others"]
+    # a clip without a label and without a prediction stays one
+    none = tables["alone"].assign(id=list("uvwxyz"), speaker="", **{c: np.nan for c in ("speaker/a", "speaker/b")})
+    told_nothing = pd.concat([tables["alone"], none.assign(**{"speaker/prediction": ""})], ignore_index=True)
+    filled = over_all_labels({**tables, "alone": told_nothing}, tasks)[0]["alone"]
+    assert filled["speaker/z"].isna().tolist() == [False] * 6 + [True] * 6
     systems = Systems(found, task, "clips", pairs=[("with others", "alone")])
     expected = {n: recall_score(truth, given, average="macro", labels=["a", "b"]) for n, given in told.items()}
     assert {name: scores["uar"].value for name, scores in systems.scores.items()} == pytest.approx(expected)
