@@ -39,7 +39,7 @@ def test_one_task_protocol_and_seed_need_no_tuple_and_reprs_are_one_line(tmp_pat
     corpus = ks.read_corpus("demo", tmp_path, speakers=4, sentences=1, emotions=("anger", "sadness"))
     split = protocol.splits(corpus)[0]
     assert repr(corpus) == "<Corpus demo: 8 clips, 4 speakers; emotion: 2 labels>"
-    assert repr(split) == "<Split folds, fold 0: train 4, validation 0, test 4 clips; apart: speaker>"
+    assert repr(split) == "<Split folds, fold 0: train 3, validation 1, test 4 clips; apart: speaker>"
     assert repr(recipe) == f"<Recipe short-{recipe.hash}: aspmtl on demo; emotion; folds; 1 seed>"
     # so that an experiment can read it again
     assert ks.read_corpus("demo", **corpus.read_by) == corpus

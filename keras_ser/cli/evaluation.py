@@ -65,17 +65,12 @@ def add(commands) -> None:
     noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 in steps of 5)")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser(
-        "compare",
-        help="compare two experiments by their paired difference",
-        description="Print the difference of two experiments' scores, paired by speaker (film, session) over the folds that both "
-        "have finished, with its 95 % interval and p value, and whether their runs have learned.",
-    )
+    compare = commands.add_parser("compare", help="compare two experiments by their paired difference")
     compare.add_argument("a", help="folder of an experiment, or a predictions.csv")
     compare.add_argument("b", help="another one, over the same clips")
     compare.add_argument("--task", default="emotion", help="task whose scores are compared (default: emotion)")
     compare.add_argument(
-        "--metric", default="uar", help="uar, accuracy, macro_f1, weighted_f1, recall/LABEL, ccc or rmse (default: uar)"
+        "--metric", default="uar", help="uar, accuracy, macro_f1, recall/LABEL, ccc, .. (default: uar)"
     )
     compare.add_argument("--protocol", help="protocol to compare (default: the only one of the experiments)")
     compare.set_defaults(run=_compare)
