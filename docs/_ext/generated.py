@@ -57,16 +57,10 @@ def parser_of(program: Callable[[], Any]) -> argparse.ArgumentParser | None:
     return None
 
 
-def own_options(path: Path) -> str:
-    """The help of the options of a recipe that `keras-ser train` and `tune` do not have; "" if there are none."""
+def own_options(path: Path, shared: set[str]) -> str:
+    """The help of the options of a recipe that are not among the `shared` ones; "" if there are none."""
     with mock.patch.object(sys, "path", [str(path.parent), *sys.path]):
         made = parser_of(lambda: runpy.run_path(str(path), run_name="__main__"))
-    shared = {
-        name
-        for each in commands(parser())
-        if each.prog.split()[-1] in ("train", "tune")
-        for name in each._option_string_actions
-    }
     own = [action for action in (made._actions if made else ()) if not shared.issuperset(action.option_strings)]
     formatter = argparse.HelpFormatter(path.name, width=110)
     formatter.start_section("options of this recipe")
@@ -99,10 +93,15 @@ def cli_page() -> str:
 
 def recipes_page() -> str:
     """The page (module docstring) of every recipe."""
-    parts = ["# Recipe pages\n", "The page of each recipe, as `--help` prints it, too.\n"]
+    parts = [
+        "# Recipe pages\n",
+        "The page of each recipe, as `--help` prints it, too, and the options that only it has.\n",
+    ]
+    every = [each for each in commands(parser()) if each.prog.split()[-1] in ("train", "tune")]
+    shared = {name for each in every for name in each._option_string_actions}
     for path in sorted((ROOT / "recipes").glob("*.py")):
         page = ast.get_docstring(ast.parse(path.read_text())) or ""
-        parts += [f"## recipes/{path.name}\n", fenced("\n\n".join(filter(None, (page, own_options(path)))))]
+        parts += [f"## recipes/{path.name}\n", fenced("\n\n".join(filter(None, (page, own_options(path, shared)))))]
     return "\n".join(parts)
 
 

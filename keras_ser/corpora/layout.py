@@ -3,9 +3,8 @@
 Hidden files (macOS leaves `._name.wav` beside `name.wav`) are ignored everywhere.
 """
 
-import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
@@ -90,13 +89,10 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
     return found
 
 
-def files_below(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """Return the visible files with one of the suffixes in a folder and its sub-folders, sorted; links to folders are left out."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in set(suffixes))
+def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return the visible files with one of the suffixes in a folder and its sub-folders, sorted."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def holds_named(folder: Path, pattern: re.Pattern) -> bool:

@@ -1,7 +1,6 @@
 """Several systems on the same clips: their scores and paired differences."""
 
 import functools
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,17 +24,14 @@ def over_all_labels(
         tasks: system -> its form of the same task.
     """
     first, *_ = tasks.values()
-    every = (
-        first
-        if first.continuous
-        else replace(first, labels=tuple(dict.fromkeys(i for t in tasks.values() for i in t.labels)))
-    )
+    labels = tuple(dict.fromkeys(label for task in tasks.values() for label in task.labels))
+    every = replace(first, labels=labels) if labels != first.labels else first
     found = {}
     for name, table in tables.items():
         lacking = [f"{first.name}/{label}" for label in every.labels if label not in tasks[name].labels]
-        known = table.filter(regex=f"^{re.escape(first.name)}/(?!prediction$)").iloc[:, 0]
-        zeros = pd.DataFrame({column: 0 * known for column in lacking})  # NaN where a clip has no prediction
-        found[name] = pd.concat([table, zeros], axis=1) if lacking else table
+        # NaN where a clip has no prediction
+        zeros = {column: 0 * table[f"{first.name}/{tasks[name].labels[0]}"] for column in lacking}
+        found[name] = pd.concat([table, pd.DataFrame(zeros)], axis=1) if lacking else table
     return found, every
 
 

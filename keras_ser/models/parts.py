@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_ser.machine import replicas
+
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class Parts(keras.Model):
@@ -21,19 +23,19 @@ class Parts(keras.Model):
         with tf.GradientTape() as tape:
             found = self(x, training=True)
             loss = self.compute_loss(x, y, found, w)
-        found_gradients = tape.gradient(loss, [v.value for v in variables])
+        gradients = tape.gradient(loss, [v.value for v in variables])
         if self.clip_norm:
-            found_gradients, _ = tf.clip_by_global_norm(found_gradients, self.clip_norm)
-        gradients = dict(zip(map(id, variables), found_gradients, strict=True))
-        parts = {name: [v for v in own if id(v) in gradients] for name, own in self.parts.items()}
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+        by_id = dict(zip(map(id, variables), gradients, strict=True))
+        parts = {name: [v for v in own if id(v) in by_id] for name, own in self.parts.items()}
         taken = {id(v) for own in parts.values() for v in own}
         for optimizer, own in (
             (self.optimizer, [v for v in variables if id(v) not in taken]),
             *((self.optimizers[name], own) for name, own in parts.items()),
         ):
-            optimizer.apply([gradients[id(v)] for v in own], own)
+            optimizer.apply([by_id[id(v)] for v in own], own)
         for metric in self.metrics:
             if metric.name == "loss":
                 # a loss object divides by the number of devices, whose gradients are summed
-                metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+                metric.update_state(loss * replicas())
         return self.compute_metrics(x, y, found, w)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.errors import UserError
+from keras_ser.machine import replicas
 from keras_ser.models.paper import Frames, Label, Network, Output, Reconstruction, StreamNumber, build_network
 from keras_ser.recipe import Recipe
 from keras_ser.settings import OptimizerConfig
@@ -44,7 +45,7 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         )
     alone, clip, unclipped = len(network.outputs) == 1, recipe.optimizer.clip_norm, recipe.optimizer
     if getattr(model, "clips_together", False):  # the gradients of all optimizers, in its own step
-        model.clip_norm, unclipped = clip / _replicas(), replace(recipe.optimizer, clip_norm=0.0)
+        model.clip_norm, unclipped = clip / replicas(), replace(recipe.optimizer, clip_norm=0.0)
     model.compile(
         optimizer=optimizer(unclipped, steps, recipe.epochs),
         loss={name: output.loss for name, output in network.outputs.items()},
@@ -69,17 +70,6 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     model.optimizer.build([variable for variable in model.trainable_variables if id(variable) not in own])
     _build_loss(network)
     return recipe_scorer(recipe, network)
-
-
-def _replicas() -> int:
-    """Return the number of devices of the strategy in whose scope this is called."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def recipe_scorer(recipe: Recipe, network: Network):
@@ -176,7 +166,7 @@ def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
         options["decay" if settings.name == "sgd" else "weight_decay"] = settings.weight_decay
     if settings.clip_norm:
         # gradients are clipped on each device, where losses are divided by the number of devices
-        options["global_clipnorm"] = settings.clip_norm / _replicas()
+        options["global_clipnorm"] = settings.clip_norm / replicas()
     if settings.name == "sgd":
         options["momentum"] = settings.momentum
     return kinds[settings.name](**options)

@@ -72,12 +72,9 @@ def phases(strategy) -> dict[str, np.ndarray]:
     step = tf.function(lambda: strategy.run(model.train_step, (given,)) if strategy else model.train_step(given))
     step()
     logs = {
-        name: np.asarray(metric.result()) for name, metric in ((m.name, m) for m in model.metrics) if "loss" in name
+        f"log/{metric.name}": np.asarray(metric.result()) for metric in model.metrics if metric.name.endswith("loss")
     }
-    weights = {v.path: np.asarray(v.numpy()) for v in model.weights if "seed" not in v.path}
-    return {f"w/{k}": v for k, v in weights.items()} | {
-        f"log/{k}": v for k, v in logs.items() if k != "compile_metrics"
-    }
+    return logs | {v.path: np.asarray(v) for v in model.weights if "seed" not in v.path}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_ser.machine import replicas
+
 ACTIVE = 0.01  # variance over a batch above which a unit of the code is active
 
 
@@ -73,14 +75,14 @@ class ThreePhases(keras.Model):
                 truth = ops.concatenate([ops.ones((half,), "int32"), ops.zeros((half,), "int32")], 0)
                 # a sum of two means, as in eq. 4: one mean over real and fake would halve it, and with SGD the learning rate
                 told = 2 * ops.mean(_crossentropy(truth, logits))
-                scaled = self.optimizers["discriminate"].scale_loss(told / _replicas())
+                scaled = self.optimizers["discriminate"].scale_loss(told / replicas())
             self._apply(self.optimizers["discriminate"], tape, scaled, theirs)
             judged = self.critic(code, training=True)
             if self.settings.saturating:  # minimise log(1 - D(z))
                 deceived = -ops.mean(_crossentropy(ops.zeros((half,), "int32"), judged))
             else:
                 deceived = ops.mean(_crossentropy(ops.ones((half,), "int32"), judged))
-            loss = float(self.settings.adversary > 0) * deceived / _replicas()
+            loss = float(self.settings.adversary > 0) * deceived / replicas()
             scaled = self.optimizers["regularise"].scale_loss(loss)
         self._apply(self.optimizers["regularise"], outer, scaled, own)
         right = ops.mean(ops.cast(ops.equal(ops.cast(ops.argmax(logits, -1), "int32"), truth), "float32"))
@@ -96,17 +98,12 @@ class ThreePhases(keras.Model):
             scaled = self.optimizer.scale_loss(loss)
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss * _replicas())  # a loss object divides by their number
+                metric.update_state(loss * replicas())  # a loss object divides by their number
         self._apply(self.optimizer, tape, scaled, variables)
         return z, found
 
     def _apply(self, optimizer, tape, loss, variables) -> None:
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-
-
-def _replicas() -> int:
-    """Return the number of devices, whose gradients are summed."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _crossentropy(truth, logits):
