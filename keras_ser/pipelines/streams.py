@@ -37,7 +37,8 @@ class TrainingData:
 
     Args:
         sources: the streams. The first defines the length of an epoch. Shorter streams repeat; longer ones are subsampled in
-            rotation, so that over the epochs each example is used equally often.
+            rotation, so that over the epochs each example is used equally often. What would fill less than half of a last batch is
+            left out of the epoch, different examples in each.
         extract: see `clips`.
         names: input features of the network.
         sampling, augmentation: the recipe's `Sampling` and `Augment`.
@@ -139,7 +140,8 @@ class TrainingData:
                 )
             counts, frames = np.ones(len(valid), int), np.minimum(frames, self.longest)
         number = len(self._examples)
-        self.steps = self.steps or -(-int(counts.sum()) // self.sizes[number])
+        # the last batch is at least half full (rounding up): statistics of batch normalisation over one example mean nothing
+        self.steps = self.steps or max(1, int(counts.sum() / self.sizes[number] + 0.5))
         # the largest number of examples that fit in any case
         fit = int(np.searchsorted(np.cumsum(np.sort(frames * width)[::-1]), self.shuffle_bytes, side="right"))
         buffer = SHUFFLE_EXAMPLES if fit >= min(len(frames), SHUFFLE_EXAMPLES) else max(1, fit)
