@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.group_sums import Items, choose_stream, degrees, left_out, metric_names, select, tally
+from keras_ser.evaluation.group_sums import Items, degrees, left_out, metric_names, scored_streams, select, tally
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
@@ -116,9 +116,9 @@ def compare(
         protocol = protocols[0]
     if protocol not in protocols:
         raise UserError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
-    streams = [choose_stream(t, task) for t in (a, b)]
-    ours, theirs = (None if s is None else select(t, task, protocol, s) for t, s in zip((a, b), streams, strict=True))
-    stream = " and ".join(dict.fromkeys(filter(None, streams)))
+    streams = [scored_streams(t, task) for t in (a, b)]
+    ours, theirs = (select(t, task, protocol, s) for t, s in zip((a, b), streams, strict=True))
+    stream = " and ".join(dict.fromkeys(name for names in streams for name in names))
     if ours is None or theirs is None:
         empty = "the first" if ours is None else "the second"
         raise UserError(
@@ -147,7 +147,8 @@ def compare(
         for s in items.incomplete
     ]
     if streams[0] != streams[1]:
-        notes.append(f"The first is scored on its stream {streams[0]!r}, the second on its stream {streams[1]!r}.")
+        first_on, second_on = (", ".join(map(repr, names)) for names in streams)
+        notes.append(f"The first is scored on its stream {first_on}, the second on its stream {second_on}.")
     return Comparison(
         protocol=protocol,
         task=task.name,

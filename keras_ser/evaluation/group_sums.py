@@ -5,7 +5,7 @@ and macro F1, which would then measure something else. If most groups have a cla
 UAR is a mean over groups and keeps its interval. Otherwise UAR and macro F1 have no interval.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from keras_ser import metrics
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, jackknife
 from keras_ser.evaluation.predictions import labelled, probability_columns
+from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 
 ALONE = "\x1f"  # prefix of the group name of a clip without a group; not NUL, which truncates names in pandas
@@ -51,29 +52,34 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return ("accuracy", "uar", "macro_f1", "weighted_f1", *(f"recall/{label}" for label in task.labels))
 
 
-def choose_stream(frame: pd.DataFrame, task: Task) -> str | None:
-    """Return the stream on which the task is scored: that of the first row with a label of the task."""
-    streams = frame.loc[labelled(frame, task), "stream"]
-    return None if streams.empty else streams.iloc[0]
+def scored_streams(frame: pd.DataFrame, task: Task) -> tuple[str, ...]:
+    """Return the streams on which the task is scored: that of the first row with a label of the task.
+
+    These are all of them if the labels come from the stream: alone, each has some of the classes.
+    """
+    streams = tuple(dict.fromkeys(frame.loc[labelled(frame, task), "stream"]))
+    return streams if of_stream(task) else streams[:1]
 
 
 def select(
-    frame: pd.DataFrame, task: Task, protocol: str, stream: str, folds: Iterable[int] | None = None
+    frame: pd.DataFrame, task: Task, protocol: str, streams: Sequence[str], folds: Iterable[int] | None = None
 ) -> Items | None:
     """Select the labelled clips of the complete seeds; return None if no clip has a label.
 
     A seed is complete if it has every (fold, clip) of any seed, and every fold of `folds`. If no seed is complete, the
     fullest one is used and `partial` is set.
     """
-    rows = frame[(frame["protocol"] == protocol) & (frame["stream"] == stream)]
+    rows = frame[(frame["protocol"] == protocol) & frame["stream"].isin(streams)]
     if not labelled(rows, task).any():
         return None
-    keys = {seed: set(zip(part["fold"], part["id"], strict=True)) for seed, part in rows.groupby("seed")}
+    keys = {
+        seed: set(zip(part["fold"], part["id"], part["stream"], strict=True)) for seed, part in rows.groupby("seed")
+    }
     wanted = set().union(*keys.values())
-    wanted_folds = {fold for fold, _ in wanted} | set(folds or ())
+    wanted_folds = {fold for fold, *_ in wanted} | set(folds or ())
     incomplete = {}
     for seed, own in keys.items():
-        lacking = tuple(sorted(wanted_folds - {fold for fold, _ in own}))
+        lacking = tuple(sorted(wanted_folds - {fold for fold, *_ in own}))
         if lacking or own != wanted:
             incomplete[int(seed)] = (tuple(map(int, lacking)), len(wanted - own))
     complete = [seed for seed in keys if seed not in incomplete]
@@ -82,7 +88,7 @@ def select(
         fullest = max(keys.values(), key=len)  # the lowest seed wins a tie: groupby sorts
         complete = [seed for seed, own in keys.items() if own == fullest]
         incomplete = {seed: lack for seed, lack in incomplete.items() if seed not in complete}
-    rows = rows[rows["seed"].isin(complete)].sort_values(["seed", "fold", "id"])
+    rows = rows[rows["seed"].isin(complete)].sort_values(["seed", "fold", "id", "stream"])
     unlabelled = int((~labelled(rows, task)).sum()) // len(complete)
     rows = rows[labelled(rows, task)]
     if rows.empty:

@@ -88,10 +88,10 @@ class Subset:
 class TaskScores:
     """Everything measured for one task under one protocol."""
 
-    protocol: str  # protocol, task, labels, stream: what was scored; `labels` is empty for a continuous task
+    protocol: str  # protocol, task, labels, streams: what was scored; `labels` is empty for a continuous task
     task: str
     labels: tuple[str, ...]
-    stream: str
+    streams: tuple[str, ...]
     unit: str  # what the intervals are taken over: "speakers", "groups" or "clips" (no groups are known)
     groups: int  # number of these units
     speakers: int  # speakers, clips: numbers scored; `unlabelled`: number of clips without a label
@@ -195,7 +195,7 @@ def score(
     deterministic: bool = False,
     checked: bool = False,
 ) -> TaskScores | None:
-    """Score one task under one protocol, on the first stream with a label of the task; return None if no clip has one.
+    """Score one task under one protocol, on its `scored_streams`; return None if no clip has a label.
 
     Args:
         predictions: the predictions table.
@@ -210,8 +210,8 @@ def score(
         UserError: the table is invalid (see `check_predictions`).
     """
     frame = predictions if checked else check_predictions(predictions, [task])
-    stream = group_sums.choose_stream(frame, task)
-    items = None if stream is None else group_sums.select(frame, task, protocol, stream, folds)
+    streams = group_sums.scored_streams(frame, task)
+    items = group_sums.select(frame, task, protocol, streams, folds)
     if items is None:
         return None
     scores = _scores(items, items.predicted, task, deterministic)
@@ -230,7 +230,7 @@ def score(
         protocol=protocol,
         task=task.name,
         labels=task.labels,
-        stream=stream,
+        streams=streams,
         unit=items.unit,
         groups=items.facts["group"].nunique(),
         speakers=items.facts.loc[items.facts["speaker"] != "", "speaker"].nunique(),

@@ -136,7 +136,7 @@ def unit(data: Data) -> str:
 
 def tested(run: Run, data: Data, protocol: str) -> pd.DataFrame:
     """Return a run's predictions of its test side as a table for `keras_ser.evaluation`."""
-    table = predict(run.model(), run.recipe, data, run.split, seed=run.seed, group=unit(data))
+    table = predict(run.model(), run.recipe, data, run.split, group=unit(data))
     for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
         table.insert(0, name, value)
     return table

@@ -227,7 +227,7 @@ def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
         rows = table[task] == label
         if rows.any():
             split = replace(run.split, test=tuple(dict.fromkeys(table.loc[rows, "id"])))
-            answers = predict(known_prior(whole, layer, number), run.recipe, data, split, seed=run.seed)
+            answers = predict(known_prior(whole, layer, number), run.recipe, data, split)
             table.loc[rows, columns] = answers[columns].to_numpy()
     return table
 

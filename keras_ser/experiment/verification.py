@@ -22,6 +22,7 @@ from keras_ser.reports import Report, verification_report
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import identity
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.predictions import own_source
 from keras_ser.training.run import model_file
 from keras_ser.training.transfer import heard_speakers
 
@@ -193,7 +194,7 @@ def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], N
 
 def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """Return the embeddings of one side's clips, the input of the heads: indices (clips,) and (clips, units)."""
-    return _embedded(run, data.source(run.recipe, 0, run.split, side, run.seed))
+    return _embedded(run, own_source(run, data, side))
 
 
 def _embedded(run: Run, source: Source) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from keras_ser.reports.report import Picture
 from keras_ser.settings import mask_of, of_stream
 from keras_ser.splits import Split
 from keras_ser.training import Data, Run
-from keras_ser.training.predictions import truths
+from keras_ser.training.predictions import own_source, truths
 from keras_ser.training.transfer import begin_from
 
 MOST = 1500  # maximum number of clips in a scatter plot
@@ -55,7 +55,7 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
     held = Split(run.split.protocol, run.split.fold, tuple(i for i in ids if i not in tested), (), run.split.test)
     parts = []
     for side in ("train", "test"):
-        source = data.source(run.recipe, 0, held, side, run.seed)
+        source = own_source(run, data, side, held)
         given = waveforms(source, source.draw(run.seed))
         parts.append(gathered(({"x": infer(x)}, extra) for x, extra in given))
     x, index = (np.concatenate([part[k][key] for part in parts]) for k, key in enumerate(("x", "index")))
@@ -77,7 +77,7 @@ def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: s
     from keras_ser.training.targets import standardised_as
 
     cut = [layer.frames for layer in whole.get_layer("scorer").layers if isinstance(layer, Segment)]
-    source, standardised, found = data.source(run.recipe, 0, run.split, "test", run.seed), standardised_as(network), {}
+    source, standardised, found = own_source(run, data), standardised_as(network), {}
     wanted = set(source.indices[:: max(1, len(source.indices) // SHOWN)][:SHOWN])
     for given, extra in waveforms(source, source.draw(run.seed)):
         for place, index in enumerate(np.asarray(extra["index"])):

@@ -140,21 +140,23 @@ def _named(score: Score, text: str) -> str:
     return f"{short_title(score.metric)} {text}"
 
 
-def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> Table:
+def run_table(
+    learned: Sequence[Learning], frame: pd.DataFrame, task: Task, streams: Mapping[str, Sequence[str]]
+) -> Table:
     """Make a table with a row per run: kept epoch, optimizer steps, and scores of the three sides.
 
     Args:
         learned: the verdicts on the runs.
         frame: the predictions table.
         task: the task that `learned` scores.
-        stream: protocol -> the scored stream.
+        streams: protocol -> the scored streams.
     """
-    tested = tested_scores(frame, task, stream)
+    tested = tested_scores(frame, task, streams)
     several = len({run.protocol for run in learned}) > 1
     rows = []
     for run in sorted(
         learned,
-        key=lambda run: (list(stream).index(run.protocol) if run.protocol in stream else -1, run.seed, run.fold),
+        key=lambda run: (list(streams).index(run.protocol) if run.protocol in streams else -1, run.seed, run.fold),
     ):
         form = form_of(run.metric)
         cells = [str(run.fold), str(run.seed), f"{run.kept} of {run.epochs}" if run.epochs else UNDEFINED]
@@ -168,14 +170,18 @@ def run_table(learned: Sequence[Learning], frame: pd.DataFrame, task: Task, stre
     return Table("Runs", columns, rows, 3 if several else 2)
 
 
-def tested_scores(frame: pd.DataFrame, task: Task, stream: Mapping[str, str]) -> dict[tuple[str, int, int], float]:
+def tested_scores(
+    frame: pd.DataFrame, task: Task, streams: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, int, int], float]:
     """Return (protocol, fold, seed) -> the score of that run's test side: UAR over the classes that occur, or CCC."""
     if f"{task.name}/prediction" not in frame:
         return {}
     found = {}
-    rows = frame[frame["protocol"].map(stream) == frame["stream"]]
     place = {label: i for i, label in enumerate(task.labels)}
-    for key, part in rows.groupby(["protocol", "fold", "seed"]):
+    for key, part in frame.groupby(["protocol", "fold", "seed"]):
+        part = part[part["stream"].isin(streams.get(key[0], ()))]
+        if part.empty:
+            continue
         truth, predicted = part[task.name], part[f"{task.name}/prediction"]
         if task.continuous:
             value = metrics.ccc(metrics.sums(pd.to_numeric(truth), predicted))

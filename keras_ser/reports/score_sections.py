@@ -20,7 +20,7 @@ from sklearn.metrics import recall_score
 from keras_ser.evaluation import read_predictions
 
 table = read_predictions("predictions.csv")
-rows = table[(table.protocol == {protocol!r}) & (table.stream == {stream!r}) & (table[{task!r}] != "")]
+rows = table[(table.protocol == {protocol!r}) & table.stream.isin({streams}) & (table[{task!r}] != "")]
 for seed, part in rows.groupby("seed"):  # UAR of each seed, all folds pooled
     print(seed, recall_score(part[{task!r}], part[{prediction!r}], average="macro", labels=part[{task!r}].unique()))
 ```
@@ -50,7 +50,8 @@ def _task(result: TaskScores) -> list[str | Table]:
             whole.append(
                 [f"{metric_title(s.metric)}, ensemble of {len(result.seeds)} seeds", *_row(s)[1:3], "", "", ""]
             )
-    found = [f"### {result.task}, {result.protocol}", f"Stream `{result.stream}`.", _scores(whole, several)]
+    streams = f"Stream{'s' * (len(result.streams) > 1)} {', '.join(f'`{name}`' for name in result.streams)}"
+    found = [f"### {result.task}, {result.protocol}", f"{streams}.", _scores(whole, several)]
     recalls = [s for s in result.scores if "/" in s.metric]
     if 0 < len(recalls) <= MANY_CLASSES:
         found += ["Recall per class, %:", _scores([_row(s) for s in recalls], several)]
@@ -126,5 +127,5 @@ def recompute(results: Sequence[TaskScores]) -> str:
     classes = next((r for r in results if r.labels), None)
     if classes is None:
         return AGAIN
-    facts = {"protocol": classes.protocol, "stream": classes.stream, "task": classes.task}
+    facts = {"protocol": classes.protocol, "streams": list(classes.streams), "task": classes.task}
     return RECOMPUTE.format(**facts, prediction=f"{classes.task}/prediction", again=AGAIN)

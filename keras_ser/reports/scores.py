@@ -163,9 +163,9 @@ def _training(
         for score in result.scores
         if (result.task, score.metric) == (learned[0].task, learned[0].metric)
     }
-    stream = {result.protocol: result.stream for result in results if result.task == learned[0].task}
+    streams = {result.protocol: result.streams for result in results if result.task == learned[0].task}
     means = [learning_table({"": learned}, tested)] if len(learned) > len({run.protocol for run in learned}) else []
-    return [*means, run_table(learned, frame, task, stream)] if task else means
+    return [*means, run_table(learned, frame, task, streams)] if task else means
 
 
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:

@@ -14,9 +14,11 @@ from keras_ser.evaluation.learning import LEARNED, UNKNOWN, run_learning
 from keras_ser.evaluation.tables import form_of
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.serving.facts import ExportError
+from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, fit, predict
 from keras_ser.training.inference import OnEpoch, forward
+from keras_ser.training.predictions import own_source
 
 TOLERANCE = 1e-5
 LEVEL = 10  # dB
@@ -52,7 +54,7 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
     found = run_learning(run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
     task = next(task for task in run.recipe.tasks if task.name == found.task)
     form = form_of(found.metric)
-    tested, _ = _score(predict(model, run.recipe, data, run.split, seed=run.seed), task)
+    tested, _ = _score(predict(model, run.recipe, data, run.split), task)
     steps = f"{found.steps} optimizer steps, " if found.steps is not None else ""
     scores = {"training": found.training, "validation": found.validation, "test": tested}
     sides = ", ".join(f"{side} {form(value)}" for side, value in scores.items())
@@ -64,10 +66,7 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         yield Check(
             "alone = in a batch", difference <= limit, f"largest difference {difference:.1g}, at most {limit:g}"
         )
-        levels = {
-            gain: predict(_amplified(model, gain), run.recipe, data, run.split, seed=run.seed)
-            for gain in (-LEVEL, LEVEL)
-        }
+        levels = {gain: predict(_amplified(model, gain), run.recipe, data, run.split) for gain in (-LEVEL, LEVEL)}
         less, more = (form(_score(table, task)[0]) for table in levels.values())
         said = f"{found.metric.upper()} {form(tested)}; {less} with clips {LEVEL} dB quieter, {more} with clips {LEVEL} dB louder"
         yield Check("recording level", None, said)
@@ -86,7 +85,7 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         except UserError as error:  # e.g. pretrained weights that are no longer where they were
             yield Check("shuffled labels", None, f"cannot be trained: {error}")
             return
-        value, (chance, spread) = _score(predict(made.model(), control, data, run.split, seed=run.seed), task)
+        value, (chance, spread) = _score(predict(made.model(), control, data, run.split), task)
         said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
         yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)
 
@@ -98,7 +97,7 @@ def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]
     """
     if f"{task.name}/prediction" not in table:
         return math.nan, (math.nan, math.nan)
-    table = table[table["stream"] == table["stream"].iloc[0]]
+    table = table if of_stream(task) else table[table["stream"] == table["stream"].iloc[0]]
     if task.continuous:
         known = table[table[task.name].notna()]
         total = metrics.sums(known[task.name].to_numpy(), known[f"{task.name}/prediction"].to_numpy())
@@ -114,7 +113,7 @@ def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]
 
 def _alone(model, run: Run, data: Data) -> float:
     """Return the largest difference between a clip's answers in a padded batch and alone."""
-    source = data.source(run.recipe, 0, run.split, "test", run.seed)
+    source = own_source(run, data)
     infer, largest = forward(model), 0.0
     given, _ = next(iter(waveforms(source, source.draw(run.seed))))
     lengths = np.asarray(given["length"])[:CLIPS]

@@ -12,6 +12,7 @@ from keras_ser.splits import Split
 from keras_ser.tasks import Task
 from keras_ser.training.data import Data
 from keras_ser.training.inference import features, forward, gathered
+from keras_ser.training.run import Run
 
 
 def scored_streams(recipe: Recipe, foreign: bool = False) -> list[int]:
@@ -19,6 +20,11 @@ def scored_streams(recipe: Recipe, foreign: bool = False) -> list[int]:
     labels from streams (`of_stream`). With `foreign`, streams of other corpora that teach the main task are taken instead."""
     own = [k for k, stream in enumerate(recipe.streams) if (stream.teaches if foreign else not stream.corpus)]
     return own if any(map(of_stream, recipe.tasks)) else own[:1]
+
+
+def own_source(run: Run, data: Data, side: str = "test", split: Split | None = None) -> Source:
+    """Return a side of a run's split (or of another one) in the first stream of its own corpus."""
+    return data.source(run.recipe, scored_streams(run.recipe)[0], split or run.split, side, run.seed)
 
 
 def judged(tasks: Sequence[Task], split: Split, side: str = "test") -> tuple[Task, ...]:
@@ -36,7 +42,7 @@ def predict(model, recipe: Recipe, data: Data, split: Split, side: str = "test",
         data: the decoded corpora.
         split: the split.
         side: "train", "validation" or "test" (default).
-        seed: draws the noises of noisy streams. Default 0.
+        seed: draws the noises of noisy streams. Default 0, for every run: all systems and seeds are tested on the same clips.
         group: column stored as "group", over whose values confidence intervals are computed. Default "speaker".
 
     Returns:

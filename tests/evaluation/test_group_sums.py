@@ -42,7 +42,7 @@ def test_ccc_is_unhurt_by_a_far_mean(make_table, arousal):
     far = near.assign(**{c: near[c] + 1e7 for c in ("arousal", "arousal/prediction")})
     values = []
     for frame in (near, far):
-        items = select(frame, arousal, "disjoint", "clean")
+        items = select(frame, arousal, "disjoint", ("clean",))
         values.append(measure(tally(items, items.predicted, arousal).sum(axis=0), arousal)[0])
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
 

@@ -116,7 +116,7 @@ def test_clips_without_label_are_left_out_and_counted(make_table, emotion):
 def test_the_stream_is_chosen(make_table, emotion):
     table = pd.concat([make_table(streams=("noise",), draw=1), make_table(streams=("clean",), draw=2)])
     clean = score(table[table["stream"] == "clean"], emotion, "disjoint")
-    assert score(table, emotion, "disjoint").stream == "noise"
+    assert score(table, emotion, "disjoint").streams == ("noise",)
     unlabelled = table.assign(emotion=table["emotion"].where(table["stream"] == "clean", ""))
     assert score(unlabelled, emotion, "disjoint").scores == clean.scores
 

@@ -1,14 +1,18 @@
 """Predictions: whose row, whose truth, whose probabilities; with a model that was never trained."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from keras import ops
+from sklearn.metrics import recall_score
 
-from keras_ser.evaluation import read_predictions, write_predictions
+from keras_ser.evaluation import read_predictions, score, write_predictions
 from keras_ser.evaluation.predictions import check_predictions
+from keras_ser.experiment import planning
+from keras_ser.reports import headline
 from keras_ser.tasks import Task
 from keras_ser.training import build, predict
 from keras_ser.training.inference import forward
@@ -56,6 +60,22 @@ def test_truth_is_the_corpuss_and_missing_stays_missing(table):
     assert list(table["gender"]) == 2 * ["female", "female", ""]
     assert list(table["noise"][:3]) == ["clean"] * 3
     assert set(table["noise"][3:]) <= {"white", "pink"}
+
+
+def test_noise_is_scored_in_every_stream_and_is_the_same_for_every_seed(model, data, split):
+    """In one stream alone there is the class "clean" alone: UAR 100 % for whoever always says so."""
+    runs = [SimpleNamespace(model=lambda: model, recipe=tiny.EVERYTHING, split=split, seed=seed) for seed in (0, 1)]
+    table = pd.concat([planning.tested(run, data, split.protocol) for run in runs])
+    found = score(table, tiny.NOISE, split.protocol)
+    assert found.streams == ("clean", "noisy") and found.clips == 3 and found.seeds == (0, 1)
+    rows = table[table["seed"] == 0]
+    assert list(rows["noise"]) == list(table["noise"][table["seed"] == 1]) and set(rows["noise"]) > {"clean"}
+    uar = recall_score(rows["noise"], rows["noise/prediction"], average="macro", labels=rows["noise"].unique())
+    by_name = {each.metric: each.value for each in found.scores}
+    np.testing.assert_allclose(by_name["uar"], uar, rtol=1e-6)
+    each = headline.tested_scores(table, tiny.NOISE, {split.protocol: found.streams})
+    assert list(each.values()) == pytest.approx([uar, uar])
+    assert score(table, tiny.EMOTION, split.protocol).streams == ("clean",)
 
 
 def test_probabilities_are_the_models_for_that_clip(table, model, data):
