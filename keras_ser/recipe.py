@@ -24,7 +24,7 @@ from keras_ser.values import differing, instance, plain, read_json, settle
 __all__ = ["FrontendConfig", "OptimizerConfig", "Recipe", "Sampling", "Stream", "config_class"]
 
 # these select which runs to perform and do not define a run
-NOT_HASHED = ("name", "protocols", "seeds", "paper")
+NOT_HASHED = ("name", "protocols", "seeds", "paper", "paper_protocol")
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,8 +44,7 @@ class Recipe:
         patience: epochs without a better validation score before training stops; 0 = train all epochs.
         patience_steps: optimizer steps without a better score that are also required, so that a run with few steps per epoch (a
             large batch, a small corpus) does not stop before it has learned.
-        smoothing: number of epochs, ending with the candidate, over which the validation score is averaged before epochs are
-            compared, since the score of few clips fluctuates. 1 = no smoothing.
+        smoothing: number of last epochs whose mean validation score is compared, since the score of few clips fluctuates.
         monitor: the logged score that selects the epoch, larger is better. Default: the main task's validation UAR or CCC; with
             schedule "cosine", whose learning rate falls to 0, the last epoch is kept. Without a validation side all epochs are
             trained and the last is kept.
@@ -56,7 +55,7 @@ class Recipe:
         shuffle: tasks whose labels are shuffled on the training and validation sides: a control, which must score at chance on the
             test side.
         windows: cut the clips into windows, each an utterance; None = use clips as they are.
-        paper: ((task, metric, value, source), ..): the paper's own figures, printed beside the measured ones.
+        paper: ((task, metric, value, source), ..): the paper's own figures, beside those of `paper_protocol` (default: of all).
         labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are used; those of the
             others have weight 0. With `unlabelled=False` the recordings of the others are left out as well.
         initial: twelve hex digits that identify the initial weights (`fit(.., initial=RUN)`, --init-from RUN); "" = random weights.
@@ -90,6 +89,7 @@ class Recipe:
     windows: Windows | None = None
     corpus_options: tuple[tuple[str, Any], ...] = ()
     paper: tuple[tuple[str, str, float, str], ...] = ()
+    paper_protocol: str = ""
     frontends: tuple[FrontendConfig, ...] = ()
     labelled: float = 1.0
     unlabelled: bool = True

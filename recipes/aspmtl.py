@@ -96,9 +96,7 @@ def variants(
     common = {"corpus": corpus, "protocols": protocols, **CONVERGED, **changes}
     clean, noisy = Stream("clean", share=0.5), Stream("noisy", noises=NOISES, share=0.5)
     single = Recipe(name=f"{name}-single-task", tasks=(emotion,), config=Config(adversary=None), **common)
-    both = Recipe(
-        name=f"{name}-aspmtl", tasks=(emotion, GENDER), config=Config(adversary="label"), paper=paper, **common
-    )
+    both = Recipe(name=f"{name}-aspmtl", tasks=(emotion, GENDER), config=Config(adversary="label"), **common)
     noise = both.replace(name=f"{name}-aspmtl-noise", streams=(clean, noisy), config=Config(adversary="source"))
     first = Recipe(
         name=f"{name}-model-1",
@@ -134,7 +132,7 @@ def variants(
         patience=0,
     )
     printed = {
-        "cascade": both.replace(name=name, first=first),
+        "cascade": both.replace(name=name, first=first, paper=paper, paper_protocol=protocols[0].name),
         "single-task": single,
         "aspmtl": both,
         "aspmtl-noise": noise,

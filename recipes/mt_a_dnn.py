@@ -57,11 +57,13 @@ PAIRS = (
     ("mt-a-dnn", "compare-svm"),
 )
 PAPER = Paper(
-    scores={
-        "mt-a-dnn": {"accuracy": 0.6002},
-        "dnn": {"accuracy": 0.5779},
-        "svm": {"accuracy": 0.5546},
-        "random-forest": {"accuracy": 0.5261},
+    by_protocol={
+        "paper-random-windows": {
+            "mt-a-dnn": {"accuracy": 0.6002},
+            "dnn": {"accuracy": 0.5779},
+            "svm": {"accuracy": 0.5546},
+            "random-forest": {"accuracy": 0.5261},
+        }
     },
     confused="mt-a-dnn",
     confusion=(

@@ -43,6 +43,7 @@ RECIPE = Recipe(
     first=FIRST,
     corpus_options=(("emotions", ("anger", "joy")), ("strict", True)),
     paper=(("emotion", "accuracy", 0.9, "table 2"),),
+    paper_protocol="random",
 )
 SIMPLE = Recipe("simple", "demo", (EMOTION,), (Protocol("random"),))
 
@@ -173,6 +174,7 @@ SAME = {
     "protocols": (Protocol("other"),),
     "seeds": (4, 5),
     "paper": (),
+    "paper_protocol": "",
     "first": FIRST.replace(name="other", seeds=(9,), protocols=(Protocol("x"),), paper=(("a", "b", 1.0, "c"),)),
 }
 

@@ -1,36 +1,14 @@
 """Reports that recipes make in addition to their experiments': tables of systems, gains, speaker verification and noise."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.noises import PAPER_NOISES, tested_noises
+from keras_ser.cli.papers import Paper
 from keras_ser.cli.progress import step_printer
 from keras_ser.cli.recipe_script import Reports, Trained
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A paper's published figures of several systems, as fractions.
-
-    Args:
-        source: where the figures are published.
-        scores: system -> {metric: figure} of the main task, under the first protocol.
-        verification: system -> {metric: figure} of speaker verification.
-        confused: the system whose confusion matrix is shown; confusion: that matrix, shares of the true class (row).
-        labels: the main task's classes in the paper. With other classes its figures are not shown. Empty = any.
-        by_protocol: protocol -> figures in the form of `scores`, used instead of these. What is no system of the recipe (the
-            results of others that the paper compares itself with) has a row of its own.
-    """
-
-    source: str = ""
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    verification: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    confused: str | None = None
-    confusion: Sequence[Sequence[float]] = ()
-    labels: tuple[str, ...] = ()
-    by_protocol: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def _systems(trained: Trained, protocol: str, pairs: Sequence[tuple[str, str]], **more: Any) -> Any:
@@ -117,7 +95,7 @@ def systems_table(
             paper_confusion=shown.confusion,
             missing=trained.missing,
             notes=told,
-            learned={n: system.learned for n, system in trained.systems.items() if not n.startswith("B (")},
+            learned={name: system.learned for name, system in trained.systems.items()},
             name=name,
             swept=Swept(*swept, further | _further(trained, [p.name for p in protocols])) if swept else None,
         )
@@ -130,6 +108,7 @@ def _verified(trained: Trained, given: str) -> tuple[Any, dict[str, dict[str, An
     """Return the report of the verification of the speakers of NAME=DIR, and quantity -> system -> the equal error rate."""
     from keras_ser.corpora import read_corpus
     from keras_ser.evaluation.tables import Cell
+    from keras_ser.experiment.planning import by_validity
     from keras_ser.experiment.verification import run_enrolled
     from keras_ser.pipelines.records import cache
     from keras_ser.training import Run
@@ -137,11 +116,15 @@ def _verified(trained: Trained, given: str) -> tuple[Any, dict[str, dict[str, An
     name, _, root = given.partition("=")
     corpus = read_corpus(name, root)
     decoded = cache(corpus, trained.data.cache.path.parent, sample_rate=trained.first.frontend.sample_rate)
+    known = {p for system in trained.systems.values() for p, *_ in system.runs}
+    # the same fold of another protocol is another network
+    protocol = by_validity(p for p in trained.first.protocols if p.name in known)[-1].name
     runs = {
-        system: [Run.load(made.folder / p / f"fold-{fold:02d}-seed-{seed}") for p, fold, seed in sorted(made.runs)]
+        system: [Run.load(made.folder / p / f"fold-{f:02d}-seed-{s}") for p, f, s in sorted(made.runs) if p == protocol]
         for system, made in trained.systems.items()
     }
-    made = run_enrolled(runs, [(corpus, decoded)], trained.folder, on_step=step_printer(trained.options.quiet))
+    told, step = [f"Runs of protocol {protocol}."], step_printer(trained.options.quiet)
+    made = run_enrolled(runs, [(corpus, decoded)], trained.folder, notes=told, on_step=step)
     rates = {
         row["system"]: Cell(row["value"], row["low"], row["high"])
         for row in made.data["scores"]
@@ -235,12 +218,16 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.evaluation.verification_trials import TrialsError
+        from keras_ser.experiment.planning import by_validity
+        from keras_ser.experiment.reporting import protocol_facts
         from keras_ser.experiment.verification import run_verification
         from keras_ser.reports import gain_report
 
         paper, first, systems = papers.get(trained.variant, Paper()), trained.first, trained.systems
-        protocol, where = first.protocols[-1], f"{trained.data.corpus.name}, {first.protocols[-1].name}"
-        told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); the last epoch is kept.", *_notes(trained, paper)]
+        protocol = by_validity(first.protocols)[-1]
+        where = f"{trained.data.corpus.name}, {protocol.name}"
+        described = protocol_facts(protocol, trained.data, first)["description"]
+        told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); {described}.", *_notes(trained, paper)]
         if protocol.speaker_dependent:
             told.append("Speaker-dependent split: test speakers also occur in training.")
         if set(over) <= set(systems):

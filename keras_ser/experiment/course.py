@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.corpora.corpus import listed
+from keras_ser.experiment.planning import by_validity
 from keras_ser.experiment.systems import System
 from keras_ser.experiment.verification import embeddings
 from keras_ser.reports import Picture, Report
@@ -21,8 +22,8 @@ def course_report(
 ) -> Report:
     """Draw accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
-    The curves show the last protocol and the lowest seed: the accuracy of its validation side, or of the training batches if there
-    is none. The embeddings are of its first fold, and left out if one of the two systems is missing.
+    The curves show the most valid protocol and the lowest seed: the accuracy of its validation side, or of the training batches
+    if there is none. The embeddings are of its first fold, and left out if one of the two systems is missing.
 
     Args:
         title: title of the report.
@@ -32,7 +33,7 @@ def course_report(
         name: base name of the files.
     """
     first = next(iter(systems.values())).recipe
-    task, protocol = first.tasks[0], first.protocols[-1].name
+    task, protocol = first.tasks[0], by_validity(first.protocols)[-1].name
     seed = min(seed for system in systems.values() for p, _, seed in system.runs if p == protocol)
     curves: dict[str, dict[str, dict[str, pd.Series]]] = {"validation": {}, "training": {}}
     runs: dict[int, dict[str, Run]] = {}

@@ -16,7 +16,7 @@ from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
 from keras_ser.experiment.denoisers import METHODS, Waveforms, denoising_methods, method_names
 from keras_ser.experiment.failures import check_any, left_out
-from keras_ser.experiment.planning import jobs, unit
+from keras_ser.experiment.planning import by_validity, jobs, unit
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import is_generated, noise_bank
 from keras_ser.recipe import Recipe
@@ -70,8 +70,8 @@ def run_denoising(
         RunError: there is no finished run (`AllFailedError` if a run failed).
     """
     folder = Path(folder)
-    # of several protocols, the last is the speaker-disjoint one
-    own = [job for job in jobs(recipe, data, folds) if job.protocol.name == recipe.protocols[-1].name]
+    protocol = by_validity(recipe.protocols)[-1].name
+    own = [job for job in jobs(recipe, data, folds) if job.protocol.name == protocol]
     done = [job for job in own if model_file(folder / job.folder)]
     there = {job.folder for job in done}
     check_any(folder, own, there)

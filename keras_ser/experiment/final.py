@@ -24,7 +24,7 @@ from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training import Data, Run, fit
-from keras_ser.training.run import is_of
+from keras_ser.training.run import FIRST, is_of
 
 FINAL = "final"
 
@@ -66,7 +66,7 @@ def final_recipe(recipe: Recipe, runs: Sequence[Run]) -> tuple[Recipe, str]:
     text = f"Epochs: {epochs}, the median of those kept in {len(runs)} runs ({', '.join(map(str, sorted(kept)))})."
     first = recipe.first
     if first is not None:
-        first, of_first = final_recipe(first, [Run.load(run.folder / "model_1") for run in runs])
+        first, of_first = final_recipe(first, [Run.load(run.folder / FIRST) for run in runs])
         text += f" Model 1: {of_first}"
     return recipe.replace(epochs=epochs, patience=0, first=first), text
 

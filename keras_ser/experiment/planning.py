@@ -125,6 +125,11 @@ def check_splits(
             check_choice(recipe, corpus, split)
 
 
+def by_validity(protocols: Iterable[Protocol]) -> tuple[Protocol, ...]:
+    """Sort protocols: the last one does not select on the test side and keeps speakers apart, if any does."""
+    return tuple(sorted(protocols, key=lambda p: (not p.chosen_on_test, bool(p.columns_apart))))
+
+
 def unit(data: Data) -> str:
     """Return the unit of the intervals: the first of speaker, film, session, origin (the recording that a window was cut from)
     that every utterance has; "none" = the clips themselves."""

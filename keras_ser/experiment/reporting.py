@@ -75,12 +75,16 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         if count:
             told.append(flag.report.format(count=count, clips=len(predictions)))
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in predictions]
+    facts = {p.name: protocol_facts(p, data, recipe) for p in recipe.protocols}
+    figures = {key: x for key, x in paper_figures(recipe).items() if key[0] in {task.name for task in scored}}
+    if figures and any(facts[name]["paper"] for name in shown):
+        told += [f"Paper column: {source}" for source in sorted({source for *_, source in recipe.paper})]
     made = score_report(
         predictions,
         scored,
         title=report_title(recipe.name, [recipe], data),
-        paper={key: value for key, value in paper_figures(recipe).items() if key[0] in {task.name for task in scored}},
-        protocols={p.name: protocol_facts(p, data, recipe) for p in recipe.protocols},
+        paper=figures,
+        protocols=facts,
         notes=told,
         tables=extra,
         histories=histories,
@@ -165,6 +169,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         described += ", the windows of a recording on one side"
     return {
         "description": f"{described}; {chosen}",
+        "paper": recipe.paper_protocol in ("", protocol.name),
         "speaker_dependent": protocol.speaker_dependent,
         "chosen_on_test": protocol.chosen_on_test,
         "apart": list(protocol.columns_apart),
@@ -202,8 +207,6 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
         )
     if recipe.labelled < 1:
         found.append(_labels_known(recipe, data, folds))
-    sources = sorted({source for *_, source in recipe.paper})
-    found += [f"Paper column: {source}" for source in sources]
     for name, shuffled in ((recipe.name, recipe.shuffle), ("model 1", recipe.first.shuffle if recipe.first else ())):
         if shuffled:
             found.append(f"A CONTROL: {name} was trained and validated with shuffled labels of {', '.join(shuffled)}.")

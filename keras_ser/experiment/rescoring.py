@@ -8,7 +8,7 @@ import pandas as pd
 from keras_ser.corpora import read_corpus
 from keras_ser.evaluation.learning import run_learning
 from keras_ser.experiment.failures import left_out
-from keras_ser.experiment.planning import jobs, tested
+from keras_ser.experiment.planning import by_validity, jobs, tested
 from keras_ser.experiment.reporting import notes, summarise
 from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
 from keras_ser.files import lock, waveform_cache
@@ -138,14 +138,13 @@ def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ..
 def runs_of(folder: Path) -> list[Run]:
     """Return a run, or all finished runs of an experiment's most valid protocol; raise RunError if there is none.
 
-    That is the last one, with disjoint speakers if any has; one that selects the epoch on the test side only if there is no other.
+    See `by_validity`.
     """
     owner, recipe = _owner(folder)
     if owner != folder:
         return [Run.load(folder)]
     found = [path for path in sorted(folder.glob("*/fold-*-seed-*/")) if model_file(path)]
     done = [p for p in recipe.protocols if any(run.parent.name == p.name for run in found)]
-    protocols = [p.name for p in sorted(done, key=lambda p: not p.chosen_on_test)]
     if not found:
         raise RunError(f"{folder} holds no finished run yet.")
-    return [Run.load(run) for run in found if run.parent.name == protocols[-1]]
+    return [Run.load(run) for run in found if run.parent.name == by_validity(done)[-1].name]

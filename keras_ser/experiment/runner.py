@@ -9,7 +9,7 @@ from typing import Any
 from keras_ser.engines import Engine, WorkerDied, must_see
 from keras_ser.evaluation import write_predictions
 from keras_ser.experiment.failures import attempt, failure, named, note
-from keras_ser.experiment.planning import Job, check_jobs, jobs, tested
+from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
 from keras_ser.files import lock, remove_parts, write_json, write_text
@@ -231,15 +231,12 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
                 check_owner(
                     folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
                 )
-        if (folder / RECIPE).exists():
-            before = stored_recipe(folder)
-            protocols = {protocol.name: protocol for protocol in (*before.protocols, *recipe.protocols)}
-            recipe = recipe.replace(
-                protocols=tuple(
-                    sorted(protocols.values(), key=lambda p: (not p.chosen_on_test, bool(p.columns_apart)))
-                ),
-                seeds=tuple(sorted({*before.seeds, *recipe.seeds})),
-            )
+        before = [stored_recipe(folder)] if (folder / RECIPE).exists() else []
+        protocols = {protocol.name: protocol for each in (*before, recipe) for protocol in each.protocols}
+        recipe = recipe.replace(
+            protocols=by_validity(protocols.values()),
+            seeds=tuple(sorted({seed for each in (*before, recipe) for seed in each.seeds})),
+        )
         for job in jobs(recipe, data):
             if finished(folder, job):
                 check_owner(

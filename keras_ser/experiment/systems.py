@@ -19,6 +19,7 @@ from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.predictions import predict
+from keras_ser.training.run import FIRST
 
 RunKey = tuple[str, int, int]  # protocol, fold, seed
 
@@ -30,12 +31,14 @@ class System:
     Args:
         predictions: test predictions of the requested runs on which all systems can be compared.
         missing: sentences on the runs missing from the comparison, the same for all of its systems.
+        inner: folder, inside that of each run, of the run that made `predictions`; "" = the run itself.
     """
 
     recipe: Recipe
     folder: Path
     predictions: pd.DataFrame
     missing: tuple[str, ...] = ()
+    inner: str = ""
 
     @property
     def runs(self) -> set[RunKey]:
@@ -45,11 +48,13 @@ class System:
 
     @property
     def learned(self) -> list[Learning]:
-        """The verdict on each of its runs' training."""
+        """The verdict on each of its runs' training, by the main task."""
         found = []
         for protocol, fold, seed in sorted(self.runs):
-            run = Run.load(self.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
-            found.append(run_learning(run.recipe, run.about, protocol, fold, seed))
+            run = Run.load(self.folder / protocol / f"fold-{fold:02d}-seed-{seed}" / self.inner)
+            # a model 1 selects its epoch by the noise, and is a system for its emotions
+            recipe = run.recipe.replace(monitor="") if self.inner else run.recipe
+            found.append(run_learning(recipe, run.about, protocol, fold, seed))
         return together(found)
 
     @property
@@ -186,12 +191,12 @@ def with_first_alone(
     found = dict(systems)
     for name, system in systems.items():
         if system.recipe.first is not None:
-            found[f"B ({name})"] = replace(system, predictions=_first_alone(system, data, folds))
+            found[f"B ({name})"] = replace(system, predictions=_first_alone(system, data, folds), inner=FIRST)
     return found
 
 
 def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.DataFrame:
-    return _kept(system, data, folds, f"model_1/{PREDICTIONS}", tested)
+    return _kept(system, data, folds, f"{FIRST}/{PREDICTIONS}", tested)
 
 
 def with_known(systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None) -> dict[str, System]:

@@ -13,7 +13,7 @@ import pandas as pd
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
 from keras_ser.evaluation.verification_trials import enrolled_trials, enrolled_vectors, score_trials, trials
-from keras_ser.experiment.planning import jobs
+from keras_ser.experiment.planning import by_validity, jobs
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.experiment.systems import System
 from keras_ser.pipelines.records import RecordCache
@@ -60,7 +60,7 @@ def run_verification(
         raise UserError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
     todo, missing = [], [sentence for system in systems.values() for sentence in system.missing]
     for name, system in systems.items():
-        protocol = system.recipe.protocols[-1].name
+        protocol = by_validity(system.recipe.protocols)[-1].name
         for job in jobs(system.recipe, data, folds):
             folder = system.folder / job.folder
             if job.protocol.name != protocol or (protocol, job.split.fold, job.seed) not in system.runs:

@@ -49,7 +49,8 @@ def score_report(
         title: the report's heading.
         paper: a paper's figures, {(task, metric): value}, as fractions like the scores: 0.9013, not 90.13.
         protocols: name -> {"description": str, "speaker_dependent": bool, "folds": number or list of folds of a complete
-            seed, ..}. The report follows their order; a protocol without predictions is noted.
+            seed, "paper": False where `paper` is of another protocol, ..}. The report follows their order; a protocol without
+            predictions is noted.
         notes: further sentences of the report.
         tables: further tables, name -> a mapping or a list of rows, e.g.
             {"discriminator": {"speakers": {"accuracy": 0.52, "prior": 0.5}}}.
@@ -74,7 +75,8 @@ def score_report(
         folds = protocols[protocol].get("folds")
         folds = range(folds) if isinstance(folds, int | np.integer) else folds
         for task in tasks:
-            options = {"folds": folds, "paper": figures[task.name], "deterministic": deterministic}
+            own = figures[task.name] if protocols[protocol].get("paper", True) else {}
+            options = {"folds": folds, "paper": own, "deterministic": deterministic}
             result = score(frame, task, protocol, checked=True, **options)
             if result:
                 results.append(result)

@@ -26,7 +26,7 @@ from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_recipe, feature_shapes, frontends, input_shapes
 from keras_ser.training.provenance import MADE, made_by
-from keras_ser.training.run import NETWORK, Run, claim, model_file
+from keras_ser.training.run import FIRST, NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
 from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_heard, save_rest
 
@@ -104,7 +104,7 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None
         return Run.load(out)
     first = None
     if recipe.first is not None:
-        first = _fit(recipe.first, data, split, out / "model_1", seed, "model 1", strategy, on_epoch)
+        first = _fit(recipe.first, data, split, out / FIRST, seed, "model 1", strategy, on_epoch)
     _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial)
     write_json(out / MADE, made_by())
     return Run.load(out)

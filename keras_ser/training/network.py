@@ -162,7 +162,7 @@ def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
     kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": CoupledSGD}
     options: dict[str, Any] = {"learning_rate": rate}
-    if settings.weight_decay:
+    if settings.weight_decay or settings.name == "adamw":  # whose default is not 0
         options["decay" if settings.name == "sgd" else "weight_decay"] = settings.weight_decay
     if settings.clip_norm:
         # gradients are clipped on each device, where losses are divided by the number of devices

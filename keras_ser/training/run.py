@@ -20,6 +20,7 @@ from keras_ser.values import instance, plain, read_json
 
 # a finished run has one of these: a whole Keras model, or scikit-learn pipelines
 NETWORK, PIPELINES = "model.keras", "model.skops"
+FIRST = "model_1"  # folder of a cascade's first model
 OWNER = "run.json"
 PRETRAINED = "pretrained"  # in it: digest of the weights that a run begins with
 

@@ -328,6 +328,7 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     ("changes", "kind", "config"),
     [
         ({"name": "adam"}, "Adam", {"learning_rate": 1e-3, "weight_decay": None, "global_clipnorm": None}),
+        ({"name": "adamw"}, "AdamW", {"weight_decay": 0.0}),
         ({"name": "adamw", "weight_decay": 0.02}, "AdamW", {"weight_decay": 0.02}),
         (
             {"name": "sgd", "clip_norm": 3.0, "weight_decay": 5e-4, "momentum": 0.8},
