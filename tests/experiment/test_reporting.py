@@ -1,5 +1,7 @@
 """What a report says beside its scores, and two folders compared."""
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +11,16 @@ import pandas as pd
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.evaluation import write_predictions
 from keras_ser.experiment import compare_folders
+from keras_ser.experiment.planning import by_validity
 from keras_ser.experiment.reporting import notes
 from keras_ser.models import deterministic_model, svm
 from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import Recipe, Stream
+from keras_ser.reports import score_report
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 from keras_ser.training.data import labelled_clips
+from tests.recipes.common import imported
 
 MAIN = Task("emotion", ("anger", "joy"))
 PROTOCOL = Protocol("speakers", "leave-one-out", by="speaker", validation=0)
@@ -107,3 +112,24 @@ def test_shares_of_auxiliary_corpora_are_of_what_is_trained_on():
     )
     (line,) = (line for line in told(foreign, corpus, [other]) if "also trained on slr45" in line)
     assert "with the labels of the main task, 100% of each batch" in line
+
+
+def test_the_last_protocol_is_the_most_valid_one():
+    random = Protocol("random", test=0.2)
+    leaking = replace(PROTOCOL, name="leaking", chosen_on_test=True)
+    for order in itertools.permutations((random, leaking, PROTOCOL)):
+        assert [p.name for p in by_validity(order)] == ["leaking", "random", PROTOCOL.name]
+
+
+def test_a_papers_figure_stands_beside_its_own_protocol_alone():
+    table = predictions(0.8)
+    both = pd.concat([table.assign(protocol=name) for name in ("random", "speakers")])
+    facts = {"random": {"paper": True}, "speakers": {"paper": False}}
+    made = score_report(both, [MAIN], title="t", paper={("emotion", "uar"): 0.9}, protocols=facts)
+    figures = {r["protocol"]: {s["metric"]: s["paper"] for s in r["scores"]}["uar"] for r in made.data["results"]}
+    assert figures == {"random": 0.9, "speakers": None}
+    recipes = imported("aspmtl").variants(
+        "p", "emodb", MAIN, (Protocol("random"), PROTOCOL), (("emotion", "uar", 0.9, "table"),)
+    )
+    assert {name for name, made in recipes.items() if made.paper} == {"cascade", "paper-cascade"}
+    assert recipes["cascade"].paper_protocol == "random"

@@ -161,7 +161,11 @@ def test_a_failed_run_of_one_system_is_left_out_of_the_comparison(data, tmp_path
 NOISY = dataclasses.replace(tiny.NOISY, redraw=False)
 ALONE = tiny.SINGLE.replace(name="alone", streams=(NOISY,), epochs=1, seeds=(0,))
 CASCADES = {
-    "mask": ALONE.replace(name="both", first=tiny.MASKED.replace(streams=(tiny.NOISY, tiny.CLEAN)), discard="mask"),
+    "mask": ALONE.replace(
+        name="both",
+        first=tiny.MASKED.replace(streams=(tiny.NOISY, tiny.CLEAN), monitor="val_noise_uar"),
+        discard="mask",
+    ),
     "A": ALONE,
 }
 
@@ -181,3 +185,8 @@ def test_model_1_alone_is_one_more_system_on_the_same_clips(masked, tmp_path, mo
     assert np.array_equal(first["emotion/prediction"], found["B (mask)"].predictions["emotion/prediction"])
     monkeypatch.setattr(room, "tested", lambda *_: pytest.fail("predicted again"))
     assert with_first_alone(systems, data, [0])["B (mask)"].predictions.equals(first)
+    first_run = Run.load(target / "model_1")
+    (learned,) = found["B (mask)"].learned
+    assert first_run.recipe.monitor == "val_noise_uar" and learned.task == "emotion"
+    assert learned.training == first_run.about["training"]["emotion_uar"]
+    assert learned.steps == first_run.about["best_epoch"] * first_run.about["steps"]
