@@ -25,6 +25,7 @@ SEARCHED = ("08", "12", "16")
 LOOKED_AT = {
     "aspmtl_emodb-conv": ("08", "11", "14"),
     **{f"trained_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl", "aspmtl-noise", "cascade")},
+    **{f"aspmtl_ablation-{name}": SEARCHED for name in ("drop", "mask", "A", "drop-shuffled", "mask-shuffled")},
     **{f"jax_emodb-{name}": SEARCHED for name in ("single-task", "aspmtl", "zero-losses", "shuffled")},
 }
 # first, second, protocol, metric: what the pages of the papers say of the first against the second

@@ -64,6 +64,7 @@ def systems_table(
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.reporting import protocol_facts, report_title
         from keras_ser.reports import Swept, systems_report
+        from keras_ser.reports.headline import in_training
 
         data, first, shown = trained.data, trained.first, paper
         told, further = _notes(trained, paper), {}
@@ -78,13 +79,15 @@ def systems_table(
             told.append(f"Windows in total: {', '.join(f'{label} {count}' for label, count in counts)}.")
         known = {p for system in trained.systems.values() for p in system.predictions["protocol"].unique()}
         protocols = [protocol for protocol in first.protocols if protocol.name in known]
-        shared = "; speaker-dependent: test speakers also occur in training"
+        facts = {p.name: protocol_facts(p, data, first) for p in protocols}
         made = systems_report(
             report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
             [_systems(trained, protocol.name, pairs, metrics=metrics) for protocol in protocols],
             about=about,
             described={
-                p.name: protocol_facts(p, data, first)["description"] + shared * p.speaker_dependent for p in protocols
+                name: each["description"]
+                + f"; speaker-dependent: test speakers {in_training(each)}" * each["speaker_dependent"]
+                for name, each in facts.items()
             },
             paper={system: figures for system, figures in shown.scores.items() if system in trained.systems},
             papers={
@@ -222,14 +225,18 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
         from keras_ser.experiment.reporting import protocol_facts
         from keras_ser.experiment.verification import run_verification
         from keras_ser.reports import gain_report
+        from keras_ser.reports.headline import in_training
 
         paper, first, systems = papers.get(trained.variant, Paper()), trained.first, trained.systems
         protocol = by_validity(first.protocols)[-1]
         where = f"{trained.data.corpus.name}, {protocol.name}"
-        described = protocol_facts(protocol, trained.data, first)["description"]
-        told = [f"{first.epochs} epochs, {len(first.seeds)} seed(s); {described}.", *_notes(trained, paper)]
+        described = protocol_facts(protocol, trained.data, first)
+        told = [
+            f"{first.epochs} epochs, {len(first.seeds)} seed(s); {described['description']}.",
+            *_notes(trained, paper),
+        ]
         if protocol.speaker_dependent:
-            told.append("Speaker-dependent split: test speakers also occur in training.")
+            told.append(f"Speaker-dependent split: test speakers {in_training(described)}.")
         if set(over) <= set(systems):
             of_both = replace(trained, systems={name: systems[name] for name in over})
             metrics = [*(f"recall/{label}" for label in systems[over[1]].recipe.tasks[0].labels), "accuracy", "uar"]

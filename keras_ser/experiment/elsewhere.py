@@ -121,7 +121,7 @@ def evaluate_elsewhere(
     name: str = "",
     out: Path | str | None = None,
 ) -> tuple[Report, Path]:
-    """Score a run, or all runs of an experiment, on another corpus; the score of a seed is the mean over its folds.
+    """Score a run, or all runs of an experiment, on another corpus; the predictions of a seed's folds are pooled.
 
     Args:
         folder: folder of the run or the experiment.
@@ -195,7 +195,7 @@ def evaluate_elsewhere(
     left = dict.fromkeys([*ignore, *recipe.tasks[0].ignore])
     notes += [f"Labels left out: {', '.join(left)}."] if left else []
     if len({run.split.fold for run in runs}) > 1:
-        notes.append("The run of every fold predicts every clip: scores are means over the folds of each seed.")
+        notes.append("The run of every fold predicts every clip, and the predictions of a seed are pooled.")
     made = score_report(
         table,
         scored,

@@ -46,8 +46,13 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     basis = result.notes[0].rstrip(".") if result.notes else ""
     value = f"{name} {form(score.value)}{unit}{interval}"
     line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
-    shared = " Test speakers are in the training set." if facts.get("speaker_dependent") else ""
+    shared = f" Test speakers {in_training(facts)}." if facts.get("speaker_dependent") else ""
     return line + shared + (" The test side chose the epoch." if facts.get("chosen_on_test") else "")
+
+
+def in_training(facts: Mapping[str, Any]) -> str:
+    """Say of the test speakers of a speaker-dependent split that they are in the training set."""
+    return f"{'are unknown and may be' if facts.get('speakers_unknown') else 'are'} in the training set"
 
 
 def _of(noun: str, count: int, asked: Any) -> str:

@@ -7,13 +7,13 @@ import numpy as np
 
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores
 from keras_ser.evaluation.tables import Cell, Table, metric_title
-from keras_ser.reports.headline import other_tasks
+from keras_ser.reports.headline import in_training, other_tasks
 
 HEADER = ("metric", "measured", "95 % interval", "chance", "seeds mean ± std", "paper")
 
 SEEDS = HEADER.index("seeds mean ± std")
 AGAIN = "`keras_ser.reports.score_report(table, tasks, title=...)` recreates the whole report, including intervals."
-RECOMPUTE = """Every figure above follows from `predictions.csv` alone:
+RECOMPUTE = """Every test score above follows from `predictions.csv` alone:
 
 ```python
 from sklearn.metrics import recall_score
@@ -34,7 +34,7 @@ def protocol_section(name: str, facts: Mapping[str, Any], results: Sequence[Task
     mine = [r for r in results if r.protocol == name]
     found = [f"## Protocol: {name}", str(facts.get("description", ""))]
     if facts.get("speaker_dependent"):
-        found.append("**speaker-dependent split**: speakers of the test clips are in the training set too.")
+        found.append(f"**speaker-dependent split**: test speakers {in_training(facts)}.")
     if not mine:
         return [*found, "Nothing was scored."]
     main, others = mine[0], mine[1:]
@@ -47,9 +47,8 @@ def _task(result: TaskScores) -> list[str | Table]:
     whole = [_row(s) for s in result.scores if "/" not in s.metric]
     for s in result.ensemble:
         if "/" not in s.metric:
-            whole.append(
-                [f"{metric_title(s.metric)}, ensemble of {len(result.seeds)} seeds", *_row(s)[1:3], "", "", ""]
-            )
+            what = f"ensemble of {len(result.seeds)} seeds (interval over {result.unit} alone)"
+            whole.append([f"{metric_title(s.metric)}, {what}", *_row(s)[1:3], "", "", ""])
     streams = f"Stream{'s' * (len(result.streams) > 1)} {', '.join(f'`{name}`' for name in result.streams)}"
     found = [f"### {result.task}, {result.protocol}", f"{streams}.", _scores(whole, several)]
     recalls = [s for s in result.scores if "/" in s.metric]

@@ -16,7 +16,7 @@ from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Table, short_title
 from keras_ser.reports import curves, pictures
-from keras_ser.reports.headline import cautions, first_lines, origin, run_table, trained
+from keras_ser.reports.headline import cautions, first_lines, in_training, origin, run_table, trained
 from keras_ser.reports.report import Picture, Report
 from keras_ser.reports.score_sections import extra_table, protocol_section, recompute
 from keras_ser.tasks import Task
@@ -172,8 +172,11 @@ def _training(
 
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
     """Return a line of cautions for the summary; report.md has the details."""
-    shared = [name for name, facts in protocols.items() if facts.get("speaker_dependent")]
-    said = [f"{', '.join(shared)}: test speakers are in the training set"] if shared else []
+    shared: dict[str, list[str]] = {}
+    for name, facts in protocols.items():
+        if facts.get("speaker_dependent"):
+            shared.setdefault(in_training(facts), []).append(name)
+    said = [f"{', '.join(names)}: test speakers {what}" for what, names in shared.items()]
     leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
     said += [f"{', '.join(leaking)}: the test side chose the epoch, not to be believed"] if leaking else []
     for result in results:

@@ -18,7 +18,7 @@ from keras_ser.reports.report import Picture, Report
 
 FIGURES = ("difference", "low", "high", "p", "p_holm", "without_p")  # fields of a comparison in JSON
 PAIRED = "Paired differences [95 % CI], with p values corrected for their number (Holm):"
-CAPTION = "Scores with 95 % intervals"
+CAPTION = "Scores, with 95 % intervals where there are enough groups"
 
 
 class Swept(NamedTuple):
@@ -81,7 +81,7 @@ def systems_report(
     if len(parts) > 1:
         sections.append(f"Difference: {first.protocol} minus {parts[-1].protocol}, not paired.")
     for part in parts:
-        differences = [f"- {a} - {b}: {c.lines()[0]}" for a, b, c in part.differences]
+        differences = [f"- {a} - {b}: {' '.join([c.lines()[0], *c.notes])}" for a, b, c in part.differences]
         sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
         sections += [PAIRED, "\n".join(differences)] if differences else []
     if confused:
@@ -147,7 +147,8 @@ def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]
     tested = {}
     for part in parts:
         for name, scores in part.scores.items():
-            metric = learned[name][0].metric if name in learned else ""
+            judged = learned[name][0] if name in learned else None
+            metric = judged.metric if judged and judged.task == part.task.name else ""
             if metric in scores:
                 tested[name, part.protocol] = scores[metric].value
     return learning_table(learned, tested)

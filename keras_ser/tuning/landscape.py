@@ -102,6 +102,8 @@ def parallel(found: Found) -> Figure:
     from matplotlib import colormaps
 
     trials = [trial for trial in found.ranked if not np.isnan(positions(found, [trial])).any()]
+    if not trials:
+        return pictures.new(1.7 * len(found.space) + 2.6, 3.8)  # the unchanged recipe has values that are no choice
     places, scores = positions(found, trials), np.array([trial.score for trial in trials])
     norm, low, high = _shades(scores), scores.min(), max(scores.max(), scores.min() + 1e-9)
     figure = pictures.new(1.7 * len(found.space) + 2.6, 3.8)
@@ -114,7 +116,7 @@ def parallel(found: Found) -> Figure:
             style |= {"color": pictures.GREY, "linestyle": ":"}
         if not trial.number:
             style |= {"color": pictures.COLOURS[1], "linewidth": 2.2, "linestyle": "--", "label": "unchanged recipe"}
-        if trial is trials[0]:
+        if trial is found.ranked[0]:
             style |= {"color": "black", "linewidth": 2.6, "linestyle": "-", "alpha": 1, "label": _name(trial, True)}
         axes.plot(across, line, zorder=3 if "label" in style else 2, clip_on=False, **style)
     for x, each in enumerate(found.space):

@@ -89,6 +89,18 @@ def test_few_trials_and_one_number_draw_no_map(tmp_path):
     assert [picture.file for picture in made(WIDE[:1], lambda _: 0.5).figures] == ["tuning.png"]
 
 
+def test_a_baseline_between_the_choices_has_no_line():
+    """No other trial is called the best one for it."""
+    assert tiny.TRAINED.config.units not in (8, 16)
+    found = made(("config.units=8,16", "config.gamma=0.1:1"), lambda _: 0.9, trials=0)
+    assert not landscape.parallel(found).axes
+    found.trials[1] = Trial(1, {"config.units": "16", "config.gamma": 0.2}, (0.5,), (2,))
+    for best in (False, True):
+        (axes,) = landscape.parallel(found).axes[:1]
+        assert ("best" in [line.get_label() for line in axes.lines]) == best
+        found.trials[1] = Trial(1, found.trials[1].values, (0.95,), (2,))
+
+
 @pytest.fixture
 def judged():
     """A search judged by 10, 20 and 30 clips of three emotions."""
