@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ser.audio.header import AudioError, Info, check_rate, span
 
+NEEDED = "needs PyAV"  # in the message where it is not installed
 LACKING = 0.1  # share of its promised duration that a soundtrack may lack: containers round, and codecs delay
 
 
@@ -74,7 +75,7 @@ def _open(path: Path, name: str) -> tuple[Any, Any, Any]:
         import av
     except ImportError as error:
         raise AudioError(
-            f"{path}: reading {name} needs PyAV. Install it with: pip install keras-ser[video], or extract the audio as WAV: "
+            f"{path}: reading {name} {NEEDED}. Install it with: pip install keras-ser[video], or extract the audio as WAV: "
             f"ffmpeg -i {path.name} -vn {path.stem}{'-audio' * (path.suffix.lower() == '.wav')}.wav."
         ) from error
     try:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, locate, unknown_names
+from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, entries, locate, strays_below, unknown_names
 from keras_ser.corpora.table import gender, read_metadata
 from keras_ser.errors import UserError
 
@@ -105,6 +105,10 @@ def read(
     files = _recordings(root)
     subset_of = {name: name.partition("_")[0] for name in files}
     strays = [files[name].name for name, subset in subset_of.items() if subset not in SUBSETS]
+    for folder in ("recordings_audio", "recordings_video"):
+        strays += strays_below(
+            root / folder, entries(root / folder) if (root / folder).is_dir() else (), (*AUDIO, *VIDEO)
+        )
     if strays:
         raise unknown_names("avec2016", strays, "train_1.wav, dev_1.wav, test_1.wav")
     names = [name for name in files if subset_of[name] in subsets]

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.layout import audio_files, locate, unknown_names
+from keras_ser.corpora.layout import audio_files, locate, strays_below, unknown_names
 from keras_ser.corpora.table import read_table
 
 CITATION = (
@@ -180,6 +180,7 @@ def read(root: str | Path) -> Corpus:
     files = {OLD_NAMES.get(stem, stem): path for stem, path in files.items()}
     matches = {stem: NAME.fullmatch(stem) for stem in files}
     strays = [files[stem].name for stem, match in matches.items() if not match]
+    strays += strays_below(root / "AudioWAV", files.values())
     if strays:
         raise unknown_names("crema_d", strays, EXPECTED_FILE)
     matches.pop(SPEECHLESS, None)

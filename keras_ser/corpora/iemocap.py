@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
+from keras_ser.corpora.layout import audio_files, entries, locate, strays_below, unknown_names
 
 CITATION = (
     "Busso, C., Bulut, M., Lee, C.-C., et al. (2008). IEMOCAP: interactive emotional dyadic motion capture database. "
@@ -100,6 +100,7 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
             if folder.is_dir()
             for stem, path in audio_files(folder).items()
         }
+        strays += [f"{session.name}/sentences/{path}" for path in strays_below(wavs, files.values())]
         silent += [key for key in labels if key not in files]
         for stem, path in files.items():
             match = NAME.fullmatch(stem)

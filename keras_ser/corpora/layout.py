@@ -95,6 +95,13 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
+def strays_below(folder: Path, files: Iterable[Path], suffixes: Collection[str] = AUDIO) -> list[str]:
+    """Return the audio files in a folder and its sub-folders that are not among those read, in none of their formats."""
+    read = {path.with_suffix("") for path in files}
+    found = files_below(folder, suffixes) if folder.is_dir() else ()
+    return [path.relative_to(folder.parent).as_posix() for path in found if path.with_suffix("") not in read]
+
+
 def holds_named(folder: Path, pattern: re.Pattern) -> bool:
     """Return whether a folder exists and holds an audio file with a stem that matches."""
     return folder.is_dir() and any(pattern.fullmatch(stem) for stem in audio_files(folder))
@@ -107,7 +114,7 @@ def matched_files(folder: Path, pattern: re.Pattern, name: str, expected: str) -
     """
     found = {stem: (path, pattern.fullmatch(stem)) for stem, path in audio_files(folder).items()}
     strays = [path.name for path, match in found.values() if not match]
-    strays += [path.relative_to(folder).as_posix() for path in files_below(folder, AUDIO) if path.parent != folder]
+    strays += strays_below(folder, (path for path, _ in found.values()))
     if strays:
         raise unknown_names(name, strays, expected)
     return found

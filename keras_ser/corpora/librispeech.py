@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.corpora.layout import audio_files, entries, existing_folder, unknown_names, wrong_corpus
+from keras_ser.corpora.layout import audio_files, entries, existing_folder, strays_below, unknown_names, wrong_corpus
 from keras_ser.corpora.table import gender
 
 CITATION = (
@@ -81,9 +81,11 @@ def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
     genders = _genders(root / "SPEAKERS.TXT")
     utterances, strays, unknown = [], [], set()
     for subset in wanted:
+        known: list[Path] = []
         for speaker in (path for path in entries(root / subset) if path.is_dir()):
             for chapter in (path for path in entries(speaker) if path.is_dir()):
                 for stem, path in audio_files(chapter).items():
+                    known.append(path)
                     match = NAME.fullmatch(stem)
                     if not match or match.groups() != (speaker.name, chapter.name):
                         strays.append(path.relative_to(root).as_posix())
@@ -98,6 +100,7 @@ def read(root: str | Path, subsets: Sequence[str] | None = None) -> Corpus:
                             groups={"subset": subset, "chapter": chapter.name},
                         )
                     )
+        strays += strays_below(root / subset, known)
     if strays:
         raise unknown_names("librispeech", strays, EXPECTED_FILE)
     if unknown:

@@ -13,7 +13,16 @@ import re
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, Utterance
-from keras_ser.corpora.layout import audio_files, entries, holds_named, locate, unknown_names
+from keras_ser.corpora.layout import (
+    AUDIO,
+    audio_files,
+    entries,
+    files_below,
+    holds_named,
+    locate,
+    strays_below,
+    unknown_names,
+)
 
 CITATION = (
     "Livingstone, S. R., Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song "
@@ -66,8 +75,15 @@ def read(root: str | Path) -> Corpus:
                     groups={"sentence": SENTENCES[sentence], "repetition": repetition},
                 )
             )
+        strays += strays_below(folder, audio_files(folder).values())
     if strays:
         raise unknown_names("ravdess", strays, f"{EXPECTED_FILE} (audio only: 03, speech: 01)")
+    outside = strays_below(root, (path for folder in _actors(root) for path in files_below(folder, AUDIO)))
+    note = (
+        f"{len(outside)} audio file(s) outside Actor_01 .. Actor_24 are not read, such as {outside[0]}."
+        if outside
+        else ""
+    )
     return Corpus(
         name="ravdess",
         root=root,
@@ -75,5 +91,5 @@ def read(root: str | Path) -> Corpus:
         vocabulary={"emotion": tuple(EMOTIONS.values()), "intensity": tuple(INTENSITIES.values())},
         citation=CITATION,
         expected=EXPECTED,
-        flaws=FLAWS,
+        flaws=(*FLAWS, *filter(None, [note])),
     )

@@ -100,7 +100,7 @@ class FeatureNormalization(FeatureLayer):
     with the model, and start at 0 and 1, so that an unadapted layer returns its input, up to epsilon.
 
     Args:
-        epsilon: added to the variance. Default 1e-12, so that bins of any scale have unit variance; `set_statistics` gives constant
+        epsilon: added to the variance. Default 1e-30, so that bins of any scale have unit variance; `set_statistics` gives constant
             bins a variance of 1.
 
     Input shape:
@@ -110,7 +110,7 @@ class FeatureNormalization(FeatureLayer):
         (batch, frames, bins) float32.
     """
 
-    def __init__(self, epsilon: float = 1e-12, **kwargs):
+    def __init__(self, epsilon: float = 1e-30, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 

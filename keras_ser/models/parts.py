@@ -25,7 +25,12 @@ class Parts(keras.Model):
             loss = self.compute_loss(x, y, found, w)
         gradients = tape.gradient(loss, [v.value for v in variables])
         if self.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+            # in place of a gradient, some variables (the centres of `CenterLoss`) have their new value
+            clipped = [i for i, v in enumerate(variables) if not v.overwrite_with_gradient]
+            for i, value in zip(
+                clipped, tf.clip_by_global_norm([gradients[i] for i in clipped], self.clip_norm)[0], strict=True
+            ):
+                gradients[i] = value
         by_id = dict(zip(map(id, variables), gradients, strict=True))
         parts = {name: [v for v in own if id(v) in by_id] for name, own in self.parts.items()}
         taken = {id(v) for own in parts.values() for v in own}

@@ -19,11 +19,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.audio.containers import NEEDED
 from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.errors import UserError
 from keras_ser.files import lock
@@ -161,15 +163,24 @@ def cache(
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", corpus.name)
     path = folder / f"{name}-{fingerprint[:16]}.tfrecord"
     found = _open(path, fingerprint)
-    if found is None:
+    if found is None or _curable(found, bad):
         folder.mkdir(parents=True, exist_ok=True)
         with lock(path):  # another process may be writing it
-            found = _open(path, fingerprint) or _written(
-                corpus, path, sample_rate, fingerprint, bad, window_seconds, threads or min(8, cores()), progress
-            )
+            found = _open(path, fingerprint)
+            if found is None or _curable(found, bad):
+                found = _written(
+                    corpus, path, sample_rate, fingerprint, bad, window_seconds, threads or min(8, cores()), progress
+                )
     if found.dropped and bad == "raise":
         raise bad_files(found.dropped, len(corpus))
     return found
+
+
+def _curable(found: RecordCache, bad: str) -> bool:
+    """Return whether files left out of a cache are to be tried again: they may be mended, or what reads them installed."""
+    if bad == "raise":
+        return bool(found.dropped)
+    return find_spec("av") is not None and any(NEEDED in reason for reason in found.dropped.values())
 
 
 def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, threads, progress) -> RecordCache:

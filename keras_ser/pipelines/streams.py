@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.errors import UserError
 from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_starts
@@ -37,8 +38,8 @@ class TrainingData:
 
     Args:
         sources: the streams. The first defines the length of an epoch. Shorter streams repeat; longer ones are subsampled in
-            rotation, so that over the epochs each example is used equally often. What would fill less than half of a last batch is
-            left out of the epoch, different examples in each.
+            rotation, so that over the epochs each example is used about equally often. What would fill less than half of a last
+            batch is left out of the epoch, different examples in each.
         extract: see `clips`.
         names: input features of the network.
         sampling, augmentation: the recipe's `Sampling` and `Augment`.
@@ -103,7 +104,7 @@ class TrainingData:
         for source in self.sources:
             valid: dict[int, int] = {}
             store = None if source.bank and source.redraw else FeatureStore(room)
-            draw = source.draw(self.seed)
+            draw, ragged = source.draw(self.seed), False
             dataset = clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets)
             for x, extra in dataset:
                 x, number = {name: np.asarray(value) for name, value in x.items()}, int(extra["index"])
@@ -112,12 +113,19 @@ class TrainingData:
                     mask = x[mask_of(name)] if self.stretch else np.ones(value.shape[:2], bool)
                     self.statistics[name].update(value, mask)
                 valid[number] = len(x[self.names[0]])
+                ragged |= len({len(x[name]) for name in self.names}) > 1
                 store = store if store and store.add(number, x, extra) else None
             if store:
                 room -= store.close()
             self._kept.append(store)
             # bytes per frame, or per stretch
             width = sum(math.prod(value.shape[1:]) * value.dtype.size for value in dataset.element_spec[0].values())
+            longest = max(valid.values(), default=0) * math.exp(self.augmentation.tempo)
+            if ragged and not self.stretch and longest > self.longest:
+                raise UserError(
+                    f"{source.name}: clips of up to {longest:.0f} frames cannot be cut to the {self.longest} that a batch has room "
+                    "for, since the front ends have different hops. Use a smaller batch_size, or frontend.seconds."
+                )
             self._count(source, np.array([*valid]), np.array([*valid.values()]), width)
         self.left = self.left if self.samples else room
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_ser.audio import AudioError, info
+from keras_ser.audio.io import read_channels
 from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
 from keras_ser.corpora.corpus import listed
 from keras_ser.pipelines.augmentation import Windows
@@ -80,9 +81,12 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
 
 
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
-    """Return the duration in seconds; None if the file's header can't be read or announces no samples."""
+    """Return the duration in seconds; None if the file can't be read or holds no samples."""
     try:
         end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
+        if not end:  # some headers do not state it
+            samples, rate = read_channels(corpus.file(utterance))
+            end = len(samples) / rate
     except AudioError:
         return None
     seconds = end - (utterance.start or 0.0)

@@ -146,7 +146,7 @@ class Data:
                 )
         bank = []
         if stream.noises:
-            speech = self.speech(split.train) if "babble" in stream.noises else ()
+            speech = self._babble(recipe, split) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
         held = stream.noises or (CLEAN,)
         mixed = {t.name: tuple(_noise_class(t, name) for name in held) for t in recipe.tasks if of_stream(t)}
@@ -169,6 +169,16 @@ class Data:
     def others(self) -> list[tuple[Corpus, Mapping[str, str]]]:
         """The auxiliary corpora with the content hashes of their clips, as arguments of `keras_ser.splits.check_split`."""
         return [(corpus, waveforms.hashes) for corpus, waveforms in self.auxiliary.values()]
+
+    def _babble(self, recipe: Recipe, split: Split) -> list[np.ndarray]:
+        """Return speech of the training side: of the recipe's corpus, or of the other corpora that alone train."""
+        if not split.foreign:
+            return self.speech(split.train)
+        found = []
+        for stream in (stream for stream in recipe.streams if stream.corpus):
+            corpus, waveforms = self.auxiliary[stream.corpus]
+            found += Data(corpus, waveforms).speech(sorted(stream.chosen(corpus)))
+        return found
 
     def speech(self, ids: Sequence[str]) -> list[np.ndarray]:
         """Return the speech that babble is made of: the beginnings of up to `BABBLE_CLIPS` evenly spaced clips, (samples,)."""

@@ -42,6 +42,6 @@ def test_recordings_in_a_folder_of_their_own_are_not_left_out_in_silence(tmp_pat
     root = disk.write_emodb(tmp_path / "emodb")
     disk.write_audio(root / "wav" / "more" / "08a01Fa.wav", disk.recordings(1)[0])
     with pytest.raises(
-        CorpusError, match="Received: more/08a01Fa.wav. Move files from other sources out of the corpus"
+        CorpusError, match="Received: wav/more/08a01Fa.wav. Move files from other sources out of the corpus"
     ):
         emodb.read(root)

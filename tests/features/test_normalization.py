@@ -92,3 +92,15 @@ def test_bins_of_any_scale_have_unit_variance_and_constant_ones_are_left(rng):
     np.testing.assert_allclose(y[..., 3], 0.0, atol=1e-6)
     other = np.array(layer(x.astype("float32") + np.float32([0, 0, 0, 0.5]), mask))
     np.testing.assert_allclose(other[..., 3], 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1.0, 1e6])
+def test_bins_of_any_scale_have_unit_variance(scale, rng):
+    """The variance of the energy of a quiet recording, for example, grows with the eighth power of its amplitude."""
+    x = (scale * rng.standard_normal((2, 50, 3))).astype("float32")
+    statistics, mask = Statistics(), np.ones((2, 50), bool)
+    statistics.update(x, mask)
+    layer = FeatureNormalization()
+    layer.build(x.shape)
+    layer.set_statistics(statistics.mean, statistics.variance)
+    np.testing.assert_allclose(np.array(layer(x, mask)).std(axis=(0, 1)), 1, rtol=1e-3)

@@ -14,7 +14,7 @@ import soundfile
 import tensorflow as tf
 
 import keras_ser
-from keras_ser.audio import content_hash, read, read_with_problems
+from keras_ser.audio import AudioError, content_hash, read, read_with_problems
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.errors import DiskError
 from keras_ser.files import TEMPORARY
@@ -203,6 +203,26 @@ def test_dropping_is_asked_for_and_told(tmp_path, corpus):
     with pytest.raises(CorpusError, match="2 of 9 files can't be used"):
         cache(corpus, tmp_path / "cache", progress=False)
     assert cache(corpus, tmp_path / "cache", bad="drop", progress=False).dropped == made.dropped
+
+
+def test_what_was_dropped_is_tried_again_where_it_may_be_readable_now(tmp_path, corpus, monkeypatch):
+    """PyAV was not installed, or the file not mended: neither changes the sizes and times that the cache depends on."""
+
+    def without(reason):
+        def failing(path, *args):
+            if path.name == "04.wav":
+                raise AudioError(reason)
+            return read_with_problems(path, *args)
+
+        monkeypatch.setattr(record_writer, "read_with_problems", failing)
+
+    for reason, again in (("reading it needs PyAV.", {}), ("corrupt", {"u04": "corrupt"})):
+        folder = tmp_path / reason[:7]
+        without(reason)
+        assert cache(corpus, folder, bad="drop", progress=False).dropped == {"u04": reason}
+        monkeypatch.undo()
+        assert cache(corpus, folder, bad="drop", progress=False).dropped == again
+        assert len(cache(corpus, folder, progress=False)) == 9
 
 
 def test_an_interrupt_midway_leaves_nothing(tmp_path, corpus, monkeypatch):

@@ -386,6 +386,19 @@ def test_a_surplus_beyond_the_buffer_is_dealt_evenly():
     assert np.bincount(clips_of).tolist() == [4] * 30
 
 
+def test_front_ends_of_different_hops_are_not_cut_to_different_seconds():
+    def halved(given):
+        x = extract(given)
+        halves = {"b.energy": x["energy"][:, ::2], "b.mask": x["mask"][:, ::2]}
+        return {"told": x["told"], "mask": x["mask"], **halves}
+
+    stream, names = source(Clips([8, 20]), range(2)), ("told", "b.energy")
+    made = TrainingData([stream], halved, names, Sampling("whole"), Augment(), 2, batch_frames=40)
+    assert made.steps == 1
+    with pytest.raises(ValueError, match="clips of up to 20 frames cannot be cut to the 19 .* different hops"):
+        TrainingData([stream], halved, names, Sampling("whole"), Augment(), 2, batch_frames=39)
+
+
 def some_streams(rng, kind):
     """One to three streams of any lengths, some with a single clip, some with clips that are far longer than all others."""
     streams = []

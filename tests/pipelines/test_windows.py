@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import read
+from keras_ser.audio import info, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.pipelines import windows as room
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.records import cache
 from keras_ser.pipelines.windows import cut_windows
@@ -98,6 +99,13 @@ def test_windows_of_one_clip_stay_together_unless_a_leak_is_asked_for(corpus):
 def test_bad_windows(fields):
     with pytest.raises(ValueError, match="`(share|hop_seconds|each)` must be "):
         Windows(**fields)
+
+
+def test_a_header_without_a_duration_is_no_unreadable_file(corpus, monkeypatch):
+    """As a browser's recording has: it is decoded for its length."""
+    expected = cut_windows(corpus, Windows(hop_seconds=0.01), EMOTION)
+    monkeypatch.setattr(room, "info", lambda path: dataclasses.replace(info(path), seconds=0.0))
+    assert cut_windows(corpus, Windows(hop_seconds=0.01), EMOTION) == expected
 
 
 @pytest.mark.parametrize("content", [b"RIFF nothing", b"", None], ids=["garbage", "empty", "no samples"])

@@ -161,6 +161,15 @@ def test_babble_is_of_clips_from_everywhere(data, monkeypatch):
     assert len(found) == 16 and numbers[0] == 0 and numbers[-1] == 30 and max(np.diff(numbers)) == 2
 
 
+def test_babble_of_other_corpora_where_they_alone_train(data, tmp_path):
+    other = Stream("other", corpus="manifest", teaches=True, noises=("babble",), snr=(0.0,))
+    recipe = RECIPE.replace(tasks=(EMOTION,), streams=(Stream("own"), other))
+    recipe, both = beside(data, tmp_path, recipe, emotion=("anger", "joy", "fear", "joy"))
+    foreign = Split("cross", 0, (), SPLIT.validation, SPLIT.test, foreign=True)
+    (wave,) = both.source(recipe, 1, foreign, "train", 0).bank
+    assert np.abs(wave).max() > 0
+
+
 def test_noises_that_the_task_does_not_know(data):
     with pytest.raises(ValueError, match="noise must be one of white, babble, clean. Received: 'pink'"):
         data.source(RECIPE.override("streams.noisy.noises", "pink"), 1, SPLIT, "train", 0)

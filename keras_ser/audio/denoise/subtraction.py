@@ -91,8 +91,8 @@ def spectral_subtraction(
 def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
     """Return the number of samples before the speech in a waveform (samples,), by the front end's endpoint detection.
 
-    This is the part of `keras_ser.features.detect_endpoints` that finds the beginning, with its default thresholds, on
-    frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
+    This is the part of `keras_ser.features.detect_endpoints` that finds the beginning in a waveform of full scale, with its default
+    thresholds, on frames of 25 ms every 10 ms: from the first frame whose energy exceeds half of the range between floor and peak
     (in dB), back through frames above a quarter of it, back through at most 25 unvoiced frames with many zero crossings,
     and 5 frames more. The pause is the part that the frames before this cover. It is 0 if the clip starts with speech, or if
     speech and pause cannot be told apart.
@@ -103,7 +103,7 @@ def leading_pause(waveform: np.ndarray, sample_rate: int = 16000) -> int:
     x = np.asarray(waveform, float)
     frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]  # (frames, window)
     energy = 10 * np.log10(np.maximum(np.mean(frames**2, axis=1), 1e-10))
-    crossings = np.mean(np.diff(frames < -1e-10, axis=1), axis=1) * (window - 1) / window
+    crossings = np.mean(np.diff(frames < -1e-5, axis=1), axis=1) * (window - 1) / window
     peak, quiet = energy.max(), np.sort(energy)[int(np.float32(0.1) * np.float32(len(energy) - 1))]
     floor = max(quiet, peak - 60.0)
     if peak - floor < 6.0:

@@ -51,8 +51,8 @@ def load(folder: str | Path, **options: Any) -> Wav2Vec2:
 def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
     """Assign the weights of a checkpoint's folder to a layer, all or none; return the names of the unused tensors.
 
-    The vector of SpecAugment, which fine-tuned checkpoints such as wav2vec2-base-960h lack, may be missing: it keeps its initial
-    value, and is used in training alone.
+    The vector of SpecAugment, which fine-tuned checkpoints such as wav2vec2-base-960h lack, may be missing: it is 0, the same for
+    every seed, and is used in training alone.
 
     Raises:
         UserError: see `load`.
@@ -68,8 +68,8 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
         values = []
         for name, (variable, axes) in variables.items():
             if name == SPEC_AUGMENT and name not in weights.shapes:
-                continue
-            if name == f"{POSITIONAL}.weight":
+                value = np.zeros(variable.shape, "float32")
+            elif name == f"{POSITIONAL}.weight":
                 value = _product(weights[f"{POSITIONAL}.weight_g"], weights[f"{POSITIONAL}.weight_v"])
             else:
                 value = weights[name]
