@@ -195,7 +195,10 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     found = [f"Citation: {data.corpus.citation}"] if data.corpus.citation else []
     foreign = all(protocol.kind == "cross-corpus" for protocol in recipe.protocols)
     total = sum(stream.share for stream in recipe.streams if stream.corpus or not foreign)
-    for stream in (stream for stream in recipe.streams if stream.corpus in data.auxiliary):
+    for stream in (stream for stream in recipe.streams if stream.corpus):
+        if stream.corpus not in data.auxiliary:  # `evaluate` does not read what only trained
+            found.append(f"{recipe.name} is also trained on {stream.corpus}, {stream.share / total:.0%} of each batch.")
+            continue
         corpus, _ = data.auxiliary[stream.corpus]
         clips = [u for u in corpus if u.id in stream.chosen(corpus)]
         speakers, nameless = len({u.speaker for u in clips} - {None}), sum(u.speaker is None for u in clips)

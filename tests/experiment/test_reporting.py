@@ -106,6 +106,8 @@ def test_shares_of_auxiliary_corpora_are_of_what_is_trained_on():
         "r is also trained on slr45: 3 clips of 2 speakers (1 of them name no speaker), without labels of the main task, 75% of "
         "each batch."
     )
+    (line,) = (line for line in told(both, corpus) if "slr45" in line)
+    assert line == "r is also trained on slr45, 75% of each batch."  # `evaluate`, which does not read it
     across = Protocol("across", "cross-corpus", by="speaker", validation=0.5)
     foreign = both.replace(
         protocols=(across,), streams=(Stream("main"), Stream("slr45", corpus="slr45", teaches=True, share=3.0))
