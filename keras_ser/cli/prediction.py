@@ -16,6 +16,7 @@ from keras_ser.errors import UserError
 from keras_ser.progress import track
 
 FILES = ("jsonl", "csv", "table")
+NEEDS = {"shards": "out", "engine": "out", "retry_failed": "out", "address": "engine", "workers": "engine"}
 TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
 
 
@@ -56,6 +57,9 @@ def add(commands) -> None:
     predict.add_argument(
         "--workers", type=positive, metavar="N", help="with --engine, number of copies of the model (default 2)"
     )
+    predict.add_argument(
+        "--retry-failed", action="store_true", help="with --out, also read the files that failed before again"
+    )
     predict.set_defaults(run=_predict, interrupted="interrupted; the output so far is complete")
 
 
@@ -80,9 +84,9 @@ def _predict(options: argparse.Namespace) -> int:
         raise UserError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
-    for name, needs in (("shards", "out"), ("engine", "out"), ("address", "engine"), ("workers", "engine")):
+    for name, needs in NEEDS.items():
         if getattr(options, name) and not getattr(options, needs):
-            raise UserError(f"--{name} requires --{needs}.")
+            raise UserError(f"--{name.replace('_', '-')} requires --{needs}.")
     if options.out:
         return _bulk(options)
     lists = [name for name in options.files if name.lower().endswith(".txt")]
@@ -124,13 +128,13 @@ def _bulk(options: argparse.Namespace) -> int:
     files, skipped = bulk.listed_files(options.files)
     report_skipped(skipped)
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
-    predicted, failed = bulk.predict_bulk(
-        options.model, files, options.out, shard=options.shards or (1, 1), progress=True, rows=rows
-    )
+    given = {"shard": options.shards or (1, 1), "retry_failed": options.retry_failed, "rows": rows}
+    predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, progress=True)
     print(Path(options.out) / bulk.PREDICTIONS)
     print(f"{predicted} files predicted, {failed} failed", file=sys.stderr)
     if failed:
-        print(f"keras-ser: the reasons are in {Path(options.out) / bulk.FAILED}", file=sys.stderr)
+        where = Path(options.out) / bulk.FAILED
+        print(f"keras-ser: the reasons are in {where}; --retry-failed reads these files again.", file=sys.stderr)
     return 1 if failed else 0
 
 
