@@ -41,6 +41,8 @@ def _denoise(options: argparse.Namespace) -> int:
     files, skipped = find_audio([source])
     report_skipped(skipped)
     if source.is_dir():
+        if target.suffix.lower() in (".wav", ".flac") and not target.is_dir():
+            raise UserError(f"expected an OUT that is a folder, as IN is one. Received: {target}.")
         pairs = [(file, (target / Path(file).relative_to(source)).with_suffix(".wav")) for file in files]
     else:
         pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]

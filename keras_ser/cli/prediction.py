@@ -80,7 +80,8 @@ def _predict(options: argparse.Namespace) -> int:
         for name in ("plot", "task", "window", "hop"):
             if getattr(options, name) is not None:
                 raise UserError(f"--{name} requires --timeline.")
-    if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
+    suffix = Path(options.plot or "").suffix.lower()
+    if suffix not in (*PICTURES, "") and not Path(options.plot).is_dir():
         raise UserError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
@@ -141,7 +142,9 @@ def _bulk(options: argparse.Namespace) -> int:
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
         raise UserError(f"--format audacity takes one recording; use rttm, csv or jsonl. Received: {len(files)} files.")
-    from keras_ser.audio import AudioError, mixing_of
+    if options.plot and len(files) > 1 and Path(options.plot).suffix and not Path(options.plot).is_dir():
+        raise UserError(f"--plot takes a folder for several recordings. Received: {options.plot}, {len(files)} files.")
+    from keras_ser.audio import AudioError
     from keras_ser.files import write_figure
     from keras_ser.serving.timelines import timeline
 
@@ -153,11 +156,11 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     for number, path in enumerate(track(files, "files")):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
-            for problem in mixing_of(path)[0].problems:
-                problems[problem].append(path)
         except AudioError as error:
             bad.append(str(error))
             continue
+        for problem in found.problems:
+            problems[problem].append(path)
         # recordings of the same name are identified by their paths
         recording = path.as_posix() if stems[path.stem] > 1 else None
         lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
@@ -169,6 +172,8 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
             target = Path(options.plot)
             if len(files) > 1:
                 target = target / f"{number:04d}-{path.stem}.png"
+            elif target.is_dir():
+                target = target / f"{path.stem}.png"
             elif not target.suffix:
                 target = target.with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
