@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,25 +192,37 @@ def read(
     )
     # report a wrong path or label before importing TensorFlow, which takes seconds
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
-    every = [each for recipe in recipes.values() for each in (recipe, recipe.first) if each is not None]
-    named = {stream.corpus for recipe in every for stream in recipe.streams if stream.corpus}
-    for name in sorted(set(options.corpus_roots) - {first.corpus}):
-        if name not in named:
-            raise UserError(
-                f"no stream reads the corpus {name!r} of --corpus-root {name}=.. There are: {', '.join(sorted(named)) or 'none'}."
-            )
-        by = next(dict(s.options) for recipe in every for s in recipe.streams if s.corpus == name)
+    named = set(options.corpus_roots) - {first.corpus}
+    check_used(recipes.values(), named, options.noise_root)
+    for name in sorted(named):
+        by = next(dict(s.options) for each in _with_first(recipes.values()) for s in each.streams if s.corpus == name)
         auxiliary[name] = read_corpus(
             name, options.corpus_roots[name], **by, **(of_table if name == "manifest" else {})
         )
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
-    if options.noise_root and not any(stream.noises for recipe in every for stream in recipe.streams):
-        raise UserError(f"--noise-root does not apply: no stream of {first.name} mixes in noise. Omit it.")
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():
         check_labels(recipe, corpus, auxiliary)
         check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
     return recipes, corpus, auxiliary, read_by
+
+
+def _with_first(recipes: Iterable[Any]) -> list[Any]:
+    return [each for recipe in recipes for each in (recipe, recipe.first) if each is not None]
+
+
+def check_used(recipes: Iterable[Any], auxiliary: Iterable[str], noise_root: Path | str | None) -> None:
+    """Refuse what no stream of the recipes uses, by a UserError: names of auxiliary corpora, and a folder of noises."""
+    every = _with_first(recipes)
+    read = {stream.corpus for each in every for stream in each.streams if stream.corpus}
+    for name in sorted(set(auxiliary) - read):
+        raise UserError(
+            f"no stream reads the corpus {name!r}: omit it, or add a stream. Read are: {', '.join(sorted(read)) or 'none'}."
+        )
+    if noise_root and not any(stream.noises for each in every for stream in each.streams):
+        raise UserError(
+            f"no stream of {every[0].name} mixes in noise: omit the folder of noises. Received: {noise_root}."
+        )
 
 
 def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:

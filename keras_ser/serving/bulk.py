@@ -25,7 +25,7 @@ from keras_ser.errors import RunError, UserError
 from keras_ser.files import lock, printable, remove_parts, write_json, write_whole
 from keras_ser.progress import track
 from keras_ser.serving.facts import find_export
-from keras_ser.serving.predictor import Predictor, flat, predict_files
+from keras_ser.serving.predictor import EXPORTS, Predictor, flat, predict_files
 
 PREDICTIONS, FAILED, MODEL = "predictions", "failed", "model.json"
 PART, BATCH = 1000, 256
@@ -140,7 +140,11 @@ def digest(model: str | os.PathLike) -> str:
     from keras_ser.training.run import Run, model_file
 
     folder = find_export(model)
-    files = [model_file(Run.find(model))] if folder is None else [*folder.glob("*.pb"), *folder.glob("variables/*")]
+    files = (
+        [model_file(Run.find(model, EXPORTS))]
+        if folder is None
+        else [*folder.glob("*.pb"), *folder.glob("variables/*")]
+    )
     found = hashlib.sha256()
     for path in sorted(files):
         with path.open("rb") as raw:

@@ -149,6 +149,17 @@ def test_missing_models_and_files_are_refused(served, files, tmp_path, capsys):
     for command in (["predict", tmp_path / "nowhere", files], ["export", tmp_path]):
         assert main([str(word) for word in command]) == 2
         assert "expected the folder of a finished run" in lines(capsys)[1][0]
+    for command, said in (
+        (
+            ["predict", tmp_path / "nowhere", files],
+            ", or of an export (NAME or NAME/VERSION). Received: {}, which does not",
+        ),
+        (["predict", files, files], "or of an export (NAME or NAME/VERSION). Received: {}."),
+        (["explain", served.export, files / "b.wav"], "{}, an export: give the run that it was made from."),
+        (["explain", served.export.parent, files / "b.wav"], "{}, an export: give the run that it was made from."),
+    ):
+        assert main([str(word) for word in command]) == 2
+        assert said.format(command[1]).lstrip(", ") in lines(capsys)[1][0]
     assert main(["predict", str(served.export), str(tmp_path / "nothing.wav")]) == 2
     assert "nothing.wav, which does not exist" in lines(capsys)[1][0]
 
