@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, assignments, expanded, table_options
+from keras_ser.cli.arguments import add_table_arguments, assignments, expanded, home, table_options
 from keras_ser.cli.progress import Progress, show, step_printer
 from keras_ser.cli.training import EXAMPLE
 from keras_ser.errors import UserError
@@ -29,7 +29,7 @@ def add(commands) -> None:
         help="folder of a run, or of an experiment (many runs), or a quoted pattern of them",
     )
     evaluate.add_argument("--corpus-root", metavar="DIR", help="current folder of the corpus (default: as in training)")
-    evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    evaluate.add_argument("--out", type=home, metavar="DIR", help="where the report goes (default: into RUN)")
     other = evaluate.add_argument_group("another corpus")
     other.add_argument(
         "--corpus", metavar="NAME", help="adapter of another corpus, all of whose clips are tested (with --corpus-root)"
@@ -55,10 +55,11 @@ def add(commands) -> None:
     )
     noise = evaluate.add_argument_group("noise")
     noise.add_argument(
-        "--noise", metavar="DIR", help="measure UAR against SNR for each noise file of this folder instead"
+        "--noise", type=home, metavar="DIR", help="measure UAR against SNR for each noise file of this folder instead"
     )
     noise.add_argument(
         "--denoiser",
+        type=home,
         metavar="RUN",
         help="with --noise: denoise first with the mask of a model 1 (a run, or an experiment with a run for each fold)",
     )

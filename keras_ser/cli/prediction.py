@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import positive, report_skipped
+from keras_ser.cli.arguments import home, positive, report_skipped
 from keras_ser.cli.models import PICTURES, add_model, load
 from keras_ser.errors import UserError
 from keras_ser.progress import track
@@ -48,9 +48,11 @@ def add(commands) -> None:
     predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (default 1)")
     predict.add_argument("--task", help="task of the --timeline (default: the model's first)")
     predict.add_argument(
-        "--plot", metavar="PNG", help="write a plot of the --timeline; a folder for several recordings"
+        "--plot", type=home, metavar="PNG", help="write a plot of the --timeline; a folder for several recordings"
     )
-    predict.add_argument("--out", metavar="DIR", help="write Parquet files to a folder; repeat the command to continue")
+    predict.add_argument(
+        "--out", type=home, metavar="DIR", help="write Parquet files to a folder; repeat the command to continue"
+    )
     predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
     predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
     predict.add_argument("--address", help="address of the Ray cluster (default: this machine)")

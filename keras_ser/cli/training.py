@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
 from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.cli.parsing import nearest
 from keras_ser.errors import UserError
@@ -53,7 +53,9 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
         metavar="KEY=VALUE",
         help="change a setting of the recipe, e.g. --set config.beta=0.2",
     )
-    training.add_argument("--init-from", metavar="RUN", help="start from the weights of a finished run (fine-tuning)")
+    training.add_argument(
+        "--init-from", type=home, metavar="RUN", help="start from the weights of a finished run (fine-tuning)"
+    )
     training.add_argument(
         "--precision", metavar="POLICY", help="dtype policy: float32, mixed_bfloat16 or mixed_float16"
     )
@@ -75,7 +77,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     output = parser.add_argument_group(
         "output", f"A run's folder is {EXAMPLE}, the report OUT/RECIPE-HASH/report.md.".replace("OUT", "<out>")
     )
-    output.add_argument("--out", metavar="DIR", default=OUT, help=f"where experiments go (default {OUT})")
+    output.add_argument("--out", type=home, metavar="DIR", default=OUT, help=f"where experiments go (default {OUT})")
     output.add_argument("--cache", metavar="DIR", help=CACHE)
     output.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -99,7 +101,7 @@ def add_corpus_arguments(corpus: Any) -> None:
     corpus.add_argument(
         "--aux-root", metavar="DIR", help="root of an auxiliary corpus, used as a second training stream"
     )
-    corpus.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
+    corpus.add_argument("--noise-root", type=home, metavar="DIR", help="folder of noise files for noisy streams")
     corpus.add_argument(
         "--bad",
         choices=["raise", "drop"],
@@ -235,11 +237,15 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
     from keras_ser.training.preflight import check_recipe
+    from keras_ser.training.transfer import check_start
 
     check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    folds = folds_asked(options)
-    check_splits(recipe, corpus, folds, (auxiliary or {}).values(), getattr(options, "init_from", None))
+    initial = getattr(options, "init_from", None)
+    if not getattr(options, "final", False):
+        check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values(), initial)
+    elif initial:  # all clips are trained on, whatever the protocols
+        check_start(recipe, initial, corpus, ())
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:

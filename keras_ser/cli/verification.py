@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from keras_ser.cli.arguments import add_table_arguments, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
 from keras_ser.cli.progress import show, step_printer
 from keras_ser.errors import UserError
 
@@ -34,7 +34,7 @@ def add(commands) -> None:
         default="raise",
         help="unreadable files: raise an error (default), or drop them",
     )
-    verify.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    verify.add_argument("--out", type=home, metavar="DIR", help="where the report goes (default: into RUN)")
     verify.set_defaults(run=_verify)
 
 
