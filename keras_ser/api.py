@@ -138,7 +138,7 @@ def run(
             `LeakageError`, `RunError`, ..).
     """
     from keras_ser.cli.progress import Progress
-    from keras_ser.cli.training import begun, check_labels
+    from keras_ser.cli.training import begun, check_labels, check_used
     from keras_ser.experiment import experiment_folder, run_experiment
     from keras_ser.experiment.planning import check_splits
     from keras_ser.experiment.reporting import paper_figures
@@ -146,9 +146,11 @@ def run(
     from keras_ser.training import Data
     from keras_ser.training.preflight import check_recipe
 
+    out, initial = os.path.expanduser(out), initial and os.path.expanduser(initial)
     others = _checked(recipe, corpus, auxiliary, out, initial)
     folds = [folds] if isinstance(folds, numbers.Integral) else folds
-    noises = Path(noise_root) if noise_root is not None else None
+    noises = Path(os.path.expanduser(noise_root)) if noise_root is not None else None
+    check_used([recipe], others, noises)
     if recipe.windows is not None:
         from keras_ser.pipelines.windows import cut_windows
 

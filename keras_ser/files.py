@@ -50,6 +50,16 @@ def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
     return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
 
 
+def printable(text: str | os.PathLike) -> str:
+    """Return a path, or a text that names one, with the bytes that are not UTF-8 as escapes.
+
+    Example:
+        >>> printable(os.fsdecode(b"caf\\xe9.wav"))
+        'caf\\\\xe9.wav'
+    """
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file atomically: `write` fills a temporary file, which then replaces `path`.
 

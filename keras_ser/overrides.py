@@ -96,9 +96,9 @@ def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
         return typed(_read(value, hint) if isinstance(value, str) else value, hint)
     except TypeError:
         if is_pairs(hint):
-            raise UserError(
-                f'--set {key}: expected a JSON object, such as {{"surprised": "surprise"}}. Received: {shown(value)}.'
-            ) from None
+            named = typing.get_args(typing.get_args(hint)[0])[0] is str
+            example = 'object, such as {"surprised": "surprise"}' if named else f"list, such as {json.dumps(old)}"
+            raise UserError(f"--set {key}: expected a JSON {example}. Received: {shown(value)}.") from None
         raise UserError(
             f"--set {key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}."
         ) from None

@@ -243,7 +243,7 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
     """Return a list of files, waveforms and mappings; a 2-D array of numbers is waveforms of one length."""
     if isinstance(X, str | os.PathLike | Mapping):
         raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
-    if len(getattr(X, "shape", ())) == 2 and X.shape[1] == 1 and np.asarray(X).dtype == object:
+    if len(getattr(X, "shape", ())) == 2 and X.shape[1] == 1 and np.asarray(X).dtype.kind in "OUT":
         X = np.asarray(X)[:, 0]  # noqa: N806 - a table of one column, as pipelines give it
     found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else None
     if found == []:
@@ -256,7 +256,7 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
     for number, item in enumerate(found):
         if not isinstance(item, str | os.PathLike):
             samples_of(item, 1, f"clip {number}")
-        elif item == "" or Path(item).is_dir():
+        elif item == "" or os.path.isdir(os.path.expanduser(item)):
             raise UserError(
                 f"expected audio files, one for each label. Received: the folder {str(item)!r}; list its files."
             )
@@ -270,7 +270,7 @@ def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) ->
     paths = []
     for number, item in enumerate(clips):
         if isinstance(item, str | os.PathLike):
-            paths.append(Path(item).expanduser().absolute())
+            paths.append(Path(os.path.expanduser(item)).absolute())
             continue
         name = f"clip {number}"
         samples, own = samples_of(item, rate, name)

@@ -86,11 +86,11 @@ def validated(number: int) -> tuple[Protocol, ...]:
     return tuple(Protocol(p.name, p.kind, by=p.by, folds=p.folds, validation=1) for p in folds(number))
 
 
-DEMO = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"))
+DEMO_EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"))
 SYSTEMS = {
     "emodb": systems("aspmtl_ablation", "emodb", emotion(emodb.EMOTIONS.values()), validated(5)),
     "ravdess": systems("aspmtl_ablation_ravdess", "ravdess", emotion(ravdess.EMOTIONS.values()), validated(6)),
-    "demo": systems("aspmtl_ablation_demo", "demo", DEMO, validated(2), epochs=2),
+    "demo": systems("aspmtl_ablation_demo", "demo", DEMO_EMOTION, validated(2), epochs=2),
 }
 
 RECIPES = SYSTEMS["emodb"]  # for `keras-ser train`

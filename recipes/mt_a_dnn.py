@@ -161,12 +161,14 @@ LEAKING = Protocol("paper-random-windows", test=0.2, validation=0.1, together=Fa
 CLIPS = Protocol("random-clips", test=0.2, validation=0.1)
 DEMO_SPEAKERS = Protocol("unseen-speakers", "k-fold", by="speaker", folds=3, validation=2)
 EMODB, RAVDESS = emodb.EMOTIONS.values(), ravdess.EMOTIONS.values()
-DEMO = (*FOUR, "disgust", "fear", "surprise")
+DEMO_LABELS = (*FOUR, "disgust", "fear", "surprise")
 
 VARIANTS = {
     "emodb": systems("mt_a_dnn_emodb", "emodb", EMODB, (SPEAKERS,), Windows(each=600)),
     "ravdess": systems("mt_a_dnn_ravdess", "ravdess", RAVDESS, (ACTORS,), Windows(each=1200)),
-    "demo": systems("mt_a_dnn_demo", "demo", DEMO, (DEMO_SPEAKERS,), Windows(hop_seconds=0.1), epochs=10, seeds=(0,)),
+    "demo": systems(
+        "mt_a_dnn_demo", "demo", DEMO_LABELS, (DEMO_SPEAKERS,), Windows(hop_seconds=0.1), epochs=10, seeds=(0,)
+    ),
 }
 RECIPES = flat(VARIANTS)
 

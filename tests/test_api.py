@@ -12,6 +12,7 @@ import pytest
 
 import keras_ser as ks
 from keras_ser.audio import read
+from keras_ser.corpora import Corpus, Utterance
 from keras_ser.errors import MissingModelError
 from keras_ser.models import model_module
 from tests.training import tiny
@@ -73,6 +74,11 @@ def test_a_class_whose_files_were_all_dropped_is_refused(short, tmp_path):
         ({"out": __file__}, "`out` must be a folder. Received: .*, a file"),
         ({"initial": "run", "model": "svm"}, "`initial` initialises a single network. Received: short"),
         ({"folds": 7}, "7"),
+        ({"noise_root": "/noises"}, "no stream of short mixes in noise: omit the folder of noises. Received: /noises"),
+        (
+            {"auxiliary": Corpus("emodb", Path("/"), (Utterance("a", "a"),), {})},
+            "no stream reads the corpus 'emodb': omit it",
+        ),
     ],
 )
 def test_arguments_of_another_kind_are_refused_in_one_line(short, tmp_path, change, words):

@@ -302,3 +302,10 @@ def test_an_interrupted_training_says_how_to_go_on(manifest, tmp_path):
 def test_columns_of_a_table_need_a_manifest(tmp_path, capsys):
     assert main(["verify", str(tmp_path), "--corpus-root", f"emodb={tmp_path}", "--columns=speaker=spk"]) == 2
     assert "--columns and --audio-root are for a manifest, and none is given" in capsys.readouterr().err
+
+
+def test_verify_refuses_two_corpora_of_one_adapter(tmp_path, capsys):
+    """Whose speakers of one name would be one person."""
+    roots = [f"--corpus-root=manifest={tmp_path / name}.csv" for name in "ab"]
+    assert main(["verify", str(tmp_path), *roots]) == 2
+    assert "--corpus-root manifest= is given twice" in capsys.readouterr().err

@@ -35,6 +35,14 @@ def test_front_end_and_shared_tasks_follow_in_the_first_model():
         assert (changed.frontend.hop, changed.first.frontend.hop) == (80, 100), "a key of its own goes first"
 
 
+def test_pairs_of_numbers_are_a_list_in_json():
+    with pytest.raises(UserError, match=r"expected a JSON list, such as \[\[2, 2\], .* Received: '2,2'"):
+        SIMPLE.set("config.pools", "2,2")
+    assert SIMPLE.set("config.pools", "[[3,2],[2,2],[2,1],[1,1]]").config.pools[0] == (3, 2)
+    with pytest.raises(UserError, match=r"expected a JSON object, such as \{"):
+        SIMPLE.set("tasks.emotion.merge", "joy,happiness")
+
+
 def test_another_model_comes_with_its_own_settings():
     changed = SIMPLE.change({"model": "svm", "config.kernel": "linear"})
     assert type(changed.config).__module__ == "keras_ser.models.svm" and changed.config.kernel == "linear"

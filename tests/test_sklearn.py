@@ -11,7 +11,7 @@ from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
 from keras_ser.errors import UserError
-from keras_ser.sklearn import SpeechClassifier
+from keras_ser.sklearn import SpeechClassifier, _clips
 
 LENGTHS = "a waveform may have any length: X has no fixed number of features"
 NOT_APPLICABLE = {
@@ -85,6 +85,14 @@ def test_what_cannot_be_fitted_is_a_value_error(X, y, words):  # noqa: N803
     with pytest.raises(ValueError, match=words) as caught:
         SpeechClassifier("svm").fit(X, y)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_one_column_may_hold_strings_of_numpy(monkeypatch, tmp_path):
+    assert _clips(np.array([["a.wav"], ["b.wav"]])) == ["a.wav", "b.wav"]
+    assert _clips(pd.DataFrame({"file": ["a.wav", "b.wav"]})) == ["a.wav", "b.wav"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UserError, match="Received: the folder '~/'"):
+        _clips(["~/"])
 
 
 @pytest.mark.parametrize("rate", [float("inf"), float("nan"), 0, 5, 10**9, "16000", True])

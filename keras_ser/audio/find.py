@@ -27,7 +27,7 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
     for name in paths:
         if name == "":
             raise UserError("expected a file or a folder. Received: an empty name.")
-        path = Path(name)
+        path = Path(os.path.expanduser(name))
         if os.path.isdir(path):  # which is False, not an error, for a name that no file can have
             below = sorted(_below(path, skipped))
             audio = [file for file in below if _is_audio(file)]

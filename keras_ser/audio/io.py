@@ -19,7 +19,7 @@ from keras_ser.audio.channels import Mixing, survey
 from keras_ser.audio.formats import SOUNDFILE
 from keras_ser.audio.header import AudioError, Info, span
 from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
-from keras_ser.audio.waveforms import level_problems
+from keras_ser.audio.waveforms import SHORTEST_SECONDS, level_problems
 from keras_ser.errors import UserError
 
 LOUDEST = 2.0**32  # full scale is 1; floats may hold 32-bit integers, and the squares of far larger values overflow
@@ -87,7 +87,7 @@ def read_with_problems(
     sample_rate: int = 16000,
     start: float | None = None,
     end: float | None = None,
-    window_seconds: float = 0.025,
+    window_seconds: float = SHORTEST_SECONDS,
     reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
 ) -> tuple[np.ndarray, list[str]]:
     """Return the waveform of `read` and its `problems`.
@@ -123,18 +123,23 @@ def _read(
     return waveform, mixing
 
 
-def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 30.0) -> Iterator[np.ndarray]:
+def blocks(
+    path: str | os.PathLike,
+    sample_rate: int = 16000,
+    seconds: float = 30.0,
+    mixed: tuple[Mixing, int] | None = None,
+) -> Iterator[np.ndarray]:
     """Yield a file in float32 (samples,) pieces of about `seconds` each, in bounded memory; joined they equal the result of `read`.
 
-    The file is decoded twice, since the mixing of its channels depends on the whole file. The errors of `read` are raised before
-    the first piece.
+    The file is decoded twice, since the mixing of its channels depends on the whole file, but once if `mixed`, the result of
+    `mixing_of`, is given. The errors of `read` are raised before the first piece.
     """
     path = _existing(path)
-    mixing, rate = mixing_of(path)
+    mixing, rate = mixed or mixing_of(path)
     resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="VHQ")
     pieces = open_stream(path, seconds=seconds)
     next(pieces)
-    waiting = next(pieces)
+    waiting, found = next(pieces), False
     while waiting is not None:
         following = next(pieces, None)
         waveform = mixing(waiting)
@@ -142,7 +147,10 @@ def blocks(path: str | os.PathLike, sample_rate: int = 16000, seconds: float = 3
             waveform = resampler.resample_chunk(waveform, last=following is None)
         if waveform.size:
             yield waveform
+            found = True
         waiting = following
+    if not found:  # one or two samples, of which soxr leaves none
+        yield read(path, sample_rate)
 
 
 def mixing_of(path: str | os.PathLike) -> tuple[Mixing, int]:

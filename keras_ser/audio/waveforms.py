@@ -8,9 +8,10 @@ import numpy as np
 from keras_ser.audio.channels import survey
 
 FAR_BEYOND = 10.0  # times full scale: mixes and filters exceed it by less, integers written as floats by more
+SHORTEST_SECONDS = 0.025  # the window of the usual front end
 
 
-def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.025) -> list[str]:
+def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = SHORTEST_SECONDS) -> list[str]:
     """List the problems of a waveform; an empty list if there are none.
 
     Args:
@@ -37,19 +38,40 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = 0.0
 
 def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float) -> list[str]:
     """List the `problems` of a mix: (samples,), finite, not empty."""
-    found = []
-    if waveform.min() == waveform.max():
-        found.append("silent")
-    else:
+    levels = Levels()
+    levels.add(waveform)
+    return levels.problems(sample_rate, window_seconds)
+
+
+class Levels:
+    """The levels of a mix that is added piece by piece: (samples,) each, finite, not empty."""
+
+    def __init__(self):
+        self.size, self.high, self.low = 0, -np.inf, np.inf
+        self._flat = [0, 0]  # samples inside runs at the highest and at the lowest rail
+        self._end = np.zeros(0, np.float32)  # the last two samples
+
+    def add(self, piece: np.ndarray) -> None:
+        joined = np.concatenate([self._end, piece])
+        rails = max(self.high, piece.max()), min(self.low, piece.min())
+        for i, (before, rail) in enumerate(zip((self.high, self.low), rails, strict=True)):
+            self._flat[i] = (self._flat[i] if rail == before else 0) + _flat(joined, rail)
+        self.high, self.low = rails
+        self.size, self._end = self.size + len(piece), joined[-2:]
+
+    def problems(self, sample_rate: int, window_seconds: float) -> list[str]:
+        """List the `problems` of all pieces together."""
+        found = []
+        if self.low == self.high:
+            found.append("silent")
         # Clipping leaves runs at both of its rails; the rails of 16 bits are -1 and 32767/32768.
-        flat = np.concatenate([_flat(waveform, waveform.max()), _flat(waveform, waveform.min())])
-        if flat.sum() > max(2, 1e-3 * waveform.size):
+        elif sum(self._flat) > max(2, 1e-3 * self.size):
             found.append("clipped")
-    if np.abs(waveform).max() > FAR_BEYOND:
-        found.append("far beyond full scale")
-    if waveform.size < window_seconds * sample_rate:
-        found.append("shorter than one window")
-    return found
+        if max(self.high, -self.low) > FAR_BEYOND:
+            found.append("far beyond full scale")
+        if self.size < window_seconds * sample_rate:
+            found.append("shorter than one window")
+        return found
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +95,9 @@ def content_hash(waveform: np.ndarray) -> str:
     return hashlib.sha1(samples.tobytes()).hexdigest()
 
 
-def _flat(waveform: np.ndarray, rail: float) -> np.ndarray:
+def _flat(waveform: np.ndarray, rail: float) -> int:
+    """Count the samples that are at a rail between two others that are."""
     if abs(rail) < 0.99:
-        return np.zeros(waveform.size, bool)
-    at = np.concatenate([[False], waveform == rail, [False]])
-    return at[:-2] & at[1:-1] & at[2:]
+        return 0
+    at = waveform == rail
+    return int((at[:-2] & at[1:-1] & at[2:]).sum())

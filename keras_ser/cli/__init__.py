@@ -8,7 +8,18 @@ prints how to continue.
 from collections.abc import Sequence
 
 from keras_ser._version import __version__
-from keras_ser.cli import corpus, denoising, evaluation, listing, prediction, recipe_script, serving, tuning, wav2vec2
+from keras_ser.cli import (
+    corpus,
+    denoising,
+    evaluation,
+    listing,
+    prediction,
+    recipe_script,
+    serving,
+    tuning,
+    verification,
+    wav2vec2,
+)
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.recipe_script import recipe_main
@@ -25,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (corpus, listing, recipe_script, evaluation, tuning, denoising, prediction, serving, wav2vec2):
+    groups = (corpus, listing, recipe_script, evaluation, verification, tuning)
+    for group in (*groups, denoising, prediction, serving, wav2vec2):
         group.add(commands)
     options = parser.parse_args(arguments)
     return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))

@@ -3,6 +3,7 @@
 import argparse
 import glob
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,18 @@ def positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text}.")
     return int(text)
+
+
+def whole(text: str) -> int:
+    """Parse an integer of at least 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 0. Received: {text}.")
+    return int(text)
+
+
+def home(text: str) -> str:
+    """Expand a "~" at the beginning of a path, as a shell does not in --out=~/x."""
+    return os.path.expanduser(text)
 
 
 def report_skipped(skipped: Sequence[Path]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, assignments, table_options
+from keras_ser.cli.arguments import add_table_arguments, assignments, home, table_options, whole
 from keras_ser.errors import UserError
 
 
@@ -32,12 +32,13 @@ def add(commands) -> None:
             sub.add_argument("--json", action="store_true", help="print the report as JSON")
             sub.add_argument(
                 "--hashes",
+                type=home,
                 metavar="FILE",
                 help="also compare the files with a list: columns path, bytes, sha256 separated by tabs, or sha256sum's output",
             )
             sub.set_defaults(run=_corpus_check)
         else:
-            sub.add_argument("-n", type=int, default=10, help="number of clips to list (default 10, 0 = all)")
+            sub.add_argument("-n", type=whole, default=10, help="number of clips to list (default 10, 0 = all)")
             sub.set_defaults(run=_corpus_show)
 
 

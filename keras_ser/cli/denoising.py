@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_ser.cli.arguments import report_skipped
+from keras_ser.cli.arguments import home, report_skipped
 from keras_ser.errors import DiskError, UserError
 from keras_ser.progress import track
 
@@ -20,12 +20,14 @@ def add(commands) -> None:
         help="remove noise from audio files",
         description="Write denoised copies of audio files: mono, with the length and sample rate of the input.",
     )
-    denoise.add_argument("input", metavar="IN", help="audio file, or a folder of audio files")
-    denoise.add_argument("output", metavar="OUT", help="file to write (.wav, .flac), or a folder")
+    denoise.add_argument("input", type=home, metavar="IN", help="audio file, or a folder of audio files")
+    denoise.add_argument("output", type=home, metavar="OUT", help="file to write (.wav, .flac), or a folder")
     denoise.add_argument(
         "--method", choices=METHODS, default="spectral-subtraction", help="default: spectral-subtraction"
     )
-    denoise.add_argument("--model", metavar="RUN", help="run of a denoiser (model 1 of a cascade), for drop and mask")
+    denoise.add_argument(
+        "--model", type=home, metavar="RUN", help="run of a denoiser (model 1 of a cascade), for drop and mask"
+    )
     denoise.add_argument("--alpha", type=float, help="power exponent of spectral-subtraction (2)")
     denoise.add_argument("--beta", type=float, help="noise correction of spectral-subtraction (0.5)")
     denoise.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -41,6 +43,8 @@ def _denoise(options: argparse.Namespace) -> int:
     files, skipped = find_audio([source])
     report_skipped(skipped)
     if source.is_dir():
+        if target.suffix.lower() in (".wav", ".flac") and not target.is_dir():
+            raise UserError(f"expected an OUT that is a folder, as IN is one. Received: {target}.")
         pairs = [(file, (target / Path(file).relative_to(source)).with_suffix(".wav")) for file in files]
     else:
         pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]

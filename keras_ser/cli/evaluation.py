@@ -1,4 +1,4 @@
-"""The commands `evaluate`, `compare`, `verify` and `check`: score trained runs again."""
+"""The commands `evaluate`, `compare` and `check`: score trained runs again."""
 
 import argparse
 import math
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, assignments, expanded, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, assignments, expanded, home, table_options
 from keras_ser.cli.progress import Progress, show, step_printer
 from keras_ser.cli.training import EXAMPLE
 from keras_ser.errors import UserError
@@ -29,7 +29,7 @@ def add(commands) -> None:
         help="folder of a run, or of an experiment (many runs), or a quoted pattern of them",
     )
     evaluate.add_argument("--corpus-root", metavar="DIR", help="current folder of the corpus (default: as in training)")
-    evaluate.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
+    evaluate.add_argument("--out", type=home, metavar="DIR", help="where the report goes (default: into RUN)")
     other = evaluate.add_argument_group("another corpus")
     other.add_argument(
         "--corpus", metavar="NAME", help="adapter of another corpus, all of whose clips are tested (with --corpus-root)"
@@ -55,10 +55,11 @@ def add(commands) -> None:
     )
     noise = evaluate.add_argument_group("noise")
     noise.add_argument(
-        "--noise", metavar="DIR", help="measure UAR against SNR for each noise file of this folder instead"
+        "--noise", type=home, metavar="DIR", help="measure UAR against SNR for each noise file of this folder instead"
     )
     noise.add_argument(
         "--denoiser",
+        type=home,
         metavar="RUN",
         help="with --noise: denoise first with the mask of a model 1 (a run, or an experiment with a run for each fold)",
     )
@@ -74,33 +75,6 @@ def add(commands) -> None:
     )
     compare.add_argument("--protocol", help="protocol to compare (default: the only one of the experiments)")
     compare.set_defaults(run=_compare)
-
-    verify = commands.add_parser(
-        "verify",
-        help="verify speakers not seen in training, using the embeddings of a run (d-vectors)",
-        description="Each speaker is enrolled by the mean embedding of some utterances; every other utterance is compared with all "
-        "speakers by cosine similarity. Error rates are reported with intervals over speakers.",
-    )
-    verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
-    verify.add_argument(
-        "--corpus-root",
-        metavar="NAME=DIR",
-        required=True,
-        action="append",
-        help="corpus of speakers (repeatable); those seen in training are left out",
-    )
-    add_table_arguments(verify)
-    verify.add_argument(
-        "--enrol", type=positive, default=20, metavar="N", help="number of utterances that enrol a speaker (default 20)"
-    )
-    verify.add_argument(
-        "--bad",
-        choices=["raise", "drop"],
-        default="raise",
-        help="unreadable files: raise an error (default), or drop them",
-    )
-    verify.add_argument("--out", metavar="DIR", help="where the report goes (default: into RUN)")
-    verify.set_defaults(run=_verify)
 
     check = commands.add_parser(
         "check",
@@ -259,39 +233,15 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import CORPORA, read_corpus
-    from keras_ser.experiment.rescoring import cache_folder, runs_of
-    from keras_ser.experiment.verification import run_enrolled
-    from keras_ser.pipelines.records import cache
-
-    folder, corpora, table = Path(options.folder), [], table_options(options)
-    if table and not any(given.startswith("manifest=") for given in options.corpus_root):
-        raise UserError(
-            "--columns and --audio-root are for a manifest, and none is given (--corpus-root manifest=CSV)."
-        )
-    for given in options.corpus_root:
-        name, equals, root = given.partition("=")
-        if not equals or name not in CORPORA:
-            raise UserError(f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
-        corpora.append(read_corpus(name, root, **(table if name == "manifest" else {})))
-    runs = runs_of(folder)
-    where = Path(options.out) if options.out else folder
-    rate = runs[0].recipe.frontend.sample_rate
-    decoded = [(c, cache(c, cache_folder(folder), sample_rate=rate, bad=options.bad)) for c in corpora]
-    named = {runs[0].recipe.name: runs}
-    made = run_enrolled(named, decoded, where, utterances=options.enrol, on_step=step_printer())
-    show(made, where / "verification.md")
-    return 0
-
-
 def _check(options: argparse.Namespace) -> int:
     from keras_ser.experiment.rescoring import data_of
     from keras_ser.serving.run_checks import check_run
     from keras_ser.training import Run
 
     run = Run.load(Run.find(options.run_folder))
-    data, failed = data_of(run.folder, options.corpus_root, auxiliary=not options.no_train), False
+    # of a final run there is nothing to test, but the rest can be checked
+    data = None if run.split.final else data_of(run.folder, options.corpus_root, auxiliary=not options.no_train)
+    failed = False
     with Progress(options.quiet) as progress:
         for name, passed, said in check_run(run, data, not options.no_train, progress.epoch):
             failed |= passed is False

@@ -4,12 +4,16 @@ import argparse
 import sys
 import warnings
 
+from keras_ser.cli.arguments import home
+
 PICTURES = (".png", ".pdf", ".svg")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the argument MODEL."""
-    parser.add_argument("model", metavar="MODEL", help="folder of a run, or of an export (NAME or NAME/VERSION)")
+    parser.add_argument(
+        "model", type=home, metavar="MODEL", help="folder of a run, or of an export (NAME or NAME/VERSION)"
+    )
 
 
 def load(path: str):

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,11 +22,24 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self.given = sys.argv[1:] if args is None else list(args)
-        namespace, extras = super().parse_known_args(args, namespace)
+        namespace, extras = super().parse_known_args(self._joined(self.given), namespace)
         if extras:
             option = next((extra for extra in extras if extra.startswith("-")), None)
             self.error(f"unexpected argument {extras[0]!r}." if option is None else self._unknown(option))
         return namespace, extras
+
+    def _joined(self, words: Sequence[str]) -> list[str]:
+        """Join an option and a value that begins with a negative number, -5,0,5, which argparse takes for an option."""
+        taking = {
+            name for action in self._actions if action.nargs is None for name in action.option_strings if name[1] == "-"
+        }
+        found: list[str] = []
+        for word in words:
+            if found and found[-1] in taking and "--" not in found and re.match(r"-\.?\d", word):
+                found[-1] += f"={word}"
+            else:
+                found.append(word)
+        return found
 
     def _unknown(self, option: str) -> str:
         name = option.split("=")[0]

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import positive, report_skipped
+from keras_ser.cli.arguments import home, positive, report_skipped
 from keras_ser.cli.models import PICTURES, add_model, load
 from keras_ser.errors import UserError
 from keras_ser.progress import track
 
 FILES = ("jsonl", "csv", "table")
+NEEDS = {"shards": "out", "engine": "out", "retry_failed": "out", "address": "engine", "workers": "engine"}
 TIMES = ("jsonl", "csv", "table", "rttm", "audacity")
 
 
@@ -47,14 +48,19 @@ def add(commands) -> None:
     predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (default 1)")
     predict.add_argument("--task", help="task of the --timeline (default: the model's first)")
     predict.add_argument(
-        "--plot", metavar="PNG", help="write a plot of the --timeline; a folder for several recordings"
+        "--plot", type=home, metavar="PNG", help="write a plot of the --timeline; a folder for several recordings"
     )
-    predict.add_argument("--out", metavar="DIR", help="write Parquet files to a folder; repeat the command to continue")
+    predict.add_argument(
+        "--out", type=home, metavar="DIR", help="write Parquet files to a folder; repeat the command to continue"
+    )
     predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
     predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
     predict.add_argument("--address", help="address of the Ray cluster (default: this machine)")
     predict.add_argument(
         "--workers", type=positive, metavar="N", help="with --engine, number of copies of the model (default 2)"
+    )
+    predict.add_argument(
+        "--retry-failed", action="store_true", help="with --out, also read the files that failed before again"
     )
     predict.set_defaults(run=_predict, interrupted="interrupted; the output so far is complete")
 
@@ -76,13 +82,14 @@ def _predict(options: argparse.Namespace) -> int:
         for name in ("plot", "task", "window", "hop"):
             if getattr(options, name) is not None:
                 raise UserError(f"--{name} requires --timeline.")
-    if options.plot and Path(options.plot).suffix.lower() not in (*PICTURES, ""):
+    suffix = Path(options.plot or "").suffix.lower()
+    if suffix not in (*PICTURES, "") and not Path(options.plot).is_dir():
         raise UserError(
             f"--plot takes a name that ends in {', '.join(PICTURES)}, or a folder. Received: {options.plot}."
         )
-    for name, needs in (("shards", "out"), ("engine", "out"), ("address", "engine"), ("workers", "engine")):
+    for name, needs in NEEDS.items():
         if getattr(options, name) and not getattr(options, needs):
-            raise UserError(f"--{name} requires --{needs}.")
+            raise UserError(f"--{name.replace('_', '-')} requires --{needs}.")
     if options.out:
         return _bulk(options)
     lists = [name for name in options.files if name.lower().endswith(".txt")]
@@ -124,20 +131,22 @@ def _bulk(options: argparse.Namespace) -> int:
     files, skipped = bulk.listed_files(options.files)
     report_skipped(skipped)
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
-    predicted, failed = bulk.predict_bulk(
-        options.model, files, options.out, shard=options.shards or (1, 1), progress=True, rows=rows
-    )
+    given = {"shard": options.shards or (1, 1), "retry_failed": options.retry_failed, "rows": rows}
+    predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, progress=True)
     print(Path(options.out) / bulk.PREDICTIONS)
     print(f"{predicted} files predicted, {failed} failed", file=sys.stderr)
     if failed:
-        print(f"keras-ser: the reasons are in {Path(options.out) / bulk.FAILED}", file=sys.stderr)
+        where = Path(options.out) / bulk.FAILED
+        print(f"keras-ser: the reasons are in {where}; --retry-failed reads these files again.", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.format == "audacity" and len(files) > 1:
         raise UserError(f"--format audacity takes one recording; use rttm, csv or jsonl. Received: {len(files)} files.")
-    from keras_ser.audio import AudioError, mixing_of
+    if options.plot and len(files) > 1 and Path(options.plot).suffix and not Path(options.plot).is_dir():
+        raise UserError(f"--plot takes a folder for several recordings. Received: {options.plot}, {len(files)} files.")
+    from keras_ser.audio import AudioError
     from keras_ser.files import write_figure
     from keras_ser.serving.timelines import timeline
 
@@ -149,11 +158,11 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
     for number, path in enumerate(track(files, "files")):
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
-            for problem in mixing_of(path)[0].problems:
-                problems[problem].append(path)
         except AudioError as error:
             bad.append(str(error))
             continue
+        for problem in found.problems:
+            problems[problem].append(path)
         # recordings of the same name are identified by their paths
         recording = path.as_posix() if stems[path.stem] > 1 else None
         lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
@@ -165,6 +174,8 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
             target = Path(options.plot)
             if len(files) > 1:
                 target = target / f"{number:04d}-{path.stem}.png"
+            elif target.is_dir():
+                target = target / f"{path.stem}.png"
             elif not target.suffix:
                 target = target.with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -162,6 +162,9 @@ def run(
     chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
     alone, on_ray = options.job, options.engine == "ray"
     check_engine(options)
+    for name in ("protocol", "folds", "jobs") if options.final else ():
+        if getattr(options, name):
+            raise UserError(f"--final trains on all clips, after cross-validation: omit --{name}.")
     if alone is not None and (options.final or options.jobs):
         raise UserError(f"--job trains one run: omit --{'final' if options.final else 'jobs'}.")
     if on_ray and (alone is not None or options.final):
@@ -230,9 +233,14 @@ def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Ma
         for job in job_names(r, data.corpus, folds)
     }
     asked = list(every)[int(asked)] if asked.isdecimal() and int(asked) < len(every) else asked
+    if several and asked not in every:  # `keras-ser jobs` lists the runs of one system, without its name
+        alike = [each for each, (_, job) in every.items() if job == asked]
+        asked = alike[0] if len(alike) == 1 else asked
     if asked not in every:
+        examples = ", ".join([*list(every)[:3], *([".."] if len(every) > 3 else [])])
         raise UserError(
-            f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to {len(every) - 1}. Received: {asked!r}."
+            f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to {len(every) - 1}: {examples}. "
+            f"Received: {asked!r}."
         )
     name, job = every[asked]
     train_experiment(recipes[name], data, folders[name], only=(job,), on_failure=progress.failure, **given)

@@ -75,7 +75,8 @@ def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None
         or not all(isinstance(each, Recipe) for each in recipes.values())
     ):
         raise UserError(f"{path} defines no RECIPES = {{variant: Recipe(..)}}. See recipes/ for examples.")
-    return recipes, getattr(module, "DEMO", None), getattr(module, "fitted", None)
+    demo = getattr(module, "DEMO", None)
+    return recipes, demo if isinstance(demo, str) and demo in recipes else None, getattr(module, "fitted", None)
 
 
 def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | None):

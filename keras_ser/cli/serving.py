@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from keras_ser.cli.arguments import expanded, positive
+from keras_ser.cli.arguments import expanded, home, positive
 from keras_ser.cli.models import PICTURES, add_model, load
 from keras_ser.cli.training import EXAMPLE
 from keras_ser.errors import UserError
@@ -28,7 +28,11 @@ def add(commands) -> None:
     )
     export.add_argument("--name", help="the model's name on the server (default: the recipe's)")
     export.add_argument(
-        "--out", metavar="DIR", default="exports", help="folder in which NAME/VERSION is created (default exports)"
+        "--out",
+        type=home,
+        metavar="DIR",
+        default="exports",
+        help="folder in which NAME/VERSION is created (default exports)",
     )
     export.add_argument(
         "--max-seconds", type=float, default=60.0, metavar="S", help="longest accepted clip in seconds (default 60)"
@@ -41,8 +45,8 @@ def add(commands) -> None:
         description="Show which parts of a clip support the predicted class of each task and which oppose it, by integrated "
         "gradients; of a network with feature attention, which features it weights.",
     )
-    explain.add_argument("run_folder", metavar="RUN", help="folder of a run of a network")
-    explain.add_argument("file", metavar="FILE", help="audio file")
+    explain.add_argument("run_folder", type=home, metavar="RUN", help="folder of a run of a network")
+    explain.add_argument("file", type=home, metavar="FILE", help="audio file")
     explain.add_argument(
         "--top",
         type=positive,
@@ -51,7 +55,7 @@ def add(commands) -> None:
         help="number of features, or of segments of the clip (default 10)",
     )
     explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
-    explain.add_argument("--plot", metavar="PNG", help="write a bar plot, one row per task")
+    explain.add_argument("--plot", type=home, metavar="PNG", help="write a bar plot, one row per task")
     explain.set_defaults(run=_explain)
 
     demo = commands.add_parser(

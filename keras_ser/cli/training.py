@@ -2,11 +2,11 @@
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
 from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.cli.parsing import nearest
 from keras_ser.errors import UserError
@@ -53,7 +53,9 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
         metavar="KEY=VALUE",
         help="change a setting of the recipe, e.g. --set config.beta=0.2",
     )
-    training.add_argument("--init-from", metavar="RUN", help="start from the weights of a finished run (fine-tuning)")
+    training.add_argument(
+        "--init-from", type=home, metavar="RUN", help="start from the weights of a finished run (fine-tuning)"
+    )
     training.add_argument(
         "--precision", metavar="POLICY", help="dtype policy: float32, mixed_bfloat16 or mixed_float16"
     )
@@ -75,7 +77,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     output = parser.add_argument_group(
         "output", f"A run's folder is {EXAMPLE}, the report OUT/RECIPE-HASH/report.md.".replace("OUT", "<out>")
     )
-    output.add_argument("--out", metavar="DIR", default=OUT, help=f"where experiments go (default {OUT})")
+    output.add_argument("--out", type=home, metavar="DIR", default=OUT, help=f"where experiments go (default {OUT})")
     output.add_argument("--cache", metavar="DIR", help=CACHE)
     output.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -99,7 +101,7 @@ def add_corpus_arguments(corpus: Any) -> None:
     corpus.add_argument(
         "--aux-root", metavar="DIR", help="root of an auxiliary corpus, used as a second training stream"
     )
-    corpus.add_argument("--noise-root", metavar="DIR", help="folder of noise files for noisy streams")
+    corpus.add_argument("--noise-root", type=home, metavar="DIR", help="folder of noise files for noisy streams")
     corpus.add_argument(
         "--bad",
         choices=["raise", "drop"],
@@ -192,25 +194,37 @@ def read(
     )
     # report a wrong path or label before importing TensorFlow, which takes seconds
     auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
-    every = [each for recipe in recipes.values() for each in (recipe, recipe.first) if each is not None]
-    named = {stream.corpus for recipe in every for stream in recipe.streams if stream.corpus}
-    for name in sorted(set(options.corpus_roots) - {first.corpus}):
-        if name not in named:
-            raise UserError(
-                f"no stream reads the corpus {name!r} of --corpus-root {name}=.. There are: {', '.join(sorted(named)) or 'none'}."
-            )
-        by = next(dict(s.options) for recipe in every for s in recipe.streams if s.corpus == name)
+    named = set(options.corpus_roots) - {first.corpus}
+    check_used(recipes.values(), named, options.noise_root)
+    for name in sorted(named):
+        by = next(dict(s.options) for each in _with_first(recipes.values()) for s in each.streams if s.corpus == name)
         auxiliary[name] = read_corpus(
             name, options.corpus_roots[name], **by, **(of_table if name == "manifest" else {})
         )
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
-    if options.noise_root and not any(stream.noises for recipe in every for stream in recipe.streams):
-        raise UserError(f"--noise-root does not apply: no stream of {first.name} mixes in noise. Omit it.")
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():
         check_labels(recipe, corpus, auxiliary)
         check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
     return recipes, corpus, auxiliary, read_by
+
+
+def _with_first(recipes: Iterable[Any]) -> list[Any]:
+    return [each for recipe in recipes for each in (recipe, recipe.first) if each is not None]
+
+
+def check_used(recipes: Iterable[Any], auxiliary: Iterable[str], noise_root: Path | str | None) -> None:
+    """Refuse what no stream of the recipes uses, by a UserError: names of auxiliary corpora, and a folder of noises."""
+    every = _with_first(recipes)
+    read = {stream.corpus for each in every for stream in each.streams if stream.corpus}
+    for name in sorted(set(auxiliary) - read):
+        raise UserError(
+            f"no stream reads the corpus {name!r}: omit it, or add a stream. Read are: {', '.join(sorted(read)) or 'none'}."
+        )
+    if noise_root and not any(stream.noises for each in every for stream in each.streams):
+        raise UserError(
+            f"no stream of {every[0].name} mixes in noise: omit the folder of noises. Received: {noise_root}."
+        )
 
 
 def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:
@@ -223,11 +237,15 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
     from keras_ser.training.preflight import check_recipe
+    from keras_ser.training.transfer import check_start
 
     check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    folds = folds_asked(options)
-    check_splits(recipe, corpus, folds, (auxiliary or {}).values(), getattr(options, "init_from", None))
+    initial = getattr(options, "init_from", None)
+    if not getattr(options, "final", False):
+        check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values(), initial)
+    elif initial:  # all clips are trained on, whatever the protocols
+        check_start(recipe, initial, corpus, ())
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:

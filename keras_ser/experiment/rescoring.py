@@ -19,6 +19,8 @@ from keras_ser.splits import check_split
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
+ALL_CLIPS = "trained on all clips of its corpus, which cannot be used to test it"
+
 
 def evaluate(
     folder: Path | str, corpus_root: Path | str | None = None, out: Path | str | None = None
@@ -42,10 +44,7 @@ def evaluate(
     folder = Path(folder).expanduser()
     owner, recipe = _owner(folder)
     if owner != folder and Run.load(folder).split.final:
-        raise RunError(
-            f"{folder} was trained on all clips of its corpus, which cannot be used to test it. Give another corpus: --corpus NAME "
-            "--corpus-root DIR."
-        )
+        raise RunError(f"{folder} was {ALL_CLIPS}. Give another corpus: --corpus NAME --corpus-root DIR.")
     data = data_of(folder, corpus_root)
     if owner == folder:
         with lock(folder / "report"):

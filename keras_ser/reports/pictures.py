@@ -7,6 +7,7 @@ Matplotlib is imported inside the functions, so that importing this package stay
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from keras_ser.evaluation.intervals import too_few
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores
 from keras_ser.evaluation.tables import form_of, metric_title
+from keras_ser.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +31,11 @@ def new(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def file_title(path: Path) -> str:
+    """Return a file's name as a title: without bytes that are not UTF-8, or formulas between dollar signs."""
+    return printable(path.name).replace("$", r"\$")
 
 
 def mark(label: str, **style: Any) -> Line2D:

@@ -132,7 +132,7 @@ class Attribution:
         first.imshow(shown.T, origin="lower", aspect="auto", cmap="Greys", extent=extent, vmin=low, vmax=high)
         first.set_ylabel("bin", fontsize=8)
         first.tick_params(labelsize=8)
-        first.set_title(f"{self.path.name}: {name.replace('_', ' ')}", fontsize=10, loc="left")
+        first.set_title(f"{pictures.file_title(self.path)}: {name.replace('_', ' ')}", fontsize=10, loc="left")
         edges = np.linspace(0, self.seconds, min(60, max(len(t) for t in self.times.values())) + 1)
         for axes, each in zip(rows, self.tasks, strict=True):
             sums = self.by_time(each, edges)

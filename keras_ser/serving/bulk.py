@@ -7,24 +7,25 @@ A folder of results contains
     failed/*.parquet              a row per file that could not be predicted: file, reason
 
 Each results file is written at once, every `PART` audio files. Files in either table are not read again, so that a killed
-command can be continued, even with other shards.
+command can be continued, even with other shards; `retry_failed` reads those of the second again. File names that are not UTF-8 are
+escaped (`keras_ser.files.printable`).
 """
 
 import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from keras_ser.errors import RunError, UserError
-from keras_ser.files import remove_parts, write_json, write_whole
+from keras_ser.files import lock, printable, remove_parts, write_json, write_whole
 from keras_ser.progress import track
 from keras_ser.serving.facts import find_export
-from keras_ser.serving.predictor import Predictor, flat, predict_files
+from keras_ser.serving.predictor import EXPORTS, Predictor, flat, predict_files
 
 PREDICTIONS, FAILED, MODEL = "predictions", "failed", "model.json"
 PART, BATCH = 1000, 256
@@ -39,6 +40,7 @@ def predict_bulk(
     shard: tuple[int, int] = (1, 1),
     part: int = PART,
     progress: bool = False,
+    retry_failed: bool = False,
     rows: contextlib.AbstractContextManager[Callable[[Sequence[Path]], Iterable[Row]]] | None = None,
 ) -> tuple[int, int]:
     """Predict one shard of the files that `out` has no row for, and write the rows to `out`.
@@ -50,6 +52,7 @@ def predict_bulk(
         shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
         part: Files that share a Parquet file. A kill loses the rows of one part at most.
         progress: Show a progress bar on a terminal.
+        retry_failed: Also predict the files of this shard that failed before; their rows are removed first.
         rows: Context of a function files -> rows in any order, used instead of predicting in this process; see `ray_rows`.
 
     Returns:
@@ -59,7 +62,7 @@ def predict_bulk(
         UserError: The shard is not one, or pyarrow is not installed.
         RunError: `out` holds results of another model, or a damaged file.
     """
-    _pyarrow()
+    pyarrow, _ = _pyarrow()
     number, shards = shard
     if not 1 <= number <= shards:
         raise UserError(f"a shard is N/OF, N from 1 to OF, e.g. 1/8. Received: {number}/{shards}.")
@@ -67,11 +70,16 @@ def predict_bulk(
     # join the cluster before creating the folder
     with rows or contextlib.nullcontext() as make:
         claim(out, about)
-        done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
-        known = done[PREDICTIONS] | done[FAILED]
         mine = files[number - 1 :: shards]
-        left = [path for path in mine if str(path) not in known]
-        counts = {table: sum(str(path) in found for path in mine) for table, found in done.items()}
+        names = [printable(path) for path in mine]
+        with lock(out / FAILED):  # another shard may be forgetting its failures
+            done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
+            if retry_failed:
+                _forget(out / FAILED, done[FAILED] & set(names))
+                done[FAILED] -= set(names)
+        known = done[PREDICTIONS] | done[FAILED]
+        left = [path for path, name in zip(mine, names, strict=True) if name not in known]
+        counts = {table: sum(name in found for name in names) for table, found in done.items()}
         if not left:
             return counts[PREDICTIONS], counts[FAILED]
         made = (make or Rows(model))(left)
@@ -81,7 +89,8 @@ def predict_bulk(
                 chosen = [row for row in block if ("reason" in row) == wanted]
                 if chosen:
                     counts[table] += len(chosen)
-                    _write(out / table / f"shard-{number:05d}-of-{shards:05d}-{uuid4().hex[:12]}.parquet", chosen)
+                    name = f"shard-{number:05d}-of-{shards:05d}-{uuid4().hex[:12]}.parquet"
+                    _write(out / table / name, pyarrow.Table.from_pylist(chosen))
     return counts[PREDICTIONS], counts[FAILED]
 
 
@@ -97,29 +106,33 @@ class Rows:
 
     def __call__(self, files: Iterable[Path]) -> Iterator[Row]:
         for path, answer in predict_files(self.predictor, files):
-            file = {"file": str(path)}
+            file = {"file": printable(path)}
             if isinstance(answer, str):
-                yield file | {"reason": answer}
+                yield file | {"reason": printable(answer)}
             else:
                 yield file | flat(self.predictor.tasks, {**answer, "problems": answer.get("problems", ())})
 
 
 def claim(out: Path, about: Mapping[str, str]) -> None:
-    """Create a folder of results, or continue in one of the same model."""
+    """Create a folder of results, or continue in one of the same model; shards may do so at the same time."""
     file = out / MODEL
-    if file.exists():
-        try:
-            held = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"{file} is damaged: {error}. Remove {out}, or give another --out.") from error
-        if held != about:
-            raise RunError(f"{out} holds the predictions of another model. Give another --out.")
-    elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
-        raise RunError(f"{out} is not empty and holds no predictions. Give another --out.")
-    for table in (PREDICTIONS, FAILED):
-        (out / table).mkdir(parents=True, exist_ok=True)
-        remove_parts(out / table)
-    write_json(file, about)
+    # listed first: a shard that starts now writes `file` before anything else
+    held = out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir())
+    if not file.exists():
+        if held:
+            raise RunError(f"{out} is not empty and holds no predictions. Give another --out.")
+        with lock(file):
+            if not file.exists():
+                write_json(file, about)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: {error}. Remove {out}, or give another --out.") from error
+    if found != about:
+        raise RunError(f"{out} holds the predictions of another model. Give another --out.")
+    for folder in (out, out / PREDICTIONS, out / FAILED):
+        folder.mkdir(exist_ok=True)
+        remove_parts(folder)
 
 
 def digest(model: str | os.PathLike) -> str:
@@ -127,7 +140,11 @@ def digest(model: str | os.PathLike) -> str:
     from keras_ser.training.run import Run, model_file
 
     folder = find_export(model)
-    files = [model_file(Run.find(model))] if folder is None else [*folder.glob("*.pb"), *folder.glob("variables/*")]
+    files = (
+        [model_file(Run.find(model, EXPORTS))]
+        if folder is None
+        else [*folder.glob("*.pb"), *folder.glob("variables/*")]
+    )
     found = hashlib.sha256()
     for path in sorted(files):
         with path.open("rb") as raw:
@@ -148,9 +165,20 @@ def read_column(folder: Path, name: str) -> set[str]:
     return found
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
+def _forget(folder: Path, names: Collection[str]) -> None:
+    """Remove the rows of these files from all Parquet files of a folder."""
     pyarrow, parquet = _pyarrow()
-    table = pyarrow.Table.from_pylist(list(rows))
+    for path in sorted(folder.glob("*.parquet")) if names else ():
+        rows = parquet.read_table(path)
+        kept = rows.filter(pyarrow.array([name not in names for name in rows["file"].to_pylist()], pyarrow.bool_()))
+        if not kept.num_rows:
+            path.unlink()
+        elif kept.num_rows < rows.num_rows:
+            _write(path, kept)
+
+
+def _write(path: Path, table: Any) -> None:
+    _, parquet = _pyarrow()
     write_whole(path, lambda part: parquet.write_table(table, part, compression="zstd"))
 
 
@@ -205,7 +233,7 @@ def ray_rows(
         def rows(files: Sequence[Path]) -> Iterator[Row]:
             ray.data.DataContext.get_current().enable_progress_bars = False
             count = min(workers, room)
-            items = [{"file": str(file)} for file in files]
+            items = [{"file": RayRows.item(file)} for file in files]
             blocks = max(1, min(len(items) // BATCH, 4 * count))
             made = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
                 RayRows,
@@ -229,10 +257,17 @@ def ray_rows(
 
 
 class RayRows:
-    """`Rows` on batches of Ray Data: {"file": (files,)} -> {"row": (files,) JSON}, so that failed rows need no columns."""
+    """`Rows` on batches of Ray Data: {"file": (files,) `item`} -> {"row": (files,) JSON}, so that failed rows need no columns."""
 
     def __init__(self, model: str):
         self.rows = Rows(model)
 
+    @staticmethod
+    def item(file: Path) -> str:
+        """Return what an actor is sent for a file: the path to read in its own working folder, and the name in the row."""
+        return json.dumps([os.path.abspath(file), printable(file)])  # Arrow has no names that are not UTF-8
+
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
-        return {"row": [json.dumps(row) for row in self.rows([Path(str(file)) for file in batch["file"]])]}
+        paths, names = zip(*(json.loads(str(file)) for file in batch["file"]), strict=True)
+        rows = zip(names, self.rows(map(Path, paths)), strict=True)
+        return {"row": [json.dumps(row | {"file": name}) for name, row in rows]}

@@ -6,18 +6,20 @@ and uploads are deleted within minutes, at the latest when the server stops.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser.errors import UserError
 from keras_ser.serving.inputs import read_short
 from keras_ser.serving.predictor import FLAGS, Predictor
-from keras_ser.serving.timelines import HOP_SECONDS, WINDOW_SECONDS, timeline
+from keras_ser.serving.timelines import HOP_SECONDS, WINDOW_SECONDS, Timeline, timeline
 from keras_ser.tasks import Task
 
 if TYPE_CHECKING:
@@ -81,8 +83,9 @@ def build(predictor: Predictor) -> gr.Blocks:
             if path is not None:
                 waveform, seconds, problems = read_short(path, predictor.sample_rate, predictor.max_seconds)
                 answer = {} if waveform is None else predictor([waveform])[0]
-                figure = _figure(predictor, path, seconds, task)
-                note = _note(predictor, seconds, answer, problems)
+                line = _line(predictor, path, seconds, task)
+                figure = line and _figure(line)
+                note = _note(predictor, seconds, answer, problems or (line.problems if line else []))
         except UserError as refused:
             note = str(refused).replace(path, Path(path).name)  # the user's name of the file, not the upload's path
             answer, error = {}, gr.Error(note, print_exception=False)
@@ -198,15 +201,17 @@ def _gradio():
     return gradio
 
 
-def _figure(predictor: Predictor, path: str, seconds: float, task: str) -> Figure | None:
-    window = min(WINDOW_SECONDS, predictor.max_seconds)
-    if seconds <= window:
-        return None
+def _line(predictor: Predictor, path: str, seconds: float, task: str) -> Timeline | None:
+    """Return the answers over time, or None for a clip of one window."""
+    window = min(WINDOW_SECONDS, predictor.max_seconds, predictor.centre_seconds or math.inf)
+    return timeline(predictor, path, window, min(HOP_SECONDS, window), task) if seconds > window else None
+
+
+def _figure(line: Timeline) -> Figure:
     import matplotlib
 
-    found = timeline(predictor, path, window, min(HOP_SECONDS, window), task)
     with matplotlib.rc_context({"figure.dpi": DPI}):
-        return found.figure()
+        return line.figure()
 
 
 def _value(answer: dict[str, Any] | None):
@@ -215,8 +220,10 @@ def _value(answer: dict[str, Any] | None):
     return answer["value"] if "value" in answer else answer["probabilities"]
 
 
-def _note(predictor: Predictor, seconds: float, answer: dict[str, Any], problems: list[str]) -> str:
-    if not answer:
-        return f"{seconds:.1f} s, longer than a clip of {predictor.max_seconds:g} s: only time-resolved predictions are shown."
+def _note(predictor: Predictor, seconds: float, answer: dict[str, Any], problems: Sequence[str]) -> str:
     found = [*problems, *(text for name, text in FLAGS.items() if answer.get(name))]
-    return f"{seconds:.1f} s" + (f" ({', '.join(found)}): the result is unreliable." if found else "")
+    note = f"{seconds:.1f} s" + (f" ({', '.join(found)}): the result is unreliable." if found else "")
+    if answer:
+        return note
+    longer = f"longer than a clip of {predictor.max_seconds:g} s: only time-resolved predictions are shown."
+    return f"{note} It is {longer}" if found else f"{note}, {longer}"

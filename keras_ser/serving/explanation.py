@@ -116,7 +116,7 @@ class Explanation:
                 pictures.tidy(axes, "x")
         handles, names = grid[0, 1].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
-        figure.suptitle(self.path.name, fontsize=10)
+        figure.suptitle(pictures.file_title(self.path), fontsize=10)
         return figure
 
 

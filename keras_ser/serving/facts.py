@@ -11,6 +11,7 @@ from keras_ser.errors import UserError
 
 FACTS = Path("assets") / "keras_ser.json"
 FORMAT = 1
+NEEDED = {"name": str, "sample_rate": int, "max_seconds": int | float, "tasks": list, "recipe": dict, "run": dict}
 
 
 class ExportError(UserError):
@@ -47,6 +48,11 @@ def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
             f"{folder} is an export of format {facts.get('format')}, made by keras_ser {facts.get('keras_ser')}; this is "
             f"{__version__}, which reads format {FORMAT}. Export the run again, or install that version."
         )
+    lacking = [name for name, kind in NEEDED.items() if not isinstance(facts.get(name), kind)]
+    inside = (("recipe", "corpus"), ("recipe", "frontend"), ("run", "protocol"))
+    lacking += [f"{outer}.{name}" for outer, name in inside if outer not in lacking and name not in facts[outer]]
+    if lacking:
+        raise UserError(f"{folder / FACTS} is damaged: it lacks {', '.join(lacking)}. Export the run again.")
     if facts["keras_ser"] != __version__:
         warnings.warn(
             f"{folder} was exported by keras_ser {facts['keras_ser']}, and this is {__version__}: its answers are unchanged, "

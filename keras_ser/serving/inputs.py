@@ -35,8 +35,9 @@ def clips(inputs: Any, sampling_rate: float | None = None, *, keep_missing: bool
     """
     for number, item in enumerate(_items(inputs)):
         if isinstance(item, str | os.PathLike):
-            missing = keep_missing and not os.path.exists(item)
-            paths = [Path(item)] if missing else find_audio([item]).files
+            expanded = os.path.expanduser(item)
+            missing = keep_missing and not os.path.exists(expanded)
+            paths = [Path(expanded)] if missing else find_audio([expanded]).files
             yield from (Clip(path, str(path), partial(read_clip, path)) for path in paths)
         else:
             name = f"clip {number}"

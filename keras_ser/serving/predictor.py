@@ -14,7 +14,7 @@ from keras_ser.errors import UserError
 from keras_ser.models import model_flags
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.progress import track
-from keras_ser.serving.facts import find_export, read_facts
+from keras_ser.serving.facts import FACTS, find_export, read_facts
 from keras_ser.serving.inputs import clips, read_clip
 from keras_ser.tasks import Task
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keras_ser.training.run import Run
 
 BATCH_SECONDS = 120.0  # padded audio that is scored at once
+EXPORTS = "or of an export (NAME or NAME/VERSION)"
 # further outputs of a model that tell the user something when they are True
 FLAGS = {name: flag.warning for name, flag in model_flags().items()}
 
@@ -68,7 +69,7 @@ class Predictor:
             return _of_export(export)
         from keras_ser.training.run import Run
 
-        return of_runs([Run.load(Run.find(path))])
+        return of_runs([Run.load(Run.find(path, EXPORTS))])
 
     def predict(
         self,
@@ -177,6 +178,11 @@ def flat(tasks: Sequence[Task], answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_export(folder: Path) -> Predictor:
     facts = read_facts(folder)
+    try:
+        tasks = tuple(Task.from_dict(task) for task in facts["tasks"])
+        seconds = facts["recipe"]["frontend"].get("seconds", 0.0)
+    except (UserError, KeyError, AttributeError) as error:
+        raise UserError(f"{folder / FACTS} is damaged ({error}). Export the run again.") from error
 
     import tensorflow as tf
 
@@ -193,8 +199,6 @@ def _of_export(folder: Path) -> Predictor:
 
     # a signature does not keep the variables of its model alive
     score.model = loaded
-    tasks = tuple(Task.from_dict(task) for task in facts["tasks"])
-    seconds = facts["recipe"]["frontend"].get("seconds", 0.0)
     flags = tuple(sorted(name for name in predict.structured_outputs if "/" not in name))
     return Predictor(facts["name"], tasks, facts["sample_rate"], facts["max_seconds"], score, facts, seconds, flags)
 

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,9 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import UserError
-from keras_ser.evaluation.learning import LEARNED, UNKNOWN, run_learning
+from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, run_learning
 from keras_ser.evaluation.tables import form_of
+from keras_ser.experiment.rescoring import ALL_CLIPS
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.serving.facts import ExportError
 from keras_ser.settings import of_stream
@@ -34,7 +35,7 @@ class Check(NamedTuple):
     said: str
 
 
-def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None = None) -> Iterator[Check]:
+def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch | None = None) -> Iterator[Check]:
     """Check one run, and yield each result as soon as it is known.
 
     * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning`.
@@ -44,22 +45,24 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
     * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test side, so that nothing
       about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
 
+    A run on all clips of its corpus has no test side: its training score and its export are checked.
+
     Args:
         run: a finished run.
-        data: its decoded corpora.
+        data: its decoded corpora; None if it was trained on all clips.
         train: whether to make the last check, which trains.
         on_epoch: see `keras_ser.training.fit`.
     """
-    model = run.model()
     found = run_learning(run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
+    if run.split.final:
+        yield _learned(found, {"training": found.training})
+        yield Check("test side", None, ALL_CLIPS)
+        yield _exported(run)
+        return
+    model, form = run.model(), form_of(found.metric)
     task = next(task for task in run.recipe.tasks if task.name == found.task)
-    form = form_of(found.metric)
     tested, _ = _score(predict(model, run.recipe, data, run.split), task)
-    steps = f"{found.steps} optimizer steps, " if found.steps is not None else ""
-    scores = {"training": found.training, "validation": found.validation, "test": tested}
-    sides = ", ".join(f"{side} {form(value)}" for side, value in scores.items())
-    passed = None if found.verdict == UNKNOWN else found.verdict == LEARNED
-    yield Check("learned", passed, f"{steps}{found.metric.upper()}: {sides}; {found.verdict}")
+    yield _learned(found, {"training": found.training, "validation": found.validation, "test": tested})
     if run.kind == "network":
         difference = _alone(model, run, data)
         limit = TOLERANCE if run.recipe.precision == "float32" else 0.02
@@ -70,9 +73,7 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         less, more = (form(_score(table, task)[0]) for table in levels.values())
         said = f"{found.metric.upper()} {form(tested)}; {less} with clips {LEVEL} dB quieter, {more} with clips {LEVEL} dB louder"
         yield Check("recording level", None, said)
-        yield _exported(run)
-    else:
-        yield Check("export", None, "TensorFlow Serving cannot serve scikit-learn pipelines")
+    yield _exported(run)
     lacking = sorted({stream.corpus for stream in run.recipe.streams if stream.corpus} - set(data.auxiliary))
     if train and lacking:
         yield Check("shuffled labels", None, f"training needs {', '.join(lacking)}, no longer where it was read from")
@@ -88,6 +89,13 @@ def check_run(run: Run, data: Data, train: bool = True, on_epoch: OnEpoch | None
         value, (chance, spread) = _score(predict(made.model(), control, data, run.split), task)
         said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
         yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)
+
+
+def _learned(found: Learning, scores: Mapping[str, float]) -> Check:
+    steps = f"{found.steps} optimizer steps, " if found.steps is not None else ""
+    sides = ", ".join(f"{side} {form_of(found.metric)(value)}" for side, value in scores.items())
+    passed = None if found.verdict == UNKNOWN else found.verdict == LEARNED
+    return Check("learned", passed, f"{steps}{found.metric.upper()}: {sides}; {found.verdict}")
 
 
 def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]:
@@ -137,6 +145,8 @@ def _amplified(model, gain: float):
 def _exported(run: Run) -> Check:
     from keras_ser.serving import export, read_facts
 
+    if run.kind != "network":
+        return Check("export", None, "TensorFlow Serving cannot serve scikit-learn pipelines")
     try:
         with tempfile.TemporaryDirectory() as folder:
             facts = read_facts(export(run, folder))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from keras_ser.audio import pad
-from keras_ser.audio.io import blocks
+from keras_ser.audio.io import blocks, mixing_of
+from keras_ser.audio.waveforms import SHORTEST_SECONDS, Levels
 from keras_ser.errors import UserError
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
@@ -35,6 +36,7 @@ class Timeline:
         task: The predicted task.
         starts, ends: (windows,) seconds; the last window may be shorter than the others.
         values: (windows, classes) probabilities, or (windows, 1) for a continuous task.
+        problems: The problems of the whole recording; see `keras_ser.audio.problems`.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Timeline:
     starts: np.ndarray
     ends: np.ndarray
     values: np.ndarray
+    problems: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a dict per window: file, start, end, and the task's label, score and probabilities, or value."""
@@ -50,8 +53,14 @@ class Timeline:
             yield about | {self.task.name: answer(self.task, row)}
 
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Average overlapping windows between their starts and ends: borders (cells + 1,) in seconds, means (cells, classes)."""
-        borders = np.unique(np.round(np.concatenate([self.starts, self.ends]), 6))
+        """Average overlapping windows between their starts and ends: borders (cells + 1,) in seconds, means (cells, classes).
+
+        Borders are whole milliseconds, as they are written, so that no segment is written with a length of 0.
+        """
+        times = np.concatenate([self.starts, self.ends])
+        borders = np.unique(np.round(times, 3))
+        if len(borders) == 1:
+            borders = np.unique(times)
         middles = (borders[:-1] + borders[1:]) / 2
         # windows are sorted by start and by end, so those over a point are consecutive
         first = np.searchsorted(self.ends, middles, side="right")
@@ -118,12 +127,17 @@ class Timeline:
         if self.task.continuous:
             axes = figure.subplots()
             axes.stairs(means[:, 0], borders, baseline=None, linewidth=1.5)
-            axes.set(xlim=(borders[0], borders[-1]), xlabel="seconds", ylabel=self.task.name, title=self.path.name)
+            axes.set(
+                xlim=(borders[0], borders[-1]),
+                xlabel="seconds",
+                ylabel=self.task.name,
+                title=pictures.file_title(self.path),
+            )
             return figure
         top, band = figure.subplots(2, 1, sharex=True, height_ratios=[8, 1])
         for i, label in enumerate(self.task.labels):
             top.stairs(means[:, i], borders, baseline=None, label=label, **_line(i))
-        top.set(ylim=(0, 1), xlim=(borders[0], borders[-1]), ylabel="probability", title=self.path.name)
+        top.set(ylim=(0, 1), xlim=(borders[0], borders[-1]), ylabel="probability", title=pictures.file_title(self.path))
         top.grid(alpha=0.3)
         top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         for start, end, label, _ in self.segments():
@@ -166,7 +180,8 @@ def timeline(
         predictor: The model.
         path: The recording.
         window_seconds: Duration of a window; a shorter recording is one window.
-        hop_seconds: Time between the starts of two windows, at most `window_seconds`.
+        hop_seconds: Time between the starts of two windows, at most `window_seconds`. The last window holds the end of the
+            recording; where less than half a hop of it is new, it begins earlier and is as long as the others.
         task: Name of a task of the model. Default: its first.
 
     Raises:
@@ -181,14 +196,16 @@ def timeline(
             f"expected 0 < hop <= window <= {predictor.max_seconds:g} s. Received: window {window_seconds:g} s, hop "
             f"{hop_seconds:g} s."
         )
+    rate = predictor.sample_rate
+    window, hop = round(window_seconds * rate), max(1, round(hop_seconds * rate))
+    if not window:
+        raise UserError(f"expected a window of at least one sample, {1 / rate:g} s. Received: {window_seconds:g} s.")
     if 0 < predictor.centre_seconds < window_seconds:
         raise UserError(
             f"this model crops clips to their middle {predictor.centre_seconds:g} s and would skip the rest of each window: "
             f"choose a window of at most that. Received: {window_seconds:g} s."
         )
     chosen = predictor.tasks[names.index(task) if task else 0]
-    rate = predictor.sample_rate
-    window, hop = round(window_seconds * rate), max(1, round(hop_seconds * rate))
     starts, ends, values = [], [], []
     waiting: list[np.ndarray] = []
 
@@ -205,14 +222,20 @@ def timeline(
         if len(waiting) >= BATCH_CLIPS:
             score()
 
+    mixed, levels = mixing_of(path), Levels()
     kept, begin = np.zeros(0, np.float32), 0  # samples of windows to come, and the position of the first
-    for piece in blocks(path, rate):
+    before = kept  # the hop that was cut off before them
+    for piece in blocks(path, rate, mixed=mixed):
+        levels.add(piece)
         kept = np.concatenate([kept, piece])
         while len(kept) > window:
             ask(begin, kept[:window])
-            kept, begin = kept[hop:], begin + hop
-    if len(kept):
-        ask(begin, kept)
+            before, kept, begin = kept[:hop], kept[hop:], begin + hop
+    missing = window - len(kept)
+    if begin and missing > hop / 2:  # less than half a hop is new
+        kept, begin = np.concatenate([before[-missing:], kept]), begin - missing
+    ask(begin, kept)
     score()
     seconds = np.array([starts, ends]) / rate
-    return Timeline(Path(path), chosen, *seconds, np.concatenate(values))
+    problems = (*mixed[0].problems, *levels.problems(rate, SHORTEST_SECONDS))
+    return Timeline(Path(path), chosen, *seconds, np.concatenate(values), problems)

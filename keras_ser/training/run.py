@@ -61,8 +61,12 @@ class Run:
         return cls(folder, recipe, split, about["seed"], about)
 
     @classmethod
-    def find(cls, folder: Path | str) -> Path:
+    def find(cls, folder: Path | str, others: str = "") -> Path:
         """Return the folder of a finished run: `folder` itself, or the only run of an experiment's folder.
+
+        Args:
+            folder: the folder.
+            others: what else the caller takes, for the message.
 
         Raises:
             RunError: there is no finished run, or there are several.
@@ -76,7 +80,11 @@ class Run:
         if found:
             names = listed(path.relative_to(folder) for path in found)
             raise RunError(f"{folder} holds {len(found)} runs; name one of them: {names}.")
-        raise RunError(f"expected the folder of a finished run (with a {NETWORK} or {PIPELINES}). Received: {folder}.")
+        expected = f"the folder of a finished run (with a {NETWORK} or {PIPELINES}){others and ' ' + others}"
+        exported = any(any(folder.glob(pattern)) for pattern in ("saved_model.pb", "*/saved_model.pb"))
+        what = ", an export: give the run that it was made from" if exported else ""
+        wrong = what if folder.exists() else ", which does not exist"
+        raise RunError(f"expected {expected}. Received: {folder}{wrong}.")
 
     @property
     def kind(self) -> str:

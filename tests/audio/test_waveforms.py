@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import soundfile
 
 from keras_ser.audio import content_hash, pad, problems, read
+from keras_ser.audio.waveforms import Levels
 
 
 def test_problems(rng):
@@ -18,6 +20,22 @@ def test_problems(rng):
     assert problems(5 * good, 16000) == [] and problems(2**15 * good, 16000) == ["far beyond full scale"]
     # Loud, quantised, and peaking at full scale once is not clipped.
     assert problems(good / np.abs(good).max(), 16000) == []
+
+
+@pytest.mark.parametrize("sizes", [(1,), (2, 3), (700, 1, 1, 2)])
+def test_levels_of_pieces_are_those_of_the_whole(rng, sizes):
+    """Runs at a rail lie across pieces, and a rail may be exceeded by a later piece."""
+    noise = rng.normal(scale=0.5, size=4001).astype("float32")
+    for whole in (np.clip(noise, -1, 1), np.clip(noise, -1.2, 1), np.append(np.clip(noise, -1, 1), [3.0]), 0 * noise):
+        borders = np.cumsum(np.resize(sizes, len(whole)))
+        levels = Levels()
+        for piece in np.split(whole, borders[borders < len(whole)]):
+            levels.add(piece)
+        high, low = whole.max(), whole.min()
+        runs = [sum((whole[i - 1 : i + 2] == r).all() for i in range(1, len(whole) - 1)) for r in (high, low)]
+        clipped = [r for r, n in zip((high, low), runs, strict=True) if abs(r) >= 0.99 for _ in range(n)]
+        right = ["silent"] if high == low else ["clipped"] * (len(clipped) > 4)
+        assert levels.problems(16000, 0.025) == problems(whole, 16000) == right
 
 
 def test_content_hash_sees_the_samples_alone(tmp_path, speechlike):

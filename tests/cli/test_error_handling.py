@@ -7,6 +7,7 @@ import pytest
 
 from keras_ser.cli import error_handling, main
 from keras_ser.cli.error_handling import guarded
+from keras_ser.cli.recipes import load_recipes
 from keras_ser.corpora import CorpusError
 from keras_ser.errors import DivergenceError, UnknownKeyError, UserError
 
@@ -67,6 +68,15 @@ def test_an_interrupt_that_came_out_as_something_else(capsys):
     assert guarded(lambda: os.kill(os.getpid(), signal.SIGINT), "go on") == 130
     assert capsys.readouterr().err == "go on\ngo on\n"
     assert guarded(lambda: 0) == 0, "the next command is not interrupted"
+
+
+@pytest.mark.parametrize("demo", ["('anger', 'calm')", "'nowhere'", "{}", "None", "'b'"])
+def test_the_demo_variant_is_one_of_the_recipes(demo, tmp_path):
+    recipes = "RECIPES = {n: Recipe(n, 'demo', Task('emotion', ('x', 'y')), Protocol('random')) for n in 'ab'}"
+    text = f"from keras_ser import Protocol, Recipe, Task\n{recipes}\nDEMO = {demo}\n"
+    (tmp_path / "mine.py").write_text(text)
+    recipes, found = load_recipes(str(tmp_path / "mine.py"))
+    assert list(recipes) == ["a", "b"] and found == ("b" if demo == "'b'" else None)
 
 
 @pytest.mark.parametrize(

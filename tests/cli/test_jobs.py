@@ -5,11 +5,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from keras_ser.cli import main
+from keras_ser.cli import main, recipe_script
+from keras_ser.errors import UserError
 from keras_ser.splits import Protocol
 from tests.training import tiny
 
@@ -44,12 +46,37 @@ def test_the_list_needs_no_decoding(recipe, tmp_path, capsys):
 @pytest.mark.parametrize("job", ["speakers/fold-07-seed-0", "", "4", "²"])
 def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(recipe, tmp_path, capsys, job):
     assert main(["train", str(recipe), "--out", str(tmp_path), "--job", job]) == 2
-    assert (
-        capsys.readouterr()
-        .err.splitlines()[-1]
-        .endswith(f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to 3. Received: {job!r}.")
-    )
+    said = f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to 3: {', '.join(NAMES[:3])}, .."
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"{said}. Received: {job!r}.")
     assert not list(tmp_path.glob("jobs-*"))
+
+
+def test_a_name_without_its_system_is_taken_if_it_is_unique(tmp_path, monkeypatch):
+    """As `keras-ser jobs` lists it."""
+    import keras_ser.experiment.planning as planning
+    import keras_ser.experiment.runner as runner
+
+    trained, progress = [], SimpleNamespace(failure=None, failures=[])
+    monkeypatch.setattr(planning, "job_names", lambda recipe, corpus, folds: recipe)
+    monkeypatch.setattr(runner, "train_experiment", lambda *given, only, **more: trained.append((given[2], only)))
+    recipes, folders = {"a": ["p/0", "p/1"], "b": ["p/1", "p/2"]}, {"a": tmp_path / "a", "b": tmp_path / "b"}
+
+    def train(job, of=recipes):
+        recipe_script._one_job(job, of, SimpleNamespace(corpus=None), folders, None, True, {}, progress)
+
+    for job in ("p/0", "p/2", "b/p/1"):
+        train(job)
+    train("p/1", {"b": recipes["b"]})  # --systems b
+    a, b = folders.values()
+    assert trained == [(a, ("p/0",)), (b, ("p/2",)), (b, ("p/1",)), (b, ("p/1",))]
+    with pytest.raises(UserError, match=r"0 to 3: a/p/0, a/p/1, b/p/1, \.\.\. Received: 'p/1'"):
+        train("p/1")
+
+
+@pytest.mark.parametrize("option", ["--protocol=paper", "--folds=0", "--jobs=2"])
+def test_a_final_model_has_no_protocol_folds_or_jobs(recipe, tmp_path, capsys, option):
+    assert main(["train", str(recipe), "--out", str(tmp_path), "--final", option]) == 2
+    assert capsys.readouterr().err.endswith(f"after cross-validation: omit {option.partition('=')[0]}.\n")
 
 
 @pytest.mark.slow

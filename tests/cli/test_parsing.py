@@ -2,6 +2,7 @@
 
 import pytest
 
+from keras_ser import cli
 from keras_ser.cli import main
 from keras_ser.cli.arguments import expanded, table_options
 from keras_ser.cli.parsing import Parser
@@ -19,6 +20,7 @@ from keras_ser.errors import UserError
         (["train", "--epohcs=3"], "unknown option --epohcs. Did you mean --epochs?"),
         (["train", "x.py", "--epoch=3"], "unknown option --epoch. Did you mean --epochs?"),
         (["list", "a", "b"], "unexpected argument 'b'."),
+        (["corpus", "show", "demo", "-n", "-400"], "argument -n: expected an integer of at least 0. Received: -400."),
         (["export"], "the following arguments are required: RUN"),
     ],
 )
@@ -27,6 +29,45 @@ def test_mistakes_name_the_nearest(words, said, capsys):
         main(words)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("keras-ser: error: ") and said in line
+
+
+def test_a_list_may_begin_with_a_negative_number():
+    parser = Parser()
+    parser.add_argument("--snr")
+    parser.add_argument("-n", type=int)
+    parser.add_argument("--all", action="store_true")
+    sub = parser.add_subparsers(dest="command").add_parser("evaluate")
+    sub.add_argument("--snr")
+    for value in ("-5,0,5", "-.5,1", "-5", "5"):
+        assert parser.parse_args(["--snr", value, "-n", "-3"]).snr == value
+        assert parser.parse_args(["evaluate", "--snr", value]).snr == value
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--snr", "--all"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--all", "-5,0"])
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["train", "x.py", "--out=~/x"], "out"),
+        (["evaluate", "RUN", "--out=~/x"], "out"),
+        (["verify", "RUN", "--corpus-root=a=b", "--out=~/x"], "out"),
+        (["predict", "MODEL", "a.wav", "--out=~/x"], "out"),
+        (["predict", "MODEL", "a.wav", "--plot=~/x"], "plot"),
+        (["export", "RUN", "--out=~/x"], "out"),
+        (["explain", "RUN", "a.wav", "--plot=~/x"], "plot"),
+        (["denoise", "a.wav", "~/x"], "output"),
+    ],
+)
+def test_outputs_may_begin_with_the_home_folder(words, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = []
+    monkeypatch.setattr(cli, "guarded", lambda *_: None)
+    parse = Parser.parse_args
+    monkeypatch.setattr(Parser, "parse_args", lambda self, words: found.append(parse(self, words)) or found[0])
+    main(words)
+    assert getattr(found[0], name) == f"{tmp_path}/x"
 
 
 def test_columns_of_a_table():

@@ -101,6 +101,8 @@ def test_denoise_on_a_full_disk_names_the_folder_and_stops(tmp_path, rng, capsys
     assert list(out.iterdir()) == []
     assert main(["denoise", str(tmp_path / "in"), str(out)]) == 0
     assert soundfile.info(out / "b.wav").frames == 16000 and soundfile.info(out / "b.wav").subtype == "FLOAT"
+    assert main(["denoise", str(tmp_path / "in"), str(tmp_path / "all.wav")]) == 2
+    assert capsys.readouterr().err.endswith(f"OUT that is a folder, as IN is one. Received: {tmp_path / 'all.wav'}.\n")
     assert main(["denoise", str(tmp_path / "in" / "a.wav"), str(tmp_path / "one.flac")]) == 0
     assert soundfile.info(tmp_path / "one.flac").format == "FLAC" and "clipped" not in capsys.readouterr().err
     loud = np.where(np.arange(16000) < 3, 1.5, 0.1 * rng.standard_normal(16000))

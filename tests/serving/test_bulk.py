@@ -1,6 +1,10 @@
 """Bulk prediction: every file once, over shards, kills and lists; what failed is in a table of its own."""
 
 import contextlib
+import json
+import os
+import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,6 +128,7 @@ def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):
         (["--shards", "1/2"], "--shards requires --out."),
         (["list.txt"], "a list of files (.txt) requires --out. Received: list.txt."),
         (["--out", "O", "--shards", "0/2"], "expected N/OF, N from 1 to OF, e.g. 1/8. Received: 0/2."),
+        (["--retry-failed"], "--retry-failed requires --out."),
         (["--out", "O", "--workers", "2"], "--workers requires --engine."),
         (["--out", "O", "--timeline"], "--out writes Parquet, one row per file: omit --format and --timeline."),
     ],
@@ -149,3 +154,61 @@ def test_folders_of_other_models_and_damaged_tables_are_refused(files, tmp_path)
         bulk.predict_bulk("M", every, tmp_path / "out")
     table.unlink()
     assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
+
+
+def test_shards_that_start_together_share_a_folder(tmp_path):
+    shards, refused = 8, []
+
+    def shard(out, barrier):
+        barrier.wait()
+        try:
+            bulk.claim(out, {"model": "M"})
+        except RunError as error:
+            refused.append(str(error))
+
+    for number in range(10):
+        barrier = threading.Barrier(shards)
+        threads = [threading.Thread(target=shard, args=(tmp_path / f"out-{number}", barrier)) for _ in range(shards)]
+        for step in (threading.Thread.start, threading.Thread.join):
+            for thread in threads:
+                step(thread)
+    assert refused == []
+
+
+def test_failed_files_are_read_again_if_asked(files, tmp_path, capsys):
+    (files / "02.wav").write_bytes(b"RIFF, but no more")
+    command = ["predict", "M", str(files), "--out", str(tmp_path / "out")]
+    assert main(command) == 1
+    assert capsys.readouterr().err.endswith("--retry-failed reads these files again.\n")
+    for name in ("02", "07"):
+        (files / f"{name}.wav").write_bytes((files / "03.wav").read_bytes())
+    assert main(command) == 1
+    # of two shards the second has 07, and leaves the failures of the first as they are
+    assert main([*command, "--shards", "2/2", "--retry-failed"]) == 0
+    assert pd.read_parquet(tmp_path / "out" / "failed")["file"].tolist() == [str(files / "02.wav")]
+    assert main([*command, "--retry-failed"]) == 0
+    assert list((tmp_path / "out" / "failed").glob("*.parquet")) == []
+    assert predicted(tmp_path / "out")["file"].tolist() == [str(files / f"{number:02d}.wav") for number in range(11)]
+
+
+def test_names_that_are_not_utf8_are_escaped(files, tmp_path, calls):
+    for name, source in ((b"caf\xe9.wav", "03.wav"), (b"\xff.wav", "07.wav")):
+        Path(os.fsdecode(os.fsencode(files) + b"/" + name)).write_bytes((files / source).read_bytes())
+    every = sorted(files.glob("*.wav"))
+    assert bulk.predict_bulk("M", every, tmp_path / "out") == (11, 2)
+    assert str(files / r"caf\xe9.wav") in predicted(tmp_path / "out")["file"].tolist()
+    assert sorted(pd.read_parquet(tmp_path / "out" / "failed")["file"]) == [
+        str(files / "07.wav"),
+        str(files / r"\xff.wav"),
+    ]
+    del calls[:]
+    assert bulk.predict_bulk("M", every, tmp_path / "out") == (11, 2) and not calls
+
+
+def test_actors_read_relative_paths_from_another_folder(files, monkeypatch):
+    monkeypatch.chdir(files)
+    sent = [bulk.RayRows.item(Path(name)) for name in ("03.wav", "07.wav")]
+    monkeypatch.chdir("/")
+    good, bad = (json.loads(row) for row in bulk.RayRows("M")({"file": np.array(sent)})["row"])
+    assert good["file"] == "03.wav" and "emotion/score" in good
+    assert bad["file"] == "07.wav" and "reason" in bad

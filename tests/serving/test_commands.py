@@ -108,6 +108,9 @@ def test_timeline(predict, files, tmp_path, rng):
         _, err = predict(*ask, f"--plot={tmp_path / 'full' / 'talk.svg'}", paths=[talk], code=2)
     assert f"{tmp_path / 'full'}: cannot write talk.svg, the file is larger" in err[0]
     assert list((tmp_path / "full").iterdir()) == []
+    (tmp_path / "plots.v2").mkdir()
+    predict(*ask, f"--plot={tmp_path / 'plots.v2'}", paths=[talk])
+    assert [path.name for path in (tmp_path / "plots.v2").iterdir()] == ["talk.png"]
     for form, columns in (("rttm", 10), ("audacity", 3)):
         out, _ = predict(*ask, f"--format={form}", paths=[talk])
         assert out and all(len(line.split("\t" if form == "audacity" else " ")) == columns for line in out)
@@ -132,6 +135,7 @@ def test_damaged_recording_does_not_end_timelines(predict, files, rng):
         (["--format", "audacity", "--timeline"], "takes one recording; use rttm, csv or jsonl. Received: 3 files"),
         (["--hop", "2"], "--hop requires --timeline"),
         (["--timeline", "--plot", "x.bmp"], "--plot takes a name that ends in .png, .pdf, .svg, or a folder"),
+        (["--timeline", "--plot", "x.png"], "--plot takes a folder for several recordings. Received: x.png, 3 files"),
         (["--timeline", "--hop", "5"], "expected 0 < hop <= window <= 20 s"),
         (["--timeline", "--task", "mood"], "must be one of emotion, arousal. Received: 'mood'"),
     ],
@@ -145,6 +149,17 @@ def test_missing_models_and_files_are_refused(served, files, tmp_path, capsys):
     for command in (["predict", tmp_path / "nowhere", files], ["export", tmp_path]):
         assert main([str(word) for word in command]) == 2
         assert "expected the folder of a finished run" in lines(capsys)[1][0]
+    for command, said in (
+        (
+            ["predict", tmp_path / "nowhere", files],
+            ", or of an export (NAME or NAME/VERSION). Received: {}, which does not",
+        ),
+        (["predict", files, files], "or of an export (NAME or NAME/VERSION). Received: {}."),
+        (["explain", served.export, files / "b.wav"], "{}, an export: give the run that it was made from."),
+        (["explain", served.export.parent, files / "b.wav"], "{}, an export: give the run that it was made from."),
+    ):
+        assert main([str(word) for word in command]) == 2
+        assert said.format(command[1]).lstrip(", ") in lines(capsys)[1][0]
     assert main(["predict", str(served.export), str(tmp_path / "nothing.wav")]) == 2
     assert "nothing.wav, which does not exist" in lines(capsys)[1][0]
 
@@ -235,14 +250,20 @@ def test_problems_of_files_are_named(predict, files, options):
     soundfile.write(files / "d.wav", np.stack([wave, -wave], 1), rate)
     soundfile.write(files / "e.wav", np.stack([0 * wave, wave], 1), rate)
     soundfile.write(files / "f.wav", wave + 0.1, rate)
+    soundfile.write(files / "g.wav", 0 * wave, rate)
+    soundfile.write(files / "h.wav", (30 * wave).clip(-1, 1), 8000)
+    soundfile.write(files / "i.wav", 1e4 * wave, rate, subtype="FLOAT")
+    soundfile.write(files / "j.wav", wave[:50], rate)
     out, err = predict(*options)
     problems = {"d.wav": "cancelling channels", "e.wav": "silent channels", "f.wav": "constant offset"}
+    problems |= {"g.wav": "silent", "h.wav": "clipped", "i.wav": "far beyond full scale"}
+    problems |= {"j.wav": "shorter than one window"}
     assert err == [f"keras-ser: warning: {text} (1): {files / name}" for name, text in problems.items()]
     if not options:
         rows = {Path(row["file"]).name: row for row in map(json.loads, out)}
         assert {name: row["problems"] for name, row in rows.items() if "problems" in row} == {
             name: [text] for name, text in problems.items()
         }
-        for name in problems:  # predicted as the voice in them
+        for name in ("d.wav", "e.wav", "f.wav"):  # predicted as the voice in them
             expected, found = (rows[n]["emotion"]["probabilities"] for n in ("b.wav", name))
             assert found == pytest.approx(expected, abs=0.02)

@@ -91,6 +91,18 @@ def test_about_describes_tasks_and_scores():
     assert "**speaker** (40 classes)" in page.about(replace(standin.predictor(), tasks=(speakers,)))
 
 
+def test_timeline_of_a_model_that_crops_has_windows_of_the_crop(tmp_path, rng):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.clip(rng.standard_normal(8 * standin.RATE), -1, 1), standin.RATE)
+    line = page._line(replace(standin.predictor(), centre_seconds=2.0), str(path), 8.0, "emotion")
+    assert line.starts.tolist() == list(range(7)) and line.ends[0] == 2.0
+    assert page._line(standin.predictor(), str(path), 3.0, "emotion") is None
+    note = page._note(standin.predictor(max_seconds=6), 8.0, {}, line.problems)
+    assert note == (
+        "8.0 s (clipped): the result is unreliable. It is longer than a clip of 6 s: only time-resolved predictions are shown."
+    )
+
+
 @pytest.mark.parametrize("use", [page.build, page.serve])
 def test_missing_gradio_is_named(monkeypatch, use):
     monkeypatch.setitem(sys.modules, "gradio", None)

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 import keras_ser
+from keras_ser.errors import UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.recipe import Recipe
 from keras_ser.reports import score_report
-from keras_ser.serving import ExportVersionWarning, find_export, read_facts, saved_model
+from keras_ser.serving import ExportVersionWarning, Predictor, find_export, read_facts, saved_model
 from keras_ser.serving.facts import FACTS, FORMAT
 from keras_ser.tasks import Task
 
@@ -88,6 +89,18 @@ def test_find_export_takes_the_newest_version(served, tmp_path):
     assert find_export(tmp_path) == tmp_path / "10"
 
 
+KNOWN = {
+    "format": FORMAT,
+    "keras_ser": keras_ser.__version__,
+    "name": "x",
+    "sample_rate": 8000,
+    "max_seconds": 9.5,
+    "tasks": [],
+    "recipe": {"corpus": "demo", "frontend": {}},
+    "run": {"protocol": "p"},
+}
+
+
 def write(folder: Path, contents: bytes) -> Path:
     (folder / "assets").mkdir()
     (folder / FACTS).write_bytes(contents)
@@ -95,7 +108,7 @@ def write(folder: Path, contents: bytes) -> Path:
 
 
 def test_another_version_of_the_package_is_a_warning(tmp_path):
-    folder = write(tmp_path, json.dumps({"format": FORMAT, "keras_ser": "0.0.7", "name": "x"}).encode())
+    folder = write(tmp_path, json.dumps(KNOWN | {"keras_ser": "0.0.7"}).encode())
     with pytest.warns(ExportVersionWarning, match=rf"by keras_ser 0\.0\.7, and this is {keras_ser.__version__}"):
         assert read_facts(folder)["name"] == "x"
 
@@ -104,6 +117,22 @@ def test_another_format_is_refused(tmp_path):
     folder = write(tmp_path, json.dumps({"format": FORMAT + 1, "keras_ser": "9.1"}).encode())
     with pytest.raises(ValueError, match=rf"of format {FORMAT + 1}, made by keras_ser 9\.1;.* reads format {FORMAT}\."):
         read_facts(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tasks": None}, "it lacks tasks"),
+        ({"recipe": {"corpus": "demo"}, "run": {}}, r"it lacks recipe\.frontend, run\.protocol"),
+        ({"run": [], "name": 3}, "it lacks name, run"),
+        ({"tasks": [{"labels": ["a", "b"]}]}, "is damaged"),
+        ({"recipe": {"corpus": "demo", "frontend": 3}}, "is damaged"),
+    ],
+)
+def test_facts_that_lack_what_is_read_are_refused(tmp_path, change, words):
+    folder = write(tmp_path, json.dumps(KNOWN | change).encode())
+    with pytest.raises(UserError, match=rf"keras_ser\.json is damaged.*{words}.* Export the run again|{words} \("):
+        Predictor.load(folder)
 
 
 @pytest.mark.parametrize("contents", [None, b"", b'{"format": 1', b"\xff\xfe\x00", b"[1, 2]", b'{"format": 1}'])

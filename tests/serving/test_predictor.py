@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,15 @@ def test_predict_gives_files_and_waveforms_of_any_rate_one_answer(tmp_path, rng)
     assert model.predict(b / 2**15, low) == model.predict((b / 2**15).tolist(), low) == model.predict([b], low)
     rows = model.predict(np.stack([b, b[::-1]]), low)
     assert len(rows) == 2 and rows[0] == model.predict(b, low)[0]
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, rng, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    soundfile.write(tmp_path / "a.wav", 0.1 * rng.standard_normal(900), standin.RATE)
+    for inputs in ("~", "~/a.wav", Path("~/a.wav"), ["~/a.wav"]):
+        for bad in ("raise", "keep"):
+            (found,) = standin.predictor().predict(inputs, bad=bad, verbose=False)
+            assert found["file"] == str(tmp_path / "a.wav") and "emotion" in found
 
 
 def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):

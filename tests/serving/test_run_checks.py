@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import recall_score
 
+from keras_ser.cli import main
 from keras_ser.errors import UserError
 from keras_ser.serving import run_checks
 from keras_ser.settings import Stream
+from keras_ser.splits import Split
 from keras_ser.training import Data, Run, fit
 from tests.training import tiny
 
@@ -54,6 +56,21 @@ def test_a_model_that_looks_at_the_batch_fails(run, data):
     made = keras.Model(whole.input, peeking)
     assert run_checks._alone(made, run, data) > run_checks.TOLERANCE
     assert run_checks._alone(whole, run, data) <= run_checks.TOLERANCE
+
+
+def test_a_final_run_has_no_test_side_but_an_export(tmp_path, monkeypatch, capsys):
+    about = {"best_epoch": 1, "epochs": [{}], "training": {"emotion_uar": 0.625}, "steps": 7}
+    split = Split("final", 0, ("a", "b"), (), (), final=True)
+    run = Run(tmp_path, tiny.SINGLE, split, 1, about)
+    monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, "same"))
+    learned, test, export = run_checks.check_run(run, None)
+    assert learned.name == "learned" and "7 optimizer steps, UAR: training 62.5" in learned.said
+    assert test == ("test side", None, "trained on all clips of its corpus, which cannot be used to test it")
+    assert export.passed
+    monkeypatch.setattr(Run, "find", lambda folder: folder)
+    monkeypatch.setattr(Run, "load", lambda folder: run)
+    main(["check", str(tmp_path)])
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]] == ["it", "same"]
 
 
 def test_chance(rng):

@@ -1,11 +1,15 @@
 """A run becomes a SavedModel: its layout, the answers of its signatures, and nothing left of a refused export."""
 
+import os
+import time
+
 import keras
 import numpy as np
 import pytest
 import soxr
 import tensorflow as tf
 
+from keras_ser.files import STALE_SECONDS
 from keras_ser.layers import StackedLSTM
 from keras_ser.serving import ExportError, export, saved_model
 from keras_ser.serving.facts import FACTS
@@ -226,6 +230,28 @@ def test_interrupted_export_leaves_nothing(served, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         export(served.run, tmp_path, "first")
     assert not list(tmp_path.iterdir())
+
+
+def test_exports_at_once_have_folders_of_their_own_and_remove_old_ones_of_killed_exports(served, tmp_path, monkeypatch):
+    for name, age in ((".77.part", 2 * STALE_SECONDS), (".78.part", 0)):
+        (tmp_path / "emotions" / name / "variables").mkdir(parents=True)
+        for path in (tmp_path / "emotions" / name / "variables", tmp_path / "emotions" / name):
+            os.utime(path, (time.time() - age,) * 2)
+    seen = []
+
+    def interrupted(folder, *args):
+        folder.mkdir()
+        seen.append(folder)
+        if len(seen) == 1:
+            with pytest.raises(KeyboardInterrupt):
+                export(served.run, tmp_path, "emotions")
+            assert folder.is_dir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saved_model, "_save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(served.run, tmp_path, "emotions")
+    assert len(set(seen)) == 2 and [path.name for path in (tmp_path / "emotions").iterdir()] == [".78.part"]
 
 
 def test_cudnn_is_disabled_in_every_recurrent_layer():

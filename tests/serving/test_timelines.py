@@ -1,12 +1,14 @@
 import csv
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 import soundfile
 
 from keras_ser.audio import read
+from keras_ser.files import write_figure
 from keras_ser.serving.timelines import Timeline, timeline
 from tests.serving import standin
 
@@ -28,6 +30,9 @@ def test_windows_against_a_loop(recording, window, hop):
     starts, step, size = [0], round(hop * standin.RATE), round(window * standin.RATE)
     while starts[-1] + size < len(whole):
         starts.append(starts[-1] + step)
+    # where less than half a hop is new, the last window is as long as the others
+    if len(starts) > 1 and len(whole) - (starts[-2] + size) < step / 2:
+        starts[-1] = len(whole) - size
     ends = [min(start + size, len(whole)) for start in starts]
     np.testing.assert_allclose(found.starts, np.array(starts) / standin.RATE)
     np.testing.assert_allclose(found.ends, np.array(ends) / standin.RATE)
@@ -106,6 +111,53 @@ def test_a_continuous_task(recording):
     np.testing.assert_allclose(rows, line.values[:, 0])
     with pytest.raises(ValueError, match="'arousal' is continuous. Use the format json or csv"):
         list(line.write("rttm"))
+
+
+@pytest.mark.parametrize(("rest", "start"), [(3, 8003), (3999, 11999), (4000, 16000)])
+def test_end_of_a_few_samples_is_in_a_whole_window(tmp_path, rng, rest, start):
+    """Hop and window are equal, so that the end alone would be a segment of a few samples."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * rng.standard_normal(2 * standin.RATE + rest), standin.RATE, subtype="FLOAT")
+    line = timeline(standin.predictor(), path, 1.0, 1.0)
+    samples = np.stack([line.starts, line.ends]) * standin.RATE
+    np.testing.assert_allclose(samples, [[0, 8000, start], [8000, 16000, 16000 + rest]])
+
+
+def test_no_segment_is_written_without_a_length():
+    """The second cell, of one sample, has a label of its own."""
+    values = np.array([[0.6, 0.4, 0.0], [0.0, 0.1, 0.9]])
+    line = Timeline("x", standin.EMOTION, np.array([0.0, 1.0]), np.array([1.0001, 1.0002]), values)
+    assert [text.split()[3:5] for text in line.write("rttm", "x")] == [["0.000", "1.000"]]
+
+
+@pytest.mark.parametrize("window", [1e-5, 0.0])
+def test_window_without_a_sample_is_refused(recording, window):
+    with pytest.raises(ValueError, match="expected a window of at least one sample|expected 0 < hop <= window"):
+        timeline(standin.predictor(), recording, window, window)
+
+
+def test_recording_of_one_sample_is_one_window(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, [0.5], 44100, subtype="FLOAT")
+    line = timeline(standin.predictor(), path)
+    assert (
+        line.values.shape == (1, 3)
+        and len(line.segments()) == 1
+        and line.problems
+        == (
+            "silent",
+            "shorter than one window",
+        )
+    )
+
+
+def test_name_of_a_file_is_no_formula_and_need_not_be_utf8(tmp_path, rng):
+    path = tmp_path / os.fsdecode(b"$x_{1$caf\xe9.wav")
+    with path.open("wb") as raw:
+        soundfile.write(raw, 0.1 * rng.standard_normal(standin.RATE), standin.RATE, format="WAV")
+    figure = timeline(standin.predictor(), path).figure()
+    write_figure(tmp_path / "a.png", figure)
+    assert figure.axes[0].get_title() == r"\$x_{1\$caf\xe9.wav"
 
 
 @pytest.mark.parametrize("task", ["emotion", "arousal"])

@@ -1,0 +1,70 @@
+"""The command `verify`: verify speakers by the embeddings of trained runs."""
+
+import argparse
+from pathlib import Path
+
+from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
+from keras_ser.cli.progress import show, step_printer
+from keras_ser.errors import UserError
+
+
+def add(commands) -> None:
+    """Add this command to the parser."""
+    verify = commands.add_parser(
+        "verify",
+        help="verify speakers not seen in training, using the embeddings of a run (d-vectors)",
+        description="Each speaker is enrolled by the mean embedding of some utterances; every other utterance is compared with all "
+        "speakers by cosine similarity. Error rates are reported with intervals over speakers.",
+    )
+    verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
+    verify.add_argument(
+        "--corpus-root",
+        metavar="NAME=DIR",
+        required=True,
+        action="append",
+        help="corpus of speakers (repeatable); those seen in training are left out",
+    )
+    add_table_arguments(verify)
+    verify.add_argument(
+        "--enrol", type=positive, default=20, metavar="N", help="number of utterances that enrol a speaker (default 20)"
+    )
+    verify.add_argument(
+        "--bad",
+        choices=["raise", "drop"],
+        default="raise",
+        help="unreadable files: raise an error (default), or drop them",
+    )
+    verify.add_argument("--out", type=home, metavar="DIR", help="where the report goes (default: into RUN)")
+    verify.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from keras_ser.corpora import CORPORA, read_corpus
+    from keras_ser.experiment.rescoring import cache_folder, runs_of
+    from keras_ser.experiment.verification import run_enrolled
+    from keras_ser.pipelines.records import cache
+
+    folder, roots, table = Path(options.folder), {}, table_options(options)
+    if table and not any(given.startswith("manifest=") for given in options.corpus_root):
+        raise UserError(
+            "--columns and --audio-root are for a manifest, and none is given (--corpus-root manifest=CSV)."
+        )
+    for given in options.corpus_root:
+        name, equals, root = given.partition("=")
+        if not equals or name not in CORPORA:
+            raise UserError(f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
+        if name in roots:
+            raise UserError(
+                f"--corpus-root {name}= is given twice. Speakers of one name would be taken for one person: join two tables of a "
+                "manifest into one."
+            )
+        roots[name] = root
+    corpora = [read_corpus(name, root, **(table if name == "manifest" else {})) for name, root in roots.items()]
+    runs = runs_of(folder)
+    where = Path(options.out) if options.out else folder
+    rate = runs[0].recipe.frontend.sample_rate
+    decoded = [(c, cache(c, cache_folder(folder), sample_rate=rate, bad=options.bad)) for c in corpora]
+    named = {runs[0].recipe.name: runs}
+    made = run_enrolled(named, decoded, where, utterances=options.enrol, on_step=step_printer())
+    show(made, where / "verification.md")
+    return 0
