@@ -236,23 +236,17 @@ def test_bad_files_are_all_named_and_nothing_is_dropped_in_silence(manifest, tmp
 
 
 @pytest.mark.slow
-def test_odd_files_train_and_the_report_says_so(manifest, tmp_path, capsys):
+def test_odd_files_and_a_class_with_one_example_train_and_the_report_says_so(manifest, tmp_path):
     damage(manifest.parent)
+    rows = [row for row in read_rows(manifest) if row["emotion"] == "anger" or row["file"] == "a_sadness_0.wav"]
+    write_rows(manifest, rows)
     assert train(manifest, tmp_path / "out", "--bad", "drop") == 0
     (experiment,) = (tmp_path / "out").glob("aspmtl_manifest-*")
     text = (experiment / "report.md").read_text()
-    assert "3 files could not be read" in text and "unusual but kept" in text
+    for words in ("3 files could not be read", "unusual but kept", "No clip is sadness"):
+        assert words in text
     table = pd.read_csv(experiment / "predictions.csv")
     assert np.isfinite(table[["emotion/anger", "emotion/sadness"]].to_numpy()).all()
-
-
-@pytest.mark.slow
-def test_a_class_with_one_example_trains_and_says_so(manifest, tmp_path):
-    rows = [row for row in read_rows(manifest) if row["emotion"] == "anger" or row["file"] == "a_sadness_0.wav"]
-    write_rows(manifest, rows)
-    assert train(manifest, tmp_path / "out") == 0
-    (report,) = (tmp_path / "out").glob("aspmtl_manifest-*/report.md")
-    assert "No clip is sadness" in report.read_text()
 
 
 @pytest.mark.slow
