@@ -28,7 +28,7 @@ def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
 
 @pytest.mark.slow
 def test_emotion_and_speaker_on_a_twin_of_crema_d(tmp_path):
-    """All 91 actors of the published demographics, each with two clips; 24 of them are tested beside the paper's figures."""
+    """The 91 actors of the published demographics, two clips of each; 24 are tested beside the paper's figures."""
     if not (shared := Path(__file__).resolve().parents[3] / "shared" / "data" / "crema-d").is_dir():
         pytest.skip("the folder shared/data/crema-d is not beside the project")
     root, kinds = tmp_path / "crema-d", ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
