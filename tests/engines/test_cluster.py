@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 
 import keras_ser.engines.cluster as module
+from keras_ser.cli import main
 from keras_ser.engines import RayCluster, Workplace
 from keras_ser.errors import DivergenceError, UserError
 from keras_ser.serving import bulk
-from keras_ser.splits import Protocol
 from tests.cli.test_jobs import RECIPE
 from tests.engines import work
+from tests.models.papers import RECIPES
+from tests.training import tiny
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'keras-ser[cluster]'")
 pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install 'keras-ser[cluster]'")
@@ -104,15 +106,12 @@ def test_rows_of_actors_and_of_what_dies(cluster, tmp_path):
 
 
 def test_trials_of_a_search_are_those_of_one_machine(cluster, tmp_path):
-    recipe = tmp_path / "recipe.json"
-    speakers = Protocol("speakers", "k-fold", folds=2, validation=1)
-    recipe.write_text(RECIPE.replace(protocols=(speakers,), seeds=(0,), epochs=2).to_json())
-    command = [sys.executable, "-m", "keras_ser.cli", "tune", str(recipe), "--quiet", "--deterministic", "--trials=2"]
-    command += ["--space=optimizer.learning_rate=1e-3:1e-1:log"]
-    tables = []
-    for name, engine in (("ray", ["--engine=ray", f"--address={cluster.address}"]), ("here", ["--jobs=2"])):
-        done = subprocess.run([*command, f"--out={tmp_path / name}", *engine], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    recipe, tables = tmp_path / "recipe.json", []
+    small = {"protocols": (tiny.SPEAKERS,), "tasks": RECIPE.tasks, "corpus_options": RECIPE.corpus_options}
+    recipe.write_text(RECIPES["svm"].replace(**small).to_json())
+    command = ["tune", str(recipe), "--quiet", "--method=grid", "--space=config.C=1e-4,1"]
+    for name, engine in (("ray", ["--engine=ray", f"--address={cluster.address}"]), ("here", ["--jobs=1"])):
+        assert main([*command, f"--out={tmp_path / name}", *engine]) == 0
         tables.append(pd.read_csv(next((tmp_path / name).glob("*-search-*/trials.csv"))))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
     assert tables[0]["trial"].tolist() == [0, 1, 2] and tables[0]["failed"].isna().all()

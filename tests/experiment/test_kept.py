@@ -76,7 +76,7 @@ def test_a_killed_writer_leaves_no_answer_to_the_wrong_question(tmp_path, monkey
 
 
 @pytest.mark.parametrize("name", ["in-noise.csv", "in-noise.json"])
-@pytest.mark.parametrize("damage", ["cut", "bytes"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "bytes"])
 def test_a_damaged_table_is_named(name, damage, tmp_path):
     ask(tmp_path, 5.0)
     file = tmp_path / name

@@ -17,9 +17,11 @@ from keras_ser.settings import mask_of
 from keras_ser.training.fitting import recipe_extractor
 from keras_ser.training.network import build
 from keras_ser.training.preflight import frontends, input_shapes
+from keras_ser.training.transfer import begin_from, save_rest
 from tests.models.papers import NETWORKS, RECIPES
 from tests.models.rows import EMOTION, INPUTS, NOISE, features, randomized
 from tests.models.wholes import run_model
+from tests.serving import runs
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,6 @@ def test_alone_in_a_batch_padded_and_reloaded(made, tmp_path):
     for name, value in together.items():
         np.testing.assert_allclose(value.sum(-1), 1, atol=1e-6)
         assert value.std(0).max() > 1e-3, f"the clips differ, and their {name} should"
-
-
-def test_network_round_trip(made, tmp_path):
-    network = made.network.model
-    network.save(tmp_path / "network.keras")
-    again = keras.saving.load_model(tmp_path / "network.keras", compile=False)
-    for name, value in network(made.x, training=False).items():
-        np.testing.assert_allclose(again(made.x, training=False)[name], value, atol=1e-5)
 
 
 def test_every_output_has_a_target_and_every_variable_a_gradient(made, rng):
@@ -175,6 +169,32 @@ def test_outputs_are_float32_under_bfloat16(made):
     assert "bfloat16" in {layer.compute_dtype for layer in network.layers}
     for name, value in network(made.x, training=False).items():
         assert value.dtype == "float32" and np.isfinite(value).all(), name
+
+
+@pytest.mark.slow
+def test_it_begins_with_all_weights_of_its_run(made, tmp_path):
+    """Loaded from its file, where Keras names the inner layers of a bidirectional LSTM anew."""
+    made.whole.save(tmp_path / "model.keras")
+    save_rest(made.network.model, made.whole.get_layer("scorer"), tmp_path)
+    runs.describe(made.recipe, tmp_path)
+
+    def begun(tasks):
+        recipe = made.recipe.replace(tasks=tasks)
+        network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
+        return network, begin_from(network, tasks, tmp_path)
+
+    fresh, anew = begun(made.recipe.tasks)
+    assert anew == []
+    for mine, theirs in zip(fresh.model.layers, made.network.model.layers, strict=True):
+        assert mine.name == theirs.name
+        for a, b in zip(mine.weights, theirs.weights, strict=True):
+            np.testing.assert_array_equal(np.array(a), np.array(b))
+    # levels' classifiers and centres learn the labels of the main task, too
+    emotion, *rest = made.recipe.tasks
+    fresh, anew = begun((replace(emotion, labels=("joy", "fear", "disgust", "surprise")), *rest))
+    learning = {n for n, o in fresh.outputs.items() if getattr(o.target, "task", "") == "emotion"}
+    assert {path.split("/")[0] for path in anew} == learning | {"emotion"}
+    assert len(learning) == (4 if made.recipe.name == "multilevel-all" else 1)
 
 
 @pytest.mark.slow

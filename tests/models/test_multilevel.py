@@ -225,7 +225,6 @@ def test_bad_settings(name, changes):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
 def test_a_checkpoint_for_another_sampling_rate_is_refused(tmp_path):
     """preprocessor_config.json names the rate; the package's waveforms have the recipe's."""
     folder = shutil.copytree(STORED / "group", tmp_path / "w2v")
@@ -238,6 +237,7 @@ def test_a_checkpoint_for_another_sampling_rate_is_refused(tmp_path):
         multilevel.check(recipe)
 
 
+@pytest.mark.slow
 def test_its_export_passes_the_gate_and_answers_as_keras_does(tmp_path, rng):
     """A clip of less than a stretch, and one of three."""
     from keras_ser.serving import Predictor, export

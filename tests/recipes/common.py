@@ -25,6 +25,7 @@ TINY = [
     "--set=frontend.features=mfcc,energy",
     "--quiet",
 ]
+ONE_SENTENCE = '--set=corpus_options=[["sentences", 1]]'
 
 
 def imported(name: str):

@@ -8,20 +8,12 @@ from keras_ser.cli import main
 from tests.recipes.common import RECIPES, four_emotions, script
 
 
-@pytest.mark.slow
-def test_baselines_on_a_corpus_of_ones_own(tmp_path):
-    """Windows as many as the rarest emotion has, leave one speaker out of four; what is missing is said."""
-    command = ["mt_a_dnn", f"--out={tmp_path}", "--quiet", "--seed=0", "--systems=svm", "--corpus=manifest"]
-    done = script(*command, f"--corpus-root={four_emotions(tmp_path)}")
-    assert done.returncode == 0, done.stderr
-    assert "leave-one-speaker-out" in done.stdout
-    (table,) = tmp_path.glob("*/systems.md")
-    assert "Windows in total: anger" in table.read_text()
-    for emotions in (("anger", "neutral", "sadness"), ("anger",)):
-        lacking = four_emotions(tmp_path, emotions)
-        done = script(*command, f"--corpus-root={lacking}")
-        assert done.returncode == 2 and "lacks" in done.stderr and "happiness" in done.stderr, done.stderr
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("emotions", [("anger", "neutral", "sadness"), ("anger",)])
+def test_classes_that_a_corpus_of_ones_own_lacks_are_named(tmp_path, emotions):
+    command = ["mt_a_dnn", "--quiet", "--systems=svm", "--corpus=manifest", f"--out={tmp_path}"]
+    done = script(*command, f"--corpus-root={four_emotions(tmp_path, emotions)}")
+    assert done.returncode == 2 and "lacks" in done.stderr and "happiness" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -83,7 +75,8 @@ def test_attention_over_statistics(tmp_path, capsys):
     assert header.split() == ["system", "paper", *protocols, "difference"]
     (folder,) = tmp_path.glob("mt_a_dnn_manifest-systems-*")
     text = (folder / "systems.md").read_text()
-    assert "LEAKING" in text and "mt-a-dnn - svm: emotion uar" in text and "| 52.03 |" in text
+    for words in ("LEAKING", "Windows in total: anger", "mt-a-dnn - svm: emotion uar", "| 52.03 |"):
+        assert words in text
     names = {*(f"systems.{kind}" for kind in ("md", "html", "tex", "json", "png")), "systems-confusion.png"}
     assert {path.name for path in folder.iterdir()} == names
     (svm,) = tmp_path.glob("mt_a_dnn_manifest-svm-*/leave-one-speaker-out/*/model.skops")

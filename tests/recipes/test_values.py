@@ -1,6 +1,5 @@
 """Every recipe is a plain value, and its page is its help."""
 
-import importlib
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ from keras_ser.corpora import CORPORA, read_corpus
 from keras_ser.evaluation import metric_names
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split
-from tests.recipes.common import RECIPES
+from tests.recipes.common import RECIPES, script
 
 FILES = sorted(
     path for path in RECIPES.glob("*.py") if path.stem not in ("aae", "aae_sweeps", "aspmtl", "multilevel", "vggvox")
@@ -45,10 +44,15 @@ def test_a_recipe_is_a_plain_value(recipe):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_help_prints_the_page(path):
-    shown = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, check=True).stdout
-    page = importlib.util.spec_from_file_location("page", path)
-    assert path.stem in shown and "--corpus-root" in shown and page is not None
-    assert path.read_text().splitlines()[0].lstrip('"') in shown
+    done = script(path.stem, "--help")
+    assert not done.returncode and path.stem in done.stdout and "--corpus-root" in done.stdout
+    assert path.read_text().splitlines()[0].lstrip('"') in done.stdout
+
+
+def test_a_recipe_is_a_script_of_its_own():
+    """From another folder than that of its neighbours, which it imports."""
+    command = [sys.executable, str(RECIPES / "aspmtl_compare.py"), "--help"]
+    assert "aspmtl_compare" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.slow

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests import corpora_on_disk as disk
-from tests.recipes.common import script
+from tests.recipes.common import ONE_SENTENCE, script
 
 
 @pytest.mark.slow
 def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
     """Three small networks, the table of the gain and that of the speakers; asked again, nothing is trained."""
-    command = ["vggvox_cremad", f"--out={tmp_path}", "--epochs=1", "--jobs=1"]
+    command = ["vggvox_cremad", f"--out={tmp_path}", "--epochs=1", "--jobs=1", ONE_SENTENCE]
     done = script(*command)
     assert done.returncode == 0, done.stderr
     assert "both over emotion on demo" in done.stdout and "EER, %" in done.stdout and done.stderr.count("[1/1]") == 3
@@ -28,11 +28,11 @@ def test_emotion_and_speaker_on_the_demo_corpus(tmp_path):
 
 @pytest.mark.slow
 def test_emotion_and_speaker_on_a_twin_of_crema_d(tmp_path):
-    """All 91 actors of the published demographics, each with four clips; 24 of them are tested beside the paper's figures."""
+    """The 91 actors of the published demographics, two clips of each; 24 are tested beside the paper's figures."""
     if not (shared := Path(__file__).resolve().parents[3] / "shared" / "data" / "crema-d").is_dir():
         pytest.skip("the folder shared/data/crema-d is not beside the project")
     root, kinds = tmp_path / "crema-d", ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
-    names = [f"{1001 + i}_DFA_{kinds[(i + k) % 6]}_XX" for i in range(91) for k in range(4)]
+    names = [f"{1001 + i}_DFA_{kinds[(i + k) % 6]}_XX" for i in range(91) for k in range(2)]
     disk.write_named(root, names, ".wav", lambda name: "AudioWAV")
     (root / "VideoDemographics.csv").write_bytes((shared / "VideoDemographics.csv").read_bytes())
     small = ["--set=config.filters=3,3,3,3,3", "--set=config.fc6=8", "--set=config.fc7=8", "--epochs=1", "--quiet"]

@@ -79,7 +79,12 @@ def write(recipe: Recipe, folder: Path, seed: int = 0) -> Run:
         whole.save(folder / "model.keras")
     finally:
         keras.config.set_dtype_policy(policy)
+    describe(recipe, folder, seed)
+    return Run.load(folder)
+
+
+def describe(recipe: Recipe, folder: Path, seed: int = 0) -> None:
+    """Write what makes a run of a folder with a model."""
     (folder / "recipe.json").write_text(recipe.to_json())
     SPLIT.write(folder / "split.json")
     (folder / "history.json").write_text(json.dumps({"best_epoch": 1, "monitor": None, "seed": seed, "epochs": []}))
-    return Run.load(folder)

@@ -111,6 +111,7 @@ def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
     assert "test –" in learned.said and last.passed is None and "no emotion of the test side" in last.said
 
 
+@pytest.mark.slow
 def test_a_control_that_cannot_be_trained_is_said(run, data, monkeypatch):
     def moved(*given, **options):
         raise UserError("expected the folder of a checkpoint. Received: x, which is no folder.")

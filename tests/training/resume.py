@@ -10,13 +10,12 @@ import signal
 import sys
 from pathlib import Path
 
-from keras_ser.recipe import OptimizerConfig, Sampling
+from keras_ser.recipe import OptimizerConfig
 from tests.memory import held
 from tests.models import papers
 from tests.training import tiny
 
 EPOCHS = {"epochs": 4, "patience": 2}
-CROPS = Sampling("crop", frames=40)
 # stretches of two front ends, dropout, and centres that no optimizer moves
 LEVELS = papers.RECIPES["multilevel-all"]
 LEVELS = LEVELS.replace(
@@ -42,8 +41,6 @@ ADVERSARIAL = ADVERSARIAL.replace(
     smoothing=1,
 )
 RECIPES = {
-    "conv": tiny.EVERYTHING.replace(sampling=CROPS, **EPOCHS),
-    "stretched": tiny.STRETCHED.replace(streams=(tiny.NOISY,), **EPOCHS),
     "levels": LEVELS.replace(**EPOCHS),
     "adversarial": ADVERSARIAL,
     "cascade": tiny.CASCADE.replace(epochs=3, first=tiny.FIRST.replace(epochs=2)),

@@ -93,13 +93,6 @@ def test_statistics_are_those_of_the_training_side(trained, data, split):
 
 
 @pytest.mark.slow
-def test_the_loss_of_a_single_task_is_logged_by_name(data, split, tmp_path):
-    row = fit(tiny.SINGLE.replace(epochs=1, batch_size=64), data, split, tmp_path / "run").history[0]
-    assert {"loss", "emotion_loss", "emotion_accuracy", "val_emotion_accuracy"} <= set(row)
-    assert row["emotion_loss"] == pytest.approx(row["loss"], rel=1e-5)
-
-
-@pytest.mark.slow
 def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_path, monkeypatch):
     """Whatever the caller has drawn: the same initial weights, and its own generators as they were, after an error, too."""
     seen = []
@@ -122,8 +115,7 @@ def test_global_generators_are_left_alone_and_do_not_matter(data, split, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "streams"), [("segments", 2), ("crop", 1)])
-def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, monkeypatch, kind, streams):
+def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, monkeypatch):
     """Also where tempo changes the number of segments from epoch to epoch."""
     seen = []
 
@@ -136,11 +128,7 @@ def test_an_epoch_has_the_steps_that_the_schedule_counts(data, split, tmp_path, 
         raise Reached
 
     monkeypatch.setattr(ROOM, "train_epochs", look)
-    recipe = tiny.SINGLE.replace(
-        streams=tiny.EVERYTHING.streams[:streams],
-        sampling=dataclasses.replace(tiny.EVERYTHING.sampling, kind=kind),
-        batch_size=4,
-    )
+    recipe = tiny.SINGLE.replace(streams=tiny.EVERYTHING.streams, batch_size=4)
     with pytest.raises(Reached):
         fit(recipe, data, split, tmp_path / "run")
     assert seen[0] >= 2 * recipe.epochs
@@ -212,25 +200,6 @@ def test_mixed_precision(data, split, tmp_path, precision, encoder):
     assert np.isfinite(table[[f"emotion/{label}" for label in tiny.EMOTION.labels]].to_numpy()).all()
 
 
-@pytest.mark.slow
-def test_cascade(data, split, tmp_path):
-    calls = []
-    recipe = tiny.CASCADE.replace(epochs=1, first=tiny.FIRST.replace(epochs=2))
-    run = fit(recipe, data, split, tmp_path / "run", 2, on_epoch=lambda *call: calls.append(call[:3]))
-    assert calls == [("model 1", 1, 2), ("model 1", 2, 2), ("model 2", 1, 1)]
-    first = Run.load(tmp_path / "run" / "model_1")
-    assert (first.recipe, first.about["monitor"]) == (recipe.first, "val_noise_uar")
-    assert run.about["monitor"] == "val_emotion_uar"
-    # model 1 went into the cascade as it was trained, and training model 2 left it alone
-    inside = run.model().get_layer("extractor").get_layer("aspmtl")
-    alone = first.model().get_layer("scorer").get_layer("aspmtl")
-    for a, b in zip(inside.get_weights(), alone.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    table = predict(run.model(), recipe, data, split)
-    assert list(table["stream"]) == ["clean"] * 3
-    assert table["emptied"].dtype == bool
-
-
 def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
     import keras_ser.models.aspmtl.cascade as room
 
@@ -247,7 +216,8 @@ def test_a_continuous_task_trains(data, split, tmp_path):
     run = fit(recipe, data, split, tmp_path / "run")
     row = run.history[-1]
     assert run.about["monitor"] == "val_arousal_ccc"
-    assert {"arousal_loss", "val_arousal_ccc", "val_arousal_rmse"} <= set(row)
+    assert {"val_arousal_ccc", "val_arousal_rmse"} <= set(row)
+    assert row["arousal_loss"] == pytest.approx(row["loss"], rel=1e-5)
     table = predict(run.model(), recipe, data, split, "validation")
     errors = table["arousal/prediction"] - table["arousal"]
     best = run.history[run.about["best_epoch"] - 1]

@@ -5,10 +5,14 @@ import dataclasses
 import pytest
 
 from keras_ser.corpora import demo
-from keras_ser.evaluation.learning import run_learning, together
+from keras_ser.evaluation.learning import run_learning
 from keras_ser.splits import Split
 from keras_ser.training import Data, fit, predict
 from tests.models.papers import EMOTIONS, RECIPES
+
+# less those whose parts the others have, too; a new recipe is in both
+HEART = [name for name in RECIPES if name not in ("ae", "cnn", "multilevel")]
+UNSEEN = [name for name in RECIPES if name not in ("multilevel-all", "multilevel-wav2vec2", "multilevel-dlinear")]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def accuracy(run, recipe, data, split, side="test") -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", HEART)
 def test_it_learns_eight_clips_by_heart(name, corpus, loaded, tmp_path):
     """Judged by the saved model, as a user would: what training learns is there at inference."""
     by_emotion = [[u.id for u in corpus if u.labels["emotion"] == emotion] for emotion in EMOTIONS]
@@ -42,15 +46,11 @@ def test_it_learns_eight_clips_by_heart(name, corpus, loaded, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", UNSEEN)
 def test_it_recognises_emotions_of_unseen_speakers(name, corpus, loaded, tmp_path):
     """Four classes, three speakers of ten, 48 clips: chance gets 25 %, and 42 % or more in one of a hundred cases."""
     recipe = RECIPES[name]
     split = recipe.protocols[0].splits(corpus)[0]
     run = fit(recipe, loaded, split, tmp_path / "run")
     assert accuracy(run, recipe, loaded, split)["emotion"] > 0.42
-    runs = [run]
-    if name == "aspmtl-conv":
-        runs.append(fit(recipe.replace(epochs=1), loaded, split, tmp_path / "short"))
-    whole, *short = together([run_learning(recipe, made.about, "speakers", 0, 0) for made in runs])
-    assert whole.verdict == "learned" and all(made.verdict.startswith("underfit") for made in short)
+    assert run_learning(recipe, run.about, "speakers", 0, 0).verdict == "learned"

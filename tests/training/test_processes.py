@@ -60,6 +60,21 @@ def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kills):
     same_runs(tmp_path, "unbroken", "broken")
     if recipe == "cascade":
         same_runs(tmp_path, "unbroken", "broken", "model_1")
+        check_cascade(tmp_path / "unbroken", pd.read_csv(tmp_path / "unbroken.csv"))
+
+
+def check_cascade(folder: Path, table: pd.DataFrame) -> None:
+    """Model 1 went into the cascade as it was trained, and training model 2 left it alone; it judges one stream."""
+    run, first = Run.load(folder), Run.load(folder / "model_1")
+    assert (first.recipe, first.about["monitor"]) == (run.recipe.first, "val_noise_uar")
+    assert (len(first.history), len(run.history), run.about["monitor"]) == (2, 3, "val_emotion_uar")
+    inside = run.model().get_layer("extractor").get_layer("aspmtl")
+    alone = first.model().get_layer("scorer").get_layer("aspmtl")
+    for a, b in zip(inside.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert list(table["stream"]) == ["clean"] * 3 and table["emptied"].dtype == bool
+    # the names of a network with one output
+    assert {"loss", "emotion_loss", "emotion_accuracy", "val_emotion_accuracy"} <= set(run.history[0])
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ import pytest
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.models.paper import build_network
-from keras_ser.models.whole_model import inner_network
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import Task
 from keras_ser.training import Data, fit
@@ -146,27 +145,6 @@ def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_pat
     check_start(AAE, run.folder, dataclasses.replace(corpus, name="another"), [first])
     with pytest.raises(UserError, match="a run of the model 'aae_mtl': expected one of 'aspmtl'"):
         check_start(tiny.SINGLE, run.folder, corpus, [other])
-
-
-@pytest.mark.parametrize("name", ["aspmtl-lstm", "multilevel-all", "vggvox", "attention_dnn"])
-def test_every_model_begins_with_all_weights_of_its_run(name, corpus, tmp_path):
-    """Loaded from its file, where Keras names the inner layers of a bidirectional LSTM anew."""
-    recipe = RECIPES[name].replace(tasks=TASKS, protocols=(tiny.SPEAKERS,), epochs=1)
-    data, split = Data.load(recipe, corpus, tmp_path / "cache"), tiny.SPEAKERS.splits(corpus)[1]
-    run = fit(recipe, data, split, tmp_path / "run")
-    fresh = network(run.recipe)
-    assert begin_from(fresh, run.recipe.tasks, run.folder) == []
-    trained = inner_network(run.model())
-    for layer in trained.layers:
-        for mine, theirs in zip(
-            fresh.model.get_layer(layer.name).weights if layer.weights else (), layer.weights, strict=True
-        ):
-            np.testing.assert_array_equal(np.array(mine), np.array(theirs))
-    # levels' classifiers and centres learn the labels of the main task, too
-    others = (dataclasses.replace(tiny.EMOTION, labels=("joy", "fear", "disgust")), tiny.GENDER)
-    anew = {path.split("/")[0] for path in begin_from(network(run.recipe.replace(tasks=others)), others, run.folder)}
-    learning = {n for n, o in fresh.outputs.items() if getattr(o.target, "task", "") == "emotion"}
-    assert anew == learning | {"emotion"} and len(learning) == (4 if name == "multilevel-all" else 1)
 
 
 def test_what_the_weights_descend_from_counts_as_heard(made, corpus, tmp_path):

@@ -77,6 +77,7 @@ def fit(recipe, corpora, split, out, seed, on_epoch=None, **_):
 @pytest.fixture
 def found(data, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(runs, "fit", fit)
+    monkeypatch.setattr(runs.keras.backend, "clear_session", lambda: None)  # nothing was built, and it takes a second
     recipe = tiny.TRAINED.replace(epochs=EPOCHS)
 
     def run(name="found", **options):

@@ -329,20 +329,6 @@ def test_missing_validation_side_and_unknown_method_are_refused(data, tmp_path):
     assert not (tmp_path / "found").exists()
 
 
-@pytest.mark.slow
-def test_score_is_the_runs_own(data, tmp_path):
-    """No stand-in: the score is the run's own, and the test side is never read."""
-    recipe = tiny.TRAINED.replace(epochs=2, seeds=(4,))
-    found = module.search(recipe, data, [BETA], tmp_path / "found", trials=1, folds=(1,))
-    for trial in found.trials.values():
-        tried = recipe.override("config.beta", found.value(trial, "config.beta"))
-        run = tmp_path / "found/runs" / tried.hash / "speakers/fold-01-seed-4"
-        about = json.loads((run / "history.json").read_text())
-        assert trial.epochs == (about["best_epoch"],)
-        assert trial.scores == (max(row["val_emotion_uar"] for row in about["epochs"]),)
-        assert not (run / "predictions.csv").exists()
-
-
 def test_second_search_in_a_folder_is_refused(fitted, data, tmp_path):
     """Another search's claim does not overwrite that of the search at work."""
     folder, claims = tmp_path / "found", []
