@@ -42,6 +42,8 @@ DIFFERENCES = [
     ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
     ("own_ased-conv", "own_ased-svm", "unseen-speakers", "uar"),
     ("aae_emodb-aae", "aae_emodb-cnn-single", EMODB, "uar"),
+    ("aae_emodb-aae", "aae_emodb-cnn", EMODB, "uar"),
+    ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
     ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
