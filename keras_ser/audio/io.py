@@ -19,7 +19,7 @@ from keras_ser.audio.channels import Mixing, survey
 from keras_ser.audio.formats import SOUNDFILE
 from keras_ser.audio.header import AudioError, Info, span
 from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
-from keras_ser.audio.waveforms import SHORTEST_SECONDS, level_problems
+from keras_ser.audio.waveforms import SHORTEST_SECONDS, Levels
 from keras_ser.errors import UserError
 
 LOUDEST = 2.0**32  # full scale is 1; floats may hold 32-bit integers, and the squares of far larger values overflow
@@ -100,8 +100,8 @@ def read_with_problems(
     Returns:
         The waveform, float32 (samples,), and its problems.
     """
-    waveform, mixing = _read(path, sample_rate, start, end, reader)
-    return waveform, [*mixing.problems, *level_problems(waveform, sample_rate, window_seconds)]
+    waveform, mixing, levels, rate = _read(path, sample_rate, start, end, reader)
+    return waveform, [*mixing.problems, *levels.problems(rate, window_seconds)]
 
 
 def _read(
@@ -110,17 +110,19 @@ def _read(
     start: float | None,
     end: float | None,
     reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
-) -> tuple[np.ndarray, Mixing]:
+) -> tuple[np.ndarray, Mixing, Levels, int]:
+    """Return the waveform, and how its channels were mixed, the levels of the mix before it was resampled, and the file's rate."""
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     samples, rate = reader(path, start, end)
     mixing = survey([samples], rate)
-    waveform = mixing(samples)
+    waveform, levels = mixing(samples), Levels()
+    levels.add(waveform)  # resampling breaks the runs that clipping leaves
     if rate != sample_rate:
         resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
         # soxr rounds the length of a clip of one or two samples down to 0.
         waveform = resampled if resampled.size else waveform.mean(keepdims=True)
-    return waveform, mixing
+    return waveform, mixing, levels, rate
 
 
 def blocks(
@@ -128,11 +130,12 @@ def blocks(
     sample_rate: int = 16000,
     seconds: float = 30.0,
     mixed: tuple[Mixing, int] | None = None,
+    levels: Levels | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield a file in float32 (samples,) pieces of about `seconds` each, in bounded memory; joined they equal the result of `read`.
 
     The file is decoded twice, since the mixing of its channels depends on the whole file, but once if `mixed`, the result of
-    `mixing_of`, is given. The errors of `read` are raised before the first piece.
+    `mixing_of`, is given; `levels` are those of the mix at the file's own rate. The errors of `read` are raised before the first piece.
     """
     path = _existing(path)
     mixing, rate = mixed or mixing_of(path)
@@ -143,6 +146,8 @@ def blocks(
     while waiting is not None:
         following = next(pieces, None)
         waveform = mixing(waiting)
+        if levels:
+            levels.add(waveform)
         if rate != sample_rate:
             waveform = resampler.resample_chunk(waveform, last=following is None)
         if waveform.size:

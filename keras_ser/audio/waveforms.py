@@ -33,14 +33,9 @@ def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = SHO
     samples = waveform[:, None] if waveform.ndim == 1 else waveform
     mixing = survey([samples], sample_rate)
     mono = waveform if waveform.ndim == 1 else mixing(samples)
-    return [*mixing.problems, *level_problems(mono, sample_rate, window_seconds)]
-
-
-def level_problems(waveform: np.ndarray, sample_rate: int, window_seconds: float) -> list[str]:
-    """List the `problems` of a mix: (samples,), finite, not empty."""
     levels = Levels()
-    levels.add(waveform)
-    return levels.problems(sample_rate, window_seconds)
+    levels.add(mono)
+    return [*mixing.problems, *levels.problems(sample_rate, window_seconds)]
 
 
 class Levels:

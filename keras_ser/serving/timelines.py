@@ -225,8 +225,7 @@ def timeline(
     mixed, levels = mixing_of(path), Levels()
     kept, begin = np.zeros(0, np.float32), 0  # samples of windows to come, and the position of the first
     before = kept  # the hop that was cut off before them
-    for piece in blocks(path, rate, mixed=mixed):
-        levels.add(piece)
+    for piece in blocks(path, rate, mixed=mixed, levels=levels):
         kept = np.concatenate([kept, piece])
         while len(kept) > window:
             ask(begin, kept[:window])
@@ -237,5 +236,5 @@ def timeline(
     ask(begin, kept)
     score()
     seconds = np.array([starts, ends]) / rate
-    problems = (*mixed[0].problems, *levels.problems(rate, SHORTEST_SECONDS))
+    problems = (*mixed[0].problems, *levels.problems(mixed[1], SHORTEST_SECONDS))
     return Timeline(Path(path), chosen, *seconds, np.concatenate(values), problems)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import AudioError, info, read
-from keras_ser.audio.io import blocks
+from keras_ser.audio import AudioError, info, read, read_with_problems
+from keras_ser.audio.io import blocks, mixing_of
+from keras_ser.audio.waveforms import Levels
 
 
 @pytest.mark.parametrize(
@@ -165,3 +166,16 @@ def test_blocks_of_bad_files(tmp_path, speechlike, case):
         list(blocks(path, 16000, 0.1))
     if case != "nan":  # of which only those up to the first bad piece are counted
         assert str(ours.value) == str(told.value)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_clipping_is_seen_at_the_rate_of_the_file(rate, tmp_path):
+    """Resampling breaks the runs at the rails."""
+    sine = np.sin(2 * np.pi * 150 * np.arange(rate) / rate)
+    soundfile.write(tmp_path / "loud.wav", np.clip(3 * sine, -1, 1), rate, subtype="PCM_16")
+    soundfile.write(tmp_path / "good.wav", 0.5 * sine, rate, subtype="PCM_16")
+    for name, expected in (("loud.wav", ["clipped"]), ("good.wav", [])):
+        assert read_with_problems(tmp_path / name, 16000)[1] == expected
+        levels, mixed = Levels(), mixing_of(tmp_path / name)
+        pieces = list(blocks(tmp_path / name, 16000, seconds=0.1, mixed=mixed, levels=levels))
+        assert len(pieces) > 3 and levels.problems(mixed[1], 0.025) == expected
