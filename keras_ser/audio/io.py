@@ -135,7 +135,8 @@ def blocks(
     """Yield a file in float32 (samples,) pieces of about `seconds` each, in bounded memory; joined they equal the result of `read`.
 
     The file is decoded twice, since the mixing of its channels depends on the whole file, but once if `mixed`, the result of
-    `mixing_of`, is given; `levels` are those of the mix at the file's own rate. The errors of `read` are raised before the first piece.
+    `mixing_of`, is given; `levels` are those of the mix at the file's own rate. The errors of `read` are raised before the first
+    piece.
     """
     path = _existing(path)
     mixing, rate = mixed or mixing_of(path)
