@@ -76,7 +76,8 @@ def systems_report(
     shares |= {protocol: matrix.share for protocol, matrix in matrices.items()}
     tables = [_by_protocol(parts, metric, paper, papers or {}) for metric in first.metrics]
     # UAR, unless the paper reports only the other
-    led = next((m for m in first.metrics if any(m in figures for figures in paper.values())), first.metrics[0])
+    printed = [*paper.values(), *(figures for found in (papers or {}).values() for figures in found.values())]
+    led = next((m for m in first.metrics if any(m in figures for figures in printed)), first.metrics[0])
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
         sections.append(f"Difference: {first.protocol} minus {parts[-1].protocol}, not paired.")

@@ -233,7 +233,7 @@ def ray_rows(
         def rows(files: Sequence[Path]) -> Iterator[Row]:
             ray.data.DataContext.get_current().enable_progress_bars = False
             count = min(workers, room)
-            items = [{"file": RayRows.item(file)} for file in files]
+            items = [{"file": item(file)} for file in files]
             blocks = max(1, min(len(items) // BATCH, 4 * count))
             made = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
                 RayRows,
@@ -256,16 +256,16 @@ def ray_rows(
         yield rows
 
 
+def item(file: str | os.PathLike) -> str:
+    """Return what an actor is sent for a file: the path to read in its own working folder, and the name in the row."""
+    return json.dumps([os.path.abspath(file), printable(file)])  # Arrow has no names that are not UTF-8
+
+
 class RayRows:
     """`Rows` on batches of Ray Data: {"file": (files,) `item`} -> {"row": (files,) JSON}, so that failed rows need no columns."""
 
     def __init__(self, model: str):
         self.rows = Rows(model)
-
-    @staticmethod
-    def item(file: Path) -> str:
-        """Return what an actor is sent for a file: the path to read in its own working folder, and the name in the row."""
-        return json.dumps([os.path.abspath(file), printable(file)])  # Arrow has no names that are not UTF-8
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
         paths, names = zip(*(json.loads(str(file)) for file in batch["file"]), strict=True)

@@ -66,7 +66,7 @@ class Named:
         pass
 
     def __call__(self, batch):
-        return {"row": [json.dumps({"file": str(file)}) for file in batch["file"]]}
+        return {"row": [json.dumps({"file": json.loads(str(file))[1]}) for file in batch["file"]]}
 
 
 class Dying(Named):

@@ -207,7 +207,7 @@ def test_names_that_are_not_utf8_are_escaped(files, tmp_path, calls):
 
 def test_actors_read_relative_paths_from_another_folder(files, monkeypatch):
     monkeypatch.chdir(files)
-    sent = [bulk.RayRows.item(Path(name)) for name in ("03.wav", "07.wav")]
+    sent = [bulk.item(Path(name)) for name in ("03.wav", "07.wav")]
     monkeypatch.chdir("/")
     good, bad = (json.loads(row) for row in bulk.RayRows("M")({"file": np.array(sent)})["row"])
     assert good["file"] == "03.wav" and "emotion/score" in good
