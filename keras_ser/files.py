@@ -10,6 +10,7 @@ import errno
 import gzip
 import json
 import os
+import shutil
 import time
 import uuid
 import warnings
@@ -110,14 +111,14 @@ def disk_error(error: BaseException, path: Path | None, more: dict[int, str] | N
 
 
 def remove_parts(folder: Path, older: float = STALE_SECONDS) -> None:
-    """Delete the partial files of killed processes in a folder that were last written at least `older` seconds ago.
+    """Delete the partial files and folders of killed processes in a folder, last written at least `older` seconds ago.
 
     Pass 0 only if no other process can be writing.
     """
     for path in folder.glob(f".*{TEMPORARY}*"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime >= older:
-                path.unlink()
+            if time.time() - max(each.stat().st_mtime for each in (path, *path.rglob("*"))) >= older:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextlib.contextmanager

@@ -100,7 +100,8 @@ def read_with_problems(
     Returns:
         The waveform, float32 (samples,), and its problems.
     """
-    waveform, mixing, levels, rate = _read(path, sample_rate, start, end, reader)
+    levels = Levels()
+    waveform, mixing, rate = _read(path, sample_rate, start, end, reader, levels)
     return waveform, [*mixing.problems, *levels.problems(rate, window_seconds)]
 
 
@@ -110,19 +111,21 @@ def _read(
     start: float | None,
     end: float | None,
     reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
-) -> tuple[np.ndarray, Mixing, Levels, int]:
-    """Return the waveform, and how its channels were mixed, the levels of the mix before it was resampled, and the file's rate."""
+    levels: Levels | None = None,
+) -> tuple[np.ndarray, Mixing, int]:
+    """Return the waveform, how its channels were mixed, and the file's rate, at which the mix is added to `levels`."""
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     samples, rate = reader(path, start, end)
     mixing = survey([samples], rate)
-    waveform, levels = mixing(samples), Levels()
-    levels.add(waveform)  # resampling breaks the runs that clipping leaves
+    waveform = mixing(samples)
+    if levels:
+        levels.add(waveform)  # resampling breaks the runs that clipping leaves
     if rate != sample_rate:
         resampled = soxr.resample(waveform, rate, sample_rate, quality="VHQ")
         # soxr rounds the length of a clip of one or two samples down to 0.
         waveform = resampled if resampled.size else waveform.mean(keepdims=True)
-    return waveform, mixing, levels, rate
+    return waveform, mixing, rate
 
 
 def blocks(

@@ -79,10 +79,10 @@ def read(root: str | Path) -> Corpus:
     if strays:
         raise unknown_names("ravdess", strays, f"{EXPECTED_FILE} (audio only: 03, speech: 01)")
     outside = strays_below(root, (path for folder in _actors(root) for path in files_below(folder, AUDIO)))
-    note = (
-        f"{len(outside)} audio file(s) outside Actor_01 .. Actor_24 are not read, such as {outside[0]}."
+    notes = (
+        [f"{len(outside)} audio file(s) outside Actor_01 .. Actor_24 are not read, such as {outside[0]}."]
         if outside
-        else ""
+        else []
     )
     return Corpus(
         name="ravdess",
@@ -91,5 +91,5 @@ def read(root: str | Path) -> Corpus:
         vocabulary={"emotion": tuple(EMOTIONS.values()), "intensity": tuple(INTENSITIES.values())},
         citation=CITATION,
         expected=EXPECTED,
-        flaws=(*FLAWS, *filter(None, [note])),
+        flaws=(*FLAWS, *notes),
     )

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.audio import AudioError, read
 from keras_ser.audio.containers import NEEDED
 from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.errors import UserError
@@ -163,11 +164,11 @@ def cache(
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", corpus.name)
     path = folder / f"{name}-{fingerprint[:16]}.tfrecord"
     found = _open(path, fingerprint)
-    if found is None or _curable(found, bad):
+    if found is None or _curable(found, corpus, bad):
         folder.mkdir(parents=True, exist_ok=True)
         with lock(path):  # another process may be writing it
             found = _open(path, fingerprint)
-            if found is None or _curable(found, bad):
+            if found is None or _curable(found, corpus, bad):
                 found = _written(
                     corpus, path, sample_rate, fingerprint, bad, window_seconds, threads or min(8, cores()), progress
                 )
@@ -176,11 +177,15 @@ def cache(
     return found
 
 
-def _curable(found: RecordCache, bad: str) -> bool:
-    """Return whether files left out of a cache are to be tried again: they may be mended, or what reads them installed."""
-    if bad == "raise":
-        return bool(found.dropped)
-    return find_spec("av") is not None and any(NEEDED in reason for reason in found.dropped.values())
+def _curable(found: RecordCache, corpus: Corpus, bad: str) -> bool:
+    """Return whether files left out of a cache can be read now: where they must be, and where what reads them was missing."""
+    tried = bad == "raise" or (find_spec("av") and any(NEEDED in reason for reason in found.dropped.values()))
+    for u in corpus if tried and found.dropped else ():
+        if u.id in found.dropped:
+            with contextlib.suppress(AudioError):
+                read(corpus.file(u), found.sample_rate, u.start, u.end)
+                return True
+    return False
 
 
 def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, threads, progress) -> RecordCache:

@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -25,14 +24,13 @@ from typing import TYPE_CHECKING, Any
 from keras_ser._version import __version__
 from keras_ser.checks import check_name
 from keras_ser.errors import UserError
-from keras_ser.files import STALE_SECONDS
+from keras_ser.files import TEMPORARY, remove_parts
 from keras_ser.serving.facts import FACTS, FORMAT, ExportError
 
 if TYPE_CHECKING:
     from keras_ser.training.run import Run
 
 MAX_SECONDS = 60.0
-PART = ".part"  # end of the hidden name of an unfinished export
 SHORTEST, LONGEST = 0.1, 36000.0  # limits of `max_seconds`: the sample count of a far longer clip overflows an int32
 
 
@@ -83,8 +81,8 @@ def export(
     rate = runs[0].recipe.frontend.sample_rate
     home = Path(os.path.expanduser(out)) / name
     home.mkdir(parents=True, exist_ok=True)
-    _remove_parts(home)
-    part = home / f".{uuid.uuid4().hex[:12]}{PART}"  # a server that watches the folder loads integers only
+    remove_parts(home)
+    part = home / f".{uuid.uuid4().hex[:12]}{TEMPORARY}"  # a server that watches the folder loads integers only
     try:
         _save(part, models, *_functions(runs, models), rate, max_seconds)
         ops = check_ops(part)
@@ -99,14 +97,6 @@ def export(
         shutil.rmtree(part, ignore_errors=True)
         with contextlib.suppress(OSError):  # it holds another version, or another export is being written
             home.rmdir()
-
-
-def _remove_parts(home: Path) -> None:
-    """Delete what killed exports left behind, as `keras_ser.files.remove_parts` does with files."""
-    for part in home.glob(f".*{PART}"):
-        with contextlib.suppress(OSError):
-            if time.time() - max(path.stat().st_mtime for path in (part, *part.rglob("*"))) >= STALE_SECONDS:
-                shutil.rmtree(part, ignore_errors=True)
 
 
 def _runs(given: Any) -> list[Run]:

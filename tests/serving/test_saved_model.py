@@ -233,7 +233,7 @@ def test_interrupted_export_leaves_nothing(served, tmp_path, monkeypatch):
 
 
 def test_exports_at_once_have_folders_of_their_own_and_remove_old_ones_of_killed_exports(served, tmp_path, monkeypatch):
-    for name, age in ((".77.part", 2 * STALE_SECONDS), (".78.part", 0)):
+    for name, age in ((".77.part.", 2 * STALE_SECONDS), (".78.part.", 0)):
         (tmp_path / "emotions" / name / "variables").mkdir(parents=True)
         for path in (tmp_path / "emotions" / name / "variables", tmp_path / "emotions" / name):
             os.utime(path, (time.time() - age,) * 2)
@@ -251,7 +251,7 @@ def test_exports_at_once_have_folders_of_their_own_and_remove_old_ones_of_killed
     monkeypatch.setattr(saved_model, "_save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(served.run, tmp_path, "emotions")
-    assert len(set(seen)) == 2 and [path.name for path in (tmp_path / "emotions").iterdir()] == [".78.part"]
+    assert len(set(seen)) == 2 and [path.name for path in (tmp_path / "emotions").iterdir()] == [".78.part."]
 
 
 def test_cudnn_is_disabled_in_every_recurrent_layer():
