@@ -94,7 +94,7 @@ def systems_report(
         heading = f"Confusion of {confused}, % of the true class"
         sections.append(Table(heading, ["true", "", *first.task.labels], rows, 2, intervals=False))
     sections.append(Table("Systems", ["system", "what"], [[system, about[system]] for system in first.tables], 2))
-    figures = [Picture(f"{name}.png", CAPTION, partial(_dots, parts, paper))]
+    figures = [Picture(f"{name}.png", CAPTION, partial(_dots, parts, paper, papers or {}))]
     if confused:
         draw = partial(pictures.matrices, shares, first.task.labels)
         figures.append(Picture(f"{name}-confusion.png", f"Confusion of {confused}", draw))
@@ -185,13 +185,18 @@ def _by_protocol(
     return Table(f"{metric_title(metric)}, %", columns + ["difference"] * (len(parts) > 1), rows)
 
 
-def _dots(parts: Sequence[Systems], paper: Mapping[str, Mapping[str, float]]) -> Any:
+def _dots(
+    parts: Sequence[Systems],
+    paper: Mapping[str, Mapping[str, float]],
+    papers: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> Any:
     found = []
     for metric in parts[0].metrics:
         series = {}
         for k, part in enumerate(parts):
             # the paper's figure is shown with its own protocol
-            own = [paper.get(s, {}).get(metric) if k == 0 else None for s in part.tables]
+            beside = {**(paper if k == 0 else {}), **papers.get(part.protocol, {})}
+            own = [beside.get(s, {}).get(metric) for s in part.tables]
             scores = [found_[metric] for found_ in part.scores.values()]
             series[part.protocol] = [_bare(score, figure) for score, figure in zip(scores, own, strict=True)]
         found.append(Panel(f"{metric_title(metric)}, %", list(parts[0].tables), series))

@@ -64,6 +64,8 @@ def test_what_was_learned_stands_first_and_each_protocol_has_its_own_figures_of_
     assert header[1:4] == ["leaking", "disjoint (paper)", "disjoint"] and (net[2], svm[2]) == ("68.8 ± 1.2", "")
     assert other == ["ProgNet [88]", "–", "65.7", "–", "–"]
     assert made.data["protocols"]["disjoint"]["paper"]["net"] == {"uar": 0.688}
+    drawn = [line for axes in made.figures[0].draw().axes for line in axes.lines if line.get_marker() == "*"]
+    assert [line.get_xdata()[0] for line in drawn] == pytest.approx([68.8])
 
 
 def test_scores_and_corrected_differences_are_those_of_each_protocol(parts, tables):
