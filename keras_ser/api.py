@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_ser.corpora import Corpus
 from keras_ser.errors import RunError, UserError
-from keras_ser.files import waveform_cache
+from keras_ser.files import user_path, waveform_cache
 from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
@@ -149,7 +149,7 @@ def run(
     out, initial = os.path.expanduser(out), initial and os.path.expanduser(initial)
     others = _checked(recipe, corpus, auxiliary, out, initial)
     folds = [folds] if isinstance(folds, numbers.Integral) else folds
-    noises = Path(os.path.expanduser(noise_root)) if noise_root is not None else None
+    noises = user_path(noise_root) if noise_root is not None else None
     check_used([recipe], others, noises)
     if recipe.windows is not None:
         from keras_ser.pipelines.windows import cut_windows
@@ -227,7 +227,7 @@ def load(path: str | Path) -> "Predictor":
     from keras_ser.serving import Predictor
     from keras_ser.serving.predictor import of_runs
 
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_dir():
         raise RunError(f"expected the folder of a run, an experiment or an export. Received: {path}.")
     if not (path / EXPERIMENT).exists():

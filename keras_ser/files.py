@@ -35,10 +35,15 @@ FULL = {
 REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", errno.EROFS: "the disk is read-only"}
 
 
+def user_path(path: str | os.PathLike) -> Path:
+    """Return a path with ~ as the home folder; the ~ of an unknown user stays, and is then a folder that does not exist."""
+    return Path(os.path.expanduser(path))
+
+
 def user_cache() -> Path:
     """Return the cache folder: KERAS_SER_CACHE, or else keras_ser in XDG_CACHE_HOME or ~/.cache."""
     own, shared = os.environ.get("KERAS_SER_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own).expanduser() if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
+    return user_path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
 
 
 def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
@@ -47,7 +52,7 @@ def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
     It is `asked` if given, else OUT/cache (the place in earlier versions) if it exists, else a folder in the user's cache.
     """
     if asked:
-        return Path(asked).expanduser()
+        return user_path(asked)
     return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
 
 

@@ -28,6 +28,7 @@ from keras_ser.audio import from_array
 from keras_ser.audio.arrays import whole_rate
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 from keras_ser.recipe import Recipe
 from keras_ser.serving.inputs import check_no_channels, samples_of
 from keras_ser.splits import Protocol, Split
@@ -270,7 +271,7 @@ def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) ->
     paths = []
     for number, item in enumerate(clips):
         if isinstance(item, str | os.PathLike):
-            paths.append(Path(os.path.expanduser(item)).absolute())
+            paths.append(user_path(item).absolute())
             continue
         name = f"clip {number}"
         samples, own = samples_of(item, rate, name)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from keras_ser.audio.formats import ENDINGS, identify
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 
 
 class AudioFiles(NamedTuple):
@@ -27,7 +28,7 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
     for name in paths:
         if name == "":
             raise UserError("expected a file or a folder. Received: an empty name.")
-        path = Path(os.path.expanduser(name))
+        path = user_path(name)
         if os.path.isdir(path):  # which is False, not an error, for a name that no file can have
             below = sorted(_below(path, skipped))
             audio = [file for file in below if _is_audio(file)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 
 
 def positive(text: str) -> int:
@@ -80,9 +81,9 @@ def table_options(options: argparse.Namespace) -> dict[str, Any]:
             pairs = assignments("--columns", given.split(","), "file=path,speaker=spk,emotion=label")
         found.setdefault("columns", {}).update(pairs)
     if options.audio_root:
-        found["audio_root"] = str(Path(options.audio_root).expanduser().resolve())
+        found["audio_root"] = str(user_path(options.audio_root).resolve())
     if getattr(options, "metadata", None):
-        found["metadata"] = str(Path(options.metadata).expanduser().resolve())
+        found["metadata"] = str(user_path(options.metadata).resolve())
     return found
 
 
@@ -94,7 +95,7 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
     """
     found: list[Path] = []
     for pattern in patterns:
-        matched = [pattern] if Path(pattern).exists() else sorted(glob.glob(str(Path(pattern).expanduser())))
+        matched = [pattern] if Path(pattern).exists() else sorted(glob.glob(str(user_path(pattern))))
         if not matched:
             wrong = "matches none" if glob.has_magic(pattern) else "does not exist"
             raise UserError(f"expected folders. Received: {pattern}, which {wrong}.")

@@ -3,9 +3,9 @@
 import argparse
 import math
 import sys
-from pathlib import Path
 
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 
 ENDINGS = (".keras", ".weights.h5")
 
@@ -56,7 +56,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    output = Path(options.output).expanduser()
+    output = user_path(options.output)
     if not output.name.endswith(ENDINGS) or output.name in ENDINGS:
         raise UserError(f"expected an OUT that ends in {' or '.join(ENDINGS)}. Received: {output}.")
     if output.exists() and not options.overwrite:

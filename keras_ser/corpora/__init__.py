@@ -45,6 +45,7 @@ from keras_ser.corpora import (
 )
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
 from keras_ser.corpora.task_labels import check_task
+from keras_ser.files import user_path
 
 __all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
 
@@ -84,7 +85,7 @@ def read_corpus(name: str, root: str | Path | None = None, *, speakers: int = 0,
             f"{name} is read from disk and needs a root. Received: no root. Give the folder of the corpus."
         )
     corpus = reader(root, **options)
-    read_by = {"root": str(Path(root or corpus.root).expanduser().resolve())}
+    read_by = {"root": str(user_path(root or corpus.root).resolve())}
     if speakers:
         corpus, read_by["speakers"] = corpus.of_speakers(speakers), speakers
     for key, value in options.items():

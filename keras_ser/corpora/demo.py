@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
-from keras_ser.files import lock, user_cache
+from keras_ser.files import lock, user_cache, user_path
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VERSION = 2  # incremented whenever the synthesiser's output changes, so that older corpora are not reused
@@ -79,7 +79,7 @@ def read(
         "emotions": list(emotions),
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
-    base = Path(root).expanduser() if root is not None else default_root()
+    base = user_path(root) if root is not None else default_root()
     if re.fullmatch(r"demo-[0-9a-f]{12}", base.name):  # the folder of a demo corpus: one level too low
         base = base.parent
     folder = base / f"demo-{digest}"

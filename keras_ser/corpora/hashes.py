@@ -20,6 +20,7 @@ from keras_ser.corpora.layout import AUDIO, VIDEO, entries
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 from keras_ser.progress import track
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -80,7 +81,7 @@ def read_list(path: str | Path) -> tuple[Listed, ...]:
         CorpusError: the list cannot be read, or is empty; a line (the message has its number) is in neither format, leads out of
             the folder, or repeats a file.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     wanted = "expected a list of files and their SHA-256 in UTF-8."
     text = read_text(path, wanted)
     # Not splitlines, which also splits at characters that a file name may contain.
@@ -159,7 +160,7 @@ def verify(root: str | Path, listing: str | Path, progress: bool = False) -> Has
         CorpusError: the errors of `read_list`; `root` is not a folder.
     """
     files = read_list(listing)
-    root = Path(root).expanduser()
+    root = user_path(root)
     if not root.is_dir():
         raise CorpusError(
             f"expected the folder that {Path(listing).name} describes. Received: {root}, which is not a folder."
@@ -181,7 +182,7 @@ def verify(root: str | Path, listing: str | Path, progress: bool = False) -> Has
         else:
             agree += 1
     kinds = {*AUDIO, *(file.path.suffix.lower() for file in files)}
-    itself = Path(listing).expanduser().resolve()
+    itself = user_path(listing).resolve()
     folders = [folder for folder in sorted({names.folder / file.path.parent for file in files}) if folder.is_dir()]
     extra = [
         place

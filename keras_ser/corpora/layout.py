@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.files import user_path
 
 # Suffixes of the corpora's own files; the first takes precedence if a recording exists in both formats.
 AUDIO = (".wav", ".flac")
@@ -24,7 +25,7 @@ def existing_folder(root: str | Path, name: str, expected: str) -> Path:
 
     The message contains `name`, the corpus, and `expected`, the expected contents of the root.
     """
-    root = Path(root).expanduser()
+    root = user_path(root)
     wanted = f"{name}: expected a folder with {expected}."
     try:
         if not root.exists():

@@ -27,6 +27,7 @@ from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.corpora.table import gender
 from keras_ser.corpora.tabular import found_table
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")
 GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
@@ -89,7 +90,7 @@ def read(
         raise CorpusError(f"manifest: expected a row for every utterance. Received: {table.path}, which has none.")
     table, notes = _renamed(table, columns)
     path, rows = table.path, table.rows
-    folder = table.folder if audio_root is None else Path(audio_root).expanduser()
+    folder = table.folder if audio_root is None else user_path(audio_root)
     if not folder.is_dir():
         raise CorpusError(f"manifest: the audio root must be a folder. Received: {folder}, which is not one.")
     if isinstance(groups, str) or not isinstance(groups, Sequence):

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from keras_ser.corpora.corpus import CorpusError
+from keras_ser.files import user_path
 
 HEAD = 4096
 NEWLINE = re.compile(rb"\r\n|\r|\n")
@@ -54,7 +55,7 @@ def read_text(path: str | Path, wanted: str, starts: Collection[str] = ()) -> st
     Raises:
         CorpusError: there is no such file, or it is not UTF-8 text.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):  # a pipe or a device might never end

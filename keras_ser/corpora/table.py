@@ -12,6 +12,7 @@ from keras_ser.corpora.corpus import CorpusError, listed
 from keras_ser.corpora.label_columns import without_value
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.corpora.spelling import quoted, shown, visible
+from keras_ser.files import user_path
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 DELIMITERS = tuple(_SEPARATORS)
@@ -48,7 +49,7 @@ def read_table(
             has more or fewer fields than the header, holds control characters, or repeats the header; a quote opens and
             closes rows later, or never.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     required = tuple(required)
     text = read_text(path, f"{name}: expected a table in UTF-8.")
     if text.lstrip()[:4].lower() == "sep=":  # Excel's own first line

@@ -22,6 +22,7 @@ from keras_ser.corpora.plain_text import read_text
 from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.corpora.spelling import quoted
 from keras_ser.corpora.table import NEWLINE, read_table
+from keras_ser.files import user_path
 
 EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
 METADATA = "metadata"
@@ -39,7 +40,7 @@ def found_table(root: str | Path, file_column: str | None = None) -> Table:
     Raises:
         CorpusError: there is no table, or there are several; any error of the readers.
     """
-    path = Path(root).expanduser()
+    path = user_path(root)
     if not path.is_dir():
         return _read(path, file_column)
     inside = entries(existing_folder(path, "manifest", EXPECTED_FILE))

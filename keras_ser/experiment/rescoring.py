@@ -11,7 +11,7 @@ from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import by_validity, jobs, tested
 from keras_ser.experiment.reporting import notes, summarise
 from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
-from keras_ser.files import lock, waveform_cache
+from keras_ser.files import lock, user_path, waveform_cache
 from keras_ser.models import deterministic_model
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
@@ -41,7 +41,7 @@ def evaluate(
     Raises:
         RunError: the folder is neither.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     owner, recipe = _owner(folder)
     if owner != folder and Run.load(folder).split.final:
         raise RunError(f"{folder} was {ALL_CLIPS}. Give another corpus: --corpus NAME --corpus-root DIR.")

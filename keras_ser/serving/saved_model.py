@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from keras_ser._version import __version__
 from keras_ser.checks import check_name
 from keras_ser.errors import UserError
-from keras_ser.files import TEMPORARY, remove_parts
+from keras_ser.files import TEMPORARY, remove_parts, user_path
 from keras_ser.serving.facts import FACTS, FORMAT, ExportError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def export(
     for model in models:
         _prepare(model)
     rate = runs[0].recipe.frontend.sample_rate
-    home = Path(os.path.expanduser(out)) / name
+    home = user_path(out) / name
     home.mkdir(parents=True, exist_ok=True)
     remove_parts(home)
     part = home / f".{uuid.uuid4().hex[:12]}{TEMPORARY}"  # a server that watches the folder loads integers only

@@ -78,11 +78,12 @@ def test_root_that_is_no_folder_or_empty(name, tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"x")
     for root, words in (
         ("nowhere", "does not exist. Check"),
+        ("~nobody/corpus", "does not exist. Check"),  # the home folder of a user whom the system does not know
         (".DS_Store", "is a file. Give"),
         (".", "is empty. Unpack"),
     ):
         with pytest.raises(CorpusError, match=f"{name}: expected a folder.*{words}"):
-            read_corpus(name, tmp_path / root)
+            read_corpus(name, root if root.startswith("~") else tmp_path / root)
 
 
 @each

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
 from keras_ser.models.paper import Frozen
 from keras_ser.settings import mask_of
@@ -64,7 +65,7 @@ def weight_files(config: Config) -> list[Path]:
     """Return the files that pretrained weights come from, whether or not they are still there."""
     files = [Path(config.alexnet)] if config.alexnet else []
     if config.wav2vec2 not in ("", RANDOM):
-        folder = Path(config.wav2vec2).expanduser()
+        folder = user_path(config.wav2vec2)
         settings = [folder / name for name in ("config.json", "preprocessor_config.json")]
         files += sorted(folder.glob("*.safetensors")) or [folder / "model.safetensors"]
         files += [file for file in settings if file.exists()]

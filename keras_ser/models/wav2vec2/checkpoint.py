@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_ser.corpora.corpus import listed
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 from keras_ser.models.tensor_files import Tensors, tensors
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
@@ -63,7 +64,7 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
     wanted = {name: tuple(variable.shape[i] for i in axes) for name, (variable, axes) in variables.items()}
     kernel = wanted.pop(f"{POSITIONAL}.weight")
     wanted |= {f"{POSITIONAL}.weight_g": (1, 1, kernel[-1]), f"{POSITIONAL}.weight_v": kernel}
-    with _opened(Path(folder).expanduser(), layer.config.model_type) as weights:
+    with _opened(user_path(folder), layer.config.model_type) as weights:
         skipped = _compare(wanted, weights.shapes, Path(folder))
         values = []
         for name, (variable, axes) in variables.items():
@@ -86,7 +87,7 @@ def weights_hash(folder: str | Path) -> str:
         UserError: the weights are missing.
     """
     digest = hashlib.sha256()
-    for file in _files(Path(folder).expanduser()):
+    for file in _files(user_path(folder)):
         with file.open("rb") as opened:
             while block := opened.read(2**22):
                 digest.update(block)

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_ser.checks import check_choice, check_least, check_positive, check_share, shown
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 from keras_ser.values import instance, settle
 
 ARCHITECTURES = ("wav2vec2", "hubert")
@@ -131,7 +132,7 @@ class Wav2Vec2Config:
         Raises:
             UserError: the folder or `config.json` is missing, a file is not JSON, or `from_dict` refuses the settings.
         """
-        folder = Path(folder).expanduser()
+        folder = user_path(folder)
         if not folder.is_dir():
             raise UserError(
                 f"expected the folder of a Hugging Face checkpoint. Received: {folder}, which is no folder. Nothing is downloaded: "

@@ -11,7 +11,7 @@ from keras import ops
 from keras_ser.audio.waveforms import content_hash
 from keras_ser.checks import check_choice, check_name
 from keras_ser.errors import UserError
-from keras_ser.files import write_whole
+from keras_ser.files import user_path, write_whole
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
 from keras_ser.values import plain
 
@@ -34,7 +34,7 @@ class EmbeddingCache:
         self.key, self.dtype = key, dtype
         check_choice(self, "dtype", ("float32", "float16"))
         check_name("a cache's key", key)
-        self.folder = Path(folder).expanduser() / f"{key}-{dtype}"
+        self.folder = user_path(folder) / f"{key}-{dtype}"
 
     def get(self, audio: str) -> np.ndarray | None:
         """Return the array of a clip, float32, by the hash of its audio (`keras_ser.audio.waveforms.content_hash`), or None."""
