@@ -53,6 +53,11 @@ def check_recipe(recipe: Any) -> None:
             "mel warp, bin masks and gain would change none of frontend.features. Received: "
             f"{', '.join(recipe.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
         )
+    if recipe.sampling.class_weights and recipe.tasks[0].continuous:
+        raise UserError(
+            f"sampling.class_weights weights the classes of the first task, and {recipe.tasks[0].name!r} is continuous: "
+            "set sampling.class_weights=false."
+        )
     strays = set(recipe.shuffle) - {task.name for task in recipe.tasks}
     if strays:
         raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")

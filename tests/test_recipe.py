@@ -346,6 +346,13 @@ def test_a_plateau_that_would_never_come_is_refused():
         OptimizerConfig(schedule="plateau", factor=1.0)
 
 
+def test_class_weights_need_classes():
+    weighted = Sampling(class_weights=True)
+    assert SIMPLE.replace(tasks=(EMOTION, AROUSAL), sampling=weighted).sampling.class_weights
+    with pytest.raises(ValueError, match="weights the classes of the first task, and 'arousal' is continuous"):
+        SIMPLE.replace(tasks=(AROUSAL, EMOTION), sampling=weighted)
+
+
 def test_a_recipe_needs_something_of_each():
     for field in ("tasks", "streams", "protocols", "seeds"):
         with pytest.raises(ValueError, match="at least one task, stream, protocol and seed"):

@@ -70,7 +70,7 @@ def search(
         **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
-        UserError: See `check_space` and `check_jobs`; no validation side; an unknown method.
+        UserError: See `check_space` and `check_jobs`; no validation side; an unknown method; more seeds than the recipe's.
         RunError: The folder holds another search, another process searches in it, or every trial failed.
     """
     if method not in METHODS:
@@ -79,6 +79,10 @@ def search(
         raise UserError(f"`prune` must be None or 'median'. Received: {prune!r}.")
     if prune and is_baseline(recipe):
         raise UserError(f"--prune compares epochs, and {recipe.name} is a baseline without epochs: omit --prune.")
+    if not 1 <= seeds <= len(recipe.seeds):
+        raise UserError(
+            f"`seeds` must be from 1 to the recipe's number of seeds, {len(recipe.seeds)}. Received: {seeds}."
+        )
     check_space(recipe, space)
     narrow = recipe.replace(protocols=(judging(recipe),), seeds=recipe.seeds[:seeds])
     check_jobs(narrow, data, folds)

@@ -320,12 +320,14 @@ def test_further_seeds_that_fail_are_named(fitted, data, tmp_path, monkeypatch):
     assert not module.search(tiny.TRAINED, data, space, tmp_path / "found", **options).unconfirmed
 
 
-def test_missing_validation_side_and_unknown_method_are_refused(data, tmp_path):
+def test_what_cannot_be_searched_is_refused(data, tmp_path):
     blind = tiny.TRAINED.override("protocols.speakers.validation", 0)
     with pytest.raises(ValueError, match="speakers, fold 0 has none"):
         module.search(blind, data, [BETA], tmp_path / "found")
     with pytest.raises(ValueError, match="`method` must be one of bayesian, random, grid"):
         module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", method="evolution")
+    with pytest.raises(ValueError, match="`seeds` must be from 1 to the recipe's number of seeds, 1. Received: 2"):
+        module.search(tiny.TRAINED.replace(seeds=(0,)), data, [BETA], tmp_path / "found", seeds=2)
     assert not (tmp_path / "found").exists()
 
 
