@@ -6,7 +6,9 @@ The first feature of frame j of clip i is i + j / 1000.
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.sources import Source
+from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.tasks import Task
 
 FRAME = 10
@@ -66,3 +68,44 @@ def source(cache, indices, number=0, labels=None, **more):
             "gender": (rng.integers(0, 2, size).astype("int32"), rng.integers(0, 2, size).astype("float32")),
         }
     return Source(f"stream{number}", number, cache, np.array(indices), labels, **more)
+
+
+NAMES = ("told", "energy")
+
+
+def data(sources, sampling, batch_size=8, augmentation=Augment(), **more):  # noqa: B008
+    return TrainingData(sources, extract, NAMES, sampling, augmentation, batch_size, **more)
+
+
+def batches(training, epoch=0):
+    return list(training.epoch(epoch).as_numpy_iterator())
+
+
+def epochs_of(training, count):
+    """The batches of the first epochs, from one graph."""
+    found = list(training.epochs(0, count).as_numpy_iterator())
+    assert len(found) == count * training.steps > 0
+    return [found[k * training.steps : (k + 1) * training.steps] for k in range(count)]
+
+
+def whose(x, place=0):
+    """(clip, first frame) of each example of a batch."""
+    told = x["told"][:, place, 0]
+    return [(int(t), round((t - int(t)) * 1000)) for t in told]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        len(p) == len(q) and all(np.array_equal(p[k], q[k]) for k in p)
+        for x, y in zip(a, b, strict=True)
+        for p, q in zip(x, y, strict=True)
+    )
+
+
+def examples_of(training, count, number=1):
+    """(clip, first frame) of each of a stream's examples, epoch by epoch."""
+    found = []
+    for epoch in epochs_of(training, count):
+        own = [zip(whose(x), y[SOURCE], strict=True) for x, y, _ in epoch]
+        found.append([example for batch in own for example, k in batch if k == number])
+    return found
