@@ -8,7 +8,7 @@ from keras_ser.errors import UserError
 from keras_ser.models import is_baseline, model_flags
 from keras_ser.models.aspmtl import check_pair
 from keras_ser.pipelines.augmentation import SPECTRAL
-from keras_ser.settings import check_frontends
+from keras_ser.settings import check_frontends, of_stream
 from keras_ser.tasks import monitors
 
 DISCARDS = ("drop", "mask")
@@ -53,9 +53,9 @@ def check_recipe(recipe: Any) -> None:
             "mel warp, bin masks and gain would change none of frontend.features. Received: "
             f"{', '.join(recipe.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
         )
-    if recipe.sampling.class_weights and recipe.tasks[0].continuous:
+    if recipe.sampling.class_weights and (recipe.tasks[0].continuous or of_stream(recipe.tasks[0])):
         raise UserError(
-            f"sampling.class_weights weights the classes of the first task, and {recipe.tasks[0].name!r} is continuous: "
+            f"sampling.class_weights weights the corpus's classes of the first task, and {recipe.tasks[0].name!r} has none: "
             "set sampling.class_weights=false."
         )
     strays = set(recipe.shuffle) - {task.name for task in recipe.tasks}
@@ -66,6 +66,11 @@ def check_recipe(recipe: Any) -> None:
         raise UserError(
             f"the protocol {crossing[0]!r} trains on other corpora: add a stream of an auxiliary corpus that teaches the main "
             "task (teaches=true)."
+        )
+    if crossing and (recipe.labelled < 1 or recipe.windows is not None):
+        raise UserError(
+            f"`labelled` and `windows` change the recipe's own corpus, which only tests in the protocol {crossing[0]!r}: set "
+            "labelled=1 and windows=null, or train on this corpus in another protocol."
         )
     if all(stream.corpus for stream in recipe.streams):
         raise UserError(

@@ -185,7 +185,8 @@ class Sampling:
         balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
             segment, rare ones a segment every `rare_hop` frames, by the class counts of the training split.
         rare_hop: distance between the segments of rare classes, in frames.
-        class_weights: weight each example by the inverse frequency of its class of the first task (mean 1).
+        class_weights: weight each example by the inverse frequency of its class of the first task among the examples of its
+            stream (mean 1), so that all classes weigh the same.
         seconds: for "segments", cut the waveform into stretches of this length before the front ends, so that several front ends
             see the same stretch, instead of cutting features into `frames`. A remainder below half a stretch is dropped, a longer
             one is zero-padded. Default 0, cut features.
@@ -226,7 +227,7 @@ class OptimizerConfig:
         schedule: "constant", "cosine" (linear warm-up, then a half cosine to 0), "step" (multiply by `factor` after each of
             `steps`) or "plateau" (when the recipe's patience ends, restore the best epoch and multiply the rate by
             `factor`; training ends when the rate is below `floor`).
-        warmup_epochs: length of the warm-up of "cosine", in epochs.
+        warmup_epochs: length of the warm-up of "cosine", in epochs, at most half of all epochs.
         steps: epochs after which "step" lowers the rate, in rising order.
         factor: factor of "step" and "plateau"; below 1 for the latter.
         floor: lowest learning rate of "plateau".
@@ -254,6 +255,11 @@ class OptimizerConfig:
             raise UserError(f"`steps` must be epochs in rising order, the first at least 1. Received: {self.steps}.")
         if self.schedule == "plateau" and not self.factor < 1:
             raise UserError(f"the schedule 'plateau' needs optimizer.factor under 1. Received: factor={self.factor}.")
+        if self.schedule == "plateau" and self.learning_rate < self.floor:
+            raise UserError(
+                "the schedule 'plateau' ends below optimizer.floor: set it to at most optimizer.learning_rate. Received: "
+                f"floor={self.floor:g}, learning_rate={self.learning_rate:g}."
+            )
         if self.schedule == "step" and not self.steps:
             raise UserError("the schedule 'step' needs `steps`: the epochs after which the learning rate falls.")
 

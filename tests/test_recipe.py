@@ -186,6 +186,7 @@ SAME = {
         ({"tasks": (EMOTION, Task("noise", ("pink", "white")))}, "with the class 'clean'.*noise: .'pink', 'white'"),
         ({"frontend": dataclasses.replace(FIRST.frontend, hop=80)}, "first.frontend.hop=80, frontend.hop=160"),
         ({"model": "svm", "config": None}, "must be a network. Received: first.model=svm"),
+        ({"sampling": Sampling("whole")}, "first.sampling.kind=segments, or discard=mask. Received: whole"),
         (
             {"augment": Augment(), "sampling": Sampling(seconds=1.0, balance=False)},
             "one front end each, and no first.sampling.seconds",
@@ -344,13 +345,27 @@ def test_a_plateau_that_would_never_come_is_refused():
             SIMPLE.replace(**settings, **changes)
     with pytest.raises(ValueError, match="needs optimizer.factor under 1. Received: factor=1"):
         OptimizerConfig(schedule="plateau", factor=1.0)
+    assert OptimizerConfig(schedule="plateau", learning_rate=1e-5, floor=1e-5).floor
+    with pytest.raises(
+        ValueError, match="set it to at most optimizer.learning_rate. Received: floor=1e-05, learning_rate=5e-06"
+    ):
+        OptimizerConfig(schedule="plateau", learning_rate=5e-6)
 
 
 def test_class_weights_need_classes():
     weighted = Sampling(class_weights=True)
     assert SIMPLE.replace(tasks=(EMOTION, AROUSAL), sampling=weighted).sampling.class_weights
-    with pytest.raises(ValueError, match="weights the classes of the first task, and 'arousal' is continuous"):
-        SIMPLE.replace(tasks=(AROUSAL, EMOTION), sampling=weighted)
+    for main in (AROUSAL, NOISE):  # the classes of a stream's noise are not the corpus's
+        with pytest.raises(ValueError, match=f"classes of the first task, and '{main.name}' has none"):
+            SIMPLE.replace(tasks=(main, EMOTION), sampling=weighted)
+
+
+@pytest.mark.parametrize("changes", [{"labelled": 0.5}, {"windows": Windows(each=9)}])
+def test_changes_to_a_corpus_that_only_tests_are_refused(changes):
+    streams = (Stream("tested"), Stream("other", corpus="ravdess", teaches=True))
+    crossing = SIMPLE.replace(streams=streams, protocols=(Protocol("cross", "cross-corpus", validation=0.3),))
+    with pytest.raises(ValueError, match="`labelled` and `windows` change the recipe's own corpus, .* 'cross'"):
+        crossing.replace(**changes)
 
 
 def test_a_recipe_needs_something_of_each():

@@ -8,6 +8,7 @@ Random choices for a clip depend on the seed, the epoch and the clip's number, n
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +16,7 @@ import tensorflow as tf
 from keras_ser.errors import UserError
 from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_starts
+from keras_ser.pipelines.balance import cut_segments, equal_classes, segment_counts, segment_starts
 from keras_ser.pipelines.batching import TRAINING_SECONDS, stream_sizes
 from keras_ser.pipelines.dealing import Examples
 from keras_ser.pipelines.feature_store import FeatureStore
@@ -52,6 +53,7 @@ class TrainingData:
         samples: cut each clip to a random stretch of this length, another in each epoch; 0 = whole clips.
         measure: compute the `statistics` of the features. If False and `samples` is set, no clip is read before the first epoch,
             unless clips are cut into segments.
+        weighted: task whose classes weigh the same in the examples of each stream; "" = none.
         batch_frames: largest number of frames in a batch, including padding. Clips that are too long for it ("whole" and "crop")
             are cut to a random stretch, another in each epoch, so that one long recording cannot exhaust memory.
 
@@ -76,6 +78,7 @@ class TrainingData:
         stretch: int = 0,
         measure: bool = True,
         batch_frames: int = BATCH_FRAMES,
+        weighted: str = "",
     ):
         self.sources, self.extract, self.names = tuple(sources), extract, tuple(names)
         self.sampling, self.augmentation, self.seed = sampling, augmentation, seed
@@ -92,6 +95,14 @@ class TrainingData:
         self.statistics = {name: Statistics() for name in self.names}
         self.steps = 0
         self._first_pass()
+        if weighted:
+            self.sources = tuple(
+                replace(
+                    source,
+                    labels={**source.labels, weighted: equal_classes(source.labels[weighted], e.index, e.counts)},
+                )
+                for source, e in zip(self.sources, self._examples, strict=True)
+            )
 
     def _first_pass(self) -> None:
         """Compute statistics for the normalisation, count the frames of each clip, and keep the features that fit."""
@@ -140,7 +151,8 @@ class TrainingData:
         else:
             frames = valid * math.exp(self.augmentation.tempo)
             cut = int((frames > self.longest).sum())
-            if cut and s.kind == "whole" and not self.samples:
+            short = s.kind == "whole" or self.longest < s.frames
+            if cut and short and not self.samples:
                 LOG.warning(
                     "%s: %d of %d clips are longer than the %d frames that a batch of %d has room for, and are cut to a random "
                     "stretch in training. A smaller batch_size has room for more.",

@@ -4,6 +4,7 @@ Settings take the role of a network's epochs: the validation side selects one, a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 from keras_ser.files import write_json, write_table, write_whole
 from keras_ser.models import model_module
 from keras_ser.models.estimators import Estimators
+from keras_ser.pipelines.balance import equal_classes
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -40,14 +42,19 @@ def train_estimators(
         return [(source, features(recipe, source, describe, seed, on_epoch)) for source in sources]
 
     streams = range(len(recipe.streams))
-    training = described("train", streams)
+    training = weighted = described("train", streams)
+    if recipe.sampling.class_weights:
+        main = recipe.tasks[0].name
+        weighted = [
+            (replace(s, labels={**s.labels, main: equal_classes(s.labels[main], s.indices)}), b) for s, b in training
+        ]
     sides = [(s, [batch]) for s, batch in described("validation", scored_streams(recipe))] if split.validation else []
     monitor = monitored(recipe)
     rows, best = [], None
     settings = module.candidates(recipe.config)
     for number, setting in enumerate(settings, start=1):
         made = {
-            task.name: _fitted(module.estimator(recipe.config, setting, task, seed), task, training)
+            task.name: _fitted(module.estimator(recipe.config, setting, task, seed), task, weighted)
             for task in recipe.tasks
         }
         model = Estimators(describe, made, recipe.tasks)

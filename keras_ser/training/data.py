@@ -98,7 +98,7 @@ class Data:
             recipe: the recipe.
             number: number of the stream.
             split: the split.
-            side: "train", "validation" or "test". Balance and class weights always come from the training side.
+            side: "train", "validation" or "test". The balance always comes from the training side.
             seed: draws generated noises, and the labelled speakers.
 
         Raises:
@@ -138,12 +138,6 @@ class Data:
             table = rule_table(corpus, main, counted, rules, bool(stream.corpus))
             if told is not None:
                 table = np.where(told, table, 0).astype(table.dtype)  # a rule of withheld labels would tell them
-            if recipe.sampling.class_weights and side == "train":
-                values, weights = labels[main.name]
-                labels[main.name] = (
-                    values,
-                    weights * class_weights(values[indices], weights[indices], main.size)[values],
-                )
         bank = []
         if stream.noises:
             speech = self._babble(recipe, split) if "babble" in stream.noises else ()
@@ -257,10 +251,3 @@ def _noise_class(task: Task, name: str) -> int:
             f"the task {task.name!r} ignores {name!r}, which a stream holds. Make it one of its labels, or merge it."
         )
     return int(value)
-
-
-def class_weights(values: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
-    """Return class weights n / (k n_c), (classes,) float32, for the k classes that occur; their mean over the examples is 1."""
-    counts = np.bincount(values, weights, minlength=classes)
-    present = counts > 0
-    return np.where(present, counts.sum() / np.maximum(counts, 1) / max(present.sum(), 1), 0).astype("float32")

@@ -208,6 +208,7 @@ def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> Tra
         stretch=round(recipe.sampling.seconds * settings.sample_rate),
         measure=not all(each.normalize for each in recipe.every_frontend),
         batch_frames=round(TRAINING_SECONDS * settings.sample_rate / settings.hop),
+        weighted=recipe.tasks[0].name if recipe.sampling.class_weights else "",
     )
 
 

@@ -19,6 +19,7 @@ from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
 from keras_ser.training import state
 from keras_ser.training.inference import OnEpoch, gathered
+from keras_ser.training.optimizers import learning_rate
 
 SCORES = ("_uar", "_accuracy", "_ccc")  # better when larger
 
@@ -116,7 +117,8 @@ class EpochEnd(keras.callbacks.Callback):
     @property
     def patience_ended(self) -> bool:
         if self.plateau:
-            return float(self.model.optimizer.learning_rate) < self.recipe.optimizer.floor
+            # the rate is float32: a rate that equals the floor may be stored as a smaller number
+            return learning_rate(self.model.optimizer) < self.recipe.optimizer.floor * (1 - 1e-6)
         return self._waited_enough()
 
     @property
@@ -142,7 +144,7 @@ class EpochEnd(keras.callbacks.Callback):
             if variable.name != "seed_generator_state":
                 variable.assign(value)
         for optimizer in state.optimizers(self.model).values():
-            optimizer.learning_rate = float(optimizer.learning_rate) * self.recipe.optimizer.factor
+            optimizer.learning_rate = learning_rate(optimizer) * self.recipe.optimizer.factor
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
@@ -153,8 +155,8 @@ class EpochEnd(keras.callbacks.Callback):
                 "Lower optimizer.learning_rate, set optimizer.clip_norm, or use precision=float32."
             )
         for name, optimizer in state.optimizers(self.model).items():
-            row[f"{name}_learning_rate".removeprefix("optimizer_").removeprefix("optimizers/")] = float(
-                optimizer.learning_rate
+            row[f"{name}_learning_rate".removeprefix("optimizer_").removeprefix("optimizers/")] = learning_rate(
+                optimizer
             )
         if self.validate:
             row |= {f"val_{name}": value for name, value in self.validate().items()}

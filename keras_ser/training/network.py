@@ -148,7 +148,8 @@ def optimizer(settings: OptimizerConfig, steps: int, epochs: int):
 
     rate = settings.learning_rate
     if settings.schedule == "cosine":
-        warmup = int(settings.warmup_epochs * steps)
+        # the rate must fall: the last epoch is kept because it ends at 0
+        warmup = min(int(settings.warmup_epochs * steps), steps * epochs // 2)
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=rate / 10 if warmup else rate,
             decay_steps=max(1, steps * epochs - warmup),

@@ -1,9 +1,14 @@
-"""Stochastic gradient descent with coupled weight decay."""
+"""Stochastic gradient descent with coupled weight decay, and the learning rate of any optimizer as a number."""
 
 import keras
 from keras import ops
 
 from keras_ser.errors import UserError
+
+
+def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """Return an optimizer's learning rate, also of one whose variables are mirrored on several devices."""
+    return float(ops.convert_to_numpy(optimizer.learning_rate))
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

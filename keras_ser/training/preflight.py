@@ -8,7 +8,7 @@ from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
 from keras_ser.models import is_baseline, model_module
-from keras_ser.models.paper import build_network, frozen_parts
+from keras_ser.models.paper import StreamNumber, build_network, frozen_parts
 from keras_ser.recipe import Recipe
 from keras_ser.settings import CLEAN, FrontendConfig, of_stream
 from keras_ser.splits import Split
@@ -76,6 +76,13 @@ def check_network(recipe: Recipe) -> None:
         # Keras's message names the layer
         raise UserError(f"a task has the name of another part of the network. Give it another name. {error}") from error
     frame_targets(recipe, network)
+    told_apart = [name for name, output in network.outputs.items() if isinstance(output.target, StreamNumber)]
+    crossing = [protocol.name for protocol in recipe.protocols if protocol.kind == "cross-corpus"]
+    if told_apart and crossing and sum(bool(stream.corpus) for stream in recipe.streams) < 2:
+        raise UserError(
+            f"{told_apart[0]!r} tells streams apart, but in the protocol {crossing[0]!r} only streams of other corpora train, and "
+            "there is one. Add a stream of another auxiliary corpus, or leave this output out (config.adversary)."
+        )
     _BUILT.add(key)
 
 

@@ -1,8 +1,10 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.pipelines.balance import RULES, cut_segments, rules, segment_counts, segment_starts
+from keras_ser.pipelines.balance import RULES, class_weights, cut_segments, rules, segment_counts, segment_starts
 
 FRAMES, HOP, RARE_HOP = 96, 96, 24
 
@@ -74,3 +76,15 @@ def test_cut_segments(rng, length):
                 inside = start + i < length
                 assert bool(cut["mask"][k, i]) == inside
                 np.testing.assert_array_equal(cut[name][k, i], value[start + i] if inside else 0)
+
+
+def test_class_weights(rng):
+    """n / (k n_c) by a loop; the mean over the labelled examples is 1, a class without one weighs 0."""
+    values, counts = rng.choice(4, 200, p=[0.6, 0.3, 0.1, 0.0]), rng.integers(0, 5, 200)
+    found = class_weights(values, counts, 5)
+    examples = [v for v, n in zip(values, counts, strict=True) for _ in range(n)]
+    seen = Counter(examples)
+    expected = [len(examples) / (len(seen) * seen[c]) if c in seen else 0 for c in range(5)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.mean(found[examples]) == pytest.approx(1)
+    assert not class_weights(values, np.zeros(200), 4).any()

@@ -105,6 +105,21 @@ def test_each_clip_once_an_epoch_whole_or_cropped(cache, kind):
     assert len(firsts) > 45 if kind == "crop" else firsts == {(i, 0) for i in TRAIN}
 
 
+def test_weighted_classes_weigh_the_same_however_many_segments_they_have(cache):
+    """Also where the balance has already given each class another number of segments."""
+    lengths = [len(wave) for wave in cache.waves]
+    values = (np.argsort(np.argsort(lengths)) // 15).astype("int32")  # the longest clips are of class 2
+    labels = {"emotion": (values, np.array([i % 5 > 0 for i in range(40)], "float32"))}
+    rules = np.array([RULES.index("rare" if value else "frequent") for value in values], "int32")
+    sampling = Sampling("segments", frames=6, hop=6, rare_hop=3)
+    training = data([source(cache, TRAIN, labels=labels, rules=rules)], sampling, 4096, weighted="emotion")
+    ((x, y, w),) = batches(training)
+    counts, sums = (np.bincount(y["emotion"], v, minlength=3) for v in (w["emotion"] > 0, w["emotion"]))
+    assert counts.max() > 2 * counts.min() > 0
+    np.testing.assert_allclose(sums, counts.sum() / 3, rtol=1e-5)
+    assert not w["emotion"][[i % 5 == 0 for i, _ in whose(x)]].any()
+
+
 @pytest.mark.parametrize("balance, size", [(True, 8), pytest.param(False, 7, marks=pytest.mark.slow)])
 def test_segments_are_those_of_the_balance(cache, balance, size):
     table = np.random.default_rng(1).integers(0, 3, 40).astype("int32")

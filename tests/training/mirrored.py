@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.recipe import Recipe, Sampling
+from keras_ser.recipe import OptimizerConfig, Recipe, Sampling
 from tests.training import tiny
 
 # without what differs between devices on purpose: dropout, and statistics or means over a part of the batch
@@ -19,10 +19,13 @@ LSTM: Recipe = tiny.SINGLE.replace(
     streams=(tiny.CLEAN, dataclasses.replace(tiny.NOISY, redraw=False)),
     config=dataclasses.replace(tiny.LSTM, layers=1, dropout=0.0),
     sampling=Sampling("whole"),
+    optimizer=OptimizerConfig("adam", 1e-2),
     augment=tiny.SINGLE.augment.__class__(),
     batch_size=12,
 )
-CONV: Recipe = tiny.SINGLE.replace(streams=(tiny.CLEAN,), epochs=1)
+CONV: Recipe = tiny.SINGLE.replace(
+    streams=(tiny.CLEAN,), epochs=2, patience=1, optimizer=OptimizerConfig("adam", 1e-2, schedule="plateau", factor=0.5)
+)
 
 
 def main(folder: Path) -> None:

@@ -1,5 +1,4 @@
 import dataclasses
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
 from keras_ser.training import data as room
-from keras_ser.training.data import Data, class_weights, shuffled
+from keras_ser.training.data import Data, shuffled
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
@@ -80,33 +79,6 @@ def test_labels_and_missing_ones(data):
             assert weight == (label is not None)
             assert label is None or task.labels[value] == label
     assert not labels["gender"][1][:10].any()
-
-
-def test_class_weights(rng):
-    """n / (k n_c) by a loop; the mean over the labelled examples is 1, a class without one weighs 0."""
-    values, weights = rng.choice(4, 200, p=[0.6, 0.3, 0.1, 0.0]), rng.integers(0, 2, 200).astype("float32")
-    found = class_weights(values, weights, 5)
-    labelled = [v for v, w in zip(values, weights, strict=True) if w]
-    counts = Counter(labelled)
-    expected = [len(labelled) / (len(counts) * counts[c]) if c in counts else 0 for c in range(5)]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert np.mean(found[labelled]) == pytest.approx(1)
-    assert not class_weights(values, np.zeros(200), 4).any()
-
-
-def test_class_weights_come_from_and_act_on_the_training_side(data):
-    recipe = RECIPE.override("sampling.class_weights", True)
-    split = split_of([*range(5), 6, 7, 13, 19], range(20, 30), range(30, 40))
-    values, weights = data.source(recipe, 0, split, "train", 0).labels["emotion"]
-    # of the clips that train 5 are angry, 2 joyful, 1 fearful; clip 13 has no label
-    expected = {0: 8 / (3 * 5), 1: 8 / (3 * 2), 2: 8 / (3 * 1)}
-    for i in (*range(5), 6, 7, 19):
-        assert weights[i] == pytest.approx(expected[values[i]])
-    assert weights[13] == 0
-    gender = data.source(recipe, 0, split, "train", 0).labels["gender"][1]
-    assert set(gender) == {0.0, 1.0}
-    for side in ("validation", "test"):
-        assert set(data.source(recipe, 0, split, side, 0).labels["emotion"][1]) == {0.0, 1.0}
 
 
 def test_balance_comes_from_the_training_side(data):

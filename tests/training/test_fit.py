@@ -327,6 +327,15 @@ def test_cosine_schedule():
         assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("epochs, warmup_epochs", [(1, 1.0), (10, 20.0), (1, 0.6)])
+def test_the_warm_up_ends_half_way_at_the_latest(epochs, warmup_epochs):
+    """The last epoch is kept because the rate ends at 0, so that it must be reached."""
+    settings = OptimizerConfig("adam", 0.5, schedule="cosine", warmup_epochs=warmup_epochs)
+    schedule = optimizer(settings, 10, epochs)._learning_rate
+    rates = [float(schedule(step)) for step in range(10 * epochs + 1)]
+    assert int(np.argmax(rates)) == 5 * epochs and rates[-1] == pytest.approx(0, abs=1e-7)
+
+
 def test_step_schedule():
     """A tenth after the 2nd and after the 3rd epoch, to the step."""
     settings = OptimizerConfig("sgd", 0.5, schedule="step", steps=(2, 3))

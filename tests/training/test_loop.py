@@ -256,3 +256,18 @@ def test_plateau_restores_the_best_epoch_and_multiplies_the_rate(tmp_path):
     assert equal(values(model), seen[5]) and equal(weights[7], weights[5])
     # dropout draws on, or the epochs after a restore would repeat those before it
     assert len(seeds[0]) == 1 and len({str(found) for found in seeds[:4]}) == 4
+
+
+@pytest.mark.parametrize(
+    "rate, factor, floor, stages", [(1e-4, 0.1, 1e-5, 2), (2e-4, 0.5, 1e-4, 2), (1e-5, 0.5, 1e-5, 1)]
+)
+def test_a_plateau_at_the_floor_is_trained(tmp_path, rate, factor, floor, stages):
+    """In float32 these rates are a little less than the floor, below which training ends."""
+    settings = OptimizerConfig("adam", rate, schedule="plateau", factor=factor, floor=floor)
+    recipe = RECIPE.replace(patience=1, epochs=9, optimizer=settings)
+    model = network()
+    model.compile(keras.optimizers.Adam(rate), {"emotion": "sparse_categorical_crossentropy"}, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    about = train(recipe, epochs, model, scripted(9 * [0.5]), tmp_path, 0, "tiny")
+    rates = [row["learning_rate"] for row in about["epochs"]]
+    assert sorted(set(rates), reverse=True) == pytest.approx([rate * factor**k for k in range(stages)])

@@ -45,6 +45,11 @@ def check_pair(second: Any, first: Any) -> None:
             "the first model of a cascade needs a task 'noise' with the class 'clean' to drop segments by. Received: "
             f"{', '.join(task.name for task in first.tasks)}{'' if noise is None else f'; noise: {shown(noise.labels)}'}."
         )
+    if first.sampling.kind != "segments":
+        raise UserError(
+            "the first model of a cascade drops segments, so it must be trained on segments: set "
+            f"first.sampling.kind=segments, or discard=mask. Received: {first.sampling.kind}."
+        )
     for name in (each.name for each in dataclasses.fields(FrontendConfig)):
         one, two = getattr(first.frontend, name), getattr(second.frontend, name)
         if one != two:
