@@ -197,7 +197,7 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
             "--verify",
             default="",
             metavar="NAME=DIR",
-            help="also verify the speakers of this corpus who were not seen in training (20 utterances enrol one)",
+            help="also verify the speakers of this corpus who were not seen in training (enrolment: 20 utterances each)",
         )
 
     return recipe_main(variants, page, arguments=arguments, adjust=adjust, reports=tables(papers or {}))
