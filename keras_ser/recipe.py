@@ -55,7 +55,7 @@ class Recipe:
         shuffle: tasks whose labels are shuffled on the training and validation sides: a control, which must score at chance on the
             test side.
         windows: cut the clips into windows, each an utterance; None = use clips as they are.
-        paper: ((task, metric, value, source), ..): the paper's own figures, beside those of `paper_protocol` (default: of all).
+        paper: ((task, metric, value, source), ..): the paper's own scores, beside those of `paper_protocol` (default: of all).
         labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are used; those of the
             others have weight 0. With `unlabelled=False` the recordings of the others are left out as well.
         initial: twelve hex digits that identify the initial weights (`fit(.., initial=RUN)`, --init-from RUN); "" = random weights.
@@ -149,7 +149,7 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits of all settings that differ from their defaults, except name, protocols, seeds and the paper's figures.
+        """Eight hex digits of all settings that differ from their defaults, except name, protocols, seeds and the paper's scores.
 
         Those four select which runs to perform, each in a folder of its own, so that an experiment can be extended. The same
         holds for `first`. A field added by a later version does not change it while it keeps the former behaviour.

@@ -20,7 +20,7 @@ ANSWER = ("file", "problems", "start", "end")
 
 
 def check_task_name(name: str, column: str | None) -> None:
-    """Refuse a task name that is used by the predictions table or the answers of `predict`.
+    """Refuse a task name that is used by the predictions table or the predictions of `predict`.
 
     Raises:
         UserError: the name is taken or invalid.

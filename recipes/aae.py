@@ -1,16 +1,16 @@
 """Common part of the AAE-MTL recipes: the paper's models and their baselines.
 
 aae, ae, cnn                    emotion, gender and speaker: adversarial autoencoder, autoencoder, classifiers only
-aae-gender, aae-speaker         one auxiliary task
+aae-gender, aae-speaker         emotion and one auxiliary task
 aae-single, ae-single, cnn-single    emotion only
-aae-no-adversary, aae-no-image  controls: weight 0 of the adversary, or of the reconstruction
+aae-no-adversary, aae-no-image  controls: the adversary, or the reconstruction, has weight 0
 
-Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus to every system with several tasks. Only
-its speakers and genders are used, not its emotions, and only for training, not for testing. Auxiliary corpora make up half of each
-batch. The systems of one task, which they cannot teach, then have batches half as large: as many optimizer steps, and as many
-emotion labels in each. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from RUN` starts from a run of
-aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` compares speakers of a corpus that nobody trained on, such
-as LibriSpeech's test-clean: equal error rates, in figure 4 by the number of auxiliary speakers.
+Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus to every system with several tasks. Its
+speakers and genders are used, but not its emotions, and only for training. Auxiliary corpora make up half of each batch. Systems
+with one task cannot use them; their batches are then half as large, so that they make as many optimizer steps with as many emotion
+labels per step. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from RUN` starts from a run of
+aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` verifies the speakers of a corpus that was not used in
+training, such as LibriSpeech's test-clean, and reports equal error rates (for figure 4, by the number of auxiliary speakers).
 """
 
 import argparse
@@ -197,7 +197,7 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
             "--verify",
             default="",
             metavar="NAME=DIR",
-            help="also verify the speakers of this corpus who were not seen in training (20 utterances enrol one)",
+            help="also verify the speakers of this corpus who were not seen in training (enrolment: 20 utterances each)",
         )
 
     return recipe_main(variants, page, arguments=arguments, adjust=adjust, reports=tables(papers or {}))

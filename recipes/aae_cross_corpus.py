@@ -3,8 +3,8 @@
     python recipes/aae_cross_corpus.py --corpus-root MSP-IMPROV --corpus-root iemocap=IEMOCAP_full_release
     .. --corpus-root librispeech=LIBRISPEECH                                 speakers and genders only, see recipes/aae.py
 
-Four emotions; table 4 of the paper has the adversarial autoencoder with three tasks. The paper does not say how it splits 30 and
-70 %: here four of twelve speakers select the epoch, and none of them is tested.
+There are four emotions, and the system is that of table 4 of the paper, the adversarial autoencoder with three tasks. The paper
+does not say how it splits 30 and 70 %: here four of twelve speakers select the epoch, and none of them is tested.
 """
 
 from aae import main, percent, systems

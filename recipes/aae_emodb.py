@@ -4,16 +4,18 @@
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders only
     .. --variant shares                                                      emotion labels for 10 to 100 % of the speakers
     .. --variant speakers --corpus-root manifest=CLIPS.csv                   sweep of the auxiliary speakers, 0 to 65
-    .. --variant speakers-gender (or speakers-identity)                      the same, one task alone
+    .. --variant speakers-gender (or speakers-identity)                      the same with one auxiliary task
     .. --variant alpha (or beta)                                             sweep of a loss weight
     .. --variant paper                                                       the paper's optimizer
 
-Protocols: ten folds of clips with every speaker in each, and leave one speaker out. The paper did not use EmoDB. With its
-optimizer, SGD at 1e-4 without momentum, an epoch would have only 15 steps here. Adam at 1e-3 with the paper's schedule of restoring
-and halving kept epochs 9 to 17 of about 30 in nine of ten folds ("cnn-single"), chosen on the clips of one speaker while the
-training accuracy was still rising. The default is Adam with a learning rate that falls from 1e-3 to 0 in 25 epochs; the last one is
-kept, and no speaker validates. The discriminator has a tenth of that learning rate: with the full rate its accuracy was 1 from the
-second epoch on, with a tenth 0.8 (one fold, eight epochs). recipes/aae.py describes the systems.
+Protocols: ten folds of clips with every speaker in each, and leave one speaker out. recipes/aae.py describes the systems.
+
+The paper did not use EmoDB. Its optimizer, SGD at 1e-4 without momentum, would make only 15 steps per epoch here. With Adam at
+1e-3 and the paper's schedule of restoring and halving, the clips of one validation speaker selected epochs 9 to 17 of about 30 in
+nine of ten folds ("cnn-single"), at which the training accuracy was still rising. The default is Adam with a learning rate that
+falls from 1e-3 to 0 in 25 epochs; the last epoch is kept, and there is no validation speaker. The discriminator has a tenth of
+that learning rate: with the full rate its accuracy was 1 from the second epoch on, with a tenth it was 0.8 (one fold, eight
+epochs).
 """
 
 from dataclasses import replace

@@ -4,12 +4,12 @@
     .. --variant activation (or valence)                                     three levels: [1, 2], (2, 3.5], (3.5, 5]
     .. --variant clusters-3 (or clusters-5)                                  k-means of valence and activation
     .. --variant speakers --corpus-root librispeech=DIR                      figure 4a: 0 to 600 auxiliary speakers
-    .. --variant speakers-gender (or speakers-identity) --corpus-root ..     figures 4b to 4d: one task alone
+    .. --variant speakers-gender (or speakers-identity) --corpus-root ..     figures 4b to 4d: one auxiliary task
     .. --variant alpha (or beta, alpha-activation, beta-valence ..)          figure 5
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker selects the epoch; the paper
-says "five-fold" without defining the folds). Its figures (tables 3, 5 and 6) are means over ten repeats, here ten seeds. The
-paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-speakers 600.
+says "five-fold" without defining the folds). The paper's scores (tables 3, 5 and 6) are means over ten repeats; here these are ten
+seeds. The paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-speakers 600.
 """
 
 from aae import SPEAKERS, TEN, main, of_levels, percent

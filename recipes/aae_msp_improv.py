@@ -4,9 +4,9 @@
     .. --variant activation (or valence)                                     three levels: [1, 2.5], (2.5, 3.5], (3.5, 5]
     .. --variant clusters-3, clusters-5, speakers, alpha, beta-valence ..    as in recipes/aae_iemocap.py
 
-Protocols as in recipes/aae_iemocap.py. Leaving one speaker out, the UA of the whole system is 60.3 in the paper's table 3 and 60.2
-in its table 5. `arousal` increases with excitement; a clip whose activation is exactly a threshold may be in another level in the
-paper.
+The protocols are those of recipes/aae_iemocap.py. Leaving one speaker out, the UA of the whole system is 60.3 in the paper's table
+3 and 60.2 in its table 5. `arousal` increases with excitement. A clip whose activation equals a threshold may be in another level
+in the paper.
 """
 
 from aae import SPEAKERS, TEN, main, of_levels, percent

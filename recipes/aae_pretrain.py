@@ -1,13 +1,14 @@
-"""Pre-training of AAE-MTL on speaker and gender of a corpus without emotions, for `--init-from` of the other aae recipes.
+"""Pre-training of AAE-MTL on the speakers and genders of a corpus without emotions, for `--init-from` of the other aae recipes.
 
     python recipes/aae_pretrain.py --corpus-root LIBRISPEECH --aux-speakers 600
-    .. --corpus-root slr45=SLR45                                             a further corpus, half of each batch
+    .. --corpus-root slr45=SLR45                                             add a corpus: half of each batch
     .. --variant adam                                                        Adam at 1e-3 instead of the paper's SGD at 1e-4
-    .. --variant manifest --corpus-root CLIPS.csv                            likewise, with any table of speakers and genders
+    .. --variant manifest --corpus-root CLIPS.csv                            the same with your own table of speakers and genders
     python recipes/aae_emodb.py --corpus-root EMODB --init-from saved_models/aae_pretrain-HASH
 
 A tenth of each speaker's clips selects the epoch, and another tenth is tested. The paper uses 600 speakers of LibriSpeech's
-train-clean-360: LIBRISPEECH is then the folder of that subset. Heads of speaker and gender with other classes begin anew.
+train-clean-360; for these, LIBRISPEECH is the folder of that subset. When another recipe starts from this run, speaker and gender
+heads with other classes are initialised randomly.
 """
 
 from aae import GENDER, SPEAKER, auxiliary_arguments, base, pretrained_on

@@ -4,12 +4,12 @@
     .. --corpus-root librispeech=DIR --corpus-root manifest=CLIPS.csv        auxiliary corpora: speakers and genders only
     .. --variant shares                                                      emotion labels for 5 to 100 % of the speakers
     .. --variant speakers --corpus-root manifest=CLIPS.csv                   sweep of the auxiliary speakers, 0 to 65
-    .. --variant speakers-gender (or speakers-identity)                      the same, one task alone
+    .. --variant speakers-gender (or speakers-identity)                      the same with one auxiliary task
     .. --variant alpha (or beta)                                             sweep of a loss weight
     .. --variant paper                                                       the paper's optimizer
 
-Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS;
-recipes/aae_emodb.py explains why the default training differs from the paper's.
+Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS.
+recipes/aae_emodb.py explains why the default training differs from the paper's; recipes/aae.py describes the systems.
 """
 
 from dataclasses import replace

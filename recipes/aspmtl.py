@@ -1,4 +1,4 @@
-"""Variants of ASP-MTL, shared by all recipes of that paper; run one of them by `aspmtl_<corpus>.py --variant NAME`.
+"""Variants of ASP-MTL, shared by all recipes of that paper. Run one of them with `aspmtl_<corpus>.py --variant NAME`.
 
 cascade      the paper's system: model 1 (emotion, noise) drops noisy segments, model 2 (emotion, gender) classifies the rest
 single-task  the same LSTM encoder with one head: the baseline for multi-task learning
@@ -7,12 +7,16 @@ aspmtl-noise model 2 with a second stream with added noise: the adversary hides 
 conv         "aspmtl" with convolutional encoders, augmentation and a cosine schedule (ours)
 conv-single  the same encoder with one head
 
-The LSTM systems come with two settings. "paper": the paper's batch of 256, 32 units, dropout 0.5 and learning rate 1e-3, trained
-until the validation score has not risen for 400 optimizer steps (the paper states no number of epochs; of 40, a corpus of 500 clips
-gets 160 steps, too few to learn). "tuned": the best of a search on EmoDB's validation sides (12 trials each for single-task and
-aspmtl, benchmarks/results/trained_emodb-*/trials.csv; cascade and aspmtl-noise have aspmtl's). The recipes of the paper's corpora
-default to the paper's, with tuned-cascade, tuned-single-task .. beside them; those of other corpora default to the tuned ones,
-with paper-cascade, paper-single-task ..
+The LSTM systems have two settings:
+
+paper        batch of 256, 32 units, dropout 0.5, learning rate 1e-3; trained until the validation score has not risen for 400
+             optimizer steps (the paper states no number of epochs; in 40 epochs, a corpus of 500 clips gets 160 steps, too few to
+             learn)
+tuned        the best of a search on EmoDB's validation sides (12 trials each for single-task and aspmtl,
+             benchmarks/results/trained_emodb-*/trials.csv; cascade and aspmtl-noise have the settings of aspmtl)
+
+In the recipes of the paper's corpora, the paper's settings are the default, and tuned-cascade, tuned-single-task .. have the tuned
+ones. In the recipes of other corpora, the tuned settings are the default, and paper-cascade, paper-single-task .. have the paper's.
 """
 
 from dataclasses import replace

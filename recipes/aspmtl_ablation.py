@@ -4,16 +4,16 @@
     python recipes/aspmtl_ablation.py --corpus-root EMODB --noise-root NOISES      EmoDB, five folds of two speakers
     python recipes/aspmtl_ablation.py --variant ravdess --corpus-root RAVDESS --noise-root NOISES
 
-Training and test clips are mixed with one noise each (those of white, pink, babble and factory that are available) at -10, -5, 5 or
-10 dB; every noise is split in time, and no test stretch is used in training. The paper's figures are for IEMOCAP; its 90.13 %
-repeats the figure that it reports for AFEW. The LSTMs have the tuned settings (recipes/aspmtl.py), except model 1 of "mask".
+Each training and test clip is mixed with one noise (of white, pink, babble and factory, as far as available) at -10, -5, 5 or 10
+dB. Every noise is split in time, and no test section is used in training. The paper's scores are for IEMOCAP; its 90.13 % repeats
+the score that it reports for AFEW. The LSTMs have the tuned settings (recipes/aspmtl.py), except model 1 of "mask".
 
 drop             the paper's system: model 1 drops noisy segments, model 2 (emotion, gender) classifies the rest
-mask             the same with model 1's ratio mask before model 2
+mask             the same, but model 1's ratio mask is applied before model 2
 A                without model 1: model 2 only
 B (..)           without model 2: the emotion predicted by model 1 of either system
-drop-shuffled    a control: model 1 was trained on shuffled noise labels
-mask-shuffled    likewise, and on the masks of other clips
+drop-shuffled    control: model 1 was trained on shuffled noise labels
+mask-shuffled    control: model 1 was trained on shuffled noise labels and the masks of other clips
 """
 
 from aspmtl import GENDER, NOISES, model_1, tuned

@@ -5,16 +5,20 @@
     python recipes/aspmtl_afew.py --corpus-root AFEW --aux-corpus ravdess --aux-root RAVDESS
 
 Protocols: the paper's random 80/20 (speaker-dependent: actors and films occur on both sides) and the challenge's official Train/Val
-with disjoint films; on the demo corpus, four of twelve speakers are tested instead. On the demo corpus, batch size (16), epochs (3
-for model 1, which locates the noise, 12 for model 2), dropout (0.2), learning rate (3e-3, falling to 0), hop (20 ms) and segments
-(48 frames) are ours, so that it learns in a minute; otherwise they are the paper's.
-AFEW has no speakers, genders or films: gender comes from --metadata (columns id, gender, and if known speaker, film), or is
+with disjoint films; on the demo corpus, the second protocol tests four of twelve speakers instead.
+
+On the demo corpus, the batch size (16), epochs (3 for model 1, which locates the noise, 12 for model 2), dropout (0.2), learning
+rate (3e-3, falling to 0), hop (20 ms) and segments (48 frames) are ours, so that the models learn in a minute. On AFEW, they are
+the paper's.
+
+AFEW has no speakers, genders or films. Genders are read from --metadata (columns id, gender, and if known speaker, film), or
 learned from an auxiliary corpus.
-Noises: generated white and pink, babble of training clips; the paper's factory noise with --noise-root DIR and
+
+The noises are generated white and pink noise, and babble of training clips. For the paper's factory noise, add --noise-root DIR and
 --set 'first.streams.noisy.noises=["white","pink","babble","factory"]'
 --set 'first.tasks.noise.labels=["clean","white","pink","babble","factory"]'.
 
-The paper reports accuracy 90.13 % and F1 0.92 on its random split, and no speaker-disjoint figure.
+The paper reports an accuracy of 90.13 % and an F1 of 0.92 on its random split, and no score on unseen speakers.
 """
 
 from aspmtl import variants

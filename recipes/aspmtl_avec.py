@@ -3,12 +3,13 @@
     python recipes/aspmtl_avec.py --corpus-root AVEC2016
     python recipes/aspmtl_avec.py --corpus manifest --corpus-root clips.csv --variant seven-classes
 
-The paper mentions seven emotion classes in AVEC 2016, but the challenge has none (its emotion part is RECOLA's time-continuous gold
-standard of arousal and valence). This recipe uses the gold standard: the label of a segment is its mean over the segment, arousal
-is the main task and valence the auxiliary one. Your own seven classes can be read from a manifest ("seven-classes").
-Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA does not name speakers: each recording counts as
-one speaker, over which the confidence intervals are computed, unless --metadata CSV names the speakers. Ours for continuous labels,
-since the paper gives none: whole segments instead of 96 frames, batches of 64 instead of 256, 30 epochs.
+The paper mentions seven emotion classes in AVEC 2016, but the challenge has none: its emotion part is RECOLA's time-continuous gold
+standard of arousal and valence. This recipe uses the gold standard. The label of a segment is the mean over the segment; arousal is
+the main task and valence the auxiliary task. The variant "seven-classes" reads seven classes of your own from a manifest.
+
+Protocols: a random split of the recordings, and the challenge's train/dev. RECOLA does not name speakers: unless --metadata CSV
+names them, each recording counts as one speaker, and confidence intervals are over recordings. For continuous labels the paper
+states no settings; ours are whole segments instead of 96 frames, batches of 64 instead of 256, and 30 epochs.
 """
 
 from aspmtl import variants

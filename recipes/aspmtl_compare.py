@@ -6,10 +6,12 @@
     python recipes/aspmtl_compare.py --variant avec --corpus-root clips.csv                         figure 6
     .. --protocol disjoint                                                   unseen speakers only
 
-The figures are bars of accuracy and F1 without numbers, so there is no paper column. Each network is taken from the recipe of its
-own paper (`aspmtl_*.py`, `aae_*.py`, `mt_a_dnn.py`), with the same splits and seeds; the DNN takes whole clips instead of windows.
-Protocols: the paper's random 80/20, and unseen speakers (AFEW: the challenge's Train/Val). AFEW names no speakers, so that AAE-MTL
-has emotion and gender there. AVEC 2016 has no classes of emotion: a manifest gives them (see recipes/aspmtl_avec.py).
+The paper's figures are bars of accuracy and F1 without numbers, so there is no paper column. Each network is taken from the recipe
+of its own paper (`aspmtl_*.py`, `aae_*.py`, `mt_a_dnn.py`) and trained with the same splits and seeds. The DNN takes whole clips
+instead of windows.
+
+Protocols: the paper's random 80/20, and unseen speakers (AFEW: the challenge's Train/Val). AFEW does not name speakers, so AAE-MTL
+is trained on emotion and gender there. AVEC 2016 has no emotion classes; provide them in a manifest (see recipes/aspmtl_avec.py).
 """
 
 import aae

@@ -3,8 +3,8 @@
     python recipes/aspmtl_iemocap.py --corpus-root IEMOCAP_full_release
 
 Protocols: the paper's random 80/20 (speaker-dependent) and leave one session out (both of its speakers; the next session selects
-the epoch). The paper's table 9 reports 90.13 % accuracy on IEMOCAP, which repeats its figure for AFEW; table 9 itself, with its
-ablations, needs added noise.
+the epoch). The paper's table 9 reports an accuracy of 90.13 % on IEMOCAP, which repeats its score for AFEW. Table 9 with its
+ablations requires added noise (see recipes/aspmtl_ablation.py).
 """
 
 from aspmtl import variants

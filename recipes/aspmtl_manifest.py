@@ -1,6 +1,6 @@
 """ASP-MTL on a corpus of your own: a CSV with the columns file, speaker, gender, emotion (paths relative to the CSV).
 
-For a good and fast model of your corpus with a baseline, use own.py; this recipe is the paper's system and its parts.
+To train a good model quickly and compare it with a baseline, use own.py. This recipe trains the paper's system and its parts.
 
     keras-ser corpus check manifest clips.csv
     python recipes/aspmtl_manifest.py --corpus-root clips.csv

@@ -5,10 +5,12 @@
     python recipes/aspmtl_noise.py --variant ravdess --corpus-root RAVDESS --noise-root NOISES --unseen factory
 
 Noises are files under --noise-root (white, pink, babble, factory: NOISEX-92's names), or generated (white, pink, babble of the
-training speakers). The first 60 % of a file are used in training and the last 20 % in testing; --unseen holds out whole types.
-SNR_out is the paper's eq. 23; SI-SDR, PESQ and STOI are reported as well if their packages are installed (pip install ".[denoise]"
-pesq), since eq. 23 alone rewards silence. The paper does not name the recordings behind its tables, so its column is not the same
-experiment.
+training speakers). The first 60 % of a file are used in training and the last 20 % in testing; --unseen holds out whole types of
+noise.
+
+SNR_out is the paper's eq. 23. Since eq. 23 alone rewards silence, SI-SDR, PESQ and STOI are also reported if their packages are
+installed (pip install ".[denoise]" pesq). The paper does not name the recordings behind its tables, so its scores are not directly
+comparable.
 """
 
 from aspmtl import model_1

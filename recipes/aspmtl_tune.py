@@ -1,12 +1,12 @@
-"""Search over the weights of ASP-MTL's losses: alpha (emotion), beta (gender), gamma (adversary) and mu (orthogonality) of eq. 19.
+"""Search over the loss weights of ASP-MTL: alpha (emotion), beta (gender), gamma (adversary) and mu (orthogonality) of eq. 19.
 
     python recipes/aspmtl_tune.py                                              the demo corpus
     python recipes/aspmtl_tune.py --trials 40 --jobs 2 --prune median
     python recipes/aspmtl_tune.py --variant emodb --corpus-root EMODB --folds 0,1,2 --trials 60 --engine ray
     python recipes/aspmtl_tune.py --variant manifest --corpus-root clips.csv   a corpus of your own
 
-Searches the four weights on validation sides, then trains the best setting and the unchanged recipe with five further seeds. The
-folder of the search contains:
+This script searches the four weights on validation sides, then trains the best setting and the unchanged recipe with five further
+seeds. The folder of the search contains
 
 tuning.md         all trials, and whether the optimum exceeds chance and the spread over seeds
 parallel.png      one line per trial through its weights and its score
@@ -14,8 +14,8 @@ importance.png    influence of each weight on the score (permutation importance 
 map.png           the validation UAR over the two most important weights, as in figure 5 of the AAE-MTL paper
 recipe.json       the recipe with the best weights, for `keras-ser train`
 
-The recipes searched are those of aspmtl_*.py: on EmoDB, RAVDESS and a manifest, other settings are those of an earlier search.
-The paper does not state its weights. With Adam only the ratios of the four matter, except for clipping and weight decay: the
+The recipes are those of aspmtl_*.py. On EmoDB, RAVDESS and a manifest, all other settings are those of an earlier search. The paper
+does not state its weights. With Adam, only the ratios of the four weights matter, except for clipping and weight decay, so the
 importance of alpha is that of all others together.
 """
 

@@ -1,4 +1,4 @@
-"""MT-A-DNN: emotion with valence and activation as minor tasks, on the acoustic statistics of a clip, and the classical baselines.
+"""MT-A-DNN: emotion with valence and activation as minor tasks, on acoustic statistics of a clip, and classical baselines.
 
     python recipes/mt_a_dnn.py                                               the demo corpus
     python recipes/mt_a_dnn.py --corpus-root EMODB
@@ -6,16 +6,21 @@
     python recipes/mt_a_dnn.py --corpus manifest --corpus-root MY.csv        any corpus with the four emotions
     .. --protocol disjoint                                                   unseen speakers only (paper = the leaking split)
 
-Four emotions: anger, happiness, neutral, sadness; other emotions of a corpus are left out. Activation and valence are derived from
-them. Clips are cut into windows of 85 % of their length every 0.03 s, with equally many windows of each emotion; the paper has 3591
-of each, from its own corpus. In the paper's random split, windows of the same clip are on both sides, so that a model only needs to
-recognise the clip; the report marks this split as leaking. It is complemented by the same split with all windows of a clip on one
-side, in which speakers are still on both sides, and by a speaker-disjoint split (EmoDB: one speaker left out; RAVDESS: four actors;
-other corpora: one left out of up to twelve speakers, else five folds). Your own corpus needs emotions of these names.
+The four emotions are anger, happiness, neutral and sadness; other emotions of a corpus are left out. Your own corpus needs emotions
+with these names. Activation and valence are derived from the emotion. Clips are cut into windows of 85 % of their length every
+0.03 s, with equally many windows of each emotion; the paper has 3591 of each, from its own corpus.
+
+Protocols:
+
+- the paper's random split: windows of the same clip are on both sides, so that a model only needs to recognise the clip; the report
+  marks this split as leaking
+- the same split with all windows of a clip on one side; speakers are still on both sides
+- a speaker-disjoint split (EmoDB: leave one speaker out; RAVDESS: folds of four actors; other corpora: leave one speaker out for up
+  to twelve speakers, else five folds)
 
 The 34 short-term features are in pyAudioAnalysis's form, as in the paper. The last two systems need openSMILE (`pip install
 "keras-ser[opensmile]"`, not for commercial use) and are left out without it. Cost on EmoDB: about twenty seconds per fold and
-network on two cores, and once a few minutes for the windows and openSMILE's functionals.
+network on two cores, and a few minutes once for the windows and openSMILE's functionals.
 """
 
 from keras_ser.cli.recipe_script import flat, recipe_main

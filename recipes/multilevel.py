@@ -1,25 +1,25 @@
-"""Common part of the Multilevel recipes: the paper's systems, single levels, and the validation of its base network's code.
+"""Common part of the Multilevel recipes: the paper's systems, single levels, and the epoch selection of the published base network.
 
 w2e                  wav2vec 2.0 only ("Audio + W2E"); only with --wav2vec2
 ser                  the base network: the levels fused
-mf, mtl, cr          the base network with gender as a prior, with a classifier on each level, with the centre loss
+mf, mtl, cr          the base network with gender as a prior; with a classifier on each level; with the centre loss
 mf-mtl, mf-cr, mtl-cr, mf-mtl-cr    combinations
 
-A further table repeats the rows with MF, with the true gender of each test clip in place of the posterior.
+A further table repeats the rows with MF, using the true gender of each test clip instead of the posterior.
 
 --variant levels     single levels: bilstm (MFCC), alexnet (spectrogram), NLinear and DLinear on these and on wav2vec 2.0
---variant leaky      ser and mf-mtl-cr with the epoch selected on the test speaker, as in the published code: not a valid result;
-                     without a separate validation speaker, the training side has one more speaker
+--variant leaky      ser and mf-mtl-cr with the epoch selected on the test speaker, as in the published code: not a valid result.
+                     There is no validation speaker, so the training side has one more speaker.
 
 --wav2vec2 CHECKPOINT is the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
 "random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE contains torchvision's ImageNet weights as
 safetensors; without it AlexNet starts from random weights. The first line of the report says which parts are missing. The paper's
-AdamW at 1e-5 is for pretrained parts: a system without any has 3e-4.
+AdamW at 1e-5 is for pretrained parts; a system without any has a learning rate of 3e-4.
 
-All levels take the same stretch of 3 s, with pre-emphasis except for wav2vec 2.0 (in the base network's code, for it as well).
-Stretches are not padded, so that 3 s give 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
-the paper has 300. The co-attention has a softmax; --set config.normalize=false follows that code. The posterior of a clip is the
-mean over its stretches, weighted by their length; that code averages their scores.
+All levels take the same segment of 3 s, with pre-emphasis except for wav2vec 2.0 (the published code pre-emphasises all levels).
+Segments are not padded, so that 3 s give 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
+the paper has 300. The co-attention has a softmax; --set config.normalize=false follows the published code. The posterior of a clip
+is the mean over its segments, weighted by their length; the published code averages their scores.
 """
 
 import argparse

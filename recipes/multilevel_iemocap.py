@@ -6,8 +6,8 @@
     .. --variant leaky                                                       the test speaker selects the epoch
 
 Leave one speaker out; the other speaker of the session selects the epoch. The published code of the base network selects it on the
-tested speaker: the variant "leaky" measures the effect. The table shows the paper's rows, which need pretrained weights, also
-without them; the paper's single-level table is illegible in our copy. recipes/multilevel.py describes the systems.
+test speaker; the variant "leaky" measures the effect. The paper's scores, which need pretrained weights, are shown even if the
+parts are not pretrained. The paper's single-level table is illegible in our copy. recipes/multilevel.py describes the systems.
 """
 
 from dataclasses import replace

@@ -6,8 +6,9 @@
     .. --variant leaky                                                       the test actors select the epoch
     .. --variant paper                                                       the paper's sizes and optimizer
 
-Six folds of four actors; only for "leaky" and "paper", two of the next actors select the epoch. The paper did not use RAVDESS;
-recipes/multilevel_emodb.py explains why learning rate, epochs and sizes differ from the paper's by default.
+Six folds of four actors; for "leaky" and "paper" only, two of the next actors select the epoch. The paper did not use RAVDESS.
+recipes/multilevel_emodb.py explains why learning rate, epochs and sizes differ from the paper's by default; recipes/multilevel.py
+describes the systems.
 """
 
 from aspmtl_ravdess import ACTORS, EMOTION

@@ -5,15 +5,16 @@
     python recipes/own.py --corpus-root clips.csv --columns file=path,speaker=spk,emotion=label
     python recipes/own.py --corpus-root clips.csv --set 'tasks.emotion.merge={"surprised": "surprise"}'
     python recipes/own.py --corpus-root clips.csv --final                      afterwards: one model trained on all clips
-    .. --variant cascade                                                       the ASP-MTL paper's system instead of `conv`
+    .. --variant cascade                                                       the system of the ASP-MTL paper instead of `conv`
     .. --protocol random                                                       random clips: speakers on both sides
 
-The classes are the labels of the corpus. Every fold tests speakers unseen in training: five folds, or one per speaker if there are
-fewer than five. If the speakers are unknown, or there is only one, the split is random and the report says so. There is one seed;
-`--seeds 3` trains three. If the corpus has genders, the network hides them from the emotion (ASP-MTL's adversary).
+The classes are the labels of the corpus. There are five folds, or one per speaker if there are fewer than five speakers; each fold
+tests speakers unseen in training. If the speakers are unknown, or if there is only one, the split is random and the report says so.
+By default there is one seed; `--seeds 3` trains three. If the corpus has genders, an adversary hides them from the emotion (as in
+ASP-MTL).
 
 The support vector machine (RBF kernel, C = 1) uses the means and variances of 34 short-term features, or openSMILE's eGeMAPSv02 if
-`opensmile` is installed (for research). `--systems conv` leaves it out.
+`opensmile` is installed (not free for commercial use). `--systems conv` leaves it out.
 """
 
 import importlib.util

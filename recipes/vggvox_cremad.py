@@ -1,16 +1,16 @@
-"""VGGVox for emotion and speaker identity on CREMA-D: the multi-task network against the single-task one.
+"""VGGVox for emotion and speaker identity on CREMA-D: the multi-task network against single-task networks.
 
-    python recipes/vggvox_cremad.py                                  the demo corpus and a small network, as a trial
+    python recipes/vggvox_cremad.py                                  a trial: the demo corpus and a small network
     python recipes/vggvox_cremad.py --corpus-root CREMA-D            67 training and 24 test actors, 60 epochs
     python recipes/vggvox_cremad.py --variant second --corpus-root CREMA-D      the paper's second setting (50 epochs, 0.001)
     python recipes/vggvox_cremad.py --variant sentences --corpus-root CREMA-D   split by sentence instead of actor
 
-The 24 actors are selected so that sex, age, race and ethnicity are distributed as among the 67; the paper does not list its own.
-No epoch is selected: the last one is tested. Three networks are trained: emotion only, speaker only, and both. The speakers of
-the test side are unseen, so that the speaker task is evaluated by verification: accuracy at the equal-error threshold, EER, minDCF.
+Three networks are trained: emotion only, speaker only, and both. No epoch is selected; the last one is tested. The 24 test actors
+are selected so that sex, age, race and ethnicity are distributed as among the 67; the paper does not list its test actors. Since
+test speakers are unseen, the speaker task is evaluated by verification: accuracy at the equal-error threshold, EER, minDCF.
 
-Cost: a step of 64 clips is 1.3 TFLOP, so 60 epochs of 5475 clips are about 7 PFLOP per network: about 14 hours on two CPU cores;
-use a GPU. `--systems`, `--epochs` and `--set batch_size=16` reduce it (state this beside the figures).
+Cost: a step of 64 clips takes 1.3 TFLOP, so 60 epochs of 5475 clips take about 7 PFLOP per network, or about 14 hours on two CPU
+cores. Use a GPU, or reduce the cost with `--systems`, `--epochs` and `--set batch_size=16` (and report that you did).
 """
 
 from vggvox import FIRST, OVER, REFERENCE, SECOND, systems

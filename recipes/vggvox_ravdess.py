@@ -3,10 +3,11 @@
     python recipes/vggvox_ravdess.py --corpus-root RAVDESS                   12 epochs, for use without an accelerator
     python recipes/vggvox_ravdess.py --corpus-root RAVDESS --variant full    60 epochs, the paper's first setting
 
-The paper has no figures for this corpus, which is here because it is available in full. Three women and three men are tested. The
-short setting keeps the paper's proportions: the learning rate is divided by ten after each third of the epochs. Cost: an epoch of a
-network is 1080 clips, about three minutes on two CPU cores, so that the three networks take an hour and three quarters; on
-processors with bfloat16 (AVX512-BF16, AMX), `--precision mixed_bfloat16` takes about 1.8 minutes per epoch.
+The paper did not use this corpus; it is included because it is available in full. Three women and three men are tested. As in the
+paper, the learning rate of the short setting is divided by ten after each third of the epochs.
+
+Cost: an epoch of 1080 clips takes about three minutes on two CPU cores, so the three networks take an hour and three quarters. On
+processors with bfloat16 (AVX512-BF16, AMX), an epoch takes about 1.8 minutes with `--precision mixed_bfloat16`.
 """
 
 from vggvox import OVER, REFERENCE, systems

@@ -83,8 +83,8 @@ def fenced(text: str) -> str:
 
 def cli_page() -> str:
     """The help of every command."""
-    codes = "0 done, 1 some runs or files failed, 2 a mistake in the arguments or the data, 130 interrupted"
-    parts = ["# Command line\n", f"Generated from the commands themselves. Exit codes: {codes}.\n"]
+    codes = "0 success, 1 some runs or files failed, 2 a mistake in the arguments or the data, 130 interrupted"
+    parts = ["# Command line\n", f"The output of `--help` for each command. Exit codes: {codes}.\n"]
     # help is as wide as the terminal
     with mock.patch.dict(os.environ, COLUMNS="110"):
         parts += [line for each in commands(parser()) for line in (f"## {each.prog}\n", fenced(each.format_help()))]
@@ -95,7 +95,7 @@ def recipes_page() -> str:
     """The page (module docstring) of every recipe."""
     parts = [
         "# Recipe pages\n",
-        "The page of each recipe, as `--help` prints it, too, and the options that only it has.\n",
+        "The text that `--help` prints for each recipe, and the options that only this recipe has.\n",
     ]
     every = [each for each in commands(parser()) if each.prog.split()[-1] in ("train", "tune")]
     shared = {name for each in every for name in each._option_string_actions}
@@ -123,9 +123,9 @@ def corpora_page() -> str:
     return "\n".join(
         [
             "# Corpora and their licences\n",
-            "No recording comes with this package: get each corpus from its authors, under its licence.\n",
+            "This package contains no recordings: get each corpus from its authors, under its licence.\n",
             "    keras-ser corpus check NAME DIR\n",
-            "This command compares a copy with the published corpus.\n",
+            "This command compares your copy with the published corpus.\n",
             "| adapter | corpus | licence |",
             "| --- | --- | --- |",
             *rows,

@@ -18,5 +18,5 @@ experiment = ks.run(recipe, corpus)
 print(experiment)
 
 model = ks.load(experiment.folder)
-answer = model.predict(corpus.root / "f01_sadness_s1.wav")[0]
-print("\nf01_sadness_s1.wav:", answer["emotion"]["label"])
+prediction = model.predict(corpus.root / "f01_sadness_s1.wav")[0]
+print("\nf01_sadness_s1.wav:", prediction["emotion"]["label"])

@@ -2,8 +2,8 @@
 Scores of a run
 ===============
 
-Train ASP-MTL on the demo corpus, test it on two unseen speakers, and draw each score. With two speakers there is no
-interval, and the report says so. ``report.md`` in the folder of the experiment has every detail.
+Train ASP-MTL on the demo corpus, test it on two unseen speakers, and plot each score. With two speakers there is no
+interval, and the report says so. ``report.md`` in the folder of the experiment contains all details.
 """
 
 import demo_run

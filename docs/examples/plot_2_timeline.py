@@ -2,7 +2,7 @@
 Timeline of a recording
 =======================
 
-Join five clips of an unseen speaker into one recording, and predict the emotion of every second of it. From a shell,
+Join five clips of an unseen speaker into one recording, and predict its emotion over time. From a shell,
 ``keras-ser predict RUN recording.wav --timeline --plot timeline.png`` does the same.
 """
 
@@ -25,7 +25,7 @@ ends = np.cumsum([len(x) for x in waveforms]) / 16000
 print(", ".join(f"{u.labels['emotion']} to {end:.1f} s" for u, end in zip(clips, ends, strict=True)))
 
 # %%
-# Windows of 1 s every 0.25 s. The upper part has the probabilities, the band below the most probable class.
+# Windows of 1 s every 0.25 s. The upper part shows the probabilities, the band below it the most probable class.
 found = timeline(Predictor.load(run.folder), path, window_seconds=1.0, hop_seconds=0.25)
 print("\n".join(found.write("rttm")))
 figure = found.figure()

@@ -3,7 +3,7 @@ Learned weights of the layers
 =============================
 
 Each encoder of ASP-MTL is a stack of LSTM layers whose outputs are summed with learned weights (eq. 9 and 10 of the
-paper). Read the weights of a trained run: at first they are equal.
+paper). Read these weights from a trained run; before training they are equal.
 """
 
 import demo_run

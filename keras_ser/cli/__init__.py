@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `keras-ser`."""
     parser = Parser(
         prog="keras-ser",
-        description="Speech emotion recognition by multi-task learning: complete implementations of papers, checked splits.",
+        description="Speech emotion recognition by multi-task learning: published systems, on splits that are checked for leaks.",
     )
     parser.add_argument("--version", action="version", version=f"keras-ser {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -18,7 +18,7 @@ def add(commands) -> None:
         metavar="ACTION", required=True
     )
     for action, text in (
-        ("check", "count clips, compare with the published corpus, find bad and duplicate files"),
+        ("check", "count clips, compare the corpus with its published version, find unreadable and duplicate files"),
         ("show", "list clips and their labels"),
     ):
         sub = corpus.add_parser(action, help=text, description=text)
@@ -34,11 +34,11 @@ def add(commands) -> None:
                 "--hashes",
                 type=home,
                 metavar="FILE",
-                help="also compare the files with a list: columns path, bytes, sha256 separated by tabs, or sha256sum's output",
+                help="also compare the files with a list: tab-separated columns path, bytes, sha256, or the output of sha256sum",
             )
             sub.set_defaults(run=_corpus_check)
         else:
-            sub.add_argument("-n", type=whole, default=10, help="number of clips to list (default 10, 0 = all)")
+            sub.add_argument("-n", type=whole, default=10, help="number of clips to list (default: 10; 0 = all)")
             sub.set_defaults(run=_corpus_show)
 
 

@@ -18,18 +18,21 @@ def add(commands) -> None:
     denoise = commands.add_parser(
         "denoise",
         help="remove noise from audio files",
-        description="Write denoised copies of audio files: mono, with the length and sample rate of the input.",
+        description="Write denoised copies of audio files. A copy is mono and has the length and sample rate of its input.",
     )
     denoise.add_argument("input", type=home, metavar="IN", help="audio file, or a folder of audio files")
     denoise.add_argument("output", type=home, metavar="OUT", help="file to write (.wav, .flac), or a folder")
     denoise.add_argument(
-        "--method", choices=METHODS, default="spectral-subtraction", help="default: spectral-subtraction"
+        "--method",
+        choices=METHODS,
+        default="spectral-subtraction",
+        help="denoising method (default: spectral-subtraction)",
     )
     denoise.add_argument(
-        "--model", type=home, metavar="RUN", help="run of a denoiser (model 1 of a cascade), for drop and mask"
+        "--model", type=home, metavar="RUN", help="run of a denoiser (model 1 of a cascade), required for drop and mask"
     )
-    denoise.add_argument("--alpha", type=float, help="power exponent of spectral-subtraction (2)")
-    denoise.add_argument("--beta", type=float, help="noise correction of spectral-subtraction (0.5)")
+    denoise.add_argument("--alpha", type=float, help="power exponent of spectral-subtraction (default: 2)")
+    denoise.add_argument("--beta", type=float, help="noise correction of spectral-subtraction (default: 0.5)")
     denoise.add_argument("--overwrite", action="store_true", help="replace existing files")
     denoise.set_defaults(run=_denoise, interrupted="interrupted; the files written so far are complete")
 

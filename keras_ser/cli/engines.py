@@ -19,7 +19,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         "--jobs",
         type=positive,
         metavar="N",
-        help=f"number of runs trained in parallel (default: {default}; with Ray as many as the cluster has room for)",
+        help=f"number of runs to train in parallel (default: {default}; with Ray, as many as the cluster has room for)",
     )
     parser.add_argument(
         "--engine",
@@ -30,8 +30,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="address of the Ray cluster (default: RAY_ADDRESS, or this machine)"
     )
-    parser.add_argument("--job-cpus", type=amount, metavar="N", help="CPU cores per run, with Ray (default 1)")
-    parser.add_argument("--job-gpus", type=amount, metavar="N", help="GPUs per run, with Ray, e.g. 0.5 (default 0)")
+    parser.add_argument("--job-cpus", type=amount, metavar="N", help="CPU cores per run, with Ray (default: 1)")
+    parser.add_argument("--job-gpus", type=amount, metavar="N", help="GPUs per run, with Ray, e.g. 0.5 (default: 0)")
 
 
 def amount(text: str) -> float:

@@ -19,17 +19,18 @@ def add(commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="score runs or experiments again, also on another corpus or in noise",
-        description="Score a run or an experiment again and write its report. For several, also print a table.",
-        epilog=f"A run's folder is {EXAMPLE}. Another corpus: keras-ser evaluate RUN --corpus manifest --corpus-root other.csv",
+        description="Score a run or an experiment again and write its report. For several of them, also print a table.",
+        epilog=f"The folder of a run is {EXAMPLE}. Another corpus: keras-ser evaluate RUN --corpus manifest "
+        "--corpus-root other.csv",
     )
     evaluate.add_argument(
         "folders",
         metavar="RUN",
         nargs="+",
-        help="folder of a run, or of an experiment (many runs), or a quoted pattern of them",
+        help="folder of a run or of an experiment (all of its runs), or a quoted pattern of folders",
     )
     evaluate.add_argument("--corpus-root", metavar="DIR", help="current folder of the corpus (default: as in training)")
-    evaluate.add_argument("--out", type=home, metavar="DIR", help="where the report goes (default: into RUN)")
+    evaluate.add_argument("--out", type=home, metavar="DIR", help="folder of the report (default: RUN)")
     other = evaluate.add_argument_group("another corpus")
     other.add_argument(
         "--corpus", metavar="NAME", help="adapter of another corpus, all of whose clips are tested (with --corpus-root)"
@@ -42,7 +43,9 @@ def add(commands) -> None:
         metavar="LABEL=CLASS[,..]",
         help="map labels of the other corpus to classes of the run",
     )
-    other.add_argument("--ignore", action="append", default=[], metavar="LABEL[,..]", help="leave out these labels")
+    other.add_argument(
+        "--ignore", action="append", default=[], metavar="LABEL[,..]", help="labels of the other corpus to leave out"
+    )
     other.add_argument(
         "--trained-speakers",
         choices=["refuse", "drop", "keep"],
@@ -55,20 +58,23 @@ def add(commands) -> None:
     )
     noise = evaluate.add_argument_group("noise")
     noise.add_argument(
-        "--noise", type=home, metavar="DIR", help="measure UAR against SNR for each noise file of this folder instead"
+        "--noise",
+        type=home,
+        metavar="DIR",
+        help="measure UAR against SNR for each noise file in this folder, instead of the score on the clips as they are",
     )
     noise.add_argument(
         "--denoiser",
         type=home,
         metavar="RUN",
-        help="with --noise: denoise first with the mask of a model 1 (a run, or an experiment with a run for each fold)",
+        help="with --noise, denoise first with the mask of a model 1 (a run, or an experiment with a run for each fold)",
     )
-    noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise: SNRs in dB (default 20 to -10 in steps of 5)")
+    noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise, SNRs in dB (default: 20 to -10 in steps of 5)")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser("compare", help="compare two experiments by their paired difference")
+    compare = commands.add_parser("compare", help="compute the paired difference of two experiments")
     compare.add_argument("a", help="folder of an experiment, or a predictions.csv")
-    compare.add_argument("b", help="another one, over the same clips")
+    compare.add_argument("b", help="a second one, over the same clips")
     compare.add_argument("--task", default="emotion", help="task whose scores are compared (default: emotion)")
     compare.add_argument(
         "--metric", default="uar", help="uar, accuracy, macro_f1, recall/LABEL, ccc, .. (default: uar)"
@@ -78,18 +84,20 @@ def add(commands) -> None:
 
     check = commands.add_parser(
         "check",
-        help="check a run before relying on it",
-        description="Check that the run has learned, that a clip's prediction does not depend on its batch, that the export equals "
-        "Keras, and that the same recipe is at chance on shuffled labels. Print a line for each, and the score at other recording "
-        "levels; exit with 1 if a check fails.",
+        help="check a run before you rely on it",
+        description="Check that a run has learned, that the prediction for a clip does not depend on its batch, that the export "
+        "equals Keras, and that the same recipe is at chance on shuffled labels. Print a line for each check, and the score at "
+        "other recording levels. The exit code is 1 if a check fails.",
     )
     check.add_argument("run_folder", metavar="RUN", help="folder of a run (or of an experiment of one run)")
-    check.epilog = f"A run's folder is {EXAMPLE}."
+    check.epilog = f"The folder of a run is {EXAMPLE}."
     check.add_argument("--corpus-root", metavar="DIR", help="current folder of the corpus (default: as in training)")
     check.add_argument(
-        "--no-train", action="store_true", help="skip the shuffled labels, which take as long as the run did"
+        "--no-train",
+        action="store_true",
+        help="skip the training on shuffled labels, which takes as long as the run did",
     )
-    check.add_argument("--quiet", action="store_true", help="no progress bars")
+    check.add_argument("--quiet", action="store_true", help="show no progress bars")
     check.set_defaults(run=_check, interrupted="interrupted; the same command continues")
 
 

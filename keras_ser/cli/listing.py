@@ -13,8 +13,9 @@ def add(commands) -> None:
     """Add these commands to the parser."""
     shown = commands.add_parser(
         "list",
-        help="list experiments with their finished runs and main score",
-        description="Print a row for each experiment in a folder, newest first, with the main task's UAR or CCC [95 % interval].",
+        help="list experiments with their finished runs and main scores",
+        description="Print a row for each experiment in a folder, newest first, with the main task's UAR or CCC and its 95 % "
+        "interval.",
     )
     shown.add_argument(
         "folder", nargs="?", default="saved_models", metavar="DIR", help="folder of experiments (default: saved_models)"
@@ -24,10 +25,10 @@ def add(commands) -> None:
 
     new = commands.add_parser(
         "new",
-        help="write a recipe to edit",
-        description="Write NAME.py, a recipe that runs unchanged on the demo corpus, or on your own table (--corpus-root).",
+        help="write a recipe as a template",
+        description="Write NAME.py, a recipe that runs unchanged on the demo corpus, or on your own corpus with --corpus-root.",
     )
-    new.add_argument("name", metavar="NAME", help="name of the recipe and its file")
+    new.add_argument("name", metavar="NAME", help="name of the recipe and of its file")
     new.set_defaults(run=_new)
 
 

@@ -1,4 +1,4 @@
-"""A paper's published figures, as recipes hand them to the tables of systems."""
+"""A paper's published scores, as recipes hand them to the tables of systems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper's published figures of several systems, as fractions.
+    """A paper's published scores of several systems, as fractions.
 
     Args:
-        source: where the figures are published.
-        scores: system -> {metric: figure} of the main task, under the first protocol.
-        verification: system -> {metric: figure} of speaker verification.
+        source: where the scores are published.
+        scores: system -> {metric: score} of the main task, under the first protocol.
+        verification: system -> {metric: score} of speaker verification.
         confused: the system whose confusion matrix is shown; confusion: that matrix, shares of the true class (row).
-        labels: the main task's classes in the paper. With other classes its figures are not shown. Empty = any.
-        by_protocol: protocol -> figures in the form of `scores`, used instead of these. What is no system of the recipe (the
+        labels: the main task's classes in the paper. With other classes its scores are not shown. Empty = any.
+        by_protocol: protocol -> scores in the form of `scores`, used instead of these. What is no system of the recipe (the
             results of others that the paper compares itself with) has a row of its own.
     """
 

@@ -24,7 +24,7 @@ def add(commands) -> None:
     """Add this command to the parser."""
     predict = commands.add_parser(
         "predict",
-        help="predict audio files",
+        help="predict audio files or recordings",
         description="Print the predictions of a run or an export for audio files, or write them to a folder (--out). Files that "
         "cannot be predicted are listed at the end, and the exit code is 1.",
     )
@@ -39,28 +39,33 @@ def add(commands) -> None:
         "--format",
         choices=sorted({*FILES, *TIMES}),
         default="jsonl",
-        help="jsonl (default), csv, table; with --timeline also rttm, audacity (a label track)",
+        help="output format: jsonl (default), csv, table; with --timeline also rttm, audacity (a label track)",
+    )
+    predict.add_argument("--timeline", action="store_true", help="predict over time, in recordings of any length")
+    predict.add_argument(
+        "--window", type=float, metavar="S", help="duration of a --timeline window in seconds (default: 3)"
     )
     predict.add_argument(
-        "--timeline", action="store_true", help="time-resolved predictions, for recordings of any length"
+        "--hop", type=float, metavar="S", help="seconds between the starts of two windows (default: 1)"
     )
-    predict.add_argument("--window", type=float, metavar="S", help="duration of a window in seconds (default 3)")
-    predict.add_argument("--hop", type=float, metavar="S", help="seconds between the starts of two windows (default 1)")
-    predict.add_argument("--task", help="task of the --timeline (default: the model's first)")
+    predict.add_argument("--task", help="task of the --timeline (default: the first task of the model)")
     predict.add_argument(
-        "--plot", type=home, metavar="PNG", help="write a plot of the --timeline; a folder for several recordings"
+        "--plot",
+        type=home,
+        metavar="PNG",
+        help="file to write a plot of the --timeline to; for several recordings, a folder",
     )
     predict.add_argument(
-        "--out", type=home, metavar="DIR", help="write Parquet files to a folder; repeat the command to continue"
+        "--out", type=home, metavar="DIR", help="write Parquet files to this folder; repeat the command to continue"
     )
     predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
     predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
     predict.add_argument("--address", help="address of the Ray cluster (default: this machine)")
     predict.add_argument(
-        "--workers", type=positive, metavar="N", help="with --engine, number of copies of the model (default 2)"
+        "--workers", type=positive, metavar="N", help="with --engine, number of copies of the model (default: 2)"
     )
     predict.add_argument(
-        "--retry-failed", action="store_true", help="with --out, also read the files that failed before again"
+        "--retry-failed", action="store_true", help="with --out, also read files again that failed before"
     )
     predict.set_defaults(run=_predict, interrupted="interrupted; the output so far is complete")
 

@@ -62,16 +62,18 @@ class Trained:
 
 def add(commands) -> None:
     """Add the commands to the parser."""
-    train = commands.add_parser("train", help="train a recipe over its protocols, folds and seeds, and report")
+    train = commands.add_parser(
+        "train", help="train a recipe on all its protocols, folds and seeds, and write a report"
+    )
     train.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(train)
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
     jobs = commands.add_parser(
         "jobs",
-        help="list the runs of a recipe, for a batch system",
-        description="Print a line for each run: its state and its name. Train it with `keras-ser train RECIPE --job NAME` and the "
-        "same options. Each run writes its own folder, finished runs are never repeated, and `keras-ser train` without --job "
-        "makes the final report.",
+        help="list the runs of a recipe, for batch systems",
+        description="Print the state and the name of each run. To train a run, use `keras-ser train RECIPE --job NAME` with the "
+        "same options. Each run writes to its own folder, and finished runs are never repeated. When all runs are finished, "
+        "`keras-ser train` without --job writes the report.",
     )
     jobs.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(jobs, jobs=False)

@@ -18,7 +18,7 @@ def add(commands) -> None:
         help="write a run, or the mean of several, as a SavedModel for TensorFlow Serving",
         description="Write a run as a SavedModel. Several runs with the same classes (seeds or folds) become one graph that "
         "returns the mean of their probabilities.",
-        epilog=f"A run's folder is {EXAMPLE}.",
+        epilog=f"The folder of a run is {EXAMPLE}.",
     )
     export.add_argument(
         "run_folders",
@@ -26,24 +26,24 @@ def add(commands) -> None:
         nargs="+",
         help="folder of a run (or of an experiment of one run), or a quoted pattern",
     )
-    export.add_argument("--name", help="the model's name on the server (default: the recipe's)")
+    export.add_argument("--name", help="name of the model on the server (default: the name of the recipe)")
     export.add_argument(
         "--out",
         type=home,
         metavar="DIR",
         default="exports",
-        help="folder in which NAME/VERSION is created (default exports)",
+        help="folder in which NAME/VERSION is created (default: exports)",
     )
     export.add_argument(
-        "--max-seconds", type=float, default=60.0, metavar="S", help="longest accepted clip in seconds (default 60)"
+        "--max-seconds", type=float, default=60.0, metavar="S", help="longest accepted clip in seconds (default: 60)"
     )
     export.set_defaults(run=_export)
 
     explain = commands.add_parser(
         "explain",
         help="show which input features drove a prediction",
-        description="Show which parts of a clip support the predicted class of each task and which oppose it, by integrated "
-        "gradients; of a network with feature attention, which features it weights.",
+        description="Show which parts of a clip support the predicted class of each task and which oppose it, using integrated "
+        "gradients. For a network with feature attention, show the weights of its features.",
     )
     explain.add_argument("run_folder", type=home, metavar="RUN", help="folder of a run of a network")
     explain.add_argument("file", type=home, metavar="FILE", help="audio file")
@@ -52,20 +52,20 @@ def add(commands) -> None:
         type=positive,
         default=10,
         metavar="N",
-        help="number of features, or of segments of the clip (default 10)",
+        help="number of features, or of segments of the clip, to show (default: 10)",
     )
-    explain.add_argument("--format", choices=("table", "json"), default="table", help="table (default), json")
+    explain.add_argument("--format", choices=("table", "json"), default="table", help="output format (default: table)")
     explain.add_argument("--plot", type=home, metavar="PNG", help="write a bar plot, one row per task")
     explain.set_defaults(run=_explain)
 
     demo = commands.add_parser(
         "demo",
-        help="serve a page in the browser to try a model (extra: demo)",
-        description="Serve a page on this computer to upload or record a clip and see its prediction.",
+        help="try a model on a web page (extra: demo)",
+        description="Serve a web page on this computer on which you can upload or record a clip and see its prediction.",
     )
     add_model(demo)
     demo.add_argument("--port", type=_port, default=7860, help="port of the page on this computer (default: 7860)")
-    demo.add_argument("--open", action="store_true", help="also open the browser")
+    demo.add_argument("--open", action="store_true", help="also open the page in a browser")
     demo.set_defaults(run=_demo)
 
 

@@ -53,7 +53,7 @@ def systems_table(
     Args:
         about: system -> description, in the order of the table.
         pairs: pairs (a, b) of systems, for the differences a - b.
-        paper: published figures, shown beside the measured ones.
+        paper: published scores, shown beside the measured ones.
         name: base name of the files.
         swept: the setting in which the systems differ, and curve -> value -> system; see `keras_ser.reports.Swept`.
         metrics: metrics of classification that are shown, the first one above.
@@ -194,7 +194,7 @@ def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
 
 
 def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
-    """Make a table of systems and the figures of `keras_ser.experiment.course`; `compared`: two systems, for embeddings."""
+    """Make a table of systems and the scores of `keras_ser.experiment.course`; `compared`: two systems, for embeddings."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.course import course_report
@@ -216,7 +216,7 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
     Args:
         over: (a, b), for the gain of system b over a on the main task.
         reference: the system with which the verification of the others is compared.
-        papers: variant -> the paper's figures for that setting.
+        papers: variant -> the paper's scores for that setting.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:

@@ -21,7 +21,7 @@ INTERRUPTED = "interrupted; the same command continues from the last finished ep
 def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
     """Add the options of every recipe and of `keras-ser train`; with `jobs` also those on where runs are trained."""
     parser.add_argument(
-        "--variant", metavar="NAME", help="choose another recipe of the file (an unknown name lists them)"
+        "--variant", metavar="NAME", help="select another recipe of the file (an unknown name lists them)"
     )
     add_corpus_arguments(parser.add_argument_group("corpus"))
     parser.set_defaults(corpus_roots={}, experiment=None)
@@ -30,21 +30,21 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     runs.add_argument(
         "--protocol",
         metavar="NAME",
-        help="paper, disjoint, both, random (clips at random, speakers on both sides), or a protocol's own name (default: the "
+        help="paper, disjoint, both, random (clips at random, speakers on both sides), or the name of a protocol (default: the "
         "recipe's protocols)",
     )
     runs.add_argument("--folds", metavar="N[,N..]", help="train only these folds")
-    runs.add_argument(
-        "--seed", type=int, metavar="N", help="first seed (a single run per fold unless --seeds is given)"
-    )
+    runs.add_argument("--seed", type=int, metavar="N", help="first seed (one run per fold unless --seeds is given)")
     runs.add_argument("--seeds", type=positive, metavar="N", help="number of seeds")
     runs.add_argument(
-        "--shuffle-labels", action="store_true", help="a control: train and validate on shuffled labels (expect chance)"
+        "--shuffle-labels",
+        action="store_true",
+        help="train and validate on shuffled labels, as a control (the score should be at chance)",
     )
 
     training = parser.add_argument_group("training")
     training.add_argument(
-        "--epochs", type=int, metavar="N", help="maximum number of epochs (of both models of a cascade)"
+        "--epochs", type=int, metavar="N", help="maximum number of epochs (for both models of a cascade)"
     )
     training.add_argument(
         "--set",
@@ -59,47 +59,50 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     training.add_argument(
         "--precision", metavar="POLICY", help="dtype policy: float32, mixed_bfloat16 or mixed_float16"
     )
-    training.add_argument("--deterministic", action="store_true", help="bit-equal runs on CPU (slower)")
+    training.add_argument("--deterministic", action="store_true", help="make runs on a CPU bit-equal (slower)")
     training.add_argument("--strategy", choices=["mirrored"], help="train on all local accelerators")
     if jobs:
         training.add_argument(
             "--final",
             action="store_true",
-            help="after cross-validation: train one model on all clips, for deployment, with the epochs kept in the folds",
+            help="after cross-validation, train one model on all clips for deployment; its number of epochs is the median of those "
+            "kept in the folds",
         )
         add_engine_arguments(parser.add_argument_group("engine"), "1; on the demo corpus one per core")
         training.add_argument(
             "--job",
             metavar="ID",
-            help="train only this run, without a report: a name listed by `keras-ser jobs`, or its number, from 0",
+            help="train only this run, without a report: a name that `keras-ser jobs` lists, or its number, counted from 0",
         )
 
     output = parser.add_argument_group(
-        "output", f"A run's folder is {EXAMPLE}, the report OUT/RECIPE-HASH/report.md.".replace("OUT", "<out>")
+        "output", f"The folder of a run is {EXAMPLE}; the report is OUT/RECIPE-HASH/report.md.".replace("OUT", "<out>")
     )
-    output.add_argument("--out", type=home, metavar="DIR", default=OUT, help=f"where experiments go (default {OUT})")
+    output.add_argument("--out", type=home, metavar="DIR", default=OUT, help=f"folder of experiments (default: {OUT})")
     output.add_argument("--cache", metavar="DIR", help=CACHE)
-    output.add_argument("--quiet", action="store_true", help="no progress bars")
+    output.add_argument("--quiet", action="store_true", help="show no progress bars")
 
 
 def add_corpus_arguments(corpus: Any) -> None:
     """Add the options on which corpora are read, and how."""
-    corpus.add_argument("--corpus", metavar="NAME", help="use another adapter than the recipe's, e.g. manifest")
+    corpus.add_argument("--corpus", metavar="NAME", help="use another adapter than the recipe, e.g. manifest")
     corpus.add_argument(
         "--corpus-root",
         action=Roots,
         metavar="[NAME=]DIR",
-        help="folder of the corpus (manifest: its table); NAME=DIR for a corpus that a stream reads (repeatable)",
+        help="folder of the corpus (manifest: its table); NAME=DIR for another corpus that a stream reads (repeatable)",
     )
     add_table_arguments(corpus)
     corpus.add_argument(
-        "--metadata", metavar="CSV", help="speakers, genders and films for corpora without them (AFEW, AVEC)"
+        "--metadata",
+        metavar="CSV",
+        help="table of speakers, genders and films, for corpora that lack them (AFEW, AVEC)",
     )
     corpus.add_argument(
-        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default manifest)"
+        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default: manifest)"
     )
     corpus.add_argument(
-        "--aux-root", metavar="DIR", help="root of an auxiliary corpus, used as a second training stream"
+        "--aux-root", metavar="DIR", help="folder of an auxiliary corpus, used as a second training stream"
     )
     corpus.add_argument("--noise-root", type=home, metavar="DIR", help="folder of noise files for noisy streams")
     corpus.add_argument(

@@ -22,8 +22,8 @@ def add(commands) -> None:
         "tune",
         help="search a recipe's hyperparameters (default: its loss weights) with KerasTuner, on validation sides only",
         description="Train a recipe with different hyperparameters and keep those with the best validation score. No test side "
-        "is used. --folds (default 0) and --seeds (default 1) select the runs of each trial, --protocol their protocol "
-        "(default: one that keeps speakers apart).",
+        "is used. --folds (default: 0) and --seeds (default: 1) select the runs of each trial, --protocol selects their "
+        "protocol (default: one that keeps speakers apart).",
     )
     tune.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     _add_arguments(tune)
@@ -61,14 +61,16 @@ def _add_arguments(tune: argparse.ArgumentParser) -> None:
         "--space",
         action="append",
         metavar="KEY=LOW:HIGH[:log]|A,B[,..]",
-        help="what to search, e.g. config.beta=0.01:10:log or config.units=16,32 (default: the loss weights)",
+        help="setting to search, e.g. config.beta=0.01:10:log or config.units=16,32 (repeatable; default: the loss weights)",
     )
-    tune.add_argument("--trials", type=positive, metavar="N", help="number of settings (default 20; for a grid all)")
+    tune.add_argument(
+        "--trials", type=positive, metavar="N", help="number of settings to try (default: 20; for a grid, all)"
+    )
     tune.add_argument(
         "--method",
         choices=["bayesian", "random", "grid"],
         default="bayesian",
-        help="method of KerasTuner (default bayesian; a grid takes choices only)",
+        help="search method of KerasTuner (default: bayesian; a grid requires choices)",
     )
     tune.add_argument(
         "--prune",
@@ -80,7 +82,7 @@ def _add_arguments(tune: argparse.ArgumentParser) -> None:
         type=positive,
         default=0,
         metavar="N",
-        help="train the best setting and the unchanged recipe with N further seeds, to test the gain (default: no)",
+        help="train the best setting and the unchanged recipe with N further seeds, to test the gain (default: do not)",
     )
     add_engine_arguments(tune, "1")
 

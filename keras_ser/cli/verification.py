@@ -13,8 +13,8 @@ def add(commands) -> None:
     verify = commands.add_parser(
         "verify",
         help="verify speakers not seen in training, using the embeddings of a run (d-vectors)",
-        description="Each speaker is enrolled by the mean embedding of some utterances; every other utterance is compared with all "
-        "speakers by cosine similarity. Error rates are reported with intervals over speakers.",
+        description="Enrol each speaker with the mean embedding of some utterances, compare every other utterance with all "
+        "speakers by cosine similarity, and report error rates with intervals over speakers.",
     )
     verify.add_argument("folder", metavar="RUN", help="folder of a run, or of an experiment (all of its runs)")
     verify.add_argument(
@@ -22,11 +22,15 @@ def add(commands) -> None:
         metavar="NAME=DIR",
         required=True,
         action="append",
-        help="corpus of speakers (repeatable); those seen in training are left out",
+        help="corpus of speakers (repeatable); speakers seen in training are left out",
     )
     add_table_arguments(verify)
     verify.add_argument(
-        "--enrol", type=positive, default=20, metavar="N", help="number of utterances that enrol a speaker (default 20)"
+        "--enrol",
+        type=positive,
+        default=20,
+        metavar="N",
+        help="number of utterances to enrol a speaker with (default: 20)",
     )
     verify.add_argument(
         "--bad",
@@ -34,7 +38,7 @@ def add(commands) -> None:
         default="raise",
         help="unreadable files: raise an error (default), or drop them",
     )
-    verify.add_argument("--out", type=home, metavar="DIR", help="where the report goes (default: into RUN)")
+    verify.add_argument("--out", type=home, metavar="DIR", help="folder of the report (default: RUN)")
     verify.set_defaults(run=_verify)
 
 

@@ -12,7 +12,9 @@ ENDINGS = (".keras", ".weights.h5")
 
 def add(commands) -> None:
     """Add these commands to the parser."""
-    parser = commands.add_parser("wav2vec2", help="checkpoints of wav2vec 2.0 and HuBERT (extra: wav2vec2)")
+    parser = commands.add_parser(
+        "wav2vec2", help="check or convert checkpoints of wav2vec 2.0 and HuBERT (extra: wav2vec2)"
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     info = actions.add_parser("info", help="check a checkpoint and show its properties")

@@ -3,7 +3,7 @@
 The contract of this package:
 
 * The input is the predictions table, one row per (protocol, fold, seed, stream, id); see `predictions.py`. Nothing else is
-  needed: every figure of a report can be recomputed from its predictions.csv.
+  needed: every score of a report can be recomputed from its predictions.csv.
 * A score is computed on the *pooled* predictions of all folds of one seed; `value` is the mean over seeds.
 * An interval is a 95 % interval over *groups* (speakers, whose clips are not independent) and seeds, unless stated otherwise.
   All scores and differences use the equations in `intervals.py`.

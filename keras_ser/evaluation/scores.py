@@ -31,7 +31,7 @@ class Score:
         low, high: the ends of the 95 % interval of `value` (see `intervals`), or None.
         seeds: the score of each seed, pooled over its folds.
         chance: the chance level of UAR and CCC (see `group_sums.chance`), else None.
-        paper: a paper's published figure, in the unit of `value`.
+        paper: a paper's published score, in the unit of `value`.
     """
 
     metric: str
@@ -202,7 +202,7 @@ def score(
         task: the task to score.
         protocol: name of the protocol to score.
         folds: the folds of a complete seed. Default: those of any seed.
-        paper: metric -> a paper's figure, in the unit of the score.
+        paper: metric -> a paper's score, in the unit of the score.
         deterministic: whether all seeds give the same model (`keras_ser.models.deterministic_model`).
         checked: whether the table was returned by `check_predictions`.
 

@@ -10,7 +10,7 @@ UNDEFINED = "–"
 
 
 class Published(float):
-    """A paper's figure, a fraction, with the standard deviation that the paper gives for it."""
+    """A paper's score, a fraction, with the standard deviation that the paper gives for it."""
 
     def __new__(cls, value: float, std: float):
         found = super().__new__(cls, value)
@@ -31,7 +31,7 @@ class Form(NamedTuple):
         return f"{self.scale * value:{self.sign}.{self.digits}f}"
 
     def printed(self, value: float | None) -> str:
-        """Format a paper's figure with the digits it was published with, and its standard deviation if `Published`."""
+        """Format a paper's score with the digits it was published with, and its standard deviation if `Published`."""
         if value is None:
             return ""
         text = f"{self.scale * value:.4g}"
@@ -75,7 +75,7 @@ class Cell:
         low, high: the ends of its 95 % interval, or None.
         clips: number of clips or trials.
         std: standard deviation over seeds; None for one seed.
-        paper: a paper's published figure, in the unit of `value`.
+        paper: a paper's published score, in the unit of `value`.
         note: a few characters appended to the value.
         form: the number format.
     """
@@ -113,7 +113,7 @@ class Table:
     Args:
         title: the heading.
         columns: names of the columns.
-        rows: (rows, columns), each entry text or a `Cell`. A column whose cells have figures of a paper is preceded by a column
+        rows: (rows, columns), each entry text or a `Cell`. A column whose cells have scores of a paper is preceded by a column
             with these.
         labels: number of leading columns that are labels.
         intervals: whether to show the cells' intervals.

@@ -3,7 +3,7 @@
 `verification_trials.py` defines a trial and the equal error rate (EER).
 
 The table has one row per (fold, seed, system, trial), see `COLUMNS`. Scores of different networks have no common scale, so trials
-of different folds or seeds are never pooled: a figure is computed for each (fold, seed) with its own threshold, averaged over the
+of different folds or seeds are never pooled: a score is computed for each (fold, seed) with its own threshold, averaged over the
 folds with equal weights, and then over the seeds.
 
 Intervals are over speakers and seeds (`intervals.py`). A trial depends on two speakers: leaving out speaker s removes all trials

@@ -1,6 +1,6 @@
 """Tables 5 to 8 of the ASP-MTL paper: scores of denoisers on known noises, on the test clips of every run.
 
-A run's figures are written to its folder as they are computed (denoising.csv), and are not computed twice.
+A run's scores are written to its folder as they are computed (denoising.csv), and are not computed twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence

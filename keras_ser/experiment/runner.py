@@ -77,7 +77,7 @@ def train_experiment(
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus, a run of another split, or a damaged file.
         DiskError: the disk is full, or the folder is not writable.
-        LeakageError, ValueError: see `check_jobs`; a paper's figure is for a task or metric that the report lacks.
+        LeakageError, ValueError: see `check_jobs`; a paper's score is for a task or metric that the report lacks.
     """
     folder = Path(folder)
     todo = begin(recipe, data, folder, folds, read_options)

@@ -1,4 +1,4 @@
-"""Pictures of embeddings and reconstructions of one run of each protocol."""
+"""Plots of embeddings and reconstructions of one run of each protocol."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +22,7 @@ SHOWN = 3  # number of reconstructions
 
 
 def run_views(run: Run, data: Data) -> Iterator[Picture]:
-    """Yield the pictures of a run: its network's `views` and each `Reconstruction`; none for a cascade or a baseline."""
+    """Yield the plots of a run: its network's `views` and each `Reconstruction`; none for a cascade or a baseline."""
     if is_baseline(run.recipe) or run.recipe.first is not None or run.split.foreign:
         return
     from keras_ser.models.whole_model import network_again

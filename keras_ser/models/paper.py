@@ -180,7 +180,7 @@ class Flag:
 
     Args:
         report: sentence for a report; {count} of {clips} have the flag.
-        warning: warning for an answer with the flag.
+        warning: warning for a prediction with the flag.
     """
 
     report: str

@@ -1,8 +1,8 @@
 """Reports: print, write and draw the results of `keras_ser.evaluation`.
 
-Each function makes a `Report` (tables, notes, pictures, figures for JSON, and the predictions they follow from) from measured
+Each function makes a `Report` (tables, notes, plots, numbers for JSON, and the predictions they follow from) from measured
 results. `Report.lines()` is a short table for the terminal with at most one line of caution; `Report.save` writes every detail.
-Only `render.py` renders tables, and only `pictures.py` pictures. Nothing here imports TensorFlow.
+Only `render.py` renders tables, and only `pictures.py` draws plots. Nothing here imports TensorFlow.
 """
 
 from keras_ser.reports.noise import denoising_report, robustness_report

@@ -1,4 +1,4 @@
-"""Pictures of curves: quantities over training epochs, and a measure against a level."""
+"""Plots of curves: quantities over training epochs, and a measure against a level."""
 
 from __future__ import annotations
 

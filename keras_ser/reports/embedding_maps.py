@@ -1,4 +1,4 @@
-"""Pictures of embeddings, laid out in two dimensions by t-SNE."""
+"""Plots of embeddings, laid out in two dimensions by t-SNE."""
 
 from __future__ import annotations
 

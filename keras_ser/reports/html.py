@@ -1,4 +1,4 @@
-"""Render a report as a single self-contained HTML file: pictures are embedded, and all text is escaped."""
+"""Render a report as a single self-contained HTML file: plots are embedded, and all text is escaped."""
 
 from __future__ import annotations
 

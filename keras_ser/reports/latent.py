@@ -1,4 +1,4 @@
-"""Pictures of a network's internals: an embedding in two dimensions, and reconstructions."""
+"""Plots of a network's internals: an embedding in two dimensions, and reconstructions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scatter(x: np.ndarray, labels: Mapping[str, Sequence[str]], tested: np.ndarr
         x: embeddings, (clips, units).
         labels: name of a colouring -> label of each clip; "" = unknown, left out.
         tested: mask of the test clips, (clips,) bool.
-        title: title of the figure.
+        title: title of the plot.
     """
     found = planes(x)
     figure = new(3.6 * len(labels) + 0.4, 3.2 * len(found) + 1.2)

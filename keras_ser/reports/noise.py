@@ -100,7 +100,7 @@ def _named(found: Denoising | NoiseCurves, noise: str) -> str:
 
 
 def _denoised(found: Denoising, measure: str, methods, paper, ours: Sequence[str]) -> Table:
-    """Make a table with a row per noise and SNR and a column per method, preceded by the paper's figure for it."""
+    """Make a table with a row per noise and SNR and a column per method, preceded by the paper's score for it."""
     strange = [x for x in dict.fromkeys(x for row in paper.values() for x in row) if x not in methods]
     columns: list[tuple[str, bool]] = []  # name, whether it occurs only in the paper
     for method in methods:

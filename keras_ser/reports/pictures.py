@@ -1,6 +1,6 @@
-"""Pictures of the reports, as Matplotlib figures without pyplot.
+"""Plots of the reports, as Matplotlib figures without pyplot.
 
-Every picture reads in greyscale: shades run from light to dark, and kinds differ by marker or dash, not by hue alone.
+Every plot reads in greyscale: shades run from light to dark, and kinds differ by marker or dash, not by hue alone.
 Matplotlib is imported inside the functions, so that importing this package stays quick.
 """
 
@@ -84,7 +84,7 @@ def scores(results: Sequence[TaskScores]) -> Figure:
 
 
 def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
-    """Draw dots and whiskers: the mean over seeds with its 95 % interval, each seed, chance and a paper's figure.
+    """Draw dots and whiskers: the mean over seeds with its 95 % interval, each seed, chance and a paper's score.
 
     The panels are stacked, or with `across` side by side, sharing their rows.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Picture(NamedTuple):
-    """A picture that is drawn when the report is saved."""
+    """A plot that is drawn when the report is saved."""
 
     file: str
     caption: str
@@ -32,18 +32,18 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """Results, and the predictions from which every figure can be recomputed.
+    """Results, and the predictions from which every score can be recomputed.
 
     Args:
         title: the heading.
         summary: the tables for the terminal.
         sections: Markdown text and tables, in the order of the report.
-        data: the figures with full precision, for JSON.
-        caution: one line for the terminal, on what a reader must know before trusting the figures.
+        data: the numbers with full precision, for JSON.
+        caution: one line for the terminal, on what a reader must know before trusting the scores.
         missing: sentences on missing runs, shown first; the first of them precedes `caution`.
         head: paragraphs that follow `missing`.
         notes: further sentences.
-        figures: the pictures.
+        figures: the plots.
         predictions: the table that everything is computed from; written to `csv`, if given.
         results: for a run or an experiment, the scores of each protocol and task.
         name: base name of the files: NAME.md, NAME.json.
@@ -95,7 +95,7 @@ class Report:
         return "\n\n".join(block for block in blocks if block) + "\n"
 
     def save(self, folder: str | PathLike[str]) -> Path:
-        """Write NAME.md (whose path is returned), NAME.html, NAME.tex, NAME.json, the table and the pictures.
+        """Write NAME.md (whose path is returned), NAME.html, NAME.tex, NAME.json, the table and the plots.
 
         The folder is created if it does not exist.
         """

@@ -68,7 +68,7 @@ def _task(result: TaskScores) -> list[str | Table]:
 
 
 def _scores(rows: Sequence[Sequence[str]], several: bool) -> Table:
-    """Make a table with a row per metric; columns for chance, a paper's figures and several seeds only if they apply."""
+    """Make a table with a row per metric; columns for chance, a paper's scores and several seeds only if they apply."""
     shown = [i for i, name in enumerate(HEADER) if i < 3 or (any(row[i] for row in rows) and (several or i != SEEDS))]
     return Table("", [HEADER[i] for i in shown], [[row[i] for i in shown] for row in rows])
 

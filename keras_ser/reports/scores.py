@@ -47,7 +47,7 @@ def score_report(
         tasks: the tasks to score. A task without any true label is left out with a note. Without tasks the report consists of
             notes, tables and curves.
         title: the report's heading.
-        paper: a paper's figures, {(task, metric): value}, as fractions like the scores: 0.9013, not 90.13.
+        paper: a paper's scores, {(task, metric): value}, as fractions like the scores: 0.9013, not 90.13.
         protocols: name -> {"description": str, "speaker_dependent": bool, "folds": number or list of folds of a complete
             seed, "paper": False where `paper` is of another protocol, ..}. The report follows their order; a protocol without
             predictions is noted.
@@ -61,7 +61,7 @@ def score_report(
         made: the provenance of each run (`keras_ser.training.provenance.made_by`), if known.
 
     Raises:
-        UserError: the table is invalid, a task or metric of `paper` is unknown, or its figure is in percent.
+        UserError: the table is invalid, a task or metric of `paper` is unknown, or its score is in percent.
     """
     frame = check_predictions(predictions, tasks)
     protocols = {name: dict(facts) for name, facts in (protocols or {}).items()}
@@ -124,7 +124,7 @@ def score_report(
 
 
 def paper_by_task(paper: Mapping[tuple[str, str], float], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
-    """Return task -> metric -> a paper's figure; raise UserError for an unknown task or metric, or a figure in percent."""
+    """Return task -> metric -> a paper's score; raise UserError for an unknown task or metric, or a score in percent."""
     found = {task.name: {} for task in tasks}
     metrics = {task.name: metric_names(task) for task in tasks}
     for (task, metric), value in paper.items():

@@ -1,4 +1,4 @@
-"""Reports on several systems: under several protocols beside a paper's figures, and the gain of one over another."""
+"""Reports on several systems: under several protocols beside a paper's scores, and the gain of one over another."""
 
 import math
 import re
@@ -58,8 +58,8 @@ def systems_report(
         parts: one per protocol, with the same systems, task and metrics; the paper's own protocol first.
         about: system -> description.
         described: protocol -> description.
-        paper: system -> {metric: a paper's figure, a fraction}, under the first protocol.
-        papers: protocol -> figures in the form of `paper`, shown beside that protocol's. What is no system of `parts` has a row
+        paper: system -> {metric: a paper's score, a fraction}, under the first protocol.
+        papers: protocol -> scores in the form of `paper`, shown beside that protocol's. What is no system of `parts` has a row
             without measured values.
         confused: the system whose confusion matrix is shown; None = none.
         paper_confusion: the paper's confusion matrix, (classes, classes), fractions of the true class (row).
@@ -235,7 +235,7 @@ def gain_report(
     Args:
         title: the heading.
         part: two systems; its pair is (the gaining system, the reference), its metrics are the rows.
-        paper: system -> {metric: a paper's figure, a fraction}.
+        paper: system -> {metric: a paper's score, a fraction}.
         missing, notes: sentences on excluded runs; further sentences.
     """
     paper, ((second, first),) = paper or {}, part.pairs

@@ -41,7 +41,7 @@ def verification_report(
     Args:
         title: the heading.
         table: see `keras_ser.evaluation.verification`; the others are compared with the first system.
-        paper: system -> {metric: the paper's figure}, rates as fractions, over all trials. A name that is not a system of the
+        paper: system -> {metric: the paper's score}, rates as fractions, over all trials. A name that is not a system of the
             table has its own row.
         missing, notes: sentences on excluded runs; further sentences.
     """

@@ -1,4 +1,4 @@
-"""Serve a run as one SavedModel: audio in, named probabilities out, with the same answers as offline."""
+"""Serve a run as one SavedModel: audio in, named probabilities out, with the same predictions as offline."""
 
 from keras_ser.serving.facts import ExportError, ExportVersionWarning, find_export, read_facts
 from keras_ser.serving.predictor import Predictor

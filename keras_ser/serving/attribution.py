@@ -1,4 +1,4 @@
-"""Contributions of a clip's frames and bins to a network's answers: tables, JSON and pictures."""
+"""Contributions of a clip's frames and bins to a network's predictions: tables, JSON and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SPECTRA = ("log_mel", "linear_bands", "spectrogram", "magnitude")
 
 @dataclass(frozen=True)
 class TaskAttribution:
-    """One task's answer and what it depends on.
+    """One task's prediction and what it depends on.
 
     Args:
         task: name of the task.

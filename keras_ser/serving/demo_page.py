@@ -202,7 +202,7 @@ def _gradio():
 
 
 def _line(predictor: Predictor, path: str, seconds: float, task: str) -> Timeline | None:
-    """Return the answers over time, or None for a clip of one window."""
+    """Return the predictions over time, or None for a clip of one window."""
     window = min(WINDOW_SECONDS, predictor.max_seconds, predictor.centre_seconds or math.inf)
     return timeline(predictor, path, window, min(HOP_SECONDS, window), task) if seconds > window else None
 

@@ -1,4 +1,4 @@
-"""Explain which input features drive each task's answer, by the attention of MT-A-DNN (other networks: `integrated_gradients`).
+"""Explain which input features drive each task's prediction, by the attention of MT-A-DNN (other networks: `integrated_gradients`).
 
 The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
 variance 1 over the training side):
@@ -42,7 +42,7 @@ TOP = 10  # default number of features shown
 
 @dataclass(frozen=True)
 class TaskExplanation:
-    """One task's answer and what it depends on."""
+    """One task's prediction and what it depends on."""
 
     task: str  # name of the task
     label: str  # the predicted class, or "value" for a continuous task
@@ -121,7 +121,7 @@ class Explanation:
 
 
 class Explainer:
-    """Explains the answers of a run of a network with a `FeatureAttention` per task after shared dense layers.
+    """Explains the predictions of a run of a network with a `FeatureAttention` per task after shared dense layers.
 
     Raises UserError for a run of another model than `keras_ser.models.attention_dnn`.
     """
@@ -161,7 +161,7 @@ class Explainer:
         self.judge = keras.Model(normalised, {task.name: network.output[task.name] for task in run.recipe.tasks})
 
     def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Explanation:
-        """Explain the answers to one clip, (samples,) at the model's rate; `path` names it."""
+        """Explain the predictions to one clip, (samples,) at the model's rate; `path` names it."""
         given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
         found = self.extract(given, training=False)
         found = self.inner({name: found[name] for name in self.network.input}, training=False)
@@ -209,7 +209,7 @@ def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Seque
 
 
 def explain(run: Run, path: Path | str) -> Explanation | Attribution:
-    """Explain a run's answers to one audio file of at most 60 s.
+    """Explain a run's predictions to one audio file of at most 60 s.
 
     MT-A-DNN is explained by its attention and the statistics of whole clips, every other network frame by frame.
 

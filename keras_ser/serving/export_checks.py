@@ -1,4 +1,4 @@
-"""Check an export before it gets its version number: only ops of a stock server, and the answers of the offline path.
+"""Check an export before it gets its version number: only ops of a stock server, and the predictions of the offline path.
 
 The golden clips are the demo corpus's synthesised speech, cut to lengths from a few samples to many seconds, and silence. They
 pass one by one and as one batch through Keras and every signature of the reloaded SavedModel, at the model's own rate (as

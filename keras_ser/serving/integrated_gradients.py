@@ -7,8 +7,8 @@ continuous task: of its value), from a baseline x' to the clip's features x,
 
 The baseline is the mean frame of the training side if the network standardises its features by it, otherwise 0: the mean of a clip
 that its front end standardises, but only a point of reference for the frames of a frozen wav2vec 2.0. For a raw waveform it is
-white noise of the same level, since networks that normalise their activations give the same answer at any level. The integral is a
-midpoint sum, refined until the sum over all frames and bins equals the difference of the outputs to 1 %.
+white noise of the same level, since networks that normalise their activations give the same prediction at any level. The integral
+is a midpoint sum, refined until the sum over all frames and bins equals the difference of the outputs to 1 %.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ ROOM = 20_000  # number of frames computed at once
 
 
 class Attributor:
-    """Explains a run's answers by integrated gradients; raises UserError for a baseline, which has no gradients."""
+    """Explains a run's predictions by integrated gradients; raises UserError for a baseline, which has no gradients."""
 
     def __init__(self, run: Run):
         if run.kind != "network":
@@ -42,7 +42,7 @@ class Attributor:
         self._slopes = slopes(self.score, self.recipe.tasks)
 
     def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Attribution:
-        """Explain the answers to one clip, (samples,) at the model's rate; `path` names it."""
+        """Explain the predictions to one clip, (samples,) at the model's rate; `path` names it."""
         given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
         every = {name: np.asarray(value) for name, value in self.extract(given, training=False).items()}
         inputs = {name: every[name] for name in self.score.input}

@@ -35,7 +35,7 @@ class Predictor:
 
     Args:
         name: Name of the model.
-        tasks: The tasks it answers.
+        tasks: The tasks it predicts.
         sample_rate: Sample rate of the waveforms in Hz.
         max_seconds: Longest clip.
         score: (waveform (batch, samples), lengths (batch,)) -> {output: (batch, ..)}.
@@ -93,7 +93,7 @@ class Predictor:
             verbose: Show a progress bar.
 
         Returns:
-            A list with a dict per clip: "file" (for files), the answers of `__call__`, and "problems" of its audio, if any.
+            A list with a dict per clip: "file" (for files), the predictions of `__call__`, and "problems" of its audio, if any.
 
         Raises:
             AudioError: a clip cannot be read, is empty, or is longer than `max_seconds`.
@@ -121,7 +121,7 @@ class Predictor:
         return pd.DataFrame([flat(self.tasks, answer) for answer in found], columns=every)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        """Predict one answer per clip.
+        """Return one prediction per clip.
 
         Args:
             waveforms: (samples,) float32 each, at `sample_rate`.
@@ -166,7 +166,7 @@ def cells(task: Task, found: Mapping[str, Any]) -> list[Any]:
 
 
 def flat(tasks: Sequence[Task], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert an answer to a table row: the columns of its tasks, other entries unchanged, problems joined to one text."""
+    """Convert a prediction to a table row: the columns of its tasks, other entries unchanged, problems joined to one text."""
     known, row = {task.name: task for task in tasks}, {}
     for name, value in answer.items():
         if name in known:
@@ -232,9 +232,9 @@ def of_runs(runs: Sequence["Run"]) -> Predictor:
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
-    """Yield (path, answer) for each file in order; for an unusable file, one line with the reason takes the answer's place.
+    """Yield (path, prediction) for each file in order; for an unusable file, one line with the reason takes the prediction's place.
 
-    An answer lists the problems of its file (`keras_ser.audio.problems`), if any, under "problems".
+    A prediction lists the problems of its file (`keras_ser.audio.problems`), if any, under "problems".
     """
 
     rate, most = predictor.sample_rate, predictor.max_seconds
@@ -244,7 +244,7 @@ def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple
 def _answered(
     predictor: Predictor, clips: Iterable[tuple[Any, Callable[[], tuple[np.ndarray, list[str]]]]]
 ) -> Iterator[tuple[Any, dict[str, Any] | str]]:
-    """(key, read) -> (key, answer), or (key, reason) of a clip that `read` refuses; few clips are in memory at a time."""
+    """(key, read) -> (key, prediction), or (key, reason) of a clip that `read` refuses; few clips are in memory at a time."""
 
     def waveforms() -> Iterator[tuple[Any, np.ndarray | str, list[str]]]:
         for key, read in clips:

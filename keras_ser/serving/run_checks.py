@@ -41,7 +41,7 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
     * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning`.
     * alone = in a batch: probabilities of a clip do not depend on the rest of its batch.
     * recording level: the test score if all clips are 10 dB quieter or louder, for information.
-    * export: its SavedModel gives the same answers as Keras.
+    * export: its SavedModel gives the same predictions as Keras.
     * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test side, so that nothing
       about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
 
@@ -120,7 +120,7 @@ def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]
 
 
 def _alone(model, run: Run, data: Data) -> float:
-    """Return the largest difference between a clip's answers in a padded batch and alone."""
+    """Return the largest difference between a clip's predictions in a padded batch and alone."""
     source = own_source(run, data)
     infer, largest = forward(model), 0.0
     given, _ = next(iter(waveforms(source, source.draw(run.seed))))

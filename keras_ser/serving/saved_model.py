@@ -40,7 +40,7 @@ def export(
     name: str | None = None,
     max_seconds: float = MAX_SECONDS,
 ) -> Path:
-    """Write a run's model as a SavedModel. The export gets its version number only after its answers equal Keras's.
+    """Write a run's model as a SavedModel. The export gets its version number only after its predictions equal Keras's.
 
     Args:
         run: A finished run, or its folder; several are served as one graph, the mean of their probabilities (see `averaging`).
@@ -52,7 +52,7 @@ def export(
         out/NAME/VERSION, where VERSION is the next integer.
 
     Raises:
-        ExportError: An answer differs from Keras's, the graph holds an op that a stock server lacks, or the run is not a
+        ExportError: A prediction differs from Keras's, the graph holds an op that a stock server lacks, or the run is not a
             network. Nothing is left on disk.
         UserError: there is no run, `name` is not a valid folder name, `max_seconds` is out of range, the backend is not
             TensorFlow, or the runs have other tasks, classes or sample rates.
@@ -145,7 +145,7 @@ def _layers_inside(layer) -> Iterator:
 
 
 def _functions(runs: Sequence[Run], models: Sequence):
-    """(score, embed) as graphs: {"waveform", "length"} -> answers, and -> {"embedding"}."""
+    """(score, embed) as graphs: {"waveform", "length"} -> predictions, and -> {"embedding"}."""
     import tensorflow as tf
 
     from keras_ser.serving.averaging import averaged, embeddings
@@ -165,7 +165,7 @@ def _functions(runs: Sequence[Run], models: Sequence):
 
 
 def _reference(runs: Sequence[Run]):
-    """Return the reference for the export: `_functions` of a freshly loaded run, or the mean of several runs' answers."""
+    """Return the reference for the export: `_functions` of a freshly loaded run, or the mean of several runs' predictions."""
     import tensorflow as tf
 
     from keras_ser.serving.averaging import mean

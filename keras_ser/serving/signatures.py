@@ -1,4 +1,4 @@
-"""The signatures of an export: audio in, named answers out, in bounded memory.
+"""The signatures of an export: audio in, named predictions out, in bounded memory.
 
 A batch is scored in chunks of clips of similar length, longest first, so that one long clip does not pad many short ones to its
 length. An error in a clip names that clip; the server continues.
@@ -88,7 +88,7 @@ def answers(tasks: Sequence[Task], extra: Sequence[str] = ()):
 
 
 def _in_chunks(score, rows, lengths, sample_rate: int):
-    """Score clips sorted by length, `CHUNK_SECONDS` at a time, and return the answers in the original order.
+    """Score clips sorted by length, `CHUNK_SECONDS` at a time, and return the predictions in the original order.
 
     `rows` maps (indices of clips, their longest length) to padded waveforms (clips, longest); `lengths` are (batch,) samples.
     """

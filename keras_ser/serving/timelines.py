@@ -29,7 +29,7 @@ _DARK = ("#0072B2", "#666666", "#009E73", "#D55E00")
 
 @dataclass(frozen=True)
 class Timeline:
-    """A model's answers over windows of one recording.
+    """A model's predictions over windows of one recording.
 
     Args:
         path: The recording.

@@ -1,4 +1,4 @@
-"""Initial weights from a finished run, for fine-tuning after pre-training, and whom that run has heard."""
+"""Initial weights from a finished run, for fine-tuning after pre-training, and the clips and speakers that the run has seen."""
 
 import hashlib
 import zipfile
@@ -45,7 +45,7 @@ def digest(folder: Path | str) -> str:
 
 
 def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Path | str | None) -> None:
-    """Store the clips and speakers, by corpus, that trained or validated a run, or the runs that its weights descend from."""
+    """Store, by corpus, the clips and speakers on which a run, or a run that its weights descend from, was trained or validated."""
     sides = [(data.corpus, {*split.train, *split.validation})]
     sides += [(data.auxiliary[s.corpus][0], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
     found = _inherited(Run.find(initial)) if initial else {}

@@ -216,7 +216,7 @@ class Found:
 
     @property
     def figures(self) -> list[Picture]:
-        """Return the pictures for which there are enough trials."""
+        """Return the plots for which there are enough trials."""
         found = [Picture("tuning.png", "score against each setting, and over the trials", self.figure)]
         if len(self.space) > 1:
             found.append(Picture("parallel.png", "a line a trial", lambda: landscape.parallel(self)))
@@ -230,7 +230,7 @@ class Found:
         return found
 
     def draw(self, folder: Path) -> None:
-        """Draw the pictures, if there is anything to draw."""
+        """Draw the plots, if there is anything to draw."""
         for picture in self.figures if self.ranked else ():
             write_figure(folder / picture.file, picture.draw())
 

@@ -56,7 +56,7 @@ def search(
         recipe: The recipe to start from; `judging` says which of its protocols is used.
         data: Its decoded corpora.
         space: The keys to change, with their ranges or values.
-        folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, its pictures, recipe.json.
+        folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, its plots, recipe.json.
         trials: Number of trials besides the unchanged recipe (default: `TRIALS`; for a grid all its settings).
         folds: Folds whose validation sides are scored.
         seeds: Number of the recipe's seeds that each trial is trained with.
