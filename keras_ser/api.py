@@ -159,7 +159,7 @@ def run(
     check_labels(recipe, corpus, others)
     check_recipe(recipe, others, noises)
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    check_splits(recipe, corpus, folds, others.values())
+    check_splits(recipe, corpus, folds, others.values(), initial)
     where = waveform_cache(out, str(cache) if cache is not None else None)
     data = Data.load(recipe, corpus, where, others, noises, bad=bad, progress=verbose)
     if data.cache.dropped:

@@ -173,5 +173,9 @@ def test_run_load_predict_and_evaluate_with_a_model_from_outside(tmp_path, monke
     assert again.predictions.equals(experiment.predictions) and capsys.readouterr().err == ""
     made, _ = ks.evaluate(str(experiment.folder))
     assert made.results[0].scores == experiment.report.results[0].scores
+    # a start that has heard the tested speakers is refused before anything is decoded
+    with pytest.raises(ks.LeakageError, match="trained or validated on what speakers, fold 1, tests"):
+        ks.run(recipe, corpus, tmp_path / "new", initial=experiment.runs[0].folder, cache=tmp_path / "none")
+    assert not (tmp_path / "none").exists() and not (tmp_path / "new").exists()
     with pytest.raises(ks.UserError, match="expects the corpus 'demo'"):
         ks.run(recipe, dataclasses.replace(corpus, name="other"), tmp_path / "out")
