@@ -87,15 +87,22 @@ def _splits(
     return {name: [s for s in found if folds is None or s.fold in folds] for name, found in splits.items()}
 
 
-def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> None:
+def check_jobs(
+    recipe: Recipe, data: Data, folds: Sequence[int] | None = None, initial: Path | str | None = None
+) -> None:
     """Check every run of a recipe before the first is trained.
 
+    Args:
+        initial: folder of the run that provides the initial weights.
+
     Raises:
-        LeakageError: a split leaks.
+        LeakageError: a split leaks, or `initial` has heard what it tests.
         UserError: a run cannot be trained, or its epoch cannot be selected.
     """
     check_recipe(recipe, data.auxiliary, data.noise_root)
     for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
+        if initial:
+            check_start(recipe, initial, data.corpus, splits, data.cache.hashes)
         for split in splits:
             check_split(split, data.corpus, data.cache.hashes, data.others)
             check_choice(recipe, data.readable, split)

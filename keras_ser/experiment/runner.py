@@ -80,7 +80,7 @@ def train_experiment(
         LeakageError, ValueError: see `check_jobs`; a paper's score is for a task or metric that the report lacks.
     """
     folder = Path(folder)
-    todo = begin(recipe, data, folder, folds, read_options)
+    todo = begin(recipe, data, folder, folds, read_options, options.get("initial"))
     todo = [job for job in todo if only is None or job.folder in only]
     for i, job in enumerate(todo):
 
@@ -121,7 +121,7 @@ def train_experiments(
     every = [
         (recipe, job, Path(folders[name]))
         for name, recipe in recipes.items()
-        for job in begin(recipe, data, Path(folders[name]), folds, read_options)
+        for job in begin(recipe, data, Path(folders[name]), folds, read_options, options.get("initial"))
     ]
     todo = [each for each in every if not finished(each[2], each[1])]
     asked: dict[Future, tuple[Job, Path]] = {}
@@ -190,11 +190,12 @@ def begin(
     folder: Path,
     folds: Sequence[int] | None = None,
     read_options: Mapping[str, Any] | None = None,
+    initial: Path | str | None = None,
 ) -> list[Job]:
     """Check an experiment, claim its folder, and list its jobs; see `train_experiment`."""
     # what the report would refuse after hours of training is refused now
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    check_jobs(recipe, data, folds)
+    check_jobs(recipe, data, folds, initial if recipe.initial else None)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)
     return todo

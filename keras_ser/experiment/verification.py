@@ -22,9 +22,9 @@ from keras_ser.reports import Report, verification_report
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import identity
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.heard import heard_speakers
 from keras_ser.training.predictions import own_source
 from keras_ser.training.run import model_file
-from keras_ser.training.transfer import heard_speakers
 
 TRIALS = 50_000
 
@@ -118,7 +118,7 @@ def run_enrolled(
     parts, told = [], {f"{utterances} utterances enrol a speaker; every other is compared with all speakers.": None}
     for name, runs in systems.items():
         for run in runs:
-            heard = [heard_speakers(run, corpus) for corpus, _ in corpora]
+            heard = [heard_speakers(run, corpus, cache.hashes) for corpus, cache in corpora]
             if all(
                 len(some) == len(corpus.counts("speaker")) for some, (corpus, _) in zip(heard, corpora, strict=True)
             ):
