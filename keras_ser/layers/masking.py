@@ -6,16 +6,7 @@ from keras_ser.features.configured import Configured
 
 
 class ExplicitMask(Configured):
-    """A layer that takes `mask` as an argument and attaches none to its outputs.
-
-    `dropped` names arguments of earlier versions, which stored configs may still contain with the values that are now fixed.
-    """
-
-    dropped: tuple[str, ...] = ()
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{key: value for key, value in config.items() if key not in cls.dropped})
+    """A layer that takes `mask` as an argument and attaches none to its outputs."""
 
     def compute_mask(self, inputs, previous_mask=None):
         # Without this method Keras warns that the layer destroys the mask of its input.
