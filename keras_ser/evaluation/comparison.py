@@ -25,7 +25,6 @@ class Comparison:
         p: two-sided p value of "no difference", or None; `without_p` then gives the reason.
         groups: number of groups; `unit` is their kind ("speakers", "groups", "clips").
         clips: number of compared clips.
-        seeds_a, seeds_b: the complete seeds of each run.
         basis: what the interval is taken over, in words.
         notes: notes on excluded seeds and on differing streams.
         without_p: why there is no p value; "" if there is one.
@@ -45,8 +44,6 @@ class Comparison:
     groups: int
     unit: str
     clips: int
-    seeds_a: tuple[int, ...]
-    seeds_b: tuple[int, ...]
     basis: str
     notes: tuple[str, ...]
     without_p: str = ""
@@ -163,8 +160,6 @@ def compare(
         groups=groups,
         unit=ours.unit,
         clips=len(ours.truth),
-        seeds_a=ours.seeds,
-        seeds_b=theirs.seeds,
         basis=basis(groups, ours.unit.removesuffix("s"), _seeds(systems)),
         notes=tuple(notes),
         without_p=without,

@@ -13,7 +13,6 @@ import numpy as np
 from keras_ser.audio.noise import load_noises
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.errors import UserError
-from keras_ser.pipelines.balance import rules
 from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table
@@ -135,7 +134,7 @@ class Data:
             indices = indices if recipe.unlabelled else indices[told[indices]]
         if known and not main.continuous and main.name in labels:
             counted = wanted if stream.corpus else split.train if told is None else chosen
-            table = rule_table(corpus, main, counted, rules, bool(stream.corpus))
+            table = rule_table(corpus, main, counted, bool(stream.corpus))
             if told is not None:
                 table = np.where(told, table, 0).astype(table.dtype)  # a rule of withheld labels would tell them
         bank = []
