@@ -6,8 +6,9 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.masking import expand, zero_padding
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
-from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
+from keras_ser.layers.masking import ExplicitMask
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
