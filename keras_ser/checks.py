@@ -62,7 +62,7 @@ def check_blocks(owner: Any) -> None:
             "`filters`, `kernels` and `pools` must have one entry per block. "
             f"Received: {len(owner.filters)}, {len(owner.kernels)}, {len(owner.pools)}."
         )
-    if any(pooled < 1 for pool in owner.pools for pooled in pool):
+    if any(len(pool) != 2 or min(pool) < 1 for pool in owner.pools):
         raise UserError(f"`pools` must be pairs (frames, bins) of numbers >= 1. Received: {owner.pools}.")
 
 
