@@ -15,6 +15,7 @@ from keras_ser.reports.curves import by_panel
 from keras_ser.reports.embedding_maps import FEWEST, layout, maps
 from keras_ser.training import Data, Run
 from keras_ser.training.predictions import truths
+from keras_ser.training.run import run_folder
 
 NAME = "course"  # base name of the files
 
@@ -38,7 +39,7 @@ def course_report(title: str, systems: Mapping[str, System], data: Data, compare
     runs: dict[int, dict[str, Run]] = {}
     for system_name, system in systems.items():
         for _, fold, _ in sorted(key for key in system.runs if key[0] == protocol and key[2] == seed):
-            run = Run.load(system.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
+            run = Run.load(system.folder / run_folder(protocol, fold, seed))
             runs.setdefault(fold, {})[system_name] = run
             history = pd.DataFrame(run.history).set_index("epoch")
             for side, column in (("validation", f"val_{task.name}_accuracy"), ("training", f"{task.name}_accuracy")):

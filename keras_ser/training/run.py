@@ -25,6 +25,11 @@ OWNER = "run.json"
 PRETRAINED = "pretrained"  # in it: digest of the weights that a run begins with
 
 
+def run_folder(protocol: str, fold: int, seed: int) -> str:
+    """Return the folder of a run within that of its experiment."""
+    return f"{protocol}/fold-{fold:02d}-seed-{seed}"
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """A finished run: a trained model in a folder.
