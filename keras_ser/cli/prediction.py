@@ -190,7 +190,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
 
 def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
     """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
-    from keras_ser.corpora import listed
+    from keras_ser.checks import listed
 
     lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
     if bad:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.corpora.spelling import comparable, difference
 from keras_ser.errors import RunError
 from keras_ser.evaluation import read_predictions

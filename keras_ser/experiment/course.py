@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.experiment.planning import by_validity
 from keras_ser.experiment.systems import System
 from keras_ser.experiment.verification import embeddings
