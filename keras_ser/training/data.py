@@ -17,7 +17,7 @@ from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
-from keras_ser.settings import CLEAN, of_stream
+from keras_ser.settings import CLEAN, Stream, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 
@@ -141,8 +141,6 @@ class Data:
         if stream.noises:
             speech = self._babble(recipe, split) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
-        held = stream.noises or (CLEAN,)
-        mixed = {t.name: tuple(_noise_class(t, name) for name in held) for t in recipe.tasks if of_stream(t)}
         return Source(
             name=stream.name,
             number=number,
@@ -152,7 +150,7 @@ class Data:
             share=stream.share,
             rules=table,
             bank=tuple(bank),
-            mixed=mixed,
+            mixed=noise_classes(stream, recipe.tasks),
             snr=stream.snr,
             redraw=stream.redraw,
             origins=_origins(corpus) if recipe.windows else None,
@@ -243,10 +241,20 @@ def _facts(name: str, corpus: Corpus, waveforms: RecordCache) -> list:
     ]
 
 
-def _noise_class(task: Task, name: str) -> int:
-    value, weight = task.encode(name)
-    if not weight:
-        raise UserError(
-            f"the task {task.name!r} ignores {name!r}, which a stream holds. Make it one of its labels, or merge it."
-        )
-    return int(value)
+def noise_classes(stream: Stream, tasks: Sequence[Task]) -> dict[str, tuple[int, ...]]:
+    """Return the classes of a stream's noises, or of the clean clips, for each task whose labels come from the stream.
+
+    Raises:
+        UserError: a noise is not a class of such a task.
+    """
+    found = {}
+    for task in filter(of_stream, tasks):
+        classes = [(name, *task.encode(name)) for name in stream.noises or (CLEAN,)]
+        ignored = [name for name, _, weight in classes if not weight]
+        if ignored:
+            raise UserError(
+                f"the task {task.name!r} ignores {ignored[0]!r}, which the stream {stream.name!r} holds. Make it one of its "
+                "labels, or merge it."
+            )
+        found[task.name] = tuple(int(value) for _, value, _ in classes)
+    return found

@@ -87,7 +87,9 @@ def test_incomplete_seeds_are_left_out_and_named(make_table, emotion):
 def test_tables_that_do_not_match_are_refused(make_table, emotion):
     a = make_table(seeds=(0,))
     fewer = a[a["speaker"] != "s03"]
-    with pytest.raises(ValueError, match=r"14 that only one of them has: fold 1 s03/c00, .*fold 1 s03/c09 and 4 more\.") as error:
+    with pytest.raises(
+        ValueError, match=r"14 that only one of them has: fold 1 s03/c00, .*fold 1 s03/c09 and 4 more\."
+    ) as error:
         compare(a, fewer, emotion)
     assert str(error.value).count("fold 1") == 10
     other = a.assign(emotion=a["emotion"].where(a["id"] != "s02/c04", "joy"))

@@ -146,7 +146,7 @@ def test_noises_that_the_task_does_not_know(data):
     with pytest.raises(ValueError, match="noise must be one of white, babble, clean. Received: 'pink'"):
         data.source(RECIPE.override("streams.noisy.noises", "pink"), 1, SPLIT, "train", 0)
     ignoring = RECIPE.override("streams.noisy.noises", "pink").override("tasks.noise.ignore", "pink")
-    with pytest.raises(ValueError, match="the task 'noise' ignores 'pink', which a stream holds"):
+    with pytest.raises(ValueError, match="the task 'noise' ignores 'pink', which the stream 'noisy' holds"):
         data.source(ignoring, 1, SPLIT, "train", 0)
     with pytest.raises(ValueError, match="the noise 'pub' is neither"):
         data.source(RECIPE.override("streams.noisy.noises", "pub"), 1, SPLIT, "train", 0)
