@@ -158,9 +158,3 @@ def fitted_derivative(x: Any, order: int = 1) -> Any:
 def with_deltas(features: Any, mask: Any, deltas: int) -> Any:
     """Append delta and delta-delta to the features: (batch, frames, bins) -> (batch, frames, bins (1 + deltas))."""
     return ops.concatenate([features] + [delta(features, mask, order) for order in range(1, deltas + 1)], axis=-1)
-
-
-def check_deltas(deltas: int) -> None:
-    """Raise UserError unless `deltas` is 0, 1 or 2."""
-    if deltas not in (0, 1, 2):
-        raise UserError(f"`deltas` must be 0, 1 or 2. Received: deltas={deltas!r}.")
