@@ -13,7 +13,7 @@ from keras_ser.experiment.stored import EXPERIMENT
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
-from keras_ser.training.preflight import check_choice, check_recipe
+from keras_ser.training.preflight import check_choice, check_trainable
 from keras_ser.training.run import is_of, run_folder
 from keras_ser.training.transfer import check_start
 
@@ -93,7 +93,7 @@ def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -
         LeakageError: a split leaks.
         UserError: a run cannot be trained, or its epoch cannot be selected.
     """
-    check_recipe(recipe, data.auxiliary, data.noise_root)
+    check_trainable(recipe, data.auxiliary, data.noise_root)
     for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
         for split in splits:
             check_split(split, data.corpus, data.cache.hashes, data.others)

@@ -111,7 +111,7 @@ def frame_sums(x: Any, window: int, hop: int) -> Any:
     return ops.sum(ops.extract_sequences(x, window // block, hop // block), axis=-1)  # (batch, frames)
 
 
-def check_positive(**values: int) -> None:
+def check_counts(**values: int) -> None:
     """Raise UserError for the first value that is not a positive integer."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:

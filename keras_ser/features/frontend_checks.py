@@ -4,7 +4,7 @@ from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.features.endpoints import check_endpoints
-from keras_ser.features.framing import check_positive
+from keras_ser.features.framing import check_counts
 from keras_ser.features.mel import dct_matrix, mel_filters
 from keras_ser.features.prosody import check_pitch
 from keras_ser.features.short_term_features import check_short_term
@@ -15,7 +15,7 @@ from keras_ser.settings import check_frontend_settings
 def check_frontend(of: Any) -> None:
     """Raise UserError for an invalid setting; `of` has the front end's arguments as attributes."""
     features = of.features
-    check_positive(sample_rate=of.sample_rate, window=of.window, hop=of.hop, fft=of.fft)
+    check_counts(sample_rate=of.sample_rate, window=of.window, hop=of.hop, fft=of.fft)
     check_frontend_settings(of)
     check_endpoints(of.endpoint_high, of.endpoint_low, of.endpoint_limit, of.endpoint_hangover)
     analysis_window(of.window, of.window_shape)

@@ -10,7 +10,7 @@ import scipy.signal
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import check_positive
+from keras_ser.features.framing import check_counts
 
 WIDTH = 9  # frames of the fit whose derivative is a delta, odd; librosa's default
 BLOCK = 16  # mel filters that are multiplied at a time: as many as an AVX-512 vector holds
@@ -41,7 +41,7 @@ def mel_filters(
         UserError: the range is not 0 <= fmin < fmax <= sample_rate / 2, or a filter lies between two bins of
             the Fourier transform and would be empty.
     """
-    check_positive(bins=bins)
+    check_counts(bins=bins)
     fmax = sample_rate / 2 if fmax is None else fmax
     if not 0 <= fmin < fmax <= sample_rate / 2:
         raise UserError(
@@ -80,7 +80,7 @@ def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
     Raises:
         UserError: more coefficients than bins.
     """
-    check_positive(bins=bins, coefficients=coefficients)
+    check_counts(bins=bins, coefficients=coefficients)
     if coefficients > bins:
         raise UserError(f"`coefficients` must be at most `bins`. Received: coefficients={coefficients}, bins={bins}.")
     return scipy.fft.dct(np.eye(bins), norm="ortho")[:, :coefficients].astype(np.float32)

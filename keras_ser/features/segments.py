@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_ser.features.configured import FeatureLayer
-from keras_ser.features.framing import check_positive, mask_samples, valid_lengths
+from keras_ser.features.framing import check_counts, mask_samples, valid_lengths
 
 
 def segment_count(length: Any, frames: int) -> Any:
@@ -91,7 +91,7 @@ class Segment(FeatureLayer):
 
     def __init__(self, frames: int, **kwargs):
         super().__init__(**kwargs)
-        check_positive(frames=frames)
+        check_counts(frames=frames)
         self.frames = frames
 
     def call(self, features, mask):
@@ -166,7 +166,7 @@ class CutStretches(FeatureLayer):
 
     def __init__(self, samples: int, **kwargs):
         super().__init__(**kwargs)
-        check_positive(samples=samples)
+        check_counts(samples=samples)
         self.samples = samples
 
     def call(self, waveform, length):

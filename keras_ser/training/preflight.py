@@ -20,7 +20,7 @@ from keras_ser.training.targets import frame_targets
 _BUILT: set = set()  # recipes, as JSON, and models whose network was built in this process
 
 
-def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
+def check_trainable(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
     """Refuse a recipe, or its first model, whose front end or network cannot be built, or whose streams cannot be read.
 
     Args:
