@@ -34,7 +34,7 @@ def home(text: str) -> str:
 
 def report_skipped(skipped: Sequence[Path]) -> None:
     """List non-audio files of the given folders on standard error."""
-    from keras_ser.corpora import listed
+    from keras_ser.checks import listed
 
     if skipped:
         print(f"keras-ser: skipped, not audio ({len(skipped)}): {listed(skipped)}", file=sys.stderr)

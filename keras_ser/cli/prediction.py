@@ -190,7 +190,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
 
 def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
     """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
-    from keras_ser.corpora import listed
+    from keras_ser.checks import listed
 
     lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
     if bad:
@@ -218,15 +218,16 @@ def _print_csv(predictor, answers: Iterable) -> None:
 
 
 def _print_table(predictor, answers: Iterable) -> None:
+    from keras_ser.models import model_flags
     from keras_ser.reports.render import aligned
-    from keras_ser.serving.predictor import FLAGS
 
+    warnings = {name: flag.warning for name, flag in model_flags().items()}
     rows = [["file", *(task.name for task in predictor.tasks)]]
     for path, answer in answers:
         cells = []
         for task in predictor.tasks:
             found = answer[task.name]
             cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
-        cells[0] += "".join(f" ({text})" for name, text in FLAGS.items() if answer.get(name))
+        cells[0] += "".join(f" ({text})" for name, text in warnings.items() if answer.get(name))
         rows.append([str(path), *cells])
     print("\n".join(aligned(rows, left=len(rows[0]))))

@@ -115,6 +115,7 @@ def _verified(trained: Trained, given: str) -> tuple[Any, dict[str, dict[str, An
     from keras_ser.experiment.verification import run_enrolled
     from keras_ser.pipelines.records import cache
     from keras_ser.training import Run
+    from keras_ser.training.run import run_folder
 
     name, _, root = given.partition("=")
     corpus = read_corpus(name, root)
@@ -123,7 +124,7 @@ def _verified(trained: Trained, given: str) -> tuple[Any, dict[str, dict[str, An
     # the same fold of another protocol is another network
     protocol = by_validity(p for p in trained.first.protocols if p.name in known)[-1].name
     runs = {
-        system: [Run.load(made.folder / p / f"fold-{f:02d}-seed-{s}") for p, f, s in sorted(made.runs) if p == protocol]
+        system: [Run.load(made.folder / run_folder(*key)) for key in sorted(made.runs) if key[0] == protocol]
         for system, made in trained.systems.items()
     }
     told, step = [f"Runs of protocol {protocol}."], step_printer(trained.options.quiet)

@@ -174,7 +174,7 @@ def prepared(
     )
     data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
     for recipe in recipes.values() if data.cache.dropped else ():
-        check_labels(recipe, data.readable, auxiliary)
+        check_corpus_labels(recipe, data.readable, auxiliary)
     return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
 
 
@@ -207,7 +207,7 @@ def read(
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():
-        check_labels(recipe, corpus, auxiliary)
+        check_corpus_labels(recipe, corpus, auxiliary)
         check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
     return recipes, corpus, auxiliary, read_by
 
@@ -239,10 +239,10 @@ def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[st
     from keras_ser.experiment.planning import check_splits
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
-    from keras_ser.training.preflight import check_recipe
+    from keras_ser.training.preflight import check_trainable
     from keras_ser.training.transfer import check_start
 
-    check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
+    check_trainable(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
     paper_by_task(paper_figures(recipe), recipe.tasks)
     initial = getattr(options, "init_from", None)
     if not getattr(options, "final", False):
@@ -261,7 +261,7 @@ def folds_asked(options: argparse.Namespace) -> list[int] | None:
     return [int(number) for number in numbers]
 
 
-def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
+def check_corpus_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
     """Check that the labels of the corpora match the tasks.
 
     Raises:
@@ -285,4 +285,4 @@ def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
                 "or remove the corpus or the task."
             )
     if recipe.first is not None:
-        check_labels(recipe.first, corpus, auxiliary)
+        check_corpus_labels(recipe.first, corpus, auxiliary)

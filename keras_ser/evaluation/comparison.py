@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import Items, degrees, left_out, metric_names, scored_streams, select, tally
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
@@ -25,7 +26,6 @@ class Comparison:
         p: two-sided p value of "no difference", or None; `without_p` then gives the reason.
         groups: number of groups; `unit` is their kind ("speakers", "groups", "clips").
         clips: number of compared clips.
-        seeds_a, seeds_b: the complete seeds of each run.
         basis: what the interval is taken over, in words.
         notes: notes on excluded seeds and on differing streams.
         without_p: why there is no p value; "" if there is one.
@@ -45,8 +45,6 @@ class Comparison:
     groups: int
     unit: str
     clips: int
-    seeds_a: tuple[int, ...]
-    seeds_b: tuple[int, ...]
     basis: str
     notes: tuple[str, ...]
     without_p: str = ""
@@ -163,8 +161,6 @@ def compare(
         groups=groups,
         unit=ours.unit,
         clips=len(ours.truth),
-        seeds_a=ours.seeds,
-        seeds_b=theirs.seeds,
         basis=basis(groups, ours.unit.removesuffix("s"), _seeds(systems)),
         notes=tuple(notes),
         without_p=without,
@@ -197,9 +193,9 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
     alone = sorted(set(first) ^ set(second))
     where = f"{task.name} under {protocol!r}, stream {stream!r}"
     if alone:
-        listed = ", ".join(f"fold {fold} {name}" for fold, name in alone[:10])
+        clips = listed(f"fold {fold} {name}" for fold, name in alone)
         raise UserError(
-            f"two runs are compared on the same clips ({where}). Received {len(alone)} that only one of them has: {listed}."
+            f"two runs are compared on the same clips ({where}). Received {len(alone)} that only one of them has: {clips}."
         )
     for what, x, y in (
         ("truth", ours.truth, theirs.truth),
@@ -207,7 +203,7 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
     ):
         bad = np.flatnonzero(x != y)
         if len(bad):
-            listed = ", ".join(f"fold {first[i][0]} {first[i][1]}" for i in bad[:10])
+            clips = listed(f"fold {first[i][0]} {first[i][1]}" for i in bad)
             raise UserError(
-                f"two runs are compared on clips of the same {what} ({where}). Received {len(bad)} that differ: {listed}."
+                f"two runs are compared on clips of the same {what} ({where}). Received {len(bad)} that differ: {clips}."
             )

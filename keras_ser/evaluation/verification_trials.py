@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 
 P_TARGET = 0.01

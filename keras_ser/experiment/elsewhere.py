@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from keras_ser.corpora import Corpus, CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.corpora.spelling import comparable, shown
 from keras_ser.errors import UserError
 from keras_ser.experiment.planning import tested

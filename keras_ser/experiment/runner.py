@@ -229,9 +229,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:
             if (folder / job.folder / OWNER).exists():
-                check_owner(
-                    folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
-                )
+                _check_job(folder, recipe, data, job)
         before = [stored_recipe(folder)] if (folder / RECIPE).exists() else []
         protocols = {protocol.name: protocol for each in (*before, recipe) for protocol in each.protocols}
         recipe = recipe.replace(
@@ -240,9 +238,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         )
         for job in jobs(recipe, data):
             if finished(folder, job):
-                check_owner(
-                    folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
-                )
+                _check_job(folder, recipe, data, job)
                 # what the report would refuse after hours of training is refused now
                 run_predictions(folder, job, data)
                 check_whole(folder / job.folder)
@@ -260,3 +256,8 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         # write the owner first: a non-empty folder without an owner is refused
         write_json(folder / EXPERIMENT, about)
         write_text(folder / RECIPE, recipe.to_json())
+
+
+def _check_job(folder: Path, recipe: Recipe, data: Data, job: Job) -> None:
+    recipe = recipe.for_split(data.readable, job.split)
+    check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)

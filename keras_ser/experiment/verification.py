@@ -192,9 +192,9 @@ def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], N
     return pd.DataFrame({**columns, "same": same, "score": score_trials(x, a, b)})
 
 
-def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
-    """Return the embeddings of one side's clips, the input of the heads: indices (clips,) and (clips, units)."""
-    return _embedded(run, own_source(run, data, side))
+def embeddings(run: Run, data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """Return the embeddings of the test clips, the input of the heads: indices (clips,) and (clips, units)."""
+    return _embedded(run, own_source(run, data))
 
 
 def _embedded(run: Run, source: Source) -> tuple[np.ndarray, np.ndarray]:

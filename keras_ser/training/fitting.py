@@ -25,7 +25,7 @@ from keras_ser.training.inference import OnEpoch, forward
 from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
-from keras_ser.training.preflight import check_choice, check_recipe, feature_shapes, frontends, input_shapes
+from keras_ser.training.preflight import check_choice, check_trainable, feature_shapes, frontends, input_shapes
 from keras_ser.training.provenance import MADE, made_by
 from keras_ser.training.run import FIRST, NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
@@ -82,7 +82,7 @@ def fit(
             "(--init-from RUN)."
         )
     with _seeded(seed):
-        check_recipe(recipe, data.auxiliary, data.noise_root)
+        check_trainable(recipe, data.auxiliary, data.noise_root)
     check_choice(recipe, data.readable, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.errors import MissingModelError, RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.models import model_module
@@ -23,6 +23,11 @@ NETWORK, PIPELINES = "model.keras", "model.skops"
 FIRST = "model_1"  # folder of a cascade's first model
 OWNER = "run.json"
 PRETRAINED = "pretrained"  # in it: digest of the weights that a run begins with
+
+
+def run_folder(protocol: str, fold: int, seed: int) -> str:
+    """Return the folder of a run within that of its experiment."""
+    return f"{protocol}/fold-{fold:02d}-seed-{seed}"
 
 
 @dataclass(frozen=True, repr=False)

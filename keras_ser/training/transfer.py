@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.checks import listed
 from keras_ser.corpora import Corpus
-from keras_ser.corpora.corpus import listed
 from keras_ser.errors import RunError, UserError
 from keras_ser.files import write_whole
 from keras_ser.models.paper import Network
