@@ -65,7 +65,10 @@ def test_an_auxiliary_corpus_of_the_runs_is_one_that_they_have_seen(tmp_path, mo
     hashes = {u.id: u.id for u in corpus}
     heard = {"emodb": {"clips": ["x"], "speakers": ["s2"]}, "ravdess": {"clips": ["u0", "n0"], "speakers": ["s1"]}}
     (tmp_path / "heard.json").write_text(json.dumps(heard))
-    found_in, note = (("s0", "s1"), ("n0", "u0", "u1", "u2", "u3")), "Not compared with the runs' auxiliary corpora slr45."
+    found_in, note = (
+        (("s0", "s1"), ("n0", "u0", "u1", "u2", "u3")),
+        "Not compared with the runs' auxiliary corpora slr45.",
+    )
     for initial, streams, expected, said in (
         ("", (), ((), ()), ""),
         ("", ("ravdess", "slr45"), found_in, note),

@@ -50,7 +50,12 @@ EMODB = spoken("emodb", ("a1", "a", "x"), ("a2", "a", "y"), ("b1", "b", "x"), ("
         # as an auxiliary corpus, or of a run before this one; the numbers of two corpora are not one speaker
         ({"emodb": (["a1"], ["a"]), "ravdess": (["r1"], ["r"])}, spoken("ravdess", ("r2", "r", None)), {"r1"}, {"r"}),
         ({"emodb": (["a1"], ["a"])}, spoken("ravdess", ("a1", "a", None)), set(), set()),
-        ({"emodb": (["a1"], ["a"])}, spoken("manifest", ("m1", "emodb/a", None), ("m2", "a", None)), set(), {"emodb/a"}),
+        (
+            {"emodb": (["a1"], ["a"])},
+            spoken("manifest", ("m1", "emodb/a", None), ("m2", "a", None)),
+            set(),
+            {"emodb/a"},
+        ),
     ],
 )
 def test_what_heard_json_names_was_heard(heard, corpus, clips, speakers, tmp_path):

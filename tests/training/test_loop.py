@@ -190,7 +190,9 @@ def test_a_weight_that_is_not_finite_stops_though_the_loss_is_finite(tmp_path):
     def spoil(*_):
         model.layers[2].moving_mean.assign([np.nan, 0, 0, 0])
 
-    with pytest.raises(DivergenceError, match=r"tiny, seed 0: the loss is \d+\.\d+ in epoch 2, or a weight is not finite"):
+    with pytest.raises(
+        DivergenceError, match=r"tiny, seed 0: the loss is \d+\.\d+ in epoch 2, or a weight is not finite"
+    ):
         train(RECIPE, epochs, model, None, tmp_path, 0, "tiny", spoil)
 
 
