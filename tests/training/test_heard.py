@@ -74,8 +74,8 @@ def test_of_a_run_without_heard_json_both_sides_and_the_streams_were_heard(tmp_p
 
 
 def test_of_other_clips_under_the_name_of_the_corpus_the_classes_tell_the_speakers(tmp_path):
-    """Speakers who are a task's classes are known by name; without such a task, any of them may have trained the run."""
-    other = spoken("emodb", ("o1", "a", None), ("o2", "c", None))
+    """Speakers who are a task's classes are known by name; without such a task, any may have trained the run."""
+    other = spoken("emodb", ("o1", "a", None), ("o2", "c", None), ("o3", None, None))
     classes = (tiny.EMOTION, Task("speaker", ("emodb/a", "emodb/b"), identity=True))
     assert heard_speakers(run_of(tmp_path / "named", recipe=RECIPE.replace(tasks=classes)), other) == {"a"}
     assert heard_speakers(run_of(tmp_path / "alone", recipe=tiny.SINGLE.replace(corpus="emodb")), other) == {"a", "c"}
@@ -99,7 +99,7 @@ def split_of(test, apart=("speaker",)) -> Split:
         ((["a1"], ["a"]), split_of(["b1"], ("speaker", "film")), "film x"),
         # clips without a film share none
         ((["n1"], []), split_of(["c1"], ("film",)), None),
-        # a speaker whose clips are gone: with a common clip it is the corpus that was heard, without one another of its name
+        # a speaker whose clips are gone: with a common clip it is the corpus that was heard, without one it is another
         ((["a1", "b0"], ["a", "b"]), split_of(["b1"]), "speaker b"),
         ((["b0"], ["b"]), split_of(["b1"]), None),
         (([], ["b"]), split_of(["b1"]), "speaker b"),
