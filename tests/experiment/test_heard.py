@@ -42,7 +42,8 @@ def test_a_denoiser_that_has_not_heard_the_tested_speakers_is_taken(tmp_path):
 
 def enrolled(monkeypatch, run, out, corpora=(CORPUS,)):
     """The trials of random embeddings, two clips enrolling a speaker."""
-    vectors = lambda run, source: (source.indices, np.random.default_rng(0).normal(size=(len(source.indices), 3)))  # noqa: E731
+    rng = np.random.default_rng(0)
+    vectors = lambda run, source: (source.indices, rng.normal(size=(len(source.indices), 3)))  # noqa: E731
     monkeypatch.setattr(verification, "_embedded", vectors)
     caches = [SimpleNamespace(dropped={}, hashes={}, sample_rate=16000) for _ in corpora]
     verification.run_enrolled({"one": [run]}, list(zip(corpora, caches, strict=True)), out, utterances=2)

@@ -46,7 +46,7 @@ def test_an_export_of_several_runs_answers_with_their_mean(two, tmp_path):
 
 
 def standing_for(flags, seconds: float):
-    """A run and its model, whose front end raises `flags` of the clips; the front end is shared by runs of equal `seconds`."""
+    """A run and its model, whose front end raises `flags` of the clips; runs of equal `seconds` share a front end."""
     given = {"waveform": keras.Input((None,), name="waveform")}
     raised = keras.layers.Lambda(lambda x: ops.convert_to_tensor(flags), output_shape=())(given["waveform"])
     extract = keras.Model(given, {"x": given["waveform"], "short": raised}, name="extractor")

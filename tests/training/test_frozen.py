@@ -133,7 +133,7 @@ def test_frames_are_as_far_apart_as_the_checkpoint_says():
 
 
 def test_the_memory_of_frames_that_a_frozen_layer_joins_is_theirs():
-    """Two batches, of clips of 20 and 10 hops with the padding: half as many frames of 320 samples, four bytes a unit."""
+    """Batches of clips of 20 and 10 hops, with the padding: half as many frames of 320 samples, four bytes a unit."""
     hop = 160
     settings = dataclasses.replace(WAVEFORM, window=hop, hop=hop, name="")
     (part,) = frozen_parts(recipe(STORED / "group"), {"raw.waveform": (20, hop)}).values()
