@@ -112,6 +112,6 @@ def heard_speakers(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = 
         return {
             u.speaker
             for u in corpus
-            if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
+            if u.speaker and (comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained))
         }
     return {u.speaker for u in corpus if u.speaker and u.id in used}

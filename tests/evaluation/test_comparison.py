@@ -107,6 +107,18 @@ def test_tables_that_do_not_match_are_refused(make_table, emotion):
         compare(a.assign(emotion=""), a, emotion)
 
 
+@pytest.mark.parametrize("speakers", [5, 6])
+def test_a_class_of_five_speakers_has_neither_interval_nor_p(make_table, emotion, speakers):
+    """Whatever the number of speakers of the other classes."""
+    a, b = make_table(draw=1, clips=3), make_table(draw=2, clips=3, skill=0.3)
+    few = (a["emotion"] == "sadness") & (a["speaker"] >= f"s{speakers:02d}")
+    a, b = (table.assign(emotion=table["emotion"].mask(few, "joy")) for table in (a, b))
+    assert a.loc[a["emotion"] == "sadness", "speaker"].nunique() == speakers
+    found = compare(a, b, emotion, "recall/sadness")
+    assert all((value is None) == (speakers < 6) for value in (found.low, found.high, found.p))
+    assert compare(a, b, emotion, "accuracy").p is not None
+
+
 def test_several_protocols_need_a_name(make_table, emotion):
     a = make_table(seeds=(0,), protocols=("disjoint", "random"), draw=1)
     b = make_table(seeds=(0,), protocols=("disjoint", "random"), draw=2)

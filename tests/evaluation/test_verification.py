@@ -35,6 +35,14 @@ def made(rng):
     return Verification(make(rng))
 
 
+def test_trials_of_unknown_genders_are_not_of_one_gender(made):
+    table = made.table
+    some = table.assign(gender_a=table.gender_a.replace("male", ""), gender_b=table.gender_b.replace("male", ""))
+    found, known = (Verification(t).score("multi-task", "eer", True) for t in (some, table[table.gender_a == "female"]))
+    assert (found.value, found.clips) == (known.value, known.clips)
+    assert Verification(table.assign(gender_a="", gender_b="")).kinds == {"all": False}
+
+
 def part(table, system, same_gender_only=False):
     rows = table[table.system == system]
     return rows[rows.gender_a == rows.gender_b] if same_gender_only else rows
