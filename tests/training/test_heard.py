@@ -117,7 +117,7 @@ def test_weights_that_have_heard_what_is_tested_are_no_beginning(heard, split, n
 
 def test_copies_under_other_names_are_heard_once_they_are_decoded(tmp_path):
     """In the audio of any corpus that was heard, and so their speakers."""
-    run_of(tmp_path, {"slr45": ([], [])})
+    run_of(tmp_path)
     held = {"clips": ["x"], "speakers": ["y"], "audio": ["0123456789abcdef"]}
     (tmp_path / "heard.json").write_text(json.dumps({"slr45": held}))
     hashes = {"a1": "0123456789abcdef" + 24 * "0", "b1": 40 * "f"}
