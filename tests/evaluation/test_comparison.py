@@ -114,7 +114,9 @@ def test_several_protocols_need_a_name(make_table, emotion):
     with pytest.raises(ValueError, match="`protocol` must be one of disjoint, random. Received: 'paper'"):
         compare(a, b, emotion, protocol="paper")
     first, second = a[a["protocol"] == "disjoint"], b[b["protocol"] == "random"]
-    with pytest.raises(ValueError, match="must share a protocol. Received: disjoint in the first, random in the second"):
+    with pytest.raises(
+        ValueError, match="must share a protocol. Received: disjoint in the first, random in the second"
+    ):
         compare(first, second, emotion)
     assert compare(a, second, emotion).protocol == "random", "the only one of both"
     one = compare(a, b, emotion, protocol="random")
