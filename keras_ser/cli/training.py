@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, auxiliary_adapter, home, positive, shared_table_options
 from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.cli.parsing import nearest
 from keras_ser.errors import UserError
@@ -98,9 +98,7 @@ def add_corpus_arguments(corpus: Any) -> None:
         metavar="CSV",
         help="table of speakers, genders and films, for corpora that lack them (AFEW, AVEC)",
     )
-    corpus.add_argument(
-        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default: manifest)"
-    )
+    corpus.add_argument("--aux-corpus", metavar="NAME", help="adapter of --aux-root (default: manifest)")
     corpus.add_argument(
         "--aux-root", metavar="DIR", help="folder of an auxiliary corpus, used as a second training stream"
     )
@@ -188,22 +186,21 @@ def read(
     """
     from keras_ser.corpora import read_corpus
 
-    read_by, first = table_options(options), next(iter(recipes.values()))
-    # the table of an auxiliary manifest, if the recipe's own corpus is none
-    of_table = (
-        {name: read_by.pop(name) for name in ("columns", "audio_root") if name in read_by}
-        if (first.corpus != "manifest" and "manifest" in options.corpus_roots)
-        else {}
-    )
+    first = next(iter(recipes.values()))
+    read_by, of_table = shared_table_options(options, first.corpus)
     # report a wrong path or label before importing TensorFlow, which takes seconds
-    auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
+    auxiliary, kind = {}, auxiliary_adapter(options)
+    if kind:
+        auxiliary[kind] = read_corpus(kind, options.aux_root, **of_table[kind])
     named = set(options.corpus_roots) - {first.corpus}
+    if kind in named:
+        raise UserError(
+            f"--aux-root and --corpus-root {kind}= give two corpora of the adapter {kind}: omit one of them."
+        )
     check_used(recipes.values(), named, options.noise_root)
     for name in sorted(named):
         by = next(dict(s.options) for each in _with_first(recipes.values()) for s in each.streams if s.corpus == name)
-        auxiliary[name] = read_corpus(
-            name, options.corpus_roots[name], **by, **(of_table if name == "manifest" else {})
-        )
+        auxiliary[name] = read_corpus(name, options.corpus_roots[name], **{**by, **of_table[name]})
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():

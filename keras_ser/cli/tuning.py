@@ -146,7 +146,7 @@ def following(recipe: Path, options: argparse.Namespace) -> str:
     """Return the command that trains the recipe found by a search on the same corpora."""
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     given |= {"--audio-root": options.audio_root}
-    given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
+    given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root}
     given |= {"--init-from": options.init_from} if options.init_from else {}
     given |= {"--bad": options.bad} if options.bad != "raise" else {}
     words = [word for name, value in given.items() if value for word in (name, str(value))]

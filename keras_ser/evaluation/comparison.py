@@ -99,7 +99,7 @@ def compare(
             truths may not.
         task: the task whose predictions are compared.
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
-        protocol: name of the protocol. Default: the only protocol of the tables.
+        protocol: name of the protocol. Default: the only one that both tables have.
         deterministic: for each run, whether all seeds give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
@@ -110,8 +110,14 @@ def compare(
         raise UserError(f"`metric` of task {task.name!r} must be one of {', '.join(names)}. Received: {metric!r}.")
     a, b = check_predictions(a, [task]), check_predictions(b, [task])
     protocols = sorted(set(a["protocol"]) | set(b["protocol"]))
-    if protocol is None and len(protocols) == 1:
-        protocol = protocols[0]
+    if protocol is None:
+        both = [name for name in a["protocol"].unique() if name in set(b["protocol"])]
+        if not both:
+            first, second = (", ".join(t["protocol"].unique()) for t in (a, b))
+            raise UserError(f"the two must share a protocol. Received: {first} in the first, {second} in the second.")
+        if len(both) > 1:
+            raise UserError(f"the tables have several protocols: {', '.join(both)}. Choose one, --protocol {both[-1]}.")
+        protocol = both[0]
     if protocol not in protocols:
         raise UserError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
     streams = [scored_streams(t, task) for t in (a, b)]

@@ -25,7 +25,7 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         a, b: folders of experiments, or predictions.csv files.
         task: name of the task to compare.
         metric: name of the metric; see `keras_ser.evaluation.metric_names`.
-        protocol: name of the protocol. Default: the only one of the experiments.
+        protocol: name of the protocol. Default: the only one that both experiments have.
 
     Raises:
         RunError: there are no predictions. See also `keras_ser.evaluation.compare`.

@@ -122,8 +122,16 @@ def test_a_class_of_five_speakers_has_neither_interval_nor_p(make_table, emotion
 def test_several_protocols_need_a_name(make_table, emotion):
     a = make_table(seeds=(0,), protocols=("disjoint", "random"), draw=1)
     b = make_table(seeds=(0,), protocols=("disjoint", "random"), draw=2)
-    with pytest.raises(ValueError, match="`protocol` must be one of disjoint, random. Received: None"):
+    with pytest.raises(ValueError, match="several protocols: disjoint, random. Choose one, --protocol random"):
         compare(a, b, emotion)
+    with pytest.raises(ValueError, match="`protocol` must be one of disjoint, random. Received: 'paper'"):
+        compare(a, b, emotion, protocol="paper")
+    first, second = a[a["protocol"] == "disjoint"], b[b["protocol"] == "random"]
+    with pytest.raises(
+        ValueError, match="must share a protocol. Received: disjoint in the first, random in the second"
+    ):
+        compare(first, second, emotion)
+    assert compare(a, second, emotion).protocol == "random", "the only one of both"
     one = compare(a, b, emotion, protocol="random")
     keep = [t[t["protocol"] == "random"] for t in (a, b)]
     assert one == compare(*keep, emotion)
