@@ -79,6 +79,7 @@ def test_params_are_cloned_and_set():
         ([np.ones(500), np.full(6, np.nan)], [0, 1], "clip 1: 6 of 6 samples are NaN"),
         (["nowhere.wav", "no.wav"], [0, 1], r"nowhere\.wav|no\.wav"),
         ([], [], "expected at least one clip"),
+        ([[12, -30000, 7], [0, 1]], [0, 1], "clip 0: expected floats .* Received: integers of 64 bits"),
     ],
 )
 def test_what_cannot_be_fitted_is_a_value_error(X, y, words):  # noqa: N803

@@ -100,6 +100,17 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     assert frame["problems"][2] == "silent, shorter than one window"
 
 
+# full scale of what was recorded with 16 bits is lost; so is that of JSON
+WIDE = (
+    np.ones(9, "int64"),
+    np.ones(9, "uint64"),
+    [12, -30000, 7],
+    np.array([12, -30000, 7], object),
+    [[12, 7]],
+    {"array": [12, 2**70], "sampling_rate": 8000},
+)
+
+
 @pytest.mark.parametrize(
     ("inputs", "rate", "words"),
     [
@@ -108,6 +119,7 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
         (np.full(9, np.nan), 8000, "clip 0: 9 of 9 samples are NaN"),
         (np.ones((1, 1, 9)), 8000, r"Received: shape \(1, 9\)"),
         (np.ones(9, "uint8"), 8000, "signed integers"),
+        *((x, 8000, "clip 0: expected floats .* Received: integers of 64 bits, .* numpy.array.samples, 'int16'") for x in WIDE),
         ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
         (np.zeros(8000 * 21), 8000, "at most 20 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
