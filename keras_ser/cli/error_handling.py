@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_ser.errors import UserError
-from keras_ser.files import disk_error
+from keras_ser.files import disk_error, printable
 
 INTERRUPTED = 130
 LONGEST = 1000  # maximum number of characters of a message, since it may quote any input
@@ -28,12 +28,17 @@ def _interrupt(number, frame) -> None:
     raise KeyboardInterrupt
 
 
-def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") -> int:
+def _stopped(message: str | Callable[[], str]) -> int:
+    print(message() if callable(message) else message, file=sys.stderr)
+    return INTERRUPTED
+
+
+def guarded(action: Callable[[], int | None], interrupted: str | Callable[[], str] = "interrupted") -> int:
     """Run a command; report mistakes and full disks in one line with exit code 2 (KERAS_SER_TRACEBACK=1 shows the traceback).
 
     Args:
         action: The command; its return value is the exit code, None means 0.
-        interrupted: Message for an interrupt by the user (exit code 130).
+        interrupted: Message for an interrupt by the user (exit code 130), or a function that returns it then.
     """
     # hide TensorFlow's start-up lines
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,19 +51,17 @@ def guarded(action: Callable[[], int | None], interrupted: str = "interrupted") 
     try:
         return action() or 0
     except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        return INTERRUPTED
+        return _stopped(interrupted)
     except BrokenPipeError:
         return 0
     except Exception as error:
         if _asked.is_set():  # TensorFlow may convert an interrupt to an error of its own
-            print(interrupted, file=sys.stderr)
-            return INTERRUPTED
+            return _stopped(interrupted)
         if not isinstance(error, UserError):
             error = disk_error(error, Path(error.filename) if getattr(error, "filename", None) else None) or error
         if not isinstance(error, (UserError, OSError)) or os.environ.get("KERAS_SER_TRACEBACK"):
             raise
-        text = " ".join(str(error).split())
+        text = printable(" ".join(str(error).split()))
         print(
             f"keras-ser: error: {text if len(text) <= LONGEST else text[:700] + ' .. ' + text[-250:]}", file=sys.stderr
         )

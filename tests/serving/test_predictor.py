@@ -119,7 +119,10 @@ WIDE = (
         (np.full(9, np.nan), 8000, "clip 0: 9 of 9 samples are NaN"),
         (np.ones((1, 1, 9)), 8000, r"Received: shape \(1, 9\)"),
         (np.ones(9, "uint8"), 8000, "signed integers"),
-        *((x, 8000, "clip 0: expected floats .* Received: integers of 64 bits, .* numpy.array.samples, 'int16'") for x in WIDE),
+        *(
+            (x, 8000, "clip 0: expected floats .* Received: integers of 64 bits, .* numpy.array.samples, 'int16'")
+            for x in WIDE
+        ),
         ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
         (np.zeros(8000 * 21), 8000, "at most 20 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
