@@ -134,6 +134,8 @@ def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndar
 def check_seconds(name: str, seconds: float, max_seconds: float) -> None:
     """Raise AudioError if a clip is longer than a model accepts."""
     if seconds > max_seconds:
+        # near the limit, enough digits to exceed it
+        shown = f"{seconds:.1f}" if seconds > max_seconds + 0.1 else f"{seconds:.6f}".rstrip("0")
         raise AudioError(
-            f"{name}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
+            f"{name}: expected at most {max_seconds:g} s, received {shown} s. Cut it, or use predict --timeline."
         )

@@ -124,7 +124,8 @@ WIDE = (
             for x in WIDE
         ),
         ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
-        (np.zeros(8000 * 21), 8000, "at most 20 s"),
+        (np.zeros(8000 * 21), 8000, "at most 20 s, received 21.0 s"),
+        (np.zeros(8000 * 20 + 1), 8000, "at most 20 s, received 20.000125 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
         ("nothing.wav", None, "does not exist"),
         ("no\0thing.wav", None, "does not exist"),
