@@ -2,6 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -86,6 +87,8 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     missing = tmp_path / "missing.wav"
     found = model.predict([good, "\0.wav", "n" * 300], as_frame=True, bad="keep")
     assert found["error"].isna().tolist() == [True, False, False]
+    (empty,) = model.predict([""], bad="keep")
+    assert empty == {"file": "", "error": "expected a file or a folder. Received: an empty name."}
     frame = model.predict([bad, good, np.zeros(10), missing], standin.RATE, as_frame=True, bad="keep")
     (right,) = model.predict(good)
     assert frame["file"].tolist()[:2] == [str(bad), str(good)] and "bad.wav" in frame["error"][0]
@@ -131,6 +134,8 @@ WIDE = (
         ("no\0thing.wav", None, "does not exist"),
         ("n" * 300, None, "does not exist"),
         ("", None, "Received: an empty name"),
+        (pd.DataFrame({"file": ["a.wav"]}), None, r'Received: a table of 1 columns; .* e.g. table\["file"\]'),
+        (pd.DataFrame({"file": ["a.wav"], "emotion": ["anger"]}), None, "Received: a table of 2 columns"),
         (None, 8000, "audio files, folders or waveforms. Received: None"),
         (np.array(0.5), 8000, "audio files, folders or waveforms. Received: one number"),
         (b"RIFF", 8000, "audio files, folders or waveforms. Received: bytes"),
