@@ -74,7 +74,8 @@ def shown(value: Any, most: int = 120) -> str:
 
 def listed(items: Iterable, most: int = 10) -> str:
     """Join at most `most` items as 'a, b, c and 4 more'; unprintable characters are escaped."""
-    items = [str(item) for item in items]
+    # bytes of a name that are not UTF-8 are in it as surrogates
+    items = [str(item).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for item in items]
     text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -10,6 +10,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -57,13 +58,13 @@ def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
 
 
 def printable(text: str | os.PathLike) -> str:
-    """Return a path, or a text that names one, with the bytes that are not UTF-8 as escapes.
+    """Return a path, or a text that names one, with the bytes that are not UTF-8 as escapes, in every output.
 
     Example:
         >>> printable(os.fsdecode(b"caf\\xe9.wav"))
         'caf\\\\xe9.wav'
     """
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", os.fsdecode(text))
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

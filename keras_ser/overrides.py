@@ -38,7 +38,7 @@ def lookup(owner: Any, key: str) -> Any:
     """
     for head in key.split("."):
         if not (dataclasses.is_dataclass(owner) or isinstance(owner, tuple)):
-            raise UnknownKeyError(f"--set {key}: {owner!r} is a plain value, without {head!r}.")
+            raise UnknownKeyError(f"{key}: {owner!r} is a plain value, without {head!r}.")
         place = _place(owner, head, key)
         owner = owner[place] if isinstance(owner, tuple) else getattr(owner, place)
     return owner
@@ -72,36 +72,34 @@ def _place(owner: Any, head: str, key: str) -> Any:
             return names.index(head)
         if head in (numbers := [str(i) for i in range(len(owner))]):
             return numbers.index(head)
-        raise UnknownKeyError(f"--set {key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
+        raise UnknownKeyError(f"{key}: there is no {head!r}. There are: {', '.join(names) or 'none'}.")
     names = [f.name for f in dataclasses.fields(owner)]
     if head in names:
         return head
     close = difflib.get_close_matches(head, names, 3)
     near = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise UnknownKeyError(f"--set {key}: {hint_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
+    raise UnknownKeyError(f"{key}: {hint_name(type(owner))} has no {head!r}. {near}It has: {', '.join(names)}.")
 
 
 def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
     """Return the new value of a field or an item."""
     if rest:
         if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
-            raise UnknownKeyError(f"--set {key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
+            raise UnknownKeyError(f"{key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
         return _override(old, rest, value, key, hint)
     holder = old[0] if isinstance(old, tuple) and old else old
     if dataclasses.is_dataclass(holder):
         names = [item.name for item in old] if isinstance(old, tuple) else []
         names += [f.name for f in dataclasses.fields(holder)]
-        raise UnknownKeyError(f"--set {key}: name a field of it: {', '.join(names)}.")
+        raise UnknownKeyError(f"{key}: name a field of it: {', '.join(names)}.")
     try:
         return typed(_read(value, hint) if isinstance(value, str) else value, hint)
     except TypeError:
         if is_pairs(hint):
             named = typing.get_args(typing.get_args(hint)[0])[0] is str
             example = 'object, such as {"surprised": "surprise"}' if named else f"list, such as {json.dumps(old)}"
-            raise UserError(f"--set {key}: expected a JSON {example}. Received: {shown(value)}.") from None
-        raise UserError(
-            f"--set {key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}."
-        ) from None
+            raise UserError(f"{key}: expected a JSON {example}. Received: {shown(value)}.") from None
+        raise UserError(f"{key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}.") from None
 
 
 def _read(text: str, hint: Any) -> Any:

@@ -24,11 +24,12 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from keras_ser.audio import from_array
+from keras_ser.audio import AudioError, from_array
 from keras_ser.audio.arrays import whole_rate
-from keras_ser.corpora import Corpus, Utterance
+from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
+from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.serving.inputs import check_no_channels, samples_of
 from keras_ser.splits import Protocol, Split
@@ -131,6 +132,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             ValueError: clips and labels differ in number, labels are missing, or there are fewer than two classes.
             AudioError: a file cannot be read, or a waveform is not usable audio.
         """
+        from keras_ser.pipelines.record_writer import CONTINUE
         from keras_ser.training import Data, fit
 
         clips = _clips(X)
@@ -154,7 +156,12 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             sides = [tuple(np.array(ids)[side].tolist()) for side in (~chosen, chosen)]
             # copies of a clip may fall on both sides: there is no test side
             split = Split("final", 0, *sides, (), together=False, final=True)
-            data = Data.load(recipe, corpus, folder / "cache", progress=False)
+            try:
+                data = Data.load(recipe, corpus, folder / "cache", progress=False)
+            except CorpusError as error:
+                raise AudioError(
+                    str(error).replace(CONTINUE, "Repair them, or leave them and their labels out.")
+                ) from error
             run = fit(recipe, data, split, folder / "run", int(rng.randint(2**31)), on_epoch=self._report)
             self._files = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.suffix in SUFFIXES}
             self.n_epochs_ = run.about["best_epoch"]
@@ -193,7 +200,12 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         if self.validation_fraction:
             given["monitor"] = f"val_{TASK}_uar"
         recipe = Recipe("speech_classifier", "clips", task, Protocol("final"), model=self.model, seeds=0)
-        return recipe.change({**DEFAULTS.get(self.model, {}), **given, **(self.settings or {})})
+        recipe = recipe.change({**DEFAULTS.get(self.model, {}), **given, **(self.settings or {})})
+        several = model_module(self.model).candidates(recipe.config) if is_baseline(recipe) else ()
+        if len(several) > 1 and not self.validation_fraction:
+            what = f"config.{next(iter(several[0]))} in `settings`, or set `validation_fraction`"
+            raise UserError(f"expected one value of {what}. Received: {len(several)} values.")
+        return recipe
 
     def _validation(self, codes: np.ndarray, groups: Any, rng: np.random.RandomState) -> np.ndarray:
         """Return a mask (clips,), True for validation clips; every class keeps at least one training clip."""

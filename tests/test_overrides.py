@@ -131,9 +131,9 @@ def test_fields_that_are_empty_can_be_overridden():
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("epoch", r"--set epoch: Recipe has no 'epoch'. Did you mean epochs\? It has: name, corpus, tasks"),
-        ("config.betta", r"--set config.betta: Config has no 'betta'. Did you mean beta"),
-        ("streams.noise.share", r"--set streams.noise.share: there is no 'noise'. There are: clean, noisy"),
+        ("epoch", r"^epoch: Recipe has no 'epoch'. Did you mean epochs\? It has: name, corpus, tasks"),
+        ("config.betta", r"^config.betta: Config has no 'betta'. Did you mean beta"),
+        ("streams.noise.share", r"^streams.noise.share: there is no 'noise'. There are: clean, noisy"),
         ("streams.7.share", r"there is no '7'. There are: clean, noisy"),
         ("first.first.epochs", r"None is a plain value, without 'epochs'"),
         ("epochs.x", r"40 is a plain value, without 'x'"),
@@ -151,7 +151,7 @@ def test_unknown_keys_list_their_neighbours(key, message):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("epochs", "ten", "--set epochs: expected int, such as 40. Received: 'ten'."),
+        ("epochs", "ten", "^epochs: expected int, such as 40. Received: 'ten'."),
         ("epochs", "1.5", "expected int"),
         ("optimizer.learning_rate", "fast", "expected float, such as 0.002"),
         ("config.normalize", "1", "expected bool"),

@@ -10,15 +10,19 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
+from keras_ser.audio import AudioError
 from keras_ser.errors import UserError
 from keras_ser.sklearn import SpeechClassifier, _clips
 
+WIDE = "integers of 64 bits are no waveform: their full scale is unknown"
 LENGTHS = "a waveform may have any length: X has no fixed number of features"
 NOT_APPLICABLE = {
     "check_n_features_in": LENGTHS,
     "check_n_features_in_after_fitting": LENGTHS,
     # the last of what it checks; the rest of it has passed by then
     "check_classifiers_train": LENGTHS,
+    "check_classifier_data_not_an_array": WIDE,
+    "check_estimators_dtypes": WIDE,
 }
 SMALL = {
     "config.filters": (2, 2),
@@ -79,12 +83,38 @@ def test_params_are_cloned_and_set():
         ([np.ones(500), np.full(6, np.nan)], [0, 1], "clip 1: 6 of 6 samples are NaN"),
         (["nowhere.wav", "no.wav"], [0, 1], r"nowhere\.wav|no\.wav"),
         ([], [], "expected at least one clip"),
+        ([[12, -30000, 7], [0, 1]], [0, 1], "clip 0: expected floats .* Received: integers of 64 bits"),
     ],
 )
 def test_what_cannot_be_fitted_is_a_value_error(X, y, words):  # noqa: N803
     with pytest.raises(ValueError, match=words) as caught:
         SpeechClassifier("svm").fit(X, y)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"config.CC": 1.0}, r"^config\.CC: Config has no 'CC'\. Did you mean C\?"),
+        ({"config.kernel": 1}, r"^config\.kernel: expected str"),
+        (
+            {"config.C": (1.0, 10.0)},
+            "^expected one value of config.C in `settings`, or set `validation_fraction`. Received: 2",
+        ),
+    ],
+)
+def test_wrong_settings_are_named_as_they_were_given(settings, words, tmp_path):
+    with pytest.raises(UserError, match=words):
+        SpeechClassifier("svm", settings=settings).fit([np.ones(5), np.ones(6)], [0, 1])
+
+
+def test_files_that_cannot_be_read_can_only_be_left_out(tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    for name, reason in (("gone.wav", "no such file"), ("bad.wav", "corrupt|cut short|not audio")):
+        with pytest.raises(
+            AudioError, match=f"{name}: .*({reason}).* Repair them, or leave them and their labels out.$"
+        ):
+            SpeechClassifier("svm").fit([tmp_path / name, np.ones(900)], [0, 1])
 
 
 def test_a_table_of_one_column_may_hold_strings_of_numpy(monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ def from_array(
     """Return the waveform that `keras_ser.audio.read` returns for a file with these samples, and its `problems`.
 
     Args:
-        samples: (samples,); floats with full scale 1, or signed integers with the full scale of their type.
+        samples: (samples,); floats with full scale 1, or signed integers of at most 32 bits with the full scale of their type.
         sampling_rate: sample rate of `samples`, Hz.
         sample_rate: sample rate of the result, Hz.
         name: name of the waveform in error messages.
@@ -26,7 +26,8 @@ def from_array(
         The waveform, float32 (samples,), and its problems.
 
     Raises:
-        AudioError: `samples` is empty, has more than one axis, is not numeric, or holds unsigned integers, NaN or infinity.
+        AudioError: `samples` is empty, has more than one axis, is not numeric, or holds unsigned or 64-bit integers (as lists of
+            Python's integers do), NaN or infinity.
         UserError: `sampling_rate` is not a whole number of Hz within `RATES`.
     """
     rate = whole_rate(sampling_rate)
@@ -34,8 +35,14 @@ def from_array(
         x = np.asarray(samples)
     except ValueError as error:  # rows of different lengths
         raise AudioError(f"{name}: expected one waveform, (samples,). Received: {error}.") from error
+    wide = x.dtype in ("int64", "uint64")
     if x.dtype == object and x.ndim == 1 and all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in x):
-        x = x.astype("float64")
+        wide, x = all(isinstance(v, numbers.Integral) for v in x), x.astype("float64")
+    if wide and x.ndim == 1 and x.size:
+        raise AudioError(
+            f"{name}: expected floats in [-1, 1], or integers of the type in which they were recorded. Received: integers of 64 "
+            "bits, whose full scale is unknown. Convert them first, e.g. numpy.array(samples, 'int16'), or 'int32'."
+        )
     if x.ndim != 1 or x.dtype.kind not in "fi":
         raise AudioError(
             f"{name}: expected a waveform (samples,) of floats or signed integers. Received: shape {x.shape}, {x.dtype}."

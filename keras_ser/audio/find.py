@@ -40,7 +40,7 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
             raise UserError(f"expected a file or a folder. Received: {path}, which does not exist.")
         else:
             files.append(path)
-    return AudioFiles(files, sorted(skipped))
+    return AudioFiles(files, sorted(set(skipped)))
 
 
 def _below(root: Path, skipped: list[Path]) -> Iterator[Path]:

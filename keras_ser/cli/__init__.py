@@ -40,4 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for group in (*groups, denoising, prediction, serving, wav2vec2):
         group.add(commands)
     options = parser.parse_args(arguments)
-    return guarded(lambda: options.run(options), getattr(options, "interrupted", "interrupted"))
+    # read when it is needed: a command may say what it has done so far
+    return guarded(lambda: options.run(options), lambda: getattr(options, "interrupted", "interrupted"))

@@ -117,6 +117,7 @@ def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
     """Verify the speakers of --verify; return the report, and quantity -> system -> the equal error rate."""
     from keras_ser.evaluation.tables import Cell
     from keras_ser.experiment.planning import by_validity
+    from keras_ser.experiment.stored import run_folder
     from keras_ser.experiment.verification import run_enrolled
     from keras_ser.training import Run
 
@@ -126,7 +127,7 @@ def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
     # the same fold of another protocol is another network
     protocol = by_validity(p for p in first.protocols if p.name in known)[-1].name
     runs = {
-        system: [Run.load(made.folder / p / f"fold-{f:02d}-seed-{s}") for p, f, s in sorted(made.runs) if p == protocol]
+        system: [Run.load(made.folder / run_folder(*key)) for key in sorted(made.runs) if key[0] == protocol]
         for system, made in trained.systems.items()
     }
     made = run_enrolled(

@@ -5,14 +5,16 @@ import csv
 import io
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.arguments import home, positive, report_skipped
+from keras_ser.cli.error_handling import check_interrupt
 from keras_ser.cli.models import PICTURES, add_model, load
 from keras_ser.errors import UserError
+from keras_ser.files import printable
 from keras_ser.progress import track
 
 FILES = ("jsonl", "csv", "table")
@@ -67,7 +69,7 @@ def add(commands) -> None:
     predict.add_argument(
         "--retry-failed", action="store_true", help="with --out, also read files again that failed before"
     )
-    predict.set_defaults(run=_predict, interrupted="interrupted; the output so far is complete")
+    predict.set_defaults(run=_predict, interrupted="interrupted; no file has been predicted")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -97,10 +99,10 @@ def _predict(options: argparse.Namespace) -> int:
             raise UserError(f"--{name.replace('_', '-')} requires --{needs}.")
     if options.out:
         return _bulk(options)
-    lists = [name for name in options.files if name.lower().endswith(".txt")]
+    lists = [name for name in options.files if name.lower().endswith(".txt") and not Path(name).is_dir()]
     if lists:
         raise UserError(f"a list of files (.txt) requires --out. Received: {lists[0]}.")
-    # file names may contain undecodable bytes
+    # names of files and labels may contain what the encoding of the terminal lacks
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     from keras_ser.audio import find_audio
@@ -114,30 +116,44 @@ def _predict(options: argparse.Namespace) -> int:
     predictor = load(options.model)
     bad, problems = [], defaultdict(list)
 
-    def answers() -> Iterator[tuple[Path, dict[str, Any]]]:
-        for path, answer in predict_files(predictor, track(files, "files")):
+    def answers() -> Iterator[tuple[str, dict[str, Any]]]:
+        for number, (path, answer) in enumerate(predict_files(predictor, track(files, "files")), start=1):
+            check_interrupt()
             if isinstance(answer, str):
                 bad.append(answer)
-                continue
-            for problem in answer.get("problems", ()):
-                problems[problem].append(path)
-            yield path, answer
+            else:
+                for problem in answer.get("problems", ()):
+                    problems[problem].append(path)
+                yield printable(path), answer
+            _reached(options, number, len(files), bad)
 
     {"jsonl": _print_lines, "csv": _print_csv, "table": _print_table}[options.format](predictor, answers())
     return _finish(len(files), bad, problems)
 
 
+def _reached(options: argparse.Namespace, number: int, count: int, bad: Sequence[str]) -> None:
+    """Set what an interrupt is answered with: how far the output reaches."""
+    printed = f"the predictions of {number - len(bad)} are printed" if number > len(bad) else "none could be predicted"
+    options.interrupted = f"interrupted after {number} of {count} files; {printed}"
+
+
 def _bulk(options: argparse.Namespace) -> int:
     """Predict into a folder of Parquet files; see `keras_ser.serving.bulk`."""
     from keras_ser.serving import bulk
+    from keras_ser.serving.file_lists import listed_files
 
     if options.timeline or options.format != "jsonl":
         raise UserError("--out writes Parquet, one row per file: omit --format and --timeline.")
-    files, skipped = bulk.listed_files(options.files)
+    files, skipped = listed_files(options.files)
     report_skipped(skipped)
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
     given = {"shard": options.shards or (1, 1), "retry_failed": options.retry_failed, "rows": rows}
-    predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, progress=True)
+    try:
+        predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, progress=True)
+    except BaseException:
+        if any(Path(options.out).glob("*/*.parquet")):
+            options.interrupted = f"interrupted; the rows so far are in {options.out}, where the same command continues"
+        raise
     print(Path(options.out) / bulk.PREDICTIONS)
     print(f"{predicted} files predicted, {failed} failed", file=sys.stderr)
     if failed:
@@ -153,28 +169,30 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         raise UserError(f"--plot takes a folder for several recordings. Received: {options.plot}, {len(files)} files.")
     from keras_ser.audio import AudioError
     from keras_ser.files import write_figure
-    from keras_ser.serving.timelines import timeline
+    from keras_ser.serving.timelines import recording_names, timeline
 
     predictor = load(options.model)
     given = {"window_seconds": options.window, "hop_seconds": options.hop}
     seconds = {name: value for name, value in given.items() if value is not None}
     bad, problems = [], defaultdict(list)
-    stems = Counter(path.stem for path in files)
+    names, headed = recording_names(files), False
     for number, path in enumerate(track(files, "files")):
+        check_interrupt()
         try:
             found = timeline(predictor, path, **seconds, task=options.task)
         except AudioError as error:
             bad.append(str(error))
+            _reached(options, number + 1, len(files), bad)
             continue
         for problem in found.problems:
             problems[problem].append(path)
-        # recordings of the same name are identified by their paths
-        recording = path.as_posix() if stems[path.stem] > 1 else None
-        lines = found.write({"jsonl": "json"}.get(options.format, options.format), recording)
-        if options.format in ("csv", "table") and number:
+        lines = found.write({"jsonl": "json"}.get(options.format, options.format), names[number])
+        if options.format in ("csv", "table") and headed:
             next(lines)
+        headed = True
         for line in lines:
             print(line)
+        _reached(options, number + 1, len(files), bad)
         if options.plot:
             target = Path(options.plot)
             if len(files) > 1:
@@ -194,7 +212,10 @@ def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path
 
     lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
     if bad:
-        lines += [f"keras-ser: {len(bad)} of {count} files could not be predicted:", *(f"  {line}" for line in bad)]
+        lines += [
+            f"keras-ser: {len(bad)} of {count} files could not be predicted:",
+            *(f"  {printable(line)}" for line in bad),
+        ]
     for line in lines:
         print(line, file=sys.stderr)
     return 1 if bad else 0
@@ -202,7 +223,7 @@ def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path
 
 def _print_lines(predictor, answers: Iterable) -> None:
     for path, answer in answers:
-        print(json.dumps({"file": str(path), **answer}, ensure_ascii=False), flush=True)
+        print(json.dumps({"file": path, **answer}, ensure_ascii=False), flush=True)
 
 
 def _print_csv(predictor, answers: Iterable) -> None:
@@ -223,11 +244,14 @@ def _print_table(predictor, answers: Iterable) -> None:
 
     warnings = {name: flag.warning for name, flag in model_flags().items()}
     rows = [["file", *(task.name for task in predictor.tasks)]]
-    for path, answer in answers:
-        cells = []
-        for task in predictor.tasks:
-            found = answer[task.name]
-            cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
-        cells[0] += "".join(f" ({text})" for name, text in warnings.items() if answer.get(name))
-        rows.append([str(path), *cells])
-    print("\n".join(aligned(rows, left=len(rows[0]))))
+    try:
+        for path, answer in answers:
+            cells = []
+            for task in predictor.tasks:
+                found = answer[task.name]
+                cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
+            cells[0] += "".join(f" ({text})" for name, text in warnings.items() if answer.get(name))
+            rows.append([path, *cells])
+    finally:  # an interrupt keeps what is there
+        if len(rows) > 1:
+            print("\n".join(aligned(rows, left=len(rows[0]))))

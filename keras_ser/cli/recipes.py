@@ -117,7 +117,13 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         recipe = shuffled(recipe)
     if deterministic_model(recipe):
         recipe = recipe.replace(seeds=recipe.seeds[:1])
-    return recipe.change(assignments("--set", options.set, "config.beta=0.2"))
+    changes = assignments("--set", options.set, "config.beta=0.2")
+    try:
+        return recipe.change(changes)
+    except UserError as error:
+        if str(error).startswith(tuple(f"{key}: " for key in changes)):
+            raise type(error)(f"--set {error}") from None
+        raise
 
 
 def choose_systems(

@@ -10,10 +10,10 @@ from keras_ser.corpora.spelling import comparable, difference
 from keras_ser.errors import RunError
 from keras_ser.evaluation import read_predictions
 from keras_ser.evaluation.learning import faults, learning_table, run_learning, together
-from keras_ser.experiment.stored import PREDICTIONS, RECIPE, read_or_refuse, stored_recipe
+from keras_ser.experiment.stored import PREDICTIONS, RECIPE, read_or_refuse, run_folder, stored_recipe
 from keras_ser.models import deterministic_model
 from keras_ser.tasks import Task
-from keras_ser.training.run import Run, model_file, run_folder
+from keras_ser.training.run import Run, model_file
 
 
 def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | None = None) -> str:

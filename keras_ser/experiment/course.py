@@ -8,6 +8,7 @@ import pandas as pd
 
 from keras_ser.checks import listed
 from keras_ser.experiment.planning import by_validity
+from keras_ser.experiment.stored import run_folder
 from keras_ser.experiment.systems import System
 from keras_ser.experiment.verification import embeddings
 from keras_ser.reports import Picture, Report
@@ -15,7 +16,6 @@ from keras_ser.reports.curves import by_panel
 from keras_ser.reports.embedding_maps import FEWEST, layout, maps
 from keras_ser.training import Data, Run
 from keras_ser.training.predictions import truths
-from keras_ser.training.run import run_folder
 
 NAME = "course"  # base name of the files
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
-from keras_ser.experiment.stored import EXPERIMENT
+from keras_ser.experiment.stored import EXPERIMENT, run_folder
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
 from keras_ser.training.preflight import check_choice, check_trainable
-from keras_ser.training.run import is_of, run_folder
+from keras_ser.training.run import is_of
 from keras_ser.training.transfer import check_start
 
 UNITS = ("speaker", "film", "session", "origin")

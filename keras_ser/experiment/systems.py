@@ -14,12 +14,12 @@ from keras_ser.evaluation.learning import Learning, run_learning, together
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import begin, run_experiment
-from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse
+from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse, run_folder
 from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.predictions import predict
-from keras_ser.training.run import FIRST, run_folder
+from keras_ser.training.run import FIRST
 
 RunKey = tuple[str, int, int]  # protocol, fold, seed
 

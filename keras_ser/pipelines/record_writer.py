@@ -149,12 +149,13 @@ def check_space(corpus: Corpus, folder: Path, sample_rate: int, pool: ThreadPool
         )
 
 
+# the way out of `bad_files`
+CONTINUE = 'Repair or remove them, or continue without them: bad="drop" (--bad drop).'
+
+
 def bad_files(dropped: Mapping[str, str], count: int) -> CorpusError:
     """Return the error for `dropped` files (id -> reason) out of `count`."""
-    return CorpusError(
-        f"{len(dropped)} of {count} files can't be used: {first_ten(dropped.values())}. "
-        'Repair or remove them, or continue without them: bad="drop" (--bad drop).'
-    )
+    return CorpusError(f"{len(dropped)} of {count} files can't be used: {first_ten(dropped.values())}. {CONTINUE}")
 
 
 def first_ten(items: Iterable[str]) -> str:

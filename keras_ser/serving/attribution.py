@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.files import printable
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
 
@@ -60,6 +61,7 @@ class Attribution:
         times: feature -> (frames,), start of each frame in seconds.
         cut: whether the front end drops frames, so that times refer to the remaining ones.
         against: name of the baseline that the clip is compared with.
+        problems: the problems of its audio; see `keras_ser.audio.problems`.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Attribution:
     times: Mapping[str, np.ndarray]
     cut: bool = False
     against: str = "0"
+    problems: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -93,7 +96,7 @@ class Attribution:
         rows.append(["sum", *(f"{each.total:+.3f}" for each in self.tasks)])
         where = "; times without the frames that the front end drops" if self.cut else ""
         return [
-            str(self.path),
+            *heading(self.path, self.problems),
             "",
             *aligned([header, *rows]),
             "",
@@ -112,7 +115,7 @@ class Attribution:
             answer = {"label": each.label, "probability": each.probability, "difference": each.difference}
             found[each.task] = answer | {"features": features}
         times = {name: values.tolist() for name, values in self.times.items()}
-        return {"file": str(self.path), "seconds": times, "cut": self.cut, "tasks": found}
+        return about(self.path, self.problems) | {"seconds": times, "cut": self.cut, "tasks": found}
 
     def _pictured(self) -> tuple[str, np.ndarray]:
         """Return the first spectrum, or without one the first feature, each bin standardised over the clip."""
@@ -144,6 +147,16 @@ class Attribution:
             pictures.tidy(axes)
         rows[-1].set_xlabel("seconds, without dropped frames" if self.cut else "seconds", fontsize=8)
         return figure
+
+
+def heading(path: Path, problems: Sequence[str]) -> list[str]:
+    """Return the first lines on an explained file: its name, and the problems of its audio, if any."""
+    return [printable(path), *([f"problems of its audio: {', '.join(problems)}"] if problems else [])]
+
+
+def about(path: Path, problems: Sequence[str]) -> dict[str, Any]:
+    """Return the first entries on an explained file, as in its prediction: "file", and "problems" of its audio, if any."""
+    return {"file": printable(path)} | ({"problems": list(problems)} if problems else {})
 
 
 def outputs(tasks: Sequence[Any]) -> str:

@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -59,13 +58,15 @@ def predict_bulk(
         (predicted, failed): the numbers of files of this shard with a row in either table, earlier ones included.
 
     Raises:
-        UserError: The shard is not one, or pyarrow is not installed.
+        UserError: There are no files, the shard is not one, or pyarrow is not installed.
         RunError: `out` holds results of another model, or a damaged file.
     """
     pyarrow, _ = _pyarrow()
     number, shards = shard
     if not 1 <= number <= shards:
         raise UserError(f"a shard is N/OF, N from 1 to OF, e.g. 1/8. Received: {number}/{shards}.")
+    if not files:
+        raise UserError("expected at least one audio file to predict. Received: none.")
     out, about = Path(out), {"model": digest(model)}
     # join the cluster before creating the folder
     with rows or contextlib.nullcontext() as make:
@@ -84,7 +85,7 @@ def predict_bulk(
             return counts[PREDICTIONS], counts[FAILED]
         made = (make or Rows(model))(left)
         made = (row for row, _ in zip(made, track(left, "files", shown=progress), strict=True))
-        while block := list(islice(made, part)):
+        for block in _blocks(made, part):
             for table, wanted in ((PREDICTIONS, False), (FAILED, True)):
                 chosen = [row for row in block if ("reason" in row) == wanted]
                 if chosen:
@@ -92,6 +93,23 @@ def predict_bulk(
                     name = f"shard-{number:05d}-of-{shards:05d}-{uuid4().hex[:12]}.parquet"
                     _write(out / table / name, pyarrow.Table.from_pylist(chosen))
     return counts[PREDICTIONS], counts[FAILED]
+
+
+def _blocks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Yield lists of `size` rows; the rest also where the rows end in an error or an interrupt, which is raised after it."""
+    block: list[Row] = []
+    try:
+        for row in rows:
+            block.append(row)
+            if len(block) == size:
+                yield block
+                block = []
+    except (Exception, KeyboardInterrupt):
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
 
 
 class Rows:
@@ -189,25 +207,6 @@ def _pyarrow():
     except ImportError as error:
         raise UserError("bulk prediction writes Parquet: pip install 'keras-ser[parquet]'.") from error
     return pyarrow, parquet
-
-
-def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[Path]]:
-    """Like `keras_ser.audio.find_audio`; a .txt file is a list of audio files, one per line, relative to the working folder.
-
-    Files named in a list are not checked here: a missing one fails on its own, without affecting the others.
-    """
-    from keras_ser.audio import find_audio
-
-    lists = [Path(path) for path in paths if Path(path).suffix.lower() == ".txt"]
-    others = [path for path in paths if Path(path).suffix.lower() != ".txt"]
-    files, skipped = find_audio(others) if others else ([], [])
-    for path in lists:
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"expected a list of files, one per line. Received: {path} ({error}).") from error
-        files += [Path(line.strip()) for line in lines if line.strip()]
-    return list(dict.fromkeys(files)), skipped
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ Tables and bars are sorted by the absolute contribution.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from scipy.stats import entropy
 from keras_ser.errors import UserError
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
-from keras_ser.serving.attribution import Attribution, outputs
+from keras_ser.serving.attribution import Attribution, about, heading, outputs
 from keras_ser.serving.inputs import read_clip
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.tasks import Task
@@ -65,9 +65,10 @@ class Explanation:
 
     path: Path
     tasks: tuple[TaskExplanation, ...]
+    problems: tuple[str, ...] = ()  # of its audio; see `keras_ser.audio.problems`
 
     def lines(self, top: int = TOP) -> list[str]:
-        text = [str(self.path)]
+        text = heading(self.path, self.problems)
         for each in self.tasks:
             rows = [["feature", "value", "contribution", "attention %", "of uniform"]]
             for name, value, contribution, attention, even in each.features.head(top).itertuples(index=False):
@@ -91,7 +92,7 @@ class Explanation:
         for each in self.tasks:
             answer = {"label": each.label, "probability": each.probability}
             found[each.task] = answer | {"features": each.features.to_dict("records"), "units": each.units.tolist()}
-        return {"file": str(self.path), "tasks": found}
+        return about(self.path, self.problems) | {"tasks": found}
 
     def figure(self, top: int = TOP):
         """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside a uniform one."""
@@ -219,6 +220,7 @@ def explain(run: Run, path: Path | str) -> Explanation | Attribution:
     """
     from keras_ser.serving.saved_model import MAX_SECONDS
 
-    waveform, _ = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
+    waveform, problems = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
     attentive = run.kind == "network" and run.recipe.model == "attention_dnn" and not run.recipe.sampling.seconds
-    return (Explainer if attentive else Attributor)(run)(waveform, path)
+    made = (Explainer if attentive else Attributor)(run)(waveform, path)
+    return replace(made, problems=tuple(problems))

@@ -16,7 +16,7 @@ from keras_ser.errors import UserError
 class Clip(NamedTuple):
     """One clip to predict."""
 
-    file: Path | None  # None for an array
+    file: Path | str | None  # None for an array; "" as it was given, since a Path of it would be "."
     name: str
     read: Callable[[int, float], tuple[np.ndarray, list[str]]]  # (sample_rate, max_seconds) -> waveform, problems
 
@@ -34,7 +34,9 @@ def clips(inputs: Any, sampling_rate: float | None = None, *, keep_missing: bool
         UserError: an input has another type, a waveform has no sampling rate, or a path does not exist.
     """
     for number, item in enumerate(_items(inputs)):
-        if isinstance(item, str | os.PathLike):
+        if isinstance(item, str) and not item and keep_missing:
+            yield Clip("", "", _no_name)
+        elif isinstance(item, str | os.PathLike):
             expanded = os.path.expanduser(item)
             missing = keep_missing and not os.path.exists(expanded)
             paths = [Path(expanded)] if missing else find_audio([expanded]).files
@@ -42,6 +44,10 @@ def clips(inputs: Any, sampling_rate: float | None = None, *, keep_missing: bool
         else:
             name = f"clip {number}"
             yield Clip(None, name, partial(_read_array, name, *samples_of(item, sampling_rate, name)))
+
+
+def _no_name(sample_rate: int, max_seconds: float) -> tuple[np.ndarray, list[str]]:
+    raise AudioError("expected a file or a folder. Received: an empty name.")
 
 
 def _items(inputs: Any) -> Iterable[Any]:
@@ -54,6 +60,11 @@ def _items(inputs: Any) -> Iterable[Any]:
     ):
         raise UserError(f"expected audio files, folders or waveforms. Received: {_described(inputs)}.")
     shape = getattr(inputs, "shape", ())
+    if hasattr(inputs, "columns") and len(shape) == 2:
+        raise UserError(
+            f"expected audio files, folders or waveforms. Received: a table of {shape[1]} columns; give the one that holds "
+            'them, e.g. table["file"].'
+        )
     check_no_channels(shape)
     # one waveform is a sequence of numbers
     if len(shape) == 1 and np.asarray(inputs).dtype.kind in "fiubc":
@@ -134,6 +145,8 @@ def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndar
 def check_seconds(name: str, seconds: float, max_seconds: float) -> None:
     """Raise AudioError if a clip is longer than a model accepts."""
     if seconds > max_seconds:
+        # near the limit, enough digits to exceed it
+        shown = f"{seconds:.1f}" if seconds > max_seconds + 0.1 else f"{seconds:.6f}".rstrip("0")
         raise AudioError(
-            f"{name}: expected at most {max_seconds:g} s, received {seconds:.1f} s. Cut it, or use predict --timeline."
+            f"{name}: expected at most {max_seconds:g} s, received {shown} s. Cut it, or use predict --timeline."
         )

@@ -25,6 +25,7 @@ from keras_ser._version import __version__
 from keras_ser.checks import check_name
 from keras_ser.errors import UserError
 from keras_ser.files import TEMPORARY, remove_parts, user_path
+from keras_ser.machine import check_backend
 from keras_ser.serving.facts import FACTS, FORMAT, ExportError
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def export(
         UserError: there is no run, `name` is not a valid folder name, `max_seconds` is out of range, the backend is not
             TensorFlow, or the runs have other tasks, classes or sample rates.
     """
-    import keras
-
     from keras_ser.serving.averaging import check_together
     from keras_ser.serving.export_checks import LOOSE, TOLERANCE, check_ops, check_parity
 
@@ -71,8 +70,7 @@ def export(
     check_together(runs)
     name = runs[0].recipe.name if name is None else name
     check_name("a model", name)
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(f"a SavedModel requires KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}.")
+    check_backend("a SavedModel")
     if not SHORTEST <= max_seconds <= LONGEST:
         raise UserError(f"`max_seconds` must be from {SHORTEST:g} to {LONGEST:g}. Received: {max_seconds}.")
     models = [each.model() for each in runs]

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from keras_ser.audio import pad
 from keras_ser.audio.io import blocks, mixing_of
 from keras_ser.audio.waveforms import Levels
 from keras_ser.errors import UserError
+from keras_ser.files import printable
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
 from keras_ser.serving.predictor import BATCH_CLIPS, Predictor, answer, cells, columns, output
@@ -49,7 +51,7 @@ class Timeline:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a dict per window: file, start, end, and the task's label, score and probabilities, or value."""
         for start, end, row in zip(self.starts, self.ends, self.values, strict=True):
-            about = {"file": str(self.path), "start": round(float(start), 3), "end": round(float(end), 3)}
+            about = {"file": printable(self.path), "start": round(float(start), 3), "end": round(float(end), 3)}
             yield about | {self.task.name: answer(self.task, row)}
 
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +90,8 @@ class Timeline:
         """Yield the lines of a file in the form "json" (one object per window), "csv", "table" (aligned: a row for each
         segment, or window of a continuous task), "rttm" or "audacity" (a label track).
 
-        `recording` names the recording in "rttm"; by default it is the file's stem.
+        `recording` names the recording in "rttm"; by default it is the file's stem. White space in names and labels is written
+        as _ there.
         """
         if form == "json":
             yield from (json.dumps(row) for row in self.rows())
@@ -102,10 +105,10 @@ class Timeline:
         elif form == "table":
             yield from aligned(self._table(), left=1)
         elif form == "rttm":
-            name = "_".join((recording or self.path.stem).split())
+            name = _word(recording or self.path.stem)
             for start, end, label, score in self.segments():
                 # type, file, channel, onset, duration, text, subtype, name, confidence, lookahead
-                yield f"SPEAKER {name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {label} {score:.3f} <NA>"
+                yield f"SPEAKER {name} 1 {start:.3f} {end - start:.3f} <NA> <NA> {_word(label)} {score:.3f} <NA>"
         elif form == "audacity":
             yield from (f"{start:.3f}\t{end:.3f}\t{label}" for start, end, label, _ in self.segments())
         else:
@@ -113,7 +116,7 @@ class Timeline:
 
     def _table(self) -> list[list[str]]:
         """Header and rows for a reader: seconds, and label and mean probability, or value."""
-        name = self.path.name
+        name = printable(self.path.name)
         if self.task.continuous:
             found = [(row["start"], row["end"], f"{row[self.task.name]['value']:.3f}") for row in self.rows()]
             return [["file", "start", "end", self.task.name], *([name, f"{a:.2f}", f"{b:.2f}", v] for a, b, v in found)]
@@ -148,6 +151,28 @@ class Timeline:
                 band.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color=text)
         band.set(yticks=[], xlabel="seconds")
         return figure
+
+
+def recording_names(paths: Sequence[Path]) -> list[str]:
+    """Return the name of each recording in RTTM, no two the same: its stem, or else its path, numbered if need be."""
+    stems = [_word(path.stem) for path in paths]
+    counts = Counter(stems)
+    taken = {stem for stem, count in counts.items() if count == 1}
+    found = []
+    for path, stem in zip(paths, stems, strict=True):
+        if counts[stem] > 1:
+            whole = _word(path.as_posix())
+            stem = next(
+                name for name in (whole, *(f"{whole}-{n}" for n in range(2, len(paths) + 2))) if name not in taken
+            )
+            taken.add(stem)
+        found.append(stem)
+    return found
+
+
+def _word(text: str) -> str:
+    """A text as one field of RTTM, whose fields are separated by white space."""
+    return "_".join(printable(text).split())
 
 
 def _coarser(borders: np.ndarray, means: np.ndarray, most: int = 300) -> tuple[np.ndarray, np.ndarray]:

@@ -121,7 +121,10 @@ def read_header(contents, clip) -> Header:
 def _check_duration(header: Header, clip, max_seconds: float) -> tf.Operation:
     seconds = tf.cast(header.frames, tf.float64) / tf.cast(header.rate, tf.float64)
     message = f"expected at most {max_seconds:g} s, received {{}} s; cut it."
-    return check(seconds <= max_seconds, clip, message, tf.strings.as_string(seconds, precision=1))
+    # near the limit, enough digits to exceed it
+    exact = tf.strings.regex_replace(tf.strings.as_string(seconds, precision=6), "0+$", "")
+    shown = tf.where(seconds > max_seconds + 0.1, tf.strings.as_string(seconds, precision=1), exact)
+    return check(seconds <= max_seconds, clip, message, shown)
 
 
 def _chunks(contents, size):

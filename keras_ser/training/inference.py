@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_ser.errors import RunError
 from keras_ser.files import lock, write_whole
+from keras_ser.machine import check_backend
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import FrontendConfig, Recipe
@@ -21,9 +22,13 @@ def forward(model, score: Callable | None = None):
     """Compile a model's inference as one graph for all batch sizes and lengths (`Model.predict_on_batch` retraces for each length).
 
     Baselines (`Estimators`) are returned unchanged. `score` is called with the model's inputs instead of the model.
+
+    Raises:
+        UserError: TensorFlow is not Keras's backend.
     """
     if isinstance(model, Estimators):
         return model
+    check_backend("the inference of a model")
     import tensorflow as tf
 
     spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}

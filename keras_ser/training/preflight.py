@@ -1,11 +1,14 @@
 """Checks of a recipe, a corpus and a split before anything is decoded or trained."""
 
+import multiprocessing
+import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from keras_ser.audio.noise import COLOURS, noise_files, noise_type
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
+from keras_ser.machine import check_backend, has_gpu
 from keras_ser.models import is_baseline, model_module
 from keras_ser.models.paper import StreamNumber, build_network, frozen_parts
 from keras_ser.recipe import Recipe
@@ -17,7 +20,12 @@ from keras_ser.training.network import recipe_scorer
 from keras_ser.training.predictions import judged
 from keras_ser.training.targets import frame_targets
 
+_WARNED: set[str] = set()  # what was warned of in this process
 _BUILT: set = set()  # recipes, as JSON, and models whose network was built in this process
+
+
+class PrecisionWarning(UserWarning):
+    """A recipe's precision is very slow on this machine."""
 
 
 def check_trainable(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
@@ -29,13 +37,31 @@ def check_trainable(recipe: Recipe, auxiliary: Collection[str] = (), noise_root:
         noise_root: folder of noise files.
 
     Raises:
-        UserError: the recipe cannot be trained.
+        UserError: the recipe cannot be trained, or TensorFlow is not Keras's backend.
+
+    Warns:
+        PrecisionWarning: its precision is very slow on this machine.
     """
+    check_backend("training")
     stems = tuple(noise_files(noise_root)) if noise_root else ()
     for each in (recipe.first, recipe):
         if each is not None:
+            warn_of_half_precision(each)
             check_streams(each, auxiliary, stems)
             check_baseline(each) if is_baseline(each) else check_network(each)
+
+
+def warn_of_half_precision(recipe: Recipe) -> None:
+    """Warn once, and not again in workers, if a network computes in float16 without a GPU, many times as slowly as in float32."""
+    if "float16" in _WARNED or multiprocessing.parent_process() is not None:
+        return
+    if recipe.precision == "mixed_float16" and not is_baseline(recipe) and not has_gpu():
+        _WARNED.add("float16")
+        warnings.warn(
+            "precision=mixed_float16 is very slow without a GPU, and TensorFlow sees none: use mixed_bfloat16 or float32 instead.",
+            PrecisionWarning,
+            stacklevel=2,
+        )
 
 
 def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[str]) -> None:

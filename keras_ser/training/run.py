@@ -12,6 +12,7 @@ from typing import Any
 from keras_ser.checks import listed
 from keras_ser.errors import MissingModelError, RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
+from keras_ser.machine import check_backend
 from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -23,11 +24,6 @@ NETWORK, PIPELINES = "model.keras", "model.skops"
 FIRST = "model_1"  # folder of a cascade's first model
 OWNER = "run.json"
 PRETRAINED = "pretrained"  # in it: digest of the weights that a run begins with
-
-
-def run_folder(protocol: str, fold: int, seed: int) -> str:
-    """Return the folder of a run within that of its experiment."""
-    return f"{protocol}/fold-{fold:02d}-seed-{seed}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,11 +113,13 @@ class Run:
 
         Raises:
             RunError: the file is damaged.
+            UserError: TensorFlow is not Keras's backend.
         """
         if self.kind == "pipelines":
             from keras_ser.training.inference import load_estimators
 
             return load_estimators(self.folder / PIPELINES, self.recipe)
+        check_backend("the model of a run")
         import keras
 
         # imported to register the layers in the file

@@ -138,7 +138,9 @@ def check_space(recipe: Recipe, space: Space) -> None:
             for value in _ends(recipe, each):
                 _check_value(recipe, each.key, value, [other for other in space if other is not each])
         except UserError as error:
-            raise type(error)(str(error.args[0]).replace("--set ", "--space ", 1)) from None
+            if str(error).startswith(f"{each.key}: "):
+                raise type(error)(f"--space {error}") from None
+            raise
 
 
 def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:

@@ -14,6 +14,7 @@ import soundfile
 from keras_ser.cli import main
 from keras_ser.errors import RunError, UserError
 from keras_ser.serving import Predictor, bulk
+from keras_ser.serving.file_lists import listed_files
 from tests.serving import standin
 
 pytest.importorskip("pyarrow")
@@ -73,16 +74,17 @@ def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
     def killed(left):
         for number, row in enumerate(bulk.Rows("M")(left)):
             if number == 7:
+                assert len(predicted(tmp_path / "out")) == 6
                 raise KeyboardInterrupt
             yield row
 
     with pytest.raises(KeyboardInterrupt):
         bulk.predict_bulk("M", every, tmp_path / "out", part=3, rows=contextlib.nullcontext(killed))
-    assert len(predicted(tmp_path / "out")) == 6
+    assert len(predicted(tmp_path / "out")) == 7, "an interrupt also leaves the rows of the part under way"
     del calls[:]
     assert bulk.predict_bulk("M", every, tmp_path / "out", shard=(2, 2)) == (4, 1), "other shards than before"
     assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
-    assert sum(clips for clips, _ in calls) == 4
+    assert sum(clips for clips, _ in calls) == 3
     pd.testing.assert_series_equal(predicted(tmp_path / "out")["file"], expected(files)["file"])
 
 
@@ -116,10 +118,62 @@ def test_without_a_cluster_no_folder_is_taken(files, tmp_path):
 
 def test_a_list_names_files_and_a_missing_one_is_a_failure(files, tmp_path):
     listed = tmp_path / "list.txt"
-    listed.write_text(f"\ufeff{files / '03.wav'} \n\n {files / 'gone.wav'}\n{files / '03.wav'}\n", encoding="utf-8")
+    listed.write_text(f"\ufeff{files / '03.wav'}\n \n{files / 'gone.wav'}\r\n{files / '03.wav'}\n", encoding="utf-8")
     assert main(["predict", "M", str(listed), "--out", str(tmp_path / "out")]) == 1
     assert list(predicted(tmp_path / "out")["file"]) == [str(files / "03.wav")]
     assert list(pd.read_parquet(tmp_path / "out" / "failed")["file"]) == [str(files / "gone.wav")]
+
+
+def test_a_list_holds_any_name_the_home_folder_and_folders(files, tmp_path, monkeypatch):
+    """Latin-1, a space at either end, and what Unicode calls the end of a line; a folder is searched, as in the command."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    names = [b" a.wav", b"b.wav ", b"caf\xe9.wav", "line\u2028x\x0c.wav".encode(), b"~/clips"]
+    (tmp_path / "list.txt").write_bytes(b"\n".join([*names, b"~/clips/03.wav"]))
+    found, skipped = listed_files(["list.txt"])
+    assert found == [*(Path(os.fsdecode(name)) for name in names[:4]), *sorted(files.glob("*.wav"))] and not skipped
+    assert [path.name for path in listed_files(["~/list.txt"])[0]] == [path.name for path in found]
+    (files / "notes.md").write_text("")
+    (tmp_path / "more.txt").mkdir()
+    (tmp_path / "more.txt" / "a.wav").touch()
+    assert listed_files(["list.txt", "clips", "clips"])[1] == [files / "notes.md", Path("clips/notes.md")]
+    assert listed_files(["more.txt"])[0] == [Path("more.txt/a.wav")]
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        (b"", "expected a list of files, one per line. Received: list.txt, which names none."),
+        (b"\n \r\n", "expected a list of files, one per line. Received: list.txt, which names none."),
+        ("a.wav".encode("utf-16"), "Received: list.txt, which is binary or UTF-16: save it as UTF-8."),
+        (b"void\n", "expected audio files below void, found none."),
+    ],
+)
+def test_a_list_of_nothing_is_refused(contents, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "void").mkdir()
+    (tmp_path / "list.txt").write_bytes(contents)
+    assert main(["predict", "M", "list.txt", "--out", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and err.endswith(f"{said}\n") and not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="expected at least one audio file to predict. Received: none."):
+        bulk.predict_bulk("M", [], tmp_path / "out")
+
+
+@pytest.mark.parametrize("after", [0, 4])
+def test_an_interrupt_says_what_is_there(after, files, tmp_path, monkeypatch, capsys):
+    def rows(self, left):
+        for number, path in enumerate(left):
+            if number == after:
+                raise KeyboardInterrupt
+            yield {"file": str(path), "emotion/prediction": "low"}
+
+    monkeypatch.setattr(bulk.Rows, "__call__", rows)
+    assert main(["predict", "M", str(files), "--out", str(tmp_path / "out")]) == 130
+    said = f"the rows so far are in {tmp_path / 'out'}, where the same command continues"
+    assert capsys.readouterr() == ("", f"interrupted; {said if after else 'no file has been predicted'}\n")
+    if after:
+        assert len(predicted(tmp_path / "out")) == after
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`keras-ser export`, `predict` and `demo` as a user meets them; the model is a stand-in where no network is needed."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from keras_ser import models, serving
 from keras_ser.audio import read
 from keras_ser.cli import main
 from keras_ser.serving import ExportVersionWarning, Predictor, demo_page
+from keras_ser.serving import predictor as predictor_module
 from tests import disk
 from tests.audio.files import lying_list
 from tests.serving import standin
@@ -187,10 +189,20 @@ def test_file_names_that_are_not_text_and_that_are_markup(files, monkeypatch, ca
     monkeypatch.setattr(Predictor, "load", lambda path: standin.predictor())
     shutil.copy(files / "b.wav", files / "[bold]x.wav")
     shutil.copy(files / "b.wav", os.fsencode(files) + b"/n\xff.wav")
-    for form in ("jsonl", "csv", "table"):
-        assert main(["predict", "MODEL", str(files), "--format", form]) == 0
-        out = capfd.readouterr().out
-        assert "[bold]x.wav" in out and "c.wav" in out and "ff.wav" in out
+    Path(os.fsdecode(os.fsencode(files) + b"/o\xff.wav")).write_bytes(b"RIFF")
+    for form in ("jsonl", "csv", "table", "rttm"):
+        for more in ([], ["--timeline"]) if form != "rttm" else (["--timeline"],):
+            assert main(["predict", "MODEL", str(files), "--format", form, *more]) == 1
+            out, err = capfd.readouterr()
+            assert r"o\xff.wav: c" in err
+            if form == "jsonl":
+                assert all(json.loads(line)["file"].startswith(str(files)) for line in out.splitlines())
+                out = out.replace(r"\\", "\\")
+            stems = ("[bold]x", "c", r"n\xff")
+            assert all(f"{stem} 1" if form == "rttm" else f"{stem}.wav" in out for stem in stems)
+    broken = os.fsencode(files) + b"/gone\xff.wav"
+    assert main(["predict", "MODEL", os.fsdecode(broken)]) == 2
+    assert r"/gone\xff.wav, which does not exist" in capfd.readouterr().err
 
 
 def test_timelines_of_the_same_name_are_named_by_their_paths(predict, files, tmp_path, monkeypatch):
@@ -205,6 +217,68 @@ def test_timelines_of_the_same_name_are_named_by_their_paths(predict, files, tmp
     named = {line.split()[1] for line in predict(*ask, paths=paths)[0]}
     assert sorted(named) == [*paths[:2], "talk.flac", "talk.wav"]
     assert {line.split()[1] for line in predict(*ask, paths=paths[:1])[0]} == {"talk"}
+
+
+def test_names_in_rttm_are_apart_as_they_are_written(predict, files, tmp_path, monkeypatch):
+    (tmp_path / "x").mkdir()
+    names = ["a b.flac", "a_b.flac", "a_b.flac.wav", "x/c d.wav", "c_d.wav", "e.wav"]
+    for name in names:
+        shutil.copy(files / ("a.flac" if name.endswith("flac") else "b.wav"), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    named = dict.fromkeys(line.split(" ")[1] for line in predict("--timeline", "--format=rttm", paths=names)[0])
+    assert list(named) == ["a_b.flac-2", "a_b.flac-3", "a_b.flac", "x/c_d.wav", "c_d.wav", "e"]
+
+
+def test_a_label_of_two_words_is_one_field_of_rttm(files, monkeypatch, capsys):
+    tasks = (dataclasses.replace(standin.EMOTION, labels=("very low", "in the middle", "very high")), standin.AROUSAL)
+    monkeypatch.setattr(Predictor, "load", lambda path: standin.predictor(tasks=tasks))
+    assert main(["predict", "MODEL", str(files), "--timeline", "--format=rttm"]) == 0
+    rows = [line.split() for line in lines(capsys)[0]]
+    assert {len(row) for row in rows} == {10} and {row[7] for row in rows} <= {"very_low", "in_the_middle", "very_high"}
+
+
+@pytest.mark.parametrize("form", ["csv", "table"])
+def test_a_timeline_has_its_header_where_the_first_recording_fails(predict, files, form):
+    good = predict("--timeline", f"--format={form}", paths=[files / "b.wav"])[0]
+    (files / "0.wav").write_bytes(b"RIFF")
+    bad_first = predict("--timeline", f"--format={form}", paths=[files / "0.wav", files / "b.wav"], code=1)[0]
+    assert bad_first == good and bad_first[0].split("," if form == "csv" else None)[:3] == ["file", "start", "end"]
+
+
+@pytest.mark.parametrize("options", [[], ["--timeline"]], ids=["clips", "timeline"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
+def test_an_interrupt_leaves_what_is_predicted_and_says_how_much(files, monkeypatch, capsys, form, options):
+    """The third file is never scored."""
+    (files / "a.flac").write_bytes(b"RIFF")
+    plain, model = standin.predictor(), []
+
+    def score(waveform, lengths):
+        if lengths.max() > 2.5 * standin.RATE:
+            raise KeyboardInterrupt
+        return plain.score(waveform, lengths)
+
+    monkeypatch.setattr(predictor_module, "BATCH_CLIPS", 1)
+    monkeypatch.setattr(Predictor, "load", lambda path: model.append(1) or dataclasses.replace(plain, score=score))
+    assert main(["predict", "MODEL", str(files), "--format", form, *options]) == 130
+    out, err = lines(capsys)
+    assert err == ["interrupted after 2 of 3 files; the predictions of 1 are printed"]
+    assert [("b.wav" in line) for line in out] == [True] if form == "jsonl" else [False, True]
+
+
+def test_an_interrupt_before_the_first_prediction_promises_nothing(files, monkeypatch, capsys):
+    def load(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "load", load)
+    for more in ([], ["--format=table"], ["--timeline"]):
+        assert main(["predict", "MODEL", str(files), *more]) == 130
+        assert lines(capsys) == ([], ["interrupted; no file has been predicted"])
+
+
+def test_skipped_files_are_named_once(predict, files):
+    (files / "labels.csv").write_text("file,emotion\n")
+    _, err = predict(paths=[files, files])
+    assert err == [f"keras-ser: skipped, not audio (1): {files / 'labels.csv'}"]
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])

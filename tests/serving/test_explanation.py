@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -108,6 +110,31 @@ def test_explain_command(run, waveform, tmp_path, capsys):
     soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 61), 8000)
     assert main(["explain", str(run.folder), str(tmp_path / "long.wav")]) == 2
     assert "long.wav: expected at most 60 s, received 61.0 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["attention", "gradients"])
+def test_explanations_name_the_problems_of_the_audio_and_any_file(kind, run, tmp_path, monkeypatch, capfd):
+    """The same words, and the same form of a name that is not UTF-8, as `predict` has."""
+    if kind == "gradients":
+        values = {"log_mel": np.ones((3, 2))}
+        made = Attribution(Path(), (TaskAttribution("t", "a", 0.5, 6.0, values),), values, {"log_mel": np.arange(3.0)})
+        monkeypatch.setattr(
+            "keras_ser.serving.explanation.Explainer", lambda run: lambda x, path: replace(made, path=path)
+        )
+    loud = np.clip(8 * np.sin(np.arange(RATE) / 9), -1, 1)
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\xff.wav"))
+    soundfile.write(os.fsencode(path), np.stack([loud, 0 * loud], 1), RATE)
+    problems, name = ["silent channels", "clipped"], str(tmp_path / r"n\xff.wav")
+    assert main(["explain", str(run.folder), str(path)]) == 0
+    assert capfd.readouterr().out.splitlines()[:2] == [name, f"problems of its audio: {', '.join(problems)}"]
+    assert main(["explain", str(run.folder), str(path), "--format=json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["file"], told["problems"]) == (name, problems)
+    assert main(["predict", str(run.folder), str(path)]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["file"], told["problems"]) == (name, problems)
+    soundfile.write(tmp_path / "good.wav", 0.1 * loud, RATE)
+    assert "problems" not in explain(run, tmp_path / "good.wav").to_dict()
 
 
 def test_model_without_attention_is_refused(served):

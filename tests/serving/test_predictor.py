@@ -2,6 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -86,6 +87,8 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     missing = tmp_path / "missing.wav"
     found = model.predict([good, "\0.wav", "n" * 300], as_frame=True, bad="keep")
     assert found["error"].isna().tolist() == [True, False, False]
+    (empty,) = model.predict([""], bad="keep")
+    assert empty == {"file": "", "error": "expected a file or a folder. Received: an empty name."}
     frame = model.predict([bad, good, np.zeros(10), missing], standin.RATE, as_frame=True, bad="keep")
     (right,) = model.predict(good)
     assert frame["file"].tolist()[:2] == [str(bad), str(good)] and "bad.wav" in frame["error"][0]
@@ -100,6 +103,17 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
     assert frame["problems"][2] == "silent, shorter than one window"
 
 
+# full scale of what was recorded with 16 bits is lost; so is that of JSON
+WIDE = (
+    np.ones(9, "int64"),
+    np.ones(9, "uint64"),
+    [12, -30000, 7],
+    np.array([12, -30000, 7], object),
+    [[12, 7]],
+    {"array": [12, 2**70], "sampling_rate": 8000},
+)
+
+
 @pytest.mark.parametrize(
     ("inputs", "rate", "words"),
     [
@@ -108,13 +122,20 @@ def test_predict_as_frame_keeps_the_place_of_what_cannot_be_read(tmp_path, rng):
         (np.full(9, np.nan), 8000, "clip 0: 9 of 9 samples are NaN"),
         (np.ones((1, 1, 9)), 8000, r"Received: shape \(1, 9\)"),
         (np.ones(9, "uint8"), 8000, "signed integers"),
+        *(
+            (x, 8000, "clip 0: expected floats .* Received: integers of 64 bits, .* numpy.array.samples, 'int16'")
+            for x in WIDE
+        ),
         ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
-        (np.zeros(8000 * 21), 8000, "at most 20 s"),
+        (np.zeros(8000 * 21), 8000, "at most 20 s, received 21.0 s"),
+        (np.zeros(8000 * 20 + 1), 8000, "at most 20 s, received 20.000125 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
         ("nothing.wav", None, "does not exist"),
         ("no\0thing.wav", None, "does not exist"),
         ("n" * 300, None, "does not exist"),
         ("", None, "Received: an empty name"),
+        (pd.DataFrame({"file": ["a.wav"]}), None, r'Received: a table of 1 columns; .* e.g. table\["file"\]'),
+        (pd.DataFrame({"file": ["a.wav"], "emotion": ["anger"]}), None, "Received: a table of 2 columns"),
         (None, 8000, "audio files, folders or waveforms. Received: None"),
         (np.array(0.5), 8000, "audio files, folders or waveforms. Received: one number"),
         (b"RIFF", 8000, "audio files, folders or waveforms. Received: bytes"),

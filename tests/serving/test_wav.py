@@ -179,7 +179,8 @@ DAMAGE = {
     "infinity in one channel": (wav(np.array([[0.1, 0.2], [0.4, -np.inf]]), subtype="DOUBLE"), SAMPLES),
     "beyond float32": (wav(np.array([0.1, 1e300, 0.3]), subtype="DOUBLE"), SAMPLES),
     "beyond the square root of float32": (wav(np.array([0.1, -5e9, 0.3]), subtype="FLOAT"), SAMPLES),
-    "too long": (wav(np.linspace(-0.5, 0.6, 16001), 8000), "expected at most 2 s, received 2.0 s; cut it."),
+    "too long": (wav(np.linspace(-0.5, 0.6, 16001), 8000), "expected at most 2 s, received 2.000125 s; cut it."),
+    "far too long": (wav(np.linspace(-0.5, 0.6, 17600), 8000), "expected at most 2 s, received 2.2 s; cut it."),
 }
 
 
