@@ -13,7 +13,8 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, recipes_for
-from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
+from keras_ser.experiment.preparing import begun
 
 
 def add(commands) -> None:

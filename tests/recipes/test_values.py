@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from keras_ser.cli.recipes import load_recipes
-from keras_ser.cli.training import check_corpus_labels
 from keras_ser.corpora import CORPORA, read_corpus
 from keras_ser.evaluation import metric_names
+from keras_ser.experiment.preparing import check_corpus_labels
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split
 from tests.recipes.common import RECIPES, script

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.cli.training import check_corpus_labels
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.experiment.planning import check_jobs
+from keras_ser.experiment.preparing import check_corpus_labels
 from keras_ser.models.aspmtl import Config
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source
