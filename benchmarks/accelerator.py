@@ -37,7 +37,7 @@ def systems(single: Recipe, both: Recipe) -> dict[str, Recipe]:
         "aspmtl": both,
         "zero-losses": both.change({"config.beta": 0.0, "config.gamma": 0.0, "config.mu": 0.0}),
         "shuffled": both.replace(shuffle=(both.tasks[1].name,)),
-        "wide": single.set("config.units", wide),
+        "wide": single.change({"config.units": wide}),
     }
 
 

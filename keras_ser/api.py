@@ -138,13 +138,9 @@ def run(
             `LeakageError`, `RunError`, ..).
     """
     from keras_ser.cli.progress import Progress
-    from keras_ser.cli.training import begun, check_labels, check_used
     from keras_ser.experiment import experiment_folder, run_experiment
-    from keras_ser.experiment.planning import check_splits
-    from keras_ser.experiment.reporting import paper_figures
-    from keras_ser.reports.scores import paper_by_task
+    from keras_ser.experiment.preparing import begun, check_corpus_labels, check_experiment, check_used
     from keras_ser.training import Data
-    from keras_ser.training.preflight import check_recipe
 
     out, initial = os.path.expanduser(out), initial and os.path.expanduser(initial)
     others = _checked(recipe, corpus, auxiliary, out, initial)
@@ -156,14 +152,12 @@ def run(
 
         corpus = cut_windows(corpus, recipe.windows, recipe.tasks[0])
     recipe = begun(recipe.for_corpus(corpus, *others.values()), str(initial) if initial else None)
-    check_labels(recipe, corpus, others)
-    check_recipe(recipe, others, noises)
-    paper_by_task(paper_figures(recipe), recipe.tasks)
-    check_splits(recipe, corpus, folds, others.values(), initial)
+    check_corpus_labels(recipe, corpus, others)
+    check_experiment(recipe, corpus, others, folds, noises, initial)
     where = waveform_cache(out, str(cache) if cache is not None else None)
     data = Data.load(recipe, corpus, where, others, noises, bad=bad, progress=verbose)
     if data.cache.dropped:
-        check_labels(recipe, data.readable, others)
+        check_corpus_labels(recipe, data.readable, others)
     folder = experiment_folder(recipe, out)
     options = {key: value for key, value in corpus.read_by.items() if key not in dict(recipe.corpus_options)}
     with Progress(quiet=not verbose) as progress:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from keras_ser.errors import UserError
@@ -62,7 +62,7 @@ def check_blocks(owner: Any) -> None:
             "`filters`, `kernels` and `pools` must have one entry per block. "
             f"Received: {len(owner.filters)}, {len(owner.kernels)}, {len(owner.pools)}."
         )
-    if any(pooled < 1 for pool in owner.pools for pooled in pool):
+    if any(len(pool) != 2 or min(pool) < 1 for pool in owner.pools):
         raise UserError(f"`pools` must be pairs (frames, bins) of numbers >= 1. Received: {owner.pools}.")
 
 
@@ -70,6 +70,14 @@ def shown(value: Any, most: int = 120) -> str:
     """Format a value for a message: on one line, with the middle of a long value left out."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 23]} .. {text[-20:]}"
+
+
+def listed(items: Iterable, most: int = 10) -> str:
+    """Join at most `most` items as 'a, b, c and 4 more'; unprintable characters are escaped."""
+    # bytes of a name that are not UTF-8 are in it as surrogates
+    items = [str(item).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for item in items]
+    text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _numbers(owner: Any, names: tuple[str, ...]):

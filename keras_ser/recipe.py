@@ -246,10 +246,6 @@ class Recipe:
         """
         return override(self, {key: value})
 
-    def set(self, key: str, value: Any) -> "Recipe":
-        """Change one value; see `change`."""
-        return self.change({key: value})
-
     def change(self, changes: Mapping[str, Any]) -> "Recipe":
         """Return a copy with several values changed; it is checked once all changes are made.
 

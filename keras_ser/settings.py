@@ -43,6 +43,29 @@ def of_stream(task: Task) -> bool:
     return task.column == "noise"
 
 
+def check_frontend_settings(of: Any) -> None:
+    """Refuse settings of a front end that do not fit together; `of`, a `FrontendConfig` or a `Frontend`, has them as attributes."""
+    strays = [name for name in of.features if name not in FEATURES]
+    if strays or not of.features or len(set(of.features)) != len(of.features):
+        raise UserError(
+            f"`features` must be distinct names from {', '.join(FEATURES)}. Received: {shown(of.features)}."
+        )
+    check_choice(of, "deltas", (0, 1, 2))
+    check_share(of, "preemphasis")
+    if of.fft < of.window:
+        raise UserError(f"`fft` must be at least `window`. Received: fft={of.fft}, window={of.window}.")
+    if "mfcc" in of.features and of.coefficients > of.bins:
+        raise UserError(
+            f"`coefficients` must be at most `bins`. Received: coefficients={of.coefficients}, bins={of.bins}."
+        )
+    if of.normalize and of.statistics:
+        raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
+    if of.seconds and not of.window <= of.seconds * of.sample_rate < float("inf"):
+        raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={of.seconds}.")
+    if "waveform" in of.features and of.window != of.hop:
+        raise UserError(f"the feature 'waveform' needs window = hop. Received: window={of.window}, hop={of.hop}.")
+
+
 @dataclass(frozen=True)
 class FrontendConfig:
     """Arguments of `keras_ser.features.Frontend`, and a name.
@@ -77,29 +100,9 @@ class FrontendConfig:
         settle(self)
         if self.name and not self.name.isidentifier():
             raise UserError(f"the name of a front end must be letters, digits and '_'. Received: {shown(self.name)}.")
-        strays = [name for name in self.features if name not in FEATURES]
-        if strays or not self.features or len(set(self.features)) != len(self.features):
-            raise UserError(
-                f"`features` must be distinct names out of {', '.join(FEATURES)}. Received: {shown(self.features)}."
-            )
         check_least(self, 1, "sample_rate", "window", "hop", "fft", "bins", "coefficients")
-        check_choice(self, "deltas", (0, 1, 2))
-        check_share(self, "preemphasis")
         check_least(self, 0, "seconds", "lowest")
-        if self.fft < self.window:
-            raise UserError(f"`fft` must be at least `window`. Received: fft={self.fft}, window={self.window}.")
-        if "mfcc" in self.features and self.coefficients > self.bins:
-            raise UserError(
-                f"`coefficients` must be at most `bins`. Received: coefficients={self.coefficients}, bins={self.bins}."
-            )
-        if self.normalize and self.statistics:
-            raise UserError("`normalize` makes every mean 0 and every variance 1: nothing is left for `statistics`.")
-        if 0 < self.seconds * self.sample_rate < self.window:
-            raise UserError(f"`seconds` must hold at least one window, or be 0. Received: seconds={self.seconds}.")
-        if "waveform" in self.features and self.window != self.hop:
-            raise UserError(
-                f"the feature 'waveform' needs window = hop. Received: window={self.window}, hop={self.hop}."
-            )
+        check_frontend_settings(self)
 
     @property
     def inputs(self) -> tuple[str, ...]:

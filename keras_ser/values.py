@@ -15,7 +15,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keras_ser.checks import shown
+from keras_ser.checks import listed, shown
 from keras_ser.errors import UserError
 
 # bound of NumPy's and TensorFlow's integers; JSON has none
@@ -183,6 +183,5 @@ def hint_name(hint: Any) -> str:
     return str(hint) if typing.get_origin(hint) else hint.__name__
 
 
-def _clipped(names: list[str], most: int = 10) -> str:
-    shorter = [name if name.isprintable() and len(name) <= 60 else shown(name, 60) for name in names[:most]]
-    return ", ".join(shorter) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _clipped(names: list[str]) -> str:
+    return listed(name if name.isprintable() and len(name) <= 60 else shown(name, 60) for name in names)

@@ -10,18 +10,18 @@ speakers and genders are used, but not its emotions, and only for training. Auxi
 with one task cannot use them; their batches are then half as large, so that they make as many optimizer steps with as many emotion
 labels per step. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from RUN` starts from a run of
 aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` verifies the speakers of a corpus that was not used in
-training, such as LibriSpeech's test-clean, and reports equal error rates (for figure 4, by the number of auxiliary speakers).
+training, such as LibriSpeech's test-clean, and reports equal error rates (for figure 4, by the number of auxiliary speakers);
+`--enrol N` utterances enrol a speaker.
 """
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from keras_ser.cli import recipe_main
+from keras_ser.cli.enrolment import add_verify_arguments, check_before, verified
 from keras_ser.cli.tables import Paper, systems_table
-from keras_ser.corpora import CORPORA, Corpus, read_corpus
 from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Published
 from keras_ser.models.aae_mtl import Config
@@ -168,21 +168,14 @@ def pretrained_on(recipe: Recipe, options) -> Recipe:
     return recipe.replace(streams=streams, corpus_options=(*recipe.corpus_options, *drawn))
 
 
-@cache
-def verified(given: str) -> Corpus:
-    """Read the corpus of --verify, so that a wrong folder is an error before the training."""
-    name, _, root = given.partition("=")
-    if name not in CORPORA or not root:
-        raise UserError(f"--verify takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
-    return read_corpus(name, root)
-
-
 def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:
     """Run one of these recipes; `papers` maps variants to papers."""
 
+    given: dict[str, argparse.Namespace] = {}
+
     def adjust(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-        if options.verify:
-            verified(options.verify)
+        given["options"] = options
+        verified(recipe, options)
         variant = variants[options.variant or next(iter(variants))]
         if options.epochs is not None and not recipe.unlabelled:
             # the clips of some of the speakers, in as many optimizer steps as the others
@@ -193,14 +186,14 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
 
     def arguments(parser: argparse.ArgumentParser) -> None:
         auxiliary_arguments(parser)
-        parser.add_argument(
-            "--verify",
-            default="",
-            metavar="NAME=DIR",
-            help="also verify the speakers of this corpus who were not seen in training (enrolment: 20 utterances each)",
-        )
+        add_verify_arguments(parser)
 
-    return recipe_main(variants, page, arguments=arguments, adjust=adjust, reports=tables(papers or {}))
+    def announce(systems: dict[str, Recipe], data: Any, todo: Sequence[tuple[str, Any]]) -> Sequence[str]:
+        check_before(systems, data, todo, given["options"])
+        return ()
+
+    more = {"arguments": arguments, "adjust": adjust, "reports": tables(papers or {}), "announce": announce}
+    return recipe_main(variants, page, **more)
 
 
 def tables(papers: dict[str, Paper]):
@@ -217,7 +210,7 @@ def tables(papers: dict[str, Paper]):
         known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
         pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))
         paper = papers.get(trained.variant, Paper())
-        table = systems_table(known, pairs, paper, swept=swept(trained.systems), verify=trained.options.verify)
+        table = systems_table(known, pairs, paper, swept=swept(trained.systems), verify=True)
         return table(trained)
 
     return make

@@ -23,10 +23,10 @@ The 34 short-term features are in pyAudioAnalysis's form, as in the paper. The l
 network on two cores, and a few minutes once for the windows and openSMILE's functionals.
 """
 
+from keras_ser.checks import listed
 from keras_ser.cli.recipe_script import flat, recipe_main
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.corpora import check_task, emodb, ravdess
-from keras_ser.corpora.corpus import listed
 from keras_ser.models import random_forest, svm
 from keras_ser.models.attention_dnn import DNN, DNN_MTL, Config
 from keras_ser.pipelines.augmentation import Windows

@@ -39,7 +39,6 @@ PACKAGES = [
     "api",
     "sklearn",
 ]
-# to be mended; both sets only shrink
 PACKAGE = Path(keras_ser.__file__).parent
 LIGHT = (
     "keras_ser",

@@ -13,14 +13,14 @@ from tests.test_recipe import AROUSAL, EMOTION, FIRST, NOISE, RECIPE, SIMPLE
 
 def test_setting_a_task_by_its_number_leaves_another_task_of_the_first_model_alone():
     """Number 1 is the arousal in the second model and the noise in the first."""
-    changed = RECIPE.set("tasks.1.weight", 0.3)
+    changed = RECIPE.change({"tasks.1.weight": 0.3})
     assert [task.weight for task in changed.tasks] == [1.0, 0.3]
     assert changed.first == RECIPE.first
     first = FIRST.replace(tasks=(NOISE, EMOTION, AROUSAL))
     for key in ("tasks.1.weight", "tasks.arousal.weight"):
-        changed = RECIPE.replace(first=first).set(key, 0.3)
+        changed = RECIPE.replace(first=first).change({key: 0.3})
         assert [task.weight for task in changed.first.tasks] == [1.0, 1.0, 0.3], key
-    changed = RECIPE.replace(first=first).set("tasks.0.weight", 2)
+    changed = RECIPE.replace(first=first).change({"tasks.0.weight": 2})
     assert [task.weight for task in changed.first.tasks] == [1.0, 2.0, 0.5]
 
 
@@ -28,7 +28,7 @@ def test_front_end_and_shared_tasks_follow_in_the_first_model():
     changed = RECIPE.change({"frontend.bins": 32, "tasks.emotion.labels": "anger,joy"})
     assert changed.first.frontend == changed.frontend and changed.frontend.bins == 32
     assert changed.first.tasks[0].labels == changed.tasks[0].labels == ("anger", "joy")
-    assert RECIPE.set("first.tasks.noise.weight", 3).first.tasks[1].weight == 3
+    assert RECIPE.change({"first.tasks.noise.weight": 3}).first.tasks[1].weight == 3
     masked = RECIPE.replace(first=FIRST.replace(config=Config(adversary=None, mask_bins=257)), discard="mask")
     for changes in ({"frontend.hop": 80, "first.frontend.hop": 100}, {"first.frontend.hop": 100, "frontend.hop": 80}):
         changed = masked.change(changes)
@@ -37,10 +37,10 @@ def test_front_end_and_shared_tasks_follow_in_the_first_model():
 
 def test_pairs_of_numbers_are_a_list_in_json():
     with pytest.raises(UserError, match=r"expected a JSON list, such as \[\[2, 2\], .* Received: '2,2'"):
-        SIMPLE.set("config.pools", "2,2")
-    assert SIMPLE.set("config.pools", "[[3,2],[2,2],[2,1],[1,1]]").config.pools[0] == (3, 2)
+        SIMPLE.change({"config.pools": "2,2"})
+    assert SIMPLE.change({"config.pools": "[[3,2],[2,2],[2,1],[1,1]]"}).config.pools[0] == (3, 2)
     with pytest.raises(UserError, match=r"expected a JSON object, such as \{"):
-        SIMPLE.set("tasks.emotion.merge", "joy,happiness")
+        SIMPLE.change({"tasks.emotion.merge": "joy,happiness"})
 
 
 def test_another_model_comes_with_its_own_settings():

@@ -19,7 +19,7 @@ from keras_ser.audio.channels import Mixing, survey
 from keras_ser.audio.formats import SOUNDFILE
 from keras_ser.audio.header import AudioError, Info, span
 from keras_ser.audio.stream import PIECE_SECONDS, by_soundfile, identified, open_stream, words
-from keras_ser.audio.waveforms import SHORTEST_SECONDS, Levels
+from keras_ser.audio.waveforms import Levels
 from keras_ser.errors import UserError
 
 LOUDEST = 2.0**32  # full scale is 1; floats may hold 32-bit integers, and the squares of far larger values overflow
@@ -87,14 +87,12 @@ def read_with_problems(
     sample_rate: int = 16000,
     start: float | None = None,
     end: float | None = None,
-    window_seconds: float = SHORTEST_SECONDS,
     reader: Callable[..., tuple[np.ndarray, int]] = read_channels,
 ) -> tuple[np.ndarray, list[str]]:
     """Return the waveform of `read` and its `problems`.
 
     Args:
         path, sample_rate, start, end: see `read`.
-        window_seconds: length of the front end's window in seconds.
         reader: function that decodes the file, with the arguments and results of `read_channels`.
 
     Returns:
@@ -102,7 +100,7 @@ def read_with_problems(
     """
     levels = Levels()
     waveform, mixing, rate = _read(path, sample_rate, start, end, reader, levels)
-    return waveform, [*mixing.problems, *levels.problems(rate, window_seconds)]
+    return waveform, [*mixing.problems, *levels.problems(rate)]
 
 
 def _read(

@@ -11,31 +11,30 @@ FAR_BEYOND = 10.0  # times full scale: mixes and filters exceed it by less, inte
 SHORTEST_SECONDS = 0.025  # the window of the usual front end
 
 
-def problems(waveform: np.ndarray, sample_rate: int, window_seconds: float = SHORTEST_SECONDS) -> list[str]:
+def problems(waveform: np.ndarray, sample_rate: int) -> list[str]:
     """List the problems of a waveform; an empty list if there are none.
 
     Args:
         waveform: (samples,); or (samples, channels) as from `read_channels`, which are mixed as in `read`.
         sample_rate: Hz.
-        window_seconds: length of the front end's window in seconds.
 
     Returns:
         Any of "empty"; "non-finite"; "silent channels", "cancelling channels" and "constant offset" (see `read`); "silent" (all
         samples are equal); "clipped" (runs of at least three samples at a rail of at least 0.99 of full scale, in total longer than
         0.1 % of the clip); "far beyond full scale" (a peak above `FAR_BEYOND`: floats in units of integers?); "shorter than one
-        window".
+        window" (`SHORTEST_SECONDS`).
     """
     waveform = np.asarray(waveform)
     if waveform.size == 0:
         return ["empty"]
     if not np.isfinite(waveform).all():
-        return ["non-finite"] + (["shorter than one window"] if len(waveform) < window_seconds * sample_rate else [])
+        return ["non-finite"] + (["shorter than one window"] if len(waveform) < SHORTEST_SECONDS * sample_rate else [])
     samples = waveform[:, None] if waveform.ndim == 1 else waveform
     mixing = survey([samples], sample_rate)
     mono = waveform if waveform.ndim == 1 else mixing(samples)
     levels = Levels()
     levels.add(mono)
-    return [*mixing.problems, *levels.problems(sample_rate, window_seconds)]
+    return [*mixing.problems, *levels.problems(sample_rate)]
 
 
 class Levels:
@@ -54,7 +53,7 @@ class Levels:
         self.high, self.low = rails
         self.size, self._end = self.size + len(piece), joined[-2:]
 
-    def problems(self, sample_rate: int, window_seconds: float) -> list[str]:
+    def problems(self, sample_rate: int) -> list[str]:
         """List the `problems` of all pieces together."""
         found = []
         if self.low == self.high:
@@ -64,7 +63,7 @@ class Levels:
             found.append("clipped")
         if max(self.high, -self.low) > FAR_BEYOND:
             found.append("far beyond full scale")
-        if self.size < window_seconds * sample_rate:
+        if self.size < SHORTEST_SECONDS * sample_rate:
             found.append("shorter than one window")
         return found
 

@@ -34,7 +34,7 @@ def home(text: str) -> str:
 
 def report_skipped(skipped: Sequence[Path]) -> None:
     """List non-audio files of the given folders on standard error."""
-    from keras_ser.corpora import listed
+    from keras_ser.checks import listed
 
     if skipped:
         print(f"keras-ser: skipped, not audio ({len(skipped)}): {listed(skipped)}", file=sys.stderr)
@@ -55,7 +55,8 @@ def add_table_arguments(parser: Any) -> None:
         action="append",
         default=[],
         metavar="OURS=THEIRS[,..]",
-        help="column names of the manifest's table, e.g. file=path,speaker=spk,emotion=label",
+        help="column names of the manifest's table, e.g. file=path,speaker=spk,emotion=label (of two manifests: that of the "
+        "corpus itself, not of an auxiliary one)",
     )
     parser.add_argument(
         "--audio-root", metavar="DIR", help="base folder of a manifest's relative paths (default: the table's folder)"
@@ -85,6 +86,32 @@ def table_options(options: argparse.Namespace) -> dict[str, Any]:
     if getattr(options, "metadata", None):
         found["metadata"] = str(user_path(options.metadata).resolve())
     return found
+
+
+def auxiliary_adapter(options: argparse.Namespace) -> str:
+    """Return the adapter of --aux-root, "" without it; raise UserError for --aux-corpus alone."""
+    if not options.aux_root:
+        if options.aux_corpus:
+            raise UserError(f"--aux-corpus {options.aux_corpus} is read from a folder: give --aux-root DIR as well.")
+        return ""
+    return options.aux_corpus or "manifest"
+
+
+def _further(options: argparse.Namespace, main: str) -> set[str]:
+    """Return the adapters of all corpora of a command line except the main one."""
+    verified = getattr(options, "verify", "").partition("=")[0]
+    return ({*options.corpus_roots} - {main}) | ({auxiliary_adapter(options), verified} - {""})
+
+
+def shared_table_options(options: argparse.Namespace, main: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the `table_options` of the main corpus, and name -> those of each other corpus.
+
+    --columns and --audio-root are for the one manifest: the main corpus (whose adapter is `main`) if it is one, else another one.
+    """
+    own, further = table_options(options), {name: {} for name in _further(options, main)}
+    if main != "manifest" and "manifest" in further:
+        further["manifest"] = {name: own.pop(name) for name in ("columns", "audio_root") if name in own}
+    return own, further
 
 
 def expanded(patterns: Sequence[str]) -> list[Path]:

@@ -1,7 +1,6 @@
 """Options for where runs are trained: --engine, --jobs and Ray's options."""
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,9 @@ def check_engine(options: argparse.Namespace) -> None:
 
 def share_cores(processes: int) -> None:
     """Divide the cores among processes and let GPU memory grow on demand; call it before TensorFlow is imported."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, str(_share(processes)))
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    from keras_ser.engines.worker import limit_threads
+
+    limit_threads(_share(processes))
 
 
 def _share(processes: int) -> int:

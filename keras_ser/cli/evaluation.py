@@ -79,7 +79,7 @@ def add(commands) -> None:
     compare.add_argument(
         "--metric", default="uar", help="uar, accuracy, macro_f1, recall/LABEL, ccc, .. (default: uar)"
     )
-    compare.add_argument("--protocol", help="protocol to compare (default: the only one of the experiments)")
+    compare.add_argument("--protocol", help="protocol to compare (default: the only one that both have)")
     compare.set_defaults(run=_compare)
 
     check = commands.add_parser(

@@ -208,7 +208,7 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
 
 def _finish(count: int, bad: Sequence[str], problems: Mapping[str, Sequence[Path]]) -> int:
     """Print the problems of predicted files (see `keras_ser.audio.problems`) and the unusable files; return the exit code."""
-    from keras_ser.corpora import listed
+    from keras_ser.checks import listed
 
     lines = [f"keras-ser: warning: {name} ({len(paths)}): {listed(paths)}" for name, paths in problems.items()]
     if bad:
@@ -239,9 +239,10 @@ def _print_csv(predictor, answers: Iterable) -> None:
 
 
 def _print_table(predictor, answers: Iterable) -> None:
+    from keras_ser.models import model_flags
     from keras_ser.reports.render import aligned
-    from keras_ser.serving.predictor import FLAGS
 
+    warnings = {name: flag.warning for name, flag in model_flags().items()}
     rows = [["file", *(task.name for task in predictor.tasks)]]
     try:
         for path, answer in answers:
@@ -249,7 +250,7 @@ def _print_table(predictor, answers: Iterable) -> None:
             for task in predictor.tasks:
                 found = answer[task.name]
                 cells.append(f"{found['value']:.3f}" if task.continuous else f"{found['label']} {found['score']:.2f}")
-            cells[0] += "".join(f" ({text})" for name, text in FLAGS.items() if answer.get(name))
+            cells[0] += "".join(f" ({text})" for name, text in warnings.items() if answer.get(name))
             rows.append([path, *cells])
     finally:  # an interrupt keeps what is there
         if len(rows) > 1:

@@ -14,8 +14,9 @@ from keras_ser.cli.final import FINAL, as_before, train_on_all
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, recipes_for
-from keras_ser.cli.training import INTERRUPTED, add_training_arguments, begun, folds_asked, prepared, read
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared, read
 from keras_ser.errors import UserError
+from keras_ser.experiment.preparing import begun
 from keras_ser.machine import cores
 
 Reports = Callable[["Trained"], Iterable[tuple[Any, Path]]]

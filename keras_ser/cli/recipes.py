@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import assignments, table_options
+from keras_ser.cli.arguments import assignments, auxiliary_adapter, shared_table_options
 from keras_ser.errors import UserError
 
 
@@ -26,14 +26,12 @@ def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | N
 
     Its notes on the choice are printed to standard error.
     """
-    from keras_ser.corpora import read_corpus
-
     recipes, demo, fitted = _loaded(options.recipe)
     adapter = options.corpus or next(iter(recipes.values())).corpus
     root = options.corpus_root or options.corpus_roots.get(adapter)
     if fitted is None or not (root or adapter == "demo"):
         return recipes, demo
-    recipes, notes = fitted(recipes, read_corpus(adapter, root, **table_options(options)))
+    recipes, notes = fitted(recipes, _read(adapter, root, options))
     for note in () if options.quiet else notes:
         print(note, file=sys.stderr)
     return recipes, demo
@@ -102,8 +100,8 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
     if options.seed is not None or options.seeds:
         first = options.seed or 0
         recipe = recipe.replace(seeds=tuple(range(first, first + (options.seeds or 1))))
-    if options.aux_root:
-        stream = Stream("auxiliary", corpus=options.aux_corpus, share=0.5)
+    if auxiliary := auxiliary_adapter(options):
+        stream = Stream("auxiliary", corpus=auxiliary, share=0.5)
         # a recipe.json written by such a training already contains the stream
         others = tuple(each for each in recipe.streams if each.name != stream.name)
         recipe = recipe.replace(streams=(*others, stream))
@@ -152,9 +150,7 @@ def choose_systems(
     Raises:
         UserError: an option does not apply, or a variant or system is unknown.
     """
-    from keras_ser.corpora import read_corpus
-
-    for option in ("aux_root", *(["corpus"] if own is None and fitted is None else [])):
+    for option in ("aux_root", "aux_corpus", *(["corpus"] if own is None and fitted is None else [])):
         if getattr(options, option):
             way = (
                 "--variant selects its corpus" if option == "corpus" else "auxiliary corpora are --corpus-root NAME=DIR"
@@ -177,7 +173,7 @@ def choose_systems(
         if fitted is not None:
             if not options.corpus_root and adapter != "demo":
                 raise UserError(f"{first.name} needs a corpus: --corpus-root CLIPS.csv, or --corpus demo to try it.")
-            made, notes = fitted(made, read_corpus(adapter, options.corpus_root, **table_options(options)))
+            made, notes = fitted(made, _read(adapter, options.corpus_root, options))
     absent = absent or {}
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
@@ -201,13 +197,19 @@ def choose_systems(
 
 def _own_corpus(options: argparse.Namespace):
     """Read the corpus given by --corpus, for systems made for it."""
-    from keras_ser.corpora import read_corpus
-
     if options.variant:
         raise UserError("--variant selects one of the recipe's own corpora, --corpus any other: give only one of them.")
     if not options.corpus_root and options.corpus != "demo":
         raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
-    return read_corpus(options.corpus, options.corpus_root, **table_options(options))
+    return _read(options.corpus, options.corpus_root, options)
+
+
+def _read(adapter: str, root: str | None, options: argparse.Namespace):
+    """Read the recipe's own corpus."""
+    from keras_ser.corpora import read_corpus
+
+    by, _ = shared_table_options(options, adapter)
+    return read_corpus(adapter, root, **by)
 
 
 def _has(recipe, pair: str) -> bool:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keras_ser.cli.enrolment import enrolled_report
 from keras_ser.cli.noises import PAPER_NOISES, tested_noises
 from keras_ser.cli.papers import Paper
 from keras_ser.cli.progress import step_printer
@@ -46,7 +48,7 @@ def systems_table(
     name: str = "systems",
     swept: tuple[str, Mapping[str, Mapping[float, str]]] | None = None,
     metrics: Sequence[str] = ("uar", "accuracy"),
-    verify: str = "",
+    verify: bool = False,
 ) -> Reports:
     """Make a report of several systems' scores under each protocol, and their differences.
 
@@ -57,7 +59,7 @@ def systems_table(
         name: base name of the files.
         swept: the setting in which the systems differ, and curve -> value -> system; see `keras_ser.reports.Swept`.
         metrics: metrics of classification that are shown, the first one above.
-        verify: "NAME=DIR", a corpus whose speakers are verified by each system, 20 utterances enrolled, in a further report; a
+        verify: whether the speakers of --verify, an option of the recipe, are verified by each system in a further report; a
             sweep then has a panel of the equal error rate.
     """
 
@@ -67,10 +69,7 @@ def systems_table(
         from keras_ser.reports.headline import in_training
 
         data, first, shown = trained.data, trained.first, paper
-        told, further = _notes(trained, paper), {}
-        if verify:
-            made, further = _verified(trained, verify)
-            yield made, made.save(trained.folder)
+        told = _notes(trained, paper)
         if paper.labels and paper.labels != first.tasks[0].labels:
             told.append(f"The paper's figures are for the classes {', '.join(paper.labels)}, and are not shown.")
             shown = Paper(confused=paper.confused)
@@ -80,7 +79,8 @@ def systems_table(
         known = {p for system in trained.systems.values() for p in system.predictions["protocol"].unique()}
         protocols = [protocol for protocol in first.protocols if protocol.name in known]
         facts = {p.name: protocol_facts(p, data, first) for p in protocols}
-        made = systems_report(
+        table = partial(
+            systems_report,
             report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
             [_systems(trained, protocol.name, pairs, metrics=metrics) for protocol in protocols],
             about=about,
@@ -100,40 +100,20 @@ def systems_table(
             notes=told,
             learned={name: system.learned for name, system in trained.systems.items()},
             name=name,
-            swept=Swept(*swept, further | _further(trained, [p.name for p in protocols])) if swept else None,
         )
+
+        def curves(further: Mapping[str, Mapping[str, Any]]) -> Any:
+            return Swept(*swept, {**further, **_further(trained, [p.name for p in protocols])}) if swept else None
+
+        made = table(swept=curves({}))
         yield made, made.save(trained.folder)
+        if verify and trained.options.verify:  # last: the table remains if the verification fails
+            made, rates = enrolled_report(trained)
+            if swept:
+                table(swept=curves(rates)).save(trained.folder)
+            yield made, trained.folder / "verification.md"
 
     return make
-
-
-def _verified(trained: Trained, given: str) -> tuple[Any, dict[str, dict[str, Any]]]:
-    """Return the report of the verification of the speakers of NAME=DIR, and quantity -> system -> the equal error rate."""
-    from keras_ser.corpora import read_corpus
-    from keras_ser.evaluation.tables import Cell
-    from keras_ser.experiment.planning import by_validity
-    from keras_ser.experiment.verification import run_enrolled
-    from keras_ser.pipelines.records import cache
-    from keras_ser.training import Run
-
-    name, _, root = given.partition("=")
-    corpus = read_corpus(name, root)
-    decoded = cache(corpus, trained.data.cache.path.parent, sample_rate=trained.first.frontend.sample_rate)
-    known = {p for system in trained.systems.values() for p, *_ in system.runs}
-    # the same fold of another protocol is another network
-    protocol = by_validity(p for p in trained.first.protocols if p.name in known)[-1].name
-    runs = {
-        system: [Run.load(made.folder / p / f"fold-{f:02d}-seed-{s}") for p, f, s in sorted(made.runs) if p == protocol]
-        for system, made in trained.systems.items()
-    }
-    told, step = [f"Runs of protocol {protocol}."], step_printer(trained.options.quiet)
-    made = run_enrolled(runs, [(corpus, decoded)], trained.folder, notes=told, on_step=step)
-    rates = {
-        row["system"]: Cell(row["value"], row["low"], row["high"])
-        for row in made.data["scores"]
-        if (row["trials"], row["metric"]) == ("all", "eer")
-    }
-    return made, {f"EER of the speakers of {corpus.name}": rates}
 
 
 def _further(trained: Trained, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -1,15 +1,16 @@
-"""The options of `train`, and the checks made before anything is decoded."""
+"""The options of `train`, and the corpora that they name."""
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, auxiliary_adapter, home, positive, shared_table_options
 from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.cli.parsing import nearest
 from keras_ser.errors import UserError
+from keras_ser.experiment.preparing import check_corpus_labels, check_experiment, check_used, with_first
 from keras_ser.files import waveform_cache
 
 EXAMPLE = "OUT/RECIPE-HASH/PROTOCOL/fold-00-seed-0, e.g. saved_models/own-conv-1a2b3c4d/unseen-speakers/fold-00-seed-0"
@@ -98,9 +99,7 @@ def add_corpus_arguments(corpus: Any) -> None:
         metavar="CSV",
         help="table of speakers, genders and films, for corpora that lack them (AFEW, AVEC)",
     )
-    corpus.add_argument(
-        "--aux-corpus", metavar="NAME", default="manifest", help="adapter of --aux-root (default: manifest)"
-    )
+    corpus.add_argument("--aux-corpus", metavar="NAME", help="adapter of --aux-root (default: manifest)")
     corpus.add_argument(
         "--aux-root", metavar="DIR", help="folder of an auxiliary corpus, used as a second training stream"
     )
@@ -111,20 +110,6 @@ def add_corpus_arguments(corpus: Any) -> None:
         default="raise",
         help="unreadable files: raise an error (default), or drop and report them",
     )
-
-
-def begun(recipe: Any, folder: str | None) -> Any:
-    """Return the recipe, set to start from the weights of the run in `folder` if given."""
-    if not folder:
-        if recipe.initial:
-            raise UserError(f"{recipe.name} starts from the weights {recipe.initial}: give their run, --init-from RUN.")
-        return recipe
-    from keras_ser.models import is_baseline
-    from keras_ser.training.transfer import digest
-
-    if recipe.first is not None or is_baseline(recipe):
-        raise UserError(f"--init-from initialises a single network. Received: {recipe.name}, a cascade or a baseline.")
-    return recipe.replace(initial=digest(folder))
 
 
 class Roots(argparse.Action):
@@ -174,7 +159,7 @@ def prepared(
     )
     data = Data.load(first, corpus, cache, auxiliary, noise_root, bad=options.bad, progress=not options.quiet)
     for recipe in recipes.values() if data.cache.dropped else ():
-        check_labels(recipe, data.readable, auxiliary)
+        check_corpus_labels(recipe, data.readable, auxiliary)
     return recipes, data, read_by | ({"root": options.corpus_root} if options.corpus_root else {})
 
 
@@ -188,67 +173,35 @@ def read(
     """
     from keras_ser.corpora import read_corpus
 
-    read_by, first = table_options(options), next(iter(recipes.values()))
-    # the table of an auxiliary manifest, if the recipe's own corpus is none
-    of_table = (
-        {name: read_by.pop(name) for name in ("columns", "audio_root") if name in read_by}
-        if (first.corpus != "manifest" and "manifest" in options.corpus_roots)
-        else {}
-    )
+    first = next(iter(recipes.values()))
+    read_by, of_table = shared_table_options(options, first.corpus)
     # report a wrong path or label before importing TensorFlow, which takes seconds
-    auxiliary = {options.aux_corpus: read_corpus(options.aux_corpus, options.aux_root)} if options.aux_root else {}
+    auxiliary, kind = {}, auxiliary_adapter(options)
+    if kind:
+        auxiliary[kind] = read_corpus(kind, options.aux_root, **of_table[kind])
     named = set(options.corpus_roots) - {first.corpus}
+    if kind in named:
+        raise UserError(
+            f"--aux-root and --corpus-root {kind}= give two corpora of the adapter {kind}: omit one of them."
+        )
     check_used(recipes.values(), named, options.noise_root)
     for name in sorted(named):
-        by = next(dict(s.options) for each in _with_first(recipes.values()) for s in each.streams if s.corpus == name)
-        auxiliary[name] = read_corpus(
-            name, options.corpus_roots[name], **by, **(of_table if name == "manifest" else {})
-        )
+        by = next(dict(s.options) for each in with_first(recipes.values()) for s in each.streams if s.corpus == name)
+        auxiliary[name] = read_corpus(name, options.corpus_roots[name], **{**by, **of_table[name]})
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}
     for recipe in recipes.values():
-        check_labels(recipe, corpus, auxiliary)
-        check_all(trained(recipe) if trained else recipe, corpus, options, auxiliary)
+        check_corpus_labels(recipe, corpus, auxiliary)
+        check_experiment(
+            trained(recipe) if trained else recipe,
+            corpus,
+            auxiliary,
+            folds_asked(options),
+            options.noise_root,
+            getattr(options, "init_from", None),
+            final=getattr(options, "final", False),
+        )
     return recipes, corpus, auxiliary, read_by
-
-
-def _with_first(recipes: Iterable[Any]) -> list[Any]:
-    return [each for recipe in recipes for each in (recipe, recipe.first) if each is not None]
-
-
-def check_used(recipes: Iterable[Any], auxiliary: Iterable[str], noise_root: Path | str | None) -> None:
-    """Refuse what no stream of the recipes uses, by a UserError: names of auxiliary corpora, and a folder of noises."""
-    every = _with_first(recipes)
-    read = {stream.corpus for each in every for stream in each.streams if stream.corpus}
-    for name in sorted(set(auxiliary) - read):
-        raise UserError(
-            f"no stream reads the corpus {name!r}: omit it, or add a stream. Read are: {', '.join(sorted(read)) or 'none'}."
-        )
-    if noise_root and not any(stream.noises for each in every for stream in each.streams):
-        raise UserError(
-            f"no stream of {every[0].name} mixes in noise: omit the folder of noises. Received: {noise_root}."
-        )
-
-
-def check_all(recipe, corpus, options: argparse.Namespace, auxiliary: Mapping[str, Any] | None = None) -> None:
-    """Check recipe, corpora and folds before anything is decoded.
-
-    Raises:
-        UserError: the recipe cannot be trained, split, monitored or reported.
-    """
-    from keras_ser.experiment.planning import check_splits
-    from keras_ser.experiment.reporting import paper_figures
-    from keras_ser.reports.scores import paper_by_task
-    from keras_ser.training.preflight import check_recipe
-    from keras_ser.training.transfer import check_start
-
-    check_recipe(recipe, auxiliary or {}, Path(options.noise_root) if options.noise_root else None)
-    paper_by_task(paper_figures(recipe), recipe.tasks)
-    initial = getattr(options, "init_from", None)
-    if not getattr(options, "final", False):
-        check_splits(recipe, corpus, folds_asked(options), (auxiliary or {}).values(), initial)
-    elif initial:  # all clips are trained on, whatever the protocols
-        check_start(recipe, initial, corpus, ())
 
 
 def folds_asked(options: argparse.Namespace) -> list[int] | None:
@@ -259,30 +212,3 @@ def folds_asked(options: argparse.Namespace) -> list[int] | None:
     if not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", number) for number in numbers):
         raise UserError(f"--folds takes numbers from 0, separated by commas. Received: {options.folds!r}.")
     return [int(number) for number in numbers]
-
-
-def check_labels(recipe, corpus, auxiliary: Mapping[str, Any]) -> None:
-    """Check that the labels of the corpora match the tasks.
-
-    Raises:
-        CorpusError: a task has no labelled clip, a label is unknown to the task, or a class has no clip.
-    """
-    from keras_ser.corpora import CorpusError, check_task
-    from keras_ser.settings import of_stream
-
-    for task in recipe.tasks:
-        if of_stream(task):
-            continue
-        # an auxiliary corpus does not teach every task: see `Data.source`
-        alone = task.column == recipe.tasks[0].column and not task.identity
-        teaching = {stream.corpus for stream in recipe.streams if stream.teaches}
-        others = [other for name, other in auxiliary.items() if not alone or name in teaching]
-        check_task(task, corpus, *others)
-        nameless = [other.name for other in auxiliary.values() if task.identity and not other.counts(task.column)]
-        if nameless:
-            raise CorpusError(
-                f"the auxiliary corpus {nameless[0]} has no {task.column} for any clip, as the task {task.name!r} needs: add it, "
-                "or remove the corpus or the task."
-            )
-    if recipe.first is not None:
-        check_labels(recipe.first, corpus, auxiliary)

@@ -13,7 +13,8 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, recipes_for
-from keras_ser.cli.training import INTERRUPTED, OUT, add_training_arguments, begun, folds_asked, prepared
+from keras_ser.cli.training import INTERRUPTED, OUT, add_training_arguments, folds_asked, prepared
+from keras_ser.experiment.preparing import begun
 
 
 def add(commands) -> None:
@@ -150,7 +151,7 @@ def following(recipe: Path, options: argparse.Namespace) -> str:
     """Return the command that trains the recipe found by a search on the same corpora, in the same way and place."""
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     given |= {"--audio-root": options.audio_root}
-    given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root} if options.aux_root else {}
+    given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root}
     given |= {"--init-from": options.init_from} if options.init_from else {}
     given |= {"--bad": options.bad} if options.bad != "raise" else {}
     given |= {"--strategy": options.strategy, "--cache": options.cache}

@@ -45,7 +45,7 @@ def add(commands) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from keras_ser.corpora import CORPORA, read_corpus
     from keras_ser.experiment.rescoring import cache_folder, runs_of
-    from keras_ser.experiment.verification import run_enrolled
+    from keras_ser.experiment.verification import check_verifiable, run_enrolled
     from keras_ser.pipelines.records import cache
 
     folder, roots, table = Path(options.folder), {}, table_options(options)
@@ -65,6 +65,7 @@ def _verify(options: argparse.Namespace) -> int:
         roots[name] = root
     corpora = [read_corpus(name, root, **(table if name == "manifest" else {})) for name, root in roots.items()]
     runs = runs_of(folder)
+    check_verifiable((run.recipe for run in runs), corpora)
     where = Path(options.out) if options.out else folder
     rate = runs[0].recipe.frontend.sample_rate
     decoded = [(c, cache(c, cache_folder(folder), sample_rate=rate, bad=options.bad)) for c in corpora]

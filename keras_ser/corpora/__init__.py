@@ -30,6 +30,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from keras_ser.checks import listed
 from keras_ser.corpora import (
     afew,
     avec2016,
@@ -43,11 +44,11 @@ from keras_ser.corpora import (
     ravdess,
     slr45,
 )
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.task_labels import check_task
 from keras_ser.files import user_path
 
-__all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "listed", "read_corpus"]
+__all__ = ["CORPORA", "Corpus", "CorpusError", "Utterance", "check_task", "read_corpus"]
 
 _ADAPTERS = (afew, avec2016, crema_d, demo, emodb, iemocap, librispeech, manifest, msp_improv, ravdess, slr45)
 # Name -> reader.

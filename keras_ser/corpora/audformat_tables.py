@@ -9,7 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.rows import Table, text, texts
 from keras_ser.errors import UserError
 

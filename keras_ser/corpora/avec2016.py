@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, entries, locate, strays_below, unknown_names
 from keras_ser.corpora.table import gender, read_metadata
 from keras_ser.errors import UserError

@@ -8,19 +8,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
-from keras_ser.files import printable
 
 
 class CorpusError(UserError):
     """Data on disk that do not match the corpus; the message lists the first ten cases."""
-
-
-def listed(items, most: int = 10) -> str:
-    """Join at most `most` items as 'a, b, c and 4 more'; unprintable characters are escaped."""
-    items = [printable(str(item)) for item in items]
-    text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True)

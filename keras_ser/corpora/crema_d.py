@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.layout import audio_files, locate, strays_below, unknown_names
 from keras_ser.corpora.table import read_table
 

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 from keras_ser.audio.formats import is_lfs_pointer
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.layout import AUDIO, VIDEO, entries
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.plain_text import read_text

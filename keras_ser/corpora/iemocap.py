@@ -15,7 +15,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.layout import audio_files, entries, locate, strays_below, unknown_names
 
 CITATION = (

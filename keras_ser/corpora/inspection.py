@@ -15,7 +15,8 @@ import numpy as np
 
 from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
 from keras_ser.audio import problems as oddities
-from keras_ser.corpora.corpus import Corpus, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import Corpus
 from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings
 from keras_ser.progress import track
 

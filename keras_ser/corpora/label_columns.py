@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.spelling import quoted, shown
 
 # Fields that stand for a missing value: those of `pandas.read_csv`, and a hyphen.

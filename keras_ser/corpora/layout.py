@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.files import user_path
 
 # Suffixes of the corpora's own files; the first takes precedence if a recording exists in both formats.

@@ -19,7 +19,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.rows import Table

@@ -26,7 +26,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.label_columns import number, without_value
 from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
 from keras_ser.corpora.spelling import quoted

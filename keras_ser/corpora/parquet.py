@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.errors import UserError
 from keras_ser.files import lock, user_cache, write_json, write_whole

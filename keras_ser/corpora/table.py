@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.label_columns import without_value
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.corpora.spelling import quoted, shown, visible

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.layout import entries, existing_folder, files_below
 from keras_ser.corpora.plain_text import read_text
 from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts

@@ -44,15 +44,20 @@ def must_see(path: Path | str) -> None:
         raise UserError(f"{platform.node()} cannot access {path}: all workers need one file system and the same paths.")
 
 
+def limit_threads(threads: int) -> None:
+    """Limit TensorFlow's threads and let GPU memory grow on demand, unless the environment says otherwise; before its import."""
+    for name in THREADS:
+        os.environ.setdefault(name, str(threads))
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
 @functools.cache
 def _enter(workplace: Workplace) -> None:
     """Set up a process, once, before TensorFlow is imported."""
     must_see(workplace.folder)
     os.chdir(workplace.folder)
     os.environ[COMMAND] = workplace.command
-    for name in THREADS:
-        os.environ.setdefault(name, str(workplace.threads))
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    limit_threads(workplace.threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if workplace.deterministic:
         from keras_ser.training import deterministic

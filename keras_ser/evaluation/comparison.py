@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import Items, degrees, left_out, metric_names, scored_streams, select, tally
 from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
@@ -25,7 +26,6 @@ class Comparison:
         p: two-sided p value of "no difference", or None; `without_p` then gives the reason.
         groups: number of groups; `unit` is their kind ("speakers", "groups", "clips").
         clips: number of compared clips.
-        seeds_a, seeds_b: the complete seeds of each run.
         basis: what the interval is taken over, in words.
         notes: notes on excluded seeds and on differing streams.
         without_p: why there is no p value; "" if there is one.
@@ -45,8 +45,6 @@ class Comparison:
     groups: int
     unit: str
     clips: int
-    seeds_a: tuple[int, ...]
-    seeds_b: tuple[int, ...]
     basis: str
     notes: tuple[str, ...]
     without_p: str = ""
@@ -101,7 +99,7 @@ def compare(
             truths may not.
         task: the task whose predictions are compared.
         metric: one of `metric_names(task)`: "ccc" or "rmse" for a continuous task.
-        protocol: name of the protocol. Default: the only protocol of the tables.
+        protocol: name of the protocol. Default: the only one that both tables have.
         deterministic: for each run, whether all seeds give the same model (`keras_ser.models.deterministic_model`).
 
     Raises:
@@ -112,8 +110,14 @@ def compare(
         raise UserError(f"`metric` of task {task.name!r} must be one of {', '.join(names)}. Received: {metric!r}.")
     a, b = check_predictions(a, [task]), check_predictions(b, [task])
     protocols = sorted(set(a["protocol"]) | set(b["protocol"]))
-    if protocol is None and len(protocols) == 1:
-        protocol = protocols[0]
+    if protocol is None:
+        both = [name for name in a["protocol"].unique() if name in set(b["protocol"])]
+        if not both:
+            first, second = (", ".join(t["protocol"].unique()) for t in (a, b))
+            raise UserError(f"the two must share a protocol. Received: {first} in the first, {second} in the second.")
+        if len(both) > 1:
+            raise UserError(f"the tables have several protocols: {', '.join(both)}. Choose one, --protocol {both[-1]}.")
+        protocol = both[0]
     if protocol not in protocols:
         raise UserError(f"`protocol` must be one of {', '.join(protocols)}. Received: {protocol!r}.")
     streams = [scored_streams(t, task) for t in (a, b)]
@@ -163,8 +167,6 @@ def compare(
         groups=groups,
         unit=ours.unit,
         clips=len(ours.truth),
-        seeds_a=ours.seeds,
-        seeds_b=theirs.seeds,
         basis=basis(groups, ours.unit.removesuffix("s"), _seeds(systems)),
         notes=tuple(notes),
         without_p=without,
@@ -197,9 +199,9 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
     alone = sorted(set(first) ^ set(second))
     where = f"{task.name} under {protocol!r}, stream {stream!r}"
     if alone:
-        listed = ", ".join(f"fold {fold} {name}" for fold, name in alone[:10])
+        clips = listed(f"fold {fold} {name}" for fold, name in alone)
         raise UserError(
-            f"two runs are compared on the same clips ({where}). Received {len(alone)} that only one of them has: {listed}."
+            f"two runs are compared on the same clips ({where}). Received {len(alone)} that only one of them has: {clips}."
         )
     for what, x, y in (
         ("truth", ours.truth, theirs.truth),
@@ -207,7 +209,7 @@ def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: 
     ):
         bad = np.flatnonzero(x != y)
         if len(bad):
-            listed = ", ".join(f"fold {first[i][0]} {first[i][1]}" for i in bad[:10])
+            clips = listed(f"fold {first[i][0]} {first[i][1]}" for i in bad)
             raise UserError(
-                f"two runs are compared on clips of the same {what} ({where}). Received {len(bad)} that differ: {listed}."
+                f"two runs are compared on clips of the same {what} ({where}). Received {len(bad)} that differ: {clips}."
             )

@@ -160,9 +160,10 @@ def scale(metric: str) -> str:
 def chance(metric: str, classes: int) -> float | None:
     """Return the chance level of a metric: 1 / (number of classes in the truth) for UAR, 0 for CCC, None for others.
 
-    The chance level of other metrics depends on the most frequent class in training, which is not known here.
+    If one class alone is in the truth, UAR has no chance level: naming always that class would score 100 %, any other 0 %. The
+    chance level of other metrics depends on the most frequent class in training, which is not known here.
     """
-    return {"uar": 1 / classes if classes else None, "ccc": 0.0}.get(metric)
+    return {"uar": 1 / classes if classes > 1 else None, "ccc": 0.0}.get(metric)
 
 
 def left_out(sums: np.ndarray, task: Task, deterministic: bool = False) -> Jackknife:

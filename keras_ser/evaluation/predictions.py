@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 from keras_ser.files import write_table
 from keras_ser.tasks import Task

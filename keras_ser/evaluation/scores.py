@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
+from keras_ser.checks import listed
 from keras_ser.errors import UnknownKeyError
 from keras_ser.evaluation import group_sums
 from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally
@@ -278,8 +279,7 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
     if result.unlabelled:
         notes.append(f"{result.unlabelled} clips without a label are left out.")
     if result.absent_altogether:
-        names, more = result.absent_altogether[:10], len(result.absent_altogether) - 10
-        notes.append(f"No clip is {_listed(names)}{f' and {more} more' * (more > 0)}: left out of UAR.")
+        notes.append(f"No clip is {listed(result.absent_altogether)}: left out of UAR.")
     for label, where in result.absent.items():
         notes.append(f"{label} is absent from {len(where)} of {len(result.folds)} folds ({_listed(where)}).")
     return tuple(notes)

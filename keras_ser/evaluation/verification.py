@@ -35,6 +35,8 @@ from keras_ser.evaluation.verification_trials import crossing, least_cost, rates
 
 # a and b are the clips' ids; gender "" = unknown
 COLUMNS = ("fold", "seed", "system", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b", "same", "score")
+# minDCF weighs false alarms 99 times, so that its spread remains wide near its largest value 1, where logits have no limit
+SCALES = {"eer": "logit", "accuracy": "logit", "min_dcf": "log"}
 METRICS = {"eer": "EER, %", "accuracy": "accuracy, %", "min_dcf": "minDCF"}
 
 
@@ -71,7 +73,8 @@ class Verification:
         found, count = self._measured(system, metric, same_gender_only)
         if not found.seeds:
             return Cell(float("nan"), clips=count, form=form_of(metric))
-        return replace(estimate(found, clips=count, scale="logit"), form=form_of(metric))
+        cell = estimate(found, clips=count, scale=SCALES[metric])
+        return replace(cell, high=None if cell.high is None else min(cell.high, 1.0), form=form_of(metric))
 
     def difference(self, a: str, b: str, metric: str, same_gender_only: bool = False) -> Cell:
         """Return the metric of system a minus that of system b, paired by speaker; both are scored on the same trials."""

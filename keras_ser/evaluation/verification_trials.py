@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 
 P_TARGET = 0.01
@@ -85,6 +85,25 @@ def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: b
     return np.stack([a, b])
 
 
+def check_enrolment(speakers: Sequence[str], utterances: int) -> None:
+    """Check that some utterances of each speaker can be enrolled, from the speaker of each clip.
+
+    Raises:
+        TrialsError: there are fewer than two speakers, or a speaker has no clip left to test.
+    """
+    counts = pd.Series(np.asarray(speakers, dtype=object)).value_counts()
+    few = sorted(map(str, counts[counts <= utterances].index))
+    if len(counts) >= 2 and not few:
+        return
+    most = int(counts.min()) - 1 if len(counts) >= 2 else 0
+    way = f"Enrol by {most} or fewer (--enrol {most})" if most else "Take a corpus with more clips of more speakers"
+    lacking = f", {len(few)} of them with fewer: {listed(few)}" if few else ""
+    raise TrialsError(
+        f"enrolment by {utterances} utterances needs two speakers or more, each with {utterances + 1} clips at least. Received: "
+        f"{len(counts)} speaker{'s' * (len(counts) != 1)} not seen in training{lacking}. {way}."
+    )
+
+
 def enrolled_trials(
     speakers: Sequence[str], utterances: int, seed: int = 0
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -99,16 +118,11 @@ def enrolled_trials(
         mapping, and indices of the clip.
 
     Raises:
-        TrialsError: there are fewer than two speakers, or a speaker has no clip left to test.
+        TrialsError: see `check_enrolment`.
     """
+    check_enrolment(speakers, utterances)
     names = np.asarray(speakers, dtype=object)
     counts = pd.Series(names).value_counts()
-    few = sorted(map(str, counts[counts <= utterances].index))
-    if len(counts) < 2 or few:
-        raise TrialsError(
-            f"enrolment by {utterances} utterances needs two speakers or more, each with {utterances + 1} at least. Received: "
-            f"{len(counts)} speakers, {len(few)} of them with fewer: {listed(few)}. Enrol by fewer (--enrol N)."
-        )
     rng = np.random.default_rng(seed)
     places = {name: np.flatnonzero(names == name) for name in sorted(counts.index)}
     enrolled = {name: np.sort(rng.choice(held, utterances, replace=False)) for name, held in places.items()}

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.corpora.spelling import comparable, difference
 from keras_ser.errors import RunError
 from keras_ser.evaluation import read_predictions
 from keras_ser.evaluation.learning import faults, learning_table, run_learning, together
-from keras_ser.experiment.stored import RECIPE, read_or_refuse, stored_recipe
+from keras_ser.experiment.stored import PREDICTIONS, RECIPE, read_or_refuse, run_folder, stored_recipe
 from keras_ser.models import deterministic_model
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run, model_file
@@ -25,7 +25,7 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         a, b: folders of experiments, or predictions.csv files.
         task: name of the task to compare.
         metric: name of the metric; see `keras_ser.evaluation.metric_names`.
-        protocol: name of the protocol. Default: the only one of the experiments.
+        protocol: name of the protocol. Default: the only one that both experiments have.
 
     Raises:
         RunError: there are no predictions. See also `keras_ser.evaluation.compare`.
@@ -34,7 +34,7 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
 
     tables, known = [], []
     for path in (a, b):
-        file = path / "predictions.csv" if path.is_dir() else path
+        file = path / PREDICTIONS if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
         again = f"Recreate it: keras-ser evaluate {file.parent}"
@@ -78,7 +78,7 @@ def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> lis
     """Return a line on whether an experiment's runs have learned; none if its folder holds only their predictions."""
     table = table[table["protocol"] == protocol]
     keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
-    runs = [(folder / protocol / f"fold-{fold:02d}-seed-{seed}", protocol, fold, seed) for protocol, fold, seed in keys]
+    runs = [(folder / run_folder(*key), *key) for key in keys]
     if not all(model_file(path) for path, *_ in runs):
         return []
     loaded = [(Run.load(path), *key) for path, *key in runs]

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.experiment.planning import by_validity
+from keras_ser.experiment.stored import run_folder
 from keras_ser.experiment.systems import System
 from keras_ser.experiment.verification import embeddings
 from keras_ser.reports import Picture, Report
@@ -16,10 +17,10 @@ from keras_ser.reports.embedding_maps import FEWEST, layout, maps
 from keras_ser.training import Data, Run
 from keras_ser.training.predictions import truths
 
+NAME = "course"  # base name of the files
 
-def course_report(
-    title: str, systems: Mapping[str, System], data: Data, compared: tuple[str, str], name: str = "course"
-) -> Report:
+
+def course_report(title: str, systems: Mapping[str, System], data: Data, compared: tuple[str, str]) -> Report:
     """Draw accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
     The curves show the most valid protocol and the lowest seed: the accuracy of its validation side, or of the training batches
@@ -30,7 +31,6 @@ def course_report(
         systems: name -> trained system.
         data: their corpora.
         compared: the systems whose embeddings are shown.
-        name: base name of the files.
     """
     first = next(iter(systems.values())).recipe
     task, protocol = first.tasks[0], by_validity(first.protocols)[-1].name
@@ -39,7 +39,7 @@ def course_report(
     runs: dict[int, dict[str, Run]] = {}
     for system_name, system in systems.items():
         for _, fold, _ in sorted(key for key in system.runs if key[0] == protocol and key[2] == seed):
-            run = Run.load(system.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
+            run = Run.load(system.folder / run_folder(protocol, fold, seed))
             runs.setdefault(fold, {})[system_name] = run
             history = pd.DataFrame(run.history).set_index("epoch")
             for side, column in (("validation", f"val_{task.name}_accuracy"), ("training", f"{task.name}_accuracy")):
@@ -49,7 +49,7 @@ def course_report(
     side = "validation" if curves["validation"] else "training"
     if curves[side]:
         draw = partial(by_panel, curves[side], f"{side} accuracy, %")
-        figures.append(Picture(f"{name}-curves.png", f"{side} accuracy by epoch, {protocol}", draw))
+        figures.append(Picture(f"{NAME}-curves.png", f"{side} accuracy by epoch, {protocol}", draw))
     fold, pair = min(runs), runs[min(runs)]
     if set(compared) <= set(pair):
         found = {each: embeddings(pair[each], data) for each in compared}
@@ -59,8 +59,8 @@ def course_report(
             truth = truths(task, clips, data.corpus.name)
             draw = partial(maps, places, np.array(truth), task.labels)
             caption = f"t-SNE of the test clips of {protocol}, fold {fold}, by {task.name}"
-            figures.append(Picture(f"{name}-tsne.png", caption, draw))
-    return Report(title, (), [f"Protocol {protocol}, seed {seed}."], figures=tuple(figures), name=name)
+            figures.append(Picture(f"{NAME}-tsne.png", caption, draw))
+    return Report(title, (), [f"Protocol {protocol}, seed {seed}."], figures=tuple(figures), name=NAME)
 
 
 def _tested(run: Run, data: Data) -> str:

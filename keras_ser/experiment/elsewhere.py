@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from keras_ser.corpora import Corpus, CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.corpora.spelling import comparable, shown
 from keras_ser.errors import UserError
 from keras_ser.experiment.planning import tested
@@ -15,9 +16,9 @@ from keras_ser.experiment.rescoring import cache_folder, data_of, runs_of
 from keras_ser.reports import Report, score_report
 from keras_ser.settings import Stream, of_stream
 from keras_ser.splits import LeakageError, Protocol, Split
-from keras_ser.tasks import Task, identity
+from keras_ser.tasks import Task
 from keras_ser.training import Data, Run
-from keras_ser.training.transfer import heard_clips, heard_speakers
+from keras_ser.training.heard import heard_by, heard_clips, heard_speakers, people_of
 
 PROTOCOL = "other-corpus"
 TRAINED = ("refuse", "drop", "keep")
@@ -88,26 +89,50 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
         hashes: id -> content hash of its clips.
     """
     runs = list(runs)
+    people: set[str] = set()
+    copies: set[str] = set()
+    for run in runs:
+        told = heard_by(run)
+        if told:
+            people |= told.people
+            copies |= told.copies(hashes)
+    earlier = [run for run in runs if not ((told := heard_by(run)) and told.audio is not None)]
+    note, speakers = "", set()
+    if earlier:
+        before, again, note = _earlier(folder, earlier, corpus, hashes)
+        speakers, copies = speakers | before, copies | again
+    speakers |= {u.speaker for u in corpus if u.speaker and people_of([u.speaker], corpus.name) <= people}
+    clips = {u.id for u in corpus if u.speaker in speakers} | copies
+    return Seen(tuple(sorted(speakers)), frozenset(clips), note)
+
+
+def _earlier(
+    folder: Path, runs: Sequence[Run], corpus: Corpus, hashes: Mapping[str, str]
+) -> tuple[set[str], set[str], str]:
+    """Return the speakers, the clips and the note of `seen` for runs of earlier versions, which do not list what they heard."""
     try:
         own = data_of(folder)
     except (UserError, OSError) as error:
         why = " ".join(str(error).split())
-        return Seen(note=f"It is unknown whether the runs were trained on speakers or recordings of this corpus: {why}")
+        return (
+            set(),
+            set(),
+            f"It is unknown whether the runs were trained on speakers or recordings of this corpus: {why}",
+        )
     used = {i for run in runs for i in (*run.split.train, *run.split.validation)}
     trained = [u for u in own.corpus if u.id in used]
-    people = {comparable(identity(u.speaker, own.corpus.name)) for u in trained if u.speaker}
+    people = people_of((u.speaker for u in trained if u.speaker), own.corpus.name)
     contents = {own.cache.hashes[u.id] for u in trained if u.id in own.cache.hashes}
-    speakers = [u.speaker for u in corpus if u.speaker and comparable(identity(u.speaker, corpus.name)) in people]
+    speakers = {u.speaker for u in corpus if u.speaker and people_of([u.speaker], corpus.name) <= people}
     copies = {i for i, content in hashes.items() if content in contents}
     for run in runs:
         # as an auxiliary corpus, or in the runs that its weights descend from
         if run.recipe.initial or corpus.name in {stream.corpus for stream in run.recipe.streams}:
-            speakers += sorted(heard_speakers(run, corpus))
+            speakers |= heard_speakers(run, corpus)
             copies |= heard_clips(run, corpus) & set(hashes)
-    clips = {u.id for u in corpus if u.speaker in set(speakers)} | copies
     others = {stream.corpus for run in runs for stream in run.recipe.streams} - {None, corpus.name}
     note = f"Not compared with the runs' auxiliary corpora {', '.join(sorted(others))}." if others else ""
-    return Seen(tuple(sorted(set(speakers))), frozenset(clips), note)
+    return speakers, copies, note
 
 
 def evaluate_elsewhere(

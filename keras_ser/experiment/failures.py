@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from keras_ser.audio import AudioError
-from keras_ser.corpora.corpus import CorpusError, listed
+from keras_ser.checks import listed
+from keras_ser.corpora.corpus import CorpusError
 from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.experiment.planning import Job
 from keras_ser.files import disk_error, write_json

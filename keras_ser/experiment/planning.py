@@ -9,10 +9,11 @@ import pandas as pd
 
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
+from keras_ser.experiment.stored import EXPERIMENT, run_folder
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
-from keras_ser.training.preflight import check_choice, check_recipe
+from keras_ser.training.preflight import check_choice, check_trainable
 from keras_ser.training.run import is_of
 from keras_ser.training.transfer import check_start
 
@@ -30,7 +31,7 @@ class Job:
 
     @property
     def folder(self) -> str:
-        return f"{self.protocol.name}/fold-{self.split.fold:02d}-seed-{self.seed}"
+        return run_folder(self.protocol.name, self.split.fold, self.seed)
 
 
 def experiment_folder(recipe: Recipe, out: Path | str = "saved_models") -> Path:
@@ -40,7 +41,7 @@ def experiment_folder(recipe: Recipe, out: Path | str = "saved_models") -> Path:
         return folder
     named = re.compile(rf"{re.escape(recipe.name)}-[0-9a-f]{{8}}")
     found = (path for path in sorted(folder.parent.iterdir()) if named.fullmatch(path.name))
-    return next((path for path in found if (path / "experiment.json").exists() and is_of(path, recipe)), folder)
+    return next((path for path in found if (path / EXPERIMENT).exists() and is_of(path, recipe)), folder)
 
 
 def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list[Job]:
@@ -52,20 +53,18 @@ def jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> list
     Raises:
         ValueError: no protocol has one of the folds.
     """
-    splits = _splits(recipe, data.corpus, data.cache.hashes, folds)
-    return [
-        Job(recipe.name, protocol, split, seed)
-        for seed in recipe.seeds
-        for protocol in recipe.protocols
-        for split in splits[protocol.name]
-    ]
+    return _jobs(recipe, data.corpus, data.cache.hashes, folds)
 
 
 def job_names(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None = None) -> list[str]:
     """Return the folders of `jobs`, in the same order, before anything is decoded."""
-    splits = _splits(recipe, corpus, {}, folds)
+    return [job.folder for job in _jobs(recipe, corpus, {}, folds)]
+
+
+def _jobs(recipe: Recipe, corpus: Corpus, hashes: Mapping[str, str], folds: Sequence[int] | None) -> list[Job]:
+    splits = _splits(recipe, corpus, hashes, folds)
     return [
-        Job(recipe.name, protocol, split, seed).folder
+        Job(recipe.name, protocol, split, seed)
         for seed in recipe.seeds
         for protocol in recipe.protocols
         for split in splits[protocol.name]
@@ -87,15 +86,22 @@ def _splits(
     return {name: [s for s in found if folds is None or s.fold in folds] for name, found in splits.items()}
 
 
-def check_jobs(recipe: Recipe, data: Data, folds: Sequence[int] | None = None) -> None:
+def check_jobs(
+    recipe: Recipe, data: Data, folds: Sequence[int] | None = None, initial: Path | str | None = None
+) -> None:
     """Check every run of a recipe before the first is trained.
 
+    Args:
+        initial: folder of the run that provides the initial weights.
+
     Raises:
-        LeakageError: a split leaks.
+        LeakageError: a split leaks, or `initial` has heard what it tests.
         UserError: a run cannot be trained, or its epoch cannot be selected.
     """
-    check_recipe(recipe, data.auxiliary, data.noise_root)
+    check_trainable(recipe, data.auxiliary, data.noise_root)
     for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
+        if initial:
+            check_start(recipe, initial, data.corpus, splits, data.cache.hashes)
         for split in splits:
             check_split(split, data.corpus, data.cache.hashes, data.others)
             check_choice(recipe, data.readable, split)

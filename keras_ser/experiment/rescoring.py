@@ -75,7 +75,7 @@ def _owner(folder: Path) -> tuple[Path | None, Recipe]:
     """Return the experiment's folder of a run or an experiment, if any, and the recipe; raise RunError if it is neither."""
     if (folder / EXPERIMENT).exists():
         return folder, stored_recipe(folder)
-    if (folder / "run.json").exists():
+    if (folder / OWNER).exists():
         owner = next((up for up in folder.resolve().parents if (up / EXPERIMENT).exists()), None)
         return owner, Run.load(folder).recipe
     raise RunError(f"expected the folder of a run or of an experiment. Received: {folder}, which is neither.")

@@ -21,8 +21,9 @@ from keras_ser.reports import Report, robustness_report
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import noise_hashes
+from keras_ser.training.heard import heard_clips, heard_speakers
 from keras_ser.training.predictions import judged, truths
-from keras_ser.training.transfer import digest, heard_clips, heard_speakers
+from keras_ser.training.transfer import digest
 
 KEPT = "in-noise"  # name of a run's own figures in its folder
 SNRS = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0)
@@ -105,7 +106,8 @@ def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
     clips = set(run.split.test)
     speakers = {u.speaker for u in data.corpus if u.id in clips} - {None}
     for denoiser in denoisers:
-        if not (clips & heard_clips(denoiser, data.corpus) or speakers & heard_speakers(denoiser, data.corpus)):
+        given = denoiser, data.corpus, data.cache.hashes
+        if not (clips & heard_clips(*given) or speakers & heard_speakers(*given)):
             return denoiser
     raise LeakageError(
         f"{run.folder}: its test speakers occur in the training of the denoiser. Give an experiment of a model 1 that has "

@@ -80,7 +80,7 @@ def train_experiment(
         LeakageError, ValueError: see `check_jobs`; a paper's score is for a task or metric that the report lacks.
     """
     folder = Path(folder)
-    todo = begin(recipe, data, folder, folds, read_options)
+    todo = begin(recipe, data, folder, folds, read_options, options.get("initial"))
     todo = [job for job in todo if only is None or job.folder in only]
     for i, job in enumerate(todo):
 
@@ -121,7 +121,7 @@ def train_experiments(
     every = [
         (recipe, job, Path(folders[name]))
         for name, recipe in recipes.items()
-        for job in begin(recipe, data, Path(folders[name]), folds, read_options)
+        for job in begin(recipe, data, Path(folders[name]), folds, read_options, options.get("initial"))
     ]
     todo = [each for each in every if not finished(each[2], each[1])]
     asked: dict[Future, tuple[Job, Path]] = {}
@@ -190,11 +190,12 @@ def begin(
     folder: Path,
     folds: Sequence[int] | None = None,
     read_options: Mapping[str, Any] | None = None,
+    initial: Path | str | None = None,
 ) -> list[Job]:
     """Check an experiment, claim its folder, and list its jobs; see `train_experiment`."""
     # what the report would refuse after hours of training is refused now
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    check_jobs(recipe, data, folds)
+    check_jobs(recipe, data, folds, initial if recipe.initial else None)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)
     return todo
@@ -228,9 +229,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:
             if (folder / job.folder / OWNER).exists():
-                check_owner(
-                    folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
-                )
+                _check_job(folder, recipe, data, job)
         before = [stored_recipe(folder)] if (folder / RECIPE).exists() else []
         protocols = {protocol.name: protocol for each in (*before, recipe) for protocol in each.protocols}
         recipe = recipe.replace(
@@ -239,9 +238,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         )
         for job in jobs(recipe, data):
             if finished(folder, job):
-                check_owner(
-                    folder / job.folder, recipe.for_split(data.readable, job.split), job.split, job.seed, data.digest
-                )
+                _check_job(folder, recipe, data, job)
                 # what the report would refuse after hours of training is refused now
                 run_predictions(folder, job, data)
                 check_whole(folder / job.folder)
@@ -259,3 +256,8 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
         # write the owner first: a non-empty folder without an owner is refused
         write_json(folder / EXPERIMENT, about)
         write_text(folder / RECIPE, recipe.to_json())
+
+
+def _check_job(folder: Path, recipe: Recipe, data: Data, job: Job) -> None:
+    recipe = recipe.for_split(data.readable, job.split)
+    check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)

@@ -27,6 +27,11 @@ Value = TypeVar("Value")
 Step = Callable[[int, int, str], None]  # number, number of steps, description
 
 
+def run_folder(protocol: str, fold: int, seed: int) -> str:
+    """Return the folder of a run within that of its experiment."""
+    return f"{protocol}/fold-{fold:02d}-seed-{seed}"
+
+
 def is_experiment_or_run(folder: Path) -> bool:
     return (folder / EXPERIMENT).exists() or (folder / OWNER).exists()
 

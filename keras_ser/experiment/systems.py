@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.evaluation import read_predictions, write_predictions
 from keras_ser.evaluation.learning import Learning, run_learning, together
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import begin, run_experiment
-from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse
+from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse, run_folder
 from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
@@ -51,7 +51,7 @@ class System:
         """The verdict on each of its runs' training, by the main task."""
         found = []
         for protocol, fold, seed in sorted(self.runs):
-            run = Run.load(self.folder / protocol / f"fold-{fold:02d}-seed-{seed}" / self.inner)
+            run = Run.load(self.folder / run_folder(protocol, fold, seed) / self.inner)
             # a model 1 selects its epoch by the noise, and is a system for its emotions
             recipe = run.recipe.replace(monitor="") if self.inner else run.recipe
             found.append(run_learning(recipe, run.about, protocol, fold, seed))
@@ -209,8 +209,7 @@ def with_known(systems: Mapping[str, System], data: Data, folds: Sequence[int] |
 
     found: dict[str, System] = {}
     for name, system in systems.items():
-        protocol, fold, seed = sorted(system.runs)[0]
-        run = Run.load(system.folder / protocol / f"fold-{fold:02d}-seed-{seed}")
+        run = Run.load(system.folder / run_folder(*min(system.runs)))
         if is_baseline(run.recipe):
             continue
         for task in network_again(run.recipe, run.model()).priors:

@@ -3,7 +3,7 @@
 Trials are written to each run's folder as they are scored (verification.csv), and are not scored twice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,21 +12,46 @@ import pandas as pd
 
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
-from keras_ser.evaluation.verification_trials import enrolled_trials, enrolled_vectors, score_trials, trials
+from keras_ser.evaluation.verification_trials import (
+    check_enrolment,
+    enrolled_trials,
+    enrolled_vectors,
+    score_trials,
+    trials,
+)
 from keras_ser.experiment.planning import by_validity, jobs
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.experiment.systems import System
+from keras_ser.models import is_baseline
 from keras_ser.pipelines.records import RecordCache
 from keras_ser.pipelines.sources import Source, waveforms
+from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, verification_report
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import identity
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.heard import heard_speakers
 from keras_ser.training.predictions import own_source
 from keras_ser.training.run import model_file
-from keras_ser.training.transfer import heard_speakers
 
 TRIALS = 50_000
+
+
+def check_verifiable(recipes: Iterable[Recipe], corpora: Iterable[Corpus]) -> None:
+    """Check that models have embeddings and corpora have speakers.
+
+    Raises:
+        UserError: a model is a baseline, or a clip has no speaker.
+    """
+    for recipe in recipes:
+        if is_baseline(recipe):
+            raise UserError(
+                f"speakers are verified by the embeddings of a network. Received: {recipe.name}, a baseline ({recipe.model}), "
+                "which has none. Give the run of a network."
+            )
+    for corpus in corpora:
+        if any(u.speaker is None for u in corpus):
+            raise UserError(f"{corpus.name} does not name the speaker of every clip, and verification needs it.")
 
 
 def run_verification(
@@ -54,10 +79,9 @@ def run_verification(
 
     Raises:
         RunError: no run is finished.
-        ValueError: a clip has no speaker, or a test side has no two clips of one speaker.
+        UserError: see `check_verifiable`; or a test side has no two clips of one speaker.
     """
-    if any(u.speaker is None for u in data.corpus):
-        raise UserError(f"{data.corpus.name} does not name the speaker of every clip, and verification needs it.")
+    check_verifiable((system.recipe for system in systems.values()), [data.corpus])
     todo, missing = [], [sentence for system in systems.values() for sentence in system.missing]
     for name, system in systems.items():
         protocol = by_validity(system.recipe.protocols)[-1].name
@@ -106,19 +130,17 @@ def run_enrolled(
         notes, on_step: see `run_verification`.
 
     Raises:
-        UserError: a clip has no speaker.
+        UserError: see `check_verifiable`.
         LeakageError: a run was trained on all speakers.
         TrialsError: see `enrolled_trials`.
     """
-    for corpus, _ in corpora:
-        if any(u.speaker is None for u in corpus):
-            raise UserError(f"{corpus.name} does not name the speaker of every clip, and verification needs it.")
+    check_verifiable((run.recipe for runs in systems.values() for run in runs), [corpus for corpus, _ in corpora])
     names = [corpus.name for corpus, _ in corpora]
     digests = [Data(corpus, cache).digest for corpus, cache in corpora]
     parts, told = [], {f"{utterances} utterances enrol a speaker; every other is compared with all speakers.": None}
     for name, runs in systems.items():
         for run in runs:
-            heard = [heard_speakers(run, corpus) for corpus, _ in corpora]
+            heard = [heard_speakers(run, corpus, cache.hashes) for corpus, cache in corpora]
             if all(
                 len(some) == len(corpus.counts("speaker")) for some, (corpus, _) in zip(heard, corpora, strict=True)
             ):
@@ -128,6 +150,13 @@ def run_enrolled(
             for some, corpus in zip(heard, names, strict=True):
                 if some:
                     told[f"Speakers of {corpus} on whom a run was trained or validated are left out."] = None
+            left = [
+                identity(u.speaker, corpus.name)
+                for (corpus, cache), some in zip(corpora, heard, strict=True)
+                for u in corpus
+                if u.id not in cache.dropped and u.speaker not in some
+            ]
+            check_enrolment(left, utterances)
             asked = {"corpora": names, "data": digests, "utterances": utterances, "heard": list(map(sorted, heard))}
             score = partial(_enrolled_scores, run, corpora, heard, utterances)
             parts.append((run, {"system": name}, asked, score))
@@ -192,9 +221,9 @@ def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], N
     return pd.DataFrame({**columns, "same": same, "score": score_trials(x, a, b)})
 
 
-def embeddings(run: Run, data: Data, side: str = "test") -> tuple[np.ndarray, np.ndarray]:
-    """Return the embeddings of one side's clips, the input of the heads: indices (clips,) and (clips, units)."""
-    return _embedded(run, own_source(run, data, side))
+def embeddings(run: Run, data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """Return the embeddings of the test clips, the input of the heads: indices (clips,) and (clips, units)."""
+    return _embedded(run, own_source(run, data))
 
 
 def _embedded(run: Run, source: Source) -> tuple[np.ndarray, np.ndarray]:

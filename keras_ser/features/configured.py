@@ -8,7 +8,16 @@ import keras
 
 
 class Configured(keras.layers.Layer):
-    """A layer that keeps each argument of its `__init__` in an attribute of the same name; its config holds them all."""
+    """A layer that keeps each argument of its `__init__` in an attribute of the same name; its config holds them all.
+
+    `dropped` names arguments of earlier versions, which stored configs may still contain with the values that are now fixed.
+    """
+
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{key: value for key, value in config.items() if key not in cls.dropped})
 
     def keep(self, values: Mapping[str, Any]) -> None:
         """Set the attributes; `values` are the `locals()` of `__init__`."""

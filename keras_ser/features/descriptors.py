@@ -17,24 +17,24 @@ A0 = 27.5  # Hz
 EPSILON = float(np.finfo(np.float64).eps)
 
 
-def block_energies(waveform: Any, window: int = 400, hop: int = 160, blocks: int = BLOCKS) -> Any:
-    """Sum x^2 over equal blocks of each frame: (batch, samples) -> (batch, frames, blocks) float32.
+def block_energies(waveform: Any, window: int = 400, hop: int = 160) -> Any:
+    """Sum x^2 over equal blocks of each frame: (batch, samples) -> (batch, frames, BLOCKS) float32.
 
     A remainder at the end of the frame is ignored.
     """
-    size = window // blocks
+    size = window // BLOCKS
     step = gcd(size, hop)
     sums = frame_sums(ops.square(pad_to_window(float_tensor(waveform), window)), size, step)
     # The remainder of the last frame holds further sums, at which no frame begins.
-    span = (blocks - 1) * size // step + 1
+    span = (BLOCKS - 1) * size // step + 1
     sums = ops.extract_sequences(sums, span, hop // step)[..., :: size // step]
     return sums[:, : frame_count(ops.shape(waveform)[1], window, hop)]
 
 
-def block_sums(energy: Any, blocks: int = BLOCKS) -> Any:
-    """Sum equal blocks, ignoring a remainder: (batch, frames, n) -> (batch, frames, blocks), static n."""
-    size = energy.shape[-1] // blocks
-    return ops.sum(ops.reshape(energy[..., : blocks * size], (*ops.shape(energy)[:2], blocks, size)), axis=-1)
+def block_sums(energy: Any) -> Any:
+    """Sum equal blocks, ignoring a remainder: (batch, frames, n) -> (batch, frames, BLOCKS), static n."""
+    size = energy.shape[-1] // BLOCKS
+    return ops.sum(ops.reshape(energy[..., : BLOCKS * size], (*ops.shape(energy)[:2], BLOCKS, size)), axis=-1)
 
 
 def entropy(parts: Any, total: Any = None) -> Any:
@@ -80,9 +80,9 @@ def spectral_flux(magnitude: Any) -> Any:
     return ops.pad(ops.sum(ops.square(shares[:, 1:] - shares[:, :-1]), axis=-1), ((0, 0), (1, 0)))
 
 
-def rolloff_bin(power: Any, share: float = SHARE) -> Any:
-    """Return the first bin up to which (inclusive) more than `share` of the power lies: (batch, frames, n) -> (batch, frames)."""
-    threshold = share * ops.sum(power, axis=-1, keepdims=True)
+def rolloff_bin(power: Any) -> Any:
+    """Return the first bin up to which (inclusive) more than `SHARE` of the power lies: (batch, frames, n) -> (batch, frames)."""
+    threshold = SHARE * ops.sum(power, axis=-1, keepdims=True)
     below = ops.cumsum(power, axis=-1) + EPSILON <= threshold
     return ops.sum(ops.cast(below, "float32"), axis=-1)
 

@@ -111,12 +111,7 @@ def frame_sums(x: Any, window: int, hop: int) -> Any:
     return ops.sum(ops.extract_sequences(x, window // block, hop // block), axis=-1)  # (batch, frames)
 
 
-def zero_beyond(features: Any, mask: Any) -> Any:
-    """Set (batch, frames, bins) features to 0 where the (batch, frames) mask is False."""
-    return ops.where(mask[..., None], features, 0.0)
-
-
-def check_positive(**values: int) -> None:
+def check_counts(**values: int) -> None:
     """Raise UserError for the first value that is not a positive integer."""
     for name, value in values.items():
         if not isinstance(value, int) or value < 1:

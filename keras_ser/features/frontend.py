@@ -16,9 +16,9 @@ from keras_ser.features.framing import (
     mask_samples,
     pack,
     valid_lengths,
-    zero_beyond,
 )
 from keras_ser.features.frontend_checks import check_frontend
+from keras_ser.features.masking import zero_padding
 from keras_ser.features.mel import mel_filters, mel_spectrogram, mfcc, with_deltas
 from keras_ser.features.normalization import clip_statistics, normalized, unit_frames
 from keras_ser.features.prosody import (
@@ -275,7 +275,7 @@ class Frontend(FeatureLayer):
             )
             kept, mask = pack({name: found[name] for name in self.features}, keep)
         else:
-            kept = {name: zero_beyond(found[name], mask) for name in self.features}
+            kept = {name: zero_padding(found[name], mask) for name in self.features}
         if self.normalize:
             kept = {name: normalized(value, mask) for name, value in kept.items()}
         if self.unit:

@@ -10,7 +10,7 @@ import scipy.signal
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import check_positive
+from keras_ser.features.framing import check_counts
 
 WIDTH = 9  # frames of the fit whose derivative is a delta, odd; librosa's default
 BLOCK = 16  # mel filters that are multiplied at a time: as many as an AVX-512 vector holds
@@ -41,7 +41,7 @@ def mel_filters(
         UserError: the range is not 0 <= fmin < fmax <= sample_rate / 2, or a filter lies between two bins of
             the Fourier transform and would be empty.
     """
-    check_positive(bins=bins)
+    check_counts(bins=bins)
     fmax = sample_rate / 2 if fmax is None else fmax
     if not 0 <= fmin < fmax <= sample_rate / 2:
         raise UserError(
@@ -80,7 +80,7 @@ def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
     Raises:
         UserError: more coefficients than bins.
     """
-    check_positive(bins=bins, coefficients=coefficients)
+    check_counts(bins=bins, coefficients=coefficients)
     if coefficients > bins:
         raise UserError(f"`coefficients` must be at most `bins`. Received: coefficients={coefficients}, bins={bins}.")
     return scipy.fft.dct(np.eye(bins), norm="ortho")[:, :coefficients].astype(np.float32)
@@ -158,9 +158,3 @@ def fitted_derivative(x: Any, order: int = 1) -> Any:
 def with_deltas(features: Any, mask: Any, deltas: int) -> Any:
     """Append delta and delta-delta to the features: (batch, frames, bins) -> (batch, frames, bins (1 + deltas))."""
     return ops.concatenate([features] + [delta(features, mask, order) for order in range(1, deltas + 1)], axis=-1)
-
-
-def check_deltas(deltas: int) -> None:
-    """Raise UserError unless `deltas` is 0, 1 or 2."""
-    if deltas not in (0, 1, 2):
-        raise UserError(f"`deltas` must be 0, 1 or 2. Received: deltas={deltas!r}.")

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
+from keras_ser.features.masking import masked_moments
 
 FLOOR = 1e-12  # smallest norm to divide by
 CONSTANT = 1e-12  # a bin with less variance, relative to its squared mean, is constant
@@ -85,10 +86,7 @@ def normalized(x: Any, mask: Any, floor: float = 1e-10) -> Any:
     Returns:
         (batch, frames, bins).
     """
-    valid = ops.cast(mask, x.dtype)[..., None]  # (batch, frames, 1)
-    count = ops.maximum(ops.sum(valid, axis=1, keepdims=True), 1.0)
-    apart = (x - ops.sum(x * valid, axis=1, keepdims=True) / count) * valid
-    variance = ops.sum(ops.square(apart), axis=1, keepdims=True) / count
+    _, variance, apart = masked_moments(x, mask)
     return apart * ops.rsqrt(variance + floor)
 
 
@@ -166,9 +164,5 @@ def clip_statistics(x: Any, mask: Any) -> Any:
     Returns:
         (batch, 2 bins) float32; 0 for a clip without valid frames.
     """
-    x = ops.cast(ops.convert_to_tensor(x), "float32")
-    valid = ops.cast(mask, "bool")[..., None]
-    count = ops.maximum(ops.sum(ops.cast(valid, "float32"), axis=1, keepdims=True), 1.0)  # (batch, 1, 1)
-    mean = ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count  # (batch, 1, bins)
-    spread = ops.sum(ops.square(ops.where(valid, x - mean, 0.0)), axis=1) / count[:, 0]  # (batch, bins)
-    return ops.concatenate([mean[:, 0], spread], axis=-1)
+    mean, variance, _ = masked_moments(ops.cast(ops.convert_to_tensor(x), "float32"), mask)
+    return ops.concatenate([mean[:, 0], variance[:, 0]], axis=-1)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import check_positive, float_tensor, frame, frame_count, frame_sums, pad_to_window
+from keras_ser.features.framing import check_counts, float_tensor, frame, frame_count, frame_sums, pad_to_window
 from keras_ser.features.spectrogram import decibels
 
 # As in librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
@@ -197,7 +197,7 @@ def pitch_features(f0: Any, aperiodicity: Any, reference: float, voicing: float 
 
 def check_pitch(sample_rate: int, fmin: float, fmax: float) -> None:
     """Raise UserError for a range in which `yin` cannot search."""
-    check_positive(sample_rate=sample_rate)
+    check_counts(sample_rate=sample_rate)
     if not 0 < fmin < fmax <= sample_rate / 4:
         raise UserError(
             f"the pitch range must satisfy 0 < fmin < fmax <= {sample_rate / 4:g} Hz (a quarter of the sample rate). "

@@ -9,7 +9,7 @@ from keras import ops
 from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import (
-    check_positive,
+    check_counts,
     float_tensor,
     frame_count,
     frame_mask,
@@ -173,7 +173,7 @@ class ApplyGain(FeatureLayer):
 
     def __init__(self, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming", **kwargs):
         super().__init__(**kwargs)
-        check_positive(window=window, hop=hop)
+        check_counts(window=window, hop=hop)
         check_fft(window, fft)
         if hop > window:
             raise UserError(f"`hop` must be at most `window`. Received: hop={hop}, window={window}.")

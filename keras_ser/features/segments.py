@@ -9,43 +9,36 @@ import keras
 from keras import ops
 
 from keras_ser.features.configured import FeatureLayer
-from keras_ser.features.framing import check_positive, mask_samples, valid_lengths
+from keras_ser.features.framing import check_counts, mask_samples, valid_lengths
 
 
-def segment_count(length: Any, frames: int, hop: int) -> Any:
-    """Return how many segments cover `length` frames (an int or a tensor): 1 + ceil((length - frames) / hop), at least 1."""
+def segment_count(length: Any, frames: int) -> Any:
+    """Return how many segments cover `length` frames (an int or a tensor): ceil(length / frames), at least 1."""
     if isinstance(length, int):
-        return 1 + max(length - frames + hop - 1, 0) // hop
-    return 1 + ops.maximum(length - frames + hop - 1, 0) // hop
+        return 1 + max(length - 1, 0) // frames
+    return 1 + ops.maximum(length - 1, 0) // frames
 
 
-def segment(features: Any, mask: Any, frames: int, hop: int | None = None) -> tuple[Any, Any]:
+def segment(features: Any, mask: Any, frames: int) -> tuple[Any, Any]:
     """Cut clips into segments and fold these into the batch axis; the last one is padded with zeros and False.
 
     Args:
         features: (batch, length, bins) float32, static bins.
         mask: (batch, length) bool, right-padded.
         frames: frames of a segment.
-        hop: frames between the beginnings of two segments. Default: `frames`.
 
     Returns:
         Features (batch * segments, frames, bins), 0 where the mask is False, and mask (batch * segments, frames); the segments of
         a clip are consecutive. In a batch with longer clips, a clip's surplus segments are fully masked.
     """
-    hop = frames if hop is None else hop
     length, bins = ops.shape(features)[1], features.shape[-1]
-    segments = segment_count(length, frames, hop)
-    # Pad by more than any clip can lack, then cut to size, so that the padding is a static number.
-    width = (segments - 1) * hop + frames
+    segments = segment_count(length, frames)
     # Mask segments that contain only frames already covered, so that the result does not depend on the batch's padding.
-    own = segment_count(ops.sum(ops.cast(mask, "int32"), axis=1), frames, hop)  # (batch,)
+    own = segment_count(ops.sum(ops.cast(mask, "int32"), axis=1), frames)  # (batch,)
     own = ops.arange(segments, dtype="int32")[None, :] < own[:, None]  # (batch, segments)
-    x = ops.pad(features, ((0, 0), (0, frames + hop), (0, 0)))[:, :width]
-    valid = ops.pad(ops.cast(mask, "int32"), ((0, 0), (0, frames + hop)))[:, :width]
-    if hop != frames:
-        index = ops.arange(segments, dtype="int32")[:, None] * hop + ops.arange(frames, dtype="int32")[None, :]
-        index = ops.reshape(index, (-1,))
-        x, valid = ops.take(x, index, axis=1), ops.take(valid, index, axis=1)
+    # Pad by a whole segment, then cut to size, so that the padding is a static number.
+    x = ops.pad(features, ((0, 0), (0, frames), (0, 0)))[:, : segments * frames]
+    valid = ops.pad(ops.cast(mask, "int32"), ((0, 0), (0, frames)))[:, : segments * frames]
     x = ops.reshape(x, (-1, frames, bins))
     valid = ops.logical_and(ops.cast(ops.reshape(valid, (-1, frames)), "bool"), ops.reshape(own, (-1, 1)))
     return ops.where(valid[..., None], x, 0.0), valid
@@ -89,24 +82,24 @@ class Segment(FeatureLayer):
 
     Args:
         frames: frames of a segment.
-        hop: frames between the beginnings of two segments. Default: `frames`.
 
     Raises:
-        UserError: `frames` or `hop` is not a positive integer.
+        UserError: `frames` is not a positive integer.
     """
 
-    def __init__(self, frames: int, hop: int | None = None, **kwargs):
+    dropped = ("hop",)
+
+    def __init__(self, frames: int, **kwargs):
         super().__init__(**kwargs)
-        check_positive(frames=frames, hop=frames if hop is None else hop)
+        check_counts(frames=frames)
         self.frames = frames
-        self.hop = hop
 
     def call(self, features, mask):
-        return segment(features, mask, self.frames, self.hop)
+        return segment(features, mask, self.frames)
 
     def compute_output_spec(self, features, mask):
         batch, length, bins = features.shape
-        segments = None if length is None else segment_count(length, self.frames, self.hop or self.frames)
+        segments = None if length is None else segment_count(length, self.frames)
         rows = None if batch is None or segments is None else batch * segments
         return (
             keras.KerasTensor((rows, self.frames, bins), dtype="float32"),
@@ -173,7 +166,7 @@ class CutStretches(FeatureLayer):
 
     def __init__(self, samples: int, **kwargs):
         super().__init__(**kwargs)
-        check_positive(samples=samples)
+        check_counts(samples=samples)
         self.samples = samples
 
     def call(self, waveform, length):

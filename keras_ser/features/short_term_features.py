@@ -20,7 +20,7 @@ from keras_ser.features.descriptors import (
     spectral_flux,
 )
 from keras_ser.features.framing import (
-    check_positive,
+    check_counts,
     float_tensor,
     frame,
     frame_sums,
@@ -215,7 +215,7 @@ def short_term(
 
 def check_short_term(sample_rate: int, window: int, compatible: bool) -> None:
     """Raise UserError for a window or sample rate at which some feature is undefined."""
-    check_positive(sample_rate=sample_rate)
+    check_counts(sample_rate=sample_rate)
     if window < 2 * BLOCKS:
         raise UserError(f"`window` must hold at least {2 * BLOCKS} samples. Received: window={window}.")
     if compatible:

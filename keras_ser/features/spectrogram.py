@@ -8,7 +8,7 @@ import scipy.signal
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import check_positive, float_tensor, frame, pad_to_window
+from keras_ser.features.framing import check_counts, float_tensor, frame, pad_to_window
 
 FLOOR = 1e-10
 
@@ -89,7 +89,7 @@ def linear_bands(power: Any, bands: int) -> Any:
 
 def check_fft(window: int, fft: int) -> None:
     """Raise UserError if the window is longer than the Fourier transform."""
-    check_positive(fft=fft)
+    check_counts(fft=fft)
     if fft < window:
         raise UserError(f"`fft` must be at least `window`. Received: fft={fft}, window={window}.")
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.layers.masking import ExplicitMask, first_frames
+from keras_ser.layers.masking import ExplicitMask, common_mask, first_frames, masked_softmax
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -51,16 +51,10 @@ class CoAttention(ExplicitMask):
 
     def call(self, inputs, mask=None):
         x, *vectors = inputs
-        if isinstance(mask, list | tuple):
-            # Keras passes one None for each input when no mask is given.
-            mask = mask[0]
-        x, mask = first_frames(x, mask, self.frames)
+        x, mask = first_frames(x, common_mask(mask), self.frames)
         scores = ops.cast(self.dense(ops.concatenate(vectors, axis=-1)), "float32")  # (batch, frames)
         if self.normalize:
-            scores = ops.where(mask, scores, -1e9)
-            weights = ops.where(mask, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), 0.0)
-            # The largest real weight is 1, so that the bound only applies where no frame is real.
-            weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
+            weights = masked_softmax(scores, mask)
         else:
             weights = ops.where(mask, ops.relu(scores), 0.0)
         pooled = ops.sum(ops.expand_dims(weights, axis=-1) * ops.cast(x, "float32"), axis=1)

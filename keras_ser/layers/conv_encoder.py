@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_ser.checks import check_blocks, check_least, check_share
 from keras_ser.errors import UserError
+from keras_ser.features.masking import expand, zero_padding
 from keras_ser.layers.masked_batch_normalization import MaskedBatchNormalization
-from keras_ser.layers.masking import ExplicitMask, expand, zero_padding
+from keras_ser.layers.masking import ExplicitMask
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -53,20 +55,11 @@ class ConvEncoder(ExplicitMask):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not len(filters) == len(kernels) == len(pools) >= 1:
-            raise UserError(
-                "`filters`, `kernels` and `pools` must be of one length, a value per block. "
-                f"Received: filters={filters}, kernels={kernels}, pools={pools}."
-            )
-        pools = [tuple(pool) for pool in pools]
-        if min(*filters, *kernels, *(n for pool in pools for n in pool), stride) < 1 or {len(p) for p in pools} != {2}:
-            raise UserError(
-                "`filters`, `kernels` and `stride` must be >= 1, and `pools` pairs (frames, bins) of such numbers. "
-                f"Received: filters={filters}, kernels={kernels}, stride={stride}, pools={pools}."
-            )
-        if not 0 <= dropout < 1:
-            raise UserError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
-        self.keep({**locals(), "filters": tuple(filters), "kernels": tuple(kernels), "pools": tuple(pools)})
+        pools = tuple(map(tuple, pools))
+        self.keep({**locals(), "filters": tuple(filters), "kernels": tuple(kernels)})
+        check_blocks(self)
+        check_least(self, 1, "stride")
+        check_share(self, "dropout")
         self.convolutions, self.normalizations, self.dropouts = [], [], []
         for i, (channels, kernel) in enumerate(zip(self.filters, self.kernels, strict=True)):
             stepped = i == 0 and stride > 1

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.layers.masking import ExplicitMask, zero_padding
+from keras_ser.features.masking import zero_padding
+from keras_ser.layers.masking import ExplicitMask
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

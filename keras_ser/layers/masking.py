@@ -1,54 +1,17 @@
-"""Operations on masks, shared by the layers."""
+"""Masks of layers: their base class, and operations shared by them."""
 
 from keras import ops
 
 from keras_ser.features.configured import Configured
+from keras_ser.features.masking import expand, zero_padding
 
 
 class ExplicitMask(Configured):
-    """A layer that takes `mask` as an argument and attaches none to its outputs.
-
-    `dropped` names arguments of earlier versions, which stored configs may still contain with the values that are now fixed.
-    """
-
-    dropped: tuple[str, ...] = ()
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{key: value for key, value in config.items() if key not in cls.dropped})
+    """A layer that takes `mask` as an argument and attaches none to its outputs."""
 
     def compute_mask(self, inputs, previous_mask=None):
         # Without this method Keras warns that the layer destroys the mask of its input.
         return None
-
-
-def zero_padding(x, mask):
-    """Return `x` with 0 where `mask` is False.
-
-    Args:
-        x: tensor (batch, frames, ...).
-        mask: boolean tensor (batch, frames), or None: every frame is real.
-    """
-    if mask is None:
-        return x
-    # `where` instead of a product: padding may be NaN, and 0 * NaN is NaN.
-    return ops.where(expand(mask, x), x, ops.zeros((), dtype=x.dtype))
-
-
-def expand(mask, x):
-    """Return `mask` (batch, frames) as a boolean tensor that broadcasts against `x` (batch, frames, ...)."""
-    mask = ops.cast(mask, "bool")
-    for _ in range(len(x.shape) - 2):
-        mask = ops.expand_dims(mask, axis=-1)
-    return mask
-
-
-def lengths(x, mask):
-    """Return the number of real frames of each example of `x` (batch, frames, ...), at least 1: float32 (batch, 1)."""
-    if mask is None:
-        ones = ops.ones_like(x[:, :, :1], dtype="float32")  # (batch, frames, 1)
-        return ops.maximum(ops.sum(ones, axis=1), 1.0)
-    return ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True), 1.0)
 
 
 def first_frames(x, mask, frames: int):
@@ -68,3 +31,17 @@ def first_frames(x, mask, frames: int):
         # as integers, since not every backend pads booleans
         mask = ops.cast(ops.pad(ops.cast(mask, "int32"), ((0, 0), (0, frames)))[:, :frames], "bool")
     return x, mask
+
+
+def masked_softmax(scores, mask):
+    """Return the softmax of float32 scores (batch, frames, ...) over the real frames; 0 in padding, and if no frame is real."""
+    if mask is not None:
+        scores = ops.where(expand(mask, scores), scores, -1e9)
+    weights = zero_padding(ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
+    # The largest real weight is 1, so that the bound only applies where no frame is real.
+    return weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
+
+
+def common_mask(mask):
+    """Return the mask of a layer of several inputs: Keras passes one None for each of them when no mask is given."""
+    return mask[0] if isinstance(mask, list | tuple) else mask

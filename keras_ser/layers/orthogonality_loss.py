@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
+from keras_ser.features.masking import lengths, zero_padding
+from keras_ser.layers.masking import ExplicitMask, common_mask
 
 
 def orthogonality(shared, private, mask=None, normalize: bool = True):
@@ -79,9 +80,7 @@ class OrthogonalityLoss(ExplicitMask):
 
     def call(self, sequences, mask=None, training=None):
         shared, *private = sequences
-        if isinstance(mask, list | tuple):
-            # Keras passes one None for each input when no mask is given.
-            mask = mask[0]
+        mask = common_mask(mask)
         losses = sum(orthogonality(shared, h, mask, self.normalize) for h in private)  # (batch,)
         if not self.normalize:
             losses = ops.sum(losses)

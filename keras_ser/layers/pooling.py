@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_ser.layers.masking import ExplicitMask, expand, lengths, zero_padding
+from keras_ser.features.masking import expand, lengths, masked_moments, zero_padding
+from keras_ser.layers.masking import ExplicitMask, masked_softmax
 
 EPSILON = 1e-5  # keeps the gradient of a deviation finite where a unit is constant
 
@@ -46,13 +47,9 @@ class StatisticsPooling(ExplicitMask):
     dropped = ("epsilon",)
 
     def call(self, x, mask=None):
-        x = zero_padding(ops.cast(x, "float32"), mask)
-        count = lengths(x, mask)  # (batch, 1)
-        mean = ops.sum(x, axis=1) / count  # (batch, units)
-        # two passes: E[x^2] - mu^2, a difference of two large numbers, would lose precision
-        apart = zero_padding(x - ops.expand_dims(mean, axis=1), mask)
-        deviation = ops.sqrt(ops.sum(ops.square(apart), axis=1) / count + EPSILON)
-        return ops.cast(ops.concatenate([mean, deviation], axis=-1), self.compute_dtype)
+        mean, variance, _ = masked_moments(ops.cast(x, "float32"), mask)
+        pooled = ops.concatenate([mean, ops.sqrt(variance + EPSILON)], axis=-1)  # (batch, 1, 2 units)
+        return ops.cast(ops.squeeze(pooled, axis=1), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 2 * input_shape[-1])
@@ -84,12 +81,7 @@ class AttentionPooling(ExplicitMask):
     def call(self, x, mask=None):
         x = zero_padding(x, mask)
         scores = ops.cast(ops.matmul(x, self.vector), "float32")  # (batch, frames, 1)
-        if mask is not None:
-            scores = ops.where(expand(mask, x), scores, -1e9)
-        weights = zero_padding(ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
-        # The largest real weight is 1, so that the bound only applies where no frame is real.
-        weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
-        pooled = ops.sum(weights * ops.cast(x, "float32"), axis=1)
+        pooled = ops.sum(masked_softmax(scores, mask) * ops.cast(x, "float32"), axis=1)
         return ops.cast(pooled, self.compute_dtype)  # (batch, width)
 
     def compute_output_shape(self, input_shape):

@@ -3,9 +3,10 @@
 import keras
 
 from keras_ser.errors import UserError
+from keras_ser.features.masking import zero_padding
 from keras_ser.layers.layer_weighting import LayerWeighting
 from keras_ser.layers.lstm import LSTM
-from keras_ser.layers.masking import ExplicitMask, zero_padding
+from keras_ser.layers.masking import ExplicitMask
 
 EPSILON = 1e-3  # eps of equation 5
 

@@ -165,7 +165,7 @@ def mix_noise(waveform, length, bank, bank_lengths, snr: Sequence[float], seed) 
         length: int32 (batch,), valid samples of each clip; the samples beyond are returned unchanged.
         bank, bank_lengths: float32 (types, noise samples) and int32 (types,), from `stack_bank`.
         snr: dB, at least one value.
-        seed: integers (2,) for the batch, or (batch, 2) for draws that do not depend on a clip's place in the batch.
+        seed: integers (batch, 2), so that a clip's draws do not depend on its place in the batch.
 
     Returns:
         y, float32 (batch, samples), and the noise's row in the bank, int32 (batch,). If a clip, or the stretch of its noise,
@@ -173,12 +173,7 @@ def mix_noise(waveform, length, bank, bank_lengths, snr: Sequence[float], seed) 
     """
     if not len(snr):
         raise UserError("`snr` must hold at least one value in dB. Received none.")
-    clips = tf.shape(waveform)[0]
-    seed = tf.convert_to_tensor(seed)
-    if seed.shape.rank == 1:
-        draw = _draws(seed, _NOISE, tf.stack([clips, 3]))
-    else:
-        draw = tf.map_fn(lambda row: _draws(row, _NOISE, [3]), seed, fn_output_signature=tf.TensorSpec([3], tf.float32))
+    draw = tf.map_fn(lambda row: _draws(row, _NOISE, [3]), seed, fn_output_signature=tf.TensorSpec([3], tf.float32))
     kind = _index(draw[:, 0], tf.shape(bank)[0])  # (batch,)
     spans = tf.gather(bank_lengths, kind)
     # a longer noise is not looped: its end and beginning would make a click

@@ -1,6 +1,5 @@
 """The augmentation settings of a recipe: plain values that need no TensorFlow; `augment.py` applies them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from keras_ser.checks import check_least, check_positive, check_share
@@ -86,16 +85,14 @@ class Augment:
         """Augment one clip's features.
 
         Args:
-            x: (frames, bins) of a spectrum, or {name: (frames, bins)}: then the time axis of all features changes alike,
-                and mel warp, bin masks and gain apply to those in `SPECTRAL` only.
+            x: {name: (frames, bins)}; the time axis of all features changes alike, and mel warp, bin masks and gain apply to those
+                in `SPECTRAL` only.
             seed: integers (2,).
 
         Returns:
-            The structure of `x`, with another number of frames if `tempo` is on.
+            The same names, with another number of frames if `tempo` is on.
         """
-        if isinstance(x, Mapping):
-            return {name: self._apply(value, seed, name in SPECTRAL) for name, value in x.items()}
-        return self._apply(x, seed, True)
+        return {name: self._apply(value, seed, name in SPECTRAL) for name, value in x.items()}
 
     def _apply(self, x, seed, spectral: bool):
         import tensorflow as tf

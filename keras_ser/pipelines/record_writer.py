@@ -32,7 +32,6 @@ def write(
     sample_rate: int,
     fingerprint: str,
     bad: str,
-    window_seconds: float,
     pool: ThreadPoolExecutor,
     threads: int,
     progress: bool,
@@ -49,9 +48,8 @@ def write(
 
     def load(index: int, utterance: Utterance):
         try:
-            waveform, odd = read_with_problems(
-                corpus.file(utterance), sample_rate, utterance.start, utterance.end, window_seconds, reader
-            )
+            file = corpus.file(utterance)
+            waveform, odd = read_with_problems(file, sample_rate, utterance.start, utterance.end, reader)
         except AudioError as error:
             return str(error)
         return _serialise(index, utterance, waveform), waveform.size, content_hash(waveform), odd

@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from keras_ser.audio import AudioError, read
 from keras_ser.audio.containers import NEEDED
+from keras_ser.audio.waveforms import SHORTEST_SECONDS
 from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.errors import UserError
 from keras_ser.files import lock
@@ -130,7 +131,6 @@ def cache(
     folder: str | os.PathLike,
     sample_rate: int = 16000,
     bad: str = "raise",
-    window_seconds: float = 0.025,
     threads: int | None = None,
     progress: bool = True,
 ) -> RecordCache:
@@ -142,8 +142,6 @@ def cache(
         sample_rate: sample rate of the cached waveforms, Hz.
         bad: treatment of unusable files (missing, corrupt, empty, NaN): "raise" an error, or "drop" them and list them in
             `RecordCache.dropped`. All files are tried before an error is raised.
-        window_seconds: shorter clips are listed in `RecordCache.problems`, as are silent and clipped ones; they stay in the
-            cache.
         threads: number of reading threads; default: the number of available cores, at most 8.
         progress: show a progress bar on a terminal.
 
@@ -160,7 +158,7 @@ def cache(
     if sample_rate < 1:
         raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}.")
     folder = Path(folder)
-    fingerprint = corpus_fingerprint(corpus, sample_rate, window_seconds)
+    fingerprint = corpus_fingerprint(corpus, sample_rate)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", corpus.name)
     path = folder / f"{name}-{fingerprint[:16]}.tfrecord"
     found = _open(path, fingerprint)
@@ -169,9 +167,7 @@ def cache(
         with lock(path):  # another process may be writing it
             found = _open(path, fingerprint)
             if found is None or _curable(found, corpus, bad):
-                found = _written(
-                    corpus, path, sample_rate, fingerprint, bad, window_seconds, threads or min(8, cores()), progress
-                )
+                found = _written(corpus, path, sample_rate, fingerprint, bad, threads or min(8, cores()), progress)
     if found.dropped and bad == "raise":
         raise bad_files(found.dropped, len(corpus))
     return found
@@ -188,10 +184,10 @@ def _curable(found: RecordCache, corpus: Corpus, bad: str) -> bool:
     return False
 
 
-def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, threads, progress) -> RecordCache:
+def _written(corpus, path, sample_rate, fingerprint, bad, threads, progress) -> RecordCache:
     with ThreadPoolExecutor(threads) as pool:
         check_space(corpus, path.parent, sample_rate, pool)
-        write(corpus, path, sample_rate, fingerprint, bad, window_seconds, pool, threads, progress)
+        write(corpus, path, sample_rate, fingerprint, bad, pool, threads, progress)
     remove_outdated(path.parent, corpus)
     found = _open(path, fingerprint)
     if found is None:
@@ -199,9 +195,9 @@ def _written(corpus, path, sample_rate, fingerprint, bad, window_seconds, thread
     return found
 
 
-def corpus_fingerprint(corpus: Corpus, sample_rate: int, window_seconds: float = 0.025) -> str:
+def corpus_fingerprint(corpus: Corpus, sample_rate: int) -> str:
     """Return the SHA-1 of everything that the cached samples depend on, including which files are missing."""
-    digest = hashlib.sha1(json.dumps([FORMAT, corpus.name, sample_rate, window_seconds]).encode())
+    digest = hashlib.sha1(json.dumps([FORMAT, corpus.name, sample_rate, SHORTEST_SECONDS]).encode())
     stats = file_stats(corpus)
     for u in corpus:
         digest.update(json.dumps([u.id, u.path, u.start, u.end, stats[u.path]]).encode())

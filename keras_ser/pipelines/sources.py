@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_ser.errors import UserError
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import RULES
+from keras_ser.pipelines.balance import RULES, rules
 from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, grouped
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
@@ -272,7 +272,7 @@ def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], 
     return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)
 
 
-def rule_table(corpus, task: Task, ids: Collection[str], find: Callable, auxiliary: bool = False) -> np.ndarray:
+def rule_table(corpus, task: Task, ids: Collection[str], auxiliary: bool = False) -> np.ndarray:
     """Return the index into `balance.RULES` for each utterance, chosen by the class counts over the training ids."""
     column = [task.encode_utterance(u, corpus.name, auxiliary) for u in corpus]
     train = set(ids)
@@ -280,5 +280,5 @@ def rule_table(corpus, task: Task, ids: Collection[str], find: Callable, auxilia
     for utterance, (value, weight) in zip(corpus, column, strict=True):
         if weight and utterance.id in train:
             counts[task.labels[value]] += 1
-    by_label = find(counts)
+    by_label = rules(counts)
     return np.array([RULES.index(by_label[task.labels[v]]) if w else 0 for v, w in column], "int32")

@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_ser.audio import AudioError, info
 from keras_ser.audio.io import read_channels
+from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
-from keras_ser.corpora.corpus import listed
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.tasks import Task
 

@@ -127,13 +127,12 @@ def other_tasks(results: Iterable[TaskScores]) -> Table:
         cell = score.cell()
         also = [_named(s, s.cell().text(interval=False)) for s in result.scores if s.metric in ("accuracy", "rmse")]
         paper = [_named(s, form_of(s.metric).printed(s.paper)) for s in result.scores if s.paper is not None]
-        chance = "" if score.chance is None else cell.form(score.chance)
         row = [
             result.task,
             short_title(score.metric),
             cell.text(interval=False),
             cell.interval(),
-            chance,
+            cell.form(score.chance),
         ]
         rows.append([*row, ", ".join(also), str(result.clips), ", ".join(paper)])
     columns = ["task", "metric", "measured", "95 % interval", "chance", "also", "clips", "paper"]

@@ -134,9 +134,10 @@ def _denoised_curves(found: Denoising, measure: str, methods: Mapping[str, str],
     return figure
 
 
-def _robustness_curves(parts, places, ticks, systems, chance: float) -> Any:
-    """Draw UAR from 0; clean clips, which have no SNR, are drawn apart."""
-    figure = curves.lines(parts, places, ticks, "SNR, dB", "UAR, % (dotted: chance)", systems, chance, apart=1)
+def _robustness_curves(parts, places, ticks, systems, chance: float | None) -> Any:
+    """Draw UAR from 0; clean clips, which have no SNR, are drawn apart. `chance` is a fraction."""
+    name, line = ("UAR, %", None) if chance is None else ("UAR, % (dotted: chance)", 100 * chance)
+    figure = curves.lines(parts, places, ticks, "SNR, dB", name, systems, line, apart=1)
     figure.axes[0].set_ylim(0, 100)
     return figure
 
@@ -179,7 +180,7 @@ def robustness_report(
         }
         for noise in found.noises
     }
-    known = 100 * chance("uar", table["truth"].nunique())
+    known = chance("uar", table["truth"].nunique())
     ticks = [*(f"{s:g}" for s in steps), CLEAN]
     draw = partial(_robustness_curves, parts, [*steps, last], ticks, found.systems, known)
     return Report(

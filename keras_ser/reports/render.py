@@ -31,16 +31,16 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
-def plain(value: Any) -> Any:
+def strict_json(value: Any) -> Any:
     """Convert values to strict JSON: NaN and infinity become None, dataclasses objects, arrays lists."""
     if is_dataclass(value):
         value = asdict(value)
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): strict_json(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return strict_json(value.tolist())
     if isinstance(value, list | tuple | set | frozenset | range):
-        return [plain(v) for v in value]
+        return [strict_json(v) for v in value]
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -16,7 +16,7 @@ from keras_ser.evaluation.tables import Table
 from keras_ser.files import write_figure, write_json, write_table, write_text
 from keras_ser.reports.html import to_html
 from keras_ser.reports.latex import to_latex
-from keras_ser.reports.render import markdown, plain, terminal
+from keras_ser.reports.render import markdown, strict_json, terminal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for strict JSON; NaN and infinity become None."""
-        return plain({"title": self.title, **self.data})
+        return strict_json({"title": self.title, **self.data})
 
     def lines(self) -> list[str]:
         """Return the summary for the terminal."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, Subset, TaskScores
 from keras_ser.evaluation.tables import Cell, Table, metric_title
-from keras_ser.reports.headline import in_training, other_tasks
+from keras_ser.reports.headline import MAIN, in_training, other_tasks
 
 HEADER = ("metric", "measured", "95 % interval", "chance", "seeds mean ± std", "paper")
 
@@ -78,7 +78,7 @@ def _row(score: Score) -> list[str]:
     if len(score.seeds) > 1:
         low, high = cell.form(min(score.seeds)), cell.form(max(score.seeds))
         spread = f"{cell.form(cell.value)} ± {cell.form(cell.std)} ({low} to {high}; {len(score.seeds)} seeds)"
-    chance = "" if score.chance is None else cell.form(score.chance)
+    chance = cell.form(score.chance) if score.metric in MAIN else ""
     return [
         metric_title(score.metric),
         cell.form(cell.value),

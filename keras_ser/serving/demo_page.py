@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser.errors import UserError
+from keras_ser.models import model_flags
 from keras_ser.serving.inputs import read_short
-from keras_ser.serving.predictor import FLAGS, Predictor
+from keras_ser.serving.predictor import Predictor
 from keras_ser.serving.timelines import HOP_SECONDS, WINDOW_SECONDS, Timeline, timeline
 from keras_ser.tasks import Task
 
@@ -221,7 +222,7 @@ def _value(answer: dict[str, Any] | None):
 
 
 def _note(predictor: Predictor, seconds: float, answer: dict[str, Any], problems: Sequence[str]) -> str:
-    found = [*problems, *(text for name, text in FLAGS.items() if answer.get(name))]
+    found = [*problems, *(flag.warning for name, flag in model_flags().items() if answer.get(name))]
     note = f"{seconds:.1f} s" + (f" ({', '.join(found)}): the result is unreliable." if found else "")
     if answer:
         return note

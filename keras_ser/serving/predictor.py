@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_ser.audio import AudioError, pad
 from keras_ser.errors import UserError
-from keras_ser.models import model_flags
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.progress import track
 from keras_ser.serving.facts import FACTS, find_export, read_facts
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 BATCH_SECONDS = 120.0  # padded audio that is scored at once
 EXPORTS = "or of an export (NAME or NAME/VERSION)"
-# further outputs of a model that tell the user something when they are True
-FLAGS = {name: flag.warning for name, flag in model_flags().items()}
 
 
 @dataclass(frozen=True, repr=False)

@@ -241,9 +241,10 @@ def _metrics(run: Run) -> dict[str, Any]:
     """
     from keras_ser.evaluation import read_predictions
     from keras_ser.evaluation.scores import score
+    from keras_ser.experiment.stored import PREDICTIONS
     from keras_ser.training.predictions import judged
 
-    file = run.folder / "predictions.csv"
+    file = run.folder / PREDICTIONS
     # no metrics if the test side selected the model
     if not file.exists() or run.split.chosen_on_test:
         return {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_ser.audio import pad
 from keras_ser.audio.io import blocks, mixing_of
-from keras_ser.audio.waveforms import SHORTEST_SECONDS, Levels
+from keras_ser.audio.waveforms import Levels
 from keras_ser.errors import UserError
 from keras_ser.files import printable
 from keras_ser.reports import pictures
@@ -261,5 +261,5 @@ def timeline(
     ask(begin, kept)
     score()
     seconds = np.array([starts, ends]) / rate
-    problems = (*mixed[0].problems, *levels.problems(mixed[1], SHORTEST_SECONDS))
+    problems = (*mixed[0].problems, *levels.problems(mixed[1]))
     return Timeline(Path(path), chosen, *seconds, np.concatenate(values), problems)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ser.checks import check_choice, check_least, check_name
-from keras_ser.corpora.corpus import Corpus, CorpusError, listed
+from keras_ser.checks import check_choice, check_least, check_name, listed
+from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.corpora.spelling import shown
 from keras_ser.errors import UserError
 from keras_ser.splits.drawing import drawn, held_together

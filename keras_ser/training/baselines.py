@@ -19,6 +19,7 @@ from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.data import Data, shuffled
+from keras_ser.training.heard import save_heard
 from keras_ser.training.inference import OnEpoch, describer, features
 from keras_ser.training.loop import check_monitor, monitored, side_scores
 from keras_ser.training.predictions import judged, scored_streams
@@ -76,6 +77,7 @@ def train_estimators(
     about = {"seed": seed, "monitor": monitor if sides else None, "best_epoch": best[1], "epochs": rows}
     about["training"] = side_scores(best[2].judge, seen, judged(recipe.tasks, split, "train"))
     write_json(out / "history.json", about, allow_nan=True)
+    save_heard(recipe, data, split, out)
     write_whole(out / PIPELINES, best[2].save)
 
 

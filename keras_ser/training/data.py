@@ -13,12 +13,11 @@ import numpy as np
 from keras_ser.audio.noise import load_noises
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.errors import UserError
-from keras_ser.pipelines.balance import rules
 from keras_ser.pipelines.noises import noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
-from keras_ser.settings import CLEAN, of_stream
+from keras_ser.settings import CLEAN, Stream, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import Task
 
@@ -135,15 +134,13 @@ class Data:
             indices = indices if recipe.unlabelled else indices[told[indices]]
         if known and not main.continuous and main.name in labels:
             counted = wanted if stream.corpus else split.train if told is None else chosen
-            table = rule_table(corpus, main, counted, rules, bool(stream.corpus))
+            table = rule_table(corpus, main, counted, bool(stream.corpus))
             if told is not None:
                 table = np.where(told, table, 0).astype(table.dtype)  # a rule of withheld labels would tell them
         bank = []
         if stream.noises:
             speech = self._babble(recipe, split) if "babble" in stream.noises else ()
             bank = noise_bank(stream.noises, side, recipe.frontend.sample_rate, seed, speech, self.noise_root)
-        held = stream.noises or (CLEAN,)
-        mixed = {t.name: tuple(_noise_class(t, name) for name in held) for t in recipe.tasks if of_stream(t)}
         return Source(
             name=stream.name,
             number=number,
@@ -153,7 +150,7 @@ class Data:
             share=stream.share,
             rules=table,
             bank=tuple(bank),
-            mixed=mixed,
+            mixed=noise_classes(stream, recipe.tasks),
             snr=stream.snr,
             redraw=stream.redraw,
             origins=_origins(corpus) if recipe.windows else None,
@@ -244,10 +241,20 @@ def _facts(name: str, corpus: Corpus, waveforms: RecordCache) -> list:
     ]
 
 
-def _noise_class(task: Task, name: str) -> int:
-    value, weight = task.encode(name)
-    if not weight:
-        raise UserError(
-            f"the task {task.name!r} ignores {name!r}, which a stream holds. Make it one of its labels, or merge it."
-        )
-    return int(value)
+def noise_classes(stream: Stream, tasks: Sequence[Task]) -> dict[str, tuple[int, ...]]:
+    """Return the classes of a stream's noises, or of the clean clips, for each task whose labels come from the stream.
+
+    Raises:
+        UserError: a noise is not a class of such a task.
+    """
+    found = {}
+    for task in filter(of_stream, tasks):
+        classes = [(name, *task.encode(name)) for name in stream.noises or (CLEAN,)]
+        ignored = [name for name, _, weight in classes if not weight]
+        if ignored:
+            raise UserError(
+                f"the task {task.name!r} ignores {ignored[0]!r}, which the stream {stream.name!r} holds. Make it one of its "
+                "labels, or merge it."
+            )
+        found[task.name] = tuple(int(value) for _, value, _ in classes)
+    return found

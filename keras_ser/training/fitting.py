@@ -20,15 +20,16 @@ from keras_ser.splits import Split, check_split
 from keras_ser.training.baselines import train_estimators
 from keras_ser.training.data import Data, shuffled
 from keras_ser.training.frozen import FOLDER, kept_on_disk, remembered
+from keras_ser.training.heard import save_heard
 from keras_ser.training.inference import OnEpoch, forward
 from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
-from keras_ser.training.preflight import check_choice, check_recipe, feature_shapes, frontends, input_shapes
+from keras_ser.training.preflight import check_choice, check_trainable, feature_shapes, frontends, input_shapes
 from keras_ser.training.provenance import MADE, made_by
 from keras_ser.training.run import FIRST, NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
-from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_heard, save_rest
+from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_rest
 
 CONTROL = 3000  # number of the random stream for a control's targets, distinct from those of `TrainingData`
 
@@ -81,14 +82,14 @@ def fit(
             "(--init-from RUN)."
         )
     with _seeded(seed):
-        check_recipe(recipe, data.auxiliary, data.noise_root)
+        check_trainable(recipe, data.auxiliary, data.noise_root)
     check_choice(recipe, data.readable, split)
     nameless = [task.name for task in recipe.tasks if not (task.labels or task.continuous)]
     if nameless:
         raise UserError(f"the task {nameless[0]!r} has no classes yet: call `recipe.for_corpus(corpus)`.")
     check_split(split, data.corpus, data.cache.hashes, data.others)
     if initial:
-        check_start(recipe, initial, data.corpus, [split])
+        check_start(recipe, initial, data.corpus, [split], data.cache.hashes)
     recipe = recipe.for_split(data.readable, split)
     stage = recipe.name if recipe.first is None else "model 2"
     return _fit(recipe, data, split, Path(out), seed, stage, strategy, on_epoch, initial)

@@ -1,6 +1,5 @@
 """Checks of a recipe, a corpus and a split before anything is decoded or trained."""
 
-import itertools
 import multiprocessing
 import warnings
 from collections.abc import Collection, Sequence
@@ -13,9 +12,10 @@ from keras_ser.machine import check_backend, has_gpu
 from keras_ser.models import is_baseline, model_module
 from keras_ser.models.paper import StreamNumber, build_network, frozen_parts
 from keras_ser.recipe import Recipe
-from keras_ser.settings import CLEAN, FrontendConfig, of_stream
+from keras_ser.settings import FrontendConfig, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import monitors
+from keras_ser.training.data import noise_classes
 from keras_ser.training.network import recipe_scorer
 from keras_ser.training.predictions import judged
 from keras_ser.training.targets import frame_targets
@@ -28,7 +28,7 @@ class PrecisionWarning(UserWarning):
     """A recipe's precision is very slow on this machine."""
 
 
-def check_recipe(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
+def check_trainable(recipe: Recipe, auxiliary: Collection[str] = (), noise_root: Path | None = None) -> None:
     """Refuse a recipe, or its first model, whose front end or network cannot be built, or whose streams cannot be read.
 
     Args:
@@ -79,12 +79,7 @@ def check_streams(recipe: Recipe, auxiliary: Collection[str], stems: Collection[
                 f"the stream {stream.name!r} mixes in {strange[0]!r}, which is neither generated nor a file. There are: "
                 f"{', '.join(sorted(known))}. Name a folder that holds it (--noise-root DIR), or leave it out."
             )
-        for task, name in itertools.product(filter(of_stream, recipe.tasks), stream.noises or (CLEAN,)):
-            if not task.encode(name)[1]:
-                raise UserError(
-                    f"the task {task.name!r} ignores {name!r}, which the stream {stream.name!r} holds. Make it one of its labels, "
-                    "or merge it."
-                )
+        noise_classes(stream, recipe.tasks)
 
 
 def check_network(recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.errors import MissingModelError, RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.machine import check_backend

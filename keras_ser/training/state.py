@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ser.checks import listed
 from keras_ser.errors import RunError
 from keras_ser.files import write_whole
 
@@ -138,7 +139,7 @@ def _difference(stored: Mapping[str, np.ndarray], named: Mapping[str, Any]) -> s
         ("it has", [name for name in stored if name not in named]),
     ):
         if names:
-            parts.append(f"{what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+            parts.append(f"{what} {listed(names, 1)}")
     for name, value in stored.items():
         if name in named and value.shape != tuple(named[name].shape):
             parts.append(f"{name} has shape {value.shape} instead of {tuple(named[name].shape)}")

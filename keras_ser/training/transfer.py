@@ -1,28 +1,26 @@
-"""Initial weights from a finished run, for fine-tuning after pre-training, and the clips and speakers that the run has seen."""
+"""Initial weights from a finished run, for fine-tuning after pre-training."""
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ser.checks import listed
 from keras_ser.corpora import Corpus
-from keras_ser.corpora.corpus import listed
-from keras_ser.corpora.spelling import comparable
 from keras_ser.errors import RunError, UserError
-from keras_ser.files import write_json, write_whole
+from keras_ser.files import write_whole
 from keras_ser.models.paper import Network
 from keras_ser.recipe import Recipe
 from keras_ser.splits import LeakageError, Split
-from keras_ser.tasks import Task, identity
-from keras_ser.training.data import Data
-from keras_ser.training.run import NETWORK, Run, as_object, check_archive, model_file, stored
+from keras_ser.tasks import Task
+from keras_ser.training.heard import heard_clips, heard_speakers
+from keras_ser.training.run import NETWORK, Run, check_archive, model_file
 
 # weights that are not part of the whole model: a decoder, a discriminator
 TRAINING_ONLY = "training_only.npz"
-HEARD = "heard.json"
 
 
 def digest(folder: Path | str) -> str:
@@ -44,63 +42,9 @@ def digest(folder: Path | str) -> str:
     return found.hexdigest()[:12]
 
 
-def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Path | str | None) -> None:
-    """Store, by corpus, the clips and speakers on which a run, or a run that its weights descend from, was trained or validated."""
-    sides = [(data.corpus, {*split.train, *split.validation})]
-    sides += [(data.auxiliary[s.corpus][0], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
-    found = _inherited(Run.find(initial)) if initial else {}
-    for corpus, ids in sides:
-        before = found.get(corpus.name, {"clips": [], "speakers": []})
-        speakers = {u.speaker for u in corpus if u.id in ids and u.speaker}
-        found[corpus.name] = {
-            "clips": sorted(ids.union(before["clips"])),
-            "speakers": sorted(speakers.union(before["speakers"])),
-        }
-    write_json(out / HEARD, found)
-
-
-def _inherited(folder: Path) -> dict[str, dict[str, list[str]]]:
-    """Return heard.json, {} for a run of an earlier version; raise RunError if it is damaged."""
-
-    def read(data: Any) -> dict[str, dict[str, list[str]]]:
-        for entry in as_object(data).values():
-            if not all(isinstance(as_object(entry).get(name), list) for name in ("clips", "speakers")):
-                raise UserError("expected the lists clips and speakers of each corpus.")
-        return data
-
-    return stored(folder / HEARD, read) if (folder / HEARD).exists() else {}
-
-
-def heard_clips(run: Run, corpus: Corpus) -> set[str]:
-    """Return the ids of a corpus on which a run, or one that its weights descend from, was trained or validated."""
-    told = _inherited(run.folder)
-    if told:
-        return set(told.get(corpus.name, {}).get("clips", ()))
-    # of an earlier version
-    used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
-    for stream in run.recipe.streams:
-        used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
-    return used
-
-
-def heard_speakers(run: Run, corpus: Corpus) -> set[str]:
-    """Return the speakers of a corpus on whom a run, or one that its weights descend from, was trained or validated."""
-    used, ids, told = heard_clips(run, corpus), {u.id for u in corpus}, _inherited(run.folder)
-    if told:
-        people = {comparable(identity(s, name)) for name, heard in told.items() for s in heard["speakers"]}
-        used = used | {u.id for u in corpus if u.speaker and comparable(identity(u.speaker, corpus.name)) in people}
-    elif not used <= ids or not used:
-        # of an earlier version; another corpus, or other clips under the name of one that was used
-        trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
-        return {
-            u.speaker
-            for u in corpus
-            if comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained)
-        }
-    return {u.speaker for u in corpus if u.speaker and u.id in used}
-
-
-def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequence[Split]) -> None:
+def check_start(
+    recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequence[Split], hashes: Mapping[str, str] | None = None
+) -> None:
     """Refuse initial weights of another model, and those that have learned from what a split tests.
 
     Args:
@@ -108,6 +52,7 @@ def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequ
         folder: folder of the run that provides the weights.
         corpus: the recipe's corpus.
         splits: splits of the runs to be trained.
+        hashes: id -> content hash of the corpus's clips, once they are decoded.
 
     Raises:
         UserError: the run is of another model.
@@ -117,9 +62,7 @@ def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequ
     run = Run.load(Run.find(folder))
     if run.recipe.model != recipe.model:
         raise UserError(f"{folder} is a run of the model {run.recipe.model!r}: expected one of {recipe.model!r}.")
-    clips = heard_clips(run, corpus)
-    # without a common clip, a table of the same adapter is another corpus, whose speakers may have the same numbers
-    speakers = heard_speakers(run, corpus) if clips & {u.id for u in corpus} or not clips else set()
+    clips, speakers = heard_clips(run, corpus, hashes), heard_speakers(run, corpus, hashes)
     for split in splits:
         tested = set(split.test)
         sides = [u for u in corpus if u.id in tested]
@@ -131,7 +74,8 @@ def check_start(recipe: Recipe, folder: Path | str, corpus: Corpus, splits: Sequ
         if known:
             raise LeakageError(
                 f"{folder} was trained or validated on what {split.protocol}, fold {split.fold}, tests: {listed(known)}. Start "
-                "from a run that has not heard them, or train only the folds that test others (--folds)."
+                "from a run that has not heard them, or train only the folds that test others (--folds). Other people of the "
+                "same name: write CORPUS/NAME in one of the tables."
             )
 
 

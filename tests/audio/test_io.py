@@ -178,4 +178,4 @@ def test_clipping_is_seen_at_the_rate_of_the_file(rate, tmp_path):
         assert read_with_problems(tmp_path / name, 16000)[1] == expected
         levels, mixed = Levels(), mixing_of(tmp_path / name)
         pieces = list(blocks(tmp_path / name, 16000, seconds=0.1, mixed=mixed, levels=levels))
-        assert len(pieces) > 3 and levels.problems(mixed[1], 0.025) == expected
+        assert len(pieces) > 3 and levels.problems(mixed[1]) == expected

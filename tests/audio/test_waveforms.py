@@ -35,7 +35,7 @@ def test_levels_of_pieces_are_those_of_the_whole(rng, sizes):
         runs = [sum((whole[i - 1 : i + 2] == r).all() for i in range(1, len(whole) - 1)) for r in (high, low)]
         clipped = [r for r, n in zip((high, low), runs, strict=True) if abs(r) >= 0.99 for _ in range(n)]
         right = ["silent"] if high == low else ["clipped"] * (len(clipped) > 4)
-        assert levels.problems(16000, 0.025) == problems(whole, 16000) == right
+        assert levels.problems(16000) == problems(whole, 16000) == right
 
 
 def test_content_hash_sees_the_samples_alone(tmp_path, speechlike):

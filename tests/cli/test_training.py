@@ -5,7 +5,8 @@ import argparse
 import pytest
 
 from keras_ser.cli.recipes import _protocols, choose
-from keras_ser.cli.training import add_training_arguments
+from keras_ser.cli.training import add_training_arguments, read
+from keras_ser.errors import UserError
 from keras_ser.models import svm
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
@@ -57,6 +58,49 @@ def test_seeds():
     assert seeds(network, "--seeds=3", "--seed=2") == (2, 3, 4) and seeds(network, "--seed=2") == (2,)
     assert seeds(machine, "--seeds=3", "--seed=2") == (2,)
     assert seeds(machine, "--seeds=3", "--shuffle-labels") == (0, 1, 2)
+
+
+class Read(Exception):
+    """The main corpus, in /c, is read."""
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """(main corpus, *words) -> what `read_corpus` is given for each corpus, the main one last."""
+
+    def opened(main: str, *words: str) -> list:
+        parser, found = argparse.ArgumentParser(), []
+
+        def caught(name, root, **options):
+            found.append((name, root, options))
+            if root == "/c":
+                raise Read
+
+        monkeypatch.setattr("keras_ser.corpora.read_corpus", caught)
+        add_training_arguments(parser)
+        options = parser.parse_args(words)
+        chosen = choose({"x": recipe(PAPER).replace(corpus=main)}, options, None)
+        with pytest.raises(Read):
+            read({"x": chosen}, options)
+        return found
+
+    return opened
+
+
+def test_columns_are_those_of_the_auxiliary_table_unless_the_corpus_is_a_table(reads):
+    words, by = ["--columns=file=path", "--audio-root=/audio"], {"columns": {"file": "path"}, "audio_root": "/audio"}
+    given = ["--corpus-root=/c", "--aux-root=/t.csv"]
+    assert reads("emodb", *given, *words) == [("manifest", "/t.csv", by), ("emodb", "/c", {})]
+    assert reads("manifest", *given, *words) == [("manifest", "/t.csv", {}), ("manifest", "/c", by)], "the main one's"
+    assert reads("emodb", *given, "--aux-corpus=ravdess", *words)[-1] == ("emodb", "/c", by), "which refuses them"
+
+
+def test_an_auxiliary_corpus_needs_its_folder(reads):
+    for asked in (recipe(PAPER), recipe(PAPER).replace(corpus="emodb")):
+        with pytest.raises(UserError, match="--aux-corpus ravdess is read from a folder: give --aux-root DIR"):
+            seeds(asked, "--aux-corpus=ravdess", "--corpus-root=/c")
+    with pytest.raises(UserError, match="--aux-root and --corpus-root manifest= give two corpora"):
+        reads("emodb", "--corpus-root=/c", "--aux-root=/t.csv", "--corpus-root=manifest=/u.csv")
 
 
 def test_corpus_roots_by_name(capsys, tmp_path, monkeypatch):

@@ -121,6 +121,6 @@ def test_a_merge_is_given_as_an_object():
     recipe = Recipe("x", "manifest", (Task("emotion"),), (Protocol("p"),))
     expected = (("rage", "anger"), ("other", "joy"))
     for text in ('{"rage": "anger", "other": "joy"}', '[["rage", "anger"], ["other", "joy"]]'):
-        assert recipe.set("tasks.emotion.merge", text).tasks[0].merge == expected
+        assert recipe.change({"tasks.emotion.merge": text}).tasks[0].merge == expected
     with pytest.raises(UserError, match=r'expected a JSON object, such as {"surprised": "surprise"}'):
-        recipe.set("tasks.emotion.merge", '{"rage": "anger"')
+        recipe.change({"tasks.emotion.merge": '{"rage": "anger"'})

@@ -30,7 +30,6 @@ def test_difference_interval_and_p_are_those_of_a_slow_loop(make_table, emotion,
     assert (found.low, found.high) == pytest.approx(slow.interval("plain", first - second, total, free))
     assert found.p == pytest.approx(2 * stats.t.sf(abs(first - second) / total**0.5, free))
     assert (found.groups, found.unit, found.clips) == (8, "speakers", a["id"].nunique())
-    assert (found.seeds_a, found.seeds_b) == seeds
     assert found.basis == f"95 % CI over 8 speakers and {len(seeds[0])} + {len(seeds[1])} seeds (t)"
 
 
@@ -81,14 +80,16 @@ def test_incomplete_seeds_are_left_out_and_named(make_table, emotion):
     a, b = make_table(draw=1), make_table(draw=2)
     cut = b[~((b["seed"] == 2) & (b["fold"] == 1))]
     found = compare(a, cut, emotion)
-    assert found.seeds_b == (0, 1) and "second: seed 2 is incomplete and left out." in found.notes
+    assert "second: seed 2 is incomplete and left out." in found.notes
     assert found.b == pytest.approx(score(b[b["seed"] < 2], emotion, "disjoint")["uar"].value)
 
 
 def test_tables_that_do_not_match_are_refused(make_table, emotion):
     a = make_table(seeds=(0,))
     fewer = a[a["speaker"] != "s03"]
-    with pytest.raises(ValueError, match=r"14 that only one of them has: fold 1 s03/c00, .*fold 1 s03/c09\.") as error:
+    with pytest.raises(
+        ValueError, match=r"14 that only one of them has: fold 1 s03/c00, .*fold 1 s03/c09 and 4 more\."
+    ) as error:
         compare(a, fewer, emotion)
     assert str(error.value).count("fold 1") == 10
     other = a.assign(emotion=a["emotion"].where(a["id"] != "s02/c04", "joy"))
@@ -106,11 +107,31 @@ def test_tables_that_do_not_match_are_refused(make_table, emotion):
         compare(a.assign(emotion=""), a, emotion)
 
 
+@pytest.mark.parametrize("speakers", [5, 6])
+def test_a_class_of_five_speakers_has_neither_interval_nor_p(make_table, emotion, speakers):
+    """Whatever the number of speakers of the other classes."""
+    a, b = make_table(draw=1, clips=3), make_table(draw=2, clips=3, skill=0.3)
+    few = (a["emotion"] == "sadness") & (a["speaker"] >= f"s{speakers:02d}")
+    a, b = (table.assign(emotion=table["emotion"].mask(few, "joy")) for table in (a, b))
+    assert a.loc[a["emotion"] == "sadness", "speaker"].nunique() == speakers
+    found = compare(a, b, emotion, "recall/sadness")
+    assert all((value is None) == (speakers < 6) for value in (found.low, found.high, found.p))
+    assert compare(a, b, emotion, "accuracy").p is not None
+
+
 def test_several_protocols_need_a_name(make_table, emotion):
     a = make_table(seeds=(0,), protocols=("disjoint", "random"), draw=1)
     b = make_table(seeds=(0,), protocols=("disjoint", "random"), draw=2)
-    with pytest.raises(ValueError, match="`protocol` must be one of disjoint, random. Received: None"):
+    with pytest.raises(ValueError, match="several protocols: disjoint, random. Choose one, --protocol random"):
         compare(a, b, emotion)
+    with pytest.raises(ValueError, match="`protocol` must be one of disjoint, random. Received: 'paper'"):
+        compare(a, b, emotion, protocol="paper")
+    first, second = a[a["protocol"] == "disjoint"], b[b["protocol"] == "random"]
+    with pytest.raises(
+        ValueError, match="must share a protocol. Received: disjoint in the first, random in the second"
+    ):
+        compare(first, second, emotion)
+    assert compare(a, second, emotion).protocol == "random", "the only one of both"
     one = compare(a, b, emotion, protocol="random")
     keep = [t[t["protocol"] == "random"] for t in (a, b)]
     assert one == compare(*keep, emotion)

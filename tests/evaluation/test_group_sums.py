@@ -71,6 +71,16 @@ def test_degrees_of_classes_that_few_speakers_have(holders, over_classes, recall
     np.testing.assert_allclose(found, [whole, over_classes, over_classes, whole, *recalls])
 
 
+@pytest.mark.parametrize(("alone", "free"), [(4, np.nan), (5, 9), (7, 9), (10, 9)])
+def test_uar_is_a_mean_over_speakers_where_half_of_them_have_a_class_to_themselves(alone, free):
+    """Of ten; the others share one class."""
+    sums = np.zeros((10, 1, 3, 11))
+    for speaker in range(10):
+        sums[speaker, 0, :, speaker if speaker < alone else 10] = 4
+    found = degrees(sums, Task("speaker", tuple("abcdefghijk")))
+    np.testing.assert_array_equal(found[:4], [9, free, free, 9])
+
+
 def test_uar_without_a_speaker_who_is_a_class_is_that_of_the_others(rng):
     sums = np.zeros((7, 2, 3, 7))
     hits = rng.integers(1, 10, (2, 7))

@@ -5,6 +5,7 @@ from scipy import stats
 from keras_ser.evaluation.intervals import (
     Jackknife,
     basis,
+    estimate,
     holm,
     interval,
     jackknife,
@@ -27,6 +28,15 @@ def test_interval_of_a_mean_of_one_seed_is_the_t_interval(rng, groups):
     values = rng.exponential(size=(groups, 1))
     low, high = interval(values.mean(), *variance(of_means(values)))
     np.testing.assert_allclose([low, high], stats.ttest_1samp(values[:, 0], 0).confidence_interval(0.95))
+
+
+@pytest.mark.parametrize("systems", [1, 2])
+@pytest.mark.parametrize("groups", [5, 6])
+def test_five_groups_have_no_interval(rng, groups, systems):
+    values = rng.normal(size=(systems, groups, 3))
+    cell = estimate(*map(of_means, values), clips=9)
+    assert cell.value == pytest.approx(values[0].mean() - values[1:].mean() if systems == 2 else values.mean())
+    assert (cell.low is None and cell.high is None) == (groups < 6)
 
 
 def test_p_value_of_deterministic_systems_is_the_paired_t_test(rng):
@@ -120,6 +130,7 @@ def test_holm_is_the_worked_example():
     assert holm([0.09, 0.01, 0.022, 0.02]) == pytest.approx([0.09, 0.04, 0.06, 0.06])
     assert holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
     assert holm([None, 0.03, float("nan"), 0.02]) == [None, pytest.approx(0.04), None, pytest.approx(0.04)]
+    assert holm([0.6, None, 0.9, 0.01]) == [1.0, None, 1.0, pytest.approx(0.03)], "a probability is 1 at most"
     assert holm([]) == []
 
 

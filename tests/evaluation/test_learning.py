@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_ser.evaluation.learning import Learning, faults, learning_table, run_learning, together, verdicts
-from keras_ser.reports.render import plain
+from keras_ser.reports.render import strict_json
 from keras_ser.settings import OptimizerConfig, Stream
 from keras_ser.tasks import Task
 from tests.training import tiny
@@ -109,7 +109,7 @@ def test_baselines_have_scores_and_no_steps():
     )
     assert (found.steps, found.training) == (None, 0.4) and np.isnan(found.validation)
     assert found.verdict == "underfit: 40.0 on the training side, nearer to chance (33.3) than to a perfect score"
-    assert plain(dataclasses.asdict(found))["validation"] is None
+    assert strict_json(dataclasses.asdict(found))["validation"] is None
 
 
 def test_chance_is_that_of_the_speakers_who_are_scored():

@@ -98,6 +98,7 @@ def _name(column, row=4):
         (_name("emotion/prediction"), "most probable label.*s00/c04"),
         (_spoil("arousal/prediction", np.nan), "'arousal/prediction' must be finite.*s00/c04"),
         (_spoil("speaker", "someone"), "'speaker' of a clip must be the same for every seed.*s00/c04"),
+        (_spoil("arousal", np.nan), "'arousal' of a clip must be the same for every seed.*s00/c04"),
         (_spoil("arousal", 0.123), "'arousal' of a clip must be the same for every seed.*s00/c04"),
     ],
 )

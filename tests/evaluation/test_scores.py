@@ -48,6 +48,12 @@ def test_a_class_absent_from_a_fold_and_one_absent_altogether(make_table, emotio
     assert "joy is absent from 2 of 4 folds (1, 3)." in result.notes
 
 
+def test_one_class_alone_has_no_chance_level(make_table, emotion):
+    """Not 100 %: the score of always naming that class, which nobody would call chance."""
+    result = score(make_table().query("emotion == 'joy'"), emotion, "disjoint")
+    assert 0 < result["uar"].value < 1 and result["uar"].chance is None
+
+
 def test_an_incomplete_seed_is_named_and_not_pooled(make_table, emotion):
     table = make_table(seeds=(0, 1, 2, 3))
     whole = score(table[table["seed"].isin([0, 2])], emotion, "disjoint")

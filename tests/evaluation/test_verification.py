@@ -35,6 +35,14 @@ def made(rng):
     return Verification(make(rng))
 
 
+def test_trials_of_unknown_genders_are_not_of_one_gender(made):
+    table = made.table
+    some = table.assign(gender_a=table.gender_a.replace("male", ""), gender_b=table.gender_b.replace("male", ""))
+    found, known = (Verification(t).score("multi-task", "eer", True) for t in (some, table[table.gender_a == "female"]))
+    assert (found.value, found.clips) == (known.value, known.clips)
+    assert Verification(table.assign(gender_a="", gender_b="")).kinds == {"all": False}
+
+
 def part(table, system, same_gender_only=False):
     rows = table[table.system == system]
     return rows[rows.gender_a == rows.gender_b] if same_gender_only else rows
@@ -88,12 +96,34 @@ def test_intervals_of_two_networks_leave_speakers_out(made, same_gender_only):
     left = {system: without(made, system, same_gender_only) for system in made.systems}
     for column, metric in enumerate(("eer", "accuracy", "min_dcf")):
         cell = made.score("multi-task", metric, same_gender_only)
-        half = half_width(left["multi-task"][..., column]) / (cell.value * (1 - cell.value))
-        if cell.low is not None:  # minDCF may be 1
+        half = half_width(left["multi-task"][..., column])
+        if metric == "min_dcf":
+            factor = np.exp(half / cell.value)
+            assert (cell.low, cell.high) == pytest.approx((cell.value / factor, min(1, cell.value * factor)))
+        else:
+            half /= cell.value * (1 - cell.value)
             assert (logit(cell.low), logit(cell.high)) == pytest.approx(
                 (logit(cell.value) - half, logit(cell.value) + half)
             )
     assert made.score("multi-task", "eer").low < made.score("multi-task", "eer").value
+
+
+@pytest.mark.parametrize(("skill", "truth", "widest"), [(0.7, 1.0, 0.1), (1.5, 0.97, 0.75), (2.2, 0.7, 0.95)])
+def test_intervals_of_the_cost_cover_it_without_spanning_every_cost(rng, skill, truth, widest):
+    """`truth`: of 300 speakers. Once 0.997 [0.001, 1.000]."""
+    names, found = np.repeat([f"{s}" for s in range(10)], 9), []
+    a, b, same = trials(names)
+    facts = {"fold": 0, "seed": 0, "system": "x", "a": a, "b": b, "speaker_a": names[a], "speaker_b": names[b]}
+    for _ in range(30):
+        x = skill * np.repeat(rng.normal(size=(10, 8)), 9, axis=0) + rng.normal(size=(90, 8))
+        table = pd.DataFrame(facts | {"gender_a": "", "gender_b": "", "same": same, "score": score_trials(x, a, b)})
+        found.append(Verification(table).score("x", "min_dcf"))
+    known = [cell for cell in found if cell.low is not None]
+    assert all(0 < cell.low <= cell.value <= cell.high <= 1 for cell in known) and len(known) >= 15
+    assert np.mean([cell.low <= truth <= cell.high for cell in known]) >= 0.8
+    assert max(cell.high - cell.low for cell in known) < widest
+    saturated = [cell for cell in known if cell.value > 0.99]
+    assert all(cell.low > 0.9 for cell in saturated) and (saturated or skill > 2)
 
 
 def test_a_difference_is_paired_by_speaker(rng):

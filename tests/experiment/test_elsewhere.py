@@ -54,22 +54,78 @@ def test_clips_of_ignored_labels_are_left_out():
 
 
 def test_an_auxiliary_corpus_of_the_runs_is_one_that_they_have_seen(tmp_path, monkeypatch):
-    """Ravdess as the auxiliary corpus of a run on another one: by clip and by speaker, as heard.json names them."""
+    """Of a version that stored no audio: by clip and by speaker, as heard.json names them."""
     own = SimpleNamespace(
         corpus=Corpus("emodb", "/", (Utterance("y", "y.wav", speaker="s0"),), {}), cache=SimpleNamespace(hashes={})
     )
     monkeypatch.setattr("keras_ser.experiment.elsewhere.data_of", lambda folder: own)
     people = [Utterance(f"u{i}", f"u{i}.wav", speaker=f"s{i // 2}") for i in range(6)]
-    corpus = Corpus("ravdess", "/", tuple(people), {})
-    hashes = {u.id: u.id for u in people}
-    heard = {"emodb": {"clips": ["x"], "speakers": ["s2"]}, "ravdess": {"clips": ["u0"], "speakers": ["s1"]}}
+    # a clip that names no speaker
+    corpus = Corpus("ravdess", "/", (*people, Utterance("n0", "n0.wav"), Utterance("n1", "n1.wav")), {})
+    hashes = {u.id: u.id for u in corpus}
+    heard = {"emodb": {"clips": ["x"], "speakers": ["s2"]}, "ravdess": {"clips": ["u0", "n0"], "speakers": ["s1"]}}
     (tmp_path / "heard.json").write_text(json.dumps(heard))
-    for streams, speakers, clips in (((), (), ()), (("ravdess", "slr45"), ("s0", "s1"), ("u0", "u1", "u2", "u3"))):
-        recipe = SimpleNamespace(initial="", streams=[Stream("own"), *(Stream(n, corpus=n) for n in streams)])
+    found_in, note = (
+        (("s0", "s1"), ("n0", "u0", "u1", "u2", "u3")),
+        "Not compared with the runs' auxiliary corpora slr45.",
+    )
+    for initial, streams, expected, said in (
+        ("", (), (("s1",), ("u2", "u3")), ""),
+        ("", ("ravdess", "slr45"), found_in, note),
+        ("0123456789ab", (), found_in, ""),  # in a run that the weights descend from
+    ):
+        recipe = SimpleNamespace(initial=initial, streams=[Stream("own"), *(Stream(n, corpus=n) for n in streams)])
         run = SimpleNamespace(split=Split("p", 0, ("x",), (), ("y",)), recipe=recipe, folder=tmp_path)
         found = seen(tmp_path, [run], corpus, hashes)
-        assert (found.speakers, found.clips) == (speakers, frozenset(clips))
-        assert found.note == ("Not compared with the runs' auxiliary corpora slr45." if streams else "")
+        assert (found.speakers, tuple(sorted(found.clips)), found.note) == (*expected, said)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "speakers", "clips"),
+    [
+        (("a",), (), ("emodb/1",), ("m1", "m2")),
+        (("b",), ("a",), ("emodb/1",), ("m1", "m2")),  # who only chose the epoch
+        (("b",), (), (), ()),  # another corpus's number is another speaker
+        (("c",), (), (), ("m4",)),  # a copy of what trained, under no name
+        (("b",), ("c",), (), ("m4",)),
+    ],
+)
+def test_speakers_and_copies_of_the_runs_own_corpus_are_ones_that_they_have_seen(
+    train, validation, speakers, clips, tmp_path, monkeypatch
+):
+    names = {"a": "1", "b": "2", "c": None, "tested": "3"}
+    own = Corpus("emodb", "/", tuple(Utterance(i, f"{i}.wav", speaker=s) for i, s in names.items()), {})
+    own = SimpleNamespace(corpus=own, cache=SimpleNamespace(hashes={i: f"h{i}" for i in names}))
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.data_of", lambda folder: own)
+    people = {"m1": "emodb/1", "m2": "emodb/1", "m3": "2", "m4": None, "m5": "emodb/3"}
+    other = Corpus("manifest", "/", tuple(Utterance(i, f"{i}.wav", speaker=s) for i, s in people.items()), {})
+    run = SimpleNamespace(split=Split("p", 0, train, validation, ("tested",)), folder=tmp_path)
+    run.recipe = SimpleNamespace(initial="", streams=[Stream("own")])
+    found = seen(tmp_path, [run], other, {"m1": "x", "m2": "y", "m3": "z", "m4": "hc", "m5": "htested"})
+    assert (found.speakers, tuple(sorted(found.clips))) == (speakers, clips)
+
+
+@pytest.mark.parametrize(
+    ("heard", "speakers", "clips"),
+    [
+        ({"manifest": {"clips": ["u0"], "speakers": ["nobody"], "audio": ["x"]}}, (), ()),  # an id of another table
+        ({"manifest": {"clips": ["a"], "speakers": ["S1"], "audio": []}}, ("s1",), ("u2", "u3")),
+        ({"emodb": {"clips": ["a"], "speakers": ["s1"], "audio": ["4" * 16]}}, (), ("u4",)),
+        ({"emodb": {"clips": [], "speakers": ["manifest/s0"], "audio": []}}, ("s0",), ("u0", "u1")),
+    ],
+)
+def test_what_the_runs_have_heard_is_known_without_their_corpus(tmp_path, monkeypatch, heard, speakers, clips):
+    """By the names of the speakers and by the audio of the clips, wherever their files have gone."""
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.data_of", pytest.fail)
+    people = [Utterance(f"u{i}", f"u{i}.wav", speaker=f"s{i // 2}") for i in range(6)]
+    (tmp_path / "heard.json").write_text(json.dumps(heard))
+    found = seen(
+        tmp_path,
+        [SimpleNamespace(folder=tmp_path)],
+        Corpus("manifest", "/", tuple(people), {}),
+        {u.id: u.id[1:] * 40 for u in people},
+    )
+    assert (found.speakers, found.clips, found.note) == (speakers, frozenset(clips), "")
 
 
 @pytest.mark.slow

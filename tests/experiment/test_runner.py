@@ -18,6 +18,7 @@ from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import failures, run_experiment, runner
 from keras_ser.experiment.planning import jobs
+from keras_ser.experiment.reporting import summarise
 from keras_ser.experiment.rescoring import cache_folder, data_of, evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
@@ -161,6 +162,18 @@ def test_the_report_says_what_was_never_taught_and_what_a_row_is(data, folder):
     assert recordings < len(data.corpus)
     assert f"{len(data.corpus)} windows of {recordings} recordings" in text
     assert "LEAKING" in text and "of the windows" in text and "not calibrated" in text
+
+
+def test_accuracy_beside_a_prior_is_that_of_the_kept_epoch(data, folder, tmp_path):
+    """Of an output other than a task, such as an adversary: its history has a second, later epoch."""
+    part = shutil.copytree(folder, tmp_path / "quick")
+    for path in part.glob("*/fold-*/history.json"):
+        about = json.loads(path.read_text())
+        epochs = [about["epochs"][0] | {"epoch": k, "adversary_accuracy": x} for k, x in ((1, 0.5), (2, 0.75))]
+        path.write_text(json.dumps(about | {"best_epoch": 1, "epochs": epochs, "priors": {"adversary": 0.25}}))
+    summarise(RECIPE, data, part)
+    told = (part / "report.md").read_text().split("## adversary")[1].split("##")[0]
+    assert "| random | 50 | 25 |" in told and "| speakers | 50 | 25 |" in told
 
 
 def runs_in(table) -> set:

@@ -71,8 +71,12 @@ def test_trials_are_the_cosines_of_the_embeddings(made, found):
 def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
-    others = dataclasses.replace(corpus, name="manifest")  # the same people by other names
-    found = room.run_enrolled({"both": [run]}, [(others, data.cache)], tmp_path, utterances=2).predictions
+    others = dataclasses.replace(corpus, name="manifest")
+    # as if these were recordings of other people
+    unheard = dataclasses.replace(
+        data.cache, hashes={i: f"other {content}" for i, content in data.cache.hashes.items()}
+    )
+    found = room.run_enrolled({"both": [run]}, [(others, unheard)], tmp_path, utterances=2).predictions
     infer, vectors = embedder(run.model(), "fc7_norm"), {}
     for i, u in enumerate(corpus):
         clip = next(iter(data.cache.dataset([i]).batch(1)))
@@ -93,7 +97,10 @@ def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
     tested = {u.speaker for u in corpus if u.id in run.split.test}
     own = room.run_enrolled({"both": [run]}, [(corpus, data.cache)], tmp_path / "own", utterances=2).predictions
     assert set(own["speaker_a"]) == set(own["speaker_b"]) == tested and len(tested) < len(speakers)
-    together = [(corpus, data.cache), (others, data.cache)]
+    # so are those of another corpus with the same recordings
+    same = room.run_enrolled({"both": [run]}, [(others, data.cache)], tmp_path / "same", utterances=2).predictions
+    assert set(same["speaker_a"]) == tested
+    together = [(corpus, data.cache), (others, unheard)]
     made = room.run_enrolled({"both": [run]}, together, tmp_path / "together", utterances=2)
     expected = {f"demo/{name}" for name in tested} | {f"manifest/{name}" for name in speakers}
     assert set(made.predictions["speaker_a"]) == expected

@@ -1,22 +1,21 @@
 import numpy as np
 import pytest
 
-from keras_ser.features import segment, unfold
+from keras_ser.features import Segment, segment, unfold
 from keras_ser.features.segments import AverageStretches, CutStretches, stretch_count
 
 
-@pytest.mark.parametrize(("frames", "hop"), [(5, None), (5, 5), (5, 2), (4, 7), (30, None), (23, 3)])
-def test_segments_equal_a_loop(rng, frames, hop):
+@pytest.mark.parametrize("frames", [5, 4, 30, 23, 1])
+def test_segments_equal_a_loop(rng, frames):
     lengths = np.array([23, 1, 11, 5])
     mask = np.arange(23) < lengths[:, None]
     x = rng.standard_normal((4, 23, 3)).astype(np.float32) * mask[..., None]
-    folded, folded_mask = segment(x, mask, frames, hop)
-    step = hop or frames
+    folded, folded_mask = segment(x, mask, frames)
 
     def starts(length):
         found = [0]
         while found[-1] + frames < length:
-            found.append(found[-1] + step)
+            found.append(found[-1] + frames)
         return found
 
     clips = np.zeros((4, len(starts(23)), frames, 3), np.float32)
@@ -27,6 +26,12 @@ def test_segments_equal_a_loop(rng, frames, hop):
             clips[b, k, : len(part)], valid[b, k, : len(part)] = part, True
     np.testing.assert_array_equal(folded, clips.reshape(-1, frames, 3))
     np.testing.assert_array_equal(folded_mask, valid.reshape(-1, frames))
+
+
+def test_config_of_an_earlier_version_is_read():
+    """It also held `hop`, the distance of segments, which was never set."""
+    layer = Segment.from_config({**Segment(5).get_config(), "hop": None})
+    assert layer.frames == 5 and "hop" not in layer.get_config()
 
 
 def test_average_is_weighted_by_valid_frames(rng):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_ser.errors import UserError
 from keras_ser.layers import ConvEncoder
 
 
@@ -125,3 +126,19 @@ def test_dropout_drops_whole_channels(masked):
 def test_config_of_earlier_versions_is_read():
     layer = ConvEncoder.from_config({**ConvEncoder(stride=2).get_config(), "average_bins": False})
     assert layer.stride == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"filters": (8, 8)}, "one entry per block"),
+        ({"kernels": (5, 3, 3, 0)}, "`kernels` must be at least 1"),
+        ({"pools": ((2,), (2, 2), (2, 2), (2, 2))}, "`pools` must be pairs"),
+        ({"pools": ((0, 2), (2, 2), (2, 2), (2, 2))}, "`pools` must be pairs"),
+        ({"stride": 0}, "`stride` must be at least 1"),
+        ({"dropout": 1.0}, "`dropout` must be in"),
+    ],
+)
+def test_wrong_arguments_are_refused(wrong, words):
+    with pytest.raises(UserError, match=words):
+        ConvEncoder(**wrong)

@@ -272,6 +272,7 @@ def test_what_it_does_not_take(inputs, words):
         {"pools": ((2, 2), (0, 3))},
         {"kind": "vae"},
         {"code": "tanh"},
+        {"error": "max"},
         {"beta": 1.1},
         {"alpha": -0.1},
         {"dropout": 1.0},

@@ -89,7 +89,7 @@ class Paper:
             for name, gradient in zip(names, gradients, strict=True):
                 self.weights[name] -= rate * gradient
 
-    def step(self, x, valid, labels, labelled, prior, alpha, beta, rate, saturating=False, adversary=1.0):
+    def step(self, x, valid, labels, labelled, prior, alpha, beta, rate, saturating=False, adversary=1.0, error="mean"):
         """One batch: the paper's phases in its order.
 
         Args:
@@ -102,9 +102,10 @@ class Paper:
         """
         image = x[:, None]
         # 1: reconstruction, eq. 3, weighed by alpha as in eq. 1
-        error = (self.decode(self.encode(image))[:, 0] - x) ** 2
-        reconstruction = error[valid].mean()
-        self.update(alpha * reconstruction, self.names("encoder", "decoder"), rate)
+        squares = (self.decode(self.encode(image))[:, 0] - x) ** 2
+        reconstruction = squares[valid].mean()
+        used = reconstruction if error == "mean" else squares[valid].sum() / len(x)
+        self.update(alpha * used, self.names("encoder", "decoder"), rate)
         # 2: eq. 4 with the prior real (1) and the code fake (0); then the encoder, with the discriminator held
         z = self.encode(image)
         real, fake = self.judge(prior, "discriminator"), self.judge(z.detach(), "discriminator")
@@ -148,7 +149,9 @@ def name_of(variable):
 
 
 @pytest.mark.parametrize("code", ["linear", "relu"])
-@pytest.mark.parametrize("changes", [{}, {"saturating": True, "adversary": 0.3}], ids=["paper", "saturating"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"saturating": True, "adversary": 0.3}, {"error": "sum"}], ids=["paper", "saturating", "sum"]
+)
 def test_a_step_is_the_papers(changes, code, rng, monkeypatch):
     """Every weight moves as in PyTorch, to 1e-4 of the largest move of its variable, and the same losses are logged."""
     recipe = NETWORKS["aae"].replace(

@@ -207,6 +207,9 @@ def test_a_state_holds_no_frozen_weights(tmp_path):
     held = {id(v) for v in state.members(network.model)}
     assert not held & {id(v) for v in layer.feature_encoder.weights}
     assert {id(v) for v in network.model.trainable_variables} <= held
+    # the draws of dropout and masks go on after a resume
+    drawn = [v for v in layer.variables if "seed_generator" in v.path]
+    assert drawn and {id(v) for v in drawn} <= held
     best = {"value": 0.5, "epoch": 1, "weights": state.values(state.members(network.model))}
     state.save(tmp_path / "state.npz", network.model, [{"epoch": 1}], best)
     assert state.restore(tmp_path / "state.npz", network.model)[1]["epoch"] == 1

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_ser.audio.noise import snr
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.pipelines import sources
-from keras_ser.pipelines.balance import RULES, rules
+from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table, waveforms
 from keras_ser.tasks import Task
 from tests.pipelines.told import EMOTION, TRAIN, source
@@ -114,7 +114,7 @@ def test_rules_come_from_the_training_side_alone(rng):
     for label in filter(None, labels):
         count = counts[str(label)]
         expected.append("frequent" if count > 1.25 * median else "rare" if count < 0.75 * median else "usual")
-    table = rule_table(corpus, EMOTION, ids, rules)
+    table = rule_table(corpus, EMOTION, ids)
     by_id = {u.id: RULES[k] for u, k in zip(corpus, table, strict=True)}
     assert [by_id[f"u{i:02}"] for i in range(290)] == expected and set(expected) == set(RULES)
     assert by_id["u290"] == "usual"  # no label, no rule

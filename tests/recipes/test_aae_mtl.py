@@ -232,3 +232,9 @@ def test_speakers_of_a_further_corpus_are_verified_by_each_system(tmp_path):
     assert {row["system"] for row in rates} == {"aae-speakers-0"} and table["same"].any() and not table["same"].all()
     assert set(table["speaker_a"]) == {u.speaker for u in read_corpus("demo")}
     assert (folder / "systems-sweep.png").exists()
+    enrolled = table.groupby("speaker_a")["b"].nunique().sum()
+    fewer = [*given, "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}", "--enrol=3"]
+    aae("aae_iemocap", tmp_path / "out", *fewer)
+    table = pd.read_csv(folder / "verification.csv.gz")
+    speakers = table["speaker_a"].nunique()
+    assert table.groupby("speaker_a")["b"].nunique().sum() - enrolled == speakers * 17 * speakers, "3 enrol, not 20"

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from keras_ser.cli.recipes import load_recipes
-from keras_ser.cli.training import check_labels
 from keras_ser.corpora import CORPORA, read_corpus
 from keras_ser.evaluation import metric_names
+from keras_ser.experiment.preparing import check_corpus_labels
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split
 from tests.recipes.common import RECIPES, script
@@ -64,7 +64,7 @@ def test_recipes_fit_the_real_corpora(shared_data, name, corpus):
     recipes, _ = load_recipes(str(RECIPES / f"aspmtl_{name}.py"))
     hashes = {i: str(k) for k, ids in enumerate(check(corpus).duplicates) for i in ids}
     for recipe in recipes.values():
-        check_labels(recipe, corpus, {})
+        check_corpus_labels(recipe, corpus, {})
         for protocol in recipe.protocols:
             splits = protocol.splits(corpus, hashes=hashes, stratify="emotion")
             for split in splits:

@@ -59,3 +59,6 @@ def test_chance_line_is_of_the_classes_that_were_tested(rng):
     for rows, chance in ((table, 100 / 3), (table[table["truth"] != "joy"], 50)):
         axes = robustness_report("t", rows, LABELS).figures[0].draw().axes[0]
         assert any(line.get_linestyle() == ":" and line.get_ydata()[0] == pytest.approx(chance) for line in axes.lines)
+    figure = robustness_report("t", table[table["truth"] == "joy"], LABELS).figures[0].draw()
+    assert not any(line.get_linestyle() == ":" and len(line.get_xdata()) == 2 for line in figure.axes[0].lines)
+    assert figure.get_supylabel() == "UAR, %", "of one class alone there is no chance level"

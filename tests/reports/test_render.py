@@ -6,7 +6,7 @@ import pytest
 from keras_ser.evaluation.tables import Cell, Form, Table
 from keras_ser.reports import Report
 from keras_ser.reports.latex import escaped, to_latex
-from keras_ser.reports.render import markdown, plain, terminal
+from keras_ser.reports.render import markdown, strict_json, terminal
 
 TABLE = Table(
     "",
@@ -40,7 +40,7 @@ def test_cells_are_value_spread_and_interval_beside_the_papers_figure():
     ],
 )
 def test_plain_values_are_strict_json(value, expected):
-    found = plain(value)
+    found = strict_json(value)
     assert ({k: found[k] for k in expected} if isinstance(expected, dict) else found) == expected
 
 

@@ -311,6 +311,17 @@ def test_the_terminal_shows_one_short_table_with_the_main_task_first(whole):
     assert caution.startswith("Caution: random: ")
 
 
+def test_chance_is_not_named_where_one_class_alone_is_tested(make_table, emotion, gender):
+    made = score_report(make_table().query("emotion == 'joy' and gender == 'male'"), [emotion, gender], title="t")
+    assert "chance" not in made.head[0] and made.summary[0].text()[1][-1] == "–"
+    rows = [line.split(" | ") for line in made.to_markdown().splitlines()]
+    places = [row.index("chance") for row in rows if "chance" in row]
+    shown = [row[places.pop(0)] for row in rows if row[0] in ("| UAR (UA)", "| gender_task")]
+    assert shown == ["–", "–"] and not places
+    figure = next(picture for picture in made.figures if picture.file == "scores-disjoint.png").draw()
+    assert "chance" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_order_of_rows_changes_no_figure(make_table, emotion):
     table = make_table(seeds=(0,), protocols=("a", "b"), speakers=4)
     made = score_report(table, [emotion], title="t")

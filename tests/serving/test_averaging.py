@@ -1,11 +1,15 @@
 """Several runs as one graph: the mean of their probabilities."""
 
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_ser.errors import UserError
 from keras_ser.serving import Predictor, export, read_facts
-from keras_ser.serving.averaging import check_together
+from keras_ser.serving.averaging import averaged, check_together
 from keras_ser.serving.export_checks import golden
 from keras_ser.serving.predictor import of_runs
 from tests.serving import runs
@@ -39,6 +43,26 @@ def test_an_export_of_several_runs_answers_with_their_mean(two, tmp_path):
     assert np.abs(first - second).max() > 0.01, "the two runs differ, or their mean would prove nothing"
     facts = read_facts(folder)
     assert [run["seed"] for run in facts["runs"]] == [0, 1] and facts["metrics"] == {}
+
+
+def standing_for(flags, seconds: float):
+    """A run and its model, whose front end raises `flags` of the clips; runs of equal `seconds` share a front end."""
+    given = {"waveform": keras.Input((None,), name="waveform")}
+    raised = keras.layers.Lambda(lambda x: ops.convert_to_tensor(flags), output_shape=())(given["waveform"])
+    extract = keras.Model(given, {"x": given["waveform"], "short": raised}, name="extractor")
+    x = keras.Input((None,), name="x")
+    score = keras.Model({"x": x}, {"emotion": ops.softmax(x)}, name="scorer")
+    parts = {"extractor": extract, "scorer": score}
+    recipe = SimpleNamespace(first=None, every_frontend=(), sampling=SimpleNamespace(seconds=seconds))
+    recipe.tasks = (tiny.EMOTION,)
+    return SimpleNamespace(recipe=recipe), SimpleNamespace(get_layer=parts.get)
+
+
+def test_a_clip_has_the_flags_of_any_of_the_runs():
+    flags = ([True, False, False, True], [False, False, True, True])
+    of, models = zip(*(standing_for(each, k) for k, each in enumerate(flags)), strict=True)
+    found = averaged(of, models)({"waveform": np.eye(4, 3, dtype="float32")})
+    assert np.asarray(found["short"]).tolist() == [True, False, True, True]
 
 
 @pytest.mark.parametrize("given", [None, [], [None], 3])

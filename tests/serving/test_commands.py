@@ -8,16 +8,17 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from keras_ser import serving
+from keras_ser import models, serving
 from keras_ser.audio import read
 from keras_ser.cli import main
-from keras_ser.serving import ExportVersionWarning, Predictor
+from keras_ser.serving import ExportVersionWarning, Predictor, demo_page
 from keras_ser.serving import predictor as predictor_module
 from tests import disk
 from tests.audio.files import lying_list
@@ -75,6 +76,24 @@ def test_csv_and_table_hold_the_same_as_jsonl(predict):
         assert float(cells["arousal/prediction"]) == pytest.approx(row["arousal"]["value"])
     shown = "\n".join(predict("--format", "table")[0])
     assert all(f"{row['emotion']['label']} {row['emotion']['score']:.2f}" in shown for row in rows)
+
+
+def test_flag_of_a_model_registered_later_is_shown(files, monkeypatch, tmp_path, capsys):
+    """Both in the table and on the page; a model from outside is known once it has been used."""
+    (tmp_path / "later_model.py").write_text(
+        "from keras_ser.models.paper import Flag\n"
+        "FLAGS = {'odd': Flag('{count} of {clips} are odd.', 'an odd clip')}\nConfig = build = object\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(models, "_OWN", {})
+    models.model_module("later_model")
+    plain = standin.predictor()
+    flagged = replace(plain, score=lambda x, n: {**plain.score(x, n), "odd": np.arange(len(x)) == 0}, flags=("odd",))
+    monkeypatch.setattr(Predictor, "load", lambda path: flagged)
+    assert main(["predict", "MODEL", str(files), "--format", "table"]) == 0
+    out, _ = lines(capsys)
+    assert ["(an odd clip)" in line for line in out] == [False, True, False, False]
+    assert demo_page._note(flagged, 1.0, {"odd": True}, []) == "1.0 s (an odd clip): the result is unreliable."
 
 
 def test_unusable_files_are_reported_at_the_end(predict, files):

@@ -127,6 +127,15 @@ def test_shares_of_a_random_split_are_exact_where_they_can_be():
     assert found["train"] == {"a": 35, "b": 21, "c": 7, "d": 1, "e": 2}  # a class with one clip trains
 
 
+def test_the_only_clip_of_a_class_trains_however_much_is_tested():
+    labels = ["a"] * 10 + ["b"]
+    utterances = [Utterance(f"c{i:02}", f"{i}", labels={"emotion": label}) for i, label in enumerate(labels)]
+    (split,) = Protocol("p", test=0.8, validation=0.5).splits(
+        Corpus("x", Path("."), tuple(utterances), {}), 0, {}, "emotion"
+    )
+    assert len(split.test) == 8 and "c10" in split.train
+
+
 def test_a_side_that_was_asked_for_is_not_empty():
     """A tenth of four clips rounds to none in every class."""
     labels = [label for label in "abcde" for _ in range(4)]
@@ -239,6 +248,16 @@ def test_across_corpora_nothing_trains_and_whole_speakers_choose(count):
     assert protocol.splits(corpus) == (split,) and not protocol.speaker_dependent
 
 
+def test_across_corpora_no_speaker_of_a_side_may_train():
+    """A corpus that trains may hold the corpus's own speakers under another name."""
+    corpus = make(["s0", "s1", "s2"])
+    (split,) = Protocol("cross", "cross-corpus", validation=0.3).splits(corpus)
+    for speaker, *_ in (values(corpus, ids, "speaker") for ids in (split.validation, split.test)):
+        clip = Utterance("x", "x.wav", speaker=f"made/{speaker}")
+        with pytest.raises(LeakageError, match=f"the auxiliary corpus other holds .*: made/{speaker}"):
+            check_split(split, corpus, None, [(Corpus("other", Path("elsewhere"), (clip,), {}), {})])
+
+
 def test_across_corpora_one_speaker_can_not_both_choose_and_be_tested():
     with pytest.raises(CorpusError, match="needs at least two speakers. Received: s0"):
         Protocol("cross", "cross-corpus", validation=0.3).splits(make(["s0"]))
@@ -319,6 +338,16 @@ def test_the_other_speaker_of_the_session_validates():
         check_split(split, corpus)
     plain_order = Protocol("p", "leave-one-out", validation=1).splits(corpus)[1]
     assert values(corpus, plain_order.validation, "speaker") == {"Ses02F"}
+
+
+def test_of_two_tested_speakers_of_a_session_neither_validates():
+    """Both are among those of the tested session, which come first; the third of it validates, and one of another."""
+    people = [f"s{k}{who}" for k in range(3) for who in "abc"]
+    corpus = corpus_of(18, speaker=people * 2, session=[name[:2] for name in people] * 2)
+    stated = (("s0a", "s0b"), ("s1a", "s1b"))
+    for k, split in enumerate(Protocol("p", "stated", stated=stated, validation=2, within="session").splits(corpus)):
+        chosen = values(corpus, split.validation, "speaker")
+        assert len(chosen) == 2 and f"s{k}c" in chosen and values(corpus, split.test, "speaker") == set(stated[k])
 
 
 def test_within_falls_back_to_the_next_value():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.cli.training import check_labels
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.experiment.planning import check_jobs
+from keras_ser.experiment.preparing import check_corpus_labels
 from keras_ser.models.aspmtl import Config
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source
@@ -146,7 +146,7 @@ def test_noises_that_the_task_does_not_know(data):
     with pytest.raises(ValueError, match="noise must be one of white, babble, clean. Received: 'pink'"):
         data.source(RECIPE.override("streams.noisy.noises", "pink"), 1, SPLIT, "train", 0)
     ignoring = RECIPE.override("streams.noisy.noises", "pink").override("tasks.noise.ignore", "pink")
-    with pytest.raises(ValueError, match="the task 'noise' ignores 'pink', which a stream holds"):
+    with pytest.raises(ValueError, match="the task 'noise' ignores 'pink', which the stream 'noisy' holds"):
         data.source(ignoring, 1, SPLIT, "train", 0)
     with pytest.raises(ValueError, match="the noise 'pub' is neither"):
         data.source(RECIPE.override("streams.noisy.noises", "pub"), 1, SPLIT, "train", 0)
@@ -270,7 +270,7 @@ def test_an_auxiliary_corpus_teaches_no_task_of_the_main_column(data, tmp_path):
     labels = both.source(recipe, 1, SPLIT, "train", 0).labels
     assert not labels["emotion"][1].any() and not labels["angry"][1].any() and labels["gender"][1].all()
     assert both.source(recipe, 0, SPLIT, "train", 0).labels["angry"][1].any()
-    check_labels(recipe, data.corpus, {"manifest": both.auxiliary["manifest"][0]})
+    check_corpus_labels(recipe, data.corpus, {"manifest": both.auxiliary["manifest"][0]})
     mood = Task("mood", ("good", "bad"))
     with pytest.raises(ValueError, match="manifest, a2: mood must be one of good, bad. Received: 'so-so'"):
         wrong = auxiliary(tmp_path / "wrong", mood=("good", "bad", "so-so", None))
@@ -286,7 +286,7 @@ def test_an_auxiliary_corpus_that_teaches_teaches_the_main_task(data, tmp_path):
     assert [EMOTION.labels[value] for value in values[[0, 1, 3]]] == ["anger", "joy", "anger"]
     assert weights.tolist() == [1, 1, 0, 1]
     with pytest.raises(CorpusError, match="emotion.*wrath"):
-        check_labels(
+        check_corpus_labels(
             recipe, data.corpus, {"manifest": auxiliary(tmp_path / "b", emotion=("anger", "wrath", "joy", "joy"))}
         )
 
@@ -309,12 +309,12 @@ def test_labels_are_checked_over_all_corpora_that_teach_them(data, tmp_path):
     other = auxiliary(tmp_path / "aux", speaker=("x", "y", "x", "y"))
     recipe = WITH_OTHER.replace(tasks=(EMOTION, SPEAKER)).for_corpus(nameless, other)
     assert recipe.tasks[1].labels == ("manifest/x", "manifest/y")
-    check_labels(recipe, nameless, {"manifest": other})
+    check_corpus_labels(recipe, nameless, {"manifest": other})
     with pytest.raises(CorpusError, match="made has no 'speaker' for any clip"):
-        check_labels(recipe, nameless, {})
+        check_corpus_labels(recipe, nameless, {})
     readers = auxiliary(tmp_path / "readers", gender=GENDERS)
     with pytest.raises(CorpusError, match="the auxiliary corpus manifest has no speaker for any clip"):
-        check_labels(
+        check_corpus_labels(
             WITH_OTHER.replace(tasks=(EMOTION, SPEAKER)).for_corpus(data.corpus, readers),
             data.corpus,
             {"manifest": readers},

@@ -14,10 +14,10 @@ from keras_ser.errors import DivergenceError, UserError
 from keras_ser.models.whole_model import inner_network
 from keras_ser.pipelines.sources import evaluation_batches
 from keras_ser.pipelines.streams import SOURCE
-from keras_ser.recipe import OptimizerConfig, Sampling
-from keras_ser.splits import LeakageError, Split
+from keras_ser.recipe import OptimizerConfig, Sampling, Stream
+from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.training import Run, RunError, build, fit, optimizer, predict
-from keras_ser.training.preflight import frontends
+from keras_ser.training.preflight import check_network, frontends
 from keras_ser.training.targets import another, spread_over, targets_of
 from tests.training import tiny
 
@@ -312,6 +312,25 @@ def test_optimizer(changes, kind, config):
     assert type(made).__name__ == kind
     found = made.get_config()
     assert {key: found[key] for key in config} == pytest.approx(config)
+
+
+def test_an_adversary_of_streams_needs_two_that_train():
+    """Across corpora those of the tested corpus do not."""
+    other = Stream("other", corpus="ravdess", teaches=True)
+    recipe = tiny.SINGLE.replace(
+        config=dataclasses.replace(tiny.LSTM, layers=1),
+        streams=(tiny.CLEAN, other),
+        protocols=(Protocol("across", "cross-corpus", validation=0.3),),
+        tasks=(tiny.EMOTION, tiny.GENDER),
+    )
+    with pytest.raises(
+        ValueError, match="tells streams apart, but in the protocol 'across' only streams of other corpora"
+    ):
+        check_network(recipe)
+    check_network(
+        recipe.replace(streams=(tiny.CLEAN, other, dataclasses.replace(other, name="third", corpus="crema_d")))
+    )
+    check_network(recipe.replace(protocols=(tiny.SPEAKERS,)))
 
 
 def test_cosine_schedule():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.serving.averaging import averaged
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.splits import Split
-from keras_ser.training import Data, RunError, fit, frozen, predict
+from keras_ser.training import Data, RunError, fit, fitting, frozen, predict
 from keras_ser.training.preflight import check_network
 from keras_ser.training.run import check_owner, claim
 from keras_ser.training.transfer import check_frozen
@@ -129,6 +130,19 @@ def test_frames_are_as_far_apart_as_the_checkpoint_says():
             extractor(front, stretch=20 * hop), {"waveform": (part.prepare("prepare_waveform"), part.load())}
         )
         assert frames_joined(extract) == {"waveform": 320 / hop}
+
+
+def test_the_memory_of_frames_that_a_frozen_layer_joins_is_theirs():
+    """Batches of clips of 20 and 10 hops, with the padding: half as many frames of 320 samples, four bytes a unit."""
+    hop = 160
+    settings = dataclasses.replace(WAVEFORM, window=hop, hop=hop, name="")
+    (part,) = frozen_parts(recipe(STORED / "group"), {"raw.waveform": (20, hop)}).values()
+    front = extractor(Frontend(**settings.options()), stretch=20 * hop)
+    extract = with_frozen(front, {"waveform": (part.prepare("prepare_waveform"), part.load())})
+    cache = SimpleNamespace(lengths=hop * np.array([20, 10, 10, 8, 99]), indices=np.arange(5))
+    source = SimpleNamespace(cache=cache, indices=np.arange(4), draw=lambda epoch: SimpleNamespace(sizes=[2, 2]))
+    found = fitting._bytes(source, extract, SimpleNamespace(frontend=settings, every_frontend=(settings,)))
+    assert found == 4 * part.shape[-1] * (2 * 20 + 2 * 10) / 2
 
 
 def test_what_changes_from_epoch_to_epoch_is_not_kept_on_disk():

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ser import metrics
+from keras_ser.errors import DivergenceError
 from keras_ser.files import read_exact
 from keras_ser.pipelines.sources import Source
 from keras_ser.settings import OptimizerConfig
@@ -180,6 +181,19 @@ def test_a_loss_that_is_not_finite_stops_with_advice_and_closes_the_writer(tmp_p
     (writer,) = made
     with pytest.raises(RuntimeError, match="already closed"):
         writer.as_default()
+
+
+def test_a_weight_that_is_not_finite_stops_though_the_loss_is_finite(tmp_path):
+    """Moving averages are not used in training."""
+    model = network()
+
+    def spoil(*_):
+        model.layers[2].moving_mean.assign([np.nan, 0, 0, 0])
+
+    with pytest.raises(
+        DivergenceError, match=r"tiny, seed 0: the loss is \d+\.\d+ in epoch 2, or a weight is not finite"
+    ):
+        train(RECIPE, epochs, model, None, tmp_path, 0, "tiny", spoil)
 
 
 def test_an_undefined_score_gives_way_to_a_defined_one(tmp_path):

@@ -16,7 +16,7 @@ def test_other_backends_are_refused_in_training_and_in_inference(backend, tmp_pa
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
     (tmp_path / "model.keras").touch()
     run = Run(tmp_path, tiny.TRAINED, None, 0, {})
-    for refused in (lambda: preflight.check_recipe(tiny.TRAINED), lambda: forward(object()), run.model):
+    for refused in (lambda: preflight.check_trainable(tiny.TRAINED), lambda: forward(object()), run.model):
         with pytest.raises(UserError, match=f" requires KERAS_BACKEND=tensorflow. Received: {backend}.$"):
             refused()
 
@@ -31,7 +31,7 @@ def test_float16_without_a_gpu_is_warned_of_once(gpu, precision, count, monkeypa
     recipe = tiny.SINGLE.replace(precision=precision)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        preflight.check_recipe(recipe)
-        preflight.check_recipe(recipe.replace(epochs=7))
+        preflight.check_trainable(recipe)
+        preflight.check_trainable(recipe.replace(epochs=7))
     told = [str(each.message) for each in caught if each.category is preflight.PrecisionWarning]
     assert len(told) == count and all("use mixed_bfloat16 or float32 instead" in text for text in told)

@@ -1,10 +1,11 @@
 """Graphs are traced in the first epoch, and none after it."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.recipe import Sampling
-from keras_ser.training import fit
+from keras_ser.recipe import OptimizerConfig, Sampling
+from keras_ser.training import build, fit
 from tests.training import graphs, tiny
 
 EPOCHS = {"epochs": 4, "patience": 0}
@@ -21,6 +22,20 @@ def test_a_second_shape_is_a_second_graph(monkeypatch):
     for size, number in ((1, 1), (2, 2), (2, 2)):
         double(tf.zeros([size]))
         assert len(traced) == number
+
+
+def test_a_step_is_traced_once(monkeypatch):
+    """Keras traces it a second time where variables that track several losses are made in the first."""
+    network, _ = build(
+        tiny.TRAINED.replace(optimizer=OptimizerConfig("sgd", 0.1)), {"log_mel": (30, 8), "energy": (30, 1)}
+    )
+    x = {"log_mel": np.zeros((4, 30, 8), "float32"), "energy": np.zeros((4, 30, 1), "float32")}
+    y = {name: np.zeros(4, "int32") for name in network.outputs}
+    w = {name: np.ones(4, "float32") for name in network.outputs}
+    batches = tf.data.Dataset.from_tensors(({**x, "mask": np.ones((4, 30), bool)}, y, w)).repeat()
+    traced = graphs.watch(monkeypatch)
+    network.model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False)
+    assert traced and len(set(traced)) == len(traced)
 
 
 @pytest.mark.slow

@@ -43,6 +43,8 @@ class Config:
     Args:
         kind: "aae", "ae" (no discriminator) or "cnn" (only classifiers).
         alpha: weight of the reconstruction (paper: 0.4 on IEMOCAP; "ae" 0.3).
+        error: eq. 3 as the "mean" over the entries of a spectrogram (ours) or as their "sum" (the paper's letter), which is up to
+            32,768 times as large: with SGD, as if alpha were; Adam hardly notices it.
         beta: weight of the main task's loss; the other tasks have 1 - beta (paper: 0.6; "ae" 0.7).
         adversary: weight of the encoder's loss against the discriminator (paper: 1); 0 = a control.
         filters: channels of the encoder's convolutions, the last those of z (paper: 32; the others ours).
@@ -61,6 +63,7 @@ class Config:
 
     kind: str = "aae"
     alpha: float = 0.4
+    error: str = "mean"
     beta: float = 0.6
     adversary: float = 1.0
     filters: tuple[int, ...] = (16, 32, 32)
@@ -80,6 +83,7 @@ class Config:
         settle(self)
         check_choice(self, "kind", KINDS)
         check_choice(self, "code", ("linear", "relu"))
+        check_choice(self, "error", ("mean", "sum"))
         check_least(self, 0, "alpha", "adversary")
         check_positive(self, "discriminator_rate")
         check_share(self, "dropout", "momentum")

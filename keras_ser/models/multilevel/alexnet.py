@@ -24,7 +24,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.features.configured import Configured, FeatureLayer
-from keras_ser.layers.masking import zero_padding
+from keras_ser.features.masking import zero_padding
 from keras_ser.models.multilevel.weights import KERNELS, alexnet_weights
 
 GRID = 6

@@ -1,19 +1,14 @@
 """wav2vec 2.0 and HuBERT: a Keras layer that loads Hugging Face checkpoints without PyTorch.
 
-Use a checkpoint as a layer, or compute its frames once and keep them:
-
     layer = load("wav2vec2-base", freeze_feature_encoder=True)
     frames = layer(waveform, mask=mask)  # (batch, frames, hidden)
 
-    layer = load("wav2vec2-base", trainable=False)
-    cache = EmbeddingCache("embeddings", layer_hash(layer))
-    for frames in embed(layer, clips, cache):  # (frames, hidden) of each clip, computed once
-        ...
+`EmbeddingCache` keeps a frozen layer's frames on disk.
 """
 
 from keras_ser.models.wav2vec2.checkpoint import load, weights_hash
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
-from keras_ser.models.wav2vec2.embeddings import EmbeddingCache, embed, layer_hash
+from keras_ser.models.wav2vec2.embeddings import EmbeddingCache, layer_hash
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
 
-__all__ = ["EmbeddingCache", "Wav2Vec2", "Wav2Vec2Config", "embed", "layer_hash", "load", "weights_hash"]
+__all__ = ["EmbeddingCache", "Wav2Vec2", "Wav2Vec2Config", "layer_hash", "load", "weights_hash"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.corpora.corpus import listed
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
 from keras_ser.models.tensor_files import Tensors, tensors

@@ -173,7 +173,7 @@ class Wav2Vec2Config:
         """Return the number of frames of a waveform of `samples`; 0 below the receptive field."""
         return max(0, (samples - self.receptive_field) // self.stride + 1)
 
-    def check_samples(self, samples: int, what: str = "a waveform") -> None:
+    def check_samples(self, samples: int) -> None:
         """Refuse a waveform too short for a frame.
 
         Raises:
@@ -181,7 +181,7 @@ class Wav2Vec2Config:
         """
         if samples < self.receptive_field:
             raise UserError(
-                f"{what} must have at least {self.receptive_field} samples, the receptive field of {self.model_type}. "
+                f"a waveform must have at least {self.receptive_field} samples, the receptive field of {self.model_type}. "
                 f"Received: {samples}. Leave it out, or pad it with silence."
             )
 

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
+from keras_ser.features.masking import masked_moments
+from keras_ser.layers.masking import ExplicitMask
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 
 EPSILON = 1e-5  # in the normalisations of the feature encoder
@@ -26,10 +27,7 @@ class ChannelNormalization(ExplicitMask):
         self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
 
     def call(self, x, mask=None):
-        x = zero_padding(ops.cast(x, "float32"), mask)
-        count = ops.expand_dims(lengths(x, mask), axis=1)  # (batch, 1, 1)
-        apart = zero_padding(x - ops.sum(x, axis=1, keepdims=True) / count, mask)
-        variance = ops.sum(ops.square(apart), axis=1, keepdims=True) / count  # (batch, 1, channels)
+        _, variance, apart = masked_moments(ops.cast(x, "float32"), mask)
         y = apart * (self.gamma * ops.rsqrt(variance + EPSILON)) + self.beta
         return ops.cast(y, self.compute_dtype)
 

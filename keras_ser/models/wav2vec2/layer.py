@@ -7,8 +7,9 @@ import keras
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.masking import lengths, masked_moments, zero_padding
 from keras_ser.layers import LayerWeighting
-from keras_ser.layers.masking import ExplicitMask, lengths, zero_padding
+from keras_ser.layers.masking import ExplicitMask
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 from keras_ser.models.wav2vec2.convolutions import FeatureEncoder, PositionalConvolution
 from keras_ser.models.wav2vec2.spec_augment import spans
@@ -158,11 +159,12 @@ class Wav2Vec2(ExplicitMask):
 
     def _features(self, waveform, mask, training):
         """Compute the transformer's input before masking: (batch, frames, hidden), float32."""
-        x = zero_padding(ops.expand_dims(ops.cast(waveform, "float32"), axis=-1), mask)  # (batch, samples, 1)
+        x = ops.expand_dims(ops.cast(waveform, "float32"), axis=-1)  # (batch, samples, 1)
         if self.config.do_normalize:
-            count = ops.expand_dims(lengths(x, mask), axis=1)  # (batch, 1, 1)
-            apart = zero_padding(x - ops.sum(x, axis=1, keepdims=True) / count, mask)
-            x = apart * ops.rsqrt(ops.sum(ops.square(apart), axis=1, keepdims=True) / count + 1e-7)
+            _, variance, apart = masked_moments(x, mask)
+            x = apart * ops.rsqrt(variance + 1e-7)
+        else:
+            x = zero_padding(x, mask)
         x = self.feature_encoder(x, mask=mask)  # (batch, frames, channels)
         if training and not self.feature_encoder.trainable:
             x = ops.stop_gradient(x)

@@ -1,0 +1,117 @@
+"""What a run has heard: clips, speakers and audio that trained or validated it, or a run that its weights descend from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_ser.corpora import Corpus
+from keras_ser.corpora.spelling import comparable
+from keras_ser.errors import UserError
+from keras_ser.files import write_json
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Split
+from keras_ser.tasks import identity
+from keras_ser.training.data import Data
+from keras_ser.training.run import Run, as_object, stored
+
+HEARD = "heard.json"
+DIGITS = 16  # of the content hashes that are stored
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Contents of heard.json.
+
+    Args:
+        clips: corpus -> ids.
+        people: speakers, comparable across corpora (`people_of`).
+        audio: content hashes, their first `DIGITS` digits; None = not all are known, of a run of an earlier version.
+    """
+
+    clips: Mapping[str, frozenset[str]]
+    people: frozenset[str]
+    audio: frozenset[str] | None
+
+    def copies(self, hashes: Mapping[str, str] | None) -> set[str]:
+        """Return the clips, of id -> content hash, that sound like one that was heard."""
+        return {i for i, content in (hashes or {}).items() if content[:DIGITS] in (self.audio or ())}
+
+
+def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Path | str | None = None) -> None:
+    """Write heard.json of a run that was trained on a split from the weights of `initial`."""
+    sides = [(data.corpus, data.cache, {*split.train, *split.validation})]
+    sides += [(*data.auxiliary[s.corpus], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
+    found = _stored(Run.find(initial)) if initial else {}
+    for corpus, cache, ids in sides:
+        before = found.get(corpus.name, {"clips": [], "speakers": [], "audio": []})
+        speakers = {u.speaker for u in corpus if u.id in ids and u.speaker}
+        found[corpus.name] = {
+            "clips": sorted(ids.union(before["clips"])),
+            "speakers": sorted(speakers.union(before["speakers"])),
+        }
+        if "audio" in before:
+            contents = {cache.hashes[i][:DIGITS] for i in ids if i in cache.hashes}
+            found[corpus.name]["audio"] = sorted(contents.union(before["audio"]))
+    write_json(out / HEARD, found)
+
+
+def _stored(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """Return heard.json, {} for a run of an earlier version; raise RunError if it is damaged."""
+
+    def read(data: Any) -> dict[str, dict[str, list[str]]]:
+        for entry in as_object(data).values():
+            if not all(isinstance(as_object(entry).get(name), list) for name in ("clips", "speakers")):
+                raise UserError("expected the lists clips and speakers of each corpus.")
+        return data
+
+    return stored(folder / HEARD, read) if (folder / HEARD).exists() else {}
+
+
+def heard_by(run: Run) -> Heard | None:
+    """Return what a run has heard; None for a run of an earlier version, which has no heard.json.
+
+    Raises:
+        RunError: heard.json is damaged.
+    """
+    told = _stored(run.folder)
+    if not told:
+        return None
+    whole = all("audio" in entry for entry in told.values())
+    return Heard(
+        {name: frozenset(entry["clips"]) for name, entry in told.items()},
+        frozenset(person for name, entry in told.items() for person in people_of(entry["speakers"], name)),
+        frozenset(content for entry in told.values() for content in entry["audio"]) if whole else None,
+    )
+
+
+def people_of(speakers: Iterable[str], corpus: str) -> set[str]:
+    """Return the names of a corpus's speakers as they are compared with those of other corpora."""
+    return {comparable(identity(speaker, corpus)) for speaker in speakers}
+
+
+def heard_clips(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
+    """Return the ids of a corpus on which a run was trained or validated, and its clips, by their `hashes`, that are copies."""
+    told = heard_by(run)
+    if told:
+        return {*told.clips.get(corpus.name, ()), *told.copies(hashes)}
+    used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
+    for stream in run.recipe.streams:
+        used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
+    return used
+
+
+def heard_speakers(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
+    """Return the speakers of a corpus on whom a run was trained or validated: by name, and those of `heard_clips`."""
+    told, used, ids = heard_by(run), heard_clips(run, corpus, hashes), {u.id for u in corpus}
+    if told:
+        used = used | {u.id for u in corpus if u.speaker and people_of([u.speaker], corpus.name) <= told.people}
+    elif not used <= ids or not used:
+        # another corpus, or other clips under the name of one that was used
+        trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
+        return {
+            u.speaker
+            for u in corpus
+            if u.speaker and (comparable(identity(u.speaker, corpus.name)) in trained or (used and not trained))
+        }
+    return {u.speaker for u in corpus if u.speaker and u.id in used}

@@ -1,0 +1,140 @@
+"""What a run has heard, read from its files: nothing of it may be tested."""
+
+import json
+
+import pytest
+
+from keras_ser.corpora import Corpus, Utterance
+from keras_ser.errors import RunError, UserError
+from keras_ser.recipe import Stream
+from keras_ser.splits import LeakageError, Split
+from keras_ser.tasks import Task
+from keras_ser.training import Run
+from keras_ser.training.heard import heard_clips, heard_speakers
+from keras_ser.training.transfer import check_start
+from tests.training import tiny
+
+RECIPE = tiny.SINGLE.replace(corpus="emodb", tasks=(tiny.EMOTION, tiny.SPEAKER))
+
+
+def spoken(name: str, *clips: tuple) -> Corpus:
+    """A corpus of (id, speaker, film)."""
+    made = [Utterance(i, f"{i}.wav", speaker=s, groups={"film": f} if f else {}) for i, s, f in clips]
+    return Corpus(name, "/", tuple(made), {})
+
+
+def run_of(folder, heard=None, train=("a1",), validation=("b1",), recipe=RECIPE) -> Run:
+    """A run on emodb that was never trained; without `heard` it is of an earlier version."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model.keras").touch()
+    (folder / "recipe.json").write_text(recipe.to_json())
+    Split("speakers", 0, train, validation, ("z9",), ("speaker",)).write(folder / "split.json")
+    (folder / "history.json").write_text('{"seed": 0, "best_epoch": 1, "epochs": [{"loss": 1.0}]}')
+    if heard is not None:
+        found = {name: dict(zip(("clips", "speakers"), given, strict=True)) for name, given in heard.items()}
+        (folder / "heard.json").write_text(json.dumps(found))
+    return Run.load(folder)
+
+
+EMODB = spoken("emodb", ("a1", "a", "x"), ("a2", "a", "y"), ("b1", "b", "x"), ("c1", "c", None), ("n1", None, None))
+
+
+@pytest.mark.parametrize(
+    ("heard", "corpus", "clips", "speakers"),
+    [
+        # as the corpus of the run
+        ({"emodb": (["a1", "n1"], ["a"])}, EMODB, {"a1", "n1"}, {"a"}),
+        # a speaker with clips that are no longer there, in another spelling
+        ({"emodb": (["a0"], ["A "])}, EMODB, {"a0"}, {"a"}),
+        # the clips of a file are heard though it names no speaker
+        ({"emodb": (["b1"], [])}, EMODB, {"b1"}, {"b"}),
+        # as an auxiliary corpus, or of a run before this one; the numbers of two corpora are not one speaker
+        ({"emodb": (["a1"], ["a"]), "ravdess": (["r1"], ["r"])}, spoken("ravdess", ("r2", "r", None)), {"r1"}, {"r"}),
+        ({"emodb": (["a1"], ["a"])}, spoken("ravdess", ("a1", "a", None)), set(), set()),
+        (
+            {"emodb": (["a1"], ["a"])},
+            spoken("manifest", ("m1", "emodb/a", None), ("m2", "a", None)),
+            set(),
+            {"emodb/a"},
+        ),
+    ],
+)
+def test_what_heard_json_names_was_heard(heard, corpus, clips, speakers, tmp_path):
+    run = run_of(tmp_path, heard)
+    assert heard_clips(run, corpus) == clips and heard_speakers(run, corpus) == speakers
+
+
+def test_of_a_run_without_heard_json_both_sides_and_the_streams_were_heard(tmp_path):
+    further = Stream("further", corpus="ravdess", speakers=1)
+    ravdess = spoken("ravdess", ("r1", "r", None), ("s1", "s", None))
+    run = run_of(tmp_path, recipe=RECIPE.replace(streams=(*RECIPE.streams, further)))
+    assert heard_clips(run, EMODB) == {"a1", "b1"} and heard_speakers(run, EMODB) == {"a", "b"}
+    assert heard_clips(run, ravdess) == further.chosen(ravdess)
+    assert heard_speakers(run, ravdess) == {i[0] for i in further.chosen(ravdess)} < {"r", "s"}
+    assert heard_clips(run, spoken("slr45", ("a1", "a", None))) == set()
+
+
+def test_of_other_clips_under_the_name_of_the_corpus_the_classes_tell_the_speakers(tmp_path):
+    """Speakers who are a task's classes are known by name; without such a task, any may have trained the run."""
+    other = spoken("emodb", ("o1", "a", None), ("o2", "c", None), ("o3", None, None))
+    classes = (tiny.EMOTION, Task("speaker", ("emodb/a", "emodb/b"), identity=True))
+    assert heard_speakers(run_of(tmp_path / "named", recipe=RECIPE.replace(tasks=classes)), other) == {"a"}
+    assert heard_speakers(run_of(tmp_path / "alone", recipe=tiny.SINGLE.replace(corpus="emodb")), other) == {"a", "c"}
+    assert heard_speakers(run_of(tmp_path / "alone"), spoken("slr45", ("o1", "a", None))) == set()
+
+
+def split_of(test, apart=("speaker",)) -> Split:
+    return Split("p", 1, ("t",), (), tuple(test), apart)
+
+
+@pytest.mark.parametrize(
+    ("heard", "split", "named"),
+    [
+        ((["a1"], ["a"]), split_of(["b1"]), None),
+        ((["a1"], ["a"]), split_of(["a2", "b1"]), "speaker a"),
+        ((["a1"], []), split_of(["a2"]), "speaker a"),
+        # what the split does not keep apart may be heard; the clips may not
+        ((["a1"], ["a"]), split_of(["a2"], ()), None),
+        ((["a1"], ["a"]), split_of(["b1", "a1"], ()), "a1"),
+        ((["a1"], ["a"]), split_of(["a2"], ("film",)), None),
+        ((["a1"], ["a"]), split_of(["b1"], ("speaker", "film")), "film x"),
+        # clips without a film share none
+        ((["n1"], []), split_of(["c1"], ("film",)), None),
+        # a speaker of that name in other clips is the same person
+        ((["b0"], ["b"]), split_of(["b1"]), "speaker b"),
+        (([], ["b"]), split_of(["b1"]), "speaker b"),
+    ],
+)
+def test_weights_that_have_heard_what_is_tested_are_no_beginning(heard, split, named, tmp_path):
+    run_of(tmp_path, {"emodb": heard})
+    unheard = split_of(["c1"])
+    if named is None:
+        check_start(RECIPE, tmp_path, EMODB, [unheard, split])
+        return
+    with pytest.raises(LeakageError, match=f"validated on what p, fold 1, tests: {named}. Start.*--folds"):
+        check_start(RECIPE, tmp_path, EMODB, [unheard, split])
+
+
+def test_copies_under_other_names_are_heard_once_they_are_decoded(tmp_path):
+    """In the audio of any corpus that was heard, and so their speakers."""
+    run_of(tmp_path)
+    held = {"clips": ["x"], "speakers": ["y"], "audio": ["0123456789abcdef"]}
+    (tmp_path / "heard.json").write_text(json.dumps({"slr45": held}))
+    hashes = {"a1": "0123456789abcdef" + 24 * "0", "b1": 40 * "f"}
+    check_start(RECIPE, tmp_path, EMODB, [split_of(["a1"]), split_of(["a2"])])
+    check_start(RECIPE, tmp_path, EMODB, [split_of(["b1"])], hashes)
+    for tested, apart, named in ((["b1", "a2"], ("speaker",), "speaker a"), (["a1"], (), "a1")):
+        with pytest.raises(LeakageError, match=f"fold 1, tests: {named}. Start"):
+            check_start(RECIPE, tmp_path, EMODB, [split_of(tested, apart)], hashes)
+    run = Run.load(tmp_path)
+    assert heard_clips(run, EMODB, hashes) == {"a1"} and heard_speakers(run, EMODB, hashes) == {"a"}
+
+
+def test_weights_of_another_model_or_a_damaged_heard_json_are_no_beginning(tmp_path):
+    run_of(tmp_path, {"emodb": (["a1"], ["a"])})
+    with pytest.raises(UserError, match="a run of the model 'aspmtl': expected one of 'vggvox'"):
+        check_start(tiny.STRETCHED, tmp_path, EMODB, [])
+    for content in ("[]", '{"emodb": []}', '{"emodb": {"clips": []}}'):
+        (tmp_path / "heard.json").write_text(content)
+        with pytest.raises(RunError, match="heard.json is damaged: "):
+            check_start(RECIPE, tmp_path, EMODB, [split_of(["b1"])])
