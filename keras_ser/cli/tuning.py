@@ -13,7 +13,7 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress
 from keras_ser.cli.recipes import choose, recipes_for
-from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
+from keras_ser.cli.training import INTERRUPTED, OUT, add_training_arguments, folds_asked, prepared
 from keras_ser.experiment.preparing import begun
 
 
@@ -134,24 +134,31 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
                 strategy=options.strategy,
                 initial=options.init_from,
             )
-    print("\n".join(found.report().lines()))
+    print("\n".join([*found.report().lines(), "", *found.conclusions()]))
     again = [f"trial {trial.number} failed: {trial.failed}" for trial in found.trials.values() if trial.again]
     again += [reason for reason, repeats in found.unconfirmed.items() if repeats]
     for reason in again:
         print(f"{reason} The same command repeats it.", file=sys.stderr)
-    print(f"\nreport: {folder / 'tuning.md'}\nnext: {following(folder / 'recipe.json', options)}")
+    print(f"\nreport: {folder / 'tuning.md'}")
+    if found.ranked[0].number:
+        print(f"next: {following(folder / 'recipe.json', options)}")
+    else:
+        print("best: the unchanged recipe, which needs no other settings")
     return 1 if again else 0
 
 
 def following(recipe: Path, options: argparse.Namespace) -> str:
-    """Return the command that trains the recipe found by a search on the same corpora."""
+    """Return the command that trains the recipe found by a search on the same corpora, in the same way and place."""
     given = {"--corpus-root": options.corpus_root, "--metadata": options.metadata, "--noise-root": options.noise_root}
     given |= {"--audio-root": options.audio_root}
     given |= {"--aux-corpus": options.aux_corpus, "--aux-root": options.aux_root}
     given |= {"--init-from": options.init_from} if options.init_from else {}
     given |= {"--bad": options.bad} if options.bad != "raise" else {}
+    given |= {"--strategy": options.strategy, "--cache": options.cache}
+    given |= {"--out": options.out} if options.out != OUT else {}
     words = [word for name, value in given.items() if value for word in (name, str(value))]
     further = [(name, root) for name, root in options.corpus_roots.items() if root != options.corpus_root]
     words += [word for name, root in further for word in ("--corpus-root", f"{name}={root}")]
     words += [word for columns in options.columns for word in ("--columns", columns)]
+    words += ["--deterministic"] if options.deterministic else []
     return shlex.join(["keras-ser", "train", str(recipe), *words])

@@ -120,7 +120,7 @@ def _read_array(
     name: str, samples: Any, rate: float, sample_rate: int, max_seconds: float
 ) -> tuple[np.ndarray, list[str]]:
     waveform, problems = from_array(samples, rate, sample_rate, name)
-    check_seconds(name, len(waveform) / sample_rate, max_seconds)
+    check_seconds(name, len(waveform) / sample_rate, max_seconds, "Cut it.")
     return waveform, problems
 
 
@@ -142,11 +142,11 @@ def read_clip(path: Path, sample_rate: int, max_seconds: float) -> tuple[np.ndar
     return waveform, problems
 
 
-def check_seconds(name: str, seconds: float, max_seconds: float) -> None:
+def check_seconds(
+    name: str, seconds: float, max_seconds: float, way_out: str = "Cut it, or use predict --timeline."
+) -> None:
     """Raise AudioError if a clip is longer than a model accepts."""
     if seconds > max_seconds:
         # near the limit, enough digits to exceed it
         shown = f"{seconds:.1f}" if seconds > max_seconds + 0.1 else f"{seconds:.6f}".rstrip("0")
-        raise AudioError(
-            f"{name}: expected at most {max_seconds:g} s, received {shown} s. Cut it, or use predict --timeline."
-        )
+        raise AudioError(f"{name}: expected at most {max_seconds:g} s, received {shown} s. {way_out}")

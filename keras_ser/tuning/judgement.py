@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +72,7 @@ def limit(found: Found) -> float:
 def _noise(found: Found) -> list[str]:
     """Return sentences on whether the best setting beats the unchanged recipe with seeds not used in the search."""
     if not found.ranked[0].number:
-        return ["No setting scores better than the unchanged recipe."]
+        return ["No setting scores better than the unchanged recipe.", *_alone(found.confirmed.get("baseline", ()))]
     if not found.confirmed:
         return [
             "It is not tested whether the best setting is more than the luckiest of several draws: --confirm 5 trains it and the "
@@ -101,6 +102,15 @@ def _noise(found: Found) -> list[str]:
             f"(sd {spread:.3f}): the map shows noise.",
         ]
     return [told]
+
+
+def _alone(scores: Sequence[float]) -> list[str]:
+    """Return a sentence on the unchanged recipe's scores with further seeds, where it is the best itself."""
+    known = np.array([score for score in scores if np.isfinite(score)])
+    if not len(known):
+        return []
+    spread = f" (sd {known.std(ddof=1):.3f})" if len(known) > 1 else ""
+    return [f"Over {len(known)} further seed{'s' * (len(known) > 1)} it scores {known.mean():.3f}{spread}."]
 
 
 def interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

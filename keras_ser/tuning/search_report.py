@@ -131,12 +131,7 @@ class Found:
             "The best of many validation scores is too high, the more so with more trials: only a test side shows what "
             "the choice is worth.",
         ]
-        told += verdict(self)
-        if self.seen:
-            told.append(
-                f"Clips of the validation sides used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
-                "Exclude those folds from a comparison, or search in each fold separately."
-            )
+        told += self.conclusions()
         if self.repeats:
             told.append(
                 f"The method proposed a setting again {self.repeats} times: there are fewer trials than requested."
@@ -161,6 +156,16 @@ class Found:
             told.append(f"The same command retries {len(again)} of them: {_list(again)}")
         if self.unconfirmed:
             told.append(f"{len(self.unconfirmed)} runs with further seeds have no score: {_list(self.unconfirmed)}")
+        return told
+
+    def conclusions(self) -> list[str]:
+        """Return the notes on what the search has shown, which also the terminal tells."""
+        told = verdict(self)
+        if self.seen:
+            told.append(
+                f"Clips of the validation sides used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
+                "Exclude those folds from a comparison, or search in each fold separately."
+            )
         return told
 
     @functools.cached_property

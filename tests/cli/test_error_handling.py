@@ -2,6 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,8 @@ from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.corpora import CorpusError
 from keras_ser.errors import DivergenceError, UnknownKeyError, UserError
+from keras_ser.training.preflight import PrecisionWarning
+from tests.serving.runs import SHARED_PRIVATE, describe
 
 
 def fail(error: Exception, asked: bool = False):
@@ -53,6 +59,38 @@ def test_a_full_disk_is_one_line(error, words, capsys):
     assert guarded(fail(error)) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"keras-ser: error: {words}All files written before are whole") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["predict", "train"])
+def test_another_backend_is_one_line_whether_it_is_installed_or_not(command, tmp_path):
+    """Without JAX Keras cannot be imported at all."""
+    (tmp_path / "run").mkdir()
+    describe(SHARED_PRIVATE, tmp_path / "run")
+    (tmp_path / "run" / "model.keras").touch()
+    recipe = Path(__file__).parents[2] / "recipes" / "own.py"
+    given = {"predict": ["run", "run"], "train": [recipe, "--corpus=demo", "--epochs=1", "--quiet"]}
+    (tmp_path / "run" / "a.wav").touch()
+    script = f"import sys; from keras_ser.cli import main; sys.exit(main({[command, *map(str, given[command])]}))"
+    env = {**os.environ, "KERAS_BACKEND": "jax", "KERAS_SER_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=env)
+    (line,) = (each for each in done.stderr.splitlines() if "skipped" not in each)
+    assert done.returncode == 2 and line.startswith("keras-ser: error: ") and not (tmp_path / "saved_models").exists()
+    assert "KERAS_BACKEND=tensorflow" in line and "Received: jax" in line
+
+
+def test_a_module_that_is_missing_besides_the_backend_is_our_fault():
+    with pytest.raises(ModuleNotFoundError, match="torch"):
+        guarded(fail(ModuleNotFoundError("No module named 'torch'", name="torch")))
+
+
+def test_warnings_of_this_package_are_one_line_each(capsys):
+    def action():
+        warnings.warn("slow.", PrecisionWarning, stacklevel=1)
+        warnings.warn("theirs", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="theirs"):
+        guarded(action)
+    assert capsys.readouterr().err == "keras-ser: warning: slow.\n"
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyError, ValueError])

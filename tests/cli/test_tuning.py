@@ -2,10 +2,12 @@
 
 import json
 import shlex
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+import keras_ser.tuning.runs as runs
 from keras_ser.cli import main, tune_main, tuning
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.training import add_training_arguments
@@ -34,6 +36,9 @@ GIVEN = {
     "aux_root": "/aux",
     "init_from": "/run",
     "bad": "drop",
+    "out": "/my runs",
+    "cache": "/cache",
+    "strategy": "mirrored",
 }
 
 
@@ -45,11 +50,12 @@ def test_the_next_command_reads_the_same_corpora():
     ]
     parser = Parser()
     add_training_arguments(parser)
-    options = parser.parse_args([*words, "--corpus-root=emodb=/e"])
+    options = parser.parse_args([*words, "--corpus-root=emodb=/e", "--deterministic"])
     start, command, recipe, *rest = shlex.split(following("r/recipe.json", options))
     assert (start, command, recipe) == ("keras-ser", "train", "r/recipe.json")
     again = vars(parser.parse_args(rest))
     assert {name: again[name] for name in GIVEN} == GIVEN and again["corpus_roots"] == {"emodb": "/e"}
+    assert again["deterministic"]
     assert following("r/recipe.json", parser.parse_args([])) == "keras-ser train r/recipe.json"
 
 
@@ -70,6 +76,41 @@ def test_an_unknown_option_of_a_search_is_one_line(monkeypatch, capsys):
     assert "Did you mean --trials?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("best", [True, False], ids=["a setting", "the unchanged recipe"])
+def test_the_terminal_tells_what_the_search_has_shown(best, manifest, tmp_path, monkeypatch, capsys):
+    """Whether further seeds confirm the gain, which folds the choice was made on, and what to train, if anything."""
+
+    def fit(recipe, data, split, out, seed, **options):
+        out.mkdir(parents=True, exist_ok=True)
+        gain = recipe.config.beta if best else -recipe.config.beta
+        return SimpleNamespace(
+            about={"best_epoch": 1}, history=[{"epoch": 1, "val_emotion_uar": 0.9 + gain + 0.001 * seed}]
+        )
+
+    monkeypatch.setattr(runs, "fit", fit)
+    monkeypatch.setattr(runs.keras.backend, "clear_session", lambda: None)
+    space = ["--space=config.beta=0.02,0.05", "--method=grid", "--confirm=3", "--set=config.beta=0.01"]
+    assert tune(manifest, tmp_path / "out", *space) == 0
+    said = capsys.readouterr().out.splitlines()
+    (report,) = (tmp_path / "out").glob("*-search-*/tuning.md")
+    notes = [line.removeprefix("- ") for line in report.read_text().splitlines()]
+    end = said.index(f"report: {report}")
+    shown = said[said.index("", 3) : end]
+    told = [line for line in shown if line in notes and line]
+    if best:
+        assert any("the difference is +0.040 [" in line for line in told)
+        assert said[
+            end + 1
+        ] == f"next: keras-ser train {report.parent / 'recipe.json'} --corpus-root {manifest} --out " + str(
+            tmp_path / "out"
+        )
+    else:
+        assert "No setting scores better than the unchanged recipe." in told
+        assert any(line.startswith("Over 3 further seeds it scores 0.89") for line in told)
+        assert said[end + 1 :] == ["best: the unchanged recipe, which needs no other settings"]
+    assert any("are tested in" in line and "whose scores are therefore biased" in line for line in told)
+
+
 @pytest.mark.slow
 def test_from_a_corpus_to_a_recipe(manifest, tmp_path, capsys):
     """The scores are the runs' own, and no test side is read."""
@@ -77,7 +118,10 @@ def test_from_a_corpus_to_a_recipe(manifest, tmp_path, capsys):
     assert tune(manifest, tmp_path / "out", *arguments) == 0
     said = capsys.readouterr().out
     (folder,) = (tmp_path / "out").glob("aspmtl_manifest-*-search-*")
-    assert f"next: keras-ser train {folder / 'recipe.json'} --corpus-root {manifest}" in said
+    if pd.read_csv(folder / "trials.csv")["score"].idxmax():
+        assert f"next: keras-ser train {folder / 'recipe.json'} --corpus-root {manifest}" in said
+    else:
+        assert "best: the unchanged recipe" in said
     table = pd.read_csv(folder / "trials.csv")
     best = Recipe.from_json((folder / "recipe.json").read_text())
     row = table.loc[table["score"].idxmax()]

@@ -127,7 +127,7 @@ WIDE = (
             for x in WIDE
         ),
         ([np.ones(9), []], 8000, r"clip 1: .* empty|shape"),
-        (np.zeros(8000 * 21), 8000, "at most 20 s, received 21.0 s"),
+        (np.zeros(8000 * 21), 8000, "at most 20 s, received 21.0 s. Cut it.$"),
         (np.zeros(8000 * 20 + 1), 8000, "at most 20 s, received 20.000125 s"),
         ({"path": "a.wav"}, None, '"array" and "sampling_rate"'),
         ("nothing.wav", None, "does not exist"),

@@ -297,6 +297,10 @@ def test_an_unchanged_recipe_that_is_the_best_is_confirmed_once(fitted, data, tm
     found = module.search(tiny.TRAINED, data, [parse("config.beta=0.01,10")], tmp_path / "found", trials=1, confirm=3)
     assert not found.ranked[0].number and len(fitted) == 2 + 3
     assert found.confirmed["best"] == found.confirmed["baseline"] and len(found.confirmed["best"]) == 3
+    first = max(tiny.TRAINED.seeds) + 1  # the stand-in scores 0.001 more with each seed, and 0.5 is the recipe's beta
+    expected = 0.24 + 0.001 * (first + 1) - 0.1 * np.log10(0.5) ** 2
+    told = f"No setting scores better than the unchanged recipe.\n- Over 3 further seeds it scores {expected:.3f} (sd 0.001)."
+    assert told in (tmp_path / "found/tuning.md").read_text()
 
 
 def test_further_seeds_that_fail_are_named(fitted, data, tmp_path, monkeypatch):
