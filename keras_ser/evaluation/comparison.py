@@ -195,7 +195,7 @@ def _seeds(systems: Sequence[Jackknife]) -> str:
     drawn = [str(system.seeds) for system in systems if not system.deterministic]
     if not drawn:
         return ""
-    return f" and {' + '.join(drawn)} seeds" if seeds_known(*systems) else ", between these networks alone"
+    return f" and {' + '.join(drawn)} seeds" if seeds_known(*systems) else ", between these models alone"
 
 
 def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: str) -> None:

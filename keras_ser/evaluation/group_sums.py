@@ -27,7 +27,7 @@ class Items:
     truth: np.ndarray  # (clips,)
     predicted: np.ndarray  # (seeds, clips)
     ensemble: np.ndarray  # (1, clips)
-    facts: pd.DataFrame  # (clips,) rows: fold, id, speaker, gender, group
+    facts: pd.DataFrame  # (clips,) rows: fold, id, stream, speaker, gender, group
     unit: str
     seeds: tuple[int, ...]
     incomplete: dict[int, tuple[tuple[int, ...], int]]
@@ -89,12 +89,14 @@ def select(
         complete = [seed for seed, own in keys.items() if own == fullest]
         incomplete = {seed: lack for seed, lack in incomplete.items() if seed not in complete}
     rows = rows[rows["seed"].isin(complete)].sort_values(["seed", "fold", "id", "stream"])
-    unlabelled = int((~labelled(rows, task)).sum()) // len(complete)
+    unlabelled = rows.loc[~labelled(rows, task), "id"].nunique()
     rows = rows[labelled(rows, task)]
     if rows.empty:
         return None
     seeds = len(complete)
-    facts = rows.iloc[: len(rows) // seeds][["fold", "id", "speaker", "gender", "group"]].reset_index(drop=True)
+    facts = rows.iloc[: len(rows) // seeds][["fold", "id", "stream", "speaker", "gender", "group"]].reset_index(
+        drop=True
+    )
     truth = rows[task.name].to_numpy()[: len(facts)]
     predicted = rows[f"{task.name}/prediction"].to_numpy()
     if task.continuous:

@@ -201,7 +201,7 @@ def over_seeds(*seeds: int) -> str:
     """Describe whether an interval covers initialisations; `seeds` are the numbers of seeds of a table's systems."""
     few, most = min(seeds), max(seeds)
     if most <= SEED_DEGREES:
-        return ", of this one network" if most == 1 else f", of these {most} networks"
+        return ", of this one model" if most == 1 else f", of these {most} models"
     if few <= SEED_DEGREES:
         return f" and seeds, where there are {SEED_DEGREES + 1}"
     return f" and {' or '.join(map(str, sorted(set(seeds))))} seeds"

@@ -101,6 +101,7 @@ class TaskScores:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     deterministic: bool
+    repeats: int  # number of folds of a seed that predict each clip, all of them on another corpus; 0 = it differs
     # seed -> (missing folds, number of missing clips) of the excluded seeds
     incomplete: dict[int, tuple[tuple[int, ...], int]]
     # class -> the folds from which it is absent; `absent_altogether`: the classes absent from all folds
@@ -114,6 +115,15 @@ class TaskScores:
     by_gender: tuple[Subset, ...]
     by_speaker: tuple[Subset, ...]
     notes: tuple[str, ...]  # caveats on these figures
+
+    @property
+    def summed(self) -> str:
+        """Over which models the clips of `confusion` are summed: ", summed over 3 seeds"; "" if each counts once."""
+        if self.repeats == 1:
+            return f", summed over {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
+        if self.repeats:
+            return f", summed over {self.repeats * len(self.seeds)} runs"
+        return f", summed over folds{' and seeds' if len(self.seeds) > 1 else ''}"
 
     def __getitem__(self, metric: str) -> Score:
         for item in self.scores:
@@ -226,6 +236,7 @@ def score(
         for i, label in enumerate(task.labels)
         if label not in altogether
     }
+    repeats = set(map(int, items.facts.groupby(["id", "stream"]).size()))
     result = TaskScores(
         protocol=protocol,
         task=task.name,
@@ -239,6 +250,7 @@ def score(
         folds=tuple(present),
         seeds=items.seeds,
         deterministic=deterministic,
+        repeats=repeats.pop() if len(repeats) == 1 else 0,
         incomplete=items.incomplete,
         absent={label: where for label, where in absent.items() if where},
         absent_altogether=altogether,
@@ -254,6 +266,8 @@ def score(
 
 def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tuple[str, ...]:
     seeds = "" if result.deterministic else over_seeds(len(items.seeds))
+    if result.repeats != 1 and (result.deterministic or len(items.seeds) <= SEED_DEGREES):
+        seeds = f", of these {len(result.folds) * len(items.seeds)} models"
     said = basis(result.groups, items.unit.removesuffix("s"), seeds)
     notes = [f"{said[0].upper()}{said[1:]}."]
     if len(items.seeds) <= SEED_DEGREES and not result.deterministic:
@@ -265,7 +279,7 @@ def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tup
         notes.append(
             f"No interval (–): fewer than {FEW_GROUPS} {items.unit} with such clips, or all with the same score."
         )
-    alone = int(items.facts["group"].str.startswith(group_sums.ALONE).sum())
+    alone = items.facts.loc[items.facts["group"].str.startswith(group_sums.ALONE), "id"].nunique()
     if alone and items.unit != "clips":
         notes.append(f"{alone} clips have no group; each forms its own.")
     if items.partial:

@@ -42,7 +42,7 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     whose = f"{result.speakers} speaker{'s' * (result.speakers != 1)}" if result.speakers else "unknown speakers"
     seeds = facts.get("seeds")
     counted = [f"{result.clips} clips of {whose}", _of("fold", len(result.folds), facts.get("folds"))]
-    counted.append(_of("seed", len(result.seeds), seeds))
+    counted += [] if result.deterministic else [_of("seed", len(result.seeds), seeds)]
     basis = result.notes[0].rstrip(".") if result.notes else ""
     value = f"{name} {form(score.value)}{unit}{interval}"
     line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."

@@ -208,7 +208,7 @@ def _figures(
             if 0 < len(result.labels) <= MANY_CLASSES:
                 caption = f"Confusion of {result.task}, {protocol}"
                 counts, share = result.confusion.counts, {caption: result.confusion.share}
-                draw = partial(pictures.matrices, share, result.labels, counts, len(result.seeds))
+                draw = partial(pictures.matrices, share, result.labels, counts, result.summed)
                 yield Picture(f"confusion-{name}-{result.task.replace('-', '_')}.png", caption, draw)
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}

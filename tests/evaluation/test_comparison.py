@@ -58,7 +58,7 @@ def test_deterministic_systems_have_a_p_with_one_seed(make_table, emotion):
     found = compare(a, b, emotion, deterministic=(True, False))
     assert found.p is None and found.low is not None
     assert found.lines()[0].endswith("no p (one seed: the spread over initialisations is not known)")
-    assert found.basis == "95 % CI over 8 speakers, between these networks alone (t)"
+    assert found.basis == "95 % CI over 8 speakers, between these models alone (t)"
     nameless = [t.assign(group="", speaker="") for t in (a, b)]
     assert "speakers are unknown" in compare(*nameless, emotion, deterministic=(True, True)).without_p
     three = make_table(skill=0.2, draw=2)

@@ -134,3 +134,22 @@ def test_a_clip_in_two_folds_counts_in_both(make_table, emotion):
     assert result.clips == len(table) // 3 and result.groups == 8
     part = twice[twice["seed"] == 1]
     assert result["uar"].seeds[1] == pytest.approx(_sklearn(part["emotion"], part["emotion/prediction"])["uar"])
+    assert (result.repeats, result.summed) == (0, ", summed over folds and seeds")
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_clips_that_every_fold_predicts_are_counted_once_and_summed_over_the_runs(make_table, emotion, deterministic):
+    """As another corpus is, by the runs of a cross-validation."""
+    table = make_table(seeds=(0,)).assign(fold=0)
+    lost = table["id"].isin(["s01/c00", "s06/c03"])
+    table.loc[lost, "emotion"] = ""
+    table.loc[table["speaker"] == "s07", ["group", "speaker"]] = ""
+    every = pd.concat([table.assign(fold=fold) for fold in range(5)])
+    result = score(every, emotion, "disjoint", deterministic=deterministic)
+    assert (result.repeats, result.summed) == (5, ", summed over 5 runs")
+    assert result.confusion.counts.sum() == 5 * result.clips and result.unlabelled == 2
+    assert result.notes[0].endswith(", of these 5 models (t).")
+    assert f"{(table['group'] == '').sum()} clips have no group; each forms its own." in result.notes
+    once = score(table, emotion, "disjoint", deterministic=deterministic)
+    assert once.summed == "" and ("of this one model" in once.notes[0]) != deterministic
+    assert score(make_table(), emotion, "disjoint").summed == ", summed over 3 seeds"

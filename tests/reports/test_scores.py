@@ -210,6 +210,15 @@ def test_first_lines_say_that_the_test_side_chose_the_epoch(make_table, emotion)
     assert line.endswith("1 seed. The test side chose the epoch.")
 
 
+def test_the_confusion_of_clips_that_every_fold_predicts_says_so(make_table, emotion):
+    every = pd.concat([make_table(seeds=(0,)).assign(fold=fold) for fold in range(5)])
+    made = score_report(every, [emotion], title="t", deterministic=True)
+    assert "Confusion, % of the true class (clips, summed over 5 runs); rows" in made.to_markdown()
+    (picture,) = (each for each in made.figures if each.file.startswith("confusion"))
+    assert picture.draw().axes[0].get_title().endswith("(clips, summed over 5 runs)")
+    assert made.head[0].endswith("76 clips of 8 speakers, 5 folds."), "seeds of a deterministic model are one"
+
+
 def learning(fold: int, seed: int, **changes) -> Learning:
     made = Learning("disjoint", fold, seed, "emotion", "uar", 0.9, 0.5, 80, LEARNED, kept=8, epochs=10)
     return dataclasses.replace(made, **changes)
