@@ -7,8 +7,27 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.group_sums import Items, degrees, left_out, metric_names, scored_streams, select, tally
-from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
+from keras_ser.evaluation.group_sums import (
+    Items,
+    degrees,
+    left_out,
+    metric_names,
+    scored_streams,
+    select,
+    tally,
+    without_interval,
+)
+from keras_ser.evaluation.intervals import (
+    FEW_GROUPS,
+    NO_INTERVAL,
+    Jackknife,
+    basis,
+    holm,
+    interval,
+    p_value,
+    seeds_known,
+    variance,
+)
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -143,9 +162,14 @@ def compare(
         spread = variance(*systems, degrees=degrees(sums[0], task)[column])
         low, high = (None if np.isnan(end) else float(end) for end in interval(first - second, *spread))
         p = float(p_value(first - second, *spread))
+    over = basis(groups, ours.unit.removesuffix("s"), _seeds(systems))
+    if low is None and groups >= FEW_GROUPS:
+        over = without_interval(sums[0], task, ours.unit.removesuffix("s"))[column].replace(
+            "the score", "the difference"
+        )
     without = _without_p(systems, ours.unit)
     if p is None or np.isnan(p):
-        without = without or f"under {FEW_GROUPS} {ours.unit} with such clips, or the same difference in all of them"
+        without = without or over.removeprefix(NO_INTERVAL)
     p = None if without else p
     notes = [
         f"{name}: seed {s} is incomplete and left out."
@@ -171,7 +195,7 @@ def compare(
         clips=len(ours.truth),
         seeds_a=ours.seeds,
         seeds_b=theirs.seeds,
-        basis=basis(groups, ours.unit.removesuffix("s"), _seeds(systems)),
+        basis=over,
         notes=tuple(notes),
         without_p=without,
     )

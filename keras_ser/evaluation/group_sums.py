@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, jackknife
+from keras_ser.corpora.corpus import listed
+from keras_ser.evaluation.intervals import FEW_GROUPS, NO_INTERVAL, Jackknife, basis, jackknife
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
@@ -192,3 +193,24 @@ def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
     else:
         over_classes = most if there[:, single].any(axis=1).mean() >= 0.5 else np.nan
     return np.array([most, over_classes, over_classes, most, *recalls])
+
+
+def without_interval(sums: np.ndarray, task: Task, unit: str) -> list[str]:
+    """Say of each metric why it would have no interval, from `tally`'s sums: too few groups (a `unit` each), or no spread."""
+    names = metric_names(task)
+    if len(sums) < FEW_GROUPS:
+        return [basis(len(sums), unit)] * len(names)
+    if task.continuous:
+        return [f"{NO_INTERVAL}the score does not vary over the {unit}s"] * len(names)
+    holders = (sums[:, 0, 1] > 0).sum(axis=0)
+    alone = [label for label, count in zip(task.labels, holders, strict=True) if count == 1]
+    found = []
+    for name, known in zip(names, ~np.isnan(degrees(sums, task)), strict=True):
+        why = f"the score does not vary over the {unit}s"
+        if name.startswith("recall/") and not known:
+            count = int(holders[task.labels.index(name.removeprefix("recall/"))])
+            why = f"{count} {unit}{'s' * (count != 1)} with such clips, and {FEW_GROUPS} are needed"
+        elif not known:
+            why = f"{listed(alone, 5)} occur{'s' * (len(alone) == 1)} with one {unit} only"
+        found.append(NO_INTERVAL + why)
+    return found

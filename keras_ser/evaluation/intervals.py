@@ -41,6 +41,8 @@ LEVEL = 0.95
 FEW_GROUPS = 6  # minimum number of groups for an interval, see above
 SEED_DEGREES = 2  # minimum degrees of freedom of a spread over seeds
 
+NO_INTERVAL = "no 95 % CI: "
+
 _NOTHING = 1e-18  # variances below this are rounding errors
 
 
@@ -187,7 +189,7 @@ def basis(groups: int, unit: str, seeds: str = "") -> str:
     unit = "clip" if unit == "none" else unit
     counted = f"{groups} {unit}{'' if groups == 1 else 's'}"
     if groups < FEW_GROUPS:
-        return f"no 95 % CI: {counted}, and {FEW_GROUPS} are needed"
+        return f"{NO_INTERVAL}{counted}, and {FEW_GROUPS} are needed"
     narrow = ": too narrow, since speakers are unknown" if unit == "clip" else ""
     return f"95 % CI over {counted}{seeds} (t){narrow}"
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from keras_ser import metrics
 from keras_ser.errors import UnknownKeyError
-from keras_ser.evaluation import group_sums
-from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally
-from keras_ser.evaluation.intervals import FEW_GROUPS, SEED_DEGREES, basis, interval, jackknife, over_seeds, variance
+from keras_ser.evaluation import caveats, group_sums
+from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally, without_interval
+from keras_ser.evaluation.intervals import FEW_GROUPS, interval, jackknife, variance
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -32,6 +32,7 @@ class Score:
         seeds: the score of each seed, pooled over its folds.
         chance: the chance level of UAR and CCC (see `group_sums.chance`), else None.
         paper: a paper's published score, in the unit of `value`.
+        without: why a defined score has no interval; "" if it has one, or none was asked for.
     """
 
     metric: str
@@ -41,6 +42,7 @@ class Score:
     seeds: tuple[float, ...]
     chance: float | None = None
     paper: float | None = None
+    without: str = ""
 
     @property
     def std(self) -> float | None:
@@ -144,10 +146,19 @@ def _scores(
         spread = variance(found, degrees=degrees(sums, task))
         ends = [interval(v, *each, group_sums.scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
         low, high = np.array(ends).T
+    missing = without_interval(sums, task, items.unit.removesuffix("s")) if intervals else [""] * len(names)
     classes = 0 if task.continuous else len(np.unique(items.truth))
     return tuple(
-        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), group_sums.chance(name, classes))
-        for name, v, a, b, seeds in zip(names, values, low, high, found.whole, strict=True)
+        Score(
+            name,
+            float(v),
+            _known(a),
+            _known(b),
+            tuple(map(float, seeds)),
+            group_sums.chance(name, classes),
+            without=why if np.isnan(a) and not np.isnan(v) else "",
+        )
+        for name, v, a, b, seeds, why in zip(names, values, low, high, found.whole, missing, strict=True)
     )
 
 
@@ -261,43 +272,4 @@ def score(
         by_speaker=_subsets(items, "speaker", task, deterministic, intervals=False),
         notes=(),
     )
-    return replace(result, notes=_notes(result, items, folds))
-
-
-def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tuple[str, ...]:
-    seeds = "" if result.deterministic else over_seeds(len(items.seeds))
-    if result.repeats != 1 and (result.deterministic or len(items.seeds) <= SEED_DEGREES):
-        seeds = f", of these {len(result.folds) * len(items.seeds)} models"
-    said = basis(result.groups, items.unit.removesuffix("s"), seeds)
-    notes = [f"{said[0].upper()}{said[1:]}."]
-    if len(items.seeds) <= SEED_DEGREES and not result.deterministic:
-        counted = "One seed" if len(items.seeds) == 1 else f"{len(items.seeds)} seeds"
-        notes.append(
-            f"{counted}: intervals do not include the spread over initialisations, which takes three to estimate."
-        )
-    if result.groups >= FEW_GROUPS and any(s.low is None and s.value == s.value for s in result.scores):
-        notes.append(
-            f"No interval (–): fewer than {FEW_GROUPS} {items.unit} with such clips, or all with the same score."
-        )
-    alone = items.facts.loc[items.facts["group"].str.startswith(group_sums.ALONE), "id"].nunique()
-    if alone and items.unit != "clips":
-        notes.append(f"{alone} clips have no group; each forms its own.")
-    if items.partial:
-        lacking = sorted(set(folds or ()) - set(result.folds))
-        lack = f" Missing folds: {_listed(lacking)}." if lacking else ""
-        notes.append(f"No seed is complete: scored on seed {_listed(items.seeds)}, fold {_listed(result.folds)}.{lack}")
-    for seed, (lacking, clips) in items.incomplete.items():
-        lack = f"fold {_listed(lacking)} missing" if lacking else "clips missing"
-        notes.append(f"Seed {seed} is incomplete and left out: {lack} ({clips} clips).")
-    if result.unlabelled:
-        notes.append(f"{result.unlabelled} clips without a label are left out.")
-    if result.absent_altogether:
-        names, more = result.absent_altogether[:10], len(result.absent_altogether) - 10
-        notes.append(f"No clip is {_listed(names)}{f' and {more} more' * (more > 0)}: left out of UAR.")
-    for label, where in result.absent.items():
-        notes.append(f"{label} is absent from {len(where)} of {len(result.folds)} folds ({_listed(where)}).")
-    return tuple(notes)
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(map(str, values))
+    return replace(result, notes=caveats.notes(result, items, folds))

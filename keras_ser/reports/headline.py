@@ -43,7 +43,8 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     seeds = facts.get("seeds")
     counted = [f"{result.clips} clips of {whose}", _of("fold", len(result.folds), facts.get("folds"))]
     counted += [] if result.deterministic else [_of("seed", len(result.seeds), seeds)]
-    basis = result.notes[0].rstrip(".") if result.notes else ""
+    basis = score.without or (result.notes[0].rstrip(".") if result.notes else "")
+    basis = f"{basis[:1].upper()}{basis[1:]}"
     value = f"{name} {form(score.value)}{unit}{interval}"
     line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
     shared = f" Test speakers {in_training(facts)}." if facts.get("speaker_dependent") else ""

@@ -10,13 +10,13 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
-from keras_ser.evaluation.intervals import LEVEL, too_few
+from keras_ser.evaluation.intervals import LEVEL
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Table, short_title
 from keras_ser.reports import curves, pictures
-from keras_ser.reports.headline import cautions, first_lines, in_training, origin, run_table, trained
+from keras_ser.reports.headline import cautions, first_lines, in_training, main_score, origin, run_table, trained
 from keras_ser.reports.report import Picture, Report
 from keras_ser.reports.score_sections import extra_table, protocol_section, recompute
 from keras_ser.tasks import Task
@@ -182,9 +182,9 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
     for result in results:
         if result.task != results[0].task:
             continue
-        few = too_few(result.groups, result.unit.removesuffix("s"))
-        if few:
-            said.append(f"{result.protocol}: {few}")
+        without = main_score(result).without
+        if without:
+            said.append(f"{result.protocol}: {without}")
         elif result.unit == "clips":
             said.append(f"{result.protocol}: speakers unknown, intervals too narrow")
     return "; ".join(said) + "." * bool(said)

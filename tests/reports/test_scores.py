@@ -219,6 +219,14 @@ def test_the_confusion_of_clips_that_every_fold_predicts_says_so(make_table, emo
     assert made.head[0].endswith("76 clips of 8 speakers, 5 folds."), "seeds of a deterministic model are one"
 
 
+def test_the_first_line_claims_no_interval_where_there_is_none(make_table, emotion):
+    """Ten speakers do not give an interval of UAR if a class occurs with one of them only."""
+    table = make_table(clips=4)
+    made = score_report(table[(table["emotion"] != "joy") | (table["speaker"] == "s02")], [emotion], title="t")
+    assert "No 95 % CI: joy occurs with one speaker only. " in made.head[0] and "95 % CI over" not in made.head[0]
+    assert made.lines()[-1] == "Caution: disjoint: no 95 % CI: joy occurs with one speaker only."
+
+
 def learning(fold: int, seed: int, **changes) -> Learning:
     made = Learning("disjoint", fold, seed, "emotion", "uar", 0.9, 0.5, 80, LEARNED, kept=8, epochs=10)
     return dataclasses.replace(made, **changes)
