@@ -17,7 +17,7 @@ from keras_ser.experiment.stored import (
     run_predictions,
 )
 from keras_ser.experiment.views import run_views
-from keras_ser.models import deterministic_model, model_flags, model_module
+from keras_ser.models import deterministic_model, is_baseline, model_flags, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, curves, score_report
 from keras_ser.reports.report import Picture
@@ -92,6 +92,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         deterministic=deterministic_model(recipe),
         learned=together(learned),
         made=made_by,
+        axis="setting" if is_baseline(recipe) else "epoch",
     )
     drawn = [
         Picture(

@@ -146,15 +146,20 @@ def _named(score: Score, text: str) -> str:
 
 
 def run_table(
-    learned: Sequence[Learning], frame: pd.DataFrame, task: Task, streams: Mapping[str, Sequence[str]]
+    learned: Sequence[Learning],
+    frame: pd.DataFrame,
+    task: Task,
+    streams: Mapping[str, Sequence[str]],
+    axis: str = "epoch",
 ) -> Table:
-    """Make a table with a row per run: kept epoch, optimizer steps, and scores of the three sides.
+    """Make a table with a row per run: kept epoch (or setting), optimizer steps, and scores of the three sides.
 
     Args:
         learned: the verdicts on the runs.
         frame: the predictions table.
         task: the task that `learned` scores.
         streams: protocol -> the scored streams.
+        axis: see `score_report`.
     """
     tested = tested_scores(frame, task, streams)
     several = len({run.protocol for run in learned}) > 1
@@ -171,7 +176,7 @@ def run_table(
         rows.append([run.protocol] * several + [*cells, run.verdict.split(":")[0]])
     metric = short_title(learned[0].metric)
     sides = [f"{side} {metric}" for side in ("training", "validation", "test")]
-    columns = ["protocol"] * several + ["fold", "seed", "kept epoch", "optimizer steps", *sides, "verdict"]
+    columns = ["protocol"] * several + ["fold", "seed", f"kept {axis}", "optimizer steps", *sides, "verdict"]
     return Table("Runs", columns, rows, 3 if several else 2)
 
 

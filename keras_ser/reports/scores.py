@@ -39,6 +39,7 @@ def score_report(
     deterministic: bool = False,
     learned: Sequence[Learning] = (),
     made: Sequence[Mapping[str, Any]] = (),
+    axis: str = "epoch",
 ) -> Report:
     """Score a predictions table and return the report.
 
@@ -59,6 +60,7 @@ def score_report(
         deterministic: whether all seeds give the same model; see `score`.
         learned: the verdict on each run's training, shown before all scores.
         made: the provenance of each run (`keras_ser.training.provenance.made_by`), if known.
+        axis: what the rows of a history are: "epoch", or "setting" of a baseline, of which curves are drawn if there are several.
 
     Raises:
         UserError: the table is invalid, a task or metric of `paper` is unknown, or its score is in percent.
@@ -97,7 +99,7 @@ def score_report(
             [*([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []), _caution(results, protocols)]
         ).strip(),
         sections=[
-            *_training(learned, results, frame, monitored),
+            *_training(learned, results, frame, monitored, axis),
             *(part for name, facts in protocols.items() for part in protocol_section(name, facts, results)),
             *(extra_table(name, rows) for name, rows in extra.items()),
             "## Reproducing these figures",
@@ -116,7 +118,7 @@ def score_report(
             "made": list(made),
             "notes": [*faults({"": learned}), *notes],
         },
-        figures=tuple(_figures(protocols, results, histories or {}, monitored, learned)),
+        figures=tuple(_figures(protocols, results, histories or {}, monitored, learned, axis)),
         predictions=frame,
         results=tuple(results),
         csv="predictions.csv",
@@ -154,7 +156,7 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
 
 
 def _training(
-    learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None
+    learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None, axis: str
 ) -> list[Table]:
     """Make a table with a row per run, preceded by the means over each protocol if one has several runs."""
     if not learned:
@@ -167,7 +169,7 @@ def _training(
     }
     streams = {result.protocol: result.streams for result in results if result.task == learned[0].task}
     means = [learning_table({"": learned}, tested)] if len(learned) > len({run.protocol for run in learned}) else []
-    return [*means, run_table(learned, frame, task, streams)] if task else means
+    return [*means, run_table(learned, frame, task, streams, axis)] if task else means
 
 
 def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
@@ -196,6 +198,7 @@ def _figures(
     histories: Mapping[Run, pd.DataFrame],
     task: Task | None,
     learned: Sequence[Learning],
+    axis: str,
 ) -> Iterator[Picture]:
     """Yield the scores and the main task's confusion under each protocol, and the curves of the task that selects the epoch."""
     for protocol in protocols:
@@ -212,9 +215,11 @@ def _figures(
                 yield Picture(f"confusion-{name}-{result.task.replace('-', '_')}.png", caption, draw)
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}
+        if axis != "epoch" and all(len(history) == 1 for history in runs.values()):
+            continue  # one setting, of which there is nothing to see
         if task and curves.drawable(runs.values(), task.name, task.continuous):
             kept = {f"fold {r.fold}, seed {r.seed}": r.kept for r in learned if r.protocol == protocol and r.kept}
-            draw = partial(curves.training, runs, task.name, task.continuous, kept, protocol)
+            draw = partial(curves.training, runs, task.name, task.continuous, kept, protocol, axis)
             yield Picture(f"curves-{name}.png", f"Learning curves of {task.name}, {protocol}", draw)
 
 

@@ -219,6 +219,22 @@ def test_the_confusion_of_clips_that_every_fold_predicts_says_so(make_table, emo
     assert made.head[0].endswith("76 clips of 8 speakers, 5 folds."), "seeds of a deterministic model are one"
 
 
+def test_a_baseline_has_settings_and_a_curve_over_several(make_table, emotion):
+    def made(count: int):
+        rows = {"epoch": range(1, count + 1), "C": 1.0, "val_emotion_uar": 0.5}
+        history = {("disjoint", fold, 0): pd.DataFrame(rows) for fold in range(2)}
+        learned = [learning(fold, 0, steps=None, kept=1, epochs=count) for fold in range(2)]
+        options = {"histories": history, "learned": learned, "axis": "setting"}
+        return score_report(make_table(seeds=(0,)), [emotion], title="t", **options)
+
+    assert "curves-disjoint.png" not in [picture.file for picture in made(1).figures], "a dot over an axis of epochs"
+    (picture,) = (picture for picture in made(4).figures if picture.file == "curves-disjoint.png")
+    figure = picture.draw()
+    assert figure.axes[0].get_xlabel() == "setting"
+    assert "kept setting" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "| kept setting |" in made(4).to_markdown() and "epoch" not in made(4).to_markdown()
+
+
 def test_the_first_line_claims_no_interval_where_there_is_none(make_table, emotion):
     """Ten speakers do not give an interval of UAR if a class occurs with one of them only."""
     table = make_table(clips=4)
