@@ -23,16 +23,22 @@ def main_score(result: TaskScores) -> Score:
 
 
 def first_lines(
-    results: Sequence[TaskScores], protocols: Mapping[str, Mapping[str, Any]], learned: Sequence[Learning]
+    results: Sequence[TaskScores],
+    protocols: Mapping[str, Mapping[str, Any]],
+    learned: Sequence[Learning],
+    axis: str = "epoch",
 ) -> list[str]:
-    """Return sentences on the main task's score under each protocol, then on whether training was complete."""
-    found = [_scored(result, protocols[result.protocol]) for result in results if result.task == results[0].task]
+    """Return sentences on the main task's score under each protocol, then on whether training was complete.
+
+    `axis` is that of `score_report`.
+    """
+    found = [_scored(result, protocols[result.protocol], axis) for result in results if result.task == results[0].task]
     if learned:
         found.append(trained(learned))
     return found
 
 
-def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
+def _scored(result: TaskScores, facts: Mapping[str, Any], axis: str) -> str:
     score = main_score(result)
     cell, form = score.cell(spread=False), form_of(score.metric)
     unit = "" if score.metric == "ccc" else " %"
@@ -48,7 +54,7 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     value = f"{name} {form(score.value)}{unit}{interval}"
     line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
     shared = f" Test speakers {in_training(facts)}." if facts.get("speaker_dependent") else ""
-    return line + shared + (" The test side chose the epoch." if facts.get("chosen_on_test") else "")
+    return line + shared + (f" The test side chose the {axis}." if facts.get("chosen_on_test") else "")
 
 
 def in_training(facts: Mapping[str, Any]) -> str:

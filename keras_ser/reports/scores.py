@@ -91,12 +91,15 @@ def score_report(
     missing = tuple(missing)
     watched = learned[0].task if learned else tasks[0].name if tasks else ""
     monitored = next((task for task in tasks if task.name == watched), None)
-    head = [*first_lines(results, protocols, learned)] if results else [trained(learned)] if learned else []
+    head = [*first_lines(results, protocols, learned, axis)] if results else [trained(learned)] if learned else []
     return Report(
         title=title,
         summary=[_summary(results, tasks)] if results else [],
         caution=" ".join(
-            [*([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []), _caution(results, protocols)]
+            [
+                *([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []),
+                _caution(results, protocols, axis),
+            ]
         ).strip(),
         sections=[
             *_training(learned, results, frame, monitored, axis),
@@ -172,7 +175,7 @@ def _training(
     return [*means, run_table(learned, frame, task, streams, axis)] if task else means
 
 
-def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
+def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any], axis: str) -> str:
     """Return a line of cautions for the summary; report.md has the details."""
     shared: dict[str, list[str]] = {}
     for name, facts in protocols.items():
@@ -180,7 +183,7 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
             shared.setdefault(in_training(facts), []).append(name)
     said = [f"{', '.join(names)}: test speakers {what}" for what, names in shared.items()]
     leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
-    said += [f"{', '.join(leaking)}: the test side chose the epoch, not to be believed"] if leaking else []
+    said += [f"{', '.join(leaking)}: the test side chose the {axis}, not to be believed"] if leaking else []
     for result in results:
         if result.task != results[0].task:
             continue

@@ -225,6 +225,7 @@ def test_a_baseline_has_settings_and_a_curve_over_several(make_table, emotion):
         history = {("disjoint", fold, 0): pd.DataFrame(rows) for fold in range(2)}
         learned = [learning(fold, 0, steps=None, kept=1, epochs=count) for fold in range(2)]
         options = {"histories": history, "learned": learned, "axis": "setting"}
+        options["protocols"] = {"disjoint": {"chosen_on_test": True}}
         return score_report(make_table(seeds=(0,)), [emotion], title="t", **options)
 
     assert "curves-disjoint.png" not in [picture.file for picture in made(1).figures], "a dot over an axis of epochs"
@@ -232,6 +233,7 @@ def test_a_baseline_has_settings_and_a_curve_over_several(make_table, emotion):
     figure = picture.draw()
     assert figure.axes[0].get_xlabel() == "setting"
     assert "kept setting" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert made(4).head[0].endswith("The test side chose the setting.")
     assert "| kept setting |" in made(4).to_markdown() and "epoch" not in made(4).to_markdown()
 
 
