@@ -8,8 +8,27 @@ import pandas as pd
 
 from keras_ser.checks import listed
 from keras_ser.errors import UserError
-from keras_ser.evaluation.group_sums import Items, degrees, left_out, metric_names, scored_streams, select, tally
-from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, basis, holm, interval, p_value, seeds_known, variance
+from keras_ser.evaluation.group_sums import (
+    Items,
+    degrees,
+    left_out,
+    metric_names,
+    scored_streams,
+    select,
+    tally,
+    without_interval,
+)
+from keras_ser.evaluation.intervals import (
+    FEW_GROUPS,
+    NO_INTERVAL,
+    Jackknife,
+    basis,
+    holm,
+    interval,
+    p_value,
+    seeds_known,
+    variance,
+)
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -141,9 +160,14 @@ def compare(
         spread = variance(*systems, degrees=degrees(sums[0], task)[column])
         low, high = (None if np.isnan(end) else float(end) for end in interval(first - second, *spread))
         p = float(p_value(first - second, *spread))
+    over = basis(groups, ours.unit.removesuffix("s"), _seeds(systems))
+    if low is None and groups >= FEW_GROUPS:
+        over = without_interval(sums[0], task, ours.unit.removesuffix("s"))[column].replace(
+            "the score", "the difference"
+        )
     without = _without_p(systems, ours.unit)
     if p is None or np.isnan(p):
-        without = without or f"under {FEW_GROUPS} {ours.unit} with such clips, or the same difference in all of them"
+        without = without or over.removeprefix(NO_INTERVAL)
     p = None if without else p
     notes = [
         f"{name}: seed {s} is incomplete and left out."
@@ -167,7 +191,7 @@ def compare(
         groups=groups,
         unit=ours.unit,
         clips=len(ours.truth),
-        basis=basis(groups, ours.unit.removesuffix("s"), _seeds(systems)),
+        basis=over,
         notes=tuple(notes),
         without_p=without,
     )
@@ -191,7 +215,7 @@ def _seeds(systems: Sequence[Jackknife]) -> str:
     drawn = [str(system.seeds) for system in systems if not system.deterministic]
     if not drawn:
         return ""
-    return f" and {' + '.join(drawn)} seeds" if seeds_known(*systems) else ", between these networks alone"
+    return f" and {' + '.join(drawn)} seeds" if seeds_known(*systems) else ", between these models alone"
 
 
 def _check_pairs(ours: Items, theirs: Items, task: Task, protocol: str, stream: str) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.evaluation.intervals import FEW_GROUPS, Jackknife, jackknife
+from keras_ser.checks import listed
+from keras_ser.evaluation.intervals import FEW_GROUPS, NO_INTERVAL, Jackknife, basis, jackknife
 from keras_ser.evaluation.predictions import labelled, probability_columns
 from keras_ser.settings import of_stream
 from keras_ser.tasks import Task
@@ -27,7 +28,7 @@ class Items:
     truth: np.ndarray  # (clips,)
     predicted: np.ndarray  # (seeds, clips)
     ensemble: np.ndarray  # (1, clips)
-    facts: pd.DataFrame  # (clips,) rows: fold, id, speaker, gender, group
+    facts: pd.DataFrame  # (clips,) rows: fold, id, stream, speaker, gender, group
     unit: str
     seeds: tuple[int, ...]
     incomplete: dict[int, tuple[tuple[int, ...], int]]
@@ -89,12 +90,14 @@ def select(
         complete = [seed for seed, own in keys.items() if own == fullest]
         incomplete = {seed: lack for seed, lack in incomplete.items() if seed not in complete}
     rows = rows[rows["seed"].isin(complete)].sort_values(["seed", "fold", "id", "stream"])
-    unlabelled = int((~labelled(rows, task)).sum()) // len(complete)
+    unlabelled = rows.loc[~labelled(rows, task), "id"].nunique()
     rows = rows[labelled(rows, task)]
     if rows.empty:
         return None
     seeds = len(complete)
-    facts = rows.iloc[: len(rows) // seeds][["fold", "id", "speaker", "gender", "group"]].reset_index(drop=True)
+    facts = rows.iloc[: len(rows) // seeds][["fold", "id", "stream", "speaker", "gender", "group"]].reset_index(
+        drop=True
+    )
     truth = rows[task.name].to_numpy()[: len(facts)]
     predicted = rows[f"{task.name}/prediction"].to_numpy()
     if task.continuous:
@@ -190,3 +193,24 @@ def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
     else:
         over_classes = most if there[:, single].any(axis=1).mean() >= 0.5 else np.nan
     return np.array([most, over_classes, over_classes, most, *recalls])
+
+
+def without_interval(sums: np.ndarray, task: Task, unit: str) -> list[str]:
+    """Say of each metric why it would have no interval, from `tally`'s sums: too few groups (a `unit` each), or no spread."""
+    names = metric_names(task)
+    if len(sums) < FEW_GROUPS:
+        return [basis(len(sums), unit)] * len(names)
+    if task.continuous:
+        return [f"{NO_INTERVAL}the score does not vary over the {unit}s"] * len(names)
+    holders = (sums[:, 0, 1] > 0).sum(axis=0)
+    alone = [label for label, count in zip(task.labels, holders, strict=True) if count == 1]
+    found = []
+    for name, known in zip(names, ~np.isnan(degrees(sums, task)), strict=True):
+        why = f"the score does not vary over the {unit}s"
+        if name.startswith("recall/") and not known:
+            count = int(holders[task.labels.index(name.removeprefix("recall/"))])
+            why = f"{count} {unit}{'s' * (count != 1)} with such clips, and {FEW_GROUPS} are needed"
+        elif not known:
+            why = f"{listed(alone, 5)} occur{'s' * (len(alone) == 1)} with one {unit} only"
+        found.append(NO_INTERVAL + why)
+    return found

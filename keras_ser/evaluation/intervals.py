@@ -41,6 +41,8 @@ LEVEL = 0.95
 FEW_GROUPS = 6  # minimum number of groups for an interval, see above
 SEED_DEGREES = 2  # minimum degrees of freedom of a spread over seeds
 
+NO_INTERVAL = "no 95 % CI: "
+
 _NOTHING = 1e-18  # variances below this are rounding errors
 
 
@@ -187,7 +189,7 @@ def basis(groups: int, unit: str, seeds: str = "") -> str:
     unit = "clip" if unit == "none" else unit
     counted = f"{groups} {unit}{'' if groups == 1 else 's'}"
     if groups < FEW_GROUPS:
-        return f"no 95 % CI: {counted}, and {FEW_GROUPS} are needed"
+        return f"{NO_INTERVAL}{counted}, and {FEW_GROUPS} are needed"
     narrow = ": too narrow, since speakers are unknown" if unit == "clip" else ""
     return f"95 % CI over {counted}{seeds} (t){narrow}"
 
@@ -201,7 +203,7 @@ def over_seeds(*seeds: int) -> str:
     """Describe whether an interval covers initialisations; `seeds` are the numbers of seeds of a table's systems."""
     few, most = min(seeds), max(seeds)
     if most <= SEED_DEGREES:
-        return ", of this one network" if most == 1 else f", of these {most} networks"
+        return ", of this one model" if most == 1 else f", of these {most} models"
     if few <= SEED_DEGREES:
         return f" and seeds, where there are {SEED_DEGREES + 1}"
     return f" and {' or '.join(map(str, sorted(set(seeds))))} seeds"

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from keras_ser import metrics
-from keras_ser.checks import listed
 from keras_ser.errors import UnknownKeyError
-from keras_ser.evaluation import group_sums
-from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally
-from keras_ser.evaluation.intervals import FEW_GROUPS, SEED_DEGREES, basis, interval, jackknife, over_seeds, variance
+from keras_ser.evaluation import caveats, group_sums
+from keras_ser.evaluation.group_sums import Items, degrees, metric_names, tally, without_interval
+from keras_ser.evaluation.intervals import FEW_GROUPS, interval, jackknife, variance
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.tasks import Task
@@ -33,6 +32,7 @@ class Score:
         seeds: the score of each seed, pooled over its folds.
         chance: the chance level of UAR and CCC (see `group_sums.chance`), else None.
         paper: a paper's published score, in the unit of `value`.
+        without: why a defined score has no interval; "" if it has one, or none was asked for.
     """
 
     metric: str
@@ -42,6 +42,7 @@ class Score:
     seeds: tuple[float, ...]
     chance: float | None = None
     paper: float | None = None
+    without: str = ""
 
     @property
     def std(self) -> float | None:
@@ -102,6 +103,7 @@ class TaskScores:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     deterministic: bool
+    repeats: int  # number of folds of a seed that predict each clip, all of them on another corpus; 0 = it differs
     # seed -> (missing folds, number of missing clips) of the excluded seeds
     incomplete: dict[int, tuple[tuple[int, ...], int]]
     # class -> the folds from which it is absent; `absent_altogether`: the classes absent from all folds
@@ -115,6 +117,15 @@ class TaskScores:
     by_gender: tuple[Subset, ...]
     by_speaker: tuple[Subset, ...]
     notes: tuple[str, ...]  # caveats on these figures
+
+    @property
+    def summed(self) -> str:
+        """Over which models the clips of `confusion` are summed: ", summed over 3 seeds"; "" if each counts once."""
+        if self.repeats == 1:
+            return f", summed over {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
+        if self.repeats:
+            return f", summed over {self.repeats * len(self.seeds)} runs"
+        return f", summed over folds{' and seeds' if len(self.seeds) > 1 else ''}"
 
     def __getitem__(self, metric: str) -> Score:
         for item in self.scores:
@@ -135,10 +146,19 @@ def _scores(
         spread = variance(found, degrees=degrees(sums, task))
         ends = [interval(v, *each, group_sums.scale(m)) for m, v, *each in zip(names, values, *spread, strict=True)]
         low, high = np.array(ends).T
+    missing = without_interval(sums, task, items.unit.removesuffix("s")) if intervals else [""] * len(names)
     classes = 0 if task.continuous else len(np.unique(items.truth))
     return tuple(
-        Score(name, float(v), _known(a), _known(b), tuple(map(float, seeds)), group_sums.chance(name, classes))
-        for name, v, a, b, seeds in zip(names, values, low, high, found.whole, strict=True)
+        Score(
+            name,
+            float(v),
+            _known(a),
+            _known(b),
+            tuple(map(float, seeds)),
+            group_sums.chance(name, classes),
+            without=why if np.isnan(a) and not np.isnan(v) else "",
+        )
+        for name, v, a, b, seeds, why in zip(names, values, low, high, found.whole, missing, strict=True)
     )
 
 
@@ -227,6 +247,7 @@ def score(
         for i, label in enumerate(task.labels)
         if label not in altogether
     }
+    repeats = set(map(int, items.facts.groupby(["id", "stream"]).size()))
     result = TaskScores(
         protocol=protocol,
         task=task.name,
@@ -240,6 +261,7 @@ def score(
         folds=tuple(present),
         seeds=items.seeds,
         deterministic=deterministic,
+        repeats=repeats.pop() if len(repeats) == 1 else 0,
         incomplete=items.incomplete,
         absent={label: where for label, where in absent.items() if where},
         absent_altogether=altogether,
@@ -250,40 +272,4 @@ def score(
         by_speaker=_subsets(items, "speaker", task, deterministic, intervals=False),
         notes=(),
     )
-    return replace(result, notes=_notes(result, items, folds))
-
-
-def _notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tuple[str, ...]:
-    seeds = "" if result.deterministic else over_seeds(len(items.seeds))
-    said = basis(result.groups, items.unit.removesuffix("s"), seeds)
-    notes = [f"{said[0].upper()}{said[1:]}."]
-    if len(items.seeds) <= SEED_DEGREES and not result.deterministic:
-        counted = "One seed" if len(items.seeds) == 1 else f"{len(items.seeds)} seeds"
-        notes.append(
-            f"{counted}: intervals do not include the spread over initialisations, which takes three to estimate."
-        )
-    if result.groups >= FEW_GROUPS and any(s.low is None and s.value == s.value for s in result.scores):
-        notes.append(
-            f"No interval (–): fewer than {FEW_GROUPS} {items.unit} with such clips, or all with the same score."
-        )
-    alone = int(items.facts["group"].str.startswith(group_sums.ALONE).sum())
-    if alone and items.unit != "clips":
-        notes.append(f"{alone} clips have no group; each forms its own.")
-    if items.partial:
-        lacking = sorted(set(folds or ()) - set(result.folds))
-        lack = f" Missing folds: {_listed(lacking)}." if lacking else ""
-        notes.append(f"No seed is complete: scored on seed {_listed(items.seeds)}, fold {_listed(result.folds)}.{lack}")
-    for seed, (lacking, clips) in items.incomplete.items():
-        lack = f"fold {_listed(lacking)} missing" if lacking else "clips missing"
-        notes.append(f"Seed {seed} is incomplete and left out: {lack} ({clips} clips).")
-    if result.unlabelled:
-        notes.append(f"{result.unlabelled} clips without a label are left out.")
-    if result.absent_altogether:
-        notes.append(f"No clip is {listed(result.absent_altogether)}: left out of UAR.")
-    for label, where in result.absent.items():
-        notes.append(f"{label} is absent from {len(where)} of {len(result.folds)} folds ({_listed(where)}).")
-    return tuple(notes)
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(map(str, values))
+    return replace(result, notes=caveats.notes(result, items, folds))

@@ -88,4 +88,7 @@ class Systems:
         result = next(iter(self.results.values()))
         unit = "clip" if result.unit == "clips" else self.unit
         over = basis(result.groups, unit, over_seeds(*seeds) if seeds else "")
+        shown = [found[metric] for found in self.scores.values() for metric in self.metrics if metric in found]
+        if all(each.low is None for each in shown):
+            over = next((each.without for each in shown if each.without), over)
         return f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [{over}]."

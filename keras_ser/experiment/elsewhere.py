@@ -13,6 +13,7 @@ from keras_ser.corpora.spelling import comparable, shown
 from keras_ser.errors import UserError
 from keras_ser.experiment.planning import tested
 from keras_ser.experiment.rescoring import cache_folder, data_of, runs_of
+from keras_ser.models import deterministic_model
 from keras_ser.reports import Report, score_report
 from keras_ser.settings import Stream, of_stream
 from keras_ser.splits import LeakageError, Protocol, Split
@@ -220,14 +221,14 @@ def evaluate_elsewhere(
     left = dict.fromkeys([*ignore, *recipe.tasks[0].ignore])
     notes += [f"Labels left out: {', '.join(left)}."] if left else []
     if len({run.split.fold for run in runs}) > 1:
-        notes.append("The run of every fold predicts every clip, and the predictions of a seed are pooled.")
+        notes.append("The run of every fold predicts every clip, and their predictions are pooled.")
     made = score_report(
         table,
         scored,
         title=f"{recipe.name} on another corpus: {name}",
         protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": dependent}},
         notes=notes,
-        deterministic=False,
+        deterministic=deterministic_model(runs[0].recipe),
     )
     where = Path(out) if out else folder / ("on-" + re.sub("[^A-Za-z0-9._-]+", "-", name))
     made.save(where)

@@ -17,7 +17,7 @@ from keras_ser.experiment.stored import (
     run_predictions,
 )
 from keras_ser.experiment.views import run_views
-from keras_ser.models import deterministic_model, model_flags, model_module
+from keras_ser.models import deterministic_model, is_baseline, model_flags, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, curves, score_report
 from keras_ser.reports.report import Picture
@@ -92,6 +92,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         deterministic=deterministic_model(recipe),
         learned=together(learned),
         made=made_by,
+        axis="setting" if is_baseline(recipe) else "epoch",
     )
     drawn = [
         Picture(
@@ -147,21 +148,23 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "stated": f"stated {protocol.by} lists",
         "cross-corpus": f"trained on {_teachers(recipe)}, tested on other {protocol.by}s than those that choose the epoch",
     }[protocol.kind]
-    sides = sum(len(split.validation) for split in splits)
+    row, sides = "setting" if is_baseline(recipe) else "epoch", sum(len(split.validation) for split in splits)
     if protocol.chosen_on_test:
-        chosen = "LEAKING: the epoch is chosen on the test side, so its scores are too high and invalid"
+        chosen = f"LEAKING: the {row} is chosen on the test side, so its scores are too high and invalid"
+    elif not sides and row == "setting":
+        chosen = "no validation side: the settings are fixed"
     elif not sides:
         chosen = "no validation side: all epochs are trained and the last one is kept"
-    elif recipe.keeps_last:
+    elif recipe.keeps_last and row == "epoch":
         chosen = "the learning rate falls to 0 and the last epoch is kept: the validation side selects nothing"
     elif protocol.kind == "cross-corpus":
-        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the {protocol.by}s"
+        chosen = f"the {row} is chosen on {protocol.validation:.0%} of the {protocol.by}s"
     elif protocol.validation < 1:
-        chosen = f"the epoch is chosen on {protocol.validation:.0%} of the training {items}"
+        chosen = f"the {row} is chosen on {protocol.validation:.0%} of the training {items}"
     else:
         plural = "s" if protocol.validation > 1 else ""
         what = "fold" if protocol.kind == "stratified-k-fold" else protocol.by
-        chosen = f"the epoch is chosen on {int(protocol.validation)} {what}{plural} of the training side"
+        chosen = f"the {row} is chosen on {int(protocol.validation)} {what}{plural} of the training side"
         chosen += f", of the tested one's {protocol.within} where there are such" if protocol.within else ""
     if not protocol.together:
         described += " (LEAKING: copies and segments of one recording are on both sides)"

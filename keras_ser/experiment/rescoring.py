@@ -12,7 +12,7 @@ from keras_ser.experiment.planning import by_validity, jobs, tested
 from keras_ser.experiment.reporting import notes, summarise
 from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
 from keras_ser.files import lock, user_path, waveform_cache
-from keras_ser.models import deterministic_model
+from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
 from keras_ser.splits import check_split
@@ -65,6 +65,7 @@ def evaluate(
             deterministic=deterministic_model(recipe),
             learned=[run_learning(recipe, run.about, protocol, run.split.fold, run.seed)],
             made=[run.made] if run.made else [],
+            axis="setting" if is_baseline(recipe) else "epoch",
         )
     where = Path(out) if out else folder
     made.save(where)

@@ -24,6 +24,7 @@ def training(
     continuous: bool = False,
     kept: Mapping[str, int] | None = None,
     title: str = "",
+    axis: str = "epoch",
 ) -> Figure:
     """Draw loss and score of a task by epoch: a thin line per run (fold and seed), the mean thick, validation dashed.
 
@@ -38,6 +39,7 @@ def training(
         continuous: whether the task is continuous.
         kept: run name -> the kept epoch, which is marked.
         title: title above the panels.
+        axis: what the rows of a history are; see `score_report`.
 
     Raises:
         UserError: no history has a loss or score of the task.
@@ -72,7 +74,7 @@ def training(
         # histories of versions before training UAR was recorded
         old = name.endswith("%") and any(f"{task}_uar" not in histories[run] for run in sides[0])
         axes.set_title(f"{name} (training: accuracy)" if old else name, fontsize=9.5, loc="left")
-        axes.set_xlabel("epoch", fontsize=8)
+        axes.set_xlabel(axis, fontsize=8)
         tidy(axes)
     drawn = [any(sides[k] for sides in parts.values()) for k in range(len(SIDES))]
     handles = [
@@ -81,7 +83,7 @@ def training(
         if there
     ]
     if kept:
-        handles.append(mark("kept epoch", color=GREY, marker="o", markersize=4, linestyle=""))
+        handles.append(mark(f"kept {axis}", color=GREY, marker="o", markersize=4, linestyle=""))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     runs = f"{len(histories)} runs (thin) and their mean" if len(histories) > 1 else next(iter(histories))
     figure.suptitle(f"{title}: {runs}" if title else runs, fontsize=10)

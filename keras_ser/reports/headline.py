@@ -23,16 +23,22 @@ def main_score(result: TaskScores) -> Score:
 
 
 def first_lines(
-    results: Sequence[TaskScores], protocols: Mapping[str, Mapping[str, Any]], learned: Sequence[Learning]
+    results: Sequence[TaskScores],
+    protocols: Mapping[str, Mapping[str, Any]],
+    learned: Sequence[Learning],
+    axis: str = "epoch",
 ) -> list[str]:
-    """Return sentences on the main task's score under each protocol, then on whether training was complete."""
-    found = [_scored(result, protocols[result.protocol]) for result in results if result.task == results[0].task]
+    """Return sentences on the main task's score under each protocol, then on whether training was complete.
+
+    `axis` is that of `score_report`.
+    """
+    found = [_scored(result, protocols[result.protocol], axis) for result in results if result.task == results[0].task]
     if learned:
         found.append(trained(learned))
     return found
 
 
-def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
+def _scored(result: TaskScores, facts: Mapping[str, Any], axis: str) -> str:
     score = main_score(result)
     cell, form = score.cell(spread=False), form_of(score.metric)
     unit = "" if score.metric == "ccc" else " %"
@@ -42,12 +48,13 @@ def _scored(result: TaskScores, facts: Mapping[str, Any]) -> str:
     whose = f"{result.speakers} speaker{'s' * (result.speakers != 1)}" if result.speakers else "unknown speakers"
     seeds = facts.get("seeds")
     counted = [f"{result.clips} clips of {whose}", _of("fold", len(result.folds), facts.get("folds"))]
-    counted.append(_of("seed", len(result.seeds), seeds))
-    basis = result.notes[0].rstrip(".") if result.notes else ""
+    counted += [] if result.deterministic else [_of("seed", len(result.seeds), seeds)]
+    basis = score.without or (result.notes[0].rstrip(".") if result.notes else "")
+    basis = f"{basis[:1].upper()}{basis[1:]}"
     value = f"{name} {form(score.value)}{unit}{interval}"
     line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
     shared = f" Test speakers {in_training(facts)}." if facts.get("speaker_dependent") else ""
-    return line + shared + (" The test side chose the epoch." if facts.get("chosen_on_test") else "")
+    return line + shared + (f" The test side chose the {axis}." if facts.get("chosen_on_test") else "")
 
 
 def in_training(facts: Mapping[str, Any]) -> str:
@@ -145,15 +152,20 @@ def _named(score: Score, text: str) -> str:
 
 
 def run_table(
-    learned: Sequence[Learning], frame: pd.DataFrame, task: Task, streams: Mapping[str, Sequence[str]]
+    learned: Sequence[Learning],
+    frame: pd.DataFrame,
+    task: Task,
+    streams: Mapping[str, Sequence[str]],
+    axis: str = "epoch",
 ) -> Table:
-    """Make a table with a row per run: kept epoch, optimizer steps, and scores of the three sides.
+    """Make a table with a row per run: kept epoch (or setting), optimizer steps, and scores of the three sides.
 
     Args:
         learned: the verdicts on the runs.
         frame: the predictions table.
         task: the task that `learned` scores.
         streams: protocol -> the scored streams.
+        axis: see `score_report`.
     """
     tested = tested_scores(frame, task, streams)
     several = len({run.protocol for run in learned}) > 1
@@ -170,7 +182,7 @@ def run_table(
         rows.append([run.protocol] * several + [*cells, run.verdict.split(":")[0]])
     metric = short_title(learned[0].metric)
     sides = [f"{side} {metric}" for side in ("training", "validation", "test")]
-    columns = ["protocol"] * several + ["fold", "seed", "kept epoch", "optimizer steps", *sides, "verdict"]
+    columns = ["protocol"] * several + ["fold", "seed", f"kept {axis}", "optimizer steps", *sides, "verdict"]
     return Table("Runs", columns, rows, 3 if several else 2)
 
 

@@ -173,13 +173,14 @@ def _finish(axes: Axes, panel: Panel) -> None:
 # confusion
 
 
-def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = None, seeds: int = 1) -> Figure:
+def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = None, summed: str = "") -> Figure:
     """Draw confusion matrices side by side, each cell in percent of its true class (row).
 
     Args:
         shares: heading -> (classes, classes), shares of the row; NaN if a row has no clips.
         labels: the classes, at most 32.
-        counts: (classes, classes), sums over `seeds`, printed below the percentages of up to 12 classes.
+        counts: (classes, classes), printed below the percentages of up to 12 classes.
+        summed: what the counts are summed over; see `TaskScores.summed`.
     """
     k, longest = len(labels), max(map(len, labels))
     cell = 1.1 if k <= 3 else 0.78 if k <= 12 else 0.5
@@ -215,8 +216,7 @@ def matrices(shares: Mapping[str, Any], labels: Sequence[str], counts: Any = Non
         for side in axes.spines.values():
             side.set_color(GREY)
         axes.set_xlabel("predicted")
-        over = f", summed over {seeds} seeds" if seeds > 1 else ""
-        what = f" (clips{over})" if counts is not None and k <= 12 else ""
+        what = f" (clips{summed})" if counts is not None and k <= 12 else ""
         axes.set_title(f"{heading}\n% of the true class{what}", fontsize=10)
     figure.axes[0].set_ylabel("true")
     return figure

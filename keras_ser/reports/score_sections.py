@@ -55,8 +55,7 @@ def _task(result: TaskScores) -> list[str | Table]:
     if 0 < len(recalls) <= MANY_CLASSES:
         found += ["Recall per class, %:", _scores([_row(s) for s in recalls], several)]
         found += [
-            f"Confusion, % of the true class (clips{f', summed over {len(result.seeds)} seeds' if several else ''}); rows: true "
-            "class, columns: predicted class:",
+            f"Confusion, % of the true class (clips{result.summed}); rows: true class, columns: predicted class:",
             _confusion(result),
         ]
     elif recalls:

@@ -10,13 +10,13 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
-from keras_ser.evaluation.intervals import LEVEL, too_few
+from keras_ser.evaluation.intervals import LEVEL
 from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Table, short_title
 from keras_ser.reports import curves, pictures
-from keras_ser.reports.headline import cautions, first_lines, in_training, origin, run_table, trained
+from keras_ser.reports.headline import cautions, first_lines, in_training, main_score, origin, run_table, trained
 from keras_ser.reports.report import Picture, Report
 from keras_ser.reports.score_sections import extra_table, protocol_section, recompute
 from keras_ser.tasks import Task
@@ -39,6 +39,7 @@ def score_report(
     deterministic: bool = False,
     learned: Sequence[Learning] = (),
     made: Sequence[Mapping[str, Any]] = (),
+    axis: str = "epoch",
 ) -> Report:
     """Score a predictions table and return the report.
 
@@ -59,6 +60,7 @@ def score_report(
         deterministic: whether all seeds give the same model; see `score`.
         learned: the verdict on each run's training, shown before all scores.
         made: the provenance of each run (`keras_ser.training.provenance.made_by`), if known.
+        axis: what the rows of a history are: "epoch", or "setting" of a baseline, of which curves are drawn if there are several.
 
     Raises:
         UserError: the table is invalid, a task or metric of `paper` is unknown, or its score is in percent.
@@ -89,15 +91,18 @@ def score_report(
     missing = tuple(missing)
     watched = learned[0].task if learned else tasks[0].name if tasks else ""
     monitored = next((task for task in tasks if task.name == watched), None)
-    head = [*first_lines(results, protocols, learned)] if results else [trained(learned)] if learned else []
+    head = [*first_lines(results, protocols, learned, axis)] if results else [trained(learned)] if learned else []
     return Report(
         title=title,
         summary=[_summary(results, tasks)] if results else [],
         caution=" ".join(
-            [*([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []), _caution(results, protocols)]
+            [
+                *([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []),
+                _caution(results, protocols, axis),
+            ]
         ).strip(),
         sections=[
-            *_training(learned, results, frame, monitored),
+            *_training(learned, results, frame, monitored, axis),
             *(part for name, facts in protocols.items() for part in protocol_section(name, facts, results)),
             *(extra_table(name, rows) for name, rows in extra.items()),
             "## Reproducing these figures",
@@ -116,7 +121,7 @@ def score_report(
             "made": list(made),
             "notes": [*faults({"": learned}), *notes],
         },
-        figures=tuple(_figures(protocols, results, histories or {}, monitored, learned)),
+        figures=tuple(_figures(protocols, results, histories or {}, monitored, learned, axis)),
         predictions=frame,
         results=tuple(results),
         csv="predictions.csv",
@@ -154,7 +159,7 @@ def _summary(results: Sequence[TaskScores], tasks: Sequence[Task]) -> Table:
 
 
 def _training(
-    learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None
+    learned: Sequence[Learning], results: Sequence[TaskScores], frame: pd.DataFrame, task: Task | None, axis: str
 ) -> list[Table]:
     """Make a table with a row per run, preceded by the means over each protocol if one has several runs."""
     if not learned:
@@ -167,10 +172,10 @@ def _training(
     }
     streams = {result.protocol: result.streams for result in results if result.task == learned[0].task}
     means = [learning_table({"": learned}, tested)] if len(learned) > len({run.protocol for run in learned}) else []
-    return [*means, run_table(learned, frame, task, streams)] if task else means
+    return [*means, run_table(learned, frame, task, streams, axis)] if task else means
 
 
-def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str:
+def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any], axis: str) -> str:
     """Return a line of cautions for the summary; report.md has the details."""
     shared: dict[str, list[str]] = {}
     for name, facts in protocols.items():
@@ -178,13 +183,13 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any]) -> str
             shared.setdefault(in_training(facts), []).append(name)
     said = [f"{', '.join(names)}: test speakers {what}" for what, names in shared.items()]
     leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
-    said += [f"{', '.join(leaking)}: the test side chose the epoch, not to be believed"] if leaking else []
+    said += [f"{', '.join(leaking)}: the test side chose the {axis}, not to be believed"] if leaking else []
     for result in results:
         if result.task != results[0].task:
             continue
-        few = too_few(result.groups, result.unit.removesuffix("s"))
-        if few:
-            said.append(f"{result.protocol}: {few}")
+        without = main_score(result).without
+        if without:
+            said.append(f"{result.protocol}: {without}")
         elif result.unit == "clips":
             said.append(f"{result.protocol}: speakers unknown, intervals too narrow")
     return "; ".join(said) + "." * bool(said)
@@ -196,6 +201,7 @@ def _figures(
     histories: Mapping[Run, pd.DataFrame],
     task: Task | None,
     learned: Sequence[Learning],
+    axis: str,
 ) -> Iterator[Picture]:
     """Yield the scores and the main task's confusion under each protocol, and the curves of the task that selects the epoch."""
     for protocol in protocols:
@@ -208,13 +214,15 @@ def _figures(
             if 0 < len(result.labels) <= MANY_CLASSES:
                 caption = f"Confusion of {result.task}, {protocol}"
                 counts, share = result.confusion.counts, {caption: result.confusion.share}
-                draw = partial(pictures.matrices, share, result.labels, counts, len(result.seeds))
+                draw = partial(pictures.matrices, share, result.labels, counts, result.summed)
                 yield Picture(f"confusion-{name}-{result.task.replace('-', '_')}.png", caption, draw)
         keys = sorted(key for key in histories if key[0] == protocol)
         runs = {f"fold {key[1]}, seed {key[2]}": histories[key] for key in keys}
+        if axis != "epoch" and all(len(history) == 1 for history in runs.values()):
+            continue  # one setting, of which there is nothing to see
         if task and curves.drawable(runs.values(), task.name, task.continuous):
             kept = {f"fold {r.fold}, seed {r.seed}": r.kept for r in learned if r.protocol == protocol and r.kept}
-            draw = partial(curves.training, runs, task.name, task.continuous, kept, protocol)
+            draw = partial(curves.training, runs, task.name, task.continuous, kept, protocol, axis)
             yield Picture(f"curves-{name}.png", f"Learning curves of {task.name}, {protocol}", draw)
 
 

@@ -45,6 +45,19 @@ def test_a_run_does_not_differ_from_itself_and_sides_swap(make_table, emotion, a
         assert there.a == pytest.approx(score(a, task, "disjoint")[metric].value)
 
 
+def test_without_an_interval_its_reason_stands_in_its_place(make_table, emotion):
+    table = make_table(clips=4)
+    a = table[(table["emotion"] != "joy") | (table["speaker"] == "s02")]
+    b = make_table(clips=4, draw=1).loc[a.index]
+    found = compare(a, b, emotion)
+    assert found.low is None and found.basis == "no 95 % CI: joy occurs with one speaker only"
+    assert found.tested == "no p (joy occurs with one speaker only)"
+    assert (
+        compare(a, a.assign(seed=a["seed"] + 5), emotion, "accuracy").basis
+        == "no 95 % CI: the difference does not vary over the speakers"
+    )
+
+
 def test_deterministic_systems_have_a_p_with_one_seed(make_table, emotion):
     a, b = make_table(seeds=(0,), skill=2.5, draw=1), make_table(seeds=(0,), skill=0.2, draw=2)
     found = compare(a, b, emotion, deterministic=(True, True))
@@ -57,7 +70,7 @@ def test_deterministic_systems_have_a_p_with_one_seed(make_table, emotion):
     found = compare(a, b, emotion, deterministic=(True, False))
     assert found.p is None and found.low is not None
     assert found.lines()[0].endswith("no p (one seed: the spread over initialisations is not known)")
-    assert found.basis == "95 % CI over 8 speakers, between these networks alone (t)"
+    assert found.basis == "95 % CI over 8 speakers, between these models alone (t)"
     nameless = [t.assign(group="", speaker="") for t in (a, b)]
     assert "speakers are unknown" in compare(*nameless, emotion, deterministic=(True, True)).without_p
     three = make_table(skill=0.2, draw=2)

@@ -136,8 +136,8 @@ def test_holm_is_the_worked_example():
 
 def test_basis_says_what_an_interval_is_over():
     assert basis(10, "speaker", over_seeds(3)) == "95 % CI over 10 speakers and 3 seeds (t)"
-    assert basis(10, "speaker", over_seeds(1)) == "95 % CI over 10 speakers, of this one network (t)"
-    assert basis(10, "film", over_seeds(2, 1)) == "95 % CI over 10 films, of these 2 networks (t)"
+    assert basis(10, "speaker", over_seeds(1)) == "95 % CI over 10 speakers, of this one model (t)"
+    assert basis(10, "film", over_seeds(2, 1)) == "95 % CI over 10 films, of these 2 models (t)"
     assert basis(10, "speaker", over_seeds(1, 3)) == "95 % CI over 10 speakers and seeds, where there are 3 (t)"
     assert basis(10, "speaker") == "95 % CI over 10 speakers (t)"
     assert basis(5, "speaker") == "no 95 % CI: 5 speakers, and 6 are needed"

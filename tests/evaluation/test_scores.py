@@ -23,7 +23,9 @@ def test_the_perfect_and_the_constant_predictor(make_table, emotion, name_label)
     perfect = score(table, emotion, "disjoint")
     for item in perfect.scores:
         assert (item.value, item.low, item.high, item.std) == (1, None, None, 0)
-    assert any("or all with the same score" in note for note in perfect.notes)
+    names = ["accuracy", "UAR", "macro F1", "weighted F1", *(f"recall {label}" for label in emotion.labels[:3])]
+    assert perfect["uar"].without == "no 95 % CI: the score does not vary over the speakers"
+    assert f"No interval (–): {', '.join(names)} (the score does not vary over the speakers); " in str(perfect.notes)
     name_label(table, emotion, table["emotion"] != "", "anger")
     constant = score(table, emotion, "disjoint")
     assert constant["uar"].value == pytest.approx(1 / 4) and constant["uar"].chance == 1 / 4
@@ -106,7 +108,15 @@ def test_a_recall_needs_six_speakers_with_such_clips(make_table, emotion):
     result = score(rare, emotion, "disjoint")
     assert result["recall/joy"].low is None and result["recall/fear"].low is not None
     assert np.isnan(result.confusion.low[2]).all() and result["uar"].low is not None
-    assert any("fewer than 6 speakers with such clips" in note for note in result.notes)
+    assert "No interval (–): recall joy (4 speakers with such clips, and 6 are needed)." in result.notes
+    assert result["recall/joy"].without == "no 95 % CI: 4 speakers with such clips, and 6 are needed"
+    alone = rare[(rare["emotion"] != "joy") | (rare["speaker"] == "s02")]
+    result = score(alone, emotion, "disjoint")
+    assert result["uar"].low is None and result["accuracy"].low is not None and result["accuracy"].without == ""
+    assert result["uar"].without == result["macro_f1"].without == "no 95 % CI: joy occurs with one speaker only"
+    assert "UAR, macro F1 (joy occurs with one speaker only); recall joy (1 speaker with such clips" in str(
+        result.notes
+    )
 
 
 def test_clips_without_label_are_left_out_and_counted(make_table, emotion):
@@ -134,3 +144,22 @@ def test_a_clip_in_two_folds_counts_in_both(make_table, emotion):
     assert result.clips == len(table) // 3 and result.groups == 8
     part = twice[twice["seed"] == 1]
     assert result["uar"].seeds[1] == pytest.approx(_sklearn(part["emotion"], part["emotion/prediction"])["uar"])
+    assert (result.repeats, result.summed) == (0, ", summed over folds and seeds")
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_clips_that_every_fold_predicts_are_counted_once_and_summed_over_the_runs(make_table, emotion, deterministic):
+    """As another corpus is, by the runs of a cross-validation."""
+    table = make_table(seeds=(0,)).assign(fold=0)
+    lost = table["id"].isin(["s01/c00", "s06/c03"])
+    table.loc[lost, "emotion"] = ""
+    table.loc[table["speaker"] == "s07", ["group", "speaker"]] = ""
+    every = pd.concat([table.assign(fold=fold) for fold in range(5)])
+    result = score(every, emotion, "disjoint", deterministic=deterministic)
+    assert (result.repeats, result.summed) == (5, ", summed over 5 runs")
+    assert result.confusion.counts.sum() == 5 * result.clips and result.unlabelled == 2
+    assert result.notes[0].endswith(", of these 5 models (t).")
+    assert f"{(table['group'] == '').sum()} clips have no group; each forms its own." in result.notes
+    once = score(table, emotion, "disjoint", deterministic=deterministic)
+    assert once.summed == "" and ("of this one model" in once.notes[0]) != deterministic
+    assert score(make_table(), emotion, "disjoint").summed == ", summed over 3 seeds"

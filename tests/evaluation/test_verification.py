@@ -122,8 +122,6 @@ def test_intervals_of_the_cost_cover_it_without_spanning_every_cost(rng, skill, 
     assert all(0 < cell.low <= cell.value <= cell.high <= 1 for cell in known) and len(known) >= 15
     assert np.mean([cell.low <= truth <= cell.high for cell in known]) >= 0.8
     assert max(cell.high - cell.low for cell in known) < widest
-    saturated = [cell for cell in known if cell.value > 0.99]
-    assert all(cell.low > 0.9 for cell in saturated) and (saturated or skill > 2)
 
 
 def test_a_difference_is_paired_by_speaker(rng):

@@ -4,14 +4,18 @@ import dataclasses
 import json
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.errors import UserError
-from keras_ser.experiment.elsewhere import evaluate_elsewhere, mapped, seen, without
+from keras_ser.experiment.elsewhere import Seen, evaluate_elsewhere, mapped, seen, without
+from keras_ser.models import svm
 from keras_ser.recipe import Stream
 from keras_ser.splits import LeakageError, Split
 from keras_ser.tasks import Task
+from keras_ser.training import Run
+from tests.training import tiny
 
 TASK = Task("emotion", ("anger", "fear"), merge={"rage": "anger"}, ignore=("other",))
 
@@ -126,6 +130,39 @@ def test_what_the_runs_have_heard_is_known_without_their_corpus(tmp_path, monkey
         {u.id: u.id[1:] * 40 for u in people},
     )
     assert (found.speakers, found.clips, found.note) == (speakers, frozenset(clips), "")
+
+
+def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monkeypatch):
+    recipe, place = tiny.SINGLE.replace(name="own-svm", model="svm", config=svm.Config(), streams=(tiny.CLEAN,)), []
+    runs = [Run(tmp_path, recipe, Split("p", fold, ("x",), (), ("y",)), 0, {}) for fold in range(5)]
+    people = [
+        Utterance(f"u{i}", f"u{i}.wav", speaker=f"s{i % 8}", labels={"emotion": tiny.EMOTION.labels[i % 2]})
+        for i in range(32)
+    ]
+    corpus = Corpus("manifest", "/", tuple(people), {"emotion": tiny.EMOTION.labels})
+
+    def tested(run, data, protocol):
+        facts = [(u.id, u.speaker, u.labels["emotion"]) for u in corpus]
+        rows = pd.DataFrame(facts, columns=["id", "speaker", "emotion"])
+        rows = rows.assign(
+            protocol=protocol, fold=run.split.fold, seed=0, stream="clips", gender="", group=rows["speaker"]
+        )
+        guess = rows["emotion"].where(rows.index % 5 > 0, tiny.EMOTION.labels[0])
+        return rows.assign(
+            **{"emotion/prediction": guess}, **{f"emotion/{x}": 1.0 * (guess == x) for x in tiny.EMOTION.labels}
+        )
+
+    data = SimpleNamespace(readable=corpus, cache=SimpleNamespace(hashes={}))
+    for name, given in {"runs_of": runs, "cache_folder": place, "seen": Seen()}.items():
+        monkeypatch.setattr(f"keras_ser.experiment.elsewhere.{name}", lambda *asked, given=given: given)
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.Data.load", lambda *asked, **more: data)
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.tested", tested)
+    made, _ = evaluate_elsewhere(tmp_path, corpus, out=tmp_path / "out")
+    text = made.to_markdown()
+    assert "95 % CI over 8 speakers, of these 5 models (t). 32 clips of 8 speakers, 5 folds." in text
+    assert "summed over 5 runs" in text and not any(
+        word in text.split("```")[0] for word in ("network", "nitialisation")
+    )
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from keras_ser.corpora import Corpus, Utterance
 from keras_ser.evaluation import write_predictions
 from keras_ser.experiment import compare_folders
 from keras_ser.experiment.planning import by_validity
-from keras_ser.experiment.reporting import notes
+from keras_ser.experiment.reporting import notes, protocol_facts
 from keras_ser.models import deterministic_model, svm
 from keras_ser.models.aspmtl import Config
 from keras_ser.recipe import Recipe, Stream
@@ -114,6 +114,20 @@ def test_shares_of_auxiliary_corpora_are_of_what_is_trained_on():
     )
     (line,) = (line for line in told(foreign, corpus, [other]) if "also trained on slr45" in line)
     assert "with the labels of the main task, 100% of each batch" in line
+
+
+def test_of_a_baseline_a_setting_is_chosen_not_an_epoch():
+    data = SimpleNamespace(
+        corpus=spoken("demo", [(s, e) for s in "abcdef" for e in MAIN.labels]), cache=SimpleNamespace(hashes={})
+    )
+    network, machine = recipe(), recipe().replace(model="svm", config=svm.Config())
+    for protocol, chosen in (
+        (PROTOCOL, "no validation side: the settings are fixed"),
+        (replace(PROTOCOL, validation=1), "the setting is chosen on 1 speaker of the training side"),
+    ):
+        described = protocol_facts(protocol, data, machine)["description"]
+        assert described == f"leave one speaker out; {chosen}"
+        assert "epoch" in protocol_facts(protocol, data, network)["description"]
 
 
 def test_the_last_protocol_is_the_most_valid_one():

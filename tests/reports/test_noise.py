@@ -27,7 +27,7 @@ def test_denoising_report(rng, tmp_path):
         f"denoising.{end}" for end in ("csv", "html", "json", "md", "tex")
     } | pictures
     assert f"{cell.value:.2f} [{cell.low:.2f}, {cell.high:.2f}] |" in text and "SNR_out alone rewards silence" in text
-    assert "95 % CI over 6 speakers, of this one network (t)" in text and "- a note" in text
+    assert "95 % CI over 6 speakers, of this one model (t)" in text and "- a note" in text
     assert "ours beats a and b in SNR_out (eq. 23) in 2 of 2 cells of seen noises, in 2 with" in text
     means = json.loads((tmp_path / "denoising.json").read_text())["means"]
     keys = ("measure", "noise", "snr_in", "method")
@@ -43,7 +43,7 @@ def test_robustness_report(rng, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {
         f"robustness.{end}" for end in ("csv", "html", "json", "md", "png", "tex")
     }
-    assert "volvo (unseen)" in text and "95 % CI over 6 speakers, of these 2 networks (t)" in text
+    assert "volvo (unseen)" in text and "95 % CI over 6 speakers, of these 2 models (t)" in text
     assert "- a run failed." in text and made.lines()[-1] == "Caution: a run failed."
     told = json.loads((tmp_path / "robustness.json").read_text())
     cell = NoiseCurves(table, LABELS).uar("with model 1", "clean", np.inf)

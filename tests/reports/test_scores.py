@@ -210,6 +210,41 @@ def test_first_lines_say_that_the_test_side_chose_the_epoch(make_table, emotion)
     assert line.endswith("1 seed. The test side chose the epoch.")
 
 
+def test_the_confusion_of_clips_that_every_fold_predicts_says_so(make_table, emotion):
+    every = pd.concat([make_table(seeds=(0,)).assign(fold=fold) for fold in range(5)])
+    made = score_report(every, [emotion], title="t", deterministic=True)
+    assert "Confusion, % of the true class (clips, summed over 5 runs); rows" in made.to_markdown()
+    (picture,) = (each for each in made.figures if each.file.startswith("confusion"))
+    assert picture.draw().axes[0].get_title().endswith("(clips, summed over 5 runs)")
+    assert made.head[0].endswith("76 clips of 8 speakers, 5 folds."), "seeds of a deterministic model are one"
+
+
+def test_a_baseline_has_settings_and_a_curve_over_several(make_table, emotion):
+    def made(count: int):
+        rows = {"epoch": range(1, count + 1), "C": 1.0, "val_emotion_uar": 0.5}
+        history = {("disjoint", fold, 0): pd.DataFrame(rows) for fold in range(2)}
+        learned = [learning(fold, 0, steps=None, kept=1, epochs=count) for fold in range(2)]
+        options = {"histories": history, "learned": learned, "axis": "setting"}
+        options["protocols"] = {"disjoint": {"chosen_on_test": True}}
+        return score_report(make_table(seeds=(0,)), [emotion], title="t", **options)
+
+    assert "curves-disjoint.png" not in [picture.file for picture in made(1).figures], "a dot over an axis of epochs"
+    (picture,) = (picture for picture in made(4).figures if picture.file == "curves-disjoint.png")
+    figure = picture.draw()
+    assert figure.axes[0].get_xlabel() == "setting"
+    assert "kept setting" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert made(4).head[0].endswith("The test side chose the setting.")
+    assert "| kept setting |" in made(4).to_markdown() and "epoch" not in made(4).to_markdown()
+
+
+def test_the_first_line_claims_no_interval_where_there_is_none(make_table, emotion):
+    """Ten speakers do not give an interval of UAR if a class occurs with one of them only."""
+    table = make_table(clips=4)
+    made = score_report(table[(table["emotion"] != "joy") | (table["speaker"] == "s02")], [emotion], title="t")
+    assert "No 95 % CI: joy occurs with one speaker only. " in made.head[0] and "95 % CI over" not in made.head[0]
+    assert made.lines()[-1] == "Caution: disjoint: no 95 % CI: joy occurs with one speaker only."
+
+
 def learning(fold: int, seed: int, **changes) -> Learning:
     made = Learning("disjoint", fold, seed, "emotion", "uar", 0.9, 0.5, 80, LEARNED, kept=8, epochs=10)
     return dataclasses.replace(made, **changes)

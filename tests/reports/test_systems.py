@@ -82,7 +82,7 @@ def test_deterministic_systems_are_compared_with_one_seed(tables):
     one = {name: mine[mine["seed"] == 0] for name, mine in tables.items()}
     drawn, known = (Systems(one, EMOTION, "disjoint", (PAIR,), deterministic=names) for names in ((), PAIR))
     assert all(c.p is None for *_, c in drawn.differences) and all(c.p is not None for *_, c in known.differences)
-    assert "of this one network" in drawn.scale() and "95 % CI over 8 speakers (t)" in known.scale()
+    assert "of this one model" in drawn.scale() and "95 % CI over 8 speakers (t)" in known.scale()
 
 
 def test_systems_report(made, tables, tmp_path):

@@ -28,7 +28,7 @@ def test_what_is_written_is_what_was_computed(rng, tmp_path):
     assert shown["all", "multi-task"]["accuracy, % (paper)"] == "52.9"
     assert shown["all", "theirs"]["accuracy, % (paper)"] == "53.12"
     assert shown["same-gender", "multi-task"]["accuracy, % (paper)"] == ""
-    assert "- a note" in text and "95 % CI over 13 speakers, of these 2 networks (t)" in text
+    assert "- a note" in text and "95 % CI over 13 speakers, of these 2 models (t)" in text
     gap = found.difference("multi-task", "single task", "eer")
     assert f"- all trials: EER of multi-task minus that of single task: {100 * gap.value:+.1f} [" in text
     told = json.loads((tmp_path / "verification.json").read_text())
