@@ -40,20 +40,6 @@ def class_weights(values: np.ndarray, counts: np.ndarray, classes: int) -> np.nd
     return np.where(present, found.sum() / np.maximum(found, 1) / max(present.sum(), 1), 0).astype("float32")
 
 
-def equal_classes(
-    labels: tuple[np.ndarray, np.ndarray], index: np.ndarray, counts: np.ndarray | int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels (values, weights) with weights such that every class weighs the same in all examples together.
-
-    Args:
-        labels: (values, weights) of a task with classes, over the utterances of a corpus.
-        index: (clips,) utterance numbers of a stream.
-        counts: (clips,) number of examples that each of them gives.
-    """
-    values, weights = labels
-    return values, weights * class_weights(values[index], weights[index] * counts, 1 + int(values.max()))[values]
-
-
 def segment_starts(valid, rule, frames: int, hop: int, rare_hop: int):
     """Return the first frames of the segments of one clip, int32 (segments,), at least one.
 

@@ -4,7 +4,7 @@ Random choices for a clip depend on the seed, the epoch and the clip's number, n
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_ser.errors import UserError
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import RULES, rules
+from keras_ser.pipelines.balance import RULES, class_weights, rules
 from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, grouped
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
@@ -60,6 +60,17 @@ class Source:
     def noise_bytes(self) -> int:
         """Memory of the bank in bytes, with its noises padded to the longest (`augment.stack_bank`)."""
         return 4 * len(self.bank) * max(map(len, self.bank), default=0)
+
+    def weighted(self, task: str, index: np.ndarray, counts: np.ndarray | int = 1) -> "Source":
+        """Return the source with weights of a task such that each of its classes weighs the same in all examples together.
+
+        Args:
+            task: name of a task with classes.
+            index, counts: (clips,) utterance numbers, and the number of examples that each of these clips gives.
+        """
+        values, weights = self.labels[task]
+        factors = class_weights(values[index], weights[index] * counts, 1 + int(values.max()))
+        return replace(self, labels={**self.labels, task: (values, weights * factors[values])})
 
     def targets(self, task: str, index: np.ndarray, mixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels of clips of this stream: (values, weights), (clips,) each.

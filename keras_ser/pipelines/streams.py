@@ -7,8 +7,8 @@ Random choices for a clip depend on the seed, the epoch and the clip's number, n
 
 import logging
 import math
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_ser.errors import UserError
 from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import cut_segments, equal_classes, segment_counts, segment_starts
+from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_starts
 from keras_ser.pipelines.batching import TRAINING_SECONDS, stream_sizes
 from keras_ser.pipelines.dealing import Examples
 from keras_ser.pipelines.feature_store import FeatureStore
@@ -96,13 +96,8 @@ class TrainingData:
         self.steps = 0
         self._first_pass()
         if weighted:
-            self.sources = tuple(
-                replace(
-                    source,
-                    labels={**source.labels, weighted: equal_classes(source.labels[weighted], e.index, e.counts)},
-                )
-                for source, e in zip(self.sources, self._examples, strict=True)
-            )
+            pairs = zip(self.sources, self._examples, strict=True)
+            self.sources = tuple(source.weighted(weighted, each.index, each.counts) for source, each in pairs)
 
     def _first_pass(self) -> None:
         """Compute statistics for the normalisation, count the frames of each clip, and keep the features that fit."""
@@ -183,13 +178,19 @@ class TrainingData:
         The graph of an epoch is traced once; the random choices of an epoch are its inputs.
         """
 
+        # TensorFlow never forgets a generator: it must not keep the features and the network
+        kept = weakref.ref(self)
+
         def draws():
+            data = kept()
             for epoch in range(first, end):
-                yield tuple(self._draw(k, epoch) for k in range(len(self.sources)))
+                yield tuple(data._draw(k, epoch) for k in range(len(data.sources)))
 
         spec = tuple(Draw.spec() for _ in self.sources)
         dataset = tf.data.Dataset.from_generator(draws, output_signature=spec)
-        return dataset.flat_map(lambda *draws: self._batches(draws)).prefetch(2)
+        batches = dataset.flat_map(lambda *draws: self._batches(draws)).prefetch(2)
+        batches.training = self  # alive as long as its data set
+        return batches
 
     def _batches(self, draws: Sequence[Draw]) -> tf.data.Dataset:
         """Return the batches of an epoch."""

@@ -4,7 +4,6 @@ Settings take the role of a network's epochs: the validation side selects one, a
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pandas as pd
 from keras_ser.files import write_json, write_table, write_whole
 from keras_ser.models import model_module
 from keras_ser.models.estimators import Estimators
-from keras_ser.pipelines.balance import equal_classes
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
@@ -46,9 +44,7 @@ def train_estimators(
     training = weighted = described("train", streams)
     if recipe.sampling.class_weights:
         main = recipe.tasks[0].name
-        weighted = [
-            (replace(s, labels={**s.labels, main: equal_classes(s.labels[main], s.indices)}), b) for s, b in training
-        ]
+        weighted = [(source.weighted(main, source.indices), batch) for source, batch in training]
     sides = [(s, [batch]) for s, batch in described("validation", scored_streams(recipe))] if split.validation else []
     monitor = monitored(recipe)
     rows, best = [], None

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,18 @@ def remembered(
         for name, read in tables.items():
             x, mask, found[mask_of(name)] = layers[name][0](found[name], mask=found[mask_of(name)])
             lengths, frames = (tf.math.count_nonzero(m, axis=1, dtype=tf.int32) for m in (mask, found[mask_of(name)]))
-            output = tf.numpy_function(read, [x, lengths, frames], tf.float32)
+            # TensorFlow never forgets a function that it calls: it must not keep the layer
+            output = tf.numpy_function(_weakly(read), [x, lengths, frames], tf.float32)
             found[name] = tf.ensure_shape(output, (None, *parts[name].shape))
         return found
 
     return features
+
+
+def _weakly(function: Callable) -> Callable:
+    """Return a function that calls another one without keeping it alive."""
+    kept = weakref.ref(function)
+    return lambda *given: kept()(*given)
 
 
 def table(part: Frozen, layer: Any, folder: Path | None) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -103,6 +105,19 @@ def test_each_clip_once_an_epoch_whole_or_cropped(cache, kind):
                     assert not x[name][row, n:].any()
                 firsts.add((i, first))
     assert len(firsts) > 45 if kind == "crop" else firsts == {(i, 0) for i in TRAIN}
+
+
+def test_training_data_are_forgotten_with_their_data_sets(cache):
+    """Features fill the memory, and TensorFlow keeps the functions that its graphs call."""
+    training = data([source(cache, TRAIN)], Sampling("whole"))
+    found = training.epochs(0, 2)
+    batches, kept = found.as_numpy_iterator(), weakref.ref(training)
+    next(batches)
+    del training
+    assert kept() is not None and len(list(batches)) == 7  # the data set needs them
+    del batches, found
+    gc.collect()
+    assert kept() is None
 
 
 def test_weighted_classes_weigh_the_same_however_many_segments_they_have(cache):
