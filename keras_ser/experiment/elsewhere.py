@@ -84,24 +84,18 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
     """Find the speakers and clips of another corpus that the runs of a folder used in training or validation.
 
     Args:
-        folder: folder of a run or an experiment, whose corpus is read again from its stored location.
+        folder: folder of a run or an experiment; for runs of earlier versions, its corpus is read again from its stored location.
         runs: its runs.
         corpus: the other corpus.
         hashes: id -> content hash of its clips.
     """
-    runs = list(runs)
+    told = [(run, heard_by(run)) for run in runs]
+    earlier = [run for run, heard in told if heard is None or heard.audio is None]
+    speakers, copies, note = _earlier(folder, earlier, corpus, hashes) if earlier else (set(), set(), "")
     people: set[str] = set()
-    copies: set[str] = set()
-    for run in runs:
-        told = heard_by(run)
-        if told:
-            people |= told.people
-            copies |= told.copies(hashes)
-    earlier = [run for run in runs if not ((told := heard_by(run)) and told.audio is not None)]
-    note, speakers = "", set()
-    if earlier:
-        before, again, note = _earlier(folder, earlier, corpus, hashes)
-        speakers, copies = speakers | before, copies | again
+    for heard in (heard for _, heard in told if heard):
+        people |= heard.people
+        copies |= heard.copies(hashes)
     speakers |= {u.speaker for u in corpus if u.speaker and people_of([u.speaker], corpus.name) <= people}
     clips = {u.id for u in corpus if u.speaker in speakers} | copies
     return Seen(tuple(sorted(speakers)), frozenset(clips), note)
@@ -115,11 +109,8 @@ def _earlier(
         own = data_of(folder)
     except (UserError, OSError) as error:
         why = " ".join(str(error).split())
-        return (
-            set(),
-            set(),
-            f"It is unknown whether the runs were trained on speakers or recordings of this corpus: {why}",
-        )
+        note = f"It is unknown whether the runs were trained on speakers or recordings of this corpus: {why}"
+        return set(), set(), note
     used = {i for run in runs for i in (*run.split.train, *run.split.validation)}
     trained = [u for u in own.corpus if u.id in used]
     people = people_of((u.speaker for u in trained if u.speaker), own.corpus.name)
