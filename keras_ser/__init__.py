@@ -15,7 +15,7 @@
     ks.load(experiment.folder).predict("clip.wav")
 
 Modules import only from packages earlier in this list (enforced by a test):
-errors, checks, values, overrides, files, machine, progress, tasks, settings, audio, corpora, splits, features, pipelines, layers,
+errors, files, checks, values, overrides, machine, progress, tasks, settings, audio, corpora, splits, features, pipelines, layers,
 losses, metrics, models, recipe_checks, recipe, training, evaluation, reports, engines, experiment, tuning, serving, cli, api,
 sklearn.
 

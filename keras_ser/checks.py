@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from keras_ser.errors import UserError
+from keras_ser.files import printable
 
 LONGEST_NAME = 100
 NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
@@ -74,8 +75,7 @@ def shown(value: Any, most: int = 120) -> str:
 
 def listed(items: Iterable, most: int = 10) -> str:
     """Join at most `most` items as 'a, b, c and 4 more'; unprintable characters are escaped."""
-    # bytes of a name that are not UTF-8 are in it as surrogates
-    items = [str(item).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for item in items]
+    items = [printable(str(item)) for item in items]
     text = ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -9,10 +9,10 @@ import keras_ser
 
 PACKAGES = [
     "errors",
+    "files",
     "checks",
     "values",
     "overrides",
-    "files",
     "machine",
     "progress",
     "tasks",

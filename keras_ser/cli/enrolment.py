@@ -37,6 +37,7 @@ def verified(recipe: Any, options: argparse.Namespace) -> Any:
             unless the recipe reads that corpus, too, and may train on some of them; see `check_before`.
     """
     from keras_ser.evaluation.verification_trials import check_enrolment
+    from keras_ser.experiment.verification import check_verifiable
 
     if not options.verify:
         if getattr(options, "enrol", None):
@@ -44,12 +45,7 @@ def verified(recipe: Any, options: argparse.Namespace) -> Any:
         return None
     _, by = shared_table_options(options, recipe.corpus)
     corpus = _read(options.verify, json.dumps(by.get(options.verify.partition("=")[0], {})))
-    nameless = [u.id for u in corpus if u.speaker is None]
-    if nameless:
-        raise UserError(
-            f"--verify {corpus.name} needs the speaker of every clip. Received: {len(nameless)} of {len(corpus)} without, the "
-            f"first {nameless[0]}. Name them, or verify another corpus."
-        )
+    check_verifiable((), [corpus])
     if corpus.name not in {recipe.corpus, *options.corpus_roots, *(stream.corpus for stream in recipe.streams)}:
         check_enrolment([u.speaker for u in corpus], options.enrol or ENROL)
     return corpus
@@ -82,6 +78,7 @@ def check_before(
     """
     from keras_ser.evaluation.verification_trials import check_enrolment
     from keras_ser.experiment.planning import by_validity
+    from keras_ser.training.heard import Heard, to_hear
 
     first = next(iter(recipes.values()))
     corpus = verified(first, options)
@@ -91,7 +88,9 @@ def check_before(
     protocol = by_validity(first.protocols)[-1].name
     for name, job in todo:
         if job.protocol.name == protocol:
-            heard = _will_hear(recipes[name], data, job.split, corpus, options.init_from)
+            heard = Heard.of(to_hear(recipes[name], data, job.split, options.init_from)).speakers_of(
+                corpus, decoded.hashes
+            )
             left = [u.speaker for u in corpus if u.id not in decoded.dropped and u.speaker not in heard]
             check_enrolment(left, options.enrol or ENROL)
 
@@ -100,17 +99,6 @@ def _decoded(corpus: Any, data: Any, recipe: Any, options: argparse.Namespace) -
     from keras_ser.pipelines.records import cache
 
     return cache(corpus, data.cache.path.parent, sample_rate=recipe.frontend.sample_rate, bad=options.bad)
-
-
-def _will_hear(recipe: Any, data: Any, split: Any, corpus: Any, initial: str | None) -> set[str]:
-    """Return the speakers of a corpus on whom a run will be trained or validated, or its initial weights were."""
-    from keras_ser.training import Run
-    from keras_ser.training.transfer import heard_speakers
-
-    sides = [(data.corpus, {*split.train, *split.validation})]
-    sides += [(other, s.chosen(other)) for s in recipe.streams if s.corpus for other in data.auxiliary[s.corpus][:1]]
-    heard = {u.speaker for other, ids in sides if other.name == corpus.name for u in other if u.id in ids}
-    return heard | (heard_speakers(Run.load(Run.find(initial)), corpus) if initial else set())
 
 
 def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:

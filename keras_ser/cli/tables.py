@@ -102,8 +102,10 @@ def systems_table(
             name=name,
         )
 
+        auxiliary = _further(trained, [p.name for p in protocols]) if swept else {}
+
         def curves(further: Mapping[str, Mapping[str, Any]]) -> Any:
-            return Swept(*swept, {**further, **_further(trained, [p.name for p in protocols])}) if swept else None
+            return Swept(*swept, {**further, **auxiliary}) if swept else None
 
         made = table(swept=curves({}))
         yield made, made.save(trained.folder)

@@ -97,9 +97,9 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
         share_cores(options.jobs)
     folds = folds_asked(options) or [0]
     space = [parse(text) for text in options.space or ()]
-    seeds = options.seeds or 1
 
     recipe = begun(choose(recipes, options, demo), options.init_from)
+    seeds = min(options.seeds or 1, len(recipe.seeds))  # one where the seed has no effect
     # report an invalid search space before reading the corpus
     check_space(recipe, space or default_space(recipe))
     chosen, data, _ = prepared({recipe.name: recipe}, options, lambda each: each.replace(protocols=(judging(each),)))

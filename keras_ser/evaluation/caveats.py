@@ -51,8 +51,7 @@ def notes(result: TaskScores, items: Items, folds: Iterable[int] | None) -> tupl
     if result.unlabelled:
         found.append(f"{result.unlabelled} clips without a label are left out.")
     if result.absent_altogether:
-        names, more = result.absent_altogether[:10], len(result.absent_altogether) - 10
-        found.append(f"No clip is {_joined(names)}{f' and {more} more' * (more > 0)}: left out of UAR.")
+        found.append(f"No clip is {listed(result.absent_altogether)}: left out of UAR.")
     for label, where in result.absent.items():
         found.append(f"{label} is absent from {len(where)} of {len(result.folds)} folds ({_joined(where)}).")
     return tuple(found)

@@ -50,8 +50,12 @@ def check_verifiable(recipes: Iterable[Recipe], corpora: Iterable[Corpus]) -> No
                 "which has none. Give the run of a network."
             )
     for corpus in corpora:
-        if any(u.speaker is None for u in corpus):
-            raise UserError(f"{corpus.name} does not name the speaker of every clip, and verification needs it.")
+        nameless = [u.id for u in corpus if u.speaker is None]
+        if nameless:
+            raise UserError(
+                f"the verification of {corpus.name} needs the speaker of every clip. Received: {len(nameless)} of {len(corpus)} "
+                f"without, the first {nameless[0]}. Name them, or verify another corpus."
+            )
 
 
 def run_verification(

@@ -1,6 +1,6 @@
 """What a run has heard: clips, speakers and audio that trained or validated it, or a run that its weights descend from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,38 @@ class Heard:
     people: frozenset[str]
     audio: frozenset[str] | None
 
+    @classmethod
+    def of(cls, told: Mapping[str, Mapping[str, Sequence[str]]]) -> "Heard":
+        """Return what the contents of heard.json tell."""
+        whole = all("audio" in entry for entry in told.values())
+        return cls(
+            {name: frozenset(entry["clips"]) for name, entry in told.items()},
+            frozenset(person for name, entry in told.items() for person in people_of(entry["speakers"], name)),
+            frozenset(content for entry in told.values() for content in entry["audio"]) if whole else None,
+        )
+
     def copies(self, hashes: Mapping[str, str] | None) -> set[str]:
         """Return the clips, of id -> content hash, that sound like one that was heard."""
         return {i for i, content in (hashes or {}).items() if content[:DIGITS] in (self.audio or ())}
 
+    def clips_of(self, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
+        """Return the ids of a corpus that were heard, by name or as a copy."""
+        return {*self.clips.get(corpus.name, ()), *self.copies(hashes)}
 
-def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Path | str | None = None) -> None:
-    """Write heard.json of a run that was trained on a split from the weights of `initial`."""
+    def speakers_of(self, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
+        """Return the speakers of a corpus who were heard: by name, and those of `clips_of`."""
+        clips = self.clips_of(corpus, hashes)
+        return {
+            u.speaker
+            for u in corpus
+            if u.speaker and (u.id in clips or people_of([u.speaker], corpus.name) <= self.people)
+        }
+
+
+def to_hear(
+    recipe: Recipe, data: Data, split: Split, initial: Path | str | None = None
+) -> dict[str, dict[str, list[str]]]:
+    """Return the contents of heard.json of a run that is trained on a split from the weights of `initial`."""
     sides = [(data.corpus, data.cache, {*split.train, *split.validation})]
     sides += [(*data.auxiliary[s.corpus], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
     found = _stored(Run.find(initial)) if initial else {}
@@ -53,7 +78,12 @@ def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Pat
         if "audio" in before:
             contents = {cache.hashes[i][:DIGITS] for i in ids if i in cache.hashes}
             found[corpus.name]["audio"] = sorted(contents.union(before["audio"]))
-    write_json(out / HEARD, found)
+    return found
+
+
+def save_heard(recipe: Recipe, data: Data, split: Split, out: Path, initial: Path | str | None = None) -> None:
+    """Write heard.json of a run, see `to_hear`."""
+    write_json(out / HEARD, to_hear(recipe, data, split, initial))
 
 
 def _stored(folder: Path) -> dict[str, dict[str, list[str]]]:
@@ -75,14 +105,7 @@ def heard_by(run: Run) -> Heard | None:
         RunError: heard.json is damaged.
     """
     told = _stored(run.folder)
-    if not told:
-        return None
-    whole = all("audio" in entry for entry in told.values())
-    return Heard(
-        {name: frozenset(entry["clips"]) for name, entry in told.items()},
-        frozenset(person for name, entry in told.items() for person in people_of(entry["speakers"], name)),
-        frozenset(content for entry in told.values() for content in entry["audio"]) if whole else None,
-    )
+    return Heard.of(told) if told else None
 
 
 def people_of(speakers: Iterable[str], corpus: str) -> set[str]:
@@ -94,7 +117,7 @@ def heard_clips(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = Non
     """Return the ids of a corpus on which a run was trained or validated, and its clips, by their `hashes`, that are copies."""
     told = heard_by(run)
     if told:
-        return {*told.clips.get(corpus.name, ()), *told.copies(hashes)}
+        return told.clips_of(corpus, hashes)
     used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
     for stream in run.recipe.streams:
         used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()
@@ -103,10 +126,11 @@ def heard_clips(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = Non
 
 def heard_speakers(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
     """Return the speakers of a corpus on whom a run was trained or validated: by name, and those of `heard_clips`."""
-    told, used, ids = heard_by(run), heard_clips(run, corpus, hashes), {u.id for u in corpus}
+    told = heard_by(run)
     if told:
-        used = used | {u.id for u in corpus if u.speaker and people_of([u.speaker], corpus.name) <= told.people}
-    elif not used <= ids or not used:
+        return told.speakers_of(corpus, hashes)
+    used, ids = heard_clips(run, corpus), {u.id for u in corpus}
+    if not used <= ids or not used:
         # another corpus, or other clips under the name of one that was used
         trained = {comparable(label) for task in run.recipe.tasks if task.identity for label in task.labels}
         return {

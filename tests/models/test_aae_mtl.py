@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_ser.errors import UserError
 from keras_ser.models import aae_mtl
@@ -99,6 +100,25 @@ def test_phase_1_changes_encoder_and_decoder(rng):
 def test_phase_2_changes_discriminator_and_encoder(rng):
     model, (x, _, _) = made(), batch(rng)
     assert changed(model, model._regularise, x) == of(model, *PHASES["discriminate"], *PHASES["regularise"])
+
+
+def test_a_summed_error_moves_by_the_valid_entries_of_a_clip(rng):
+    """With SGD, in a graph for batches of any size, as training traces it."""
+    given, moves = batch(rng), {}
+    anysize = tf.nest.map_structure(lambda v: tf.TensorSpec([None, *v.shape[1:]], v.dtype), given)
+    for error in ("mean", "sum"):
+        model = made(error=error)
+        model.optimizers["reconstruct"] = keras.optimizers.SGD(1e-3)
+        model.optimizers["reconstruct"].build(model.encoder.trainable_variables + model.decoder.trainable_variables)
+        before = values(model)
+        tf.function(model._reconstruct, input_signature=anysize)(*given)
+        moves[error] = {name: value - before[name] for name, value in values(model).items()}
+    entries = BINS * np.sum(given[2][IMAGE]) / BATCH
+    for name in of(model, "decoder"):
+        np.testing.assert_allclose(
+            moves["sum"][name], entries * moves["mean"][name], rtol=0.01, atol=1e-4, err_msg=name
+        )
+        assert np.abs(moves["sum"][name]).max() > 1e-3
 
 
 @pytest.mark.parametrize(("weight", "phase"), [("alpha", "_reconstruct"), ("adversary", "_regularise")])

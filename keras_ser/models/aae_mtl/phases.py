@@ -59,9 +59,8 @@ class ThreePhases(keras.Model):
             image = self.decoder(self.encoder(x, training=True), training=True)
             loss = float(self.settings.alpha > 0) * self.difference(y[self.image], image, sample_weight=w[self.image])
             if self.settings.error == "sum":
-                entries = (
-                    ops.shape(image)[-1] * ops.sum(w[self.image]) / ops.shape(image)[0]
-                )  # those of a clip, on average
+                # entries of a clip, on average
+                entries = image.shape[-1] * ops.mean(ops.sum(w[self.image], axis=-1))
                 loss *= ops.cast(entries, loss.dtype)
             scaled = self.optimizers["reconstruct"].scale_loss(loss)
         self._apply(self.optimizers["reconstruct"], tape, scaled, variables)
