@@ -43,6 +43,7 @@ DIFFERENCES = [
     ("own_ased-conv", "own_ased-svm", "unseen-speakers", "uar"),
     ("aae_emodb-aae", "aae_emodb-cnn-single", EMODB, "uar"),
     ("aae_emodb-aae", "aae_emodb-cnn", EMODB, "uar"),
+    ("aae_emodb-aae", "aae_emodb-aae-single", EMODB, "uar"),
     ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
     ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
     ("multilevel_emodb-mtl", "multilevel_emodb-ser", EMODB, "uar"),
