@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ser import audio
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, entries, locate, strays_below, unknown_names
@@ -130,7 +131,7 @@ def read(
     for name in names:
         curves = {dimension: gold_standard(path) for dimension, path in gold.get(name, {}).items()}
         ends = [times[-1] for times, _ in curves.values()]
-        duration = float(min(ends)) if ends else _seconds(files[name])
+        duration = float(min(ends)) if ends else audio.duration(files[name])
         row = about.get(name, {})
         for start, end in _bounds(duration, segment_seconds):
             labels = {
@@ -170,14 +171,3 @@ def _recording_of(row: Mapping[str, str], files: Mapping[str, Path], subsets: Se
     if subset in SUBSETS and subset not in subsets:
         return None
     return [row["id"]] if row["id"] in files else []
-
-
-def _seconds(path: Path) -> float:
-    """Return the length of a recording without a gold standard."""
-    from keras_ser.audio import info, read_channels
-
-    seconds = info(path).seconds
-    if not seconds:
-        samples, rate = read_channels(path)
-        seconds = len(samples) / rate
-    return seconds

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio import AudioError, info
-from keras_ser.audio.io import read_channels
+from keras_ser.audio import AudioError, duration
 from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
 from keras_ser.pipelines.augmentation import Windows
@@ -68,11 +67,11 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
         seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
     by_class: dict[Any, list[Utterance]] = {}
     unreadable: dict[Any, list[Utterance]] = {}
-    for (utterance, label), duration in zip(known, seconds, strict=True):
-        if duration is None:
+    for (utterance, label), length in zip(known, seconds, strict=True):
+        if length is None:
             unreadable.setdefault(label, []).append(utterance)
         else:
-            by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
+            by_class.setdefault(label, []).extend(_windows(utterance, length, windows))
     for label in sorted(set(unreadable) - set(by_class)) if not task.continuous else ():
         raise CorpusError(
             f"{corpus.name} has no readable clip of {label}: repair {listed(u.path for u in unreadable[label])}."
@@ -83,10 +82,7 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
     """Return the duration in seconds; None if the file can't be read or holds no samples."""
     try:
-        end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
-        if not end:  # some headers do not state it
-            samples, rate = read_channels(corpus.file(utterance))
-            end = len(samples) / rate
+        end = utterance.end if utterance.end is not None else duration(corpus.file(utterance))
     except AudioError:
         return None
     seconds = end - (utterance.start or 0.0)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_ser.audio import info, read
+from keras_ser.audio import info, io, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance
-from keras_ser.pipelines import windows as room
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.records import cache
 from keras_ser.pipelines.windows import cut_windows
@@ -104,7 +103,7 @@ def test_bad_windows(fields):
 def test_a_header_without_a_duration_is_no_unreadable_file(corpus, monkeypatch):
     """As a browser's recording has: it is decoded for its length."""
     expected = cut_windows(corpus, Windows(hop_seconds=0.01), EMOTION)
-    monkeypatch.setattr(room, "info", lambda path: dataclasses.replace(info(path), seconds=0.0))
+    monkeypatch.setattr(io, "info", lambda path: dataclasses.replace(info(path), seconds=0.0))
     assert cut_windows(corpus, Windows(hop_seconds=0.01), EMOTION) == expected
 
 
