@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_ser import audio
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, entries, locate, strays_below, unknown_names
 from keras_ser.corpora.table import gender, read_metadata
 from keras_ser.errors import UserError
@@ -95,8 +95,7 @@ def read(
     """
     if not segment_seconds > 0:
         raise CorpusError(f"avec2016: `segment_seconds` must be over 0. Received: {segment_seconds}.")
-    if isinstance(subsets, str) or not subsets or set(subsets) - set(SUBSETS):
-        raise CorpusError(f"avec2016: `subsets` must be some of {listed(SUBSETS)}. Received: {subsets!r}.")
+    check_some("avec2016", "subsets", subsets, SUBSETS)
     root = locate(
         root,
         "avec2016",
