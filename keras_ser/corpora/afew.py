@@ -19,7 +19,7 @@ from pathlib import Path
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.layout import AUDIO, audio_files, entries, locate, unknown_names
-from keras_ser.corpora.table import gender, read_metadata
+from keras_ser.corpora.table import read_metadata
 
 CITATION = (
     "Dhall, A., Goecke, R., Joshi, J., Hoey, J., Gedeon, T. (2016). EmotiW 2016: video and group-level emotion "
@@ -116,8 +116,8 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
             Utterance(
                 id=key,
                 path=path.relative_to(root).as_posix(),
-                speaker=row.get("speaker") or None,
-                gender=gender(row.get("gender")),
+                speaker=row.get("speaker"),
+                gender=row.get("gender"),
                 labels={"emotion": emotion} if emotion else {},
                 groups={"subset": subset} | {group: row[group] for group in ("film", "session") if row.get(group)},
             )

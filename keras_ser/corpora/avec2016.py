@@ -22,7 +22,7 @@ from keras_ser import audio
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, entries, locate, strays_below, unknown_names
-from keras_ser.corpora.table import gender, read_metadata
+from keras_ser.corpora.table import read_metadata
 from keras_ser.errors import UserError
 
 CITATION = (
@@ -144,7 +144,7 @@ def read(
                     start=start,
                     end=end,
                     speaker=row.get("speaker") or name,
-                    gender=gender(row.get("gender")),
+                    gender=row.get("gender"),
                     labels=labels,
                     groups={"subset": subset_of[name], "origin": name}
                     | ({"session": row["session"]} if row.get("session") else {}),
