@@ -111,6 +111,14 @@ def frame_sums(x: Any, window: int, hop: int) -> Any:
     return ops.sum(ops.extract_sequences(x, window // block, hop // block), axis=-1)  # (batch, frames)
 
 
+def sums_of_changes(changes: Any, window: int, hop: int) -> Any:
+    """Sum the changes between neighbouring samples within each frame, (batch, samples - 1) -> (batch, frames)."""
+    changes = ops.pad(changes, ((0, 0), (1, 0)))  # (batch, samples): a change from n - 1 to n is at n
+    sums = frame_sums(changes, window, hop)
+    # The change into a frame's first sample is not between samples of the frame.
+    return sums - changes[:, : (ops.shape(sums)[1] - 1) * hop + 1 : hop]
+
+
 def check_counts(**values: int) -> None:
     """Raise UserError for the first value that is not a positive integer."""
     for name, value in values.items():
