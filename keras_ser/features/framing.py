@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.masking import zero_padding
 
 
 def float_tensor(x: Any) -> Any:
@@ -171,7 +172,6 @@ def pack(features: Any, keep: Any) -> tuple[Any, Any]:
     def move(x):
         bins = x.shape[-1]
         moved = ops.take(ops.reshape(x, (-1, bins)), rows, axis=0)
-        moved = ops.reshape(moved, (-1, frames, bins))
-        return ops.where(mask[..., None], moved, ops.zeros_like(moved))
+        return zero_padding(ops.reshape(moved, (-1, frames, bins)), mask)
 
     return keras.tree.map_structure(move, features), mask
