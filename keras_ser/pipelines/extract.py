@@ -48,10 +48,9 @@ class FeatureExtractor:
             that does not fit into a call of `CALL` frames.
         threads: number of concurrent calls. Default: one more than the cores that the process may use, so that no core is idle
             while a call begins or ends.
-        compiled: compile with XLA; False = use TensorFlow's own graph.
     """
 
-    def __init__(self, frontend: Frontend, threads: int | None = None, compiled: bool = True):
+    def __init__(self, frontend: Frontend, threads: int | None = None):
         hop, (before, behind) = frontend.hop, frontend.reach
         self.frontend = frontend
         self.threads = threads or cores() + 1
@@ -69,9 +68,7 @@ class FeatureExtractor:
         streams = dict.fromkeys(self.inputs, tf.TensorSpec((self.samples,), tf.float32))
         around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
         # the concrete function itself: a tf.function takes as long to examine its arguments as a row takes
-        self.framewise = tf.function(self._framewise, jit_compile=compiled).get_concrete_function(
-            streams, around, count
-        )
+        self.framewise = tf.function(self._framewise, jit_compile=True).get_concrete_function(streams, around, count)
         found = {
             name: tf.TensorSpec((None, None, spec.shape[-1]), tf.float32)
             for name, spec in self.framewise.structured_outputs.items()

@@ -18,7 +18,7 @@ from keras_ser.pipelines.augmentation import Windows
 from keras_ser.tasks import Task
 
 
-def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> Corpus:
+def cut_windows(corpus: Corpus, windows: Windows, task: Task) -> Corpus:
     """Cut every clip that has a label of a task into windows, balanced over the task's classes.
 
     A clip of d seconds gives 1 + floor((1 - share) d / hop) windows of share * d seconds, from its beginning.
@@ -27,7 +27,6 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
         corpus: the corpus to cut.
         windows: settings of the windows.
         task: the task to balance; clips without a label for it, or with one that it ignores, are left out.
-        seed: draws the windows of each class.
 
     Returns:
         The corpus of the windows. Clips with unreadable files are kept uncut, for the waveform cache to report.
@@ -49,7 +48,7 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
                 f"{corpus.name} must give {each} windows of each {task.name}. It has fewer: {counts}. Ask for fewer "
                 "(--set windows.each=N, 0 = all, or --set windows.fewer=true), or cut more (windows.hop_seconds)."
             )
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         by_class = {
             label: [cut[i] for i in np.sort(rng.choice(len(cut), each, replace=False))]
             for label, cut in sorted(by_class.items())

@@ -85,27 +85,30 @@ def test_half_a_corpus_is_never_taken(damage, tmp_path):
     assert folders(tmp_path) == [corpus.root.name]
 
 
-def test_a_kill_or_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("stop", "error", "message"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            CorpusError,
+            "expected to write 14 clips.*No space left on device. Free",
+        ),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+    ],
+    ids=["full disk", "interrupt"],
+)
+def test_unfinished_corpus_is_removed(stop, error, message, tmp_path, monkeypatch):
     written = []
 
-    def full(self, data, write=Path.write_bytes):
+    def write_bytes(self, data, write=Path.write_bytes):
         written.append(self)
         if len(written) > 2:
-            raise OSError(28, "No space left on device")
+            raise stop
         return write(self, data)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(CorpusError, match="expected to write 14 clips.*No space left on device. Free some space"):
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(error, match=message):
         demo.read(tmp_path, speakers=2, sentences=1)
-    assert folders(tmp_path) == []
-    monkeypatch.undo()
-
-    def stop(plan):
-        yield from plan[:3]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        demo.read(tmp_path, speakers=2, sentences=1, progress=stop)
     assert folders(tmp_path) == []
 
 

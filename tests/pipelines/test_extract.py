@@ -91,7 +91,7 @@ def test_reads_no_further_than_it_must():
 def test_no_thread_is_left(rng, end):
     """When every clip is done, when one is refused, and when the caller has seen enough."""
     before = set(threading.enumerate())
-    extract = FeatureExtractor(Frontend(("energy",), endpoint=False), threads=2, compiled=False)
+    extract = FeatureExtractor(Frontend(("energy",), endpoint=False), threads=2)
     clips = [rng.normal(0, 0.1, 20000).astype(np.float32) for _ in range(6 * CALL // 125)]
     answers = extract([*clips, np.zeros((2, 2))] if end == "error" else clips)
     next(answers)
