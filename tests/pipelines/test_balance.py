@@ -1,3 +1,4 @@
+import statistics
 from collections import Counter
 
 import numpy as np
@@ -44,11 +45,7 @@ def test_the_paper_s_case():
 def test_what_is_frequent_and_rare(rng):
     for _ in range(50):
         counts = {f"c{i}": int(n) for i, n in enumerate(rng.integers(0, 40, rng.integers(1, 9)))}
-        present = sorted(n for n in counts.values() if n)
-        middle = len(present) // 2
-        median = (
-            0 if not present else present[middle] if len(present) % 2 else sum(present[middle - 1 : middle + 1]) / 2
-        )
+        median = statistics.median([n for n in counts.values() if n] or [0])
         found = rules(counts)
         assert list(found) == list(counts)
         for label, count in counts.items():

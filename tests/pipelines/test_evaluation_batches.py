@@ -7,8 +7,7 @@ from keras_ser.pipelines import sources
 from keras_ser.pipelines.batching import BATCH_SECONDS
 from keras_ser.pipelines.sources import Source, evaluation_batches
 from keras_ser.recipe import Sampling
-from tests.pipelines.test_streams import NAMES, data, epochs_of, whose
-from tests.pipelines.told import FRAME, RATE, TRAIN, Clips, extract, source
+from tests.pipelines.told import FRAME, NAMES, RATE, TRAIN, Clips, data, epochs_of, extract, source, whose
 
 
 def test_evaluation_keeps_every_clip_in_order(cache, monkeypatch):

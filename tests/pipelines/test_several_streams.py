@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.pipelines.augmentation import Augment
-from keras_ser.pipelines.batching import stream_sizes
 from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.recipe import Sampling
@@ -19,22 +18,6 @@ from tests.pipelines.told import (
     source,
     whose,
 )
-
-
-@pytest.mark.parametrize(
-    ("shares", "size", "expected"),
-    [
-        ((0.5, 0.5), 256, [128, 128]),
-        ((1, 1, 1), 256, [85, 86, 85]),
-        ((0.5, 0.5), 15, [8, 7]),
-        ((3.0, 1.0), 8, [6, 2]),
-        ((0.99, 0.01), 8, [8, 1]),
-        ((1.0,), 7, [7]),
-        ((1, 1, 1), 2, [1, 1, 1]),
-    ],
-)
-def test_sizes(shares, size, expected):
-    assert stream_sizes(shares, size) == expected
 
 
 def test_streams_of_different_lengths_and_labels(cache):

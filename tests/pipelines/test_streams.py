@@ -263,6 +263,3 @@ def test_statistics_are_those_of_the_training_frames(cache):
     np.testing.assert_allclose(mean, frames.mean(axis=0, dtype=float), rtol=1e-6)
     np.testing.assert_allclose(variance, frames.var(axis=0, dtype=float), rtol=1e-5)
     assert {s.frames for s in found} == {len(frames)}
-
-
-# several streams
