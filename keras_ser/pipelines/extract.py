@@ -132,7 +132,7 @@ class FeatureExtractor:
         found = self.framewise(streams, tensor, self.counts[rows])
         found = {name: np.asarray(value) for name, value in found.items()}
         places = [slice(a, a + n) for a, n in zip(first, frames, strict=True)]
-        if not (self.frontend.endpoint or self.frontend.normalize or self.frontend.statistics):
+        if not self.frontend.finishes:
             return [{name: found[name][place].copy() for name in self.frontend.features} for place in places]
         mask = np.arange(frames.max()) < frames[:, None]
         together = {}

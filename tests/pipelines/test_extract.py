@@ -45,7 +45,7 @@ def alike(frontend, clips, found, tolerance=1e-6):
         ),
         {"features": ("spectrogram",), "endpoint": False, "seconds": 1.5, "normalize": True, "fft": 1024},
         pytest.param({"features": ("mfcc", "pitch"), "statistics": True, "hop": 200}, marks=pytest.mark.slow),
-        {"features": ("log_mel",), "endpoint": False, "window": 1600, "hop": 1600, "fft": 2048},
+        {"features": ("log_mel",), "endpoint": False, "window": 1600, "hop": 1600, "fft": 2048, "unit": True},
         pytest.param({"features": ("mfcc", "short_term"), "compatible": True}, marks=pytest.mark.slow),
     ],
     ids=lambda options: "-".join(options.get("features", ["default"])),

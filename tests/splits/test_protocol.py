@@ -91,7 +91,7 @@ def test_stratified_folds_hold_every_speaker_and_no_copy_of_another_fold(seed):
 
 
 def test_stratified_folds_hold_every_class_where_every_speaker_has_the_same_clips():
-    """RAVDESS: 24 actors, each with 8 clips of 7 emotions and 4 of an eighth. Dealt in turn, the eighth would miss the same folds."""
+    """RAVDESS: 24 actors, each with 8 clips of 7 emotions and 4 of an eighth, which would miss folds if dealt in turn."""
     kinds = [f"e{k}" for k in range(7) for _ in range(8)] + ["e7"] * 4
     actors = [f"s{actor:02}" for actor in range(24) for _ in kinds]
     corpus = corpus_of(len(actors), speaker=actors, emotion=24 * kinds)
