@@ -63,7 +63,7 @@ class FeatureExtractor:
         self.alone = tf.function(lambda x: frontend(x), input_signature=[tf.TensorSpec((1, None), tf.float32)])
         if not self.room:
             return
-        self.inputs = [name for name in ("waveform", "emphasised") if self._uses(name)]
+        self.inputs = ["waveform"] * frontend.prosodic + ["emphasised"] * frontend.spectral
         self.counts = [tf.constant(rows) for rows in range(ROWS + 1)]
         streams = dict.fromkeys(self.inputs, tf.TensorSpec((self.samples,), tf.float32))
         around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
@@ -89,9 +89,6 @@ class FeatureExtractor:
         with ThreadPoolExecutor(self.threads) as pool:
             for found in in_order(self._features, groups, pool, ahead=self.threads + 1):
                 yield from found
-
-    def _uses(self, name: str) -> bool:
-        return self.frontend.prosodic if name == "waveform" else self.frontend.spectral
 
     def _framewise(self, streams, around, count):
         """Compute features frame by frame: feature -> (CALL, bins).
