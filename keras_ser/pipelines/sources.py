@@ -119,7 +119,7 @@ class Draw(NamedTuple):
         noise: (2,) seed of noises, their stretches and SNRs.
         vary: (2,) seed of shuffling, augmentation and crops.
         stretch: (2,) seed of stretches of the waveforms.
-        ends, parts: see `dealing.Examples.of_clips`; empty if every example of the clips is used.
+        ends, parts: see `examples.Examples.of_clips`; empty if every example of the clips is used.
     """
 
     clips: np.ndarray

@@ -6,7 +6,7 @@ from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.recipe import Sampling
-from tests.pipelines.told import (
+from tests.pipelines.numbered_clips import (
     FRAME,
     TRAIN,
     Clips,
@@ -61,7 +61,7 @@ def test_the_last_batch_is_at_least_half_full(count, held):
     """Batch normalisation over a single example gives 0 in every channel, and the moving variance of nothing."""
     training = data([source(Clips([4] * count), range(count))], Sampling("whole"))
     epochs = epochs_of(training, 12)
-    assert [[len(x["told"]) for x, _, _ in epoch] for epoch in epochs] == 12 * [held]
+    assert [[len(x["number"]) for x, _, _ in epoch] for epoch in epochs] == 12 * [held]
     read = {i for epoch in epochs for x, _, _ in epoch for i, _ in whose(x)}
     assert read == set(range(count))  # what is left out differs by epoch
 
@@ -111,9 +111,9 @@ def test_front_ends_of_different_hops_are_not_cut_to_different_seconds():
     def halved(given):
         x = extract(given)
         halves = {"b.energy": x["energy"][:, ::2], "b.mask": x["mask"][:, ::2]}
-        return {"told": x["told"], "mask": x["mask"], **halves}
+        return {"number": x["number"], "mask": x["mask"], **halves}
 
-    stream, names = source(Clips([8, 20]), range(2)), ("told", "b.energy")
+    stream, names = source(Clips([8, 20]), range(2)), ("number", "b.energy")
     made = TrainingData([stream], halved, names, Sampling("whole"), Augment(), 2, batch_frames=40)
     assert made.steps == 1
     with pytest.raises(ValueError, match="clips of up to 20 frames cannot be cut to the 19 .* different hops"):
@@ -253,17 +253,17 @@ def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
 
     noisy = source(cache, TRAIN, 1, bank=(rng.normal(size=99).astype("float32"),), snr=(3.0,))
     training = data([source(cache, TRAIN), noisy], sampling, frame_targets={"target/mask": targets})
-    assert set(training.statistics) == {"told", "energy"}, "a target is no feature"
+    assert set(training.statistics) == {"number", "energy"}, "a target is no feature"
     seen = 0
     for x, y, _ in batches(training):
         for row in range(len(y[SOURCE])):
             valid = x["mask"][row]
             assert not x["target/mask"][row][~valid].any()
             clean, heard = x["target/mask"][row][valid, :2], x["target/mask"][row][valid, 2]
-            np.testing.assert_array_equal(heard, x["told"][row][valid, 0])
+            np.testing.assert_array_equal(heard, x["number"][row][valid, 0])
             # the clean waveform says whose frame it is
             clip, frame = int(clean[0, 0]), round((clean[0, 0] - int(clean[0, 0])) * 1000)
-            expected = cache.features(clip)["told"][frame : frame + valid.sum()]
+            expected = cache.features(clip)["number"][frame : frame + valid.sum()]
             np.testing.assert_allclose(clean, expected, atol=1e-6)
             assert np.array_equal(heard, clean[:, 0]) == (y[SOURCE][row] == 0)
             seen += 1

@@ -14,7 +14,7 @@ from keras_ser.audio import content_hash, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance, read_corpus
 from keras_ser.splits import SIDES, LeakageError, Protocol, Split, check_split
 from keras_ser.values import instance, plain
-from tests.splits.made import EMOTIONS, GROUPED, check_partition, corpus_of, make, random_corpus, values
+from tests.splits.small_corpora import EMOTIONS, GROUPED, check_partition, corpus_of, make, random_corpus, values
 
 
 @pytest.mark.parametrize("protocol", GROUPED, ids=lambda p: p.name)
@@ -173,7 +173,7 @@ SCRIPT = """
 import json
 from keras_ser.splits import Protocol
 from keras_ser.values import plain
-from tests.splits.made import GROUPED, random_corpus
+from tests.splits.small_corpora import GROUPED, random_corpus
 corpus, hashes = random_corpus(3)
 protocols = [*GROUPED, Protocol("r", test=0.3, validation=0.2)]
 splits = [p.splits(corpus, 5, hashes, "emotion") for p in protocols]

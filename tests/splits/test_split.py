@@ -9,7 +9,7 @@ from keras_ser.checks import listed
 from keras_ser.corpora import CorpusError
 from keras_ser.corpora.spelling import quoted
 from keras_ser.splits import SIDES, LeakageError, Protocol, check_split
-from tests.splits.made import check_partition, corpus_of, make, split_of
+from tests.splits.small_corpora import check_partition, corpus_of, make, split_of
 
 
 @pytest.mark.parametrize("side", SIDES)
