@@ -50,7 +50,7 @@ def alike(frontend, clips, found, tolerance=1e-6):
     ],
     ids=lambda options: "-".join(options.get("features", ["default"])),
 )
-def test_says_what_the_front_end_says_of_each_clip(rng, options):
+def test_equals_the_front_end_of_each_clip_alone(rng, options):
     """Normalised numbers have lost digits on the way."""
     frontend = Frontend(**options)
     clips = clips_of(rng, shortest=80 if "pitch" in frontend.features else 1)  # of one sample any pitch is as good
@@ -125,7 +125,7 @@ def test_nan_stays_in_its_clip(rng):
 
 
 @pytest.mark.parametrize("endpoint", [False, True])
-def test_what_is_found_is_the_caller_s(rng, endpoint):
+def test_results_share_no_memory(rng, endpoint):
     """Each clip's arrays can be changed, and hold nothing of its neighbours'."""
     frontend, clips = Frontend(("mfcc", "energy"), endpoint=endpoint), clips_of(rng)[:4]
     found = list(FeatureExtractor(frontend)(clips))
@@ -146,6 +146,6 @@ def test_nothing_is_left_of_earlier_clips(rng):
 
 
 @pytest.mark.parametrize("clip", [np.zeros((2, 500)), np.zeros(0), 0.5])
-def test_refuses_what_is_no_clip(clip):
+def test_what_is_not_a_clip_is_refused(clip):
     with pytest.raises(ValueError, match="clip 1 must be .* at least one sample"):
         list(FeatureExtractor(Frontend(("energy",), endpoint=False))([np.zeros(800), clip]))

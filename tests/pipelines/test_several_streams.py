@@ -202,7 +202,7 @@ def test_noise_is_drawn_once_or_in_each_epoch(redraw, rng):
     assert set(cache.read) == ({3} if redraw else {1})
 
 
-def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
+def test_noise_task_distinguishes_clean_from_noisy_streams(cache, noisy):
     """ "clean" may stand anywhere among the labels."""
     clean = source(cache, TRAIN, 0, mixed={"noise": (1,)})
     noisy = Source(**{**vars(noisy), "mixed": {"noise": (0, 2, 2)}})
@@ -242,7 +242,7 @@ def test_a_control_s_noise_labels_are_drawn_by_their_odds(cache, noisy):
     ],
     ids=lambda sampling: sampling.kind,
 )
-def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
+def test_frame_targets_are_treated_like_features(cache, sampling, rng):
     """Cut, cropped, shuffled and padded with them; made of the clean and the noisy waveform."""
 
     def targets(given):

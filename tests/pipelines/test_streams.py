@@ -163,7 +163,7 @@ AUGMENT = Augment(1.0, tempo=0.2, time_masks=1, time_mask_frames=5)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling("crop", frames=20), Sampling("segments", 12, 9)], ids=lambda s: s.kind)
-def test_an_epoch_can_be_made_again(cache, sampling):
+def test_epochs_are_reproducible(cache, sampling):
     """By the same object, and by one that keeps no features in memory."""
 
     def make(**more):
@@ -242,7 +242,7 @@ def test_shuffling_is_bounded_in_bytes(cache, monkeypatch, kind, frames):
     assert max(abs(i - TRAIN[n * len(TRAIN) // len(own)]) for n, row in enumerate(own) for i in row) > 25
 
 
-def test_nothing_of_another_side_is_touched(cache):
+def test_other_sides_are_not_read(cache):
     other = Clips([1] * 40)
     other.waves = [wave if i in TRAIN else wave * np.nan for i, wave in enumerate(cache.waves)]
     a, b = (data([source(c, TRAIN)], Sampling("segments", 12, 9), memory_limit=0) for c in (cache, other))

@@ -19,7 +19,7 @@ from tests.splits.small_corpora import EMOTIONS, GROUPED, check_partition, corpu
 
 @pytest.mark.parametrize("protocol", GROUPED, ids=lambda p: p.name)
 @pytest.mark.parametrize("seed", range(3))
-def test_what_always_holds_of_grouped_splits(protocol, seed):
+def test_invariants_of_grouped_splits(protocol, seed):
     corpus, hashes = random_corpus(seed)
     splits = protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
     tested = Counter()
@@ -48,7 +48,7 @@ def test_what_always_holds_of_grouped_splits(protocol, seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_always_holds_of_random_splits(seed):
+def test_invariants_of_random_splits(seed):
     rng = np.random.default_rng(seed)
     test, validation = rng.uniform(0.1, 0.4), rng.choice([0.0, 0.1, 0.25])
     corpus = make(["a", "b"], clips=150, seed=seed, origin=lambda i, _: f"film{i // 2}" if i < 20 else None)
@@ -129,7 +129,7 @@ def test_the_only_clip_of_a_class_trains_however_much_is_tested():
     assert len(split.test) == 8 and "c10" in split.train
 
 
-def test_a_side_that_was_asked_for_is_not_empty():
+def test_requested_side_is_not_empty():
     """A tenth of four clips rounds to none in every class."""
     labels = [label for label in "abcde" for _ in range(4)]
     corpus = corpus_of(len(labels), emotion=labels)
@@ -280,7 +280,7 @@ def test_across_corpora_one_speaker_can_not_both_choose_and_be_tested():
         ({"kind": "leave-one-out", "chosen_on_test": True}, "needs validation=0"),
     ],
 )
-def test_protocols_refuse(fields, message):
+def test_wrong_protocols(fields, message):
     with pytest.raises(ValueError, match=message):
         Protocol("p", **fields)
 
