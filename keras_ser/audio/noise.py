@@ -13,6 +13,7 @@ import numpy as np
 from keras_ser.audio.header import AudioError
 from keras_ser.audio.io import read
 from keras_ser.errors import UserError
+from keras_ser.files import visible_files
 
 # Exponent of f in the power spectral density; a step of 1 is 3.01 dB per octave.
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
@@ -115,9 +116,8 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder of noise files.")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if hidden or path.suffix.lower() in DOCUMENTS:
+    for path in visible_files(root):
+        if path.suffix.lower() in DOCUMENTS:
             continue
         if path.stem in found:
             raise AudioError(f"{path}: another noise is called {path.stem!r} as well; rename one of them.")
