@@ -57,6 +57,12 @@ def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
     return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """Return the files in a folder and its sub-folders, sorted, without hidden ones and those in hidden folders."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
 def printable(text: str | os.PathLike) -> str:
     """Return a path, or a text that names one, with the bytes that are not UTF-8 as escapes, in every output.
 

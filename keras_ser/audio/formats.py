@@ -129,9 +129,8 @@ def no_audio(raw: BinaryIO) -> str | None:
 
 def is_lfs_pointer(raw: BinaryIO) -> bool:
     """Return whether an open file is a Git LFS pointer: a few lines of text in place of a file that was not downloaded."""
-    raw.seek(0, os.SEEK_END)
     # Git LFS itself recognises pointers by this limit: none is longer than 1024 bytes.
-    if raw.tell() > 1024:
+    if raw.seek(0, os.SEEK_END) > 1024:
         return False
     raw.seek(0)
     return raw.read(len(LFS_POINTER)) == LFS_POINTER

@@ -36,6 +36,18 @@ def info(path: str | os.PathLike) -> Info:
         return next(pieces)
 
 
+def duration(path: str | os.PathLike) -> float:
+    """Return the duration of a file in seconds; the file is decoded only if its header does not state it.
+
+    Raises:
+        AudioError: the errors of `info`, and if the file is decoded those of `read_channels`.
+    """
+    if seconds := info(path).seconds:
+        return seconds
+    samples, rate = read_channels(path)
+    return len(samples) / rate
+
+
 def read_channels(
     path: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:

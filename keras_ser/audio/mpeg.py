@@ -71,8 +71,7 @@ def _adts(head: bytes) -> Frame | None:
 
 def begin(raw: BinaryIO, start: int, within: int) -> tuple[int, Frame] | None:
     """Return offset and header of the first frame within `within` bytes of `start` that others of its kind follow."""
-    raw.seek(0, os.SEEK_END)
-    total = raw.tell()
+    total = raw.seek(0, os.SEEK_END)
     raw.seek(start)
     window = raw.read(within + 7)
     at = window.find(b"\xff", 0, within)
@@ -106,8 +105,7 @@ def walk(raw: BinaryIO, start: int) -> Stream | None:
     found = begin(raw, start, 65536)
     if found is None:
         return None
-    raw.seek(0, os.SEEK_END)
-    total = raw.tell()
+    total = raw.seek(0, os.SEEK_END)
     first, frame = found
     raw.seek(first)
     tagged, promised = _promise(raw.read(frame.size), frame)

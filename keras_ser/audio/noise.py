@@ -13,10 +13,12 @@ import numpy as np
 from keras_ser.audio.header import AudioError
 from keras_ser.audio.io import read
 from keras_ser.errors import UserError
+from keras_ser.files import visible_files
 
 # Exponent of f in the power spectral density; a step of 1 is 3.01 dB per octave.
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
+TALKERS = 8  # of babble
 DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
 
 Seed = int | np.random.Generator
@@ -52,8 +54,8 @@ def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
     return (noise / _rms(noise)).astype(np.float32)
 
 
-def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: int = 8) -> np.ndarray:
-    """Sum several talkers, each a random sequence of speech clips of equal RMS from a random start.
+def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed) -> np.ndarray:
+    """Sum eight talkers, each a random sequence of speech clips of equal RMS from a random start.
 
     For training noise, pass clips of the training split only.
 
@@ -61,20 +63,19 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed, talkers: i
         waveforms: clips, (samples,) each; silent ones are skipped.
         samples: length of the babble.
         seed: an int, or a generator to draw from.
-        talkers: number of talkers.
 
     Returns:
         float32 (samples,), RMS 1.
     """
-    if samples < 1 or talkers < 1:
-        raise UserError(f"`samples` and `talkers` must be positive. Received: {samples}, {talkers}.")
+    if samples < 1:
+        raise UserError(f"`samples` must be positive. Received: {samples}.")
     # A constant clip is silent once its offset is subtracted.
     clips = [np.asarray(clip, float) - np.mean(clip) for clip in waveforms if np.size(clip) and np.ptp(clip) > 0]
     if not clips:
         raise UserError("`waveforms` must hold at least one clip that is not silent.")
     rng = np.random.default_rng(seed)
     total = np.zeros(samples)
-    for _ in range(talkers):
+    for _ in range(TALKERS):
         voice, filled = np.empty(samples), 0
         while filled < samples:
             clip = clips[rng.integers(len(clips))]
@@ -115,9 +116,8 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder of noise files.")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if hidden or path.suffix.lower() in DOCUMENTS:
+    for path in visible_files(root):
+        if path.suffix.lower() in DOCUMENTS:
             continue
         if path.stem in found:
             raise AudioError(f"{path}: another noise is called {path.stem!r} as well; rename one of them.")

@@ -15,10 +15,10 @@ from typing import BinaryIO, TypeVar
 import soundfile
 
 from keras_ser.audio.chunks import DamagedError
-from keras_ser.audio.containers import soundtrack
 from keras_ser.audio.formats import MPEG, SOUNDFILE, Format, identify, is_lfs_pointer, no_audio
 from keras_ser.audio.header import AudioError, Info, check_rate, span
 from keras_ser.audio.integrity import checked
+from keras_ser.audio.pyav_decoder import soundtrack
 
 UNIMPLEMENTED = (4, 18)  # error codes of libsndfile for a known format with a codec that it lacks
 UNNAMED = Format("", SOUNDFILE)  # not identified by its first bytes

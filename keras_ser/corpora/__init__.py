@@ -90,8 +90,5 @@ def read_corpus(name: str, root: str | Path | None = None, *, speakers: int = 0,
     if speakers:
         corpus, read_by["speakers"] = corpus.of_speakers(speakers), speakers
     for key, value in options.items():
-        if key == "metadata" or isinstance(value, Path):
-            read_by[key] = str(Path(value).resolve())
-        elif not callable(value):
-            read_by[key] = value
+        read_by[key] = str(Path(value).resolve()) if key == "metadata" or isinstance(value, Path) else value
     return replace(corpus, read_by=read_by)

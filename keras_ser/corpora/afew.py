@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.layout import AUDIO, audio_files, entries, locate, unknown_names
-from keras_ser.corpora.table import gender, read_metadata
+from keras_ser.corpora.table import read_metadata
 
 CITATION = (
     "Dhall, A., Goecke, R., Joshi, J., Hoey, J., Gedeon, T. (2016). EmotiW 2016: video and group-level emotion "
@@ -86,9 +86,7 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
     Raises:
         CorpusError: files, folders or metadata that do not match the corpus; an unknown subset.
     """
-    strange = [subset for subset in subsets if subset not in SUBSETS]
-    if strange or not subsets or isinstance(subsets, str):
-        raise CorpusError(f"afew: `subsets` must be some of {listed(SUBSETS)}. Received: {subsets!r}.")
+    check_some("afew", "subsets", subsets, SUBSETS)
     root = locate(root, "afew", EXPECTED_FILE, _holds)
     clips: dict[str, tuple[Path, str, str | None]] = {}
     strays = []
@@ -118,8 +116,8 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
             Utterance(
                 id=key,
                 path=path.relative_to(root).as_posix(),
-                speaker=row.get("speaker") or None,
-                gender=gender(row.get("gender")),
+                speaker=row.get("speaker"),
+                gender=row.get("gender"),
                 labels={"emotion": emotion} if emotion else {},
                 groups={"subset": subset} | {group: row[group] for group in ("film", "session") if row.get(group)},
             )

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ser import audio
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.layout import AUDIO, VIDEO, audio_files, entries, locate, strays_below, unknown_names
-from keras_ser.corpora.table import gender, read_metadata
+from keras_ser.corpora.table import read_metadata
 from keras_ser.errors import UserError
 
 CITATION = (
@@ -94,8 +95,7 @@ def read(
     """
     if not segment_seconds > 0:
         raise CorpusError(f"avec2016: `segment_seconds` must be over 0. Received: {segment_seconds}.")
-    if isinstance(subsets, str) or not subsets or set(subsets) - set(SUBSETS):
-        raise CorpusError(f"avec2016: `subsets` must be some of {listed(SUBSETS)}. Received: {subsets!r}.")
+    check_some("avec2016", "subsets", subsets, SUBSETS)
     root = locate(
         root,
         "avec2016",
@@ -130,7 +130,7 @@ def read(
     for name in names:
         curves = {dimension: gold_standard(path) for dimension, path in gold.get(name, {}).items()}
         ends = [times[-1] for times, _ in curves.values()]
-        duration = float(min(ends)) if ends else _seconds(files[name])
+        duration = float(min(ends)) if ends else audio.duration(files[name])
         row = about.get(name, {})
         for start, end in _bounds(duration, segment_seconds):
             labels = {
@@ -144,7 +144,7 @@ def read(
                     start=start,
                     end=end,
                     speaker=row.get("speaker") or name,
-                    gender=gender(row.get("gender")),
+                    gender=row.get("gender"),
                     labels=labels,
                     groups={"subset": subset_of[name], "origin": name}
                     | ({"session": row["session"]} if row.get("session") else {}),
@@ -170,14 +170,3 @@ def _recording_of(row: Mapping[str, str], files: Mapping[str, Path], subsets: Se
     if subset in SUBSETS and subset not in subsets:
         return None
     return [row["id"]] if row["id"] in files else []
-
-
-def _seconds(path: Path) -> float:
-    """Return the length of a recording without a gold standard."""
-    from keras_ser.audio import info, read_channels
-
-    seconds = info(path).seconds
-    if not seconds:
-        samples, rate = read_channels(path)
-        seconds = len(samples) / rate
-    return seconds

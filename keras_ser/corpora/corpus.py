@@ -1,7 +1,7 @@
 """`Utterance`, one labelled part of an audio file, and `Corpus`, a collection of them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,12 @@ from keras_ser.errors import UserError
 
 class CorpusError(UserError):
     """Data on disk that do not match the corpus; the message lists the first ten cases."""
+
+
+def check_some(name: str, option: str, values: Collection[str], allowed: Collection[str]) -> None:
+    """Raise CorpusError unless the option of a corpus's reader holds at least one of the allowed values and nothing else."""
+    if isinstance(values, str) or not values or not set(values) <= set(allowed):
+        raise CorpusError(f"{name}: `{option}` must be some of {listed(allowed, len(allowed))}. Received: {values!r}.")
 
 
 @dataclass(frozen=True)

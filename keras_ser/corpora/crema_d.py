@@ -39,7 +39,7 @@ EMOTIONS = {name[:3].upper(): name for name in ("anger", "disgust", "fear", "hap
 INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 # "It's eleven o'clock", "That is exactly what happened", "I'm on my way to the meeting", ..
 SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-GENDERS = {"male": "male", "female": "female"}
+GENDERS = ("female", "male")
 RACES = {"african american": "african_american", "asian": "asian", "caucasian": "caucasian", "unknown": None}
 ETHNICITIES = {"hispanic": "hispanic", "not hispanic": "not_hispanic"}
 AGE_GROUPS = tuple(f"{decade}-{decade + 9}" for decade in range(20, 80, 10))
@@ -110,7 +110,7 @@ def _actors(root: Path) -> dict[str, tuple[str, dict[str, str | float]]]:
             "ethnicity": ETHNICITIES[said["ethnicity"]],
             "age": float(age),
         }
-        found[actor] = GENDERS[said["sex"]], {key: value for key, value in labels.items() if value is not None}
+        found[actor] = said["sex"], {key: value for key, value in labels.items() if value is not None}
     if wrong:
         raise CorpusError(
             f"crema_d: {DEMOGRAPHICS} must have one row for an actor, with an age of 20 to 79 and the published words "

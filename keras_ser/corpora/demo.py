@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_ser.checks import listed
@@ -47,7 +47,6 @@ def read(
     sentences: int = 5,
     seed: int = 0,
     emotions: Sequence[str] = EMOTIONS,
-    progress: Callable[[Iterable], Iterable] | None = None,
 ) -> Corpus:
     """Read the demo corpus; write it under `root` first if it does not exist.
 
@@ -59,7 +58,6 @@ def read(
         speakers, sentences: number of voices, and number of sentences that each says in each emotion; at least 1.
         seed: determines the voices, the sentences and the clips; at least 0.
         emotions: any of `EMOTIONS`, at least one, each once.
-        progress: wraps the sequence of clips while they are written, e.g. `rich.progress.track`.
 
     Raises:
         CorpusError: a parameter out of range; the disk is full.
@@ -88,7 +86,7 @@ def read(
     if not _complete(folder, parameters, plan):
         with lock(folder):  # another process may be writing it
             if not _complete(folder, parameters, plan):
-                _write(folder, parameters, plan, progress)
+                _write(folder, parameters, plan)
     return Corpus(
         name="demo",
         root=folder,
@@ -133,14 +131,14 @@ def _complete(folder: Path, parameters: dict, plan: Sequence) -> bool:
         return False
 
 
-def _write(folder: Path, parameters: dict, plan: Sequence, progress: Callable | None) -> None:
+def _write(folder: Path, parameters: dict, plan: Sequence) -> None:
     """Write the corpus to a folder beside its final one, then move it there when it is complete."""
     part = folder.with_name(f".{folder.name}")
     try:
         shutil.rmtree(part, ignore_errors=True)  # what a killed process left
         part.mkdir()
         sizes = {}
-        for utterance, about in progress(plan) if progress else plan:
+        for utterance, about in plan:
             data = clip(*about, parameters["seed"])
             (part / utterance.path).write_bytes(data)
             sizes[utterance.path] = len(data)

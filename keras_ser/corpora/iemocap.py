@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.layout import audio_files, entries, locate, strays_below, unknown_names
 
 CITATION = (
@@ -79,12 +79,8 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
     Raises:
         CorpusError: files that do not match the corpus; audio without a label, or a label without audio; unknown codes or emotions.
     """
-    wanted = tuple(EMOTIONS.values()) if emotions is None else tuple(emotions)
-    strange = [emotion for emotion in wanted if emotion not in EMOTIONS.values()]
-    if strange or not wanted or isinstance(emotions, str):
-        raise CorpusError(
-            f"iemocap: `emotions` must be some of {listed(EMOTIONS.values(), 11)}. Received: {emotions!r}."
-        )
+    wanted = EMOTIONS.values() if emotions is None else emotions
+    check_some("iemocap", "emotions", wanted, EMOTIONS.values())
     root = locate(
         root,
         "iemocap",

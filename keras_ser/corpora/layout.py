@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import CorpusError
-from keras_ser.files import user_path
+from keras_ser.files import user_path, visible_files
 
 # Suffixes of the corpora's own files; the first takes precedence if a recording exists in both formats.
 AUDIO = (".wav", ".flac")
@@ -93,8 +93,7 @@ def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO) -> dict[str, Path
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """Return the visible files with one of the suffixes in a folder and its sub-folders, sorted."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return [path for path in visible_files(folder) if path.suffix.lower() in suffixes]
 
 
 def strays_below(folder: Path, files: Iterable[Path], suffixes: Collection[str] = AUDIO) -> list[str]:

@@ -9,8 +9,8 @@ the groups `session`, `sentence`, `film`, `subset`, `origin`, `dialog`; any othe
 and pandas' words for missing values (NA, n/a, NaN, null, None, ..) mean that there is no value. `emotion` is text; another label
 column is read as numbers if all its values are numbers. Separators are comma, semicolon or tab; the encoding is UTF-8.
 
-`columns` maps other column names to these. `keras_ser.corpora.tabular` lists the formats that are read besides CSV: JSON lines,
-Parquet, Hugging Face's `audiofolder`, audformat databases.
+`columns` maps other column names to these. `keras_ser.corpora.manifest_formats` lists the formats that are read besides CSV: JSON
+lines, Parquet, Hugging Face's `audiofolder`, audformat databases.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
+from keras_ser.corpora.manifest_formats import found_table
 from keras_ser.corpora.named_files import NamedFiles
 from keras_ser.corpora.rows import Table
 from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.corpora.table import gender
-from keras_ser.corpora.tabular import found_table
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
 
@@ -67,7 +67,7 @@ def read(
     columns: Mapping[str, str] | None = None,
     audio_root: str | Path | None = None,
 ) -> Corpus:
-    """Read a corpus from a CSV file, or another table that `keras_ser.corpora.tabular` reads.
+    """Read a corpus from a CSV file, or another table that `keras_ser.corpora.manifest_formats` reads.
 
     The id is the column `id`, or else the path, with `#start-end` for segments. Segments, and rows that share a file
     (however its path is spelt), have that file as the group `origin`, unless a column gives one. Absolute paths are stored

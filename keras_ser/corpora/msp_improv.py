@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import fmean
 
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
 from keras_ser.corpora.label_columns import number, without_value
 from keras_ser.corpora.layout import audio_files, entries, locate, unknown_names
 from keras_ser.corpora.spelling import quoted
@@ -150,11 +150,8 @@ def read(root: str | Path, emotions: Sequence[str] | None = None) -> Corpus:
         CorpusError: files that do not match the corpus; audio without a label, or a label without audio; a clip that is labelled
             twice; unknown codes or emotions.
     """
-    wanted = tuple(EMOTIONS.values()) if emotions is None else tuple(emotions)
-    if isinstance(emotions, str) or not wanted or not set(wanted) <= set(EMOTIONS.values()):
-        raise CorpusError(
-            f"msp_improv: `emotions` must be some of {listed(EMOTIONS.values())}. Received: {emotions!r}."
-        )
+    wanted = EMOTIONS.values() if emotions is None else emotions
+    check_some("msp_improv", "emotions", wanted, EMOTIONS.values())
     root = locate(root, "msp_improv", f"{LABEL_FILES[0]} and {EXPECTED_FILE}", _holds, inner=("Audio",))
     files = [root / name for name in LABEL_FILES if (root / name).is_file()]
     if len(files) > 1:

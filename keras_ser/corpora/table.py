@@ -205,9 +205,9 @@ def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list
 
 
 def read_metadata(
-    path: str | Path | None, name: str, resolve: Callable[[Mapping[str, str]], Iterable[str] | None]
-) -> dict[str, dict[str, str]]:
-    """Read metadata that a corpus lacks from a table: utterance id -> {column: text}, "" for a missing value.
+    path: str | Path | None, name: str, resolve: Callable[[Mapping[str, str]], Sequence[str] | None]
+) -> dict[str, dict[str, str | None]]:
+    """Read metadata that a corpus lacks from a table: utterance id -> {column: text}, None for a missing value.
 
     Args:
         path: a table with a column `id` and any of speaker, gender, film, session; None gives an empty dictionary.
@@ -219,15 +219,15 @@ def read_metadata(
     """
     if path is None:
         return {}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str | None]] = {}
     unknown, twice = [], []
     for line, row in read_table(path, name, required=("id",)):
         ids = resolve(row)
         if ids is None:
             continue
-        ids, about = list(ids), {column: "" if without_value(text) else text for column, text in row.items()}
+        about = {column: None if without_value(text) else text for column, text in row.items()}
         try:
-            gender(about.get("gender"))
+            about["gender"] = gender(about.get("gender"))
         except CorpusError as error:
             raise CorpusError(f"{name}: {Path(path).name}, line {line}: {error}") from error
         unknown += [] if ids else [f"{shown(row['id'])} (line {line})"]

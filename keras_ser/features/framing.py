@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.masking import zero_padding
 
 
 def float_tensor(x: Any) -> Any:
@@ -111,6 +112,14 @@ def frame_sums(x: Any, window: int, hop: int) -> Any:
     return ops.sum(ops.extract_sequences(x, window // block, hop // block), axis=-1)  # (batch, frames)
 
 
+def sums_of_changes(changes: Any, window: int, hop: int) -> Any:
+    """Sum the changes between neighbouring samples within each frame, (batch, samples - 1) -> (batch, frames)."""
+    changes = ops.pad(changes, ((0, 0), (1, 0)))  # (batch, samples): a change from n - 1 to n is at n
+    sums = frame_sums(changes, window, hop)
+    # The change into a frame's first sample is not between samples of the frame.
+    return sums - changes[:, : (ops.shape(sums)[1] - 1) * hop + 1 : hop]
+
+
 def check_counts(**values: int) -> None:
     """Raise UserError for the first value that is not a positive integer."""
     for name, value in values.items():
@@ -163,7 +172,6 @@ def pack(features: Any, keep: Any) -> tuple[Any, Any]:
     def move(x):
         bins = x.shape[-1]
         moved = ops.take(ops.reshape(x, (-1, bins)), rows, axis=0)
-        moved = ops.reshape(moved, (-1, frames, bins))
-        return ops.where(mask[..., None], moved, ops.zeros_like(moved))
+        return zero_padding(ops.reshape(moved, (-1, frames, bins)), mask)
 
     return keras.tree.map_structure(move, features), mask

@@ -253,8 +253,13 @@ class Frontend(FeatureLayer):
             found["pitch"] = pitch_features(f0, aperiodicity, self.pitch_fmin, self.pitch_voicing)
         return found
 
+    @property
+    def finishes(self) -> bool:
+        """True if `finish` does more than select features and zero their padding."""
+        return self.endpoint or self.normalize or self.unit or self.statistics
+
     def finish(self, found: dict[str, Any], mask: Any) -> dict[str, Any]:
-        """Apply the steps that depend on all frames of a clip: endpoints, normalisation, statistics.
+        """Apply the last steps: endpoint detection, normalisation over the clip, unit norms, statistics.
 
         Args:
             found: the result of `framewise`, with the deltas of MFCC and with "short_term" if these are among the features.

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_ser.errors import UserError
 from keras_ser.features.framing import check_counts
+from keras_ser.features.masking import zero_padding
 
 WIDTH = 9  # frames of the fit whose derivative is a delta, odd; librosa's default
 BLOCK = 16  # mel filters that are multiplied at a time: as many as an AVX-512 vector holds
@@ -133,8 +134,7 @@ def delta(features: Any, mask: Any, order: int = 1) -> Any:
     final = ops.take_along_axis(x, last[:, None, None], axis=1)  # (batch, 1, bins)
     x = ops.where(mask[..., None], x, final)
     x = ops.concatenate([x[:, :1]] * half + [x] + [final] * half, axis=1)
-    total = fitted_derivative(x, order)
-    return ops.where(mask[..., None], total, ops.zeros_like(total))
+    return zero_padding(fitted_derivative(x, order), mask)
 
 
 def fitted_derivative(x: Any, order: int = 1) -> Any:

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_ser.errors import UserError
 from keras_ser.features.configured import FeatureLayer
-from keras_ser.features.masking import masked_moments
+from keras_ser.features.masking import masked_moments, zero_padding
 
 FLOOR = 1e-12  # smallest norm to divide by
 CONSTANT = 1e-12  # a bin with less variance, relative to its squared mean, is constant
@@ -145,8 +145,7 @@ class FeatureNormalization(FeatureLayer):
         self.variance.assign(variance)
 
     def call(self, x, mask):
-        y = (ops.cast(x, "float32") - self.mean) / ops.sqrt(self.variance + self.epsilon)
-        return ops.where(mask[..., None], y, ops.zeros_like(y))
+        return zero_padding((ops.cast(x, "float32") - self.mean) / ops.sqrt(self.variance + self.epsilon), mask)
 
     def compute_output_shape(self, x_shape, mask_shape=None):
         return x_shape

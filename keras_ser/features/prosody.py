@@ -7,7 +7,15 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import check_counts, float_tensor, frame, frame_count, frame_sums, pad_to_window
+from keras_ser.features.framing import (
+    check_counts,
+    float_tensor,
+    frame,
+    frame_count,
+    frame_sums,
+    pad_to_window,
+    sums_of_changes,
+)
 from keras_ser.features.spectrogram import decibels
 
 # As in librosa.zero_crossings with this threshold: smaller values count as zero, and zero as positive. It is a third of the
@@ -32,12 +40,7 @@ def zero_crossing_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     """
     negative = pad_to_window(float_tensor(waveform), window) < -ZERO
     changes = ops.cast(ops.not_equal(negative[:, 1:], negative[:, :-1]), "float32")
-    changes = ops.pad(changes, ((0, 0), (1, 0)))  # (batch, samples): a change from n - 1 to n is at n
-    counts = frame_sums(changes, window, hop)
-    # The change into a frame's first sample is not between samples of the frame.
-    frames = ops.shape(counts)[1]
-    first = changes[:, : (frames - 1) * hop + 1 : hop]
-    return (counts - first) / window
+    return sums_of_changes(changes, window, hop) / window
 
 
 def short_time_energy(waveform: Any, window: int = 400, hop: int = 160) -> Any:

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import check_counts, mask_samples, valid_lengths
+from keras_ser.features.masking import zero_padding
 
 
 def segment_count(length: Any, frames: int) -> Any:
@@ -41,7 +42,7 @@ def segment(features: Any, mask: Any, frames: int) -> tuple[Any, Any]:
     valid = ops.pad(ops.cast(mask, "int32"), ((0, 0), (0, frames)))[:, : segments * frames]
     x = ops.reshape(x, (-1, frames, bins))
     valid = ops.logical_and(ops.cast(ops.reshape(valid, (-1, frames)), "bool"), ops.reshape(own, (-1, 1)))
-    return ops.where(valid[..., None], x, 0.0), valid
+    return zero_padding(x, valid), valid
 
 
 def unfold(outputs: Any, segment_mask: Any, mask: Any) -> Any:

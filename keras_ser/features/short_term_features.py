@@ -26,6 +26,7 @@ from keras_ser.features.framing import (
     frame_sums,
     mask_samples,
     pad_to_window,
+    sums_of_changes,
     valid_lengths,
 )
 from keras_ser.features.mel import mel_filters, mel_spectrogram, mfcc
@@ -75,10 +76,7 @@ def half_magnitude(frames: Any) -> Any:
 def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     """Return sum |sgn x[n] - sgn x[n - 1]| / (2 (window - 1)) over each frame's neighbours, sgn 0 = 0: (batch, frames)."""
     signs = ops.sign(pad_to_window(float_tensor(waveform), window))
-    changes = ops.pad(ops.abs(signs[:, 1:] - signs[:, :-1]), ((0, 0), (1, 0)))  # from n - 1 to n is at n
-    counts = frame_sums(changes, window, hop)
-    first = changes[:, : (ops.shape(counts)[1] - 1) * hop + 1 : hop]
-    return (counts - first) / (2 * (window - 1))
+    return sums_of_changes(ops.abs(signs[:, 1:] - signs[:, :-1]), window, hop) / (2 * (window - 1))
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_ser.audio import pad
 from keras_ser.errors import UserError
 
 # A number for each kind of draw, so that tempo, warp, masks .. of one seed are independent of each other.
@@ -148,10 +149,8 @@ def stack_bank(noises: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
     lengths = [len(noise) for noise in noises]
     if not lengths or min(lengths) == 0:
         raise UserError(f"`noises` must hold at least one noise, none of them empty. Received lengths: {lengths}.")
-    table = np.zeros((len(lengths), max(lengths)), np.float32)
-    for row, noise in zip(table, noises, strict=True):
-        row[: len(noise)] = noise
-    return tf.constant(table), tf.constant(lengths, tf.int32)
+    padded, lengths = pad(noises)
+    return tf.constant(padded), tf.constant(lengths)
 
 
 def mix_noise(waveform, length, bank, bank_lengths, snr: Sequence[float], seed) -> tuple[tf.Tensor, tf.Tensor]:

@@ -48,10 +48,9 @@ class FeatureExtractor:
             that does not fit into a call of `CALL` frames.
         threads: number of concurrent calls. Default: one more than the cores that the process may use, so that no core is idle
             while a call begins or ends.
-        compiled: compile with XLA; False = use TensorFlow's own graph.
     """
 
-    def __init__(self, frontend: Frontend, threads: int | None = None, compiled: bool = True):
+    def __init__(self, frontend: Frontend, threads: int | None = None):
         hop, (before, behind) = frontend.hop, frontend.reach
         self.frontend = frontend
         self.threads = threads or cores() + 1
@@ -64,14 +63,12 @@ class FeatureExtractor:
         self.alone = tf.function(lambda x: frontend(x), input_signature=[tf.TensorSpec((1, None), tf.float32)])
         if not self.room:
             return
-        self.inputs = [name for name in ("waveform", "emphasised") if self._uses(name)]
+        self.inputs = ["waveform"] * frontend.prosodic + ["emphasised"] * frontend.spectral
         self.counts = [tf.constant(rows) for rows in range(ROWS + 1)]
         streams = dict.fromkeys(self.inputs, tf.TensorSpec((self.samples,), tf.float32))
         around, count = tf.TensorSpec((CALL + 2 * SIDE,), tf.int32), tf.TensorSpec((), tf.int32)
         # the concrete function itself: a tf.function takes as long to examine its arguments as a row takes
-        self.framewise = tf.function(self._framewise, jit_compile=compiled).get_concrete_function(
-            streams, around, count
-        )
+        self.framewise = tf.function(self._framewise, jit_compile=True).get_concrete_function(streams, around, count)
         found = {
             name: tf.TensorSpec((None, None, spec.shape[-1]), tf.float32)
             for name, spec in self.framewise.structured_outputs.items()
@@ -92,9 +89,6 @@ class FeatureExtractor:
         with ThreadPoolExecutor(self.threads) as pool:
             for found in in_order(self._features, groups, pool, ahead=self.threads + 1):
                 yield from found
-
-    def _uses(self, name: str) -> bool:
-        return self.frontend.prosodic if name == "waveform" else self.frontend.spectral
 
     def _framewise(self, streams, around, count):
         """Compute features frame by frame: feature -> (CALL, bins).
@@ -135,7 +129,7 @@ class FeatureExtractor:
         found = self.framewise(streams, tensor, self.counts[rows])
         found = {name: np.asarray(value) for name, value in found.items()}
         places = [slice(a, a + n) for a, n in zip(first, frames, strict=True)]
-        if not (self.frontend.endpoint or self.frontend.normalize or self.frontend.statistics):
+        if not self.frontend.finishes:
             return [{name: found[name][place].copy() for name in self.frontend.features} for place in places]
         mask = np.arange(frames.max()) < frames[:, None]
         together = {}

@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ser.audio import AudioError, read
-from keras_ser.audio.containers import NEEDED
+from keras_ser.audio.pyav_decoder import NEEDED
 from keras_ser.audio.waveforms import SHORTEST_SECONDS
 from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.errors import UserError

@@ -119,7 +119,7 @@ class Draw(NamedTuple):
         noise: (2,) seed of noises, their stretches and SNRs.
         vary: (2,) seed of shuffling, augmentation and crops.
         stretch: (2,) seed of stretches of the waveforms.
-        ends, parts: see `dealing.Examples.of_clips`; empty if every example of the clips is used.
+        ends, parts: see `examples.Examples.of_clips`; empty if every example of the clips is used.
     """
 
     clips: np.ndarray
@@ -237,6 +237,12 @@ def waveforms(source: Source, draw: Draw, clean: bool = False, samples: int = 0)
     return dataset.map(mixed, num_parallel_calls=1, deterministic=True)
 
 
+def _selected(x: Mapping[str, tf.Tensor], names: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Return the named features of an extractor's output, with their masks and stretches."""
+    masks = dict.fromkeys(map(mask_of, names))
+    return {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
+
+
 def clips(
     source: Source,
     extract: Callable,
@@ -257,12 +263,11 @@ def clips(
         frame_targets: name -> a function {"waveform", "length", "clean"} -> (batch, frames, bins) of the targets of each
             frame, which are then treated like features.
     """
-    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
 
     def features(given, extra):
         x = extract({name: given[name] for name in ("waveform", "length")})
-        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
-        return {**kept, **{name: compute(given) for name, compute in (frame_targets or {}).items()}}, extra
+        targets = {name: compute(given) for name, compute in (frame_targets or {}).items()}
+        return {**_selected(x, names), **targets}, extra
 
     dataset = waveforms(source, draw, clean=bool(frame_targets), samples=samples)
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
@@ -270,15 +275,14 @@ def clips(
 
 def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
     """Return every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller if clips are long."""
-    masks = tuple(dict.fromkeys(mask_of(name) for name in names))
 
     def features(given, extra):
-        x = extract(given)
-        kept = {name: x[name] for name in (*names, *masks, STRETCH) if name in x}
-        if STRETCH not in kept:
-            longest = {mask: tf.reduce_max(tf.reduce_sum(tf.cast(kept[mask], tf.int32), axis=1)) for mask in masks}
-            kept = {name: value[:, : longest[mask_of(name)]] for name, value in kept.items()}
-        return kept, extra
+        x = _selected(extract(given), names)
+        if STRETCH not in x:
+            masks = dict.fromkeys(map(mask_of, names))
+            longest = {mask: tf.reduce_max(tf.reduce_sum(tf.cast(x[mask], tf.int32), axis=1)) for mask in masks}
+            x = {name: value[:, : longest[mask_of(name)]] for name, value in x.items()}
+        return x, extra
 
     return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)
 

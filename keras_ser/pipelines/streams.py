@@ -18,7 +18,7 @@ from keras_ser.features import Statistics
 from keras_ser.pipelines import augment
 from keras_ser.pipelines.balance import cut_segments, segment_counts, segment_starts
 from keras_ser.pipelines.batching import TRAINING_SECONDS, stream_sizes
-from keras_ser.pipelines.dealing import Examples
+from keras_ser.pipelines.examples import Examples
 from keras_ser.pipelines.feature_store import FeatureStore
 from keras_ser.pipelines.joining import join_streams, with_masks
 from keras_ser.pipelines.sources import Draw, Source, clips, drawn_seed

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_ser.audio import AudioError, info
-from keras_ser.audio.io import read_channels
+from keras_ser.audio import AudioError, duration
 from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError, Utterance, check_task
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.tasks import Task
 
 
-def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> Corpus:
+def cut_windows(corpus: Corpus, windows: Windows, task: Task) -> Corpus:
     """Cut every clip that has a label of a task into windows, balanced over the task's classes.
 
     A clip of d seconds gives 1 + floor((1 - share) d / hop) windows of share * d seconds, from its beginning.
@@ -28,7 +27,6 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
         corpus: the corpus to cut.
         windows: settings of the windows.
         task: the task to balance; clips without a label for it, or with one that it ignores, are left out.
-        seed: draws the windows of each class.
 
     Returns:
         The corpus of the windows. Clips with unreadable files are kept uncut, for the waveform cache to report.
@@ -50,7 +48,7 @@ def cut_windows(corpus: Corpus, windows: Windows, task: Task, seed: int = 0) -> 
                 f"{corpus.name} must give {each} windows of each {task.name}. It has fewer: {counts}. Ask for fewer "
                 "(--set windows.each=N, 0 = all, or --set windows.fewer=true), or cut more (windows.hop_seconds)."
             )
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         by_class = {
             label: [cut[i] for i in np.sort(rng.choice(len(cut), each, replace=False))]
             for label, cut in sorted(by_class.items())
@@ -68,11 +66,11 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
         seconds = list(pool.map(lambda item: _seconds(corpus, item[0]), known))
     by_class: dict[Any, list[Utterance]] = {}
     unreadable: dict[Any, list[Utterance]] = {}
-    for (utterance, label), duration in zip(known, seconds, strict=True):
-        if duration is None:
+    for (utterance, label), length in zip(known, seconds, strict=True):
+        if length is None:
             unreadable.setdefault(label, []).append(utterance)
         else:
-            by_class.setdefault(label, []).extend(_windows(utterance, duration, windows))
+            by_class.setdefault(label, []).extend(_windows(utterance, length, windows))
     for label in sorted(set(unreadable) - set(by_class)) if not task.continuous else ():
         raise CorpusError(
             f"{corpus.name} has no readable clip of {label}: repair {listed(u.path for u in unreadable[label])}."
@@ -83,10 +81,7 @@ def _by_class(corpus: Corpus, windows: Windows, task: Task) -> tuple[dict[Any, l
 def _seconds(corpus: Corpus, utterance: Utterance) -> float | None:
     """Return the duration in seconds; None if the file can't be read or holds no samples."""
     try:
-        end = utterance.end if utterance.end is not None else info(corpus.file(utterance)).seconds
-        if not end:  # some headers do not state it
-            samples, rate = read_channels(corpus.file(utterance))
-            end = len(samples) / rate
+        end = utterance.end if utterance.end is not None else duration(corpus.file(utterance))
     except AudioError:
         return None
     seconds = end - (utterance.start or 0.0)

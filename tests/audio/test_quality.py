@@ -44,7 +44,7 @@ def test_si_sdr_is_the_ratio_of_what_was_mixed(rng):
 
 
 @pytest.mark.parametrize("measure", [si_sdr, stoi])
-def test_refuse_what_can_not_be_compared(measure, rng):
+def test_signals_that_cannot_be_compared_are_refused(measure, rng):
     s = rng.standard_normal(9000)
     with pytest.raises(ValueError, match=r"same length. Received: \(9000,\), \(8999,\)"):
         measure(s, s[1:])
@@ -100,7 +100,7 @@ def test_stoi_refuses(pair):
         assert "\n" not in str(caught.value)
 
 
-def test_says_how_to_get_the_packages(pair, monkeypatch):
+def test_missing_packages_are_named(pair, monkeypatch):
     for name, measure in (("pesq", pesq), ("pystoi", stoi)):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(ValueError, match=rf"the package {name}: pip install {name}"):

@@ -12,12 +12,6 @@ from tests import corpora_on_disk as disk
 from tests.corpora.crema_d_on_disk import DEMOGRAPHICS, NAMES, VOTES, write_crema_d
 
 
-def rewrite(path, text, old, new):
-    """A table of the twin with one place changed, which must be there."""
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
 def test_names_and_demographics_are_understood(tmp_path):
     corpus = crema_d.read(write_crema_d(tmp_path))
     found = {u.id: u for u in corpus}
@@ -100,43 +94,35 @@ def test_an_actor_without_a_row(tmp_path):
         crema_d.read(root)
 
 
-@pytest.mark.parametrize(
-    "old, new, message",
-    [
-        ('"Race",', "", r"is missing the column 'race'. Received: actorid, age, sex, eth"),
-        ('21,"Female"', '21,"Fmale"', r"sex 'Fmale' \(line 3\)"),
-        ('51,"Male"', '151,"Male"', r"age '151' \(line 2\)"),
-        ('51,"Male"', '19,"Male"', r"age '19' \(line 2\)"),
-        ('"Unknown"', '"Martian"', r"race 'Martian' \(line 4\)"),
-        ('"Unknown","Hispanic"', '"","NA"', r"race '' and ethnicity 'NA' \(line 4\)"),
-        ("1002,", "1001,", r"a second row for actor 1001 \(line 3\)"),
-        ('1064,30,"Male",', "1064,30,", r"must have 5 fields"),
-    ],
-)
-def test_broken_demographics(old, new, message, tmp_path):
-    root = write_crema_d(tmp_path)
-    rewrite(root / "VideoDemographics.csv", DEMOGRAPHICS, old, new)
-    with pytest.raises(CorpusError, match=message) as caught:
-        crema_d.read(root)
-    assert "VideoDemographics.csv" in str(caught.value) and "\n" not in str(caught.value)
+ACTORS, RATINGS = "VideoDemographics.csv", "processedResults/summaryTable.csv"
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    "table, old, new, message",
     [
-        ('"FaceVote"', '"Face"', r"is missing the column 'facevote'. Received: filename"),
-        ('"N:S"', '"N:X"', r"'N:X' in voicevote \(line 5\)"),
-        ('"F","57.38"', '"","57.38"', r"'' in multimodalvote \(line 3\)"),
-        ("1001_IEO_FEA_LO", "1001_IEO_ANG_HI", r"a second row for 1001_IEO_ANG_HI \(line 3\)"),
-        ("1064_IOM_HAP_XX", "1064_IOM_HAP_LO", r"has no row for 1064_IOM_HAP_XX\."),
+        (ACTORS, '"Race",', "", r"is missing the column 'race'. Received: actorid, age, sex, eth"),
+        (ACTORS, '21,"Female"', '21,"Fmale"', r"sex 'Fmale' \(line 3\)"),
+        (ACTORS, '51,"Male"', '151,"Male"', r"age '151' \(line 2\)"),
+        (ACTORS, '51,"Male"', '19,"Male"', r"age '19' \(line 2\)"),
+        (ACTORS, '"Unknown"', '"Martian"', r"race 'Martian' \(line 4\)"),
+        (ACTORS, '"Unknown","Hispanic"', '"","NA"', r"race '' and ethnicity 'NA' \(line 4\)"),
+        (ACTORS, "1002,", "1001,", r"a second row for actor 1001 \(line 3\)"),
+        (ACTORS, '1064,30,"Male",', "1064,30,", r"must have 5 fields"),
+        (RATINGS, '"FaceVote"', '"Face"', r"is missing the column 'facevote'. Received: filename"),
+        (RATINGS, '"N:S"', '"N:X"', r"'N:X' in voicevote \(line 5\)"),
+        (RATINGS, '"F","57.38"', '"","57.38"', r"'' in multimodalvote \(line 3\)"),
+        (RATINGS, "1001_IEO_FEA_LO", "1001_IEO_ANG_HI", r"a second row for 1001_IEO_ANG_HI \(line 3\)"),
+        (RATINGS, "1064_IOM_HAP_XX", "1064_IOM_HAP_LO", r"has no row for 1064_IOM_HAP_XX\."),
     ],
 )
-def test_broken_votes(old, new, message, tmp_path):
-    root = write_crema_d(tmp_path)
-    rewrite(root / "processedResults" / "summaryTable.csv", VOTES, old, new)
+def test_broken_tables(table, old, new, message, tmp_path):
+    path = write_crema_d(tmp_path) / table
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
     with pytest.raises(CorpusError, match=message) as caught:
-        crema_d.read(root)
-    assert "summaryTable.csv" in str(caught.value) and "\n" not in str(caught.value)
+        crema_d.read(tmp_path)
+    assert path.name in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_old_name_is_read_as_the_published_one(tmp_path):

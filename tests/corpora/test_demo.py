@@ -26,7 +26,7 @@ def small(tmp_path_factory):
     return demo.read(tmp_path_factory.mktemp("demo"), speakers=4, sentences=1, seed=3)
 
 
-def test_what_it_holds(small):
+def test_published_counts_rates_and_durations(small):
     report = check(small)
     assert report.ok
     assert report.counts["emotion"] == dict.fromkeys(demo.EMOTIONS, 4)
@@ -58,7 +58,7 @@ def test_more_speakers_and_sentences_change_no_clip(small, tmp_path):
     assert len(set(theirs.values())) == 10
 
 
-def test_a_whole_corpus_is_not_written_again(small):
+def test_complete_corpus_is_not_written_again(small):
     before = {path: path.stat().st_mtime_ns for path in small.root.iterdir()}
     for root in (small.root.parent, small.root):
         assert demo.read(root, speakers=4, sentences=1, seed=3) == small
@@ -66,7 +66,7 @@ def test_a_whole_corpus_is_not_written_again(small):
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "index", "parameters"])
-def test_half_a_corpus_is_never_taken(damage, tmp_path):
+def test_damaged_corpus_is_written_again(damage, tmp_path):
     options = {"speakers": 2, "sentences": 1, "seed": 1, "emotions": ("anger", "neutral")}
     corpus = demo.read(tmp_path, **options)
     whole = digest(corpus)
@@ -85,31 +85,34 @@ def test_half_a_corpus_is_never_taken(damage, tmp_path):
     assert folders(tmp_path) == [corpus.root.name]
 
 
-def test_a_kill_or_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("stop", "error", "message"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            CorpusError,
+            "expected to write 14 clips.*No space left on device. Free",
+        ),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+    ],
+    ids=["full disk", "interrupt"],
+)
+def test_unfinished_corpus_is_removed(stop, error, message, tmp_path, monkeypatch):
     written = []
 
-    def full(self, data, write=Path.write_bytes):
+    def write_bytes(self, data, write=Path.write_bytes):
         written.append(self)
         if len(written) > 2:
-            raise OSError(28, "No space left on device")
+            raise stop
         return write(self, data)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(CorpusError, match="expected to write 14 clips.*No space left on device. Free some space"):
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(error, match=message):
         demo.read(tmp_path, speakers=2, sentences=1)
     assert folders(tmp_path) == []
-    monkeypatch.undo()
-
-    def stop(plan):
-        yield from plan[:3]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        demo.read(tmp_path, speakers=2, sentences=1, progress=stop)
-    assert folders(tmp_path) == []
 
 
-def test_where_it_goes_without_a_root(tmp_path, monkeypatch):
+def test_default_root_is_the_user_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_SER_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     corpus = read_corpus("demo", speakers=1, sentences=1, emotions=("neutral",))

@@ -69,7 +69,7 @@ def test_every_kind_of_list_agrees(kind, twin, tmp_path):
     assert verify(root, listing).agree == len(files) - 1
 
 
-def test_what_is_wrong_is_told_apart(twin, tmp_path):
+def test_kinds_of_differences_are_distinguished(twin, tmp_path):
     root, files = twin
     names = list(files)
     listing = write_tsv(tmp_path / "list.tsv", files)

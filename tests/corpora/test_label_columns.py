@@ -33,6 +33,7 @@ def test_columns_of_numbers(fields):
         ("1:30", "2:30"),
         ("he said 3,5", "yes", "50 %"),
         ("0.5", "yes", "no"),
+        ("1", "1.000,5"),
     ],
 )
 def test_columns_of_words(fields):
@@ -47,16 +48,12 @@ def test_columns_of_words(fields):
         (("1", "inf", "-Infinity"), ["'inf' (line 3, column c)", "'-Infinity' (line 4, column c)"]),
         (("1", "50 %"), ["'50 %' (line 3, column c)"]),
         (("1", "1 000"), ["'1 000' (line 3, column c)"]),
-        (("1", "1.000,5"), []),
         (("1", "\u22125"), ["'\u22125' (line 3, column c)"]),
         (("0.5", "high"), ["'high' (line 3, column c)"]),
         (("0.5", "0.7", "?"), ["'?' (line 4, column c)"]),
     ],
 )
 def test_what_is_nearly_a_number_is_not_made_a_class(fields, culprits):
-    if not culprits:
-        assert numeric_columns(rows_of(*fields), ["c"]) == set()
-        return
     with pytest.raises(CorpusError) as caught:
         numeric_columns(rows_of(*fields), ["c"])
     assert f"Received: {', '.join(culprits)}. Write a number with a decimal point" in str(caught.value)

@@ -68,7 +68,7 @@ def test_numbers_only_where_all_are_numbers(folder):
     assert kept.utterances[0].labels["age"] == "30"
 
 
-def test_labels_are_held_to(folder):
+def test_labels_must_be_among_the_option_labels(folder):
     table = write(folder, "file,emotion\na/one.wav,anger\na/two.flac,angst\nthree.wav,anger\n")
     with pytest.raises(
         CorpusError, match=r"option `labels` \(emotion: fear, anger\). Received: emotion 'angst' \(line 3\)"

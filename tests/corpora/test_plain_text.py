@@ -67,7 +67,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_is_no_text_is_named_with_the_way_out(kind, tmp_path):
+def test_other_kinds_of_files_are_named_with_a_remedy(kind, tmp_path):
     data, message = OTHERS[kind]
     (tmp_path / "t.csv").write_bytes(data)
     with pytest.raises(CorpusError, match=rf"x: expected a table. Received: .*t.csv, which is {message}") as caught:
@@ -75,7 +75,7 @@ def test_what_is_no_text_is_named_with_the_way_out(kind, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path):
+def test_what_is_not_a_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     begin = time.monotonic()
     for name, message in {

@@ -24,6 +24,16 @@ def test_an_actors_clip_in_another_actors_folder(tmp_path):
         ravdess.read(root)
 
 
+def test_a_second_copy_beside_the_actors_is_noted(tmp_path):
+    """One of the corpus's common archives has it."""
+    root = disk.write_ravdess(tmp_path)
+    before = ravdess.read(root)
+    disk.write_audio(root / "all" / "Actor_07" / "03-01-01-01-01-01-07.wav", disk.recordings(1)[0])
+    found = ravdess.read(root)
+    assert found.utterances == before.utterances
+    assert "1 audio file(s) outside Actor_01 .. Actor_24 are not read, such as" in found.flaws[-1]
+
+
 @pytest.mark.parametrize("stem", ["03-02-01-01-01-01-01", "01-01-01-01-01-01-01"])
 def test_song_and_video_are_other_corpora(stem, tmp_path):
     root = disk.write_ravdess(tmp_path)

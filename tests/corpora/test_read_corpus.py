@@ -108,6 +108,24 @@ def test_unknown_files_are_named(name, tmp_path):
         read_corpus(name, root)
 
 
+@pytest.mark.parametrize(
+    "name, stray",
+    [
+        ("avec2016", "recordings_audio/more/train_2.wav"),
+        ("crema_d", "AudioWAV/part2/1001_DFA_ANG_XX.wav"),
+        ("emodb", "wav/more/08a01Fa.wav"),
+        ("iemocap", "Session1/sentences/wav/Ses01F_impro01_F000.wav"),
+        ("librispeech", "dev-clean/39/39-121915-0000.flac"),
+        ("ravdess", "Actor_07/more/03-01-01-01-01-01-07.wav"),
+    ],
+)
+def test_audio_in_another_folder_is_named(name, stray, tmp_path):
+    root = TWINS[name][0](tmp_path / "twin")
+    disk.write_audio(root / stray, disk.recordings(1)[0])
+    with pytest.raises(CorpusError, match=f"Received: {stray}. Move files from other sources out of the corpus"):
+        read_corpus(name, root)
+
+
 @each
 def test_expected_counts_add_up(name, tmp_path):
     expected = read_corpus(name, TWINS[name][0](tmp_path / "twin")).expected

@@ -34,7 +34,7 @@ FOUND = corpus("found", "anger", "joy", "joy", "fear", None)
     ],
     ids=["ignored", "all", "merged", "derived"],
 )
-def test_a_task_that_it_has(task):
+def test_task_that_the_corpus_has(task):
     check_task(task, FOUND)
 
 
@@ -60,12 +60,12 @@ def test_a_task_that_it_has(task):
     ],
     ids=["lacking", "unknown", "one class", "ignored typo", "merged typo", "no column", "continuous"],
 )
-def test_a_task_that_it_has_not(task, words):
+def test_task_that_the_corpus_lacks(task, words):
     with pytest.raises(CorpusError, match=words):
         check_task(task, FOUND)
 
 
-def test_another_way_out():
+def test_way_replaces_the_proposed_remedy():
     for task in (Task("emotion", ("anger", "joy", "sadness"), ignore=("fear",)), Task("mood", ("good", "bad"))):
         with pytest.raises(CorpusError, match="call them so") as told:
             check_task(task, FOUND, way="call them so")

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.pipelines.told import TRAIN, Clips, source
+from tests.pipelines.numbered_clips import TRAIN, Clips, source
 
 
 @pytest.fixture

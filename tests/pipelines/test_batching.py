@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_ser.pipelines.batching import grouped
+from keras_ser.pipelines.batching import grouped, stream_sizes
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -29,3 +29,19 @@ def test_items_are_read_one_ahead():
     read = []
     groups = grouped((read.append(i) or i for i in range(1, 99)), lambda _: 1, 4, 100)
     assert next(groups) == [1, 2, 3, 4] and read == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("shares", "size", "expected"),
+    [
+        ((0.5, 0.5), 256, [128, 128]),
+        ((1, 1, 1), 256, [85, 86, 85]),
+        ((0.5, 0.5), 15, [8, 7]),
+        ((3.0, 1.0), 8, [6, 2]),
+        ((0.99, 0.01), 8, [8, 1]),
+        ((1.0,), 7, [7]),
+        ((1, 1, 1), 2, [1, 1, 1]),
+    ],
+)
+def test_stream_sizes(shares, size, expected):
+    assert stream_sizes(shares, size) == expected

@@ -7,8 +7,7 @@ from keras_ser.pipelines import sources
 from keras_ser.pipelines.batching import BATCH_SECONDS
 from keras_ser.pipelines.sources import Source, evaluation_batches
 from keras_ser.recipe import Sampling
-from tests.pipelines.test_streams import NAMES, data, epochs_of, whose
-from tests.pipelines.told import FRAME, RATE, TRAIN, Clips, extract, source
+from tests.pipelines.numbered_clips import FRAME, NAMES, RATE, TRAIN, Clips, data, epochs_of, extract, source, whose
 
 
 def test_evaluation_keeps_every_clip_in_order(cache, monkeypatch):
@@ -50,7 +49,7 @@ def test_a_long_clip_does_not_pad_the_others_in_training(kind, caplog):
             assert x["mask"].size <= 4 * 50
             for row, (i, first) in enumerate(whose(x)):
                 whole, n = cache.features(i), int(x["mask"][row].sum())
-                assert n == min(50, len(whole["told"]))
+                assert n == min(50, len(whole["number"]))
                 np.testing.assert_allclose(x["energy"][row, :n], whole["energy"][first : first + n], rtol=1e-6)
                 values, weights = training.sources[0].labels["emotion"]
                 assert (y["emotion"][row], w["emotion"][row]) == (values[i], weights[i])

@@ -38,7 +38,7 @@ def bank(names, side="train", seed=0, **more):
     return noise_bank(names, side, RATE, seed, seconds=1.5, **more)
 
 
-def test_seed_and_side_decide(speech):
+def test_noises_depend_on_seed_and_side(speech):
     for name in ("white", "brown", "babble"):
         (a,), (again,) = (bank([name], speech=speech) for _ in range(2))
         np.testing.assert_array_equal(a, again)

@@ -48,7 +48,7 @@ def corpus(tmp_path):
     return make_corpus(tmp_path / "corpus")
 
 
-def test_what_comes_out_is_what_read_gives(tmp_path, corpus):
+def test_cached_waveforms_equal_those_of_read(tmp_path, corpus):
     made = cache(corpus, tmp_path / "cache", progress=False)
     assert len(made) == len(corpus) == 9 and made.sample_rate == 16000
     assert made.ids == tuple(u.id for u in corpus) and made.problems == {} and made.dropped == {}
@@ -64,7 +64,7 @@ def test_what_comes_out_is_what_read_gives(tmp_path, corpus):
     assert (spec["index"].dtype, spec["length"].dtype) == (tf.int64, tf.int32)
 
 
-def test_sixteen_bits_are_stored_as_such(tmp_path):
+def test_16_bit_samples_are_stored_as_int16(tmp_path):
     """Exact at half the size; the extremes of int16 too, and what 16 bits can't hold stays float."""
     root = tmp_path / "corpus"
     root.mkdir()
@@ -97,7 +97,7 @@ def test_clips_are_read_in_the_order_asked_for(tmp_path, corpus):
         made.dataset([3, 9, -1])
 
 
-def test_second_time_opens_what_is_there(tmp_path, corpus, monkeypatch):
+def test_existing_cache_is_opened(tmp_path, corpus, monkeypatch):
     first = cache(corpus, tmp_path / "cache", progress=False)
     files = listed(tmp_path / "cache")
     assert files == [first.path.with_suffix(".json").name, first.path.name]
@@ -186,7 +186,7 @@ def test_bad_files_are_reported_together(tmp_path, corpus):
     assert listed(tmp_path / "cache") == []
 
 
-def test_dropping_is_asked_for_and_told(tmp_path, corpus):
+def test_dropped_files_are_listed(tmp_path, corpus):
     (corpus.root / "02.wav").write_bytes(b"")
     soundfile.write(corpus.root / "04.wav", np.array([0.1, np.nan] * 900), 16000, subtype="FLOAT")
     made = cache(corpus, tmp_path / "cache", bad="drop", progress=False)
@@ -362,7 +362,7 @@ def test_two_processes_write_one_cache_once(tmp_path, corpus):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no records", "half sidecar", "sidecar of another"])
-def test_half_a_cache_is_made_again(tmp_path, corpus, damage):
+def test_damaged_cache_is_written_again(tmp_path, corpus, damage):
     made = cache(corpus, tmp_path / "cache", progress=False)
     contents, sidecar = made.path.read_bytes(), made.path.with_suffix(".json")
     text = sidecar.read_text()

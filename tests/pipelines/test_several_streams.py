@@ -3,11 +3,10 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.pipelines.augmentation import Augment
-from keras_ser.pipelines.batching import stream_sizes
 from keras_ser.pipelines.sources import Source
 from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.recipe import Sampling
-from tests.pipelines.told import (
+from tests.pipelines.numbered_clips import (
     FRAME,
     TRAIN,
     Clips,
@@ -19,22 +18,6 @@ from tests.pipelines.told import (
     source,
     whose,
 )
-
-
-@pytest.mark.parametrize(
-    ("shares", "size", "expected"),
-    [
-        ((0.5, 0.5), 256, [128, 128]),
-        ((1, 1, 1), 256, [85, 86, 85]),
-        ((0.5, 0.5), 15, [8, 7]),
-        ((3.0, 1.0), 8, [6, 2]),
-        ((0.99, 0.01), 8, [8, 1]),
-        ((1.0,), 7, [7]),
-        ((1, 1, 1), 2, [1, 1, 1]),
-    ],
-)
-def test_sizes(shares, size, expected):
-    assert stream_sizes(shares, size) == expected
 
 
 def test_streams_of_different_lengths_and_labels(cache):
@@ -78,7 +61,7 @@ def test_the_last_batch_is_at_least_half_full(count, held):
     """Batch normalisation over a single example gives 0 in every channel, and the moving variance of nothing."""
     training = data([source(Clips([4] * count), range(count))], Sampling("whole"))
     epochs = epochs_of(training, 12)
-    assert [[len(x["told"]) for x, _, _ in epoch] for epoch in epochs] == 12 * [held]
+    assert [[len(x["number"]) for x, _, _ in epoch] for epoch in epochs] == 12 * [held]
     read = {i for epoch in epochs for x, _, _ in epoch for i, _ in whose(x)}
     assert read == set(range(count))  # what is left out differs by epoch
 
@@ -128,9 +111,9 @@ def test_front_ends_of_different_hops_are_not_cut_to_different_seconds():
     def halved(given):
         x = extract(given)
         halves = {"b.energy": x["energy"][:, ::2], "b.mask": x["mask"][:, ::2]}
-        return {"told": x["told"], "mask": x["mask"], **halves}
+        return {"number": x["number"], "mask": x["mask"], **halves}
 
-    stream, names = source(Clips([8, 20]), range(2)), ("told", "b.energy")
+    stream, names = source(Clips([8, 20]), range(2)), ("number", "b.energy")
     made = TrainingData([stream], halved, names, Sampling("whole"), Augment(), 2, batch_frames=40)
     assert made.steps == 1
     with pytest.raises(ValueError, match="clips of up to 20 frames cannot be cut to the 19 .* different hops"):
@@ -219,7 +202,7 @@ def test_noise_is_drawn_once_or_in_each_epoch(redraw, rng):
     assert set(cache.read) == ({3} if redraw else {1})
 
 
-def test_the_noise_task_knows_clean_from_noisy(cache, noisy):
+def test_noise_task_distinguishes_clean_from_noisy_streams(cache, noisy):
     """ "clean" may stand anywhere among the labels."""
     clean = source(cache, TRAIN, 0, mixed={"noise": (1,)})
     noisy = Source(**{**vars(noisy), "mixed": {"noise": (0, 2, 2)}})
@@ -259,7 +242,7 @@ def test_a_control_s_noise_labels_are_drawn_by_their_odds(cache, noisy):
     ],
     ids=lambda sampling: sampling.kind,
 )
-def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
+def test_frame_targets_are_treated_like_features(cache, sampling, rng):
     """Cut, cropped, shuffled and padded with them; made of the clean and the noisy waveform."""
 
     def targets(given):
@@ -270,17 +253,17 @@ def test_frame_targets_go_the_way_of_the_features(cache, sampling, rng):
 
     noisy = source(cache, TRAIN, 1, bank=(rng.normal(size=99).astype("float32"),), snr=(3.0,))
     training = data([source(cache, TRAIN), noisy], sampling, frame_targets={"target/mask": targets})
-    assert set(training.statistics) == {"told", "energy"}, "a target is no feature"
+    assert set(training.statistics) == {"number", "energy"}, "a target is no feature"
     seen = 0
     for x, y, _ in batches(training):
         for row in range(len(y[SOURCE])):
             valid = x["mask"][row]
             assert not x["target/mask"][row][~valid].any()
             clean, heard = x["target/mask"][row][valid, :2], x["target/mask"][row][valid, 2]
-            np.testing.assert_array_equal(heard, x["told"][row][valid, 0])
+            np.testing.assert_array_equal(heard, x["number"][row][valid, 0])
             # the clean waveform says whose frame it is
             clip, frame = int(clean[0, 0]), round((clean[0, 0] - int(clean[0, 0])) * 1000)
-            expected = cache.features(clip)["told"][frame : frame + valid.sum()]
+            expected = cache.features(clip)["number"][frame : frame + valid.sum()]
             np.testing.assert_allclose(clean, expected, atol=1e-6)
             assert np.array_equal(heard, clean[:, 0]) == (y[SOURCE][row] == 0)
             seen += 1

@@ -11,7 +11,7 @@ from keras_ser.pipelines import sources
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table, waveforms
 from keras_ser.tasks import Task
-from tests.pipelines.told import EMOTION, TRAIN, source
+from tests.pipelines.numbered_clips import EMOTION, TRAIN, source
 
 
 def mixed(given, seed=0, epoch=0, batch_size=7):

@@ -10,8 +10,8 @@ from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
 from keras_ser.pipelines.streams import SOURCE
 from keras_ser.recipe import Sampling
+from tests.pipelines.numbered_clips import FRAME, NAMES, TRAIN, Clips, batches, data, epochs_of, same, source, whose
 from tests.pipelines.test_balance import starts_of
-from tests.pipelines.told import FRAME, NAMES, TRAIN, Clips, batches, data, epochs_of, same, source, whose
 
 
 def main_examples(found):
@@ -19,7 +19,7 @@ def main_examples(found):
     rows = []
     for x, y, w in found:
         for i in np.flatnonzero(y[SOURCE] == y[SOURCE].min()):
-            rows.append((x["told"][i][x["mask"][i]].tobytes(), int(y["emotion"][i]), float(w["emotion"][i])))
+            rows.append((x["number"][i][x["mask"][i]].tobytes(), int(y["emotion"][i]), float(w["emotion"][i])))
     return sorted(rows)
 
 
@@ -41,7 +41,7 @@ def test_stretches_are_drawn_for_each_clip_and_epoch():
     labels = {"emotion": (np.arange(8, dtype="int32") % 3, np.arange(1, 9, dtype="float32"))}  # a weight is its clip
     stream = source(cache, range(8), labels=labels)
     training = data([stream], Sampling("whole"), batch_size=3, samples=12 * FRAME, measure=False)
-    assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics["told"].frames
+    assert training.steps == 3 and cache.read.sum() == 0 and not training.statistics["number"].frames
     orders, places, epochs = [], [], epochs_of(training, 4)
     for epoch in epochs:
         found = {}
@@ -99,7 +99,7 @@ def test_each_clip_once_an_epoch_whole_or_cropped(cache, kind):
             for row, (i, first) in enumerate(whose(x)):
                 whole, n = cache.features(i), int(x["mask"][row].sum())
                 assert x["mask"][row, :n].all()
-                assert n == min(20 if kind == "crop" else 60, len(whole["told"]))
+                assert n == min(20 if kind == "crop" else 60, len(whole["number"]))
                 for name, value in whole.items():
                     np.testing.assert_allclose(x[name][row, :n], value[first : first + n], rtol=1e-6)
                     assert not x[name][row, n:].any()
@@ -163,7 +163,7 @@ AUGMENT = Augment(1.0, tempo=0.2, time_masks=1, time_mask_frames=5)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling("crop", frames=20), Sampling("segments", 12, 9)], ids=lambda s: s.kind)
-def test_an_epoch_can_be_made_again(cache, sampling):
+def test_epochs_are_reproducible(cache, sampling):
     """By the same object, and by one that keeps no features in memory."""
 
     def make(**more):
@@ -173,7 +173,7 @@ def test_an_epoch_can_be_made_again(cache, sampling):
         return data([source(cache, TRAIN), noisy], sampling, augmentation=augmentation, **more)
 
     kept, anew = make(seed=5), make(seed=5, memory_limit=0)
-    np.testing.assert_array_equal(kept.statistics["told"].mean, anew.statistics["told"].mean)
+    np.testing.assert_array_equal(kept.statistics["number"].mean, anew.statistics["number"].mean)
     assert kept.steps == anew.steps
     first = batches(kept, 2)
     assert same(first, batches(kept, 2)) and same(batches(anew, 2), batches(anew, 2))
@@ -242,12 +242,12 @@ def test_shuffling_is_bounded_in_bytes(cache, monkeypatch, kind, frames):
     assert max(abs(i - TRAIN[n * len(TRAIN) // len(own)]) for n, row in enumerate(own) for i in row) > 25
 
 
-def test_nothing_of_another_side_is_touched(cache):
+def test_other_sides_are_not_read(cache):
     other = Clips([1] * 40)
     other.waves = [wave if i in TRAIN else wave * np.nan for i, wave in enumerate(cache.waves)]
     a, b = (data([source(c, TRAIN)], Sampling("segments", 12, 9), memory_limit=0) for c in (cache, other))
     assert same(batches(a), batches(b))
-    np.testing.assert_array_equal(a.statistics["told"].mean, b.statistics["told"].mean)
+    np.testing.assert_array_equal(a.statistics["number"].mean, b.statistics["number"].mean)
     assert not other.read[[i for i in range(40) if i not in TRAIN]].any()
 
 
@@ -263,6 +263,3 @@ def test_statistics_are_those_of_the_training_frames(cache):
     np.testing.assert_allclose(mean, frames.mean(axis=0, dtype=float), rtol=1e-6)
     np.testing.assert_allclose(variance, frames.var(axis=0, dtype=float), rtol=1e-5)
     assert {s.frames for s in found} == {len(frames)}
-
-
-# several streams

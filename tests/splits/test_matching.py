@@ -9,7 +9,7 @@ import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.splits import Protocol, check_split, distributions
-from tests.splits.made import check_partition, values
+from tests.splits.small_corpora import check_partition, values
 
 
 def people(rng, count=30) -> Corpus:

@@ -14,12 +14,12 @@ from keras_ser.audio import content_hash, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance, read_corpus
 from keras_ser.splits import SIDES, LeakageError, Protocol, Split, check_split
 from keras_ser.values import instance, plain
-from tests.splits.made import EMOTIONS, GROUPED, check_partition, corpus_of, make, random_corpus, values
+from tests.splits.small_corpora import EMOTIONS, GROUPED, check_partition, corpus_of, make, random_corpus, values
 
 
 @pytest.mark.parametrize("protocol", GROUPED, ids=lambda p: p.name)
 @pytest.mark.parametrize("seed", range(3))
-def test_what_always_holds_of_grouped_splits(protocol, seed):
+def test_invariants_of_grouped_splits(protocol, seed):
     corpus, hashes = random_corpus(seed)
     splits = protocol.splits(corpus, seed=seed, hashes=hashes, stratify="emotion")
     tested = Counter()
@@ -48,7 +48,7 @@ def test_what_always_holds_of_grouped_splits(protocol, seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_always_holds_of_random_splits(seed):
+def test_invariants_of_random_splits(seed):
     rng = np.random.default_rng(seed)
     test, validation = rng.uniform(0.1, 0.4), rng.choice([0.0, 0.1, 0.25])
     corpus = make(["a", "b"], clips=150, seed=seed, origin=lambda i, _: f"film{i // 2}" if i < 20 else None)
@@ -91,14 +91,10 @@ def test_stratified_folds_hold_every_speaker_and_no_copy_of_another_fold(seed):
 
 
 def test_stratified_folds_hold_every_class_where_every_speaker_has_the_same_clips():
-    """RAVDESS: 24 actors, 8 clips of each of 7 emotions and 4 of an eighth. In turn, each would leave the same folds without."""
+    """RAVDESS: 24 actors, each with 8 clips of 7 emotions and 4 of an eighth, which would miss folds if dealt in turn."""
     kinds = [f"e{k}" for k in range(7) for _ in range(8)] + ["e7"] * 4
-    utterances = [
-        Utterance(f"{a}-{i}", f"{a}-{i}", speaker=f"s{a:02}", labels={"emotion": kind})
-        for a in range(24)
-        for i, kind in enumerate(kinds)
-    ]
-    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    actors = [f"s{actor:02}" for actor in range(24) for _ in kinds]
+    corpus = corpus_of(len(actors), speaker=actors, emotion=24 * kinds)
     labels = {u.id: u.labels["emotion"] for u in corpus}
     for split in Protocol("ten", "stratified-k-fold", folds=10, validation=1).splits(corpus, stratify="emotion"):
         found = Counter(labels[i] for i in split.test)
@@ -118,8 +114,7 @@ def test_shares_of_a_random_split_are_exact_where_they_can_be():
     """Every class gives round(share x count) clips to the test side, and the same of what is left to validation."""
     counts = {"a": 50, "b": 30, "c": 10, "d": 1, "e": 2}
     labels = [label for label, count in counts.items() for _ in range(count)]
-    utterances = [Utterance(f"c{i:02}", f"{i}", labels={"emotion": label}) for i, label in enumerate(labels)]
-    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    corpus = corpus_of(len(labels), emotion=labels)
     (split,) = Protocol("p", test=0.2, validation=0.125).splits(corpus, stratify="emotion")
     found = {side: Counter(labels[int(i[1:])] for i in getattr(split, side)) for side in SIDES}
     assert found["test"] == {"a": 10, "b": 6, "c": 2}
@@ -129,27 +124,23 @@ def test_shares_of_a_random_split_are_exact_where_they_can_be():
 
 def test_the_only_clip_of_a_class_trains_however_much_is_tested():
     labels = ["a"] * 10 + ["b"]
-    utterances = [Utterance(f"c{i:02}", f"{i}", labels={"emotion": label}) for i, label in enumerate(labels)]
-    (split,) = Protocol("p", test=0.8, validation=0.5).splits(
-        Corpus("x", Path("."), tuple(utterances), {}), 0, {}, "emotion"
-    )
+    corpus = corpus_of(len(labels), emotion=labels)
+    (split,) = Protocol("p", test=0.8, validation=0.5).splits(corpus, stratify="emotion")
     assert len(split.test) == 8 and "c10" in split.train
 
 
-def test_a_side_that_was_asked_for_is_not_empty():
+def test_requested_side_is_not_empty():
     """A tenth of four clips rounds to none in every class."""
     labels = [label for label in "abcde" for _ in range(4)]
-    utterances = [Utterance(f"c{i:02}", f"{i}", labels={"emotion": label}) for i, label in enumerate(labels)]
-    corpus = Corpus("x", Path("."), tuple(utterances), {})
+    corpus = corpus_of(len(labels), emotion=labels)
     (split,) = Protocol("p", test=0.3, validation=0.1).splits(corpus, stratify="emotion")
     assert (len(split.test), len(split.validation), len(split.train)) == (5, 1, 14)
 
 
 def test_copies_and_cuts_stay_together_through_chains():
     """a and b share their content, b and c their origin: all three are one unit."""
-    utterances = [Utterance(f"c{i:02}", f"{i}", groups={"origin": f"o{i // 3}"} if i % 3 else {}) for i in range(60)]
-    corpus = Corpus("x", Path("."), tuple(utterances), {})
-    hashes = {u.id: f"h{(i - i % 3) // 3 if i % 3 < 2 else 100 + i}" for i, u in enumerate(utterances)}
+    corpus = corpus_of(60, origin=[f"o{i // 3}" if i % 3 else None for i in range(60)])
+    hashes = {u.id: f"h{i // 3 if i % 3 < 2 else 100 + i}" for i, u in enumerate(corpus)}
     for seed in range(10):
         (split,) = Protocol("p", test=0.3, validation=0.2).splits(corpus, seed, hashes)
         side = {i: s for s in SIDES for i in getattr(split, s)}
@@ -182,7 +173,7 @@ SCRIPT = """
 import json
 from keras_ser.splits import Protocol
 from keras_ser.values import plain
-from tests.splits.made import GROUPED, random_corpus
+from tests.splits.small_corpora import GROUPED, random_corpus
 corpus, hashes = random_corpus(3)
 protocols = [*GROUPED, Protocol("r", test=0.3, validation=0.2)]
 splits = [p.splits(corpus, 5, hashes, "emotion") for p in protocols]
@@ -284,9 +275,12 @@ def test_across_corpora_one_speaker_can_not_both_choose_and_be_tested():
             "`test` must be a whole number of values of 'speaker', or a share",
         ),
         ({"kind": "matched", "match": "gender"}, "`match` must be a tuple of columns"),
+        ({"kind": "random", "within": "session"}, "`within` ranks the values"),
+        ({"kind": "leave-one-out", "within": "session", "validation": 0.1}, "validation=1 or more"),
+        ({"kind": "leave-one-out", "chosen_on_test": True}, "needs validation=0"),
     ],
 )
-def test_protocols_refuse(fields, message):
+def test_wrong_protocols(fields, message):
     with pytest.raises(ValueError, match=message):
         Protocol("p", **fields)
 
@@ -376,16 +370,3 @@ def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
         Split("p", 0, ("c03",), ("c02",), ("c01",), chosen_on_test=True)
     with pytest.raises(LeakageError, match="Both in train and validation: c01"):
         Split("p", 0, ("c01",), ("c01",), ("c01",), chosen_on_test=True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"kind": "random", "within": "session"}, "`within` ranks the values"),
-        ({"kind": "leave-one-out", "within": "session", "validation": 0.1}, "validation=1 or more"),
-        ({"kind": "leave-one-out", "chosen_on_test": True}, "needs validation=0"),
-    ],
-)
-def test_within_and_chosen_on_test_need_their_kind(changes, words):
-    with pytest.raises(ValueError, match=words):
-        Protocol("p", **changes)

@@ -9,7 +9,7 @@ from keras_ser.checks import listed
 from keras_ser.corpora import CorpusError
 from keras_ser.corpora.spelling import quoted
 from keras_ser.splits import SIDES, LeakageError, Protocol, check_split
-from tests.splits.made import check_partition, corpus_of, make, split_of
+from tests.splits.small_corpora import check_partition, corpus_of, make, split_of
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -41,7 +41,7 @@ def test_a_drawn_validation_side_stands_apart_from_the_test_side_only():
         check_split(split_of([0, 1], [2, 3], [4, 5], ("speaker",), validation_apart=False), corpus)
 
 
-def test_a_promise_that_nobody_can_keep_is_refused():
+def test_clip_without_a_value_of_a_column_apart_is_refused():
     corpus = corpus_of(4, speaker=["a", "b", None, None])
     with pytest.raises(LeakageError, match="speaker must be .*, and 2 clips name none: c02, c03. Name it in"):
         check_split(split_of([0], [1], [2, 3], ("speaker",)), corpus)
@@ -185,7 +185,7 @@ def test_ids_of_another_corpus_are_refused():
         check_split(split_of([0, 1], [7], [2]), corpus_of(4))
 
 
-def test_a_split_refuses_what_is_no_split():
+def test_overlapping_repeated_or_empty_sides_are_refused():
     with pytest.raises(LeakageError, match="Both in train and test: c01"):
         split_of([0, 1], [2], [1, 3])
     with pytest.raises(LeakageError, match="Both in train and validation: c01"):

@@ -17,7 +17,7 @@ def denoisers():
         yield name, denoise
 
 
-def test_both_help_speech_in_white_noise(clips):
+def test_each_denoiser_improves_speech_in_white_noise(clips):
     for name, denoise in denoisers():
         for level in (5, -5):
             gains = []
@@ -74,7 +74,7 @@ def test_odd_clips(rng):
         (np.zeros((2, 700)), r"one dimension. Received: float64 \(2, 700\)"),
     ],
 )
-def test_refuses_what_is_not_a_waveform(waveform, words):
+def test_what_is_not_a_waveform_is_refused(waveform, words):
     for denoise in (spectral_subtraction, wavelet_lms, line_enhancer):
         with pytest.raises(ValueError, match=words) as caught:
             denoise(waveform)

@@ -66,7 +66,7 @@ def test_line_enhancer_is_stable(rng):
     assert np.isfinite(y).all() and np.abs(y).max() < 2 * np.abs(d).max()
 
 
-def test_says_how_to_get_the_wavelets(rng, monkeypatch):
+def test_missing_package_is_named(rng, monkeypatch):
     monkeypatch.setitem(sys.modules, "pywt", None)
     with pytest.raises(ValueError, match=r'pip install "keras-ser\[denoise\]"') as caught:
         wavelet_lms(rng.standard_normal(2000))

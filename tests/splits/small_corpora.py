@@ -66,12 +66,14 @@ def random_corpus(seed):
 
 
 def corpus_of(count=12, **columns):
-    """`columns`: speaker, or a group -> one value a clip (None = unknown)."""
+    """`columns`: speaker, emotion, or a group -> one value a clip (None = unknown)."""
+    speakers, emotions = columns.pop("speaker", [None] * count), columns.pop("emotion", ["x"] * count)
     utterances = []
-    for i in range(count):
-        groups = {k: v[i] for k, v in columns.items() if k != "speaker" and v[i] is not None}
-        speaker = columns["speaker"][i] if "speaker" in columns else None
-        utterances.append(Utterance(f"c{i:02}", f"{i}.wav", speaker=speaker, labels={"emotion": "x"}, groups=groups))
+    for i, (speaker, emotion) in enumerate(zip(speakers, emotions, strict=True)):
+        groups = {k: v[i] for k, v in columns.items() if v[i] is not None}
+        utterances.append(
+            Utterance(f"c{i:02}", f"{i}.wav", speaker=speaker, labels={"emotion": emotion}, groups=groups)
+        )
     return Corpus("made", Path("."), tuple(utterances), {})
 
 

@@ -1,6 +1,6 @@
-"""Clips whose every frame says whose it is, so that batches can be read back.
+"""Clips whose samples hold their numbers, so that a test can find out which frames a batch consists of.
 
-The first feature of frame j of clip i is i + j / 1000.
+The first sample of frame j of clip i, and with it the first bin of the feature "number", is i + j / 1000.
 """
 
 import numpy as np
@@ -47,15 +47,15 @@ class Clips:
 
 def features_of(wave):
     frames = wave.reshape(-1, FRAME)
-    return {"told": frames[:, :2], "energy": (frames**2).sum(axis=1, keepdims=True)}
+    return {"number": frames[:, :2], "energy": (frames**2).sum(axis=1, keepdims=True)}
 
 
 def extract(given):
-    """(batch, samples) -> "told": the first two samples of each frame, "energy"; nothing beyond a clip's length."""
+    """(batch, samples) -> "number", the first two samples of each frame, and "energy"; 0 beyond a clip's length."""
     waveform = given["waveform"]
     frames = tf.reshape(waveform, [tf.shape(waveform)[0], -1, FRAME])
     mask = tf.sequence_mask(given["length"] // FRAME, tf.shape(frames)[1])
-    x = {"told": frames[..., :2], "energy": tf.reduce_sum(frames**2, axis=-1, keepdims=True)}
+    x = {"number": frames[..., :2], "energy": tf.reduce_sum(frames**2, axis=-1, keepdims=True)}
     return {**{name: tf.where(mask[..., None], value, 0.0) for name, value in x.items()}, "mask": mask}
 
 
@@ -70,7 +70,7 @@ def source(cache, indices, number=0, labels=None, **more):
     return Source(f"stream{number}", number, cache, np.array(indices), labels, **more)
 
 
-NAMES = ("told", "energy")
+NAMES = ("number", "energy")
 
 
 def data(sources, sampling, batch_size=8, augmentation=Augment(), **more):  # noqa: B008
@@ -88,10 +88,9 @@ def epochs_of(training, count):
     return [found[k * training.steps : (k + 1) * training.steps] for k in range(count)]
 
 
-def whose(x, place=0):
+def whose(x):
     """(clip, first frame) of each example of a batch."""
-    told = x["told"][:, place, 0]
-    return [(int(t), round((t - int(t)) * 1000)) for t in told]
+    return [(int(number), round((number - int(number)) * 1000)) for number in x["number"][:, 0, 0]]
 
 
 def same(a, b):
