@@ -1,14 +1,19 @@
 """A run's folder: whose it is, and what a kill leaves."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
-from keras_ser.recipe import Recipe
+from keras_ser.models import attention_dnn
+from keras_ser.pipelines.augmentation import Augment
+from keras_ser.recipe import Recipe, Sampling
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
 from keras_ser.values import instance
+from tests.serving import runs
 from tests.training import tiny
 
 SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
@@ -210,3 +215,15 @@ def test_a_run_of_an_earlier_version_is_known_by_its_recipe(tmp_path):
     (tmp_path / "recipe.json").unlink()
     with pytest.raises(RunError, match="other recipe"):
         check_owner(tmp_path, tiny.SINGLE, SPLIT, 0)
+
+
+@pytest.mark.slow
+def test_a_cascade_of_two_kinds_of_models_loads_in_a_new_process(tmp_path):
+    """Its layers are those of both models and of the cascade, whichever model classifies the emotion."""
+    recipe = runs.CASCADE.replace(
+        model="attention_dnn", config=attention_dnn.Config(units=(4,)), sampling=Sampling("whole"), augment=Augment()
+    )
+    runs.write(recipe, tmp_path)
+    code = f"from keras_ser.training import Run; print(*Run.load({str(tmp_path)!r}).model().output)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["emotion", "arousal", "emptied"], done.stderr[-2000:]
