@@ -87,8 +87,7 @@ class Config:
         check_least(self, 0, "alpha", "adversary")
         check_positive(self, "discriminator_rate")
         check_share(self, "dropout", "momentum")
-        if not 0 <= self.beta <= 1:
-            raise UserError(f"`beta` must be from 0 to 1. Received: beta={self.beta}.")
+        check_share(self, "beta", closed=True)
         check_least(self, 1, "head_filters", "head_kernel", "head_pool", "dense")
         check_blocks(self)
 
