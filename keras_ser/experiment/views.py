@@ -72,11 +72,9 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
 
 def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: str) -> dict[str, tuple]:
     """Return the first segment of some test clips and its reconstruction, both (frames, bins)."""
-    from keras_ser.features import Segment
-    from keras_ser.models.whole_model import parts
+    from keras_ser.models.whole_model import network_inputs
     from keras_ser.training.targets import standardised_as
 
-    cut = [layer.frames for layer in whole.get_layer("scorer").layers if isinstance(layer, Segment)]
     source, standardised, found = own_source(run, data), standardised_as(network), {}
     wanted = set(source.indices[:: max(1, len(source.indices) // SHOWN)][:SHOWN])
     for given, extra in waveforms(source, source.draw(run.seed)):
@@ -88,7 +86,7 @@ def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: s
                 "waveform": given["waveform"][place : place + 1, :length],
                 "length": given["length"][place : place + 1],
             }
-            x, _ = parts(whole.get_layer("extractor")(alone), list(network.model.input), cut[0] if cut else 0)
+            x, _ = network_inputs(whole, alone)
             seen = standardised(feature, x[feature], x[mask_of(feature)])[0]
             made = network.model(x, training=False)[name][0]
             frames = int(np.sum(np.asarray(x[mask_of(feature)])[0]))

@@ -135,11 +135,8 @@ def embedder(whole, layer: str):
     """
     import keras
 
-    from keras_ser.features import Segment
-
     given, network = waveform_inputs(), inner_network(whole)
-    segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
-    x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
+    x, average = network_inputs(whole, given)
     output = network.get_layer(layer).output
     output = keras.layers.Flatten(name="flat")(output) if len(output.shape) > 2 else output
     found = keras.Model(network.input, output, name="embedding")(x)
@@ -151,11 +148,8 @@ def known_prior(whole, layer: str, label: int):
     import keras
     from keras import ops
 
-    from keras_ser.features import Segment
-
     given, network = waveform_inputs(), inner_network(whole)
-    segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
-    x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
+    x, average = network_inputs(whole, given)
     posterior = network.get_layer(layer).output
     certain = ops.zeros_like(keras.Model(network.input, posterior)(x)) + ops.one_hot(label, posterior.shape[-1])
     names = list(network.input)  # a list: Keras warns where a key is not its tensor's name
@@ -181,6 +175,14 @@ def inner_network(whole):
     import keras
 
     return next(layer for layer in whole.get_layer("scorer").layers if isinstance(layer, keras.Model))
+
+
+def network_inputs(whole, given: Mapping[str, Any]) -> tuple[dict[str, Any], Callable]:
+    """Compute the inputs of a whole model's network from {"waveform", "length"}, cut as in its scorer; see `parts`."""
+    from keras_ser.features import Segment
+
+    segment = next((layer.frames for layer in whole.get_layer("scorer").layers if isinstance(layer, Segment)), 0)
+    return parts(whole.get_layer("extractor")(given), list(inner_network(whole).input), segment)
 
 
 def waveform_inputs():
