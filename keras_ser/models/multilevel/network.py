@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from keras_ser.errors import UserError
-from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
+from keras_ser.models.multilevel.config import LEVELS, Config
 from keras_ser.models.multilevel.pretrained import ONE_LENGTH
 from keras_ser.models.paper import Label, Network, Optimized, Output, given
 from keras_ser.settings import FrontendConfig, mask_of
@@ -111,7 +111,7 @@ def build(
         own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
     else:
         model = keras.Model(inside, outputs, name="multilevel")
-    if config.wav2vec2 not in ("", RANDOM) and config.wav2vec2_tuned:
+    if config.has_checkpoint and config.wav2vec2_tuned:
         held = model.get_layer("wav2vec2").non_trainable_weights
         frozen = [v for v in held if "seed_generator" not in v.path]
     return Network(model, learns, fused, normalizations, own, priors, initialise=initialise, frozen=frozen)
