@@ -199,7 +199,7 @@ def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> Tra
     return TrainingData(
         sources,
         extract,
-        [name for each in recipe.every_frontend for name in each.inputs],
+        recipe.inputs,
         recipe.sampling,
         recipe.augment,
         recipe.batch_size,
@@ -257,8 +257,7 @@ def _judge(recipe, data, split, extract, features, infer, seed, side: str, room:
     sources = [data.source(recipe, k, split, side, seed) for k in scored]
     room -= sum(source.noise_bytes for source in sources)
     for source in [shuffled(source, recipe, sources, seed) for source in sources]:
-        names = [name for each in recipe.every_frontend for name in each.inputs]
-        batches, size = evaluation_batches(source, features, names), _bytes(source, extract, recipe)
+        batches, size = evaluation_batches(source, features, recipe.inputs), _bytes(source, extract, recipe)
         sides.append((source, batches.cache() if size <= room else batches))
         room -= size if size <= room else 0
     tasks = judged(recipe.tasks, split, side)
