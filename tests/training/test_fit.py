@@ -200,16 +200,6 @@ def test_mixed_precision(data, split, tmp_path, precision, encoder):
     assert np.isfinite(table[[f"emotion/{label}" for label in tiny.EMOTION.labels]].to_numpy()).all()
 
 
-def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
-    import keras_ser.models.aspmtl.cascade as room
-
-    noise = dataclasses.replace(tiny.NOISE, labels=("white", "pink", "clean"))
-    first = Run(tmp_path, tiny.FIRST.replace(tasks=(tiny.EMOTION, noise)), split, 0, {})
-    monkeypatch.setattr(Run, "model", lambda self: "model 1")
-    monkeypatch.setattr(room, "drop_extractor", lambda *args: args)
-    assert room.second_extractor(first, tiny.CASCADE, None) == ("model 1", 30, 2, "noise")
-
-
 @pytest.mark.slow
 def test_a_continuous_task_trains(data, split, tmp_path):
     recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), sampling=Sampling("whole"), monitor="val_arousal_ccc")

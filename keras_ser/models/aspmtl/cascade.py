@@ -11,9 +11,8 @@ from keras import ops
 from keras_ser.features import Frontend
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import pack
-from keras_ser.models.aspmtl.denoiser import mask_denoiser, surviving
+from keras_ser.models.aspmtl.denoiser import mask_denoiser, noise_segments, surviving
 from keras_ser.models.whole_model import assembled, extractor, inner_network, parts, waveform_inputs
-from keras_ser.settings import CLEAN, of_stream
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -84,8 +83,7 @@ def second_extractor(run, recipe, frontend):
     """Build the front end of a cascade's model 2, after model 1, according to the recipe's `discard`."""
     if recipe.discard == "mask":
         return mask_extractor(run.model(), frontend)
-    noise = next(filter(of_stream, run.recipe.tasks))
-    return drop_extractor(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name)
+    return drop_extractor(run.model(), *noise_segments(run.recipe))
 
 
 def without_first(whole: keras.Model, frontend) -> keras.Model:

@@ -16,7 +16,7 @@ from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, Frontend, apply_gain, ideal_ratio_mask, mask_samples
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
-from keras_ser.settings import STRETCH
+from keras_ser.settings import CLEAN, STRETCH, of_stream
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
@@ -110,6 +110,12 @@ def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = 
     silence = SilenceNoise(segment, frontend.hop, clean, name="silence_noise")
     found = silence(given["waveform"], given["length"], x["mask"], judge(cut), cut["mask"])
     return keras.Model(given, found, name="drop_denoiser")
+
+
+def noise_segments(recipe: Any) -> tuple[int, int, str]:
+    """Return frames per segment, index of the class "clean" and name of the noise task of a model 1's `Recipe`."""
+    noise = next(filter(of_stream, recipe.tasks))
+    return recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name
 
 
 def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend, exponent: float = 0.5) -> Any:
