@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -155,6 +155,11 @@ class Data:
             redraw=stream.redraw,
             origins=_origins(corpus) if recipe.windows else None,
         )
+
+    def sources(self, recipe: Recipe, streams: Iterable[int], split: Split, side: str, seed: int) -> list[Source]:
+        """Make the sources of several streams to train on or to choose an epoch by: in a control, their labels are `shuffled`."""
+        found = [self.source(recipe, number, split, side, seed) for number in streams]
+        return [shuffled(source, recipe, found, seed) for source in found]
 
     @property
     def others(self) -> list[tuple[Corpus, Mapping[str, str]]]:

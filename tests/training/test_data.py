@@ -371,6 +371,26 @@ def test_digest_sees_the_data_and_not_where_or_when_they_were_stored(tmp_path):
     assert other.digest != digest(corpus)
 
 
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_shuffled_labels_are_a_permutation_within_the_side(data, side):
+    """Labels with their weights, the same in every stream; nothing else moves."""
+    recipe = RECIPE.replace(shuffle=("emotion", "gender", "noise"))
+    own, sources = sorted(map(int, data.source(recipe, 0, SPLIT, side, 1).indices)), []
+    for number, source in enumerate(data.sources(recipe, range(2), SPLIT, side, 1)):
+        plain = data.source(recipe, number, SPLIT, side, 1)
+        np.testing.assert_array_equal(source.indices, plain.indices)
+        for task, column in plain.labels.items():
+            pairs, before = np.stack(source.labels[task]), np.stack(column)
+            outside = [i for i in range(len(data.corpus)) if i not in own]
+            np.testing.assert_array_equal(pairs[:, outside], before[:, outside])
+            assert sorted(pairs[:, own].T.tolist()) == sorted(before[:, own].T.tolist())
+            np.testing.assert_array_equal(pairs, np.stack([*sources, source][0].labels[task]))
+            assert task == "gender" or (pairs != before).any()
+        # two thirds of the examples are clean, the others babble or white
+        assert source.odds == {"noise": pytest.approx((1 / 6, 1 / 6, 2 / 3))}
+        sources.append(source)
+
+
 def test_shuffled_windows_of_a_clip_keep_one_label():
     """The control's labels go from clip to clip; of each window the same, and as many of each class of clips."""
     rng = np.random.default_rng(4)
