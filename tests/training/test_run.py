@@ -13,6 +13,7 @@ from keras_ser.recipe import Recipe, Sampling
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
 from keras_ser.values import instance
+from tests import disk
 from tests.serving import runs
 from tests.training import tiny
 
@@ -60,26 +61,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
-def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
+def test_killed_while_it_is_claimed(tmp_path, writes):
     """Wherever the first claim was cut off, the next one of the same run succeeds."""
-    import keras_ser.files as room
-
-    class Killed(BaseException):
-        pass
-
-    left = [writes]
-    whole = room.write_whole
-
-    def cut(path, write):
-        if not left[0]:
-            raise Killed
-        left[0] -= 1
-        whole(path, write)
-
-    monkeypatch.setattr(room, "write_whole", cut)
-    with pytest.raises(Killed):
+    with disk.killed_after(writes):
         claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-    monkeypatch.undo()
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
 
