@@ -11,7 +11,7 @@ from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
 from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoisers import batched
-from keras_ser.experiment.denoising import mixed, test_clips, with_all_folds
+from keras_ser.experiment.denoising import mixed, tested_clips, with_all_folds
 from keras_ser.experiment.planning import unit
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import file_stretch
@@ -90,7 +90,8 @@ def run_robustness(
         parts.append((run, {}, {**asked, "denoiser": before}, partial(_in_noise, run, denoiser, data, places)))
     table, left = with_all_folds(kept_tables(KEPT, parts, len(places), on_step))
     notes += left
-    table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
+    # "factory1" is one of "factory"
+    table["seen"] = [not {noise, noise_type(noise)}.isdisjoint({CLEAN, *trained}) for noise in table["noise"]]
     if runs[0].split.speaker_dependent:
         notes.append("Speaker-dependent split: test speakers occur in training.")
     made = robustness_report(
@@ -118,11 +119,6 @@ def trained_noises(recipe: Recipe) -> set[str]:
     """Return the types of noise mixed in by a recipe's streams, or those of its model 1."""
     found = {name for stream in recipe.streams for name in stream.noises}
     return found | (trained_noises(recipe.first) if recipe.first else set())
-
-
-def _is_one_of(noise: str, names: set[str]) -> bool:
-    """Return whether a noise belongs to one of the types: "factory1" is one of "factory"."""
-    return noise in names or noise_type(noise) in names
 
 
 def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
@@ -153,7 +149,7 @@ def _in_noise(
     """Return a row per (system, noise, SNR, test clip with a label of the main task)."""
     task, systems, rows = run.recipe.tasks[0], _systems(run, denoiser), []
     truth = truths(task, data.corpus.utterances, data.corpus.name)
-    clips = [clip for clip in test_clips(run, data) if truth[clip.index] != ""]
+    clips = [clip for clip in tested_clips(run, data) if truth[clip.index] != ""]
     for name, noise, snr in places:
         step(name if noise is None else f"{name}, {snr:g} dB")
         waveforms = [clip.waveform for clip in clips]

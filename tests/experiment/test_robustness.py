@@ -57,7 +57,7 @@ def test_clean_predictions_are_the_runs_own(found, masked):
     behind = table[
         (table["noise"] == "clean") & (table["fold"] == run.split.fold) & (table["system"] == "with model 1")
     ]
-    for _, name, _, wave in room.test_clips(run, data)[:3]:
+    for _, name, _, wave in room.tested_clips(run, data)[:3]:
         given = {"waveform": wave[None], "length": np.array([len(wave)])}
         p = infer({**given, "waveform": np.asarray(mask(given)["waveform"])}, training=False)["emotion"]
         assert behind.set_index("id")["prediction"][name] == recipe.tasks[0].labels[int(np.argmax(p))]

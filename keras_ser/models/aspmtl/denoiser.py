@@ -118,10 +118,10 @@ def noise_segments(recipe: Any) -> tuple[int, int, str]:
     return recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name
 
 
-def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend, exponent: float = 0.5) -> Any:
+def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend) -> Any:
     """Apply the ideal ratio mask, computed from the clean speech, to the noisy one: (batch, samples)."""
     sizes = (frontend.window, frontend.hop, frontend.fft, frontend.window_shape)
-    return apply_gain(noisy, length, ideal_ratio_mask(clean, noisy, length, *sizes, exponent=exponent), *sizes)
+    return apply_gain(noisy, length, ideal_ratio_mask(clean, noisy, length, *sizes), *sizes)
 
 
 def frontend_of(first: keras.Model) -> Frontend:
