@@ -1,13 +1,12 @@
 """wav2vec 2.0 before the network: a checkpoint that is not trained is computed once for each clip. No Keras."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
 from keras_ser.models.multilevel.config import LEVELS, Config
-from keras_ser.models.paper import Frozen
+from keras_ser.models.paper import Frozen, Inputs
 from keras_ser.settings import mask_of
 
 ONE_LENGTH = (
@@ -21,7 +20,7 @@ def outside(config: Config) -> bool:
     return config.has_checkpoint and not config.wav2vec2_tuned
 
 
-def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Frozen]:
+def frozen(config: Config, inputs: Inputs) -> dict[str, Frozen]:
     """Return wav2vec 2.0 as `Frozen` layers of its level's input, if it is not trained.
 
     Raises:
