@@ -42,14 +42,6 @@ class DropNoise(FeatureLayer):
         packed, kept = pack(features, ops.logical_and(by_frame, mask))
         return {**packed, "mask": kept, "emptied": emptied}
 
-    def compute_output_spec(self, features, mask, noise, segment_mask):
-        spec = {name: keras.KerasTensor(x.shape, dtype="float32") for name, x in features.items()}
-        return {
-            **spec,
-            "mask": keras.KerasTensor(mask.shape, dtype="bool"),
-            "emptied": keras.KerasTensor((mask.shape[0],), dtype="bool"),
-        }
-
 
 def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
     """Build model 2's front end from model 1: {"waveform", "length"} -> {feature: (batch, length, bins), "mask", "emptied"}.

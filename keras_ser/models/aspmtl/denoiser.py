@@ -70,12 +70,6 @@ class SilenceNoise(FeatureLayer):
         kept = ops.take_along_axis(ops.cast(stay, "float32"), index, axis=1)
         return {"waveform": mask_samples(waveform * kept, length), "emptied": emptied}
 
-    def compute_output_spec(self, waveform, length, mask, noise, segment_mask):
-        return {
-            "waveform": keras.KerasTensor(waveform.shape, dtype="float32"),
-            "emptied": keras.KerasTensor((waveform.shape[0],), dtype="bool"),
-        }
-
 
 def mask_denoiser(first: keras.Model) -> keras.Model:
     """Build a denoiser by ratio mask: {"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}.

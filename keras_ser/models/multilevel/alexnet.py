@@ -81,9 +81,6 @@ class SpectrogramImage(FeatureLayer, ExplicitMask):
         x = ops.image.resize(ops.expand_dims(x, -1), self.size, "bilinear", data_format="channels_last")
         return ops.repeat(x, 3, axis=-1)
 
-    def compute_output_spec(self, x, mask=None):
-        return keras.KerasTensor((x.shape[0], *self.size, 3), dtype="float32")
-
 
 @keras.saving.register_keras_serializable(package="keras_ser")
 class AdaptiveMeanPooling(Configured):

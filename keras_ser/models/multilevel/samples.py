@@ -28,12 +28,3 @@ class Samples(FeatureLayer, ExplicitMask):
         waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
         samples = ops.repeat(mask, hop, axis=1)
         return waveform, samples, samples[:, self.field - 1 :: self.stride]
-
-    def compute_output_spec(self, x, mask=None):
-        batch, samples = x.shape[0], x.shape[1] * x.shape[2]
-        frames = max(0, (samples - self.field) // self.stride + 1)
-        return (
-            keras.KerasTensor((batch, samples), dtype="float32"),
-            keras.KerasTensor((batch, samples), dtype="bool"),
-            keras.KerasTensor((batch, frames), dtype="bool"),
-        )
