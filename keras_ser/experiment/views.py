@@ -48,12 +48,11 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
     from keras_ser.models.whole_model import embedder
     from keras_ser.training.inference import forward, gathered
 
-    infer, tested = forward(embedder(whole, layer)), set(run.split.test)
-    ids = sorted(tested | set(run.split.train))
-    if len(ids) > MOST:  # test clips first
-        ids = [*sorted(tested)[:MOST], *run.split.train[:: 1 + len(run.split.train) // MOST]][:MOST]
-    held = Split(run.split.protocol, run.split.fold, tuple(i for i in ids if i not in tested), (), run.split.test)
-    parts = []
+    infer, train = forward(embedder(whole, layer)), run.split.train
+    # of many clips, at least half of those shown are test clips, but not all of them
+    test = sorted(run.split.test)[: max(MOST // 2, MOST - len(train))]
+    train = train[:: -(-len(train) // (MOST - len(test)))]
+    held, parts = Split(run.split.protocol, run.split.fold, train, (), tuple(test)), []
     for side in ("train", "test"):
         source = own_source(run, data, side, held)
         given = waveforms(source, source.draw(run.seed))
@@ -67,7 +66,7 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
             labels.setdefault(column, [str(u.column(column)) for u in clips])
     continuous = {task.name for task in run.recipe.tasks if task.continuous}
     labels = {name: column for name, column in labels.items() if name not in continuous}
-    return x, labels, np.array([u.id in tested for u in clips])
+    return x, labels, np.array([u.id in held.test for u in clips])
 
 
 def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: str) -> dict[str, tuple]:
