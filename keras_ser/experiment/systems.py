@@ -222,7 +222,7 @@ def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
 
     whole, table = run.model(), tested(run, data, protocol)
     network, (prior,) = network_again(run.recipe, whole), (each for each in run.recipe.tasks if each.name == task)
-    layer = network.layer(network.priors[task])
+    layer = network.layer_of(network.priors[task])
     columns = [name for name in table if name.startswith(f"{run.recipe.tasks[0].name}/")]
     for number, label in enumerate(prior.labels):
         rows = table[task] == label

@@ -32,7 +32,7 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
     network = network_again(run.recipe, whole)
     title = f"{run.recipe.name}, {run.split.protocol}, fold {run.split.fold}, seed {run.seed}"
     for name, tensor in network.views.items():
-        found, labels, tested = _points(run, data, whole, network.layer(tensor))
+        found, labels, tested = _points(run, data, whole, network.layer_of(tensor))
         draw = partial(scatter, found, labels, tested, f"{name} of {title}")
         yield Picture(f"{name}-{where}.png", f"{name} in two dimensions, {run.split.protocol}", draw)
     images = {n: o.target.feature for n, o in network.outputs.items() if isinstance(o.target, Reconstruction)}
@@ -59,13 +59,11 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
         parts.append(gathered(({"x": infer(x)}, extra) for x, extra in given))
     x, index = (np.concatenate([part[k][key] for part in parts]) for k, key in enumerate(("x", "index")))
     clips = [data.corpus.utterances[i] for i in index]
-    labels = {task.name: truths(task, clips, data.corpus.name) for task in run.recipe.tasks if not of_stream(task)}
-    labels = {name: [str(value) for value in column] for name, column in labels.items()}
+    shown = [task for task in run.recipe.tasks if not (task.continuous or of_stream(task))]
+    labels = {task.name: truths(task, clips, data.corpus.name) for task in shown}
     for column in ("gender", "speaker"):  # also attributes that the network was not trained on
         if all(u.column(column) for u in clips):
             labels.setdefault(column, [str(u.column(column)) for u in clips])
-    continuous = {task.name for task in run.recipe.tasks if task.continuous}
-    labels = {name: column for name, column in labels.items() if name not in continuous}
     return x, labels, np.array([u.id in held.test for u in clips])
 
 

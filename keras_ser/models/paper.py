@@ -132,12 +132,7 @@ class Network:
     initialise: Callable[[], None] | None = None
     frozen: Sequence[Any] = ()
 
-    @property
-    def embedding_layer(self) -> str:
-        """Name of the layer whose output is the embedding."""
-        return self.layer(self.embedding)
-
-    def layer(self, tensor: Any) -> str:
+    def layer_of(self, tensor: Any) -> str:
         """Return the name of the layer whose output is a tensor of the model."""
         import keras
 

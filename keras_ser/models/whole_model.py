@@ -131,7 +131,7 @@ def assembled(extract, score, name: str):
 def embedder(whole, layer: str):
     """Build {"waveform", "length"} -> (batch, units): the output of the layer `layer` of a whole model, averaged over segments.
 
-    For embeddings, pass `keras_ser.models.paper.Network.embedding_layer`.
+    `recipe_embedder` finds the layer of the embedding.
     """
     import keras
 
@@ -160,7 +160,8 @@ def known_prior(whole, layer: str, label: int):
 
 def recipe_embedder(recipe, whole):
     """Build the `embedder` of a recipe's trained model for the embedding of its network."""
-    return embedder(whole, network_again(recipe, whole).embedding_layer)
+    network = network_again(recipe, whole)
+    return embedder(whole, network.layer_of(network.embedding))
 
 
 def network_again(recipe, whole) -> Network:
