@@ -101,14 +101,10 @@ class Data:
             seed: draws generated noises, and the labelled speakers.
 
         Raises:
-            UserError: a task does not know a label, a noise does not exist, or the stream's auxiliary corpus is missing.
+            UserError: a task does not know a label, or a noise does not exist.
             CorpusError: the side has no readable clip.
         """
         stream = recipe.streams[number]
-        if stream.corpus and stream.corpus not in self.auxiliary:
-            raise UserError(
-                f"the stream {stream.name!r} reads {stream.corpus!r}: name its folder (--corpus-root {stream.corpus}=DIR)."
-            )
         corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
         wanted = stream.chosen(corpus) if stream.corpus else set(getattr(split, side))
         indices = np.array(

@@ -242,9 +242,9 @@ def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
     assert [len(clip["waveform"]) for clip in source.cache.dataset([0, 1]).as_numpy_iterator()] == [750, 750]
     assert both.source(recipe, 0, SPLIT, "train", 0).indices.tolist() == [*range(20)]
     with pytest.raises(
-        ValueError, match="stream 'other' reads 'manifest': name its folder .--corpus-root manifest=DIR"
+        ValueError, match="'other' reads the corpus 'manifest', which is not given .--corpus-root manifest="
     ):
-        data.source(recipe, 1, SPLIT, "train", 0)
+        check_jobs(recipe, data)
 
 
 SPEAKER = Task("speaker", identity=True)
