@@ -8,7 +8,7 @@ All are computed in float32 whatever the dtype policy, and by default averaged o
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_share
 
 REDUCTION = "mean_with_sample_weight"
 
@@ -88,9 +88,8 @@ class SparseCrossentropy(_Loss):
 
     def __init__(self, label_smoothing: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"`label_smoothing` must be in [0, 1). Received: label_smoothing={label_smoothing}.")
         self.label_smoothing = label_smoothing
+        check_share(self, "label_smoothing")
 
     def call(self, y_true, y_pred):
         return sparse_crossentropy(y_true, y_pred, self.label_smoothing)

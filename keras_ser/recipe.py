@@ -124,6 +124,11 @@ class Recipe:
         """The main front end, followed by the further ones."""
         return (self.frontend, *self.frontends)
 
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the network's inputs beside their masks: the features of every front end."""
+        return [name for frontend in self.every_frontend for name in frontend.inputs]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON types: dicts for dataclasses, lists for tuples."""
         return plain(self)

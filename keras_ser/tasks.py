@@ -123,8 +123,6 @@ class Task:
     def __post_init__(self):
         if isinstance(self.labels, str) or isinstance(self.ignore, str):
             raise UserError(f"`labels` and `ignore` must be sequences. Received: {self.labels!r}, {self.ignore!r}.")
-        if isinstance(self.merge, Mapping):
-            object.__setattr__(self, "merge", tuple(self.merge.items()))
         settle(self)
         check_task_name(self.name, self.column)
         bounds = sum(bound is not None for bound in (self.low, self.high))

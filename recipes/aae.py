@@ -36,6 +36,7 @@ FRONTEND = FrontendConfig(features=("linear_bands",), bins=128, preemphasis=0.0)
 SGD = OptimizerConfig("sgd", 1e-4, momentum=0.0, schedule="plateau", factor=0.5)
 TEN = Protocol("ten-folds-of-clips", "stratified-k-fold", folds=10, validation=1)
 SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
+SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
 ABOUT = {
     "aae": "the paper's system: adversarial autoencoder, emotion with gender and speaker",
     "ae": "autoencoder, no discriminator, the same tasks",
@@ -47,8 +48,12 @@ ABOUT = {
     "cnn-single": "the encoder and one classifier",
     "aae-no-adversary": "a control: the encoder does not learn from the discriminator",
     "aae-no-image": "a control: no learning from the reconstruction",
+    **{f"aae-{share}": f"emotion labels for {share} % of the training speakers, rounded up" for share in SHARES},
+    **{
+        f"aae-{share}-alone": f"only the recordings of {share} % of the training speakers, rounded up"
+        for share in SHARES
+    },
 }
-SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
 PAIRS = (
     ("aae", "aae-single"),
     ("aae", "ae"),
@@ -56,6 +61,7 @@ PAIRS = (
     ("cnn", "cnn-single"),
     ("aae", "aae-no-adversary"),
     ("aae", "aae-no-image"),
+    *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES),
 )
 
 
@@ -200,17 +206,9 @@ def tables(papers: dict[str, Paper]):
     """Return the function that makes a recipe's reports."""
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
-        known = ABOUT | {
-            f"aae-{share}": f"emotion labels for {share} % of the training speakers, rounded up" for share in SHARES
-        }
-        known |= {
-            f"aae-{share}-alone": f"only the recordings of {share} % of the training speakers, rounded up"
-            for share in SHARES
-        }
-        known |= {name: "one setting of a sweep" for name in trained.systems if name not in known}
-        pairs = (*PAIRS, *((f"aae-{share}", f"aae-{share}-alone") for share in SHARES))
+        known = ABOUT | {name: "one setting of a sweep" for name in trained.systems if name not in ABOUT}
         paper = papers.get(trained.variant, Paper())
-        table = systems_table(known, pairs, paper, swept=swept(trained.systems), verify=True)
+        table = systems_table(known, PAIRS, paper, swept=swept(trained.systems), verify=True)
         return table(trained)
 
     return make

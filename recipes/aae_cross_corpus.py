@@ -8,15 +8,14 @@ does not say how it splits 30 and 70 %: here four of twelve speakers select the 
 """
 
 from aae import main, percent, systems
+from aspmtl_iemocap import EMOTION
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
 from keras_ser.corpora.iemocap import FOUR_EMOTIONS
 from keras_ser.recipe import Stream
 from keras_ser.splits import Protocol
-from keras_ser.tasks import Task
 
-EMOTION = Task("emotion", ("anger", "happiness", "neutral", "sadness"), merge={"excited": "happiness"})
 CROSS = Protocol("cross-corpus", "cross-corpus", validation=0.3)
 VARIANTS = {
     "msp_improv": systems(

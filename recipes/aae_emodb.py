@@ -22,14 +22,12 @@ from dataclasses import replace
 
 from aae import SHARES, SPEAKERS, TEN, main, systems
 from aae_sweeps import more_speakers, shares, weights
+from aspmtl_emodb import EMOTION
 
 from keras_ser.cli.recipe_script import flat
-from keras_ser.corpora.emodb import EMOTIONS
 from keras_ser.models.aae_mtl import Config
 from keras_ser.recipe import OptimizerConfig
-from keras_ser.tasks import Task
 
-EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
 ADAM = OptimizerConfig("adam", 1e-3, schedule="plateau", factor=0.5, floor=1e-4)
 OURS = {
     "optimizer": OptimizerConfig("adam", 1e-3, schedule="cosine"),

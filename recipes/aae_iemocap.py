@@ -14,13 +14,11 @@ seeds. The paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-spea
 
 from aae import SPEAKERS, TEN, main, of_levels, percent
 from aae_sweeps import of_the_paper
+from aspmtl_iemocap import EMOTION, OPTIONS
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
-from keras_ser.tasks import Task
 
-EMOTION = Task("emotion", ("anger", "happiness", "neutral", "sadness"), merge={"excited": "happiness"})
-OPTIONS = (("emotions", ("anger", "happiness", "excited", "neutral", "sadness")),)
 PAPER = Paper(
     "Latif et al., tables 3 and 5: IEMOCAP, means of ten repeats",
     by_protocol={

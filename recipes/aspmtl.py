@@ -28,6 +28,7 @@ from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 NOISES = ("white", "pink", "babble")
+RANDOM = Protocol("paper-random-80-20", "random", test=0.2, validation=0.1)  # the paper's split
 GENDER = Task("gender", ("female", "male"))
 NOISE = Task("noise", ("clean", *NOISES))
 CONVERGED = {"epochs": 600, "patience": 10, "patience_steps": 400}

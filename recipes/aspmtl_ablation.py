@@ -17,6 +17,7 @@ mask-shuffled    control: model 1 was trained on shuffled noise labels and the m
 """
 
 from aspmtl import GENDER, NOISES, model_1, tuned
+from aspmtl_afew import EMOTION as SEVEN
 from aspmtl_noise import emotion, folds
 
 from keras_ser.cli import recipe_main
@@ -86,11 +87,10 @@ def validated(number: int) -> tuple[Protocol, ...]:
     return tuple(Protocol(p.name, p.kind, by=p.by, folds=p.folds, validation=1) for p in folds(number))
 
 
-DEMO_EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"))
 SYSTEMS = {
     "emodb": systems("aspmtl_ablation", "emodb", emotion(emodb.EMOTIONS.values()), validated(5)),
     "ravdess": systems("aspmtl_ablation_ravdess", "ravdess", emotion(ravdess.EMOTIONS.values()), validated(6)),
-    "demo": systems("aspmtl_ablation_demo", "demo", DEMO_EMOTION, validated(2), epochs=2),
+    "demo": systems("aspmtl_ablation_demo", "demo", SEVEN, validated(2), epochs=2),
 }
 
 RECIPES = SYSTEMS["emodb"]  # for `keras-ser train`

@@ -12,7 +12,8 @@ names them, each recording counts as one speaker, and confidence intervals are o
 states no settings; ours are whole segments instead of 96 frames, batches of 64 instead of 256, and 30 epochs.
 """
 
-from aspmtl import variants
+from aspmtl import RANDOM, variants
+from aspmtl_afew import EMOTION
 
 from keras_ser.cli import recipe_main
 from keras_ser.models.aspmtl import Config
@@ -22,8 +23,6 @@ from keras_ser.tasks import Task
 
 AROUSAL = Task("arousal", low=-1.0, high=1.0)
 VALENCE = Task("valence", low=-1.0, high=1.0)
-EMOTION = Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"))
-RANDOM = Protocol("paper-random-80-20", "random", test=0.2, validation=0.1)
 OFFICIAL = Protocol("official-train-dev", "stated", by="subset", stated=(("dev",),), validation=0.1, apart=("speaker",))
 PAPER = (
     ("emotion", "accuracy", 0.8913, "Liu & Zhang, table 1 (AVEC 2016, random 80/20)"),

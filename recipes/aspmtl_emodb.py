@@ -8,7 +8,7 @@ The paper did not use EmoDB, so there is no paper column. The UAR of baselines o
 ComParE + SVC 77.5. docs/papers/aspmtl.md reports results and cost of each variant.
 """
 
-from aspmtl import variants
+from aspmtl import RANDOM, variants
 
 from keras_ser.cli import recipe_main
 from keras_ser.corpora.emodb import EMOTIONS
@@ -16,7 +16,6 @@ from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
-RANDOM = Protocol("paper-random-80-20", "random", test=0.2, validation=0.1)
 LOSO = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
 RECIPES = variants("aspmtl_emodb", "emodb", EMOTION, (RANDOM, LOSO))
 

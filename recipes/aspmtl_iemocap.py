@@ -7,7 +7,7 @@ the epoch). The paper's table 9 reports an accuracy of 90.13 % on IEMOCAP, which
 ablations requires added noise (see recipes/aspmtl_ablation.py).
 """
 
-from aspmtl import variants
+from aspmtl import RANDOM, variants
 
 from keras_ser.cli import recipe_main
 from keras_ser.splits import Protocol
@@ -16,7 +16,7 @@ from keras_ser.tasks import Task
 EMOTION = Task("emotion", ("anger", "happiness", "neutral", "sadness"), merge={"excited": "happiness"})
 OPTIONS = (("emotions", ("anger", "happiness", "excited", "neutral", "sadness")),)
 PROTOCOLS = (
-    Protocol("paper-random-80-20", "random", test=0.2, validation=0.1),
+    RANDOM,
     Protocol("leave-one-session-out", "leave-one-out", by="session", validation=1, apart=("speaker",)),
 )
 PAPER = (("emotion", "accuracy", 0.9013, "Liu & Zhang, table 9 (IEMOCAP with added noise, random 80/20)"),)

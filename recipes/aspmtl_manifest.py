@@ -10,7 +10,7 @@ Protocols: the paper's random 80/20 (speaker-dependent) and five folds of whole 
 The classes are the labels of the corpus, or those given with --set (a mismatch is reported before training).
 """
 
-from aspmtl import variants
+from aspmtl import RANDOM, variants
 
 from keras_ser.cli import recipe_main
 from keras_ser.splits import Protocol
@@ -18,7 +18,7 @@ from keras_ser.tasks import Task
 
 EMOTION = Task("emotion")
 PROTOCOLS = (
-    Protocol("paper-random-80-20", "random", test=0.2, validation=0.1),
+    RANDOM,
     Protocol("speaker-folds", "k-fold", by="speaker", folds=5, validation=1),
 )
 RECIPES = variants("aspmtl_manifest", "manifest", EMOTION, PROTOCOLS)

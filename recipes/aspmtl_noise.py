@@ -14,6 +14,7 @@ comparable.
 """
 
 from aspmtl import model_1
+from aspmtl_afew import EMOTION as SEVEN
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.noises import add_noise_arguments, with_noises
@@ -48,20 +49,17 @@ def emotion(labels) -> Task:
 
 DEMO = "demo"
 RECIPES = {
-    "emodb": model_1("aspmtl_noise", "emodb", emotion(emodb.EMOTIONS.values()), folds(5)),
-    "ravdess": model_1("aspmtl_noise_ravdess", "ravdess", emotion(ravdess.EMOTIONS.values()), folds(6)),
+    "emodb": model_1("aspmtl_noise", "emodb", emotion(emodb.EMOTIONS.values()), folds(5), seeds=(0,)),
+    "ravdess": model_1("aspmtl_noise_ravdess", "ravdess", emotion(ravdess.EMOTIONS.values()), folds(6), seeds=(0,)),
     "demo": model_1(
         "aspmtl_noise_demo",
         "demo",
-        Task("emotion", ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")),
+        SEVEN,
         folds(2),
         epochs=2,
         seeds=(0,),
     ),
 }
-for _name in ("emodb", "ravdess"):
-    RECIPES[_name] = RECIPES[_name].replace(seeds=(0,))
-
 
 if __name__ == "__main__":
     raise SystemExit(

@@ -8,7 +8,7 @@ of baselines on the same folds: openSMILE eGeMAPS + SVC 46.8, ComParE + SVC 55.7
 on the same side of every split.
 """
 
-from aspmtl import variants
+from aspmtl import RANDOM, variants
 
 from keras_ser.cli import recipe_main
 from keras_ser.corpora.ravdess import EMOTIONS
@@ -17,7 +17,6 @@ from keras_ser.tasks import Task
 
 EMOTION = Task("emotion", tuple(EMOTIONS.values()))
 FOLDS = tuple(tuple(f"{actor:02d}" for actor in range(first, first + 4)) for first in range(1, 25, 4))
-RANDOM = Protocol("paper-random-80-20", "random", test=0.2, validation=0.1)
 ACTORS = Protocol("six-folds-of-actors", "stated", by="speaker", stated=FOLDS, validation=2)
 RECIPES = variants("aspmtl_ravdess", "ravdess", EMOTION, (RANDOM, ACTORS))
 for _name in ("conv", "conv-single"):

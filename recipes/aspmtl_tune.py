@@ -19,37 +19,17 @@ does not state its weights. With Adam, only the ratios of the four weights matte
 importance of alpha is that of all others together.
 """
 
-from aspmtl import variants
-from aspmtl_afew import EMOTION
-from aspmtl_afew import PROTOCOLS as OF_AFEW
+from aspmtl_afew import DEMO, demo
 from aspmtl_emodb import RECIPES as EMODB
 from aspmtl_iemocap import RECIPES as IEMOCAP
 from aspmtl_manifest import RECIPES as MANIFEST
 from aspmtl_ravdess import RECIPES as RAVDESS
 
 from keras_ser.cli import tune_main
-from keras_ser.recipe import OptimizerConfig
-from keras_ser.splits import Protocol
 
 SPACE = tuple(f"config.{weight}=0.03:3:log" for weight in ("alpha", "beta", "gamma", "mu"))
-DEMO = "demo"
-UNSEEN = Protocol("unseen-speakers", "stated", by="speaker", stated=(("f09", "f11", "m10", "m12"),), validation=2)
-# as in aspmtl_afew.py: a small batch, short segments
-_DEMO = variants(
-    "aspmtl_tune_demo",
-    "demo",
-    EMOTION,
-    (OF_AFEW[0], UNSEEN),
-    default="paper",
-    seeds=(0,),
-    batch_size=16,
-    epochs=12,
-    patience=0,
-    optimizer=OptimizerConfig("adam", 3e-3, schedule="cosine"),
-)["aspmtl"]
-_SHORT = {"sampling.frames": 48, "sampling.hop": 48, "sampling.rare_hop": 12, "frontend.hop": 320}
 RECIPES = {
-    DEMO: _DEMO.change({"config.dropout": 0.2, **_SHORT}),
+    DEMO: demo("aspmtl_tune_demo", "aspmtl"),
     "emodb": EMODB["aspmtl"],
     "iemocap": IEMOCAP["aspmtl"],
     "ravdess": RAVDESS["aspmtl"],

@@ -23,6 +23,8 @@ The 34 short-term features are in pyAudioAnalysis's form, as in the paper. The l
 network on two cores, and a few minutes once for the windows and openSMILE's functionals.
 """
 
+from aspmtl_ravdess import FOLDS
+
 from keras_ser.checks import listed
 from keras_ser.cli.recipe_script import flat, recipe_main
 from keras_ser.cli.tables import Paper, systems_table
@@ -160,8 +162,7 @@ def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
 
 
 SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
-SIX = tuple(tuple(f"{4 * k + i:02d}" for i in range(1, 5)) for k in range(6))
-ACTORS = Protocol("folds-of-four-actors", "stated", by="speaker", stated=SIX, validation=4)
+ACTORS = Protocol("folds-of-four-actors", "stated", by="speaker", stated=FOLDS, validation=4)
 LEAKING = Protocol("paper-random-windows", test=0.2, validation=0.1, together=False)
 CLIPS = Protocol("random-clips", test=0.2, validation=0.1)
 DEMO_SPEAKERS = Protocol("unseen-speakers", "k-fold", by="speaker", folds=3, validation=2)

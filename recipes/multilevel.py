@@ -208,7 +208,7 @@ def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
         from keras_ser.models.multilevel.weights import alexnet_weights
 
         alexnet_weights(config.alexnet, config.filters)
-    if config.wav2vec2 not in ("", RANDOM):
+    if config.has_checkpoint:
         from keras_ser.models.wav2vec2 import load
 
         load(config.wav2vec2)

@@ -15,15 +15,14 @@ image of 128 x 192. "leaky" selects one of 30 epochs at a constant rate. recipes
 
 from dataclasses import replace
 
+from aspmtl_emodb import EMOTION
 from multilevel import ADAMW, NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
 
 from keras_ser.cli.recipe_script import flat
-from keras_ser.corpora.emodb import EMOTIONS
 from keras_ser.recipe import OptimizerConfig
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
-EMOTION = Task("emotion", tuple(sorted(EMOTIONS.values())))
 SMALL = {"units": 64, "image": (128, 192)}
 RANDOM_PARTS = {
     "optimizer": OptimizerConfig("adamw", 3e-4, weight_decay=0.01, clip_norm=5.0, schedule="cosine"),

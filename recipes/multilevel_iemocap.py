@@ -12,14 +12,12 @@ parts are not pretrained. The paper's single-level table is illegible in our cop
 
 from dataclasses import replace
 
+from aspmtl_iemocap import EMOTION, OPTIONS
 from multilevel import NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
 
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
-from keras_ser.tasks import Task
 
-EMOTION = Task("emotion", ("anger", "happiness", "neutral", "sadness"), merge={"excited": "happiness"})
-OPTIONS = (("emotions", ("anger", "happiness", "excited", "neutral", "sadness")),)
 PARTNER = replace(SPEAKERS, within="session")
 FIGURES = {
     "w2e": (0.6589, 0.6639),

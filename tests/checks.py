@@ -27,12 +27,12 @@ def example(row: LayerRow, batch: int = BATCH, frames: int = FRAMES):
     return x, np.arange(frames) < lengths[:, None]
 
 
-def randomize(layer, rng: np.random.Generator):
+def randomize(layer, rng: np.random.Generator, scale: float = 0.6) -> None:
     """Random asymmetric weights; what is a scale or a variance stays positive."""
     for weight in layer.weights:
         if "seed" in weight.path or "generator" in weight.path:
             continue
-        value = rng.normal(scale=0.6, size=weight.shape)
+        value = rng.normal(scale=scale, size=weight.shape)
         if any(word in weight.path for word in ("gamma", "variance")):
             value = np.abs(value) + 0.5
         weight.assign(value.astype("float32"))

@@ -20,7 +20,7 @@ class Config:
         settle(self)  # values from JSON or the command line get the fields' types
 
 
-def build(config, inputs, tasks, streams=1, frontend=None):
+def build(config, inputs, tasks, **_):
     import keras
 
     from keras_ser.features import FeatureNormalization

@@ -8,9 +8,8 @@ import pandas as pd
 from keras_ser.checks import listed
 from keras_ser.corpora.spelling import comparable, difference
 from keras_ser.errors import RunError
-from keras_ser.evaluation import read_predictions
 from keras_ser.evaluation.learning import faults, learning_table, run_learning, together
-from keras_ser.experiment.stored import PREDICTIONS, RECIPE, read_or_refuse, run_folder, stored_recipe
+from keras_ser.experiment.stored import PREDICTIONS, RECIPE, run_folder, stored_predictions, stored_recipe
 from keras_ser.models import deterministic_model
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run, model_file
@@ -37,8 +36,7 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
         file = path / PREDICTIONS if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
-        again = f"Recreate it: keras-ser evaluate {file.parent}"
-        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
+        tables.append(stored_predictions(file, f"Recreate it: keras-ser evaluate {file.parent}"))
         known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
     for path, table in zip((a, b), tables, strict=True):
         if f"{task}/prediction" not in table:

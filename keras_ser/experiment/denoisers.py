@@ -10,7 +10,7 @@ import soxr
 from keras_ser.audio import pad
 from keras_ser.audio.denoise import DENOISERS, spectral_subtraction
 from keras_ser.errors import UserError
-from keras_ser.settings import CLEAN, of_stream
+from keras_ser.settings import of_stream
 from keras_ser.training import Run
 
 Waveforms = Sequence[np.ndarray]
@@ -121,16 +121,15 @@ def inference(run: Run, method: str) -> Callable:
     Raises:
         UserError: the run is a cascade, or its model lacks a noise task or a mask, or drops silence first.
     """
-    from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser
+    from keras_ser.models.aspmtl.denoiser import drop_denoiser, mask_denoiser, noise_segments
     from keras_ser.training.inference import forward
 
     if run.recipe.first is not None:
         raise UserError(f"{run.folder} is a cascade: give its model 1, {run.folder / 'model_1'}.")
-    noise = next(filter(of_stream, run.recipe.tasks), None)
-    if noise is None:
+    if not any(map(of_stream, run.recipe.tasks)):
         raise UserError(
             f"{run.folder} has no 'noise' task: give a model 1 of ASP-MTL, which has one (a task with column='noise')."
         )
     if method == "mask":
         return forward(mask_denoiser(run.model()))
-    return forward(drop_denoiser(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name))
+    return forward(drop_denoiser(run.model(), *noise_segments(run.recipe)))

@@ -150,7 +150,7 @@ def score_run(
     """Return a row per (noise, snr_in, clip, method) of a run's test side; see `keras_ser.evaluation.denoising`."""
     recipe = run.recipe
     rate = recipe.frontend.sample_rate
-    tested = test_clips(run, data, clips)
+    tested = tested_clips(run, data, clips)
     waveforms = [clip.waveform for clip in tested]
     speech = data.speech(run.split.train) if "babble" in noises else ()
     bank = noise_bank(noises, "test", rate, run.seed, speech, data.noise_root)
@@ -189,7 +189,7 @@ def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> 
         return float("nan")  # too short or too quiet for this measure
 
 
-def test_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
+def tested_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
     """Return the test side's clips, or `clips` of them, evenly spread, without silent ones."""
     wanted = set(run.split.test) - set(data.cache.dropped)
     numbers = np.array([i for i, u in enumerate(data.corpus) if u.id in wanted])
@@ -202,6 +202,3 @@ def test_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
         for i in numbers
         if np.ptp(waveforms[int(i)]) > 0
     ]
-
-
-test_clips.__test__ = False  # pytest would collect this name

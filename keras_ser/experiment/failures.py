@@ -14,12 +14,8 @@ from keras_ser.training import RunError
 
 FAILED = "failed.json"
 SHOWN = 10
-OF_ONE = (
-    DivergenceError,
-    RunError,
-    CorpusError,
-    AudioError,
-)  # what a user can put right, and other jobs need not share
+# what a user can put right, and other jobs need not share
+OF_ONE = (DivergenceError, RunError, CorpusError, AudioError)
 
 
 class AllFailedError(RunError):

@@ -35,7 +35,7 @@ def final_runs(recipe: Recipe, folder: Path) -> list[Run]:
     Raises:
         UserError: there is none yet, it is of another recipe, or the recipe cannot be trained without a validation side.
     """
-    if recipe.optimizer.schedule == "plateau":
+    if "plateau" in {each.optimizer.schedule for each in (recipe, recipe.first) if each is not None}:
         raise UserError(
             f"{recipe.name} lowers its learning rate by the validation side (schedule 'plateau'), and a model on all clips has "
             "none: use another schedule, e.g. --set optimizer.schedule=cosine."

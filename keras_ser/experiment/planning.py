@@ -99,36 +99,34 @@ def check_jobs(
         UserError: a run cannot be trained, or its epoch cannot be selected.
     """
     check_trainable(recipe, data.auxiliary, data.noise_root)
-    for splits in _splits(recipe, data.corpus, data.cache.hashes, folds).values():
-        if initial:
-            check_start(recipe, initial, data.corpus, splits, data.cache.hashes)
-        for split in splits:
-            check_split(split, data.corpus, data.cache.hashes, data.others)
-            check_choice(recipe, data.readable, split)
+    check_splits(recipe, data.corpus, folds, initial, data.cache.hashes, data.others, data.readable)
 
 
 def check_splits(
     recipe: Recipe,
     corpus: Corpus,
     folds: Sequence[int] | None = None,
-    auxiliary: Iterable[Corpus] = (),
     initial: Path | str | None = None,
+    hashes: Mapping[str, str] | None = None,
+    auxiliary: Sequence[tuple[Corpus, Mapping[str, str]]] = (),
+    readable: Corpus | None = None,
 ) -> None:
-    """Make the checks of `check_jobs` that need no samples, before anything is decoded.
+    """Check the splits of a recipe's runs. Nothing needs to be decoded; copies of a clip are found by their hashes alone.
 
     Args:
         initial: folder of the run that provides the initial weights.
+        hashes, auxiliary: see `keras_ser.splits.check_split`.
+        readable: the corpus without clips that cannot be read. Default: the corpus.
 
     Raises:
-        UserError: see `check_jobs` and `keras_ser.training.transfer.check_start`.
+        LeakageError, UserError: see `check_jobs` and `keras_ser.training.transfer.check_start`.
     """
-    others = [(other, {}) for other in auxiliary]
-    for splits in _splits(recipe, corpus, {}, folds).values():
+    for splits in _splits(recipe, corpus, hashes or {}, folds).values():
         if initial:
-            check_start(recipe, initial, corpus, splits)
+            check_start(recipe, initial, corpus, splits, hashes)
         for split in splits:
-            check_split(split, corpus, auxiliary=others)
-            check_choice(recipe, corpus, split)
+            check_split(split, corpus, hashes, auxiliary)
+            check_choice(recipe, corpus if readable is None else readable, split)
 
 
 def by_validity(protocols: Iterable[Protocol]) -> tuple[Protocol, ...]:

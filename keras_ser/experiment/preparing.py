@@ -73,7 +73,8 @@ def check_experiment(
     check_trainable(recipe, auxiliary or {}, Path(noise_root) if noise_root else None)
     paper_by_task(paper_figures(recipe), recipe.tasks)
     if not final:
-        check_splits(recipe, corpus, folds, (auxiliary or {}).values(), initial)
+        others = [(other, {}) for other in (auxiliary or {}).values()]
+        check_splits(recipe, corpus, folds, initial, auxiliary=others)
     elif initial:
         check_start(recipe, initial, corpus, ())
 

@@ -12,10 +12,7 @@ import pandas as pd
 from keras_ser.evaluation.learning import run_learning, together
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.planning import jobs, unit
-from keras_ser.experiment.stored import (
-    finished,
-    run_predictions,
-)
+from keras_ser.experiment.stored import finished, run_predictions
 from keras_ser.experiment.views import run_views
 from keras_ser.models import deterministic_model, is_baseline, model_flags, model_module
 from keras_ser.recipe import Recipe
@@ -139,6 +136,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     items = "recordings" if any("origin" in u.groups for u in data.corpus) else "clips"
     if recipe.windows:
         items = "recordings" if protocol.together else "windows"
+    teachers = " and ".join(stream.corpus for stream in recipe.streams if stream.teaches)
     described = {
         "random": f"random {1 - protocol.test:.0%} / {protocol.test:.0%} of the {items}{stratified}",
         "leave-one-out": f"leave one {protocol.by} out",
@@ -146,7 +144,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "stratified-k-fold": f"{protocol.folds} folds of the {items} with every {protocol.by} in each{stratified}",
         "matched": f"{protocol.by}s chosen so that {', '.join(protocol.match)} are distributed alike",
         "stated": f"stated {protocol.by} lists",
-        "cross-corpus": f"trained on {_teachers(recipe)}, tested on other {protocol.by}s than those that choose the epoch",
+        "cross-corpus": f"trained on {teachers}, tested on other {protocol.by}s than those that choose the epoch",
     }[protocol.kind]
     row, sides = "setting" if is_baseline(recipe) else "epoch", sum(len(split.validation) for split in splits)
     if protocol.chosen_on_test:
@@ -181,10 +179,6 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
         "seeds": list(recipe.seeds),
         "test clips": sum(len(split.test) for split in splits),
     }
-
-
-def _teachers(recipe: Recipe) -> str:
-    return " and ".join(stream.corpus for stream in recipe.streams if stream.teaches)
 
 
 def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
 from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoisers import batched
-from keras_ser.experiment.denoising import Clip, mixed, test_clips, with_all_folds
+from keras_ser.experiment.denoising import mixed, tested_clips, with_all_folds
 from keras_ser.experiment.planning import unit
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import file_stretch
@@ -91,7 +90,8 @@ def run_robustness(
         parts.append((run, {}, {**asked, "denoiser": before}, partial(_in_noise, run, denoiser, data, places)))
     table, left = with_all_folds(kept_tables(KEPT, parts, len(places), on_step))
     notes += left
-    table["seen"] = [noise == CLEAN or _is_one_of(noise, trained) for noise in table["noise"]]
+    # "factory1" is one of "factory"
+    table["seen"] = [not {noise, noise_type(noise)}.isdisjoint({CLEAN, *trained}) for noise in table["noise"]]
     if runs[0].split.speaker_dependent:
         notes.append("Speaker-dependent split: test speakers occur in training.")
     made = robustness_report(
@@ -121,11 +121,6 @@ def trained_noises(recipe: Recipe) -> set[str]:
     return found | (trained_noises(recipe.first) if recipe.first else set())
 
 
-def _is_one_of(noise: str, names: set[str]) -> bool:
-    """Return whether a noise belongs to one of the types: "factory1" is one of "factory"."""
-    return noise in names or noise_type(noise) in names
-
-
 def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     """Return name -> a function (waveform, length) -> probabilities of the main task."""
     from keras_ser.models.aspmtl.cascade import without_first
@@ -137,7 +132,7 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     infer = forward(model)
     own = lambda y, n: infer({"waveform": y, "length": n})[task]  # noqa: E731
     if run.recipe.first is not None:
-        bare = forward(without_first(run.model(), run.recipe.frontend))
+        bare = forward(without_first(model, run.recipe.frontend))
         return {WITH: own, WITHOUT: lambda y, n: bare({"waveform": y, "length": n})[task]}
     if denoiser is not None:
         if denoiser.recipe.frontend.sample_rate != run.recipe.frontend.sample_rate:
@@ -148,31 +143,23 @@ def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:
     return {TRAINED: own}
 
 
-def _labelled(run: Run, data: Data) -> list[tuple[Clip, str]]:
-    """Return the test clips that have a label of the main task, with their labels."""
-    truth = truths(run.recipe.tasks[0], data.corpus.utterances, data.corpus.name)
-    return [(clip, truth[clip.index]) for clip in test_clips(run, data) if truth[clip.index] != ""]
-
-
 def _in_noise(
     run: Run, denoiser: Run | None, data: Data, places: Sequence, step: Callable[[str], None]
 ) -> pd.DataFrame:
-    """Return a row per (system, noise, SNR, labelled test clip)."""
-    clips, rows, systems = _labelled(run, data), [], _systems(run, denoiser)
+    """Return a row per (system, noise, SNR, test clip with a label of the main task)."""
+    task, systems, rows = run.recipe.tasks[0], _systems(run, denoiser), []
+    truth = truths(task, data.corpus.utterances, data.corpus.name)
+    clips = [clip for clip in tested_clips(run, data) if truth[clip.index] != ""]
     for name, noise, snr in places:
         step(name if noise is None else f"{name}, {snr:g} dB")
-        rows += _scored(systems, clips, run.recipe.tasks[0], name, noise, snr, run.seed)
+        waveforms = [clip.waveform for clip in clips]
+        if noise is not None:
+            draws = [
+                np.random.default_rng([run.seed, *name.encode(), int(10 * snr) + 10000, i]) for i in range(len(clips))
+            ]
+            waveforms = [mixed(x, noise, snr, rng, name) for x, rng in zip(waveforms, draws, strict=True)]
+        for system, infer in systems.items():
+            for clip, p in zip(clips, batched(infer, waveforms, cut=False), strict=True):
+                row = {"system": system, "noise": name, "snr": snr, "id": clip.id, "group": clip.group}
+                rows.append(row | {"truth": truth[clip.index], "prediction": task.labels[int(np.argmax(p))]})
     return pd.DataFrame(rows)
-
-
-def _scored(systems, clips, task, name: str, noise, snr: float, seed: int) -> list[dict[str, Any]]:
-    waveforms = [clip.waveform for clip, _ in clips]
-    if noise is not None:
-        draws = [np.random.default_rng([seed, *name.encode(), int(10 * snr) + 10000, i]) for i in range(len(clips))]
-        waveforms = [mixed(x, noise, snr, rng, name) for x, rng in zip(waveforms, draws, strict=True)]
-    rows = []
-    for system, infer in systems.items():
-        for (clip, truth), p in zip(clips, batched(infer, waveforms, cut=False), strict=True):
-            row = {"system": system, "noise": name, "snr": snr, "id": clip.id, "group": clip.group}
-            rows.append(row | {"truth": truth, "prediction": task.labels[int(np.argmax(p))]})
-    return rows

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXPERIMENT, RECIPE, PREDICTIONS = "experiment.json", "recipe.json", "predictions.csv"
 WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b", "gender_a", "gender_b")
 ROWS = "rows in the table"
+PREDICTED_AGAIN = "Remove it and run the recipe again: the trained model predicts again"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 Value = TypeVar("Value")
 Step = Callable[[int, int, str], None]  # number, number of steps, description
@@ -80,14 +81,18 @@ def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
             raise ValueError(f"{len(lacking)} of {len(job.split.test)} test clips are missing, the first {lacking[0]}")
         return table
 
-    return read_or_refuse(path, read, "Remove it and run the recipe again: the trained model predicts again")
+    return read_or_refuse(path, read, PREDICTED_AGAIN)
+
+
+def stored_predictions(path: Path, way_out: str = PREDICTED_AGAIN) -> pd.DataFrame:
+    """Return the predictions in a file; raise RunError, which names the way out, if it is damaged."""
+    return read_or_refuse(path, lambda: read_predictions(path), way_out)
 
 
 def finished_predictions(folder: Path, runs: Iterable[Run]) -> pd.DataFrame:
     """Return the concatenated test predictions of an experiment's finished runs."""
     paths = [run.folder / PREDICTIONS for run in runs]
-    again = "Remove it and run the recipe again: the trained model predicts again"
-    tables = [read_or_refuse(path, lambda path=path: read_predictions(path), again) for path in paths if path.exists()]
+    tables = [stored_predictions(path) for path in paths if path.exists()]
     if not tables:
         raise RunError(f"{folder} holds no predictions yet. Run the recipe again, which makes them.")
     return pd.concat(tables, ignore_index=True)

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.checks import listed
-from keras_ser.evaluation import read_predictions, write_predictions
+from keras_ser.evaluation import write_predictions
 from keras_ser.evaluation.learning import Learning, run_learning, together
 from keras_ser.experiment.failures import AllFailedError, failure, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import begin, run_experiment
-from keras_ser.experiment.stored import PREDICTIONS, finished, read_or_refuse, run_folder
+from keras_ser.experiment.stored import PREDICTIONS, finished, run_folder, stored_predictions
 from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, Run, RunError
@@ -191,12 +191,9 @@ def with_first_alone(
     found = dict(systems)
     for name, system in systems.items():
         if system.recipe.first is not None:
-            found[f"B ({name})"] = replace(system, predictions=_first_alone(system, data, folds), inner=FIRST)
+            predictions = _kept(system, data, folds, f"{FIRST}/{PREDICTIONS}", tested)
+            found[f"B ({name})"] = replace(system, predictions=predictions, inner=FIRST)
     return found
-
-
-def _first_alone(system: System, data: Data, folds: Sequence[int] | None) -> pd.DataFrame:
-    return _kept(system, data, folds, f"{FIRST}/{PREDICTIONS}", tested)
 
 
 def with_known(systems: Mapping[str, System], data: Data, folds: Sequence[int] | None = None) -> dict[str, System]:
@@ -225,7 +222,7 @@ def _known(run: Run, data: Data, protocol: str, task: str) -> pd.DataFrame:
 
     whole, table = run.model(), tested(run, data, protocol)
     network, (prior,) = network_again(run.recipe, whole), (each for each in run.recipe.tasks if each.name == task)
-    layer = network.layer(network.priors[task])
+    layer = network.layer_of(network.priors[task])
     columns = [name for name in table if name.startswith(f"{run.recipe.tasks[0].name}/")]
     for number, label in enumerate(prior.labels):
         rows = table[task] == label
@@ -245,6 +242,5 @@ def _kept(system: System, data: Data, folds: Sequence[int] | None, name: str, pr
         file = system.folder / job.folder / name
         if not file.exists():
             write_predictions(predict_run(Run.load(file.parent), data, job.protocol.name), file)
-        again = "Remove it and run the command again: the trained model predicts again"
-        tables.append(read_or_refuse(file, lambda file=file: read_predictions(file), again))
+        tables.append(stored_predictions(file))
     return pd.concat(tables, ignore_index=True)

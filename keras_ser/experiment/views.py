@@ -32,7 +32,7 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
     network = network_again(run.recipe, whole)
     title = f"{run.recipe.name}, {run.split.protocol}, fold {run.split.fold}, seed {run.seed}"
     for name, tensor in network.views.items():
-        found, labels, tested = _points(run, data, whole, network.layer(tensor))
+        found, labels, tested = _points(run, data, whole, network.layer_of(tensor))
         draw = partial(scatter, found, labels, tested, f"{name} of {title}")
         yield Picture(f"{name}-{where}.png", f"{name} in two dimensions, {run.split.protocol}", draw)
     images = {n: o.target.feature for n, o in network.outputs.items() if isinstance(o.target, Reconstruction)}
@@ -48,35 +48,30 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
     from keras_ser.models.whole_model import embedder
     from keras_ser.training.inference import forward, gathered
 
-    infer, tested = forward(embedder(whole, layer)), set(run.split.test)
-    ids = sorted(tested | set(run.split.train))
-    if len(ids) > MOST:  # test clips first
-        ids = [*sorted(tested)[:MOST], *run.split.train[:: 1 + len(run.split.train) // MOST]][:MOST]
-    held = Split(run.split.protocol, run.split.fold, tuple(i for i in ids if i not in tested), (), run.split.test)
-    parts = []
+    infer, train = forward(embedder(whole, layer)), run.split.train
+    # of many clips, at least half of those shown are test clips, but not all of them
+    test = sorted(run.split.test)[: max(MOST // 2, MOST - len(train))]
+    train = train[:: -(-len(train) // (MOST - len(test)))]
+    held, parts = Split(run.split.protocol, run.split.fold, train, (), tuple(test)), []
     for side in ("train", "test"):
         source = own_source(run, data, side, held)
         given = waveforms(source, source.draw(run.seed))
         parts.append(gathered(({"x": infer(x)}, extra) for x, extra in given))
     x, index = (np.concatenate([part[k][key] for part in parts]) for k, key in enumerate(("x", "index")))
     clips = [data.corpus.utterances[i] for i in index]
-    labels = {task.name: truths(task, clips, data.corpus.name) for task in run.recipe.tasks if not of_stream(task)}
-    labels = {name: [str(value) for value in column] for name, column in labels.items()}
+    shown = [task for task in run.recipe.tasks if not (task.continuous or of_stream(task))]
+    labels = {task.name: truths(task, clips, data.corpus.name) for task in shown}
     for column in ("gender", "speaker"):  # also attributes that the network was not trained on
         if all(u.column(column) for u in clips):
             labels.setdefault(column, [str(u.column(column)) for u in clips])
-    continuous = {task.name for task in run.recipe.tasks if task.continuous}
-    labels = {name: column for name, column in labels.items() if name not in continuous}
-    return x, labels, np.array([u.id in tested for u in clips])
+    return x, labels, np.array([u.id in held.test for u in clips])
 
 
 def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: str) -> dict[str, tuple]:
     """Return the first segment of some test clips and its reconstruction, both (frames, bins)."""
-    from keras_ser.features import Segment
-    from keras_ser.models.whole_model import parts
+    from keras_ser.models.whole_model import network_inputs
     from keras_ser.training.targets import standardised_as
 
-    cut = [layer.frames for layer in whole.get_layer("scorer").layers if isinstance(layer, Segment)]
     source, standardised, found = own_source(run, data), standardised_as(network), {}
     wanted = set(source.indices[:: max(1, len(source.indices) // SHOWN)][:SHOWN])
     for given, extra in waveforms(source, source.draw(run.seed)):
@@ -88,7 +83,7 @@ def _pairs(run: Run, data: Data, whole: Any, network: Any, name: str, feature: s
                 "waveform": given["waveform"][place : place + 1, :length],
                 "length": given["length"][place : place + 1],
             }
-            x, _ = parts(whole.get_layer("extractor")(alone), list(network.model.input), cut[0] if cut else 0)
+            x, _ = network_inputs(whole, alone)
             seen = standardised(feature, x[feature], x[mask_of(feature)])[0]
             made = network.model(x, training=False)[name][0]
             frames = int(np.sum(np.asarray(x[mask_of(feature)])[0]))

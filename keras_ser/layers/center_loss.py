@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.checks import check_least
 from keras_ser.errors import UserError
 from keras_ser.features.configured import Configured
 
@@ -43,11 +44,10 @@ class CenterLoss(Configured):
 
     def __init__(self, classes: int, rate: float = 0.5, **kwargs):
         super().__init__(**kwargs)
-        if classes < 1:
-            raise UserError(f"`classes` must be >= 1. Received: classes={classes}.")
+        self.keep(locals())
+        check_least(self, 1, "classes")
         if not 0 < rate <= 1:
             raise UserError(f"`rate` must be over 0, up to 1. Received: rate={rate}.")
-        self.classes, self.rate = classes, rate
 
     def build(self, input_shape):
         if len(input_shape) != 2:

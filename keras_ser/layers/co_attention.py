@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.checks import check_least
 from keras_ser.errors import UserError
 from keras_ser.layers.masking import ExplicitMask, common_mask, first_frames, masked_softmax
 
@@ -35,9 +36,8 @@ class CoAttention(ExplicitMask):
 
     def __init__(self, frames: int, normalize: bool = True, **kwargs):
         super().__init__(**kwargs)
-        if frames < 1:
-            raise UserError(f"`frames` must be >= 1. Received: frames={frames}.")
         self.keep(locals())
+        check_least(self, 1, "frames")
         self.dense = keras.layers.Dense(frames, dtype=self.dtype_policy, name="scores")
 
     def build(self, input_shape):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_least
 from keras_ser.features.configured import Configured
 
 
@@ -32,9 +32,8 @@ class GradientReversal(Configured):
 
     def __init__(self, rate: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= rate < float("inf"):
-            raise UserError(f"`rate` must be a finite number >= 0. Received: rate={rate}.")
         self.rate = float(rate)
+        check_least(self, 0, "rate")
 
     def call(self, x):
         fixed = ops.stop_gradient(x)

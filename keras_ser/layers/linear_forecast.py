@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_least
 from keras_ser.layers.masking import ExplicitMask, first_frames
 
 KERNEL = 25  # frames of DLinear's moving average
@@ -14,9 +14,8 @@ class _TimeMap(ExplicitMask):
 
     def __init__(self, frames: int, steps: int, **kwargs):
         super().__init__(**kwargs)
-        if frames < 1 or steps < 1:
-            raise UserError(f"`frames` and `steps` must be >= 1. Received: frames={frames}, steps={steps}.")
         self.keep(locals())
+        check_least(self, 1, "frames", "steps")
 
     def add_map(self, name: str):
         """Add a kernel (frames, steps) and a bias (steps,)."""

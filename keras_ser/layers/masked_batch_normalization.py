@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_share
 from keras_ser.features.masking import zero_padding
 from keras_ser.layers.masking import ExplicitMask
 
@@ -38,10 +38,8 @@ class MaskedBatchNormalization(ExplicitMask):
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= momentum < 1:
-            raise UserError(f"`momentum` must be in [0, 1). Received: momentum={momentum}.")
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.keep(locals())
+        check_share(self, "momentum")
 
     def build(self, input_shape):
         shape = (input_shape[-1],)

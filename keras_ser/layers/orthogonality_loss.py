@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ser.checks import check_least
 from keras_ser.errors import UserError
 from keras_ser.features.masking import lengths, zero_padding
 from keras_ser.layers.masking import ExplicitMask, common_mask
@@ -64,9 +65,8 @@ class OrthogonalityLoss(ExplicitMask):
 
     def __init__(self, weight: float = 1.0, normalize: bool = True, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= weight < float("inf"):
-            raise UserError(f"`weight` must be a finite number >= 0. Received: weight={weight}.")
         self.weight = float(weight)
+        check_least(self, 0, "weight")
         self.normalize = normalize
         self.tracker = None if keras.backend.backend() == "jax" else keras.metrics.Mean(name=self.name)
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_least, check_share
 from keras_ser.features.masking import zero_padding
 from keras_ser.layers.layer_weighting import LayerWeighting
 from keras_ser.layers.lstm import LSTM
@@ -52,11 +52,9 @@ class StackedLSTM(ExplicitMask):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if units < 1 or layers < 1:
-            raise UserError(f"`units` and `layers` must be >= 1. Received: units={units}, layers={layers}.")
-        if not 0 <= dropout < 1:
-            raise UserError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
         self.keep(locals())
+        check_least(self, 1, "units", "layers")
+        check_share(self, "dropout")
         self.lstms, self.normalizations, self.dropouts = [], [], []
         for i in range(1, layers + 1):
             self.lstms.append(LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=f"lstm_{i}"))

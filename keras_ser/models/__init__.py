@@ -45,7 +45,7 @@ MODELS = {
 }
 GROUP = "keras_ser.models"  # of entry points
 
-__all__ = ["GROUP", "MODELS", "deterministic_model", "is_baseline", "model_flags", "model_module"]
+__all__ = ["GROUP", "MODELS", "deterministic_model", "is_baseline", "layer_modules", "model_flags", "model_module"]
 
 
 def model_module(name: str) -> ModuleType:
@@ -113,6 +113,12 @@ def deterministic_model(recipe: Any) -> bool:
     if recipe.shuffle or recipe.labelled < 1 or any(stream.noises for stream in recipe.streams):
         return False
     return bool(getattr(model_module(recipe.model), "DETERMINISTIC", False))
+
+
+def layer_modules(recipe: Any) -> tuple[str, ...]:
+    """Return the modules that define the layers in the trained model of a `Recipe`; that of a cascade contains its first model."""
+    found = tuple(getattr(model_module(recipe.model), "LAYERS", ()))
+    return (*found, *layer_modules(recipe.first), "keras_ser.models.aspmtl.cascade") if recipe.first else found
 
 
 def model_flags() -> dict[str, Any]:

@@ -8,13 +8,13 @@ compares with. With two shared layers of 256 ReLU units and no attention (`DNN_M
 [25] of the ASP-MTL paper.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_ser.checks import check_choice, check_least, check_share
 from keras_ser.errors import UserError
-from keras_ser.models.paper import Network, given, joined
-from keras_ser.settings import FrontendConfig
+from keras_ser.models.paper import Inputs, Network, given, joined
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
@@ -52,13 +52,7 @@ DNN = Config(attention=None)
 DNN_MTL = Config(units=(256, 256), activation="relu", attention=None)
 
 
-def build(
-    config: Config,
-    inputs: Mapping[str, tuple[int | None, int]],
-    tasks: Sequence[Task],
-    streams: int = 1,
-    frontend: FrontendConfig | None = None,
-) -> Network:
+def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_: Any) -> Network:
     """Build the network from features to logits; its loss is the weighted sum of the tasks' cross-entropies.
 
     Args:
@@ -66,7 +60,6 @@ def build(
         inputs: feature -> (frames, bins), in the order in which they are joined; the paper's: {"short_term": (1, 68)}. Several
             frames are averaged.
         tasks: one output each, (batch, classes) logits. The embedding is the last shared layer, (batch, units).
-        streams, frontend: not used.
 
     Returns:
         Network.

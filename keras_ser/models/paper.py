@@ -16,6 +16,8 @@ from keras_ser.models import model_module
 from keras_ser.settings import OptimizerConfig, mask_of
 from keras_ser.tasks import Task
 
+Inputs = Mapping[str, tuple[int | None, int]]  # feature -> (frames, bins); frames is None if clips differ in length
+
 
 @dataclass(frozen=True)
 class Label:
@@ -130,12 +132,7 @@ class Network:
     initialise: Callable[[], None] | None = None
     frozen: Sequence[Any] = ()
 
-    @property
-    def embedding_layer(self) -> str:
-        """Name of the layer whose output is the embedding."""
-        return self.layer(self.embedding)
-
-    def layer(self, tensor: Any) -> str:
+    def layer_of(self, tensor: Any) -> str:
         """Return the name of the layer whose output is a tensor of the model."""
         import keras
 
@@ -187,12 +184,12 @@ class Flag:
     warning: str
 
 
-def frozen_parts(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> Mapping[str, Frozen]:
+def frozen_parts(recipe: Any, inputs: Inputs) -> Mapping[str, Frozen]:
     """Return the `Frozen` layers of a recipe: {} for most models. `inputs` are the front ends' features."""
     return getattr(model_module(recipe.model), "frozen", lambda config, inputs: {})(recipe.config, inputs)
 
 
-def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> Network:
+def build_network(recipe: Any, inputs: Inputs) -> Network:
     """Build and check the network of a recipe.
 
     Args:
@@ -212,7 +209,7 @@ def build_network(recipe: Any, inputs: Mapping[str, tuple[int | None, int]]) -> 
 _TRAINED: ContextVar[Any] = ContextVar("trained", default=None)
 
 
-def build_again(recipe: Any, inputs: Mapping[str, tuple[int | None, int]], trained: Any) -> Network:
+def build_again(recipe: Any, inputs: Inputs, trained: Any) -> Network:
     """Build the network of a recipe again, like its trained Keras model, without files of pretrained weights (`trained_layer`)."""
     token = _TRAINED.set(trained)
     try:
@@ -227,7 +224,7 @@ def trained_layer(name: str):
     return None if trained is None else next((layer for layer in trained.layers if layer.name == name), None)
 
 
-def given(inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Any]:
+def given(inputs: Inputs) -> dict[str, Any]:
     """Make the Keras inputs of a network: one for each feature, then one for each mask."""
     import keras
 

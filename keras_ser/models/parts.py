@@ -39,8 +39,12 @@ class Parts(keras.Model):
             *((self.optimizers[name], own) for name, own in parts.items()),
         ):
             optimizer.apply([by_id[id(v)] for v in own], own)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                # a loss object divides by the number of devices, whose gradients are summed
-                metric.update_state(loss * replicas())
+        log_loss(self, loss)
         return self.compute_metrics(x, y, found, w)
+
+
+def log_loss(model: keras.Model, loss) -> None:
+    """Log the total loss of a step, undoing its division by the number of devices, whose gradients are summed."""
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss * replicas())

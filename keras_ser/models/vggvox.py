@@ -21,13 +21,14 @@ Reference:
     Nagrani, Chung and Zisserman, *VoxCeleb: a large-scale speaker identification dataset*, Interspeech 2017 (the network).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_ser.checks import check_least, check_share
 from keras_ser.errors import UserError
-from keras_ser.models.paper import Network, given
-from keras_ser.settings import FrontendConfig, mask_of
+from keras_ser.models.paper import Inputs, Network, given
+from keras_ser.settings import mask_of
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
@@ -57,13 +58,7 @@ class Config:
         check_share(self, "momentum", "dropout")
 
 
-def build(
-    config: Config,
-    inputs: Mapping[str, tuple[int | None, int]],
-    tasks: Sequence[Task],
-    streams: int = 1,
-    frontend: FrontendConfig | None = None,
-) -> Network:
+def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_: Any) -> Network:
     """Build the network from a spectrogram to logits; its loss is the sum of the tasks' cross-entropies (eq. 2).
 
     Args:
@@ -71,7 +66,6 @@ def build(
         inputs: {feature: (frames, bins)}, one feature; the paper's: (400, 512).
         tasks: one output each, (batch, classes) logits. The embedding is fc7, (batch, 1024), before its ReLU, which could set it
             to 0.
-        streams, frontend: not used.
 
     Returns:
         Network.
@@ -120,7 +114,7 @@ def build(
     return Network(model, task_outputs(tasks), embedding, {(name,): normalization})
 
 
-def _check(inputs: Mapping[str, tuple[int | None, int]]) -> None:
+def _check(inputs: Inputs) -> None:
     """Refuse inputs that the network cannot be built for; see `build`."""
     if len(inputs) != 1:
         raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")

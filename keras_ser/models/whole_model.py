@@ -131,15 +131,12 @@ def assembled(extract, score, name: str):
 def embedder(whole, layer: str):
     """Build {"waveform", "length"} -> (batch, units): the output of the layer `layer` of a whole model, averaged over segments.
 
-    For embeddings, pass `keras_ser.models.paper.Network.embedding_layer`.
+    `recipe_embedder` finds the layer of the embedding.
     """
     import keras
 
-    from keras_ser.features import Segment
-
     given, network = waveform_inputs(), inner_network(whole)
-    segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
-    x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
+    x, average = network_inputs(whole, given)
     output = network.get_layer(layer).output
     output = keras.layers.Flatten(name="flat")(output) if len(output.shape) > 2 else output
     found = keras.Model(network.input, output, name="embedding")(x)
@@ -151,11 +148,8 @@ def known_prior(whole, layer: str, label: int):
     import keras
     from keras import ops
 
-    from keras_ser.features import Segment
-
     given, network = waveform_inputs(), inner_network(whole)
-    segment = [each.frames for each in whole.get_layer("scorer").layers if isinstance(each, Segment)]
-    x, average = parts(whole.get_layer("extractor")(given), list(network.input), segment[0] if segment else 0)
+    x, average = network_inputs(whole, given)
     posterior = network.get_layer(layer).output
     certain = ops.zeros_like(keras.Model(network.input, posterior)(x)) + ops.one_hot(label, posterior.shape[-1])
     names = list(network.input)  # a list: Keras warns where a key is not its tensor's name
@@ -166,7 +160,8 @@ def known_prior(whole, layer: str, label: int):
 
 def recipe_embedder(recipe, whole):
     """Build the `embedder` of a recipe's trained model for the embedding of its network."""
-    return embedder(whole, network_again(recipe, whole).embedding_layer)
+    network = network_again(recipe, whole)
+    return embedder(whole, network.layer_of(network.embedding))
 
 
 def network_again(recipe, whole) -> Network:
@@ -181,6 +176,14 @@ def inner_network(whole):
     import keras
 
     return next(layer for layer in whole.get_layer("scorer").layers if isinstance(layer, keras.Model))
+
+
+def network_inputs(whole, given: Mapping[str, Any]) -> tuple[dict[str, Any], Callable]:
+    """Compute the inputs of a whole model's network from {"waveform", "length"}, cut as in its scorer; see `parts`."""
+    from keras_ser.features import Segment
+
+    segment = next((layer.frames for layer in whole.get_layer("scorer").layers if isinstance(layer, Segment)), 0)
+    return parts(whole.get_layer("extractor")(given), list(inner_network(whole).input), segment)
 
 
 def waveform_inputs():

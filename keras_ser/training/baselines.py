@@ -16,7 +16,7 @@ from keras_ser.models.estimators import Estimators
 from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.data import Data, shuffled
+from keras_ser.training.data import Data
 from keras_ser.training.heard import save_heard
 from keras_ser.training.inference import OnEpoch, describer, features
 from keras_ser.training.loop import check_monitor, monitored, side_scores
@@ -36,8 +36,7 @@ def train_estimators(
     describe = describer(recipe)
 
     def described(side: str, streams: Sequence[int]) -> list[tuple[Source, Any]]:
-        sources = [data.source(recipe, k, split, side, seed) for k in streams]
-        sources = [shuffled(source, recipe, sources, seed) for source in sources]
+        sources = data.sources(recipe, streams, split, side, seed)
         return [(source, features(recipe, source, describe, seed, on_epoch)) for source in sources]
 
     streams = range(len(recipe.streams))

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -101,14 +101,10 @@ class Data:
             seed: draws generated noises, and the labelled speakers.
 
         Raises:
-            UserError: a task does not know a label, a noise does not exist, or the stream's auxiliary corpus is missing.
+            UserError: a task does not know a label, or a noise does not exist.
             CorpusError: the side has no readable clip.
         """
         stream = recipe.streams[number]
-        if stream.corpus and stream.corpus not in self.auxiliary:
-            raise UserError(
-                f"the stream {stream.name!r} reads {stream.corpus!r}: name its folder (--corpus-root {stream.corpus}=DIR)."
-            )
         corpus, waveforms = self.auxiliary[stream.corpus] if stream.corpus else (self.corpus, self.cache)
         wanted = stream.chosen(corpus) if stream.corpus else set(getattr(split, side))
         indices = np.array(
@@ -155,6 +151,11 @@ class Data:
             redraw=stream.redraw,
             origins=_origins(corpus) if recipe.windows else None,
         )
+
+    def sources(self, recipe: Recipe, streams: Iterable[int], split: Split, side: str, seed: int) -> list[Source]:
+        """Make the sources of several streams to train on or to choose an epoch by: in a control, their labels are `shuffled`."""
+        found = [self.source(recipe, number, split, side, seed) for number in streams]
+        return [shuffled(source, recipe, found, seed) for source in found]
 
     @property
     def others(self) -> list[tuple[Corpus, Mapping[str, str]]]:

@@ -18,7 +18,7 @@ from keras_ser.pipelines.streams import TrainingData
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split, check_split
 from keras_ser.training.baselines import train_estimators
-from keras_ser.training.data import Data, shuffled
+from keras_ser.training.data import Data
 from keras_ser.training.frozen import FOLDER, kept_on_disk, remembered
 from keras_ser.training.heard import save_heard
 from keras_ser.training.inference import OnEpoch, forward
@@ -147,8 +147,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         layers = frontends(recipe)
         extract, features = _extraction(recipe, layers, first, data, initial)
         training_streams = [k for k, stream in enumerate(recipe.streams) if stream.corpus or not split.foreign]
-        sources = [data.source(recipe, k, split, "train", seed) for k in training_streams]
-        sources = [shuffled(source, recipe, sources, seed) for source in sources]
+        sources = data.sources(recipe, training_streams, split, "train", seed)
         keras.config.set_dtype_policy(recipe.precision)
         with mirrored.scope() if mirrored else contextlib.nullcontext():
             network = build_network(recipe, input_shapes(recipe, layers))
@@ -199,7 +198,7 @@ def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> Tra
     return TrainingData(
         sources,
         extract,
-        [name for each in recipe.every_frontend for name in each.inputs],
+        recipe.inputs,
         recipe.sampling,
         recipe.augment,
         recipe.batch_size,
@@ -253,12 +252,10 @@ def _judge(recipe, data, split, extract, features, infer, seed, side: str, room:
     Features are cached in memory up to `room` bytes.
     """
     sides = []
-    scored = scored_streams(recipe, foreign=side == "train" and split.foreign)
-    sources = [data.source(recipe, k, split, side, seed) for k in scored]
+    sources = data.sources(recipe, scored_streams(recipe, side == "train" and split.foreign), split, side, seed)
     room -= sum(source.noise_bytes for source in sources)
-    for source in [shuffled(source, recipe, sources, seed) for source in sources]:
-        names = [name for each in recipe.every_frontend for name in each.inputs]
-        batches, size = evaluation_batches(source, features, names), _bytes(source, extract, recipe)
+    for source in sources:
+        batches, size = evaluation_batches(source, features, recipe.inputs), _bytes(source, extract, recipe)
         sides.append((source, batches.cache() if size <= room else batches))
         room -= size if size <= room else 0
     tasks = judged(recipe.tasks, split, side)

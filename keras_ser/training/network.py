@@ -1,6 +1,6 @@
 """Compilation of a recipe's network: losses, metrics, optimizers and schedules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from keras_ser.errors import UserError
 from keras_ser.machine import replicas
-from keras_ser.models.paper import Frames, Label, Network, Output, Reconstruction, StreamNumber, build_network
+from keras_ser.models.paper import Frames, Inputs, Label, Network, Output, Reconstruction, StreamNumber, build_network
 from keras_ser.recipe import Recipe
 from keras_ser.settings import OptimizerConfig
 
 
-def build(recipe: Recipe, inputs: Mapping[str, tuple[int | None, int]], steps: int = 1) -> tuple[Network, Any]:
+def build(recipe: Recipe, inputs: Inputs, steps: int = 1) -> tuple[Network, Any]:
     """Build and compile a recipe's network; return it and its scorer. See `build_network` and `compiled`."""
     network = build_network(recipe, inputs)
     return network, compiled(recipe, network, steps)

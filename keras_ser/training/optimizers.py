@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ser.errors import UserError
+from keras_ser.checks import check_least
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
@@ -35,9 +35,8 @@ class CoupledSGD(keras.optimizers.SGD):
         self, learning_rate=0.01, momentum: float = 0.0, decay: float = 0.0, name: str = "coupled_sgd", **kwargs
     ):
         super().__init__(learning_rate=learning_rate, momentum=momentum, name=name, **kwargs)
-        if not 0 <= decay < float("inf"):
-            raise UserError(f"`decay` must be a finite number >= 0. Received: decay={decay}.")
         self.decay = decay
+        check_least(self, 0, "decay")
 
     def update_step(self, gradient, variable, learning_rate):
         if self.decay and "kernel" in variable.name and self._use_weight_decay(variable):

@@ -13,7 +13,7 @@ from keras_ser.checks import listed
 from keras_ser.errors import MissingModelError, RunError, UserError
 from keras_ser.files import remove_parts, write_json, write_text
 from keras_ser.machine import check_backend
-from keras_ser.models import model_module
+from keras_ser.models import layer_modules
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
 from keras_ser.training.provenance import MADE, pretrained_digest
@@ -126,7 +126,7 @@ class Run:
         import keras_ser.features
         import keras_ser.layers  # noqa: F401
 
-        for name in getattr(model_module(self.recipe.model), "LAYERS", ()):
+        for name in layer_modules(self.recipe):
             importlib.import_module(name)
         file = self.folder / NETWORK
         check_archive(file)

@@ -203,7 +203,7 @@ def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):
 def test_si_sdr_is_measured_between_the_right_clips(made, masked):
     """One cell again, from the pieces."""
     run = Run.load(masked[2] / "speakers" / "fold-00-seed-0")
-    tested = denoising.test_clips(run, masked[1], 3)
+    tested = denoising.tested_clips(run, masked[1], 3)
     part = made.predictions.query("fold == 0 and noise == 'white' and snr_in == -5.0")
     from keras_ser.audio.noise import mix
     from keras_ser.pipelines.noises import noise_bank

@@ -47,9 +47,11 @@ def test_without_a_cross_validation_the_command_is_named(tmp_path):
     (tmp_path / "recipe.json").write_text(recipe.replace(epochs=7).to_json())
     with pytest.raises(UserError, match="expected a finished cross-validation of single"):
         final_runs(recipe, tmp_path)
-    plateau = dataclasses.replace(recipe.optimizer, schedule="plateau")
-    with pytest.raises(UserError, match="schedule 'plateau'"):
-        final_runs(recipe.replace(optimizer=plateau, patience=1), tmp_path)
+    plateau = recipe.replace(optimizer=dataclasses.replace(recipe.optimizer, schedule="plateau"), patience=1)
+    first = tiny.FIRST.replace(optimizer=plateau.optimizer, patience=1)
+    for each in (plateau, tiny.CASCADE.replace(first=first)):
+        with pytest.raises(UserError, match="lowers its learning rate by the validation side .schedule 'plateau'"):
+            final_runs(each, tmp_path)
 
 
 @pytest.mark.parametrize(("speakers", "said"), [(0, ""), (1, " of 1 speaker"), (4, " of 4 speakers")])

@@ -57,14 +57,14 @@ def test_clean_predictions_are_the_runs_own(found, masked):
     behind = table[
         (table["noise"] == "clean") & (table["fold"] == run.split.fold) & (table["system"] == "with model 1")
     ]
-    for _, name, _, wave in room.test_clips(run, data)[:3]:
+    for _, name, _, wave in room.tested_clips(run, data)[:3]:
         given = {"waveform": wave[None], "length": np.array([len(wave)])}
         p = infer({**given, "waveform": np.asarray(mask(given)["waveform"])}, training=False)["emotion"]
         assert behind.set_index("id")["prediction"][name] == recipe.tasks[0].labels[int(np.argmax(p))]
 
 
 def test_nothing_is_scored_twice(found, masked, noise_root, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "_scored", lambda *a: pytest.fail("scored again"))
+    monkeypatch.setattr(room, "_in_noise", lambda *a: pytest.fail("scored again"))
     folder = masked[2]
     run = Run.load(folder / "speakers" / "fold-00-seed-0")
     again = room.run_robustness(runs_of(folder), masked[1], noise_root, tmp_path, denoisers=[run], snrs=[10.0, -5.0])
@@ -113,7 +113,7 @@ def test_another_noise_of_the_same_name_is_scored_anew(masked, noise_root, tmp_p
     folder = tmp_path / "noises"
     shutil.copytree(noise_root, folder)
     soundfile.write(folder / "white.flac", 0.1 * np.sin(np.arange(30000)), 16000)
-    monkeypatch.setattr(room, "_scored", lambda *a: (_ for _ in ()).throw(InterruptedError))
+    monkeypatch.setattr(room, "_in_noise", lambda *a: (_ for _ in ()).throw(InterruptedError))
     with pytest.raises(InterruptedError):
         room.run_robustness(
             runs_of(masked[2]), masked[1], folder, tmp_path, denoisers=runs_of(masked[2]), snrs=[10.0, -5.0]

@@ -27,6 +27,7 @@ from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol
 from keras_ser.tasks import Task
 from keras_ser.training import Data, RunError
+from tests import disk
 
 LEAKING = Protocol("random", test=0.3, validation=0.1, together=False)
 SPEAKERS = Protocol("speakers", "leave-one-out", by="speaker", validation=1)
@@ -382,25 +383,11 @@ def test_damaged_files_of_an_experiment_are_named_before_any_training(
 
 
 @pytest.mark.parametrize("writes", [0, 1])
-def test_a_kill_while_the_folder_is_claimed_does_not_block_the_next_call(writes, data, tmp_path, monkeypatch):
+def test_a_kill_while_the_folder_is_claimed_does_not_block_the_next_call(writes, data, tmp_path):
     """Wherever the first call was cut off, the next one takes the folder."""
-
-    class Killed(BaseException):
-        pass
-
-    left, whole = [writes], files.write_whole
-
-    def cut_off(path, write):
-        if not left[0]:
-            raise Killed
-        left[0] -= 1
-        whole(path, write)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "write_whole", cut_off)
-        with pytest.raises(Killed):
-            run_experiment(RECIPE, data, tmp_path / "quick")
-    with pytest.raises(Killed):
-        run_experiment(RECIPE, data, tmp_path / "quick", on_job=lambda *_: (_ for _ in ()).throw(Killed))
+    with disk.killed_after(writes):
+        run_experiment(RECIPE, data, tmp_path / "quick")
+    with pytest.raises(disk.Killed):
+        run_experiment(RECIPE, data, tmp_path / "quick", on_job=lambda *_: (_ for _ in ()).throw(disk.Killed))
     names = {path.name for path in (tmp_path / "quick").iterdir() if not path.name.startswith(".")}
     assert {"experiment.json", "recipe.json"} <= names

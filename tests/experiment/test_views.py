@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from keras_ser.experiment import views
 from keras_ser.experiment.views import run_views
 from keras_ser.models.paper import build_network
 from keras_ser.models.whole_model import inner_network
@@ -38,6 +39,15 @@ def test_the_pictures_of_a_run(made):
     }
     pairs, _ = image.draw.args
     assert set(pairs) <= set(run.split.test) and len(pairs) == 3
+
+
+@pytest.mark.slow
+def test_of_many_clips_some_of_both_sides_are_shown(made, monkeypatch):
+    """Also where the test side alone has more than a picture holds."""
+    run, data = made
+    monkeypatch.setattr(views, "MOST", len(run.split.test))
+    x, _, tested, _ = next(run_views(run, data)).draw.args
+    assert len(x) == len(run.split.test) == 3 and tested.sum() == 1
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ import pytest
 from keras_ser.errors import UserError
 from keras_ser.layers import CenterLoss
 from keras_ser.losses import TrueClass
-from keras_ser.models.parts import Parts
 
 CLASSES, UNITS = 4, 3
 
@@ -68,22 +67,6 @@ def test_centres_move_by_the_papers_rule_whatever_optimizer_and_loss_weight(batc
         np.testing.assert_allclose(values(layer), centers, atol=1e-6)
 
 
-def test_several_optimizers_with_one_clipped_norm_leave_the_centres_their_rule(batch):
-    """The new centres stand in place of a gradient: clipped with the others, they would be pulled to 0."""
-    features, labels, weight, centers = batch
-    layer, dense = CenterLoss(CLASSES, 0.5, name="centre"), keras.layers.Dense(UNITS, use_bias=False)
-    inputs = keras.Input((UNITS,))
-    model = Parts(inputs, layer(dense(inputs)))
-    model.parts, model.optimizers, model.clip_norm = {}, {}, 1e-3
-    model.compile(keras.optimizers.SGD(1.0), TrueClass(), jit_compile=False)
-    dense.set_weights([np.eye(UNITS)])
-    layer.centers.assign(centers)
-    one_step(model, features, labels, weight)
-    np.testing.assert_allclose(values(layer), updated(centers, features, labels, weight), rtol=1e-5)
-    moved = np.array(dense.kernel) - np.eye(UNITS)
-    assert np.linalg.norm(moved) == pytest.approx(1e-3, rel=1e-3)
-
-
 def test_loss_is_half_the_squared_distance_over_labelled_examples(batch):
     features, labels, weight, centers = batch
     model, layer = compiled("sgd")
@@ -104,17 +87,6 @@ def test_absent_classes_and_examples_without_weight_leave_their_centres(batch):
     before = values(layer)
     one_step(model, features, labels, np.zeros(6, "float32"))
     np.testing.assert_array_equal(values(layer), before)
-
-
-@pytest.mark.slow
-def test_centres_converge_to_the_class_means(rng):
-    labels = np.arange(40) % CLASSES
-    features = (rng.normal(size=(CLASSES, UNITS)) * 5)[labels] + rng.normal(size=(40, UNITS))
-    features = features.astype("float32")
-    model, layer = compiled("adam")
-    model.fit(features, labels, batch_size=40, epochs=60, verbose=0)
-    means = np.stack([features[labels == c].mean(0) for c in range(CLASSES)])
-    np.testing.assert_allclose(values(layer), means, atol=1e-4)
 
 
 def test_features_descend_the_loss(rng):

@@ -46,5 +46,5 @@ def test_weights_of_the_letter_may_all_be_0_and_normalised_ones_are_not(rng):
 def test_other_inputs_are_refused(shapes):
     with pytest.raises(UserError, match="expected a list"):
         CoAttention(6).build(shapes)
-    with pytest.raises(UserError, match="`frames` must be >= 1"):
+    with pytest.raises(UserError, match="`frames` must be at least 1"):
         CoAttention(0)

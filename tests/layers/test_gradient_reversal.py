@@ -21,5 +21,5 @@ def test_sign_and_size_of_the_gradient(rate):
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
 def test_rate_is_checked(rate):
-    with pytest.raises(ValueError, match="`rate` must be a finite number >= 0. Received: rate="):
+    with pytest.raises(ValueError, match="`rate` must be at least 0 and finite. Received: rate="):
         GradientReversal(rate)

@@ -53,5 +53,5 @@ def test_nlinear_is_level_invariant(rng):
 @pytest.mark.parametrize("kind", [NLinear, DLinear])
 def test_bad_sizes(kind):
     for sizes in ((0, 3), (3, 0)):
-        with pytest.raises(UserError, match="`frames` and `steps` must be >= 1"):
+        with pytest.raises(UserError, match="`(frames|steps)` must be at least 1"):
             kind(*sizes)

@@ -74,7 +74,7 @@ def test_a_bare_call_leaves_the_metric_alone():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="`weight` must be a finite number >= 0. Received: weight=-1"):
+    with pytest.raises(ValueError, match="`weight` must be at least 0 and finite. Received: weight=-1"):
         OrthogonalityLoss(-1)
     with pytest.raises(ValueError, match="at least two sequences"):
         OrthogonalityLoss()([np.zeros((2, 3, 4), "float32")])

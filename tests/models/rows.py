@@ -11,6 +11,7 @@ from keras_ser.models import aspmtl
 from keras_ser.models.aspmtl import Config
 from keras_ser.models.paper import Network
 from keras_ser.tasks import Task
+from tests import checks
 
 EMOTION = Task("emotion", ("anger", "neutral", "sadness"), weight=0.8)
 GENDER = Task("gender", ("female", "male"))
@@ -79,15 +80,8 @@ def by_name(name: str) -> Row:
 
 
 def randomized(model: keras.Model, seed: int = 0) -> keras.Model:
-    """Random asymmetric weights; what is a scale or a variance stays positive."""
-    rng = np.random.default_rng(seed)
-    for weight in model.weights:
-        if "seed" in weight.path:
-            continue
-        value = rng.normal(scale=0.5, size=weight.shape)
-        if any(word in weight.path for word in ("gamma", "variance")):
-            value = np.abs(value) + 0.5
-        weight.assign(value.astype("float32"))
+    """The model with random weights, as `checks.randomize` makes them."""
+    checks.randomize(model, np.random.default_rng(seed), scale=0.5)
     return model
 
 

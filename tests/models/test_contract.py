@@ -141,7 +141,7 @@ def test_frame_level_output_has_its_gradient_at_any_gap_between_logits(rng):
 
 
 def test_embedding_is_found_and_differs_between_clips(made):
-    layer = inner_network(made.whole).get_layer(made.network.embedding_layer)
+    layer = inner_network(made.whole).get_layer(made.network.layer_of(made.network.embedding))
     assert layer.output.shape == made.network.embedding.shape
     vectors = recipe_embedder(made.recipe, made.whole)({"waveform": made.waveform, "length": made.length})
     vectors = np.asarray(vectors)

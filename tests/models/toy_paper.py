@@ -4,13 +4,13 @@ Two front ends of different hop and the raw waveform, stretches of 0.5 s, a reco
 `train_step` of its own, and persons of two corpora, of which one has no emotions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-from keras_ser.models.paper import Network, Optimized, Output, Reconstruction, given
+from keras_ser.models.paper import Inputs, Network, Optimized, Output, Reconstruction, given
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -65,13 +65,7 @@ class Adversarial(keras.Model):
         return self.compute_metrics(x, y, found, w)
 
 
-def build(
-    config: Config,
-    inputs: Mapping[str, tuple[int | None, int]],
-    tasks: Sequence[Task],
-    streams: int = 1,
-    frontend: FrontendConfig | None = None,
-) -> Network:
+def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_) -> Network:
     from keras_ser.features import FeatureNormalization
     from keras_ser.layers import MeanPooling
     from keras_ser.models.heads import head, task_outputs

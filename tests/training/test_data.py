@@ -242,9 +242,9 @@ def test_an_auxiliary_corpus_trains_as_a_whole(data, tmp_path):
     assert [len(clip["waveform"]) for clip in source.cache.dataset([0, 1]).as_numpy_iterator()] == [750, 750]
     assert both.source(recipe, 0, SPLIT, "train", 0).indices.tolist() == [*range(20)]
     with pytest.raises(
-        ValueError, match="stream 'other' reads 'manifest': name its folder .--corpus-root manifest=DIR"
+        ValueError, match="'other' reads the corpus 'manifest', which is not given .--corpus-root manifest="
     ):
-        data.source(recipe, 1, SPLIT, "train", 0)
+        check_jobs(recipe, data)
 
 
 SPEAKER = Task("speaker", identity=True)
@@ -369,6 +369,26 @@ def test_digest_sees_the_data_and_not_where_or_when_they_were_stored(tmp_path):
     assert Data(corpus, Data.load(RECIPE, corpus, tmp_path / "cache").cache).digest == digest(corpus)
     other = Data.load(RECIPE, corpus, tmp_path / "cache", {"b": corpus})
     assert other.digest != digest(corpus)
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_shuffled_labels_are_a_permutation_within_the_side(data, side):
+    """Labels with their weights, the same in every stream; nothing else moves."""
+    recipe = RECIPE.replace(shuffle=("emotion", "gender", "noise"))
+    own, sources = sorted(map(int, data.source(recipe, 0, SPLIT, side, 1).indices)), []
+    for number, source in enumerate(data.sources(recipe, range(2), SPLIT, side, 1)):
+        plain = data.source(recipe, number, SPLIT, side, 1)
+        np.testing.assert_array_equal(source.indices, plain.indices)
+        for task, column in plain.labels.items():
+            pairs, before = np.stack(source.labels[task]), np.stack(column)
+            outside = [i for i in range(len(data.corpus)) if i not in own]
+            np.testing.assert_array_equal(pairs[:, outside], before[:, outside])
+            assert sorted(pairs[:, own].T.tolist()) == sorted(before[:, own].T.tolist())
+            np.testing.assert_array_equal(pairs, np.stack([*sources, source][0].labels[task]))
+            assert task == "gender" or (pairs != before).any()
+        # two thirds of the examples are clean, the others babble or white
+        assert source.odds == {"noise": pytest.approx((1 / 6, 1 / 6, 2 / 3))}
+        sources.append(source)
 
 
 def test_shuffled_windows_of_a_clip_keep_one_label():

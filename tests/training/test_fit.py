@@ -200,16 +200,6 @@ def test_mixed_precision(data, split, tmp_path, precision, encoder):
     assert np.isfinite(table[[f"emotion/{label}" for label in tiny.EMOTION.labels]].to_numpy()).all()
 
 
-def test_clean_is_found_by_its_name(split, tmp_path, monkeypatch):
-    import keras_ser.models.aspmtl.cascade as room
-
-    noise = dataclasses.replace(tiny.NOISE, labels=("white", "pink", "clean"))
-    first = Run(tmp_path, tiny.FIRST.replace(tasks=(tiny.EMOTION, noise)), split, 0, {})
-    monkeypatch.setattr(Run, "model", lambda self: "model 1")
-    monkeypatch.setattr(room, "drop_extractor", lambda *args: args)
-    assert room.second_extractor(first, tiny.CASCADE, None) == ("model 1", 30, 2, "noise")
-
-
 @pytest.mark.slow
 def test_a_continuous_task_trains(data, split, tmp_path):
     recipe = tiny.SINGLE.replace(tasks=(tiny.AROUSAL,), sampling=Sampling("whole"), monitor="val_arousal_ccc")
@@ -236,42 +226,6 @@ def test_a_mask_needs_the_frames_as_they_are(data, split, tmp_path):
             fit(tiny.MASKED.replace(**change), data, split, tmp_path / str(i))
 
 
-def test_shuffled_labels_are_a_permutation_within_the_side(data, split, tmp_path, monkeypatch):
-    """Labels with their weights, of training and of validation, the same in every stream; nothing else moves."""
-    used = {"train": [], "validation": []}
-
-    def look(sources, *_, **__):
-        used["train"] += sources
-        raise Reached
-
-    recipe = tiny.EVERYTHING.replace(shuffle=("emotion", "gender", "noise"))
-    monkeypatch.setattr(ROOM, "TrainingData", look)
-    with pytest.raises(Reached):
-        fit(recipe, data, split, tmp_path / "run", seed=1)
-    batches = type("Batches", (), {"cache": lambda self: self})()
-    monkeypatch.setattr(ROOM, "evaluation_batches", lambda source, *_: used["validation"].append(source) or batches)
-    monkeypatch.setattr(ROOM, "forward", lambda score: None)
-    monkeypatch.setattr(ROOM, "_bytes", lambda *_: 1)
-    ROOM._judge(recipe, data, split, None, None, None, 5, "validation", 2**30)
-    for side, sources in used.items():
-        changed = 0
-        assert len(sources) == 2
-        for number, source in enumerate(sources):
-            plain = data.source(recipe, number, split, side, 1)
-            own = sorted(plain.indices)
-            np.testing.assert_array_equal(source.indices, plain.indices)
-            for task, column in plain.labels.items():
-                pairs, before = np.stack(source.labels[task]), np.stack(column)
-                outside = [i for i in range(len(data.corpus)) if i not in own]
-                np.testing.assert_array_equal(pairs[:, outside], before[:, outside])
-                assert sorted(pairs[:, own].T.tolist()) == sorted(before[:, own].T.tolist())
-                np.testing.assert_array_equal(pairs, np.stack(sources[0].labels[task]))
-                changed += (pairs != before).any()
-            # half of the examples are clean, the others white or pink
-            assert source.odds == {"noise": pytest.approx((0.5, 0.25, 0.25))}
-        assert changed, side
-
-
 def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monkeypatch):
     """By their size with the padding, one stream after the other; noises take of it, too."""
     import tensorflow as tf
@@ -281,7 +235,6 @@ def test_validation_features_are_kept_as_far_as_there_is_room(data, split, monke
     recipe, kept = tiny.EVERYTHING, []
     extract = ROOM.recipe_extractor(recipe, frontends(recipe))
     monkeypatch.setattr(reading, "noise_bank", functools.partial(reading.noise_bank, seconds=1.0))
-    monkeypatch.setattr(ROOM, "forward", lambda score: None)
     monkeypatch.setattr(tf.data.Dataset, "cache", lambda self: kept.append(self) or self)
     sources = [data.source(recipe, k, split, "validation", 5) for k in range(2)]
     bank = 2 * 16000 * 4  # two noises of a second

@@ -111,7 +111,7 @@ def test_weights_that_have_heard_what_is_tested_are_no_beginning(heard, split, n
     if named is None:
         check_start(RECIPE, tmp_path, EMODB, [unheard, split])
         return
-    with pytest.raises(LeakageError, match=f"validated on what p, fold 1, tests: {named}. Start.*--folds"):
+    with pytest.raises(LeakageError, match=f"validated on what p, fold 1, tests: {named}. Start.*--folds.*CORPUS/NAME"):
         check_start(RECIPE, tmp_path, EMODB, [unheard, split])
 
 
@@ -134,7 +134,7 @@ def test_weights_of_another_model_or_a_damaged_heard_json_are_no_beginning(tmp_p
     run_of(tmp_path, {"emodb": (["a1"], ["a"])})
     with pytest.raises(UserError, match="a run of the model 'aspmtl': expected one of 'vggvox'"):
         check_start(tiny.STRETCHED, tmp_path, EMODB, [])
-    for content in ("[]", '{"emodb": []}', '{"emodb": {"clips": []}}'):
+    for content in ("{", "[]", '{"emodb": []}', '{"emodb": {"clips": []}}'):
         (tmp_path / "heard.json").write_text(content)
-        with pytest.raises(RunError, match="heard.json is damaged: "):
+        with pytest.raises(RunError, match="heard.json is damaged: .* Remove .* and run the recipe again"):
             check_start(RECIPE, tmp_path, EMODB, [split_of(["b1"])])

@@ -65,5 +65,5 @@ def test_config_round_trip():
 
 
 def test_a_decay_that_is_none():
-    with pytest.raises(ValueError, match="`decay` must be a finite number >= 0"):
+    with pytest.raises(ValueError, match="`decay` must be at least 0"):
         CoupledSGD(decay=-1.0)

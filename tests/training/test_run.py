@@ -1,14 +1,20 @@
 """A run's folder: whose it is, and what a kill leaves."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
-from keras_ser.recipe import Recipe
+from keras_ser.models import attention_dnn
+from keras_ser.pipelines.augmentation import Augment
+from keras_ser.recipe import Recipe, Sampling
 from keras_ser.splits import Split
 from keras_ser.training.run import Run, RunError, check_owner, claim
 from keras_ser.values import instance
+from tests import disk
+from tests.serving import runs
 from tests.training import tiny
 
 SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
@@ -55,26 +61,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
-def test_killed_while_it_is_claimed(tmp_path, writes, monkeypatch):
+def test_killed_while_it_is_claimed(tmp_path, writes):
     """Wherever the first claim was cut off, the next one of the same run succeeds."""
-    import keras_ser.files as room
-
-    class Killed(BaseException):
-        pass
-
-    left = [writes]
-    whole = room.write_whole
-
-    def cut(path, write):
-        if not left[0]:
-            raise Killed
-        left[0] -= 1
-        whole(path, write)
-
-    monkeypatch.setattr(room, "write_whole", cut)
-    with pytest.raises(Killed):
+    with disk.killed_after(writes):
         claim(tmp_path, tiny.SINGLE, SPLIT, 0)
-    monkeypatch.undo()
     claim(tmp_path, tiny.SINGLE, SPLIT, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "recipe.json", "split.json"}
 
@@ -210,3 +200,15 @@ def test_a_run_of_an_earlier_version_is_known_by_its_recipe(tmp_path):
     (tmp_path / "recipe.json").unlink()
     with pytest.raises(RunError, match="other recipe"):
         check_owner(tmp_path, tiny.SINGLE, SPLIT, 0)
+
+
+@pytest.mark.slow
+def test_a_cascade_of_two_kinds_of_models_loads_in_a_new_process(tmp_path):
+    """Its layers are those of both models and of the cascade, whichever model classifies the emotion."""
+    recipe = runs.CASCADE.replace(
+        model="attention_dnn", config=attention_dnn.Config(units=(4,)), sampling=Sampling("whole"), augment=Augment()
+    )
+    runs.write(recipe, tmp_path)
+    code = f"from keras_ser.training import Run; print(*Run.load({str(tmp_path)!r}).model().output)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["emotion", "arousal", "emptied"], done.stderr[-2000:]

@@ -12,7 +12,7 @@ from keras_ser.models.paper import build_network
 from keras_ser.splits import LeakageError
 from keras_ser.tasks import Task
 from keras_ser.training import Data, fit
-from keras_ser.training.heard import HEARD, heard_clips, heard_speakers
+from keras_ser.training.heard import heard_clips, heard_speakers
 from keras_ser.training.preflight import frontends, input_shapes
 from keras_ser.training.transfer import TRAINING_ONLY, begin_from, check_start, digest
 from tests.models.papers import RECIPES
@@ -93,14 +93,9 @@ def test_other_weights_than_the_recipe_names_are_refused(made, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_damaged_files_of_the_run_are_named_in_one_line(made, corpus, tmp_path):
+def test_a_damaged_model_is_named_in_one_line(made, tmp_path):
     run, *_ = made
     part = Path(shutil.copytree(run.folder, tmp_path / "run"))
-    splits = tiny.SPEAKERS.splits(corpus)[1:2]
-    for content in ("{", "[]", '{"demo": []}', '{"demo": {"clips": []}}'):
-        (part / HEARD).write_text(content)
-        with pytest.raises(RunError, match="heard.json is damaged: .* Remove .* and run the recipe again"):
-            check_start(AAE, part, corpus, splits)
     (part / "model.keras").write_bytes((part / "model.keras").read_bytes()[:2000])
     with pytest.raises(RunError, match="model.keras is damaged"):
         digest(part)
@@ -120,7 +115,7 @@ def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
 
 
 def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_path):
-    """Of the clips themselves, of their speakers, and of a corpus that was auxiliary; not those of the same fold, or of others."""
+    """Test sides of all kinds are in test_heard; here a run has written what it heard."""
     run, data, split = made
     first, other = tiny.SPEAKERS.splits(corpus)[0], tiny.SPEAKERS.splits(corpus)[1]
     check_start(AAE, run.folder, corpus, [other])
@@ -131,20 +126,12 @@ def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_pat
     with pytest.raises(LeakageError, match="was trained or validated on"):
         fit(begun, data, first, tmp_path / "run", initial=run.folder)
     assert not (tmp_path / "run").exists()
-    # speakers may be on both sides of a random split, clips may not
-    drawn = dataclasses.replace(first, apart=())
-    with pytest.raises(LeakageError, match=f"tests: {sorted(first.test)[0]}"):
-        check_start(AAE, run.folder, corpus, [drawn])
     # in another corpus the clips and their speakers are known by their audio, which is compared once it is decoded
     another, hashes = dataclasses.replace(corpus, name="another"), data.cache.hashes
     check_start(AAE, run.folder, another, [first])
     check_start(AAE, run.folder, another, [other], hashes)
     with pytest.raises(LeakageError, match=f"fold 0, tests: speaker {', speaker '.join(names)}"):
         check_start(AAE, run.folder, another, [first], hashes)
-    with pytest.raises(LeakageError, match=f"tests: {sorted(first.test)[0]}"):
-        check_start(AAE, run.folder, another, [drawn], hashes)
-    with pytest.raises(UserError, match="a run of the model 'aae_mtl': expected one of 'aspmtl'"):
-        check_start(tiny.SINGLE, run.folder, corpus, [other])
 
 
 def test_what_the_weights_descend_from_counts_as_heard(made, corpus, tmp_path):
@@ -159,10 +146,3 @@ def test_what_the_weights_descend_from_counts_as_heard(made, corpus, tmp_path):
     with pytest.raises(LeakageError, match="fold 0, tests: speaker "):
         check_start(AAE, second.folder, corpus, [tiny.SPEAKERS.splits(corpus)[0]])
     check_start(AAE, second.folder, corpus, [split])
-    # the same corpus with fewer emotions, so that some of the clips are not there
-    few = dataclasses.replace(corpus, utterances=tuple(u for u in corpus if u.labels.get("emotion") == "anger"))
-    assert heard_speakers(run, few) == heard
-    # speakers of equal names are one person, also in another table of the same adapter
-    renamed = dataclasses.replace(corpus, utterances=tuple(dataclasses.replace(u, id=f"x{u.id}") for u in corpus))
-    with pytest.raises(LeakageError, match="fold 0, tests: speaker .* CORPUS/NAME"):
-        check_start(AAE, run.folder, renamed, tiny.SPEAKERS.splits(renamed))

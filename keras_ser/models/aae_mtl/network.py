@@ -21,13 +21,14 @@ Reference:
     recognition*, IEEE Transactions on Affective Computing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from keras_ser.checks import check_blocks, check_choice, check_least, check_positive, check_share
 from keras_ser.errors import UserError
-from keras_ser.models.paper import Network, Optimized, Output, Reconstruction, given
-from keras_ser.settings import FrontendConfig, mask_of
+from keras_ser.models.paper import Inputs, Network, Optimized, Output, Reconstruction, given
+from keras_ser.settings import mask_of
 from keras_ser.tasks import Task
 from keras_ser.values import settle
 
@@ -87,19 +88,12 @@ class Config:
         check_least(self, 0, "alpha", "adversary")
         check_positive(self, "discriminator_rate")
         check_share(self, "dropout", "momentum")
-        if not 0 <= self.beta <= 1:
-            raise UserError(f"`beta` must be from 0 to 1. Received: beta={self.beta}.")
+        check_share(self, "beta", closed=True)
         check_least(self, 1, "head_filters", "head_kernel", "head_pool", "dense")
         check_blocks(self)
 
 
-def build(
-    config: Config,
-    inputs: Mapping[str, tuple[int | None, int]],
-    tasks: Sequence[Task],
-    streams: int = 1,
-    frontend: FrontendConfig | None = None,
-) -> Network:
+def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_: Any) -> Network:
     """Build the network from a spectrogram to logits and the reconstructed spectrogram.
 
     Args:
@@ -107,7 +101,6 @@ def build(
         inputs: {feature: (frames, bins)}, one feature; the paper's: (256, 128).
         tasks: the main task first; (batch, classes) logits each. The embedding is the last dense layer of the classifier of the
             first identity task (d-vectors), or of the main task if there is none, before its ReLU, which may silence all units.
-        streams, frontend: not used.
 
     Returns:
         Network.
@@ -160,7 +153,7 @@ def build(
     return Network(model, learns, embedding, {(name,): normalization}, own, views={"code": z})
 
 
-def _size(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> tuple[int, int]:
+def _size(config: Config, inputs: Inputs) -> tuple[int, int]:
     """Return (frames, bins); raises as `build` does."""
     if len(inputs) != 1:
         raise UserError(f"this network takes one feature, a spectrogram. Received: {', '.join(inputs)}.")

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ser.machine import replicas
+from keras_ser.models.parts import log_loss
 
 ACTIVE = 0.01  # variance over a batch above which a unit of the code is active
 
@@ -100,9 +101,7 @@ class ThreePhases(keras.Model):
             found = {**self.classifiers(z, training=True), self.image: image}
             loss = self.compute_loss(x, y, found, w)
             scaled = self.optimizer.scale_loss(loss)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss * replicas())  # a loss object divides by their number
+        log_loss(self, loss)
         self._apply(self.optimizer, tape, scaled, variables)
         return z, found
 

@@ -3,6 +3,4 @@
 from keras_ser.models.aspmtl.network import SPACE, Config, build
 from keras_ser.models.aspmtl.pair import AUXILIARY, FLAGS, check_pair
 
-LAYERS = ("keras_ser.models.aspmtl.cascade",)
-
-__all__ = ["AUXILIARY", "FLAGS", "LAYERS", "SPACE", "Config", "build", "check_pair"]
+__all__ = ["AUXILIARY", "FLAGS", "SPACE", "Config", "build", "check_pair"]

@@ -11,9 +11,8 @@ from keras import ops
 from keras_ser.features import Frontend
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.framing import pack
-from keras_ser.models.aspmtl.denoiser import mask_denoiser, surviving
+from keras_ser.models.aspmtl.denoiser import mask_denoiser, noise_segments, surviving
 from keras_ser.models.whole_model import assembled, extractor, inner_network, parts, waveform_inputs
-from keras_ser.settings import CLEAN, of_stream
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
@@ -42,14 +41,6 @@ class DropNoise(FeatureLayer):
         by_frame = ops.take(stay, ops.arange(length, dtype="int32") // self.frames, axis=1)  # (batch, length)
         packed, kept = pack(features, ops.logical_and(by_frame, mask))
         return {**packed, "mask": kept, "emptied": emptied}
-
-    def compute_output_spec(self, features, mask, noise, segment_mask):
-        spec = {name: keras.KerasTensor(x.shape, dtype="float32") for name, x in features.items()}
-        return {
-            **spec,
-            "mask": keras.KerasTensor(mask.shape, dtype="bool"),
-            "emptied": keras.KerasTensor((mask.shape[0],), dtype="bool"),
-        }
 
 
 def drop_extractor(first: keras.Model, segment: int, clean: int = 0, task: str = "noise") -> keras.Model:
@@ -84,8 +75,7 @@ def second_extractor(run, recipe, frontend):
     """Build the front end of a cascade's model 2, after model 1, according to the recipe's `discard`."""
     if recipe.discard == "mask":
         return mask_extractor(run.model(), frontend)
-    noise = next(filter(of_stream, run.recipe.tasks))
-    return drop_extractor(run.model(), run.recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name)
+    return drop_extractor(run.model(), *noise_segments(run.recipe))
 
 
 def without_first(whole: keras.Model, frontend) -> keras.Model:

@@ -16,7 +16,7 @@ from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, Frontend, apply_gain, ideal_ratio_mask, mask_samples
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.models.whole_model import inner_network, parts, waveform_inputs
-from keras_ser.settings import STRETCH
+from keras_ser.settings import CLEAN, STRETCH, of_stream
 
 
 def surviving(noise: Any, segment_mask: Any, mask: Any, clean: int) -> tuple[Any, Any]:
@@ -70,12 +70,6 @@ class SilenceNoise(FeatureLayer):
         kept = ops.take_along_axis(ops.cast(stay, "float32"), index, axis=1)
         return {"waveform": mask_samples(waveform * kept, length), "emptied": emptied}
 
-    def compute_output_spec(self, waveform, length, mask, noise, segment_mask):
-        return {
-            "waveform": keras.KerasTensor(waveform.shape, dtype="float32"),
-            "emptied": keras.KerasTensor((waveform.shape[0],), dtype="bool"),
-        }
-
 
 def mask_denoiser(first: keras.Model) -> keras.Model:
     """Build a denoiser by ratio mask: {"waveform": (batch, samples), "length": (batch,)} -> {"waveform": (batch, samples)}.
@@ -112,10 +106,16 @@ def drop_denoiser(first: keras.Model, segment: int, clean: int = 0, task: str = 
     return keras.Model(given, found, name="drop_denoiser")
 
 
-def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend, exponent: float = 0.5) -> Any:
+def noise_segments(recipe: Any) -> tuple[int, int, str]:
+    """Return frames per segment, index of the class "clean" and name of the noise task of a model 1's `Recipe`."""
+    noise = next(filter(of_stream, recipe.tasks))
+    return recipe.sampling.frames, int(noise.encode(CLEAN)[0]), noise.name
+
+
+def ideal(clean: Any, noisy: Any, length: Any, frontend: Frontend) -> Any:
     """Apply the ideal ratio mask, computed from the clean speech, to the noisy one: (batch, samples)."""
     sizes = (frontend.window, frontend.hop, frontend.fft, frontend.window_shape)
-    return apply_gain(noisy, length, ideal_ratio_mask(clean, noisy, length, *sizes, exponent=exponent), *sizes)
+    return apply_gain(noisy, length, ideal_ratio_mask(clean, noisy, length, *sizes), *sizes)
 
 
 def frontend_of(first: keras.Model) -> Frontend:

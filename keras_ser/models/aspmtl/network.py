@@ -11,12 +11,12 @@ other. With `mask_bins`, model 1 also estimates the ideal ratio mask of every fr
 the paper's stack of LSTM layers (`encoder="lstm"`), or convolutional blocks in its place (`"conv"`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keras_ser.checks import check_blocks, check_choice, check_least, check_share
 from keras_ser.errors import UserError
-from keras_ser.models.paper import Frames, Label, Network, Output, StreamNumber, given, joined
+from keras_ser.models.paper import Frames, Inputs, Label, Network, Output, StreamNumber, given, joined
 from keras_ser.settings import FrontendConfig
 from keras_ser.tasks import Task
 from keras_ser.values import settle
@@ -106,7 +106,7 @@ class Config:
 
 def build(
     config: Config,
-    inputs: Mapping[str, tuple[int | None, int]],
+    inputs: Inputs,
     tasks: Sequence[Task],
     streams: int = 1,
     frontend: FrontendConfig | None = None,

@@ -25,6 +25,7 @@ from keras import ops
 
 from keras_ser.features.configured import Configured, FeatureLayer
 from keras_ser.features.masking import zero_padding
+from keras_ser.layers.masking import ExplicitMask
 from keras_ser.models.multilevel.weights import KERNELS, alexnet_weights
 
 GRID = 6
@@ -61,7 +62,7 @@ def features(image, filters: Sequence[int], file: str = "") -> tuple[Any, Callab
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class SpectrogramImage(FeatureLayer):
+class SpectrogramImage(FeatureLayer, ExplicitMask):
     """Convert a spectrogram to an image of three equal channels with low frequencies at the bottom, resized bilinearly.
 
     Args:
@@ -79,12 +80,6 @@ class SpectrogramImage(FeatureLayer):
         x = ops.flip(ops.transpose(zero_padding(x, mask), (0, 2, 1)), axis=1)  # (batch, bins, frames)
         x = ops.image.resize(ops.expand_dims(x, -1), self.size, "bilinear", data_format="channels_last")
         return ops.repeat(x, 3, axis=-1)
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
-
-    def compute_output_spec(self, x, mask=None):
-        return keras.KerasTensor((x.shape[0], *self.size, 3), dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")

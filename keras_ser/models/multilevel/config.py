@@ -97,6 +97,11 @@ class Config:
         if self.alexnet and ("spectrogram" not in self.levels or self.extractor != "own"):
             raise UserError("`alexnet` names weights, but no level here uses AlexNet: leave it empty.")
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether wav2vec 2.0 has the weights of a checkpoint."""
+        return self.wav2vec2 not in ("", RANDOM)
+
 
 def after_pools(size: int) -> int:
     """Return the output size of AlexNet's convolutions and pools for `size`; < 1 = empty."""

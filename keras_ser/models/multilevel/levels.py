@@ -10,7 +10,7 @@ from keras import ops
 from keras_ser.features.configured import Configured
 from keras_ser.layers import LSTM, CoAttention, DLinear, LayerWeighting, MeanPooling, NLinear
 from keras_ser.models.multilevel import alexnet
-from keras_ser.models.multilevel.config import RANDOM, Config
+from keras_ser.models.multilevel.config import Config
 from keras_ser.models.multilevel.pretrained import checkpoint, outside
 from keras_ser.models.multilevel.samples import Samples
 from keras_ser.models.paper import trained_layer
@@ -79,13 +79,13 @@ def wav2vec2_frames(config: Config, x, mask):
     if known is not None:
         own = known.config
     else:
-        own = _random_sizes(config) if config.wav2vec2 == RANDOM else checkpoint(config.wav2vec2)
+        own = checkpoint(config.wav2vec2) if config.has_checkpoint else _random_sizes(config)
     waveform, samples, frames = Samples(own.receptive_field, own.stride, name="samples")(x, mask=mask)
-    frozen = config.wav2vec2 != RANDOM  # freeze the convolutions of a checkpoint
-    layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=frozen, name="wav2vec2")
+    # the convolutions of a checkpoint are frozen
+    layer = Wav2Vec2(own, states=config.wav2vec2_states, freeze_feature_encoder=config.has_checkpoint, name="wav2vec2")
     layer.trainable = config.wav2vec2_tuned
     hidden = layer(waveform, mask=samples)  # (batch, frames, hidden)
-    if config.wav2vec2 == RANDOM:
+    if not config.has_checkpoint:
         return hidden, frames, None
 
     def load() -> None:

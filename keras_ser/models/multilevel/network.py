@@ -23,26 +23,21 @@ References:
     2022 (the base network).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from keras_ser.errors import UserError
-from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
+from keras_ser.models.multilevel.config import LEVELS, Config
 from keras_ser.models.multilevel.pretrained import ONE_LENGTH
-from keras_ser.models.paper import Label, Network, Optimized, Output, given
-from keras_ser.settings import FrontendConfig, mask_of
+from keras_ser.models.paper import Inputs, Label, Network, Optimized, Output, given
+from keras_ser.settings import mask_of
 from keras_ser.tasks import Task
 
 CENTER = "center"
 
 
-def build(
-    config: Config,
-    inputs: Mapping[str, tuple[int | None, int]],
-    tasks: Sequence[Task],
-    streams: int = 1,
-    frontend: FrontendConfig | None = None,
-) -> Network:
+def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_: Any) -> Network:
     """Build the network from features of a stretch to logits.
 
     Args:
@@ -50,7 +45,6 @@ def build(
         inputs: {input: (frames, bins)}. Levels are matched to inputs by the name of the feature, of any front end: "mfcc",
             "spectrogram", "waveform".
         tasks: the main task first; (batch, classes) logits each. The embedding is f.
-        streams, frontend: not used.
 
     Returns:
         Network.
@@ -111,13 +105,13 @@ def build(
         own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
     else:
         model = keras.Model(inside, outputs, name="multilevel")
-    if config.wav2vec2 not in ("", RANDOM) and config.wav2vec2_tuned:
+    if config.has_checkpoint and config.wav2vec2_tuned:
         held = model.get_layer("wav2vec2").non_trainable_weights
         frozen = [v for v in held if "seed_generator" not in v.path]
     return Network(model, learns, fused, normalizations, own, priors, initialise=initialise, frozen=frozen)
 
 
-def _inputs(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, str]:
+def _inputs(config: Config, inputs: Inputs) -> dict[str, str]:
     """Return level -> name of its input; raises as `build` does."""
     by_feature = {name.rpartition(".")[2]: name for name in inputs}
     wanted = {level: LEVELS[level] for level in config.levels}

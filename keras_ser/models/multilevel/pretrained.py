@@ -1,13 +1,12 @@
 """wav2vec 2.0 before the network: a checkpoint that is not trained is computed once for each clip. No Keras."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
-from keras_ser.models.multilevel.config import LEVELS, RANDOM, Config
-from keras_ser.models.paper import Frozen
+from keras_ser.models.multilevel.config import LEVELS, Config
+from keras_ser.models.paper import Frozen, Inputs
 from keras_ser.settings import mask_of
 
 ONE_LENGTH = (
@@ -18,10 +17,10 @@ ONE_LENGTH = (
 
 def outside(config: Config) -> bool:
     """Return whether wav2vec 2.0 is a checkpoint that is not trained: the network takes its frames, see `frozen`."""
-    return config.wav2vec2 not in ("", RANDOM) and not config.wav2vec2_tuned
+    return config.has_checkpoint and not config.wav2vec2_tuned
 
 
-def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict[str, Frozen]:
+def frozen(config: Config, inputs: Inputs) -> dict[str, Frozen]:
     """Return wav2vec 2.0 as `Frozen` layers of its level's input, if it is not trained.
 
     Raises:
@@ -64,7 +63,7 @@ def frozen(config: Config, inputs: Mapping[str, tuple[int | None, int]]) -> dict
 def weight_files(config: Config) -> list[Path]:
     """Return the files that pretrained weights come from, whether or not they are still there."""
     files = [Path(config.alexnet)] if config.alexnet else []
-    if config.wav2vec2 not in ("", RANDOM):
+    if config.has_checkpoint:
         folder = user_path(config.wav2vec2)
         settings = [folder / name for name in ("config.json", "preprocessor_config.json")]
         files += sorted(folder.glob("*.safetensors")) or [folder / "model.safetensors"]
@@ -79,7 +78,7 @@ def check(recipe: Any) -> None:
         UserError: the rates differ, or the checkpoint cannot be read.
     """
     config, rate = recipe.config, recipe.frontend.sample_rate
-    if config.wav2vec2 not in ("", RANDOM) and (own := checkpoint(config.wav2vec2).sampling_rate) != rate:
+    if config.has_checkpoint and (own := checkpoint(config.wav2vec2).sampling_rate) != rate:
         raise UserError(
             f"{config.wav2vec2} is for waveforms of {own} Hz (preprocessor_config.json). Received: a recipe of {rate} Hz."
         )

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_ser.features.configured import FeatureLayer
+from keras_ser.layers.masking import ExplicitMask
 
 
 @keras.saving.register_keras_serializable(package="keras_ser")
-class Samples(FeatureLayer):
+class Samples(FeatureLayer, ExplicitMask):
     """Join frames of samples without overlap, (batch, frames, hop), to a waveform with its masks.
 
     Args:
@@ -27,15 +28,3 @@ class Samples(FeatureLayer):
         waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
         samples = ops.repeat(mask, hop, axis=1)
         return waveform, samples, samples[:, self.field - 1 :: self.stride]
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
-
-    def compute_output_spec(self, x, mask=None):
-        batch, samples = x.shape[0], x.shape[1] * x.shape[2]
-        frames = max(0, (samples - self.field) // self.stride + 1)
-        return (
-            keras.KerasTensor((batch, samples), dtype="float32"),
-            keras.KerasTensor((batch, samples), dtype="bool"),
-            keras.KerasTensor((batch, frames), dtype="bool"),
-        )

@@ -4,10 +4,9 @@ Here, tensors of a checkpoint are named in a short form: without the prefix of a
 ("wav2vec2." or "hubert."), and with weight normalisation's older names, weight_g and weight_v.
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from keras_ser.checks import listed
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
-from keras_ser.models.tensor_files import Tensors, tensors
+from keras_ser.models.tensor_files import tensors
 from keras_ser.models.wav2vec2.config import Wav2Vec2Config
 from keras_ser.models.wav2vec2.layer import Wav2Vec2
 
@@ -64,7 +63,9 @@ def assign(layer: Wav2Vec2, folder: str | Path) -> tuple[str, ...]:
     wanted = {name: tuple(variable.shape[i] for i in axes) for name, (variable, axes) in variables.items()}
     kernel = wanted.pop(f"{POSITIONAL}.weight")
     wanted |= {f"{POSITIONAL}.weight_g": (1, 1, kernel[-1]), f"{POSITIONAL}.weight_v": kernel}
-    with _opened(user_path(folder), layer.config.model_type) as weights:
+    with tensors(_files(user_path(folder))) as found:
+        prefix = f"{layer.config.model_type}."
+        weights = found.renamed({name: _short(name, found.shapes, prefix) for name in found.shapes})
         skipped = _compare(wanted, weights.shapes, Path(folder))
         values = []
         for name, (variable, axes) in variables.items():
@@ -183,14 +184,8 @@ def _files(folder: Path) -> list[Path]:
     raise UserError(f"{folder}: expected {WEIGHTS}, or {INDEX} and its shards. Received: a folder without them.")
 
 
-@contextlib.contextmanager
-def _opened(folder: Path, model_type: str) -> Iterator[Tensors]:
-    """Open the tensors of a checkpoint, by short name."""
-    with tensors(_files(folder)) as found:
-        yield found.renamed({name: _short(name, found.shapes, f"{model_type}.") for name in found.shapes})
-
-
 def _short(name: str, all_names: Mapping[str, Any], prefix: str) -> str:
+    """Return the short form of a tensor's name."""
     if any(each.startswith(prefix) for each in all_names):
         # "feature_extractor" outside the prefix belongs to a head, not the model
         name = name.removeprefix(prefix) if name.startswith(prefix) else name
