@@ -35,11 +35,6 @@ class TaskAttribution:
     contributions: Mapping[str, np.ndarray]
 
     @property
-    def output(self) -> str:
-        """The quantity that the contributions add up to."""
-        return "the value" if self.label == "value" else f"log p({self.label})"
-
-    @property
     def total(self) -> float:
         return float(sum(values.sum() for values in self.contributions.values()))
 
@@ -143,7 +138,7 @@ class Attribution:
             axes.bar(edges[:-1], sums, np.diff(edges), align="edge", color=colours, edgecolor="black", linewidth=0.3)
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
-            axes.set_ylabel(f"contribution to\n{each.output}", fontsize=8)
+            axes.set_ylabel(f"contribution to\n{output(each.label)}", fontsize=8)
             pictures.tidy(axes)
         rows[-1].set_xlabel("seconds, without dropped frames" if self.cut else "seconds", fontsize=8)
         return figure
@@ -157,6 +152,11 @@ def heading(path: Path, problems: Sequence[str]) -> list[str]:
 def about(path: Path, problems: Sequence[str]) -> dict[str, Any]:
     """Return the first entries on an explained file, as in its prediction: "file", and "problems" of its audio, if any."""
     return {"file": printable(path)} | ({"problems": list(problems)} if problems else {})
+
+
+def output(label: str) -> str:
+    """Return the quantity that the contributions of one task add up to."""
+    return "the value" if label == "value" else f"log p({label})"
 
 
 def outputs(tasks: Sequence[Any]) -> str:
