@@ -300,6 +300,7 @@ def test_experiment_of_several_runs_lists_them(served, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.filterwarnings("default::keras_ser.serving.ExportVersionWarning")
 def test_export_of_another_version_is_one_line(predict, files, monkeypatch):
     def load(path):
         warnings.warn("exported by keras_ser 0.0.1.", ExportVersionWarning, stacklevel=2)
