@@ -1,11 +1,12 @@
 """The machine: whether anything else is running (a ratio taken on cores that others use says little), clean processes, times."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -22,6 +23,35 @@ def busy_cores(seconds: float = 2.0) -> float:
         return max(0.0, (os.cpu_count() or 1) - (idle() - before) / (time.perf_counter() - start))
     except OSError:
         return os.getloadavg()[0]
+
+
+def say_if_busy(busy: float) -> None:
+    """Say that ratios are not valid if others used the machine (see `busy_cores`)."""
+    if busy > 0.2:
+        print("NOT VALID as a ratio: other processes were using this machine's cores.")
+
+
+def parser_of_steps(
+    description: str, rounds: int, steps: int, batch: int, workers: Sequence[str]
+) -> argparse.ArgumentParser:
+    """Make the parser of a benchmark of steps against PyTorch: its options with these defaults; `workers`: see `worker`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch (default: this)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=rounds, help="processes of each kind and framework")
+    parser.add_argument("--steps", type=int, default=steps, help="timed steps of each process")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--worker", choices=workers, help=argparse.SUPPRESS)
+    return parser
+
+
+def limit_tensorflow(threads: int) -> None:
+    """Import TensorFlow with so many threads."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 WARM_UP = 2

@@ -194,7 +194,7 @@ def main():
         print(json.dumps(WORKERS[options.worker](options)))
         return
     import numpy as np
-    from machine import busy_cores
+    from machine import busy_cores, say_if_busy
 
     root = Path(__file__).resolve().parents[1]
     one = {
@@ -240,8 +240,7 @@ def main():
         f"{np.median([found['load'] for found in rounds['keras']]):.2f} s), first answer {np.median(first):.2f} s; "
         f"{about['bytes'] / 1e6:.1f} MB on disk, {about['warm_up'] / 1e6:.1f} MB of it warm-up requests"
     )
-    if busy > 0.2:
-        print("NOT VALID as ratios: other processes were using this machine's cores.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":
