@@ -177,7 +177,7 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from keras_ser.pipelines.threads import cores
+    from keras_ser.machine import cores
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     audio = clips(options)
