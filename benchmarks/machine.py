@@ -3,10 +3,11 @@
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -65,6 +66,17 @@ def timed(steps: int, step: Callable[[], object]) -> dict:
         step()
         seconds.append(time.perf_counter() - start)
     return {"seconds": seconds[WARM_UP:], "peak": peak()}
+
+
+def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Side -> the median of its seconds; sides take turns."""
+    taken = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, run in sides.items():
+            start = time.perf_counter()
+            run()
+            taken[side].append(time.perf_counter() - start)
+    return {side: statistics.median(seconds) for side, seconds in taken.items()}
 
 
 def peak() -> float:

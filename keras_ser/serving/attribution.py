@@ -134,8 +134,9 @@ class Attribution:
         edges = np.linspace(0, self.seconds, min(60, max(len(t) for t in self.times.values())) + 1)
         for axes, each in zip(rows, self.tasks, strict=True):
             sums = self.by_time(each, edges)
-            colours = np.where(sums > 0, "#1b3a5c", "#d9a066")
-            axes.bar(edges[:-1], sums, np.diff(edges), align="edge", color=colours, edgecolor="black", linewidth=0.3)
+            axes.bar(
+                edges[:-1], sums, np.diff(edges), align="edge", color=signed(sums), edgecolor="black", linewidth=0.3
+            )
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
             axes.set_ylabel(f"contribution to\n{output(each.label)}", fontsize=8)
@@ -152,6 +153,11 @@ def heading(path: Path, problems: Sequence[str]) -> list[str]:
 def about(path: Path, problems: Sequence[str]) -> dict[str, Any]:
     """Return the first entries on an explained file, as in its prediction: "file", and "problems" of its audio, if any."""
     return {"file": printable(path)} | ({"problems": list(problems)} if problems else {})
+
+
+def signed(contributions: np.ndarray) -> np.ndarray:
+    """Return the colours of bars: one for the contributions above 0, one for the others."""
+    return np.where(np.asarray(contributions) > 0, pictures.COLOURS[0], "#d9a066")
 
 
 def output(label: str) -> str:

@@ -31,7 +31,7 @@ from keras_ser.models.whole_model import inner_network
 from keras_ser.recipe import Recipe
 from keras_ser.reports import pictures
 from keras_ser.reports.render import aligned
-from keras_ser.serving.attribution import about, heading, output, outputs
+from keras_ser.serving.attribution import about, heading, output, outputs, signed
 from keras_ser.serving.integrated_gradients import midpoints, slopes
 
 STEPS = 256  # midpoints of the integral
@@ -99,13 +99,14 @@ class AttentionExplanation:
         grid = figure.subplots(len(self.tasks), 2, squeeze=False)
         for (left, right), each in zip(grid, self.tasks, strict=True):
             shown, rows = each.features.head(top), range(top)
-            colours = np.where(shown["contribution"] > 0, "#1b3a5c", "#d9a066")
-            left.barh(rows, shown["contribution"], color=colours, height=0.7, edgecolor="black", linewidth=0.4)
+            contributions = shown["contribution"]
+            bar = {"height": 0.7, "edgecolor": "black", "linewidth": 0.4}
+            left.barh(rows, contributions, color=signed(contributions), **bar)
             left.axvline(0, color="black", linewidth=0.8)
             left.set_yticks(rows, shown["feature"].str.replace("_", " "), fontsize=8)
             left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
             left.set_xlabel(f"contribution to {output(each.label)}", fontsize=8)
-            right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
+            right.barh(rows, 100 * shown["attention"], color=pictures.GREY, height=0.7, label="attention")
             right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="uniform attention")
             right.set_yticks(rows, [""] * top)
             right.set_xlabel("attention, %", fontsize=8)
