@@ -27,9 +27,9 @@ def busy_cores(seconds: float = 2.0) -> float:
 
 
 def say_if_busy(busy: float) -> None:
-    """Say that ratios are not valid if others used the machine (see `busy_cores`)."""
+    """Say that times are not valid if others used the machine (see `busy_cores`)."""
     if busy > 0.2:
-        print("NOT VALID as a ratio: other processes were using this machine's cores.")
+        print("NOT VALID: other processes were using this machine's cores.")
 
 
 def parser_of_steps(

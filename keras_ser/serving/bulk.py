@@ -113,11 +113,7 @@ def _blocks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 
 class Rows:
-    """Function files -> rows that loads its model on first use, in the process that predicts.
-
-    Args:
-        model: See `Predictor.load`.
-    """
+    """Function files -> rows, by the model of `Predictor.load`."""
 
     def __init__(self, model: str | os.PathLike):
         self.predictor = Predictor.load(model)
