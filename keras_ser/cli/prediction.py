@@ -148,7 +148,7 @@ def _bulk(options: argparse.Namespace) -> int:
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
     given = {"shard": options.shards or (1, 1), "retry_failed": options.retry_failed, "rows": rows}
     try:
-        predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, progress=True)
+        predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, verbose=True)
     except BaseException:
         if any(Path(options.out).glob("*/*.parquet")):
             options.interrupted = f"interrupted; the rows so far are in {options.out}, where the same command continues"
