@@ -58,14 +58,14 @@ def limit_tensorflow(threads: int) -> None:
 WARM_UP = 2
 
 
-def timed(steps: int, step: Callable[[], object]) -> dict:
-    """Seconds of each of so many steps, after `WARM_UP` that are not counted, and the process's peak in GiB."""
+def timed(steps: int, step: Callable[[], object], warm_up: int = WARM_UP) -> dict:
+    """Seconds of each of so many steps, after those of the `warm_up`, and the process's peak in GiB."""
     seconds = []
-    for _ in range(WARM_UP + steps):
+    for _ in range(warm_up + steps):
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds[WARM_UP:], "peak": peak()}
+    return {"seconds": seconds[warm_up:], "peak": peak()}
 
 
 def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
