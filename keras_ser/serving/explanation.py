@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_ser.errors import UserError
-from keras_ser.models.whole_model import inner_network
 from keras_ser.serving.attribution import Attribution
-from keras_ser.serving.feature_attention import AttentionExplainer, AttentionExplanation
+from keras_ser.serving.feature_attention import AttentionExplainer, AttentionExplanation, attends
 from keras_ser.serving.inputs import read_clip
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.serving.saved_model import MAX_SECONDS
@@ -20,15 +19,11 @@ def explain(run: Run, path: Path | str) -> AttentionExplanation | Attribution:
         UserError: the run is a baseline, which has no gradients.
         AudioError: the file cannot be read.
     """
-    from keras_ser.layers import FeatureAttention
-
     if run.kind != "network":
         raise UserError(
             f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: give the run of a network."
         )
     waveform, problems = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
     whole = run.model()
-    attentive = any(isinstance(layer, FeatureAttention) for layer in inner_network(whole).layers)
-    # segments have an attention each
-    explainer = AttentionExplainer if attentive and not run.recipe.sampling.seconds else Attributor
+    explainer = AttentionExplainer if attends(run.recipe, whole) else Attributor
     return replace(explainer(run.recipe, whole)(waveform, path), problems=tuple(problems))

@@ -119,6 +119,19 @@ class AttentionExplanation:
         return figure
 
 
+def attends(recipe: Recipe, whole: Any) -> bool:
+    """Return whether a whole model has what `AttentionExplainer` explains: the attention of each task over a whole clip."""
+    from keras_ser.layers import FeatureAttention
+
+    layers = {layer.name: layer for layer in inner_network(whole).layers}
+    attentions = (layers.get(f"attention_{task.name}") for task in recipe.tasks)
+    return (
+        not recipe.sampling.seconds
+        and {"clip", "shared_1"} <= set(layers)
+        and all(isinstance(layer, FeatureAttention) for layer in attentions)
+    )
+
+
 class AttentionExplainer:
     """Explains the predictions of a whole model of a network with a `FeatureAttention` per task after shared dense layers."""
 

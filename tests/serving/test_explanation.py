@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 import soundfile
 
 from keras_ser.cli import main
+from keras_ser.layers import FeatureAttention
 from keras_ser.models.attention_dnn import Config
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.serving.attribution import Attribution, TaskAttribution
 from keras_ser.serving.explanation import explain
-from keras_ser.serving.feature_attention import AttentionExplainer, shared_out
+from keras_ser.serving.feature_attention import AttentionExplainer, attends, shared_out
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.tasks import Task
 from tests.serving import runs
@@ -150,6 +152,13 @@ def test_networks_without_attention_over_whole_clips_are_explained_over_time(kin
     assert isinstance(found, Attribution)
     for told in found.tasks:
         assert told.total == pytest.approx(told.difference, rel=0.02, abs=5e-3)
+
+
+def test_attention_of_a_network_of_another_form_is_not_what_is_explained():
+    x = keras.Input((4,))
+    network = keras.Model(x, FeatureAttention(name="attention_emotion")(keras.layers.Dense(3)(x)))
+    whole = SimpleNamespace(get_layer=lambda name: SimpleNamespace(layers=[network]))
+    assert not attends(RECIPE.replace(tasks=(tiny.EMOTION,)), whole)
 
 
 def test_baseline_has_no_gradients_to_explain(tmp_path, run):
