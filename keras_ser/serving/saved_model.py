@@ -167,7 +167,6 @@ def _reference(runs: Sequence[Run]):
     import tensorflow as tf
 
     from keras_ser.serving.averaging import mean
-    from keras_ser.serving.predictor import output
     from keras_ser.serving.signatures import answers
 
     alone = [_functions([run], [run.model()]) for run in runs]
@@ -177,7 +176,8 @@ def _reference(runs: Sequence[Run]):
 
     def score(given):
         found = [score(given) for score, _ in alone]
-        means = {t.name: mean([each[output(t)] for each in found]) for t in tasks}
+        names = {t.name: f"{t.name}/{'value' if t.continuous else 'probabilities'}" for t in tasks}
+        means = {task: mean([each[name] for each in found]) for task, name in names.items()}
         flags = {name for each in found for name in each if "/" not in name}
         means |= {t.name: means[t.name][:, None] for t in tasks if t.continuous}
         any_of = {name: tf.reduce_any([each[name] for each in found if name in each], axis=0) for name in flags}
